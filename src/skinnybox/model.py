@@ -1,0 +1,300 @@
+"""The values everything speaks of: masters, instances, overlays, seeds, changes. No input or output here.
+
+Sizes are bytes, times are aware UTC, digests are `sha256:<64 hex digits>`, paths inside a guest are bytes
+without a leading slash (the root itself is b"").
+"""
+
+import re
+import uuid as uuids
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from uuid import UUID
+
+from skinnybox.errors import UsageError
+
+GUEST_PROTOCOL = 1
+"""Version of what host and guest say to each other (see wire.py); part of a master's content id."""
+
+KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
+_UNITS = {"": 1, "k": KIB, "m": MIB, "g": GIB, "t": 1 << 40}
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?)(?:i?b)?", re.IGNORECASE)
+_LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
+_REFERENCE = re.compile(r"([a-z0-9][a-z0-9._-]{0,63})(?::([A-Za-z0-9][A-Za-z0-9._-]{0,63}))?")
+
+
+def parse_size(text: str) -> int:
+    """`1G`, `512M`, `1.5GiB`, `4096`: bytes; units are powers of 1024. Raises UsageError."""
+    found = _SIZE.fullmatch(text.strip())
+    size = int(float(found[1]) * _UNITS[found[2].lower()]) if found else 0
+    if size <= 0:
+        raise UsageError(f"{text!r} is not a size", hint="write a number and K, M, G or T: 512M, 1.5G")
+    return size
+
+
+def format_size(size: int) -> str:
+    """The shortest of `812`, `4.0K`, `1.5M`, `2.0G`, `1.2T`."""
+    if size < KIB:
+        return str(size)
+    value = float(size)
+    for unit in "KMGT":
+        value /= 1024
+        if value < 999.95 or unit == "T":
+            return f"{value:.1f}{unit}"
+    raise AssertionError("unreachable")
+
+
+def check_name(name: str) -> str:
+    """An instance's name is also its hostname: one RFC 1123 label, in lower case. Raises UsageError."""
+    if not _LABEL.fullmatch(name):
+        raise UsageError(
+            f"{name!r} is not a machine name",
+            hint="lower-case letters, digits and inner hyphens, at most 63: web-01",
+        )
+    return name
+
+
+def parse_reference(text: str) -> tuple[str, str | None]:
+    """`NAME` or `NAME:VERSION`. Raises UsageError."""
+    found = _REFERENCE.fullmatch(text)
+    if not found:
+        raise UsageError(f"{text!r} does not name a master", hint="NAME or NAME:VERSION, as in lamp:2026-11")
+    return found[1], found[2]
+
+
+class ImageKind(StrEnum):
+    EROFS_LZ4HC = "erofs-lz4hc"
+    EROFS_PLAIN = "erofs-plain"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Image:
+    """One sealed filesystem image of a master. An overlay is bound to its `digest`; its filesystem UUID is
+    `image_uuid(digest)`, so that no two images ever share one."""
+
+    kind: ImageKind
+    file: str
+    digest: str
+    size: int
+
+    @property
+    def uuid(self) -> UUID:
+        return image_uuid(self.digest)
+
+
+def image_uuid(digest: str) -> UUID:
+    """The filesystem UUID of the image with this digest (RFC 9562, version 8)."""
+    raw = bytearray(bytes.fromhex(digest.removeprefix("sha256:"))[:16])
+    raw[6] = raw[6] & 0x0F | 0x80
+    raw[8] = raw[8] & 0x3F | 0x80
+    return UUID(bytes=bytes(raw))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Master:
+    """A sealed OS tree. `id` is the digest of its content; `tree_size` the sum of its files, in bytes."""
+
+    id: str
+    name: str
+    version: str
+    images: tuple[Image, ...]
+    kernel: str
+    initrd: str
+    os: str
+    architecture: str
+    kernel_version: str
+    tree_size: int
+    entries: int
+    guest_protocol: int
+    created: datetime
+
+    @property
+    def reference(self) -> str:
+        return f"{self.name}:{self.version}"
+
+    def image(self, digest: str) -> Image | None:
+        return next((image for image in self.images if image.digest == digest), None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stack:
+    """What an instance boots from: a master and the digests of the images, the master's first."""
+
+    master: str
+    reference: str
+    images: tuple[str, ...]
+
+
+class Allocation(StrEnum):
+    RESERVED = "reserved"
+    SPARSE = "sparse"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Overlay:
+    size: int
+    allocation: Allocation = Allocation.RESERVED
+
+
+MIN_OVERLAY = 32 * MIB
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeedFile:
+    """A file put into the guest. `mode` is permission bits; `owner` is `user:group` of the guest."""
+
+    path: str
+    content: bytes
+    mode: int = 0o644
+    owner: str = "root:root"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StaticNetwork:
+    """`address` has a prefix length (10.0.0.5/24)."""
+
+    address: str
+    gateway: str | None = None
+    dns: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seed:
+    """What an instance boots with. The guest applies it once per `generation`. `network` None is DHCP."""
+
+    hostname: str
+    machine_id: str
+    generation: int = 1
+    network: StaticNetwork | None = None
+    authorized_keys: tuple[str, ...] = ()
+    files: tuple[SeedFile, ...] = ()
+    run_once: str | None = None
+
+
+class Network(StrEnum):
+    """How a machine reaches out: through passt; only in by ssh; or with the host's loopback open to it."""
+
+    PASST = "passt"
+    RESTRICTED = "restricted"
+    OPEN = "open"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Instance:
+    """One VM. `uuid` is its identity; `name` is unique in a state folder; `ssh_port` is on 127.0.0.1."""
+
+    uuid: UUID
+    name: str
+    stack: Stack
+    overlay: Overlay
+    seed: Seed
+    created: datetime
+    memory: int = 512 * MIB
+    cpus: int = 1
+    ssh_port: int | None = None
+    ssh_user: str = "root"
+    network: Network | None = None
+
+    @property
+    def mac(self) -> str:
+        """A locally administered unicast address made from the UUID, so it is stable and unique."""
+        tail = uuids.uuid5(self.uuid, "mac/0").bytes[:5]
+        return ":".join(f"{octet:02x}" for octet in (0x52, *tail))
+
+
+class Power(StrEnum):
+    STOPPED = "stopped"
+    RUNNING = "running"
+    CRASHED = "crashed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Status:
+    """What a host sees of one machine. `reason` explains a crash; `nonce` names this very start."""
+
+    power: Power
+    since: datetime | None = None
+    pid: int | None = None
+    nonce: str | None = None
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """What the guest says of itself: its word, not the truth. `images` are the filesystem UUIDs mounted."""
+
+    ready: bool
+    nonce: str
+    instance: UUID
+    reason: str | None = None
+    images: tuple[UUID, ...] = ()
+    seed_generation: int | None = None
+    dax: bool | None = None
+    overlay_size: int | None = None
+    overlay_free: int | None = None
+    addresses: tuple[str, ...] = ()
+    ssh_host_keys: tuple[str, ...] = ()
+    kernel: str | None = None
+    uptime: float | None = None
+    received: datetime | None = None
+
+
+class ChangeKind(StrEnum):
+    ADDED = "added"
+    MODIFIED = "modified"
+    DELETED = "deleted"
+    METADATA = "metadata"
+    TYPE = "type"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """One path of a delta against its stack. `type` is one of the letters of `ls -l` (d - l p c b s)."""
+
+    path: bytes
+    kind: ChangeKind
+    type: str
+    size: int = 0
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Space:
+    """What a store holds, in bytes: `promised` to overlays, really `written`, `free` on the disk now."""
+
+    total: int
+    free: int
+    masters: int
+    promised: int
+    written: int
+    reserved_unwritten: int
+    instances: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """A moment of a long operation. `total` None: how long is not known."""
+
+    task: str
+    done: int = 0
+    total: int | None = None
+    unit: str = ""
+    detail: str = ""
+
+
+Progress = Callable[[Step], None]
+
+
+def silent(step: Step) -> None:
+    """The Progress of who does not want any."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """One line of `doctor`. `status` is ok, note, warn or fail."""
+
+    name: str
+    status: str
+    detail: str
+    hint: str | None = field(default=None)

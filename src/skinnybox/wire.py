@@ -1,0 +1,105 @@
+"""The text that host and guest exchange: base, seed, identity and report.
+
+One format for all four, because a POSIX shell must read it with `while read` and awk, and a xenstore value
+must hold it. ASCII lines; the first names the kind and its version, the last is `end`; a line is a key, and
+optionally a blank and a value; lines that start with a blank carry the base64 payload of the line above:
+
+    skinnybox-seed 1
+    hostname web-01
+    file /etc/motd 0644 root:root
+     SGVsbG8K
+    end
+
+Keys may repeat and keep their order. What follows `end` is padding.
+"""
+
+import base64
+import binascii
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from skinnybox.errors import Corrupt
+
+_KEY = re.compile(r"[a-z][a-z0-9-]{0,31}")
+_VALUE = re.compile(r"[!-~](?:[ -~]*[!-~])?|")
+_PAYLOAD_COLUMNS = 76
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    key: str
+    value: str = ""
+    payload: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    kind: str
+    version: int
+    lines: tuple[Line, ...]
+
+    def all(self, key: str) -> list[Line]:
+        return [line for line in self.lines if line.key == key]
+
+    def get(self, key: str) -> str | None:
+        """The value of the first line with this key; None when there is none."""
+        return next((line.value for line in self.lines if line.key == key), None)
+
+
+def encode(kind: str, version: int, lines: Iterable[Line]) -> bytes:
+    """Raises ValueError for a key or value the format cannot carry."""
+    out = [f"skinnybox-{kind} {version}"]
+    for line in lines:
+        if not _KEY.fullmatch(line.key) or line.key == "end":
+            raise ValueError(f"not a key: {line.key!r}")
+        if not _VALUE.fullmatch(line.value):
+            raise ValueError(f"{line.key}: a value is printable ASCII on one line, not {line.value!r}")
+        out.append(f"{line.key} {line.value}" if line.value else line.key)
+        if line.payload is not None:
+            text = base64.b64encode(line.payload).decode("ascii")
+            out.extend(" " + text[i : i + _PAYLOAD_COLUMNS] for i in range(0, len(text), _PAYLOAD_COLUMNS))
+    out.append("end\n")
+    return "\n".join(out).encode("ascii")
+
+
+def decode(data: bytes, kind: str, *, limit: int = 65536) -> Message:
+    """Parse bytes that may come from a hostile guest.
+
+    At most `limit` bytes are looked at. Raises Corrupt, naming the line, for anything malformed.
+    """
+    text = data[:limit].decode("ascii", "replace")
+    head, _, rest = text.partition("\n")
+    version = re.fullmatch(rf"skinnybox-{kind} ([1-9][0-9]{{0,3}})", head)
+    if not version:
+        raise Corrupt(f"not a {kind}: it starts with {head[:60]!r}")
+    lines: list[Line] = []
+    payload: list[str] = []
+    for number, raw in enumerate(rest.split("\n"), start=2):
+        if raw.startswith(" ") and lines:
+            payload.append(raw[1:])
+            continue
+        if payload:
+            lines[-1] = _with_payload(kind, number, lines[-1], payload)
+            payload = []
+        if raw == "end":
+            return Message(kind, int(version[1]), tuple(lines))
+        key, _, value = raw.partition(" ")
+        if not _KEY.fullmatch(key) or not _VALUE.fullmatch(value):
+            raise Corrupt(f"{kind}, line {number}: malformed: {raw[:60]!r}")
+        lines.append(Line(key, value))
+    raise Corrupt(f"{kind}: no `end` within {min(len(data), limit)} bytes")
+
+
+def _with_payload(kind: str, number: int, line: Line, payload: list[str]) -> Line:
+    try:
+        return Line(line.key, line.value, base64.b64decode("".join(payload), validate=True))
+    except binascii.Error as error:
+        raise Corrupt(f"{kind}, before line {number}: the payload of {line.key} is not base64") from error
+
+
+def padded(message: bytes, size: int) -> bytes:
+    """The message filled with newlines to exactly `size` bytes; ValueError when it does not fit."""
+    if len(message) > size:
+        raise ValueError(f"{len(message)} bytes do not fit into {size}")
+    return message.ljust(size, b"\n")
