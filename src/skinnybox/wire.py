@@ -75,7 +75,7 @@ def decode(data: bytes, kind: str, *, limit: int = 65536) -> Message:
         raise Corrupt(f"not a {kind}: it starts with {head[:60]!r}")
     lines: list[Line] = []
     payload: list[str] = []
-    for number, raw in enumerate(rest.split("\n"), start=2):
+    for number, raw in enumerate(rest.split("\n")[:-1], start=2):
         if raw.startswith(" ") and lines:
             payload.append(raw[1:])
             continue

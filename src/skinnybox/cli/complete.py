@@ -1,0 +1,48 @@
+"""Shell completion: a static script, and the few names it has to ask for."""
+
+import argparse
+from collections.abc import Sequence
+
+_ASK = {
+    "bash": """
+_skinnybox_machines() { compgen -W "$(skinnybox __complete machines 2>/dev/null)" -- "$1"; }
+_skinnybox_masters() { compgen -W "$(skinnybox __complete masters 2>/dev/null)" -- "$1"; }
+""",
+    "zsh": """
+_skinnybox_machines() { compadd -- ${(f)"$(skinnybox __complete machines 2>/dev/null)"} }
+_skinnybox_masters() { compadd -- ${(f)"$(skinnybox __complete masters 2>/dev/null)"} }
+""",
+}
+SHELLS = tuple(_ASK)
+
+
+def script(parser: argparse.ArgumentParser, shell: str) -> str:
+    """The completion script of this shell, to be sourced or put where the shell looks for such."""
+    import shtab
+
+    return str(shtab.complete(parser, shell=shell, preamble=_ASK[shell]))
+
+
+def ask_for(action: argparse.Action, what: str) -> None:
+    """Let the shell complete this argument with `machines` or `masters`."""
+    action.complete = dict.fromkeys(SHELLS, f"_skinnybox_{what}")  # type: ignore[attr-defined]
+
+
+def candidates(words: Sequence[str]) -> list[str]:
+    """Names to complete with. Quick rather than thorough, and silent: nobody wants an error at a Tab."""
+    import os
+
+    from skinnybox.errors import SkinnyboxError
+    from skinnybox.fleet.settings import load
+
+    try:
+        state = load(os.environ, {}).state
+        if list(words) == ["masters"]:
+            from skinnybox.fleet.peek import master_references
+
+            return master_references(state)
+        from skinnybox.fleet.peek import machine_names
+
+        return machine_names(state)
+    except (SkinnyboxError, OSError):
+        return []

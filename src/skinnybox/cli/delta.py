@@ -1,0 +1,72 @@
+"""changes, reset."""
+
+import argparse
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from skinnybox.cli import options, render, report
+from skinnybox.cli.progress import shown
+from skinnybox.model import Change, Instance, format_size
+
+DIFFERS = 10
+_COLUMNS = ("change", "type", "size", "path", "detail")
+
+
+def add_to(commands: options.Commands) -> None:
+    parser = options.command(
+        commands, "changes", _changes, "list what a stopped machine made its own",
+        "Read from outside: added, modified, deleted, metadata (mode, owner, times), type.",
+    )  # fmt: skip
+    options.add_machine(parser)
+    options.add_format(parser)
+    parser.add_argument("--exit-code", action="store_true", help=f"exit with {DIFFERS} when there are any")
+    parser.add_argument(
+        "--all", action="store_true", help="also what Skinnybox itself put there: hostname, keys, network"
+    )
+
+    parser = options.command(
+        commands, "reset", _reset, "throw away what stopped machines made their own",
+        "Name, addresses and ssh host keys stay.",
+    )  # fmt: skip
+    options.add_machines(parser)
+    options.add_yes(parser)
+
+
+def _changes(arguments: argparse.Namespace) -> int:
+    with (
+        options.fleet(arguments) as fleet,
+        fleet.changes(arguments.name, include_seed=arguments.all) as found,
+    ):
+        records = list(_records(found, people=arguments.format == "table"))
+    render.emit(records, _COLUMNS, arguments.format, headers=not arguments.no_headers)
+    return DIFFERS if records and arguments.exit_code else 0
+
+
+def _records(changes: Iterable[Change], *, people: bool) -> Iterator[dict[str, Any]]:
+    for change in changes:
+        yield {
+            "change": str(change.kind),
+            "type": change.type,
+            "size": format_size(change.size) if people else change.size,
+            "path": printable(b"/" + change.path),
+            "detail": change.detail,
+        }
+
+
+def printable(path: bytes) -> str:
+    """A path as text without control characters: what is not printable is escaped as in Python."""
+    text = path.decode("utf-8", "backslashreplace")
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def _reset(arguments: argparse.Namespace) -> int:
+    with options.fleet(arguments) as fleet:
+        names = [machine.name for machine in fleet.machines(arguments.names)]
+        options.confirm(arguments, f"throw away what {options.listed(names)} made their own")
+        with shown(arguments.quiet) as progress:
+            results = fleet.reset(names, progress)
+    return report.outcomes(results, _done)
+
+
+def _done(instance: Instance) -> str:
+    return f"reset, generation {instance.seed.generation}"

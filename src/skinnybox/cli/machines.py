@@ -1,0 +1,256 @@
+"""create, list, show, delete."""
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from skinnybox.cli import options, render, report
+from skinnybox.cli.complete import ask_for
+from skinnybox.cli.progress import shown
+from skinnybox.errors import UsageError
+from skinnybox.fleet.settings import Settings
+from skinnybox.model import (
+    Allocation,
+    Network,
+    Overlay,
+    SeedFile,
+    StaticNetwork,
+    format_size,
+    parse_size,
+)
+
+if TYPE_CHECKING:
+    from skinnybox.fleet.create import Specification
+    from skinnybox.fleet.view import Machine
+
+_COLUMNS = ("name", "state", "master", "overlay", "address", "boot")
+_MOST_FILE = 1 << 22
+
+
+def add_to(commands: options.Commands) -> None:
+    _add_create(commands)
+
+    parser = options.command(commands, "list", _list, "list machines and how they are")
+    options.add_machines(parser, "*")
+    options.add_format(parser)
+    parser.add_argument("--names", dest="names_only", action="store_true", help="nothing but the names")
+
+    parser = options.command(commands, "show", _show, "show all that is known of machines")
+    options.add_machines(parser)
+    options.add_format(parser)
+
+    parser = options.command(
+        commands, "delete", _delete, "delete machines and all that is theirs", "Masters are never touched."
+    )
+    options.add_machines(parser)
+    options.add_yes(parser)
+    parser.add_argument("-f", "--force", action="store_true", help="pull the plug of those that run")
+
+
+def _add_create(commands: options.Commands) -> None:
+    parser = options.command(
+        commands, "create", _create, "create machines from a master",
+        "Several at once: web-{01..40} or {db,www}-{1..3}.",
+    )  # fmt: skip
+    add = parser.add_argument
+    add("names", metavar="NAME", nargs="+", help="names, or patterns that make names")
+    ask_for(add("-m", "--master", required=True, metavar="MASTER", help="NAME or NAME:VERSION"), "masters")
+    add("--overlay", metavar="SIZE", help="size of each overlay disk (default 1G)")
+    add("--sparse", action="store_true", help="promise the overlay's space without reserving it")
+    add("--memory", metavar="SIZE", help="memory of each machine (default 512M)")
+    add("--cpus", metavar="N", type=int, help="processors of each machine (default 1)")
+    add("--start", action="store_true", help="start them and wait until they are ready")
+    add("--skip-existing", action="store_true", help="leave those that exist as they are")
+    add("--dry-run", action="store_true", help="only print the names")
+    identity = parser.add_argument_group("what the guest finds")
+    add = identity.add_argument
+    add("--user", default="root", help="who the ssh keys let in (default root)")
+    add("--ssh-key", action="append", default=[], metavar="FILE", type=Path, help="a public key; may repeat")
+    add("--file", action="append", default=[], metavar="SOURCE:TARGET[:MODE[:OWNER]]", help="may repeat")
+    add("--run-once", metavar="FILE", type=Path, help="a script to run once, when the network is up")
+    network = parser.add_argument_group("network")
+    add = network.add_argument
+    add("--network", choices=[str(n) for n in Network], help="passt: outbound through passt; restricted: "
+        "only ssh from here; open: outbound, and the host's loopback services are reachable")  # fmt: skip
+    add("--address", metavar="ADDRESS/PREFIX", help="a static address instead of DHCP")
+    add("--gateway", metavar="ADDRESS", help="with --address")
+    add("--dns", metavar="ADDRESS", action="append", default=[], help="with --address; may repeat")
+
+
+def _create(arguments: argparse.Namespace) -> int:
+    if arguments.dry_run:
+        from skinnybox.fleet.names import expand
+
+        print("\n".join(expand(arguments.names)))
+        return 0
+    specification = _specification(arguments, options.settings(arguments))
+    with options.fleet(arguments) as fleet, shown(arguments.quiet) as progress:
+        made = fleet.create(
+            arguments.names,
+            arguments.master,
+            specification,
+            skip_existing=arguments.skip_existing,
+            progress=progress,
+        )
+        names = [instance.name for instance in made]
+        if not (arguments.start and names):
+            for name in names:
+                print(f"{name}: created")
+            return 0
+        results = fleet.start(names, progress=progress)
+    return report.outcomes(results, lambda machine: str(machine.condition))
+
+
+def _specification(arguments: argparse.Namespace, settings: Settings) -> "Specification":
+    from skinnybox.fleet.create import Specification
+
+    return Specification(
+        overlay=Overlay(
+            size=parse_size(arguments.overlay or settings.overlay),
+            allocation=Allocation.SPARSE if arguments.sparse else Allocation.RESERVED,
+        ),
+        memory=parse_size(arguments.memory or settings.memory),
+        cpus=arguments.cpus or settings.cpus,
+        network=Network(arguments.network) if arguments.network else None,
+        static_network=_static_network(arguments),
+        ssh_user=arguments.user,
+        authorized_keys=tuple(_read(path).decode("utf-8", "replace").strip() for path in arguments.ssh_key),
+        files=tuple(_seed_file(text) for text in arguments.file),
+        run_once=_read(arguments.run_once).decode("utf-8") if arguments.run_once else None,
+    )
+
+
+def _static_network(arguments: argparse.Namespace) -> StaticNetwork | None:
+    if not arguments.address:
+        if arguments.gateway or arguments.dns:
+            raise UsageError("--gateway and --dns go with --address")
+        return None
+    return StaticNetwork(address=arguments.address, gateway=arguments.gateway, dns=tuple(arguments.dns))
+
+
+def _seed_file(text: str) -> SeedFile:
+    """SOURCE:TARGET[:MODE[:USER:GROUP]]; without a mode, the source's own."""
+    parts = text.split(":", 3)
+    if len(parts) < 2 or not parts[1].startswith("/"):
+        raise UsageError(f"--file {text!r}: the target is an absolute path", hint="motd.txt:/etc/motd:644")
+    source = Path(parts[0])
+    content = _read(source)
+    try:
+        mode = int(parts[2], 8) if len(parts) > 2 and parts[2] else source.stat().st_mode & 0o7777
+    except ValueError as error:
+        raise UsageError(f"--file {text!r}: {parts[2]!r} is not an octal mode") from error
+    return SeedFile(
+        path=parts[1], content=content, mode=mode, owner=parts[3] if len(parts) > 3 else "root:root"
+    )
+
+
+def _read(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            content = file.read(_MOST_FILE + 1)
+    except OSError as error:
+        raise UsageError(f"{path}: {error.strerror}") from error
+    if len(content) > _MOST_FILE:
+        raise UsageError(
+            f"{path} is larger than {format_size(_MOST_FILE)}", hint="large files belong in the master"
+        )
+    return content
+
+
+def _list(arguments: argparse.Namespace) -> int:
+    with options.fleet(arguments) as fleet:
+        machines = fleet.machines(arguments.names or ["*"])
+    if arguments.names_only:
+        print("\n".join(machine.name for machine in machines))
+        return 0
+    people = arguments.format == "table"
+    records = [_brief(machine) if people else record(machine) for machine in machines]
+    render.emit(records, _COLUMNS, arguments.format, headers=not arguments.no_headers)
+    return 0
+
+
+def _brief(machine: "Machine") -> dict[str, Any]:
+    seconds = machine.boot_seconds
+    return {
+        "name": machine.name,
+        "state": str(machine.condition),
+        "master": machine.instance.stack.reference,
+        "overlay": f"{_size(_used(machine))}/{format_size(machine.instance.overlay.size)}",
+        "address": machine.address,
+        "boot": None if seconds is None else f"{seconds:.1f} s",
+    }
+
+
+def record(machine: "Machine") -> dict[str, Any]:
+    """Everything, in plain values: the stable form of `--format json`; fields are only ever added."""
+    from skinnybox.fleet.access import fingerprint
+
+    instance, report_ = machine.instance, machine.current_report
+    return {
+        "name": machine.name,
+        "uuid": str(instance.uuid),
+        "state": str(machine.condition),
+        "reason": machine.reason,
+        "master": instance.stack.reference,
+        "master_id": instance.stack.master,
+        "overlay": instance.overlay.size,
+        "overlay_used": _used(machine),
+        "overlay_written": machine.written,
+        "allocation": str(instance.overlay.allocation),
+        "memory": instance.memory,
+        "cpus": instance.cpus,
+        "address": machine.address,
+        "guest_addresses": list(report_.addresses) if report_ else [],
+        "mac": instance.mac,
+        "ssh_host_keys": [fingerprint(key) for key in machine.host_keys],
+        "seed_generation": instance.seed.generation,
+        "dax": report_.dax if report_ else None,
+        "kernel": report_.kernel if report_ else None,
+        "boot": machine.boot_seconds,
+        "pid": machine.status.pid if machine.status else None,
+        "created": instance.created.isoformat(timespec="seconds"),
+    }
+
+
+def _used(machine: "Machine") -> int | None:
+    """As the guest sees it while it runs."""
+    report_ = machine.current_report
+    if report_ is None or report_.overlay_size is None or report_.overlay_free is None:
+        return None
+    return report_.overlay_size - report_.overlay_free
+
+
+def _size(size: int | None) -> str:
+    return "-" if size is None else format_size(size)
+
+
+def _show(arguments: argparse.Namespace) -> int:
+    with options.fleet(arguments) as fleet:
+        machines = fleet.machines(arguments.names)
+    if arguments.format != "table":
+        render.emit([record(m) for m in machines], _COLUMNS, arguments.format, one=len(machines) == 1)
+        return 0
+    for number, machine in enumerate(machines):
+        if number:
+            print()
+        render.pairs(_readable(record(machine)))
+    return 0
+
+
+def _readable(values: dict[str, Any]) -> dict[str, Any]:
+    sizes = ("overlay", "overlay_used", "overlay_written", "memory")
+    shown_values = {key: _size(value) if key in sizes else value for key, value in values.items()}
+    shown_values["ssh_host_keys"] = values["ssh_host_keys"] or [
+        "not yet: the guest makes them at its first start"
+    ]
+    return {key: value for key, value in shown_values.items() if value not in (None, [])}
+
+
+def _delete(arguments: argparse.Namespace) -> int:
+    with options.fleet(arguments) as fleet:
+        names = [machine.name for machine in fleet.machines(arguments.names)]
+        arguments.yes = arguments.yes or arguments.force
+        options.confirm(arguments, f"delete {options.listed(names)} and all that is theirs")
+        with shown(arguments.quiet) as progress:
+            results = fleet.delete(names, force=arguments.force, progress=progress)
+    return report.outcomes(results, lambda _: "deleted")

@@ -1,0 +1,48 @@
+"""From the words of a command line to an exit code."""
+
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+
+from skinnybox.cli.parser import build_parser
+from skinnybox.cli.report import say
+from skinnybox.errors import SkinnyboxError
+
+BUG = 70
+INTERRUPTED = 130
+
+
+def run_command(words: Sequence[str]) -> int:
+    """The exit code; see `errors` for the table. 70 is a bug of ours, 130 an interruption."""
+    before, after = _split(words)
+    arguments = build_parser().parse_args(before)
+    arguments.command = after
+    try:
+        code: int = arguments.run(arguments)
+        sys.stdout.flush()
+        return code
+    except SkinnyboxError as error:
+        if arguments.debug:
+            traceback.print_exc()
+        say(error)
+        return error.exit_code
+    except BrokenPipeError:
+        # Whoever read our output has gone; Python must not complain about it again at its own exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except KeyboardInterrupt:
+        print("skinnybox: interrupted; the same command again goes on", file=sys.stderr)
+        return INTERRUPTED
+    except Exception:
+        traceback.print_exc()
+        print("skinnybox: this is a bug of Skinnybox, please report it with the lines above", file=sys.stderr)
+        return BUG
+
+
+def _split(words: Sequence[str]) -> tuple[list[str], list[str]]:
+    """What stands after `--` belongs to the command that runs in a machine."""
+    if "--" not in words:
+        return list(words), []
+    cut = list(words).index("--")
+    return list(words[:cut]), list(words[cut + 1 :])

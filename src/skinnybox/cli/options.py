@@ -1,0 +1,118 @@
+"""Options and arguments that several commands share, and how a command gets at the fleet."""
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from skinnybox.cli.complete import ask_for
+from skinnybox.cli.render import FORMATS
+from skinnybox.errors import UsageError
+from skinnybox.fleet.settings import Settings, load
+
+if TYPE_CHECKING:
+    from skinnybox.fleet.service import Fleet
+
+Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
+Run: TypeAlias = Callable[[argparse.Namespace], int]
+
+
+def command(
+    commands: Commands, name: str, run: Run, summary: str, detail: str = ""
+) -> argparse.ArgumentParser:
+    """A new command. `summary` is its line in the overview, `detail` more of its own help."""
+    parser = commands.add_parser(
+        name, help=summary, description=f"{summary[0].upper()}{summary[1:]}. {detail}".rstrip()
+    )
+    parser.set_defaults(run=run)
+    add_common(parser)
+    return parser
+
+
+def group(commands: Commands, name: str, summary: str) -> Commands:
+    """A noun that has commands of its own."""
+    parser = commands.add_parser(name, help=summary, description=f"{summary[0].upper()}{summary[1:]}.")
+    subcommands: Commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    return subcommands
+
+
+def add_common(parser: argparse.ArgumentParser, *, top: bool = False) -> None:
+    """They may stand before or after the command; only the outer parser has defaults."""
+
+    def absent(value: Any) -> Any:
+        return value if top else argparse.SUPPRESS
+
+    options = parser.add_argument_group("everywhere")
+    options.add_argument(
+        "--state", metavar="FOLDER", default=absent(None), help="where masters and machines are kept"
+    )
+    options.add_argument(
+        "--host", metavar="HOST", default=absent(None), help="where machines run: qemu (default) or memory"
+    )
+    options.add_argument(
+        "-q", "--quiet", action="store_true", default=absent(False), help="no progress on standard error"
+    )
+    options.add_argument(
+        "--debug", action="store_true", default=absent(False), help="show where an error came from"
+    )
+
+
+def add_format(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--format", choices=FORMATS, default="table", help="table is for people")
+    parser.add_argument("--no-headers", action="store_true", help="table and csv without the first line")
+
+
+def add_machines(parser: argparse.ArgumentParser, what: str = "+") -> None:
+    """Names of existing machines; `what` as argparse's nargs."""
+    text = "names, web-{01..40} or globs like 'web-*'"
+    ask_for(parser.add_argument("names", metavar="NAME", nargs=what, help=text), "machines")
+
+
+def add_machine(parser: argparse.ArgumentParser) -> None:
+    ask_for(parser.add_argument("name", metavar="NAME", help="the machine"), "machines")
+
+
+def add_parallel(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--parallel", metavar="N", type=int, help="how many machines at once")
+
+
+def add_timeout(parser: argparse.ArgumentParser, seconds: float, help_text: str) -> None:
+    parser.add_argument(
+        "--timeout", metavar="SECONDS", type=float, default=seconds, help=f"{help_text} (default {seconds:g})"
+    )
+
+
+def settings(arguments: argparse.Namespace) -> Settings:
+    flags = {"state": arguments.state, "host": arguments.host}
+    return load(os.environ, flags)
+
+
+@contextmanager
+def fleet(arguments: argparse.Namespace) -> "Iterator[Fleet]":
+    """The fleet this command line means."""
+    from skinnybox.fleet.registry import open_fleet
+
+    with open_fleet(settings(arguments)) as opened:
+        yield opened
+
+
+def add_yes(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("-y", "--yes", action="store_true", help="do not ask")
+
+
+def confirm(arguments: argparse.Namespace, deed: str) -> None:
+    """Ask before what cannot be undone. Without a terminal to ask on, only --yes goes on."""
+    if arguments.yes:
+        return
+    if not sys.stdin.isatty():
+        raise UsageError(f"not done without a yes: {deed}", hint="--yes says it beforehand")
+    print(f"About to {deed}. Go on? [y/N] ", end="", file=sys.stderr, flush=True)
+    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+        raise UsageError("not done")
+
+
+def listed(names: Sequence[str]) -> str:
+    more = f" and {len(names) - 5} more" if len(names) > 5 else ""
+    return ", ".join(names[:5]) + more

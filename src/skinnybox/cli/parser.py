@@ -1,0 +1,23 @@
+"""The command line as a whole: one parser, put together from the groups of commands."""
+
+import argparse
+
+from skinnybox import __version__
+from skinnybox.cli import access, delta, machines, masters, power, store
+from skinnybox.cli.options import Commands, add_common
+
+
+def build_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="skinnybox",
+        description="Thin virtual machines: one sealed master, one small overlay each.",
+        epilog="Exit codes: 0 done, 1 failed, 2 usage, 3 not found, 4 conflict, 5 blocked, 6 unsupported, "
+        "7 no space, 10 differs (only with --exit-code), 70 a bug; a batch ends with the worst of its items.",
+    )
+    parser.add_argument("--version", action="version", version=f"skinnybox {__version__}")
+    add_common(parser, top=True)
+    commands: Commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for group in (masters, machines, power, access, delta, store):
+        group.add_to(commands)
+    store.add_completion(commands, parser)
+    return parser

@@ -1,0 +1,103 @@
+"""start, stop, restart, kill, wait."""
+
+import argparse
+
+from skinnybox.cli import options, report
+from skinnybox.cli.progress import shown
+from skinnybox.fleet.power import READY_TIMEOUT, STOP_TIMEOUT, Stopping
+from skinnybox.fleet.view import Machine
+
+
+def add_to(commands: options.Commands) -> None:
+    parser = options.command(
+        commands, "start", _start, "power machines on and wait until they are ready",
+        "Only so many come up at once as the machine bears; each next one starts when one is ready.",
+    )  # fmt: skip
+    options.add_machines(parser)
+    _add_starting(parser)
+
+    parser = options.command(commands, "stop", _stop, "ask machines to power off and wait until they have")
+    options.add_machines(parser)
+    _add_stopping(parser)
+
+    parser = options.command(commands, "restart", _restart, "stop machines, then start them")
+    options.add_machines(parser)
+    _add_stopping(parser, flag="--stop-timeout")
+    _add_starting(parser)
+
+    parser = options.command(
+        commands, "kill", _kill, "pull the plug of machines", "What the guest had not written is lost."
+    )
+    options.add_machines(parser)
+
+    parser = options.command(commands, "wait", _wait, "wait until machines are ready")
+    options.add_machines(parser)
+    options.add_timeout(parser, READY_TIMEOUT, "how long each may take")
+
+
+def _add_starting(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--no-wait", action="store_true", help="return when they run, ready or not")
+    options.add_timeout(parser, READY_TIMEOUT, "how long each may take until it is ready")
+    options.add_parallel(parser)
+
+
+def _add_stopping(parser: argparse.ArgumentParser, flag: str = "--timeout") -> None:
+    parser.add_argument(
+        flag, metavar="SECONDS", type=float, default=STOP_TIMEOUT, dest="stop_timeout",
+        help=f"how long each guest may take (default {STOP_TIMEOUT:g})",
+    )  # fmt: skip
+    parser.add_argument("--kill", action="store_true", help="pull the plug when that time is over")
+
+
+def _start(arguments: argparse.Namespace) -> int:
+    with options.fleet(arguments) as fleet, shown(arguments.quiet) as progress:
+        results = fleet.start(
+            arguments.names,
+            wait=not arguments.no_wait,
+            timeout=arguments.timeout,
+            parallel=arguments.parallel,
+            progress=progress,
+        )
+    return report.outcomes(results, _state)
+
+
+def _stop(arguments: argparse.Namespace) -> int:
+    with options.fleet(arguments) as fleet, shown(arguments.quiet) as progress:
+        results = fleet.stop(arguments.names, _stopping(arguments), progress)
+    return report.outcomes(results, _state)
+
+
+def _restart(arguments: argparse.Namespace) -> int:
+    with options.fleet(arguments) as fleet, shown(arguments.quiet) as progress:
+        stopped = fleet.stop(arguments.names, _stopping(arguments), progress)
+        names = [result.name for result in stopped if result.ok]
+        started = fleet.start(
+            names,
+            wait=not arguments.no_wait,
+            timeout=arguments.timeout,
+            parallel=arguments.parallel,
+            progress=progress,
+        )
+    failed = [result for result in stopped if not result.ok]
+    return report.outcomes([*failed, *started], _state)
+
+
+def _kill(arguments: argparse.Namespace) -> int:
+    with options.fleet(arguments) as fleet, shown(arguments.quiet) as progress:
+        results = fleet.kill(arguments.names, progress)
+    return report.outcomes(results, _state)
+
+
+def _wait(arguments: argparse.Namespace) -> int:
+    with options.fleet(arguments) as fleet, shown(arguments.quiet) as progress:
+        results = fleet.wait(arguments.names, timeout=arguments.timeout, progress=progress)
+    return report.outcomes(results, _state)
+
+
+def _stopping(arguments: argparse.Namespace) -> Stopping:
+    return Stopping(timeout=arguments.stop_timeout, then_kill=arguments.kill)
+
+
+def _state(machine: Machine) -> str:
+    seconds = machine.boot_seconds
+    return str(machine.condition) if seconds is None else f"{machine.condition} after {seconds:.1f} s"

@@ -1,0 +1,87 @@
+"""Progress of long work, on standard error: a live line on a terminal, a line now and then elsewhere."""
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import Lock
+
+from skinnybox.model import Progress, Step, format_size, silent
+
+_QUIET_SECONDS = 5.0
+
+
+@contextmanager
+def shown(quiet: bool) -> Iterator[Progress]:
+    if quiet:
+        yield silent
+    elif sys.stderr.isatty():
+        with _live() as progress:
+            yield progress
+    else:
+        yield _lines()
+
+
+def _lines() -> Progress:
+    """A line when a task begins or ends, and every few seconds between."""
+    last: dict[str, float] = {}
+    lock = Lock()
+
+    def progress(step: Step) -> None:
+        with lock:
+            now = time.monotonic()
+            ended = step.total is not None and step.done >= step.total
+            if ended or now - last.get(step.task, -_QUIET_SECONDS) >= _QUIET_SECONDS:
+                last[step.task] = now
+                print(_text(step), file=sys.stderr, flush=True)
+
+    return progress
+
+
+def _text(step: Step) -> str:
+    amount = ""
+    if step.total:
+        amount = f" {_amount(step.done, step.unit)}/{_amount(step.total, step.unit)}"
+    elif step.done:
+        amount = f" {_amount(step.done, step.unit)}"
+    detail = f" ({step.detail})" if step.detail else ""
+    return f"{step.task}{amount}{f' {step.unit}' if amount and step.unit != 'bytes' else ''}{detail}"
+
+
+def _amount(number: int, unit: str) -> str:
+    return format_size(number) if unit == "bytes" else str(number)
+
+
+@contextmanager
+def _live() -> Iterator[Progress]:
+    from rich.console import Console
+    from rich.progress import BarColumn, SpinnerColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import Progress as Bars
+
+    bars = Bars(
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=24),
+        TextColumn("{task.fields[amount]}"),
+        TimeElapsedColumn(),
+        TextColumn("[dim]{task.fields[detail]}"),
+        console=Console(stderr=True),
+    )
+    known = {}
+    lock = Lock()
+
+    def progress(step: Step) -> None:
+        with lock:
+            if step.task not in known:
+                known[step.task] = bars.add_task(step.task, total=step.total, amount="", detail="")
+            amount = f"{_amount(step.done, step.unit)}/{_amount(step.total, step.unit)}" if step.total else ""
+            bars.update(
+                known[step.task],
+                completed=step.done,
+                total=step.total,
+                amount=amount,
+                detail=step.detail[:60],
+            )
+
+    with bars:
+        yield progress

@@ -1,0 +1,69 @@
+"""What is found goes to standard output: a table for people, or JSON, YAML or CSV for programs."""
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+FORMATS = ("table", "json", "yaml", "csv")
+
+Record = Mapping[str, Any]
+
+
+def emit(
+    records: Sequence[Record], columns: Sequence[str], fmt: str, *, headers: bool = True, one: bool = False
+) -> None:
+    """`columns` are what a table or CSV shows; the other formats hold everything. With `one` they hold the
+    record itself instead of a list."""
+    match fmt:
+        case "json":
+            print(json.dumps(records[0] if one else list(records), indent=2))
+        case "yaml":
+            import yaml
+
+            content = dict(records[0]) if one else [dict(record) for record in records]
+            print(yaml.safe_dump(content, sort_keys=False), end="")
+        case "csv":
+            import csv
+
+            writer = csv.writer(sys.stdout, lineterminator="\n")
+            if headers:
+                writer.writerow(columns)
+            writer.writerows([_plain(record.get(column)) for column in columns] for record in records)
+        case _:
+            table(
+                [[_plain(record.get(c)) for c in columns] for record in records], columns if headers else ()
+            )
+
+
+def table(rows: Sequence[Sequence[str]], columns: Sequence[str] = ()) -> None:
+    """Columns two blanks apart, nothing drawn: easy to read and to cut."""
+    heads = [column.upper().replace("_", " ") for column in columns]
+    lines = [heads, *rows] if columns else list(rows)
+    if not lines:
+        return
+    widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
+    for line in lines:
+        print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+
+
+def pairs(record: Record) -> None:
+    """One record as `key: value` lines; lists below each other."""
+    width = max(len(key) for key in record) + 1
+    for key, value in record.items():
+        lines = [_plain(item) for item in value] if isinstance(value, list | tuple) else [_plain(value)]
+        for number, line in enumerate(lines or ["-"]):
+            head = f"{key.replace('_', ' ')}:" if number == 0 else ""
+            print(f"{head.ljust(width)} {line}".rstrip())
+
+
+def _plain(value: Any) -> str:
+    match value:
+        case None:
+            return "-"
+        case bool():
+            return "yes" if value else "no"
+        case list() | tuple():
+            return ", ".join(map(str, value))
+        case _:
+            return str(value)

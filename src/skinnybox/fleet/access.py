@@ -1,0 +1,110 @@
+"""Reaching into a machine by ssh: our own key, and the host keys the guest itself reported, pinned."""
+
+import base64
+import fcntl
+import hashlib
+import os
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from skinnybox import run
+from skinnybox.errors import Conflict, GuestFailed, Unsupported
+from skinnybox.fleet.view import Machine
+
+
+def own_key(folder: Path) -> Path:
+    """The fleet's ssh key, made when there is none. Its public half goes into every seed."""
+    key = folder / "id_ed25519"
+    if key.exists():
+        return key
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with (folder / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not key.exists():
+            _make_key(folder, key)
+    return key
+
+
+def _make_key(folder: Path, key: Path) -> None:
+    """The public half gets its name first: whoever sees the key sees both."""
+    fresh = folder / ".new"
+    for leftover in (fresh, folder / ".new.pub"):
+        leftover.unlink(missing_ok=True)
+    run.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "skinnybox", "-f", fresh])
+    (folder / ".new.pub").rename(folder / "id_ed25519.pub")
+    fresh.rename(key)
+
+
+def public_key(folder: Path) -> str:
+    return own_key(folder).with_suffix(".pub").read_text().strip()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Executed:
+    """What a command in a machine said, and its exit code. 255 is ssh's own: it did not get in."""
+
+    code: int
+    stdout: bytes
+    stderr: bytes
+
+
+def execute(argv: Sequence[str], command: Sequence[str]) -> Executed:
+    """Run one remote command. Its words are quoted, so that the remote shell sees them as they are."""
+    done = run.run([*argv, shlex.join(command)], ok=range(256))
+    return Executed(code=done.returncode, stdout=done.stdout, stderr=done.stderr)
+
+
+def fingerprint(public_key: str) -> str:
+    """`SHA256:...` of a `TYPE BASE64` public key, as ssh-keygen -l prints it."""
+    digest = hashlib.sha256(base64.b64decode(public_key.split()[1])).digest()
+    return "SHA256:" + base64.b64encode(digest).decode().rstrip("=")
+
+
+def ssh_argv(folder: Path, machine: Machine, *, user: str | None, batch: bool) -> list[str]:
+    """The ssh command line up to, and without, the remote command.
+
+    Raises Unsupported when the machine has no ssh port, Conflict before it reported its host keys and
+    GuestFailed when it reported others than before.
+    """
+    if machine.instance.ssh_port is None:
+        raise Unsupported(f"{machine.name} cannot be reached by ssh from here")
+    known = _known_hosts(folder, machine)
+    return [
+        "ssh",
+        *("-F", "/dev/null"),
+        *("-i", str(own_key(folder))),
+        *("-p", str(machine.instance.ssh_port)),
+        *("-o", "IdentitiesOnly=yes"),
+        *("-o", "StrictHostKeyChecking=yes"),
+        *("-o", f"UserKnownHostsFile={known}"),
+        *("-o", "GlobalKnownHostsFile=/dev/null"),
+        *("-o", f"HostKeyAlias={machine.instance.uuid}"),
+        *("-o", "ConnectTimeout=20"),
+        *("-o", "LogLevel=ERROR"),
+        *(("-o", "BatchMode=yes") if batch else ()),
+        f"{user or machine.instance.ssh_user}@127.0.0.1",
+    ]
+
+
+def _known_hosts(folder: Path, machine: Machine) -> Path:
+    if not machine.host_keys:
+        raise Conflict(
+            f"{machine.name} has not reported its ssh host keys yet",
+            hint=f"wait for it first: skinnybox wait {machine.name}",
+        )
+    report = machine.current_report
+    if report and report.ssh_host_keys and set(report.ssh_host_keys) != set(machine.host_keys):
+        raise GuestFailed(
+            f"{machine.name} reports other ssh host keys than those pinned at its first start",
+            hint="compare them with `skinnybox show`; a machine keeps its keys over reset",
+        )
+    path = folder / "known_hosts" / str(machine.instance.uuid)
+    text = "".join(f"{machine.instance.uuid} {key}\n" for key in machine.host_keys)
+    if not path.exists() or path.read_text() != text:
+        path.parent.mkdir(mode=0o700, exist_ok=True)
+        fresh = path.with_name(f".{path.name}.{os.getpid()}")
+        fresh.write_text(text)
+        fresh.rename(path)
+    return path

@@ -1,0 +1,47 @@
+"""The space account: what is promised, what is written, what is free, and what fits."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from skinnybox.model import GIB, Allocation, Instance, Master, Space
+
+HEADROOM = 0.02
+"""Part of the disk that is never promised: a full disk stops more than machines."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Account:
+    """Bytes, but for `fit`: how many more machines with a reserved overlay of `fit_size` there is room for.
+
+    `full_copies` is what as many ordinary machines would have taken: one unpacked tree each, and what their
+    overlays hold.
+    """
+
+    space: Space
+    full_copies: int
+    taken: int
+    fit: int
+    fit_size: int
+
+
+def account(
+    space: Space, instances: Sequence[Instance], masters: Sequence[Master], fit_size: int = GIB
+) -> Account:
+    trees = {master.id: master.tree_size for master in masters}
+    copies = sum(trees.get(instance.stack.master, 0) for instance in instances)
+    return Account(
+        space=space,
+        full_copies=copies + space.written,
+        taken=space.masters + space.written,
+        fit=fits(space, fit_size),
+        fit_size=fit_size,
+    )
+
+
+def fits(space: Space, size: int) -> int:
+    """How many more reserved overlays of this size the store can keep its promise to."""
+    return max(0, space.free - int(space.total * HEADROOM)) // size
+
+
+def promised(instances: Sequence[Instance], allocation: Allocation) -> int:
+    return sum(i.overlay.size for i in instances if i.overlay.allocation is allocation)

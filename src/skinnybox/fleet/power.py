@@ -1,0 +1,96 @@
+"""Starting, waiting for and stopping machines, a few at a time."""
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from skinnybox.errors import Blocked, Conflict, GuestFailed, TimedOut
+from skinnybox.fleet.view import Condition, Machine
+from skinnybox.hosts.base import Host
+from skinnybox.model import Master
+
+POLL = 0.5
+READY_TIMEOUT = 300.0
+STOP_TIMEOUT = 90.0
+
+Look = Callable[[], Machine]
+"""How to see one machine as it is now."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stopping:
+    """How long the guest may take, and whether the plug is pulled after that. Seconds."""
+
+    timeout: float = STOP_TIMEOUT
+    then_kill: bool = False
+
+
+def start(host: Host, machine: Machine, master: Master, folder: Path) -> None:
+    """Power on. Idempotent on a machine that runs; refused while it is being created or deleted."""
+    if machine.condition in (Condition.CREATING, Condition.DELETING):
+        raise Conflict(f"{machine.name} is {machine.condition}")
+    if machine.condition in (Condition.STOPPED, Condition.CRASHED, Condition.FAILED):
+        if machine.status and machine.status.pid:
+            raise Conflict(
+                f"{machine.name} runs, but failed: {machine.reason}", hint="kill it, then start it again"
+            )
+        host.start(machine.instance, master, folder)
+
+
+def wait_ready(host: Host, look: Look, timeout: float, cancelled: threading.Event) -> Machine:
+    """Block until the guest says it is ready. GuestFailed when it fails or stops; `timeout` is seconds."""
+    deadline = time.monotonic() + timeout
+    while True:
+        machine = look()
+        match machine.condition:
+            case Condition.READY:
+                return machine
+            case Condition.FAILED | Condition.MISMATCH | Condition.CRASHED | Condition.STOPPED:
+                raise GuestFailed(
+                    f"{machine.name} is {machine.condition}"
+                    + (f": {machine.reason}" if machine.reason else ""),
+                    hint=f"`skinnybox console --log {machine.name}` shows what it printed",
+                )
+        if cancelled.is_set() or time.monotonic() > deadline:
+            raise TimedOut(
+                f"{machine.name} was not ready after {timeout:g} s; it keeps running",
+                hint=f"`skinnybox console --log {machine.name}` shows how far it came",
+            )
+        host.wait_change(POLL)
+
+
+def stop(host: Host, look: Look, how: Stopping) -> None:
+    """Ask the guest to power off and wait. TimedOut when it does not, unless told to pull the plug then."""
+    machine = look()
+    if not _running(machine):
+        return
+    host.shutdown(machine.instance)
+    deadline = time.monotonic() + how.timeout
+    while _running(look()):
+        if time.monotonic() > deadline:
+            if not how.then_kill:
+                raise TimedOut(
+                    f"{machine.name} did not power off within {how.timeout:g} s",
+                    hint=f"wait longer, or pull the plug: skinnybox kill {machine.name}",
+                )
+            host.power_off(machine.instance)
+            return
+        host.wait_change(POLL)
+
+
+def kill(host: Host, machine: Machine) -> None:
+    host.power_off(machine.instance)
+
+
+def refuse_running(machine: Machine, what: str) -> None:
+    if _running(machine):
+        raise Blocked(
+            f"{machine.name} is {machine.condition}: {what} needs it stopped",
+            hint=f"skinnybox stop {machine.name}",
+        )
+
+
+def _running(machine: Machine) -> bool:
+    return machine.status is not None and machine.status.pid is not None

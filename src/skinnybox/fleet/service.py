@@ -1,0 +1,292 @@
+"""The fleet: every use case is one method, with plain values in and out.
+
+All of it blocks. Long operations report to a Progress. What goes wrong is an error from the tree, or, for
+several machines, an Outcome each.
+"""
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from socket import socket
+from types import TracebackType
+from typing import Self, TypeVar
+
+from skinnybox import run
+from skinnybox.delta.changes import changes
+from skinnybox.delta.reset import fresh_contents
+from skinnybox.errors import NotFound
+from skinnybox.fleet import access, batch, capacity, create, power
+from skinnybox.fleet.batch import Outcome
+from skinnybox.fleet.create import Specification
+from skinnybox.fleet.masters import Masters
+from skinnybox.fleet.names import expand, select
+from skinnybox.fleet.state import Row, State
+from skinnybox.fleet.view import Machine
+from skinnybox.hosts.base import Host
+from skinnybox.masters.index import read_index
+from skinnybox.model import Change, Check, Instance, Progress, Report, silent
+from skinnybox.overlays.ext4 import open_volume
+from skinnybox.overlays.settle import settled
+
+R = TypeVar("R")
+
+_ALL = 64
+"""Machines waited for at once where waiting costs nothing."""
+
+
+class Fleet:
+    """The machines and masters of one state folder on one host."""
+
+    def __init__(self, folder: Path, host: Host, *, boots_at_once: int) -> None:
+        self._ssh = folder / "ssh"
+        self._host = host
+        self._boots_at_once = boots_at_once
+        self._state = State(folder / "state.db")
+        self._cancelled = threading.Event()
+        self.masters = Masters(folder / "masters", host, self._state)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._cancelled.set()
+        self._state.close()
+        self._host.close()
+
+    def create(
+        self,
+        patterns: Sequence[str],
+        master: str,
+        specification: Specification,
+        *,
+        skip_existing: bool = False,
+        progress: Progress = silent,
+    ) -> list[Instance]:
+        """Make machines, stopped. All or nothing: a name that is taken, or a disk too small, stops it before
+        anything is made. Returns those made."""
+        names = expand(patterns)
+        create.finish_unfinished(self._host, self._state)
+        taken = set(self._state.taken(names))
+        if skip_existing:
+            names = [name for name in names if name not in taken]
+        create.check(specification, self._host.features, len(names))
+        with self.masters.kept(master) as found:
+            ports = create.free_ports(self._state.ports())
+            keyed = create.with_key(specification, access.public_key(self._ssh))
+            wanted = create.instances(names, found, keyed, ports)
+            create.check_space(self._host, wanted)
+            self._host.add_master(found, self.masters.folder(found))
+            create.make(self._host, self._state, wanted, progress)
+        return wanted
+
+    def machines(self, patterns: Sequence[str] = ("*",)) -> list[Machine]:
+        """Those that names and globs mean. NotFound when one means nothing; all, without patterns."""
+        rows = self._state.rows() if tuple(patterns) == ("*",) else self._chosen(patterns)
+        return self._seen(rows)
+
+    def names(self) -> list[str]:
+        return self._state.names()
+
+    def start(
+        self,
+        patterns: Sequence[str],
+        *,
+        wait: bool = True,
+        timeout: float = power.READY_TIMEOUT,
+        parallel: int | None = None,
+        progress: Progress = silent,
+    ) -> list[Outcome[Machine]]:
+        """Power on. With `wait` only so many come up at once as the machine bears, each until it is ready."""
+
+        def one(machine: Machine) -> Machine:
+            master = self.masters.by_id(machine.instance.stack.master)
+            power.start(self._host, machine, master, self.masters.folder(master))
+            return self._wait_ready(machine, timeout) if wait else self._look(machine.instance)
+
+        return self._each(patterns, one, "start", progress, parallel)
+
+    def wait(
+        self,
+        patterns: Sequence[str],
+        *,
+        timeout: float = power.READY_TIMEOUT,
+        progress: Progress = silent,
+    ) -> list[Outcome[Machine]]:
+        """Block until they are ready."""
+        return self._each(patterns, lambda m: self._wait_ready(m, timeout), "wait", progress, _ALL)
+
+    def stop(
+        self, patterns: Sequence[str], how: power.Stopping, progress: Progress = silent
+    ) -> list[Outcome[Machine]]:
+        """Ask the guests to power off and wait until they have."""
+
+        def one(machine: Machine) -> Machine:
+            power.stop(self._host, lambda: self._look(machine.instance), how)
+            return self._look(machine.instance)
+
+        return self._each(patterns, one, "stop", progress, _ALL)
+
+    def kill(self, patterns: Sequence[str], progress: Progress = silent) -> list[Outcome[Machine]]:
+        """Pull the plug."""
+
+        def one(machine: Machine) -> Machine:
+            self._host.power_off(machine.instance)
+            return self._look(machine.instance)
+
+        return self._each(patterns, one, "kill", progress, _ALL)
+
+    def delete(
+        self, patterns: Sequence[str], *, force: bool = False, progress: Progress = silent
+    ) -> list[Outcome[None]]:
+        """Remove machines and their overlays for good. Running ones are refused without `force`."""
+
+        def one(machine: Machine) -> None:
+            if force:
+                self._host.power_off(machine.instance)
+            power.refuse_running(machine if not force else self._look(machine.instance), "delete")
+            self._state.mark_deleting(machine.instance)
+            create.remove(self._host, machine.instance)
+            self._state.forget([machine.instance])
+
+        return self._each(patterns, one, "delete", progress, 1)
+
+    def reset(self, patterns: Sequence[str], progress: Progress = silent) -> list[Outcome[Instance]]:
+        """Give machines a fresh overlay: the delta is gone, the identity stays. They must be stopped."""
+
+        def one(machine: Machine) -> Instance:
+            power.refuse_running(machine, "reset")
+            with self._host.open_overlay(machine.instance) as overlay:
+                contents, instance = fresh_contents(machine.instance, overlay)
+            self._host.replace_overlay(instance, contents)
+            self._host.define(instance)
+            self._state.settle([instance])
+            return instance
+
+        return self._each(patterns, one, "reset", progress, 1)
+
+    @contextmanager
+    def changes(self, name: str, *, include_seed: bool = False) -> Iterator[Iterator[Change]]:
+        """What a stopped machine made its own, in path order, read from outside."""
+        machine = self.machine(name)
+        power.refuse_running(machine, "changes")
+        master = self.masters.by_id(machine.instance.stack.master)
+        index = self.masters.folder(master) / "index.jsonl.gz"
+        with (
+            self._host.open_overlay(machine.instance) as overlay,
+            settled(overlay) as image,
+            open_volume(image) as volume,
+        ):
+            yield changes(volume, read_index(index), include_seed=include_seed)
+
+    def machine(self, name: str) -> Machine:
+        """The one that this very name means."""
+        rows = self._chosen([name])
+        if len(rows) != 1:
+            raise NotFound(f"{name!r} means {len(rows)} machines, and one is asked for")
+        return self._seen(rows)[0]
+
+    def console(self, name: str) -> AbstractContextManager[socket]:
+        return self._host.console(self.machine(name).instance.uuid)
+
+    def console_log(self, name: str) -> bytes:
+        return self._host.console_log(self.machine(name).instance.uuid)
+
+    def ssh(self, name: str, command: Sequence[str] = (), *, user: str | None = None) -> int:
+        """Hand the terminal to ssh; returns its exit code."""
+        argv = access.ssh_argv(self._ssh, self.machine(name), user=user, batch=False)
+        return run.interactive([*argv, *command])
+
+    def execute(
+        self,
+        patterns: Sequence[str],
+        command: Sequence[str],
+        *,
+        user: str | None = None,
+        parallel: int | None = None,
+        progress: Progress = silent,
+    ) -> list[Outcome[access.Executed]]:
+        """Run a command in machines by ssh. A command that fails is a value, not an error."""
+
+        def one(machine: Machine) -> access.Executed:
+            argv = access.ssh_argv(self._ssh, machine, user=user, batch=True)
+            return access.execute(argv, command)
+
+        return self._each(patterns, one, "exec", progress, parallel)
+
+    def capacity(self, fit_size: int) -> capacity.Account:
+        rows = self._state.rows()
+        instances = [row.instance for row in rows]
+        masters = self.masters.all()
+        return capacity.account(self._host.space(instances, masters), instances, masters, fit_size)
+
+    def doctor(self) -> list[Check]:
+        """Whether this machine is fit, and what was left half done."""
+        checks = self._host.doctor()
+        for row in self._state.unfinished():
+            checks.append(
+                Check(
+                    name="leftover",
+                    status="warn",
+                    detail=f"{row.instance.name}: {row.phase} was interrupted",
+                    hint="the next `skinnybox create` clears it away, or delete it by name",
+                )
+            )
+        return checks
+
+    def _chosen(self, patterns: Sequence[str]) -> list[Row]:
+        return self._state.rows(select(patterns, self._state.names()))
+
+    def _seen(self, rows: Sequence[Row]) -> list[Machine]:
+        instances = [row.instance for row in rows]
+        statuses = self._host.statuses()
+        reports = self._host.reports(instance.uuid for instance in instances)
+        written = self._host.written(instances)
+        return [
+            Machine(
+                instance=row.instance,
+                phase=row.phase,
+                status=statuses.get(row.instance.uuid),
+                report=reports.get(row.instance.uuid),
+                written=written.get(row.instance.uuid),
+                host_keys=row.host_keys or self._pin(row.instance, reports.get(row.instance.uuid)),
+            )
+            for row in rows
+        ]
+
+    def _pin(self, instance: Instance, report: Report | None) -> tuple[str, ...]:
+        """The first host keys a machine reports are those it is held to from then on."""
+        if report is None or not report.ssh_host_keys:
+            return ()
+        self._state.pin_host_keys(instance.uuid, report.ssh_host_keys)
+        return report.ssh_host_keys
+
+    def _look(self, instance: Instance) -> Machine:
+        rows = self._state.rows([instance.name])
+        if not rows or rows[0].instance.uuid != instance.uuid:
+            raise NotFound(f"{instance.name} was deleted meanwhile")
+        return self._seen(rows)[0]
+
+    def _wait_ready(self, machine: Machine, timeout: float) -> Machine:
+        return power.wait_ready(self._host, lambda: self._look(machine.instance), timeout, self._cancelled)
+
+    def _each(
+        self,
+        patterns: Sequence[str],
+        act: Callable[[Machine], R],
+        task: str,
+        progress: Progress,
+        parallel: int | None,
+    ) -> list[Outcome[R]]:
+        machines = self.machines(patterns)
+        return batch.each(
+            machines,
+            act,
+            name=lambda machine: machine.name,
+            task=task,
+            progress=progress,
+            parallel=parallel or self._boots_at_once,
+            cancelled=self._cancelled,
+        )

@@ -1,0 +1,94 @@
+"""Where things are and what is meant when nothing is said: flags over SKINNYBOX_* over the file over this."""
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+from skinnybox.errors import UsageError
+
+
+def default_state() -> Path:
+    """One place for the whole machine as root, the XDG place for everybody else."""
+    if os.geteuid() == 0:
+        return Path("/var/lib/skinnybox")
+    base = os.environ.get("XDG_STATE_HOME") or "~/.local/state"
+    return Path(base).expanduser() / "skinnybox"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """`parallel` is how many machines may be on their way up at once; None: as many as there are cores."""
+
+    state: Path
+    host: str = "qemu"
+    overlay: str = "1G"
+    memory: str = "512M"
+    cpus: int = 1
+    parallel: int | None = None
+
+    @property
+    def boots_at_once(self) -> int:
+        return self.parallel or max(2, len(os.sched_getaffinity(0)))
+
+
+def load(environment: Mapping[str, str], flags: Mapping[str, Any]) -> Settings:
+    """Raises UsageError for a file that does not parse, an unknown key or a value of the wrong type."""
+    settings = Settings(state=default_state())
+    for source, values in (
+        ("the settings file", _from_file(environment)),
+        ("the environment", _from_environment(environment)),
+        ("the command line", {key: value for key, value in flags.items() if value is not None}),
+    ):
+        settings = _override(settings, source, values)
+    return settings
+
+
+def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
+    names = {f"SKINNYBOX_{field.name.upper()}": field.name for field in fields(Settings)}
+    return {names[key]: value for key, value in environment.items() if key in names and value}
+
+
+def settings_file(environment: Mapping[str, str]) -> Path:
+    base = environment.get("XDG_CONFIG_HOME") or "~/.config"
+    return Path(base).expanduser() / "skinnybox" / "config.toml"
+
+
+def _from_file(environment: Mapping[str, str]) -> dict[str, Any]:
+    path = settings_file(environment)
+    try:
+        text = path.read_bytes()
+    except FileNotFoundError:
+        return {}
+    except OSError as error:
+        raise UsageError(f"{path}: {error.strerror}") from error
+    import tomllib
+
+    try:
+        return tomllib.loads(text.decode())
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path}: {error}") from error
+
+
+def _override(settings: Settings, source: str, values: Mapping[str, Any]) -> Settings:
+    known = {field.name for field in fields(Settings)}
+    unknown = sorted(set(values) - known)
+    if unknown:
+        raise UsageError(
+            f"{source} sets {unknown[0]!r}, which is no setting", hint=f"one of {', '.join(sorted(known))}"
+        )
+    return replace(settings, **{key: _typed(source, key, value) for key, value in values.items()})
+
+
+def _typed(source: str, key: str, value: Any) -> Any:
+    if key == "state":
+        return Path(value).expanduser().absolute()
+    if key in ("cpus", "parallel"):
+        if isinstance(value, bool) or not re.fullmatch("[1-9][0-9]{0,4}", str(value)):
+            raise UsageError(f"{source}: {key} is a whole number from 1, not {value!r}")
+        return int(value)
+    if not isinstance(value, str):
+        raise UsageError(f"{source}: {key} is a text, not {value!r}")
+    return value

@@ -1,0 +1,98 @@
+"""What a user is shown of a machine: what was asked for, what the host sees, what the guest says."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from skinnybox.fleet.state import Phase
+from skinnybox.model import Instance, Power, Report, Status, image_uuid
+
+
+class Condition(StrEnum):
+    CREATING = "creating"
+    DELETING = "deleting"
+    STOPPED = "stopped"
+    STARTING = "starting"
+    READY = "ready"
+    FAILED = "failed"
+    MISMATCH = "mismatch"
+    CRASHED = "crashed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Machine:
+    """`written` is what its overlay really takes on the host, in bytes; `host_keys` are pinned, public."""
+
+    instance: Instance
+    phase: Phase
+    status: Status | None = None
+    report: Report | None = None
+    written: int | None = None
+    host_keys: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        return self.instance.name
+
+    @property
+    def condition(self) -> Condition:
+        if self.phase is Phase.CREATING:
+            return Condition.CREATING
+        if self.phase is Phase.DELETING:
+            return Condition.DELETING
+        if self.status is None or self.status.power is Power.STOPPED:
+            return Condition.STOPPED
+        if self.status.power is Power.CRASHED:
+            return Condition.FAILED if self.reported_failure else Condition.CRASHED
+        if self.current_report is None:
+            return Condition.STARTING
+        if not self.current_report.ready:
+            return Condition.FAILED
+        return Condition.MISMATCH if self.mismatch else Condition.READY
+
+    @property
+    def current_report(self) -> Report | None:
+        """The report of this very start; one of an earlier start says nothing about now."""
+        if self.report is None or self.status is None or self.report.nonce != self.status.nonce:
+            return None
+        return self.report
+
+    @property
+    def reported_failure(self) -> bool:
+        return self.current_report is not None and not self.current_report.ready
+
+    @property
+    def mismatch(self) -> str | None:
+        """How what the guest booted differs from what was asked for; None when it does not."""
+        report = self.current_report
+        if report is None or not report.ready:
+            return None
+        asked = tuple(image_uuid(digest) for digest in self.instance.stack.images)
+        if report.images != asked:
+            booted = ", ".join(map(str, report.images)) or "nothing"
+            return f"booted {booted} instead of {', '.join(map(str, asked))}"
+        if report.seed_generation != self.instance.seed.generation:
+            return f"applied seed {report.seed_generation} instead of {self.instance.seed.generation}"
+        return None
+
+    @property
+    def reason(self) -> str | None:
+        """Why it is not simply well."""
+        if self.reported_failure and self.current_report:
+            return self.current_report.reason
+        if self.status is not None and self.status.power is Power.CRASHED:
+            return self.status.reason
+        return self.mismatch
+
+    @property
+    def address(self) -> str | None:
+        """How to reach it by ssh, as `USER@HOST:PORT`."""
+        port = self.instance.ssh_port
+        return f"{self.instance.ssh_user}@127.0.0.1:{port}" if port else None
+
+    @property
+    def boot_seconds(self) -> float | None:
+        """From power-on to the first word that it was ready."""
+        report, status = self.current_report, self.status
+        if not (report and report.ready and report.received and status and status.since):
+            return None
+        return (report.received - status.since).total_seconds()

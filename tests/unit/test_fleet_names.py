@@ -1,0 +1,44 @@
+import pytest
+
+from skinnybox.errors import NotFound, UsageError
+from skinnybox.fleet.names import expand, select
+
+
+@pytest.mark.parametrize(
+    ("pattern", "names"),
+    [
+        ("web", ["web"]),
+        ("web-{01..03}", ["web-01", "web-02", "web-03"]),
+        ("web-{8..11}", ["web-8", "web-9", "web-10", "web-11"]),
+        ("{db,www}-{1..2}", ["db-1", "db-2", "www-1", "www-2"]),
+        ("{1..1}", ["1"]),
+    ],
+)
+def test_patterns_make_names(pattern: str, names: list[str]) -> None:
+    assert expand([pattern]) == names
+
+
+@pytest.mark.parametrize(
+    "pattern", ["web-{3..1}", "web-{}", "web-{x}", "Web", "web-{1..999999999}", "web-{a,b", "w.{1..2}"]
+)
+def test_bad_patterns_are_refused(pattern: str) -> None:
+    with pytest.raises(UsageError):
+        expand([pattern])
+
+
+def test_a_name_given_twice_is_refused() -> None:
+    with pytest.raises(UsageError, match="named twice: web-02"):
+        expand(["web-{01..03}", "web-02"])
+
+
+def test_selection_keeps_the_order_and_takes_each_once() -> None:
+    existing = ["db", "web-01", "web-02", "web-10"]
+    assert select(["web-0*", "db", "web-{01..02}"], existing) == ["web-01", "web-02", "db"]
+
+
+def test_what_matches_nothing_is_named() -> None:
+    with pytest.raises(NotFound, match="no machine matches 'mail-"):
+        select(["mail-*"], ["web-01"])
+    with pytest.raises(NotFound, match="no machine named web-1") as caught:
+        select(["web-1"], ["web-01"])
+    assert caught.value.hint == "did you mean web-01?"

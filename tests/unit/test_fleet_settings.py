@@ -1,0 +1,39 @@
+from pathlib import Path
+
+import pytest
+
+from skinnybox.errors import UsageError
+from skinnybox.fleet.settings import load
+
+
+def environment(tmp_path: Path, text: str, **values: str) -> dict[str, str]:
+    folder = tmp_path / "skinnybox"
+    folder.mkdir(exist_ok=True)
+    (folder / "config.toml").write_text(text)
+    return {"XDG_CONFIG_HOME": str(tmp_path), **values}
+
+
+def test_flags_win_over_the_environment_and_that_over_the_file(tmp_path: Path) -> None:
+    env = environment(tmp_path, 'memory = "1G"\noverlay = "2G"\ncpus = 2\n', SKINNYBOX_OVERLAY="3G")
+    settings = load({**env, "SKINNYBOX_STATE": "/a"}, {"state": "/b", "host": None})
+    assert (settings.memory, settings.overlay, settings.cpus) == ("1G", "3G", 2)
+    assert (settings.state, settings.host) == (Path("/b"), "qemu")
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("memroy = '1G'", "the settings file sets 'memroy', which is no setting"),
+        ("cpus = 0", "cpus is a whole number"),
+        ("cpus = true", "cpus is a whole number"),
+        ("memory = 5", "memory is a text"),
+        ("memory =", "config.toml"),
+    ],
+)
+def test_a_wrong_file_is_refused(tmp_path: Path, text: str, why: str) -> None:
+    with pytest.raises(UsageError, match=why):
+        load(environment(tmp_path, text), {})
+
+
+def test_other_variables_of_that_prefix_are_left_alone(tmp_path: Path) -> None:
+    assert load(environment(tmp_path, "", SKINNYBOX_TEST_DIR="x"), {}).host == "qemu"
