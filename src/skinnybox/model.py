@@ -93,7 +93,8 @@ def image_uuid(digest: str) -> UUID:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Master:
-    """A sealed OS tree. `id` is the digest of its content; `tree_size` the sum of its files, in bytes."""
+    """A sealed OS tree. `id` is the digest of its content, `kernel` and `initrd` those of the files of these
+    names beside its images; `tree_size` is the sum of its files, in bytes."""
 
     id: str
     name: str

@@ -2,18 +2,18 @@
 
 import argparse
 import os
-import select
-import socket
 import sys
-import termios
-import tty
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from skinnybox.cli import options, report
 from skinnybox.cli.progress import shown
 from skinnybox.errors import UsageError
 from skinnybox.fleet.batch import worst
+
+if TYPE_CHECKING:
+    from socket import socket
 
 DETACH = b"\x1d"  # Ctrl-]
 
@@ -58,6 +58,9 @@ def _console(arguments: argparse.Namespace) -> int:
 @contextmanager
 def _raw_terminal() -> Iterator[None]:
     """Every key goes to the guest; a pipe instead of a terminal is left as it is."""
+    import termios
+    import tty
+
     if not sys.stdin.isatty():
         yield
         return
@@ -69,8 +72,10 @@ def _raw_terminal() -> Iterator[None]:
         termios.tcsetattr(sys.stdin, termios.TCSADRAIN, before)
 
 
-def _relay(stream: socket.socket) -> None:
+def _relay(stream: "socket") -> None:
     """Both ways until the machine goes off, the input ends, or the user detaches."""
+    import select
+
     sources = [stream.fileno(), sys.stdin.fileno()]
     while True:
         readable, _, _ = select.select(sources, [], [])

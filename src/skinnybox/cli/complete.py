@@ -1,7 +1,10 @@
 """Shell completion: a static script, and the few names it has to ask for."""
 
-import argparse
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import argparse
 
 _ASK = {
     "bash": """
@@ -16,14 +19,14 @@ _skinnybox_masters() { compadd -- ${(f)"$(skinnybox __complete masters 2>/dev/nu
 SHELLS = tuple(_ASK)
 
 
-def script(parser: argparse.ArgumentParser, shell: str) -> str:
+def script(parser: "argparse.ArgumentParser", shell: str) -> str:
     """The completion script of this shell, to be sourced or put where the shell looks for such."""
     import shtab
 
     return str(shtab.complete(parser, shell=shell, preamble=_ASK[shell]))
 
 
-def ask_for(action: argparse.Action, what: str) -> None:
+def ask_for(action: "argparse.Action", what: str) -> None:
     """Let the shell complete this argument with `machines` or `masters`."""
     action.complete = dict.fromkeys(SHELLS, f"_skinnybox_{what}")  # type: ignore[attr-defined]
 
@@ -33,16 +36,11 @@ def candidates(words: Sequence[str]) -> list[str]:
     import os
 
     from skinnybox.errors import SkinnyboxError
-    from skinnybox.fleet.settings import load
+    from skinnybox.fleet.peek import machine_names, master_references
+    from skinnybox.fleet.places import state_folder
 
     try:
-        state = load(os.environ, {}).state
-        if list(words) == ["masters"]:
-            from skinnybox.fleet.peek import master_references
-
-            return master_references(state)
-        from skinnybox.fleet.peek import machine_names
-
-        return machine_names(state)
+        state = state_folder(os.environ)
+        return master_references(state) if list(words) == ["masters"] else machine_names(state)
     except (SkinnyboxError, OSError):
         return []

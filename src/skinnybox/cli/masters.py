@@ -1,15 +1,18 @@
 """master build, import, list, show, verify, remove."""
 
 import argparse
+import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from skinnybox.cli import options, render
 from skinnybox.cli.complete import ask_for
 from skinnybox.cli.progress import shown
-from skinnybox.model import Master, format_size
+from skinnybox.model import Master, Progress, format_size
 
 if TYPE_CHECKING:
+    from skinnybox.fleet.masters import Masters
     from skinnybox.fleet.service import Fleet
 
 _COLUMNS = ("master", "id", "os", "image", "tree", "machines", "created")
@@ -54,20 +57,21 @@ def add_to(commands: options.Commands) -> None:
 
 
 def _build(arguments: argparse.Namespace) -> int:
-    with options.fleet(arguments) as fleet, shown(arguments.quiet) as progress:
-        master = fleet.masters.build(
+    def make(masters: "Masters", progress: Progress) -> Master:
+        return masters.build(
             arguments.master,
             arguments.recipe,
             suite=arguments.suite,
             packages=tuple(arguments.package),
             progress=progress,
         )
-    return _sealed(master)
+
+    return _made(arguments, make)
 
 
 def _import(arguments: argparse.Namespace) -> int:
-    with options.fleet(arguments) as fleet, shown(arguments.quiet) as progress:
-        master = fleet.masters.import_tree(
+    def make(masters: "Masters", progress: Progress) -> Master:
+        return masters.import_tree(
             arguments.source,
             arguments.master,
             as_is=arguments.as_is,
@@ -75,10 +79,17 @@ def _import(arguments: argparse.Namespace) -> int:
             initrd=arguments.initrd,
             progress=progress,
         )
-    return _sealed(master)
+
+    return _made(arguments, make)
 
 
-def _sealed(master: Master) -> int:
+def _made(arguments: argparse.Namespace, make: "Callable[[Masters, Progress], Master]") -> int:
+    with options.fleet(arguments) as fleet:
+        code = fleet.masters.as_namespace_root([sys.executable, "-m", "skinnybox", *sys.argv[1:]])
+        if code is not None:
+            return code
+        with shown(arguments.quiet) as progress:
+            master = make(fleet.masters, progress)
     print(f"{master.reference}: sealed, {format_size(master.images[0].size)}, {master.id[:19]}")
     return 0
 

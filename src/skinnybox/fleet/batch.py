@@ -2,12 +2,14 @@
 
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
-from typing import Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from skinnybox.errors import SkinnyboxError
 from skinnybox.model import Progress, Step
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -39,6 +41,8 @@ def each(
     """Outcomes in the order of the items. Interrupted, it sets `cancelled` for those that wait, lets the
     others end and starts nothing more."""
 
+    from concurrent.futures import ThreadPoolExecutor
+
     def attempt(item: T) -> Outcome[R]:
         try:
             return Outcome(name=name(item), value=act(item))
@@ -57,7 +61,9 @@ def each(
     return [future.result() for future in futures]
 
 
-def _await(futures: Sequence[Future[Outcome[R]]], task: str, progress: Progress) -> None:
+def _await(futures: "Sequence[Future[Outcome[R]]]", task: str, progress: Progress) -> None:
+    from concurrent.futures import FIRST_COMPLETED, wait
+
     pending = set(futures)
     while pending:
         done, pending = wait(pending, return_when=FIRST_COMPLETED)

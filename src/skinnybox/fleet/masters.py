@@ -1,13 +1,15 @@
 """The masters of a fleet: made, looked at, verified, and never removed while a machine needs them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
+from skinnybox import run
 from skinnybox.errors import Blocked
 from skinnybox.fleet.state import State
 from skinnybox.hosts.base import Host
-from skinnybox.masters import build, catalogue, imports, recipe
+from skinnybox.masters import catalogue
 from skinnybox.model import Master, Progress, parse_reference, silent
 
 
@@ -19,17 +21,35 @@ class Masters:
         self._host = host
         self._state = state
 
+    def as_namespace_root(self, command: Sequence[str]) -> int | None:
+        """Run a command again as root of a user namespace, when an ordinary user makes a master; its exit
+        code. None when there is no need to, or no way: then the operation itself says what is missing."""
+        from skinnybox.masters import namespace
+
+        if not namespace.needed() or namespace.why_not():
+            return None
+        return run.interactive([*namespace.argv_prefix(), *command])
+
     def build(
-        self, reference: str, recipe_file: Path | None, options: recipe.Options, progress: Progress = silent
+        self,
+        reference: str,
+        recipe_file: Path | None = None,
+        *,
+        suite: str | None = None,
+        packages: tuple[str, ...] = (),
+        progress: Progress = silent,
     ) -> Master:
-        """Build from a recipe, or from this machine's own distribution, and seal. Returns the existing master
-        when the reference is sealed already from an equal recipe."""
+        """Build and seal, from a recipe or from this machine's own distribution. `suite` and `packages` are
+        said beside the recipe and win over it, or add to it."""
+        from skinnybox.masters import build, recipe, seal
+
         name, version = parse_reference(reference)
+        chosen = recipe.load(recipe_file) if recipe_file else recipe.Recipe()
         return build.build(
-            recipe.load(recipe_file, options),
+            replace(chosen, suite=suite or chosen.suite, packages=(*chosen.packages, *packages)),
             store=self._store,
             name=name,
-            version=version or catalogue.default_version(self._store, name),
+            version=version or seal.default_version(self._store, name),
             progress=progress,
         )
 
@@ -44,12 +64,14 @@ class Masters:
         progress: Progress = silent,
     ) -> Master:
         """Seal a directory or a tar; `as_is` untouched, otherwise with the guest part put in."""
+        from skinnybox.masters import imports, seal
+
         name, version = parse_reference(reference)
         return imports.import_tree(
             source,
             store=self._store,
             name=name,
-            version=version or catalogue.default_version(self._store, name),
+            version=version or seal.default_version(self._store, name),
             as_is=as_is,
             kernel=kernel,
             initrd=initrd,

@@ -1,7 +1,5 @@
 """Names read without opening the fleet, for shell completion: quick, and never creating or repairing."""
 
-import json
-import sqlite3
 from pathlib import Path
 
 
@@ -9,6 +7,8 @@ def machine_names(state: Path) -> list[str]:
     path = state / "state.db"
     if not path.exists():
         return []
+    import sqlite3
+
     try:
         with sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=0.2) as db:
             return [name for (name,) in db.execute("SELECT name FROM instances ORDER BY name")]
@@ -17,6 +17,8 @@ def machine_names(state: Path) -> list[str]:
 
 
 def master_references(state: Path) -> list[str]:
+    import json
+
     found = []
     for manifest in (state / "masters").glob("[0-9a-f]*/manifest.json"):
         try:

@@ -1,21 +1,19 @@
 """The fleet: every use case is one method, with plain values in and out.
 
 All of it blocks. Long operations report to a Progress. What goes wrong is an error from the tree, or, for
-several machines, an Outcome each.
+several machines, an Outcome each. What only some use cases need is imported there: a command that lists
+must not wait for what builds.
 """
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from socket import socket
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import TYPE_CHECKING, Self, TypeVar
 
 from skinnybox import run
-from skinnybox.delta.changes import changes
-from skinnybox.delta.reset import fresh_contents
-from skinnybox.errors import NotFound
+from skinnybox.errors import Corrupt, NotFound
 from skinnybox.fleet import access, batch, capacity, create, power
 from skinnybox.fleet.batch import Outcome
 from skinnybox.fleet.create import Specification
@@ -23,11 +21,13 @@ from skinnybox.fleet.masters import Masters
 from skinnybox.fleet.names import expand, select
 from skinnybox.fleet.state import Row, State
 from skinnybox.fleet.view import Machine
-from skinnybox.hosts.base import Host
-from skinnybox.masters.index import read_index
+from skinnybox.hosts.base import Contents, Host
 from skinnybox.model import Change, Check, Instance, Progress, Report, silent
-from skinnybox.overlays.ext4 import open_volume
-from skinnybox.overlays.settle import settled
+
+if TYPE_CHECKING:
+    from socket import socket
+
+    from skinnybox.delta.reset import Fresh
 
 R = TypeVar("R")
 
@@ -158,18 +158,38 @@ class Fleet:
 
         def one(machine: Machine) -> Instance:
             power.refuse_running(machine, "reset")
-            with self._host.open_overlay(machine.instance) as overlay:
-                contents, instance = fresh_contents(machine.instance, overlay)
-            self._host.replace_overlay(instance, contents)
-            self._host.define(instance)
-            self._state.settle([instance])
-            return instance
+            fresh = self._fresh(machine.instance)
+            contents = Contents(base=fresh.base, seed=fresh.seed, identity=fresh.identity)
+            self._host.replace_overlay(fresh.instance, contents)
+            self._host.define(fresh.instance)
+            self._state.settle([fresh.instance])
+            if not fresh.identity:
+                self._state.unpin_host_keys(fresh.instance.uuid)
+            return fresh.instance
 
         return self._each(patterns, one, "reset", progress, 1)
+
+    def _fresh(self, instance: Instance) -> "Fresh":
+        """A damaged overlay costs the machine its ssh host keys, never the reset."""
+        from skinnybox.delta.reset import fresh_contents
+        from skinnybox.overlays.ext4 import open_volume
+        from skinnybox.overlays.settle import settled
+
+        with self._host.open_overlay(instance) as overlay:
+            try:
+                with settled(overlay) as image, open_volume(image) as volume:
+                    return fresh_contents(instance, volume)
+            except Corrupt:
+                return fresh_contents(instance, None)
 
     @contextmanager
     def changes(self, name: str, *, include_seed: bool = False) -> Iterator[Iterator[Change]]:
         """What a stopped machine made its own, in path order, read from outside."""
+        from skinnybox.delta.changes import changes, seed_paths
+        from skinnybox.masters.index import read_index
+        from skinnybox.overlays.ext4 import open_volume
+        from skinnybox.overlays.settle import settled
+
         machine = self.machine(name)
         power.refuse_running(machine, "changes")
         master = self.masters.by_id(machine.instance.stack.master)
@@ -179,7 +199,12 @@ class Fleet:
             settled(overlay) as image,
             open_volume(image) as volume,
         ):
-            yield changes(volume, read_index(index), include_seed=include_seed)
+            yield changes(
+                volume,
+                read_index(index),
+                include_seed=include_seed,
+                from_seed=seed_paths(machine.instance.seed),
+            )
 
     def machine(self, name: str) -> Machine:
         """The one that this very name means."""
@@ -188,7 +213,7 @@ class Fleet:
             raise NotFound(f"{name!r} means {len(rows)} machines, and one is asked for")
         return self._seen(rows)[0]
 
-    def console(self, name: str) -> AbstractContextManager[socket]:
+    def console(self, name: str) -> "AbstractContextManager[socket]":
         return self._host.console(self.machine(name).instance.uuid)
 
     def console_log(self, name: str) -> bytes:

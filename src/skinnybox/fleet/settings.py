@@ -8,14 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from skinnybox.errors import UsageError
-
-
-def default_state() -> Path:
-    """One place for the whole machine as root, the XDG place for everybody else."""
-    if os.geteuid() == 0:
-        return Path("/var/lib/skinnybox")
-    base = os.environ.get("XDG_STATE_HOME") or "~/.local/state"
-    return Path(base).expanduser() / "skinnybox"
+from skinnybox.fleet.places import default_state, read_settings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +31,7 @@ def load(environment: Mapping[str, str], flags: Mapping[str, Any]) -> Settings:
     """Raises UsageError for a file that does not parse, an unknown key or a value of the wrong type."""
     settings = Settings(state=default_state())
     for source, values in (
-        ("the settings file", _from_file(environment)),
+        ("the settings file", read_settings(environment)),
         ("the environment", _from_environment(environment)),
         ("the command line", {key: value for key, value in flags.items() if value is not None}),
     ):
@@ -49,27 +42,6 @@ def load(environment: Mapping[str, str], flags: Mapping[str, Any]) -> Settings:
 def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
     names = {f"SKINNYBOX_{field.name.upper()}": field.name for field in fields(Settings)}
     return {names[key]: value for key, value in environment.items() if key in names and value}
-
-
-def settings_file(environment: Mapping[str, str]) -> Path:
-    base = environment.get("XDG_CONFIG_HOME") or "~/.config"
-    return Path(base).expanduser() / "skinnybox" / "config.toml"
-
-
-def _from_file(environment: Mapping[str, str]) -> dict[str, Any]:
-    path = settings_file(environment)
-    try:
-        text = path.read_bytes()
-    except FileNotFoundError:
-        return {}
-    except OSError as error:
-        raise UsageError(f"{path}: {error.strerror}") from error
-    import tomllib
-
-    try:
-        return tomllib.loads(text.decode())
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path}: {error}") from error
 
 
 def _override(settings: Settings, source: str, values: Mapping[str, Any]) -> Settings:

@@ -188,6 +188,10 @@ class State:
                 (json.dumps(keys), str(uuid)),
             )
 
+    def unpin_host_keys(self, uuid: UUID) -> None:
+        with self._writing():
+            self._db.execute("DELETE FROM host_keys WHERE uuid = ?", (str(uuid),))
+
 
 def process_mark(pid: int | None = None) -> str:
     """Names one process for good: boot, pid and start time."""

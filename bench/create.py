@@ -1,0 +1,110 @@
+"""Creating machines against creating linked clones: `python -m bench.create`.
+
+One `skinnybox create` of many machines (names, overlay, seed, record; not started), against one
+`qemu-img create -f qcow2 -b` for each, which gives a disk and nothing else. Whole processes, in turn.
+
+Durability of the two: a killed process loses nothing and leaves nothing unexplained; the names are in a
+synced transaction, the overlays' bytes are in the page cache, as a linked clone's are.
+"""
+
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from bench.measure import alternate, ratio, seconds, verdict
+from skinnybox.masters import imports
+from skinnybox.model import MIB, format_size, silent
+
+MACHINES = 1000
+CLONES = 40
+ROUNDS = 5
+CASES = (("64 MiB, reserved", 64, (), 0.25), ("1 GiB, --sparse", 1024, ("--sparse",), 0.12))
+MOST_OF_THE_DISK = 0.6
+
+
+def main() -> int:
+    kept = True
+    with tempfile.TemporaryDirectory(prefix="skinnybox-bench-", dir=_scratch()) as name:
+        folder = Path(name)
+        _seal_something(folder)
+        for title, mib, options, limit in CASES:
+            kept &= _compare(folder, title, mib, options, limit)
+        kept &= _idle_size(folder)
+    return 0 if kept else 1
+
+
+def _scratch() -> str:
+    """A disk, as machines live on; /tmp may be memory."""
+    return os.environ.get("SKINNYBOX_BENCH_FOLDER", "/var/tmp")
+
+
+def _seal_something(folder: Path) -> None:
+    """What is in the master does not matter here."""
+    tree = folder / "tree"
+    (tree / "etc").mkdir(parents=True)
+    (tree / "etc" / "os-release").write_text("PRETTY_NAME=bench\n")
+    for file in ("kernel", "initrd"):
+        (folder / file).write_bytes(file.encode())
+    imports.import_tree(
+        tree, store=folder / "state" / "masters", name="bench", version="1", as_is=True,
+        kernel=folder / "kernel", initrd=folder / "initrd", progress=silent, allow_foreign=True,
+    )  # fmt: skip
+    subprocess.run(["qemu-img", "create", "-q", "-f", "raw", folder / "base.img", "1G"], check=True)
+
+
+def _compare(folder: Path, title: str, mib: int, options: tuple[str, ...], limit: float) -> bool:
+    count = MACHINES
+    if not options:
+        count = min(MACHINES, int(shutil.disk_usage(folder).free * MOST_OF_THE_DISK) // (mib * MIB))
+
+    def ours() -> float:
+        words = ["create", "-q", f"m-{{1..{count}}}", "-m", "bench", "--overlay", f"{mib}M", *options]
+        taken = seconds(lambda: _skinnybox(folder, *words))
+        shutil.rmtree(folder / "state" / "instances")
+        for file in (folder / "state").glob("state.db*"):
+            file.unlink()
+        return taken / count
+
+    def theirs() -> float:
+        return statistics.median(seconds(lambda: _clone(folder)) for _ in range(CLONES))
+
+    ours()  # formats the template, and fills the caches of both
+    theirs()
+    ones, others = alternate(ours, theirs, ROUNDS)
+    print(f"{count} of {title}: {statistics.median(ones) * 1000:.2f} ms each; "
+          f"a linked clone: {statistics.median(others) * 1000:.2f} ms")  # fmt: skip
+    return verdict(f"create, {title}, against a linked clone", ratio(ones, others), limit)
+
+
+def _skinnybox(folder: Path, *words: str) -> None:
+    command = Path(sys.executable).with_name("skinnybox")
+    environment = {**os.environ, "SKINNYBOX_STATE": str(folder / "state")}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)
+    subprocess.run([command, *words], env=environment, check=True, stdout=subprocess.DEVNULL)
+
+
+def _clone(folder: Path) -> None:
+    clone = folder / "clone.qcow2"
+    clone.unlink(missing_ok=True)
+    subprocess.run(
+        ["qemu-img", "create", "-q", "-f", "qcow2", "-b", folder / "base.img", "-F", "raw", clone], check=True
+    )
+
+
+def _idle_size(folder: Path) -> bool:
+    """What a sparse machine takes before its first start, its record included."""
+    _skinnybox(folder, "create", "-q", "idle", "-m", "bench", "--overlay", "1G", "--sparse")
+    files = [path for path in (folder / "state" / "instances").rglob("*") if path.is_file()]
+    taken = sum(path.stat().st_blocks * 512 for path in files)
+    kept = taken <= MIB
+    said = "kept" if kept else "BROKEN"
+    print(f"an idle 1 GiB --sparse machine takes {format_size(taken)}  limit 1.0M  {said}")
+    return kept
+
+
+if __name__ == "__main__":
+    sys.exit(main())

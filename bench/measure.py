@@ -1,0 +1,63 @@
+"""How things are compared: in turn, in one run, as a ratio, with the spread said."""
+
+import random
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+_RESAMPLES = 4000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ratio:
+    """Median of the pairwise ratios and its 95 % interval by bootstrap."""
+
+    median: float
+    low: float
+    high: float
+    pairs: int
+
+    def __str__(self) -> str:
+        return f"{self.median:.2f} (95 %: {self.low:.2f} to {self.high:.2f}, {self.pairs} pairs)"
+
+
+def seconds(act: Callable[[], object]) -> float:
+    begun = time.perf_counter()
+    act()
+    return time.perf_counter() - begun
+
+
+def alternate(
+    one: Callable[[], float], other: Callable[[], float], pairs: int
+) -> tuple[list[float], list[float]]:
+    """Both in turn, changing who goes first, so that a machine that slows down slows both."""
+    ones: list[float] = []
+    others: list[float] = []
+    for number in range(pairs):
+        if number % 2:
+            others.append(other())
+            ones.append(one())
+        else:
+            ones.append(one())
+            others.append(other())
+    return ones, others
+
+
+def ratio(ones: Sequence[float], others: Sequence[float]) -> Ratio:
+    quotients = [one / other for one, other in zip(ones, others, strict=True)]
+    draw = random.Random(0)
+    medians = sorted(statistics.median(draw.choices(quotients, k=len(quotients))) for _ in range(_RESAMPLES))
+    return Ratio(
+        median=statistics.median(quotients),
+        low=medians[int(_RESAMPLES * 0.025)],
+        high=medians[int(_RESAMPLES * 0.975)],
+        pairs=len(quotients),
+    )
+
+
+def verdict(name: str, found: Ratio, limit: float) -> bool:
+    """Print one line. The limit holds when the interval's lower bound keeps it: the rest is noise."""
+    kept = found.low <= limit
+    print(f"{name:<44} {found}  limit {limit:g}  {'kept' if kept else 'BROKEN'}")
+    return kept

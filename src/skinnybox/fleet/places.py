@@ -1,0 +1,44 @@
+"""Where a user's settings and machines are, found without the rest: shell completion asks at every Tab."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from skinnybox.errors import UsageError
+
+
+def default_state() -> Path:
+    """One place for the whole machine as root, the XDG place for everybody else."""
+    if os.geteuid() == 0:
+        return Path("/var/lib/skinnybox")
+    base = os.environ.get("XDG_STATE_HOME") or "~/.local/state"
+    return Path(base).expanduser() / "skinnybox"
+
+
+def settings_file(environment: Mapping[str, str]) -> Path:
+    base = environment.get("XDG_CONFIG_HOME") or "~/.config"
+    return Path(base).expanduser() / "skinnybox" / "config.toml"
+
+
+def read_settings(environment: Mapping[str, str]) -> dict[str, Any]:
+    """What the settings file says; nothing when there is none. Raises UsageError when it does not parse."""
+    path = settings_file(environment)
+    try:
+        text = path.read_bytes()
+    except FileNotFoundError:
+        return {}
+    except OSError as error:
+        raise UsageError(f"{path}: {error.strerror}") from error
+    import tomllib
+
+    try:
+        return tomllib.loads(text.decode())
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path}: {error}") from error
+
+
+def state_folder(environment: Mapping[str, str]) -> Path:
+    """The state folder when no flag names one."""
+    said = environment.get("SKINNYBOX_STATE") or read_settings(environment).get("state")
+    return Path(said).expanduser().absolute() if isinstance(said, str) else default_state()

@@ -1,0 +1,149 @@
+"""One real master and one state folder for all boot tests; a failed test keeps its machines' consoles."""
+
+import hashlib
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from skinnybox.fleet.create import Specification
+from skinnybox.fleet.registry import open_fleet
+from skinnybox.fleet.service import Fleet
+from skinnybox.fleet.settings import Settings
+from skinnybox.fleet.view import Machine
+from skinnybox.masters import guest_part
+from skinnybox.model import MIB, Allocation, Overlay
+
+CACHE = Path(__file__).parents[2] / ".cache" / "boot-tests"
+RESULTS = Path(__file__).parents[2] / "test-results"
+MOST_SECONDS = 240.0
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.boot)
+            item.add_marker(pytest.mark.timeout(900))
+
+
+@pytest.fixture(scope="session")
+def fleet() -> Iterator[Fleet]:
+    """On QEMU; its state folder is kept, so that the master is built once for each guest part."""
+    settings = Settings(state=CACHE)
+    with open_fleet(settings) as opened:
+        _clear(opened)
+        yield opened
+        _clear(opened)
+
+
+def _clear(fleet: Fleet) -> None:
+    if fleet.names():
+        fleet.delete(fleet.names(), force=True)
+
+
+@pytest.fixture(scope="session")
+def master(fleet: Fleet) -> str:
+    """Debian with what the tests need, and the guest part of this checkout."""
+    reference = f"debian:{_guest_version()}"
+    if reference not in [known.reference for known in fleet.masters.all()]:
+        for old in fleet.masters.all():
+            fleet.masters.remove(old.reference)
+        fleet.masters.build(reference, packages=("attr",))
+    return reference
+
+
+def _guest_version() -> str:
+    """Changes with every file of the guest part and of what makes masters."""
+    digest = hashlib.sha256()
+    source = Path(guest_part.__file__).parent
+    for file in sorted([*guest_part.guest_folder().rglob("*"), *source.glob("*.py")]):
+        if file.is_file():
+            digest.update(file.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+Create = Callable[..., Machine]
+
+
+@pytest.fixture
+def create(fleet: Fleet, master: str, request: pytest.FixtureRequest) -> Iterator[Create]:
+    """Make a machine with some of a Specification's fields said; gone after the test."""
+    made: list[str] = []
+
+    def make(name: str, **fields: object) -> Machine:
+        overlay = Overlay(size=128 * MIB, allocation=Allocation.SPARSE)
+        given: dict[str, object] = {"overlay": overlay, "memory": 512 * MIB, "cpus": 1, **fields}
+        made.append(name)
+        fleet.create([name], master, Specification(**given))  # type: ignore[arg-type]
+        return fleet.machine(name)
+
+    yield make
+    failed = request.node.stash.get(_FAILED, False)
+    for name in set(made) & set(fleet.names()):
+        if failed:
+            _keep_console(fleet, name, request.node.name)
+        fleet.delete([name], force=True)
+
+
+_FAILED = pytest.StashKey[bool]()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
+    report = yield
+    if report is not None and getattr(report, "failed", False):
+        item.stash[_FAILED] = True
+    return report
+
+
+def _keep_console(fleet: Fleet, name: str, test: str) -> None:
+    folder = RESULTS / test
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / f"{name}.console").write_bytes(fleet.console_log(name))
+    run_folder = CACHE / "run" / str(fleet.machine(name).instance.uuid)
+    for file in run_folder.glob("*.*"):
+        if file.is_file():
+            shutil.copy(file, folder / f"{name}.{file.name}")
+    print(f"\nconsole and records of {name} are kept in {folder}")
+
+
+@pytest.fixture
+def up(fleet: Fleet) -> Callable[[str], Machine]:
+    """Start one machine and return it ready."""
+
+    def start(name: str) -> Machine:
+        outcome = fleet.start([name], timeout=MOST_SECONDS)[0]
+        if outcome.error:
+            raise outcome.error
+        return fleet.machine(name)
+
+    return start
+
+
+@pytest.fixture
+def down(fleet: Fleet) -> Callable[[str], None]:
+    """Stop one machine the gentle way."""
+    from skinnybox.fleet.power import Stopping
+
+    def stop(name: str) -> None:
+        outcome = fleet.stop([name], Stopping(timeout=MOST_SECONDS))[0]
+        if outcome.error:
+            raise outcome.error
+
+    return stop
+
+
+@pytest.fixture
+def sh(fleet: Fleet) -> Callable[[str, str], str]:
+    """Run a line of shell in a machine; its standard output. A failing line fails the test."""
+
+    def run(name: str, line: str) -> str:
+        outcome = fleet.execute([name], ["sh", "-euc", line])[0]
+        if outcome.error:
+            raise outcome.error
+        assert outcome.value is not None
+        assert outcome.value.code == 0, outcome.value.stderr.decode()
+        return outcome.value.stdout.decode()
+
+    return run
