@@ -1,0 +1,1 @@
+"""Masters: built or imported, sealed, catalogued and verified."""

@@ -1,0 +1,147 @@
+"""The masters of a state folder: `masters/<64 hex digits of the content id>/`.
+
+A master appears by one rename and disappears by one; whatever else lies in the folder is hidden work.
+"""
+
+import contextlib
+import difflib
+import fcntl
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from skinnybox import run
+from skinnybox.errors import Conflict, Corrupt, NotFound
+from skinnybox.masters import erofs
+from skinnybox.masters.index import content_id, file_digest, read_index
+from skinnybox.masters.manifest import FILE, from_manifest
+from skinnybox.model import Master, Progress, Step, parse_reference
+
+KERNEL, INITRD, INDEX, IMAGE = "kernel", "initrd", "index.jsonl.gz", "root.erofs"
+_FOLDER = re.compile(r"[0-9a-f]{64}")
+_PREFIX = re.compile(r"(?:sha256:)?([0-9a-f]{8,64})")
+
+
+def masters(store: Path) -> list[Master]:
+    """All of them, by name, then oldest first. Raises Corrupt, naming the file, for a bad manifest."""
+    if not store.is_dir():
+        return []
+    found = [_read(item) for item in store.iterdir() if _FOLDER.fullmatch(item.name)]
+    return sorted(
+        (master for master in found if master), key=lambda master: (master.name, master.created, master.id)
+    )
+
+
+def find(store: Path, reference: str) -> Master:
+    """NAME:VERSION, NAME (its newest), an id or 8 or more of its first hex digits. Raises NotFound, and
+    Conflict when the digits fit several."""
+    known = masters(store)
+    digits = _PREFIX.fullmatch(reference)
+    if digits:
+        fitting = [master for master in known if _hex(master).startswith(digits[1])]
+        if len(fitting) > 1:
+            raise Conflict(f"{reference} fits {len(fitting)} masters", hint="write more of its digits")
+        if fitting:
+            return fitting[0]
+    if reference.startswith("sha256:"):
+        raise _unknown(reference, known)
+    name, version = parse_reference(reference)
+    named = [master for master in known if master.name == name and version in (None, master.version)]
+    if not named:
+        raise _unknown(reference, known)
+    return named[-1]
+
+
+def folder(store: Path, master: Master) -> Path:
+    return store / _hex(master)
+
+
+def verify(store: Path, master: Master, progress: Progress) -> None:
+    """Read every byte of it. Raises Corrupt, naming the file that is not what was sealed."""
+    where = folder(store, master)
+    sealed, index = from_manifest(where / FILE)
+    if sealed != master:
+        raise Corrupt(f"{where / FILE} is not the manifest of {master.reference}")
+    total = 4 + len(master.images)
+    wanted = ((KERNEL, master.kernel), (INITRD, master.initrd), (INDEX, index))
+    for done, (name, digest) in enumerate(wanted):
+        progress(Step(task="verify", done=done, total=total, detail=name))
+        _check_file(where / name, digest)
+    progress(Step(task="verify", done=3, total=total, detail="content id"))
+    if content_id(where / INDEX, where / KERNEL, where / INITRD) != master.id:
+        raise Corrupt(f"{where / INDEX} does not give the id {master.id}")
+    newest = max(entry.mtime_ns for entry in read_index(where / INDEX)) // 1_000_000_000
+    for done, image in enumerate(master.images, start=4):
+        progress(Step(task="verify", done=done, total=total, detail=image.file))
+        _check_present(where / image.file)
+        erofs.check(where / image.file, image.digest, image.size, newest=newest)
+    progress(Step(task="verify", done=total, total=total))
+
+
+def remove(store: Path, master: Master) -> None:
+    """Idempotent, atomic for readers. The caller holds `locked` and knows that nothing depends on it."""
+    hidden = store / f".removing-{_hex(master)}"
+    delete(hidden)
+    with contextlib.suppress(FileNotFoundError):
+        folder(store, master).rename(hidden)
+    delete(hidden)
+
+
+@contextlib.contextmanager
+def locked(store: Path, *, exclusive: bool) -> Iterator[None]:
+    """Blocks until no other process or thread holds it exclusively (or, for exclusive, at all).
+
+    Held while masters are looked up and bound (shared), published or removed (exclusive). Not reentrant.
+    """
+    store.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(store / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def delete(tree: Path) -> None:
+    """Remove a folder of ours and all below it, but nothing that is mounted there. Idempotent."""
+    run.run(["rm", "-rf", "--one-file-system", "--", tree])
+
+
+def _hex(master: Master) -> str:
+    return master.id.removeprefix("sha256:")
+
+
+def _read(place: Path) -> Master | None:
+    try:
+        master, _ = from_manifest(place / FILE)
+    except Corrupt:
+        if not place.is_dir():
+            return None  # removed while we looked
+        raise
+    if _hex(master) != place.name:
+        raise Corrupt(f"{place / FILE} belongs to another master, {master.id}")
+    return master
+
+
+def _check_file(file: Path, digest: str) -> None:
+    _check_present(file)
+    if file_digest(file) != digest:
+        raise Corrupt(f"{file} is not what was sealed")
+
+
+def _check_present(file: Path) -> None:
+    if file.is_symlink() or not file.is_file():
+        raise Corrupt(f"{file} is missing")
+
+
+def _unknown(reference: str, known: list[Master]) -> NotFound:
+    names = [name for master in known for name in (master.reference, master.name)]
+    near = list(dict.fromkeys(difflib.get_close_matches(reference, names, n=3, cutoff=0.5)))
+    if near:
+        hint = f"did you mean {' or '.join(near)}?"
+    elif known:
+        hint = f"there are: {', '.join(master.reference for master in known[:10])}"
+    else:
+        hint = "there is no master yet: `skinnybox master build NAME` makes one"
+    return NotFound(f"no master {reference}", hint=hint)

@@ -1,0 +1,81 @@
+"""A master from a tree that somebody else made."""
+
+from pathlib import Path
+
+from skinnybox.errors import CommandFailed, NotFound, SkinnyboxError, Unsupported, UsageError
+from skinnybox.masters import guest_part
+from skinnybox.masters.clean import clean
+from skinnybox.masters.kernel import find_kernel
+from skinnybox.masters.seal import seal
+from skinnybox.masters.tree import unpacked
+from skinnybox.masters.workspace import workspace
+from skinnybox.model import GUEST_PROTOCOL, Master, Progress, Step
+
+
+def import_tree(
+    source: Path,
+    *,
+    store: Path,
+    name: str,
+    version: str,
+    as_is: bool,
+    kernel: Path | None,
+    initrd: Path | None,
+    progress: Progress,
+    allow_foreign: bool = False,
+) -> Master:
+    """Seal a directory or tar: untouched when `as_is`, else with the guest part installed and cleaned up.
+
+    `kernel` and `initrd` come together, or are found in the tree's /boot. An as-is tree needs a guest part
+    that speaks our protocol; `allow_foreign` seals one that cannot boot thin. The source is only read.
+    """
+    if (kernel is None) != (initrd is None):
+        raise UsageError("a kernel and an initrd come together", hint="give both or none")
+    for given in (kernel, initrd):
+        if given is not None and not given.is_file():
+            raise NotFound(f"{given} is not a file")
+    with workspace(store, "work") as work:
+        tree = unpacked(source, work, progress, devices=as_is)
+        if as_is and not allow_foreign:
+            _check_guest_part(tree)
+        if not as_is:
+            prepare(tree, progress)
+        if kernel is None or initrd is None:
+            kernel, initrd, _ = find_kernel(tree)
+        return seal(
+            tree, store=store, name=name, version=version, kernel=kernel, initrd=initrd, progress=progress
+        )
+
+
+def prepare(tree: Path, progress: Progress) -> None:
+    """Install the guest part into a private tree and clean it up."""
+    progress(Step(task="guest", detail="installing the guest part"))
+    try:
+        guest_part.install(tree, lambda line: progress(Step(task="guest", detail=line)))
+    except CommandFailed as error:
+        raise _uninstallable(error) from error
+    clean(tree, progress)
+
+
+def _check_guest_part(tree: Path) -> None:
+    if not guest_part.has_guest_part(tree):
+        raise _unfit("has no guest part", "import it without --as-is: that installs it")
+    protocol = guest_part.protocol_version(tree)
+    if protocol != GUEST_PROTOCOL:
+        raise _unfit(
+            f"has a guest part of protocol {protocol}, this is {GUEST_PROTOCOL}", "import it without --as-is"
+        )
+
+
+def _uninstallable(error: CommandFailed) -> SkinnyboxError:
+    if "No space left on device" in error.stderr:
+        return error
+    why = next((line for line in error.stderr.splitlines() if line.startswith("E: ")), error.message)
+    return Unsupported(
+        f"the guest part cannot be installed into this tree: {why.removeprefix('E: ')}",
+        hint="it needs systemd, initramfs-tools, busybox and a kernel package of Debian or Ubuntu",
+    )
+
+
+def _unfit(what: str, hint: str) -> SkinnyboxError:
+    return Unsupported(f"the tree {what}: it cannot boot thin", hint=hint)

@@ -1,0 +1,275 @@
+"""The index of a sealed tree: every path with its metadata and the digest of its content.
+
+Changes, rebase and verification read it instead of the image. It lies beside the image as gzip'd JSON lines:
+
+    {"path":"etc/hostname","type":"-","mode":420,"uid":0,"gid":0,"mtime":1767225600000000000,"size":3,"digest":"sha256:..."}
+
+in canonical order: by the raw bytes of the path's components, parents first. Bytes that are not UTF-8 are
+written as lone surrogates (PEP 383). Absent means: no content, no target, no device, no xattr, no link.
+"""
+
+import base64
+import binascii
+import gzip
+import hashlib
+import itertools
+import json
+import os
+import stat
+import zlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+from skinnybox.errors import Corrupt, UsageError
+from skinnybox.model import GUEST_PROTOCOL, Progress, Step
+
+_LETTERS = {
+    stat.S_IFDIR: "d", stat.S_IFREG: "-", stat.S_IFLNK: "l", stat.S_IFIFO: "p",
+    stat.S_IFCHR: "c", stat.S_IFBLK: "b", stat.S_IFSOCK: "s",
+}  # fmt: skip
+_XATTRS = ("user.", "trusted.", "security.", "system.posix_acl_")
+_BLOCK = 1 << 20
+_LINE_LIMIT = 1 << 20
+_STEP = 512
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One name of a tree. `path` has no leading slash, the root is b""; `mode` is the permission bits with
+    setuid, setgid and sticky; `size` is bytes of content (of the target for a symlink, 0 for all but files
+    and symlinks); `digest` is a regular file's content. `link` is the first path of the hard-link group, on
+    every name of a group that has several, the first included."""
+
+    path: bytes
+    type: str
+    mode: int
+    uid: int
+    gid: int
+    mtime_ns: int
+    size: int = 0
+    rdev: int = 0
+    digest: str | None = None
+    target: bytes | None = None
+    xattrs: tuple[tuple[str, bytes], ...] = ()
+    link: bytes | None = None
+
+
+@dataclass(slots=True)
+class Group:
+    """A file with several names: the first of them, how many are in the tree, its digest once known."""
+
+    first: bytes
+    names: int = 0
+    digest: str | None = None
+
+
+@dataclass(slots=True)
+class Survey:
+    """What a first quick walk finds: how much there is, and which names are one file."""
+
+    entries: int = 0
+    size: int = 0
+    newest: int = 0
+    groups: dict[tuple[int, int], Group] = field(default_factory=dict)
+
+    def group(self, info: os.stat_result) -> Group | None:
+        """The hard-link group of a file; None when it has one name."""
+        return self.groups.get((info.st_dev, info.st_ino)) if _linkable(info) else None
+
+
+def survey(tree: Path) -> Survey:
+    """Count entries and bytes of content (a hard-link group once); find the newest mtime in seconds."""
+    found = Survey()
+    for path, info in _walk(os.fsencode(tree)):
+        found.entries += 1
+        found.newest = max(found.newest, info.st_mtime_ns // 1_000_000_000)
+        first = True
+        if _linkable(info):
+            group = found.groups.setdefault((info.st_dev, info.st_ino), Group(path))
+            group.names += 1
+            first = group.names == 1
+        if first and stat.S_ISREG(info.st_mode):
+            found.size += info.st_size
+    return found
+
+
+def scan(tree: Path, progress: Progress, known: Survey | None = None) -> Iterator[Entry]:
+    """Every entry in canonical order, content hashed, no symlink followed. `known` saves a second survey."""
+    found = known or survey(tree)
+    for number, (path, info) in enumerate(_walk(os.fsencode(tree))):
+        if number % _STEP == 0:
+            progress(Step(task="index", done=number, total=found.entries, unit="files"))
+        yield _entry(os.fsencode(tree), path, info, found.group(info))
+    progress(Step(task="index", done=found.entries, total=found.entries, unit="files"))
+
+
+def write_index(entries: Iterable[Entry], file: Path) -> None:
+    """Deterministic: the same entries give the same bytes (for one version of zlib)."""
+    with file.open("wb") as raw, gzip.GzipFile("", "wb", 6, raw, mtime=0) as out:
+        for batch in _batches(entries, 256):
+            out.write(b"".join(_line(entry) for entry in batch))
+
+
+def read_index(file: Path) -> Iterator[Entry]:
+    """Raises Corrupt, naming the file, for anything that write_index does not write."""
+    for number, line in enumerate(_lines(file), start=1):
+        try:
+            yield _parsed(json.loads(line))
+        except (ValueError, TypeError, KeyError, AttributeError, binascii.Error) as error:
+            raise Corrupt(f"{file}, line {number}: not an index entry ({error})") from error
+
+
+def content_id(index_file: Path, kernel: Path, initrd: Path) -> str:
+    """The master's id: digest over the canonical index, kernel, initrd and the guest protocol."""
+    total = hashlib.sha256(f"skinnybox-content 1\nguest-protocol {GUEST_PROTOCOL}\n".encode())
+    total.update(f"kernel {file_digest(kernel)}\ninitrd {file_digest(initrd)}\n".encode())
+    for batch in _batches(_lines(index_file), 1024):
+        total.update(b"".join(batch))
+    return f"sha256:{total.hexdigest()}"
+
+
+def file_digest(file: Path) -> str:
+    with file.open("rb") as source:
+        return f"sha256:{hashlib.file_digest(source, 'sha256').hexdigest()}"
+
+
+def _walk(tree: bytes) -> Iterator[tuple[bytes, os.stat_result]]:
+    yield b"", os.lstat(tree)
+    pending = [_children(tree, b"")]
+    while pending:
+        path, info = next(pending[-1], (None, None))
+        if path is None or info is None:
+            pending.pop()
+            continue
+        yield path, info
+        if stat.S_ISDIR(info.st_mode):
+            pending.append(_children(tree, path))
+
+
+def _children(tree: bytes, folder: bytes) -> Iterator[tuple[bytes, os.stat_result]]:
+    with os.scandir(tree + b"/" + folder) as found:
+        names = sorted((item.name, item) for item in found)
+    prefix = folder + b"/" if folder else b""
+    return ((prefix + name, item.stat(follow_symlinks=False)) for name, item in names)
+
+
+def _linkable(info: os.stat_result) -> bool:
+    return info.st_nlink > 1 and not stat.S_ISDIR(info.st_mode)
+
+
+def _entry(tree: bytes, path: bytes, info: os.stat_result, group: Group | None) -> Entry:
+    letter = _LETTERS[stat.S_IFMT(info.st_mode)]
+    full = tree + b"/" + path
+    if info.st_mtime_ns < 0:
+        raise UsageError(f"{os.fsdecode(full)} is dated before 1970", hint="no image keeps that: touch it")
+    return Entry(
+        path=path,
+        type=letter,
+        mode=stat.S_IMODE(info.st_mode),
+        uid=info.st_uid,
+        gid=info.st_gid,
+        mtime_ns=info.st_mtime_ns,
+        size=info.st_size if letter in "-l" else 0,
+        rdev=info.st_rdev if letter in "cb" else 0,
+        digest=_content(full, info.st_size, group) if letter == "-" else None,
+        target=os.readlink(full) if letter == "l" else None,  # noqa: PTH115 (bytes)
+        xattrs=_xattrs(full),
+        link=group.first if group and group.names > 1 else None,
+    )
+
+
+def _content(path: bytes, size: int, group: Group | None) -> str:
+    if group is None:
+        return _hashed(path, size)
+    group.digest = group.digest or _hashed(path, size)
+    return group.digest
+
+
+def _hashed(path: bytes, size: int) -> str:
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        total, left = hashlib.sha256(), size
+        while block := os.read(descriptor, min(_BLOCK, left + 1)):
+            total.update(block)
+            left -= len(block)
+    finally:
+        os.close(descriptor)
+    if left:
+        raise Corrupt(f"{os.fsdecode(path)} changed while it was read", hint="seal a tree nobody writes to")
+    return f"sha256:{total.hexdigest()}"
+
+
+def _xattrs(path: bytes) -> tuple[tuple[str, bytes], ...]:
+    names = os.listxattr(path, follow_symlinks=False)
+    if not names:
+        return ()
+    kept = sorted(name for name in names if name.startswith(_XATTRS))
+    return tuple((name, os.getxattr(path, name, follow_symlinks=False)) for name in kept)
+
+
+def _batches(items: Iterable[T], size: int) -> Iterator[list[T]]:
+    iterator = iter(items)
+    while batch := list(itertools.islice(iterator, size)):
+        yield batch
+
+
+def _text(raw: bytes) -> str:
+    return raw.decode("utf-8", "surrogateescape")
+
+
+def _raw(text: str) -> bytes:
+    return text.encode("utf-8", "surrogateescape")
+
+
+def _line(entry: Entry) -> bytes:
+    record: dict[str, Any] = {
+        "path": _text(entry.path),
+        "type": entry.type,
+        "mode": entry.mode,
+        "uid": entry.uid,
+        "gid": entry.gid,
+        "mtime": entry.mtime_ns,
+    }
+    if entry.type in "-l":
+        record["size"] = entry.size
+    if entry.type in "cb":
+        record["rdev"] = entry.rdev
+    if entry.digest is not None:
+        record["digest"] = entry.digest
+    if entry.target is not None:
+        record["target"] = _text(entry.target)
+    if entry.xattrs:
+        record["xattrs"] = {name: base64.b64encode(value).decode() for name, value in entry.xattrs}
+    if entry.link is not None:
+        record["link"] = _text(entry.link)
+    return json.dumps(record, separators=(",", ":")).encode() + b"\n"
+
+
+def _lines(file: Path) -> Iterator[bytes]:
+    try:
+        with gzip.open(file, "rb") as source:
+            while line := source.readline(_LINE_LIMIT):
+                yield line
+    except (OSError, EOFError, zlib.error) as error:
+        raise Corrupt(f"{file} cannot be read: {error}") from error
+
+
+def _parsed(record: dict[str, Any]) -> Entry:
+    xattrs = record.get("xattrs", {})
+    return Entry(
+        path=_raw(record["path"]),
+        type=record["type"],
+        mode=record["mode"],
+        uid=record["uid"],
+        gid=record["gid"],
+        mtime_ns=record["mtime"],
+        size=record.get("size", 0),
+        rdev=record.get("rdev", 0),
+        digest=record.get("digest"),
+        target=None if "target" not in record else _raw(record["target"]),
+        xattrs=tuple((name, base64.b64decode(value, validate=True)) for name, value in xattrs.items()),
+        link=None if "link" not in record else _raw(record["link"]),
+    )

@@ -1,0 +1,90 @@
+"""What a tree boots and what it is: kernel, initrd, distribution, architecture."""
+
+import platform
+import re
+import shlex
+import struct
+from pathlib import Path
+
+from skinnybox.errors import NotFound
+from skinnybox.masters import inside
+
+_KERNEL = re.compile(r"vmlinu[zx]-(.+)")
+_INITRDS = ("initrd.img-{}", "initramfs-{}.img", "initrd-{}")
+_PROGRAMS = ("usr/lib/systemd/systemd", "usr/bin/bash", "bin/bash", "usr/bin/dash", "bin/dash", "bin/busybox")
+_MACHINES = {3: "i686", 8: "mips", 21: "ppc64le", 22: "s390x", 40: "armv7l", 62: "x86_64", 183: "aarch64",
+             243: "riscv64"}  # fmt: skip
+_SETUP_HEADER = 0x202
+_HEAD = 1 << 16
+
+
+def find_kernel(tree: Path) -> tuple[Path, Path, str]:
+    """The newest kernel of the tree's /boot that has an initrd there, the initrd, and its version. Both are
+    regular files inside the tree. Raises NotFound."""
+    present = {name for name in inside.names(tree, "boot") if _present(tree, f"boot/{name}")}
+    versions = [found[1] for found in map(_KERNEL.fullmatch, present) if found and "rescue" not in found[1]]
+    for version in sorted(versions, key=_order, reverse=True):
+        kernel = next(name for name in (f"vmlinuz-{version}", f"vmlinux-{version}") if name in present)
+        for initrd in (pattern.format(version) for pattern in _INITRDS):
+            if initrd in present:
+                return tree / "boot" / kernel, tree / "boot" / initrd, version
+    missing = "an initrd for its kernel" if versions else "a kernel"
+    raise NotFound(
+        f"the tree has not {missing} in /boot",
+        hint="install a kernel package there, or give both with --kernel and --initrd",
+    )
+
+
+def kernel_version(kernel: Path) -> str:
+    """What the kernel image says of itself, or else its file name; "unknown" when neither tells."""
+    with kernel.open("rb") as source:
+        head = source.read(_HEAD)
+    if head[_SETUP_HEADER : _SETUP_HEADER + 4] == b"HdrS":
+        start = struct.unpack_from("<H", head, 0x20E)[0] + 0x200
+        words = head[start : start + 256].split(b"\0")[0].decode("ascii", "replace").split()
+        if words:
+            return words[0]
+    named = _KERNEL.fullmatch(kernel.name)
+    return named[1] if named else "unknown"
+
+
+def os_name(tree: Path) -> str:
+    """PRETTY_NAME of the tree's os-release, "unknown" without one."""
+    for path in ("etc/os-release", "usr/lib/os-release"):
+        data = inside.read(tree, path, _HEAD)
+        if data is not None:
+            return os_release(data.decode("utf-8", "replace")).get("PRETTY_NAME", "unknown")
+    return "unknown"
+
+
+def os_release(text: str) -> dict[str, str]:
+    """The assignments of an os-release file; a malformed line is left out."""
+    found = {}
+    for line in text.splitlines():
+        key, equals, value = line.strip().partition("=")
+        if not equals or key.startswith("#"):
+            continue
+        try:
+            found[key] = "".join(shlex.split(value))
+        except ValueError:
+            continue
+    return found
+
+
+def architecture(tree: Path) -> str:
+    """As `uname -m` says it, read from a program of the tree; this machine's when there is none."""
+    for path in _PROGRAMS:
+        head = inside.read(tree, path, 20)
+        if head and len(head) == 20 and head[:4] == b"\x7fELF":
+            machine = struct.unpack_from("<H" if head[5] == 1 else ">H", head, 18)[0]
+            return _MACHINES.get(machine, f"elf-{machine}")
+    return platform.machine()
+
+
+def _present(tree: Path, path: str) -> bool:
+    return bool(inside.read(tree, path, 1))
+
+
+def _order(version: str) -> list[tuple[int, str]]:
+    """`6.1.0-9` comes before `6.1.0-37`."""
+    return [(int(part), "") if part.isdigit() else (0, part) for part in re.findall(r"\d+|\D+", version)]

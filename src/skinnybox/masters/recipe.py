@@ -1,0 +1,225 @@
+"""What a master is built of, and the YAML file that says it.
+
+suite: bookworm               # this machine's own when left out
+mirror: http://deb.example/debian
+sources: ["deb http://... bookworm main"]
+components: [main]
+packages: [apache2, php]
+kernel: linux-image-cloud-amd64
+slim: true                    # without documentation and translations
+copy:
+  - {source: site.conf, dest: /etc/apache2/sites-enabled/site.conf, mode: 0644, owner: root:root}
+scripts:
+  - a2enmod rewrite
+  - {file: setup.sh}
+"""
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from skinnybox.errors import NotFound, UsageError
+
+_PACKAGE = re.compile(r"[a-z0-9][a-z0-9+.-]+(?::[a-z0-9]+)?(?:[=/][A-Za-z0-9.+~:-]+)?")
+_SUITE = re.compile(r"[a-z][a-z0-9.-]{0,63}")
+_OWNER = re.compile(r"[a-z_][a-z0-9_-]*|\d+")
+_URL = re.compile(r"(?:https?|file|copy)://\S+|file:/\S+")
+_LIMIT = 1 << 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Copy:
+    """A file or folder put into the tree. `mode` None keeps the source's; `owner` is `user:group` there."""
+
+    source: Path
+    dest: str
+    mode: int | None = None
+    owner: str = "root:root"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """`suite` None is this machine's own; so are the sources without `mirror` and `sources`. `scripts` run
+    inside the tree, as root, after everything is installed and copied; without `#!` it is `sh -eu`."""
+
+    suite: str | None = None
+    mirror: str | None = None
+    sources: tuple[str, ...] = ()
+    components: tuple[str, ...] = ()
+    packages: tuple[str, ...] = ()
+    kernel: str | None = None
+    variant: str = "minbase"
+    slim: bool = False
+    copy: tuple[Copy, ...] = ()
+    scripts: tuple[str, ...] = ()
+
+
+Reader = Callable[[yaml.Node], Any]
+
+
+class _Mistakes(Exception):
+    """Lines, and what is wrong there."""
+
+    def __init__(self, found: list[tuple[int, str]]) -> None:
+        super().__init__(found)
+        self.found = found
+
+
+def load(file: Path) -> Recipe:
+    """Raises NotFound, and UsageError that names every mistake with its line."""
+    if not file.is_file():
+        raise NotFound(f"{file}: no such recipe")
+    with file.open("rb") as source:
+        return parse(source.read(_LIMIT).decode("utf-8", "replace"), file)
+
+
+def parse(text: str, file: Path) -> Recipe:
+    """Like load; relative paths in the text count from the folder of `file`."""
+    try:
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        place = f"{file}, line {mark.line + 1}" if mark else str(file)
+        raise UsageError(
+            f"{place}: {getattr(error, 'problem', None) or error}", hint="a recipe is YAML"
+        ) from error
+    if node is None:
+        return Recipe()
+    readers = _readers(file.absolute().parent)
+    try:
+        return Recipe(**_fields(node, readers))
+    except _Mistakes as mistakes:
+        raise UsageError(
+            "\n".join(f"{file}, line {line}: {what}" for line, what in mistakes.found),
+            hint=f"a recipe may hold: {', '.join(readers)}",
+        ) from mistakes
+
+
+def _readers(folder: Path) -> dict[str, Reader]:
+    return {
+        "suite": _matching(_SUITE, "a suite, as in bookworm"),
+        "mirror": _matching(_URL, "a URL of a mirror"),
+        "sources": _many(_text),
+        "components": _many(_matching(_SUITE, "a component, as in main")),
+        "packages": _many(_matching(_PACKAGE, "a package name")),
+        "kernel": _matching(_PACKAGE, "a package name"),
+        "variant": _one_of("minbase", "apt", "important", "standard"),
+        "slim": _boolean,
+        "copy": _many(lambda node: _copy(node, folder)),
+        "scripts": _many(lambda node: _script(node, folder)),
+    }
+
+
+def _fields(node: yaml.Node, readers: dict[str, Reader], *, needed: Sequence[str] = ()) -> dict[str, Any]:
+    if not isinstance(node, yaml.MappingNode):
+        raise _wrong(node, "expected `key: value` lines")
+    found: dict[str, Any] = {}
+    mistakes: list[tuple[int, str]] = []
+    for key, value in node.value:
+        try:
+            name = _text(key)
+            if name not in readers or name in found:
+                raise _wrong(key, f"{name!r} is {'given twice' if name in found else 'not known here'}")
+            found[name] = readers[name](value)
+        except _Mistakes as more:
+            mistakes += more.found
+    missing = [key for key in needed if key not in (key.value for key, _ in node.value)]
+    if missing:
+        mistakes.append((node.start_mark.line + 1, f"{' and '.join(missing)} missing"))
+    if mistakes:
+        raise _Mistakes(mistakes)
+    return found
+
+
+def _many(read: Reader) -> Reader:
+    def all_of(node: yaml.Node) -> tuple[Any, ...]:
+        if not isinstance(node, yaml.SequenceNode):
+            raise _wrong(node, "expected a list")
+        found: list[Any] = []
+        mistakes: list[tuple[int, str]] = []
+        for item in node.value:
+            try:
+                found.append(read(item))
+            except _Mistakes as more:
+                mistakes += more.found
+        if mistakes:
+            raise _Mistakes(mistakes)
+        return tuple(found)
+
+    return all_of
+
+
+def _wrong(node: yaml.Node, what: str) -> _Mistakes:
+    return _Mistakes([(node.start_mark.line + 1, what)])
+
+
+def _text(node: yaml.Node) -> str:
+    if not isinstance(node, yaml.ScalarNode) or not node.value.strip():
+        raise _wrong(node, "expected a text")
+    return str(node.value)
+
+
+def _matching(pattern: re.Pattern[str], what: str) -> Callable[[yaml.Node], str]:
+    def read(node: yaml.Node) -> str:
+        text = _text(node)
+        if not pattern.fullmatch(text):
+            raise _wrong(node, f"{text!r} is not {what}")
+        return text
+
+    return read
+
+
+def _one_of(*known: str) -> Callable[[yaml.Node], str]:
+    return _matching(re.compile("|".join(known)), f"one of {', '.join(known)}")
+
+
+def _boolean(node: yaml.Node) -> bool:
+    return _one_of("true", "false")(node) == "true"
+
+
+def _mode(node: yaml.Node) -> int:
+    return int(
+        _matching(re.compile(r"(?:0o)?[0-7]{3,5}"), "an octal mode, as in 0644")(node).removeprefix("0o"), 8
+    )
+
+
+def _owner(node: yaml.Node) -> str:
+    return _matching(re.compile(f"(?:{_OWNER.pattern})(?::(?:{_OWNER.pattern}))?"), "user:group")(node)
+
+
+def _dest(node: yaml.Node) -> str:
+    text = _matching(re.compile(r"/[^\0]+"), "an absolute path")(node)
+    if ".." in text.split("/"):
+        raise _wrong(node, f"{text!r} has .. in it")
+    return text
+
+
+def _existing(node: yaml.Node, folder: Path) -> Path:
+    path = folder / _text(node)
+    if not path.exists():
+        raise _wrong(node, f"{path} does not exist")
+    return path
+
+
+def _copy(node: yaml.Node, folder: Path) -> Copy:
+    readers: dict[str, Reader] = {
+        "source": lambda value: _existing(value, folder),
+        "dest": _dest,
+        "mode": _mode,
+        "owner": _owner,
+    }
+    return Copy(**_fields(node, readers, needed=("source", "dest")))
+
+
+def _script(node: yaml.Node, folder: Path) -> str:
+    if isinstance(node, yaml.ScalarNode):
+        return _text(node)
+    found = _fields(node, {"file": lambda value: _existing(value, folder)}, needed=("file",))
+    file: Path = found["file"]
+    if not file.is_file():
+        raise _wrong(node, f"{file} is not a file")
+    return file.read_text("utf-8")

@@ -1,0 +1,74 @@
+"""Hidden folders in which masters are made, and the sweeping of those whose maker died."""
+
+import contextlib
+import errno
+import fcntl
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from skinnybox.errors import CommandFailed, NoSpace, SkinnyboxError
+from skinnybox.masters.catalogue import delete, locked
+
+_HIDDEN = (".sealing-", ".work-", ".removing-")
+_HINT = "free some space there, or put the state folder elsewhere (SKINNYBOX_STATE)"
+
+
+@contextlib.contextmanager
+def workspace(store: Path, kind: str) -> Iterator[Path]:
+    """A private folder `.KIND-...` in the store, gone afterwards unless renamed. `kind` is sealing or work.
+
+    A lock on the folder tells the living from the dead; every call sweeps the dead. Do not hold `locked`.
+    """
+    with contextlib.ExitStack() as undo:
+        with locked(store, exclusive=True):
+            _sweep(store)
+            work = Path(tempfile.mkdtemp(prefix=f".{kind}-{os.getpid()}-", dir=store))
+            undo.callback(delete, work)
+            _hold(work, undo)
+        with no_space(store):
+            yield work
+
+
+@contextlib.contextmanager
+def no_space(store: Path) -> Iterator[None]:
+    """Turn a full disk, met by us or by a program we ran, into NoSpace."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise NoSpace(f"no space left below {store}", hint=_HINT) from error
+    except CommandFailed as error:
+        if "No space left on device" not in error.stderr:
+            raise
+        raise NoSpace(f"no space left below {store}", hint=_HINT) from error
+
+
+def _hold(work: Path, undo: contextlib.ExitStack) -> None:
+    descriptor = os.open(work, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    undo.callback(os.close, descriptor)
+    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def _sweep(store: Path) -> None:
+    for place in store.iterdir():
+        if place.name.startswith(_HIDDEN) and not _alive(place):
+            # What a namespace left belongs to ids that only a namespace may delete: its next call does.
+            with contextlib.suppress(SkinnyboxError):
+                delete(place)
+
+
+def _alive(place: Path) -> bool:
+    try:
+        descriptor = os.open(place, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False

@@ -1,0 +1,94 @@
+"""Requirements: mkfs.erofs; root, or root of a namespace."""
+
+import os
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from skinnybox.errors import Conflict, NotFound, Unsupported, UsageError
+from skinnybox.masters import catalogue, namespace
+from skinnybox.masters.build import build
+from skinnybox.masters.imports import import_tree
+from skinnybox.masters.index import read_index, scan
+from skinnybox.masters.recipe import Recipe
+from skinnybox.model import GUEST_PROTOCOL, Master, silent
+
+pytestmark = [
+    pytest.mark.image,
+    pytest.mark.skipif(namespace.needed(), reason="needs root, or root of a namespace"),
+]
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    tree = tmp_path / "source"
+    for name, text in (
+        ("boot/vmlinuz-6.1", "kernel"), ("boot/initrd.img-6.1", "initrd"), ("etc/machine-id", "0123"),
+        ("usr/lib/skinnybox/protocol", f"{GUEST_PROTOCOL}\n"), ("tmp/kept", "as it is"),
+    ):  # fmt: skip
+        (tree / name).parent.mkdir(parents=True, exist_ok=True)
+        (tree / name).write_text(text)
+    return tree
+
+
+def _import(source: Path, store: Path, version: str = "1", **options: Path | bool | None) -> Master:
+    chosen = {"as_is": True, "kernel": None, "initrd": None, **options}
+    return import_tree(source, store=store, name="x", version=version, progress=silent, **chosen)  # type: ignore[arg-type]
+
+
+def test_as_is_seals_every_entry_untouched(source: Path, tmp_path: Path) -> None:
+    master = _import(source, tmp_path / "masters")
+    index = catalogue.folder(tmp_path / "masters", master) / "index.jsonl.gz"
+    assert list(read_index(index)) == list(scan(source, silent))
+    assert (catalogue.folder(tmp_path / "masters", master) / "initrd").read_text() == "initrd"
+    catalogue.verify(tmp_path / "masters", master, silent)
+
+
+def test_a_directory_and_its_tar_are_one_master(source: Path, tmp_path: Path) -> None:
+    # Python's tarfile rounds mtimes: let all have whole seconds.
+    for entry in [source, *source.rglob("*")]:
+        os.utime(entry, (1000, 1000))
+    with tarfile.open(tmp_path / "t.tar", "w", format=tarfile.PAX_FORMAT) as archive:
+        archive.add(source, ".")
+    first = _import(source, tmp_path / "masters")
+    assert _import(tmp_path / "t.tar", tmp_path / "masters") == first
+
+
+def test_a_tree_without_a_fitting_guest_part_is_refused(source: Path, tmp_path: Path) -> None:
+    (source / "usr/lib/skinnybox/protocol").write_text("99\n")
+    with pytest.raises(Unsupported, match="protocol 99"):
+        _import(source, tmp_path / "masters")
+    (source / "usr/lib/skinnybox/protocol").unlink()
+    with pytest.raises(Unsupported, match="no guest part"):
+        _import(source, tmp_path / "masters")
+    assert catalogue.masters(tmp_path / "masters") == []
+    assert [item.name for item in (tmp_path / "masters").iterdir()] == [".lock"]
+    _import(source, tmp_path / "masters", allow_foreign=True)
+
+
+def test_a_given_kernel_wins_and_comes_with_an_initrd(source: Path, tmp_path: Path) -> None:
+    (tmp_path / "vmlinuz-7.0").write_text("mine")
+    with pytest.raises(UsageError, match="together"):
+        _import(source, tmp_path / "masters", kernel=tmp_path / "vmlinuz-7.0")
+    master = _import(
+        source, tmp_path / "masters", kernel=tmp_path / "vmlinuz-7.0", initrd=tmp_path / "vmlinuz-7.0"
+    )
+    assert master.kernel_version == "7.0"
+
+
+def test_a_tree_without_a_kernel(source: Path, tmp_path: Path) -> None:
+    (source / "boot/vmlinuz-6.1").unlink()
+    with pytest.raises(NotFound, match="a kernel"):
+        _import(source, tmp_path / "masters")
+
+
+def test_a_given_kernel_that_is_missing(source: Path, tmp_path: Path) -> None:
+    with pytest.raises(NotFound, match="gone"):
+        _import(source, tmp_path / "masters", kernel=tmp_path / "gone", initrd=tmp_path / "gone")
+
+
+def test_a_taken_reference_stops_a_build_at_once(source: Path, tmp_path: Path) -> None:
+    _import(source, tmp_path / "masters")
+    with pytest.raises(Conflict, match="x:1"):
+        build(Recipe(), store=tmp_path / "masters", name="x", version="1", progress=silent)

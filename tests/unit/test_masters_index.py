@@ -1,0 +1,125 @@
+import gzip
+import hashlib
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from skinnybox.errors import Corrupt, UsageError
+from skinnybox.masters.index import Entry, content_id, read_index, scan, survey, write_index
+from skinnybox.model import silent
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    tree = tmp_path / "tree"
+    (tree / "a").mkdir(parents=True)
+    (tree / "a" / "x").write_bytes(b"one")
+    (tree / "a" / "x").chmod(0o4755)
+    (tree / "a.b").write_bytes(b"")
+    (tree / "z").hardlink_to(tree / "a" / "x")
+    (tree / "new\nline").symlink_to("/etc/passwd")
+    os.mkfifo(tree / "pipe")
+    Path(os.fsdecode(os.fsencode(tree) + b"/\xff\xfe")).write_bytes(b"odd")
+    return tree
+
+
+def _scan(tree: Path) -> list[Entry]:
+    return list(scan(tree, silent))
+
+
+def _index(entries: list[Entry], file: Path) -> Path:
+    write_index(entries, file)
+    return file
+
+
+def test_every_name_is_there_in_canonical_order(tree: Path) -> None:
+    # By components: a/x comes before a.b, though "." sorts before "/" as a byte.
+    assert [e.path for e in _scan(tree)] == [
+        b"", b"a", b"a/x", b"a.b", b"new\nline", b"pipe", b"z", b"\xff\xfe",
+    ]  # fmt: skip
+
+
+def test_an_entry_says_what_lstat_says(tree: Path) -> None:
+    entries = {entry.path: entry for entry in _scan(tree)}
+    digest = "sha256:" + hashlib.sha256(b"one").hexdigest()
+    info = (tree / "a/x").stat()
+    assert entries[b"a/x"] == Entry(
+        path=b"a/x", type="-", mode=0o4755, uid=info.st_uid, gid=info.st_gid, mtime_ns=info.st_mtime_ns,
+        size=3, digest=digest, link=b"a/x",
+    )  # fmt: skip
+    assert entries[b"z"] == replace(entries[b"a/x"], path=b"z")
+    assert entries[b"new\nline"].target == b"/etc/passwd"
+    assert (entries[b"pipe"].type, entries[b"a"].type, entries[b"a"].size) == ("p", "d", 0)
+
+
+def test_a_link_from_outside_makes_no_group(tree: Path, tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").hardlink_to(tree / "a.b")
+    assert next(e for e in _scan(tree) if e.path == b"a.b").link is None
+
+
+def test_xattrs_are_sorted_and_bytes(tree: Path) -> None:
+    os.setxattr(tree / "a.b", "user.z", b"\x00\xff")
+    os.setxattr(tree / "a.b", "user.a", b"")
+    found = next(e for e in _scan(tree) if e.path == b"a.b")
+    assert found.xattrs == (("user.a", b""), ("user.z", b"\x00\xff"))
+
+
+def test_the_file_gives_back_what_was_scanned_and_is_deterministic(tree: Path, tmp_path: Path) -> None:
+    entries = _scan(tree)
+    first, second = _index(entries, tmp_path / "1"), _index(_scan(tree), tmp_path / "2")
+    assert list(read_index(first)) == entries
+    assert first.read_bytes() == second.read_bytes()
+
+
+def test_survey_counts_a_group_once(tree: Path) -> None:
+    os.utime(tree / "a.b", (4_000_000_000, 4_000_000_000))
+    found = survey(tree)
+    assert (found.entries, found.size, found.newest) == (8, len("one") + len("odd"), 4_000_000_000)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"mode": 0o600}, {"uid": 12345}, {"gid": 12345}, {"mtime_ns": 1}, {"size": 4}, {"link": None},
+        {"digest": "sha256:" + "0" * 64}, {"xattrs": (("user.a", b"1"),)}, {"path": b"a/y"}, {"type": "d"},
+    ],
+)  # fmt: skip
+def test_the_content_id_sees_every_field(tree: Path, tmp_path: Path, change: dict[str, object]) -> None:
+    entries = _scan(tree)
+    boot = tmp_path / "boot"
+    boot.write_bytes(b"kernel")
+    before = content_id(_index(entries, tmp_path / "1"), boot, boot)
+    at = next(number for number, entry in enumerate(entries) if entry.path == b"a/x")
+    entries[at] = replace(entries[at], **change)  # type: ignore[arg-type]
+    assert content_id(_index(entries, tmp_path / "2"), boot, boot) != before
+
+
+def test_the_content_id_sees_kernel_and_initrd(tree: Path, tmp_path: Path) -> None:
+    index = _index(_scan(tree), tmp_path / "1")
+    one, two = tmp_path / "one", tmp_path / "two"
+    one.write_bytes(b"1")
+    two.write_bytes(b"2")
+    assert len({content_id(index, *pair) for pair in ((one, one), (one, two), (two, one))}) == 3
+
+
+@pytest.mark.parametrize("text", [b"no json\n", b"[]\n", b'{"path":"a"}\n', b'{"path":3,"type":"-"}\n'])
+def test_a_foreign_index_is_corrupt_and_named(tmp_path: Path, text: bytes) -> None:
+    file = tmp_path / "index.jsonl.gz"
+    file.write_bytes(gzip.compress(text))
+    with pytest.raises(Corrupt, match=r"index\.jsonl\.gz, line 1"):
+        list(read_index(file))
+
+
+def test_a_cut_index_is_corrupt(tree: Path, tmp_path: Path) -> None:
+    file = _index(_scan(tree), tmp_path / "1")
+    file.write_bytes(file.read_bytes()[:-12])
+    with pytest.raises(Corrupt):
+        list(read_index(file))
+
+
+def test_a_date_before_1970_is_refused(tree: Path) -> None:
+    os.utime(tree / "a.b", (-5, -5))
+    with pytest.raises(UsageError, match="1970"):
+        _scan(tree)

@@ -1,0 +1,95 @@
+from pathlib import Path
+
+import pytest
+
+from skinnybox.errors import NotFound, UsageError
+from skinnybox.masters.recipe import Copy, Recipe, load, parse
+
+FULL = """\
+suite: trixie
+mirror: http://deb.example/debian
+components: [main, contrib]
+packages:
+  - apache2
+  - php8.4
+  - libfoo=1.2-3
+kernel: linux-image-amd64
+slim: true
+copy:
+  - {source: site, dest: /srv/site, mode: 0750, owner: "www-data:www-data"}
+  - source: site/index.html
+    dest: /srv/index.html
+scripts:
+  - a2enmod rewrite
+  - file: set up.sh
+"""
+
+
+@pytest.fixture
+def recipe(tmp_path: Path) -> Path:
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site/index.html").touch()
+    (tmp_path / "set up.sh").write_text("#!/bin/bash\ntrue\n")
+    return tmp_path / "lamp.yaml"
+
+
+def test_a_full_recipe(recipe: Path) -> None:
+    recipe.write_text(FULL)
+    assert load(recipe) == Recipe(
+        suite="trixie",
+        mirror="http://deb.example/debian",
+        components=("main", "contrib"),
+        packages=("apache2", "php8.4", "libfoo=1.2-3"),
+        kernel="linux-image-amd64",
+        slim=True,
+        copy=(
+            Copy(source=recipe.parent / "site", dest="/srv/site", mode=0o750, owner="www-data:www-data"),
+            Copy(source=recipe.parent / "site/index.html", dest="/srv/index.html"),
+        ),
+        scripts=("a2enmod rewrite", "#!/bin/bash\ntrue\n"),
+    )
+
+
+@pytest.mark.parametrize("text", ["", "# nothing\n", "{}"])
+def test_an_empty_recipe_is_all_defaults(recipe: Path, text: str) -> None:
+    assert parse(text, recipe) == Recipe()
+
+
+def test_every_mistake_is_named_with_its_line(recipe: Path) -> None:
+    text = """\
+suite: Trixie!
+package: [x]
+packages: [good, "bad one", -x]
+slim: maybe
+copy:
+  - {source: nowhere, dest: relative, mode: 9, owner: "a b"}
+  - {source: site}
+scripts:
+  - {file: gone.sh}
+slim: true
+"""
+    with pytest.raises(UsageError) as caught:
+        parse(text, recipe)
+    lines = [line.partition(", line ")[2].partition(":")[0] for line in caught.value.message.splitlines()]
+    assert lines == ["1", "2", "3", "3", "4", "6", "6", "6", "6", "7", "9"]
+    assert "'package' is not known" in caught.value.message
+    assert "packages" in (caught.value.hint or "")
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("- a\n- b\n", 1), ("packages: [a\n", 2), ("packages: x\n", 1), ("\nsuite: [a]\n", 2),
+        ("just text", 1),
+        ("slim: true\nslim: true\n", 2), ("copy: [{source: site, dest: /a/../../b}]", 1),
+        ("? [a]\n: b\n", 1), ("scripts: ['']", 1),
+    ],
+)  # fmt: skip
+def test_what_is_no_recipe(recipe: Path, text: str, line: int) -> None:
+    with pytest.raises(UsageError, match=f"line {line}"):
+        parse(text, recipe)
+
+
+def test_a_missing_recipe(tmp_path: Path) -> None:
+    with pytest.raises(NotFound):
+        load(tmp_path / "none.yaml")
