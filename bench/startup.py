@@ -45,7 +45,12 @@ def _quietly(argv: Sequence[str], folder: str) -> None:
 
 
 def _environment(folder: str) -> dict[str, str]:
-    return {"PATH": "/usr/bin:/bin:/usr/sbin", "HOME": folder, "SKINNYBOX_STATE": f"{folder}/state", "SKINNYBOX_HOST": "memory"}
+    return {
+        "PATH": "/usr/bin:/bin:/usr/sbin",
+        "HOME": folder,
+        "SKINNYBOX_STATE": f"{folder}/state",
+        "SKINNYBOX_HOST": "memory",
+    }
 
 
 if __name__ == "__main__":

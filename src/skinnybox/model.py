@@ -91,10 +91,14 @@ def image_uuid(digest: str) -> UUID:
     return UUID(bytes=bytes(raw))
 
 
+KERNEL_FILE, INITRD_FILE = "kernel", "initrd"
+"""What a master boots with, beside its images in its folder."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Master:
-    """A sealed OS tree. `id` is the digest of its content, `kernel` and `initrd` those of the files of these
-    names beside its images; `tree_size` is the sum of its files, in bytes."""
+    """A sealed OS tree. `id` is the digest of its content, `kernel` and `initrd` those of these two files;
+    `tree_size` is the sum of its files, in bytes."""
 
     id: str
     name: str

@@ -137,13 +137,14 @@ def detach(
     output: int,
     pass_fds: Sequence[int] = (),
     user: int | None = None,
+    groups: Sequence[int] = (),
     env: Mapping[str, str] | None = None,
     cwd: Path = Path("/"),
 ) -> int:
     """Start a program that outlives us, in its own session; return its pid.
 
     `output` is the descriptor both its streams go to. `user` is the uid and gid it runs as, dropped before it
-    is executed. The child stays ours to reap while we live.
+    is executed, and `groups` the further groups it then has. The child stays ours to reap while we live.
     """
     words = _words(argv)
     try:
@@ -158,7 +159,7 @@ def detach(
             start_new_session=True,
             user=user,
             group=user,
-            extra_groups=None if user is None else [],
+            extra_groups=None if user is None else list(groups),
         )
     except FileNotFoundError as error:
         raise _missing(words[0]) from error

@@ -43,7 +43,7 @@ def test_the_life_of_a_batch(cli: Cli) -> None:
     code, out, err = cli("start", "web-*")
     assert code == 0
     assert [line.split(" after")[0] for line in out.splitlines()] == [f"web-{n}: ready" for n in (1, 2, 3)]
-    assert "start 3/3 machines" in err
+    assert err == ""  # what takes no time needs no progress
     assert cli("stop", "-q", "web-2") == (0, "web-2: stopped\n", "")
     code, out, _ = cli("list")
     assert [line.split()[:3] for line in out.splitlines()] == [

@@ -8,7 +8,7 @@ from threading import Lock
 
 from skinnybox.model import Progress, Step, format_size, silent
 
-_QUIET_SECONDS = 5.0
+_QUIET_SECONDS = 3.0
 
 
 @contextmanager
@@ -23,16 +23,19 @@ def shown(quiet: bool) -> Iterator[Progress]:
 
 
 def _lines() -> Progress:
-    """A line when a task begins or ends, and every few seconds between."""
+    """A line every few seconds while a task goes on, and one when it ends; none for what is quick."""
     last: dict[str, float] = {}
+    spoken: set[str] = set()
     lock = Lock()
 
     def progress(step: Step) -> None:
         with lock:
             now = time.monotonic()
+            since = now - last.setdefault(step.task, now)
             ended = step.total is not None and step.done >= step.total
-            if ended or now - last.get(step.task, -_QUIET_SECONDS) >= _QUIET_SECONDS:
+            if since >= _QUIET_SECONDS or (ended and step.task in spoken):
                 last[step.task] = now
+                spoken.add(step.task)
                 print(_text(step), file=sys.stderr, flush=True)
 
     return progress

@@ -16,9 +16,9 @@ from skinnybox.errors import Conflict, Corrupt, NotFound
 from skinnybox.masters import erofs
 from skinnybox.masters.index import content_id, file_digest, read_index
 from skinnybox.masters.manifest import FILE, from_manifest
-from skinnybox.model import Master, Progress, Step, parse_reference
+from skinnybox.model import INITRD_FILE, KERNEL_FILE, Master, Progress, Step, parse_reference
 
-KERNEL, INITRD, INDEX, IMAGE = "kernel", "initrd", "index.jsonl.gz", "root.erofs"
+KERNEL, INITRD, INDEX, IMAGE = KERNEL_FILE, INITRD_FILE, "index.jsonl.gz", "root.erofs"
 _FOLDER = re.compile(r"[0-9a-f]{64}")
 _PREFIX = re.compile(r"(?:sha256:)?([0-9a-f]{8,64})")
 

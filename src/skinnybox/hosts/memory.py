@@ -1,0 +1,227 @@
+"""A host that only pretends to run machines, and keeps every promise of base.py otherwise.
+
+Disks and records are real files (sparse, whatever was asked for); a started machine is an entry in
+`pretended.json`, its guest is ready at once, and its console echoes. For tests, and for trying the commands.
+"""
+
+import contextlib
+import fcntl
+import json
+import os
+import secrets
+import socket
+import threading
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from skinnybox.errors import Conflict, NotFound
+from skinnybox.hosts.base import Contents, Features
+from skinnybox.hosts.store import Store, write_atomically
+from skinnybox.model import (
+    KERNEL_FILE,
+    Allocation,
+    Check,
+    Instance,
+    Master,
+    Network,
+    Power,
+    Report,
+    Space,
+    Status,
+    image_uuid,
+)
+from skinnybox.overlays import lock
+
+_POLL = 0.02
+_KERNEL = "pretended"
+
+
+class MemoryHost:
+    """Several of them may share a folder, also from several processes."""
+
+    features = Features(
+        kind="memory",
+        allocations=frozenset(Allocation),
+        networks=frozenset(Network),
+        default_network=Network.RESTRICTED,
+        console=True,
+        boots=False,
+    )
+
+    def __init__(self, state: Path) -> None:
+        self._store = Store(state)
+        self._machines = state / "pretended.json"
+        self._changed = threading.Condition()
+
+    def add_master(self, master: Master, folder: Path) -> None:
+        if not (folder / master.images[0].file).is_file():
+            raise NotFound(f"{folder} does not hold {master.reference}")
+
+    def remove_master(self, master: Master) -> None:
+        """Masters are used where they lie."""
+
+    def create_overlay(self, instance: Instance, contents: Contents) -> None:
+        self._store.create(instance, contents, Allocation.SPARSE)
+
+    def replace_overlay(self, instance: Instance, contents: Contents) -> None:
+        self._refuse_running(instance)
+        self._store.replace(instance, contents, Allocation.SPARSE)
+
+    @contextlib.contextmanager
+    def open_overlay(self, instance: Instance) -> Iterator[Path]:
+        self._refuse_running(instance)
+        with self._store.open(instance) as path:
+            yield path
+
+    def delete_disk(self, instance: Instance) -> None:
+        self._refuse_running(instance)
+        self._store.delete(instance)
+
+    def written(self, instances: Iterable[Instance]) -> Mapping[UUID, int]:
+        return self._store.written(instances)
+
+    def define(self, instance: Instance) -> None:
+        self._store.define(instance)
+
+    def undefine(self, instance: Instance) -> None:
+        self._refuse_running(instance)
+        with self._entries() as entries:
+            entries.pop(str(instance.uuid), None)
+        self._store.undefine(instance)
+
+    def start(self, instance: Instance, master: Master, folder: Path) -> Status:
+        if not (folder / KERNEL_FILE).is_file():
+            raise NotFound(f"{folder} holds no kernel of {master.reference}")
+        with self._entries() as entries:
+            if entries.get(str(instance.uuid), {}).get("runs"):
+                raise Conflict(f"{instance.name} runs already")
+            os.close(lock.acquire(self._store.overlay(instance.uuid)))
+            entries[str(instance.uuid)] = _entry(instance)
+        self._tell()
+        return self.statuses()[instance.uuid]
+
+    def shutdown(self, instance: Instance) -> None:
+        with self._entries() as entries:
+            if str(instance.uuid) in entries:
+                entries[str(instance.uuid)]["runs"] = False
+        self._tell()
+
+    def power_off(self, instance: Instance) -> None:
+        self.shutdown(instance)
+
+    def records(self) -> Iterable[Instance]:
+        return self._store.records()
+
+    def statuses(self) -> Mapping[UUID, Status]:
+        return {UUID(key): _status(entry) for key, entry in self._read().items() if entry["runs"]}
+
+    def reports(self, uuids: Iterable[UUID]) -> Mapping[UUID, Report]:
+        entries = self._read()
+        return {uuid: _report(uuid, entries[str(uuid)]) for uuid in uuids if str(uuid) in entries}
+
+    def wait_change(self, timeout: float) -> None:
+        """Also what another process changed: looks at the file's time every 20 ms."""
+        before, deadline = self._stamp(), time.monotonic() + timeout
+        with self._changed:
+            while self._stamp() == before and (left := deadline - time.monotonic()) > 0:
+                if self._changed.wait(min(_POLL, left)):
+                    return
+
+    def console_log(self, uuid: UUID) -> bytes:
+        return b"pretended guest ready\r\n" if str(uuid) in self._read() else b""
+
+    @contextlib.contextmanager
+    def console(self, uuid: UUID) -> Iterator[socket.socket]:
+        if uuid not in self.statuses():
+            raise Conflict("the machine is off: it has no console", hint="start it first")
+        ours, guest = socket.socketpair()
+        with ours, guest:
+            echo = threading.Thread(target=_echo, args=(guest,), daemon=True)
+            echo.start()
+            try:
+                yield ours
+            finally:
+                ours.shutdown(socket.SHUT_RDWR)
+                echo.join()
+
+    def space(self, instances: Iterable[Instance], masters: Iterable[Master]) -> Space:
+        return self._store.space(instances, masters)
+
+    def doctor(self) -> list[Check]:
+        return [Check(name="host", status="note", detail="machines are only pretended")]
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+    def _refuse_running(self, instance: Instance) -> None:
+        if instance.uuid in self.statuses():
+            raise Conflict(f"{instance.name} runs", hint="stop it first")
+
+    def _tell(self) -> None:
+        with self._changed:
+            self._changed.notify_all()
+
+    def _stamp(self) -> tuple[int, int]:
+        with contextlib.suppress(FileNotFoundError):
+            status = self._machines.stat()
+            return status.st_mtime_ns, status.st_ino
+        return 0, 0
+
+    def _read(self) -> dict[str, dict[str, Any]]:
+        with contextlib.suppress(FileNotFoundError):
+            found: dict[str, dict[str, Any]] = json.loads(self._machines.read_bytes())
+            return found
+        return {}
+
+    @contextlib.contextmanager
+    def _entries(self) -> Iterator[dict[str, dict[str, Any]]]:
+        """The machines, to be changed in the block by nobody else."""
+        self._machines.parent.mkdir(parents=True, exist_ok=True)
+        with self._machines.with_suffix(".lock").open("wb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            entries = self._read()
+            yield entries
+            write_atomically(self._machines, json.dumps(entries).encode())
+
+
+def _entry(instance: Instance) -> dict[str, Any]:
+    return {
+        "runs": True,
+        "since": datetime.now(UTC).isoformat(),
+        "nonce": secrets.token_hex(16),
+        "images": [str(image_uuid(digest)) for digest in instance.stack.images],
+        "generation": instance.seed.generation,
+        "size": instance.overlay.size,
+    }
+
+
+def _status(entry: dict[str, Any]) -> Status:
+    since = datetime.fromisoformat(entry["since"])
+    return Status(power=Power.RUNNING, since=since, pid=os.getpid(), nonce=entry["nonce"])
+
+
+def _report(uuid: UUID, entry: dict[str, Any]) -> Report:
+    return Report(
+        ready=True,
+        nonce=entry["nonce"],
+        instance=uuid,
+        images=tuple(UUID(image) for image in entry["images"]),
+        seed_generation=entry["generation"],
+        dax=False,
+        overlay_size=entry["size"],
+        overlay_free=entry["size"],
+        addresses=("eth0 10.0.2.15/24",),
+        kernel=_KERNEL,
+        uptime=0.0,
+        received=datetime.fromisoformat(entry["since"]),
+    )
+
+
+def _echo(guest: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        while data := guest.recv(4096):
+            guest.sendall(data)

@@ -1,0 +1,83 @@
+"""Reaching the supervisor of a state folder, and starting it when there is none."""
+
+import contextlib
+import os
+import socket
+import sys
+import time
+from pathlib import Path
+from uuid import UUID
+
+import skinnybox
+from skinnybox import run
+from skinnybox.errors import Conflict, SkinnyboxError
+from skinnybox.hosts.qemu.folder import connect, tail
+from skinnybox.hosts.qemu.process import identify, remember
+
+_DEADLINE = 15.0
+_POLL = 0.02
+_LOG = "supervisor.log"
+_LOG_LIMIT = 65536
+# Isolated and without site-packages: it needs the standard library and this package, and starts in 50 ms.
+_MAIN = (
+    "import sys; sys.path.insert(0, sys.argv[1])\n"
+    "from pathlib import Path\n"
+    "from skinnybox.hosts.qemu.supervisor import main\n"
+    "main(Path(sys.argv[2]))"
+)
+
+
+def adopt(runs: Path, uuid: UUID) -> None:
+    """Have the machine listened to, or its end recorded. Idempotent. Starts the supervisor."""
+    opened, _ = _ask(runs, f"adopt {uuid}")
+    opened.close()
+
+
+def console(runs: Path, uuid: UUID) -> socket.socket:
+    """A stream to and from the console; Conflict when the machine is off."""
+    opened, answer = _ask(runs, f"console {uuid}")
+    if answer != "ok":
+        opened.close()
+        raise Conflict(f"there is no console: {answer}", hint="start the machine first")
+    opened.settimeout(None)
+    return opened
+
+
+def _ask(runs: Path, line: str) -> tuple[socket.socket, str]:
+    deadline, started = time.monotonic() + _DEADLINE, 0
+    while time.monotonic() < deadline:
+        with contextlib.suppress(OSError):
+            return _asked(runs, line)
+        # One that is about to end still holds its lock: the next try comes after it is gone.
+        if not started or identify(started) is None:
+            started = _start(runs)
+        time.sleep(_POLL)
+    said = tail(runs / _LOG, 2000).decode("utf-8", "replace").strip()
+    raise SkinnyboxError(f"the supervisor of {runs} does not answer", hint=said or None)
+
+
+def _asked(runs: Path, line: str) -> tuple[socket.socket, str]:
+    opened = connect(runs, "supervisor", _DEADLINE)
+    try:
+        opened.sendall(line.encode() + b"\n")
+        answer = b""
+        while not answer.endswith(b"\n"):
+            byte = opened.recv(1)
+            if not byte:
+                raise ConnectionResetError("the supervisor ended")
+            answer += byte
+        return opened, answer.decode().strip()
+    except BaseException:
+        opened.close()
+        raise
+
+
+def _start(runs: Path) -> int:
+    log = os.open(runs / _LOG, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+    try:
+        if os.fstat(log).st_size > _LOG_LIMIT:
+            os.ftruncate(log, 0)
+        package = Path(skinnybox.__file__).parent.parent
+        return remember(run.detach([sys.executable, "-I", "-S", "-c", _MAIN, package, runs], output=log))
+    finally:
+        os.close(log)

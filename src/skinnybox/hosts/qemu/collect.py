@@ -1,0 +1,137 @@
+"""What one machine says, bounded: its console log, its reports, and how it ended. Used by the supervisor."""
+
+import contextlib
+import os
+import re
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from skinnybox.errors import Corrupt
+from skinnybox.hosts.qemu import reports
+from skinnybox.hosts.qemu.folder import read_json, tail, write_json
+
+LOG_SIZE = 1 << 20
+_START = b"skinnybox-report "
+_PANIC = re.compile(rb"Kernel panic - not syncing:? ?([^\r\n]{0,200})")
+_PANIC_TAIL = 16384
+
+
+class Log:
+    """`console.log`, turned into `console.log.1` when it has LOG_SIZE bytes. Never more than both."""
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / "console.log"
+        self._open()
+
+    def write(self, data: bytes) -> None:
+        while data:
+            room = LOG_SIZE - self._size
+            self._size += os.write(self._file, data[:room])
+            data = data[room:]
+            if self._size >= LOG_SIZE:
+                self.close()
+                self._path.replace(self._path.with_suffix(".log.1"))
+                self._open()
+
+    def close(self) -> None:
+        os.close(self._file)
+
+    def _open(self) -> None:
+        self._file = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        self._size = os.fstat(self._file).st_size
+
+
+def read_log(folder: Path, length: int = 2 * LOG_SIZE) -> bytes:
+    """The last bytes of what the guest printed since its start."""
+    newest = tail(folder / "console.log", length)
+    return tail(folder / "console.log.1", length - len(newest)) + newest
+
+
+class Panic:
+    """Sees the kernel say that it panicked, also when the words come in pieces."""
+
+    def __init__(self) -> None:
+        self._recent = b""
+
+    def feed(self, data: bytes) -> None:
+        self._recent = (self._recent + data)[-_PANIC_TAIL:]
+
+    def take(self) -> str | None:
+        """What the kernel said since the last time somebody asked; None when it did not panic."""
+        found = _PANIC.findall(self._recent)
+        self._recent = b""
+        return f"kernel panic: {found[-1].decode('ascii', 'replace')}" if found else None
+
+
+class Mailbox:
+    """Puts the report port's bytes together. Only the last complete message of a moment is looked at."""
+
+    def __init__(self, folder: Path, uuid: UUID, nonce: str) -> None:
+        self._folder, self._uuid, self._nonce = folder, uuid, nonce
+        self._buffer = b""
+        self._waiting: bytes | None = None
+
+    def feed(self, data: bytes) -> None:
+        self._buffer += data
+        complete, end, rest = self._buffer.rpartition(reports.END)
+        if end:
+            start = complete.rfind(_START)
+            self._waiting = complete[max(start, 0) :] + end
+            self._buffer = rest
+        if len(self._buffer) > reports.LIMIT:
+            self._waiting = self._buffer
+            self._buffer = b""
+
+    def deliver(self) -> bool:
+        """Check and file what came; whether there was anything."""
+        raw, self._waiting = self._waiting, None
+        if raw is None:
+            return False
+        now = datetime.now(UTC)
+        try:
+            report = reports.parse(raw, self._uuid, self._nonce, now)
+        except Corrupt as error:
+            refused = {"reason": error.message[:500], "received": now.isoformat()}
+            write_json(self._folder / "rejected.json", refused)
+            return True
+        write_json(self._folder / "report.json", reports.to_record(report))
+        return True
+
+
+def conclude(folder: Path, values: dict[str, Any], cause: str | None, panic: str | None) -> None:
+    """Record how a machine ended, and then that it does not run any more. Idempotent.
+
+    `cause` is QEMU's word for why it shut down; None when it said nothing.
+    """
+    now = read_json(folder / "machine.json")
+    if now is not None and now["nonce"] != values["nonce"]:
+        return
+    reason = _crash(folder, values, cause, panic)
+    end = {"at": datetime.now(UTC).isoformat(), "reason": reason, "nonce": values["nonce"]}
+    write_json(folder / "end.json", end)
+    for name in ("machine.json", "stopping", "console", "report", "qmp", "events"):
+        with contextlib.suppress(FileNotFoundError):
+            (folder / name).unlink()
+
+
+def _crash(folder: Path, values: dict[str, Any], cause: str | None, panic: str | None) -> str | None:
+    if (folder / "stopping").exists() or (cause == "host-qmp-quit" and not panic):
+        return None
+    if cause == "guest-shutdown":
+        return _gave_up(folder, values)
+    if panic or cause == "guest-panic":
+        return panic or "the guest panicked"
+    if cause is not None:
+        return f"QEMU ended: {cause}"
+    said = tail(folder / "qemu.log", 2000).decode("utf-8", "replace").strip().splitlines()
+    return "QEMU vanished" + (f": {said[-1][:300]}" if said else ", it was killed or the host went down")
+
+
+def _gave_up(folder: Path, values: dict[str, Any]) -> str | None:
+    """A guest that says it failed and powers off did not simply stop."""
+    last = read_json(folder / "report.json")
+    if last and not last["ready"] and last["nonce"] == values["nonce"]:
+        return f"the guest gave up: {last['reason'] or 'it said no reason'}"
+    return None

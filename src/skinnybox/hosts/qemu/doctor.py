@@ -1,0 +1,116 @@
+"""Whether this machine is fit to run thin machines, and what to install when it is not."""
+
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from skinnybox import run
+from skinnybox.errors import CommandFailed, TimedOut
+from skinnybox.hosts.qemu import accelerator, network
+from skinnybox.model import GIB, Check, format_size
+from skinnybox.overlays.space import filesystem_type
+
+_PROGRAMS = (
+    ("qemu-system-x86_64", "qemu-system-x86", "fail"),
+    ("mke2fs", "e2fsprogs", "fail"),
+    ("mkfs.erofs", "erofs-utils", "warn"),
+    ("mmdebstrap", "mmdebstrap", "warn"),
+    ("ssh", "openssh-client", "warn"),
+)
+"""Program, Debian's package, and how bad it is to miss it: without the last three machines still run."""
+_SHORT_FLAG = ("ssh", "mke2fs", "mkfs.erofs")
+_VERSION = re.compile(r"[0-9]+(?:\.[0-9]+)+")
+_OLDEST_QEMU = (7, 2)
+_FILESYSTEMS = {
+    0xEF53: "ext4",
+    0x58465342: "XFS",
+    0x9123683E: "btrfs",
+    0x2FC12FC1: "ZFS",
+    0x01021994: "tmpfs",
+    0x6969: "NFS",
+    0x794C7630: "overlayfs",
+}
+_KEEPS_PROMISES = ("ext4", "XFS")
+_LITTLE = 2 * GIB
+
+
+def checks(state: Path) -> Iterator[Check]:
+    for program, package, missing in _PROGRAMS:
+        yield _program(program, package, missing)
+    if run.find("qemu-system-x86_64"):
+        yield _accelerator()
+    yield _network()
+    yield _free(state)
+    yield _filesystem(state)
+
+
+def _program(program: str, package: str, missing: str) -> Check:
+    found = run.find(program)
+    if found is None:
+        return Check(name=program, status=missing, detail="not installed", hint=f"sudo apt install {package}")
+    version = _version(program)
+    if program.startswith("qemu") and version and _numbers(version) < _OLDEST_QEMU:
+        return Check(name=program, status="fail", detail=f"{version} is too old", hint="QEMU 7.2 or later")
+    return Check(name=program, status="ok", detail=f"{found} {version}".strip())
+
+
+def _version(program: str) -> str:
+    """What the program says of itself; "" when it says nothing of the kind."""
+    try:
+        done = run.run(
+            [program, "-V" if program in ("ssh", "mke2fs", "mkfs.erofs") else "--version"], timeout=10
+        )
+    except (CommandFailed, TimedOut):
+        return ""
+    found = _VERSION.search((done.stdout + done.stderr).decode("utf-8", "replace"))
+    return found[0] if found else ""
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(word) for word in version.split("."))
+
+
+def _accelerator() -> Check:
+    found = accelerator.verdict()
+    detail = found.detail if found.works else f"{found.detail}; guests are emulated (tcg)"
+    return Check(name="acceleration", status="ok" if found.works else "note", detail=detail, hint=found.hint)
+
+
+def _network() -> Check:
+    found = network.verdict()
+    if found.works:
+        return Check(name="network", status="ok", detail=f"passt: {found.detail}")
+    detail = f"{found.detail}; machines are reached by ssh, but do not reach out (restricted)"
+    return Check(name="network", status="note", detail=detail, hint=found.hint)
+
+
+def _free(state: Path) -> Check:
+    disk = os.statvfs(_existing(state))
+    free = disk.f_bavail * disk.f_frsize
+    detail = f"{format_size(free)} free of {format_size(disk.f_blocks * disk.f_frsize)} at {state}"
+    little = free < _LITTLE
+    hint = "free some space, or use another state folder" if little else None
+    return Check(name="space", status="warn" if little else "ok", detail=detail, hint=hint)
+
+
+def _filesystem(state: Path) -> Check:
+    descriptor = os.open(_existing(state), os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        magic = filesystem_type(descriptor)
+    finally:
+        os.close(descriptor)
+    name = _FILESYSTEMS.get(magic, f"type {magic:#x}")
+    if name in _KEEPS_PROMISES:
+        return Check(name="filesystem", status="ok", detail=f"{state} lies on {name}")
+    return Check(
+        name="filesystem",
+        status="note",
+        detail=f"{state} lies on {name}: a promise of reserved space may not hold there",
+        hint="a state folder on ext4 or XFS, or --sparse",
+    )
+
+
+def _existing(path: Path) -> Path:
+    """The folder itself, or the nearest above it that is there already."""
+    return next(folder for folder in (path, *path.absolute().parents) if folder.is_dir())

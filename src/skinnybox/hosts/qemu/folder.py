@@ -1,0 +1,98 @@
+"""The run folder of one machine, and what lies in it.
+
+    run/<uuid>/machine.json        from start until its end is recorded
+               end.json            how the last run ended
+               stopping            we pulled the plug: its end is no crash
+               report.json, rejected.json
+               console.log, console.log.1, qemu.log
+               console, report, qmp, events      listening sockets of QEMU
+    run/supervisor.lock, supervisor (socket), supervisor.log
+
+Sockets are bound and reached through a descriptor of the folder, since a socket's name may have no more than
+107 bytes.
+"""
+
+import contextlib
+import json
+import os
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from skinnybox.hosts.qemu.process import Process
+
+SOCKETS = ("console", "report", "qmp", "events")
+_LIMIT = 1 << 20
+
+
+def write_json(path: Path, values: dict[str, Any]) -> None:
+    """Atomic: whoever reads sees the old values or the new."""
+    beside = path.with_name(f".{path.name}.{os.urandom(4).hex()}")
+    try:
+        beside.write_text(json.dumps(values))
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def read_json(path: Path) -> dict[str, Any] | None:
+    """None when there is nothing, or nothing whole."""
+    try:
+        with path.open("rb") as file:
+            values = json.loads(file.read(_LIMIT))
+    except (OSError, ValueError):
+        return None
+    return values if isinstance(values, dict) else None
+
+
+def machine_process(values: dict[str, Any]) -> Process:
+    return Process(pid=values["pid"], started=values["start_time"], boot=values["boot_id"])
+
+
+def tail(path: Path, length: int) -> bytes:
+    """The end of a file; b"" when there is none."""
+    try:
+        with path.open("rb") as file:
+            file.seek(max(0, os.fstat(file.fileno()).st_size - length))
+            return file.read(length)
+    except FileNotFoundError:
+        return b""
+
+
+@contextlib.contextmanager
+def short(folder: Path) -> Iterator[str]:
+    """A name of the folder that is short, as long as the block runs."""
+    descriptor = os.open(folder, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        yield f"/proc/self/fd/{descriptor}"
+    finally:
+        os.close(descriptor)
+
+
+def listen(folder: Path, name: str) -> socket.socket:
+    """A listening unix socket, in place of whatever had its name; only its owner may connect."""
+    (folder / name).unlink(missing_ok=True)
+    opened = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        with short(folder) as path:
+            opened.bind(f"{path}/{name}")
+        (folder / name).chmod(0o600)
+        opened.listen(16)
+    except BaseException:
+        opened.close()
+        raise
+    return opened
+
+
+def connect(folder: Path, name: str, timeout: float) -> socket.socket:
+    """Raises OSError when nobody listens."""
+    opened = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        opened.settimeout(timeout)
+        with short(folder) as path:
+            opened.connect(f"{path}/{name}")
+    except BaseException:
+        opened.close()
+        raise
+    return opened

@@ -1,0 +1,251 @@
+"""Plain QEMU on this machine: no daemon, no root, no acceleration needed.
+
+What runs is found in the run folder (folder.py) and checked against the kernel's processes; what was said and
+how it ended is written there by the supervisor.
+"""
+
+import contextlib
+import os
+import socket
+import threading
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from skinnybox.errors import Conflict, NotFound, SkinnyboxError
+from skinnybox.hosts.base import Contents, Features
+from skinnybox.hosts.qemu import attend, network, process, reports
+from skinnybox.hosts.qemu.collect import read_log
+from skinnybox.hosts.qemu.doctor import checks
+from skinnybox.hosts.qemu.folder import machine_process, read_json
+from skinnybox.hosts.qemu.launch import end, launch
+from skinnybox.hosts.qemu.qmp import Monitor
+from skinnybox.hosts.store import Store
+from skinnybox.model import (
+    INITRD_FILE,
+    KERNEL_FILE,
+    Allocation,
+    Check,
+    Instance,
+    Master,
+    Network,
+    Power,
+    Report,
+    Space,
+    Status,
+)
+
+_POLL = 0.05
+_CONCLUDING = 3.0
+
+
+class QemuHost:
+    """The machines of one state folder. Several objects, also in several processes, may serve one folder."""
+
+    def __init__(self, state: Path) -> None:
+        self._store = Store(state)
+        self._state = state
+        self._runs = state / "run"
+        self._starting = threading.Lock()
+
+    @property
+    def features(self) -> Features:
+        """The default network is found out by trying, once in each boot of this machine."""
+        return Features(
+            kind="qemu",
+            allocations=frozenset(Allocation),
+            networks=frozenset(Network) - (set() if network.verdict().works else {Network.PASST}),
+            default_network=network.default(),
+            console=True,
+            boots=True,
+        )
+
+    def add_master(self, master: Master, folder: Path) -> None:
+        for name in (KERNEL_FILE, INITRD_FILE, *(image.file for image in master.images)):
+            if not (folder / name).is_file():
+                raise NotFound(f"{folder / name}: missing from {master.reference}")
+
+    def remove_master(self, master: Master) -> None:
+        """Masters are used where they lie."""
+
+    def create_overlay(self, instance: Instance, contents: Contents) -> None:
+        self._store.create(instance, contents, instance.overlay.allocation)
+
+    def replace_overlay(self, instance: Instance, contents: Contents) -> None:
+        self._settle(instance)
+        self._store.replace(instance, contents, instance.overlay.allocation)
+
+    @contextlib.contextmanager
+    def open_overlay(self, instance: Instance) -> Iterator[Path]:
+        self._settle(instance)
+        with self._store.open(instance) as path:
+            yield path
+
+    def delete_disk(self, instance: Instance) -> None:
+        self._settle(instance)
+        self._store.delete(instance)
+
+    def written(self, instances: Iterable[Instance]) -> Mapping[UUID, int]:
+        return self._store.written(instances)
+
+    def define(self, instance: Instance) -> None:
+        self._store.define(instance)
+
+    def undefine(self, instance: Instance) -> None:
+        self._settle(instance)
+        folder = self._run(instance.uuid)
+        if folder.is_dir():
+            for path in folder.iterdir():
+                path.unlink(missing_ok=True)
+            folder.rmdir()
+        self._store.undefine(instance)
+
+    def start(self, instance: Instance, master: Master, folder: Path) -> Status:
+        self._settle(instance)
+        launch(instance, master, folder, self._store.overlay(instance.uuid), self._run(instance.uuid))
+        attend.adopt(self._runs, instance.uuid)
+        status = self._status(instance.uuid)
+        if status is None or status.power is not Power.RUNNING:
+            why = status.reason if status else "it ended at once"
+            raise SkinnyboxError(f"{instance.name} did not stay up: {why}")
+        return status
+
+    def shutdown(self, instance: Instance) -> None:
+        if self._process(instance.uuid) is None:
+            return
+        with contextlib.suppress(Conflict), Monitor(self._run(instance.uuid)) as monitor:
+            monitor.execute("system_powerdown")
+
+    def power_off(self, instance: Instance) -> None:
+        folder = self._run(instance.uuid)
+        found = self._process(instance.uuid)
+        if found is not None:
+            (folder / "stopping").touch()
+            end(found, folder)
+        else:
+            self._end_unrecorded(instance.uuid)
+        self._await_conclusion(instance.uuid)
+        (folder / "end.json").unlink(missing_ok=True)
+
+    def _end_unrecorded(self, uuid: UUID) -> None:
+        """A QEMU whose starter was killed before it could write it down."""
+        folder = self._run(uuid)
+        if (folder / "machine.json").exists() or not (folder / "qmp").exists():
+            return
+        with contextlib.suppress(SkinnyboxError), Monitor(folder) as monitor:
+            if monitor.uuid() == uuid:
+                monitor.execute("quit")
+
+    def records(self) -> Iterable[Instance]:
+        return self._store.records()
+
+    def statuses(self) -> Mapping[UUID, Status]:
+        process.reap_remembered()
+        found = {uuid: self._status(uuid) for uuid in self._known()}
+        return {uuid: status for uuid, status in found.items() if status is not None}
+
+    def reports(self, uuids: Iterable[UUID]) -> Mapping[UUID, Report]:
+        found = {uuid: read_json(self._run(uuid) / "report.json") for uuid in uuids}
+        return {uuid: reports.from_record(values) for uuid, values in found.items() if values}
+
+    def wait_change(self, timeout: float) -> None:
+        """Looks at the run folders' times every 50 ms: each status and report is a file made anew there."""
+        before, deadline = self._stamps(), time.monotonic() + timeout
+        while (left := deadline - time.monotonic()) > 0:
+            time.sleep(min(_POLL, left))
+            process.reap_remembered()
+            if self._stamps() != before:
+                return
+
+    def console_log(self, uuid: UUID) -> bytes:
+        return read_log(self._run(uuid))
+
+    @contextlib.contextmanager
+    def console(self, uuid: UUID) -> Iterator[socket.socket]:
+        if self._process(uuid) is None:
+            raise Conflict("the machine is off: it has no console", hint="start it first")
+        with attend.console(self._runs, uuid) as opened:
+            yield opened
+
+    def space(self, instances: Iterable[Instance], masters: Iterable[Master]) -> Space:
+        return self._store.space(instances, masters)
+
+    def doctor(self) -> list[Check]:
+        return list(checks(self._state))
+
+    def close(self) -> None:
+        process.reap_remembered()
+
+    def _run(self, uuid: UUID) -> Path:
+        return self._runs / str(uuid)
+
+    def _known(self) -> Iterator[UUID]:
+        """Machines with a run folder."""
+        with contextlib.suppress(FileNotFoundError):
+            for entry in os.scandir(self._runs):
+                with contextlib.suppress(ValueError):
+                    yield UUID(entry.name)
+
+    def _status(self, uuid: UUID) -> Status | None:
+        folder = self._run(uuid)
+        values = read_json(folder / "machine.json")
+        if values is not None and not process.alive(machine_process(values)):
+            self._await_conclusion(uuid)
+            values = read_json(folder / "machine.json")
+        if values is not None:
+            return _running(values)
+        ended = read_json(folder / "end.json")
+        return _crashed(ended) if ended and ended["reason"] else None
+
+    def _process(self, uuid: UUID) -> process.Process | None:
+        """The machine's QEMU, if it runs."""
+        process.reap_remembered()
+        values = read_json(self._run(uuid) / "machine.json")
+        found = machine_process(values) if values else None
+        return found if found and process.alive(found) else None
+
+    def _settle(self, instance: Instance) -> None:
+        """Conflict while it runs; else its last end has been recorded when this returns."""
+        if self._process(instance.uuid) is not None:
+            raise Conflict(f"{instance.name} runs", hint=f"skinnybox stop {instance.name}")
+        self._await_conclusion(instance.uuid)
+
+    def _await_conclusion(self, uuid: UUID) -> None:
+        """A dead machine whose end is not written down yet: have the supervisor do it."""
+        record = self._run(uuid) / "machine.json"
+        if not record.exists():
+            return
+        with self._starting:
+            attend.adopt(self._runs, uuid)
+        deadline = time.monotonic() + _CONCLUDING
+        while record.exists() and time.monotonic() < deadline and self._process(uuid) is None:
+            time.sleep(0.01)
+
+    def _stamps(self) -> list[tuple[str, int]]:
+        """A file that is made, replaced or removed changes its folder's time."""
+        found = []
+        for uuid in self._known():
+            with contextlib.suppress(FileNotFoundError):
+                found.append((str(uuid), self._run(uuid).stat().st_mtime_ns))
+        return sorted(found)
+
+
+def _running(values: dict[str, Any]) -> Status:
+    return Status(
+        power=Power.RUNNING,
+        since=datetime.fromisoformat(values["started"]),
+        pid=values["pid"],
+        nonce=values["nonce"],
+    )
+
+
+def _crashed(values: dict[str, Any]) -> Status:
+    return Status(
+        power=Power.CRASHED,
+        since=datetime.fromisoformat(values["at"]),
+        nonce=values["nonce"],
+        reason=values["reason"],
+    )

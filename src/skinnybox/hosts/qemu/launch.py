@@ -1,0 +1,176 @@
+"""Starting QEMU: everything it needs opened first, the user dropped, the process left to itself."""
+
+import contextlib
+import os
+import secrets
+import time
+from contextlib import ExitStack
+from datetime import UTC, datetime
+from pathlib import Path
+
+from skinnybox import run
+from skinnybox.errors import CommandFailed, Conflict, NotFound, SkinnyboxError
+from skinnybox.hosts.qemu import accelerator, network, process
+from skinnybox.hosts.qemu.command_line import Accelerator, Descriptors, Machine, argv
+from skinnybox.hosts.qemu.folder import SOCKETS, listen, tail, write_json
+from skinnybox.hosts.qemu.qmp import Monitor
+from skinnybox.model import INITRD_FILE, KERNEL_FILE, Instance, Master, Network
+from skinnybox.overlays import lock
+
+_FIRST_USER, _USERS = 0x7000_0000, 0x0FFF_0000
+_PATIENCE = 30.0
+_POLL = 0.01
+_OF_LAST_RUN = ("end.json", "stopping", "report.json", "rejected.json", "console.log", "console.log.1")
+
+
+def user_of(instance: Instance) -> int | None:
+    """The uid and gid of this instance alone, from a range nobody else uses; None when we may not choose."""
+    return _FIRST_USER + instance.uuid.int % _USERS if os.geteuid() == 0 else None
+
+
+def launch(instance: Instance, master: Master, sealed: Path, overlay: Path, run_folder: Path) -> None:
+    """Leave a paused QEMU behind, recorded in machine.json; or nothing.
+
+    Raises Conflict (the overlay or the ssh port is in use), NotFound (a file is missing), CommandFailed with
+    what QEMU said.
+    """
+    with ExitStack() as files, ExitStack() as undo:
+        disk = lock.acquire(overlay)
+        files.callback(os.close, disk)
+        lock.against_qemu(disk, overlay)
+        chosen = network.choose(instance)
+        network.check_port(instance.ssh_port)
+        output = _prepared(run_folder, files)
+        descriptors = _opened(files, instance, master, sealed, run_folder, disk, chosen, output)
+        machine = Machine(
+            instance=instance,
+            nonce=secrets.token_hex(16),
+            accelerator=accelerator.choose(),
+            network=chosen,
+            descriptors=descriptors,
+        )
+        pid = _detached(machine, output)
+        undo.callback(_give_up, pid, run_folder)
+        _record(machine, pid, run_folder)
+        _await(machine, pid, run_folder)
+        undo.pop_all()
+
+
+def _prepared(run_folder: Path, files: ExitStack) -> int:
+    """A run folder without the traces of the last run; a descriptor of QEMU's log."""
+    run_folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    for name in _OF_LAST_RUN:
+        (run_folder / name).unlink(missing_ok=True)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC
+    output = os.open(run_folder / "qemu.log", flags, 0o600)
+    files.callback(os.close, output)
+    return output
+
+
+def _opened(
+    files: ExitStack,
+    instance: Instance,
+    master: Master,
+    sealed: Path,
+    run_folder: Path,
+    disk: int,
+    chosen: Network,
+    output: int,
+) -> Descriptors:
+    image = master.image(instance.stack.images[0])
+    if image is None:
+        raise NotFound(f"{master.reference} has no image {instance.stack.images[0]}")
+    kernel, initrd, root = (
+        _readable(files, sealed / name) for name in (KERNEL_FILE, INITRD_FILE, image.file)
+    )
+    sockets = {name: files.enter_context(listen(run_folder, name)).fileno() for name in SOCKETS}
+    stream = None
+    if chosen is Network.PASST:
+        stream = files.enter_context(network.stream(instance, user_of(instance), output)).fileno()
+    return Descriptors(kernel=kernel, initrd=initrd, master=root, overlay=disk, stream=stream, **sockets)
+
+
+def _readable(files: ExitStack, path: Path) -> int:
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError as error:
+        raise NotFound(f"{path}: {error.strerror}", hint="`skinnybox master verify`") from error
+    files.callback(os.close, descriptor)
+    return descriptor
+
+
+def _detached(machine: Machine, output: int) -> int:
+    pid = run.detach(
+        argv(machine),
+        output=output,
+        pass_fds=machine.descriptors.inherited(),
+        user=user_of(machine.instance),
+        groups=accelerator.groups() if machine.accelerator is Accelerator.KVM else (),
+    )
+    return process.remember(pid)
+
+
+def _record(machine: Machine, pid: int, run_folder: Path) -> None:
+    found = process.identify(pid)
+    if found is None:
+        raise _failed(machine, pid, run_folder)
+    values = {
+        "pid": found.pid,
+        "start_time": found.started,
+        "boot_id": found.boot,
+        "nonce": machine.nonce,
+        "network": machine.network.value,
+        "accelerator": machine.accelerator.value,
+        "started": datetime.now(UTC).isoformat(),
+    }
+    write_json(run_folder / "machine.json", values)
+
+
+def _await(machine: Machine, pid: int, run_folder: Path) -> None:
+    """Until QEMU answers: then the command line was good and the ports were free."""
+    deadline = time.monotonic() + _PATIENCE
+    while time.monotonic() < deadline:
+        if process.identify(pid) is None:
+            raise _failed(machine, pid, run_folder)
+        with contextlib.suppress(Conflict), Monitor(run_folder, timeout=_PATIENCE) as monitor:
+            if monitor.uuid() != machine.instance.uuid:
+                raise Conflict(f"another machine answers for {machine.instance.name}")
+            return
+        time.sleep(_POLL)
+    raise SkinnyboxError(
+        f"QEMU for {machine.instance.name} does not answer", hint=f"see {run_folder}/qemu.log"
+    )
+
+
+def _failed(machine: Machine, pid: int, run_folder: Path) -> SkinnyboxError:
+    code = process.reap(pid)
+    said = tail(run_folder / "qemu.log", 4000).decode("utf-8", "replace").strip()
+    last = said.splitlines()[-1] if said else "it said nothing"
+    name, port = machine.instance.name, machine.instance.ssh_port
+    if "host forwarding rule" in said:
+        return Conflict(f"port {port} of 127.0.0.1, for ssh to {name}, is in use by another program")
+    return CommandFailed(
+        f"QEMU for {name} did not start: {last}", returncode=code if code is not None else 1, stderr=said
+    )
+
+
+def _give_up(pid: int, run_folder: Path) -> None:
+    found = process.identify(pid)
+    if found is not None:
+        end(found, run_folder)
+    process.reap(pid)
+    for name in ("machine.json", *SOCKETS):
+        (run_folder / name).unlink(missing_ok=True)
+
+
+def end(machine: process.Process, run_folder: Path, patience: float = 5.0) -> None:
+    """QEMU is told to quit, and killed when it does not within `patience` seconds. Idempotent."""
+    with process.held(machine) as pidfd:
+        if pidfd is None:
+            return
+        with contextlib.suppress(SkinnyboxError), Monitor(run_folder, timeout=patience) as monitor:
+            monitor.execute("quit")
+        if not process.ended(pidfd, patience):
+            process.kill(pidfd)
+            process.ended(pidfd, 10.0)
+    process.reap(machine.pid)

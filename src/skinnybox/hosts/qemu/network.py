@@ -1,0 +1,86 @@
+"""How a machine reaches out and is reached.
+
+passt      outbound through the host's own sockets; only when it was seen to keep the host's loopback closed
+restricted QEMU's own network, which passes nothing but what comes in by the ssh port
+open       QEMU's own network, in which 10.0.2.2 is the host's loopback: by explicit choice only
+"""
+
+import contextlib
+import errno
+import os
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+from skinnybox import run
+from skinnybox.errors import Conflict, Unsupported
+from skinnybox.hosts.qemu import process
+from skinnybox.hosts.qemu.passt_probe import probe
+from skinnybox.hosts.qemu.verdicts import Verdict, cached, stamp
+from skinnybox.model import Instance, Network
+
+
+def verdict() -> Verdict:
+    """Whether passt can serve here, tried once in each boot of this machine."""
+    found = run.find("passt")
+    if found is None:
+        return Verdict(works=False, detail="passt is not installed", hint="sudo apt install passt")
+    resolver = stamp(Path("/etc/resolv.conf"))
+    return cached("passt", f"{stamp(found)} {resolver}", lambda: probe(_passt, _user_of_probe()))
+
+
+def _user_of_probe() -> int | None:
+    """nobody, when we may choose."""
+    return 65534 if os.geteuid() == 0 else None
+
+
+def default() -> Network:
+    return Network.PASST if verdict().works else Network.RESTRICTED
+
+
+def choose(instance: Instance) -> Network:
+    """What the instance asks for, or the best there is. Unsupported when it asks for what does not work."""
+    if instance.network is None:
+        return default()
+    if instance.network is Network.PASST and not (found := verdict()).works:
+        raise Unsupported(
+            f"{instance.name} wants passt: {found.detail}",
+            hint=found.hint or "--network restricted (ssh only), or --network open",
+        )
+    return instance.network
+
+
+def check_port(port: int | None) -> None:
+    """Conflict when somebody has the port already. Who comes between is found out by QEMU itself."""
+    if port is None:
+        return
+    with socket.socket() as trial:
+        trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            trial.bind(("127.0.0.1", port))
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE:
+                raise Unsupported(f"port {port} cannot be used: {error.strerror}") from error
+            raise Conflict(
+                f"port {port} of 127.0.0.1 is in use by another program",
+                hint=f"end it: `ss -ltnp sport = :{port}` shows which",
+            ) from error
+
+
+@contextlib.contextmanager
+def stream(instance: Instance, user: int | None, output: int) -> Iterator[socket.socket]:
+    """QEMU's end of a socket whose other end a fresh passt holds; it goes when QEMU does."""
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        process.remember(_passt(theirs.fileno(), instance.ssh_port, user, output))
+        theirs.close()
+        yield ours
+
+
+def _passt(descriptor: int, ssh_port: int | None, user: int | None, output: int) -> int:
+    return run.detach(argv(descriptor, ssh_port), output=output, pass_fds=[descriptor], user=user)
+
+
+def argv(descriptor: int, ssh_port: int | None) -> list[str]:
+    forward = ["-t", f"127.0.0.1/{ssh_port}:22"] if ssh_port else []
+    return ["passt", "-f", "-q", "-4", "--no-map-gw", "-F", str(descriptor), "-u", "none", *forward]

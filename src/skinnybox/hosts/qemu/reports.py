@@ -1,0 +1,160 @@
+"""The guest's report: checked word by word, since a guest may say anything, and kept as JSON."""
+
+import base64
+import binascii
+import ipaddress
+import re
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from skinnybox.errors import Corrupt
+from skinnybox.model import Report
+from skinnybox.wire import Message, decode
+
+LIMIT = 65536
+VERSION = 1
+END = b"\nend\n"
+_ONCE = ("state", "nonce", "instance", "reason", "seed", "dax", "overlay", "kernel", "uptime")
+_MOST = 64
+_LARGEST = 1 << 50
+_NUMBER = re.compile(r"[0-9]{1,16}")
+_UPTIME = re.compile(r"[0-9]{1,10}(\.[0-9]{1,6})?")
+_INTERFACE = re.compile(r"[A-Za-z0-9._-]{1,15}")
+_RELEASE = re.compile(r"[A-Za-z0-9.+~_-]{1,128}")
+_KEY_TYPE = re.compile(r"[a-z0-9@.-]{3,64}")
+
+
+def parse(raw: bytes, uuid: UUID, nonce: str, received: datetime) -> Report:
+    """Raises Corrupt when it is malformed, or speaks of another machine or start."""
+    message = decode(raw, "report", limit=LIMIT)
+    if message.version != VERSION:
+        raise Corrupt(f"report: version {message.version} is not known")
+    for key in _ONCE:
+        _require(len(message.all(key)) <= 1, f"several lines `{key}`")
+    for key in ("image", "address", "ssh-host-key"):
+        _require(len(message.all(key)) <= _MOST, f"too many lines `{key}`")
+    _require(message.get("instance") == str(uuid), "it names another instance")
+    _require(message.get("nonce") == nonce, "it belongs to another start")
+    try:
+        return _report(message, uuid, nonce, received)
+    except (ValueError, IndexError, binascii.Error) as error:
+        raise Corrupt(f"report: {error}") from error
+
+
+def _report(message: Message, uuid: UUID, nonce: str, received: datetime) -> Report:
+    state = message.get("state")
+    _require(state in ("ready", "failed"), "its state is neither ready nor failed")
+    size, free = _overlay(message.get("overlay"))
+    seed, uptime = message.get("seed"), message.get("uptime")
+    return Report(
+        ready=state == "ready",
+        nonce=nonce,
+        instance=uuid,
+        reason=_reason(message),
+        images=tuple(UUID(line.value) for line in message.all("image")),
+        seed_generation=None if seed is None else _number(seed),
+        dax=_switch(message.get("dax")),
+        overlay_size=size,
+        overlay_free=free,
+        addresses=tuple(_addresses(message)),
+        ssh_host_keys=tuple(_host_key(line.value) for line in message.all("ssh-host-key")),
+        kernel=_matching(_RELEASE, message.get("kernel")),
+        uptime=None if uptime is None else float(_matching(_UPTIME, uptime) or 0),
+        received=received,
+    )
+
+
+def _require(holds: bool, otherwise: str) -> None:
+    if not holds:
+        raise Corrupt(f"report: {otherwise}")
+
+
+def _matching(pattern: re.Pattern[str], value: str | None) -> str | None:
+    _require(value is None or pattern.fullmatch(value) is not None, f"not understood: {(value or '')[:60]!r}")
+    return value
+
+
+def _number(text: str) -> int:
+    _require(_NUMBER.fullmatch(text) is not None and int(text) <= _LARGEST, f"no number: {text[:60]!r}")
+    return int(text)
+
+
+def _reason(message: Message) -> str | None:
+    text = message.get("reason")
+    return None if text is None else text[:500]
+
+
+def _overlay(value: str | None) -> tuple[int | None, int | None]:
+    if value is None:
+        return None, None
+    size, free = (_number(word) for word in value.split(" "))
+    _require(free <= size, "more of the overlay is free than there is")
+    return size, free
+
+
+def _switch(value: str | None) -> bool | None:
+    _require(value in (None, "on", "off"), "dax is neither on nor off")
+    return None if value is None else value == "on"
+
+
+def _addresses(message: Message) -> list[str]:
+    found = []
+    for line in message.all("address"):
+        interface, *addresses = line.value.split(" ")
+        _matching(_INTERFACE, interface)
+        found += [f"{interface} {ipaddress.ip_interface(address)}" for address in addresses]
+    _require(len(found) <= _MOST, "too many addresses")
+    return found
+
+
+def _host_key(value: str) -> str:
+    """`TYPE BASE64`, where the type is also the first string inside the key (RFC 4253, 6.6)."""
+    kind, encoded = value.split(" ")
+    _matching(_KEY_TYPE, kind)
+    blob = base64.b64decode(encoded, validate=True)
+    inner = len(kind).to_bytes(4, "big") + kind.encode()
+    _require(blob.startswith(inner) and len(blob) > len(inner), "an ssh host key is not one")
+    return value
+
+
+def to_record(report: Report) -> dict[str, Any]:
+    """Plain values for json.dumps."""
+    return {
+        "ready": report.ready,
+        "nonce": report.nonce,
+        "instance": str(report.instance),
+        "reason": report.reason,
+        "images": [str(image) for image in report.images],
+        "seed_generation": report.seed_generation,
+        "dax": report.dax,
+        "overlay_size": report.overlay_size,
+        "overlay_free": report.overlay_free,
+        "addresses": list(report.addresses),
+        "ssh_host_keys": list(report.ssh_host_keys),
+        "kernel": report.kernel,
+        "uptime": report.uptime,
+        "received": report.received and report.received.isoformat(),
+    }
+
+
+def from_record(values: Mapping[str, Any]) -> Report:
+    """What to_record made, read back."""
+    received = values["received"]
+    return Report(
+        ready=values["ready"],
+        nonce=values["nonce"],
+        instance=UUID(values["instance"]),
+        reason=values["reason"],
+        images=tuple(UUID(image) for image in values["images"]),
+        seed_generation=values["seed_generation"],
+        dax=values["dax"],
+        overlay_size=values["overlay_size"],
+        overlay_free=values["overlay_free"],
+        addresses=tuple(values["addresses"]),
+        ssh_host_keys=tuple(values["ssh_host_keys"]),
+        kernel=values["kernel"],
+        uptime=values["uptime"],
+        received=None if received is None else datetime.fromisoformat(received),
+    )

@@ -1,0 +1,192 @@
+"""The part of a host that is a folder on this machine: overlays, and the records beside them.
+
+instances/<uuid>/overlay.img    mode 0600, of whoever runs Skinnybox
+instances/<uuid>/instance.json  written last: what has no record is not an instance
+templates/                      formatted overlays, made once for each size
+"""
+
+import contextlib
+import json
+import os
+import secrets
+import threading
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from uuid import UUID
+
+from skinnybox.errors import Corrupt, NoSpace, SkinnyboxError
+from skinnybox.hosts.base import Contents
+from skinnybox.hosts.record import from_record, to_record
+from skinnybox.model import Allocation, Instance, Master, Space
+from skinnybox.overlays import lock
+from skinnybox.overlays.make import make
+from skinnybox.overlays.seed import seed_capacity
+from skinnybox.overlays.space import is_out_of_space
+from skinnybox.overlays.template import Template, template
+
+_RECORD_LIMIT = 64 << 20
+
+
+class Store:
+    """The disks and records of one state folder. Safe for several threads and processes."""
+
+    def __init__(self, state: Path) -> None:
+        self.instances = state / "instances"
+        self._state = state
+        self._templates: dict[tuple[int, int], Template] = {}
+        self._lock = threading.Lock()
+
+    def folder(self, uuid: UUID) -> Path:
+        return self.instances / str(uuid)
+
+    def overlay(self, uuid: UUID) -> Path:
+        return self.folder(uuid) / "overlay.img"
+
+    def create(self, instance: Instance, contents: Contents, allocation: Allocation) -> None:
+        """A fresh overlay. Conflict when there is one; NoSpace with nothing left behind."""
+        folder = self.folder(instance.uuid)
+        with _translated():
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        try:
+            self._make(instance, contents, allocation, replace=False)
+        except BaseException:
+            with contextlib.suppress(OSError):  # only an empty folder goes
+                folder.rmdir()
+            raise
+
+    def replace(self, instance: Instance, contents: Contents, allocation: Allocation) -> None:
+        """A new file beside the old, then renamed. The old one's lock keeps everybody else out meanwhile."""
+        with lock.exclusive(self.overlay(instance.uuid)):
+            self._make(instance, contents, allocation, replace=True)
+            _sync_folder(self.folder(instance.uuid))
+
+    def _make(self, instance: Instance, contents: Contents, allocation: Allocation, *, replace: bool) -> None:
+        target = self.overlay(instance.uuid)
+        chosen = self._template(instance.overlay.size, seed_capacity(contents.seed))
+        path = target.with_name(f".{secrets.token_hex(8)}.new") if replace else target
+        try:
+            make(
+                chosen,
+                path,
+                base=contents.base,
+                seed=contents.seed,
+                identity=contents.identity,
+                allocation=allocation,
+            )
+            if replace:
+                _sync_file(path)
+                path.replace(target)
+        finally:
+            if replace:
+                path.unlink(missing_ok=True)
+
+    def _template(self, size: int, capacity: int) -> Template:
+        with self._lock:
+            if (size, capacity) not in self._templates:
+                self._templates[size, capacity] = template(self._state / "templates", size, capacity)
+            return self._templates[size, capacity]
+
+    @contextlib.contextmanager
+    def open(self, instance: Instance) -> Iterator[Path]:
+        path = self.overlay(instance.uuid)
+        with lock.exclusive(path):
+            yield path
+
+    def delete(self, instance: Instance) -> None:
+        """Idempotent. Conflict while somebody has the overlay open. What a kill left half made goes too."""
+        folder, path = self.folder(instance.uuid), self.overlay(instance.uuid)
+        if path.exists():
+            with lock.exclusive(path):
+                path.unlink(missing_ok=True)
+        if folder.is_dir():
+            for left in folder.glob(".*.new"):
+                left.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                folder.rmdir()
+
+    def written(self, instances: Iterable[Instance]) -> Mapping[UUID, int]:
+        found = {}
+        for instance in instances:
+            with contextlib.suppress(FileNotFoundError):
+                found[instance.uuid] = self.overlay(instance.uuid).stat().st_blocks * 512
+        return found
+
+    def define(self, instance: Instance) -> None:
+        folder = self.folder(instance.uuid)
+        with _translated():
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            write_atomically(folder / "instance.json", json.dumps(to_record(instance)).encode())
+
+    def undefine(self, instance: Instance) -> None:
+        folder = self.folder(instance.uuid)
+        (folder / "instance.json").unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            folder.rmdir()
+
+    def records(self) -> Iterator[Instance]:
+        """Every whole record; Corrupt, naming the file, for one that is not."""
+        for path in sorted(self.instances.glob("*/instance.json")):
+            try:
+                with path.open("rb") as file:
+                    yield from_record(json.loads(file.read(_RECORD_LIMIT)))
+            except FileNotFoundError:
+                continue
+            except (ValueError, Corrupt) as error:
+                raise Corrupt(f"{path}: {error}") from error
+
+    def space(self, instances: Iterable[Instance], masters: Iterable[Master]) -> Space:
+        known = list(instances)
+        written = self.written(known)
+        with _translated():
+            self._state.mkdir(parents=True, exist_ok=True, mode=0o700)
+        disk = os.statvfs(self._state)
+        sparse = [i for i in known if i.overlay.allocation is Allocation.SPARSE]
+        return Space(
+            total=disk.f_blocks * disk.f_frsize,
+            free=disk.f_bavail * disk.f_frsize,
+            masters=sum(self._master_size(master) for master in masters),
+            promised=sum(instance.overlay.size for instance in known),
+            written=sum(written.values()),
+            reserved_unwritten=sum(
+                max(0, i.overlay.size - written.get(i.uuid, 0)) for i in known if i not in sparse
+            ),
+            instances=len(known),
+        )
+
+    def _master_size(self, master: Master) -> int:
+        folder = self._state / "masters" / master.id.removeprefix("sha256:")
+        sizes = [path.stat().st_blocks * 512 for path in folder.glob("*")]
+        return sum(sizes) or sum(image.size for image in master.images)
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Whoever reads sees the old bytes or the new, whole. Not synced to disk."""
+    beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}.new")
+    try:
+        beside.write_bytes(data)
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def _sync_file(path: Path) -> None:
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+
+
+def _sync_folder(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextlib.contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if is_out_of_space(error):
+            raise NoSpace(f"{error.filename}: the disk is full", hint="`skinnybox capacity`") from error
+        raise SkinnyboxError(f"{error.filename}: {error.strerror}") from error

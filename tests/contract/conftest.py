@@ -1,0 +1,152 @@
+"""Every host there is, each in a state folder of its own, and values to try it with."""
+
+import hashlib
+import uuid
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from skinnybox.hosts.base import Contents, Host
+from skinnybox.hosts.memory import MemoryHost
+from skinnybox.hosts.qemu.host import QemuHost
+from skinnybox.model import (
+    MIB,
+    Allocation,
+    Image,
+    ImageKind,
+    Instance,
+    Master,
+    Network,
+    Overlay,
+    Seed,
+    Stack,
+)
+from skinnybox.overlays.seed import base_message, seed_message
+
+HOSTS: dict[str, Callable[[Path], Host]] = {"memory": MemoryHost, "qemu": QemuHost}
+DIGEST = "sha256:" + hashlib.sha256(b"m" * MIB).hexdigest()
+
+Reopen = Callable[[], Host]
+
+
+@pytest.fixture
+def state(tmp_path: Path) -> Path:
+    return tmp_path / ("a-long-name-" * 12)
+
+
+@pytest.fixture(params=HOSTS)
+def kind(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def host(kind: str, state: Path) -> Iterator[Host]:
+    """Any host; no machine is started on it."""
+    opened = HOSTS[kind](state)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture(params=["memory", pytest.param("qemu", marks=pytest.mark.boot)])
+def running_kind(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def reopen(running_kind: str, state: Path) -> Reopen:
+    """Another object for the same folder, as another command has it."""
+    return lambda: HOSTS[running_kind](state)
+
+
+@pytest.fixture
+def running_host(reopen: Reopen, state: Path) -> Iterator[Host]:
+    """Any host that runs what it is given; all of it is powered off at the end."""
+    yield from _cleared(reopen())
+
+
+@pytest.fixture
+def qemu(state: Path) -> Iterator[QemuHost]:
+    """The real one."""
+    for host in _cleared(QemuHost(state)):
+        assert isinstance(host, QemuHost)
+        yield host
+
+
+def _cleared(host: Host) -> Iterator[Host]:
+    yield host
+    for instance in host.records():
+        host.power_off(instance)
+    host.close()
+
+
+@pytest.fixture
+def sealed(tmp_path: Path) -> Path:
+    """A master's folder that nothing can boot."""
+    folder = tmp_path / "sealed"
+    folder.mkdir()
+    for name in ("kernel", "initrd", "root.erofs"):
+        (folder / name).write_bytes(b"m" * MIB)
+    return folder
+
+
+@pytest.fixture
+def bootable(running_kind: str, request: pytest.FixtureRequest) -> Path:
+    """A master's folder good enough for this host."""
+    found = request.getfixturevalue("tiny_guest" if running_kind == "qemu" else "sealed")
+    assert isinstance(found, Path)
+    return found
+
+
+@pytest.fixture
+def master() -> Master:
+    image = Image(kind=ImageKind.EROFS_PLAIN, file="root.erofs", digest=DIGEST, size=MIB)
+    return Master(
+        id="sha256:" + "1" * 64,
+        name="tiny",
+        version="1",
+        images=(image,),
+        kernel="kernel",
+        initrd="initrd",
+        os="tiny",
+        architecture="x86_64",
+        kernel_version="6.1",
+        tree_size=MIB,
+        entries=1,
+        guest_protocol=1,
+        created=datetime.now(UTC),
+    )
+
+
+Make = Callable[..., Instance]
+
+
+@pytest.fixture
+def new(master: Master) -> Make:
+    """An instance nobody knows yet; fields of Instance may be given."""
+
+    def make(name: str = "web-01", **fields: object) -> Instance:
+        values: dict[str, object] = {
+            "uuid": uuid.uuid4(),
+            "name": name,
+            "stack": Stack(master=master.id, reference=master.reference, images=(DIGEST,)),
+            "overlay": Overlay(size=32 * MIB, allocation=Allocation.SPARSE),
+            "seed": Seed(hostname=name, machine_id=uuid.uuid4().hex),
+            "created": datetime.now(UTC),
+            "memory": 128 * MIB,
+            "network": Network.RESTRICTED,
+        }
+        return Instance(**{**values, **fields})  # type: ignore[arg-type]
+
+    return make
+
+
+def contents(instance: Instance, identity: bytes = b"") -> Contents:
+    return Contents(base=base_message(instance), seed=seed_message(instance), identity=identity)
+
+
+@pytest.fixture
+def contents_of() -> Callable[..., Contents]:
+    """The messages for a fresh overlay of an instance."""
+    return contents

@@ -1,0 +1,206 @@
+"""What every host promises about overlays and records, without starting anything."""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from skinnybox.errors import Conflict, Corrupt, NotFound, UsageError
+from skinnybox.hosts.base import Contents, Host
+from skinnybox.model import GIB, KIB, MIB, Allocation, Instance, Master, Overlay, SeedFile, StaticNetwork
+
+New = Callable[..., Instance]
+ContentsOf = Callable[..., Contents]
+
+
+def test_an_overlay_is_made_once(host: Host, new: New, contents_of: ContentsOf) -> None:
+    instance = new()
+    host.create_overlay(instance, contents_of(instance))
+    with host.open_overlay(instance) as path:
+        before = path.read_bytes()
+    with pytest.raises(Conflict):
+        host.create_overlay(instance, contents_of(instance, b"other"))
+    with host.open_overlay(instance) as path:
+        assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("allocation", Allocation)
+def test_an_overlay_has_its_size_and_its_messages(
+    host: Host, new: New, contents_of: ContentsOf, allocation: Allocation
+) -> None:
+    instance = new(overlay=Overlay(size=48 * MIB, allocation=allocation))
+    host.create_overlay(instance, contents_of(instance, b"identity-of-a-guest"))
+    with host.open_overlay(instance) as path:
+        data = path.read_bytes()
+    assert len(data) == 48 * MIB
+    messages = contents_of(instance)
+    assert all(message in data for message in (messages.base, messages.seed, b"identity-of-a-guest"))
+
+
+def test_a_large_seed_fits(host: Host, new: New, contents_of: ContentsOf) -> None:
+    plain = new()
+    instance = replace(plain, seed=replace(plain.seed, files=(SeedFile(path="/a", content=bytes(40 * KIB)),)))
+    host.create_overlay(instance, contents_of(instance))
+    with host.open_overlay(instance) as path:
+        assert contents_of(instance).seed in path.read_bytes()
+
+
+def test_an_impossible_overlay_leaves_nothing(
+    host: Host, new: New, contents_of: ContentsOf, state: Path
+) -> None:
+    instance = new(overlay=Overlay(size=1 * MIB))
+    with pytest.raises(UsageError):
+        host.create_overlay(instance, contents_of(instance))
+    assert not list(state.glob("instances/*"))
+
+
+def test_an_open_overlay_is_nobody_elses(host: Host, new: New, contents_of: ContentsOf) -> None:
+    instance = new()
+    host.create_overlay(instance, contents_of(instance))
+    with host.open_overlay(instance):
+        with pytest.raises(Conflict), host.open_overlay(instance):
+            pass
+        with pytest.raises(Conflict):
+            host.replace_overlay(instance, contents_of(instance))
+        with pytest.raises(Conflict):
+            host.delete_disk(instance)
+    host.delete_disk(instance)
+
+
+def test_a_replaced_overlay_is_a_fresh_one(host: Host, new: New, contents_of: ContentsOf) -> None:
+    instance = new()
+    host.create_overlay(instance, contents_of(instance, b"first-identity"))
+    host.replace_overlay(instance, contents_of(instance, b"second-identity"))
+    with host.open_overlay(instance) as path:
+        data = path.read_bytes()
+        assert [entry.name for entry in path.parent.iterdir()] == ["overlay.img"]
+    assert b"second-identity" in data and b"first-identity" not in data
+
+
+def test_a_deleted_disk_is_gone(host: Host, new: New, contents_of: ContentsOf) -> None:
+    instance = new()
+    host.create_overlay(instance, contents_of(instance))
+    host.delete_disk(instance)
+    host.delete_disk(instance)
+    assert host.written([instance]) == {}
+    with pytest.raises(NotFound), host.open_overlay(instance):
+        pass
+
+
+def test_written_counts_each_disk(host: Host, new: New, contents_of: ContentsOf) -> None:
+    with_disk, without = new("a"), new("b")
+    host.create_overlay(with_disk, contents_of(with_disk))
+    found = host.written([with_disk, without])
+    assert set(found) == {with_disk.uuid}
+    assert 0 < found[with_disk.uuid] <= 1 * MIB
+
+
+def test_a_record_comes_back_as_it_was(host: Host, new: New) -> None:
+    plain = new()
+    seed = replace(
+        plain.seed,
+        network=StaticNetwork(address="10.0.0.5/24", gateway="10.0.0.1", dns=("10.0.0.2",)),
+        authorized_keys=("ssh-ed25519 AAAA me",),
+        files=(SeedFile(path="/etc/motd", content=b"\0\xff\n", mode=0o600, owner="a:b"),),
+        run_once="#!/bin/sh\necho 'ä'\n",
+    )
+    instance = replace(plain, seed=seed, ssh_port=22001)
+    host.define(instance)
+    assert list(host.records()) == [instance]
+
+
+def test_define_replaces_and_undefine_forgets(host: Host, new: New) -> None:
+    instance = new()
+    host.define(instance)
+    host.define(replace(instance, memory=GIB))
+    assert [known.memory for known in host.records()] == [GIB]
+    host.undefine(instance)
+    host.undefine(instance)
+    assert list(host.records()) == []
+
+
+def test_no_machine_no_status(host: Host, new: New) -> None:
+    instance = new()
+    host.define(instance)
+    assert host.statuses() == {}
+    assert host.reports([instance.uuid]) == {}
+    assert host.console_log(instance.uuid) == b""
+    with pytest.raises(Conflict), host.console(instance.uuid):
+        pass
+
+
+def test_a_stopped_machine_is_stopped_gladly(host: Host, new: New) -> None:
+    instance = new()
+    host.shutdown(instance)
+    host.power_off(instance)
+    assert host.statuses() == {}
+
+
+def test_masters_are_checked_and_taken_twice(host: Host, master: Master, sealed: Path) -> None:
+    host.add_master(master, sealed)
+    host.add_master(master, sealed)
+    (sealed / "root.erofs").unlink()
+    with pytest.raises(NotFound):
+        host.add_master(master, sealed)
+    host.remove_master(master)
+    host.remove_master(master)
+
+
+def test_a_start_without_a_kernel_leaves_nothing(
+    host: Host, new: New, contents_of: ContentsOf, master: Master, sealed: Path
+) -> None:
+    instance = new()
+    host.create_overlay(instance, contents_of(instance))
+    host.define(instance)
+    (sealed / "kernel").unlink()
+    with pytest.raises(NotFound):
+        host.start(instance, master, sealed)
+    assert host.statuses() == {}
+    host.delete_disk(instance)
+
+
+def test_a_start_without_a_disk_is_refused(host: Host, new: New, master: Master, sealed: Path) -> None:
+    instance = new()
+    with pytest.raises(NotFound):
+        host.start(instance, master, sealed)
+    assert host.statuses() == {}
+
+
+def test_space_adds_up(host: Host, new: New, contents_of: ContentsOf, master: Master) -> None:
+    instances = [new(f"web-{number}") for number in range(3)]
+    for instance in instances:
+        host.create_overlay(instance, contents_of(instance))
+    space = host.space(instances, [master])
+    assert space.promised == 3 * 32 * MIB
+    assert space.written == sum(host.written(instances).values())
+    assert space.instances == 3
+    assert space.masters == MIB
+    assert 0 < space.free <= space.total
+
+
+def test_features_are_consistent(host: Host, kind: str) -> None:
+    assert host.features.kind == kind
+    assert host.features.default_network in host.features.networks
+
+
+def test_doctor_has_hints_for_what_is_wrong(host: Host) -> None:
+    checks = host.doctor()
+    assert checks
+    assert all(check.status in ("ok", "note", "warn", "fail") for check in checks)
+    assert all(check.hint for check in checks if check.status in ("warn", "fail"))
+
+
+def test_a_damaged_record_is_named(host: Host, new: New, state: Path) -> None:
+    instance = new()
+    host.define(instance)
+    record = next(state.glob("instances/*/instance.json"))
+    record.write_text(json.dumps({"format": 1}))
+    with pytest.raises(Corrupt, match=str(instance.uuid)):
+        list(host.records())
+
+
+def test_closing_twice_is_fine(host: Host) -> None:
+    host.close()
+    host.close()

@@ -1,0 +1,142 @@
+"""What every host promises about machines that run. On QEMU a guest of a few megabytes is really booted."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from skinnybox.errors import Conflict
+from skinnybox.hosts.base import Contents, Host
+from skinnybox.model import Instance, Master, Power, Report
+
+New = Callable[..., Instance]
+ContentsOf = Callable[..., Contents]
+Reopen = Callable[[], Host]
+READY = 60.0
+"""Seconds; a guest takes four here when nobody else wants the processor."""
+
+
+@pytest.fixture
+def instance(running_host: Host, new: New, contents_of: ContentsOf) -> Instance:
+    made = new()
+    running_host.create_overlay(made, contents_of(made))
+    running_host.define(made)
+    return made
+
+
+def reported(host: Host, instance: Instance, seconds: float = READY) -> Report:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        status = host.statuses().get(instance.uuid)
+        found = host.reports([instance.uuid]).get(instance.uuid)
+        if found is not None:
+            return found
+        assert status is not None and status.power is Power.RUNNING, host.console_log(instance.uuid)
+        host.wait_change(1.0)
+    raise AssertionError(f"no report; the console ends: {host.console_log(instance.uuid)[-2000:]!r}")
+
+
+def stopped(host: Host, instance: Instance, seconds: float = READY) -> None:
+    deadline = time.monotonic() + seconds
+    while instance.uuid in host.statuses():
+        assert time.monotonic() < deadline, host.console_log(instance.uuid)[-2000:]
+        host.wait_change(1.0)
+
+
+def printed(host: Host, instance: Instance, words: bytes, seconds: float = READY) -> None:
+    deadline = time.monotonic() + seconds
+    while words not in host.console_log(instance.uuid):
+        assert time.monotonic() < deadline, host.console_log(instance.uuid)[-2000:]
+        time.sleep(0.05)
+
+
+def test_a_life(
+    running_host: Host,
+    reopen: Reopen,
+    instance: Instance,
+    master: Master,
+    bootable: Path,
+    contents_of: ContentsOf,
+) -> None:
+    """One boot serves all that can be asked of a running machine."""
+    host = running_host
+    status = host.start(instance, master, bootable)
+    assert status.power is Power.RUNNING and status.pid and status.nonce and status.since
+    assert host.statuses() == {instance.uuid: status}
+    report = reported(host, instance)
+    assert report.ready and report.instance == instance.uuid and report.nonce == status.nonce
+    assert report.received is not None and report.received >= status.since
+
+    with pytest.raises(Conflict):
+        host.start(instance, master, bootable)
+    with pytest.raises(Conflict), host.open_overlay(instance):
+        pass
+    with pytest.raises(Conflict):
+        host.replace_overlay(instance, contents_of(instance))
+    with pytest.raises(Conflict):
+        host.delete_disk(instance)
+    with pytest.raises(Conflict):
+        host.undefine(instance)
+
+    host.close()
+    found_again = reopen()
+    assert found_again.statuses() == {instance.uuid: status}
+    assert found_again.reports([instance.uuid])[instance.uuid] == report
+    printed(found_again, instance, b"ready")
+    found_again.shutdown(instance)
+    stopped(found_again, instance)
+    found_again.shutdown(instance)
+    with found_again.open_overlay(instance):
+        pass
+
+
+def test_the_plug_and_a_new_start(
+    running_host: Host, instance: Instance, master: Master, bootable: Path
+) -> None:
+    host = running_host
+    first = host.start(instance, master, bootable)
+    host.power_off(instance)
+    assert host.statuses() == {}
+    host.power_off(instance)
+    second = host.start(instance, master, bootable)
+    assert second.nonce != first.nonce
+    assert reported(host, instance).nonce == second.nonce
+    host.power_off(instance)
+    host.undefine(instance)
+    host.delete_disk(instance)
+    assert list(host.records()) == []
+
+
+def test_the_console_goes_both_ways(
+    running_host: Host, instance: Instance, master: Master, bootable: Path
+) -> None:
+    host = running_host
+    host.start(instance, master, bootable)
+    reported(host, instance)
+    with host.console(instance.uuid) as one, host.console(instance.uuid) as two:
+        one.sendall(b"echo 6*7 is $((6*7))\n")
+        one.settimeout(READY)
+        seen = b""
+        while b"6*7" not in seen:
+            seen += one.recv(4096)
+        assert two.fileno() >= 0
+    host.power_off(instance)
+    with pytest.raises(Conflict), host.console(instance.uuid):
+        pass
+
+
+def test_waiting_ends_when_something_changed(
+    running_host: Host, instance: Instance, master: Master, bootable: Path
+) -> None:
+    host = running_host
+    began = time.monotonic()
+    host.wait_change(0.2)
+    assert 0.15 < time.monotonic() - began < 5
+    host.start(instance, master, bootable)
+    reported(host, instance)
+    began = time.monotonic()
+    host.shutdown(instance)
+    while host.statuses() and time.monotonic() < began + READY:
+        host.wait_change(READY)
+    assert time.monotonic() - began < READY / 2

@@ -1,0 +1,189 @@
+import json
+import os
+import socket
+import threading
+import time
+import uuid
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from skinnybox.errors import CommandFailed, Conflict, TimedOut
+from skinnybox.hosts.qemu import network, process
+from skinnybox.hosts.qemu.command_line import Accelerator, Descriptors, Machine, argv
+from skinnybox.hosts.qemu.folder import connect, listen, read_json
+from skinnybox.hosts.qemu.qmp import Monitor
+from skinnybox.hosts.qemu.verdicts import Verdict, cached
+from skinnybox.model import GIB, MIB, Allocation, Instance, Network, Overlay, Seed, Stack
+
+INSTANCE = Instance(
+    uuid=uuid.UUID(int=7),
+    name="web-01",
+    stack=Stack(master="sha256:aa", reference="lamp:1", images=("sha256:bb",)),
+    overlay=Overlay(size=GIB),
+    seed=Seed(hostname="web-01", machine_id="0" * 32),
+    created=datetime.now(UTC),
+    memory=384 * MIB,
+    cpus=2,
+    ssh_port=22001,
+)
+OPENED = Descriptors(kernel=10, initrd=11, master=12, overlay=13, console=14, report=15, qmp=16, events=17)
+MACHINE = Machine(
+    instance=INSTANCE,
+    nonce="ab",
+    accelerator=Accelerator.TCG,
+    network=Network.RESTRICTED,
+    descriptors=OPENED,
+)
+
+
+def words(machine: Machine) -> str:
+    return " ".join(argv(machine))
+
+
+def test_the_command_line_opens_nothing_by_its_path() -> None:
+    paths = [word for word in argv(MACHINE) if "/" in word]
+    assert all("/proc/self/fd/" in path or "/dev/fdset/" in path for path in paths)
+    assert "-sandbox on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny" in words(
+        MACHINE
+    )
+
+
+def test_the_guest_is_told_who_it_is() -> None:
+    assert f"skinnybox.instance={INSTANCE.uuid} skinnybox.nonce=ab" in words(MACHINE)
+    assert f"-uuid {INSTANCE.uuid}" in words(MACHINE)
+    assert f"mac={INSTANCE.mac}" in words(MACHINE)
+    assert "-m 384M" in words(MACHINE) and "-smp 2" in words(MACHINE)
+
+
+def test_the_format_is_given_and_the_master_read_only() -> None:
+    assert "driver=raw,file=master-file,node-name=master,read-only=on" in words(MACHINE)
+    assert "virtio-blk-pci,drive=master,serial=skinny-master" in words(MACHINE)
+    assert "virtio-blk-pci,drive=overlay,serial=skinny-overlay" in words(MACHINE)
+
+
+def test_only_a_sparse_overlay_gives_space_back() -> None:
+    sparse = replace(
+        MACHINE, instance=replace(INSTANCE, overlay=Overlay(size=GIB, allocation=Allocation.SPARSE))
+    )
+    assert "discard=ignore,detect-zeroes=off" in words(MACHINE) and "unmap" not in words(MACHINE)
+    assert "discard=unmap,detect-zeroes=unmap" in words(sparse)
+
+
+def test_the_network_is_closed_unless_said_otherwise() -> None:
+    assert "restrict=on,hostfwd=tcp:127.0.0.1:22001-:22" in words(MACHINE)
+    assert "restrict" not in words(replace(MACHINE, network=Network.OPEN))
+    passt = replace(MACHINE, network=Network.PASST, descriptors=replace(OPENED, stream=18))
+    assert "stream,id=net,server=off,addr.type=fd,addr.str=18" in words(passt)
+    assert 18 in passt.descriptors.inherited()
+
+
+def test_passt_listens_on_the_loopback_only() -> None:
+    line = network.argv(5, 22001)
+    assert "--no-map-gw" in line and line[line.index("-t") + 1] == "127.0.0.1/22001:22"
+    assert "-t" not in network.argv(5, None)
+
+
+def test_a_taken_port_is_a_conflict() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        with pytest.raises(Conflict, match=str(port)):
+            network.check_port(port)
+    network.check_port(port)
+    network.check_port(None)
+
+
+def test_a_process_is_more_than_its_pid() -> None:
+    me = process.identify(os.getpid())
+    assert me is not None and process.alive(me)
+    assert not process.alive(replace(me, started=me.started + 1))
+    assert not process.alive(replace(me, boot="another"))
+    assert process.descriptor(replace(me, started=1)) is None
+
+
+def test_a_zombie_does_not_live() -> None:
+    pid = os.fork()
+    if pid == 0:
+        os._exit(3)
+    pidfd = os.pidfd_open(pid)
+    assert process.ended(pidfd, 5)
+    os.close(pidfd)
+    assert process.identify(pid) is None
+    assert process.reap(pid) == 3
+    assert process.reap(pid) is None
+
+
+def test_sockets_work_below_long_paths(tmp_path: Path) -> None:
+    folder = tmp_path / ("x" * 120)
+    folder.mkdir()
+    with listen(folder, "door") as server, connect(folder, "door", 5) as client:
+        peer, _ = server.accept()
+        with peer:
+            client.sendall(b"hello")
+            assert peer.recv(5) == b"hello"
+    assert (folder / "door").stat().st_mode & 0o777 == 0o600
+
+
+def serve(folder: Path, *lines: bytes) -> threading.Thread:
+    """A QEMU that says these lines, one for each thing it is asked, the first unasked."""
+    server = listen(folder, "qmp")
+
+    def talk() -> None:
+        with server:
+            client, _ = server.accept()
+            with client:
+                for line in lines:
+                    client.sendall(line)
+                    client.recv(4096)
+
+    thread = threading.Thread(target=talk)
+    thread.start()
+    return thread
+
+
+GREETING, DONE = b'{"QMP": {}}\r\n', b'{"return": {}}\r\n'
+
+
+def test_a_monitor_skips_events(tmp_path: Path) -> None:
+    event = b'{"event": "RESUME", "data": {}}\r\n'
+    answer = b'{"return": {"UUID": "00000000-0000-0000-0000-000000000007"}}\r\n'
+    thread = serve(tmp_path, GREETING, event + DONE, event + event + answer)
+    with Monitor(tmp_path, timeout=5) as monitor:
+        assert monitor.uuid() == uuid.UUID(int=7)
+    thread.join()
+
+
+def test_a_monitor_translates_what_goes_wrong(tmp_path: Path) -> None:
+    thread = serve(tmp_path, GREETING, DONE, b'{"error": {"class": "X", "desc": "no such thing"}}\r\n')
+    with Monitor(tmp_path, timeout=5) as monitor, pytest.raises(CommandFailed, match="no such thing"):
+        monitor.execute("x")
+    thread.join()
+    with pytest.raises(Conflict):
+        Monitor(tmp_path)
+
+
+def test_a_silent_monitor_times_out(tmp_path: Path) -> None:
+    with listen(tmp_path, "qmp"):
+        began = time.monotonic()
+        with pytest.raises(TimedOut):
+            Monitor(tmp_path, timeout=0.1)
+        assert time.monotonic() - began < 3
+
+
+def test_a_verdict_is_kept_for_this_boot_and_stamp(tmp_path: Path) -> None:
+    asked: list[str] = []
+
+    def probe() -> Verdict:
+        asked.append("x")
+        return Verdict(works=True, detail="runs")
+
+    for stamp in ("a", "a", "b", "b"):
+        assert cached("kvm", stamp, probe, tmp_path).works
+    assert len(asked) == 2
+    kept = read_json(tmp_path / "probe-kvm.json")
+    assert kept is not None
+    (tmp_path / "probe-kvm.json").write_text(json.dumps({**kept, "key": "another boot"}))
+    cached("kvm", "b", probe, tmp_path)
+    assert len(asked) == 3

@@ -1,0 +1,183 @@
+import base64
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+
+from skinnybox.errors import Corrupt
+from skinnybox.hosts.qemu import reports
+from skinnybox.hosts.qemu.collect import LOG_SIZE, Log, Mailbox, Panic, conclude, read_log
+from skinnybox.hosts.qemu.folder import read_json, write_json
+from skinnybox.wire import Line, encode
+
+ME, NONCE = UUID(int=5), "ab" * 16
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+KEY = "ssh-ed25519 " + base64.b64encode(b"\0\0\0\x0bssh-ed25519\0\0\0\x20" + bytes(32)).decode()
+HEAD = [("state", "ready"), ("nonce", NONCE), ("instance", str(ME))]
+
+
+def message(*lines: tuple[str, str], head: list[tuple[str, str]] = HEAD) -> bytes:
+    return encode("report", 1, [Line(key, value) for key, value in (*head, *lines)])
+
+
+def test_a_full_report_is_read_and_kept() -> None:
+    raw = message(
+        ("image", str(UUID(int=9))),
+        ("seed", "3"),
+        ("dax", "off"),
+        ("overlay", "1000 10"),
+        ("full", ""),
+        ("address", "eth0 10.0.2.15/24 fe80::1/64"),
+        ("ssh-host-key", KEY),
+        ("kernel", "6.1.0-56-cloud-amd64"),
+        ("uptime", "12.34"),
+        ("something-of-tomorrow", "x"),
+    )
+    report = reports.parse(raw, ME, NONCE, NOW)
+    assert report.ready and report.images == (UUID(int=9),) and report.seed_generation == 3
+    assert report.dax is False and (report.overlay_size, report.overlay_free) == (1000, 10)
+    assert report.addresses == ("eth0 10.0.2.15/24", "eth0 fe80::1/64")
+    assert report.ssh_host_keys == (KEY,) and report.uptime == 12.34
+    assert reports.from_record(json.loads(json.dumps(reports.to_record(report)))) == report
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        ("state", "failed"),
+        ("seed", "-1"),
+        ("seed", "9" * 17),
+        ("seed", "0x10"),
+        ("dax", "maybe"),
+        ("overlay", "10 11"),
+        ("overlay", "10"),
+        ("overlay", "1 2 3"),
+        ("address", "eth0 10.0.2.15/33"),
+        ("address", "../../etc 10.0.2.15/24"),
+        ("ssh-host-key", "ssh-ed25519 !!!!"),
+        ("ssh-host-key", "ssh-rsa " + KEY.split()[1]),
+        ("ssh-host-key", KEY + " comment"),
+        ("image", "sha256:00"),
+        ("kernel", "6.1 <script>"),
+        ("uptime", "nan"),
+        ("uptime", "1e9"),
+    ],
+)
+def test_a_false_word_refuses_the_report(line: tuple[str, str]) -> None:
+    with pytest.raises(Corrupt):
+        reports.parse(message(line), ME, NONCE, NOW)
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        [("state", "ready"), ("nonce", NONCE), ("instance", str(UUID(int=6)))],
+        [("state", "ready"), ("nonce", "00"), ("instance", str(ME))],
+        [("state", "fine"), ("nonce", NONCE), ("instance", str(ME))],
+        [("state", "ready"), ("instance", str(ME))],
+    ],
+)
+def test_a_report_of_another_machine_or_start_is_refused(head: list[tuple[str, str]]) -> None:
+    with pytest.raises(Corrupt):
+        reports.parse(message(head=head), ME, NONCE, NOW)
+
+
+def test_many_lines_are_refused() -> None:
+    with pytest.raises(Corrupt):
+        reports.parse(message(*[("ssh-host-key", KEY)] * 65), ME, NONCE, NOW)
+
+
+@pytest.mark.parametrize("piece", [1, 7, 100000])
+def test_the_last_complete_report_counts(tmp_path: Path, piece: int) -> None:
+    mailbox = Mailbox(tmp_path, ME, NONCE)
+    raw = b"noise\n" + message(("seed", "1")) + message(("seed", "2")) + message(("seed", "3"))[:-6]
+    for at in range(0, len(raw), piece):
+        mailbox.feed(raw[at : at + piece])
+    assert mailbox.deliver() and not mailbox.deliver()
+    values = read_json(tmp_path / "report.json")
+    assert values is not None and values["seed_generation"] == 2
+
+
+def test_an_endless_report_is_refused_and_the_next_one_read(tmp_path: Path) -> None:
+    mailbox = Mailbox(tmp_path, ME, NONCE)
+    for _ in range(40):
+        mailbox.feed(b"a" * 4096)
+    assert mailbox.deliver() and (tmp_path / "rejected.json").exists()
+    mailbox.feed(b"\nend\n" + message())
+    assert mailbox.deliver() and (tmp_path / "report.json").exists()
+
+
+def test_a_false_report_does_not_replace_a_good_one(tmp_path: Path) -> None:
+    mailbox = Mailbox(tmp_path, ME, NONCE)
+    mailbox.feed(message(("seed", "1")))
+    mailbox.deliver()
+    mailbox.feed(message(("dax", "maybe")))
+    mailbox.deliver()
+    values = read_json(tmp_path / "report.json")
+    assert values is not None and values["seed_generation"] == 1
+
+
+def test_the_log_is_bounded_and_keeps_the_end(tmp_path: Path) -> None:
+    log = Log(tmp_path)
+    for number in range(400_000):
+        log.write(b"%07d\n" % number)
+    log.close()
+    assert sum(path.stat().st_size for path in tmp_path.iterdir()) <= 2 * LOG_SIZE
+    kept = read_log(tmp_path)
+    assert LOG_SIZE < len(kept) <= 2 * LOG_SIZE and kept.endswith(b"0399999\n")
+    assert read_log(tmp_path, 16) == b"0399998\n0399999\n"
+
+
+def test_a_log_goes_on_where_the_last_supervisor_stopped(tmp_path: Path) -> None:
+    for words in (b"one ", b"two"):
+        log = Log(tmp_path)
+        log.write(words)
+        log.close()
+    assert read_log(tmp_path) == b"one two"
+
+
+def test_a_panic_is_seen_in_pieces_and_once() -> None:
+    panic = Panic()
+    for byte in b"[ 1.0] Kernel panic - not syncing: no init\r\n":
+        panic.feed(bytes([byte]))
+    assert panic.take() == "kernel panic: no init"
+    assert panic.take() is None
+
+
+@pytest.mark.parametrize(
+    ("cause", "panic", "reason"),
+    [
+        ("guest-shutdown", None, None),
+        ("guest-shutdown", "kernel panic: only printed", None),
+        ("host-qmp-quit", None, None),
+        ("host-qmp-quit", "kernel panic: x", "kernel panic: x"),
+        ("guest-panic", None, "the guest panicked"),
+        ("host-signal", None, "QEMU ended: host-signal"),
+        (None, None, "QEMU vanished, it was killed or the host went down"),
+    ],
+)
+def test_how_a_machine_ended(
+    tmp_path: Path, cause: str | None, panic: str | None, reason: str | None
+) -> None:
+    values = {"nonce": NONCE}
+    write_json(tmp_path / "machine.json", values)
+    conclude(tmp_path, values, cause, panic)
+    end = read_json(tmp_path / "end.json")
+    assert end is not None and end["reason"] == reason
+    assert not (tmp_path / "machine.json").exists()
+
+
+def test_a_pulled_plug_is_no_crash(tmp_path: Path) -> None:
+    write_json(tmp_path / "machine.json", {"nonce": NONCE})
+    (tmp_path / "stopping").touch()
+    conclude(tmp_path, {"nonce": NONCE}, None, None)
+    end = read_json(tmp_path / "end.json")
+    assert end is not None and end["reason"] is None
+
+
+def test_the_end_of_an_older_start_is_not_written_over_a_new_one(tmp_path: Path) -> None:
+    write_json(tmp_path / "machine.json", {"nonce": "new"})
+    conclude(tmp_path, {"nonce": "old"}, None, None)
+    assert (tmp_path / "machine.json").exists() and not (tmp_path / "end.json").exists()

@@ -1,0 +1,85 @@
+import json
+import time
+import uuid
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from skinnybox.errors import Corrupt
+from skinnybox.hosts.record import from_record, to_record
+from skinnybox.model import (
+    GIB,
+    Allocation,
+    Instance,
+    Network,
+    Overlay,
+    Seed,
+    SeedFile,
+    Stack,
+    StaticNetwork,
+)
+
+PLAIN = Instance(
+    uuid=uuid.UUID(int=7),
+    name="web-01",
+    stack=Stack(master="sha256:aa", reference="lamp:1", images=("sha256:bb", "sha256:cc")),
+    overlay=Overlay(size=GIB, allocation=Allocation.SPARSE),
+    seed=Seed(hostname="web-01", machine_id="0" * 32, authorized_keys=("ssh-ed25519 AAAA a",)),
+    created=datetime(2026, 1, 2, 3, 4, 5, 6, tzinfo=UTC),
+)
+FULL = replace(
+    PLAIN,
+    ssh_port=22000,
+    network=Network.OPEN,
+    seed=replace(
+        PLAIN.seed,
+        generation=3,
+        network=StaticNetwork(address="10.0.0.2/24", gateway="10.0.0.1", dns=("1.1.1.1",)),
+        files=(SeedFile(path="/x", content=b"\0\xff", mode=0o4755, owner="www:www"),),
+        run_once="echo \N{SNOWMAN}",
+    ),
+)
+
+
+@pytest.mark.parametrize("instance", [PLAIN, FULL])
+def test_a_record_survives_json(instance: Instance) -> None:
+    assert from_record(json.loads(json.dumps(to_record(instance)))) == instance
+
+
+def test_a_record_is_quick() -> None:
+    began = time.process_time()
+    for _ in range(1000):
+        to_record(PLAIN)
+    assert time.process_time() - began < 0.05
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"format": 2},
+        {"uuid": "no"},
+        {"overlay": {"size": "x", "allocation": "reserved"}},
+        {"overlay": {"size": 1, "allocation": "wishful"}},
+        {"seed": None},
+        {"network": "carrier-pigeon"},
+        {"created": "yesterday"},
+    ],
+)
+def test_a_damaged_record_is_refused(changes: dict[str, Any]) -> None:
+    with pytest.raises(Corrupt):
+        from_record({**to_record(PLAIN), **changes})
+
+
+@pytest.mark.parametrize("missing", list(to_record(PLAIN)))
+def test_a_record_is_whole_or_refused(missing: str) -> None:
+    record = to_record(PLAIN)
+    del record[missing]
+    with pytest.raises(Corrupt):
+        from_record(record)
+
+
+def test_what_is_no_record_at_all_is_refused() -> None:
+    with pytest.raises(Corrupt):
+        from_record([])  # type: ignore[arg-type]
