@@ -1,0 +1,11 @@
+"""A reader of ext4 volumes that trusts no byte of them.
+
+Pure Python, read-only, no mount. Whatever a hostile guest wrote, the answer is right or Corrupt: every
+offset, count, length and depth is checked against the volume before it is used.
+"""
+
+from skinnybox.overlays.ext4.inode import Node
+from skinnybox.overlays.ext4.superblock import Superblock
+from skinnybox.overlays.ext4.volume import Volume, open_volume
+
+__all__ = ["Node", "Superblock", "Volume", "open_volume"]

@@ -1,0 +1,213 @@
+"""A volume opened for reading: look up, walk, read."""
+
+import contextlib
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+from skinnybox.errors import Corrupt, NotFound
+from skinnybox.overlays.ext4 import directory, xattr
+from skinnybox.overlays.ext4.device import Device
+from skinnybox.overlays.ext4.extents import runs
+from skinnybox.overlays.ext4.inode import EA_INODE, INLINE, Node, parse_inode
+from skinnybox.overlays.ext4.superblock import Superblock, inode_offset, read_superblock
+
+_ROOT = 2
+_CHUNK = 1 << 20
+_ZEROS = bytes(_CHUNK)
+_MAX_PATH = 4096
+_INLINE_DOTDOT = 4
+_MAX_DIRECTORY = 256 << 20
+
+
+@contextlib.contextmanager
+def open_volume(path: Path) -> Iterator["Volume"]:
+    """Open a disk image or block device. NotFound when there is none, Corrupt when it holds no ext4.
+
+    The caller sees to it that nobody writes meanwhile, and that the volume is clean (see settle.py).
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    except FileNotFoundError as error:
+        raise NotFound(f"{path}: no such disk") from error
+    try:
+        kind = os.fstat(descriptor).st_mode
+        if not (stat.S_ISREG(kind) or stat.S_ISBLK(kind)):
+            raise Corrupt(f"{path} is neither a file nor a block device")
+        yield Volume(Device(descriptor, os.lseek(descriptor, 0, os.SEEK_END)))
+    finally:
+        os.close(descriptor)
+
+
+class Volume:
+    """Every method raises Corrupt for bytes that make no sense, and reads no more than it is asked for."""
+
+    def __init__(self, device: Device) -> None:
+        self._device = device
+        self.superblock: Superblock = read_superblock(device)
+        self.size: int = self.superblock.blocks * self.superblock.block_size
+        self.free_bytes: int = self.superblock.free_blocks * self.superblock.block_size
+
+    def node(self, number: int) -> Node:
+        """The inode with this number."""
+        raw = self._device.cached(self.offset(number), self.superblock.inode_size)
+        return parse_inode(number, raw, large_directories=self.superblock.large_directories)
+
+    def offset(self, number: int) -> int:
+        """Where the record of an inode lies, in bytes from the volume's start."""
+        return inode_offset(self._device, self.superblock, number)
+
+    def lookup(self, path: bytes) -> Node:
+        """The node at a path from the volume's root; no symlink is followed. NotFound."""
+        node = self.node(_ROOT)
+        for name in path.split(b"/"):
+            if not name:
+                continue
+            found = self._find(node, name)
+            if found is None:
+                raise NotFound(f"/{path.decode('utf-8', 'backslashreplace')}: not on this volume")
+            node = self._child(node, found)
+        return node
+
+    def walk(self, top: bytes) -> Iterator[tuple[bytes, Node]]:
+        """Everything at and below `top`, parents first, siblings by the raw bytes of their names.
+
+        Paths are relative to `top`, which itself is b"". A directory met twice, or more directory blocks or
+        names than the volume can have, are Corrupt: so it ends, whatever the bytes are.
+        """
+        first = self.lookup(top)
+        yield b"", first
+        seen = {first.inode}
+        budget = _Budget(self.superblock)
+        pending = [self._children(b"", first, budget)] if first.type == "d" else []
+        while pending:
+            path, node = next(pending[-1], (b"", None))
+            if node is None:
+                pending.pop()
+                continue
+            if node.type == "d" and node.inode in seen:
+                raise Corrupt(f"inode {node.inode}: a directory with two places, one is {path!r}")
+            yield path, node
+            if node.type == "d":
+                seen.add(node.inode)
+                pending.append(self._children(path, node, budget))
+
+    def read(self, node: Node, limit: int | None = None) -> Iterator[bytes]:
+        """The first `limit` bytes of a file's content, all when None; in pieces of at most 1 MiB."""
+        end = node.size if limit is None else min(node.size, limit)
+        if node.flags & INLINE:
+            yield self._inline(node)[:end]
+            return
+        position = 0
+        for logical, physical, length in self.extents(node):
+            if logical >= end:
+                break
+            yield from _zeros(logical - position)
+            position = min(logical + length, end)
+            for offset in range(logical, position, _CHUNK):
+                yield self._device.read(physical + offset - logical, min(_CHUNK, position - offset))
+        yield from _zeros(end - position)
+
+    def extents(self, node: Node) -> Iterator[tuple[int, int, int]]:
+        """(logical, physical, length) of what is written, in bytes, ascending; the gaps read as zeros."""
+        size = self.superblock.block_size
+        for logical, physical, count in runs(self._device, self.superblock, node):
+            yield logical * size, physical * size, min(count * size, node.size - logical * size)
+
+    def target(self, node: Node) -> bytes:
+        """Where a symlink leads."""
+        if node.type != "l" or not 0 < node.size < _MAX_PATH:
+            raise Corrupt(f"inode {node.inode}: no symlink, or one without a proper target")
+        found = node.map[: node.size] if self._in_record(node) else b"".join(self.read(node))
+        if len(found) != node.size or b"\0" in found:
+            raise Corrupt(f"inode {node.inode}: the symlink's target makes no sense")
+        return found
+
+    def xattrs(self, node: Node) -> dict[str, bytes]:
+        """All extended attributes, by full name; access lists in the format of getxattr(2)."""
+        found = xattr.without_content(xattr.in_inode(node.inode, node.tail))
+        if not node.attributes:
+            return found
+        if not self.superblock.first_data_block < node.attributes < self.superblock.blocks:
+            raise Corrupt(f"inode {node.inode}: its attribute block lies outside the volume")
+        size = self.superblock.block_size
+        return xattr.in_block(node.inode, self._device.cached(node.attributes * size, size)) | found
+
+    def _in_record(self, node: Node) -> bool:
+        """A short target lies in the inode itself, which then owns no block but one of attributes."""
+        of_attributes = self.superblock.block_size // 512 if node.attributes else 0
+        return node.sectors == of_attributes and node.size < len(node.map) and not node.flags & INLINE
+
+    def _inline(self, node: Node) -> bytes:
+        found = node.map + xattr.content(xattr.in_inode(node.inode, node.tail))
+        if len(found) < node.size:
+            raise Corrupt(f"inode {node.inode}: its inline content is shorter than its size")
+        return found[: node.size]
+
+    def _blocks(self, node: Node) -> Iterator[bytes]:
+        """A directory's blocks. Inline ones have their entries in two pieces, behind the parent's number."""
+        if node.flags & INLINE:
+            found = self._inline(node)
+            yield from filter(None, (found[_INLINE_DOTDOT : len(node.map)], found[len(node.map) :]))
+            return
+        size = self.superblock.block_size
+        if node.size % size or node.size > min(self.size, _MAX_DIRECTORY):
+            raise Corrupt(f"inode {node.inode}: a directory of {node.size} bytes")
+        for _, physical, length in self.extents(node):
+            for offset in range(physical, physical + length, size):
+                yield self._device.read(offset, size)
+
+    def _find(self, folder: Node, name: bytes) -> int | None:
+        if folder.type != "d":
+            return None
+        return directory.find_name(folder.inode, self._blocks(folder), name)
+
+    def _children(self, path: bytes, folder: Node, budget: "_Budget") -> Iterator[tuple[bytes, Node]]:
+        budget.read(folder)
+        names = directory.sorted_names(folder.inode, self._blocks(folder))
+        budget.hold(folder, len(names))
+        prefix = path + b"/" if path else b""
+        for name, number in names:
+            if len(prefix) + len(name) >= _MAX_PATH:
+                raise Corrupt(f"inode {folder.inode}: a path of more than {_MAX_PATH} bytes")
+            yield prefix + name, self._child(folder, number)
+        budget.drop(len(names))
+
+    def _child(self, folder: Node, number: int) -> Node:
+        if number < self.superblock.first_inode:
+            raise Corrupt(f"inode {folder.inode}: the directory names the reserved inode {number}")
+        node = self.node(number)
+        if node.flags & EA_INODE:
+            raise Corrupt(f"inode {folder.inode}: the directory names inode {number}, which is an attribute")
+        return node
+
+
+class _Budget:
+    """What one walk may spend: each block belongs to one directory; names are bounded, as is the memory."""
+
+    def __init__(self, superblock: Superblock) -> None:
+        self._block_size = superblock.block_size
+        self._blocks = superblock.blocks
+        self._names = superblock.inodes * 4 + directory.MAX_NAMES
+        self._held = 0
+
+    def read(self, folder: Node) -> None:
+        self._blocks -= folder.size // self._block_size
+        if self._blocks < 0:
+            raise Corrupt(f"inode {folder.inode}: the directories are larger than the volume")
+
+    def hold(self, folder: Node, names: int) -> None:
+        self._names -= names
+        self._held += names
+        if self._names < 0 or self._held > 2 * directory.MAX_NAMES:
+            raise Corrupt(f"inode {folder.inode}: the volume holds more names than can be sound")
+
+    def drop(self, names: int) -> None:
+        self._held -= names
+
+
+def _zeros(length: int) -> Iterator[bytes]:
+    while length > 0:
+        yield _ZEROS[:length]
+        length -= _CHUNK

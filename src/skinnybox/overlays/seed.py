@@ -1,0 +1,150 @@
+"""What host and guest leave for each other in /skinnybox on the overlay: base, seed and identity."""
+
+import re
+from collections.abc import Iterator
+from uuid import UUID
+
+from skinnybox import wire
+from skinnybox.errors import Corrupt, NotFound, UsageError
+from skinnybox.model import Instance, SeedFile, StaticNetwork, check_name, format_size, image_uuid
+from skinnybox.overlays.ext4 import Volume
+from skinnybox.overlays.template import BASE_CAPACITY, IDENTITY_CAPACITY, SEED_CAPACITY
+from skinnybox.wire import Line
+
+VERSION = 1
+MAX_SEED = 8 << 20
+_MACHINE_ID = re.compile(r"[0-9a-f]{32}")
+_PATH = re.compile(r"(?:/(?!\.\.?(?:/|$))[ -.0-~]+)+(?<! )")
+_OWNER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,31}:[A-Za-z0-9_][A-Za-z0-9_.-]{0,31}")
+_USER = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
+
+
+def base_message(instance: Instance) -> bytes:
+    """Whose overlay it is, and which images its upper directory belongs to: the master's first."""
+    lines = [Line("instance", str(instance.uuid))]
+    for digest in instance.stack.images:
+        lines.append(Line("image", f"{digest} {image_uuid(digest)}"))
+    return _encoded("base", lines)
+
+
+def seed_message(instance: Instance) -> bytes:
+    """What the guest applies once per generation. Raises UsageError for what it cannot be told."""
+    return _encoded("seed", _seed_lines(instance))
+
+
+def seed_capacity(message: bytes) -> int:
+    """Bytes to keep for a seed: the usual ones, or the next power of two. UsageError above 8 MiB."""
+    if len(message) > MAX_SEED:
+        raise UsageError(
+            f"a seed of {format_size(len(message))} is too large",
+            hint=f"at most {format_size(MAX_SEED)}; large files belong into the master",
+        )
+    return max(SEED_CAPACITY, 1 << (len(message) - 1).bit_length())
+
+
+def read_base(volume: Volume) -> wire.Message:
+    """What an overlay says it belongs to. Corrupt when it is not readable, NotFound when it is not there."""
+    return wire.decode(_content(volume, "base", BASE_CAPACITY), "base")
+
+
+def read_identity(volume: Volume, instance: UUID) -> bytes:
+    """The identity the guest made for itself, to be carried to its next overlay; b"" when there is none.
+
+    Never trusted: it is bounded, well-formed and this instance's own, or not taken. Its payloads are opaque.
+    """
+    try:
+        message = wire.decode(_content(volume, "identity", IDENTITY_CAPACITY), "identity")
+        if message.get("instance") != str(instance):
+            return b""
+        found = wire.encode("identity", message.version, message.lines)
+    except (Corrupt, NotFound, ValueError):
+        return b""
+    return found if len(found) <= IDENTITY_CAPACITY else b""
+
+
+def _content(volume: Volume, name: str, limit: int) -> bytes:
+    node = volume.lookup(f"skinnybox/{name}".encode())
+    if node.type != "-":
+        raise Corrupt(f"/skinnybox/{name} is not a file")
+    return b"".join(volume.read(node, limit))
+
+
+def _encoded(kind: str, lines: list[Line] | Iterator[Line]) -> bytes:
+    try:
+        return wire.encode(kind, VERSION, lines)
+    except ValueError as error:
+        raise UsageError(f"the {kind} cannot be written: {error}") from error
+
+
+def _seed_lines(instance: Instance) -> Iterator[Line]:
+    seed = instance.seed
+    _require(seed.generation > 0, f"generation {seed.generation} is not a positive number")
+    _require(_MACHINE_ID.fullmatch(seed.machine_id), f"{seed.machine_id!r} is not a machine-id")
+    yield Line("generation", str(seed.generation))
+    yield Line("instance", str(instance.uuid))
+    yield Line("hostname", check_name(seed.hostname))
+    yield Line("machine-id", seed.machine_id)
+    yield Line("network", _network(seed.network))
+    if seed.authorized_keys:
+        yield _keys(instance.ssh_user, seed.authorized_keys)
+    yield from map(_file, seed.files)
+    if seed.run_once is not None:
+        yield Line("run-once", payload=_script(seed.run_once))
+
+
+def _keys(user: str, keys: tuple[str, ...]) -> Line:
+    _require(_USER.fullmatch(user), f"{user!r} is not a user's name")
+    for key in keys:
+        _require(key.strip() and key.isprintable(), f"{key[:40]!r} is not one line of authorized_keys")
+    return Line("authorized-keys", user, "".join(f"{key}\n" for key in keys).encode())
+
+
+def _file(file: SeedFile) -> Line:
+    _require(
+        _PATH.fullmatch(file.path),
+        f"{file.path!r} is not a path a seed can carry",
+        hint="absolute, printable ASCII, no . or .. in it",
+    )
+    _require(0 <= file.mode <= 0o7777, f"{file.path}: {file.mode:o} is not a mode")
+    _require(_OWNER.fullmatch(file.owner), f"{file.path}: {file.owner!r} is not user:group")
+    return Line("file", f"{file.path} {file.mode:04o} {file.owner}", file.content)
+
+
+def _script(text: str) -> bytes:
+    try:
+        return text.encode()
+    except UnicodeEncodeError as error:
+        raise UsageError("the run-once script is not text") from error
+
+
+def _network(network: StaticNetwork | None) -> str:
+    if network is None:
+        return "dhcp"
+    words = ["static", network.address]
+    if network.gateway is not None:
+        words += ["gateway", network.gateway]
+    if network.dns:
+        words += ["dns", ",".join(network.dns)]
+    _check_addresses(network)
+    return " ".join(words)
+
+
+def _check_addresses(network: StaticNetwork) -> None:
+    import ipaddress  # takes 5 ms, and few machines have a static address
+
+    try:
+        _require("/" in network.address, f"{network.address!r} has no prefix length", hint="10.0.0.5/24")
+        own = ipaddress.ip_interface(network.address)
+        others = [ipaddress.ip_address(text) for text in (network.gateway, *network.dns) if text is not None]
+        gateways = others[: network.gateway is not None]
+    except ValueError as error:
+        raise UsageError(f"not an address: {error}") from error
+    _require(
+        all(gateway.version == own.version for gateway in gateways),
+        f"gateway {network.gateway} is of another family than {network.address}",
+    )
+
+
+def _require(holds: object, otherwise: str, *, hint: str | None = None) -> None:
+    if not holds:
+        raise UsageError(otherwise, hint=hint)

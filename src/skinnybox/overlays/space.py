@@ -1,0 +1,107 @@
+"""Space on the host: really reserved or not at all."""
+
+import ctypes
+import errno
+import fcntl
+import os
+import struct
+from collections.abc import Iterator
+
+from skinnybox.errors import NoSpace, Unsupported
+from skinnybox.model import format_size
+
+_COPY_ON_WRITE = {0x9123683E: "btrfs", 0x2FC12FC1: "zfs", 0xCA451A4E: "bcachefs", 0x3434: "nilfs2"}
+_OUT_OF_SPACE = (errno.ENOSPC, errno.EDQUOT)
+_CANNOT = (errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL, errno.ENODEV)
+_STATFS_LENGTH = 256
+_HINT = "--sparse makes an overlay without the promise, or choose another filesystem (ext4, XFS)"
+
+_FIEMAP = 0xC020660B
+_FIEMAP_HEAD = struct.Struct("=QQIIII")
+_FIEMAP_EXTENT = struct.Struct("=QQQQQIIII")
+_FIEMAP_BATCH = 128
+_LAST, _SHARED = 0x1, 0x2000
+
+_libc = ctypes.CDLL(None, use_errno=True)
+_fallocate = _libc.fallocate64 if hasattr(_libc, "fallocate64") else _libc.fallocate
+_fallocate.argtypes = (ctypes.c_int, ctypes.c_int, ctypes.c_int64, ctypes.c_int64)
+
+
+def reserve(descriptor: int, size: int) -> None:
+    """Allocate the first `size` bytes of an empty file for good; they read as zeros.
+
+    Raises NoSpace, or Unsupported where the filesystem cannot keep such a promise. Never falls back to
+    writing, as posix_fallocate does: on a store that copies on write that would promise nothing.
+    """
+    copying = _COPY_ON_WRITE.get(filesystem_type(descriptor))
+    if copying:
+        raise Unsupported(f"{copying} cannot reserve space: it copies on write", hint=_HINT)
+    while _fallocate(descriptor, 0, 0, size):
+        code = ctypes.get_errno()
+        if code == errno.EINTR:
+            continue
+        if code in _OUT_OF_SPACE:
+            raise out_of_space(size)
+        if code in _CANNOT:
+            raise Unsupported("this filesystem cannot reserve space", hint=_HINT)
+        raise OSError(code, os.strerror(code))
+
+
+def filesystem_type(descriptor: int) -> int:
+    """The magic number of statfs(2) for the filesystem an open file lies on."""
+    buffer = ctypes.create_string_buffer(_STATFS_LENGTH)
+    if _libc.fstatfs(descriptor, buffer):
+        code = ctypes.get_errno()
+        raise OSError(code, os.strerror(code))
+    return int(ctypes.c_long.from_buffer(buffer).value) & 0xFFFFFFFF
+
+
+def out_of_space(size: int) -> NoSpace:
+    return NoSpace(
+        f"there is no room for an overlay of {format_size(size)}",
+        hint="`skinnybox capacity` shows what is promised and what is free",
+    )
+
+
+def is_out_of_space(error: OSError) -> bool:
+    return error.errno in _OUT_OF_SPACE
+
+
+def data_ranges(descriptor: int) -> Iterator[tuple[int, int]]:
+    """(start, end) of what a file holds besides holes, in bytes."""
+    position = 0
+    while True:
+        try:
+            start = os.lseek(descriptor, position, os.SEEK_DATA)
+        except OSError as error:
+            if error.errno == errno.ENXIO:
+                return
+            raise
+        position = os.lseek(descriptor, start, os.SEEK_HOLE)
+        yield start, position
+
+
+def has_shared_extents(descriptor: int) -> bool:
+    """Whether another file owns some of the blocks too, so that writing here would need new ones.
+
+    False also where the filesystem cannot tell: what cannot map extents cannot share them.
+    """
+    start = 0
+    while True:
+        request = bytearray(_FIEMAP_HEAD.size + _FIEMAP_BATCH * _FIEMAP_EXTENT.size)
+        _FIEMAP_HEAD.pack_into(request, 0, start, (1 << 64) - 1 - start, 0, 0, _FIEMAP_BATCH, 0)
+        try:
+            fcntl.ioctl(descriptor, _FIEMAP, request)
+        except OSError:
+            return False
+        count = _FIEMAP_HEAD.unpack_from(request)[3]
+        for number in range(count):
+            at = _FIEMAP_HEAD.size + number * _FIEMAP_EXTENT.size
+            logical, _, length, _, _, flags, *_ = _FIEMAP_EXTENT.unpack_from(request, at)
+            if flags & _SHARED:
+                return True
+            start = logical + length
+            if flags & _LAST:
+                return False
+        if not count:
+            return False

@@ -1,0 +1,152 @@
+"""The empty formatted overlay, made once for each size and from then on only copied.
+
+The cache keeps its non-zero bytes alone, under a digest; a file that is damaged is made anew.
+"""
+
+import hashlib
+import json
+import tempfile
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from skinnybox.errors import Corrupt, UsageError
+from skinnybox.model import KIB, MIN_OVERLAY, format_size
+from skinnybox.overlays.crc32c import bit_effects
+from skinnybox.overlays.ext4 import Volume, open_volume
+from skinnybox.overlays.format import BLOCK, format_image, pieces
+
+FORMAT = 1
+"""Counts up when a template of an older Skinnybox must not be used any more."""
+BASE_CAPACITY, SEED_CAPACITY, IDENTITY_CAPACITY = 4 * KIB, 16 * KIB, 32 * KIB
+PLACES = ("base", "seed", "identity")
+UUID_AT, HASH_SEED_AT, CHECKSUM_AT = 0x68, 0xEC, 0x3FC
+UUID_LENGTH = 16
+_PRIMARY = 1024
+_DIGEST = hashlib.sha256().digest_size
+
+
+@dataclass(frozen=True, kw_only=True)
+class Template:
+    """A formatted overlay of `size` bytes: its non-zero pieces, and where to patch a copy of it.
+
+    `places` gives the offset of base, seed and identity; `superblocks` is (offset, checksum) of each copy of
+    the superblock. Shared by threads.
+    """
+
+    size: int
+    seed_capacity: int
+    pieces: tuple[tuple[int, bytes], ...]
+    places: dict[str, int]
+    superblocks: tuple[tuple[int, int], ...]
+
+    @cached_property
+    def uuid_effects(self) -> tuple[int, ...]:
+        """What each bit of the UUID does to a superblock's checksum."""
+        return bit_effects(UUID_LENGTH, CHECKSUM_AT - UUID_AT - UUID_LENGTH)
+
+    @cached_property
+    def hash_seed_effects(self) -> tuple[int, ...]:
+        """What each bit of the directories' hash seed does to a superblock's checksum."""
+        return bit_effects(UUID_LENGTH, CHECKSUM_AT - HASH_SEED_AT - UUID_LENGTH)
+
+
+def template(cache: Path, size: int, seed_capacity: int = SEED_CAPACITY) -> Template:
+    """The template for overlays of `size` bytes; made when the cache has none that is whole.
+
+    Safe to call from several processes at once. Raises UsageError for a size that no overlay, or none with
+    such a seed, can have; CommandFailed when mke2fs fails.
+    """
+    _check_size(size)
+    file = cache / f"overlay-{FORMAT}-{size}-{seed_capacity}"
+    try:
+        return _loaded(file.read_bytes())
+    except (FileNotFoundError, Corrupt):
+        cache.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=cache, prefix=".making-") as folder:
+        made = _made(Path(folder), size, seed_capacity)
+        beside = Path(folder, "template")
+        beside.write_bytes(_saved(made))
+        beside.replace(file)
+    return made
+
+
+def _check_size(size: int) -> None:
+    if size < MIN_OVERLAY:
+        least = format_size(MIN_OVERLAY)
+        raise UsageError(f"an overlay of {format_size(size)} is too small", hint=f"at least {least}")
+    if size % BLOCK:
+        raise UsageError(f"an overlay of {size} bytes ends within a block", hint=f"a multiple of {BLOCK}")
+
+
+def _made(folder: Path, size: int, seed_capacity: int) -> Template:
+    capacities = (BASE_CAPACITY, seed_capacity, IDENTITY_CAPACITY)
+    if sum(capacities) > size // 4:
+        raise UsageError(f"an overlay of {format_size(size)} is too small for its seed")
+    image = format_image(folder, size, dict(zip(PLACES, capacities, strict=True)))
+    with open_volume(image) as volume:
+        places = {name: _place(volume, name) for name in PLACES}
+        superblocks = _superblocks(volume)
+    return Template(
+        size=size,
+        seed_capacity=seed_capacity,
+        pieces=tuple(pieces(image)),
+        places=places,
+        superblocks=tuple((offset, _checksum(image, offset)) for offset in superblocks),
+    )
+
+
+def _place(volume: Volume, name: str) -> int:
+    node = volume.lookup(f"skinnybox/{name}".encode())
+    extents = list(volume.extents(node))
+    if len(extents) != 1 or extents[0][2] != node.size:
+        raise UsageError(
+            f"an overlay of {format_size(volume.size)} has no {format_size(node.size)} in one piece",
+            hint="make the overlay larger, or the seed smaller",
+        )
+    return extents[0][1]
+
+
+def _superblocks(volume: Volume) -> list[int]:
+    superblock = volume.superblock
+    copies = filter(superblock.has_backup, range(1, superblock.groups))
+    return [_PRIMARY, *(group * superblock.blocks_per_group * BLOCK for group in copies)]
+
+
+def _checksum(image: Path, superblock: int) -> int:
+    with image.open("rb") as file:
+        file.seek(superblock + CHECKSUM_AT)
+        return int.from_bytes(file.read(4), "little")
+
+
+def _saved(template: Template) -> bytes:
+    """A line of JSON, the pieces, and the digest of both."""
+    head = {
+        "size": template.size,
+        "seed": template.seed_capacity,
+        "pieces": [(offset, len(data)) for offset, data in template.pieces],
+        "places": template.places,
+        "superblocks": template.superblocks,
+    }
+    body = json.dumps(head).encode() + b"\n" + b"".join(data for _, data in template.pieces)
+    return body + hashlib.sha256(body).digest()
+
+
+def _loaded(raw: bytes) -> Template:
+    body, digest = raw[:-_DIGEST], raw[-_DIGEST:]
+    if hashlib.sha256(body).digest() != digest:
+        raise Corrupt("a cached template is damaged")
+    line, _, data = body.partition(b"\n")
+    head: dict[str, Any] = json.loads(line)
+    found, position = [], 0
+    for offset, length in head["pieces"]:
+        found.append((int(offset), data[position : position + length]))
+        position += length
+    return Template(
+        size=head["size"],
+        seed_capacity=head["seed"],
+        pieces=tuple(found),
+        places=head["places"],
+        superblocks=tuple((offset, checksum) for offset, checksum in head["superblocks"]),
+    )

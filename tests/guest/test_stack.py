@@ -1,0 +1,204 @@
+"""disks.sh and stack.sh: the right disks or none."""
+
+import uuid
+from pathlib import Path
+
+import pytest
+
+from skinnybox.wire import Line, encode
+from tests.guest.conftest import IMAGE, INSTANCE, OTHER, Shell
+
+PARTS = "message host disks stack"
+REFUSE = 'refuse() { echo "REFUSED: $*"; exit 9; }\n'
+LABEL = b"skinny-overlay\0\0"
+
+
+def erofs(image: str = IMAGE) -> bytes:
+    return bytes(1024) + bytes.fromhex("e2e1f5e0") + bytes(44) + uuid.UUID(image).bytes + bytes(512)
+
+
+def ext4(*, state: int = 1, incompatible: int = 0x2C2, label: bytes = LABEL) -> bytes:
+    block = bytearray(1024)
+    block[56:58] = b"\x53\xef"
+    block[58:60] = state.to_bytes(2, "little")
+    block[96:100] = incompatible.to_bytes(4, "little")
+    block[120:136] = label
+    return bytes(1024) + bytes(block)
+
+
+def base(shell: Shell, *images: str, instance: str = INSTANCE) -> None:
+    folder = shell.tmp / "run/overlay/skinnybox"
+    folder.mkdir(parents=True)
+    lines = [Line("instance", instance), *(Line("image", f"sha256:{'0' * 64} {image}") for image in images)]
+    (folder / "base").write_bytes(encode("base", 1, lines))
+
+
+def test_a_disk_is_found_by_serial_whatever_its_name(shell: Shell) -> None:
+    shell.disk("vda", None)
+    shell.disk("xvdb", "something")
+    shell.disk("sdq", "skinny-overlay")
+    assert shell(PARTS, REFUSE + "find_disk skinny-overlay; echo $DISK").out == f"{shell.tmp}/dev/sdq\n"
+
+
+def test_no_such_disk(shell: Shell) -> None:
+    shell.disk("vda", "skinny-overlay-2")
+    ended = shell(PARTS, REFUSE + "find_disk skinny-overlay", stubs=["sleep"])
+    assert (ended.code, ended.out) == (9, "REFUSED: no disk with the serial skinny-overlay appeared\n")
+    assert ended.calls == ["sleep 0.1"]
+
+
+def test_two_such_disks(shell: Shell) -> None:
+    shell.disk("vda", "skinny-overlay")
+    shell.disk("vdb", "skinny-overlay")
+    ended = shell(PARTS, REFUSE + "find_disk skinny-overlay")
+    assert ended.code == 9
+    assert "several disks have the serial skinny-overlay" in ended.out
+
+
+def test_the_uuid_of_an_image(shell: Shell) -> None:
+    device = shell.disk("vda", None, erofs())
+    assert shell(PARTS, f"erofs_uuid {device}").out == f"{IMAGE}\n"
+
+
+@pytest.mark.parametrize(
+    "content", [b"", bytes(4096), ext4(), erofs()[:1060]], ids=["none", "0", "ext4", "cut"]
+)
+def test_what_is_no_erofs_has_no_uuid(shell: Shell, content: bytes) -> None:
+    device = shell.disk("vda", None, content)
+    assert shell(PARTS, f"erofs_uuid {device}").code == 1
+
+
+@pytest.mark.parametrize(
+    ("content", "clean"),
+    [
+        (ext4(), True),
+        (ext4(incompatible=0x2C6), False),
+        (ext4(state=0), False),
+        (ext4(state=3), False),
+    ],
+    ids=["clean", "journal to replay", "not unmounted", "errors seen"],
+)
+def test_only_an_overlay_that_is_not_clean_is_checked(shell: Shell, content: bytes, clean: bool) -> None:
+    device = shell.disk("vda", None, content)
+    ended = shell(PARTS, REFUSE + f"check_overlay {device}", stubs=["e2fsck"])
+    assert ended.code == 0
+    assert ended.calls == ([] if clean else [f"e2fsck -p {device}"])
+
+
+@pytest.mark.parametrize(
+    ("code", "boots"), [(0, True), (1, True), (2, True), (4, False), (8, False), (12, False)]
+)
+def test_damage_beyond_repair(shell: Shell, code: int, boots: bool) -> None:
+    device = shell.disk("vda", None, ext4(state=0))
+    ended = shell(PARTS, REFUSE + f"e2fsck() {{ return {code}; }}\ncheck_overlay {device}")
+    assert (ended.code == 0) is boots
+    assert ("damaged beyond repair" in ended.out) is not boots
+
+
+@pytest.mark.parametrize("content", [bytes(4096), erofs()], ids=["blank", "erofs"])
+def test_a_disk_without_ext4_is_never_taken(shell: Shell, content: bytes) -> None:
+    device = shell.disk("vda", None, content)
+    ended = shell(PARTS, REFUSE + f"check_overlay {device}", stubs=["e2fsck"])
+    assert ended.code == 9
+    assert "is no ext4" in ended.out
+
+
+def test_a_disk_with_another_label_is_never_taken(shell: Shell) -> None:
+    device = shell.disk("vda", None, ext4(label=b"skinny-overlay2\0"))
+    assert "not labelled skinny-overlay" in shell(PARTS, REFUSE + f"check_overlay {device}").out
+
+
+def test_the_overlay_of_another_machine(shell: Shell) -> None:
+    base(shell, IMAGE, instance=OTHER)
+    ended = shell(PARTS, REFUSE + "read_base")
+    assert ended.code == 9
+    assert f"belongs to the machine {OTHER}" in ended.out
+
+
+def test_a_host_that_says_no_instance(shell: Shell) -> None:
+    base(shell, IMAGE)
+    shell.cmdline("quiet")
+    assert "the host did not say" in shell(PARTS, REFUSE + "read_base").out
+
+
+def test_an_overlay_that_says_nothing(shell: Shell) -> None:
+    (shell.tmp / "run/overlay/skinnybox").mkdir(parents=True)
+    (shell.tmp / "run/overlay/skinnybox/base").write_bytes(b"\n" * 4096)
+    assert "does not say what it belongs to" in shell(PARTS, REFUSE + "read_base").out
+
+
+def test_the_lowers_are_mounted_in_the_order_of_base(shell: Shell) -> None:
+    layer = "bbbbbbbb-bbbb-8ccc-8ddd-eeeeeeeeeeee"
+    base(shell, IMAGE, layer)
+    shell.disk("vdc", "skinny-master", erofs())
+    shell.disk("vda", "skinny-layer-1", erofs(layer))
+    ended = shell(PARTS, REFUSE + "read_base; mount_lowers; echo $LOWERS; cat $RUN/images", stubs=["mount"])
+    run = shell.tmp / "run"
+    assert ended.out.splitlines() == [f"{run}/lower/1:{run}/lower/0", IMAGE, layer]
+    assert ended.calls == [
+        f"mount -t erofs -o ro {shell.tmp}/dev/vdc {run}/lower/0",
+        f"mount -t erofs -o ro {shell.tmp}/dev/vda {run}/lower/1",
+    ]
+
+
+def test_another_image_of_the_same_master_is_refused(shell: Shell) -> None:
+    base(shell, IMAGE)
+    shell.disk("vda", "skinny-master", erofs("cccccccc-bbbb-8ccc-8ddd-eeeeeeeeeeee"))
+    ended = shell(PARTS, REFUSE + "read_base; mount_lowers", stubs=["mount"])
+    assert (ended.code, ended.calls) == (9, [])
+    assert f"belongs to the image {IMAGE}, and the disk skinny-master holds cccccccc" in ended.out
+
+
+def test_an_overlay_without_any_image_is_refused(shell: Shell) -> None:
+    base(shell)
+    assert "names no image" in shell(PARTS, REFUSE + "read_base; mount_lowers").out
+
+
+@pytest.mark.parametrize(
+    ("parameters", "options"),
+    [
+        ("", ""),
+        ("redirect_dir", ""),
+        ("redirect_dir index", ",index=off"),
+        (
+            "index metacopy nfs_export redirect_always_follow redirect_dir redirect_max xino_auto",
+            ",redirect_dir=nofollow,index=off,metacopy=off,xino=off,nfs_export=off",
+        ),
+    ],
+    ids=["3.13", "4.10", "4.13", "6.1"],
+)
+def test_each_option_is_passed_iff_the_kernel_knows_it(shell: Shell, parameters: str, options: str) -> None:
+    folder = shell.tmp / "sys/module/overlay/parameters"
+    folder.mkdir(parents=True)
+    for name in parameters.split():
+        (folder / name).touch()
+    assert shell(PARTS, "overlayfs_options").out == options
+
+
+@pytest.mark.parametrize(("most", "code"), [("0", 1), ("2147450880", 0), (None, 1)])
+def test_discard_is_asked_for_where_the_disk_takes_it(shell: Shell, most: str | None, code: int) -> None:
+    device = shell.disk("vda", None)
+    if most is not None:
+        queue = shell.tmp / "sys/block/vda/queue"
+        queue.mkdir()
+        (queue / "discard_max_bytes").write_text(most + "\n")
+    assert shell(PARTS, f"can_discard {device}").code == code
+
+
+def test_a_refusal_says_why_and_goes_off(shell: Shell, tmp_path: Path) -> None:
+    script = "REPORT_SECONDS=1; go_off() { echo OFF; exit 0; }; refuse 'the disk  is\tgone\nand caf\u00e9'"
+    ended = shell("message host refuse", script, stubs=["sleep"])
+    assert ended.out.rstrip().endswith("OFF")
+    assert "*** skinnybox: this machine does not start: the disk  is gone and caf" in ended.out
+    report = (tmp_path / "run/report").read_text()
+    assert report.startswith("skinnybox-report 1\nstate failed\nnonce abc123\n")
+    assert report.endswith("\nreason the disk  is gone and caf\nend\n")
+
+
+def test_a_refusal_is_a_report_the_host_can_read(shell: Shell, tmp_path: Path) -> None:
+    from skinnybox.wire import decode
+
+    shell("message host refuse", "go_off() { exit 0; }; refuse 'ends with a blank '", stubs=["sleep"])
+    message = decode((tmp_path / "run/report").read_bytes(), "report")
+    assert message.get("reason") == "ends with a blank"
+    assert message.get("instance") == INSTANCE

@@ -1,0 +1,110 @@
+"""status.sh: what the ready report says, and when it is said again."""
+
+from uuid import UUID
+
+import pytest
+
+from skinnybox.wire import decode
+from tests.guest.conftest import IMAGE, INSTANCE, Shell
+
+PARTS = "message applied host status"
+IP = """ip() { cat <<'END'
+2: ens3    inet 10.0.2.15/24 metric 1024 brd 10.0.2.255 scope global dynamic ens3
+2: ens3    inet6 fd00::15/64 scope global tentative
+END
+}
+"""
+
+
+@pytest.fixture(autouse=True)
+def machine(shell: Shell) -> None:
+    tmp = shell.tmp
+    for folder in ("proc/sys/kernel", "root/media/root-rw", "root/var/lib/skinnybox", "sys/fs/ext4/vdq"):
+        (tmp / folder).mkdir(parents=True)
+    (tmp / "proc/uptime").write_text("12.34 3.00\n")
+    (tmp / "proc/mounts").write_text(
+        "skinnybox / overlay rw 0 0\n/dev/vda /media/root-ro erofs ro,relatime 0 0\n"
+    )
+    (tmp / "proc/sys/kernel/osrelease").write_text("6.1.0-9-cloud-amd64\n")
+    (tmp / "sys/fs/ext4/vdq/reserved_clusters").write_text("20\n")
+    (tmp / "run/images").write_text(IMAGE + "\n")
+    (tmp / "run/disk").write_text("/dev/vdq\n")
+    (tmp / "root/var/lib/skinnybox/seed-applied").write_text(f"3 {INSTANCE}\n")
+    (tmp / "root/etc/ssh/ssh_host_ed25519_key.pub").write_text("ssh-ed25519 AAAA skinnybox x\n")
+
+
+def test_a_ready_report(shell: Shell) -> None:
+    text = shell(PARTS, IP + 'ready_report "$(addresses)" 1000000 500000').out
+    message = decode(text.encode(), "report")
+    assert [(line.key, line.value) for line in message.lines] == [
+        ("state", "ready"),
+        ("nonce", "abc123"),
+        ("instance", INSTANCE),
+        ("image", IMAGE),
+        ("seed", "3"),
+        ("dax", "off"),
+        ("overlay", "1000000 500000"),
+        ("address", "ens3 10.0.2.15/24"),
+        ("ssh-host-key", "ssh-ed25519 AAAA"),
+        ("kernel", "6.1.0-9-cloud-amd64"),
+        ("uptime", "12.34"),
+    ]
+    assert UUID(message.get("image"))
+
+
+@pytest.mark.parametrize(("free", "full"), [(19999, True), (20000, False)])
+def test_full_is_said_below_two_percent(shell: Shell, free: int, full: bool) -> None:
+    text = shell(PARTS, f"ready_report '' 1000000 {free}").out
+    assert ("\nfull\n" in text) is full
+    decode(text.encode(), "report")
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [("ro,dax=always", "on"), ("ro,dax", "on"), ("ro,dax=never", "off"), ("ro,user_xattr", "off")],
+)
+def test_dax_as_it_is_mounted(shell: Shell, options: str, said: str) -> None:
+    (shell.tmp / "proc/mounts").write_text(f"/dev/pmem0 /media/root-ro erofs {options} 0 0\n")
+    assert shell(PARTS, "dax").out == f"{said}\n"
+
+
+@pytest.mark.parametrize(("free", "said"), [(120, 100), (20, 0), (7, 0)])
+def test_what_ext4_keeps_for_itself_is_not_free(shell: Shell, free: int, said: int) -> None:
+    stat = f"stat() {{ echo 4096 1000 {free}; }}\n"
+    assert shell(PARTS, stat + "space").out == f"{4096 * 1000} {4096 * said}\n"
+
+
+def test_a_machine_without_a_card_waits_for_no_address(shell: Shell) -> None:
+    (shell.tmp / "sys/class/net/lo").mkdir(parents=True)
+    ended = shell(PARTS, "addresses() { :; }\nwait_for_address", stubs=["sleep"])
+    assert ended.calls == []
+
+
+def test_the_wait_for_an_address_ends(shell: Shell) -> None:
+    (shell.tmp / "sys/class/net/ens3/device").mkdir(parents=True)
+    ended = shell(PARTS, "ADDRESS_POLLS=3; addresses() { :; }\nwait_for_address", stubs=["sleep"])
+    assert ended.calls == ["sleep 0.2"] * 3
+
+
+def test_a_report_nobody_took_is_sent_again(shell: Shell) -> None:
+    script = """sent=0
+send_report() { sent=$((sent + 1)); echo "try $sent"; [ "$sent" -eq 3 ]; }
+tell '' 100 50"""
+    ended = shell(PARTS, script, stubs=["sleep"])
+    assert ended.out == "try 1\ntry 2\ntry 3\n"
+    assert ended.calls == ["sleep 5"] * 2
+
+
+def test_it_is_said_again_only_when_something_changed(shell: Shell) -> None:
+    """A script of looks: address, free space; five looks, space at every second."""
+    script = """looks_left=7
+sleep() { looks_left=$((looks_left - 1)); [ "$looks_left" -ge 0 ]; }
+addresses() { [ "$looks_left" -gt 5 ] && echo 'a 1/8' || echo 'a 2/8'; }
+space() { case $looks_left in 7) set 900 ;; 5) set 860 ;; 3) set 840 ;; *) set 835 ;; esac; echo 1000 $1; }
+tell() { echo "told $* at $looks_left"; }
+LOOKS_PER_SPACE=2
+tell_for_ever"""
+    assert shell(PARTS, script).out.splitlines() == [
+        "told a 1/8 1000 900 at 7",
+        "told a 2/8 1000 860 at 5",
+    ]

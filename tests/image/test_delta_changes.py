@@ -1,0 +1,262 @@
+"""What a real overlayfs mount leaves behind, listed from outside, judged by what the mount itself showed."""
+
+import os
+import random
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from skinnybox import run
+from skinnybox.delta.changes import SEED_PATHS, changes, seed_paths
+from skinnybox.errors import Corrupt
+from skinnybox.masters.index import Entry, read_index, scan
+from skinnybox.model import MIB, Allocation, Change, ChangeKind, Seed, SeedFile, silent
+from skinnybox.overlays.ext4 import open_volume
+from skinnybox.overlays.make import make
+from skinnybox.overlays.template import template
+
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="mounting an overlay needs root")
+pytestmark = [pytest.mark.image, needs_root]
+
+OPTIONS = "redirect_dir=nofollow,index=off,metacopy=off,xino=off"
+# $1 image, $2 mount point, $3 lower, $4 a folder for the merged view, $5 what to do there
+GUEST = f"""
+mount -o loop "$1" "$2"
+mount -t overlay -o "lowerdir=$3,upperdir=$2/upper,workdir=$2/work,{OPTIONS}" overlay "$4"
+upper=$2/upper
+cd "$4"
+"$SHELL_OF_TEST" "$5" "$6" "$upper"
+cd /
+umount "$4"
+umount "$2"
+"""
+
+
+class Machine:
+    """A tree as lower, a fresh overlay, and a way to act as the guest would."""
+
+    def __init__(self, folder: Path, cache: Path) -> None:
+        self.folder, self.image, self.lower = folder, folder / "overlay.img", folder / "lower"
+        form = template(cache, 64 * MIB)
+        make(form, self.image, base=b"b\n", seed=b"s\n", allocation=Allocation.SPARSE)
+        for name in ("lower", "mount", "merged"):
+            (folder / name).mkdir()
+
+    def act(self, program: str, flag: str, script: str) -> bytes:
+        paths = (self.image, self.folder / "mount", self.lower, self.folder / "merged")
+        words = ["sh", *map(str, paths), flag, script]
+        return run.run(["unshare", "-m", "sh", "-ec", GUEST, *words], env={"SHELL_OF_TEST": program}).stdout
+
+    def sh(self, script: str) -> None:
+        self.act("/bin/sh", "-euc", script)
+
+    def changes(self, **options: Any) -> list[Change]:
+        with open_volume(self.image) as volume:
+            return list(changes(volume, scan(self.lower, silent), **options))
+
+    def told(self, **options: Any) -> list[str]:
+        """KIND TYPE PATH (DETAIL)"""
+        return [
+            f"{change.kind} {change.type} {os.fsdecode(change.path)}"
+            + (f" ({change.detail})" if change.detail else "")
+            for change in self.changes(**options)
+        ]
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("templates")
+
+
+@pytest.fixture
+def machine(tmp_path: Path, cache: Path) -> Machine:
+    machine = Machine(tmp_path, cache)
+    for folder in ("etc/app", "usr/share/doc", "opt/redo/sub", "var/log", "srv"):
+        (machine.lower / folder).mkdir(parents=True)
+    for number, file in enumerate(
+        ("etc/app.conf", "etc/app/one", "etc/app/two", "etc/hostname", "etc/a-b", "usr/share/doc/x",
+         "usr/share/doc/y", "opt/redo/old", "opt/redo/sub/older", "var/log/messages", "srv/data")
+    ):  # fmt: skip
+        (machine.lower / file).write_text(f"{file}\n")
+        os.utime(machine.lower / file, (1_600_000_000 + number, 1_600_000_000 + number))
+    (machine.lower / "bin").symlink_to("usr/bin")
+    return machine
+
+
+def test_nothing_done_is_nothing_changed(machine: Machine) -> None:
+    machine.sh("ls -R >/dev/null")
+    assert machine.told() == []
+
+
+@pytest.mark.parametrize(
+    ("script", "wanted"),
+    [
+        ("echo more >>etc/app.conf", ["modified - etc/app.conf"]),
+        ("tr a-z A-Z <etc/app/one >x; cat x >etc/app/one; rm x", ["modified - etc/app/one"]),
+        ("chmod 600 etc/app.conf", ["metadata - etc/app.conf (mode 644 -> 600)"]),
+        ("chown 33:44 srv", ["metadata d srv (owner 0:0 -> 33:44)"]),
+        ("touch etc/app.conf", ["metadata - etc/app.conf (mtime)"]),
+        ("setfattr -n user.x -v y etc/app.conf", ["metadata - etc/app.conf (xattrs user.x)"]),
+        ("chmod 600 etc/app.conf; chmod 644 etc/app.conf", []),
+        ("chmod 600 etc/app.conf; echo >etc/app.conf", ["modified - etc/app.conf (mode 644 -> 600)"]),
+        ("rm etc/app.conf", ["deleted - etc/app.conf"]),
+        ("rm -r usr/share", ["deleted d usr/share (with 3 below)"]),
+        ("rm -r etc/app; mkdir etc/app", ["deleted - etc/app/one", "deleted - etc/app/two"]),
+        (
+            "rm -r opt/redo; mkdir -p opt/redo/sub; echo n >opt/redo/new; cp -a etc/a-b opt/redo/sub/older",
+            ["added - opt/redo/new", "deleted - opt/redo/old", "modified - opt/redo/sub/older"],
+        ),
+        (
+            "rm -r opt; mkdir -p opt/redo",
+            ["deleted - opt/redo/old", "deleted d opt/redo/sub (with 1 below)"],
+        ),
+        ("rm etc/a-b; mkdir etc/a-b; touch etc/a-b/c", ["type d etc/a-b (- -> d)", "added - etc/a-b/c"]),
+        ("rm -r etc/app; ln -s x etc/app", ["type l etc/app (d -> l, with 2 below)"]),
+        ("ln -sfn sbin bin", ["modified l bin"]),
+        (
+            "mkdir -p n/m; touch n/m/f; mkfifo n/p; mknod n/null c 1 3",
+            ["added d n", "added d n/m", "added - n/m/f", "added c n/null", "added p n/p"],
+        ),
+        ("mv etc/app.conf srv/moved", ["deleted - etc/app.conf", "added - srv/moved"]),
+        ("touch new; rm new", []),
+        ("ln etc/a-b srv/hard", ["added - srv/hard"]),
+        ("chmod 700 .", ["metadata d  (mode 755 -> 700)"]),
+        (
+            "rm etc/a-b etc/app/one etc/app.conf",
+            ["deleted - etc/a-b", "deleted - etc/app/one", "deleted - etc/app.conf"],
+        ),
+    ],
+)
+def test_what_a_guest_does(machine: Machine, script: str, wanted: list[str]) -> None:
+    machine.sh(script)
+    assert machine.told() == wanted
+
+
+def test_marks_that_hide_nothing_are_not_shown(machine: Machine) -> None:
+    """A whiteout of a name that the stack does not have, as a newer master may leave it."""
+    machine.sh('mkdir srv/new; mknod "$0/stale" c 0 0; mknod "$0/srv/new/stale" c 0 0')
+    assert machine.told() == ["added d srv/new"]
+
+
+SAME = "cp -p etc/app.conf keep; sed -i 's/./X/' etc/app.conf; touch -r keep etc/app.conf; rm keep"
+
+
+def test_a_forged_time_fools_only_the_quick_look(machine: Machine) -> None:
+    machine.sh(SAME)
+    assert machine.told() == ["modified - etc/app.conf"]
+    assert machine.told(quick=True) == []
+
+
+def test_the_seed_own_writes_are_marked_or_left_out(machine: Machine) -> None:
+    machine.sh("echo web-01 >etc/hostname; mkdir -p root/.ssh; touch root/.ssh/authorized_keys etc/motd")
+    seed = Seed(hostname="h", machine_id="0" * 32, files=(SeedFile(path="/etc/motd", content=b""),))
+    files = seed_paths(seed)
+    assert machine.told(from_seed=files) == [
+        "modified - etc/hostname (seed)",
+        "added - etc/motd (seed)",
+        "added d root",
+        "added d root/.ssh",
+        "added - root/.ssh/authorized_keys (seed)",
+    ]
+    assert "added - etc/motd" in machine.told()
+    assert machine.told(include_seed=False, from_seed=files) == ["added d root", "added d root/.ssh"]
+    assert len(machine.told(include_seed=False, from_seed=())) == 5
+    assert b"etc/hostname" in SEED_PATHS
+
+
+def test_a_foreign_kernels_metacopy_is_not_taken_for_content(machine: Machine) -> None:
+    machine.sh('chmod 600 etc/app.conf; setfattr -n trusted.overlay.metacopy "$0/etc/app.conf"')
+    assert machine.told() == ["metadata - etc/app.conf (mode 644 -> 600, metacopy)"]
+
+
+def test_an_index_out_of_order_is_refused(machine: Machine) -> None:
+    machine.sh("touch new")
+    entries = list(scan(machine.lower, silent))
+    swapped = [entries[0], *reversed(entries[1:])]
+    with open_volume(machine.image) as volume, pytest.raises(Corrupt, match="not in order"):
+        list(changes(volume, swapped))
+
+
+def mischief(seed: int, steps: int, view: Path) -> str:
+    """A program that does things at random in its working directory, which is the merged tree."""
+    return f"""
+import os, random, shutil, sys
+from pathlib import Path
+chance = random.Random({seed})
+
+def paths(): return sorted(path for path in Path(".").rglob("*"))
+def files(): return [path for path in paths() if path.is_file() and not path.is_symlink()]
+def folders(): return [Path("."), *(path for path in paths() if path.is_dir() and not path.is_symlink())]
+def remove(path): shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+def name(): return chance.choice(["f0", "f1", "d0", "d1", "a", "a-b", "a.b"])
+
+for step in range({steps}):
+    what = chance.randrange(9)
+    folder = chance.choice(folders())
+    path = folder / name()
+    some = chance.choice(files() or [path])
+    if what in (0, 1) and not path.is_dir():
+        path.unlink(missing_ok=True)
+        path.write_text(str(step))
+    elif what == 2 and not path.exists() and not path.is_symlink():
+        path.mkdir()
+    elif what in (3, 4) and paths():
+        remove(chance.choice(paths()))
+    elif what == 5 and some.exists():
+        some.chmod(chance.choice([0o600, 0o640, 0o755]))
+    elif what == 6 and some.exists():
+        some.write_text("x" * some.stat().st_size)
+    elif what == 7 and not path.exists() and not path.is_symlink():
+        path.symlink_to("nowhere")
+    elif what == 8 and path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+        path.mkdir()
+from skinnybox.masters.index import scan, write_index
+from skinnybox.model import silent
+write_index(scan(Path("."), silent), Path({os.fspath(view)!r}))
+"""
+
+
+def expected(lower: dict[bytes, Entry], merged: dict[bytes, Entry]) -> Iterator[tuple[bytes, ChangeKind]]:
+    """By comparing the two whole views; a deleted directory is one change."""
+    for path in sorted(lower.keys() | merged.keys(), key=lambda path: path.split(b"/") if path else []):
+        old, new = lower.get(path), merged.get(path)
+        parent = path.rpartition(b"/")[0]
+        if old is None:
+            yield path, ChangeKind.ADDED
+        elif new is None:
+            if parent in merged and merged[parent].type == "d":
+                yield path, ChangeKind.DELETED
+        elif old.type != new.type:
+            yield path, ChangeKind.TYPE
+        elif (old.digest, old.target) != (new.digest, new.target):
+            yield path, ChangeKind.MODIFIED
+        elif _plain(old) != _plain(new):
+            yield path, ChangeKind.METADATA
+
+
+def _plain(entry: Entry) -> Entry:
+    """Without what a copy-up changes of itself: a directory's time, and the links between names."""
+    return replace(entry, link=None, mtime_ns=0 if entry.type == "d" else entry.mtime_ns)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_the_list_equals_a_comparison_of_the_two_views(tmp_path: Path, cache: Path, seed: int) -> None:
+    machine = Machine(tmp_path, cache)
+    chance = random.Random(seed)
+    for folder in (".", "d0", "d1", "d0/d1", "d0/d0", "d1/a", "d1/a/d0"):
+        (machine.lower / folder).mkdir(exist_ok=True)
+        for name in ("f0", "f1", "a-b", "a.b"):
+            if chance.random() < 0.7:
+                (machine.lower / folder / name).write_text(f"{folder}/{name}")
+    view = tmp_path / "view"
+    machine.act(sys.executable, "-c", mischief(seed, 60, view))
+    merged = {entry.path: entry for entry in read_index(view)}
+    lower = {entry.path: entry for entry in scan(machine.lower, silent)}
+    found = [(change.path, change.kind) for change in machine.changes()]
+    assert found == list(expected(lower, merged))
+    assert len(found) > 3

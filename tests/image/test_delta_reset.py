@@ -1,0 +1,101 @@
+"""A reset keeps who the machine is, and nothing else; and takes no word of the guest's for granted."""
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+
+from skinnybox import run, wire
+from skinnybox.delta.reset import fresh_contents
+from skinnybox.errors import Corrupt
+from skinnybox.model import KIB, MIB, Allocation, Instance, Overlay, Seed, Stack
+from skinnybox.overlays.ext4 import open_volume
+from skinnybox.overlays.make import make
+from skinnybox.overlays.seed import base_message, read_base, read_identity, seed_message
+from skinnybox.overlays.template import template
+
+pytestmark = pytest.mark.image
+
+INSTANCE = Instance(
+    uuid=UUID("11111111-2222-4333-8444-555555555555"),
+    name="web-01",
+    stack=Stack(master="sha256:" + "c" * 64, reference="lamp:1", images=("sha256:" + "a" * 64,)),
+    overlay=Overlay(size=32 * MIB),
+    seed=Seed(hostname="web-01", machine_id="0" * 32, generation=3),
+    created=datetime(2026, 1, 1, tzinfo=UTC),
+)
+KEY = wire.Line("ssh-host-key", "ssh_host_ed25519_key", b"\0secret\n" * 40)
+IDENTITY = wire.encode("identity", 1, [wire.Line("instance", str(INSTANCE.uuid)), KEY])
+OTHER = wire.encode("identity", 1, [wire.Line("instance", str(UUID(int=1))), KEY])
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("templates")
+
+
+def overlay(cache: Path, folder: Path, identity: bytes) -> Path:
+    image = folder / "overlay.img"
+    base, seed = base_message(INSTANCE), seed_message(INSTANCE)
+    form = template(cache, 32 * MIB)
+    make(form, image, base=base, seed=seed, identity=identity, allocation=Allocation.SPARSE)
+    return image
+
+
+def test_a_reset_carries_the_identity_and_counts_up(cache: Path, tmp_path: Path) -> None:
+    with open_volume(overlay(cache, tmp_path, IDENTITY)) as volume:
+        fresh = fresh_contents(INSTANCE, volume)
+        assert read_base(volume).get("instance") == str(INSTANCE.uuid)
+    assert fresh.identity == IDENTITY
+    assert fresh.base == base_message(INSTANCE)
+    assert fresh.instance == replace(INSTANCE, seed=replace(INSTANCE.seed, generation=4))
+    assert wire.decode(fresh.seed, "seed").get("generation") == "4"
+
+
+@pytest.mark.parametrize(
+    "identity",
+    [
+        b"",
+        b"\xff" * 32 * KIB,
+        OTHER,
+        IDENTITY.replace(b"end\n", b""),
+        IDENTITY.replace(b"\n ", b"\n !"),
+        b"skinnybox-identity 1\nend\n",
+        b"skinnybox-seed 1\nend\n",
+    ],
+)
+def test_what_is_no_identity_of_this_machine_is_not_carried(
+    cache: Path, tmp_path: Path, identity: bytes
+) -> None:
+    with open_volume(overlay(cache, tmp_path, identity)) as volume:
+        assert fresh_contents(INSTANCE, volume).identity == b""
+
+
+def test_what_follows_the_identity_is_not_carried(cache: Path, tmp_path: Path) -> None:
+    with open_volume(overlay(cache, tmp_path, IDENTITY + b"smuggled\n" * 100)) as volume:
+        assert read_identity(volume, INSTANCE.uuid) == IDENTITY
+
+
+@pytest.mark.parametrize("command", ["rm /skinnybox/identity", "sif /skinnybox/identity mode 040755"])
+def test_a_broken_overlay_costs_the_identity_not_the_reset(cache: Path, tmp_path: Path, command: str) -> None:
+    image = overlay(cache, tmp_path, IDENTITY)
+    run.run(["debugfs", "-w", "-R", command, image])
+    with open_volume(image) as volume:
+        assert fresh_contents(INSTANCE, volume).identity == b""
+    assert fresh_contents(INSTANCE, None).identity == b""
+
+
+def test_a_huge_identity_is_read_to_its_limit_only(cache: Path, tmp_path: Path) -> None:
+    image = overlay(cache, tmp_path, IDENTITY)
+    run.run(["debugfs", "-w", "-R", "sif /skinnybox/identity size 0x100000000000", image])
+    with open_volume(image) as volume:
+        assert fresh_contents(INSTANCE, volume).identity == IDENTITY
+
+
+def test_a_base_that_says_nothing_is_corrupt(cache: Path, tmp_path: Path) -> None:
+    image = tmp_path / "overlay.img"
+    make(template(cache, 32 * MIB), image, base=b"?", seed=b"", allocation=Allocation.SPARSE)
+    with open_volume(image) as volume, pytest.raises(Corrupt, match="not a base"):
+        read_base(volume)

@@ -1,0 +1,131 @@
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from skinnybox import wire
+from skinnybox.errors import UsageError
+from skinnybox.model import MIB, Instance, Overlay, Seed, SeedFile, Stack, StaticNetwork, image_uuid
+from skinnybox.overlays.seed import base_message, seed_capacity, seed_message
+
+DIGESTS = ("sha256:" + "a" * 64, "sha256:" + "b" * 64)
+SEED = Seed(hostname="web-01", machine_id="0123456789abcdef" * 2)
+INSTANCE = Instance(
+    uuid=UUID("11111111-2222-4333-8444-555555555555"),
+    name="web-01",
+    stack=Stack(master="sha256:" + "c" * 64, reference="lamp:1", images=DIGESTS),
+    overlay=Overlay(size=64 * MIB),
+    seed=SEED,
+    created=datetime(2026, 1, 1, tzinfo=UTC),
+)
+
+
+def seeded(**fields: Any) -> bytes:
+    return seed_message(replace(INSTANCE, seed=replace(SEED, **fields)))
+
+
+def test_the_base_names_the_machine_and_its_images_in_order() -> None:
+    assert base_message(INSTANCE).decode() == (
+        "skinnybox-base 1\n"
+        "instance 11111111-2222-4333-8444-555555555555\n"
+        f"image {DIGESTS[0]} {image_uuid(DIGESTS[0])}\n"
+        f"image {DIGESTS[1]} {image_uuid(DIGESTS[1])}\n"
+        "end\n"
+    )
+
+
+def test_the_smallest_seed() -> None:
+    assert seed_message(INSTANCE).decode() == (
+        "skinnybox-seed 1\n"
+        "generation 1\n"
+        "instance 11111111-2222-4333-8444-555555555555\n"
+        "hostname web-01\n"
+        "machine-id 0123456789abcdef0123456789abcdef\n"
+        "network dhcp\n"
+        "end\n"
+    )
+
+
+def test_a_full_seed() -> None:
+    network = StaticNetwork(address="10.0.0.5/24", gateway="10.0.0.1", dns=("10.0.0.2", "10.0.0.3"))
+    files = (SeedFile(path="/etc/my motd", content=b"\0any\xff", mode=0o600, owner="www-data:33"),)
+    keys = ("ssh-ed25519 AAAA one", "ssh-rsa BBBB zwei ü")
+    message = wire.decode(
+        seeded(
+            generation=7, network=network, files=files, authorized_keys=keys, run_once="#!/bin/sh\ntrue\n"
+        ),
+        "seed",
+    )
+    assert [(line.key, line.value, line.payload) for line in message.lines[4:]] == [
+        ("network", "static 10.0.0.5/24 gateway 10.0.0.1 dns 10.0.0.2,10.0.0.3", None),
+        ("authorized-keys", "root", "ssh-ed25519 AAAA one\nssh-rsa BBBB zwei ü\n".encode()),
+        ("file", "/etc/my motd 0600 www-data:33", b"\0any\xff"),
+        ("run-once", "", b"#!/bin/sh\ntrue\n"),
+    ]
+    assert message.get("generation") == "7"
+
+
+@pytest.mark.parametrize(
+    ("fields", "complaint"),
+    [
+        ({"generation": 0}, "generation 0"),
+        ({"machine_id": "none"}, "machine-id"),
+        ({"machine_id": "A" * 32}, "machine-id"),
+        ({"hostname": "Web"}, "not a machine name"),
+        ({"hostname": "a\nend"}, "not a machine name"),
+        ({"network": StaticNetwork(address="10.0.0.5")}, "no prefix length"),
+        ({"network": StaticNetwork(address="10.0.0.500/24")}, "not an address"),
+        ({"network": StaticNetwork(address="10.0.0.5/24", gateway="fe80::1")}, "another family"),
+        ({"network": StaticNetwork(address="10.0.0.5/24", dns=("ns.example",))}, "not an address"),
+        ({"authorized_keys": ("one\ntwo",)}, "one line"),
+        ({"authorized_keys": ("",)}, "one line"),
+        ({"run_once": "\udc80"}, "not text"),
+    ],
+)
+def test_what_a_seed_cannot_carry_is_refused(fields: dict[str, Any], complaint: str) -> None:
+    with pytest.raises(UsageError, match=complaint):
+        seeded(**fields)
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["", "/", "etc/motd", "/etc/", "/etc//motd", "/../etc", "/etc/..", "/a\nb", "/ü", "/etc/x ", "/./x"],
+)
+def test_paths_that_are_none(path: str) -> None:
+    with pytest.raises(UsageError, match="not a path"):
+        seeded(files=(SeedFile(path=path, content=b""),))
+
+
+@pytest.mark.parametrize(
+    ("mode", "owner"), [(-1, "a:b"), (0o10000, "a:b"), (0o644, "root"), (0o644, "a b:c")]
+)
+def test_modes_and_owners_that_are_none(mode: int, owner: str) -> None:
+    with pytest.raises(UsageError):
+        seeded(files=(SeedFile(path="/x", content=b"", mode=mode, owner=owner),))
+
+
+def test_the_user_of_the_keys_is_checked() -> None:
+    with pytest.raises(UsageError, match="user's name"):
+        seed_message(replace(INSTANCE, ssh_user="a b", seed=replace(SEED, authorized_keys=("k",))))
+
+
+@pytest.mark.parametrize(
+    ("length", "capacity"),
+    [
+        (1, 16384),
+        (16384, 16384),
+        (16385, 32768),
+        (1 << 20, 1 << 20),
+        ((1 << 20) + 1, 2 << 20),
+        (8 << 20, 8 << 20),
+    ],
+)
+def test_capacities_are_powers_of_two(length: int, capacity: int) -> None:
+    assert seed_capacity(b"x" * length) == capacity
+
+
+def test_a_seed_beyond_8_mib_is_refused() -> None:
+    with pytest.raises(UsageError, match="too large"):
+        seed_capacity(b"x" * ((8 << 20) + 1))
