@@ -112,6 +112,13 @@ def test_what_cannot_be_right_is_refused_before_anything_is_made(fleet: Fleet, s
     assert not list((state / "instances").glob("*"))
 
 
+def test_an_odd_size_is_rounded_up(fleet: Fleet) -> None:
+    fleet.create(
+        ["a"], "tiny", replace(SPARSE, overlay=Overlay(size=64 * MIB + 1, allocation=Allocation.SPARSE))
+    )
+    assert fleet.machine("a").instance.overlay.size == 65 * MIB
+
+
 def test_machines_start_stop_and_say_so(fleet: Fleet) -> None:
     fleet.create(["m-{1..3}"], "tiny", SPARSE)
     assert [outcome.ok for outcome in fleet.start(["m-*"])] == [True] * 3

@@ -2,9 +2,8 @@
 that would touch the machine (busybox prefers its own applets to anything on PATH, but not to functions)."""
 
 import os
-import shlex
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -43,7 +42,6 @@ class Shell:
         done = run.run(
             [*self.argv, "-uc", f"{read}{noted}{script}"],
             env=self.environment(),
-            stdout=-1,
             ok=range(256),
             timeout=30,
         )
@@ -82,8 +80,3 @@ def shell(request: pytest.FixtureRequest, tmp_path: Path) -> Shell:
     made = Shell(argv=argv, tmp=tmp_path)
     made.cmdline(f"boot=skinnybox skinnybox.instance={INSTANCE} skinnybox.nonce=abc123 console=ttyS0 ro")
     return made
-
-
-@pytest.fixture
-def quoted() -> Callable[[object], str]:
-    return lambda value: shlex.quote(str(value))

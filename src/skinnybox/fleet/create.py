@@ -89,7 +89,7 @@ def _instance(
         uuid=identity,
         name=name,
         stack=stack,
-        overlay=specification.overlay,
+        overlay=whole_mib(specification.overlay),
         seed=Seed(
             hostname=name,
             machine_id=uuid.uuid5(identity, "machine-id").hex,
@@ -105,6 +105,11 @@ def _instance(
         ssh_user=specification.ssh_user,
         network=specification.network,
     )
+
+
+def whole_mib(overlay: Overlay) -> Overlay:
+    """The next full MiB: filesystems end with a block."""
+    return replace(overlay, size=-(-overlay.size // MIB) * MIB)
 
 
 def free_ports(used: Iterable[int]) -> Iterator[int]:

@@ -26,7 +26,7 @@ def has_guest_part(tree: Path) -> bool:
 
 
 def protocol_version(tree: Path) -> int | None:
-    """The protocol (model.GUEST_PROTOCOL) the tree's guest part speaks; None when it has none, or nonsense."""
+    """The protocol (model.GUEST_PROTOCOL) its guest part speaks; None when it has none, or nonsense."""
     text = (inside.read(tree, _PROTOCOL, 16) or b"").strip()
     return int(text) if text.isdigit() else None
 
@@ -34,7 +34,7 @@ def protocol_version(tree: Path) -> int | None:
 def install(tree: Path, output: Callable[[str], None]) -> None:
     """Put the guest part into an extracted tree and make its initramfs anew where that is older. Idempotent.
 
-    Runs programs of the tree, as root, chrooted in namespaces of their own; its symlinks lead nowhere outside.
+    Runs the tree's programs as root, chrooted, in namespaces of their own; its symlinks lead nowhere else.
     `output` gets every line they print. Raises CommandFailed.
     """
     script = guest_folder() / "install-into.sh"

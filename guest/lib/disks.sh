@@ -1,0 +1,76 @@
+# shellcheck shell=dash
+# Finding disks by the serial the host gave them, and reading superblocks. Device names are never assumed.
+
+: "${SYS:=/sys}" "${DEV:=/dev}" "${DISK_POLLS:=50}"
+
+EXT4_MAGIC=53ef
+EROFS_MAGIC=e2e1f5e0
+# shellcheck disable=SC2034 # the variables in capitals are for stack.sh
+OVERLAY_LABEL=736b696e6e792d6f7665726c61790000 # skinny-overlay, as 16 bytes
+
+# disks_with_serial SERIAL: the device of every whole disk with that serial.
+disks_with_serial() {
+    local disk serial
+    for disk in "$SYS"/block/*; do
+        [ -r "$disk/serial" ] || continue
+        serial=
+        read -r serial <"$disk/serial" || : # virtio-blk ends it without a newline
+        [ "$serial" != "$1" ] || printf '%s\n' "$DEV/${disk##*/}"
+    done
+}
+
+# find_disk SERIAL: waits (5 s and more) for it, sets DISK; refuses when there is none, or more than one.
+find_disk() {
+    local polls=0
+    DISK=$(disks_with_serial "$1")
+    while [ -z "$DISK" ] && [ "$polls" -lt "$DISK_POLLS" ]; do
+        sleep 0.1
+        polls=$((polls + 1))
+        DISK=$(disks_with_serial "$1")
+    done
+    case $DISK in
+    '') refuse "no disk with the serial $1 appeared" ;;
+    *[[:space:]]*) refuse "several disks have the serial $1:" "$DISK" ;;
+    esac
+}
+
+# superblock DISK: 136 bytes from offset 1024, in hexadecimal; both EROFS and ext4 keep theirs there.
+superblock() {
+    od -A n -v -t x1 -j 1024 -N 136 "$1" 2>/dev/null
+}
+
+# bytes OFFSET COUNT BYTE...: COUNT of the given bytes, joined.
+bytes() {
+    local count=$2 joined=
+    [ $# -ge $(($1 + $2 + 2)) ] || return 1
+    shift $(($1 + 2))
+    while [ "$count" -gt 0 ]; do
+        joined=$joined$1
+        shift
+        count=$((count - 1))
+    done
+    printf '%s\n' "$joined"
+}
+
+# erofs_uuid DISK: fails when there is no EROFS.
+erofs_uuid() {
+    # shellcheck disable=SC2046 # one word per byte
+    set -- $(superblock "$1")
+    [ $# -ge 64 ] && [ "$(bytes 0 4 "$@")" = "$EROFS_MAGIC" ] || return 1
+    set -- "$(bytes 48 4 "$@")" "$(bytes 52 2 "$@")" "$(bytes 54 2 "$@")" "$(bytes 56 2 "$@")" "$(bytes 58 6 "$@")"
+    printf '%s-%s-%s-%s-%s\n' "$@"
+}
+
+# shellcheck disable=SC2034
+# read_ext4 DISK: sets EXT4_LABEL (hexadecimal) and EXT4_CLEAN (yes or no); fails when there is no ext4.
+read_ext4() {
+    local incompatible
+    # shellcheck disable=SC2046 # one word per byte
+    set -- $(superblock "$1")
+    [ "$(bytes 56 2 "$@")" = "$EXT4_MAGIC" ] || return 1
+    EXT4_LABEL=$(bytes 120 16 "$@")
+    incompatible=$(bytes 96 1 "$@")
+    EXT4_CLEAN=no
+    # State 1 is "unmounted cleanly, no errors seen"; bit 2 of the features says the journal wants a replay.
+    [ "$(bytes 58 2 "$@")" != 0100 ] || [ $((0x$incompatible & 4)) -ne 0 ] || EXT4_CLEAN=yes
+}

@@ -1,0 +1,117 @@
+# shellcheck shell=dash
+# Making this root filesystem what a seed says. Runs inside it, before its init; ROOT is "" but in tests.
+# Nothing is marked as done before all of it is on the disk: a machine killed half-way applies it again.
+# Every program started here costs a first boot 50 ms without KVM, so builtins do what they can.
+
+: "${ROOT:=}"
+
+# cannot REASON: ends the whole application; the initramfs shows the reason and powers off.
+cannot() {
+    printf '%s\n' "$*" >&2
+    exit 1
+}
+
+# seed_apply FOLDER: FOLDER is the unpacked seed.
+seed_apply() {
+    local number=0 key value
+    while read -r key value; do
+        number=$((number + 1))
+        seed_line "$1" "$number" "$key" "$value"
+    done <"$1/lines"
+}
+
+seed_line() {
+    case $3 in
+    generation | instance) ;;
+    hostname) seed_hostname "$4" ;;
+    machine-id) put_file /etc/machine-id 0444 root:root echo "$4" ;;
+    network) seed_network "$4" ;;
+    authorized-keys) seed_authorized_keys "$4" "$1" "$2" ;;
+    file) seed_file "$4" "$1" "$2" ;;
+    run-once) seed_run_once "$1" "$2" ;;
+    *) cannot "this master does not know what a seed's '$3' means" ;;
+    esac
+}
+
+# put_file PATH MODE OWNER COMMAND...: what COMMAND prints, in place at once or not at all. A symlink is replaced.
+put_file() {
+    local path=$ROOT$1 mode=$2 owner=$3
+    shift 3
+    [ -d "${path%/*}" ] || mkdir -p "${path%/*}" || cannot "$path: its folder cannot be made"
+    (umask 0177 && "$@" >"$path.skinnybox-new") || cannot "$path: cannot be written"
+    [ "$owner" = root:root ] || chown "$owner" "$path.skinnybox-new" || cannot "$path: cannot belong to $owner"
+    [ $((0$mode)) -eq $((0600)) ] || chmod "$mode" "$path.skinnybox-new" || cannot "$path: cannot have the mode $mode"
+    mv -fT "$path.skinnybox-new" "$path" || cannot "$path: cannot be put in place"
+}
+
+seed_hostname() {
+    put_file /etc/hostname 0644 root:root echo "$1"
+    put_file /etc/hosts 0644 root:root hosts_with_name "$1"
+}
+
+# hosts_with_name NAME: the hosts file with NAME at 127.0.1.1, as Debian has it; other lines stay.
+hosts_with_name() {
+    if [ -s "$ROOT/etc/hosts" ]; then
+        awk -v name="$1" '
+            $1 == "127.0.1.1" { if (!done++) print "127.0.1.1\t" name; next }
+            { print }
+            END { if (!done) print "127.0.1.1\t" name }
+        ' "$ROOT/etc/hosts"
+    else
+        printf '127.0.0.1\tlocalhost\n127.0.1.1\t%s\n' "$1"
+        printf '::1\tlocalhost ip6-localhost ip6-loopback\nff02::1\tip6-allnodes\nff02::2\tip6-allrouters\n'
+    fi
+}
+
+# seed_file "PATH MODE OWNER:GROUP" FOLDER NUMBER: the path may hold blanks.
+seed_file() {
+    local rest=${1% *} owner=${1##* }
+    put_file "${rest% *}" "${rest##* }" "$owner" message_payload "$2" "$3"
+}
+
+# seed_authorized_keys USER FOLDER NUMBER
+seed_authorized_keys() {
+    local user group home
+    read_account "$1" || cannot "authorized-keys: this master has no user $1"
+    user=$ACCOUNT_UID group=$ACCOUNT_GID home=$ACCOUNT_HOME
+    [ -d "$ROOT$home/.ssh" ] || mkdir -m 0700 "$ROOT$home/.ssh" || cannot "$home/.ssh cannot be made"
+    own "$user:$group" "$ROOT$home/.ssh" || cannot "$home/.ssh cannot be given to $1"
+    [ "$user:$group" != 0:0 ] || user=root group=root
+    put_file "$home/.ssh/authorized_keys" 0600 "$user:$group" authorized_keys "$ROOT$home/.ssh/authorized_keys" "$2" "$3"
+}
+
+own() {
+    [ "$1" = 0:0 ] || chown "$1" "$2"
+}
+
+# authorized_keys FILE FOLDER NUMBER: our block of it is renewed; what else stands there is the administrator's.
+authorized_keys() {
+    echo '# skinnybox: from the seed'
+    message_payload "$2" "$3"
+    echo
+    echo '# skinnybox: end'
+    [ ! -f "$1" ] || sed '/^# skinnybox: from the seed$/,/^# skinnybox: end$/d' "$1"
+}
+
+# read_account USER: sets ACCOUNT_UID, _GID and _HOME; fails when there is no such user.
+read_account() {
+    local name
+    while IFS=: read -r name _ ACCOUNT_UID ACCOUNT_GID _ ACCOUNT_HOME _; do
+        [ "$name" != "$1" ] || return 0
+    done <"$ROOT/etc/passwd"
+    return 1
+}
+
+# seed_run_once FOLDER NUMBER: the unit is enabled only while there is something to run, as it awaits the network.
+seed_run_once() {
+    local wants=$ROOT/etc/systemd/system/multi-user.target.wants
+    put_file /var/lib/skinnybox/run-once 0700 root:root message_payload "$1" "$2"
+    mkdir -p "$wants" && ln -sf /usr/lib/systemd/system/skinnybox-run-once.service "$wants/" ||
+        cannot "the unit for the run-once script cannot be enabled"
+}
+
+# seed_done FOLDER
+seed_done() {
+    sync
+    put_file "$APPLIED" 0644 root:root echo "$(message_value "$1" generation) $(message_value "$1" instance)"
+}

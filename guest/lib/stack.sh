@@ -1,0 +1,125 @@
+# shellcheck shell=dash
+# From disks to a root filesystem: the overlay checked and opened, the lowers it belongs to, overlayfs on top.
+# Every function here refuses (refuse.sh) rather than carry on with something else.
+
+: "${SYS:=/sys}" "${RUN:=/run/skinnybox}"
+
+# boot_stack ROOT: the whole way. Leaves the overlay's disk writable at ROOT/media/root-rw: close_stack ends that.
+boot_stack() {
+    mkdir -m 0700 "$RUN" "$RUN/overlay" "$RUN/lower" "$RUN/lower/0"
+    open_overlay
+    read_base
+    mount_lowers
+    mount_root "$1"
+    show_parts "$1"
+}
+
+# open_overlay: finds the one overlay of this machine, repairs what is safe to repair, mounts it on RUN/overlay.
+open_overlay() {
+    local options=rw
+    find_disk skinny-overlay
+    check_overlay "$DISK"
+    can_discard "$DISK" && options=rw,discard
+    mount -t ext4 -o "$options" "$DISK" "$RUN/overlay" || refuse "the overlay on $DISK cannot be mounted"
+    echo "$DISK" >"$RUN/disk"
+    [ -d "$RUN/overlay/upper" ] && [ -d "$RUN/overlay/work" ] || refuse "the overlay on $DISK has no upper or work directory"
+}
+
+# check_overlay DISK: whose label is another is not even repaired. A clean superblock is all that e2fsck -p would look
+# at as well, so a clean boot does not start it.
+check_overlay() {
+    local code=0
+    if read_ext4 "$1"; then
+        check_label "$1"
+        [ "$EXT4_CLEAN" = no ] || return 0
+    fi
+    e2fsck -p "$1" || code=$?
+    [ "$code" -lt 4 ] || refuse "the overlay on $1 is damaged beyond repair (e2fsck ended with $code)"
+    read_ext4 "$1" || refuse "the overlay on $1 is no ext4 filesystem"
+    check_label "$1"
+}
+
+check_label() {
+    [ "$EXT4_LABEL" = "$OVERLAY_LABEL" ] || refuse "the disk $1 is not labelled skinny-overlay"
+}
+
+can_discard() {
+    local most=0
+    [ ! -r "$SYS/block/${1##*/}/queue/discard_max_bytes" ] || read -r most <"$SYS/block/${1##*/}/queue/discard_max_bytes"
+    [ "$most" -gt 0 ]
+}
+
+# read_base: what this overlay belongs to; refuses another machine's overlay.
+read_base() {
+    local wanted instance
+    message_unpack "$RUN/overlay/skinnybox/base" base "$RUN/base" || refuse "the overlay does not say what it belongs to (skinnybox/base)"
+    wanted=$(host_parameter instance) || refuse "the host did not say which machine this is (skinnybox.instance)"
+    instance=$(message_value "$RUN/base" instance) || instance=nobody
+    [ "$instance" = "$wanted" ] || refuse "the overlay belongs to the machine $instance, and this is $wanted"
+}
+
+# mount_lowers: every image named in base, the master first, on RUN/lower/N; sets LOWERS, topmost first.
+mount_lowers() {
+    local number=0 uuid
+    LOWERS=
+    : >"$RUN/images"
+    message_values "$RUN/base" image >"$RUN/wanted"
+    while read -r _ uuid; do
+        mount_lower "$(lower_serial "$number")" "$uuid" "$RUN/lower/$number"
+        LOWERS=$RUN/lower/$number${LOWERS:+:$LOWERS}
+        number=$((number + 1))
+    done <"$RUN/wanted"
+    [ "$number" -gt 0 ] || refuse "the overlay names no image it belongs to"
+}
+
+lower_serial() {
+    [ "$1" -eq 0 ] && echo skinny-master || echo "skinny-layer-$1"
+}
+
+# mount_lower SERIAL UUID FOLDER
+mount_lower() {
+    local uuid
+    find_disk "$1"
+    uuid=$(erofs_uuid "$DISK") || refuse "the disk $1 ($DISK) holds no EROFS image"
+    [ "$uuid" = "$2" ] || refuse "the overlay belongs to the image $2, and the disk $1 holds $uuid"
+    [ -d "$3" ] || mkdir -p "$3"
+    mount -t erofs -o ro "$DISK" "$3" || refuse "the image on $1 ($DISK) cannot be mounted"
+    echo "$uuid" >>"$RUN/images"
+}
+
+# mount_root ROOT
+mount_root() {
+    local options
+    options=lowerdir=$LOWERS,upperdir=$RUN/overlay/upper,workdir=$RUN/overlay/work$(overlayfs_options)
+    mount -t overlay -o "$options" skinnybox "$1" || refuse "overlayfs cannot be mounted ($options)"
+}
+
+# overlayfs_options: each said aloud, because kernels are built with other defaults, and an overlay that once had
+# one of them on cannot be moved to another master. A kernel without the parameter does not know the option.
+overlayfs_options() {
+    local option parameter
+    while read -r parameter option; do
+        [ ! -e "$SYS/module/overlay/parameters/$parameter" ] || printf ',%s' "$option"
+    done <<-END
+	redirect_always_follow redirect_dir=nofollow
+	index index=off
+	metacopy metacopy=off
+	xino_auto xino=off
+	nfs_export nfs_export=off
+	END
+}
+
+# show_parts ROOT: the shared master and the overlay's disk, where an administrator finds them.
+show_parts() {
+    mount -o move "$RUN/lower/0" "$1/media/root-ro" || refuse "the master cannot be shown at /media/root-ro"
+    mount -o move "$RUN/overlay" "$1/media/root-rw" || refuse "the overlay cannot be shown at /media/root-rw"
+}
+
+# close_stack ROOT: nobody may write to the disk below a mounted overlayfs, so only a read-only view stays.
+close_stack() {
+    local layer
+    mount -o remount,bind,ro none "$1/media/root-rw" || refuse "the view of the overlay cannot be made read-only"
+    for layer in "$RUN"/lower/[1-9]*; do
+        [ ! -d "$layer" ] || umount "$layer"
+    done
+}

@@ -1,0 +1,129 @@
+# shellcheck shell=dash
+# What this machine tells its host, and when.
+
+: "${ROOT:=}" "${PROC:=/proc}" "${SYS:=/sys}" "${RUN:=/run/skinnybox}"
+: "${ADDRESS_POLLS:=150}" "${LOOK_SECONDS:=15}" "${LOOKS_PER_SPACE:=4}" "${SEND_SECONDS:=5}"
+
+# addresses: lines `IFNAME ADDRESS/PREFIX` of what others can reach.
+addresses() {
+    local name address rest
+    ip -o address show scope global 2>/dev/null | while read -r _ name _ address rest; do
+        case $rest in
+        *tentative*) ;;
+        *) printf '%s %s\n' "$name" "$address" ;;
+        esac
+    done
+}
+
+has_interface() {
+    local interface
+    for interface in "$SYS"/class/net/*; do
+        [ ! -e "$interface/device" ] || return 0
+    done
+    return 1
+}
+
+# wait_for_address: 30 s at most, and not at all without a network card.
+wait_for_address() {
+    local polls=0
+    has_interface || return 0
+    while [ "$polls" -lt "$ADDRESS_POLLS" ] && [ -z "$(addresses)" ]; do
+        sleep 0.2
+        polls=$((polls + 1))
+    done
+}
+
+# space: `SIZE FREE` of the overlay, in bytes. Free for root, as root is who fills a server: what ext4 keeps for root
+# counts, what it keeps from everybody for its own metadata does not.
+space() {
+    local block total free disk kept=0
+    # shellcheck disable=SC2046 # three words
+    set -- $(stat -f -c '%S %b %f' "$ROOT/media/root-rw")
+    block=$1 total=$2 free=$3
+    read -r disk <"$RUN/disk"
+    [ ! -r "$SYS/fs/ext4/${disk##*/}/reserved_clusters" ] || read -r kept <"$SYS/fs/ext4/${disk##*/}/reserved_clusters"
+    [ "$free" -ge "$kept" ] || kept=$free
+    echo "$((block * total)) $((block * (free - kept)))"
+}
+
+# dax: whether the master is mapped straight from the host's memory, as it is mounted.
+dax() {
+    local place options found=off
+    while read -r _ place _ options _; do
+        [ "$place" = /media/root-ro ] || continue
+        case ,$options, in
+        *,dax,* | *,dax=always,*) found=on ;;
+        *) found=off ;;
+        esac
+    done <"$PROC/mounts"
+    echo "$found"
+}
+
+# prefixed WORD: standard input, each line after WORD.
+prefixed() {
+    local line
+    while read -r line; do printf '%s %s\n' "$1" "$line"; done
+}
+
+host_keys() {
+    local file type key
+    for file in "$ROOT"/etc/ssh/ssh_host_*_key.pub; do
+        [ -r "$file" ] && read -r type key _ <"$file" && printf 'ssh-host-key %s %s\n' "$type" "$key"
+    done
+}
+
+# seed_generation: of the seed that was applied.
+seed_generation() {
+    local applied
+    applied=$(applied_seed "$ROOT")
+    printf '%s\n' "${applied%% *}"
+}
+
+# ready_report ADDRESSES SIZE FREE
+ready_report() {
+    local uptime kernel
+    read -r uptime _ <"$PROC/uptime"
+    read -r kernel <"$PROC/sys/kernel/osrelease"
+    report_head ready
+    prefixed image <"$RUN/images"
+    printf 'seed %s\ndax %s\noverlay %s %s\n' "$(seed_generation)" "$(dax)" "$2" "$3"
+    [ "$3" -ge "$(($2 / 50))" ] || echo full
+    [ -z "$1" ] || printf '%s\n' "$1" | prefixed address
+    host_keys
+    printf 'kernel %s\nuptime %s\nend\n' "$kernel" "$uptime"
+}
+
+# tell ADDRESSES SIZE FREE: until the host took it.
+tell() {
+    until ready_report "$@" >"$RUN/report" && send_report "$RUN/report" "$SEND_SECONDS"; do
+        sleep "$SEND_SECONDS"
+    done
+}
+
+# differs OLD NEW SIZE: by more than 5 % of SIZE.
+differs() {
+    local change=$(($1 - $2))
+    [ "${change#-}" -gt $(($3 / 20)) ]
+}
+
+tell_for_ever() {
+    local told now looks=0 size free was
+    told=$(addresses)
+    # shellcheck disable=SC2046 # two words
+    set -- $(space)
+    size=$1 was=$2
+    tell "$told" "$size" "$was"
+    while sleep "$LOOK_SECONDS"; do
+        now=$(addresses)
+        free=$was
+        looks=$((looks + 1))
+        if [ $((looks % LOOKS_PER_SPACE)) -eq 0 ]; then
+            # shellcheck disable=SC2046 # two words
+            set -- $(space)
+            size=$1 free=$2
+        fi
+        [ "$now" = "$told" ] && ! differs "$was" "$free" "$size" && continue
+        told=$now was=$free
+        tell "$told" "$size" "$was"
+    done
+}

@@ -1,0 +1,150 @@
+"""What a guest must not start with: it says why, to the console and to the host, and goes off."""
+
+import os
+import shutil
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from skinnybox import run
+from skinnybox.errors import GuestFailed
+from skinnybox.fleet.service import Fleet
+from skinnybox.fleet.view import Condition, Machine
+from skinnybox.hosts.base import Contents
+from skinnybox.hosts.qemu import command_line, launch
+from skinnybox.masters import erofs
+from skinnybox.model import Image, ImageKind, Instance, Master
+from skinnybox.overlays.seed import base_message, seed_message
+from tests.boot.conftest import Create
+
+Break = Callable[[Fleet, Instance, pytest.MonkeyPatch], None]
+
+
+def _other_image(fleet: Fleet, instance: Instance, _: pytest.MonkeyPatch) -> None:
+    other = replace(instance, stack=replace(instance.stack, images=("sha256:" + "ab" * 32,)))
+    contents = Contents(base=base_message(other), seed=seed_message(instance))
+    fleet._host.replace_overlay(instance, contents)
+
+
+def _other_machine(fleet: Fleet, instance: Instance, _: pytest.MonkeyPatch) -> None:
+    other = replace(instance, uuid=uuid.UUID(int=7))
+    fleet._host.replace_overlay(instance, Contents(base=base_message(other), seed=seed_message(instance)))
+
+
+def _no_overlay(fleet: Fleet, instance: Instance, patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(launch, "argv", lambda machine: _without_overlay(command_line.argv(machine)))
+
+
+def _without_overlay(words: list[str]) -> list[str]:
+    at = next(number for number, word in enumerate(words) if word.endswith("serial=skinny-overlay"))
+    return words[: at - 1] + words[at + 1 :]
+
+
+def _two_overlays(fleet: Fleet, instance: Instance, patch: pytest.MonkeyPatch) -> None:
+    second = ["-blockdev", "driver=null-co,node-name=second,size=1048576"]
+    device = ["-device", "virtio-blk-pci,drive=second,serial=skinny-overlay"]
+    patch.setattr(launch, "argv", lambda machine: [*command_line.argv(machine), *second, *device])
+
+
+def _damaged(fleet: Fleet, instance: Instance, _: pytest.MonkeyPatch) -> None:
+    with fleet._host.open_overlay(instance) as path, path.open("r+b") as file:
+        for offset in range(0, path.stat().st_size, 1 << 20):
+            file.seek(offset)
+            file.write(os.urandom(1 << 16))
+
+
+@pytest.mark.parametrize(
+    ("break_it", "reason"),
+    [
+        (_other_image, r"the overlay belongs to the image abababab-.* and the disk skinny-master holds"),
+        (_other_machine, r"the overlay belongs to the machine 00000000-0000-0000-0000-000000000007"),
+        (_no_overlay, r"no disk with the serial skinny-overlay"),
+        (_two_overlays, r"several disks have the serial skinny-overlay"),
+        (_damaged, r"overlay"),
+    ],
+)
+def test_it_fails_closed(
+    fleet: Fleet, create: Create, monkeypatch: pytest.MonkeyPatch, break_it: Break, reason: str
+) -> None:
+    machine = create("refused")
+    break_it(fleet, machine.instance, monkeypatch)
+    outcome = fleet.start(["refused"], timeout=120)[0]
+    assert isinstance(outcome.error, GuestFailed)
+    _until_off(fleet)
+    found = fleet.machine("refused")
+    assert found.condition is Condition.FAILED
+    with pytest.raises(GuestFailed, match=reason):
+        raise outcome.error
+    console = fleet.console_log("refused").decode(errors="replace")
+    assert "this machine does not start" in console
+    assert "login:" not in console
+
+
+def _until_off(fleet: Fleet) -> None:
+    deadline = time.monotonic() + 60
+    while fleet.machine("refused").status and fleet.machine("refused").status.pid:  # type: ignore[union-attr]
+        assert time.monotonic() < deadline, "it refused, but did not go off"
+        time.sleep(0.2)
+
+
+@pytest.fixture
+def plain(fleet: Fleet, master: str, tmp_path: Path) -> tuple[Master, Path]:
+    """The same tree as the master's in an uncompressed image: another variant."""
+    if os.geteuid():
+        pytest.skip("unpacking a master with its owners needs root")
+    sealed = fleet.masters.find(master)
+    folder = fleet.masters.folder(sealed)
+    tree = tmp_path / "tree"
+    run.run(["fsck.erofs", f"--extract={tree}", folder / "root.erofs"])
+    newest = max(int(path.lstat().st_mtime) for path in tree.rglob("*"))
+    variant = tmp_path / "variant"
+    variant.mkdir()
+    for name in ("kernel", "initrd"):
+        shutil.copy(folder / name, variant / name)
+    image = variant / "root.erofs"
+    erofs.make(tree, image, ImageKind.EROFS_PLAIN, newest=newest)
+    digest = erofs.stamp(image)
+    kind = Image(kind=ImageKind.EROFS_PLAIN, file="root.erofs", digest=digest, size=image.stat().st_size)
+    return replace(sealed, images=(kind,)), variant
+
+
+def test_another_variant_of_the_same_master_is_refused(
+    fleet: Fleet, create: Create, plain: tuple[Master, Path], up: Callable[[str], Machine],
+    down: Callable[[str], None],
+) -> None:  # fmt: skip
+    """The same files under other inode numbers: to overlayfs another filesystem, and silent damage."""
+    master, folder = plain
+    instance = create("refused").instance
+    up("refused")
+    down("refused")
+    moved = replace(instance, stack=replace(instance.stack, images=(master.images[0].digest,)))
+    fleet._host.start(moved, master, folder)
+    _until_off(fleet)
+    found = fleet.machine("refused")
+    assert found.condition is Condition.FAILED
+    assert found.reason and "the overlay belongs to the image" in found.reason
+
+
+def test_a_full_overlay_boots_and_says_so(
+    fleet: Fleet, create: Create, up: Callable[[str], Machine], down: Callable[[str], None],
+    sh: Callable[[str, str], str],
+) -> None:  # fmt: skip
+    create("full")
+    up("full")
+    sh(
+        "full",
+        "dd if=/dev/zero of=/root/fill bs=64k 2>/dev/null || true; sync; ! touch /root/new/x 2>/dev/null",
+    )
+    down("full")
+    machine = up("full")
+    report = machine.current_report
+    assert report is not None and report.overlay_size is not None and report.overlay_free is not None
+    assert report.overlay_free < report.overlay_size * 0.02
+    sh("full", "rm /root/fill; sync")
+    down("full")
+    with fleet.changes("full") as found:
+        assert b"root/fill" not in [change.path for change in found]
