@@ -8,7 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from skinnybox.errors import Blocked, Conflict, Corrupt, NoSpace, NotFound, Unsupported, UsageError
+from skinnybox.errors import (
+    Blocked,
+    Conflict,
+    Corrupt,
+    NoSpace,
+    NotFound,
+    SkinnyboxError,
+    Unsupported,
+    UsageError,
+)
 from skinnybox.fleet.power import Stopping
 from skinnybox.fleet.service import Fleet
 from skinnybox.fleet.view import Condition
@@ -192,6 +201,13 @@ def test_a_newer_database_is_not_touched(fleet: Fleet, state: Path) -> None:
         db.execute("PRAGMA user_version = 99")
     with pytest.raises(Conflict, match="newer Skinnybox"):
         open_memory(state)
+
+
+def test_a_state_folder_that_cannot_be_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(SkinnyboxError, match="the state folder .*/file/state cannot be made") as caught:
+        open_memory(tmp_path / "file" / "state")
+    assert caught.value.hint
 
 
 def test_a_database_that_is_none_is_named(state: Path, tmp_path: Path) -> None:

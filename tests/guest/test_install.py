@@ -85,3 +85,12 @@ def test_both_shells_can_read_every_script(script: Path) -> None:
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: str(path.relative_to(GUEST)))
 def test_files_stay_small(script: Path) -> None:
     assert len(script.read_text().splitlines()) <= 150
+
+
+def test_root_and_swap_leave_the_fstab_and_nothing_else(tmp_path: Path) -> None:
+    install(tmp_path)
+    (tmp_path / "etc").mkdir()
+    fstab = tmp_path / "etc/fstab"
+    fstab.write_text("# kept\nUUID=1 / ext4 defaults 0 1\nUUID=2 none swap sw 0 0\nnas:/x /srv nfs ro 0 0\n")
+    run.run(["sh", GUEST / "install.sh", "configure", tmp_path])
+    assert fstab.read_text() == "# kept\nnas:/x /srv nfs ro 0 0\n"

@@ -11,7 +11,7 @@ from skinnybox.model import Step
 def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """The time that progress sees, in a list of one."""
     now = [100.0]
-    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr("skinnybox.cli.progress.time.monotonic", lambda: now[0])
     return now
 
 

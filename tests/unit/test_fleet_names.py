@@ -1,6 +1,9 @@
+from pathlib import Path
+
 import pytest
 
-from skinnybox.errors import NotFound, UsageError
+from skinnybox.errors import NoSpace, NotFound, UsageError
+from skinnybox.fleet.create import free_ports
 from skinnybox.fleet.names import expand, select
 
 
@@ -42,3 +45,14 @@ def test_what_matches_nothing_is_named() -> None:
     with pytest.raises(NotFound, match="no machine named web-1") as caught:
         select(["web-1"], ["web-01"])
     assert caught.value.hint == "did you mean web-01?"
+
+
+def test_ports_are_each_given_once_and_run_out() -> None:
+    folder = Path("/var/lib/skinnybox")
+    ports = free_ports([], folder)
+    given = [next(ports) for _ in range(12_000)]
+    assert sorted(given) == list(range(20_000, 32_000))
+    with pytest.raises(NoSpace):
+        next(ports)
+    assert next(free_ports(given[:5], folder)) == given[5]
+    assert next(free_ports([], Path("/home/a/.local/state/skinnybox"))) != given[0]

@@ -84,8 +84,11 @@ def _import(arguments: argparse.Namespace) -> int:
 
 
 def _made(arguments: argparse.Namespace, make: "Callable[[Masters, Progress], Master]") -> int:
+    # Said aloud: root of a namespace would look for the state folder of the whole machine.
+    state = str(options.settings(arguments).state)
+    again = [sys.executable, "-m", "skinnybox", "--state", state, *sys.argv[1:]]
     with options.fleet(arguments) as fleet:
-        code = fleet.masters.as_namespace_root([sys.executable, "-m", "skinnybox", *sys.argv[1:]])
+        code = fleet.masters.as_namespace_root(again)
         if code is not None:
             return code
         with shown(arguments.quiet) as progress:

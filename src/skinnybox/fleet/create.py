@@ -1,10 +1,12 @@
 """Creating machines: names first, then disks and records, and nothing left when it fails."""
 
 import uuid
+import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from pathlib import Path
 from uuid import UUID
 
 from skinnybox.errors import NoSpace, Unsupported, UsageError
@@ -31,7 +33,7 @@ from skinnybox.overlays.seed import base_message, seed_message
 BATCH = 100
 """Instances that become visible together, in one durable transaction."""
 
-FIRST_SSH_PORT, LAST_SSH_PORT = 20_000, 31_999
+FIRST_SSH_PORT, LAST_SSH_PORT, PORTS_APART = 20_000, 31_999, 100
 MIN_MEMORY = 128 * MIB
 
 
@@ -112,10 +114,18 @@ def whole_mib(overlay: Overlay) -> Overlay:
     return replace(overlay, size=-(-overlay.size // MIB) * MIB)
 
 
-def free_ports(used: Iterable[int]) -> Iterator[int]:
-    """Ports on the host's loopback that no machine has, lowest first. NoSpace when they run out."""
+def free_ports(used: Iterable[int], folder: Path) -> Iterator[int]:
+    """Ports on the host's loopback that no machine has. NoSpace when they run out.
+
+    Each state folder begins at another place, so that two of them on one machine seldom meet.
+    """
     taken = set(used)
-    yield from (port for port in range(FIRST_SSH_PORT, LAST_SSH_PORT + 1) if port not in taken)
+    count = LAST_SSH_PORT - FIRST_SSH_PORT + 1
+    begin = zlib.crc32(bytes(folder)) % count // PORTS_APART * PORTS_APART
+    for number in range(count):
+        port = FIRST_SSH_PORT + (begin + number) % count
+        if port not in taken:
+            yield port
     raise NoSpace("every ssh port of this state folder is taken", hint="use a second state folder")
 
 

@@ -39,6 +39,7 @@ class Fleet:
     """The machines and masters of one state folder on one host."""
 
     def __init__(self, folder: Path, host: Host, *, boots_at_once: int) -> None:
+        self._folder = folder
         self._ssh = folder / "ssh"
         self._host = host
         self._boots_at_once = boots_at_once
@@ -74,7 +75,7 @@ class Fleet:
             names = [name for name in names if name not in taken]
         create.check(specification, self._host.features, len(names))
         with self.masters.kept(master) as found:
-            ports = create.free_ports(self._state.ports())
+            ports = create.free_ports(self._state.ports(), self._folder)
             keyed = create.with_key(specification, access.public_key(self._ssh))
             wanted = create.instances(names, found, keyed, ports)
             create.check_space(self._host, wanted)

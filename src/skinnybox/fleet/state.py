@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from skinnybox.errors import Conflict, Corrupt
+from skinnybox.errors import Conflict, Corrupt, SkinnyboxError
 from skinnybox.hosts.record import from_record, to_record
 from skinnybox.model import Instance
 
@@ -63,7 +63,7 @@ class State:
     """Every method is one transaction, and may be called from several threads."""
 
     def __init__(self, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        _make_folder(path.parent)
         self._db = sqlite3.connect(path, timeout=30, isolation_level=None, check_same_thread=False)
         self._db.execute("PRAGMA foreign_keys = ON")
         self._lock = threading.RLock()
@@ -191,6 +191,16 @@ class State:
     def unpin_host_keys(self, uuid: UUID) -> None:
         with self._writing():
             self._db.execute("DELETE FROM host_keys WHERE uuid = ?", (str(uuid),))
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise SkinnyboxError(
+            f"the state folder {folder} cannot be made: {error.strerror}",
+            hint="--state or SKINNYBOX_STATE names another one",
+        ) from error
 
 
 def process_mark(pid: int | None = None) -> str:
