@@ -79,7 +79,7 @@ def board(accelerator: Accelerator, *, cpus: int, memory: int) -> list[str]:
     # fmt: off
     return [
         "-nodefaults", "-no-user-config", "-display", "none",
-        "-machine", "pc,usb=off,vmport=off",
+        "-machine", "q35,usb=off,vmport=off,sata=off,smbus=off",
         "-accel", "kvm" if fast else "tcg,thread=multi",
         # Emulating the newest processor costs a quarter of the boot time: the kernel uses what it finds.
         "-cpu", "host" if fast else "qemu64,-svm",

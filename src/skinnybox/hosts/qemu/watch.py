@@ -18,8 +18,10 @@ from skinnybox.hosts.qemu.folder import connect, machine_process
 
 _CHUNK = 65536
 _MOST_CHUNKS = 64
-_RATE = 512 << 10
-"""Bytes a second taken from one machine's console, and from its report port; QEMU waits with the rest."""
+_PERIOD = 0.1
+_BYTES, _READS = 50 << 10, 20
+"""Taken in one period from one machine's console, and as much from its report port; QEMU waits with the rest.
+Reads count too: QEMU hands the console over in a few bytes at a time, unless they are left to pile up."""
 _REPORTS_EVERY = 0.5
 _VIEWER_BACKLOG = 1 << 20
 _LOG_LIMIT = 256 << 10
@@ -41,7 +43,7 @@ class Valve:
 
     def __init__(self, opened: socket.socket, loop: Loop, then: Callable[[bytes], None]) -> None:
         self.socket, self._loop, self._then = opened, loop, then
-        self._second, self._taken, self._shut = 0, 0, False
+        self._period, self._bytes, self._reads, self._shut = 0, 0, 0, False
         opened.setblocking(False)
         loop.add(opened.fileno(), select.EPOLLIN, self._ready)
 
@@ -54,18 +56,21 @@ class Valve:
             data = b""
         if not data:
             self._loop.drop(self.socket.fileno())
-        self._taken += len(data)
-        if data and self._taken > _RATE:
+        self._bytes += len(data)
+        self._reads += 1
+        if data and (self._bytes > _BYTES or self._reads >= _READS):
             self._shut = True
             self._loop.modify(self.socket.fileno(), 0)
         self._then(data)
 
     def tick(self) -> None:
-        """Let the next second's bytes through."""
-        if int(time.monotonic()) == self._second:
+        """Let the next period's bytes through."""
+        period = int(time.monotonic() / _PERIOD)
+        if period == self._period:
             return
-        self._second, self._taken = int(time.monotonic()), 0
-        if self._shut:
+        # What was taken beyond the bound in one gulp is paid back in the periods after it.
+        self._period, self._bytes, self._reads = period, max(0, self._bytes - _BYTES), 0
+        if self._shut and self._bytes <= _BYTES:
             self._shut = False
             self._loop.modify(self.socket.fileno(), select.EPOLLIN)
 
