@@ -7,7 +7,7 @@ without a leading slash (the root itself is b"").
 import re
 import uuid as uuids
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
@@ -37,12 +37,12 @@ def format_size(size: int) -> str:
     """The shortest of `812`, `4.0K`, `1.5M`, `2.0G`, `1.2T`."""
     if size < KIB:
         return str(size)
-    value = float(size)
-    for unit in "KMGT":
-        value /= 1024
-        if value < 999.95 or unit == "T":
+    value = size / 1024
+    for unit in "KMG":
+        if value < 999.95:
             return f"{value:.1f}{unit}"
-    raise AssertionError("unreachable")
+        value /= 1024
+    return f"{value:.1f}T"
 
 
 def check_name(name: str) -> str:
@@ -91,8 +91,7 @@ def image_uuid(digest: str) -> UUID:
     return UUID(bytes=bytes(raw))
 
 
-KERNEL_FILE, INITRD_FILE = "kernel", "initrd"
-"""What a master boots with, beside its images in its folder."""
+KERNEL_FILE, INITRD_FILE = "kernel", "initrd"  # beside the images in a master's folder
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,9 +139,6 @@ class Allocation(StrEnum):
 class Overlay:
     size: int
     allocation: Allocation = Allocation.RESERVED
-
-
-MIN_OVERLAY = 32 * MIB
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -302,4 +298,4 @@ class Check:
     name: str
     status: str
     detail: str
-    hint: str | None = field(default=None)
+    hint: str | None = None

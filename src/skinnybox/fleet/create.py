@@ -14,7 +14,6 @@ from skinnybox.fleet.state import Row, State
 from skinnybox.hosts.base import Contents, Features, Host
 from skinnybox.model import (
     MIB,
-    MIN_OVERLAY,
     Allocation,
     Instance,
     Master,
@@ -28,6 +27,7 @@ from skinnybox.model import (
     Step,
     format_size,
 )
+from skinnybox.overlays.format import MIN_OVERLAY
 from skinnybox.overlays.seed import base_message, seed_message
 
 BATCH = 100

@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self, TypeVar
 
 from skinnybox import run
-from skinnybox.errors import Corrupt, NotFound
+from skinnybox.errors import NotFound
 from skinnybox.fleet import access, batch, capacity, create, power
 from skinnybox.fleet.batch import Outcome
 from skinnybox.fleet.create import Specification
@@ -21,13 +21,11 @@ from skinnybox.fleet.masters import Masters
 from skinnybox.fleet.names import expand, select
 from skinnybox.fleet.state import Row, State
 from skinnybox.fleet.view import Machine
-from skinnybox.hosts.base import Contents, Host
+from skinnybox.hosts.base import Host
 from skinnybox.model import Change, Check, Instance, Progress, Report, silent
 
 if TYPE_CHECKING:
     from socket import socket
-
-    from skinnybox.delta.reset import Fresh
 
 R = TypeVar("R")
 
@@ -156,56 +154,28 @@ class Fleet:
 
     def reset(self, patterns: Sequence[str], progress: Progress = silent) -> list[Outcome[Instance]]:
         """Give machines a fresh overlay: the delta is gone, the identity stays. They must be stopped."""
+        from skinnybox.fleet import delta
 
         def one(machine: Machine) -> Instance:
             power.refuse_running(machine, "reset")
-            fresh = self._fresh(machine.instance)
-            contents = Contents(base=fresh.base, seed=fresh.seed, identity=fresh.identity)
-            self._host.replace_overlay(fresh.instance, contents)
-            self._host.define(fresh.instance)
-            self._state.settle([fresh.instance])
-            if not fresh.identity:
-                self._state.unpin_host_keys(fresh.instance.uuid)
-            return fresh.instance
+            instance, known = delta.renew(self._host, machine.instance)
+            self._state.settle([instance])
+            if not known:
+                self._state.unpin_host_keys(instance.uuid)
+            return instance
 
         return self._each(patterns, one, "reset", progress, 1)
-
-    def _fresh(self, instance: Instance) -> "Fresh":
-        """A damaged overlay costs the machine its ssh host keys, never the reset."""
-        from skinnybox.delta.reset import fresh_contents
-        from skinnybox.overlays.ext4 import open_volume
-        from skinnybox.overlays.settle import settled
-
-        with self._host.open_overlay(instance) as overlay:
-            try:
-                with settled(overlay) as image, open_volume(image) as volume:
-                    return fresh_contents(instance, volume)
-            except Corrupt:
-                return fresh_contents(instance, None)
 
     @contextmanager
     def changes(self, name: str, *, include_seed: bool = False) -> Iterator[Iterator[Change]]:
         """What a stopped machine made its own, in path order, read from outside."""
-        from skinnybox.delta.changes import changes, seed_paths
-        from skinnybox.masters.index import read_index
-        from skinnybox.overlays.ext4 import open_volume
-        from skinnybox.overlays.settle import settled
+        from skinnybox.fleet import delta
 
         machine = self.machine(name)
         power.refuse_running(machine, "changes")
-        master = self.masters.by_id(machine.instance.stack.master)
-        index = self.masters.folder(master) / "index.jsonl.gz"
-        with (
-            self._host.open_overlay(machine.instance) as overlay,
-            settled(overlay) as image,
-            open_volume(image) as volume,
-        ):
-            yield changes(
-                volume,
-                read_index(index),
-                include_seed=include_seed,
-                from_seed=seed_paths(machine.instance.seed),
-            )
+        sealed = self.masters.folder(self.masters.by_id(machine.instance.stack.master))
+        with delta.changes_of(self._host, machine.instance, sealed, include_seed=include_seed) as found:
+            yield found
 
     def machine(self, name: str) -> Machine:
         """The one that this very name means."""

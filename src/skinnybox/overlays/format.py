@@ -17,6 +17,7 @@ from skinnybox.overlays.ext4 import open_volume
 
 LABEL = "skinny-overlay"
 BLOCK = 4096
+MIN_OVERLAY = 32 * MIB
 UUID = bytes.fromhex("5b0c1f6e6f7645728c61790000000001")
 HASH_SEED = bytes.fromhex("5b0c1f6e6f7645728c61790000000002")
 """What every fresh image has, until make.py gives a copy its own."""

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from skinnybox.errors import Corrupt, UsageError
-from skinnybox.model import KIB, MIN_OVERLAY, format_size
+from skinnybox.model import KIB, format_size
 from skinnybox.overlays.crc32c import bit_effects
 from skinnybox.overlays.ext4 import Volume, open_volume
-from skinnybox.overlays.format import BLOCK, format_image, pieces
+from skinnybox.overlays.format import BLOCK, MIN_OVERLAY, format_image, pieces
 
 FORMAT = 1
 """Counts up when a template of an older Skinnybox must not be used any more."""

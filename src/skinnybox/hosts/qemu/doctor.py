@@ -58,9 +58,7 @@ def _program(program: str, package: str, missing: str) -> Check:
 def _version(program: str) -> str:
     """What the program says of itself; "" when it says nothing of the kind."""
     try:
-        done = run.run(
-            [program, "-V" if program in ("ssh", "mke2fs", "mkfs.erofs") else "--version"], timeout=10
-        )
+        done = run.run([program, "-V" if program in _SHORT_FLAG else "--version"], timeout=10)
     except (CommandFailed, TimedOut):
         return ""
     found = _VERSION.search((done.stdout + done.stderr).decode("utf-8", "replace"))

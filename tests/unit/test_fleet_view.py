@@ -1,0 +1,67 @@
+import uuid
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from skinnybox.fleet.state import Phase
+from skinnybox.fleet.view import Condition, Machine
+from skinnybox.model import Instance, Overlay, Power, Report, Seed, Stack, Status, image_uuid
+
+DIGEST = "sha256:" + "12" * 32
+NOW = datetime(2026, 11, 22, tzinfo=UTC)
+INSTANCE = Instance(
+    uuid=uuid.UUID(int=1),
+    name="web-01",
+    stack=Stack(master="sha256:" + "34" * 32, reference="lamp:1", images=(DIGEST,)),
+    overlay=Overlay(size=1 << 30),
+    seed=Seed(hostname="web-01", machine_id="0" * 32, generation=3),
+    created=NOW,
+    ssh_port=20000,
+)
+RUNNING = Status(power=Power.RUNNING, since=NOW, pid=1, nonce="aa")
+READY = Report(
+    ready=True,
+    nonce="aa",
+    instance=INSTANCE.uuid,
+    images=(image_uuid(DIGEST),),
+    seed_generation=3,
+    received=NOW + timedelta(seconds=20),
+)
+WELL = Machine(instance=INSTANCE, phase=Phase.DEFINED, status=RUNNING, report=READY)
+
+
+@pytest.mark.parametrize(
+    ("machine", "condition"),
+    [
+        (WELL, Condition.READY),
+        (replace(WELL, phase=Phase.CREATING, status=None), Condition.CREATING),
+        (replace(WELL, phase=Phase.DELETING), Condition.DELETING),
+        (replace(WELL, status=None), Condition.STOPPED),
+        (replace(WELL, report=None), Condition.STARTING),
+        (replace(WELL, report=replace(READY, nonce="of an earlier start")), Condition.STARTING),
+        (replace(WELL, report=replace(READY, ready=False, reason="no disk")), Condition.FAILED),
+        (replace(WELL, status=replace(RUNNING, power=Power.CRASHED, pid=None)), Condition.CRASHED),
+        (replace(WELL, report=replace(READY, images=(uuid.UUID(int=9),))), Condition.MISMATCH),
+        (replace(WELL, report=replace(READY, images=())), Condition.MISMATCH),
+        (replace(WELL, report=replace(READY, seed_generation=2)), Condition.MISMATCH),
+        (replace(WELL, report=replace(READY, seed_generation=4)), Condition.READY),
+    ],
+)
+def test_what_is_shown_follows_from_what_is_asked_seen_and_said(
+    machine: Machine, condition: Condition
+) -> None:
+    assert machine.condition is condition
+
+
+def test_a_mismatch_says_what_was_booted() -> None:
+    machine = replace(WELL, report=replace(READY, images=(uuid.UUID(int=9),)))
+    assert machine.reason is not None
+    assert str(uuid.UUID(int=9)) in machine.reason
+    assert str(image_uuid(DIGEST)) in machine.reason
+
+
+def test_boot_time_counts_from_power_on_to_the_report() -> None:
+    assert WELL.boot_seconds == 20
+    assert replace(WELL, report=None).boot_seconds is None
+    assert WELL.address == "root@127.0.0.1:20000"
