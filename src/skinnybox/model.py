@@ -153,9 +153,7 @@ class SeedFile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StaticNetwork:
-    """`address` has a prefix length (10.0.0.5/24)."""
-
-    address: str
+    address: str  # with a prefix length: 10.0.0.5/24
     gateway: str | None = None
     dns: tuple[str, ...] = ()
 

@@ -34,7 +34,7 @@ def renew(host: Host, instance: Instance) -> tuple[Instance, bool]:
     kept its identity."""
     fresh = _fresh(host, instance)
     contents = Contents(base=fresh.base, seed=fresh.seed, identity=fresh.identity)
-    # Overlay first: killed before the record says so, the guest has a newer seed than recorded, which is well.
+    # Overlay first: killed before the record follows, the guest has a newer seed than recorded: that is well.
     host.replace_overlay(fresh.instance, contents)
     host.define(fresh.instance)
     return fresh.instance, bool(fresh.identity)
