@@ -3,12 +3,12 @@
 The same packages, kernel, processor and devices, by turns. The linked clone is qcow2 over a plain ext4 disk
 whose initramfs holds as few modules as ours does, and its identity was made beforehand; the thin machine is
 measured at a start where its identity exists too, and once more, for the record, at its first. Both are up
-when sshd says its name on the forwarded port.
+when a unit that comes after sshd says so on the console: whoever asked the forwarded port again and again
+would leave sshd a queue of connections to work off first.
 """
 
 import os
 import shutil
-import socket
 import statistics
 import subprocess
 import sys
@@ -27,8 +27,7 @@ from skinnybox.hosts.qemu.accelerator import choose
 from skinnybox.hosts.qemu.command_line import board
 from skinnybox.model import GIB, MIB, Allocation, Network, Overlay
 
-PAIRS = 9
-CLONE_PORT = 19_022
+PAIRS = int(os.environ.get("SKINNYBOX_BENCH_PAIRS", "9"))
 MOST_SECONDS = 300.0
 SPECIFICATION = Specification(
     overlay=Overlay(size=GIB, allocation=Allocation.SPARSE),
@@ -36,6 +35,22 @@ SPECIFICATION = Specification(
     cpus=1,
     network=Network.RESTRICTED,
 )
+SAYS = b"bench: up"
+RECIPE = f"""
+packages: [openssh-server]
+scripts:
+  - |
+    cat >/etc/systemd/system/bench.service <<END
+    [Unit]
+    After=ssh.service
+    [Service]
+    Type=oneshot
+    ExecStart=/bin/sh -c "echo {SAYS.decode()} >/dev/ttyS0"
+    [Install]
+    WantedBy=multi-user.target
+    END
+    systemctl enable bench.service
+"""
 # What makes the extracted tree an ordinary guest again.
 ORDINARY = """
 cd "$1"
@@ -60,14 +75,13 @@ def main() -> int:
         sys.exit("bench.boot: an ext4 disk with a tree's owners needs root")
     with tempfile.TemporaryDirectory(prefix="skinnybox-bench-", dir="/var/tmp") as name:
         folder = Path(name)
-        with open_fleet(Settings(state=Path(sys.argv[1]) if sys.argv[1:] else folder / "state")) as fleet:
+        with open_fleet(Settings(state=folder / "state")) as fleet:
             return _compare(fleet, folder)
 
 
 def _compare(fleet: Fleet, folder: Path) -> int:
-    if not fleet.masters.all():
-        fleet.masters.build("bench:1")
-    master = fleet.masters.all()[-1]
+    (folder / "recipe.yaml").write_text(RECIPE)
+    master = fleet.masters.build("bench:1", folder / "recipe.yaml")
     _make_base(fleet.masters.folder(master), folder)
     fleet.create(["bench-boot"], master.reference, SPECIFICATION)
     try:
@@ -97,9 +111,7 @@ def _thin(fleet: Fleet) -> float:
     started = fleet.start(["bench-boot"], wait=False)[0]
     if started.error:
         raise started.error
-    port = fleet.machine("bench-boot").instance.ssh_port
-    assert port is not None
-    taken = _until_sshd(port, begun)
+    taken = _until(lambda: SAYS in fleet.console_log("bench-boot"), begun)
     stopped = fleet.stop(["bench-boot"], Stopping(timeout=MOST_SECONDS))[0]
     if stopped.error:
         raise stopped.error
@@ -108,7 +120,9 @@ def _thin(fleet: Fleet) -> float:
 
 def _clone(folder: Path) -> float:
     clone = folder / "clone.qcow2"
-    clone.unlink(missing_ok=True)
+    console = folder / "console"
+    for old in (clone, console):
+        old.unlink(missing_ok=True)
     backing: list[str | Path] = ["-b", folder / "base.img", "-F", "raw"]
     begun = time.monotonic()
     subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", *backing, clone], check=True)
@@ -118,36 +132,24 @@ def _clone(folder: Path) -> float:
         "-kernel", folder / "kernel", "-initrd", folder / "initrd",
         "-append", "root=/dev/vda rw console=ttyS0 quiet",
         "-drive", f"file={clone},format=qcow2,if=virtio",
-        "-netdev", f"user,id=net,ipv6=off,restrict=on,hostfwd=tcp:127.0.0.1:{CLONE_PORT}-:22",
-        "-device", "virtio-net-pci,netdev=net,romfile=", "-serial", "null",
+        "-netdev", "user,id=net,ipv6=off,restrict=on",
+        "-device", "virtio-net-pci,netdev=net,romfile=", "-serial", f"file:{console}",
     ]
     # fmt: on
     with subprocess.Popen(words) as machine:
         try:
-            return _until_sshd(CLONE_PORT, begun)
+            return _until(lambda: console.exists() and SAYS in console.read_bytes(), begun)
         finally:
             machine.kill()
 
 
-def _until_sshd(port: int, begun: float) -> float:
-    """Seconds since `begun` when the machine's own sshd answers; the forwarding accepts long before."""
-    return _until(lambda: _banner(port), begun)
-
-
 def _until(holds: Callable[[], bool], begun: float) -> float:
+    """Seconds from `begun` until it holds."""
     while time.monotonic() - begun < MOST_SECONDS:
         if holds():
             return time.monotonic() - begun
         time.sleep(0.05)
     raise TimeoutError(f"not up after {MOST_SECONDS:g} s")
-
-
-def _banner(port: int) -> bool:
-    try:
-        with socket.create_connection(("127.0.0.1", port), timeout=0.5) as connection:
-            return connection.recv(4) == b"SSH-"
-    except OSError:
-        return False
 
 
 if __name__ == "__main__":
