@@ -64,5 +64,11 @@ def _doctor(arguments: argparse.Namespace) -> int:
         {"check": check.name, "status": check.status, "detail": check.detail, "hint": check.hint}
         for check in checks
     ]
-    render.emit(records, _CHECK_COLUMNS, arguments.format, headers=not arguments.no_headers)
+    if arguments.format == "table":
+        for check in checks:
+            print(f"{check.status:<5} {check.name:<20} {check.detail}")
+            if check.hint:
+                print(f"{'':<26} hint: {check.hint}")
+    else:
+        render.emit(records, _CHECK_COLUMNS, arguments.format, headers=not arguments.no_headers)
     return int(any(check.status == "fail" for check in checks))
