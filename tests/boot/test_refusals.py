@@ -144,6 +144,7 @@ def test_a_full_overlay_boots_and_says_so(
     report = machine.current_report
     assert report is not None and report.overlay_size is not None and report.overlay_free is not None
     assert report.overlay_free < report.overlay_size * 0.02
+    assert machine.reason == "its overlay is full"
     sh("full", "rm /root/fill; sync")
     down("full")
     with fleet.changes("full") as found:

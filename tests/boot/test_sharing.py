@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 from skinnybox.fleet.service import Fleet
 from skinnybox.fleet.view import Machine
+from skinnybox.model import Network, StaticNetwork
 from tests.boot.conftest import Create
 
 # By every way to a disk that root of a guest has; each may fail, none may reach the image.
@@ -28,7 +29,8 @@ def test_two_machines_on_one_master(
     fleet: Fleet, create: Create, up: Callable[[str], Machine], sh: Callable[[str, str], str]
 ) -> None:
     create("one")
-    create("two")
+    static = StaticNetwork(address="10.7.0.5/24", gateway="10.7.0.1", dns=("10.7.0.3",))
+    create("two", static_network=static, network=Network.RESTRICTED)
     found = fleet.masters.find(fleet.machine("one").instance.stack.reference)
     image = fleet.masters.folder(found) / found.images[0].file
     before = hashlib.sha256(image.read_bytes()).hexdigest()
@@ -38,6 +40,9 @@ def test_two_machines_on_one_master(
     one, two = fleet.machines(["one", "two"])
     assert one.host_keys != two.host_keys
     assert one.instance.mac != two.instance.mac
+    assert two.current_report is not None
+    assert [text.split()[-1] for text in two.current_report.addresses] == ["10.7.0.5/24"]
+    assert "default via 10.7.0.1" in sh("two", "ip route")
     assert sh("one", "cat /etc/machine-id") != sh("two", "cat /etc/machine-id")
 
     sh("one", "echo mine >/etc/issue")

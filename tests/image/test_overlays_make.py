@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from skinnybox import run
+from skinnybox.crc32c import crc32c
 from skinnybox.errors import Conflict, NotFound, UsageError
 from skinnybox.model import GIB, KIB, MIB, Allocation
-from skinnybox.overlays.crc32c import crc32c
 from skinnybox.overlays.ext4 import open_volume
 from skinnybox.overlays.make import make
 from skinnybox.overlays.space import has_shared_extents

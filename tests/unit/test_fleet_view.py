@@ -65,3 +65,9 @@ def test_boot_time_counts_from_power_on_to_the_report() -> None:
     assert WELL.boot_seconds == 20
     assert replace(WELL, report=None).boot_seconds is None
     assert WELL.address == "root@127.0.0.1:20000"
+
+
+def test_a_full_overlay_is_said() -> None:
+    report = replace(READY, overlay_size=1000, overlay_free=19)
+    assert replace(WELL, report=report).reason == "its overlay is full"
+    assert replace(WELL, report=replace(report, overlay_free=20)).reason is None

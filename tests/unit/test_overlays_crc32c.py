@@ -2,7 +2,7 @@ import os
 
 import pytest
 
-from skinnybox.overlays.crc32c import bit_effects, changed, crc32c
+from skinnybox.crc32c import bit_effects, changed, crc32c
 
 
 def test_the_standard_check_value() -> None:

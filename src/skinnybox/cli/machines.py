@@ -21,10 +21,12 @@ from skinnybox.model import (
 
 if TYPE_CHECKING:
     from skinnybox.fleet.create import Specification
+    from skinnybox.fleet.service import Fleet
     from skinnybox.fleet.view import Machine
 
 _COLUMNS = ("name", "state", "master", "overlay", "address", "boot")
 _MOST_FILE = 1 << 22
+_LAST_LINES = 8
 
 
 def add_to(commands: options.Commands) -> None:
@@ -227,14 +229,25 @@ def _size(size: int | None) -> str:
 def _show(arguments: argparse.Namespace) -> int:
     with options.fleet(arguments) as fleet:
         machines = fleet.machines(arguments.names)
-    if arguments.format != "table":
-        render.emit([record(m) for m in machines], _COLUMNS, arguments.format, one=len(machines) == 1)
-        return 0
-    for number, machine in enumerate(machines):
-        if number:
-            print()
-        render.pairs(_readable(record(machine)))
+        if arguments.format != "table":
+            render.emit([record(m) for m in machines], _COLUMNS, arguments.format, one=len(machines) == 1)
+            return 0
+        for number, machine in enumerate(machines):
+            if number:
+                print()
+            render.pairs({**_readable(record(machine)), **_last_words(fleet, machine)})
     return 0
+
+
+def _last_words(fleet: "Fleet", machine: "Machine") -> dict[str, Any]:
+    """What a machine that went wrong printed last; a guest may print anything, so nothing but text of it."""
+    from skinnybox.fleet.view import Condition
+
+    if machine.condition not in (Condition.CRASHED, Condition.FAILED):
+        return {}
+    lines = fleet.console_log(machine.name)[-4096:].decode("utf-8", "replace").splitlines()
+    shown_lines = ["".join(c for c in line if c.isprintable()).strip() for line in lines]
+    return {"console": [line for line in shown_lines if line][-_LAST_LINES:]}
 
 
 def _readable(values: dict[str, Any]) -> dict[str, Any]:

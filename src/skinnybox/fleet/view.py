@@ -83,7 +83,15 @@ class Machine:
             return self.current_report.reason
         if self.status is not None and self.status.power is Power.CRASHED:
             return self.status.reason
-        return self.mismatch
+        return self.mismatch or ("its overlay is full" if self.full else None)
+
+    @property
+    def full(self) -> bool:
+        """Whether the guest has less than 2 % of its overlay left."""
+        report = self.current_report
+        if report is None or report.overlay_size is None or report.overlay_free is None:
+            return False
+        return report.overlay_free * 50 < report.overlay_size
 
     @property
     def address(self) -> str | None:

@@ -16,6 +16,7 @@ from typing import BinaryIO
 from uuid import UUID
 
 from skinnybox import run
+from skinnybox.crc32c import crc32c
 from skinnybox.errors import CommandFailed, Corrupt
 from skinnybox.model import MIB, ImageKind, Progress, Step, image_uuid, silent
 
@@ -128,19 +129,4 @@ def _checksum(block: bytearray) -> int:
     """As the kernel computes it: CRC-32C up to the block's end, its own field zero, not inverted."""
     data = bytearray(block)
     data[_CHECKSUM] = bytes(4)
-    crc = 0xFFFFFFFF
-    for byte in data:
-        crc = crc >> 8 ^ _CRC32C[(crc ^ byte) & 0xFF]
-    return crc
-
-
-def _crc32c_table() -> list[int]:
-    table = []
-    for value in range(256):
-        for _ in range(8):
-            value = value >> 1 ^ (0x82F63B78 if value & 1 else 0)
-        table.append(value)
-    return table
-
-
-_CRC32C = _crc32c_table()
+    return crc32c(bytes(data))

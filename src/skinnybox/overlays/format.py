@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from skinnybox import run
+from skinnybox.crc32c import crc32c
 from skinnybox.model import GIB, KIB, MIB
 from skinnybox.overlays import space
-from skinnybox.overlays.crc32c import crc32c
 from skinnybox.overlays.ext4 import open_volume
 
 LABEL = "skinny-overlay"

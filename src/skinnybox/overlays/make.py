@@ -10,10 +10,10 @@ import secrets
 from collections.abc import Iterator
 from pathlib import Path
 
+from skinnybox.crc32c import changed
 from skinnybox.errors import Conflict, NotFound, SkinnyboxError, Unsupported, UsageError
 from skinnybox.model import Allocation
 from skinnybox.overlays import space
-from skinnybox.overlays.crc32c import changed
 from skinnybox.overlays.format import HASH_SEED, UUID
 from skinnybox.overlays.template import (
     BASE_CAPACITY,

@@ -11,9 +11,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from skinnybox.crc32c import bit_effects
 from skinnybox.errors import Corrupt, UsageError
 from skinnybox.model import KIB, format_size
-from skinnybox.overlays.crc32c import bit_effects
 from skinnybox.overlays.ext4 import Volume, open_volume
 from skinnybox.overlays.format import BLOCK, MIN_OVERLAY, format_image, pieces
 

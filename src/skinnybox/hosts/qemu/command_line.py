@@ -4,6 +4,7 @@ Everything QEMU touches is a descriptor it inherits: it runs as a user who may o
 path may be longer than a socket's name can be.
 """
 
+import ipaddress
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -142,10 +143,21 @@ def _network(machine: Machine) -> list[str]:
 def _netdev(machine: Machine) -> str:
     if machine.network is Network.PASST:
         return f"stream,id=net,server=off,addr.type=fd,addr.str={machine.descriptors.stream}"
-    port = machine.instance.ssh_port
-    forward = f",hostfwd=tcp:127.0.0.1:{port}-:22" if port else ""
     closed = ",restrict=on" if machine.network is Network.RESTRICTED else ""
-    return f"user,id=net,ipv6=off{closed}{forward}"
+    return f"user,id=net,ipv6=off{closed}{_around(machine.instance)}"
+
+
+def _around(instance: Instance) -> str:
+    """The network QEMU plays: its own, or the one a static address says it is in."""
+    static, address = instance.seed.network, ""
+    words = ""
+    if static is not None:
+        own = ipaddress.ip_interface(static.address)
+        address = str(own.ip)
+        words = f",net={own.network},dhcpstart={own.ip}"
+        words += f",host={static.gateway}" if static.gateway else ""
+    port = instance.ssh_port
+    return f"{words},hostfwd=tcp:127.0.0.1:{port}-{address}:22" if port else words
 
 
 def _ports(descriptors: Descriptors) -> list[str]:

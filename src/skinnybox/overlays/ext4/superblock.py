@@ -4,8 +4,8 @@ import struct
 from dataclasses import dataclass
 from uuid import UUID
 
+from skinnybox.crc32c import crc32c
 from skinnybox.errors import Corrupt
-from skinnybox.overlays.crc32c import crc32c
 from skinnybox.overlays.ext4.device import Device
 
 OFFSET, LENGTH = 1024, 1024

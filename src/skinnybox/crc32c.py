@@ -1,4 +1,4 @@
-"""CRC-32C (Castagnoli) as ext4 writes it: started with all ones, not inverted at the end."""
+"""CRC-32C (Castagnoli) as ext4 and EROFS write it: started with all ones, not inverted at the end."""
 
 _POLYNOMIAL = 0x82F63B78
 
