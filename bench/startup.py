@@ -49,7 +49,6 @@ def _environment(folder: str) -> dict[str, str]:
         "PATH": "/usr/bin:/bin:/usr/sbin",
         "HOME": folder,
         "SKINNYBOX_STATE": f"{folder}/state",
-        "SKINNYBOX_HOST": "memory",
     }
 
 
