@@ -25,7 +25,8 @@ from skinnybox.fleet.service import Fleet
 from skinnybox.fleet.settings import Settings
 from skinnybox.hosts.qemu.accelerator import choose
 from skinnybox.hosts.qemu.command_line import board
-from skinnybox.model import GIB, MIB, Allocation, Network, Overlay
+from skinnybox.model import Allocation, Network, Overlay
+from skinnybox.sizes import GIB, MIB
 
 PAIRS = int(os.environ.get("SKINNYBOX_BENCH_PAIRS", "9"))
 MOST_SECONDS = 300.0

@@ -18,7 +18,8 @@ from pathlib import Path
 
 from bench.measure import alternate, ratio, seconds, verdict
 from skinnybox.masters import imports
-from skinnybox.model import MIB, format_size, silent
+from skinnybox.model import silent
+from skinnybox.sizes import MIB, format_size
 
 MACHINES = 1000
 CLONES = 40

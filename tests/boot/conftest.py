@@ -13,7 +13,8 @@ from skinnybox.fleet.service import Fleet
 from skinnybox.fleet.settings import Settings
 from skinnybox.fleet.view import Machine
 from skinnybox.masters import guest_part
-from skinnybox.model import MIB, Allocation, Overlay
+from skinnybox.model import Allocation, Overlay
+from skinnybox.sizes import MIB
 
 CACHE = Path(__file__).parents[2] / ".cache" / "boot-tests"
 RESULTS = Path(__file__).parents[2] / "test-results"

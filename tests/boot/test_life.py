@@ -48,9 +48,9 @@ def test_a_life(fleet: Fleet, create: Create, up: Up, down: Down, sh: Sh) -> Non
     assert sh("life", "cat /etc/hostname.note /root/ran") == "edited\nran\n"
     down("life")
 
-    outcome = fleet.reset(["life"])[0]
+    outcome = fleet.overlays.reset(["life"])[0]
     assert outcome.error is None
-    with fleet.changes("life") as found:
+    with fleet.overlays.changes("life") as found:
         assert list(found) == []
     third = up("life")
     assert third.host_keys == first.host_keys
@@ -93,7 +93,7 @@ def _overlay_is_clean(fleet: Fleet, name: str) -> None:
 
 
 def _changes_are_listed(fleet: Fleet) -> None:
-    with fleet.changes("life") as found:
+    with fleet.overlays.changes("life") as found:
         changes = {change.path: change for change in found}
     kinds = {path: change.kind for path, change in changes.items()}
     assert kinds[b"srv/www/widgets.com/public/index.html"] is ChangeKind.ADDED

@@ -147,5 +147,5 @@ def test_a_full_overlay_boots_and_says_so(
     assert machine.reason == "its overlay is full"
     sh("full", "rm /root/fill; sync")
     down("full")
-    with fleet.changes("full") as found:
+    with fleet.overlays.changes("full") as found:
         assert b"root/fill" not in [change.path for change in found]

@@ -11,19 +11,9 @@ import pytest
 from skinnybox.hosts.base import Contents, Host
 from skinnybox.hosts.memory import MemoryHost
 from skinnybox.hosts.qemu.host import QemuHost
-from skinnybox.model import (
-    MIB,
-    Allocation,
-    Image,
-    ImageKind,
-    Instance,
-    Master,
-    Network,
-    Overlay,
-    Seed,
-    Stack,
-)
+from skinnybox.model import Allocation, Image, ImageKind, Instance, Master, Network, Overlay, Seed, Stack
 from skinnybox.overlays.seed import base_message, seed_message
+from skinnybox.sizes import MIB
 
 HOSTS: dict[str, Callable[[Path], Host]] = {"memory": MemoryHost, "qemu": QemuHost}
 DIGEST = "sha256:" + hashlib.sha256(b"m" * MIB).hexdigest()

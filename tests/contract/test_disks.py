@@ -9,7 +9,8 @@ import pytest
 
 from skinnybox.errors import Conflict, Corrupt, NotFound, UsageError
 from skinnybox.hosts.base import Contents, Host
-from skinnybox.model import GIB, KIB, MIB, Allocation, Instance, Master, Overlay, SeedFile, StaticNetwork
+from skinnybox.model import Allocation, Instance, Master, Overlay, SeedFile, StaticNetwork
+from skinnybox.sizes import GIB, KIB, MIB
 
 New = Callable[..., Instance]
 ContentsOf = Callable[..., Contents]

@@ -10,7 +10,8 @@ from skinnybox.fleet.registry import open_fleet
 from skinnybox.fleet.service import Fleet
 from skinnybox.fleet.settings import Settings
 from skinnybox.masters import imports
-from skinnybox.model import MIB, Allocation, Master, Overlay, silent
+from skinnybox.model import Allocation, Master, Overlay, silent
+from skinnybox.sizes import MIB
 
 SPARSE = Specification(overlay=Overlay(size=64 * MIB, allocation=Allocation.SPARSE), memory=256 * MIB, cpus=1)
 

@@ -21,7 +21,8 @@ from skinnybox.errors import (
 from skinnybox.fleet.power import Stopping
 from skinnybox.fleet.service import Fleet
 from skinnybox.fleet.view import Condition
-from skinnybox.model import GIB, MIB, Allocation, Master, Overlay, StaticNetwork
+from skinnybox.model import Allocation, Master, Overlay, StaticNetwork
+from skinnybox.sizes import GIB, MIB
 from tests.fleet.conftest import SPARSE, open_memory, seal
 
 
@@ -132,11 +133,14 @@ def test_machines_start_stop_and_say_so(fleet: Fleet) -> None:
     assert [outcome.ok for outcome in fleet.start(["m-*"])] == [True] * 3
     assert [machine.condition for machine in fleet.machines()] == [Condition.READY] * 3
     assert all(outcome.ok for outcome in fleet.start(["m-1"]))  # runs already: nothing to do
-    with pytest.raises(Blocked, match="m-1 is ready: changes needs it stopped"), fleet.changes("m-1"):
+    with (
+        pytest.raises(Blocked, match="m-1 is ready: changes needs it stopped"),
+        fleet.overlays.changes("m-1"),
+    ):
         pass
     refused = fleet.delete(["m-1"])[0].error
     assert isinstance(refused, Blocked)
-    refused = fleet.reset(["m-1"])[0].error
+    refused = fleet.overlays.reset(["m-1"])[0].error
     assert isinstance(refused, Blocked)
     assert all(outcome.ok for outcome in fleet.stop(["m-*"], Stopping()))
     assert [machine.condition for machine in fleet.machines()] == [Condition.STOPPED] * 3
@@ -157,11 +161,11 @@ def test_a_master_outlives_no_machine_that_needs_it(fleet: Fleet) -> None:
 def test_reset_raises_the_generation_and_keeps_who_it_is(fleet: Fleet) -> None:
     fleet.create(["a"], "tiny", SPARSE)
     before = fleet.machine("a").instance
-    assert fleet.reset(["a"])[0].value == fleet.machine("a").instance
+    assert fleet.overlays.reset(["a"])[0].value == fleet.machine("a").instance
     after = fleet.machine("a").instance
     assert after.seed.generation == before.seed.generation + 1
     assert replace(after, seed=before.seed) == before
-    with fleet.changes("a") as found:
+    with fleet.overlays.changes("a") as found:
         assert list(found) == []
 
 
@@ -170,10 +174,10 @@ def test_a_damaged_overlay_can_still_be_reset(fleet: Fleet, state: Path) -> None
     overlay = state / "instances" / str(fleet.machine("a").instance.uuid) / "overlay.img"
     with overlay.open("r+b") as file:
         file.write(os.urandom(1 << 20))
-    with pytest.raises(Corrupt), fleet.changes("a"):
+    with pytest.raises(Corrupt), fleet.overlays.changes("a"):
         pass
-    assert fleet.reset(["a"])[0].ok
-    with fleet.changes("a") as found:
+    assert fleet.overlays.reset(["a"])[0].ok
+    with fleet.overlays.changes("a") as found:
         assert list(found) == []
 
 

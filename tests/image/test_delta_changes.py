@@ -14,10 +14,11 @@ from skinnybox import run
 from skinnybox.delta.changes import SEED_PATHS, changes, seed_paths
 from skinnybox.errors import Corrupt
 from skinnybox.masters.index import Entry, read_index, scan
-from skinnybox.model import MIB, Allocation, Change, ChangeKind, Seed, SeedFile, silent
+from skinnybox.model import Allocation, Change, ChangeKind, Seed, SeedFile, silent
 from skinnybox.overlays.ext4 import open_volume
 from skinnybox.overlays.make import make
 from skinnybox.overlays.template import template
+from skinnybox.sizes import MIB
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="mounting an overlay needs root")
 pytestmark = [pytest.mark.image, needs_root]

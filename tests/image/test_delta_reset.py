@@ -10,11 +10,12 @@ import pytest
 from skinnybox import run, wire
 from skinnybox.delta.reset import fresh_contents
 from skinnybox.errors import Corrupt
-from skinnybox.model import KIB, MIB, Allocation, Instance, Overlay, Seed, Stack
+from skinnybox.model import Allocation, Instance, Overlay, Seed, Stack
 from skinnybox.overlays.ext4 import open_volume
 from skinnybox.overlays.make import make
 from skinnybox.overlays.seed import base_message, read_base, read_identity, seed_message
 from skinnybox.overlays.template import template
+from skinnybox.sizes import KIB, MIB
 
 pytestmark = pytest.mark.image
 

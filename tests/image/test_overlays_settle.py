@@ -8,11 +8,12 @@ import pytest
 
 from skinnybox import run
 from skinnybox.errors import Corrupt
-from skinnybox.model import MIB, Allocation
+from skinnybox.model import Allocation
 from skinnybox.overlays.ext4 import open_volume
 from skinnybox.overlays.make import make
 from skinnybox.overlays.settle import settled
 from skinnybox.overlays.template import template
+from skinnybox.sizes import MIB
 
 pytestmark = pytest.mark.image
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="mounting an image needs root")

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from skinnybox import run
-from skinnybox.model import MIB
 from skinnybox.overlays.template import template
+from skinnybox.sizes import MIB
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="mounting a filesystem needs root")
 pytestmark = [pytest.mark.image, needs_root]

@@ -16,7 +16,8 @@ from skinnybox.hosts.qemu.command_line import Accelerator, Descriptors, Machine,
 from skinnybox.hosts.qemu.folder import connect, listen, read_json
 from skinnybox.hosts.qemu.qmp import Monitor
 from skinnybox.hosts.qemu.verdicts import Verdict, cached
-from skinnybox.model import GIB, MIB, Allocation, Instance, Network, Overlay, Seed, Stack
+from skinnybox.model import Allocation, Instance, Network, Overlay, Seed, Stack
+from skinnybox.sizes import GIB, MIB
 
 INSTANCE = Instance(
     uuid=uuid.UUID(int=7),

@@ -8,17 +8,8 @@ import pytest
 
 from skinnybox.errors import Corrupt
 from skinnybox.hosts.record import from_record, to_record
-from skinnybox.model import (
-    GIB,
-    Allocation,
-    Instance,
-    Network,
-    Overlay,
-    Seed,
-    SeedFile,
-    Stack,
-    StaticNetwork,
-)
+from skinnybox.model import Allocation, Instance, Network, Overlay, Seed, SeedFile, Stack, StaticNetwork
+from skinnybox.sizes import GIB
 
 PLAIN = Instance(
     uuid=uuid.UUID(int=7),

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from skinnybox import model
+from skinnybox import model, sizes
 from skinnybox.errors import UsageError
 
 
@@ -21,20 +21,20 @@ from skinnybox.errors import UsageError
     ],
 )
 def test_sizes_parse(text: str, size: int) -> None:
-    assert model.parse_size(text) == size
+    assert sizes.parse_size(text) == size
 
 
 @pytest.mark.parametrize("text", ["", "0", "-1", "1X", "1G1", "G", "1e3", "0.0001", "٣G"])
 def test_what_is_no_size_is_refused(text: str) -> None:
     with pytest.raises(UsageError, match="not a size"):
-        model.parse_size(text)
+        sizes.parse_size(text)
 
 
 @given(st.integers(min_value=1, max_value=1 << 50))
 def test_a_size_is_shown_to_three_digits_or_so(size: int) -> None:
-    shown = model.format_size(size)
+    shown = sizes.format_size(size)
     assert len(shown) <= 8
-    assert abs(model.parse_size(shown) - size) <= size * 0.06
+    assert abs(sizes.parse_size(shown) - size) <= size * 0.06
 
 
 @pytest.mark.parametrize("name", ["a", "web-01", "0", "a" * 63])

@@ -7,8 +7,9 @@ import pytest
 
 from skinnybox import wire
 from skinnybox.errors import UsageError
-from skinnybox.model import MIB, Instance, Overlay, Seed, SeedFile, Stack, StaticNetwork, image_uuid
+from skinnybox.model import Instance, Overlay, Seed, SeedFile, Stack, StaticNetwork, image_uuid
 from skinnybox.overlays.seed import base_message, seed_capacity, seed_message
+from skinnybox.sizes import MIB
 
 DIGESTS = ("sha256:" + "a" * 64, "sha256:" + "b" * 64)
 SEED = Seed(hostname="web-01", machine_id="0123456789abcdef" * 2)

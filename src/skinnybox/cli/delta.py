@@ -6,7 +6,8 @@ from typing import Any
 
 from skinnybox.cli import options, render, report
 from skinnybox.cli.progress import shown
-from skinnybox.model import Change, Instance, format_size
+from skinnybox.model import Change, Instance
+from skinnybox.sizes import format_size
 
 DIFFERS = 10
 _COLUMNS = ("change", "type", "size", "path", "detail")
@@ -35,7 +36,7 @@ def add_to(commands: options.Commands) -> None:
 def _changes(arguments: argparse.Namespace) -> int:
     with (
         options.fleet(arguments) as fleet,
-        fleet.changes(arguments.name, include_seed=arguments.all) as found,
+        fleet.overlays.changes(arguments.name, include_seed=arguments.all) as found,
     ):
         records = list(_records(found, people=arguments.format == "table"))
     render.emit(records, _COLUMNS, arguments.format, headers=not arguments.no_headers)
@@ -64,7 +65,7 @@ def _reset(arguments: argparse.Namespace) -> int:
         names = [machine.name for machine in fleet.machines(arguments.names)]
         options.confirm(arguments, f"throw away what {options.listed(names)} made their own")
         with shown(arguments.quiet) as progress:
-            results = fleet.reset(names, progress)
+            results = fleet.overlays.reset(names, progress)
     return report.outcomes(results, _done)
 
 

@@ -9,15 +9,8 @@ from skinnybox.cli.complete import ask_for
 from skinnybox.cli.progress import shown
 from skinnybox.errors import UsageError
 from skinnybox.fleet.settings import Settings
-from skinnybox.model import (
-    Allocation,
-    Network,
-    Overlay,
-    SeedFile,
-    StaticNetwork,
-    format_size,
-    parse_size,
-)
+from skinnybox.model import Allocation, Network, Overlay, SeedFile, StaticNetwork
+from skinnybox.sizes import format_size, parse_size
 
 if TYPE_CHECKING:
     from skinnybox.fleet.create import Specification

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from skinnybox.cli import options, render
 from skinnybox.cli.complete import ask_for
 from skinnybox.cli.progress import shown
-from skinnybox.model import Master, Progress, format_size
+from skinnybox.model import Master, Progress
+from skinnybox.sizes import format_size
 
 if TYPE_CHECKING:
     from skinnybox.fleet.masters import Masters

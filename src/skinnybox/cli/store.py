@@ -4,7 +4,7 @@ import argparse
 from typing import Any
 
 from skinnybox.cli import complete, options, render
-from skinnybox.model import format_size, parse_size
+from skinnybox.sizes import format_size, parse_size
 
 _CHECK_COLUMNS = ("check", "status", "detail", "hint")
 

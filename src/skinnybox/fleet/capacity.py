@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from skinnybox.model import GIB, Allocation, Instance, Master, Space
+from skinnybox.model import Allocation, Instance, Master, Space
+from skinnybox.sizes import GIB
 
 HEADROOM = 0.02
 """Part of the disk that is never promised: a full disk stops more than machines."""

@@ -13,7 +13,6 @@ from skinnybox.errors import NoSpace, Unsupported, UsageError
 from skinnybox.fleet.state import Row, State
 from skinnybox.hosts.base import Contents, Features, Host
 from skinnybox.model import (
-    MIB,
     Allocation,
     Instance,
     Master,
@@ -25,10 +24,10 @@ from skinnybox.model import (
     Stack,
     StaticNetwork,
     Step,
-    format_size,
 )
 from skinnybox.overlays.format import MIN_OVERLAY
 from skinnybox.overlays.seed import base_message, seed_message
+from skinnybox.sizes import MIB, format_size
 
 BATCH = 100
 """Instances that become visible together, in one durable transaction."""

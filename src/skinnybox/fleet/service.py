@@ -5,29 +5,27 @@ several machines, an Outcome each. What only some use cases need is imported the
 must not wait for what builds.
 """
 
-import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Self, TypeVar
+from typing import TYPE_CHECKING, Self
 
 from skinnybox import run
-from skinnybox.errors import NotFound
-from skinnybox.fleet import access, batch, capacity, create, power
+from skinnybox.fleet import access, capacity, create, power
 from skinnybox.fleet.batch import Outcome
 from skinnybox.fleet.create import Specification
 from skinnybox.fleet.masters import Masters
-from skinnybox.fleet.names import expand, select
-from skinnybox.fleet.state import Row, State
+from skinnybox.fleet.names import expand
+from skinnybox.fleet.overlays import Overlays
+from skinnybox.fleet.roster import Roster
+from skinnybox.fleet.state import State
 from skinnybox.fleet.view import Machine
 from skinnybox.hosts.base import Host
-from skinnybox.model import Change, Check, Instance, Progress, Report, silent
+from skinnybox.model import Check, Instance, Progress, silent
 
 if TYPE_CHECKING:
     from socket import socket
-
-R = TypeVar("R")
 
 _ALL = 64
 """Machines waited for at once where waiting costs nothing."""
@@ -40,10 +38,10 @@ class Fleet:
         self._folder = folder
         self._ssh = folder / "ssh"
         self._host = host
-        self._boots_at_once = boots_at_once
         self._state = State(folder / "state.db")
-        self._cancelled = threading.Event()
+        self._roster = Roster(host, self._state, boots_at_once=boots_at_once)
         self.masters = Masters(folder / "masters", host, self._state)
+        self.overlays = Overlays(host, self._state, self.masters, self._roster)
 
     def __enter__(self) -> Self:
         return self
@@ -51,7 +49,7 @@ class Fleet:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._cancelled.set()
+        self._roster.cancelled.set()
         self._state.close()
         self._host.close()
 
@@ -83,8 +81,7 @@ class Fleet:
 
     def machines(self, patterns: Sequence[str] = ("*",)) -> list[Machine]:
         """Those that names and globs mean. NotFound when one means nothing; all, without patterns."""
-        rows = self._state.rows() if tuple(patterns) == ("*",) else self._chosen(patterns)
-        return self._seen(rows)
+        return self._roster.machines(patterns)
 
     def names(self) -> list[str]:
         return self._state.names()
@@ -103,9 +100,9 @@ class Fleet:
         def one(machine: Machine) -> Machine:
             master = self.masters.by_id(machine.instance.stack.master)
             power.start(self._host, machine, master, self.masters.folder(master))
-            return self._wait_ready(machine, timeout) if wait else self._look(machine.instance)
+            return self._wait_ready(machine, timeout) if wait else self._roster.look(machine.instance)
 
-        return self._each(patterns, one, "start", progress, parallel)
+        return self._roster.each(patterns, one, "start", progress, parallel)
 
     def wait(
         self,
@@ -115,7 +112,7 @@ class Fleet:
         progress: Progress = silent,
     ) -> list[Outcome[Machine]]:
         """Block until they are ready."""
-        return self._each(patterns, lambda m: self._wait_ready(m, timeout), "wait", progress, _ALL)
+        return self._roster.each(patterns, lambda m: self._wait_ready(m, timeout), "wait", progress, _ALL)
 
     def stop(
         self, patterns: Sequence[str], how: power.Stopping, progress: Progress = silent
@@ -123,19 +120,19 @@ class Fleet:
         """Ask the guests to power off and wait until they have."""
 
         def one(machine: Machine) -> Machine:
-            power.stop(self._host, lambda: self._look(machine.instance), how)
-            return self._look(machine.instance)
+            power.stop(self._host, lambda: self._roster.look(machine.instance), how)
+            return self._roster.look(machine.instance)
 
-        return self._each(patterns, one, "stop", progress, _ALL)
+        return self._roster.each(patterns, one, "stop", progress, _ALL)
 
     def kill(self, patterns: Sequence[str], progress: Progress = silent) -> list[Outcome[Machine]]:
         """Pull the plug."""
 
         def one(machine: Machine) -> Machine:
             self._host.power_off(machine.instance)
-            return self._look(machine.instance)
+            return self._roster.look(machine.instance)
 
-        return self._each(patterns, one, "kill", progress, _ALL)
+        return self._roster.each(patterns, one, "kill", progress, _ALL)
 
     def delete(
         self, patterns: Sequence[str], *, force: bool = False, progress: Progress = silent
@@ -145,44 +142,16 @@ class Fleet:
         def one(machine: Machine) -> None:
             if force:
                 self._host.power_off(machine.instance)
-            power.refuse_running(machine if not force else self._look(machine.instance), "delete")
+            power.refuse_running(machine if not force else self._roster.look(machine.instance), "delete")
             self._state.mark_deleting(machine.instance)
             create.remove(self._host, machine.instance)
             self._state.forget([machine.instance])
 
-        return self._each(patterns, one, "delete", progress, 1)
-
-    def reset(self, patterns: Sequence[str], progress: Progress = silent) -> list[Outcome[Instance]]:
-        """Give machines a fresh overlay: the delta is gone, the identity stays. They must be stopped."""
-        from skinnybox.fleet import delta
-
-        def one(machine: Machine) -> Instance:
-            power.refuse_running(machine, "reset")
-            instance, known = delta.renew(self._host, machine.instance)
-            self._state.settle([instance])
-            if not known:
-                self._state.unpin_host_keys(instance.uuid)
-            return instance
-
-        return self._each(patterns, one, "reset", progress, 1)
-
-    @contextmanager
-    def changes(self, name: str, *, include_seed: bool = False) -> Iterator[Iterator[Change]]:
-        """What a stopped machine made its own, in path order, read from outside."""
-        from skinnybox.fleet import delta
-
-        machine = self.machine(name)
-        power.refuse_running(machine, "changes")
-        sealed = self.masters.folder(self.masters.by_id(machine.instance.stack.master))
-        with delta.changes_of(self._host, machine.instance, sealed, include_seed=include_seed) as found:
-            yield found
+        return self._roster.each(patterns, one, "delete", progress, 1)
 
     def machine(self, name: str) -> Machine:
         """The one that this very name means."""
-        rows = self._chosen([name])
-        if len(rows) != 1:
-            raise NotFound(f"{name!r} means {len(rows)} machines, and one is asked for")
-        return self._seen(rows)[0]
+        return self._roster.machine(name)
 
     def console(self, name: str) -> "AbstractContextManager[socket]":
         return self._host.console(self.machine(name).instance.uuid)
@@ -210,7 +179,7 @@ class Fleet:
             argv = access.ssh_argv(self._ssh, machine, user=user, batch=True)
             return access.execute(argv, command)
 
-        return self._each(patterns, one, "exec", progress, parallel)
+        return self._roster.each(patterns, one, "exec", progress, parallel)
 
     def capacity(self, fit_size: int) -> capacity.Account:
         rows = self._state.rows()
@@ -232,57 +201,7 @@ class Fleet:
             )
         return checks
 
-    def _chosen(self, patterns: Sequence[str]) -> list[Row]:
-        return self._state.rows(select(patterns, self._state.names()))
-
-    def _seen(self, rows: Sequence[Row]) -> list[Machine]:
-        instances = [row.instance for row in rows]
-        statuses = self._host.statuses()
-        reports = self._host.reports(instance.uuid for instance in instances)
-        written = self._host.written(instances)
-        return [
-            Machine(
-                instance=row.instance,
-                phase=row.phase,
-                status=statuses.get(row.instance.uuid),
-                report=reports.get(row.instance.uuid),
-                written=written.get(row.instance.uuid),
-                host_keys=row.host_keys or self._pin(row.instance, reports.get(row.instance.uuid)),
-            )
-            for row in rows
-        ]
-
-    def _pin(self, instance: Instance, report: Report | None) -> tuple[str, ...]:
-        """The first host keys a machine reports are those it is held to from then on."""
-        if report is None or not report.ssh_host_keys:
-            return ()
-        self._state.pin_host_keys(instance.uuid, report.ssh_host_keys)
-        return report.ssh_host_keys
-
-    def _look(self, instance: Instance) -> Machine:
-        rows = self._state.rows([instance.name])
-        if not rows or rows[0].instance.uuid != instance.uuid:
-            raise NotFound(f"{instance.name} was deleted meanwhile")
-        return self._seen(rows)[0]
-
     def _wait_ready(self, machine: Machine, timeout: float) -> Machine:
-        return power.wait_ready(self._host, lambda: self._look(machine.instance), timeout, self._cancelled)
-
-    def _each(
-        self,
-        patterns: Sequence[str],
-        act: Callable[[Machine], R],
-        task: str,
-        progress: Progress,
-        parallel: int | None,
-    ) -> list[Outcome[R]]:
-        machines = self.machines(patterns)
-        return batch.each(
-            machines,
-            act,
-            name=lambda machine: machine.name,
-            task=task,
-            progress=progress,
-            parallel=parallel or self._boots_at_once,
-            cancelled=self._cancelled,
+        return power.wait_ready(
+            self._host, lambda: self._roster.look(machine.instance), timeout, self._roster.cancelled
         )

@@ -18,7 +18,8 @@ from uuid import UUID
 from skinnybox import run
 from skinnybox.crc32c import crc32c
 from skinnybox.errors import CommandFailed, Corrupt
-from skinnybox.model import MIB, ImageKind, Progress, Step, image_uuid, silent
+from skinnybox.model import ImageKind, Progress, Step, image_uuid, silent
+from skinnybox.sizes import MIB
 
 _OPTIONS = {
     ImageKind.EROFS_LZ4HC: ["-zlz4hc"],

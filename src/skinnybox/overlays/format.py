@@ -11,9 +11,9 @@ from pathlib import Path
 
 from skinnybox import run
 from skinnybox.crc32c import crc32c
-from skinnybox.model import GIB, KIB, MIB
 from skinnybox.overlays import space
 from skinnybox.overlays.ext4 import open_volume
+from skinnybox.sizes import GIB, KIB, MIB
 
 LABEL = "skinny-overlay"
 BLOCK = 4096

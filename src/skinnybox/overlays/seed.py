@@ -6,9 +6,10 @@ from uuid import UUID
 
 from skinnybox import wire
 from skinnybox.errors import Corrupt, NotFound, UsageError
-from skinnybox.model import Instance, SeedFile, StaticNetwork, check_name, format_size, image_uuid
+from skinnybox.model import Instance, SeedFile, StaticNetwork, check_name, image_uuid
 from skinnybox.overlays.ext4 import Volume
 from skinnybox.overlays.template import BASE_CAPACITY, IDENTITY_CAPACITY, SEED_CAPACITY
+from skinnybox.sizes import format_size
 from skinnybox.wire import Line
 
 VERSION = 1

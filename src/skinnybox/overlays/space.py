@@ -8,7 +8,7 @@ import struct
 from collections.abc import Iterator
 
 from skinnybox.errors import NoSpace, Unsupported
-from skinnybox.model import format_size
+from skinnybox.sizes import format_size
 
 _COPY_ON_WRITE = {0x9123683E: "btrfs", 0x2FC12FC1: "zfs", 0xCA451A4E: "bcachefs", 0x3434: "nilfs2"}
 _OUT_OF_SPACE = (errno.ENOSPC, errno.EDQUOT)

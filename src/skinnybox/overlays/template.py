@@ -13,9 +13,9 @@ from typing import Any
 
 from skinnybox.crc32c import bit_effects
 from skinnybox.errors import Corrupt, UsageError
-from skinnybox.model import KIB, format_size
 from skinnybox.overlays.ext4 import Volume, open_volume
 from skinnybox.overlays.format import BLOCK, MIN_OVERLAY, format_image, pieces
+from skinnybox.sizes import KIB, format_size
 
 FORMAT = 1
 """Counts up when a template of an older Skinnybox must not be used any more."""

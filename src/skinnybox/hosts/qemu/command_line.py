@@ -8,7 +8,8 @@ import ipaddress
 from dataclasses import dataclass
 from enum import StrEnum
 
-from skinnybox.model import MIB, Allocation, Instance, Network
+from skinnybox.model import Allocation, Instance, Network
+from skinnybox.sizes import MIB
 
 REPORT_PORT = "skinnybox.report"
 MASTER_SERIAL = "skinny-master"

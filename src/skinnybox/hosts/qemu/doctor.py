@@ -8,8 +8,9 @@ from pathlib import Path
 from skinnybox import run
 from skinnybox.errors import CommandFailed, TimedOut
 from skinnybox.hosts.qemu import accelerator, network
-from skinnybox.model import GIB, Check, format_size
+from skinnybox.model import Check
 from skinnybox.overlays.space import filesystem_type
+from skinnybox.sizes import GIB, format_size
 
 _PROGRAMS = (
     ("qemu-system-x86_64", "qemu-system-x86", "fail"),

@@ -1,0 +1,90 @@
+"""Which machines a command means, how they are now, and doing one thing to each of them."""
+
+import threading
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+from skinnybox.errors import NotFound
+from skinnybox.fleet import batch
+from skinnybox.fleet.batch import Outcome
+from skinnybox.fleet.names import select
+from skinnybox.fleet.state import Row, State
+from skinnybox.fleet.view import Machine
+from skinnybox.hosts.base import Host
+from skinnybox.model import Instance, Progress, Report
+
+R = TypeVar("R")
+
+
+class Roster:
+    """The machines of one state folder, put together from memory, host and guest. Blocks, thread-safe."""
+
+    def __init__(self, host: Host, state: State, *, boots_at_once: int) -> None:
+        self._host = host
+        self._state = state
+        self._boots_at_once = boots_at_once
+        self.cancelled = threading.Event()
+
+    def machines(self, patterns: Sequence[str] = ("*",)) -> list[Machine]:
+        """Those that names and globs mean. NotFound when one means nothing; all, without patterns."""
+        return self._seen(self._state.rows() if tuple(patterns) == ("*",) else self._chosen(patterns))
+
+    def machine(self, name: str) -> Machine:
+        """The one that this very name means."""
+        rows = self._chosen([name])
+        if len(rows) != 1:
+            raise NotFound(f"{name!r} means {len(rows)} machines, and one is asked for")
+        return self._seen(rows)[0]
+
+    def look(self, instance: Instance) -> Machine:
+        """How this very instance is now. NotFound when it is gone, also if its name lives on."""
+        rows = self._state.rows([instance.name])
+        if not rows or rows[0].instance.uuid != instance.uuid:
+            raise NotFound(f"{instance.name} was deleted meanwhile")
+        return self._seen(rows)[0]
+
+    def each(
+        self,
+        patterns: Sequence[str],
+        act: Callable[[Machine], R],
+        task: str,
+        progress: Progress,
+        parallel: int | None = None,
+    ) -> list[Outcome[R]]:
+        """`parallel` None: as many at once as may be on their way up."""
+        return batch.each(
+            self.machines(patterns),
+            act,
+            name=lambda machine: machine.name,
+            task=task,
+            progress=progress,
+            parallel=parallel or self._boots_at_once,
+            cancelled=self.cancelled,
+        )
+
+    def _chosen(self, patterns: Sequence[str]) -> list[Row]:
+        return self._state.rows(select(patterns, self._state.names()))
+
+    def _seen(self, rows: Sequence[Row]) -> list[Machine]:
+        instances = [row.instance for row in rows]
+        statuses = self._host.statuses()
+        reports = self._host.reports(instance.uuid for instance in instances)
+        written = self._host.written(instances)
+        return [
+            Machine(
+                instance=row.instance,
+                phase=row.phase,
+                status=statuses.get(row.instance.uuid),
+                report=reports.get(row.instance.uuid),
+                written=written.get(row.instance.uuid),
+                host_keys=row.host_keys or self._pin(row.instance, reports.get(row.instance.uuid)),
+            )
+            for row in rows
+        ]
+
+    def _pin(self, instance: Instance, report: Report | None) -> tuple[str, ...]:
+        """The first host keys a machine reports are those it is held to from then on."""
+        if report is None or not report.ssh_host_keys:
+            return ()
+        self._state.pin_host_keys(instance.uuid, report.ssh_host_keys)
+        return report.ssh_host_keys
