@@ -8,7 +8,6 @@ synced transaction, the overlays' bytes are in the page cache, as a linked clone
 """
 
 import itertools
-import os
 import shutil
 import statistics
 import subprocess
@@ -17,8 +16,7 @@ import tempfile
 from pathlib import Path
 
 from bench.measure import alternate, ratio, seconds, verdict
-from skinnybox.masters import imports
-from skinnybox.model import silent
+from bench.store import scratch, seal_something, skinnybox
 from skinnybox.sizes import MIB, format_size
 
 MACHINES = 1000
@@ -30,32 +28,14 @@ MOST_OF_THE_DISK = 0.6
 
 def main() -> int:
     kept = True
-    with tempfile.TemporaryDirectory(prefix="skinnybox-bench-", dir=_scratch()) as name:
+    with tempfile.TemporaryDirectory(prefix="skinnybox-bench-", dir=scratch()) as name:
         folder = Path(name)
-        _seal_something(folder)
+        seal_something(folder)
+        subprocess.run(["qemu-img", "create", "-q", "-f", "raw", folder / "base.img", "1G"], check=True)
         for title, mib, options, limit in CASES:
             kept &= _compare(folder, title, mib, options, limit)
         kept &= _idle_size(folder)
     return 0 if kept else 1
-
-
-def _scratch() -> str:
-    """A disk, as machines live on; /tmp may be memory."""
-    return os.environ.get("SKINNYBOX_BENCH_FOLDER", "/var/tmp")
-
-
-def _seal_something(folder: Path) -> None:
-    """What is in the master does not matter here."""
-    tree = folder / "tree"
-    (tree / "etc").mkdir(parents=True)
-    (tree / "etc" / "os-release").write_text("PRETTY_NAME=bench\n")
-    for file in ("kernel", "initrd"):
-        (folder / file).write_bytes(file.encode())
-    imports.import_tree(
-        tree, store=folder / "state" / "masters", name="bench", version="1", as_is=True,
-        kernel=folder / "kernel", initrd=folder / "initrd", progress=silent, allow_foreign=True,
-    )  # fmt: skip
-    subprocess.run(["qemu-img", "create", "-q", "-f", "raw", folder / "base.img", "1G"], check=True)
 
 
 def _compare(folder: Path, title: str, mib: int, options: tuple[str, ...], limit: float) -> bool:
@@ -68,10 +48,10 @@ def _compare(folder: Path, title: str, mib: int, options: tuple[str, ...], limit
     def ours() -> float:
         names = f"m{next(batch)}-{{1..{count}}}"
         words = ["create", "-q", names, "-m", "bench", "--overlay", f"{mib}M", *options]
-        taken = seconds(lambda: _skinnybox(folder, *words))
+        taken = seconds(lambda: skinnybox(folder, *words))
         # ext4 takes long to give out an inode where many were freed in the last minutes: keep what fits.
         if not options:
-            _skinnybox(folder, "delete", "-q", "--yes", "m*")
+            skinnybox(folder, "delete", "-q", "--yes", "m*")
         return taken / count
 
     def theirs() -> float:
@@ -81,17 +61,10 @@ def _compare(folder: Path, title: str, mib: int, options: tuple[str, ...], limit
     theirs()
     ones, others = alternate(ours, theirs, ROUNDS)
     if options:
-        _skinnybox(folder, "delete", "-q", "--yes", "m*")
+        skinnybox(folder, "delete", "-q", "--yes", "m*")
     print(f"{count} of {title}: {statistics.median(ones) * 1000:.2f} ms each; "
           f"a linked clone: {statistics.median(others) * 1000:.2f} ms")  # fmt: skip
     return verdict(f"create, {title}, against a linked clone", ratio(ones, others), limit)
-
-
-def _skinnybox(folder: Path, *words: str) -> None:
-    command = Path(sys.executable).with_name("skinnybox")
-    environment = {**os.environ, "SKINNYBOX_STATE": str(folder / "state")}
-    environment.pop("PYTHONDONTWRITEBYTECODE", None)
-    subprocess.run([command, *words], env=environment, check=True, stdout=subprocess.DEVNULL)
 
 
 def _clone(folder: Path) -> None:
@@ -104,7 +77,7 @@ def _clone(folder: Path) -> None:
 
 def _idle_size(folder: Path) -> bool:
     """What a sparse machine takes before its first start, its record included."""
-    _skinnybox(folder, "create", "-q", "idle", "-m", "bench", "--overlay", "1G", "--sparse")
+    skinnybox(folder, "create", "-q", "idle", "-m", "bench", "--overlay", "1G", "--sparse")
     files = [path for path in (folder / "state" / "instances").rglob("*") if path.is_file()]
     taken = sum(path.stat().st_blocks * 512 for path in files)
     kept = taken <= MIB

@@ -1,0 +1,40 @@
+"""A state folder to measure in, and the command line as a user starts it."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from skinnybox.masters import imports
+from skinnybox.model import silent
+
+
+def scratch() -> str:
+    """A disk, as machines live on; /tmp may be memory."""
+    return os.environ.get("SKINNYBOX_BENCH_FOLDER", "/var/tmp")
+
+
+def seal_something(folder: Path) -> None:
+    """A master named `bench` below `folder`/state; what is in it does not matter here."""
+    tree = folder / "tree"
+    (tree / "etc").mkdir(parents=True)
+    (tree / "etc" / "os-release").write_text("PRETTY_NAME=bench\n")
+    for file in ("kernel", "initrd"):
+        (folder / file).write_bytes(file.encode())
+    imports.import_tree(
+        tree, store=folder / "state" / "masters", name="bench", version="1", as_is=True,
+        kernel=folder / "kernel", initrd=folder / "initrd", progress=silent, allow_foreign=True,
+    )  # fmt: skip
+
+
+def skinnybox(folder: Path, *words: str) -> int:
+    """Run one command on `folder`/state; its peak memory in KiB. CalledProcessError when it fails."""
+    command = Path(sys.executable).with_name("skinnybox")
+    environment = {**os.environ, "SKINNYBOX_STATE": str(folder / "state")}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)
+    child = subprocess.Popen([command, *words], env=environment, stdout=subprocess.DEVNULL)
+    _, status, usage = os.wait4(child.pid, 0)
+    child.returncode = os.waitstatus_to_exitcode(status)
+    if child.returncode:
+        raise subprocess.CalledProcessError(child.returncode, words)
+    return usage.ru_maxrss
