@@ -16,6 +16,14 @@ A message says what is wrong with which thing; a hint says what to do about it. 
 tree is a bug of ours (exit 70).
 """
 
+import errno
+
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
+_DENIED = (
+    errno.EIO, errno.EROFS, errno.EACCES, errno.EPERM, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOLCK,
+    errno.ESTALE,
+)  # fmt: skip
+
 
 class SkinnyboxError(Exception):
     """Base of the tree: catch this to catch all that Skinnybox raises on purpose."""
@@ -79,3 +87,11 @@ class CommandFailed(SkinnyboxError):
         super().__init__(message, hint=hint)
         self.returncode = returncode
         self.stderr = stderr
+
+
+def from_system(error: OSError) -> SkinnyboxError | None:
+    """What the machine denied us wherever we were: room, a working disk, a right. None: a bug of ours."""
+    what = f"{error.filename}: {error.strerror}" if error.filename else f"{error.strerror}"
+    if error.errno in _NO_ROOM:
+        return NoSpace(what, hint="`skinnybox capacity` shows what is promised and what is free")
+    return SkinnyboxError(what, hint="`skinnybox doctor`") if error.errno in _DENIED else None

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from pathlib import Path
 from uuid import UUID
 
 from skinnybox.errors import UsageError
@@ -17,8 +18,11 @@ from skinnybox.sizes import MIB
 
 GUEST_PROTOCOL = 1
 """Version of what host and guest say to each other (see wire.py); part of a master's content id."""
+OLDEST_GUEST_PROTOCOL = 1
+"""What masters sealed long ago speak, and is still spoken to them: at least the one before the newest."""
 
 _LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
+_SNAPSHOT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
 _REFERENCE = re.compile(r"([a-z0-9][a-z0-9._-]{0,63})(?::([A-Za-z0-9][A-Za-z0-9._-]{0,63}))?")
 
 
@@ -30,6 +34,16 @@ def check_name(name: str) -> str:
             hint="lower-case letters, digits and inner hyphens, at most 63: web-01",
         )
     return name
+
+
+def check_label(label: str) -> str:
+    """A snapshot's label: letters, digits, and `. _ -` behind the first, at most 64. Raises UsageError."""
+    if not _SNAPSHOT.fullmatch(label):
+        raise UsageError(
+            f"{label!r} is no label of a snapshot",
+            hint="letters, digits, and . _ - behind the first, at most 64: before-upgrade",
+        )
+    return label
 
 
 def parse_reference(text: str) -> tuple[str, str | None]:
@@ -74,7 +88,8 @@ KERNEL_FILE, INITRD_FILE = "kernel", "initrd"  # beside the images in a master's
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Master:
     """A sealed OS tree. `id` is the digest of its content, `kernel` and `initrd` those of these two files;
-    `tree_size` is the sum of its files, in bytes."""
+    `tree_size` is the sum of its files, in bytes. All images hold the same tree; the first is what new
+    machines get."""
 
     id: str
     name: str
@@ -97,14 +112,19 @@ class Master:
     def image(self, digest: str) -> Image | None:
         return next((image for image in self.images if image.digest == digest), None)
 
+    def image_of(self, kind: ImageKind) -> Image | None:
+        return next((image for image in self.images if image.kind is kind), None)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stack:
-    """What an instance boots from: a master and the digests of the images, the master's first."""
+    """What an instance boots from: a master and the digests of the images, the master's first. With `dax`
+    the guest maps them straight from the host's memory."""
 
     master: str
     reference: str
     images: tuple[str, ...]
+    dax: bool = False
 
 
 class Allocation(StrEnum):
@@ -149,16 +169,20 @@ class Seed:
 
 
 class Network(StrEnum):
-    """How a machine reaches out: through passt; only in by ssh; or with the host's loopback open to it."""
+    """How a machine reaches out: through passt; only in by ssh; with the host's loopback open to it; or as a
+    neighbour of whoever is on a bridge of the host."""
 
     PASST = "passt"
     RESTRICTED = "restricted"
     OPEN = "open"
+    BRIDGE = "bridge"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Instance:
-    """One VM. `uuid` is its identity; `name` is unique in a state folder; `ssh_port` is on 127.0.0.1."""
+    """One VM. `uuid` is its identity; `name` is unique in a state folder; `ssh_port` is on 127.0.0.1;
+    `bridge` names the host's bridge of a machine whose network is BRIDGE; `fleet` the fleet file it is of;
+    with `autostart` it is to come up again when the host has restarted."""
 
     uuid: UUID
     name: str
@@ -171,12 +195,34 @@ class Instance:
     ssh_port: int | None = None
     ssh_user: str = "root"
     network: Network | None = None
+    bridge: str | None = None
+    fleet: str | None = None
+    autostart: bool = False
 
     @property
     def mac(self) -> str:
         """A locally administered unicast address made from the UUID, so it is stable and unique."""
         tail = uuids.uuid5(self.uuid, "mac/0").bytes[:5]
         return ":".join(f"{octet:02x}" for octet in (0x52, *tail))
+
+
+class Consistency(StrEnum):
+    """What a copy of an overlay is like: that of a stopped machine, or one as a power cut would leave it."""
+
+    STOPPED = "stopped"
+    CRASH = "crash"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """One overlay as it was at one time. `instance` is the machine's record at that time, `written` what the
+    snapshot really takes on its host, in bytes."""
+
+    label: str
+    taken: datetime
+    instance: Instance
+    consistent: Consistency
+    written: int
 
 
 class Power(StrEnum):
@@ -237,7 +283,8 @@ class Change:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Space:
-    """What a store holds, in bytes: `promised` to overlays, really `written`, `free` on the disk now."""
+    """What a store holds, in bytes: `promised` to overlays, really `written`, `free` on the disk now;
+    `snapshots` is what those really take."""
 
     total: int
     free: int
@@ -246,6 +293,7 @@ class Space:
     written: int
     reserved_unwritten: int
     instances: int
+    snapshots: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -274,3 +322,25 @@ class Check:
     status: str
     detail: str
     hint: str | None = None
+
+
+class Deed(StrEnum):
+    """What `repair` does about what it finds."""
+
+    KEEP = "keep"
+    REMOVE = "remove"
+    ASIDE = "move aside"
+    ADOPT = "adopt"
+    REWRITE = "rewrite"
+    FORGET = "forget"
+    FINISH = "finish"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """Something in a state folder that is no whole machine or master: what it is, in words, and what is to be
+    done about it. REMOVE and ASIDE mean the path; the other deeds mean the machine that lies there."""
+
+    path: Path
+    what: str
+    deed: Deed

@@ -14,7 +14,6 @@ Keys may repeat and keep their order. What follows `end` is padding.
 """
 
 import base64
-import binascii
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -94,7 +93,7 @@ def decode(data: bytes, kind: str, *, limit: int = 65536) -> Message:
 def _with_payload(kind: str, number: int, line: Line, payload: list[str]) -> Line:
     try:
         return Line(line.key, line.value, base64.b64decode("".join(payload), validate=True))
-    except binascii.Error as error:
+    except ValueError as error:  # binascii.Error is one, and so is what is said of other than ASCII
         raise Corrupt(f"{kind}, before line {number}: the payload of {line.key} is not base64") from error
 
 

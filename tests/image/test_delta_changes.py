@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 
 from skinnybox import run
-from skinnybox.delta.changes import SEED_PATHS, changes, seed_paths
+from skinnybox.delta.changes import SEED_PATHS, differences, seed_paths
+from skinnybox.delta.listing import listed
 from skinnybox.errors import Corrupt
-from skinnybox.masters.index import Entry, read_index, scan
+from skinnybox.masters.index import Entry, read_index, scan, write_index
 from skinnybox.model import Allocation, Change, ChangeKind, Seed, SeedFile, silent
 from skinnybox.overlays.ext4 import open_volume
 from skinnybox.overlays.make import make
@@ -56,8 +57,10 @@ class Machine:
         self.act("/bin/sh", "-euc", script)
 
     def changes(self, **options: Any) -> list[Change]:
-        with open_volume(self.image) as volume:
-            return list(changes(volume, scan(self.lower, silent), **options))
+        index = self.folder / "index.jsonl.gz"
+        write_index(scan(self.lower, silent), index)
+        with listed(self.image, index, **options) as found:
+            return list(found)
 
     def told(self, **options: Any) -> list[str]:
         """KIND TYPE PATH (DETAIL)"""
@@ -179,7 +182,21 @@ def test_an_index_out_of_order_is_refused(machine: Machine) -> None:
     entries = list(scan(machine.lower, silent))
     swapped = [entries[0], *reversed(entries[1:])]
     with open_volume(machine.image) as volume, pytest.raises(Corrupt, match="not in order"):
-        list(changes(volume, swapped))
+        list(differences(volume, swapped, quick=False))
+
+
+def test_a_disk_or_an_index_that_makes_no_sense_is_corrupt(machine: Machine) -> None:
+    machine.sh("touch $(seq 2000)")
+    assert len(machine.changes()) == 2000
+    with listed(machine.image, machine.folder / "index.jsonl.gz") as found:
+        assert next(found).kind is ChangeKind.ADDED  # the rest is not waited for
+    (machine.folder / "bad.gz").write_bytes(b"\x1f\x8b nonsense")
+    with pytest.raises(Corrupt), listed(machine.image, machine.folder / "bad.gz") as found:
+        list(found)
+    run.run(["debugfs", "-w", "-R", "clri /upper/7", machine.image])
+    with pytest.raises(Corrupt, match="inode") as caught:
+        machine.changes()
+    assert caught.value.hint
 
 
 def mischief(seed: int, steps: int, view: Path) -> str:

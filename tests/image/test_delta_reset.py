@@ -11,9 +11,9 @@ from skinnybox import run, wire
 from skinnybox.delta.reset import fresh_contents
 from skinnybox.errors import Corrupt
 from skinnybox.model import Allocation, Instance, Overlay, Seed, Stack
-from skinnybox.overlays.ext4 import open_volume
+from skinnybox.overlays.look import read_base, read_identity
 from skinnybox.overlays.make import make
-from skinnybox.overlays.seed import base_message, read_base, read_identity, seed_message
+from skinnybox.overlays.seed import base_message, seed_message
 from skinnybox.overlays.template import template
 from skinnybox.sizes import KIB, MIB
 
@@ -46,9 +46,9 @@ def overlay(cache: Path, folder: Path, identity: bytes) -> Path:
 
 
 def test_a_reset_carries_the_identity_and_counts_up(cache: Path, tmp_path: Path) -> None:
-    with open_volume(overlay(cache, tmp_path, IDENTITY)) as volume:
-        fresh = fresh_contents(INSTANCE, volume)
-        assert read_base(volume).get("instance") == str(INSTANCE.uuid)
+    disk = overlay(cache, tmp_path, IDENTITY)
+    fresh = fresh_contents(INSTANCE, read_identity(disk, INSTANCE.uuid))
+    assert read_base(disk).get("instance") == str(INSTANCE.uuid)
     assert fresh.identity == IDENTITY
     assert fresh.base == base_message(INSTANCE)
     assert fresh.instance == replace(INSTANCE, seed=replace(INSTANCE.seed, generation=4))
@@ -70,33 +70,30 @@ def test_a_reset_carries_the_identity_and_counts_up(cache: Path, tmp_path: Path)
 def test_what_is_no_identity_of_this_machine_is_not_carried(
     cache: Path, tmp_path: Path, identity: bytes
 ) -> None:
-    with open_volume(overlay(cache, tmp_path, identity)) as volume:
-        assert fresh_contents(INSTANCE, volume).identity == b""
+    assert read_identity(overlay(cache, tmp_path, identity), INSTANCE.uuid) == b""
 
 
 def test_what_follows_the_identity_is_not_carried(cache: Path, tmp_path: Path) -> None:
-    with open_volume(overlay(cache, tmp_path, IDENTITY + b"smuggled\n" * 100)) as volume:
-        assert read_identity(volume, INSTANCE.uuid) == IDENTITY
+    disk = overlay(cache, tmp_path, IDENTITY + b"smuggled\n" * 100)
+    assert read_identity(disk, INSTANCE.uuid) == IDENTITY
 
 
 @pytest.mark.parametrize("command", ["rm /skinnybox/identity", "sif /skinnybox/identity mode 040755"])
 def test_a_broken_overlay_costs_the_identity_not_the_reset(cache: Path, tmp_path: Path, command: str) -> None:
     image = overlay(cache, tmp_path, IDENTITY)
     run.run(["debugfs", "-w", "-R", command, image])
-    with open_volume(image) as volume:
-        assert fresh_contents(INSTANCE, volume).identity == b""
-    assert fresh_contents(INSTANCE, None).identity == b""
+    assert read_identity(image, INSTANCE.uuid) == b""
+    assert fresh_contents(INSTANCE, b"").identity == b""
 
 
 def test_a_huge_identity_is_read_to_its_limit_only(cache: Path, tmp_path: Path) -> None:
     image = overlay(cache, tmp_path, IDENTITY)
     run.run(["debugfs", "-w", "-R", "sif /skinnybox/identity size 0x100000000000", image])
-    with open_volume(image) as volume:
-        assert fresh_contents(INSTANCE, volume).identity == IDENTITY
+    assert read_identity(image, INSTANCE.uuid) == IDENTITY
 
 
 def test_a_base_that_says_nothing_is_corrupt(cache: Path, tmp_path: Path) -> None:
     image = tmp_path / "overlay.img"
     make(template(cache, 32 * MIB), image, base=b"?", seed=b"", allocation=Allocation.SPARSE)
-    with open_volume(image) as volume, pytest.raises(Corrupt, match="not a base"):
-        read_base(volume)
+    with pytest.raises(Corrupt, match="not a base"):
+        read_base(image)

@@ -44,22 +44,20 @@ def seed_paths(seed: Seed) -> tuple[bytes, ...]:
     return SEED_PATHS + tuple(glob.escape(os.fsencode(file.path.strip("/"))) for file in seed.files)
 
 
-def changes(
-    volume: Volume,
-    index: Iterable[Entry],
-    *,
-    quick: bool = False,
-    include_seed: bool = True,
-    from_seed: Iterable[bytes] = SEED_PATHS,
-) -> Iterator[Change]:
-    """Everything that differs, in canonical order. Raises Corrupt.
+def differences(volume: Volume, index: Iterable[Entry], *, quick: bool) -> Iterator[Change]:
+    """Everything that differs, in canonical order. Raises Corrupt. For the confined process of listing.py.
 
     A deleted directory is one change. A file of unchanged size is read and hashed; with `quick` only when its
-    mtime differs, which a guest can forge. Changes to `from_seed` are marked "seed", or left out.
+    mtime differs, which a guest can forge.
     """
-    marked = _matcher(from_seed)
-    for change in _joined(volume, _Lower(index), quick=quick):
-        if not marked.fullmatch(change.path):
+    return _joined(volume, _Lower(index), quick=quick)
+
+
+def marked(found: Iterable[Change], from_seed: Iterable[bytes], *, include_seed: bool) -> Iterator[Change]:
+    """Those to `from_seed` marked "seed", or left out."""
+    patterns = _matcher(from_seed)
+    for change in found:
+        if not patterns.fullmatch(change.path):
             yield change
         elif include_seed:
             yield replace(change, detail=_detail(change.detail, "seed"))

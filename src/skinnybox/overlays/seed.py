@@ -2,13 +2,11 @@
 
 import re
 from collections.abc import Iterator
-from uuid import UUID
 
 from skinnybox import wire
-from skinnybox.errors import Corrupt, NotFound, UsageError
+from skinnybox.errors import UsageError
 from skinnybox.model import Instance, SeedFile, StaticNetwork, check_name, image_uuid
-from skinnybox.overlays.ext4 import Volume
-from skinnybox.overlays.template import BASE_CAPACITY, IDENTITY_CAPACITY, SEED_CAPACITY
+from skinnybox.overlays.template import SEED_CAPACITY
 from skinnybox.sizes import format_size
 from skinnybox.wire import Line
 
@@ -41,33 +39,6 @@ def seed_capacity(message: bytes) -> int:
             hint=f"at most {format_size(MAX_SEED)}; large files belong into the master",
         )
     return max(SEED_CAPACITY, 1 << (len(message) - 1).bit_length())
-
-
-def read_base(volume: Volume) -> wire.Message:
-    """What an overlay says it belongs to. Corrupt when it is not readable, NotFound when it is not there."""
-    return wire.decode(_content(volume, "base", BASE_CAPACITY), "base")
-
-
-def read_identity(volume: Volume, instance: UUID) -> bytes:
-    """The identity the guest made for itself, to be carried to its next overlay; b"" when there is none.
-
-    Never trusted: it is bounded, well-formed and this instance's own, or not taken. Its payloads are opaque.
-    """
-    try:
-        message = wire.decode(_content(volume, "identity", IDENTITY_CAPACITY), "identity")
-        if message.get("instance") != str(instance):
-            return b""
-        found = wire.encode("identity", message.version, message.lines)
-    except (Corrupt, NotFound, ValueError):
-        return b""
-    return found if len(found) <= IDENTITY_CAPACITY else b""
-
-
-def _content(volume: Volume, name: str, limit: int) -> bytes:
-    node = volume.lookup(f"skinnybox/{name}".encode())
-    if node.type != "-":
-        raise Corrupt(f"/skinnybox/{name} is not a file")
-    return b"".join(volume.read(node, limit))
 
 
 def _encoded(kind: str, lines: list[Line] | Iterator[Line]) -> bytes:

@@ -8,14 +8,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from skinnybox import run
-from skinnybox.errors import CommandFailed, Corrupt, SkinnyboxError
-from skinnybox.overlays import space
-from skinnybox.overlays.ext4 import open_volume
+from skinnybox.confinement import path_of
+from skinnybox.errors import CommandFailed, Corrupt, SkinnyboxError, TimedOut
+from skinnybox.overlays import look, space
 
 _CHUNK = 64 << 20
 _BUFFER = 1 << 20
 _CPU_SECONDS = 120
 _CORRECTED = (0, 1)
+_HINT = "reset gives the machine a fresh overlay; what it wrote is lost then"
 _CANNOT_COPY = (errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EBADF)
 
 
@@ -27,62 +28,69 @@ def settled(path: Path, *, scratch: Path | None = None) -> Iterator[Path]:
     written to the overlay, and is gone after the block. The caller holds the lock. Raises NoSpace; Corrupt
     when e2fsck cannot mend it.
     """
-    if _is_clean(path):
+    if look.is_clean(path):
         yield path
         return
     with tempfile.TemporaryDirectory(dir=scratch or path.parent, prefix=".settle-") as folder:
         copy = Path(folder, "overlay.img")
-        _copy(path, copy)
-        _repair(path, copy)
+        copied(path, copy)
+        try:
+            replay(copy)
+        except Corrupt as error:
+            raise Corrupt(f"{path}: {error.message}", hint=_HINT) from error
         yield copy
 
 
-def _is_clean(path: Path) -> bool:
-    with open_volume(path) as volume:
-        return volume.superblock.clean
-
-
-def _repair(path: Path, copy: Path) -> None:
-    """Journal and orphans only, when that is enough; else everything e2fsck would ask about."""
-    try:
-        _e2fsck("-p", copy)
-    except CommandFailed:
+def replay(disk: Path) -> None:
+    """Make a private disk of ours, that somebody else wrote, clean: its journal and orphans, when that is
+    enough; else everything e2fsck would ask about. Raises Corrupt when it cannot be mended."""
+    with disk.open("r+b", buffering=0) as file:
         try:
-            _e2fsck("-fy", copy)
-        except CommandFailed as error:
-            raise Corrupt(f"{path} is damaged beyond repair: {error.message}") from error
-    if not _is_clean(copy):
-        raise Corrupt(f"{path} is damaged beyond repair")
+            _e2fsck("-p", file.fileno())
+        except (CommandFailed, TimedOut):
+            try:
+                _e2fsck("-fy", file.fileno())
+            except (CommandFailed, TimedOut) as error:
+                raise Corrupt(f"it is damaged beyond repair: {error.message}") from error
+    if not look.is_clean(disk):
+        raise Corrupt("it is damaged beyond repair")
 
 
-def _e2fsck(how: str, copy: Path) -> None:
+def _e2fsck(how: str, descriptor: int) -> None:
+    size = os.fstat(descriptor).st_size
     run.confined(
-        ["e2fsck", how, copy], cpu_seconds=_CPU_SECONDS, file_size=copy.stat().st_size, ok=_CORRECTED
+        ["e2fsck", how, path_of(descriptor)],
+        cpu_seconds=_CPU_SECONDS,
+        file_size=size,
+        ok=_CORRECTED,
+        owned=[descriptor],
     )
 
 
-def _copy(path: Path, copy: Path) -> None:
-    """The holes stay holes; where the filesystem can, the rest is shared instead of copied."""
-    size = path.stat().st_size
+def copied(path: Path, copy: Path, start: int = 0, length: int | None = None) -> None:
+    """Copy a disk, or `length` bytes of it from `start`, to a new file. The holes stay holes; where the
+    filesystem can, the rest is shared instead of copied. Raises NoSpace."""
+    size = (path.stat().st_size - start) if length is None else length
     try:
         with path.open("rb", buffering=0) as source, copy.open("xb", buffering=0) as target:
             target.truncate(size)
-            for start, end in space.data_ranges(source.fileno()):
-                _copy_range(source.fileno(), target.fileno(), start, end)
+            for first, last in space.data_ranges(source.fileno()):
+                first, last = max(first, start), min(last, start + size)
+                _copy_range(source.fileno(), target.fileno(), first, last, start)
     except OSError as error:
         if space.is_out_of_space(error):
             raise space.out_of_space(size) from error
         raise SkinnyboxError(f"{path} cannot be copied: {error.strerror}") from error
 
 
-def _copy_range(source: int, target: int, start: int, end: int) -> None:
+def _copy_range(source: int, target: int, start: int, end: int, shift: int) -> None:
     while start < end:
         try:
-            done = os.copy_file_range(source, target, min(_CHUNK, end - start), start, start)
+            done = os.copy_file_range(source, target, min(_CHUNK, end - start), start, start - shift)
         except OSError as error:
             if error.errno not in _CANNOT_COPY:
                 raise
-            done = os.pwrite(target, os.pread(source, min(_BUFFER, end - start), start), start)
+            done = os.pwrite(target, os.pread(source, min(_BUFFER, end - start), start), start - shift)
         if not done:
             return
         start += done

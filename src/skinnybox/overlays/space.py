@@ -6,6 +6,7 @@ import fcntl
 import os
 import struct
 from collections.abc import Iterator
+from pathlib import Path
 
 from skinnybox.errors import NoSpace, Unsupported
 from skinnybox.sizes import format_size
@@ -14,6 +15,7 @@ _COPY_ON_WRITE = {0x9123683E: "btrfs", 0x2FC12FC1: "zfs", 0xCA451A4E: "bcachefs"
 _OUT_OF_SPACE = (errno.ENOSPC, errno.EDQUOT)
 _CANNOT = (errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL, errno.ENODEV)
 _STATFS_LENGTH = 256
+_KEEP_SIZE, _PUNCH_HOLE = 0x1, 0x2
 _HINT = "--sparse makes an overlay without the promise, or choose another filesystem (ext4, XFS)"
 
 _FIEMAP = 0xC020660B
@@ -28,7 +30,7 @@ _fallocate.argtypes = (ctypes.c_int, ctypes.c_int, ctypes.c_int64, ctypes.c_int6
 
 
 def reserve(descriptor: int, size: int) -> None:
-    """Allocate the first `size` bytes of an empty file for good; they read as zeros.
+    """Allocate the first `size` bytes of a file for good; those that were not there read as zeros.
 
     Raises NoSpace, or Unsupported where the filesystem cannot keep such a promise. Never falls back to
     writing, as posix_fallocate does: on a store that copies on write that would promise nothing.
@@ -45,6 +47,22 @@ def reserve(descriptor: int, size: int) -> None:
         if code in _CANNOT:
             raise Unsupported("this filesystem cannot reserve space", hint=_HINT)
         raise OSError(code, os.strerror(code))
+
+
+def punch(descriptor: int, start: int, length: int) -> bool:
+    """Give back the blocks of a range, which then reads as zeros; False where the filesystem cannot."""
+    return not _fallocate(descriptor, _PUNCH_HOLE | _KEEP_SIZE, start, length)
+
+
+def require(folder: Path, need: int, what: str) -> None:
+    """NoSpace when fewer than `need` bytes are free where `folder` lies."""
+    disk = os.statvfs(folder)
+    free = disk.f_bavail * disk.f_frsize
+    if need > free:
+        raise NoSpace(
+            f"{what} needs {format_size(need)}; {format_size(free)} are free",
+            hint="`skinnybox capacity` shows what is promised and what is free",
+        )
 
 
 def filesystem_type(descriptor: int) -> int:

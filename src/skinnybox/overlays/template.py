@@ -72,6 +72,15 @@ def template(cache: Path, size: int, seed_capacity: int = SEED_CAPACITY) -> Temp
     return made
 
 
+def is_whole(file: Path) -> bool:
+    """Whether a file of the cache holds a template; one that does not is made anew when it is needed."""
+    try:
+        _loaded(file.read_bytes())
+    except (OSError, Corrupt):
+        return False
+    return True
+
+
 def _check_size(size: int) -> None:
     if size < MIN_OVERLAY:
         least = format_size(MIN_OVERLAY)

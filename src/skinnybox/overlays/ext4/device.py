@@ -9,13 +9,14 @@ _CHUNKS = 256
 
 
 class Device:
-    """Reads within the first `size` bytes of an open file; what lies outside is Corrupt.
+    """Reads within `size` bytes of an open file from `start`; what lies outside is Corrupt.
 
     pread, not mmap: a disk that cannot be read must raise, and a mapping would kill us with SIGBUS.
     """
 
-    def __init__(self, descriptor: int, size: int) -> None:
+    def __init__(self, descriptor: int, size: int, start: int = 0) -> None:
         self.size = size
+        self._start = start
         self._descriptor = descriptor
         self._chunks: dict[int, bytes] = {}
 
@@ -23,7 +24,7 @@ class Device:
         if offset < 0 or length < 0 or offset + length > self.size:
             raise Corrupt(f"bytes {offset} to {offset + length} lie outside a volume of {self.size}")
         try:
-            data = os.pread(self._descriptor, length, offset)
+            data = os.pread(self._descriptor, length, self._start + offset)
         except OSError as error:
             raise Corrupt(f"{length} bytes at {offset} cannot be read: {error.strerror}") from error
         if len(data) != length:

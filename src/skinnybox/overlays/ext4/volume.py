@@ -25,7 +25,8 @@ _MAX_DIRECTORY = 256 << 20
 def open_volume(path: Path) -> Iterator["Volume"]:
     """Open a disk image or block device. NotFound when there is none, Corrupt when it holds no ext4.
 
-    The caller sees to it that nobody writes meanwhile, and that the volume is clean (see settle.py).
+    For what we made ourselves: what a guest wrote to is read in a confined process (look.py). The caller sees
+    to it that nobody writes meanwhile, and that the volume is clean (see settle.py).
     """
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
@@ -35,9 +36,18 @@ def open_volume(path: Path) -> Iterator["Volume"]:
         kind = os.fstat(descriptor).st_mode
         if not (stat.S_ISREG(kind) or stat.S_ISBLK(kind)):
             raise Corrupt(f"{path} is neither a file nor a block device")
-        yield Volume(Device(descriptor, os.lseek(descriptor, 0, os.SEEK_END)))
+        yield open_descriptor(descriptor)
     finally:
         os.close(descriptor)
+
+
+def open_descriptor(descriptor: int, start: int = 0, length: int | None = None) -> "Volume":
+    """The volume in an open file, or in `length` bytes of it from `start`. Corrupt when there is none."""
+    end = os.lseek(descriptor, 0, os.SEEK_END)
+    size = end - start if length is None else length
+    if start < 0 or size < 0 or start + size > end:
+        raise Corrupt(f"bytes {start} to {start + size} lie outside a disk of {end}")
+    return Volume(Device(descriptor, size, start))
 
 
 class Volume:
@@ -114,6 +124,27 @@ class Volume:
         size = self.superblock.block_size
         for logical, physical, count in runs(self._device, self.superblock, node):
             yield logical * size, physical * size, min(count * size, node.size - logical * size)
+
+    def in_extents(self, node: Node) -> bool:
+        """Whether `extents` tells where its content lies: not that of small files, in their inodes."""
+        return not node.flags & INLINE
+
+    def raw(self, physical: int, length: int) -> Iterator[bytes]:
+        """What lies there on the volume, in pieces of at most 1 MiB."""
+        for offset in range(0, length, _CHUNK):
+            yield self._device.read(physical + offset, min(_CHUNK, length - offset))
+
+    def names(self, path: bytes) -> list[bytes]:
+        """What a directory holds, sorted; nothing when it is none."""
+        try:
+            node = self.lookup(path)
+        except NotFound:
+            return []
+        return (
+            [name for name, _ in directory.sorted_names(node.inode, self._blocks(node))]
+            if node.type == "d"
+            else []
+        )
 
     def target(self, node: Node) -> bytes:
         """Where a symlink leads."""

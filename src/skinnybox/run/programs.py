@@ -1,27 +1,26 @@
-"""The only file that starts programs.
-
-Every program gets a fixed locale, no standard input unless one is given, no shell, and no descriptor it was
-not handed. A program that fails is reported once, with the end of what it said.
-"""
+"""Starting programs: to their end, beside us, or outliving us."""
 
 import contextlib
 import os
-import resource
 import shlex
 import shutil
 import signal
 import subprocess
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
 from skinnybox.errors import CommandFailed, TimedOut
 
-_STDERR_TAIL = 4000
+STDERR_TAIL = 4000
+_LINE = 500
 _NOT_FOUND = 127
+_AT_THE_GATE = 'read -r _ && exec "$0" "$@" </dev/null'
 
 Argv = Sequence[str | os.PathLike[str]]
 Stream = int | IO[bytes] | None
+PIPE, STDOUT = subprocess.PIPE, subprocess.STDOUT
 
 
 def find(program: str) -> Path | None:
@@ -40,7 +39,6 @@ def run(
     cwd: Path | None = None,
     timeout: float | None = None,
     ok: Sequence[int] = (0,),
-    limits: Callable[[], None] | None = None,
     pass_fds: Sequence[int] = (),
     output: Callable[[str], None] | None = None,
 ) -> subprocess.CompletedProcess[bytes]:
@@ -49,7 +47,7 @@ def run(
     `output` is called with every line the program prints on either stream, as it comes; nothing is captured
     then but the tail that an error shows.
     """
-    words = _words(argv)
+    words = words_of(argv)
     if output is not None:
         return _stream(words, output, env=env, cwd=cwd, ok=ok, stdin=stdin)
     try:
@@ -63,14 +61,13 @@ def run(
             cwd=cwd,
             timeout=timeout,
             check=False,
-            preexec_fn=limits,
             pass_fds=pass_fds,
         )
     except FileNotFoundError as error:
-        raise _missing(words[0]) from error
+        raise missing(words[0]) from error
     except subprocess.TimeoutExpired as error:
         raise TimedOut(f"{words[0]} did not end within {timeout:g} s") from error
-    _check(words, done.returncode, done.stderr, ok)
+    check(words, done.returncode, done.stderr, ok)
     return done
 
 
@@ -91,10 +88,10 @@ def _stream(
         tail = b""
         assert child.stdout is not None
         for line in child.stdout:
-            tail = (tail + line)[-_STDERR_TAIL:]
+            tail = (tail + line)[-STDERR_TAIL:]
             output(line.decode("utf-8", "replace").rstrip())
         code = child.wait()
-    _check(words, code, tail, ok)
+    check(words, code, tail, ok)
     return subprocess.CompletedProcess(words, code, b"", tail)
 
 
@@ -110,7 +107,7 @@ def start(
     pass_fds: Sequence[int] = (),
 ) -> Iterator[subprocess.Popen[bytes]]:
     """Run beside us for the length of the block; killed when the block is left early."""
-    words = _words(argv)
+    words = words_of(argv)
     try:
         child = subprocess.Popen(
             words,
@@ -122,13 +119,31 @@ def start(
             pass_fds=pass_fds,
         )
     except FileNotFoundError as error:
-        raise _missing(words[0]) from error
+        raise missing(words[0]) from error
     with child:
         try:
             yield child
         finally:
             if child.poll() is None:
                 child.kill()
+
+
+def feed(argv: Argv, pieces: Iterable[bytes]) -> subprocess.CompletedProcess[bytes]:
+    """Run to the end on what comes in pieces; what they raise kills it. Raises CommandFailed."""
+    words = words_of(argv)
+    with tempfile.TemporaryFile() as said:
+        with start(words, stdin=subprocess.PIPE, stderr=said) as child:
+            assert child.stdin is not None
+            with contextlib.suppress(BrokenPipeError):  # it ended early, and says why
+                for piece in pieces:
+                    _write(child.stdin.fileno(), piece)
+            child.stdin.close()
+            code = child.wait()
+        size = said.seek(0, os.SEEK_END)
+        said.seek(max(0, size - STDERR_TAIL))
+        stderr = said.read()
+    check(words, code, stderr, (0,))
+    return subprocess.CompletedProcess(words, code, b"", stderr)
 
 
 def detach(
@@ -140,17 +155,23 @@ def detach(
     groups: Sequence[int] = (),
     env: Mapping[str, str] | None = None,
     cwd: Path = Path("/"),
+    gate: int | None = None,
 ) -> int:
     """Start a program that outlives us, in its own session; return its pid.
+
+    `gate` is the reading end of a pipe: the program begins when a line comes, and never when the pipe ends
+    before that; so who starts it can write down the pid first, and may be killed at any moment.
 
     `output` is the descriptor both its streams go to. `user` is the uid and gid it runs as, dropped before it
     is executed, and `groups` the further groups it then has. The child stays ours to reap while we live.
     """
-    words = _words(argv)
+    words = words_of(argv)
+    if gate is not None:
+        words = [*words_of(["sh"]), "-c", _AT_THE_GATE, *words]
     try:
         child = subprocess.Popen(
             words,
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.DEVNULL if gate is None else gate,
             stdout=output,
             stderr=output,
             env=_environment(env),
@@ -162,41 +183,38 @@ def detach(
             extra_groups=None if user is None else list(groups),
         )
     except FileNotFoundError as error:
-        raise _missing(words[0]) from error
+        raise missing(words[0]) from error
     child.returncode = 0  # we never wait for it: keeps Popen from warning when it is collected
     return child.pid
 
 
+def tied(argv: Argv) -> list[str | os.PathLike[str]]:
+    """The same command, which dies with all that it started as soon as we do, however we end.
+
+    For root, of this machine or of a namespace: the command gets process ids and mounts of its own.
+    """
+    # The shell is the first process there: it reaps what others leave, and all of them go with it.
+    alone = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "sh", "-c", '"$@"; exit $?', "sh"]
+    return ["setpriv", "--pdeathsig", "KILL", *alone, *argv]
+
+
 def interactive(argv: Argv) -> int:
     """Hand the terminal to a program (ssh) and return its exit code."""
-    words = _words(argv)
+    words = words_of(argv)
     try:
         return subprocess.call(words)
     except FileNotFoundError as error:
-        raise _missing(words[0]) from error
+        raise missing(words[0]) from error
 
 
-def confined(
-    argv: Argv,
-    *,
-    memory: int = 1 << 30,
-    cpu_seconds: int = 60,
-    file_size: int = 0,
-    ok: Sequence[int] = (0,),
-    pass_fds: Sequence[int] = (),
-) -> subprocess.CompletedProcess[bytes]:
-    """Run a parser of foreign bytes within bounds: address space and largest file in bytes, CPU seconds."""
-
-    def limits() -> None:
-        resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
-        resource.setrlimit(resource.RLIMIT_CPU, (cpu_seconds, cpu_seconds))
-        resource.setrlimit(resource.RLIMIT_FSIZE, (file_size, file_size))
-        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-
-    return run(argv, limits=limits, timeout=cpu_seconds * 4, ok=ok, pass_fds=pass_fds)
+def _write(descriptor: int, piece: bytes) -> None:
+    left = memoryview(piece)
+    while left:
+        left = left[os.write(descriptor, left) :]
 
 
-def _words(argv: Argv) -> list[str]:
+def words_of(argv: Argv) -> list[str]:
+    """What to execute: the program's path, where it is known, and its arguments."""
     words = [os.fspath(word) for word in argv]
     found = find(words[0])
     return [str(found) if found else words[0], *words[1:]]
@@ -212,12 +230,13 @@ def _stdin(stdin: bytes | IO[bytes] | None) -> Stream:
     return subprocess.DEVNULL if stdin is None else stdin
 
 
-def _check(words: list[str], code: int, stderr: bytes, ok: Sequence[int]) -> None:
+def check(words: list[str], code: int, stderr: bytes, ok: Sequence[int]) -> None:
+    """Raises CommandFailed, with the end of what it said, for an exit code that is not in `ok`."""
     if code in ok:
         return
-    said = stderr[-_STDERR_TAIL:].decode("utf-8", "replace").strip()
+    said = stderr[-STDERR_TAIL:].decode("utf-8", "replace").strip()
     how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with {code}"
-    last = said.splitlines()[-1] if said else "it said nothing"
+    last = said.splitlines()[-1][:_LINE] if said else "it said nothing"
     raise CommandFailed(
         f"{Path(words[0]).name} {how}: {last}",
         returncode=code,
@@ -226,7 +245,8 @@ def _check(words: list[str], code: int, stderr: bytes, ok: Sequence[int]) -> Non
     )
 
 
-def _missing(program: str) -> CommandFailed:
+def missing(program: str) -> CommandFailed:
+    """The error for a program that is not there."""
     return CommandFailed(
         f"{program}: no such program",
         returncode=_NOT_FOUND,

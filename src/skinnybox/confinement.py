@@ -1,0 +1,158 @@
+"""What a parser of foreign bytes may do: its bounds, and who it runs as, in words for util-linux.
+
+Started by root, it runs as a user of its own that nobody else is; started by an ordinary user, in a namespace
+where it is nobody. It gains no privilege, has no network, no terminal, and none of our environment.
+"""
+
+import contextlib
+import os
+import select
+import signal
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from skinnybox.errors import CommandFailed, TimedOut
+
+if TYPE_CHECKING:
+    from subprocess import Popen
+
+FIRST_USER, USERS = 0x6F000000, 1 << 24
+"""The uids that confined programs run as when root starts them: a random one for each call."""
+
+_FEWEST_IDS = 1024
+_PIECE = 1 << 16
+_WATCH = 0.5
+_MAPS = (Path("/proc/self/uid_map"), Path("/proc/self/gid_map"))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bounds:
+    """What one call may take: `memory` (address space), `file_size` (the largest file it may write) and
+    `output` (all it may print) in bytes; `waiting` is the seconds we wait for it, all together; `threads`
+    counts its processes and threads, and holds only where it has a user of its own."""
+
+    memory: int = 1 << 30
+    cpu_seconds: int = 60
+    file_size: int = 0
+    output: int = 16 << 20
+    threads: int = 1
+    files: int = 64
+
+    @property
+    def waiting(self) -> float:
+        return self.cpu_seconds * 4.0
+
+
+def user() -> int | None:
+    """A uid and gid for one call; None when we cannot give up ours, or have none that is worth it."""
+    if os.geteuid() != 0:
+        return None
+    ranges = [_mapped(file) for file in _MAPS]
+    if all(_covers(found, FIRST_USER, USERS) for found in ranges):
+        return FIRST_USER + _below(USERS)
+    # Root of a namespace: one of the last ids it has, where no system of its own puts a user.
+    last = min(max(first + count for first, count in found) for found in ranges) - 4
+    if all(_covers(found, last - _FEWEST_IDS, _FEWEST_IDS) for found in ranges):
+        return last - _below(_FEWEST_IDS)
+    return None
+
+
+def prefix(
+    bounds: Bounds, who: int | None, network: Sequence[str], *, drops_itself: bool = False
+) -> list[str]:
+    """What goes before a program's own words. `network` are the words that take the network away, `who` the
+    user; with `drops_itself` the program may still become that user, and nothing more (see python_words)."""
+    limits = {
+        "as": bounds.memory, "cpu": bounds.cpu_seconds, "fsize": bounds.file_size, "core": 0,
+        "nofile": bounds.files,
+    }  # fmt: skip
+    if who is not None:
+        limits["nproc"] = bounds.threads
+    words = ["prlimit", *(f"--{name}={value}" for name, value in limits.items()), *network]
+    words += ["setpriv", "--no-new-privs"]
+    if os.geteuid() == 0:
+        kept = ",+setuid,+setgid" if drops_itself and who is not None else ""
+        words += ["--inh-caps=-all", f"--bounding-set=-all{kept}"]
+    if who is not None:
+        words += (
+            ["--clear-groups"] if drops_itself else [f"--reuid={who}", f"--regid={who}", "--clear-groups"]
+        )
+    return words
+
+
+# Imports come first: what root may read (a home, a virtual environment) this user often may not.
+_MAIN = (
+    "import os, sys\n"
+    "sys.path.insert(0, sys.argv[1])\n"
+    "from importlib import import_module\n"
+    "main = import_module(sys.argv[2]).main\n"
+    "if sys.argv[3]:\n"
+    "    os.setresgid(*[int(sys.argv[3])] * 3)\n"
+    "    os.setresuid(*[int(sys.argv[3])] * 3)\n"
+    "main(sys.argv[4:])"
+)
+
+
+def python_words(interpreter: str, module: str, who: int | None, arguments: Sequence[str]) -> list[str]:
+    """The words that run `main(arguments)` of a module of this package: without site-packages, in 50 ms."""
+    package = Path(__file__).parent.parent
+    named = "" if who is None else str(who)
+    return [interpreter, "-I", "-S", "-c", _MAIN, str(package), module, named, *arguments]
+
+
+def path_of(descriptor: int) -> str:
+    """Where a confined program finds a file it was handed as a descriptor, when it must have a path."""
+    return f"/proc/self/fd/{descriptor}"
+
+
+def pieces(
+    child: "Popen[bytes]", name: str, bounds: Bounds, watch: Callable[[], None] | None = None
+) -> Iterator[bytes]:
+    """What it prints until it closes its output. CommandFailed for too much, TimedOut for too slow: the time
+    we wait for it counts, not what we do between. `watch` is called now and then while we wait."""
+    assert child.stdout is not None
+    descriptor, poller = child.stdout.fileno(), select.poll()
+    poller.register(descriptor, select.POLLIN)
+    left, total = bounds.waiting, 0
+    while True:
+        before = time.monotonic()
+        ready = poller.poll(max(0.0, min(left, _WATCH)) * 1000)
+        left -= time.monotonic() - before
+        if watch is not None:
+            watch()
+        if not ready:
+            if left <= 0:
+                raise TimedOut(f"{name} did not end within {bounds.waiting:g} s")
+            continue
+        piece = os.read(descriptor, _PIECE)
+        if not piece:
+            return
+        total += len(piece)
+        if total > bounds.output:
+            raise CommandFailed(f"{name} was stopped: it printed more than {bounds.output} bytes")
+        yield piece
+
+
+def kill(child: "Popen[bytes]") -> None:
+    """With all that it started; it leads a session of its own."""
+    if child.poll() is None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(child.pid, signal.SIGKILL)
+
+
+def _below(count: int) -> int:
+    """At random; `count` is a power of two."""
+    return int.from_bytes(os.urandom(4), "little") % count
+
+
+def _mapped(file: Path) -> list[tuple[int, int]]:
+    """(first, count) of the ids that this user namespace has."""
+    rows = [line.split() for line in file.read_text().splitlines()]
+    return [(int(row[0]), int(row[2])) for row in rows] or [(0, 1)]
+
+
+def _covers(ranges: list[tuple[int, int]], first: int, count: int) -> bool:
+    return any(start <= first and first + count <= start + length for start, length in ranges)

@@ -1,0 +1,38 @@
+"""The only package that starts programs.
+
+Every program gets a fixed locale, no standard input unless one is given, no shell, and no descriptor it was
+not handed. A program that fails is reported once, with the end of what it said.
+"""
+
+from skinnybox.run.bounded import confined, confined_python, network_words, relayed
+from skinnybox.run.programs import (
+    PIPE,
+    STDOUT,
+    Argv,
+    Stream,
+    detach,
+    feed,
+    find,
+    interactive,
+    run,
+    start,
+    tied,
+)
+
+__all__ = [
+    "PIPE",
+    "STDOUT",
+    "Argv",
+    "Stream",
+    "confined",
+    "confined_python",
+    "detach",
+    "feed",
+    "find",
+    "interactive",
+    "network_words",
+    "relayed",
+    "run",
+    "start",
+    "tied",
+]
