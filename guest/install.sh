@@ -58,10 +58,11 @@ install_files() {
     put protocol /usr/lib/skinnybox/protocol 0644
 }
 
-# A skinny machine's root is no line of its fstab, and its swap is not the master's; other lines are kept.
+# A skinny machine's root is no line of its fstab, it boots from no disk, and its swap is not the master's; other
+# lines are kept.
 empty_fstab() {
     [ -f "$root/etc/fstab" ] || return 0
-    awk '/^[[:space:]]*#/ || ($2 != "/" && $3 != "swap")' "$root/etc/fstab" >"$root/etc/fstab.new"
+    awk '/^[[:space:]]*#/ || ($2 !~ /^\/(boot|boot\/efi|efi)?$/ && $3 != "swap")' "$root/etc/fstab" >"$root/etc/fstab.new"
     cmp -s "$root/etc/fstab.new" "$root/etc/fstab" || cat "$root/etc/fstab.new" >"$root/etc/fstab"
     rm "$root/etc/fstab.new"
 }

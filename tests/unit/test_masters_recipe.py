@@ -15,6 +15,7 @@ packages:
   - libfoo=1.2-3
 kernel: linux-image-amd64
 slim: true
+dax: true
 copy:
   - {source: site, dest: /srv/site, mode: 0750, owner: "www-data:www-data"}
   - source: site/index.html
@@ -42,6 +43,7 @@ def test_a_full_recipe(recipe: Path) -> None:
         packages=("apache2", "php8.4", "libfoo=1.2-3"),
         kernel="linux-image-amd64",
         slim=True,
+        dax=True,
         copy=(
             Copy(source=recipe.parent / "site", dest="/srv/site", mode=0o750, owner="www-data:www-data"),
             Copy(source=recipe.parent / "site/index.html", dest="/srv/index.html"),

@@ -1,6 +1,7 @@
-"""master build, import, list, show, verify, remove."""
+"""master build, import, list, show, verify, remove, gc."""
 
 import argparse
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -9,13 +10,14 @@ from typing import TYPE_CHECKING, Any
 from skinnybox.cli import options, render
 from skinnybox.cli.complete import ask_for
 from skinnybox.cli.progress import shown
-from skinnybox.model import Master, Progress
+from skinnybox.model import Image, ImageKind, Master, Progress
 from skinnybox.sizes import format_size
 
 if TYPE_CHECKING:
     from skinnybox.fleet.masters import Masters
     from skinnybox.fleet.service import Fleet
 
+_DISKS = ("qcow2", "raw", "vhd", "vmdk")
 _COLUMNS = ("master", "id", "os", "image", "tree", "machines", "created")
 
 
@@ -31,18 +33,42 @@ def add_to(commands: options.Commands) -> None:
     parser.add_argument(
         "--package", action="append", default=[], metavar="NAME", help="one more package; may repeat"
     )
+    _add_dax(parser)
 
-    parser = options.command(nouns, "import", _import, "seal a directory or a tar as a master")
-    parser.add_argument("source", metavar="SOURCE", type=Path, help="a directory, or a tar")
+    parser = options.command(nouns, "import", _import, "seal a directory, a tar or a disk image as a master")
+    parser.add_argument(
+        "source", metavar="SOURCE", type=Path, help="a directory, a tar, or a disk image with a root of ext4"
+    )
     parser.add_argument("master", metavar="NAME[:VERSION]", help="the version defaults to today's date")
     parser.add_argument(
         "--as-is", action="store_true", help="change nothing: the guest part is in it already"
     )
     parser.add_argument("--kernel", metavar="FILE", type=Path, help="instead of the newest in its /boot")
     parser.add_argument("--initrd", metavar="FILE", type=Path, help="instead of the one beside its kernel")
+    parser.add_argument(
+        "--format", choices=_DISKS, help="of a disk image; its header tells when this is not given"
+    )
+    parser.add_argument(
+        "--partition",
+        metavar="N",
+        type=int,
+        help="of a disk image, when several hold a system; 0: the whole disk",
+    )
+    _add_dax(parser)
 
     parser = options.command(nouns, "list", _list, "list masters")
     options.add_format(parser)
+
+    parser = options.command(
+        nouns, "gc", _collect, "remove masters that no machine needs, and what dead work left",
+        "The newest version of each name stays.",
+    )  # fmt: skip
+    parser.add_argument("--keep", metavar="N", type=int, default=1, help="this many of each name stay (1)")
+    parser.add_argument(
+        "--all", dest="keep", action="store_const", const=0, help="also the newest of each name: as --keep 0"
+    )
+    parser.add_argument("--dry-run", action="store_true", help="only say what would be removed")
+    options.add_yes(parser)
 
     for name, run, summary in (
         ("show", _show, "show all that is known of a master"),
@@ -57,6 +83,14 @@ def add_to(commands: options.Commands) -> None:
             options.add_format(parser)
 
 
+def _add_dax(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--dax",
+        action="store_true",
+        help="add an uncompressed image that guests map from this machine's memory; new machines get it",
+    )
+
+
 def _build(arguments: argparse.Namespace) -> int:
     def make(masters: "Masters", progress: Progress) -> Master:
         return masters.build(
@@ -64,6 +98,7 @@ def _build(arguments: argparse.Namespace) -> int:
             arguments.recipe,
             suite=arguments.suite,
             packages=tuple(arguments.package),
+            dax=arguments.dax,
             progress=progress,
         )
 
@@ -78,6 +113,9 @@ def _import(arguments: argparse.Namespace) -> int:
             as_is=arguments.as_is,
             kernel=arguments.kernel,
             initrd=arguments.initrd,
+            dax=arguments.dax,
+            format=arguments.format,
+            partition=arguments.partition,
             progress=progress,
         )
 
@@ -94,7 +132,7 @@ def _made(arguments: argparse.Namespace, make: "Callable[[Masters, Progress], Ma
             return code
         with shown(arguments.quiet) as progress:
             master = make(fleet.masters, progress)
-    print(f"{master.reference}: sealed, {format_size(master.images[0].size)}, {master.id[:19]}")
+    print(f"{master.reference}: sealed, {_sizes(master)}, {master.id[:19]}")
     return 0
 
 
@@ -112,11 +150,20 @@ def _brief(fleet: "Fleet", master: Master) -> dict[str, Any]:
         "master": master.reference,
         "id": master.id.removeprefix("sha256:")[:12],
         "os": master.os,
-        "image": format_size(master.images[0].size),
+        "image": _sizes(master),
         "tree": format_size(master.tree_size),
         "machines": len(fleet.masters.dependants(master)),
         "created": f"{master.created:%Y-%m-%d %H:%M}",
     }
+
+
+def _sizes(master: Master) -> str:
+    """Of each image, what new machines get first."""
+    return " + ".join(_sized(image) for image in master.images)
+
+
+def _sized(image: Image) -> str:
+    return format_size(image.size) + (" dax" if image.kind is ImageKind.EROFS_PLAIN else "")
 
 
 def _record(fleet: "Fleet", master: Master) -> dict[str, Any]:
@@ -131,6 +178,10 @@ def _record(fleet: "Fleet", master: Master) -> dict[str, Any]:
         "image_kind": str(image.kind),
         "image_digest": image.digest,
         "image_uuid": str(image.uuid),
+        "images": [
+            {"kind": str(i.kind), "size": i.size, "digest": i.digest, "uuid": str(i.uuid), "file": i.file}
+            for i in master.images
+        ],
         "tree": master.tree_size,
         "entries": master.entries,
         "machines": fleet.masters.dependants(master),
@@ -145,8 +196,15 @@ def _show(arguments: argparse.Namespace) -> int:
     if arguments.format != "table":
         render.emit([record], _COLUMNS, arguments.format, one=True)
         return 0
-    render.pairs({**record, "image": format_size(record["image"]), "tree": format_size(record["tree"])})
+    render.pairs(_readable(record))
     return 0
+
+
+def _readable(record: dict[str, Any]) -> dict[str, Any]:
+    """The first image's fields stand in the list of all images too."""
+    images = [f"{i['file']}  {format_size(i['size'])}  {i['uuid']}  {i['digest']}" for i in record["images"]]
+    shown_values = {key: value for key, value in record.items() if not re.fullmatch("image(_.*)?", key)}
+    return {**shown_values, "tree": format_size(record["tree"]), "images": images}
 
 
 def _verify(arguments: argparse.Namespace) -> int:
@@ -161,3 +219,27 @@ def _remove(arguments: argparse.Namespace) -> int:
         master = fleet.masters.remove(arguments.master)
     print(f"{master.reference}: removed")
     return 0
+
+
+def _collect(arguments: argparse.Namespace) -> int:
+    with options.fleet(arguments) as fleet:
+        found = fleet.masters.garbage(keep=arguments.keep)
+        total = format_size(sum(item.size for item in found))
+        if not found:
+            print("nothing to remove")
+            return 0
+        for item in found if arguments.dry_run or not arguments.yes else ():
+            print(
+                f"{item.name}: {format_size(item.size)}", file=sys.stdout if arguments.dry_run else sys.stderr
+            )
+        if arguments.dry_run:
+            print(f"{total} would be free")
+            return 0
+        options.confirm(arguments, f"remove these {len(found)}, {total}")
+        gone = fleet.masters.collect(found)
+    for item in gone:
+        print(f"{item.name}: removed, {format_size(item.size)}")
+    left = [item for item in found if item not in gone]
+    for item in left:
+        print(f"{item.name}: not removed, it is in use or somebody else's", file=sys.stderr)
+    return 1 if left else 0

@@ -4,13 +4,17 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from skinnybox import run
 from skinnybox.errors import Blocked
 from skinnybox.fleet.state import State
 from skinnybox.hosts.base import Host
 from skinnybox.masters import catalogue
-from skinnybox.model import Master, Progress, parse_reference, silent
+from skinnybox.model import INITRD_FILE, KERNEL_FILE, Master, Progress, Stack, parse_reference, silent
+
+if TYPE_CHECKING:
+    from skinnybox.masters.garbage import Garbage
 
 
 class Masters:
@@ -18,6 +22,7 @@ class Masters:
 
     def __init__(self, store: Path, host: Host, state: State) -> None:
         self._store = store
+        self._verified = store.parent / "verified"
         self._host = host
         self._state = state
 
@@ -37,16 +42,22 @@ class Masters:
         *,
         suite: str | None = None,
         packages: tuple[str, ...] = (),
+        dax: bool = False,
         progress: Progress = silent,
     ) -> Master:
-        """Build and seal, from a recipe or from this machine's own distribution. `suite` and `packages` are
-        said beside the recipe and win over it, or add to it."""
+        """Build and seal, from a recipe or from this machine's own distribution. `suite`, `packages` and
+        `dax` are said beside the recipe and win over it, or add to it."""
         from skinnybox.masters import build, recipe, seal
 
         name, version = parse_reference(reference)
         chosen = recipe.load(recipe_file) if recipe_file else recipe.Recipe()
         return build.build(
-            replace(chosen, suite=suite or chosen.suite, packages=(*chosen.packages, *packages)),
+            replace(
+                chosen,
+                suite=suite or chosen.suite,
+                packages=(*chosen.packages, *packages),
+                dax=dax or chosen.dax,
+            ),
             store=self._store,
             name=name,
             version=version or seal.default_version(self._store, name),
@@ -61,9 +72,13 @@ class Masters:
         as_is: bool,
         kernel: Path | None = None,
         initrd: Path | None = None,
+        dax: bool = False,
+        format: str | None = None,
+        partition: int | None = None,
         progress: Progress = silent,
     ) -> Master:
-        """Seal a directory or a tar; `as_is` untouched, otherwise with the guest part put in."""
+        """Seal a directory, a tar, or a disk image (of `format`, its root on `partition`: both are found out
+        when None); `as_is` untouched, otherwise with the guest part put in."""
         from skinnybox.masters import imports, seal
 
         name, version = parse_reference(reference)
@@ -75,6 +90,9 @@ class Masters:
             as_is=as_is,
             kernel=kernel,
             initrd=initrd,
+            dax=dax,
+            format=format,
+            partition=partition,
             progress=progress,
         )
 
@@ -90,12 +108,18 @@ class Masters:
 
     def verify(self, reference: str, progress: Progress = silent) -> Master:
         """Read every byte of it. Raises Corrupt naming the file that is not what was sealed."""
+        from skinnybox.masters import checked
+
         master = self.find(reference)
         catalogue.verify(self._store, master, progress)
+        checked.note(self._store, master, self._marks(master))
         return master
 
     def remove(self, reference: str) -> Master:
-        """Blocked while a machine depends on it."""
+        """Blocked while a machine depends on it. What an earlier call that failed left goes as well."""
+        from skinnybox.masters import workspace
+
+        workspace.sweep(self._store)
         with catalogue.locked(self._store, exclusive=True):
             master = self.find(reference)
             names = self.dependants(master)
@@ -107,16 +131,62 @@ class Masters:
                 )
             self._host.remove_master(master)
             catalogue.remove(self._store, master)
+            self._marks(master).unlink(missing_ok=True)
         return master
+
+    def garbage(self, *, keep: int = 1) -> "list[Garbage]":
+        """Masters that no machine boots from, but for the `keep` newest of each name; and dead work."""
+        from skinnybox.masters import garbage
+
+        with catalogue.locked(self._store, exclusive=False):
+            return garbage.garbage(self._store, lambda master: bool(self.dependants(master)), keep=keep)
+
+    def collect(self, found: "Sequence[Garbage]") -> "list[Garbage]":
+        """Remove what `garbage` found, as far as it still is garbage; what was removed."""
+        from skinnybox.errors import Conflict, NotFound
+        from skinnybox.masters import garbage, workspace
+
+        gone = []
+        for item in found:
+            if item.master is None:
+                continue
+            try:
+                self.remove(item.master.id)
+            except (Conflict, NotFound):  # a machine needs it since then, or somebody was faster
+                continue
+            gone.append(item)
+        workspace.sweep(self._store)
+        left = {item.name for item in garbage.dead_work(self._store)}
+        return gone + [item for item in found if item.master is None and item.name not in left]
 
     @contextmanager
     def kept(self, reference: str) -> Iterator[Master]:
-        """A master that nobody can remove during the block."""
+        """A master that nobody can remove during the block. Unsupported when its guest part is not understood
+        here."""
+        from skinnybox import formats
+
         with catalogue.locked(self._store, exclusive=False):
-            yield self.find(reference)
+            master = self.find(reference)
+            formats.check_protocol(master)
+            yield master
 
     def folder(self, master: Master) -> Path:
         return catalogue.folder(self._store, master)
+
+    def bootable(self, stack: Stack) -> Master:
+        """What such a machine starts from: verified when a file of it may have changed since the last good
+        check. Raises NotFound, Unsupported, and Corrupt naming the file."""
+        from skinnybox import formats
+        from skinnybox.masters import checked
+
+        master = self.by_id(stack.master)
+        formats.check_protocol(master)
+        images = [image.file for digest in stack.images if (image := master.image(digest))]
+        checked.ensure(self._store, master, [KERNEL_FILE, INITRD_FILE, *images], self._marks(master))
+        return master
+
+    def _marks(self, master: Master) -> Path:
+        return self._verified / f"{master.id.removeprefix('sha256:')}.json"
 
     def by_id(self, identity: str) -> Master:
         return catalogue.find(self._store, identity.removeprefix("sha256:"))

@@ -55,7 +55,14 @@ def build(recipe: Recipe, *, store: Path, name: str, version: str, progress: Pro
         clean(tree, progress)
         kernel, initrd, _ = find_kernel(tree)
         return seal(
-            tree, store=store, name=name, version=version, kernel=kernel, initrd=initrd, progress=progress
+            tree,
+            store=store,
+            name=name,
+            version=version,
+            kernel=kernel,
+            initrd=initrd,
+            progress=progress,
+            dax=recipe.dax,
         )
 
 
@@ -83,7 +90,7 @@ def _install(recipe: Recipe, work: Path, tree: Path, progress: Progress) -> None
         stanzas.write("\n".join(source.stanza() for source in _sources(recipe, suite)).encode())
         stanzas.seek(0)
         try:
-            run.run(argv, stdin=stanzas, output=Reported(progress))
+            run.run(run.tied(argv), stdin=stanzas, output=Reported(progress))
         except CommandFailed as error:
             raise explained(error) from error
 

@@ -18,7 +18,8 @@ from skinnybox.masters.index import content_id, file_digest, read_index
 from skinnybox.masters.manifest import FILE, from_manifest
 from skinnybox.model import INITRD_FILE, KERNEL_FILE, Master, Progress, Step, parse_reference
 
-KERNEL, INITRD, INDEX, IMAGE = KERNEL_FILE, INITRD_FILE, "index.jsonl.gz", "root.erofs"
+KERNEL, INITRD, INDEX = KERNEL_FILE, INITRD_FILE, "index.jsonl.gz"
+IMAGE, DAX_IMAGE = "root.erofs", "root-dax.erofs"
 _FOLDER = re.compile(r"[0-9a-f]{64}")
 _PREFIX = re.compile(r"(?:sha256:)?([0-9a-f]{8,64})")
 
@@ -69,7 +70,7 @@ def verify(store: Path, master: Master, progress: Progress) -> None:
         progress(Step(task="verify", done=done, total=total, detail=name))
         _check_file(where / name, digest)
     progress(Step(task="verify", done=3, total=total, detail="content id"))
-    if content_id(where / INDEX, where / KERNEL, where / INITRD) != master.id:
+    if content_id(where / INDEX, where / KERNEL, where / INITRD, master.guest_protocol) != master.id:
         raise Corrupt(f"{where / INDEX} does not give the id {master.id}")
     newest = max(entry.mtime_ns for entry in read_index(where / INDEX)) // 1_000_000_000
     for done, image in enumerate(master.images, start=4):

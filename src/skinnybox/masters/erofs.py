@@ -35,9 +35,9 @@ _CHUNK = 1 << 20
 _POLL = 0.02
 
 
-def make(tree: Path, image: Path, kind: ImageKind, *, newest: int) -> None:
+def make(tree: Path, image: Path, kind: ImageKind, *, newest: int, progress: Progress = silent) -> None:
     """Write a tree's image; `newest` is its newest mtime in seconds. Same tree, same bytes; mtimes kept."""
-    with making(tree, image, kind, newest=newest):
+    with making(tree, image, kind, newest=newest, progress=progress):
         pass
 
 

@@ -38,4 +38,4 @@ def install(tree: Path, output: Callable[[str], None]) -> None:
     `output` gets every line they print. Raises CommandFailed.
     """
     script = guest_folder() / "install-into.sh"
-    run.run(["unshare", "--mount", "--pid", "--fork", "--kill-child", "sh", script, tree], output=output)
+    run.run(run.tied(["sh", script, tree]), output=output)

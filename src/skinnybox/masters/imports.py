@@ -7,9 +7,9 @@ from skinnybox.masters import guest_part
 from skinnybox.masters.clean import clean
 from skinnybox.masters.kernel import find_kernel
 from skinnybox.masters.seal import seal
-from skinnybox.masters.tree import unpacked
+from skinnybox.masters.tree import is_tree, unpacked
 from skinnybox.masters.workspace import workspace
-from skinnybox.model import GUEST_PROTOCOL, Master, Progress, Step
+from skinnybox.model import GUEST_PROTOCOL, OLDEST_GUEST_PROTOCOL, Master, Progress, Step
 
 
 def import_tree(
@@ -23,11 +23,15 @@ def import_tree(
     initrd: Path | None,
     progress: Progress,
     allow_foreign: bool = False,
+    dax: bool = False,
+    format: str | None = None,
+    partition: int | None = None,
 ) -> Master:
-    """Seal a directory or tar: untouched when `as_is`, else with the guest part installed and cleaned up.
+    """Seal a directory, tar or disk image: untouched when `as_is`, else cleaned up and with the guest part.
 
     `kernel` and `initrd` come together, or are found in the tree's /boot. An as-is tree needs a guest part
     that speaks our protocol; `allow_foreign` seals one that cannot boot thin. The source is only read.
+    `format` and `partition` are a disk image's (see disk_image).
     """
     if (kernel is None) != (initrd is None):
         raise UsageError("a kernel and an initrd come together", hint="give both or none")
@@ -35,7 +39,12 @@ def import_tree(
         if given is not None and not given.is_file():
             raise NotFound(f"{given} is not a file")
     with workspace(store, "work") as work:
-        tree = unpacked(source, work, progress, devices=as_is)
+        if format or partition is not None or not is_tree(source):
+            from skinnybox.masters.disk_image import unpacked_disk
+
+            tree = unpacked_disk(source, work, progress, format=format, partition=partition, devices=as_is)
+        else:
+            tree = unpacked(source, work, progress, devices=as_is)
         if as_is and not allow_foreign:
             _check_guest_part(tree)
         if not as_is:
@@ -43,7 +52,14 @@ def import_tree(
         if kernel is None or initrd is None:
             kernel, initrd, _ = find_kernel(tree)
         return seal(
-            tree, store=store, name=name, version=version, kernel=kernel, initrd=initrd, progress=progress
+            tree,
+            store=store,
+            name=name,
+            version=version,
+            kernel=kernel,
+            initrd=initrd,
+            progress=progress,
+            dax=dax,
         )
 
 
@@ -61,7 +77,7 @@ def _check_guest_part(tree: Path) -> None:
     if not guest_part.has_guest_part(tree):
         raise _unfit("has no guest part", "import it without --as-is: that installs it")
     protocol = guest_part.protocol_version(tree)
-    if protocol != GUEST_PROTOCOL:
+    if protocol is None or not OLDEST_GUEST_PROTOCOL <= protocol <= GUEST_PROTOCOL:
         raise _unfit(
             f"has a guest part of protocol {protocol}, this is {GUEST_PROTOCOL}", "import it without --as-is"
         )

@@ -9,7 +9,6 @@ written as lone surrogates (PEP 383). Absent means: no content, no target, no de
 """
 
 import base64
-import binascii
 import gzip
 import hashlib
 import itertools
@@ -20,10 +19,11 @@ import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, BinaryIO, TypeVar
 
-from skinnybox.errors import Corrupt, UsageError
+from skinnybox.errors import Corrupt, Unsupported, UsageError
 from skinnybox.model import GUEST_PROTOCOL, Progress, Step
+from skinnybox.sizes import format_size
 
 _LETTERS = {
     stat.S_IFDIR: "d", stat.S_IFREG: "-", stat.S_IFLNK: "l", stat.S_IFIFO: "p",
@@ -31,6 +31,8 @@ _LETTERS = {
 }  # fmt: skip
 _XATTRS = ("user.", "trusted.", "security.", "system.posix_acl_")
 _BLOCK = 1 << 20
+MOST_CONTENT = 1 << 40
+"""Bytes in a tree to be sealed: an archive of a few bytes can claim a file of any length."""
 _LINE_LIMIT = 1 << 20
 _STEP = 512
 T = TypeVar("T")
@@ -81,7 +83,9 @@ class Survey:
 
 
 def survey(tree: Path) -> Survey:
-    """Count entries and bytes of content (a hard-link group once); find the newest mtime in seconds."""
+    """Count entries and bytes of content (a hard-link group once); find the newest mtime in seconds.
+
+    Raises Unsupported for more than MOST_CONTENT."""
     found = Survey()
     for path, info in _walk(os.fsencode(tree)):
         found.entries += 1
@@ -93,6 +97,11 @@ def survey(tree: Path) -> Survey:
             first = group.names == 1
         if first and stat.S_ISREG(info.st_mode):
             found.size += info.st_size
+    if found.size > MOST_CONTENT:
+        raise Unsupported(
+            f"the tree holds {format_size(found.size)}, a master at most {format_size(MOST_CONTENT)}",
+            hint="a file of holes counts at its full length: `find -size +100G` shows it",
+        )
     return found
 
 
@@ -113,18 +122,18 @@ def write_index(entries: Iterable[Entry], file: Path) -> None:
             out.write(b"".join(_line(entry) for entry in batch))
 
 
-def read_index(file: Path) -> Iterator[Entry]:
-    """Raises Corrupt, naming the file, for anything that write_index does not write."""
+def read_index(file: Path | BinaryIO) -> Iterator[Entry]:
+    """From a path or an open file. Raises Corrupt, naming it, for what write_index does not write."""
     for number, line in enumerate(_lines(file), start=1):
         try:
             yield _parsed(json.loads(line))
-        except (ValueError, TypeError, KeyError, AttributeError, binascii.Error) as error:
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
             raise Corrupt(f"{file}, line {number}: not an index entry ({error})") from error
 
 
-def content_id(index_file: Path, kernel: Path, initrd: Path) -> str:
-    """The master's id: digest over the canonical index, kernel, initrd and the guest protocol."""
-    total = hashlib.sha256(f"skinnybox-content 1\nguest-protocol {GUEST_PROTOCOL}\n".encode())
+def content_id(index_file: Path, kernel: Path, initrd: Path, protocol: int = GUEST_PROTOCOL) -> str:
+    """The master's id: digest over the canonical index, kernel, initrd and the guest protocol it speaks."""
+    total = hashlib.sha256(f"skinnybox-content 1\nguest-protocol {protocol}\n".encode())
     total.update(f"kernel {file_digest(kernel)}\ninitrd {file_digest(initrd)}\n".encode())
     for batch in _batches(_lines(index_file), 1024):
         total.update(b"".join(batch))
@@ -207,7 +216,10 @@ def _xattrs(path: bytes) -> tuple[tuple[str, bytes], ...]:
     if not names:
         return ()
     kept = sorted(name for name in names if name.startswith(_XATTRS))
-    return tuple((name, os.getxattr(path, name, follow_symlinks=False)) for name in kept)
+    try:
+        return tuple((name, os.getxattr(path, name, follow_symlinks=False)) for name in kept)
+    except OSError as error:  # the kernel lets nonsense be written as a capability, and refuses to read it
+        raise Corrupt(f"{os.fsdecode(path)!r}: an attribute cannot be read: {error.strerror}") from error
 
 
 def _batches(items: Iterable[T], size: int) -> Iterator[list[T]]:
@@ -248,7 +260,7 @@ def _line(entry: Entry) -> bytes:
     return json.dumps(record, separators=(",", ":")).encode() + b"\n"
 
 
-def _lines(file: Path) -> Iterator[bytes]:
+def _lines(file: Path | BinaryIO) -> Iterator[bytes]:
     try:
         with gzip.open(file, "rb") as source:
             while line := source.readline(_LINE_LIMIT):

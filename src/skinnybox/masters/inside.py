@@ -21,6 +21,14 @@ def open_folder(tree: Path, path: str) -> int | None:
     return descriptor
 
 
+def is_folder(tree: Path, path: str) -> bool:
+    descriptor = open_folder(tree, path)
+    if descriptor is None:
+        return False
+    os.close(descriptor)
+    return True
+
+
 def names(tree: Path, path: str) -> list[str]:
     """What the folder at `path` holds, sorted; nothing when it is no folder."""
     descriptor = open_folder(tree, path)

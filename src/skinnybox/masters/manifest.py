@@ -5,16 +5,30 @@ The bytes are exactly what `to_manifest` writes, and their last field is the dig
 
 import hashlib
 import json
+import re
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from skinnybox import formats
 from skinnybox.errors import Corrupt, Unsupported
 from skinnybox.model import Image, ImageKind, Master
 
 FILE = "manifest.json"
 _FORMAT = 1
+_KINDS = frozenset(ImageKind)
+"""A later Skinnybox may add images of other kinds beside those an earlier one can use."""
 _LIMIT = 1 << 20
+_TYPES = {
+    **dict.fromkeys(("id", "name", "version", "os", "architecture", "kernel_version", "index"), str),
+    **dict.fromkeys(("kernel", "initrd", "created"), str),
+    **dict.fromkeys(("guest_protocol", "entries", "tree_size"), int),
+    "images": list,
+}
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+_FILE = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
+"""An image lies in its master's folder and nowhere else, whatever a manifest says."""
 
 
 def to_manifest(master: Master, *, index: str) -> bytes:
@@ -35,25 +49,51 @@ def to_manifest(master: Master, *, index: str) -> bytes:
             "kernel": master.kernel,
             "initrd": master.initrd,
             "index": index,
-            "images": [
-                {"kind": str(image.kind), "file": image.file, "digest": image.digest, "size": image.size}
-                for image in master.images
-            ],
+            "images": _to_images(master.images),
         }
     )
+
+
+def with_images(file: Path, images: Sequence[Image]) -> bytes:
+    """The manifest in `file` with more images, which come first. What a later Skinnybox wrote into it, such
+    as images of other kinds that machines may be bound to, stays. Raises like from_manifest."""
+    from_manifest(file)
+    record = _record(file)
+    return _bytes({**record, "images": [*_to_images(images), *record["images"]]})
 
 
 def from_manifest(file: Path) -> tuple[Master, str]:
     """The master and the digest of its index. Raises Corrupt or, for a later format, Unsupported."""
     record = _record(file)
-    if record.get("format") != _FORMAT:
-        raise Unsupported(
-            f"{file} has format {record.get('format')!r}", hint="it was sealed by a later Skinnybox: upgrade"
-        )
+    formats.check(record, _FORMAT, str(file))
     try:
-        return _master(record), record["index"]
+        _check_types(record)
+        master = _master(record)
     except (KeyError, TypeError, ValueError) as error:
         raise Corrupt(f"{file}: {error!r}") from error
+    if not master.images:
+        raise Unsupported(f"{file} names no image that can be used here", hint="upgrade Skinnybox")
+    return master, record["index"]
+
+
+def _to_images(images: Sequence[Image]) -> list[dict[str, Any]]:
+    return [
+        {"kind": str(image.kind), "file": image.file, "digest": image.digest, "size": image.size}
+        for image in images
+    ]
+
+
+def _check_types(record: dict[str, Any]) -> None:
+    for key, kind in _TYPES.items():
+        if type(record[key]) is not kind:
+            raise TypeError(key)
+    for image in record["images"]:
+        if not (
+            type(image["size"]) is int
+            and _DIGEST.fullmatch(image["digest"])
+            and _FILE.fullmatch(image["file"])
+        ):
+            raise ValueError(f"image {image['file']!r}")
 
 
 def _master(record: dict[str, Any]) -> Master:
@@ -70,7 +110,7 @@ def _master(record: dict[str, Any]) -> Master:
         tree_size=record["tree_size"],
         kernel=record["kernel"],
         initrd=record["initrd"],
-        images=tuple(_image(image) for image in record["images"]),
+        images=tuple(_image(image) for image in record["images"] if image["kind"] in _KINDS),
     )
 
 
@@ -84,10 +124,11 @@ def _record(file: Path) -> dict[str, Any]:
     try:
         with file.open("rb") as source:
             data = source.read(_LIMIT)
-        record = json.loads(data)
-    except (OSError, ValueError) as error:
+        record: dict[str, Any] = json.loads(data)
+        whole = isinstance(record, dict) and _bytes(record) == data
+    except (OSError, ValueError, RecursionError) as error:
         raise Corrupt(f"{file} cannot be read: {error}") from error
-    if not isinstance(record, dict) or _bytes({**record, "digest": None}) != data:
+    if not whole:
         raise Corrupt(f"{file} is not what was sealed")
     return record
 

@@ -7,6 +7,7 @@ components: [main]
 packages: [apache2, php]
 kernel: linux-image-cloud-amd64
 slim: true                    # without documentation and translations
+dax: true                     # with a second image that guests map from the host's memory
 copy:
   - {source: site.conf, dest: /etc/apache2/sites-enabled/site.conf, mode: 0644, owner: root:root}
 scripts:
@@ -54,6 +55,7 @@ class Recipe:
     kernel: str | None = None
     variant: str = "minbase"
     slim: bool = False
+    dax: bool = False
     copy: tuple[Copy, ...] = ()
     scripts: tuple[str, ...] = ()
 
@@ -87,6 +89,8 @@ def parse(text: str, file: Path) -> Recipe:
         raise UsageError(
             f"{place}: {getattr(error, 'problem', None) or error}", hint="a recipe is YAML"
         ) from error
+    except RecursionError as error:
+        raise UsageError(f"{file}: nested too deeply", hint="a recipe is YAML") from error
     if node is None:
         return Recipe()
     readers = _readers(file.absolute().parent)
@@ -109,6 +113,7 @@ def _readers(folder: Path) -> dict[str, Reader]:
         "kernel": _matching(_PACKAGE, "a package name"),
         "variant": _one_of("minbase", "apt", "important", "standard"),
         "slim": _boolean,
+        "dax": _boolean,
         "copy": _many(lambda node: _copy(node, folder)),
         "scripts": _many(lambda node: _script(node, folder)),
     }
@@ -200,7 +205,11 @@ def _dest(node: yaml.Node) -> str:
 
 def _existing(node: yaml.Node, folder: Path) -> Path:
     path = folder / _text(node)
-    if not path.exists():
+    try:
+        found = path.exists()
+    except OSError as error:
+        raise _wrong(node, f"{path}: {error.strerror}") from error
+    if not found:
         raise _wrong(node, f"{path} does not exist")
     return path
 
@@ -222,4 +231,7 @@ def _script(node: yaml.Node, folder: Path) -> str:
     file: Path = found["file"]
     if not file.is_file():
         raise _wrong(node, f"{file} is not a file")
-    return file.read_text("utf-8")
+    try:
+        return file.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise _wrong(node, f"{file} cannot be read as text: {error}") from error

@@ -2,31 +2,42 @@
 
 import os
 import shutil
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from skinnybox.errors import Conflict
-from skinnybox.masters import erofs
-from skinnybox.masters.catalogue import IMAGE, INDEX, INITRD, KERNEL, folder, locked, masters
+from skinnybox.masters import erofs, guest_part
+from skinnybox.masters.catalogue import DAX_IMAGE, IMAGE, INDEX, INITRD, KERNEL, folder, locked, masters
 from skinnybox.masters.index import content_id, file_digest, scan, survey, write_index
 from skinnybox.masters.kernel import architecture, kernel_version, os_name
-from skinnybox.masters.manifest import FILE, to_manifest
+from skinnybox.masters.manifest import FILE, to_manifest, with_images
 from skinnybox.masters.workspace import workspace
 from skinnybox.model import GUEST_PROTOCOL, Image, ImageKind, Master, Progress, Step
 
 
 def seal(
-    tree: Path, *, store: Path, name: str, version: str, kernel: Path, initrd: Path, progress: Progress
+    tree: Path,
+    *,
+    store: Path,
+    name: str,
+    version: str,
+    kernel: Path,
+    initrd: Path,
+    progress: Progress,
+    dax: bool = False,
 ) -> Master:
     """Seal a tree that nobody writes to. Killed at any instant, the master is there whole or not at all.
 
-    Idempotent: the same content under the same NAME:VERSION returns what is there. Conflict when either is
-    taken by another. NoSpace, with nothing left behind. Blocks for the time of two reads of the tree.
+    With `dax` it has a second image, to be mapped by guests, which new machines then get. Idempotent: the
+    same content under the same NAME:VERSION returns what is there, after adding the second image if it lacks
+    one. Conflict when either is taken by another. NoSpace, with nothing left behind. Blocks for the time of
+    two reads of the tree, three with `dax`.
     """
     with workspace(store, "sealing") as work:
         shutil.copyfile(kernel, work / KERNEL)
         shutil.copyfile(initrd, work / INITRD)
-        master = _made(tree, work, name=name, version=version, kernel=kernel, progress=progress)
+        master = _made(tree, work, name=name, version=version, kernel=kernel, progress=progress, dax=dax)
         progress(Step(task="seal", detail=master.reference))
         (work / FILE).write_bytes(to_manifest(master, index=file_digest(work / INDEX)))
         _finish(work)
@@ -50,22 +61,23 @@ def default_version(store: Path, name: str) -> str:
     return version
 
 
-def _made(tree: Path, work: Path, *, name: str, version: str, kernel: Path, progress: Progress) -> Master:
-    kind, known = ImageKind.EROFS_LZ4HC, survey(tree)
+def _made(
+    tree: Path, work: Path, *, name: str, version: str, kernel: Path, progress: Progress, dax: bool
+) -> Master:
+    known = survey(tree)
     # The image is written by another process while we hash: together they use two processors.
-    with erofs.making(tree, work / IMAGE, kind, newest=known.newest, progress=progress):
+    with erofs.making(tree, work / IMAGE, ImageKind.EROFS_LZ4HC, newest=known.newest, progress=progress):
         write_index(scan(tree, progress, known), work / INDEX)
-    image = Image(
-        kind=kind,
-        file=IMAGE,
-        digest=erofs.stamp(work / IMAGE),
-        size=(work / IMAGE).stat().st_size,
-    )
+    images = [_image(work, IMAGE, ImageKind.EROFS_LZ4HC)]
+    if dax:
+        erofs.make(tree, work / DAX_IMAGE, ImageKind.EROFS_PLAIN, newest=known.newest, progress=progress)
+        images.insert(0, _image(work, DAX_IMAGE, ImageKind.EROFS_PLAIN))
+    protocol = guest_part.protocol_version(tree) or GUEST_PROTOCOL
     return Master(
-        id=content_id(work / INDEX, work / KERNEL, work / INITRD),
+        id=content_id(work / INDEX, work / KERNEL, work / INITRD, protocol),
         name=name,
         version=version,
-        images=(image,),
+        images=tuple(images),
         kernel=file_digest(work / KERNEL),
         initrd=file_digest(work / INITRD),
         os=os_name(tree),
@@ -73,9 +85,14 @@ def _made(tree: Path, work: Path, *, name: str, version: str, kernel: Path, prog
         kernel_version=kernel_version(kernel),
         tree_size=known.size,
         entries=known.entries,
-        guest_protocol=GUEST_PROTOCOL,
+        guest_protocol=protocol,
         created=datetime.now(UTC),
     )
+
+
+def _image(work: Path, file: str, kind: ImageKind) -> Image:
+    digest = erofs.stamp(work / file)
+    return Image(kind=kind, file=file, digest=digest, size=(work / file).stat().st_size)
 
 
 def _finish(work: Path) -> None:
@@ -90,7 +107,7 @@ def _publish(store: Path, work: Path, master: Master) -> Master:
     with locked(store, exclusive=True):
         for other in masters(store):
             if other.id == master.id and other.reference == master.reference:
-                return other
+                return _completed(store, work, other, master)
             if other.id == master.id:
                 raise Conflict(
                     f"this very content is sealed as {other.reference}",
@@ -101,6 +118,28 @@ def _publish(store: Path, work: Path, master: Master) -> Master:
         work.rename(folder(store, master))
         _sync(store)
     return master
+
+
+def _completed(store: Path, work: Path, there: Master, made: Master) -> Master:
+    """What is there, with the images it lacked: they come first, since they were asked for just now.
+
+    Until the manifest is replaced a new image is a file that nobody knows, and the next try takes its place.
+    """
+    # By kind: another mkfs.erofs makes other bytes of the same tree, and machines are bound to those there.
+    lacking = tuple(image for image in made.images if there.image_of(image.kind) is None)
+    if not lacking:
+        return there
+    place = folder(store, there)
+    manifest = work / f"{FILE}.new"
+    manifest.write_bytes(with_images(place / FILE, lacking))
+    manifest.chmod(0o444)
+    _sync(manifest)
+    for image in lacking:
+        (work / image.file).rename(place / image.file)
+    _sync(place)
+    manifest.rename(place / FILE)
+    _sync(place)
+    return replace(there, images=(*lacking, *there.images))
 
 
 def _taken(master: Master) -> Conflict:

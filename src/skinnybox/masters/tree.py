@@ -2,6 +2,7 @@
 
 import os
 import time
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from skinnybox import run
@@ -24,6 +25,18 @@ _COPY = (
 _NO_XATTR = ("Cannot setxattr", "Cannot set 'trusted", "setting attribute", "acl_set_file_at", "Cannot acl_")
 
 
+_HARMLESS = (
+    "Removing leading", "Substituting", "in the future", "implausibly old", "Extracting contiguous",
+    "Unknown file type",
+)  # fmt: skip
+"""What tar says and goes on: not why it failed."""
+
+
+def is_tree(source: Path) -> bool:
+    """Whether it is a directory, or by its name a tar: no disk image."""
+    return source.is_dir() or source.name.endswith(_SUFFIXES)
+
+
 def unpacked(source: Path, work: Path, progress: Progress, *, devices: bool = True) -> Path:
     """Copy or extract `source` to `work`/tree, with owners, modes, mtimes, links, xattrs, ACLs, FIFOs.
 
@@ -40,9 +53,27 @@ def unpacked(source: Path, work: Path, progress: Progress, *, devices: bool = Tr
     if source.is_dir():
         _command([*_COPY, "--", f"{source}/.", tree], source)
     else:
-        _extract(source, tree, devices=devices)
+        _command(_extraction(source.absolute(), tree, devices=devices), source)
         _date_folders(os.fsencode(tree), started)
     return tree
+
+
+def extracted(
+    pieces: Iterable[bytes], tree: Path, source: Path, progress: Progress, *, devices: bool
+) -> None:
+    """Extract a tar that comes in pieces, and names every folder, to a folder. Raises like `unpacked`; what
+    the pieces raise ends it."""
+    tree.mkdir(mode=0o755, exist_ok=True)
+    done = 0
+
+    def fed() -> Iterator[bytes]:
+        nonlocal done
+        for piece in pieces:
+            yield piece
+            done += len(piece)
+            progress(Step(task="unpack", done=done, unit="bytes", detail=source.name))
+
+    _command(_extraction("-", tree, devices=devices), source, fed())
 
 
 def _check_source(source: Path, work: Path) -> None:
@@ -57,14 +88,14 @@ def _check_source(source: Path, work: Path) -> None:
         )
 
 
-def _extract(source: Path, tree: Path, *, devices: bool) -> None:
+def _extraction(archive: Path | str, tree: Path, *, devices: bool) -> list[str | Path]:
     left_out = [] if devices else ["--anchored", "--exclude=./dev/*", "--exclude=dev/*"]
-    _command([*_EXTRACT, *left_out, "--file", source.absolute(), "--directory", tree], source)
+    return [*_EXTRACT, *left_out, "--file", archive, "--directory", tree]
 
 
-def _command(argv: run.Argv, source: Path) -> None:
+def _command(argv: run.Argv, source: Path, fed: Iterator[bytes] | None = None) -> None:
     try:
-        done = run.run(argv)
+        done = run.run(argv) if fed is None else run.feed(argv, fed)
     except CommandFailed as error:
         raise _explained(error, source) from error
     said = done.stderr.decode("utf-8", "replace")
@@ -80,7 +111,8 @@ def _explained(error: CommandFailed, source: Path) -> SkinnyboxError:
         return error
     if "Cannot mknod" in said or "cannot create special file" in said or "setting attribute" in said:
         return _unkept(source, said.splitlines()[0])
-    first = next((line for line in said.splitlines() if "Removing leading" not in line), error.message)
+    whys = (line for line in said.splitlines() if not any(words in line for words in _HARMLESS))
+    first = next(whys, error.message)
     if "Member name contains '..'" in said:
         return Corrupt(
             f"{source} wants to write outside of itself: {first}", hint="do not trust this archive"

@@ -11,7 +11,7 @@ from pathlib import Path
 from skinnybox.errors import CommandFailed, NoSpace, SkinnyboxError
 from skinnybox.masters.catalogue import delete, locked
 
-_HIDDEN = (".sealing-", ".work-", ".removing-")
+HIDDEN = (".sealing-", ".work-", ".removing-")
 _HINT = "free some space there, or put the state folder elsewhere (SKINNYBOX_STATE)"
 
 
@@ -52,15 +52,22 @@ def _hold(work: Path, undo: contextlib.ExitStack) -> None:
     fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
+def sweep(store: Path) -> None:
+    """Remove what was left by makers that died. Blocks while a master is published or removed."""
+    with locked(store, exclusive=True):
+        _sweep(store)
+
+
 def _sweep(store: Path) -> None:
     for place in store.iterdir():
-        if place.name.startswith(_HIDDEN) and not _alive(place):
+        if place.name.startswith(HIDDEN) and not alive(place):
             # What a namespace left belongs to ids that only a namespace may delete: its next call does.
             with contextlib.suppress(SkinnyboxError):
                 delete(place)
 
 
-def _alive(place: Path) -> bool:
+def alive(place: Path) -> bool:
+    """Whether the process that works in this hidden folder still does."""
     try:
         descriptor = os.open(place, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     except OSError:

@@ -1,0 +1,93 @@
+"""Masters are read again when they may have changed: each file's inode, size and ctime are kept from its last
+good check, outside the sealed folder. What changes bytes below the filesystem, only `master verify` sees.
+"""
+
+import contextlib
+import fcntl
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import BinaryIO, TypeAlias
+
+from skinnybox.errors import Corrupt
+from skinnybox.masters import erofs
+from skinnybox.masters.catalogue import KERNEL, folder
+from skinnybox.masters.index import file_digest
+from skinnybox.model import INITRD_FILE, Master
+
+Marks: TypeAlias = dict[str, list[int]]
+_LIMIT = 1 << 16
+_HINT = "restore it from a backup, or build or import the same content again"
+
+
+def ensure(store: Path, master: Master, names: Iterable[str], marks: Path) -> None:
+    """Those files are what was sealed, as far as their marks tell; a second or two for those that differ.
+
+    Raises Corrupt naming the file. `marks` is where the marks are kept; several processes may share it.
+    """
+    where = folder(store, master)
+    now = {name: _mark(where / name) for name in names}
+    if now.items() <= _read(marks).items():
+        return
+    marks.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with marks.open("a+b") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        known = _parsed(file)
+        for name in (name for name in now if now[name] != known.get(name)):
+            _verify(where / name, master)
+        _write(file, {**known, **now})
+
+
+def note(store: Path, master: Master, marks: Path) -> None:
+    """All of it has just been sealed or verified."""
+    where = folder(store, master)
+    names = [KERNEL, INITRD_FILE, *(image.file for image in master.images)]
+    with contextlib.suppress(OSError):
+        marks.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with marks.open("a+b") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            _write(file, {name: _mark(where / name) for name in names})
+
+
+def _mark(path: Path) -> list[int]:
+    try:
+        info = path.stat(follow_symlinks=False)
+    except OSError as error:
+        raise Corrupt(f"{path} is missing: {error.strerror}", hint=_HINT) from error
+    return [info.st_ino, info.st_size, info.st_ctime_ns]
+
+
+def _verify(path: Path, master: Master) -> None:
+    try:
+        image = next((image for image in master.images if image.file == path.name), None)
+        if image is not None:
+            erofs.check(path, image.digest, image.size)
+        elif file_digest(path) != (master.kernel if path.name == KERNEL else master.initrd):
+            raise Corrupt(f"{path} is not what was sealed")
+    except Corrupt as error:
+        raise Corrupt(f"{master.reference} is damaged: {error.message}", hint=_HINT) from error
+
+
+def _read(marks: Path) -> Marks:
+    try:
+        with marks.open("rb") as file:
+            return _parsed(file)
+    except OSError:
+        return {}
+
+
+def _parsed(file: BinaryIO) -> Marks:
+    file.seek(0)
+    with contextlib.suppress(ValueError, RecursionError):
+        values = json.loads(file.read(_LIMIT))
+        return values if isinstance(values, dict) else {}
+    return {}
+
+
+def _write(file: BinaryIO, marks: Marks) -> None:
+    """In place, under the lock: half of it, as a kill or a full disk leaves it, only means another check."""
+    with contextlib.suppress(OSError):
+        file.seek(0)
+        file.truncate()
+        file.write(json.dumps(marks).encode())
+        file.flush()

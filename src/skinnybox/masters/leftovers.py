@@ -1,0 +1,53 @@
+"""What lies among the masters and is none that can be used."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from skinnybox.errors import Corrupt, Unsupported
+from skinnybox.masters.catalogue import INDEX, INITRD, KERNEL
+from skinnybox.masters.manifest import FILE, from_manifest
+from skinnybox.masters.workspace import HIDDEN, alive
+from skinnybox.model import Deed, Finding
+
+_FOLDER = re.compile(r"[0-9a-f]{64}")
+
+
+def leftovers(store: Path) -> Iterator[Finding]:
+    """Looks at names and manifests only: `verify` is what reads the bytes of a master."""
+    for place in sorted(store.iterdir()) if store.is_dir() else []:
+        if place.name.startswith(HIDDEN):
+            yield _hidden(place)
+        elif _FOLDER.fullmatch(place.name):
+            yield from _master(place)
+        elif place.name != ".lock":
+            yield Finding(path=place, what="is no master", deed=Deed.KEEP)
+
+
+def _hidden(place: Path) -> Finding:
+    if alive(place):
+        return Finding(path=place, what="a living process makes or removes a master there", deed=Deed.KEEP)
+    what = "left by a build, import or removal of a master that was killed"
+    return Finding(path=place, what=what, deed=Deed.REMOVE)
+
+
+def _master(place: Path) -> Iterator[Finding]:
+    try:
+        master, _ = from_manifest(place / FILE)
+    except Unsupported as error:
+        yield Finding(path=place, what=f"a master this version cannot use: {error.message}", deed=Deed.KEEP)
+        return
+    except Corrupt as error:
+        yield Finding(path=place, what=f"a master with a bad manifest: {error.message}", deed=Deed.ASIDE)
+        return
+    if master.id != f"sha256:{place.name}":
+        yield Finding(path=place, what=f"holds another master, {master.id}", deed=Deed.ASIDE)
+        return
+    named = {FILE, KERNEL, INITRD, INDEX, *(image.file for image in master.images)}
+    there = {path.name for path in place.iterdir()}
+    for name in sorted(named - there):
+        what = f"{master.reference} lacks its {name}: restore it, or remove and build the master again"
+        yield Finding(path=place / name, what=what, deed=Deed.KEEP)
+    for name in sorted(there - named):
+        what = f"not named by {master.reference}: left by an interrupted sealing; the next takes its place"
+        yield Finding(path=place / name, what=what, deed=Deed.KEEP)

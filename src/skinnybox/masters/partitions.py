@@ -1,0 +1,148 @@
+"""Where the filesystems of a disk are, and what each of them is. Only called in a confined process."""
+
+import struct
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from skinnybox.errors import Corrupt
+from skinnybox.overlays.ext4.device import Device
+
+MOST = 256
+"""Partitions of a disk: more are refused."""
+
+_SECTORS = (512, 4096)
+_GPT = struct.Struct("<8sIIIIQQQQ16sQIII")
+_GPT_ENTRY = struct.Struct("<16s16sQQ")
+_LARGEST_ENTRY = 4096
+_EXTENDED = (0x05, 0x0F, 0x85)
+_PROTECTIVE = 0xEE
+_SIGNATURES = (
+    ("LUKS", 0, b"LUKS\xba\xbe"), ("LVM", 512, b"LABELONE"), ("LVM", 0, b"LABELONE"),
+    ("RAID", 4096, b"\xfc\x4e\x2b\xa9"), ("RAID", 0, b"\xfc\x4e\x2b\xa9"),
+    ("ext4", 0x438, b"\x53\xef"), ("btrfs", 0x10040, b"_BHRfS_M"), ("xfs", 0, b"XFSB"),
+    ("swap", 4086, b"SWAPSPACE2"), ("EROFS", 1024, b"\xe2\xe1\xf5\xe0"), ("squashfs", 0, b"hsqs"),
+    ("F2FS", 1024, b"\x10\x20\xf5\xf2"), ("bcache", 0x1018, b"\xc6\x85\x73\xf6\x4e\x1a\x45\xca"),
+    ("NTFS", 3, b"NTFS    "), ("FAT", 54, b"FAT"), ("FAT", 82, b"FAT32"),
+)  # fmt: skip
+KINDS = frozenset({name for name, _, _ in _SIGNATURES} | {""})
+"""What a place can hold; "" is what is not known."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """A stretch of the disk, in bytes. `number` is the partition's, 0 for the whole disk."""
+
+    number: int
+    start: int
+    length: int
+    holds: str
+
+
+def places(device: Device) -> list[Place]:
+    """The partitions, or the whole disk when it has none. Raises Corrupt for a table that makes no sense."""
+    for sector in _SECTORS:
+        if _peek(device, sector, 8) == b"EFI PART":
+            return _checked(device, _gpt(device, sector))
+    whole = Place(number=0, start=0, length=device.size, holds=holds(device, 0, device.size))
+    try:
+        found = _checked(device, _mbr(device))
+    except Corrupt:
+        if whole.holds == "ext4":  # the first sectors of a filesystem are free for any boot loader
+            return [whole]
+        raise
+    return found or [whole]
+
+
+def holds(device: Device, start: int, length: int) -> str:
+    """One of KINDS."""
+    for name, offset, magic in _SIGNATURES:
+        if offset + len(magic) <= length and _peek(device, start + offset, len(magic)) == magic:
+            return name
+    return ""
+
+
+def _checked(device: Device, found: Iterator[tuple[int, int, int]]) -> list[Place]:
+    """(number, start, length) in bytes: inside the disk, apart from each other, and not too many."""
+    out: list[Place] = []
+    for number, start, length in found:
+        if len(out) >= MOST:
+            raise Corrupt(f"it has more than {MOST} partitions")
+        if start <= 0 or length <= 0 or start + length > device.size:
+            raise Corrupt(f"partition {number} lies outside of the disk")
+        out.append(Place(number=number, start=start, length=length, holds=holds(device, start, length)))
+    end, before = 0, 0
+    for place in sorted(out, key=lambda place: place.start):
+        if place.start < end:
+            raise Corrupt(f"partitions {before} and {place.number} cross each other")
+        end, before = place.start + place.length, place.number
+    return out
+
+
+def _gpt(device: Device, sector: int) -> Iterator[tuple[int, int, int]]:
+    raw = device.read(sector, _GPT.size)
+    (_, _, length, checksum, _, _, _, first, last, _, table, count, each, table_sum) = _GPT.unpack(raw)
+    if not _GPT.size <= length <= sector or zlib.crc32(_without_sum(device.read(sector, length))) != checksum:
+        raise Corrupt("the header of its GPT has a wrong checksum")
+    if count > 4 * MOST or not _GPT_ENTRY.size <= each <= _LARGEST_ENTRY:
+        raise Corrupt(f"its GPT has {count} entries of {each} bytes: that makes no sense")
+    entries = device.read(table * sector, count * each)
+    if zlib.crc32(entries) != table_sum:
+        raise Corrupt("the entries of its GPT have a wrong checksum")
+    for number in range(count):
+        kind, _, start, end = _GPT_ENTRY.unpack_from(entries, number * each)
+        if not any(kind):
+            continue
+        if not first <= start <= end <= last:
+            raise Corrupt(f"partition {number + 1} lies outside of what its GPT has to give")
+        yield number + 1, start * sector, (end - start + 1) * sector
+
+
+def _without_sum(header: bytes) -> bytes:
+    return header[:16] + bytes(4) + header[20:]
+
+
+def _mbr(device: Device) -> Iterator[tuple[int, int, int]]:
+    for number, (kind, start, count) in enumerate(_slots(device, 0), start=1):
+        if kind == _PROTECTIVE:
+            raise Corrupt("it has a protective MBR, but no GPT")
+        if kind in _EXTENDED:
+            yield from _logical(device, start, count)
+        elif kind and count:
+            yield number, start * 512, count * 512
+
+
+def _logical(device: Device, base: int, size: int) -> Iterator[tuple[int, int, int]]:
+    """The chain of tables in an extended partition; each must lie behind the one before, so it ends."""
+    table, number = base, 5
+    while True:
+        (kind, start, count), (more, following, _), *_ = _slots(device, table * 512)
+        if kind and count:
+            if start + count > base + size - table:
+                raise Corrupt(f"partition {number} lies outside of the extended one")
+            yield number, (table + start) * 512, count * 512
+            number += 1
+        if more not in _EXTENDED:
+            return
+        if not table < base + following < base + size:
+            raise Corrupt("the chain of logical partitions leads astray")
+        table = base + following
+        if number > MOST:
+            raise Corrupt(f"it has more than {MOST} partitions")
+
+
+def _slots(device: Device, offset: int) -> list[tuple[int, int, int]]:
+    """(type, first sector, sectors) of the four slots; nothing but empty ones without the signature."""
+    raw = _peek(device, offset, 512)
+    if raw[510:] != b"\x55\xaa":
+        return [(0, 0, 0)] * 4
+    slots = []
+    for at in range(446, 510, 16):
+        if raw[at] not in (0, 0x80):
+            raise Corrupt("its partition table makes no sense")
+        slots.append((raw[at + 4], *struct.unpack_from("<II", raw, at + 8)))
+    return slots
+
+
+def _peek(device: Device, offset: int, length: int) -> bytes:
+    return device.read(offset, length) if offset + length <= device.size else b""
