@@ -28,6 +28,15 @@ def seconds(act: Callable[[], object]) -> float:
     return time.perf_counter() - begun
 
 
+def until(holds: Callable[[], bool], begun: float, most: float) -> float:
+    """Seconds from `begun`, a time.monotonic(), until it holds. TimeoutError after `most` seconds."""
+    while time.monotonic() - begun < most:
+        if holds():
+            return time.monotonic() - begun
+        time.sleep(0.05)
+    raise TimeoutError(f"not so after {most:g} s")
+
+
 def alternate(
     one: Callable[[], float], other: Callable[[], float], pairs: int
 ) -> tuple[list[float], list[float]]:

@@ -19,19 +19,61 @@ disks_with_serial() {
     done
 }
 
-# find_disk SERIAL: waits (5 s and more) for it, sets DISK; refuses when there is none, or more than one.
-find_disk() {
+# await_disk COMMAND...: waits (5 s and more) until it prints something, which is DISK then.
+await_disk() {
     local polls=0
-    DISK=$(disks_with_serial "$1")
+    DISK=$("$@")
     while [ -z "$DISK" ] && [ "$polls" -lt "$DISK_POLLS" ]; do
         sleep 0.1
         polls=$((polls + 1))
-        DISK=$(disks_with_serial "$1")
+        DISK=$("$@")
     done
+}
+
+# find_disk SERIAL: waits for it, sets DISK; refuses when there is none, or more than one.
+find_disk() {
+    await_disk disks_with_serial "$1"
     case $DISK in
     '') refuse "no disk with the serial $1 appeared" ;;
     *[[:space:]]*) refuse "several disks have the serial $1:" "$DISK" ;;
     esac
+}
+
+# find_image SERIAL UUID: the same for an image, which is a disk with that serial or, since persistent memory has none,
+# memory that holds the image with that UUID.
+find_image() {
+    await_disk image_candidates "$1" "$2"
+    case $DISK in
+    '') refuse "$(without_image "$1" "$2")" ;;
+    *[[:space:]]*) refuse "several disks may be $1:" "$DISK" ;;
+    esac
+}
+
+image_candidates() {
+    local disk
+    disks_with_serial "$1"
+    for disk in $(memories); do
+        [ "$(erofs_uuid "$disk")" != "$2" ] || printf '%s\n' "$disk"
+    done
+}
+
+# memories: the device of each piece of persistent memory.
+memories() {
+    local disk
+    for disk in "$SYS"/block/pmem*; do
+        [ ! -e "$disk" ] || printf '%s\n' "$DEV/${disk##*/}"
+    done
+}
+
+# without_image SERIAL UUID: why nothing fits.
+without_image() {
+    local disk others=
+    for disk in $(memories); do others="$others $disk with $(erofs_uuid "$disk" || echo 'no image')"; done
+    if [ -n "$others" ]; then
+        echo "the overlay belongs to the image $2, and the host gave$others"
+    else
+        echo "no disk with the serial $1 appeared"
+    fi
 }
 
 # superblock DISK: 136 bytes from offset 1024, in hexadecimal; both EROFS and ext4 keep theirs there.

@@ -102,16 +102,22 @@ read_account() {
     return 1
 }
 
-# seed_run_once FOLDER NUMBER: the unit is enabled only while there is something to run, as it awaits the network.
+# seed_run_once FOLDER NUMBER: the unit is enabled only while there is something to run, as it awaits the network. A
+# script that ran already, for an earlier seed, does not run again.
 seed_run_once() {
-    local wants=$ROOT/etc/systemd/system/multi-user.target.wants
+    local wants=$ROOT/etc/systemd/system/multi-user.target.wants ran=$ROOT/var/lib/skinnybox/run-once.ran
+    if [ -f "$ran" ] && message_payload "$1" "$2" | cmp -s - "$ran"; then
+        return 0
+    fi
     put_file /var/lib/skinnybox/run-once 0700 root:root message_payload "$1" "$2"
     mkdir -p "$wants" && ln -sf /usr/lib/systemd/system/skinnybox-run-once.service "$wants/" ||
         cannot "the unit for the run-once script cannot be enabled"
 }
 
-# seed_done FOLDER
+# seed_done FOLDER: the mark has its bytes on the disk before its name. A power cut would leave it empty otherwise, and
+# the seed would be applied again, over what an administrator changed since.
 seed_done() {
+    put_file "$APPLIED-new" 0644 root:root echo "$(message_value "$1" generation) $(message_value "$1" instance)"
     sync
-    put_file "$APPLIED" 0644 root:root echo "$(message_value "$1" generation) $(message_value "$1" instance)"
+    mv -fT "$ROOT$APPLIED-new" "$ROOT$APPLIED" || cannot "$ROOT$APPLIED: cannot be put in place"
 }

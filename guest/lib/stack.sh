@@ -2,7 +2,7 @@
 # From disks to a root filesystem: the overlay checked and opened, the lowers it belongs to, overlayfs on top.
 # Every function here refuses (refuse.sh) rather than carry on with something else.
 
-: "${SYS:=/sys}" "${RUN:=/run/skinnybox}"
+: "${PROC:=/proc}" "${SYS:=/sys}" "${RUN:=/run/skinnybox}"
 
 # boot_stack ROOT: the whole way. Leaves the overlay's disk writable at ROOT/media/root-rw: close_stack ends that.
 boot_stack() {
@@ -63,6 +63,7 @@ mount_lowers() {
     local number=0 uuid
     LOWERS=
     : >"$RUN/images"
+    : >"$RUN/dax"
     message_values "$RUN/base" image >"$RUN/wanted"
     while read -r _ uuid; do
         mount_lower "$(lower_serial "$number")" "$uuid" "$RUN/lower/$number"
@@ -79,12 +80,34 @@ lower_serial() {
 # mount_lower SERIAL UUID FOLDER
 mount_lower() {
     local uuid
-    find_disk "$1"
+    find_image "$1" "$2"
     uuid=$(erofs_uuid "$DISK") || refuse "the disk $1 ($DISK) holds no EROFS image"
     [ "$uuid" = "$2" ] || refuse "the overlay belongs to the image $2, and the disk $1 holds $uuid"
     [ -d "$3" ] || mkdir -p "$3"
-    mount -t erofs -o ro "$DISK" "$3" || refuse "the image on $1 ($DISK) cannot be mounted"
+    mount_image "$DISK" "$3" || refuse "the image on $1 ($DISK) cannot be mounted"
     echo "$uuid" >>"$RUN/images"
+    mapped "$3" >>"$RUN/dax"
+}
+
+# mount_image DISK FOLDER: memory is mapped where the kernel can; where it cannot, the host learns from the report.
+mount_image() {
+    case ${1##*/} in
+    pmem*) mount -t erofs -o ro,dax=always "$1" "$2" && return ;;
+    esac
+    mount -t erofs -o ro "$1" "$2"
+}
+
+# mapped FOLDER: on or off, as it is really mounted: a kernel that cannot map an image mounts it all the same.
+mapped() {
+    local place options found=off
+    while read -r _ place _ options _; do
+        [ "$place" = "$1" ] || continue
+        case ,$options, in
+        *,dax,* | *,dax=always,*) found=on ;;
+        *) found=off ;;
+        esac
+    done <"$PROC/mounts"
+    echo "$found"
 }
 
 # mount_root ROOT

@@ -2,7 +2,7 @@
 # What this machine tells its host, and when.
 
 : "${ROOT:=}" "${PROC:=/proc}" "${SYS:=/sys}" "${RUN:=/run/skinnybox}"
-: "${ADDRESS_POLLS:=150}" "${LOOK_SECONDS:=15}" "${LOOKS_PER_SPACE:=4}" "${SEND_SECONDS:=5}"
+: "${ADDRESS_POLLS:=150}" "${LOOK_SECONDS:=15}" "${SEND_SECONDS:=5}"
 
 # addresses: lines `IFNAME ADDRESS/PREFIX` of what others can reach.
 addresses() {
@@ -46,16 +46,14 @@ space() {
     echo "$((block * total)) $((block * (free - kept)))"
 }
 
-# dax: whether the master is mapped straight from the host's memory, as it is mounted.
+# dax: whether every image is mapped straight from the host's memory, as stack.sh found it when it mounted them.
 dax() {
-    local place options found=off
-    while read -r _ place _ options _; do
-        [ "$place" = /media/root-ro ] || continue
-        case ,$options, in
-        *,dax,* | *,dax=always,*) found=on ;;
-        *) found=off ;;
-        esac
-    done <"$PROC/mounts"
+    local mapped found=off
+    [ -r "$RUN/dax" ] || { echo off && return; }
+    while read -r mapped; do
+        found=$mapped
+        [ "$mapped" = on ] || break
+    done <"$RUN/dax"
     echo "$found"
 }
 
@@ -100,14 +98,16 @@ tell() {
     done
 }
 
-# differs OLD NEW SIZE: by more than 5 % of SIZE.
+# differs OLD NEW SIZE: free space by more than 5 % of SIZE, or 1 % when less than a quarter is free: the host warns of
+# a full overlay.
 differs() {
-    local change=$(($1 - $2))
-    [ "${change#-}" -gt $(($3 / 20)) ]
+    local change=$(($1 - $2)) step=$(($3 / 20))
+    [ "$2" -ge $(($3 / 4)) ] || step=$(($3 / 100))
+    [ "${change#-}" -gt "$step" ]
 }
 
 tell_for_ever() {
-    local told now looks=0 size free was
+    local told now size free was
     told=$(addresses)
     # shellcheck disable=SC2046 # two words
     set -- $(space)
@@ -115,13 +115,9 @@ tell_for_ever() {
     tell "$told" "$size" "$was"
     while sleep "$LOOK_SECONDS"; do
         now=$(addresses)
-        free=$was
-        looks=$((looks + 1))
-        if [ $((looks % LOOKS_PER_SPACE)) -eq 0 ]; then
-            # shellcheck disable=SC2046 # two words
-            set -- $(space)
-            size=$1 free=$2
-        fi
+        # shellcheck disable=SC2046 # two words
+        set -- $(space)
+        size=$1 free=$2
         [ "$now" = "$told" ] && ! differs "$was" "$free" "$size" && continue
         told=$now was=$free
         tell "$told" "$size" "$was"

@@ -45,12 +45,12 @@ def _clear(fleet: Fleet) -> None:
 
 @pytest.fixture(scope="session")
 def master(fleet: Fleet) -> str:
-    """Debian with what the tests need, and the guest part of this checkout."""
+    """Debian with what the tests need, the guest part of this checkout, and both images."""
     reference = f"debian:{_guest_version()}"
     if reference not in [known.reference for known in fleet.masters.all()]:
         for old in fleet.masters.all():
             fleet.masters.remove(old.reference)
-        fleet.masters.build(reference, packages=("attr",))
+        fleet.masters.build(reference, packages=("attr",), dax=True)
     return reference
 
 
@@ -74,7 +74,9 @@ def create(fleet: Fleet, master: str, request: pytest.FixtureRequest) -> Iterato
 
     def make(name: str, **fields: object) -> Machine:
         overlay = Overlay(size=128 * MIB, allocation=Allocation.SPARSE)
-        given: dict[str, object] = {"overlay": overlay, "memory": 512 * MIB, "cpus": 1, **fields}
+        given: dict[str, object] = {
+            "overlay": overlay, "memory": 512 * MIB, "cpus": 1, "dax": False, **fields
+        }  # fmt: skip
         made.append(name)
         fleet.create([name], master, Specification(**given))  # type: ignore[arg-type]
         return fleet.machine(name)

@@ -31,8 +31,11 @@ def test_two_machines_on_one_master(
     create("one")
     static = StaticNetwork(address="10.7.0.5/24", gateway="10.7.0.1", dns=("10.7.0.3",))
     create("two", static_network=static, network=Network.RESTRICTED)
-    found = fleet.masters.find(fleet.machine("one").instance.stack.reference)
-    image = fleet.masters.folder(found) / found.images[0].file
+    stack = fleet.machine("one").instance.stack
+    found = fleet.masters.find(stack.reference)
+    sealed = found.image(stack.images[0])
+    assert sealed is not None
+    image = fleet.masters.folder(found) / sealed.file
     before = hashlib.sha256(image.read_bytes()).hexdigest()
 
     outcomes = fleet.start(["one", "two"], parallel=2)

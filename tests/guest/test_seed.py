@@ -153,6 +153,16 @@ def test_run_once_is_enabled_only_by_a_seed(shell: Shell, root: Path) -> None:
     assert str(link.readlink()) == "/usr/lib/systemd/system/skinnybox-run-once.service"
 
 
+def test_a_script_that_ran_does_not_run_again_for_a_newer_seed(shell: Shell, root: Path) -> None:
+    script, ran = root / "var/lib/skinnybox/run-once", root / "var/lib/skinnybox/run-once.ran"
+    ran.parent.mkdir(parents=True, exist_ok=True)
+    ran.write_bytes(b"#!/bin/sh\nexit 3\n")
+    apply(shell, Line("run-once", "", b"#!/bin/sh\nexit 3\n"))
+    assert not script.exists()
+    apply(shell, Line("run-once", "", b"#!/bin/sh\nexit 4\n"))
+    assert script.read_bytes() == b"#!/bin/sh\nexit 4\n"
+
+
 def whole(shell: Shell, generation: str = "3", instance: str = INSTANCE) -> None:
     """The real apply-seed, as the initramfs runs it."""
     lines = [Line("generation", generation), Line("instance", instance), Line("hostname", "web-01")]

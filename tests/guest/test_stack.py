@@ -13,6 +13,13 @@ REFUSE = 'refuse() { echo "REFUSED: $*"; exit 9; }\n'
 LABEL = b"skinny-overlay\0\0"
 
 
+@pytest.fixture(autouse=True)
+def mounts(shell: Shell) -> Path:
+    file = shell.tmp / "proc/mounts"
+    file.touch()
+    return file
+
+
 def erofs(image: str = IMAGE) -> bytes:
     return bytes(1024) + bytes.fromhex("e2e1f5e0") + bytes(44) + uuid.UUID(image).bytes + bytes(512)
 
@@ -147,6 +154,77 @@ def test_another_image_of_the_same_master_is_refused(shell: Shell) -> None:
     ended = shell(PARTS, REFUSE + "read_base; mount_lowers", stubs=["mount"])
     assert (ended.code, ended.calls) == (9, [])
     assert f"belongs to the image {IMAGE}, and the disk skinny-master holds cccccccc" in ended.out
+
+
+LAYER = "bbbbbbbb-bbbb-8ccc-8ddd-eeeeeeeeeeee"
+
+
+def test_memory_is_known_by_what_it_holds_and_mounted_without_the_page_cache(
+    shell: Shell, mounts: Path
+) -> None:
+    base(shell, IMAGE, LAYER)
+    shell.disk("pmem0", None, erofs(LAYER))
+    shell.disk("pmem1", None, bytes(4096))
+    shell.disk("pmem12", None, erofs())
+    lower = shell.tmp / "run/lower"
+    mounts.write_text(
+        f"/dev/pmem12 {lower}/0 erofs ro,relatime,dax=always 0 0\n"
+        f"/dev/pmem0 {lower}/1 erofs ro,relatime 0 0\n"
+    )
+    ended = shell(PARTS, REFUSE + "read_base; mount_lowers; cat $RUN/images $RUN/dax", stubs=["mount"])
+    assert ended.out.splitlines() == [IMAGE, LAYER, "on", "off"]
+    assert ended.calls == [
+        f"mount -t erofs -o ro,dax=always {shell.tmp}/dev/pmem12 {lower}/0",
+        f"mount -t erofs -o ro,dax=always {shell.tmp}/dev/pmem0 {lower}/1",
+    ]
+
+
+def test_memory_that_the_kernel_cannot_map_is_mounted_all_the_same(shell: Shell) -> None:
+    device = shell.disk("pmem0", None, erofs())
+    script = f"""mount() {{ echo "$@"; case $* in *dax*) return 22 ;; esac; }}
+mount_image {device} /lower; echo $?"""
+    assert shell(PARTS, script).out.splitlines() == [
+        f"-t erofs -o ro,dax=always {device} /lower",
+        f"-t erofs -o ro {device} /lower",
+        "0",
+    ]
+
+
+@pytest.mark.parametrize("second", ["pmem1", "vda"])
+def test_two_that_may_be_the_image_are_refused(shell: Shell, second: str) -> None:
+    base(shell, IMAGE)
+    shell.disk("pmem0", None, erofs())
+    shell.disk(second, "skinny-master" if second == "vda" else None, erofs())
+    ended = shell(PARTS, REFUSE + "read_base; mount_lowers", stubs=["mount"])
+    assert (ended.code, ended.calls) == (9, [])
+    assert "several disks may be skinny-master" in ended.out
+
+
+def test_another_image_in_memory_is_refused_and_named(shell: Shell) -> None:
+    base(shell, IMAGE)
+    shell.disk("pmem0", None, erofs(LAYER))
+    shell.disk("pmem1", None, bytes(4096))
+    ended = shell(PARTS, REFUSE + "read_base; mount_lowers", stubs=["mount", "sleep"])
+    assert (ended.code, ended.calls) == (9, ["sleep 0.1"])
+    assert (
+        f"belongs to the image {IMAGE}, and the host gave {shell.tmp}/dev/pmem0 with {LAYER} "
+        f"{shell.tmp}/dev/pmem1 with no image\n"
+    ) in ended.out
+
+
+def test_without_disk_and_memory_the_serial_is_named(shell: Shell) -> None:
+    base(shell, IMAGE)
+    ended = shell(PARTS, REFUSE + "read_base; mount_lowers", stubs=["sleep"])
+    assert "REFUSED: no disk with the serial skinny-master appeared\n" in ended.out
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [("ro,dax=always", "on"), ("ro,dax", "on"), ("ro,dax=never", "off"), ("ro,user_xattr", "off")],
+)
+def test_mapped_is_what_is_really_mounted(shell: Shell, mounts: Path, options: str, said: str) -> None:
+    mounts.write_text(f"/dev/pmem1 /other erofs ro,dax=always 0 0\n/dev/pmem0 /lower erofs {options} 0 0\n")
+    assert shell(PARTS, "mapped /lower").out == f"{said}\n"
 
 
 def test_an_overlay_without_any_image_is_refused(shell: Shell) -> None:

@@ -60,12 +60,16 @@ def test_full_is_said_below_two_percent(shell: Shell, free: int, full: bool) -> 
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
-    [("ro,dax=always", "on"), ("ro,dax", "on"), ("ro,dax=never", "off"), ("ro,user_xattr", "off")],
+    ("mounted", "said"),
+    [("on\n", "on"), ("on\non\n", "on"), ("on\noff\n", "off"), ("off\non\n", "off"), ("", "off")],
 )
-def test_dax_as_it_is_mounted(shell: Shell, options: str, said: str) -> None:
-    (shell.tmp / "proc/mounts").write_text(f"/dev/pmem0 /media/root-ro erofs {options} 0 0\n")
+def test_dax_is_on_when_every_image_is_mapped(shell: Shell, mounted: str, said: str) -> None:
+    (shell.tmp / "run/dax").write_text(mounted)
     assert shell(PARTS, "dax").out == f"{said}\n"
+
+
+def test_an_initramfs_that_knows_no_dax_has_none(shell: Shell) -> None:
+    assert shell(PARTS, "dax").out == "off\n"
 
 
 @pytest.mark.parametrize(("free", "said"), [(120, 100), (20, 0), (7, 0)])
@@ -96,15 +100,24 @@ tell '' 100 50"""
 
 
 def test_it_is_said_again_only_when_something_changed(shell: Shell) -> None:
-    """A script of looks: address, free space; five looks, space at every second."""
-    script = """looks_left=7
+    """A script of looks: the address changes once, the free space slowly; finer steps when it gets tight."""
+    script = """looks_left=8
 sleep() { looks_left=$((looks_left - 1)); [ "$looks_left" -ge 0 ]; }
-addresses() { [ "$looks_left" -gt 5 ] && echo 'a 1/8' || echo 'a 2/8'; }
-space() { case $looks_left in 7) set 900 ;; 5) set 860 ;; 3) set 840 ;; *) set 835 ;; esac; echo 1000 $1; }
+addresses() { [ "$looks_left" -gt 6 ] && echo 'a 1/8' || echo 'a 2/8'; }
+space() {
+    case $looks_left in
+    8) set 900 ;; 7) set 860 ;; 6) set 855 ;; 5) set 815 ;;
+    4) set 760 ;; 3) set 200 ;; 2) set 195 ;; 1) set 185 ;;
+    *) set 180 ;;
+    esac
+    echo 1000 $1
+}
 tell() { echo "told $* at $looks_left"; }
-LOOKS_PER_SPACE=2
 tell_for_ever"""
     assert shell(PARTS, script).out.splitlines() == [
-        "told a 1/8 1000 900 at 7",
-        "told a 2/8 1000 860 at 5",
+        "told a 1/8 1000 900 at 8",
+        "told a 2/8 1000 855 at 6",
+        "told a 2/8 1000 760 at 4",
+        "told a 2/8 1000 200 at 3",
+        "told a 2/8 1000 185 at 1",
     ]

@@ -29,6 +29,11 @@ READY = Report(
     received=NOW + timedelta(seconds=20),
 )
 WELL = Machine(instance=INSTANCE, phase=Phase.DEFINED, status=RUNNING, report=READY)
+MAPPED = replace(
+    WELL,
+    instance=replace(INSTANCE, stack=replace(INSTANCE.stack, dax=True)),
+    report=replace(READY, dax=True),
+)
 
 
 @pytest.mark.parametrize(
@@ -46,6 +51,10 @@ WELL = Machine(instance=INSTANCE, phase=Phase.DEFINED, status=RUNNING, report=RE
         (replace(WELL, report=replace(READY, images=())), Condition.MISMATCH),
         (replace(WELL, report=replace(READY, seed_generation=2)), Condition.MISMATCH),
         (replace(WELL, report=replace(READY, seed_generation=4)), Condition.READY),
+        (replace(WELL, report=replace(READY, dax=True)), Condition.MISMATCH),
+        (MAPPED, Condition.READY),
+        (replace(MAPPED, report=replace(READY, dax=False)), Condition.MISMATCH),
+        (replace(MAPPED, report=READY), Condition.MISMATCH),
     ],
 )
 def test_what_is_shown_follows_from_what_is_asked_seen_and_said(
@@ -61,9 +70,16 @@ def test_a_mismatch_says_what_was_booted() -> None:
     assert str(image_uuid(DIGEST)) in machine.reason
 
 
+def test_a_kernel_that_silently_turned_dax_off_is_said() -> None:
+    reason = replace(MAPPED, report=replace(READY, dax=False)).reason
+    assert reason and "DAX" in reason
+
+
 def test_boot_time_counts_from_power_on_to_the_report() -> None:
     assert WELL.boot_seconds == 20
     assert replace(WELL, report=None).boot_seconds is None
+    ended = replace(RUNNING, power=Power.CRASHED, pid=None)
+    assert replace(WELL, status=ended).boot_seconds is None
     assert WELL.address == "root@127.0.0.1:20000"
 
 

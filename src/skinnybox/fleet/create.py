@@ -1,19 +1,19 @@
 """Creating machines: names first, then disks and records, and nothing left when it fails."""
 
 import uuid
-import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from pathlib import Path
 from uuid import UUID
 
-from skinnybox.errors import NoSpace, Unsupported, UsageError
-from skinnybox.fleet.state import Row, State
+from skinnybox.errors import NoSpace, NotFound, Unsupported, UsageError
+from skinnybox.fleet.delete import remove
+from skinnybox.fleet.state import State
 from skinnybox.hosts.base import Contents, Features, Host
 from skinnybox.model import (
     Allocation,
+    ImageKind,
     Instance,
     Master,
     Network,
@@ -32,23 +32,26 @@ from skinnybox.sizes import MIB, format_size
 BATCH = 100
 """Instances that become visible together, in one durable transaction."""
 
-FIRST_SSH_PORT, LAST_SSH_PORT, PORTS_APART = 20_000, 31_999, 100
 MIN_MEMORY = 128 * MIB
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Specification:
-    """What every machine of one `create` has in common. `image` None: the master's first."""
+    """What every machine of one `create` has in common. `dax` None: what the master's first image is for."""
 
     overlay: Overlay
     memory: int
     cpus: int
     network: Network | None = None
+    bridge: str | None = None
     static_network: StaticNetwork | None = None
     ssh_user: str = "root"
     authorized_keys: tuple[str, ...] = ()
     files: tuple[SeedFile, ...] = ()
     run_once: str | None = None
+    dax: bool | None = None
+    fleet: str | None = None
+    autostart: bool = False
 
 
 def check(specification: Specification, features: Features, count: int) -> None:
@@ -66,16 +69,45 @@ def check(specification: Specification, features: Features, count: int) -> None:
             f"this host cannot keep {specification.overlay.allocation} overlays", hint="use --sparse"
         )
     if specification.network and specification.network not in features.networks:
-        raise Unsupported(f"this host has no {specification.network} network")
+        raise Unsupported(f"this host has no {specification.network} network", hint="`skinnybox doctor`")
+    if specification.dax and not features.dax:
+        raise Unsupported("this host cannot let a guest map its master", hint="leave --dax out")
+    _check_bridge(specification, features)
+
+
+def _check_bridge(specification: Specification, features: Features) -> None:
+    bridged = specification.network is Network.BRIDGE
+    if bridged != (specification.bridge is not None):
+        raise UsageError("a bridged machine needs the name of a bridge, and no other does")
+    if specification.bridge is not None and specification.bridge not in features.bridges:
+        known = ", ".join(sorted(features.bridges)) or "none"
+        raise NotFound(f"this host has no bridge {specification.bridge!r}", hint=f"it has {known}")
+
+
+def stack(master: Master, dax: bool | None, features: Features) -> Stack:
+    """What new machines boot from: the image asked for, else the master's first that this host can serve.
+    Unsupported when there is none."""
+    if dax is None:
+        dax = features.dax and master.images[0].kind is ImageKind.EROFS_PLAIN
+    image = master.image_of(ImageKind.EROFS_PLAIN if dax else ImageKind.EROFS_LZ4HC)
+    if image is None:
+        raise Unsupported(
+            f"{master.reference} has no image {'to be mapped (DAX)' if dax else 'to be read as a disk'}",
+            hint="seal its content again with --dax, or create without" if dax else "create with --dax",
+        )
+    return Stack(master=master.id, reference=master.reference, images=(image.digest,), dax=dax)
 
 
 def instances(
-    names: Sequence[str], master: Master, specification: Specification, ports: Iterator[int]
+    names: Sequence[str], stack: Stack, specification: Specification, ports: Iterator[int]
 ) -> list[Instance]:
     """The values, with a new identity each; nothing exists yet."""
-    stack = Stack(master=master.id, reference=master.reference, images=(master.images[0].digest,))
     now = datetime.now(UTC)
-    return [_instance(uuid.uuid4(), name, stack, specification, next(ports), now) for name in names]
+    reached = specification.network is not Network.BRIDGE
+    return [
+        _instance(uuid.uuid4(), name, stack, specification, next(ports) if reached else None, now)
+        for name in names
+    ]
 
 
 def _instance(
@@ -83,7 +115,7 @@ def _instance(
     name: str,
     stack: Stack,
     specification: Specification,
-    port: int,
+    port: int | None,
     now: datetime,
 ) -> Instance:
     return Instance(
@@ -105,6 +137,9 @@ def _instance(
         ssh_port=port,
         ssh_user=specification.ssh_user,
         network=specification.network,
+        bridge=specification.bridge,
+        fleet=specification.fleet,
+        autostart=specification.autostart,
     )
 
 
@@ -113,25 +148,12 @@ def whole_mib(overlay: Overlay) -> Overlay:
     return replace(overlay, size=-(-overlay.size // MIB) * MIB)
 
 
-def free_ports(used: Iterable[int], folder: Path) -> Iterator[int]:
-    """Ports on the host's loopback that no machine has. NoSpace when they run out.
+def make(host: Host, state: State, wanted: Sequence[Instance], progress: Progress) -> Sequence[Instance]:
+    """Claim the names, then make every disk and record. Whatever stops it, nothing of this call stays.
 
-    Each state folder begins at another place, so that two of them on one machine seldom meet.
-    """
-    taken = set(used)
-    count = LAST_SSH_PORT - FIRST_SSH_PORT + 1
-    begin = zlib.crc32(bytes(folder)) % count // PORTS_APART * PORTS_APART
-    for number in range(count):
-        port = FIRST_SSH_PORT + (begin + number) % count
-        if port not in taken:
-            yield port
-    raise NoSpace("every ssh port of this state folder is taken", hint="use a second state folder")
-
-
-def make(host: Host, state: State, wanted: Sequence[Instance], progress: Progress) -> None:
-    """Claim the names, then make every disk and record. Whatever stops it, nothing of this call stays."""
+    Returns them as they are: with another ssh port, where another process took the one wanted."""
     with ExitStack() as undo:
-        state.claim(wanted)
+        wanted = state.claim(wanted)
         undo.callback(state.forget, wanted)
         made = 0
         progress(Step(task="create", done=0, total=len(wanted), unit="machines"))
@@ -143,18 +165,13 @@ def make(host: Host, state: State, wanted: Sequence[Instance], progress: Progres
             made += len(batch)
             progress(Step(task="create", done=made, total=len(wanted), unit="machines"))
         undo.pop_all()
+    return wanted
 
 
 def make_one(host: Host, instance: Instance) -> None:
     contents = Contents(base=base_message(instance), seed=seed_message(instance))
     host.create_overlay(instance, contents)
     host.define(instance)
-
-
-def remove(host: Host, instance: Instance) -> None:
-    """Take an instance off its host, whatever of it is there. Idempotent."""
-    host.undefine(instance)
-    host.delete_disk(instance)
 
 
 def _batches(wanted: Sequence[Instance]) -> Iterator[Sequence[Instance]]:
@@ -171,15 +188,6 @@ def check_space(host: Host, wanted: Sequence[Instance]) -> None:
             f"{len(wanted)} reserved overlays need {format_size(need)}; {format_size(free)} are free",
             hint="fewer or smaller machines, or --sparse, which promises nothing",
         )
-
-
-def finish_unfinished(host: Host, state: State) -> list[Row]:
-    """Undo what a killed process was creating and complete what it was deleting. Returns what was found."""
-    rows = state.unfinished()
-    for row in rows:
-        remove(host, row.instance)
-    state.forget(row.instance for row in rows)
-    return rows
 
 
 def with_key(specification: Specification, public_key: str) -> Specification:

@@ -1,10 +1,13 @@
 """What a user is shown of a machine: what was asked for, what the host sees, what the guest says."""
 
+import ipaddress
 from dataclasses import dataclass
 from enum import StrEnum
 
 from skinnybox.fleet.state import Phase
-from skinnybox.model import Instance, Power, Report, Status, image_uuid
+from skinnybox.model import Instance, Network, Power, Report, Status, image_uuid
+
+SSH_PORT = 22
 
 
 class Condition(StrEnum):
@@ -70,6 +73,10 @@ class Machine:
         if report.images != asked:
             booted = ", ".join(map(str, report.images)) or "nothing"
             return f"booted {booted} instead of {', '.join(map(str, asked))}"
+        if bool(report.dax) != self.instance.stack.dax:
+            if self.instance.stack.dax:
+                return "it should map its master (DAX), and its kernel reads it as a disk"
+            return "it maps its master (DAX), and should read it as a disk"
         wanted = self.instance.seed.generation
         # A newer one than recorded is what a reset leaves that was killed before it could write that down.
         if report.seed_generation is None or report.seed_generation < wanted:
@@ -95,14 +102,36 @@ class Machine:
 
     @property
     def address(self) -> str | None:
-        """How to reach it by ssh, as `USER@HOST:PORT`."""
-        port = self.instance.ssh_port
-        return f"{self.instance.ssh_user}@127.0.0.1:{port}" if port else None
+        """How to reach it by ssh, as `USER@HOST:PORT`; without a port, it is ssh's own."""
+        if self.reach is None:
+            return None
+        host, port = self.reach
+        return f"{self.instance.ssh_user}@{host}" + (f":{port}" if port != SSH_PORT else "")
+
+    @property
+    def reach(self) -> tuple[str, int] | None:
+        """Host and port of its ssh: on the loopback; on a bridge its own, static or else as reported."""
+        if self.instance.network is not Network.BRIDGE:
+            port = self.instance.ssh_port
+            return ("127.0.0.1", port) if port else None
+        static, report = self.instance.seed.network, self.current_report
+        if static is not None:
+            return static.address.partition("/")[0], SSH_PORT
+        found = (_outside(words) for words in report.addresses) if report else iter(())
+        return next(((address, SSH_PORT) for address in found if address), None)
 
     @property
     def boot_seconds(self) -> float | None:
         """From power-on to the first word that it was ready."""
         report, status = self.current_report, self.status
-        if not (report and report.ready and report.received and status and status.since):
+        if not (report and report.ready and report.received and status and status.since and status.pid):
             return None
         return (report.received - status.since).total_seconds()
+
+
+def _outside(words: str) -> str | None:
+    """The address of the guest's `IFNAME ADDRESS/PREFIX`, unless it may lead back to this very host."""
+    address = ipaddress.ip_interface(words.split(" ")[1]).ip
+    mapped = isinstance(address, ipaddress.IPv6Address) and (address.ipv4_mapped or address.scope_id)
+    inside = address.is_loopback or address.is_link_local or address.is_unspecified or address.is_multicast
+    return None if inside or mapped else str(address)

@@ -12,7 +12,6 @@ from skinnybox.model import Allocation, Instance, Network
 from skinnybox.sizes import MIB
 
 REPORT_PORT = "skinnybox.report"
-MASTER_SERIAL = "skinny-master"
 OVERLAY_SERIAL = "skinny-overlay"
 SANDBOX = "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"
 
@@ -23,24 +22,35 @@ class Accelerator(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OpenImage:
+    """An image of the stack, open to be read; `size` in bytes."""
+
+    descriptor: int
+    size: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Descriptors:
-    """Numbers of open descriptors: files (`master` read-only, `overlay` read-write), listening unix sockets
-    (`console` to `events`) and, for passt, the connected socket `stream`."""
+    """Numbers of open descriptors: files (`images` in the stack's order, `overlay` read-write), listening
+    unix sockets (`console` to `events`) and, for passt, the connected socket `stream`, or, for a bridge, the
+    `tap`."""
 
     kernel: int
     initrd: int
-    master: int
+    images: tuple[OpenImage, ...]
     overlay: int
     console: int
     report: int
     qmp: int
     events: int
     stream: int | None = None
+    tap: int | None = None
 
     def inherited(self) -> tuple[int, ...]:
-        files = (self.kernel, self.initrd, self.master, self.overlay)
+        images = (image.descriptor for image in self.images)
+        files = (self.kernel, self.initrd, *images, self.overlay)
         sockets = (self.console, self.report, self.qmp, self.events)
-        return (*files, *sockets, *(() if self.stream is None else (self.stream,)))
+        return (*files, *sockets, *(number for number in (self.stream, self.tap) if number is not None))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,9 +70,14 @@ def argv(machine: Machine) -> list[str]:
     return [
         machine.program,
         *_start(machine),
-        *board(machine.accelerator, cpus=machine.instance.cpus, memory=machine.instance.memory),
+        *board(
+            machine.accelerator,
+            cpus=machine.instance.cpus,
+            memory=machine.instance.memory,
+            mapped=_mapped(machine),
+        ),
         *_kernel(machine),
-        *_disk("master", machine.descriptors.master, MASTER_SERIAL, "read-only=on"),
+        *_images(machine),
         *_disk("overlay", machine.descriptors.overlay, OVERLAY_SERIAL, _discard(machine.instance)),
         *_network(machine),
         *_ports(machine.descriptors),
@@ -72,11 +87,15 @@ def argv(machine: Machine) -> list[str]:
 def kernel_parameters(instance: Instance, nonce: str) -> str:
     """What the guest is told on its kernel's command line."""
     ours = f"boot=skinnybox skinnybox.instance={instance.uuid} skinnybox.nonce={nonce}"
-    return f"{ours} console=ttyS0 ro quiet panic=-1"
+    # An image lies above 4 GiB: the kernel would keep 64 MiB for devices that cannot reach there. Ours can.
+    bounce = " swiotlb=noforce" if instance.stack.dax else ""
+    return f"{ours} console=ttyS0 ro quiet panic=-1{bounce}"
 
 
-def board(accelerator: Accelerator, *, cpus: int, memory: int) -> list[str]:
-    """The hardware without its disks and ports; `memory` in bytes."""
+def board(
+    accelerator: Accelerator, *, cpus: int, memory: int, mapped: tuple[OpenImage, ...] = ()
+) -> list[str]:
+    """The hardware without its disks and ports; `memory` in bytes, with room above it for `mapped` images."""
     fast = accelerator is Accelerator.KVM
     # fmt: off
     return [
@@ -86,12 +105,22 @@ def board(accelerator: Accelerator, *, cpus: int, memory: int) -> list[str]:
         # Emulating the newest processor costs a quarter of the boot time: the kernel uses what it finds.
         "-cpu", "host" if fast else "qemu64,-svm",
         "-smp", str(cpus),
-        "-m", f"{max(memory // MIB, 1)}M",
+        "-m", _memory(max(memory // MIB, 1), mapped),
         "-rtc", "base=utc,driftfix=slew" if fast else "base=utc",
         "-device", "pvpanic",
         "-device", "virtio-rng-pci",
     ]
     # fmt: on
+
+
+def _memory(mib: int, mapped: tuple[OpenImage, ...]) -> str:
+    """Every slot also gives QEMU a GiB of address space to align an image in."""
+    room = sum(-(-image.size // MIB) for image in mapped)
+    return f"{mib}M,slots={len(mapped)},maxmem={mib + room}M" if mapped else f"{mib}M"
+
+
+def _mapped(machine: Machine) -> tuple[OpenImage, ...]:
+    return machine.descriptors.images if machine.instance.stack.dax else ()
 
 
 def _start(machine: Machine) -> list[str]:
@@ -117,9 +146,31 @@ def _kernel(machine: Machine) -> list[str]:
     # fmt: on
 
 
+def _images(machine: Machine) -> list[str]:
+    """Each is a disk with a serial or, with DAX, a piece of memory that the guest knows by its filesystem."""
+    attach = _pmem if machine.instance.stack.dax else _image_disk
+    return [word for number, image in enumerate(machine.descriptors.images) for word in attach(number, image)]
+
+
+def _image_disk(number: int, image: OpenImage) -> list[str]:
+    name = f"layer-{number}" if number else "master"
+    return _disk(name, image.descriptor, f"skinny-{name}", "read-only=on")
+
+
+def _pmem(number: int, image: OpenImage) -> list[str]:
+    # Not /dev/fdset: memory comes from a path that QEMU opens by itself, as it does the kernel.
+    file = f"mem-path=/proc/self/fd/{image.descriptor},size={image.size}"
+    # fmt: off
+    return [
+        "-object", f"memory-backend-file,id=image{number},{file},share=on,readonly=on",
+        "-device", f"virtio-pmem-pci,memdev=image{number},id=pmem{number}",
+    ]
+    # fmt: on
+
+
 def _disk(name: str, descriptor: int, serial: str, options: str) -> list[str]:
     # The overlay's lock is held on this very descriptor; QEMU's own would weaken it (fcntl locks merge).
-    locking = "auto" if serial == MASTER_SERIAL else "off"
+    locking = "off" if serial == OVERLAY_SERIAL else "auto"
     file = f"driver=file,filename=/dev/fdset/{descriptor},locking={locking}"
     # fmt: off
     return [
@@ -144,6 +195,8 @@ def _network(machine: Machine) -> list[str]:
 def _netdev(machine: Machine) -> str:
     if machine.network is Network.PASST:
         return f"stream,id=net,server=off,addr.type=fd,addr.str={machine.descriptors.stream}"
+    if machine.network is Network.BRIDGE:
+        return f"tap,id=net,fd={machine.descriptors.tap}"
     closed = ",restrict=on" if machine.network is Network.RESTRICTED else ""
     return f"user,id=net,ipv6=off{closed}{_around(machine.instance)}"
 

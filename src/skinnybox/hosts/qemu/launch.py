@@ -7,15 +7,19 @@ import time
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import BinaryIO
 
 from skinnybox import run
-from skinnybox.errors import CommandFailed, Conflict, NotFound, SkinnyboxError
-from skinnybox.hosts.qemu import accelerator, network, process
-from skinnybox.hosts.qemu.command_line import Accelerator, Descriptors, Machine, argv
+from skinnybox.errors import CommandFailed, Conflict, NotFound, SkinnyboxError, Unsupported
+from skinnybox.hosts.events import DEFAULT_THRESHOLDS, Thresholds
+from skinnybox.hosts.qemu import accelerator, bridge, network, process
+from skinnybox.hosts.qemu.command_line import Accelerator, Descriptors, Machine, OpenImage, argv
 from skinnybox.hosts.qemu.folder import SOCKETS, listen, tail, write_json
 from skinnybox.hosts.qemu.qmp import Monitor
-from skinnybox.model import INITRD_FILE, KERNEL_FILE, Instance, Master, Network
+from skinnybox.hosts.store import RECORD
+from skinnybox.model import INITRD_FILE, KERNEL_FILE, ImageKind, Instance, Master, Network
 from skinnybox.overlays import lock
+from skinnybox.sizes import MIB
 
 _FIRST_USER, _USERS = 0x7000_0000, 0x0FFF_0000
 _PATIENCE = 30.0
@@ -28,8 +32,15 @@ def user_of(instance: Instance) -> int | None:
     return _FIRST_USER + instance.uuid.int % _USERS if os.geteuid() == 0 else None
 
 
-def launch(instance: Instance, master: Master, sealed: Path, overlay: Path, run_folder: Path) -> None:
-    """Leave a paused QEMU behind, recorded in machine.json; or nothing.
+def launch(
+    instance: Instance,
+    master: Master,
+    sealed: Path,
+    overlay: Path,
+    run_folder: Path,
+    thresholds: Thresholds = DEFAULT_THRESHOLDS,
+) -> None:
+    """Leave a paused QEMU behind, recorded in machine.json; or nothing, also when killed on the way.
 
     Raises Conflict (the overlay or the ssh port is in use), NotFound (a file is missing), CommandFailed with
     what QEMU said.
@@ -38,6 +49,8 @@ def launch(instance: Instance, master: Master, sealed: Path, overlay: Path, run_
         disk = lock.acquire(overlay)
         files.callback(os.close, disk)
         lock.against_qemu(disk, overlay)
+        if not overlay.with_name(RECORD).exists():
+            raise NotFound(f"{instance.name} was deleted meanwhile")
         chosen = network.choose(instance)
         network.check_port(instance.ssh_port)
         output = _prepared(run_folder, files)
@@ -49,9 +62,13 @@ def launch(instance: Instance, master: Master, sealed: Path, overlay: Path, run_
             network=chosen,
             descriptors=descriptors,
         )
-        pid = _detached(machine, output)
+        waiting, gate = _gate(files)
+        pid = _detached(machine, output, waiting)
         undo.callback(_give_up, pid, run_folder)
-        _record(machine, pid, run_folder)
+        undo.callback(gate.close)
+        _record(machine, pid, run_folder, thresholds)
+        with contextlib.suppress(BrokenPipeError):
+            gate.write(b"go\n")
         _await(machine, pid, run_folder)
         undo.pop_all()
 
@@ -77,17 +94,28 @@ def _opened(
     chosen: Network,
     output: int,
 ) -> Descriptors:
-    image = master.image(instance.stack.images[0])
-    if image is None:
-        raise NotFound(f"{master.reference} has no image {instance.stack.images[0]}")
-    kernel, initrd, root = (
-        _readable(files, sealed / name) for name in (KERNEL_FILE, INITRD_FILE, image.file)
-    )
+    kernel, initrd = (_readable(files, sealed / name) for name in (KERNEL_FILE, INITRD_FILE))
+    images = tuple(_image(files, instance, master, sealed, digest) for digest in instance.stack.images)
     sockets = {name: files.enter_context(listen(run_folder, name)).fileno() for name in SOCKETS}
-    stream = None
+    stream = tap = None
+    if chosen is Network.BRIDGE:
+        tap = files.enter_context(bridge.tap(instance, instance.bridge or ""))
     if chosen is Network.PASST:
         stream = files.enter_context(network.stream(instance, user_of(instance), output)).fileno()
-    return Descriptors(kernel=kernel, initrd=initrd, master=root, overlay=disk, stream=stream, **sockets)
+    return Descriptors(
+        kernel=kernel, initrd=initrd, images=images, overlay=disk, stream=stream, tap=tap, **sockets
+    )
+
+
+def _image(files: ExitStack, instance: Instance, master: Master, sealed: Path, digest: str) -> OpenImage:
+    image = master.image(digest)
+    if image is None:
+        raise NotFound(
+            f"{master.reference} has no image {digest}", hint=f"{instance.name} was made from another image"
+        )
+    if instance.stack.dax and image.kind is not ImageKind.EROFS_PLAIN:
+        raise Unsupported(f"{image.file} of {master.reference} is compressed: a guest cannot map it")
+    return OpenImage(descriptor=_readable(files, sealed / image.file), size=image.size)
 
 
 def _readable(files: ExitStack, path: Path) -> int:
@@ -99,10 +127,30 @@ def _readable(files: ExitStack, path: Path) -> int:
     return descriptor
 
 
-def _detached(machine: Machine, output: int) -> int:
+def _bounded(machine: Machine) -> list[str]:
+    """No core file, which would hold the guest's memory, and no file larger than the overlay."""
+    # As it is, not as recorded: a `grow` may have been killed before it could write the size down.
+    largest = max(os.fstat(machine.descriptors.overlay).st_size, MIB)
+    words = argv(machine)
+    program = run.find(words[0])
+    if program is None:
+        return words
+    # prlimit becomes the program it is given: the pid and all descriptors stay.
+    return ["prlimit", "--core=0", f"--fsize={largest}", str(program), *words[1:]]
+
+
+def _gate(files: ExitStack) -> tuple[int, BinaryIO]:
+    """QEMU begins when a line comes through: not before it is recorded, and never when we are killed."""
+    waiting, gate = os.pipe2(os.O_CLOEXEC)
+    files.callback(os.close, waiting)
+    return waiting, files.enter_context(os.fdopen(gate, "wb", buffering=0))
+
+
+def _detached(machine: Machine, output: int, waiting: int) -> int:
     pid = run.detach(
-        argv(machine),
+        _bounded(machine),
         output=output,
+        gate=waiting,
         pass_fds=machine.descriptors.inherited(),
         user=user_of(machine.instance),
         groups=accelerator.groups() if machine.accelerator is Accelerator.KVM else (),
@@ -110,7 +158,7 @@ def _detached(machine: Machine, output: int) -> int:
     return process.remember(pid)
 
 
-def _record(machine: Machine, pid: int, run_folder: Path) -> None:
+def _record(machine: Machine, pid: int, run_folder: Path, thresholds: Thresholds) -> None:
     found = process.identify(pid)
     if found is None:
         raise _failed(machine, pid, run_folder)
@@ -119,6 +167,8 @@ def _record(machine: Machine, pid: int, run_folder: Path) -> None:
         "start_time": found.started,
         "boot_id": found.boot,
         "nonce": machine.nonce,
+        "name": machine.instance.name,
+        "thresholds": [thresholds.warning, thresholds.critical],
         "network": machine.network.value,
         "accelerator": machine.accelerator.value,
         "started": datetime.now(UTC).isoformat(),
