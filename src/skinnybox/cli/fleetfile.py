@@ -1,0 +1,234 @@
+"""plan, apply, set."""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from skinnybox.cli import options, render, report
+from skinnybox.cli.progress import shown
+from skinnybox.errors import Blocked, UsageError
+from skinnybox.model import Network
+from skinnybox.sizes import parse_size
+
+if TYPE_CHECKING:
+    from skinnybox.fleet.change import Changes
+    from skinnybox.fleet.plan.actions import Action, Choices
+    from skinnybox.fleet.plan.apply import Plan
+    from skinnybox.fleet.view import Machine
+
+DIFFERS = 10
+_READY_TIMEOUT = 300.0
+_COLUMNS = ("action", "name", "detail")
+
+
+def add_to(commands: options.Commands) -> None:
+    parser = options.command(
+        commands, "plan", _plan, "show what apply would do with a fleet file",
+        "Changes nothing. Exits with 5 when something is blocked.",
+    )  # fmt: skip
+    parser.add_argument("file", metavar="FILE", nargs="?", type=Path, help="the fleet file, YAML")
+    _add_choices(parser)
+    options.add_format(parser)
+    parser.add_argument(
+        "--exit-code", action="store_true", help=f"exit with {DIFFERS} when there is any to do"
+    )
+    parser.add_argument("--schema", action="store_true", help="print the JSON Schema of fleet files instead")
+
+    parser = options.command(
+        commands, "apply", _apply, "make the machines be as a fleet file says",
+        "Interrupted, the same command again goes on. Nothing is deleted, made anew or reset unless it is "
+        "said here.",
+    )  # fmt: skip
+    parser.add_argument("file", metavar="FILE", type=Path, help="the fleet file, YAML")
+    _add_choices(parser)
+    parser.add_argument("--dry-run", action="store_true", help="only show what would be done")
+    options.add_yes(parser)
+    options.add_parallel(parser)
+    parser.add_argument("--no-wait", action="store_true", help="do not wait until machines are ready")
+    options.add_timeout(parser, _READY_TIMEOUT, "how long each may take until it is ready")
+
+    _add_set(commands)
+
+
+def _add_choices(parser: argparse.ArgumentParser) -> None:
+    choices = parser.add_argument_group("beyond what an edit may do by itself")
+    add = choices.add_argument
+    add("--prune", action="store_true", help="delete machines of this fleet that the file does not have")
+    add("--recreate", metavar="NAME", action="append", default=[], help="delete it and make it anew; may "
+        "repeat")  # fmt: skip
+    add("--reset", metavar="NAME", action="append", default=[], help="give it a fresh overlay with the "
+        "file's seed (keys, files, addresses); may repeat")  # fmt: skip
+    add("--adopt", action="store_true", help="take machines of the same names into this fleet")
+
+
+def _add_set(commands: options.Commands) -> None:
+    parser = options.command(
+        commands, "set", _set, "change machines in place",
+        "Those that run go on as they were started; it takes effect at their next start.",
+    )  # fmt: skip
+    options.add_machines(parser)
+    add = parser.add_argument
+    add("--memory", metavar="SIZE", help="memory of each machine")
+    add("--cpus", metavar="N", type=int, help="processors of each machine")
+    add("--network", choices=["default", *(str(n) for n in Network)], help="how they reach out; default: "
+        "what the host takes for machines of which nothing is said")  # fmt: skip
+    add("--bridge", metavar="NAME", help="a tap on this bridge of the host")
+    add("--autostart", action=argparse.BooleanOptionalAction, help="start them again when the host has "
+        "restarted, or do not")  # fmt: skip
+
+
+def _plan(arguments: argparse.Namespace) -> int:
+    if arguments.schema:
+        from skinnybox.fleet.spec.shape import schema
+
+        print(json.dumps(schema(), indent=2))
+        return 0
+    if arguments.file is None:
+        raise UsageError("plan needs a FILE", hint="or --schema")
+    with options.fleet(arguments) as fleet:
+        plan = fleet.plan(arguments.file, _choices(arguments))
+    _show(plan, arguments.format, headers=not arguments.no_headers)
+    return _code(plan, DIFFERS if arguments.exit_code else 0)
+
+
+def _apply(arguments: argparse.Namespace) -> int:
+    from skinnybox.fleet.plan.apply import How, Plan
+
+    if arguments.dry_run:
+        with options.fleet(arguments) as fleet:
+            plan = fleet.plan(arguments.file, _choices(arguments))
+        _show(plan, "table", headers=True)
+        return _code(plan, 0)
+
+    def agree(plan: Plan) -> None:
+        _confirm(arguments, plan)
+        if not plan.actions:
+            print("nothing to do", file=sys.stderr)
+        if plan.extras:
+            said = options.listed(plan.extras)
+            print(f"not in the file any more, and left alone without --prune: {said}", file=sys.stderr)
+
+    how = How(parallel=arguments.parallel, wait=not arguments.no_wait, timeout=arguments.timeout)
+    with options.fleet(arguments) as fleet, shown(arguments.quiet) as progress:
+        results = fleet.apply(arguments.file, _choices(arguments), how, agree, progress)
+    return report.outcomes(results, str)
+
+
+def _choices(arguments: argparse.Namespace) -> "Choices":
+    from skinnybox.fleet.plan.actions import Choices
+
+    return Choices(
+        prune=arguments.prune,
+        adopt=arguments.adopt,
+        recreate=frozenset(arguments.recreate),
+        reset=frozenset(arguments.reset),
+    )
+
+
+def _confirm(arguments: argparse.Namespace, plan: "Plan") -> None:
+    from skinnybox.fleet.plan.actions import Verb
+
+    deeds = {
+        Verb.DELETE: "delete {} and all that is theirs",
+        Verb.RECREATE: "delete {} and make them anew",
+        Verb.RESET: "throw away what {} made their own",
+    }
+    said = []
+    for verb, words in deeds.items():
+        names = [action.name for action in plan.actions if action.verb is verb]
+        if names:
+            said.append(words.format(options.listed(names)))
+    if said:
+        options.confirm(arguments, "; ".join(said))
+
+
+def _code(plan: "Plan", differs: int) -> int:
+    from skinnybox.fleet.plan.actions import Verb
+
+    if any(action.verb is Verb.BLOCKED for action in plan.actions):
+        return Blocked.exit_code
+    return differs if plan.actions else 0
+
+
+def _show(plan: "Plan", fmt: str, *, headers: bool) -> None:
+    from skinnybox.fleet.plan.words import count
+
+    records = [_record(action) for action in plan.actions]
+    records += [_extra(name) for name in plan.extras]
+    if records or fmt != "table":
+        render.emit(records, _COLUMNS, fmt, headers=headers)
+    if fmt == "table":
+        print(count(plan.actions), file=sys.stderr)
+
+
+def _record(action: "Action") -> dict[str, Any]:
+    """The stable form of `--format json`; fields are only ever added."""
+    return {
+        "action": str(action.verb),
+        "name": action.name,
+        "detail": _detail(action),
+        "changes": [{"what": d.what, "before": d.before, "after": d.after} for d in action.differences],
+        "reason": action.reason,
+        "hint": action.hint,
+        "note": action.note,
+    }
+
+
+def _extra(name: str) -> dict[str, Any]:
+    return {
+        "action": "extra",
+        "name": name,
+        "detail": "not in the file any more; --prune deletes it",
+        "changes": [],
+        "reason": None,
+        "hint": "--prune deletes it",
+        "note": None,
+    }
+
+
+def _detail(action: "Action") -> str:
+    from skinnybox.fleet.plan.actions import Verb
+    from skinnybox.fleet.plan.words import describe, summary
+
+    if action.verb in (Verb.CREATE, Verb.RECREATE) and action.wanted:
+        said = [summary(action.wanted)]
+    else:
+        said = [", ".join(describe(difference) for difference in action.differences)]
+    return "; ".join(filter(None, [*said, action.reason, action.hint, action.note]))
+
+
+def _set(arguments: argparse.Namespace) -> int:
+    changes = _changes(arguments)
+    if not changes:
+        raise UsageError("set changes nothing as long as nothing is said", hint="--memory 1G, for example")
+    with options.fleet(arguments) as fleet, shown(arguments.quiet) as progress:
+        results = fleet.set(arguments.names, changes, progress)
+    return report.outcomes(results, _changed)
+
+
+def _changes(arguments: argparse.Namespace) -> "Changes":
+    changes: Changes = {}
+    if arguments.memory:
+        changes["memory"] = parse_size(arguments.memory)
+    if arguments.cpus is not None:
+        changes["cpus"] = arguments.cpus
+    if arguments.network or arguments.bridge:
+        changes["network"] = _network(arguments)
+        changes["bridge"] = arguments.bridge
+    if arguments.autostart is not None:
+        changes["autostart"] = arguments.autostart
+    return changes
+
+
+def _network(arguments: argparse.Namespace) -> Network | None:
+    """--bridge says it all; whether both go together is for the fleet to say."""
+    if arguments.network is None:
+        return Network.BRIDGE
+    return None if arguments.network == "default" else Network(arguments.network)
+
+
+def _changed(machine: "Machine") -> str:
+    runs = machine.status is not None and machine.status.pid is not None
+    return "changed; it takes effect at its next start" if runs else "changed"

@@ -1,0 +1,46 @@
+"""Changing machines that exist, in place: what the host reads at the next start."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import TypedDict
+
+from skinnybox.fleet.create import Specification, check
+from skinnybox.fleet.state import State
+from skinnybox.hosts.base import Host
+from skinnybox.model import Instance, Network
+
+
+class Changes(TypedDict, total=False):
+    """What to change; what is not in it stays. `memory` is bytes, `network` None the host's default."""
+
+    memory: int
+    cpus: int
+    network: Network | None
+    bridge: str | None
+    autostart: bool
+    fleet: str | None
+
+
+def change(host: Host, state: State, instance: Instance, changes: Changes, ports: Iterator[int]) -> Instance:
+    """Rewrite a machine's record; returns it as it is then. A machine that runs goes on as it was started.
+
+    Raises what `create` would say of such a machine, NotFound when it is gone, Conflict while a command
+    creates or deletes it. Killed at any moment, the record is the old or the new one.
+    """
+
+    def altered(now: Instance) -> Instance:
+        new = replace(now, **changes)
+        if "network" in changes and "bridge" not in changes and new.network is not Network.BRIDGE:
+            new = replace(new, bridge=None)
+        _check(host, new)
+        reached = new.network is not Network.BRIDGE
+        return replace(new, ssh_port=(new.ssh_port or next(ports)) if reached else None)
+
+    return state.change(instance, altered, host.define)
+
+
+def _check(host: Host, new: Instance) -> None:
+    specification = Specification(
+        overlay=new.overlay, memory=new.memory, cpus=new.cpus, network=new.network, bridge=new.bridge
+    )
+    check(specification, host.features, 1)

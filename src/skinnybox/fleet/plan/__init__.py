@@ -1,0 +1,1 @@
+"""What a fleet file would change, as a pure plan, and doing it."""

@@ -1,0 +1,252 @@
+"""From what a fleet file wants and what there is to what must be done: a pure function of values.
+
+Nothing is deleted, recreated or reset because a file was edited: each needs its own word in `Choices`. What
+cannot be done in place becomes a BLOCKED action that says why, and what to do about it.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from skinnybox.fleet.create import Specification, whole_mib
+from skinnybox.fleet.plan.compare import Difference, differences, seed_of, settings
+from skinnybox.fleet.state import Phase
+from skinnybox.fleet.view import Condition, Machine
+from skinnybox.model import Instance, Stack
+
+
+class Target(StrEnum):
+    """What becomes of a machine's power."""
+
+    RUNNING = "running"
+    STOPPED = "stopped"
+    UNMANAGED = "unmanaged"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """One machine as the file wants it. `stack` is what it would boot from if it were made now; with `pinned`
+    the file names a version, with `dax_said` the way to boot it, and one that exists must agree.
+    `specification` has the fleet's own ssh key and the machine's own address in it."""
+
+    name: str
+    stack: Stack
+    specification: Specification
+    pinned: bool = True
+    state: Target = Target.UNMANAGED
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Desired:
+    fleet: str
+    machines: tuple[Wanted, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choices:
+    """What is allowed beyond what an edit may do by itself. `recreate` and `reset` are names."""
+
+    prune: bool = False
+    adopt: bool = False
+    recreate: frozenset[str] = frozenset()
+    reset: frozenset[str] = frozenset()
+
+
+class Verb(StrEnum):
+    """In the order in which `apply` goes: what frees space or names first, what takes it later."""
+
+    DELETE = "delete"
+    RECREATE = "recreate"
+    STOP = "stop"
+    ADOPT = "adopt"
+    SET = "set"
+    GROW = "grow"
+    SEED = "seed"
+    RESET = "reset"
+    CREATE = "create"
+    START = "start"
+    BLOCKED = "blocked"
+
+
+ORDER = {verb: number for number, verb in enumerate(Verb)}
+DANGEROUS = frozenset({Verb.DELETE, Verb.RECREATE, Verb.RESET})
+"""What loses data, and is asked about."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Action:
+    """`instance` is what exists, `wanted` what is to be; one of them may be missing. `reason` says why it is
+    blocked, `note` what else is to be known."""
+
+    verb: Verb
+    name: str
+    wanted: Wanted | None = None
+    instance: Instance | None = None
+    differences: tuple[Difference, ...] = field(default=())
+    reason: str | None = None
+    hint: str | None = None
+    note: str | None = None
+
+
+def plan(desired: Desired, actual: Iterable[Machine], choices: Choices | None = None) -> tuple[Action, ...]:
+    """What makes `actual` be as `desired`, in the order in which it is to be done. Empty: nothing to do."""
+    chosen = choices or Choices()
+    machines = {machine.name: machine for machine in actual}
+    actions = [
+        action
+        for wanted in desired.machines
+        for action in _one(wanted, machines.get(wanted.name), desired.fleet, chosen)
+    ]
+    if chosen.prune:
+        actions += [_prune(machine) for machine in extras(desired, machines.values())]
+    return tuple(sorted(actions, key=lambda action: ORDER[action.verb]))
+
+
+def extras(desired: Desired, actual: Iterable[Machine]) -> list[Machine]:
+    """Machines of this fleet that its file no longer names. Only `prune` touches them."""
+    named = {wanted.name for wanted in desired.machines}
+    return [m for m in actual if m.instance.fleet == desired.fleet and m.name not in named]
+
+
+def _prune(machine: Machine) -> Action:
+    if machine.phase is not Phase.DEFINED:
+        return _busy(machine)
+    return Action(verb=Verb.DELETE, name=machine.name, instance=machine.instance, note=_off_first(machine))
+
+
+def _off_first(machine: Machine) -> str | None:
+    return "powered off first" if runs(machine) else None
+
+
+def _one(wanted: Wanted, machine: Machine | None, fleet: str, choices: Choices) -> Iterator[Action]:
+    name = wanted.name
+    if machine is None:
+        yield Action(verb=Verb.CREATE, name=name, wanted=wanted)
+        yield from _power(wanted, None)
+        return
+    if machine.phase is not Phase.DEFINED:
+        yield _busy(machine)
+        return
+    if machine.instance.fleet != fleet:
+        if not choices.adopt:
+            yield _foreign(machine)
+            return
+        change = Difference(what="fleet", before=machine.instance.fleet, after=fleet)
+        yield _of(Verb.ADOPT, wanted, machine, (change,))
+    if name in choices.recreate:
+        yield Action(
+            verb=Verb.RECREATE, name=name, wanted=wanted, instance=machine.instance,
+            note=_off_first(machine),
+        )  # fmt: skip
+        yield from _power(wanted, None)
+        return
+    yield from _changes(wanted, machine, choices)
+    yield from _power(wanted, machine)
+
+
+def _changes(wanted: Wanted, machine: Machine, choices: Choices) -> Iterator[Action]:
+    stays_on = runs(machine) and wanted.state is not Target.STOPPED
+    yield from _stack(wanted, machine)
+    yield from _overlay(wanted, machine, stays_on)
+    changes = tuple(differences(settings(machine.instance), settings(wanted.specification)))
+    if changes:
+        later = stays_on and any(change.what != "autostart" for change in changes)
+        note = "takes effect at its next start" if later else None
+        yield _of(Verb.SET, wanted, machine, changes, note)
+    yield from _seed(wanted, machine, choices, stays_on)
+
+
+def _of(
+    verb: Verb, wanted: Wanted, machine: Machine, changes: tuple[Difference, ...], note: str | None = None
+) -> Action:
+    return Action(
+        verb=verb, name=machine.name, wanted=wanted, instance=machine.instance, differences=changes, note=note
+    )
+
+
+def _blocked(machine: Machine, reason: str, hint: str, *changes: Difference) -> Action:
+    return Action(
+        verb=Verb.BLOCKED, name=machine.name, instance=machine.instance, differences=changes, reason=reason,
+        hint=hint,
+    )  # fmt: skip
+
+
+def _busy(machine: Machine) -> Action:
+    doing = "created" if machine.phase is Phase.CREATING else "deleted"
+    return _blocked(machine, f"it is being {doing} by another command", "apply again when that has ended")
+
+
+def _foreign(machine: Machine) -> Action:
+    whose = (
+        f"belongs to the fleet {machine.instance.fleet!r}" if machine.instance.fleet else "was made by hand"
+    )
+    return _blocked(
+        machine, f"a machine of this name {whose}", "--adopt takes it into this fleet, or choose another name"
+    )
+
+
+def _stack(wanted: Wanted, machine: Machine) -> Iterator[Action]:
+    has, to_be = machine.instance.stack, wanted.stack
+    same = has.master == to_be.master if wanted.pinned else _name(has) == _name(to_be)
+    if not same:
+        change = Difference(what="master", before=has.reference, after=to_be.reference)
+        yield _blocked(machine, "a machine stays on the master it was made from", _recreate(machine), change)
+    elif wanted.specification.dax not in (None, has.dax):
+        change = Difference(what="dax", before=has.dax, after=wanted.specification.dax)
+        yield _blocked(
+            machine, "its overlay belongs to the image it was made from", _recreate(machine), change
+        )
+
+
+def _name(stack: Stack) -> str:
+    return stack.reference.partition(":")[0]
+
+
+def _recreate(machine: Machine) -> str:
+    return f"--recreate {machine.name} makes it anew: all that is its own is lost"
+
+
+def _overlay(wanted: Wanted, machine: Machine, stays_on: bool) -> Iterator[Action]:
+    has, to_be = machine.instance.overlay, whole_mib(wanted.specification.overlay)
+    if has.allocation is not to_be.allocation:
+        change = Difference(what="allocation", before=has.allocation, after=to_be.allocation)
+        yield _blocked(machine, "an overlay stays reserved or sparse", _recreate(machine), change)
+    change = Difference(what="overlay", before=has.size, after=to_be.size)
+    if to_be.size < has.size:
+        yield _blocked(machine, "an overlay never shrinks", _recreate(machine), change)
+    elif to_be.size > has.size and stays_on:
+        yield _blocked(
+            machine, "growing needs it stopped", f"skinnybox stop {machine.name}, then apply again", change
+        )
+    elif to_be.size > has.size:
+        yield _of(Verb.GROW, wanted, machine, (change,))
+
+
+def _seed(wanted: Wanted, machine: Machine, choices: Choices, stays_on: bool) -> Iterator[Action]:
+    changes = tuple(differences(seed_of(machine.instance), seed_of(wanted.specification)))
+    verb = Verb.RESET if machine.name in choices.reset else Verb.SEED
+    if verb is Verb.SEED and not changes:
+        return
+    if stays_on:
+        what = "a reset" if verb is Verb.RESET else "a new seed"
+        hint = f"skinnybox stop {machine.name}, then apply again"
+        yield _blocked(machine, f"{what} needs it stopped", hint, *changes)
+    else:
+        yield _of(verb, wanted, machine, changes, "applied at its next start")
+
+
+def _power(wanted: Wanted, machine: Machine | None) -> Iterator[Action]:
+    """`machine` None: it is made by this plan, and off until started."""
+    on = machine is not None and runs(machine)
+    instance = machine.instance if machine else None
+    if wanted.state is Target.RUNNING and not on:
+        yield Action(verb=Verb.START, name=wanted.name, wanted=wanted, instance=instance)
+    elif wanted.state is Target.STOPPED and on:
+        yield Action(verb=Verb.STOP, name=wanted.name, wanted=wanted, instance=instance)
+    elif wanted.state is Target.RUNNING and machine and machine.condition is Condition.FAILED:
+        hint = f"skinnybox kill {machine.name}, then apply again"
+        yield _blocked(machine, f"it runs, but failed: {machine.reason}", hint)
+
+
+def runs(machine: Machine) -> bool:
+    return machine.status is not None and machine.status.pid is not None

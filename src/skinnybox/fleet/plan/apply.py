@@ -1,0 +1,131 @@
+"""Fleet files at work: what they would do, and doing it.
+
+`apply` may be interrupted at any point, also by kill -9, and goes on when it is given again: every action is
+one that the memory and the host survive by themselves, and the next plan is made from what there is then.
+"""
+
+import fcntl
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from skinnybox.errors import Conflict
+from skinnybox.fleet import access, power
+from skinnybox.fleet.delete import finish_unfinished
+from skinnybox.fleet.names import select
+from skinnybox.fleet.plan.actions import Action, Choices, Desired, extras, plan
+from skinnybox.fleet.spec.reading import load
+from skinnybox.fleet.spec.resolve import desired
+from skinnybox.fleet.view import Machine
+from skinnybox.model import Progress, silent
+
+if TYPE_CHECKING:
+    from skinnybox.fleet.batch import Outcome
+    from skinnybox.fleet.masters import Masters
+    from skinnybox.fleet.overlays import Overlays
+    from skinnybox.fleet.roster import Roster
+    from skinnybox.fleet.state import State
+    from skinnybox.hosts.base import Host
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """`extras` are names of machines that the fleet's file does not have any more: they stay."""
+
+    fleet: str
+    actions: tuple[Action, ...]
+    extras: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class How:
+    """How machines come up: so many at once (None: as the settings say), waited for until they are ready
+    for at most `timeout` seconds."""
+
+    parallel: int | None = None
+    wait: bool = True
+    timeout: float = power.READY_TIMEOUT
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """Of the fleet that plans and works."""
+
+    folder: Path
+    host: "Host"
+    state: "State"
+    masters: "Masters"
+    overlays: "Overlays"
+    roster: "Roster"
+
+    @property
+    def public_key(self) -> str:
+        return access.public_key(self.folder / "ssh")
+
+
+Agree = Callable[[Plan], None]
+"""Asked before anything is done; raises when the answer is no."""
+
+
+def agreed(plan: Plan) -> None:
+    """The Agree of who has said yes beforehand."""
+
+
+def make_plan(parts: Parts, file: Path, choices: Choices) -> Plan:
+    """What `apply` would do now. Changes nothing."""
+    wanted = desired(load(file), parts.masters, parts.host.features, parts.public_key)
+    actual = _actual(parts)
+    chosen = _named(choices, wanted)
+    left = () if choices.prune else tuple(machine.name for machine in extras(wanted, actual))
+    return Plan(fleet=wanted.fleet, actions=plan(wanted, actual, chosen), extras=left)
+
+
+def apply(
+    parts: Parts, file: Path, choices: Choices, how: How, agree: Agree, progress: Progress = silent
+) -> "list[Outcome[str]]":
+    """Make it so. Conflict while another apply is at work here. Each outcome says what was done."""
+    from skinnybox.fleet.plan.work import Work
+
+    with _alone(parts.folder):
+        finish_unfinished(parts.host, parts.state)
+        found = make_plan(parts, file, choices)
+        agree(found)
+        return Work(parts, how, progress).run(found.actions)
+
+
+def _actual(parts: Parts) -> list[Machine]:
+    """The machines; without those that an ended process left half made or half deleted: they are cleared
+    away before anything is done."""
+    leftover = {row.instance.uuid for row in parts.state.unfinished()}
+    return [machine for machine in parts.roster.machines() if machine.instance.uuid not in leftover]
+
+
+def _named(choices: Choices, wanted: Desired) -> Choices:
+    """Patterns to names. NotFound for one that the file does not have."""
+    names = [machine.name for machine in wanted.machines]
+    return Choices(
+        prune=choices.prune,
+        adopt=choices.adopt,
+        recreate=frozenset(select(choices.recreate, names)),
+        reset=frozenset(select(choices.reset, names)),
+    )
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """The lock is on the state folder itself and ends with the process."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        os.close(descriptor)
+        raise Conflict(
+            "another `skinnybox apply` is at work in this state folder", hint="wait until it ends"
+        ) from error
+    try:
+        yield
+    finally:
+        os.close(descriptor)

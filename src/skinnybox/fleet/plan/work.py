@@ -1,0 +1,212 @@
+"""Doing what a plan says: one kind of action after the other, several machines at once where that helps."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import replace
+from itertools import groupby
+
+from skinnybox.errors import Blocked, SkinnyboxError
+from skinnybox.fleet import batch, create, delta, power
+from skinnybox.fleet.batch import Outcome
+from skinnybox.fleet.change import Changes, change
+from skinnybox.fleet.delete import delete
+from skinnybox.fleet.plan.actions import Action, Verb, Wanted
+from skinnybox.fleet.plan.apply import How, Parts
+from skinnybox.fleet.plan.words import describe
+from skinnybox.fleet.ports import free_ports
+from skinnybox.fleet.reseed import reseed
+from skinnybox.fleet.view import Machine
+from skinnybox.model import Instance, Progress, Seed, Step
+
+_ALL = 64
+
+
+class Work:
+    """One run. What failed on a machine keeps later actions from it, never from others."""
+
+    def __init__(self, parts: Parts, how: How, progress: Progress) -> None:
+        self._parts = parts
+        self._host, self._state, self._roster = parts.host, parts.state, parts.roster
+        self._how = how
+        self._progress = progress
+
+    def run(self, actions: Sequence[Action]) -> list[Outcome[str]]:
+        """Outcomes in the order of the work; each value says what was done."""
+        done: list[Outcome[str]] = []
+        for verb, group in groupby(actions, key=lambda action: action.verb):
+            failed = {outcome.name for outcome in done if not outcome.ok}
+            todo = [action for action in group if action.name not in failed or verb is Verb.BLOCKED]
+            done += self._kind(verb, todo)
+        return done
+
+    def _kind(self, verb: Verb, todo: Sequence[Action]) -> list[Outcome[str]]:
+        match verb:
+            case Verb.BLOCKED:
+                return [Outcome(name=a.name, error=Blocked(_why(a), hint=a.hint)) for a in todo]
+            case Verb.CREATE:
+                return self._create(todo, "created")
+            case Verb.RECREATE:
+                gone = self._each(verb, self._delete, todo, 1)
+                failed = [outcome for outcome in gone if not outcome.ok]
+                names = {outcome.name for outcome in failed}
+                return failed + self._create([a for a in todo if a.name not in names], "made anew")
+            case Verb.START:
+                return self._each(verb, self._start, todo, self._how.parallel or self._roster.boots_at_once)
+            case Verb.STOP:
+                return self._each(verb, self._stop, todo, _ALL)
+        deeds: dict[Verb, Callable[[Action], str]] = {
+            Verb.DELETE: self._delete,
+            Verb.ADOPT: self._set,
+            Verb.SET: self._set,
+            Verb.GROW: self._grow,
+            Verb.SEED: self._seed,
+            Verb.RESET: self._reset,
+        }
+        return self._each(verb, deeds[verb], todo, 1)
+
+    def _each(
+        self, verb: Verb, deed: Callable[[Action], str], todo: Sequence[Action], parallel: int
+    ) -> list[Outcome[str]]:
+        return batch.each(
+            todo,
+            deed,
+            name=lambda action: action.name,
+            task=str(verb),
+            progress=self._progress,
+            parallel=parallel,
+            cancelled=self._roster.cancelled,
+        )
+
+    def _now(self, action: Action) -> Machine:
+        """The very machine the plan was made for, as it is now; for one just made, that of the name."""
+        if action.instance is not None:
+            return self._roster.look(action.instance)
+        return self._roster.machine(action.name)
+
+    def _delete(self, action: Action) -> str:
+        """Off before it is marked: the next run could not clear away what is marked and still runs."""
+        machine = self._now(action)
+        self._host.power_off(machine.instance)
+        delete(self._host, self._state, machine, force=True)
+        return "deleted"
+
+    def _stop(self, action: Action) -> str:
+        instance = self._now(action).instance
+        power.stop(self._host, lambda: self._roster.look(instance), power.Stopping())
+        return "stopped"
+
+    def _start(self, action: Action) -> str:
+        found = self._roster.machine(action.name)
+        master = self._parts.masters.bootable(found.instance.stack)
+        power.start(self._host, found, master, self._parts.masters.folder(master))
+        look = self._looking(found.instance)
+        if not self._how.wait:
+            return str(look().condition)
+        ready = power.wait_ready(self._host, look, self._how.timeout, self._roster.cancelled)
+        return f"ready after {ready.boot_seconds or 0:.1f} s"
+
+    def _looking(self, instance: Instance) -> power.Look:
+        return lambda: self._roster.look(instance)
+
+    def _set(self, action: Action) -> str:
+        changes = Changes(**{d.what: d.after for d in action.differences})  # type: ignore[typeddict-item]
+        change(self._host, self._state, self._now(action).instance, changes, self._ports())
+        said = ", ".join(describe(difference) for difference in action.differences)
+        return f"{said}; {action.note}" if action.note else said
+
+    def _ports(self) -> Iterator[int]:
+        return free_ports(self._state.ports(), self._parts.folder)
+
+    def _reset(self, action: Action) -> str:
+        """Overlay first, record second: killed in between, the next plan still sees the old seed and asks."""
+        machine = self._now(action)
+        power.refuse_running(machine, "reset")
+        instance, known = delta.renew(self._host, _with_seed(machine.instance, _wanted(action)))
+        self._state.settle([instance])
+        if not known:
+            self._state.unpin_host_keys(instance.uuid)
+        return f"reset, generation {instance.seed.generation}"
+
+    def _seed(self, action: Action) -> str:
+        machine = self._now(action)
+        power.refuse_running(machine, "a new seed")
+        changed = reseed(self._host, self._state, _with_seed(machine.instance, _wanted(action)))
+        return f"a new seed, generation {changed.seed.generation}, is applied at its next start"
+
+    def _grow(self, action: Action) -> str:
+        size = _wanted(action).specification.overlay.size
+        outcome = self._parts.overlays.grow([action.name], size)[0]
+        if outcome.error:
+            raise outcome.error
+        return ", ".join(describe(difference) for difference in action.differences)
+
+    def _create(self, todo: Sequence[Action], done: str) -> list[Outcome[str]]:
+        """So many at a time as become visible together. What is refused for all is told for each."""
+        wanted = [_wanted(action) for action in todo]
+        if not wanted:
+            return []
+        try:
+            return self._create_all(wanted, done)
+        except SkinnyboxError as error:
+            return [Outcome(name=one.name, error=error) for one in wanted]
+
+    def _create_all(self, wanted: Sequence[Wanted], done: str) -> list[Outcome[str]]:
+        masters = self._parts.masters
+        with ExitStack() as kept:
+            for identity in sorted({one.stack.master for one in wanted}):
+                master = kept.enter_context(masters.kept(identity))
+                self._host.add_master(master, masters.folder(master))
+            instances = self._instances(wanted)
+            create.check_space(self._host, instances)
+            found: list[Outcome[str]] = []
+            for start in range(0, len(instances), create.BATCH):
+                some = instances[start : start + create.BATCH]
+                found += self._create_some(some, done, self._counting(start, len(instances)))
+            return found
+
+    def _instances(self, wanted: Sequence[Wanted]) -> list[Instance]:
+        ports = self._ports()
+        return [
+            instance
+            for one in wanted
+            for instance in create.instances([one.name], one.stack, one.specification, ports)
+        ]
+
+    def _create_some(
+        self, instances: Sequence[Instance], done: str, progress: Progress
+    ) -> list[Outcome[str]]:
+        try:
+            create.make(self._host, self._state, instances, progress)
+            return [Outcome(name=instance.name, value=done) for instance in instances]
+        except SkinnyboxError as error:
+            return [Outcome(name=instance.name, error=error) for instance in instances]
+
+    def _counting(self, before: int, total: int) -> Progress:
+        """The progress of one batch as that of all."""
+        return lambda step: self._progress(
+            Step(task="create", done=before + step.done, total=total, unit="machines")
+        )
+
+
+def _wanted(action: Action) -> Wanted:
+    if action.wanted is None:
+        raise ValueError(f"{action.verb} {action.name} without what is wanted")
+    return action.wanted
+
+
+def _with_seed(instance: Instance, wanted: Wanted) -> Instance:
+    """Hostname, machine-id and generation stay: `renew` raises the last."""
+    specification = wanted.specification
+    seed: Seed = replace(
+        instance.seed,
+        network=specification.static_network,
+        authorized_keys=specification.authorized_keys,
+        files=specification.files,
+        run_once=specification.run_once,
+    )
+    return replace(instance, seed=seed, ssh_user=specification.ssh_user)
+
+
+def _why(action: Action) -> str:
+    what = ", ".join(describe(difference) for difference in action.differences)
+    return f"{action.name}: {what}: {action.reason}" if what else f"{action.name}: {action.reason}"

@@ -1,0 +1,43 @@
+"""A new seed for a stopped machine: what it made its own stays, and its guest applies the seed at the next
+start. The overlay is built anew beside the old one, never written in place."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from skinnybox.errors import Blocked, Unsupported
+from skinnybox.fleet.state import State
+from skinnybox.hosts.base import Host
+from skinnybox.model import Instance
+from skinnybox.overlays import look
+from skinnybox.overlays.copy import copy_data
+from skinnybox.overlays.patch import put_message
+from skinnybox.overlays.seed import seed_message
+from skinnybox.overlays.settle import replay
+
+
+def reseed(host: Host, state: State, wanted: Instance) -> Instance:
+    """`wanted` is the machine with the new seed, in its old generation. Returns it as it is recorded then.
+
+    Blocked when the overlay has no room for such a seed; NoSpace, with nothing touched, when the overlay does
+    not fit twice for a moment. Killed between overlay and record, the next call takes a newer generation.
+    """
+    with host.open_overlay(wanted) as overlay:
+        generation = max(wanted.seed.generation, look.read_generation(overlay)) + 1
+    renewed = replace(wanted, seed=replace(wanted.seed, generation=generation))
+    message = seed_message(renewed)
+
+    def build(old: Path, new: Path) -> None:
+        with old.open("rb", buffering=0) as source, new.open("r+b", buffering=0) as target:
+            copy_data(source.fileno(), target.fileno())
+        replay(new)
+        put_message(new, "seed", message)
+
+    try:
+        host.rebuild_overlay(wanted, wanted.overlay.size, build)
+    except Unsupported as error:
+        raise Blocked(
+            f"{wanted.name}: {error.message}", hint="--reset gives it an overlay with more; its delta is lost"
+        ) from error
+    return state.change(
+        wanted, lambda now: replace(now, seed=renewed.seed, ssh_user=renewed.ssh_user), host.define
+    )

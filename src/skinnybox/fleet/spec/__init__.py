@@ -1,0 +1,1 @@
+"""Fleet files: read, checked as a whole, and turned into the machines they describe."""

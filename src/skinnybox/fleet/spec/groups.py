@@ -1,0 +1,205 @@
+"""From the groups of a fleet file to its machines: what a group and `defaults` say together, names and
+addresses that must not meet."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from skinnybox.errors import UsageError
+from skinnybox.fleet.create import Specification
+from skinnybox.fleet.names import MOST_NAMES, expand
+from skinnybox.fleet.plan.actions import Target
+from skinnybox.fleet.spec import addresses
+from skinnybox.fleet.spec.content import public_keys, try_seed
+from skinnybox.fleet.spec.marked import Marked, Mistake, Place, Trail
+from skinnybox.fleet.spec.shape import FleetFile, Group, seed_file, text_of
+from skinnybox.model import Allocation, Network, Overlay, StaticNetwork
+from skinnybox.overlays.seed import seed_capacity
+from skinnybox.sizes import GIB, MIB
+
+Values = dict[str, Any]
+
+_TOGETHER = "`network: bridge` and `bridge: NAME` go together"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Described:
+    """One machine of the file. `master` is the reference as written, `place` where that stands."""
+
+    name: str
+    master: str
+    specification: Specification
+    state: Target
+    place: Place
+
+
+class Groups:
+    """Reads the groups one after the other; mistakes are added to those of `found`."""
+
+    def __init__(self, found: Marked, folder: Path, checked: FleetFile) -> None:
+        self._found = found
+        self._folder = folder
+        self._checked = checked
+        self._patterns: dict[str, str] = {}
+        self._addresses: dict[str, str] = {}
+
+    def machines(self) -> tuple[Described, ...]:
+        found: list[Described] = []
+        for pattern, group in self._checked.machines.items():
+            found += self._group(pattern, group or Group())
+            if len(self._patterns) > MOST_NAMES:
+                self._wrong(("machines", pattern), f"more than {MOST_NAMES} machines", key=True)
+                break
+        return tuple(found)
+
+    def _group(self, pattern: str, group: Group) -> Iterator[Described]:
+        names = self._names(pattern)
+        said = self._said(group)
+        master = self._master(pattern, said)
+        common = self._specification(pattern, said)
+        networks = self._networks(pattern, names, group, said)
+        place = self._place(pattern, "master")
+        for name, network in zip(names, networks, strict=True):
+            yield Described(
+                name=name,
+                master=master,
+                specification=replace(common, static_network=network),
+                state=said.get("state") or Target.UNMANAGED,
+                place=place,
+            )
+
+    def _names(self, pattern: str) -> list[str]:
+        try:
+            names = expand([pattern])
+        except UsageError as error:
+            self._wrong(("machines", pattern), error.message, key=True)
+            return []
+        for name in names:
+            first = self._patterns.setdefault(name, pattern)
+            if first != pattern:
+                line = self._found.place(("machines", first), key=True).line
+                self._wrong(("machines", pattern), f"{name} is in {first!r}, line {line}, already", key=True)
+                break
+        return names
+
+    def _said(self, group: Group) -> Values:
+        """A key of the group wins over `defaults`, also null; one kind of network over another."""
+        defaults = self._checked.defaults
+        common = {key: getattr(defaults, key) for key in defaults.model_fields_set}
+        own = {key: getattr(group, key) for key in group.model_fields_set}
+        if {"network", "bridge"} & own.keys() and not (
+            own.get("network") is Network.BRIDGE and "bridge" not in own
+        ):
+            common = {key: value for key, value in common.items() if key not in ("network", "bridge")}
+        return {**common, **own}
+
+    def _master(self, pattern: str, said: Values) -> str:
+        if said.get("master") is None and not self._written(pattern, "master"):
+            self._wrong(("machines", pattern), "no `master`, neither here nor in `defaults`", key=True)
+        return said.get("master") or ""
+
+    def _specification(self, pattern: str, said: Values) -> Specification:
+        network, bridge = self._network(pattern, said)
+        keys = [key for text in said.get("ssh_keys") or () for key in public_keys(self._text(text))]
+        found = Specification(
+            overlay=Overlay(
+                size=said.get("overlay") or GIB,
+                allocation=Allocation.SPARSE if said.get("sparse") else Allocation.RESERVED,
+            ),
+            memory=said.get("memory") or 512 * MIB,
+            cpus=said.get("cpus") or 1,
+            network=network,
+            bridge=bridge,
+            ssh_user=said.get("user") or "root",
+            authorized_keys=tuple(dict.fromkeys(keys)),
+            files=tuple(seed_file(file, self._folder) for file in said.get("files") or ()),
+            run_once=None if said.get("run_once") is None else self._text(said["run_once"]),
+            dax=said.get("dax"),
+            autostart=bool(said.get("autostart")),
+            fleet=self._checked.fleet,
+        )
+        self._check_seed(pattern, found)
+        return found
+
+    def _text(self, text: Any) -> str:
+        return text_of(text, self._folder)
+
+    def _network(self, pattern: str, said: Values) -> tuple[Network | None, str | None]:
+        network, bridge = said.get("network"), said.get("bridge")
+        if network is None and bridge is not None:
+            return Network.BRIDGE, bridge
+        if (network is Network.BRIDGE) != (bridge is not None) and not self._written(
+            pattern, "bridge", bridge
+        ):
+            self._wrong(self._trail(pattern, "network"), _TOGETHER)
+        return network, bridge
+
+    def _check_seed(self, pattern: str, found: Specification) -> None:
+        targets = [file.path for file in found.files]
+        for target in dict.fromkeys(path for path in targets if targets.count(path) > 1):
+            self._wrong(self._trail(pattern, "files"), f"{target} is written by two files")
+        parts = {"authorized_keys": found.authorized_keys, "files": found.files, "run_once": found.run_once}
+        try:
+            seed_capacity(try_seed(**parts))
+        except (ValueError, UsageError) as error:
+            self._wrong(("machines", pattern), str(error), key=True)
+
+    def _networks(
+        self, pattern: str, names: list[str], group: Group, said: Values
+    ) -> list[StaticNetwork | None]:
+        """One for each name; all None, which is DHCP, without addresses or after a mistake."""
+        key = "address" if group.addresses is None else "addresses"
+        try:
+            found = self._given(names, group, said.get("gateway"))
+            addresses.check_family(found, said.get("gateway"))
+        except UsageError as error:
+            self._wrong(("machines", pattern, key), error.message)
+            return [None] * len(names)
+        if not found:
+            self._check_lonely(pattern, group)
+            return [None] * len(names)
+        self._check_twice(pattern, key, found)
+        dns = tuple(said.get("dns") or ())
+        return [StaticNetwork(address=text, gateway=said.get("gateway"), dns=dns) for text in found]
+
+    def _given(self, names: list[str], group: Group, gateway: str | None) -> list[str]:
+        if group.address is not None and group.addresses is not None:
+            raise UsageError("either `address` or `addresses`, not both")
+        if group.address is not None:
+            return addresses.counted(group.address, len(names), gateway)
+        if group.addresses is not None and len(group.addresses) != len(names):
+            raise UsageError(f"{len(group.addresses)} addresses for {len(names)} machines")
+        return group.addresses or []
+
+    def _check_lonely(self, pattern: str, group: Group) -> None:
+        for key in ("gateway", "dns"):
+            wrong_address = self._written(pattern, "address") or self._written(pattern, "addresses")
+            if getattr(group, key) and not wrong_address:
+                self._wrong(("machines", pattern, key), f"{key} goes with `address` or `addresses`", key=True)
+
+    def _check_twice(self, pattern: str, key: str, found: list[str]) -> None:
+        own: set[str] = set()
+        for text in found:
+            address = text.partition("/")[0]
+            first = self._addresses.setdefault(address, pattern)
+            again = address in own
+            own.add(address)
+            if first != pattern or again:
+                self._wrong(("machines", pattern, key), f"{address} is given twice, first in {first!r}")
+                return
+
+    def _written(self, pattern: str, key: str, value: Any = None) -> bool:
+        """Whether it stands there but was not understood: that has been told already."""
+        trails: tuple[Trail, ...] = (("machines", pattern, key), ("defaults", key))
+        return value is None and any(trail in self._found.keys for trail in trails)
+
+    def _trail(self, pattern: str, key: str) -> Trail:
+        own: Trail = ("machines", pattern, key)
+        return own if own in self._found.keys else ("defaults", key)
+
+    def _place(self, pattern: str, key: str) -> Place:
+        return self._found.place(self._trail(pattern, key))
+
+    def _wrong(self, trail: Trail, what: str, *, key: bool = False) -> None:
+        self._found.mistakes.append(Mistake(place=self._found.place(trail, key=key), what=what))

@@ -1,0 +1,68 @@
+"""From what a fleet file says to what that means here: which masters, which images, which keys."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from skinnybox.errors import SkinnyboxError
+from skinnybox.fleet import create
+from skinnybox.fleet.create import Specification
+from skinnybox.fleet.masters import Masters
+from skinnybox.fleet.plan.actions import Desired, Wanted
+from skinnybox.fleet.spec.groups import Described
+from skinnybox.fleet.spec.marked import Mistake
+from skinnybox.fleet.spec.reading import Description, mistaken
+from skinnybox.hosts.base import Features
+from skinnybox.model import Master, Stack
+
+
+def desired(description: Description, masters: Masters, features: Features, public_key: str) -> Desired:
+    """Raises the first error met, with the places of all in its message: a master that is not there, or what
+    this host cannot do."""
+    resolving = _Resolving(masters, features, public_key)
+    machines = [resolving.wanted(described) for described in description.machines]
+    if resolving.errors:
+        raise _together(description, resolving.errors)
+    return Desired(fleet=description.fleet, machines=tuple(found for found in machines if found))
+
+
+class _Resolving:
+    """Looks up each master once, and checks each group once."""
+
+    def __init__(self, masters: Masters, features: Features, public_key: str) -> None:
+        self._masters = masters
+        self._features = features
+        self._key = public_key
+        self._found: dict[tuple[str, Specification], tuple[Master, Stack] | None] = {}
+        self.errors: list[tuple[Mistake, SkinnyboxError]] = []
+
+    def wanted(self, described: Described) -> Wanted | None:
+        """None after a mistake, which is among the errors then."""
+        group = (described.master, replace(described.specification, static_network=None))
+        if group not in self._found:
+            self._found[group] = self._look(described)
+        found = self._found[group]
+        if found is None:
+            return None
+        master, stack = found
+        return Wanted(
+            name=described.name,
+            stack=stack,
+            pinned=described.master != master.name,
+            specification=create.with_key(described.specification, self._key),
+            state=described.state,
+        )
+
+    def _look(self, described: Described) -> tuple[Master, Stack] | None:
+        try:
+            create.check(described.specification, self._features, 1)
+            master = self._masters.find(described.master)
+            return master, create.stack(master, described.specification.dax, self._features)
+        except SkinnyboxError as error:
+            self.errors.append((Mistake(place=described.place, what=error.message), error))
+            return None
+
+
+def _together(description: Description, errors: Iterable[tuple[Mistake, SkinnyboxError]]) -> SkinnyboxError:
+    found = list(errors)
+    first = found[0][1]
+    return type(first)(mistaken(description.file, [m for m, _ in found]).message, hint=first.hint)

@@ -1,0 +1,275 @@
+"""The shape of a fleet file: what pydantic checks, and what the published JSON Schema is made from.
+
+Only what can be said of one value by itself is checked here; spec.py checks what needs several.
+"""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeAlias
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    ValidationInfo,
+    WithJsonSchema,
+    model_validator,
+)
+
+from skinnybox.errors import UsageError
+from skinnybox.fleet.create import MIN_MEMORY
+from skinnybox.fleet.names import expand
+from skinnybox.fleet.plan.actions import Target
+from skinnybox.fleet.spec import addresses
+from skinnybox.fleet.spec.content import content_of, public_keys, try_seed
+from skinnybox.model import Network, SeedFile, check_name, parse_reference
+from skinnybox.overlays.format import MIN_OVERLAY
+from skinnybox.sizes import format_size, parse_size
+
+SCHEMA = "https://json-schema.org/draft/2020-12/schema"
+_MOST_SIZE = 1 << 50
+
+
+def _said(check: Callable[[str], object]) -> BeforeValidator:
+    """A check of the house, for texts; what is no text is left to pydantic."""
+
+    def apply(value: Any) -> Any:
+        if isinstance(value, str):
+            _translated(check, value)
+        return value
+
+    return BeforeValidator(apply)
+
+
+def _translated(check: Callable[[str], object], value: str) -> Any:
+    try:
+        return check(value)
+    except UsageError as error:
+        raise ValueError(f"{error.message}; {error.hint}" if error.hint else error.message) from error
+
+
+def _fits(pattern: str, what: str) -> BeforeValidator:
+    def check(value: str) -> None:
+        if not re.fullmatch(pattern, value):
+            raise UsageError(f"{value!r} is not {what}")
+
+    return _said(check)
+
+
+def _size(least: int) -> BeforeValidator:
+    def check(value: Any) -> int:
+        if isinstance(value, bool) or not isinstance(value, int | str):
+            raise ValueError("expected a size, as in 512M or 1.5G")
+        size: int = _translated(parse_size, str(value))
+        if not least <= size <= _MOST_SIZE:
+            raise ValueError(f"from {format_size(least)} to {format_size(_MOST_SIZE)}, not {value}")
+        return size
+
+    return BeforeValidator(check)
+
+
+def _mode(value: Any) -> int:
+    """0644 and 644 alike, also as the number a YAML parser makes of its digits."""
+    digits = str(value).removeprefix("0o").lstrip("0") or "0"
+    if isinstance(value, bool) or not re.fullmatch("[0-7]{1,4}", digits):
+        raise ValueError(f"{value!r} is not an octal mode, as in 0644")
+    return int(digits, 8)
+
+
+def _master(value: str) -> None:
+    parse_reference(value.removeprefix("sha256:"))
+
+
+_SIZE_SCHEMA: dict[str, Any] = {
+    "anyOf": [
+        {"type": "string", "pattern": r"^\s*[0-9]+(\.[0-9]+)?\s*[kKmMgGtT]?([iI]?[bB])?\s*$"},
+        {"type": "integer", "minimum": 1},
+    ]
+}
+_MODE_SCHEMA: dict[str, Any] = {
+    "anyOf": [{"type": "string", "pattern": "^(0o)?[0-7]{1,5}$"}, {"type": "integer", "minimum": 0}]
+}
+_LABEL = "[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
+_USER, _USER_WHAT = "[a-z_][a-z0-9_-]{0,31}", "a user's name"
+_WORD = "[A-Za-z0-9_][A-Za-z0-9_.-]{0,31}"
+_BRIDGE = "[A-Za-z0-9_.:-]{1,15}"
+
+OverlaySize = Annotated[int, _size(MIN_OVERLAY), WithJsonSchema(_SIZE_SCHEMA)]
+MemorySize = Annotated[int, _size(MIN_MEMORY), WithJsonSchema(_SIZE_SCHEMA)]
+Mode = Annotated[int, BeforeValidator(_mode), WithJsonSchema(_MODE_SCHEMA)]
+Label = Annotated[str, _said(check_name), Field(pattern=f"^{_LABEL}$")]
+Reference = Annotated[str, _said(_master)]
+Pattern = Annotated[str, _said(lambda value: expand([value]))]
+User = Annotated[str, _fits(_USER, _USER_WHAT), Field(pattern=f"^{_USER}$")]
+Owner = Annotated[
+    str, _fits(f"{_WORD}:{_WORD}", "user:group of the guest"), Field(pattern=f"^{_WORD}:{_WORD}$")
+]
+Bridge = Annotated[str, _fits(_BRIDGE, "a bridge's name"), Field(pattern=f"^{_BRIDGE}$")]
+Address = Annotated[str, _said(addresses.check)]
+WithPrefix = Annotated[str, _said(addresses.check_with_prefix)]
+NetworkName = Annotated[Network, Field(strict=False)]
+TargetName = Annotated[Target, Field(strict=False)]
+
+
+class _Exact(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, use_attribute_docstrings=True)
+
+
+class FromFile(_Exact):
+    """A text that lies in a file of its own."""
+
+    file: str
+    """Its path; a relative one counts from the folder of the fleet file."""
+
+    @model_validator(mode="after")
+    def _readable(self, info: ValidationInfo) -> "FromFile":
+        if info.context:
+            text_of(self, info.context)
+        return self
+
+
+Text: TypeAlias = Annotated[
+    Annotated[str, Tag("as-text")] | Annotated[FromFile, Tag("from-file")],
+    Discriminator(lambda value: {str: "as-text", dict: "from-file"}.get(type(value))),
+]
+
+
+def _is_keys(value: Any, info: ValidationInfo) -> Any:
+    if isinstance(value, str):
+        public_keys(value)
+    elif info.context and isinstance(value, dict) and isinstance(value.get("file"), str):
+        public_keys(text_of(FromFile.model_construct(file=value["file"]), info.context))
+    return value
+
+
+class SeededFile(_Exact):
+    """A file that every machine of the group finds: either from `source`, or with this `content`."""
+
+    target: str
+    """Its absolute path in the guest."""
+    source: str | None = None
+    """A file here; a relative path counts from the folder of the fleet file."""
+    content: str | None = None
+    """The content itself."""
+    mode: Mode | None = None
+    """Octal, as in 0644. Left out: 0755 when the source is executable, else 0644."""
+    owner: Owner = "root:root"
+    """`user:group` of the guest."""
+
+    @model_validator(mode="after")
+    def _carried(self, info: ValidationInfo) -> "SeededFile":
+        if (self.source is None) == (self.content is None):
+            raise ValueError("a file has either `source` or `content`")
+        if info.context:
+            try_seed(files=(seed_file(self, info.context),))
+        return self
+
+
+class Shared(_Exact):
+    """What machines have in common. What neither the group nor `defaults` says is as told in brackets."""
+
+    master: Reference | None = None
+    """NAME, NAME:VERSION or an id. Without a version new machines get the newest, and existing ones stay on
+    the version they have. Must be said in the group or in `defaults`."""
+    overlay: OverlaySize | None = None
+    """Size of each overlay disk (1G). May grow later, never shrink."""
+    sparse: bool | None = None
+    """Promise the overlay's space without reserving it (false)."""
+    memory: MemorySize | None = None
+    """Memory of each machine (512M)."""
+    cpus: Annotated[int, Field(ge=1, le=1024)] | None = None
+    """Processors of each machine (1)."""
+    dax: bool | None = None
+    """Map the master from the host's memory (as the master was sealed)."""
+    network: NetworkName | None = None
+    """How machines reach out (the host's default); `bridge` needs the name of one."""
+    bridge: Bridge | None = None
+    """A bridge of the host; says `network: bridge` as well."""
+    gateway: Address | None = None
+    """For machines with a static address."""
+    dns: list[Address] | None = None
+    """For machines with a static address."""
+    user: User | None = None
+    """Who the ssh keys let in (root)."""
+    ssh_keys: list[Annotated[Text, BeforeValidator(_is_keys)]] | None = None
+    """Public keys, each as text or as `{file: PATH}`; a file may hold several."""
+    files: list[SeededFile] | None = None
+    """Files that machines find at their first start and after a reset."""
+    run_once: Text | None = None
+    """A script to run once, when the network is up: as text or as `{file: PATH}`."""
+    state: TargetName | None = None
+    """Whether `apply` starts them, stops them, or leaves that to you (unmanaged)."""
+    autostart: bool | None = None
+    """Start them again when the host has restarted (false)."""
+
+
+class Group(Shared):
+    """Machines alike but for their names and addresses. A key here wins over the one in `defaults`."""
+
+    address: WithPrefix | None = None
+    """ADDRESS/PREFIX of the first machine; each next one has the next address. Left out: DHCP."""
+    addresses: list[WithPrefix] | None = None
+    """ADDRESS/PREFIX of every machine, in the order of their names."""
+
+
+class FleetFile(_Exact):
+    """Machines as they are to be."""
+
+    version: Literal[1]
+    """Of this format."""
+    fleet: Label
+    """The fleet's name. It is recorded with its machines, so that `--prune` touches no others."""
+    defaults: Shared = Field(default_factory=Shared)
+    """What all groups have in common."""
+    machines: dict[Pattern, Group | None]
+    """Groups of machines by their names: `web-01`, `web-{01..40}` or `"{db,www}-1"`."""
+
+
+MODELS: tuple[type[_Exact], ...] = (FleetFile, Shared, Group, SeededFile, FromFile)
+
+
+def schema() -> dict[str, Any]:
+    """The JSON Schema of a fleet file."""
+    whole: dict[str, Any] = _plain(FleetFile.model_json_schema())
+    return {"$schema": SCHEMA, "title": "Skinnybox fleet file", **whole}
+
+
+def _plain(value: Any, *, names: bool = False) -> Any:
+    """Without pydantic's titles and nulls as defaults, which an editor would offer; `names` for a mapping
+    whose keys are names. Line breaks of docstrings go."""
+    if isinstance(value, dict):
+        noise = () if names else ("title", *(("default",) if value.get("default") is None else ()))
+        return {
+            key: _plain(inner, names=key in ("properties", "$defs"))
+            for key, inner in value.items()
+            if key not in noise
+        }
+    if isinstance(value, list):
+        return [_plain(inner) for inner in value]
+    return value.replace("\n", " ") if isinstance(value, str) else value
+
+
+def text_of(text: str | FromFile, folder: Path) -> str:
+    """Raises ValueError, of which the message is for the user."""
+    if isinstance(text, str):
+        return text
+    try:
+        return content_of(text.file, folder).decode()
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{text.file} is not a text") from error
+
+
+def seed_file(file: SeededFile, folder: Path) -> SeedFile:
+    """Raises ValueError when the source cannot be read."""
+    if file.source is None:
+        content, mode = (file.content or "").encode(), 0o644
+    else:
+        content = content_of(file.source, folder)
+        executable = (folder / Path(file.source).expanduser()).stat().st_mode & 0o100
+        mode = 0o755 if executable else 0o644
+    chosen = mode if file.mode is None else file.mode
+    return SeedFile(path=file.target, content=content, mode=chosen, owner=file.owner)

@@ -1,0 +1,401 @@
+"""Fleet files on the memory host: real overlays and records, machines only pretended."""
+
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from skinnybox import run
+from skinnybox.errors import Blocked, Conflict, NotFound, SkinnyboxError, Unsupported, UsageError
+from skinnybox.fleet.batch import Outcome, worst
+from skinnybox.fleet.plan.actions import Choices, Verb
+from skinnybox.fleet.plan.apply import How, Plan, agreed
+from skinnybox.fleet.service import Fleet
+from skinnybox.fleet.view import Condition
+from skinnybox.model import Allocation, Network, Progress, Step, silent
+from skinnybox.overlays import look
+from skinnybox.overlays.ext4 import open_volume
+from skinnybox.overlays.seed import seed_message
+from skinnybox.sizes import MIB
+from tests.fleet.conftest import SPARSE, open_memory, seal
+
+HEAD = "version: 1\nfleet: widgets\ndefaults: {master: tiny, overlay: 64M, sparse: true, memory: 256M}\n"
+BASIC = HEAD + "machines:\n  web-{1..3}: {state: running}\n  db: {cpus: 2, autostart: true}\n"
+ROOT = Path(__file__).parents[2]
+
+
+class File:
+    """A fleet file that is planned and applied."""
+
+    def __init__(self, fleet: Fleet, path: Path) -> None:
+        self.fleet = fleet
+        self.path = path
+
+    def write(self, text: str) -> None:
+        self.path.write_text(text)
+
+    def plan(self, **choices: object) -> list[str]:
+        found = self.fleet.plan(self.path, Choices(**choices))  # type: ignore[arg-type]
+        return [f"{action.verb} {action.name}" for action in found.actions]
+
+    def apply(self, progress: Progress = silent, **choices: object) -> Sequence[Outcome[str]]:
+        chosen = Choices(**choices)  # type: ignore[arg-type]
+        return self.fleet.apply(self.path, chosen, How(), agreed, progress)
+
+
+@pytest.fixture
+def file(fleet: Fleet, tmp_path: Path) -> File:
+    found = File(fleet, tmp_path / "fleet.yaml")
+    found.write(BASIC)
+    return found
+
+
+def conditions(fleet: Fleet) -> dict[str, Condition]:
+    return {machine.name: machine.condition for machine in fleet.machines()}
+
+
+def test_a_file_becomes_machines_and_then_there_is_nothing_to_do(file: File) -> None:
+    assert file.plan() == [
+        *(f"create {name}" for name in ("web-1", "web-2", "web-3", "db")),
+        *(f"start web-{number}" for number in (1, 2, 3)),
+    ]
+    assert file.fleet.names() == []  # a plan changes nothing
+    assert all(outcome.ok for outcome in file.apply())
+    ready = {f"web-{number}": Condition.READY for number in (1, 2, 3)}
+    assert conditions(file.fleet) == {"db": Condition.STOPPED, **ready}
+    db = file.fleet.machine("db").instance
+    assert (db.cpus, db.memory, db.overlay.allocation) == (2, 256 * MIB, Allocation.SPARSE)
+    assert (db.fleet, db.autostart, db.network) == ("widgets", True, None)
+    assert file.plan() == []
+    assert file.apply() == []
+
+
+def test_every_machine_has_its_own_address_and_the_same_seed(file: File, tmp_path: Path) -> None:
+    (tmp_path / "motd").write_text("hello\n")
+    (tmp_path / "hook").write_text("#!/bin/sh\n")
+    (tmp_path / "hook").chmod(0o700)
+    file.write(
+        HEAD
+        + "machines:\n  web-{1..3}:\n    address: 10.7.0.11/24\n    gateway: 10.7.0.1\n    dns: [10.7.0.1]\n"
+        "    user: admin\n    run_once: 'echo hello'\n    files:\n"
+        "      - {source: motd, target: /etc/motd}\n      - {source: hook, target: /usr/local/bin/hook}\n"
+        "      - {content: x, target: /etc/x, mode: 0600, owner: 'www-data:www-data'}\n"
+        "  db-{1..2}: {addresses: [10.7.0.5/24, 10.7.0.9/24]}\n"
+    )
+    file.apply()
+    instances = {machine.name: machine.instance for machine in file.fleet.machines()}
+    networks = {name: i.seed.network.address for name, i in instances.items() if i.seed.network}
+    assert networks == {
+        "web-1": "10.7.0.11/24", "web-2": "10.7.0.12/24", "web-3": "10.7.0.13/24",
+        "db-1": "10.7.0.5/24", "db-2": "10.7.0.9/24",
+    }  # fmt: skip
+    seed = instances["web-2"].seed
+    assert seed.network and (seed.network.gateway, seed.network.dns) == ("10.7.0.1", ("10.7.0.1",))
+    modes = [(f.path, f.mode, f.owner, f.content) for f in seed.files]
+    assert modes == [
+        ("/etc/motd", 0o644, "root:root", b"hello\n"),
+        ("/usr/local/bin/hook", 0o755, "root:root", b"#!/bin/sh\n"),
+        ("/etc/x", 0o600, "www-data:www-data", b"x"),
+    ]
+    assert (seed.run_once, instances["web-2"].ssh_user) == ("echo hello", "admin")
+    assert len({instance.seed.machine_id for instance in instances.values()}) == 5
+    (tmp_path / "motd").write_text("changed\n")
+    assert file.plan() == ["seed web-1", "seed web-2", "seed web-3"]
+
+
+def test_settings_change_in_place_and_at_the_next_start(file: File) -> None:
+    file.apply()
+    file.write(BASIC.replace("256M", "512M").replace("cpus: 2", "network: open"))
+    assert file.plan() == ["set web-1", "set web-2", "set web-3", "set db"]
+    said = {outcome.name: outcome.value for outcome in file.apply()}
+    assert said["web-1"] == "memory 256.0M -> 512.0M; takes effect at its next start"
+    assert said["db"] == "memory 256.0M -> 512.0M, cpus 2 -> 1, network none -> open"
+    assert file.fleet.machine("db").instance.network is Network.OPEN
+    assert file.plan() == []
+    with open_memory(file.path.parent / "state") as again:  # as another process sees it
+        assert again.machine("db").instance == file.fleet.machine("db").instance
+        assert {i.uuid: i for i in again._host.records()}[again.machine("db").instance.uuid].cpus == 1
+
+
+def test_power_is_brought_about(file: File) -> None:
+    file.apply()
+    file.write(BASIC.replace("{state: running}", "{state: stopped}"))
+    assert file.plan() == ["stop web-1", "stop web-2", "stop web-3"]
+    file.apply()
+    assert set(conditions(file.fleet).values()) == {Condition.STOPPED}
+    assert file.plan() == []
+
+
+def test_what_left_the_file_is_named_and_only_pruned_when_told(file: File) -> None:
+    file.fleet.create(["by-hand"], "tiny", SPARSE)
+    file.apply()
+    file.write(HEAD + "machines:\n  web-1: {state: running}\n")
+    found = file.fleet.plan(file.path, Choices())
+    assert (found.actions, found.extras) == ((), ("db", "web-2", "web-3"))
+    file.apply()
+    assert len(file.fleet.names()) == 5
+    assert file.plan(prune=True) == ["delete db", "delete web-2", "delete web-3"]
+    assert all(outcome.ok for outcome in file.apply(prune=True))
+    assert file.fleet.names() == ["by-hand", "web-1"]
+
+
+def test_a_machine_of_the_same_name_is_adopted_only_when_told(file: File) -> None:
+    file.fleet.create(["db"], "tiny", SPARSE)
+    before = file.fleet.machine("db").instance
+    outcomes = {outcome.name: outcome for outcome in file.apply() if not outcome.ok}
+    assert isinstance(outcomes["db"].error, Blocked)
+    assert "made by hand" in str(outcomes["db"].error)
+    assert worst(list(outcomes.values())) == 5
+    assert file.fleet.machine("db").instance == before
+    assert set(file.fleet.names()) == {"db", "web-1", "web-2", "web-3"}  # it stopped nothing else
+    file.apply(adopt=True)
+    adopted = file.fleet.machine("db").instance
+    assert adopted == replace(before, fleet="widgets", cpus=2, autostart=True)
+    assert file.plan() == []
+
+
+def test_another_master_is_blocked_and_recreate_makes_anew(file: File, state: Path, tmp_path: Path) -> None:
+    file.apply()
+    seal(state, tmp_path, "tiny", "2")
+    assert file.plan() == []  # `tiny` means any version of it
+    file.write(BASIC.replace("master: tiny", "master: 'tiny:2'"))
+    assert file.plan() == [f"blocked {name}" for name in ("web-1", "web-2", "web-3", "db")]
+    before = {machine.name: machine.instance for machine in file.fleet.machines()}
+    outcomes = file.apply(recreate=frozenset({"web-{1..2}"}))
+    assert [(o.name, o.value) for o in outcomes if o.ok] == [
+        ("web-1", "made anew"), ("web-2", "made anew"), ("web-1", "ready after 0.0 s"),
+        ("web-2", "ready after 0.0 s"),
+    ]  # fmt: skip
+    after = {machine.name: machine.instance for machine in file.fleet.machines()}
+    assert [after[n].stack.reference for n in sorted(after)] == ["tiny:1", "tiny:2", "tiny:2", "tiny:1"]
+    assert after["web-1"].uuid != before["web-1"].uuid
+    assert after["web-3"] == before["web-3"]
+    assert file.plan() == ["blocked web-3", "blocked db"]
+
+
+def test_a_new_seed_comes_to_a_stopped_machine_and_its_delta_stays(file: File, state: Path) -> None:
+    file.apply()
+    file.write(BASIC.replace("cpus: 2", "cpus: 2, run_once: 'true'").replace("running", "running, user: me"))
+    assert file.plan() == ["seed db", *(f"blocked web-{number}" for number in (1, 2, 3))]
+    before = file.fleet.machine("db").instance
+    overlay = state / "instances" / str(before.uuid) / "overlay.img"
+    write(overlay, "/upper/kept", "all mine")
+    outcomes = {outcome.name: outcome for outcome in file.apply()}
+    assert outcomes["db"].value == "a new seed, generation 2, is applied at its next start"
+    assert "a new seed needs it stopped" in str(outcomes["web-1"].error)
+    after = file.fleet.machine("db").instance
+    assert after == replace(before, seed=replace(before.seed, generation=2, run_once="true"))
+    assert file.plan() == ["blocked web-1", "blocked web-2", "blocked web-3"]
+    assert look.read_generation(overlay) == 2
+    with open_volume(overlay) as volume:
+        assert b"".join(volume.read(volume.lookup(b"upper/kept"))) == b"all mine"
+        node = volume.lookup(b"skinnybox/seed")
+        assert seed_message(after) in b"".join(volume.read(node))
+    run.run(["e2fsck", "-fn", overlay])
+    file.write(BASIC)
+    assert "a new seed, generation 3" in str({o.name: o.value for o in file.apply()}["db"])
+
+
+def test_a_seed_without_room_is_blocked_and_comes_with_a_reset(file: File, state: Path) -> None:
+    file.apply()
+    file.write(BASIC.replace("cpus: 2", f"cpus: 2, run_once: '{'x' * 20_000}'"))
+    (outcome,) = file.apply()
+    assert isinstance(outcome.error, Blocked)
+    assert outcome.error.hint and "--reset" in outcome.error.hint
+    (outcome,) = file.apply(reset=frozenset({"db"}))
+    assert outcome.value == "reset, generation 2"
+    assert file.plan() == []
+
+
+def test_a_seed_of_which_the_record_got_lost_is_newer_the_next_time(file: File, state: Path) -> None:
+    """Killed between overlay and record, and started: what it applied must not count as what it is given."""
+    file.apply()
+    before = file.fleet.machine("db").instance
+    file.write(BASIC.replace("cpus: 2", "cpus: 2, run_once: 'one'"))
+    file.apply()
+    file.fleet._host.define(before)
+    file.fleet._state.settle([before])
+    file.write(BASIC.replace("cpus: 2", "cpus: 2, run_once: 'two'"))
+    file.apply()
+    assert file.fleet.machine("db").instance.seed.generation == 3
+
+
+def test_a_machine_grows_when_the_file_says_so(file: File) -> None:
+    file.apply()
+    file.write(BASIC.replace("cpus: 2", "cpus: 2, overlay: 96M").replace("running", "running, overlay: 96M"))
+    assert file.plan() == ["grow db", *(f"blocked web-{number}" for number in (1, 2, 3))]
+    outcomes = {outcome.name: outcome for outcome in file.apply()}
+    assert outcomes["db"].value == "overlay 64.0M -> 96.0M"
+    assert file.fleet.machine("db").instance.overlay.size == 96 * MIB
+    assert file.plan() == ["blocked web-1", "blocked web-2", "blocked web-3"]
+    file.write(BASIC)
+    assert "never shrinks" in str(file.apply()[0].error)
+
+
+def write(overlay: Path, path: str, text: str) -> None:
+    """As a guest would have."""
+    with tempfile.NamedTemporaryFile("w") as source:
+        source.write(text)
+        source.flush()
+        run.run(["debugfs", "-w", "-R", f"write {source.name} {path}", overlay])
+
+
+def test_a_no_leaves_all_as_it_was(file: File) -> None:
+    file.apply()
+    file.write(HEAD + "machines: {}\n")
+
+    def refuse(plan: Plan) -> None:
+        assert [action.verb for action in plan.actions] == [Verb.DELETE] * 4
+        raise UsageError("not done")
+
+    with pytest.raises(UsageError, match="not done"):
+        file.fleet.apply(file.path, Choices(prune=True), How(), refuse)
+    assert len(file.fleet.names()) == 4
+
+
+def test_only_one_apply_at_a_time(file: File, state: Path) -> None:
+    with open_memory(state) as other:
+
+        def meanwhile(plan: Plan) -> None:
+            with pytest.raises(Conflict, match="another `skinnybox apply`"):
+                other.apply(file.path, Choices(), How(), agreed)
+
+        file.fleet.apply(file.path, Choices(), How(), meanwhile)
+        assert other.apply(file.path, Choices(), How(), agreed) == []
+
+
+def test_what_is_not_here_is_named_with_its_line(file: File) -> None:
+    file.write(BASIC.replace("db: {", "db: {master: nothing, ").replace("master: tiny", "master: 'tiny:9'"))
+    with pytest.raises(NotFound) as caught:
+        file.plan()
+    assert f"{file.path}:3:20: no master tiny:9" in caught.value.message
+    assert f"{file.path}:6:16: no master nothing" in caught.value.message
+    file.write(BASIC.replace("cpus: 2", "bridge: br9"))
+    with pytest.raises(NotFound, match="no bridge 'br9'"):
+        file.plan()
+    file.write(BASIC.replace("cpus: 2", "dax: true"))
+    with pytest.raises(Unsupported, match="DAX"):
+        file.plan()
+    with pytest.raises(NotFound, match="no machine named nothing"):
+        file.write(BASIC)
+        file.plan(recreate=frozenset({"nothing"}))
+    assert file.fleet.names() == []
+
+
+def test_what_does_not_fit_is_refused_before_anything_is_made(file: File) -> None:
+    file.write(BASIC.replace("64M, sparse: true", "900T"))
+    outcomes = file.apply()
+    assert {type(outcome.error).__name__ for outcome in outcomes} == {"NoSpace"}
+    assert [outcome.name for outcome in outcomes] == ["web-1", "web-2", "web-3", "db"]  # and none is started
+    assert file.fleet.names() == []
+
+
+def test_a_hundred_and_more_are_made_in_batches(file: File) -> None:
+    steps: list[Step] = []
+    file.write(HEAD + "machines:\n  w-{001..130}:\n")
+    assert all(outcome.ok for outcome in file.apply(progress=steps.append))
+    assert len(file.fleet.names()) == 130
+    done = [step.done for step in steps]
+    assert done == sorted(done)
+    assert (done[-1], steps[-1].total) == (130, 130)
+
+
+def test_interrupted_it_goes_on_when_given_again(file: File) -> None:
+    file.write(HEAD + "machines:\n  w-{001..130}: {state: running}\n")
+
+    def interrupt(step: Step) -> None:
+        if step.task == "create" and step.done == 100:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        file.apply(progress=interrupt)
+    assert len(file.fleet.names()) in (0, 100)
+    with open_memory(file.path.parent / "state") as again:
+        File(again, file.path).apply()
+        assert File(again, file.path).plan() == []
+        assert set(conditions(again).values()) == {Condition.READY}
+
+
+SCRIPT = """
+import os, signal, sys
+from pathlib import Path
+from skinnybox.fleet.plan.apply import How, agreed
+from skinnybox.fleet.plan.actions import Choices
+from tests.fleet.conftest import open_memory
+count = 0
+def audit(event, arguments):
+    global count
+    if event in ("os.rename", "os.link", "os.mkdir", "os.truncate", "os.remove", "os.rmdir") or (
+        event == "open" and arguments[1] and "w" in str(arguments[1])
+    ):
+        count += 1
+        if count == int(sys.argv[3]):
+            os.kill(os.getpid(), signal.SIGKILL)
+with open_memory(Path(sys.argv[1])) as fleet:
+    sys.addaudithook(audit)
+    fleet.apply(Path(sys.argv[2]), Choices(prune=True, recreate=frozenset(sys.argv[4:])), How(), agreed)
+print(count)
+"""
+AFTER = HEAD.replace("256M", "512M") + "machines:\n  web-{2..6}: {state: running}\n  db: {cpus: 2}\n"
+
+
+def struck(file: File, state: Path, at: int) -> "subprocess.CompletedProcess[str]":
+    argv = [sys.executable, "-c", SCRIPT, str(state), str(file.path), str(at), "web-2"]
+    return subprocess.run(argv, cwd=ROOT, check=False, capture_output=True, text=True)
+
+
+@pytest.mark.parametrize("part", range(6))
+def test_killed_anywhere_it_converges_when_given_again(file: File, state: Path, part: int) -> None:
+    """Deletes, recreates, creates, changes, starts: kill -9 at a change to the disk, one of each sixth."""
+    file.apply()
+    file.write(AFTER)
+    most = 90
+    at = random.Random(part).randrange(1 + part * most // 6, 1 + (part + 1) * most // 6)
+    ended = struck(file, state, at)
+    assert ended.returncode in (0, -signal.SIGKILL), ended.stderr
+    with open_memory(state) as again:
+        found = File(again, file.path)
+        assert [outcome for outcome in found.apply(prune=True) if not outcome.ok] == [], at
+        assert found.plan(prune=True) == [], at
+        running = {f"web-{number}": Condition.READY for number in range(2, 7)}
+        assert conditions(again) == {"db": Condition.STOPPED, **running}
+        assert len(list((state / "instances").iterdir())) == 6
+        assert {m.instance.memory for m in again.machines()} == {512 * MIB}
+
+
+def test_set_changes_machines_and_refuses_what_cannot_be(fleet: Fleet) -> None:
+    fleet.create(["a", "b"], "tiny", SPARSE)
+    fleet.start(["b"])
+    assert all(outcome.ok for outcome in fleet.set(["a", "b"], {"memory": 512 * MIB, "cpus": 4}))
+    assert [(m.instance.memory, m.instance.cpus) for m in fleet.machines()] == [(512 * MIB, 4)] * 2
+    before = fleet.machine("a").instance
+    for wrong in ({"memory": 1}, {"cpus": 0}, {"network": Network.BRIDGE}, {"bridge": "br0"}):
+        assert isinstance(fleet.set(["a"], wrong)[0].error, SkinnyboxError)  # type: ignore[arg-type]
+    assert fleet.machine("a").instance == before
+    fleet.delete(["a"])
+    with pytest.raises(NotFound):
+        fleet.set(["a"], {"cpus": 2})
+
+
+def test_two_changes_at_once_are_both_kept(fleet: Fleet, state: Path) -> None:
+    fleet.create(["a"], "tiny", SPARSE)
+
+    def change(key: str) -> None:
+        with open_memory(state) as own:
+            for number in range(2, 12):
+                own.set(["a"], {key: number * 256 * MIB if key == "memory" else number})  # type: ignore[misc]
+
+    threads = [threading.Thread(target=change, args=(key,)) for key in ("memory", "cpus")]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    found = fleet.machine("a").instance
+    assert (found.memory, found.cpus) == (11 * 256 * MIB, 11)
