@@ -133,11 +133,8 @@ def test_machines_start_stop_and_say_so(fleet: Fleet) -> None:
     assert [outcome.ok for outcome in fleet.start(["m-*"])] == [True] * 3
     assert [machine.condition for machine in fleet.machines()] == [Condition.READY] * 3
     assert all(outcome.ok for outcome in fleet.start(["m-1"]))  # runs already: nothing to do
-    with (
-        pytest.raises(Blocked, match="m-1 is ready: changes needs it stopped"),
-        fleet.overlays.changes("m-1"),
-    ):
-        pass
+    with fleet.overlays.changes("m-1") as found:  # from a copy
+        assert list(found) == []
     refused = fleet.delete(["m-1"])[0].error
     assert isinstance(refused, Blocked)
     refused = fleet.overlays.reset(["m-1"])[0].error
@@ -202,7 +199,7 @@ def test_capacity_adds_up(fleet: Fleet, state: Path, tmp_path: Path) -> None:
 def test_a_newer_database_is_not_touched(fleet: Fleet, state: Path) -> None:
     with sqlite3.connect(state / "state.db") as db:
         db.execute("PRAGMA user_version = 99")
-    with pytest.raises(Conflict, match="newer Skinnybox"):
+    with pytest.raises(Unsupported, match="newer Skinnybox"):
         open_memory(state)
 
 
@@ -252,6 +249,7 @@ def test_an_unsupported_choice_names_the_host(fleet: Fleet) -> None:
         networks=frozenset(),
         default_network=None,
         console=False,
+        dax=False,
         boots=False,
     )
     with pytest.raises(Unsupported, match="cannot keep sparse overlays"):

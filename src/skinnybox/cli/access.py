@@ -5,15 +5,18 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, TextIO
 
-from skinnybox.cli import options, report
+from skinnybox.cli import options, render, report
 from skinnybox.cli.progress import shown
 from skinnybox.errors import UsageError
 from skinnybox.fleet.batch import worst
 
 if TYPE_CHECKING:
     from socket import socket
+
+    from skinnybox.fleet.access import Login
 
 DETACH = b"\x1d"  # Ctrl-]
 
@@ -31,21 +34,36 @@ def add_to(commands: options.Commands) -> None:
         "The host keys are those the machine itself reported. Exits as ssh does.",
     )  # fmt: skip
     options.add_machine(parser)
-    parser.add_argument("-l", "--user", help="instead of the machine's own")
+    _add_login(parser)
 
     parser = options.command(
         commands, "exec", _exec, "run the command after `--` in machines, by ssh",
         "One machine: the exit code is the command's. Several: 1 when it failed anywhere.",
     )  # fmt: skip
     options.add_machines(parser)
-    parser.add_argument("-l", "--user", help="instead of the machine's own")
+    _add_login(parser)
     options.add_parallel(parser)
+
+
+def _add_login(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("-l", "--user", help="instead of the machine's own")
+    parser.add_argument(
+        "-i", "--identity", metavar="FILE", type=Path, help="a private key instead of the fleet's own"
+    )
+
+
+def _login(arguments: argparse.Namespace) -> "Login":
+    from skinnybox.fleet.access import Login
+
+    return Login(user=arguments.user, key=arguments.identity)
 
 
 def _console(arguments: argparse.Namespace) -> int:
     with options.fleet(arguments) as fleet:
         if arguments.log:
-            sys.stdout.buffer.write(fleet.console_log(arguments.name))
+            said = fleet.console_log(arguments.name)
+            # A terminal obeys what it is sent; a file or a pipe gets the bytes as they came.
+            sys.stdout.buffer.write(render.safe(said).encode() if sys.stdout.isatty() else said)
             return 0
         with fleet.console(arguments.name) as stream:
             print(f"attached to {arguments.name}; Ctrl-] detaches", file=sys.stderr)
@@ -94,7 +112,7 @@ def _relay(stream: "socket") -> None:
 
 def _ssh(arguments: argparse.Namespace) -> int:
     with options.fleet(arguments) as fleet:
-        return fleet.ssh(arguments.name, arguments.command, user=arguments.user)
+        return fleet.ssh(arguments.name, arguments.command, _login(arguments))
 
 
 def _exec(arguments: argparse.Namespace) -> int:
@@ -104,7 +122,7 @@ def _exec(arguments: argparse.Namespace) -> int:
         results = fleet.execute(
             arguments.names,
             arguments.command,
-            user=arguments.user,
+            login=_login(arguments),
             parallel=arguments.parallel,
             progress=progress,
         )
@@ -120,6 +138,7 @@ def _exec(arguments: argparse.Namespace) -> int:
     return max(worst(results), int(any(codes)))
 
 
-def _print_output(name: str | None, output: bytes, stream: object) -> None:
-    for line in output.decode("utf-8", "replace").splitlines():
-        print(f"{name}: {line}" if name else line, file=stream)  # type: ignore[call-overload]
+def _print_output(name: str | None, output: bytes, stream: TextIO) -> None:
+    text = render.safe(output) if stream.isatty() else output.decode("utf-8", "replace")
+    for line in text.splitlines():
+        print(f"{name}: {line}" if name else line, file=stream)

@@ -1,6 +1,7 @@
 """changes, reset."""
 
 import argparse
+import sys
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -15,14 +16,18 @@ _COLUMNS = ("change", "type", "size", "path", "detail")
 
 def add_to(commands: options.Commands) -> None:
     parser = options.command(
-        commands, "changes", _changes, "list what a stopped machine made its own",
-        "Read from outside: added, modified, deleted, metadata (mode, owner, times), type.",
+        commands, "changes", _changes, "list what a machine made its own",
+        "Read from outside: added, modified, deleted, metadata (mode, owner, times), type. A running machine "
+        "is read from a copy of one point in time, which is as exact.",
     )  # fmt: skip
     options.add_machine(parser)
     options.add_format(parser)
     parser.add_argument("--exit-code", action="store_true", help=f"exit with {DIFFERS} when there are any")
     parser.add_argument(
         "--all", action="store_true", help="also what Skinnybox itself put there: hostname, keys, network"
+    )
+    parser.add_argument(
+        "--live", action="store_true", help="ask the running guest by ssh: quick, and only its word"
     )
 
     parser = options.command(
@@ -36,14 +41,20 @@ def add_to(commands: options.Commands) -> None:
 def _changes(arguments: argparse.Namespace) -> int:
     with (
         options.fleet(arguments) as fleet,
-        fleet.overlays.changes(arguments.name, include_seed=arguments.all) as found,
+        fleet.overlays.changes(arguments.name, include_seed=arguments.all, live=arguments.live) as found,
     ):
-        records = list(_records(found, people=arguments.format == "table"))
+        source = "guest" if arguments.live else "disk"
+        records = list(_records(found, source, people=arguments.format == "table"))
+    if arguments.live:
+        print(
+            f"note: this is what {arguments.name} itself says; without --live its disk is read",
+            file=sys.stderr,
+        )
     render.emit(records, _COLUMNS, arguments.format, headers=not arguments.no_headers)
     return DIFFERS if records and arguments.exit_code else 0
 
 
-def _records(changes: Iterable[Change], *, people: bool) -> Iterator[dict[str, Any]]:
+def _records(changes: Iterable[Change], source: str, *, people: bool) -> Iterator[dict[str, Any]]:
     for change in changes:
         yield {
             "change": str(change.kind),
@@ -51,13 +62,13 @@ def _records(changes: Iterable[Change], *, people: bool) -> Iterator[dict[str, A
             "size": format_size(change.size) if people else change.size,
             "path": printable(b"/" + change.path),
             "detail": change.detail,
+            "source": source,
         }
 
 
 def printable(path: bytes) -> str:
     """A path as text without control characters: what is not printable is escaped as in Python."""
-    text = path.decode("utf-8", "backslashreplace")
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    return render.printable(path.decode("utf-8", "backslashreplace"))
 
 
 def _reset(arguments: argparse.Namespace) -> int:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from skinnybox.fleet.service import Fleet
     from skinnybox.fleet.view import Machine
 
-_COLUMNS = ("name", "state", "master", "overlay", "address", "boot")
+_COLUMNS = ("name", "state", "master", "overlay", "address", "boot", "autostart")
 _MOST_FILE = 1 << 22
 _LAST_LINES = 8
 
@@ -35,7 +35,11 @@ def add_to(commands: options.Commands) -> None:
     options.add_format(parser)
 
     parser = options.command(
-        commands, "delete", _delete, "delete machines and all that is theirs", "Masters are never touched."
+        commands,
+        "delete",
+        _delete,
+        "delete machines and all that is theirs, snapshots too",
+        "Masters are never touched.",
     )
     options.add_machines(parser)
     options.add_yes(parser)
@@ -51,10 +55,13 @@ def _add_create(commands: options.Commands) -> None:
     add("names", metavar="NAME", nargs="+", help="names, or patterns that make names")
     ask_for(add("-m", "--master", required=True, metavar="MASTER", help="NAME or NAME:VERSION"), "masters")
     add("--overlay", metavar="SIZE", help="size of each overlay disk (default 1G)")
+    add("--dax", action=argparse.BooleanOptionalAction, help="map the master from this machine's memory, "
+        "or do not (default: as the master was sealed)")  # fmt: skip
     add("--sparse", action="store_true", help="promise the overlay's space without reserving it")
     add("--memory", metavar="SIZE", help="memory of each machine (default 512M)")
     add("--cpus", metavar="N", type=int, help="processors of each machine (default 1)")
     add("--start", action="store_true", help="start them and wait until they are ready")
+    add("--autostart", action="store_true", help="they are to come up again when the host has restarted")
     add("--skip-existing", action="store_true", help="leave those that exist as they are")
     add("--dry-run", action="store_true", help="only print the names")
     identity = parser.add_argument_group("what the guest finds")
@@ -66,7 +73,9 @@ def _add_create(commands: options.Commands) -> None:
     network = parser.add_argument_group("network")
     add = network.add_argument
     add("--network", choices=[str(n) for n in Network], help="passt: outbound through passt; restricted: "
-        "only ssh from here; open: outbound, and the host's loopback services are reachable")  # fmt: skip
+        "only ssh from here; open: outbound, and the host's loopback services are reachable; bridge: with "
+        "--bridge")  # fmt: skip
+    add("--bridge", metavar="NAME", help="a tap on this bridge of the host; needs the right to make one")
     add("--address", metavar="ADDRESS/PREFIX", help="a static address instead of DHCP")
     add("--gateway", metavar="ADDRESS", help="with --address")
     add("--dns", metavar="ADDRESS", action="append", default=[], help="with --address; may repeat")
@@ -106,13 +115,25 @@ def _specification(arguments: argparse.Namespace, settings: Settings) -> "Specif
         ),
         memory=parse_size(arguments.memory or settings.memory),
         cpus=arguments.cpus or settings.cpus,
-        network=Network(arguments.network) if arguments.network else None,
+        network=_network(arguments),
+        bridge=arguments.bridge,
         static_network=_static_network(arguments),
         ssh_user=arguments.user,
         authorized_keys=tuple(_read(path).decode("utf-8", "replace").strip() for path in arguments.ssh_key),
         files=tuple(_seed_file(text) for text in arguments.file),
         run_once=_read(arguments.run_once).decode("utf-8") if arguments.run_once else None,
+        dax=arguments.dax,
+        autostart=arguments.autostart,
     )
+
+
+def _network(arguments: argparse.Namespace) -> Network | None:
+    """--bridge says it all; --network bridge needs the name as well."""
+    if arguments.bridge and arguments.network in (None, Network.BRIDGE):
+        return Network.BRIDGE
+    if arguments.bridge or arguments.network == Network.BRIDGE:
+        raise UsageError("--bridge NAME and --network bridge go together")
+    return Network(arguments.network) if arguments.network else None
 
 
 def _static_network(arguments: argparse.Namespace) -> StaticNetwork | None:
@@ -173,6 +194,7 @@ def _brief(machine: "Machine") -> dict[str, Any]:
         "overlay": f"{_size(_used(machine))}/{format_size(machine.instance.overlay.size)}",
         "address": machine.address,
         "boot": None if seconds is None else f"{seconds:.1f} s",
+        "autostart": machine.instance.autostart or None,
     }
 
 
@@ -195,6 +217,8 @@ def record(machine: "Machine") -> dict[str, Any]:
         "memory": instance.memory,
         "cpus": instance.cpus,
         "address": machine.address,
+        "network": instance.network and str(instance.network),
+        "bridge": instance.bridge,
         "guest_addresses": list(report_.addresses) if report_ else [],
         "mac": instance.mac,
         "ssh_host_keys": [fingerprint(key) for key in machine.host_keys],
@@ -203,6 +227,7 @@ def record(machine: "Machine") -> dict[str, Any]:
         "kernel": report_.kernel if report_ else None,
         "boot": machine.boot_seconds,
         "pid": machine.status.pid if machine.status else None,
+        "autostart": instance.autostart,
         "created": instance.created.isoformat(timespec="seconds"),
     }
 
@@ -256,7 +281,7 @@ def _delete(arguments: argparse.Namespace) -> int:
     with options.fleet(arguments) as fleet:
         names = [machine.name for machine in fleet.machines(arguments.names)]
         arguments.yes = arguments.yes or arguments.force
-        options.confirm(arguments, f"delete {options.listed(names)} and all that is theirs")
+        options.confirm(arguments, f"delete {options.listed(names)} and all that is theirs, snapshots too")
         with shown(arguments.quiet) as progress:
             results = fleet.delete(names, force=arguments.force, progress=progress)
     return report.outcomes(results, lambda _: "deleted")

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from skinnybox.cli.parser import build_parser
 from skinnybox.cli.report import say
-from skinnybox.errors import SkinnyboxError
+from skinnybox.errors import SkinnyboxError, from_system
 
 BUG = 70
 INTERRUPTED = 130
@@ -34,7 +34,11 @@ def run_command(words: Sequence[str]) -> int:
     except KeyboardInterrupt:
         print("skinnybox: interrupted; the same command again goes on", file=sys.stderr)
         return INTERRUPTED
-    except Exception:
+    except Exception as error:
+        denied = from_system(error) if isinstance(error, OSError) else None
+        if denied is not None and not arguments.debug:
+            say(denied)
+            return denied.exit_code
         traceback.print_exc()
         print("skinnybox: this is a bug of Skinnybox, please report it with the lines above", file=sys.stderr)
         return BUG

@@ -3,7 +3,19 @@
 import argparse
 
 from skinnybox import __version__
-from skinnybox.cli import access, delta, machines, masters, power, store
+from skinnybox.cli import (
+    access,
+    autostart,
+    delta,
+    events,
+    fleetfile,
+    machines,
+    masters,
+    overlays,
+    power,
+    repair,
+    store,
+)
 from skinnybox.cli.options import Commands, add_common
 
 
@@ -17,7 +29,8 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"skinnybox {__version__}")
     add_common(parser, top=True)
     commands: Commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for group in (masters, machines, power, access, delta, store):
+    machinery = (machines, power, autostart, fleetfile, access, delta, overlays)
+    for group in (masters, *machinery, events, repair, store):
         group.add_to(commands)
     store.add_completion(commands, parser)
     return parser

@@ -1,9 +1,11 @@
 """start, stop, restart, kill, wait."""
 
 import argparse
+import sys
 
 from skinnybox.cli import options, report
 from skinnybox.cli.progress import shown
+from skinnybox.errors import UsageError
 from skinnybox.fleet.power import READY_TIMEOUT, STOP_TIMEOUT, Stopping
 from skinnybox.fleet.view import Machine
 
@@ -13,7 +15,10 @@ def add_to(commands: options.Commands) -> None:
         commands, "start", _start, "power machines on and wait until they are ready",
         "Only so many come up at once as the machine bears; each next one starts when one is ready.",
     )  # fmt: skip
-    options.add_machines(parser)
+    options.add_machines(parser, "*")
+    parser.add_argument(
+        "--autostart", action="store_true", help="those marked so; without names, all of them"
+    )
     _add_starting(parser)
 
     parser = options.command(commands, "stop", _stop, "ask machines to power off and wait until they have")
@@ -50,9 +55,17 @@ def _add_stopping(parser: argparse.ArgumentParser, flag: str = "--timeout") -> N
 
 
 def _start(arguments: argparse.Namespace) -> int:
+    if not (arguments.names or arguments.autostart):
+        raise UsageError("start needs the names of machines, or --autostart")
     with options.fleet(arguments) as fleet, shown(arguments.quiet) as progress:
+        names = arguments.names
+        if arguments.autostart:
+            names = fleet.marked(names or ["*"])
+            if not names:
+                print("no machine is marked: `skinnybox autostart on NAME` marks one", file=sys.stderr)
+                return 0
         results = fleet.start(
-            arguments.names,
+            names,
             wait=not arguments.no_wait,
             timeout=arguments.timeout,
             parallel=arguments.parallel,

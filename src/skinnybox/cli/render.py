@@ -1,6 +1,7 @@
 """What is found goes to standard output: a table for people, or JSON, YAML or CSV for programs."""
 
 import json
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -57,6 +58,19 @@ def pairs(record: Record) -> None:
             print(f"{head.ljust(width)} {line}".rstrip())
 
 
+def printable(text: str) -> str:
+    """Without what a terminal would obey, since guests may say anything: escaped as in Python."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def safe(output: bytes) -> str:
+    """What a guest printed, line by line, but nothing that moves a terminal's cursor or worse."""
+    text = output.decode("utf-8", "backslashreplace").replace("\r\n", "\n")
+    return re.sub(r"[^\n\t -~]+", lambda found: printable(found[0]), text)
+
+
 def _plain(value: Any) -> str:
     match value:
         case None:
@@ -64,6 +78,6 @@ def _plain(value: Any) -> str:
         case bool():
             return "yes" if value else "no"
         case list() | tuple():
-            return ", ".join(map(str, value))
+            return printable(", ".join(map(str, value)))
         case _:
-            return str(value)
+            return printable(str(value))

@@ -4,6 +4,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
+from skinnybox.cli.render import printable
 from skinnybox.errors import SkinnyboxError
 
 if TYPE_CHECKING:
@@ -13,11 +14,12 @@ R = TypeVar("R")
 
 
 def say(error: SkinnyboxError, name: str | None = None) -> None:
-    """One error, with its hint."""
+    """One error, with its hint. What is wrong with a file may take several lines."""
     of = f"{name}: " if name and name not in error.message else ""
-    print(f"skinnybox: {of}{error.message}", file=sys.stderr)
+    message = "\n".join(map(printable, error.message.split("\n")))
+    print(f"skinnybox: {of}{message}", file=sys.stderr)
     if error.hint:
-        print(f"  hint: {error.hint}", file=sys.stderr)
+        print(f"  hint: {printable(error.hint)}", file=sys.stderr)
 
 
 def outcomes(results: "Sequence[Outcome[R]]", done: Callable[[R], str]) -> int:

@@ -44,6 +44,7 @@ def _capacity(arguments: argparse.Namespace) -> int:
         "machines": account.space.instances,
         "promised": account.space.promised,
         "written": account.space.written,
+        "snapshots": account.space.snapshots,
         "full_copies": account.full_copies,
         "taken": account.taken,
         "fit": account.fit,

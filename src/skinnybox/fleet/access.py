@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from skinnybox import run
-from skinnybox.errors import Conflict, GuestFailed, Unsupported
+from skinnybox.errors import Conflict, Corrupt, GuestFailed, NotFound, SkinnyboxError, Unsupported
 from skinnybox.fleet.view import Machine
 
 
@@ -38,7 +38,32 @@ def _make_key(folder: Path, key: Path) -> None:
 
 
 def public_key(folder: Path) -> str:
-    return own_key(folder).with_suffix(".pub").read_text().strip()
+    """Raises Corrupt when the two halves on the disk do not belong together: it goes into seeds unseen."""
+    key = own_key(folder)
+    public = key.with_suffix(".pub")
+    try:
+        kind, encoded = public.read_bytes().decode("ascii").split()[:2]
+        private = b"".join(key.read_bytes().splitlines()[1:-1])
+        whole = kind == "ssh-ed25519" and base64.b64decode(encoded, validate=True) in base64.b64decode(
+            private
+        )
+    except ValueError:
+        whole = False
+    if not whole:
+        hint = f"if {key} is whole, this makes the other half anew: ssh-keygen -y -f {key} >{public}"
+        raise Corrupt(f"{public} is damaged, or not that of {key.name}", hint=hint)
+    return f"{kind} {encoded} skinnybox"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Login:
+    """Who logs in, and with which private key. None: whom the machine was made for, with the fleet's own."""
+
+    user: str | None = None
+    key: Path | None = None
+
+
+USUAL = Login()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,20 +87,23 @@ def fingerprint(public_key: str) -> str:
     return "SHA256:" + base64.b64encode(digest).decode().rstrip("=")
 
 
-def ssh_argv(folder: Path, machine: Machine, *, user: str | None, batch: bool) -> list[str]:
+def ssh_argv(folder: Path, machine: Machine, login: Login, *, batch: bool) -> list[str]:
     """The ssh command line up to, and without, the remote command.
 
-    Raises Unsupported when the machine has no ssh port, Conflict before it reported its host keys and
-    GuestFailed when it reported others than before.
+    Raises Unsupported when the machine has no ssh port, Conflict before it reported its host keys (on a
+    bridge: its address), GuestFailed when it reported others than before, NotFound without the key's file.
     """
-    if machine.instance.ssh_port is None:
-        raise Unsupported(f"{machine.name} cannot be reached by ssh from here")
+    if machine.reach is None:
+        raise _unreachable(machine)
+    if login.key is not None and not login.key.is_file():
+        raise NotFound(f"{login.key}: no such private key")
+    host, port = machine.reach
     known = _known_hosts(folder, machine)
     return [
         "ssh",
         *("-F", "/dev/null"),
-        *("-i", str(own_key(folder))),
-        *("-p", str(machine.instance.ssh_port)),
+        *("-i", str(login.key or own_key(folder))),
+        *("-p", str(port)),
         *("-o", "IdentitiesOnly=yes"),
         *("-o", "StrictHostKeyChecking=yes"),
         *("-o", f"UserKnownHostsFile={known}"),
@@ -84,8 +112,17 @@ def ssh_argv(folder: Path, machine: Machine, *, user: str | None, batch: bool) -
         *("-o", "ConnectTimeout=20"),
         *("-o", "LogLevel=ERROR"),
         *(("-o", "BatchMode=yes") if batch else ()),
-        f"{user or machine.instance.ssh_user}@127.0.0.1",
+        f"{login.user or machine.instance.ssh_user}@{host}",
     ]
+
+
+def _unreachable(machine: Machine) -> SkinnyboxError:
+    if machine.instance.bridge:
+        return Conflict(
+            f"{machine.name} on {machine.instance.bridge} has not reported an address",
+            hint="is there a DHCP server on that bridge? --address gives a static one",
+        )
+    return Unsupported(f"{machine.name} cannot be reached by ssh from here")
 
 
 def _known_hosts(folder: Path, machine: Machine) -> Path:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from skinnybox.errors import SkinnyboxError
+from skinnybox.errors import SkinnyboxError, from_system
 from skinnybox.model import Progress, Step
 
 if TYPE_CHECKING:
@@ -48,6 +48,11 @@ def each(
             return Outcome(name=name(item), value=act(item))
         except SkinnyboxError as error:
             return Outcome(name=name(item), error=error)
+        except OSError as error:
+            denied = from_system(error)
+            if denied is None:
+                raise
+            return Outcome(name=name(item), error=denied)
 
     progress(Step(task=task, total=len(items), unit="machines"))
     with ThreadPoolExecutor(max_workers=max(1, parallel)) as pool:

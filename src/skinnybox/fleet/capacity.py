@@ -33,7 +33,7 @@ def account(
     return Account(
         space=space,
         full_copies=copies + space.written,
-        taken=space.masters + space.written,
+        taken=space.masters + space.written + space.snapshots,
         fit=fits(space, fit_size),
         fit_size=fit_size,
     )

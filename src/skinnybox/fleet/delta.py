@@ -1,18 +1,19 @@
-"""What stopped machines made their own: read from their overlays, or thrown away with them."""
+"""What machines made their own: read from their overlays, or thrown away with them."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
-from skinnybox.delta.changes import changes, seed_paths
+from skinnybox.delta.changes import seed_paths
+from skinnybox.delta.listing import listed
 from skinnybox.delta.reset import Fresh, fresh_contents
 from skinnybox.errors import Corrupt
 from skinnybox.hosts.base import Contents, Host
 from skinnybox.masters.catalogue import INDEX
-from skinnybox.masters.index import read_index
 from skinnybox.model import Change, Instance
-from skinnybox.overlays.ext4 import open_volume
-from skinnybox.overlays.settle import settled
+from skinnybox.overlays.look import is_clean, read_identity
+from skinnybox.overlays.settle import replay, settled
 
 
 @contextmanager
@@ -20,13 +21,28 @@ def changes_of(
     host: Host, instance: Instance, sealed: Path, *, include_seed: bool
 ) -> Iterator[Iterator[Change]]:
     """Its changes against the master in `sealed`, in path order; nobody else may use it meanwhile."""
+    marks = seed_paths(instance.seed)
     with (
         host.open_overlay(instance) as overlay,
         settled(overlay) as image,
-        open_volume(image) as volume,
+        listed(image, sealed / INDEX, include_seed=include_seed, from_seed=marks) as found,
     ):
+        yield found
+
+
+@contextmanager
+def changes_of_copy(
+    host: Host, instance: Instance, sealed: Path, scratch: Path, *, include_seed: bool
+) -> Iterator[Iterator[Change]]:
+    """The same of a machine that may run: of a copy of one point in time, made in `scratch` for the block."""
+    with TemporaryDirectory(dir=scratch, prefix=".copy-", suffix=".new") as folder:
+        copy = Path(folder, "overlay.img")
+        host.copy_overlay(instance, copy)
+        if not is_clean(copy):
+            replay(copy)
         marks = seed_paths(instance.seed)
-        yield changes(volume, read_index(sealed / INDEX), include_seed=include_seed, from_seed=marks)
+        with listed(copy, sealed / INDEX, include_seed=include_seed, from_seed=marks) as found:
+            yield found
 
 
 def renew(host: Host, instance: Instance) -> tuple[Instance, bool]:
@@ -44,7 +60,7 @@ def _fresh(host: Host, instance: Instance) -> Fresh:
     """A damaged overlay costs the machine its ssh host keys, never the reset."""
     with host.open_overlay(instance) as overlay:
         try:
-            with settled(overlay) as image, open_volume(image) as volume:
-                return fresh_contents(instance, volume)
+            with settled(overlay) as image:
+                return fresh_contents(instance, read_identity(image, instance.uuid))
         except Corrupt:
-            return fresh_contents(instance, None)
+            return fresh_contents(instance, b"")

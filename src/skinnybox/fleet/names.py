@@ -10,7 +10,8 @@ from skinnybox.model import check_name
 
 MOST_NAMES = 100_000
 _BRACES = re.compile(r"\{([^{}]*)\}")
-_RANGE = re.compile(r"([0-9]+)\.\.([0-9]+)")
+_RANGE = re.compile(r"([0-9]{1,60})\.\.([0-9]{1,60})")
+_LONGEST = 1000
 
 
 def expand(patterns: Iterable[str]) -> list[str]:
@@ -29,6 +30,8 @@ def expand(patterns: Iterable[str]) -> list[str]:
 
 
 def _expand(pattern: str) -> list[str]:
+    if len(pattern) > _LONGEST:
+        raise UsageError(f"{pattern[:40]!r}...: a pattern of more than {_LONGEST} characters")
     found = _BRACES.search(pattern)
     if not found:
         return [pattern]

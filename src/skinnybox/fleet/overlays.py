@@ -1,8 +1,12 @@
-"""What is done to a machine's disk: looked into, reset. What only some of it needs is imported there."""
+"""What is done to a machine's disk: looked into, reset, grown, copied. What only some of it needs is imported
+there."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
+from skinnybox.errors import Conflict
 from skinnybox.fleet import power
 from skinnybox.fleet.batch import Outcome
 from skinnybox.fleet.masters import Masters
@@ -10,7 +14,13 @@ from skinnybox.fleet.roster import Roster
 from skinnybox.fleet.state import State
 from skinnybox.fleet.view import Machine
 from skinnybox.hosts.base import Host
-from skinnybox.model import Change, Instance, Progress, silent
+from skinnybox.model import Change, Instance, Progress, Snapshot, silent
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from skinnybox.fleet.flatten import Wanted
+    from skinnybox.fleet.grow import Grown
 
 
 class Overlays:
@@ -23,15 +33,32 @@ class Overlays:
         self._roster = roster
 
     @contextmanager
-    def changes(self, name: str, *, include_seed: bool = False) -> Iterator[Iterator[Change]]:
-        """What a stopped machine made its own, in path order, read from outside."""
+    def changes(
+        self, name: str, *, include_seed: bool = False, live: bool = False
+    ) -> Iterator[Iterator[Change]]:
+        """What a machine made its own, in path order, read from outside; of a running one, from a copy of
+        one point in time. With `live` the running guest is asked instead: that is its word, not the truth."""
         from skinnybox.fleet import delta
 
         machine = self._roster.machine(name)
-        power.refuse_running(machine, "changes")
         sealed = self._masters.folder(self._masters.by_id(machine.instance.stack.master))
-        with delta.changes_of(self._host, machine.instance, sealed, include_seed=include_seed) as found:
-            yield found
+        if live:
+            from skinnybox.fleet.live import changes_by_word
+
+            if not power.running(machine):
+                raise Conflict(f"{name} does not run: there is no guest to ask", hint="leave --live out")
+            ssh = self._state.path.parent / "ssh"
+            with changes_by_word(ssh, machine, sealed, include_seed=include_seed) as told:
+                yield told
+        elif power.running(machine):
+            scratch = self._state.path.parent
+            with delta.changes_of_copy(
+                self._host, machine.instance, sealed, scratch, include_seed=include_seed
+            ) as found:
+                yield found
+        else:
+            with delta.changes_of(self._host, machine.instance, sealed, include_seed=include_seed) as found:
+                yield found
 
     def reset(self, patterns: Sequence[str], progress: Progress = silent) -> list[Outcome[Instance]]:
         """Give machines a fresh overlay: the delta is gone, the identity stays. They must be stopped."""
@@ -46,3 +73,69 @@ class Overlays:
             return instance
 
         return self._roster.each(patterns, one, "reset", progress, 1)
+
+    def grow(
+        self, patterns: Sequence[str], size: int, *, by: bool = False, progress: Progress = silent
+    ) -> "list[Outcome[Grown]]":
+        """Make overlays larger: to `size` bytes, or by so many. They must be stopped; what they hold stays.
+        Idempotent without `by`; a smaller size is Blocked."""
+        from skinnybox.fleet.grow import grow
+
+        def one(machine: Machine) -> "Grown":
+            power.refuse_running(machine, "grow")
+            return grow(self._host, self._state, machine.instance, size, by=by)
+
+        return self._roster.each(patterns, one, "grow", progress, 1)
+
+    def snapshot(
+        self, patterns: Sequence[str], label: str | None = None, progress: Progress = silent
+    ) -> list[Outcome[Snapshot]]:
+        """Keep overlays as they are now, of running machines as well. The label is the time in UTC if none
+        is given."""
+        given = label or f"{datetime.now(UTC):%Y-%m-%dT%H-%M-%SZ}"
+
+        def one(machine: Machine) -> Snapshot:
+            return self._host.take_snapshot(machine.instance, given)
+
+        return self._roster.each(patterns, one, "snapshot", progress, 1)
+
+    def snapshots(self, patterns: Sequence[str] = ("*",)) -> list[tuple[Machine, Snapshot]]:
+        """Of each machine, the oldest first."""
+        machines = self._roster.machines(patterns)
+        return [(machine, found) for machine in machines for found in self._host.snapshots(machine.instance)]
+
+    def restore(
+        self, patterns: Sequence[str], label: str, progress: Progress = silent
+    ) -> list[Outcome[Instance]]:
+        """Put overlays back as they were. They must be stopped; what they hold now is gone."""
+        from skinnybox.fleet import snapshots
+
+        def one(machine: Machine) -> Instance:
+            power.refuse_running(machine, "restore")
+            found = snapshots.find(self._host, machine.instance, label)
+            return snapshots.restore(self._host, self._state, machine.instance, found)
+
+        return self._roster.each(patterns, one, "restore", progress, 1)
+
+    def delete_snapshot(
+        self, patterns: Sequence[str], label: str, progress: Progress = silent
+    ) -> list[Outcome[None]]:
+        """NotFound for a machine that has none of this label."""
+
+        def one(machine: Machine) -> None:
+            with self._host.open_snapshot(machine.instance, label):
+                pass
+            self._host.delete_snapshot(machine.instance, label)
+
+        return self._roster.each(patterns, one, "delete snapshot", progress, 1)
+
+    def flatten(self, name: str, wanted: "Wanted", progress: Progress = silent) -> "Path":
+        """A whole ordinary disk in a file, that boots by itself under UEFI. Of a running machine it is what a
+        power cut would leave."""
+        from skinnybox.fleet.flatten import flatten
+
+        machine = self._roster.machine(name)
+        with self._masters.kept(machine.instance.stack.master.removeprefix("sha256:")) as master:
+            scratch = self._state.path.parent
+            sealed = self._masters.folder(master)
+            return flatten(self._host, machine, master, sealed, wanted, scratch, progress)

@@ -24,6 +24,6 @@ def master_references(state: Path) -> list[str]:
         try:
             values = json.loads(manifest.read_bytes())
             found.append(f"{values['name']}:{values['version']}")
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
             continue
     return sorted(found)

@@ -34,7 +34,7 @@ def read_settings(environment: Mapping[str, str]) -> dict[str, Any]:
 
     try:
         return tomllib.loads(text.decode())
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # the parser's own, bad UTF-8, endless digits and brackets
         raise UsageError(f"{path}: {error}") from error
 
 

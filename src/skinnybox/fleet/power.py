@@ -64,11 +64,11 @@ def wait_ready(host: Host, look: Look, timeout: float, cancelled: threading.Even
 def stop(host: Host, look: Look, how: Stopping) -> None:
     """Ask the guest to power off and wait. TimedOut when it does not, unless told to pull the plug then."""
     machine = look()
-    if not _running(machine):
+    if not running(machine):
         return
     host.shutdown(machine.instance)
     deadline = time.monotonic() + how.timeout
-    while _running(look()):
+    while running(look()):
         if time.monotonic() > deadline:
             if not how.then_kill:
                 raise TimedOut(
@@ -85,12 +85,13 @@ def kill(host: Host, machine: Machine) -> None:
 
 
 def refuse_running(machine: Machine, what: str) -> None:
-    if _running(machine):
+    if running(machine):
         raise Blocked(
             f"{machine.name} is {machine.condition}: {what} needs it stopped",
             hint=f"skinnybox stop {machine.name}",
         )
 
 
-def _running(machine: Machine) -> bool:
+def running(machine: Machine) -> bool:
+    """Whether its virtual hardware is on, whatever the guest does."""
     return machine.status is not None and machine.status.pid is not None

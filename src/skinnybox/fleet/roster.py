@@ -22,7 +22,7 @@ class Roster:
     def __init__(self, host: Host, state: State, *, boots_at_once: int) -> None:
         self._host = host
         self._state = state
-        self._boots_at_once = boots_at_once
+        self.boots_at_once = boots_at_once
         self.cancelled = threading.Event()
 
     def machines(self, patterns: Sequence[str] = ("*",)) -> list[Machine]:
@@ -58,7 +58,7 @@ class Roster:
             name=lambda machine: machine.name,
             task=task,
             progress=progress,
-            parallel=parallel or self._boots_at_once,
+            parallel=parallel or self.boots_at_once,
             cancelled=self.cancelled,
         )
 

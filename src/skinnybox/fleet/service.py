@@ -5,19 +5,21 @@ several machines, an Outcome each. What only some use cases need is imported the
 must not wait for what builds.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from skinnybox import run
-from skinnybox.fleet import access, capacity, create, power
+from skinnybox.fleet import access, capacity, create, delete, power
 from skinnybox.fleet.batch import Outcome
 from skinnybox.fleet.create import Specification
 from skinnybox.fleet.masters import Masters
 from skinnybox.fleet.names import expand
 from skinnybox.fleet.overlays import Overlays
+from skinnybox.fleet.ports import free_ports
 from skinnybox.fleet.roster import Roster
 from skinnybox.fleet.state import State
 from skinnybox.fleet.view import Machine
@@ -26,6 +28,11 @@ from skinnybox.model import Check, Instance, Progress, silent
 
 if TYPE_CHECKING:
     from socket import socket
+
+    from skinnybox.fleet.change import Changes
+    from skinnybox.fleet.plan.actions import Choices
+    from skinnybox.fleet.plan.apply import Agree, How, Parts, Plan
+    from skinnybox.hosts.events import Event
 
 _ALL = 64
 """Machines waited for at once where waiting costs nothing."""
@@ -65,19 +72,20 @@ class Fleet:
         """Make machines, stopped. All or nothing: a name that is taken, or a disk too small, stops it before
         anything is made. Returns those made."""
         names = expand(patterns)
-        create.finish_unfinished(self._host, self._state)
+        delete.finish_unfinished(self._host, self._state)
         taken = set(self._state.taken(names))
         if skip_existing:
             names = [name for name in names if name not in taken]
-        create.check(specification, self._host.features, len(names))
+        features = self._host.features
+        create.check(specification, features, len(names))
         with self.masters.kept(master) as found:
-            ports = create.free_ports(self._state.ports(), self._folder)
+            ports = free_ports(self._state.ports(), self._folder)
             keyed = create.with_key(specification, access.public_key(self._ssh))
-            wanted = create.instances(names, found, keyed, ports)
+            stack = create.stack(found, specification.dax, features)
+            wanted = create.instances(names, stack, keyed, ports)
             create.check_space(self._host, wanted)
             self._host.add_master(found, self.masters.folder(found))
-            create.make(self._host, self._state, wanted, progress)
-        return wanted
+            return list(create.make(self._host, self._state, wanted, progress))
 
     def machines(self, patterns: Sequence[str] = ("*",)) -> list[Machine]:
         """Those that names and globs mean. NotFound when one means nothing; all, without patterns."""
@@ -98,11 +106,27 @@ class Fleet:
         """Power on. With `wait` only so many come up at once as the machine bears, each until it is ready."""
 
         def one(machine: Machine) -> Machine:
-            master = self.masters.by_id(machine.instance.stack.master)
+            master = self.masters.bootable(machine.instance.stack)
             power.start(self._host, machine, master, self.masters.folder(master))
             return self._wait_ready(machine, timeout) if wait else self._roster.look(machine.instance)
 
         return self._roster.each(patterns, one, "start", progress, parallel)
+
+    def marked(self, patterns: Sequence[str] = ("*",)) -> list[str]:
+        """Those of them that are to come up when the host has restarted, after what that interrupted has
+        been cleared away."""
+        delete.finish_unfinished(self._host, self._state)
+        return [machine.name for machine in self.machines(patterns) if machine.instance.autostart]
+
+    def mark(self, patterns: Sequence[str], *, autostart: bool) -> list[Outcome[Instance]]:
+        """Say of machines whether they are to come up when the host has restarted."""
+
+        def one(machine: Machine) -> Instance:
+            return self._state.change(
+                machine.instance, lambda now: replace(now, autostart=autostart), self._host.define
+            )
+
+        return self._roster.each(patterns, one, "autostart", silent, 1)
 
     def wait(
         self,
@@ -140,12 +164,7 @@ class Fleet:
         """Remove machines and their overlays for good. Running ones are refused without `force`."""
 
         def one(machine: Machine) -> None:
-            if force:
-                self._host.power_off(machine.instance)
-            power.refuse_running(machine if not force else self._roster.look(machine.instance), "delete")
-            self._state.mark_deleting(machine.instance)
-            create.remove(self._host, machine.instance)
-            self._state.forget([machine.instance])
+            delete.delete(self._host, self._state, machine, force=force)
 
         return self._roster.each(patterns, one, "delete", progress, 1)
 
@@ -159,9 +178,9 @@ class Fleet:
     def console_log(self, name: str) -> bytes:
         return self._host.console_log(self.machine(name).instance.uuid)
 
-    def ssh(self, name: str, command: Sequence[str] = (), *, user: str | None = None) -> int:
+    def ssh(self, name: str, command: Sequence[str] = (), login: access.Login = access.USUAL) -> int:
         """Hand the terminal to ssh; returns its exit code."""
-        argv = access.ssh_argv(self._ssh, self.machine(name), user=user, batch=False)
+        argv = access.ssh_argv(self._ssh, self.machine(name), login, batch=False)
         return run.interactive([*argv, *command])
 
     def execute(
@@ -169,17 +188,67 @@ class Fleet:
         patterns: Sequence[str],
         command: Sequence[str],
         *,
-        user: str | None = None,
+        login: access.Login = access.USUAL,
         parallel: int | None = None,
         progress: Progress = silent,
     ) -> list[Outcome[access.Executed]]:
         """Run a command in machines by ssh. A command that fails is a value, not an error."""
 
         def one(machine: Machine) -> access.Executed:
-            argv = access.ssh_argv(self._ssh, machine, user=user, batch=True)
+            argv = access.ssh_argv(self._ssh, machine, login, batch=True)
             return access.execute(argv, command)
 
         return self._roster.each(patterns, one, "exec", progress, parallel)
+
+    def events(self, patterns: Sequence[str] = ()) -> "list[Event]":
+        """What happened to the machines that names and globs mean, oldest first, also to deleted ones."""
+        from skinnybox.fleet import events
+
+        return events.listed(self._host, self._state, patterns)
+
+    def follow_events(self, patterns: Sequence[str] = ()) -> "Iterator[Event]":
+        """The same, and then what happens from now on; without an end of its own."""
+        from skinnybox.fleet import events
+
+        return events.followed(self._host, self._state, patterns, self._roster.cancelled)
+
+    def set(
+        self, patterns: Sequence[str], changes: "Changes", progress: Progress = silent
+    ) -> list[Outcome[Machine]]:
+        """Change machines in place; those that run go on as they were started."""
+        from skinnybox.fleet.change import change
+
+        def one(machine: Machine) -> Machine:
+            ports = free_ports(self._state.ports(), self._folder)
+            return self._roster.look(change(self._host, self._state, machine.instance, changes, ports))
+
+        return self._roster.each(patterns, one, "set", progress, 1)
+
+    def plan(self, file: Path, choices: "Choices") -> "Plan":
+        """What `apply` would do to make the machines be as a fleet file says."""
+        from skinnybox.fleet.plan import apply
+
+        return apply.make_plan(self._parts(), file, choices)
+
+    def apply(
+        self, file: Path, choices: "Choices", how: "How", agree: "Agree", progress: Progress = silent
+    ) -> list[Outcome[str]]:
+        """Make the machines be as a fleet file says. `agree` is asked before anything is done."""
+        from skinnybox.fleet.plan import apply
+
+        return apply.apply(self._parts(), file, choices, how, agree, progress)
+
+    def _parts(self) -> "Parts":
+        from skinnybox.fleet.plan.apply import Parts
+
+        return Parts(
+            folder=self._folder,
+            host=self._host,
+            state=self._state,
+            masters=self.masters,
+            overlays=self.overlays,
+            roster=self._roster,
+        )
 
     def capacity(self, fit_size: int) -> capacity.Account:
         rows = self._state.rows()
@@ -189,17 +258,9 @@ class Fleet:
 
     def doctor(self) -> list[Check]:
         """Whether this machine is fit, and what was left half done."""
-        checks = self._host.doctor()
-        for row in self._state.unfinished():
-            checks.append(
-                Check(
-                    name="leftover",
-                    status="warn",
-                    detail=f"{row.instance.name}: {row.phase} was interrupted",
-                    hint="the next `skinnybox create` clears it away, or delete it by name",
-                )
-            )
-        return checks
+        from skinnybox.fleet import repair
+
+        return [*self._host.doctor(), repair.check(self._folder, self._host, self._state)]
 
     def _wait_ready(self, machine: Machine, timeout: float) -> Machine:
         return power.wait_ready(

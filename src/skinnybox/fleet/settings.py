@@ -13,7 +13,8 @@ from skinnybox.fleet.places import default_state, read_settings
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """`parallel` is how many machines may be on their way up at once; None: as many as there are cores."""
+    """`parallel` is how many machines may be on their way up at once; None: as many as there are cores.
+    `overlay_warning` and `overlay_critical` are percent of an overlay in use that become events."""
 
     state: Path
     host: str = "qemu"
@@ -21,6 +22,8 @@ class Settings:
     memory: str = "512M"
     cpus: int = 1
     parallel: int | None = None
+    overlay_warning: int = 80
+    overlay_critical: int = 95
 
     @property
     def boots_at_once(self) -> int:
@@ -57,6 +60,10 @@ def _override(settings: Settings, source: str, values: Mapping[str, Any]) -> Set
 def _typed(source: str, key: str, value: Any) -> Any:
     if key == "state":
         return Path(value).expanduser().absolute()
+    if key.startswith("overlay_"):
+        if isinstance(value, bool) or not re.fullmatch("[1-9][0-9]?|100", str(value)):
+            raise UsageError(f"{source}: {key} is a percentage from 1 to 100, not {value!r}")
+        return int(value)
     if key in ("cpus", "parallel"):
         if isinstance(value, bool) or not re.fullmatch("[1-9][0-9]{0,4}", str(value)):
             raise UsageError(f"{source}: {key} is a whole number from 1, not {value!r}")

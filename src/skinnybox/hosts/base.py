@@ -5,14 +5,27 @@ it refuses with Unsupported before it has touched anything; `features` says so b
 """
 
 import socket
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 from uuid import UUID
 
-from skinnybox.model import Allocation, Check, Instance, Master, Network, Report, Space, Status
+from skinnybox.hosts.events import Event
+from skinnybox.model import (
+    Allocation,
+    Check,
+    Consistency,
+    Finding,
+    Instance,
+    Master,
+    Network,
+    Report,
+    Snapshot,
+    Space,
+    Status,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,8 +37,12 @@ class Features:
     networks: frozenset[Network]
     default_network: Network | None
     console: bool
+    dax: bool
+    """Whether guests can map an image from the host's memory (Stack.dax) instead of reading a disk."""
     boots: bool
     """False for a host that only pretends to run machines."""
+    bridges: frozenset[str] = frozenset()
+    """Where a machine's tap may be put; none without the right to do so."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +52,22 @@ class Contents:
     base: bytes
     seed: bytes
     identity: bytes = b""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Holding:
+    """What lies on a host under one machine's identity, whole or not.
+
+    `overlay` is the size of its overlay in bytes, None when there is none. Without `instance` there is no
+    record, or `trouble` says why it cannot be read; `later`: only because a later Skinnybox wrote it.
+    """
+
+    uuid: UUID
+    place: Path
+    instance: Instance | None = None
+    overlay: int | None = None
+    trouble: str | None = None
+    later: bool = False
 
 
 class Disks(Protocol):
@@ -55,8 +88,31 @@ class Disks(Protocol):
         """A local file with the overlay's bytes, not to be written, while nobody else may use it. Conflict
         while the machine runs or somebody else has it open; NotFound when there is none."""
 
+    def rebuild_overlay(self, instance: Instance, size: int, build: Callable[[Path, Path], None]) -> None:
+        """Put what `build(old, new)` makes in place of the overlay, as atomically as replace_overlay, and
+        refused as that is. `new` is a blank private file of `size` bytes with the allocation of the instance;
+        `build` fills it in place and only reads `old`, for which nobody else has a use meanwhile."""
+
+    def copy_overlay(self, instance: Instance, target: Path) -> Consistency:
+        """A copy of one point in time at `target`, a new local file, whether the machine runs or not. Its
+        holes are holes, none of its blocks is shared. Conflict while another command copies it or works on
+        it; NoSpace, also beforehand; whatever stops it, neither host nor machine keep anything of it."""
+
+    def take_snapshot(self, instance: Instance, label: str) -> Snapshot:
+        """Keep such a copy here under `label`, with the record as given. Conflict when there is one."""
+
+    def snapshots(self, instance: Instance) -> Sequence[Snapshot]:
+        """Oldest first. They go with the disk."""
+
+    def open_snapshot(self, instance: Instance, label: str) -> AbstractContextManager[Path]:
+        """A local file with its bytes, not to be written. NotFound."""
+
+    def delete_snapshot(self, instance: Instance, label: str) -> None:
+        """Idempotent."""
+
     def delete_disk(self, instance: Instance) -> None:
-        """Idempotent. Conflict while the machine runs or somebody has the overlay open."""
+        """Idempotent, and with all snapshots. Conflict while the machine runs or somebody has the overlay
+        open."""
 
     def written(self, instances: Iterable[Instance]) -> Mapping[UUID, int]:
         """Bytes each overlay really takes on the host; an instance without a disk is left out."""
@@ -84,6 +140,13 @@ class Observation(Protocol):
     def records(self) -> Iterable[Instance]:
         """Every instance recorded here, as `define` was given it."""
 
+    def holdings(self) -> Iterable[Holding]:
+        """The same with all that is damaged, for repair: what has a record, an overlay or a place here."""
+
+    def leftovers(self, known: Collection[UUID]) -> Iterable[Finding]:
+        """What lies here and is part of none of the machines `known`, nor of this host; holdings are not told
+        again. Nothing that may be in the making is to be removed."""
+
     def statuses(self) -> Mapping[UUID, Status]:
         """Every machine that is not simply stopped, in one look."""
 
@@ -92,6 +155,10 @@ class Observation(Protocol):
 
     def wait_change(self, timeout: float) -> None:
         """Return when a status or report may have changed, or after `timeout` seconds."""
+
+    def events(self, after: int = 0) -> Iterable[Event]:
+        """What happened to machines here, as far back as it is kept: those with a number above `after`,
+        oldest first. A start and an end are always told; what a guest causes only so often."""
 
     def console_log(self, uuid: UUID) -> bytes:
         """The end of what the guest printed; b"" when it never ran."""

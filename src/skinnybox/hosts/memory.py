@@ -12,19 +12,23 @@ import secrets
 import socket
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 from skinnybox.errors import Conflict, NotFound
-from skinnybox.hosts.base import Contents, Features
+from skinnybox.hosts import events
+from skinnybox.hosts.base import Features, Holding
+from skinnybox.hosts.disks import LocalDisks
+from skinnybox.hosts.events import Event, EventKind, Journal
 from skinnybox.hosts.store import Store, write_atomically
 from skinnybox.model import (
     KERNEL_FILE,
     Allocation,
     Check,
+    Finding,
     Instance,
     Master,
     Network,
@@ -35,12 +39,13 @@ from skinnybox.model import (
     image_uuid,
 )
 from skinnybox.overlays import lock
+from skinnybox.overlays.copy import copy_data
 
 _POLL = 0.02
 _KERNEL = "pretended"
 
 
-class MemoryHost:
+class MemoryHost(LocalDisks):
     """Several of them may share a folder, also from several processes."""
 
     features = Features(
@@ -48,13 +53,16 @@ class MemoryHost:
         allocations=frozenset(Allocation),
         networks=frozenset(Network),
         default_network=Network.RESTRICTED,
+        bridges=frozenset({"br0"}),
         console=True,
+        dax=True,
         boots=False,
     )
 
     def __init__(self, state: Path) -> None:
         self._store = Store(state)
         self._machines = state / "pretended.json"
+        self._runs = state / "run"
         self._changed = threading.Condition()
 
     def add_master(self, master: Master, folder: Path) -> None:
@@ -64,31 +72,11 @@ class MemoryHost:
     def remove_master(self, master: Master) -> None:
         """Masters are used where they lie."""
 
-    def create_overlay(self, instance: Instance, contents: Contents) -> None:
-        self._store.create(instance, contents, Allocation.SPARSE)
-
-    def replace_overlay(self, instance: Instance, contents: Contents) -> None:
-        self._refuse_running(instance)
-        self._store.replace(instance, contents, Allocation.SPARSE)
-
-    @contextlib.contextmanager
-    def open_overlay(self, instance: Instance) -> Iterator[Path]:
-        self._refuse_running(instance)
-        with self._store.open(instance) as path:
-            yield path
-
-    def delete_disk(self, instance: Instance) -> None:
-        self._refuse_running(instance)
-        self._store.delete(instance)
-
-    def written(self, instances: Iterable[Instance]) -> Mapping[UUID, int]:
-        return self._store.written(instances)
-
     def define(self, instance: Instance) -> None:
         self._store.define(instance)
 
     def undefine(self, instance: Instance) -> None:
-        self._refuse_running(instance)
+        self._settle(instance)
         with self._entries() as entries:
             entries.pop(str(instance.uuid), None)
         self._store.undefine(instance)
@@ -101,13 +89,18 @@ class MemoryHost:
                 raise Conflict(f"{instance.name} runs already")
             os.close(lock.acquire(self._store.overlay(instance.uuid)))
             entries[str(instance.uuid)] = _entry(instance)
+            journal = Journal(self._runs)
+            for kind in (EventKind.STARTED, EventKind.READY):
+                journal.write(instance.uuid, instance.name, kind)
         self._tell()
         return self.statuses()[instance.uuid]
 
     def shutdown(self, instance: Instance) -> None:
         with self._entries() as entries:
-            if str(instance.uuid) in entries:
+            if entries.get(str(instance.uuid), {}).get("runs"):
                 entries[str(instance.uuid)]["runs"] = False
+                journal = Journal(self._runs)
+                journal.write(instance.uuid, instance.name, EventKind.ENDED, "powered off")
         self._tell()
 
     def power_off(self, instance: Instance) -> None:
@@ -115,6 +108,16 @@ class MemoryHost:
 
     def records(self) -> Iterable[Instance]:
         return self._store.records()
+
+    def holdings(self) -> Iterable[Holding]:
+        from skinnybox.hosts import leftovers
+
+        return leftovers.holdings(self._store.instances)
+
+    def leftovers(self, known: Collection[UUID]) -> Iterable[Finding]:
+        from skinnybox.hosts import leftovers
+
+        return leftovers.leftovers(self._machines.parent, known)
 
     def statuses(self) -> Mapping[UUID, Status]:
         return {UUID(key): _status(entry) for key, entry in self._read().items() if entry["runs"]}
@@ -130,6 +133,9 @@ class MemoryHost:
             while self._stamp() == before and (left := deadline - time.monotonic()) > 0:
                 if self._changed.wait(min(_POLL, left)):
                     return
+
+    def events(self, after: int = 0) -> Iterable[Event]:
+        return events.read(self._runs, after)
 
     def console_log(self, uuid: UUID) -> bytes:
         return b"pretended guest ready\r\n" if str(uuid) in self._read() else b""
@@ -157,7 +163,18 @@ class MemoryHost:
     def close(self) -> None:
         """Nothing is held."""
 
-    def _refuse_running(self, instance: Instance) -> None:
+    def _allocation(self, instance: Instance) -> Allocation:
+        return Allocation.SPARSE
+
+    def _runs_now(self, instance: Instance) -> bool:
+        return instance.uuid in self.statuses()
+
+    def _copy_running(self, instance: Instance, descriptor: int) -> None:
+        """Nobody writes to the disk of a machine that is only pretended."""
+        with self._store.overlay(instance.uuid).open("rb", buffering=0) as source:
+            copy_data(source.fileno(), descriptor)
+
+    def _settle(self, instance: Instance) -> None:
         if instance.uuid in self.statuses():
             raise Conflict(f"{instance.name} runs", hint="stop it first")
 
@@ -184,8 +201,10 @@ class MemoryHost:
         with self._machines.with_suffix(".lock").open("wb") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             entries = self._read()
+            before = json.dumps(entries)
             yield entries
-            write_atomically(self._machines, json.dumps(entries).encode())
+            if json.dumps(entries) != before:
+                write_atomically(self._machines, json.dumps(entries).encode())
 
 
 def _entry(instance: Instance) -> dict[str, Any]:
@@ -194,6 +213,7 @@ def _entry(instance: Instance) -> dict[str, Any]:
         "since": datetime.now(UTC).isoformat(),
         "nonce": secrets.token_hex(16),
         "images": [str(image_uuid(digest)) for digest in instance.stack.images],
+        "dax": instance.stack.dax,
         "generation": instance.seed.generation,
         "size": instance.overlay.size,
     }
@@ -211,7 +231,7 @@ def _report(uuid: UUID, entry: dict[str, Any]) -> Report:
         instance=uuid,
         images=tuple(UUID(image) for image in entry["images"]),
         seed_generation=entry["generation"],
-        dax=False,
+        dax=entry.get("dax", False),
         overlay_size=entry["size"],
         overlay_free=entry["size"],
         addresses=("eth0 10.0.2.15/24",),

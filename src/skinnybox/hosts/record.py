@@ -1,15 +1,18 @@
-"""An instance as JSON: what lies beside each overlay and in the fleet's memory. Format version 1.
+"""An instance as JSON: what lies beside each overlay and in the fleet's memory. See formats.py.
 
 Written out by hand: dataclasses.asdict takes ten times as long, and a thousand records are made at once.
 """
 
 import base64
 import binascii
+import json
+import zlib
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from skinnybox import formats
 from skinnybox.errors import Corrupt
 from skinnybox.model import Allocation, Instance, Network, Overlay, Seed, SeedFile, Stack, StaticNetwork
 
@@ -17,8 +20,8 @@ FORMAT = 1
 
 
 def to_record(instance: Instance) -> dict[str, Any]:
-    """Plain values for json.dumps; bytes as base64."""
-    return {
+    """Plain values for json.dumps; bytes as base64. `sum` is over all the others."""
+    values = {
         "format": FORMAT,
         "uuid": str(instance.uuid),
         "name": instance.name,
@@ -31,17 +34,24 @@ def to_record(instance: Instance) -> dict[str, Any]:
         "ssh_port": instance.ssh_port,
         "ssh_user": instance.ssh_user,
         "network": instance.network and instance.network.value,
+        "bridge": instance.bridge,
+        "autostart": instance.autostart,
+        "fleet": instance.fleet,
     }
+    return {**values, "sum": _sum(values)}
+
+
+def _sum(values: Mapping[str, Any]) -> str:
+    """Shows every flipped bit, in whatever order and spelling the values were written."""
+    return f"{zlib.crc32(json.dumps(values, sort_keys=True).encode()):08x}"
 
 
 def from_record(record: Mapping[str, Any]) -> Instance:
-    """Raises Corrupt when it is not a record, or one of a later format."""
-    version = record.get("format") if isinstance(record, Mapping) else None
-    if version != FORMAT:
-        raise Corrupt(
-            f"an instance's record has format {version!r}, not {FORMAT}",
-            hint="it was written by another version of Skinnybox",
-        )
+    """Raises Corrupt when it is not a record, Unsupported when it needs a later format."""
+    formats.check(record, FORMAT, "an instance's record")
+    # The first version wrote no sum.
+    if "sum" in record and record["sum"] != _sum({key: record[key] for key in record if key != "sum"}):
+        raise Corrupt("an instance's record is damaged: its sum is another")
     try:
         return _instance(record)
     except (KeyError, TypeError, ValueError, AttributeError, binascii.Error) as error:
@@ -64,15 +74,29 @@ def _instance(record: Mapping[str, Any]) -> Instance:
         ssh_port=record["ssh_port"],
         ssh_user=record["ssh_user"],
         network=None if network is None else Network(network),
+        # The first version did not write what follows.
+        bridge=record.get("bridge"),
+        fleet=record.get("fleet"),
+        autostart=bool(record.get("autostart", False)),
     )
 
 
 def _from_stack(stack: Stack) -> dict[str, Any]:
-    return {"master": stack.master, "reference": stack.reference, "images": list(stack.images)}
+    return {
+        "master": stack.master,
+        "reference": stack.reference,
+        "images": list(stack.images),
+        "dax": stack.dax,
+    }
 
 
 def _to_stack(record: Mapping[str, Any]) -> Stack:
-    return Stack(master=record["master"], reference=record["reference"], images=tuple(record["images"]))
+    return Stack(
+        master=record["master"],
+        reference=record["reference"],
+        images=tuple(record["images"]),
+        dax=bool(record.get("dax", False)),  # older records do not have it
+    )
 
 
 def _from_seed(seed: Seed) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 instances/<uuid>/overlay.img    mode 0600, of whoever runs Skinnybox
 instances/<uuid>/instance.json  written last: what has no record is not an instance
+instances/<uuid>/snapshots/     copies of the overlay (copies.py)
 templates/                      formatted overlays, made once for each size
 """
 
@@ -9,6 +10,7 @@ import contextlib
 import json
 import os
 import secrets
+import shutil
 import threading
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -24,7 +26,8 @@ from skinnybox.overlays.seed import seed_capacity
 from skinnybox.overlays.space import is_out_of_space
 from skinnybox.overlays.template import Template, template
 
-_RECORD_LIMIT = 64 << 20
+RECORD, SNAPSHOTS = "instance.json", "snapshots"
+RECORD_LIMIT = 64 << 20
 
 
 class Store:
@@ -45,7 +48,7 @@ class Store:
     def create(self, instance: Instance, contents: Contents, allocation: Allocation) -> None:
         """A fresh overlay. Conflict when there is one; NoSpace with nothing left behind."""
         folder = self.folder(instance.uuid)
-        with _translated():
+        with translated():
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         try:
             self._make(instance, contents, allocation, replace=False)
@@ -55,10 +58,16 @@ class Store:
             raise
 
     def replace(self, instance: Instance, contents: Contents, allocation: Allocation) -> None:
-        """A new file beside the old, then renamed. The old one's lock keeps everybody else out meanwhile."""
+        """A new file beside the old, then renamed. The old one's lock keeps everybody else out meanwhile.
+
+        What earlier calls left when they were killed is removed first.
+        """
+        from skinnybox.hosts.copies import sweep
+
         with lock.exclusive(self.overlay(instance.uuid)):
+            sweep(self.folder(instance.uuid))
             self._make(instance, contents, allocation, replace=True)
-            _sync_folder(self.folder(instance.uuid))
+            sync_folder(self.folder(instance.uuid))
 
     def _make(self, instance: Instance, contents: Contents, allocation: Allocation, *, replace: bool) -> None:
         target = self.overlay(instance.uuid)
@@ -74,7 +83,7 @@ class Store:
                 allocation=allocation,
             )
             if replace:
-                _sync_file(path)
+                sync_file(path)
                 path.replace(target)
         finally:
             if replace:
@@ -99,10 +108,15 @@ class Store:
             with lock.exclusive(path):
                 path.unlink(missing_ok=True)
         if folder.is_dir():
-            for left in folder.glob(".*.new"):
-                left.unlink(missing_ok=True)
-            with contextlib.suppress(OSError):
-                folder.rmdir()
+            self._delete_the_rest(folder)
+
+    def _delete_the_rest(self, folder: Path) -> None:
+        from skinnybox.hosts.copies import sweep
+
+        sweep(folder)
+        shutil.rmtree(folder / SNAPSHOTS, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            folder.rmdir()
 
     def written(self, instances: Iterable[Instance]) -> Mapping[UUID, int]:
         found = {}
@@ -113,13 +127,13 @@ class Store:
 
     def define(self, instance: Instance) -> None:
         folder = self.folder(instance.uuid)
-        with _translated():
+        with translated():
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            write_atomically(folder / "instance.json", json.dumps(to_record(instance)).encode())
+            write_atomically(folder / RECORD, json.dumps(to_record(instance)).encode())
 
     def undefine(self, instance: Instance) -> None:
         folder = self.folder(instance.uuid)
-        (folder / "instance.json").unlink(missing_ok=True)
+        (folder / RECORD).unlink(missing_ok=True)
         with contextlib.suppress(OSError):
             folder.rmdir()
 
@@ -128,16 +142,16 @@ class Store:
         for path in sorted(self.instances.glob("*/instance.json")):
             try:
                 with path.open("rb") as file:
-                    yield from_record(json.loads(file.read(_RECORD_LIMIT)))
+                    yield from_record(json.loads(file.read(RECORD_LIMIT)))
             except FileNotFoundError:
                 continue
-            except (ValueError, Corrupt) as error:
+            except (ValueError, RecursionError, Corrupt) as error:
                 raise Corrupt(f"{path}: {error}") from error
 
     def space(self, instances: Iterable[Instance], masters: Iterable[Master]) -> Space:
         known = list(instances)
         written = self.written(known)
-        with _translated():
+        with translated():
             self._state.mkdir(parents=True, exist_ok=True, mode=0o700)
         disk = os.statvfs(self._state)
         sparse = [i for i in known if i.overlay.allocation is Allocation.SPARSE]
@@ -151,7 +165,14 @@ class Store:
                 max(0, i.overlay.size - written.get(i.uuid, 0)) for i in known if i not in sparse
             ),
             instances=len(known),
+            snapshots=sum(self._snapshots_size(instance.uuid) for instance in known),
         )
+
+    def _snapshots_size(self, uuid: UUID) -> int:
+        with contextlib.suppress(FileNotFoundError):
+            entries = list(os.scandir(self.folder(uuid) / SNAPSHOTS))
+            return sum(entry.stat(follow_symlinks=False).st_blocks * 512 for entry in entries)
+        return 0
 
     def _master_size(self, master: Master) -> int:
         folder = self._state / "masters" / master.id.removeprefix("sha256:")
@@ -169,12 +190,14 @@ def write_atomically(path: Path, data: bytes) -> None:
         beside.unlink(missing_ok=True)
 
 
-def _sync_file(path: Path) -> None:
+def sync_file(path: Path) -> None:
+    """What it holds is on the disk when this returns."""
     with path.open("rb") as file:
         os.fsync(file.fileno())
 
 
-def _sync_folder(path: Path) -> None:
+def sync_folder(path: Path) -> None:
+    """The names in it are on the disk when this returns."""
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)
@@ -183,7 +206,8 @@ def _sync_folder(path: Path) -> None:
 
 
 @contextlib.contextmanager
-def _translated() -> Iterator[None]:
+def translated() -> Iterator[None]:
+    """What the system refuses in the block, as errors of ours."""
     try:
         yield
     except OSError as error:

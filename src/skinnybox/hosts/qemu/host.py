@@ -9,18 +9,21 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 from skinnybox.errors import Conflict, NotFound, SkinnyboxError
-from skinnybox.hosts.base import Contents, Features
-from skinnybox.hosts.qemu import attend, network, process, reports
+from skinnybox.hosts import events
+from skinnybox.hosts.base import Features, Holding
+from skinnybox.hosts.disks import LocalDisks
+from skinnybox.hosts.events import DEFAULT_THRESHOLDS, Event, Thresholds
+from skinnybox.hosts.qemu import attend, bridge, network, process, reports
 from skinnybox.hosts.qemu.collect import read_log
 from skinnybox.hosts.qemu.doctor import checks
-from skinnybox.hosts.qemu.folder import machine_process, read_json
+from skinnybox.hosts.qemu.folder import machine_process, read_json, read_machine
 from skinnybox.hosts.qemu.launch import end, launch
 from skinnybox.hosts.qemu.qmp import Monitor
 from skinnybox.hosts.store import Store
@@ -29,6 +32,7 @@ from skinnybox.model import (
     KERNEL_FILE,
     Allocation,
     Check,
+    Finding,
     Instance,
     Master,
     Network,
@@ -38,14 +42,17 @@ from skinnybox.model import (
     Status,
 )
 
+T = TypeVar("T")
+
 _POLL = 0.05
 _CONCLUDING = 3.0
 
 
-class QemuHost:
+class QemuHost(LocalDisks):
     """The machines of one state folder. Several objects, also in several processes, may serve one folder."""
 
-    def __init__(self, state: Path) -> None:
+    def __init__(self, state: Path, thresholds: Thresholds = DEFAULT_THRESHOLDS) -> None:
+        self._thresholds = thresholds
         self._store = Store(state)
         self._state = state
         self._runs = state / "run"
@@ -54,12 +61,16 @@ class QemuHost:
     @property
     def features(self) -> Features:
         """The default network is found out by trying, once in each boot of this machine."""
+        missing = set() if network.verdict().works else {Network.PASST}
+        missing |= set() if bridge.may() else {Network.BRIDGE}
         return Features(
             kind="qemu",
             allocations=frozenset(Allocation),
-            networks=frozenset(Network) - (set() if network.verdict().works else {Network.PASST}),
+            networks=frozenset(Network) - missing,
+            bridges=bridge.bridges() if bridge.may() else frozenset(),
             default_network=network.default(),
             console=True,
+            dax=True,
             boots=True,
         )
 
@@ -71,41 +82,27 @@ class QemuHost:
     def remove_master(self, master: Master) -> None:
         """Masters are used where they lie."""
 
-    def create_overlay(self, instance: Instance, contents: Contents) -> None:
-        self._store.create(instance, contents, instance.overlay.allocation)
-
-    def replace_overlay(self, instance: Instance, contents: Contents) -> None:
-        self._settle(instance)
-        self._store.replace(instance, contents, instance.overlay.allocation)
-
-    @contextlib.contextmanager
-    def open_overlay(self, instance: Instance) -> Iterator[Path]:
-        self._settle(instance)
-        with self._store.open(instance) as path:
-            yield path
-
-    def delete_disk(self, instance: Instance) -> None:
-        self._settle(instance)
-        self._store.delete(instance)
-
-    def written(self, instances: Iterable[Instance]) -> Mapping[UUID, int]:
-        return self._store.written(instances)
-
     def define(self, instance: Instance) -> None:
         self._store.define(instance)
 
     def undefine(self, instance: Instance) -> None:
         self._settle(instance)
-        folder = self._run(instance.uuid)
-        if folder.is_dir():
-            for path in folder.iterdir():
-                path.unlink(missing_ok=True)
-            folder.rmdir()
-        self._store.undefine(instance)
+        with contextlib.ExitStack() as held:
+            with contextlib.suppress(
+                NotFound
+            ):  # whoever starts it now waits for the overlay, then sees it gone
+                held.enter_context(self._store.open(instance))
+            folder = self._run(instance.uuid)
+            if folder.is_dir():
+                for path in folder.iterdir():
+                    path.unlink(missing_ok=True)
+                folder.rmdir()
+            self._store.undefine(instance)
 
     def start(self, instance: Instance, master: Master, folder: Path) -> Status:
         self._settle(instance)
-        launch(instance, master, folder, self._store.overlay(instance.uuid), self._run(instance.uuid))
+        overlay, run_folder = self._store.overlay(instance.uuid), self._run(instance.uuid)
+        launch(instance, master, folder, overlay, run_folder, self._thresholds)
         attend.adopt(self._runs, instance.uuid)
         status = self._status(instance.uuid)
         if status is None or status.power is not Power.RUNNING:
@@ -125,31 +122,41 @@ class QemuHost:
         if found is not None:
             (folder / "stopping").touch()
             end(found, folder)
-        else:
-            self._end_unrecorded(instance.uuid)
         self._await_conclusion(instance.uuid)
         (folder / "end.json").unlink(missing_ok=True)
-
-    def _end_unrecorded(self, uuid: UUID) -> None:
-        """A QEMU whose starter was killed before it could write it down."""
-        folder = self._run(uuid)
-        if (folder / "machine.json").exists() or not (folder / "qmp").exists():
-            return
-        with contextlib.suppress(SkinnyboxError), Monitor(folder) as monitor:
-            if monitor.uuid() == uuid:
-                monitor.execute("quit")
 
     def records(self) -> Iterable[Instance]:
         return self._store.records()
 
+    def holdings(self) -> Iterable[Holding]:
+        from skinnybox.hosts import leftovers
+
+        return leftovers.holdings(self._store.instances)
+
+    def leftovers(self, known: Collection[UUID]) -> Iterable[Finding]:
+        from skinnybox.hosts import leftovers
+        from skinnybox.hosts.qemu.leftovers import of_runs
+
+        yield from leftovers.leftovers(self._state, known)
+        yield from of_runs(self._runs, known)
+
     def statuses(self) -> Mapping[UUID, Status]:
         process.reap_remembered()
         found = {uuid: self._status(uuid) for uuid in self._known()}
+        self._attend(uuid for uuid, status in found.items() if status and status.pid)
         return {uuid: status for uuid, status in found.items() if status is not None}
+
+    def _attend(self, running: Iterator[UUID]) -> None:
+        """Machines that run while nobody listens get a new supervisor, which takes all of them over."""
+        first = next(running, None)
+        if first is not None and not attend.answers(self._runs):
+            with contextlib.suppress(SkinnyboxError), self._starting:
+                attend.adopt(self._runs, first)
 
     def reports(self, uuids: Iterable[UUID]) -> Mapping[UUID, Report]:
         found = {uuid: read_json(self._run(uuid) / "report.json") for uuid in uuids}
-        return {uuid: reports.from_record(values) for uuid, values in found.items() if values}
+        understood = {uuid: _understood(reports.from_record, values) for uuid, values in found.items()}
+        return {uuid: report for uuid, report in understood.items() if report is not None}
 
     def wait_change(self, timeout: float) -> None:
         """Looks at the run folders' times every 50 ms: each status and report is a file made anew there."""
@@ -159,6 +166,9 @@ class QemuHost:
             process.reap_remembered()
             if self._stamps() != before:
                 return
+
+    def events(self, after: int = 0) -> Iterable[Event]:
+        return events.read(self._runs, after)
 
     def console_log(self, uuid: UUID) -> bytes:
         return read_log(self._run(uuid))
@@ -185,27 +195,35 @@ class QemuHost:
     def _known(self) -> Iterator[UUID]:
         """Machines with a run folder."""
         with contextlib.suppress(FileNotFoundError):
-            for entry in os.scandir(self._runs):
+            for name in os.listdir(self._runs):  # noqa: PTH208
                 with contextlib.suppress(ValueError):
-                    yield UUID(entry.name)
+                    yield UUID(name)
 
     def _status(self, uuid: UUID) -> Status | None:
         folder = self._run(uuid)
-        values = read_json(folder / "machine.json")
+        values = read_machine(folder)
         if values is not None and not process.alive(machine_process(values)):
             self._await_conclusion(uuid)
-            values = read_json(folder / "machine.json")
+            values = read_machine(folder)
         if values is not None:
-            return _running(values)
+            return _understood(_running, values)
         ended = read_json(folder / "end.json")
-        return _crashed(ended) if ended and ended["reason"] else None
+        return _understood(_crashed, ended) if ended and ended.get("reason") else None
 
     def _process(self, uuid: UUID) -> process.Process | None:
         """The machine's QEMU, if it runs."""
         process.reap_remembered()
-        values = read_json(self._run(uuid) / "machine.json")
+        values = read_machine(self._run(uuid))
         found = machine_process(values) if values else None
         return found if found and process.alive(found) else None
+
+    def _runs_now(self, instance: Instance) -> bool:
+        return self._process(instance.uuid) is not None
+
+    def _copy_running(self, instance: Instance, descriptor: int) -> None:
+        from skinnybox.hosts.qemu.backup import copy_running
+
+        copy_running(self._run(instance.uuid), descriptor)
 
     def _settle(self, instance: Instance) -> None:
         """Conflict while it runs; else its last end has been recorded when this returns."""
@@ -216,7 +234,7 @@ class QemuHost:
     def _await_conclusion(self, uuid: UUID) -> None:
         """A dead machine whose end is not written down yet: have the supervisor do it."""
         record = self._run(uuid) / "machine.json"
-        if not record.exists():
+        if read_machine(record.parent) is None:
             return
         with self._starting:
             attend.adopt(self._runs, uuid)
@@ -233,6 +251,14 @@ class QemuHost:
         return sorted(found)
 
 
+def _understood(make: Callable[[dict[str, Any]], T], values: dict[str, Any] | None) -> T | None:
+    """A file of ours that was damaged counts as not there."""
+    try:
+        return None if values is None else make(values)
+    except (KeyError, TypeError, ValueError, AttributeError):
+        return None
+
+
 def _running(values: dict[str, Any]) -> Status:
     return Status(
         power=Power.RUNNING,
@@ -247,5 +273,5 @@ def _crashed(values: dict[str, Any]) -> Status:
         power=Power.CRASHED,
         since=datetime.fromisoformat(values["at"]),
         nonce=values["nonce"],
-        reason=values["reason"],
+        reason=str(values["reason"]),
     )

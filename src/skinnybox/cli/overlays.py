@@ -1,0 +1,144 @@
+"""grow, snapshot, flatten."""
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from skinnybox.cli import options, render, report
+from skinnybox.cli.progress import shown
+from skinnybox.errors import UsageError
+from skinnybox.model import Consistency, Snapshot
+from skinnybox.sizes import format_size, parse_size
+
+if TYPE_CHECKING:
+    from skinnybox.fleet.grow import Grown
+    from skinnybox.fleet.view import Machine
+
+_COLUMNS = ("name", "label", "taken", "consistent", "overlay", "written")
+
+
+def add_to(commands: options.Commands) -> None:
+    parser = options.command(
+        commands, "grow", _grow, "give stopped machines a larger overlay",
+        "What they made their own stays. An overlay never shrinks.",
+    )  # fmt: skip
+    options.add_machines(parser)
+    parser.add_argument("size", metavar="SIZE", help="2G, or +1G for so much more")
+    parser.epilog = "A new image is made beside the old one and takes its place, so both fit for a moment."
+    _add_snapshot(commands)
+    parser = options.command(
+        commands, "flatten", _flatten, "make an ordinary disk of a machine",
+        "It boots by itself under UEFI, and no Skinnybox is in it: the way out. The machine stays as it is.",
+    )  # fmt: skip
+    options.add_machine(parser)
+    parser.add_argument("file", metavar="FILE", type=Path, help="the disk; must not exist yet")
+    parser.add_argument("--format", choices=("raw", "qcow2"), help="default: by FILE's ending, else raw")
+    parser.add_argument("--size", metavar="SIZE", help="of the disk (default: what it holds, and some room)")
+
+
+def _add_snapshot(commands: options.Commands) -> None:
+    parser = options.command(
+        commands, "snapshot", _snapshot, "keep the overlay of a machine as it is now, or put it back",
+        "Of a running machine it is what a power cut would leave: what was not written yet is not in it.",
+    )  # fmt: skip
+    options.add_machines(parser, "*")
+    parser.add_argument("--label", metavar="LABEL", help="its name (default: the time, in UTC)")
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument("--list", action="store_true", help="list the snapshots of these machines, or of all")
+    what.add_argument("--restore", metavar="LABEL", help="put the overlay of a stopped machine back")
+    what.add_argument("--delete", metavar="LABEL", help="delete the snapshot")
+    options.add_yes(parser)
+    options.add_format(parser)
+
+
+def _grow(arguments: argparse.Namespace) -> int:
+    text, by = arguments.size, arguments.size.startswith("+")
+    size = parse_size(text[1:] if by else text)
+    with options.fleet(arguments) as fleet, shown(arguments.quiet) as progress:
+        results = fleet.overlays.grow(arguments.names, size, by=by, progress=progress)
+    return report.outcomes(results, _grown)
+
+
+def _grown(grown: "Grown") -> str:
+    if grown.before == grown.after:
+        return f"has {format_size(grown.after)} already"
+    return f"grown from {format_size(grown.before)} to {format_size(grown.after)}"
+
+
+def _snapshot(arguments: argparse.Namespace) -> int:
+    if arguments.list:
+        return _list(arguments)
+    if not arguments.names:
+        raise UsageError("snapshot needs a machine", hint="skinnybox snapshot NAME, or snapshot --list")
+    if arguments.restore:
+        return _restore(arguments)
+    if arguments.delete:
+        return _delete(arguments)
+    with options.fleet(arguments) as fleet, shown(arguments.quiet) as progress:
+        results = fleet.overlays.snapshot(arguments.names, arguments.label, progress)
+    return report.outcomes(results, _taken)
+
+
+def _taken(snapshot: Snapshot) -> str:
+    how = ", as after a power cut" if snapshot.consistent is Consistency.CRASH else ""
+    return f"snapshot {snapshot.label}, {format_size(snapshot.written)}{how}"
+
+
+def _list(arguments: argparse.Namespace) -> int:
+    with options.fleet(arguments) as fleet:
+        found = fleet.overlays.snapshots(arguments.names or ["*"])
+    people = arguments.format == "table"
+    records = [_record(machine, snapshot, people=people) for machine, snapshot in found]
+    render.emit(records, _COLUMNS, arguments.format, headers=not arguments.no_headers)
+    return 0
+
+
+def _record(machine: "Machine", snapshot: Snapshot, *, people: bool) -> dict[str, Any]:
+    size = snapshot.instance.overlay.size
+    return {
+        "name": machine.name,
+        "label": snapshot.label,
+        "taken": f"{snapshot.taken:%Y-%m-%d %H:%M:%S}"
+        if people
+        else snapshot.taken.isoformat("T", "seconds"),
+        "consistent": str(snapshot.consistent),
+        "overlay": format_size(size) if people else size,
+        "written": format_size(snapshot.written) if people else snapshot.written,
+        "master": snapshot.instance.stack.reference,
+    }
+
+
+def _restore(arguments: argparse.Namespace) -> int:
+    with options.fleet(arguments) as fleet:
+        names = [machine.name for machine in fleet.machines(arguments.names)]
+        label = arguments.restore
+        options.confirm(arguments, f"throw away what {options.listed(names)} made since snapshot {label}")
+        with shown(arguments.quiet) as progress:
+            results = fleet.overlays.restore(names, label, progress)
+    return report.outcomes(results, lambda _: f"is as it was at snapshot {label}")
+
+
+def _delete(arguments: argparse.Namespace) -> int:
+    with options.fleet(arguments) as fleet:
+        names = [machine.name for machine in fleet.machines(arguments.names)]
+        label = arguments.delete
+        options.confirm(arguments, f"delete snapshot {label} of {options.listed(names)}")
+        with shown(arguments.quiet) as progress:
+            results = fleet.overlays.delete_snapshot(names, label, progress)
+    return report.outcomes(results, lambda _: f"snapshot {label} deleted")
+
+
+def _flatten(arguments: argparse.Namespace) -> int:
+    from skinnybox.fleet.flatten import Wanted
+
+    ending = "qcow2" if arguments.file.suffix == ".qcow2" else "raw"
+    wanted = Wanted(
+        file=arguments.file.absolute(),
+        format=arguments.format or ending,
+        size=parse_size(arguments.size) if arguments.size else None,
+    )
+    with options.fleet(arguments) as fleet, shown(arguments.quiet) as progress:
+        made = fleet.overlays.flatten(arguments.name, wanted, progress)
+    taken = made.stat().st_blocks * 512
+    print(f"{arguments.name}: flattened to {arguments.file}, {format_size(taken)}")
+    return 0

@@ -1,0 +1,156 @@
+"""The SQLite file below the fleet's memory: opened, brought up to date, and every failure of it named.
+
+Its format is counted in `PRAGMA user_version`. An older one is migrated when it is opened; a newer one, or
+one that is damaged or lost, is rebuilt by `skinnybox repair` from the records that lie beside the overlays.
+"""
+
+import os
+import sqlite3
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from skinnybox.errors import Conflict, Corrupt, NoSpace, SkinnyboxError, TimedOut, Unsupported
+
+REPAIR = "`skinnybox repair` rebuilds it from the records beside the overlays"
+_PATIENCE = 30.0
+_DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR)
+_BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+
+
+class Database:
+    """One connection, for several threads. Raises Corrupt when the file is damaged, NoSpace, TimedOut."""
+
+    def __init__(self, path: Path, migrations: Sequence[str], may_be_new: Callable[[], bool]) -> None:
+        """`may_be_new` is asked before an empty file becomes a fresh memory of no machine at all."""
+        self.path = path
+        _make_folder(path.parent)
+        _make_private(path)
+        self._lock = threading.RLock()
+        self._db = self._connected()
+        try:
+            self._migrate(migrations, may_be_new)
+        except BaseException:
+            self._db.close()
+            raise
+
+    def close(self) -> None:
+        self._db.close()
+
+    def all(self, query: str, values: Sequence[Any] = ()) -> list[Any]:
+        with self._named():
+            return self._db.execute(query, values).fetchall()
+
+    def execute(self, statement: str, values: Sequence[Any] = ()) -> int:
+        """How many rows it changed."""
+        with self._named():
+            return self._db.execute(statement, values).rowcount
+
+    def many(self, statement: str, rows: Iterable[Sequence[Any]]) -> None:
+        with self._named():
+            self._db.executemany(statement, rows)
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """One durable transaction, by nobody else meanwhile; undone when the block fails. Not nested."""
+        with self._lock:
+            self.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+            except BaseException:
+                self._db.execute("ROLLBACK")
+                raise
+            self.execute("COMMIT")
+
+    def _connected(self) -> sqlite3.Connection:
+        """On a full disk there is no room for the file that processes share: then alone, without it."""
+        try:
+            return self._open("NORMAL")
+        except NoSpace:
+            return self._open("EXCLUSIVE")
+
+    def _open(self, locking: str) -> sqlite3.Connection:
+        with self._named():
+            opened = sqlite3.connect(
+                self.path, timeout=_PATIENCE, isolation_level=None, check_same_thread=False
+            )
+            try:
+                opened.execute(f"PRAGMA locking_mode = {locking}")
+                opened.execute("PRAGMA foreign_keys = ON")
+                opened.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+            except BaseException:
+                opened.close()
+                raise
+        return opened
+
+    def _migrate(self, migrations: Sequence[str], may_be_new: Callable[[], bool]) -> None:
+        version = self._version()
+        if version == len(migrations):
+            return
+        if version > len(migrations):
+            raise Unsupported(
+                f"{self.path} was written by a newer Skinnybox: format {version}, known: {len(migrations)}",
+                hint=f"upgrade; or {REPAIR}, for this version",
+            )
+        if not may_be_new() and self._version() == 0:  # looked at again: another process may have begun it
+            raise _lost(self.path)
+        self.execute("PRAGMA journal_mode = WAL")
+        with self.writing():
+            for number in range(self._version(), len(migrations)):
+                for statement in migrations[number].split(";"):
+                    self.execute(statement)
+                self.execute(f"PRAGMA user_version = {number + 1}")
+
+    def _version(self) -> int:
+        return int(self.all("PRAGMA user_version")[0][0])
+
+    @contextmanager
+    def _named(self) -> Iterator[None]:
+        try:
+            yield
+        except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
+            raise _explained(self.path, error) from error
+
+
+def _explained(path: Path, error: sqlite3.DatabaseError | UnicodeDecodeError) -> SkinnyboxError:
+    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
+    if code in _BUSY:
+        return TimedOut(f"{path} is in use by another command for more than {_PATIENCE:g} s")
+    if code == sqlite3.SQLITE_FULL or (code == sqlite3.SQLITE_IOERR and _is_full(path.parent)):
+        return NoSpace(f"{path}: the disk is full", hint="`skinnybox capacity`")
+    if code == sqlite3.SQLITE_CONSTRAINT:
+        return Conflict(f"{path}: {error}")
+    if code in _DAMAGED:
+        return Corrupt(f"{path} is not a readable database: {error}", hint=REPAIR)
+    return SkinnyboxError(f"{path}: {error}")
+
+
+def _is_full(folder: Path) -> bool:
+    return os.statvfs(folder).f_bavail == 0
+
+
+def damaged(why: str) -> Corrupt:
+    """For what SQLite itself does not see."""
+    return Corrupt(f"the fleet's memory is damaged: {why}", hint=REPAIR)
+
+
+def _lost(path: Path) -> Corrupt:
+    return Corrupt(f"{path} is lost, but there are machines in {path.parent}/instances", hint=REPAIR)
+
+
+def _make_private(path: Path) -> None:
+    """The records hold seeds, and the folder may be open to others. SQLite's other files take its mode."""
+    with suppress(OSError):  # there already, or about to be found out
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise SkinnyboxError(
+            f"the state folder {folder} cannot be made: {error.strerror}",
+            hint="--state or SKINNYBOX_STATE names another one",
+        ) from error

@@ -1,0 +1,236 @@
+"""The way out: a machine as a whole ordinary disk that boots by itself and knows nothing of Skinnybox."""
+
+import os
+import re
+import tempfile
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from uuid import UUID
+
+from skinnybox import run
+from skinnybox.errors import Conflict, Corrupt, GuestFailed, NoSpace, SkinnyboxError, UsageError
+from skinnybox.fleet import power
+from skinnybox.fleet.view import Machine
+from skinnybox.hosts.base import Host
+from skinnybox.hosts.qemu.appliance import Appliance, Disk, operate, scratch_file
+from skinnybox.hosts.qemu.launch import user_of
+from skinnybox.masters import efi
+from skinnybox.masters.efi import Partition
+from skinnybox.masters.guest_part import guest_folder
+from skinnybox.model import INITRD_FILE, KERNEL_FILE, Master, Progress, Step
+from skinnybox.overlays import space
+from skinnybox.overlays.look import is_clean
+from skinnybox.overlays.settle import replay, settled
+from skinnybox.sizes import GIB, KIB, MIB, format_size
+
+FORMATS = ("raw", "qcow2")
+_MOST_INITRD = 64 * MIB
+_BLOCK = 512
+_MINUTES = 15
+_BYTES_PER_SECOND = 2 * MIB
+_COMMAND_LINE = "boot=ordinary ro quiet console=tty0 console=ttyS0"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """`size` of the whole disk in bytes; None: what it holds, and some room."""
+
+    file: Path
+    format: str = "raw"
+    size: int | None = None
+
+
+def flatten(
+    host: Host,
+    machine: Machine,
+    master: Master,
+    sealed: Path,
+    wanted: Wanted,
+    scratch: Path,
+    progress: Progress,
+) -> Path:
+    """Make the disk. It appears under its name when it is whole. Conflict when the name is taken; a running
+    machine is taken as a power cut would leave it. Blocks for minutes."""
+    efi.require_programs()
+    if wanted.file.exists():
+        raise Conflict(f"{wanted.file} exists already", hint="another name, or remove it first")
+    try:
+        with ExitStack() as files:
+            folder = Path(
+                files.enter_context(tempfile.TemporaryDirectory(dir=scratch, prefix=".flat-", suffix=".new"))
+            )
+            overlay = files.enter_context(_overlay(host, machine, folder))
+            making = _Making(machine=machine, master=master, sealed=sealed, folder=folder, progress=progress)
+            part = _claimed(wanted.file, files)
+            making.disk(part, overlay, wanted.size)
+            progress(Step(task="write", detail=str(wanted.file)))
+            _published(part, wanted)
+    except OSError as error:
+        if space.is_out_of_space(error):
+            raise NoSpace(f"the disk is full: {error.filename or wanted.file}") from error
+        raise SkinnyboxError(f"{error.filename or wanted.file}: {error.strerror}") from error
+    return wanted.file
+
+
+def _claimed(file: Path, files: ExitStack) -> Path:
+    """An empty file beside it, gone in the end. Conflict when somebody else makes it just now."""
+    part = file.with_name(f"{file.name}.part")
+    try:
+        part.open("xb").close()
+    except FileExistsError as error:
+        hint = "another command makes it, or one was killed: then remove that file"
+        raise Conflict(f"{part} exists already", hint=hint) from error
+    part.chmod(0o600)
+    files.callback(part.unlink, missing_ok=True)
+    return part
+
+
+@contextmanager
+def _overlay(host: Host, machine: Machine, folder: Path) -> Iterator[Path]:
+    """A clean image that nobody writes to."""
+    if not power.running(machine):
+        with host.open_overlay(machine.instance) as overlay, settled(overlay) as image:
+            yield image
+        return
+    copy = folder / "overlay.img"
+    host.copy_overlay(machine.instance, copy)
+    if not is_clean(copy):
+        replay(copy)
+    yield copy
+
+
+def _published(part: Path, wanted: Wanted) -> None:
+    if wanted.format != "raw":
+        converted = part.with_name(f"{part.name}.{wanted.format}")
+        try:
+            run.run(["qemu-img", "convert", "-f", "raw", "-O", wanted.format, part, converted])
+            converted.replace(part)
+        finally:
+            converted.unlink(missing_ok=True)
+    with part.open("rb") as file:
+        os.fsync(file.fileno())
+    if wanted.file.exists():
+        raise Conflict(f"{wanted.file} was made by somebody else meanwhile")
+    part.rename(wanted.file)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Making:
+    """One disk in the making; `folder` is private and goes."""
+
+    machine: Machine
+    master: Master
+    sealed: Path
+    folder: Path
+    progress: Progress
+
+    def disk(self, target: Path, overlay: Path, size: int | None) -> None:
+        used = self.master.tree_size + overlay.stat().st_blocks * _BLOCK
+        files = (self.sealed / KERNEL_FILE, self.sealed / INITRD_FILE)
+        boot = efi.esp_size(*files)
+        root = _root_size(size, boot, used)
+        partitions = self._partitions(boot, root)
+        start = efi.offsets(partitions)
+        efi.make_table(target, self._id("disk"), partitions)
+        _make_root(target, start[1], root, self._id("root"), self.folder)
+        with scratch_file(self.folder, _MOST_INITRD) as handed:
+            self._fill(target, start[1], root, overlay, handed, used)
+            initrd = self.folder / "initrd"
+            initrd.write_bytes(_aligned((self.sealed / INITRD_FILE).read_bytes()) + _taken(handed))
+        self._boot(target, start[0], boot, initrd)
+
+    def _partitions(self, boot: int, root: int) -> tuple[Partition, ...]:
+        return (
+            Partition(name="esp", kind=efi.ESP_TYPE, uuid=self._id("esp"), size=boot),
+            Partition(name="root", kind=efi.ROOT_TYPE, uuid=self._id("root-partition"), size=root),
+        )
+
+    def _id(self, what: str) -> UUID:
+        """Another for every disk made."""
+        return uuid.uuid5(self.machine.instance.uuid, f"{what}/{self.folder.name}")
+
+    def _fill(self, target: Path, start: int, size: int, overlay: Path, handed: Path, used: int) -> None:
+        image = self.master.image(self.machine.instance.stack.images[0])
+        if image is None:
+            raise Corrupt(f"{self.master.reference} has not the image that {self.machine.name} boots from")
+        programs = guest_folder() / "appliance"
+        appliance = Appliance(
+            kernel=self.sealed / KERNEL_FILE,
+            initrd=self.sealed / INITRD_FILE,
+            program=(programs / "flatten").read_bytes(),
+            files={"ordinary": (programs / "ordinary").read_bytes()},
+            words=f"flatten.root={self._id('root')} flatten.esp={self._id('esp')} "
+            f"flatten.kernel={self.master.kernel_version}",
+            disks=(
+                Disk(serial="skinny-master", file=self.sealed / image.file),
+                Disk(serial="skinny-overlay", file=overlay),
+                Disk(serial="skinny-target", file=target, writable=True, offset=start, size=size),
+                Disk(serial="skinny-initrd", file=handed, writable=True),
+            ),
+            user=user_of(self.machine.instance),
+            seconds=60 * _MINUTES + used / _BYTES_PER_SECOND,
+        )
+        operate(appliance, "flatten", self._heard(used), self.folder)
+
+    def _heard(self, used: int) -> Callable[[str], None]:
+        def heard(said: str) -> None:
+            found = re.fullmatch(r"kib ([0-9]{1,15})", said)
+            if found:
+                done = min(int(found[1]) * KIB, used)
+                self.progress(Step(task="copy", done=done, total=used, unit="bytes"))
+
+        return heard
+
+    def _boot(self, target: Path, start: int, size: int, initrd: Path) -> None:
+        """The ESP with its only file, put where the table says."""
+        kernel, esp = self.folder / "linux.efi", self.folder / "esp"
+        efi.unified_kernel(
+            kernel,
+            kernel=self.sealed / KERNEL_FILE,
+            initrd=initrd,
+            command_line=f"root=UUID={self._id('root')} {_COMMAND_LINE}",
+        )
+        efi.make_esp(esp, size, self._id("serial").int, {efi.BOOT_FILE: kernel})
+        with esp.open("rb") as source, target.open("r+b") as disk:
+            for first, last in space.data_ranges(source.fileno()):
+                for offset in range(first, last, MIB):
+                    disk.seek(start + offset)
+                    disk.write(os.pread(source.fileno(), min(MIB, last - offset), offset))
+
+
+def _root_size(size: int | None, boot: int, used: int) -> int:
+    """A quarter more than it holds and a GiB to live in, in whole MiB."""
+    taken = boot + 2 * efi.ALIGNMENT
+    least = -(-(used + used // 10) // MIB) * MIB + 128 * MIB
+    if size is None:
+        return least + -(-used // 8 // MIB) * MIB + GIB
+    if size - taken < least:
+        raise UsageError(
+            f"a disk of {format_size(size)} is too small for it",
+            hint=f"at least {format_size(least + taken)}",
+        )
+    return (size - taken) // MIB * MIB
+
+
+def _make_root(target: Path, start: int, size: int, identity: UUID, folder: Path) -> None:
+    """An empty ext4 filesystem in its place on the disk."""
+    words = ["mke2fs", "-q", "-F", "-t", "ext4", "-L", "root", "-U", str(identity), "-E"]
+    run.run([*words, f"offset={start},lazy_itable_init=1,nodiscard", target, f"{size // KIB}k"], cwd=folder)
+
+
+def _aligned(archive: bytes) -> bytes:
+    """The kernel looks for the next archive at a multiple of four bytes."""
+    return archive + bytes(-len(archive) % 4)
+
+
+def _taken(handed: Path) -> bytes:
+    """What the small machine made: bytes for the disk it is on, never looked into here."""
+    with handed.open("rb") as source:
+        found = re.match(rb"skinnybox-initrd ([0-9]{1,10})\n", source.read(_BLOCK))
+        length = int(found[1]) if found else 0
+        if not 0 < length <= _MOST_INITRD - _BLOCK:
+            raise GuestFailed("the small machine handed over no initramfs")
+        return source.read(length)

@@ -1,0 +1,40 @@
+"""A larger overlay for a stopped machine. The host is the truth: what a killed `grow` had done already is
+written down by the next one."""
+
+from dataclasses import dataclass, replace
+
+from skinnybox.errors import Blocked
+from skinnybox.fleet.create import whole_mib
+from skinnybox.fleet.state import State
+from skinnybox.hosts.base import Host
+from skinnybox.model import Instance
+from skinnybox.overlays.grow import grow as grow_image
+from skinnybox.sizes import format_size
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Grown:
+    """What became of an overlay, in bytes; the same twice when there was nothing to do."""
+
+    before: int
+    after: int
+
+
+def grow(host: Host, state: State, instance: Instance, size: int, *, by: bool) -> Grown:
+    """To `size` bytes, or by so many, rounded up to whole MiB. Idempotent without `by`. Blocked when it would
+    shrink; NoSpace, with nothing touched, when both do not fit for a moment."""
+    with host.open_overlay(instance) as overlay:
+        before = overlay.stat().st_size
+    wanted = whole_mib(replace(instance.overlay, size=before + size if by else size)).size
+    if wanted < before:
+        raise Blocked(
+            f"the overlay of {instance.name} has {format_size(before)}: it never shrinks",
+            hint="a smaller one is a new machine's",
+        )
+    if wanted > before:
+        host.rebuild_overlay(instance, wanted, grow_image)
+    if wanted != instance.overlay.size:
+        grown = replace(instance, overlay=replace(instance.overlay, size=wanted))
+        host.define(grown)
+        state.settle([grown])
+    return Grown(before=before, after=wanted)

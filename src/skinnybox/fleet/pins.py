@@ -1,0 +1,39 @@
+"""The host keys each machine is held to, one file for each in ssh/known_hosts, as ssh reads it."""
+
+import contextlib
+import os
+from pathlib import Path
+from uuid import UUID
+
+
+def folder(state: Path) -> Path:
+    return state / "ssh" / "known_hosts"
+
+
+def file(pins: Path, uuid: UUID) -> Path:
+    return pins / str(uuid)
+
+
+def keep(pins: Path, uuid: UUID, keys: tuple[str, ...]) -> Path:
+    """The machine's file with just these keys, `TYPE BASE64` each. Atomic; raises OSError."""
+    path, text = file(pins, uuid), "".join(f"{uuid} {key}\n" for key in keys)
+    if not path.exists() or path.read_text() != text:
+        pins.mkdir(mode=0o700, parents=True, exist_ok=True)
+        fresh = path.with_name(f".{path.name}.{os.getpid()}")
+        fresh.write_text(text)
+        fresh.rename(path)
+    return path
+
+
+def kept(pins: Path, uuid: UUID) -> tuple[str, ...]:
+    """The keys in its file; none when there is no such file."""
+    with contextlib.suppress(OSError, UnicodeDecodeError):
+        words = [line.split(" ", 1) for line in file(pins, uuid).read_text().splitlines()]
+        return tuple(parts[1] for parts in words if len(parts) == 2 and parts[0] == str(uuid))
+    return ()
+
+
+def drop(pins: Path, uuid: UUID) -> None:
+    """Idempotent."""
+    with contextlib.suppress(OSError):
+        file(pins, uuid).unlink()

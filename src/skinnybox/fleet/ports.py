@@ -1,0 +1,24 @@
+"""Which ports of the host's loopback lead to which machine's ssh."""
+
+import zlib
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from skinnybox.errors import NoSpace
+
+FIRST_SSH_PORT, LAST_SSH_PORT, PORTS_APART = 20_000, 31_999, 100
+
+
+def free_ports(used: Iterable[int], folder: Path) -> Iterator[int]:
+    """Ports on the host's loopback that no machine has. NoSpace when they run out.
+
+    Each state folder begins at another place, so that two of them on one machine seldom meet.
+    """
+    taken = set(used)
+    count = LAST_SSH_PORT - FIRST_SSH_PORT + 1
+    begin = zlib.crc32(bytes(folder)) % count // PORTS_APART * PORTS_APART
+    for number in range(count):
+        port = FIRST_SSH_PORT + (begin + number) % count
+        if port not in taken:
+            yield port
+    raise NoSpace("every ssh port of this state folder is taken", hint="use a second state folder")

@@ -1,0 +1,223 @@
+"""What the fleet's memory should hold, judged from what lies on the host: the records there are the truth.
+
+Nothing is changed here. A machine is taken as its record says; a place without a record is explained; two
+that claim one name or one identity are never both taken.
+"""
+
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from uuid import UUID
+
+from skinnybox.fleet.ports import free_ports
+from skinnybox.fleet.state import Phase, Remains
+from skinnybox.hosts.base import Holding
+from skinnybox.model import Deed, Finding, Instance
+from skinnybox.sizes import format_size
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Known:
+    """What is judged by: where the state folder is, the ids of the masters there are, the host keys pinned
+    outside the memory, which machines run, and whether somebody has an overlay open."""
+
+    folder: Path
+    masters: Collection[str]
+    pins: Callable[[UUID], tuple[str, ...]]
+    running: Callable[[], Collection[UUID]]
+    in_use: Callable[[Path], bool]
+    delete_orphans: bool = False
+
+
+@dataclass(slots=True, kw_only=True)
+class Rebuilt:
+    """`machines` with their host keys are to be in the memory, `gone` (UUIDs) not; `rewritten` get their
+    record anew. Rows of none of them stay as they are."""
+
+    machines: list[tuple[Instance, tuple[str, ...]]] = field(default_factory=list)
+    gone: list[str] = field(default_factory=list)
+    rewritten: dict[UUID, Instance] = field(default_factory=dict)
+    findings: list[Finding] = field(default_factory=list)
+
+    def say(self, path: Path, deed: Deed, what: str) -> None:
+        self.findings.append(Finding(path=path, what=what, deed=deed))
+
+    def rewrite(self, place: Path, instance: Instance, what: str) -> Instance:
+        self.rewritten[instance.uuid] = instance
+        self.say(place / "instance.json", Deed.REWRITE, what)
+        return instance
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Taker:
+    """A machine that lies there; `row` is what is remembered of it."""
+
+    place: Path
+    overlay: int | None
+    instance: Instance
+    row: Remains | None
+
+    @property
+    def claim(self) -> tuple[bool, float, str]:
+        """Who is remembered under its name comes first, then who is older."""
+        remembered = self.row is not None and self.row.name == self.instance.name
+        return not remembered, self.instance.created.timestamp(), str(self.instance.uuid)
+
+
+def rebuild(holdings: Iterable[Holding], remains: Sequence[Remains], known: Known) -> Rebuilt:
+    """`remains` are the rows of the memory there is; none when it is lost."""
+    out = Rebuilt()
+    rows = {row.uuid: row for row in remains}
+    takers = [_judged(holding, rows.pop(str(holding.uuid), None), known, out) for holding in holdings]
+    for row in rows.values():
+        _without_place(row, known, out)
+    untouched = [row for row in remains if _is_unfinished(row)]
+    named = _with_names([taker for taker in takers if taker], {row.name for row in untouched}, out)
+    for taker in _with_ports(named, untouched, known, out):
+        _remember(taker, known, out)
+    return out
+
+
+def _is_unfinished(row: Remains) -> bool:
+    return row.is_held or row.phase != Phase.DEFINED
+
+
+def _judged(holding: Holding, row: Remains | None, known: Known, out: Rebuilt) -> _Taker | None:
+    """The machine that lies there, if it is one; else what it is has been said."""
+    instance = holding.instance
+    if row is not None and _is_unfinished(row):
+        _say_unfinished(row, holding.place, out)
+        return None
+    if holding.later:
+        out.say(holding.place, Deed.KEEP, f"{holding.trouble}; upgrade, and repair again")
+        return None
+    if instance is None:
+        instance = _without_record(holding, row, known, out)
+    elif instance.uuid != holding.uuid:
+        what = f"holds the record of {instance.uuid}: a copied folder, and no machine of its own"
+        out.say(holding.place, Deed.KEEP, what)
+        return None
+    if instance is None:
+        return None
+    return _sized(
+        _Taker(place=holding.place, overlay=holding.overlay, instance=instance, row=row), known, out
+    )
+
+
+def _say_unfinished(row: Remains, path: Path, out: Rebuilt) -> None:
+    if row.is_held:
+        number = (row.owner or "").split("/")[1]
+        out.say(path, Deed.KEEP, f"{row.name} is {row.phase} by process {number} just now")
+    else:
+        out.say(path, Deed.FINISH, f"{row.name}: {row.phase} was interrupted; it is cleared away")
+
+
+def _without_record(holding: Holding, row: Remains | None, known: Known, out: Rebuilt) -> Instance | None:
+    """The instance as it is remembered, when there is an overlay for it."""
+    if holding.trouble:
+        out.say(holding.place / "instance.json", Deed.ASIDE, f"the record is {holding.trouble}")
+    if row is not None and row.instance is not None and holding.overlay is not None:
+        return out.rewrite(holding.place, row.instance, f"the record of {row.name} comes from state.db")
+    if row is not None:
+        out.say(holding.place, Deed.FORGET, f"{row.name} is remembered, but can be read nowhere")
+        out.gone.append(row.uuid)
+    if holding.overlay is not None:
+        _say_orphan(holding, known, out)
+    elif holding.trouble or any(holding.place.iterdir()):
+        out.say(holding.place, Deed.KEEP, "the place of a machine, with neither overlay nor record")
+    else:
+        out.say(holding.place, Deed.REMOVE, "the empty place of a machine that is no more")
+    return None
+
+
+def _say_orphan(holding: Holding, known: Known, out: Rebuilt) -> None:
+    what = f"an overlay of {format_size(holding.overlay or 0)} without a record"
+    if known.in_use(holding.place / "overlay.img"):
+        out.say(holding.place, Deed.KEEP, f"{what}; a process has it open")
+    elif known.delete_orphans:
+        out.say(holding.place, Deed.REMOVE, what)
+    else:
+        out.say(holding.place, Deed.KEEP, f"{what}: nobody can say whose; --delete-orphans removes it")
+
+
+def _without_place(row: Remains, known: Known, out: Rebuilt) -> None:
+    path = known.folder / "instances" / row.uuid
+    if _is_unfinished(row):
+        _say_unfinished(row, path, out)
+    else:
+        out.say(path, Deed.FORGET, f"{row.name} is remembered, but nothing of it is there any more")
+        out.gone.append(row.uuid)
+
+
+def _sized(taker: _Taker, known: Known, out: Rebuilt) -> _Taker:
+    """The record follows an overlay that has grown."""
+    instance, size, overlay = taker.instance, taker.overlay, taker.place / "overlay.img"
+    if size is None:
+        what = "has lost its overlay: put it back from a backup, or delete the machine"
+        out.say(overlay, Deed.KEEP, f"{instance.name} {what}")
+    if size in (None, instance.overlay.size):
+        return taker
+    said = f"{instance.name}: the overlay has {size} bytes, its record says {instance.overlay.size}"
+    if known.in_use(overlay):
+        out.say(overlay, Deed.KEEP, f"{said}; somebody is at work on it: look again later")
+    elif size is not None and size > instance.overlay.size:
+        grown = replace(instance, overlay=replace(instance.overlay, size=size))
+        return replace(taker, instance=out.rewrite(taker.place, grown, said))
+    else:
+        out.say(overlay, Deed.KEEP, f"{said}: cut off; put it back from a backup, or reset the machine")
+    return taker
+
+
+def _with_names(takers: Iterable[_Taker], taken: set[str], out: Rebuilt) -> list[_Taker]:
+    """One for each name."""
+    kept = []
+    for taker in sorted(takers, key=lambda taker: taker.claim):
+        name = taker.instance.name
+        if name not in taken:
+            taken.add(name)
+            kept.append(taker)
+            continue
+        what = f"a second machine named {name}, not taken: move its folder away, or delete the other one"
+        out.say(taker.place, Deed.KEEP, what)
+        out.rewritten.pop(taker.instance.uuid, None)
+        if taker.row is not None:
+            out.gone.append(taker.row.uuid)
+    return kept
+
+
+def _with_ports(
+    takers: Sequence[_Taker], others: Iterable[Remains], known: Known, out: Rebuilt
+) -> list[_Taker]:
+    """One for each ssh port: who runs keeps it, then who has the name by right."""
+    used = {row.instance.ssh_port for row in others if row.instance}
+    wanted = [taker.instance.ssh_port for taker in takers if taker.instance.ssh_port is not None]
+    if len(set(wanted)) < len(wanted) or used & set(wanted):
+        running = known.running()
+        takers = sorted(takers, key=lambda taker: taker.instance.uuid not in running)
+    spare = free_ports({port for port in (*wanted, *used) if port is not None}, known.folder)
+    kept = []
+    for taker in takers:
+        port = taker.instance.ssh_port
+        if port is not None and port in used:
+            moved = replace(taker.instance, ssh_port=next(spare))
+            what = f"{moved.name}: port {port} is another machine's; its own is {moved.ssh_port} from now on"
+            taker = replace(taker, instance=out.rewrite(taker.place, moved, what))
+        used.add(port)
+        kept.append(taker)
+    return kept
+
+
+def _remember(taker: _Taker, known: Known, out: Rebuilt) -> None:
+    instance, row = taker.instance, taker.row
+    if instance.stack.master not in known.masters:
+        what = f"{instance.name} cannot start without its master {instance.stack.reference}: bring that back"
+        out.say(taker.place, Deed.KEEP, what)
+    keys = (row.host_keys if row else ()) or known.pins(instance.uuid)
+    if row is not None and row.instance == instance and row.host_keys == keys:
+        return
+    if row is None:
+        pinned = "with its pinned ssh host keys" if keys else "its ssh host keys are pinned at its next start"
+        out.say(taker.place, Deed.ADOPT, f"{instance.name} is remembered again, {pinned}")
+    elif instance.uuid not in out.rewritten:
+        out.say(taker.place, Deed.ADOPT, f"{instance.name} is remembered as its record says")
+    out.machines.append((instance, keys))

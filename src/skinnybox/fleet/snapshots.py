@@ -1,0 +1,97 @@
+"""A machine's overlay as it was: put back."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from skinnybox.errors import Blocked, NotFound
+from skinnybox.fleet.state import State
+from skinnybox.hosts.base import Host
+from skinnybox.model import Instance, Seed, Snapshot
+from skinnybox.overlays import look
+from skinnybox.overlays.copy import copy_data
+from skinnybox.overlays.grow import grow
+from skinnybox.overlays.patch import put_message
+from skinnybox.overlays.seed import seed_message
+from skinnybox.overlays.settle import replay
+from skinnybox.sizes import format_size
+
+
+def find(host: Host, instance: Instance, label: str) -> Snapshot:
+    """NotFound when it has none of this label."""
+    for snapshot in host.snapshots(instance):
+        if snapshot.label == label:
+            return snapshot
+    raise NotFound(
+        f"{instance.name} has no snapshot {label!r}", hint=f"skinnybox snapshot --list {instance.name}"
+    )
+
+
+def restore(host: Host, state: State, instance: Instance, snapshot: Snapshot) -> Instance:
+    """Put the snapshot in place of the overlay; what that held is gone. Returns the instance as recorded.
+
+    Size, allocation and seed stay those of now: a smaller snapshot is grown; a seed that was another then is
+    to be applied again. Blocked when the machine boots from another stack than then.
+    """
+    _refuse(instance, snapshot)
+    restored = replace(instance, seed=_seed(instance.seed, snapshot.instance.seed))
+    fill = _Fill(host=host, state=state, restored=restored, snapshot=snapshot)
+    if restored.seed.generation <= instance.seed.generation:
+        # Record first: killed in between, the guest has a newer seed than recorded, and that is well.
+        _record(host, state, restored)
+    host.rebuild_overlay(instance, instance.overlay.size, fill)
+    _record(host, state, restored)
+    return restored
+
+
+def _refuse(instance: Instance, snapshot: Snapshot) -> None:
+    then = snapshot.instance
+    if then.stack.images != instance.stack.images:
+        raise Blocked(
+            f"{instance.name} boots from {instance.stack.reference}, and its snapshot {snapshot.label!r} "
+            f"belongs to another image, of {then.stack.reference}",
+            hint="on another image its files would be mixed with those of another system",
+        )
+    if then.overlay.size > instance.overlay.size:
+        raise Blocked(
+            f"the snapshot {snapshot.label!r} has {format_size(then.overlay.size)}, the overlay less",
+            hint=f"skinnybox grow {instance.name} {then.overlay.size}",
+        )
+
+
+def _seed(now: Seed, then: Seed) -> Seed:
+    """The same seed is applied already; another is newer than all that were."""
+    if replace(now, generation=0) == replace(then, generation=0):
+        return then
+    return replace(now, generation=max(now.generation, then.generation) + 1)
+
+
+def _record(host: Host, state: State, instance: Instance) -> None:
+    host.define(instance)
+    state.settle([instance])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Fill:
+    """Makes the new overlay from the snapshot."""
+
+    host: Host
+    state: State
+    restored: Instance
+    snapshot: Snapshot
+
+    def __call__(self, old: Path, new: Path) -> None:
+        with self.host.open_snapshot(self.restored, self.snapshot.label) as image:
+            self._copied(image, new)
+        if self.restored.seed.generation != self.snapshot.instance.seed.generation:
+            replay(new)
+            put_message(new, "seed", seed_message(self.restored))
+        if look.read_identity(old, self.restored.uuid) != look.read_identity(new, self.restored.uuid):
+            # Before it is in place: the next report pins them again, and wrong ones would lock the user out.
+            self.state.unpin_host_keys(self.restored.uuid)
+
+    def _copied(self, image: Path, new: Path) -> None:
+        if image.stat().st_size < new.stat().st_size:
+            grow(image, new)
+            return
+        with image.open("rb", buffering=0) as source, new.open("r+b", buffering=0) as target:
+            copy_data(source.fileno(), target.fileno())

@@ -1,0 +1,177 @@
+"""What lies in the folders of a local host: each machine's place, and everything that is part of none."""
+
+import fcntl
+import json
+import os
+import re
+import time
+from collections.abc import Collection, Iterator
+from pathlib import Path
+from uuid import UUID
+
+from skinnybox.errors import Conflict, Corrupt, SkinnyboxError, Unsupported
+from skinnybox.hosts.base import Holding
+from skinnybox.hosts.record import from_record
+from skinnybox.hosts.store import RECORD, RECORD_LIMIT, SNAPSHOTS
+from skinnybox.model import Deed, Finding, Instance
+from skinnybox.overlays import lock
+from skinnybox.overlays.template import is_whole
+
+OVERLAY = "overlay.img"
+MOVED_ASIDE = re.compile(r".*\.broken-[0-9TZ]{16}(?:\.[0-9]+)?")
+"""How `repair` names what it moves out of the way."""
+
+_YOUNG = 60.0
+_IN_THE_MAKING = re.compile(r"\..*\.new|\.settle-.*|\.making-.*|\.skinnybox-.*")
+
+
+def holdings(instances: Path) -> Iterator[Holding]:
+    """Every folder named as a machine, in order."""
+    for place in _entries(instances):
+        uuid = as_uuid(place.name)
+        if uuid is not None and place.is_dir() and not place.is_symlink():
+            yield _holding(uuid, place)
+
+
+def leftovers(state: Path, known: Collection[UUID]) -> Iterator[Finding]:
+    """Of the folders `instances` and `templates`."""
+    for place in _entries(state / "instances"):
+        uuid = as_uuid(place.name)
+        if uuid is None or not place.is_dir() or place.is_symlink():
+            yield stranger(place)
+        elif uuid in known:
+            yield from _inside(place)
+    for file in _entries(state / "templates"):
+        yield from _template(file)
+
+
+def as_uuid(name: str) -> UUID | None:
+    """The UUID that is written in just this way."""
+    try:
+        uuid = UUID(name)
+    except ValueError:
+        return None
+    return uuid if str(uuid) == name else None
+
+
+def stranger(path: Path) -> Finding:
+    return Finding(path=path, what="is nothing that Skinnybox puts there", deed=Deed.KEEP)
+
+
+def moved_aside(path: Path) -> Finding:
+    what = "was moved aside by an earlier repair; delete it when nothing is missing"
+    return Finding(path=path, what=what, deed=Deed.KEEP)
+
+
+def half_made(path: Path, what: str) -> Finding:
+    """To be removed, unless it is so new that a living process may be at it."""
+    if is_young(path):
+        return Finding(
+            path=path, what=f"{what}, perhaps in the making: look again in a minute", deed=Deed.KEEP
+        )
+    return Finding(path=path, what=what, deed=Deed.REMOVE)
+
+
+def is_young(path: Path) -> bool:
+    try:
+        return time.time() - path.lstat().st_ctime < _YOUNG
+    except FileNotFoundError:
+        return True
+
+
+def _entries(folder: Path) -> list[Path]:
+    try:
+        return sorted(folder.iterdir())
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+
+
+def _holding(uuid: UUID, place: Path) -> Holding:
+    overlay = place / OVERLAY
+    size = overlay.stat().st_size if overlay.is_file() and not overlay.is_symlink() else None
+    try:
+        instance = _record(place / RECORD)
+    except Unsupported as error:
+        return Holding(uuid=uuid, place=place, overlay=size, trouble=error.message, later=True)
+    except Corrupt as error:
+        return Holding(uuid=uuid, place=place, overlay=size, trouble=error.message)
+    return Holding(uuid=uuid, place=place, instance=instance, overlay=size)
+
+
+def _record(path: Path) -> Instance | None:
+    try:
+        with path.open("rb") as file:
+            return from_record(json.loads(file.read(RECORD_LIMIT)))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, RecursionError) as error:
+        raise Corrupt(f"not readable: {error}") from error
+
+
+def _inside(place: Path) -> Iterator[Finding]:
+    for path in _entries(place):
+        if path.name in (RECORD, OVERLAY):
+            continue
+        if path.name == SNAPSHOTS and path.is_dir():
+            yield from _snapshots(path)
+        elif MOVED_ASIDE.fullmatch(path.name):
+            yield moved_aside(path)
+        elif not _IN_THE_MAKING.fullmatch(path.name):
+            yield stranger(path)
+        else:
+            yield _half_copied(place, path, "half made by a command that was killed")
+
+
+def _snapshots(folder: Path) -> Iterator[Finding]:
+    names = {path.name for path in _entries(folder)}
+    for path in _entries(folder):
+        other = path.with_suffix({".img": ".json", ".json": ".img"}.get(path.suffix, ".none")).name
+        if _IN_THE_MAKING.fullmatch(path.name):
+            yield _half_copied(folder.parent, path, "a snapshot that was not finished")
+        elif path.suffix not in (".img", ".json"):
+            yield stranger(path)
+        elif other not in names and path.suffix == ".img":
+            yield _half_copied(
+                folder.parent, path, "the copy of a snapshot that was not finished, or is deleted"
+            )
+        elif other not in names:
+            yield half_made(path, "the record of a snapshot whose copy is gone")
+
+
+def _half_copied(place: Path, path: Path, what: str) -> Finding:
+    if in_use(place / OVERLAY) or _is_copied(place):
+        return Finding(path=path, what="the overlay is in use: look again when it is not", deed=Deed.KEEP)
+    return half_made(path, what)
+
+
+def _is_copied(place: Path) -> bool:
+    """Whether a command copies the overlay, or changes snapshots (copies.alone)."""
+    descriptor = os.open(place, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
+def in_use(overlay: Path) -> bool:
+    """Whether a machine or a command has the overlay."""
+    try:
+        with lock.exclusive(overlay):
+            return False
+    except Conflict:
+        return True
+    except SkinnyboxError:
+        return False
+
+
+def _template(file: Path) -> Iterator[Finding]:
+    if file.name.startswith(".making-"):
+        yield half_made(file, "a template half made by a command that was killed")
+    elif not re.fullmatch(r"overlay-[0-9]+-[0-9]+-[0-9]+", file.name):
+        yield stranger(file)
+    elif not is_whole(file):
+        what = "a damaged template; it is made anew when it is needed"
+        yield Finding(path=file, what=what, deed=Deed.REMOVE)

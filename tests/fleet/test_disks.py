@@ -1,0 +1,245 @@
+"""Growing, keeping and putting back overlays, and looking into those of running machines."""
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from skinnybox import run
+from skinnybox.errors import Blocked, Conflict, GuestFailed, NotFound, SkinnyboxError
+from skinnybox.fleet.live import Listing, Told, compared, listing
+from skinnybox.fleet.service import Fleet
+from skinnybox.masters.index import Entry
+from skinnybox.model import ChangeKind, Consistency, Instance
+from skinnybox.overlays import look
+from skinnybox.sizes import MIB
+from tests.fleet.conftest import SPARSE, open_memory
+
+
+@pytest.fixture
+def web(fleet: Fleet) -> Instance:
+    return fleet.create(["web"], "tiny", SPARSE)[0]
+
+
+def image(state: Path, instance: Instance) -> Path:
+    return state / "instances" / str(instance.uuid) / "overlay.img"
+
+
+def write(overlay: Path, name: str, content: bytes = b"x") -> None:
+    """As the guest would, into its upper directory."""
+    source = overlay.with_name("content")
+    source.write_bytes(content)
+    run.run(["debugfs", "-w", "-R", f"write {source} upper/{name}", overlay])
+    source.unlink()
+
+
+def paths(fleet: Fleet) -> list[bytes]:
+    with fleet.overlays.changes("web") as found:
+        return [change.path for change in found]
+
+
+def recorded(fleet: Fleet) -> tuple[int, int]:
+    """In the memory, and beside the overlay."""
+    beside = next(record for record in fleet._host.records() if record.name == "web")
+    return fleet.machine("web").instance.overlay.size, beside.overlay.size
+
+
+def only(outcomes: list[object]) -> SkinnyboxError | None:
+    error = getattr(outcomes[0], "error", None)
+    assert error is None or isinstance(error, SkinnyboxError)
+    return error
+
+
+def test_growing_keeps_what_is_there(fleet: Fleet, web: Instance, state: Path) -> None:
+    write(image(state, web), "file")
+    grown = fleet.overlays.grow(["web"], 100 * MIB)[0].value
+    assert grown is not None and (grown.before, grown.after) == (64 * MIB, 100 * MIB)
+    assert image(state, web).stat().st_size == 100 * MIB
+    assert recorded(fleet) == (100 * MIB, 100 * MIB)
+    assert paths(fleet) == [b"file"]
+    again = fleet.overlays.grow(["web"], 100 * MIB)[0].value
+    assert again is not None and again.before == again.after
+    more = fleet.overlays.grow(["web"], MIB // 2, by=True)[0].value
+    assert more is not None and more.after == 101 * MIB
+    assert isinstance(only([*fleet.overlays.grow(["web"], 64 * MIB)]), Blocked)
+    assert recorded(fleet) == (101 * MIB, 101 * MIB)
+
+
+def test_a_running_machine_is_not_grown(fleet: Fleet, web: Instance) -> None:
+    fleet.start(["web"])
+    assert isinstance(only([*fleet.overlays.grow(["web"], 100 * MIB)]), Blocked)
+    assert isinstance(only([*fleet.overlays.restore(["web"], "any")]), Blocked)
+
+
+def test_a_grow_killed_before_it_was_written_down_is_finished(
+    fleet: Fleet, web: Instance, state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(type(fleet._host), "define", killed)
+        with pytest.raises(KeyboardInterrupt):
+            fleet.overlays.grow(["web"], 100 * MIB)
+    assert (image(state, web).stat().st_size, recorded(fleet)) == (100 * MIB, (64 * MIB, 64 * MIB))
+    with open_memory(state) as later:
+        assert only([*later.overlays.grow(["web"], 100 * MIB)]) is None
+        assert recorded(later) == (100 * MIB, 100 * MIB)
+
+
+def test_a_snapshot_is_put_back(fleet: Fleet, web: Instance, state: Path) -> None:
+    write(image(state, web), "before")
+    kept = fleet.overlays.snapshot(["web"], "first")[0].value
+    assert kept is not None and kept.consistent is Consistency.STOPPED
+    write(image(state, web), "after")
+    assert paths(fleet) == [b"after", b"before"]
+    assert [(m.name, s.label) for m, s in fleet.overlays.snapshots()] == [("web", "first")]
+    assert fleet.capacity(MIB).space.snapshots >= kept.written
+    assert only([*fleet.overlays.restore(["web"], "first")]) is None
+    assert paths(fleet) == [b"before"]
+    assert fleet.machine("web").instance == web
+    assert isinstance(only([*fleet.overlays.restore(["web"], "other")]), NotFound)
+    assert only([*fleet.overlays.delete_snapshot(["web"], "first")]) is None
+    assert isinstance(only([*fleet.overlays.delete_snapshot(["web"], "first")]), NotFound)
+    assert paths(fleet) == [b"before"]
+
+
+def test_a_snapshot_without_a_label_has_the_time(fleet: Fleet, web: Instance) -> None:
+    kept = fleet.overlays.snapshot(["web"])[0].value
+    assert kept is not None and kept.label == f"{kept.taken:%Y-%m-%dT%H-%M-%SZ}"[: len(kept.label)]
+
+
+def test_putting_back_what_was_smaller_grows_it(fleet: Fleet, web: Instance, state: Path) -> None:
+    write(image(state, web), "small")
+    fleet.overlays.snapshot(["web"], "small")
+    fleet.overlays.grow(["web"], 128 * MIB)
+    fleet.overlays.snapshot(["web"], "large")
+    assert only([*fleet.overlays.restore(["web"], "small")]) is None
+    assert look.read_shape(image(state, web)).size == 128 * MIB
+    assert paths(fleet) == [b"small"]
+
+
+def test_putting_back_behind_a_reset_agrees_with_the_record(fleet: Fleet, web: Instance, state: Path) -> None:
+    fleet.overlays.snapshot(["web"], "first")
+    fleet.overlays.reset(["web"])
+    assert fleet.machine("web").instance.seed.generation == 2
+    assert only([*fleet.overlays.restore(["web"], "first")]) is None
+    assert fleet.machine("web").instance.seed.generation == 1
+    assert b"generation 1\n" in seed(state, web)
+
+
+def test_a_seed_that_changed_is_to_be_applied_again(fleet: Fleet, web: Instance, state: Path) -> None:
+    fleet.overlays.snapshot(["web"], "first")
+    changed = replace(web, seed=replace(web.seed, run_once="#!/bin/sh\n", generation=4))
+    fleet._host.define(changed)
+    fleet._state.settle([changed])
+    assert only([*fleet.overlays.restore(["web"], "first")]) is None
+    assert fleet.machine("web").instance.seed == replace(changed.seed, generation=5)
+    assert b"generation 5\n" in seed(state, web) and b"\nrun-once\n" in seed(state, web)
+
+
+def seed(state: Path, instance: Instance) -> bytes:
+    return run.run(["debugfs", "-R", "cat skinnybox/seed", image(state, instance)]).stdout
+
+
+def test_a_snapshot_of_another_image_is_not_put_back(fleet: Fleet, web: Instance) -> None:
+    fleet.overlays.snapshot(["web"], "first")
+    other = replace(web, stack=replace(web.stack, images=("sha256:" + "2" * 64,)))
+    fleet._host.define(other)
+    fleet._state.settle([other])
+    assert isinstance(only([*fleet.overlays.restore(["web"], "first")]), Blocked)
+
+
+def test_snapshots_go_with_their_machine(fleet: Fleet, web: Instance, state: Path) -> None:
+    fleet.overlays.snapshot(["web"], "first")
+    fleet.delete(["web"])
+    assert list((state / "instances").iterdir()) == []
+
+
+def test_a_running_machine_is_looked_into(fleet: Fleet, web: Instance, state: Path) -> None:
+    write(image(state, web), "file")
+    fleet.start(["web"])
+    before = sorted(path.name for path in state.iterdir())
+    assert paths(fleet) == [b"file"]
+    assert sorted(path.name for path in state.iterdir()) == before
+    kept = fleet.overlays.snapshot(["web"], "live")[0].value
+    assert kept is not None and kept.consistent is Consistency.CRASH
+
+
+def test_only_a_running_guest_can_be_asked(fleet: Fleet, web: Instance) -> None:
+    with pytest.raises(Conflict, match="does not run"), fleet.overlays.changes("web", live=True):
+        pass
+
+
+STACK = (
+    Entry(path=b"", type="d", mode=0o755, uid=0, gid=0, mtime_ns=0),
+    Entry(path=b"etc", type="d", mode=0o755, uid=0, gid=0, mtime_ns=0),
+    Entry(path=b"etc/a", type="-", mode=0o644, uid=0, gid=0, mtime_ns=5 * 10**9, size=3),
+    Entry(path=b"etc/b", type="-", mode=0o644, uid=0, gid=0, mtime_ns=5 * 10**9, size=3),
+    Entry(path=b"etc/d", type="d", mode=0o755, uid=0, gid=0, mtime_ns=0),
+    Entry(path=b"etc/d/below", type="-", mode=0o644, uid=0, gid=0, mtime_ns=0),
+    Entry(path=b"etc-more", type="-", mode=0o644, uid=0, gid=0, mtime_ns=0, size=1),
+    Entry(path=b"opt", type="d", mode=0o755, uid=0, gid=0, mtime_ns=0),
+    Entry(path=b"opt/x", type="d", mode=0o755, uid=0, gid=0, mtime_ns=0),
+    Entry(path=b"opt/x/y", type="-", mode=0o644, uid=0, gid=0, mtime_ns=0),
+    Entry(path=b"opt/z", type="-", mode=0o644, uid=0, gid=0, mtime_ns=0),
+)
+
+
+def told(kind: str, size: int = 0, seconds: int = 5, mode: int = 0o644) -> Told:
+    return Told(type=kind, mode=mode, uid=0, gid=0, size=size, seconds=seconds)
+
+
+def test_what_a_guest_tells_is_joined_with_the_index() -> None:
+    found = Listing(
+        paths={
+            b"etc": told("d", mode=0o755),
+            b"etc/a": told("-", 3),
+            b"etc/b": told("-", 3, seconds=6),
+            b"etc/d": told("c", mode=0),
+            b"etc/new": told("-", 9),
+            b"gone": told("c", mode=0),
+            b"opt": told("d", mode=0o700),
+            b"opt/z": told("l", 4, mode=0o777),
+        },
+        whiteouts=frozenset({b"etc/d", b"gone"}),
+        opaque=frozenset({b"opt"}),
+    )
+    assert [(c.path, c.kind, c.size) for c in compared(found, iter(STACK))] == [
+        (b"etc/b", ChangeKind.MODIFIED, 3),
+        (b"etc/d", ChangeKind.DELETED, 0),
+        (b"etc/new", ChangeKind.ADDED, 9),
+        (b"opt", ChangeKind.METADATA, 0),
+        (b"opt/x", ChangeKind.DELETED, 0),
+        (b"opt/z", ChangeKind.TYPE, 4),
+    ]
+
+
+def test_a_listing_is_read_with_odd_names() -> None:
+    row = b"f\x00644\x000\x000\x003\x001.5\x00"
+    found = listing(row + b"a\nb\0" + row.replace(b"f", b"c", 1) + b"w\0" + b"\0" + b"./w\0\0" + b"\0")
+    assert found.paths[b"a\nb"] == Told(type="-", mode=0o644, uid=0, gid=0, size=3, seconds=1)
+    assert found.whiteouts == {b"w"} and found.opaque == frozenset()
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        b"",
+        b"\0",
+        b"\0\0",
+        b"f\0644\0",
+        b"f\x00644\x000\x000\x003\x001.5\x00/etc/passwd\0\0\0\0",
+        b"f\x00644\x000\x000\x003\x001.5\x00../x\0\0\0\0",
+        b"f\x00644\x000\x000\x00-3\x001.5\x00x\0\0\0\0",
+        b"f\x00644\x000\x000\x00" + b"9" * 5000 + b"\x001.5\x00x\0\0\0\0",
+        b"?\x00644\x000\x000\x003\x001.5\x00x\0\0\0\0",
+        b"f\x00abc\x000\x000\x003\x001.5\x00x\0\0\0\0",
+        b"f\x00644\x000\x000\x003\xff\x001.5\x00x\0\0\0\0",
+        os.urandom(4096),
+    ],
+)  # fmt: skip
+def test_nonsense_of_a_guest_is_refused(said: bytes) -> None:
+    with pytest.raises(GuestFailed):
+        listing(said)

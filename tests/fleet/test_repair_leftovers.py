@@ -1,0 +1,193 @@
+"""`repair`: what kills and people leave in a state folder, explained; and beside other commands."""
+
+import json
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+
+from skinnybox.errors import Conflict
+from skinnybox.fleet import repair
+from skinnybox.fleet.registry import open_host
+from skinnybox.fleet.service import Fleet
+from skinnybox.fleet.view import Condition
+from skinnybox.model import Deed, Instance, Master
+from skinnybox.overlays import lock
+from tests.fleet.conftest import SPARSE, open_memory, said
+from tests.fleet.repairing import found, lose, mended, place
+
+pytestmark = pytest.mark.usefixtures("nothing_is_young")
+
+
+LEFT = (
+    "instances/{a}/.0123456789abcdef.new", "instances/{a}/snapshots/.x.img.new",
+    "instances/{a}/snapshots/x.img",
+    "instances/{a}/.settle-abc/overlay.img",
+    "templates/.making-abc/template", "templates/overlay-1-67108864-16384",
+    "masters/.work-1-abc/tree/etc/motd", "masters/.sealing-1-abc/kernel", "masters/.removing-aa/kernel",
+    "ssh/.new", "ssh/.new.pub", "ssh/known_hosts/{gone}", "ssh/known_hosts/.{a}.77",
+    "verified/" + "e" * 64 + ".json", "instances/{gone}/",
+)  # fmt: skip
+
+
+STRANGE = {
+    "notes.txt": "notes.txt", "instances/README": "instances/README",
+    "instances/{a}/mine.tar": "instances/{a}/mine.tar", "masters/mine/file": "masters/mine",
+    "ssh/config": "ssh/config", "templates/mine": "templates/mine", "lost+found/": "lost+found",
+}  # fmt: skip
+"""By the path it is told of."""
+
+
+def test_leftovers_are_removed_and_what_is_not_ours_stays(state: Path, made: dict[str, Instance]) -> None:
+    gone = uuid4()
+    for name in (*LEFT, *STRANGE):
+        path = state / name.format(a=made["a"].uuid, gone=gone)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if name.endswith("/"):
+            path.mkdir()
+        else:
+            path.write_bytes(b"what a kill left")
+    planned = mended(state)
+    for name, told in STRANGE.items():
+        assert planned[told.format(a=made["a"].uuid)][0] is Deed.KEEP, (name, planned)
+        assert (state / name.format(a=made["a"].uuid)).exists()
+    for name in LEFT:
+        assert not (state / name.format(a=made["a"].uuid, gone=gone)).exists(), name
+    assert not list((state / "masters").glob(".[!l]*"))
+
+
+def test_what_is_new_may_be_in_the_making(
+    state: Path, made: dict[str, Instance], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from skinnybox.hosts import leftovers
+
+    monkeypatch.undo()
+    assert leftovers.is_young(state)
+    half = place(state, made["a"]) / ".0123456789abcdef.new"
+    half.touch()
+    deed, what = found(state)[f"instances/{made['a'].uuid}/{half.name}"]
+    assert deed is Deed.KEEP and "look again in a minute" in what
+
+
+def test_what_was_interrupted_is_finished(state: Path, made: dict[str, Instance]) -> None:
+    with closing(sqlite3.connect(state / "state.db")) as db:
+        for name, phase in (("a", "creating"), ("b", "deleting")):
+            query = "UPDATE instances SET phase = ?, owner = 'x/1/1' WHERE name = ?"
+            db.execute(query, (phase, name))
+        db.commit()
+    planned = mended(state)
+    assert planned[f"instances/{made['a'].uuid}"][0] is Deed.FINISH
+    with open_memory(state) as fleet:
+        assert fleet.names() == ["c"]
+    assert len(list((state / "instances").iterdir())) == 1
+
+
+def test_what_another_process_is_at_is_left_alone(fleet: Fleet, state: Path) -> None:
+    from tests.fleet.test_delete import CREATING, another
+
+    with another(CREATING, state) as process:
+        deed, what = next(iter(found(state).values()))
+        assert deed is Deed.KEEP and f"creating by process {process.pid}" in what
+        mended(state)
+        assert fleet.machine("a").condition is Condition.CREATING
+
+
+def test_two_repairs_at_once(state: Path, made: dict[str, Instance]) -> None:
+    host = open_host("memory", state)
+    with repair._only_one(state), pytest.raises(Conflict, match="another repair or apply"):
+        repair.mend(state, host)
+
+
+def test_repairs_beside_creates_and_deletes_lose_nothing(fleet: Fleet, state: Path) -> None:
+    """Two processes: one makes and deletes machines, the other repairs all the time."""
+    script = (
+        "import sys; from pathlib import Path\n"
+        "from skinnybox.fleet import repair; from skinnybox.fleet.registry import open_host\n"
+        "while True: repair.mend(Path(sys.argv[1]), open_host('memory', Path(sys.argv[1])))"
+    )
+    fleet.create(["keep-{1..5}"], "tiny", SPARSE)
+    root = Path(__file__).parents[2]
+    with subprocess.Popen(
+        [sys.executable, "-c", script, state], cwd=root, stderr=subprocess.PIPE, text=True
+    ) as process:
+        for _ in range(6):
+            fleet.create(["x-{1..5}"], "tiny", SPARSE)
+            assert all(outcome.ok for outcome in fleet.delete(["x-*"]))
+        assert process.poll() is None, process.stderr and process.stderr.read()
+        process.kill()
+    assert fleet.names() == [f"keep-{number}" for number in range(1, 6)]
+    assert len(list((state / "instances").iterdir())) == 5
+
+
+def test_the_command_asks_first(
+    state: Path, made: dict[str, Instance], capsys: pytest.CaptureFixture[str]
+) -> None:
+    lose(state)
+    words = ("--state", str(state), "--host", "memory", "repair")
+    assert "a is remembered again, with its pinned ssh host keys" in said(capsys, *words, "--dry-run").out
+    refused = said(capsys, *words)
+    assert refused.code == 2 and "--yes" in refused.err
+    done = said(capsys, *words, "--yes", "--format", "json")
+    assert {finding["deed"] for finding in json.loads(done.out)} == {"adopt", "rewrite"}
+    assert said(capsys, *words).out == "nothing to put right\n"
+
+
+def test_doctor_points_to_it(state: Path, made: dict[str, Instance]) -> None:
+    (place(state, made["a"]) / "instance.json").unlink()
+    with open_memory(state) as fleet:
+        said = [check for check in fleet.doctor() if check.name == "state folder"]
+    assert [check.status for check in said] == ["warn"]
+    assert said[0].hint and "skinnybox repair" in said[0].hint
+    mended(state)
+    with open_memory(state) as fleet:
+        assert [check.status for check in fleet.doctor() if check.name == "state folder"] == ["ok"]
+
+
+def test_an_orphan_is_named_and_only_removed_when_told(state: Path, made: dict[str, Instance]) -> None:
+    orphan = state / "instances" / str(uuid4())
+    orphan.mkdir()
+    (orphan / "overlay.img").write_bytes(b"data of somebody")
+    deed, what = mended(state)[f"instances/{orphan.name}"]
+    assert deed is Deed.KEEP and "--delete-orphans" in what
+    with lock.exclusive(orphan / "overlay.img"):
+        assert found(state, delete_orphans=True)[f"instances/{orphan.name}"][0] is Deed.KEEP
+    assert mended(state, delete_orphans=True)[f"instances/{orphan.name}"][0] is Deed.REMOVE
+    assert not orphan.exists()
+    with open_memory(state) as fleet:
+        assert fleet.names() == ["a", "b", "c"]
+
+
+def test_a_machine_without_its_overlay_is_said_and_can_be_deleted(
+    state: Path, made: dict[str, Instance]
+) -> None:
+    (place(state, made["a"]) / "overlay.img").unlink()
+    lose(state)
+    assert "lost its overlay" in mended(state)[f"instances/{made['a'].uuid}/overlay.img"][1]
+    with open_memory(state) as fleet:
+        assert fleet.delete(["a"])[0].ok
+
+
+def test_a_missing_or_damaged_master_is_said(state: Path, made: dict[str, Instance], master: Master) -> None:
+    folder = state / "masters" / master.id.removeprefix("sha256:")
+    (folder / "kernel").rename(state.parent / "kernel")
+    assert "lacks its kernel" in found(state)[f"masters/{folder.name}/kernel"][1]
+    manifest = folder / "manifest.json"
+    manifest.chmod(0o644)
+    manifest.write_bytes(manifest.read_bytes()[:-9])
+    assert mended(state)[f"masters/{folder.name}"][0] is Deed.ASIDE
+    assert "cannot start without its master tiny:1" in found(state)[f"instances/{made['a'].uuid}"][1]
+    with open_memory(state) as fleet:
+        assert fleet.masters.all() == []
+        assert len(fleet.machines()) == 3
+
+
+def test_nothing_is_found_where_nothing_is_wrong(state: Path, made: dict[str, Instance]) -> None:
+    with open_memory(state) as fleet:
+        fleet.start(["a"])
+        fleet.overlays.reset(["b"])
+    assert found(state) == {}
+    assert mended(state) == {}
