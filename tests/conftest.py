@@ -56,7 +56,7 @@ def _entry(name: str, mode: int, data: bytes = b"", device: tuple[int, int] = (0
     return head + b"\0" * (-len(head) % 4) + data + b"\0" * (-len(data) % 4)
 
 
-def _initrd(modules: Path, busybox: Path, init: bytes = INIT) -> bytes:
+def initrd(modules: Path, busybox: Path, init: bytes = INIT) -> bytes:
     """An uncompressed initrd. `modules` is a tree that holds the kernel's modules at any depth."""
     found = {path.name.split(".")[0]: path for path in modules.rglob("*.ko*")}
     out = [_entry(name, stat.S_IFDIR | 0o755) for name in ("bin", "lib", "dev", "proc", "sys")]
@@ -119,7 +119,7 @@ def tiny_guest(test_kernel: Path, tmp_path_factory: pytest.TempPathFactory) -> P
     folder = tmp_path_factory.mktemp("sealed")
     kernel = next(test_kernel.glob("boot/vmlinuz-*"))
     (folder / "kernel").write_bytes(kernel.read_bytes())
-    (folder / "initrd").write_bytes(_initrd(test_kernel / "lib/modules", busybox))
+    (folder / "initrd").write_bytes(initrd(test_kernel / "lib/modules", busybox))
     (folder / "root.erofs").write_bytes(b"m" * (1 << 20))
     for path in folder.iterdir():
         path.chmod(0o444)

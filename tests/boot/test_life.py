@@ -1,7 +1,11 @@
 """A machine's life: first start, second start, what it made its own, reset."""
 
 from collections.abc import Callable
+from pathlib import Path
 
+from skinnybox import run
+from skinnybox.errors import NotFound
+from skinnybox.fleet.access import Login
 from skinnybox.fleet.service import Fleet
 from skinnybox.fleet.view import Condition, Machine
 from skinnybox.model import ChangeKind, SeedFile
@@ -13,9 +17,12 @@ Down = Callable[[str], None]
 Sh = Callable[[str, str], str]
 
 
-def test_a_life(fleet: Fleet, create: Create, up: Up, down: Down, sh: Sh) -> None:
+def test_a_life(fleet: Fleet, create: Create, up: Up, down: Down, sh: Sh, tmp_path: Path) -> None:
+    mine = tmp_path / "mine"
+    run.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", mine])
     created = create(
         "life",
+        authorized_keys=(mine.with_suffix(".pub").read_text().strip(),),
         files=(SeedFile(path="/etc/site/name", content=b"widgets\n", mode=0o640, owner="root:daemon"),),
         run_once="#!/bin/sh\necho ran >>/root/ran\n",
     )
@@ -30,6 +37,7 @@ def test_a_life(fleet: Fleet, create: Create, up: Up, down: Down, sh: Sh) -> Non
     assert report.overlay_size is not None and 0 < report.overlay_size <= 128 << 20
     assert report.addresses
     _identity_is_the_seeds(first, sh)
+    _only_known_keys_get_in(fleet, mine)
     _mounts_are_as_promised(sh)
     assert b"skinnybox" in fleet.console_log("life") or fleet.console_log("life")
 
@@ -67,6 +75,17 @@ def _identity_is_the_seeds(machine: Machine, sh: Sh) -> None:
     ) == (f"life\n{seed.machine_id}\nwidgets\n640 root:daemon\n")
     assert "life" in sh("life", "getent hosts life")
     assert machine.instance.mac in sh("life", "cat /sys/class/net/*/address")
+
+
+def _only_known_keys_get_in(fleet: Fleet, key: Path) -> None:
+    (welcome,) = fleet.execute(["life"], ["id", "-un"], login=Login(key=key))
+    assert welcome.value is not None and welcome.value.stdout == b"root\n"
+    other = key.with_name("other")
+    run.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", other])
+    (stranger,) = fleet.execute(["life"], ["id", "-un"], login=Login(key=other))
+    assert stranger.value is not None and stranger.value.code == 255
+    (absent,) = fleet.execute(["life"], ["id"], login=Login(key=key.with_name("absent")))
+    assert isinstance(absent.error, NotFound)
 
 
 def _mounts_are_as_promised(sh: Sh) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from skinnybox.errors import Conflict
 from skinnybox.hosts.base import Contents, Host
+from skinnybox.hosts.events import EventKind
 from skinnybox.model import Instance, Master, Power, Report
 
 New = Callable[..., Instance]
@@ -140,3 +141,22 @@ def test_waiting_ends_when_something_changed(
     while host.statuses() and time.monotonic() < began + READY:
         host.wait_change(READY)
     assert time.monotonic() - began < READY / 2
+
+
+def test_what_happened_is_told(
+    running_host: Host, reopen: Reopen, instance: Instance, master: Master, bootable: Path
+) -> None:
+    host = running_host
+    assert list(host.events()) == []
+    host.start(instance, master, bootable)
+    reported(host, instance)
+    host.shutdown(instance)
+    stopped(host, instance)
+    told = list(reopen().events())
+    assert [event.kind for event in told] == [EventKind.STARTED, EventKind.READY, EventKind.ENDED]
+    assert {(event.uuid, event.name) for event in told} == {(instance.uuid, instance.name)}
+    assert [event.number for event in told] == [1, 2, 3]
+    assert told == sorted(told, key=lambda event: event.time)
+    assert list(host.events(after=2)) == told[2:]
+    host.undefine(instance)
+    assert list(host.events()) == told

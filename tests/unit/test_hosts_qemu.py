@@ -12,7 +12,7 @@ import pytest
 
 from skinnybox.errors import CommandFailed, Conflict, TimedOut
 from skinnybox.hosts.qemu import network, process
-from skinnybox.hosts.qemu.command_line import Accelerator, Descriptors, Machine, argv
+from skinnybox.hosts.qemu.command_line import Accelerator, Descriptors, Machine, OpenImage, argv
 from skinnybox.hosts.qemu.folder import connect, listen, read_json
 from skinnybox.hosts.qemu.qmp import Monitor
 from skinnybox.hosts.qemu.verdicts import Verdict, cached
@@ -30,7 +30,10 @@ INSTANCE = Instance(
     cpus=2,
     ssh_port=22001,
 )
-OPENED = Descriptors(kernel=10, initrd=11, master=12, overlay=13, console=14, report=15, qmp=16, events=17)
+MASTER = OpenImage(descriptor=12, size=352 * MIB)
+OPENED = Descriptors(
+    kernel=10, initrd=11, images=(MASTER,), overlay=13, console=14, report=15, qmp=16, events=17
+)
 MACHINE = Machine(
     instance=INSTANCE,
     nonce="ab",
@@ -63,6 +66,36 @@ def test_the_format_is_given_and_the_master_read_only() -> None:
     assert "driver=raw,file=master-file,node-name=master,read-only=on" in words(MACHINE)
     assert "virtio-blk-pci,drive=master,serial=skinny-master" in words(MACHINE)
     assert "virtio-blk-pci,drive=overlay,serial=skinny-overlay" in words(MACHINE)
+
+
+MAPPED = replace(MACHINE, instance=replace(INSTANCE, stack=replace(INSTANCE.stack, dax=True)))
+
+
+def test_without_dax_nothing_of_it_is_there() -> None:
+    for word in ("pmem", "memory-backend", "maxmem", "swiotlb"):
+        assert word not in words(MACHINE)
+
+
+def test_with_dax_the_image_is_memory_that_nobody_can_write() -> None:
+    line = words(MAPPED)
+    assert (
+        "memory-backend-file,id=image0,mem-path=/proc/self/fd/12,size=369098752,share=on,readonly=on" in line
+    )
+    assert "virtio-pmem-pci,memdev=image0" in line
+    assert "-m 384M,slots=1,maxmem=736M " in line
+    assert "swiotlb=noforce" in line
+    assert "skinny-master" not in line and "/dev/fdset/12" not in line
+    assert 12 in MAPPED.descriptors.inherited()
+
+
+def test_more_images_are_more_disks_or_more_memory() -> None:
+    opened = replace(OPENED, images=(MASTER, OpenImage(descriptor=30, size=MIB + 1)))
+    assert {12, 30} < set(opened.inherited())
+    disks, mapped = (words(replace(machine, descriptors=opened)) for machine in (MACHINE, MAPPED))
+    assert disks.index("serial=skinny-master") < disks.index("drive=layer-1,serial=skinny-layer-1")
+    assert "/dev/fdset/30" in disks
+    assert "slots=2,maxmem=738M" in mapped
+    assert mapped.index("memdev=image0") < mapped.index("mem-path=/proc/self/fd/30")
 
 
 def test_only_a_sparse_overlay_gives_space_back() -> None:

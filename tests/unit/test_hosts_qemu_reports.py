@@ -10,12 +10,19 @@ from skinnybox.errors import Corrupt
 from skinnybox.hosts.qemu import reports
 from skinnybox.hosts.qemu.collect import LOG_SIZE, Log, Mailbox, Panic, conclude, read_log
 from skinnybox.hosts.qemu.folder import read_json, write_json
+from skinnybox.hosts.qemu.process import boot_id
 from skinnybox.wire import Line, encode
 
 ME, NONCE = UUID(int=5), "ab" * 16
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 KEY = "ssh-ed25519 " + base64.b64encode(b"\0\0\0\x0bssh-ed25519\0\0\0\x20" + bytes(32)).decode()
 HEAD = [("state", "ready"), ("nonce", NONCE), ("instance", str(ME))]
+
+
+def started(nonce: str = NONCE) -> dict[str, object]:
+    """What is written down of a start."""
+    began = {"started": NOW.isoformat(), "boot_id": boot_id()}
+    return {"pid": 1, "start_time": 3, "nonce": nonce, **began}
 
 
 def message(*lines: tuple[str, str], head: list[tuple[str, str]] = HEAD) -> bytes:
@@ -56,6 +63,7 @@ def test_a_full_report_is_read_and_kept() -> None:
         ("overlay", "1 2 3"),
         ("address", "eth0 10.0.2.15/33"),
         ("address", "../../etc 10.0.2.15/24"),
+        ("address", "eth0 fe80::1%<b>/64"),
         ("ssh-host-key", "ssh-ed25519 !!!!"),
         ("ssh-host-key", "ssh-rsa " + KEY.split()[1]),
         ("ssh-host-key", KEY + " comment"),
@@ -155,29 +163,32 @@ def test_a_panic_is_seen_in_pieces_and_once() -> None:
         ("host-qmp-quit", "kernel panic: x", "kernel panic: x"),
         ("guest-panic", None, "the guest panicked"),
         ("host-signal", None, "QEMU ended: host-signal"),
-        (None, None, "QEMU vanished, it was killed or the host went down"),
+        (None, None, "QEMU vanished: it was killed"),
     ],
 )
 def test_how_a_machine_ended(
     tmp_path: Path, cause: str | None, panic: str | None, reason: str | None
 ) -> None:
-    values = {"nonce": NONCE}
-    write_json(tmp_path / "machine.json", values)
-    conclude(tmp_path, values, cause, panic)
+    told: list[str] = []
+    write_json(tmp_path / "machine.json", started())
+    conclude(tmp_path, started(), cause, panic, told.append)
+    assert told == [reason or "powered off"]
     end = read_json(tmp_path / "end.json")
     assert end is not None and end["reason"] == reason
     assert not (tmp_path / "machine.json").exists()
 
 
 def test_a_pulled_plug_is_no_crash(tmp_path: Path) -> None:
-    write_json(tmp_path / "machine.json", {"nonce": NONCE})
+    write_json(tmp_path / "machine.json", started())
     (tmp_path / "stopping").touch()
-    conclude(tmp_path, {"nonce": NONCE}, None, None)
+    told: list[str] = []
+    conclude(tmp_path, started(), None, None, told.append)
+    assert told == ["the plug was pulled"]
     end = read_json(tmp_path / "end.json")
     assert end is not None and end["reason"] is None
 
 
 def test_the_end_of_an_older_start_is_not_written_over_a_new_one(tmp_path: Path) -> None:
-    write_json(tmp_path / "machine.json", {"nonce": "new"})
-    conclude(tmp_path, {"nonce": "old"}, None, None)
+    write_json(tmp_path / "machine.json", started("new"))
+    conclude(tmp_path, started("old"), None, None)
     assert (tmp_path / "machine.json").exists() and not (tmp_path / "end.json").exists()

@@ -33,6 +33,13 @@ def adopt(runs: Path, uuid: UUID) -> None:
     opened.close()
 
 
+def answers(runs: Path) -> bool:
+    """Whether there is a supervisor; starts none."""
+    with contextlib.suppress(OSError), connect(runs, "supervisor", _DEADLINE):
+        return True
+    return False
+
+
 def console(runs: Path, uuid: UUID) -> socket.socket:
     """A stream to and from the console; Conflict when the machine is off."""
     opened, answer = _ask(runs, f"console {uuid}")

@@ -3,14 +3,18 @@
 import contextlib
 import os
 import re
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 from skinnybox.errors import Corrupt
+from skinnybox.hosts.events import printable
 from skinnybox.hosts.qemu import reports
-from skinnybox.hosts.qemu.folder import read_json, tail, write_json
+from skinnybox.hosts.qemu.folder import read_json, read_machine, tail, write_json
+from skinnybox.hosts.qemu.process import boot_id
+from skinnybox.model import Report
 
 LOG_SIZE = 1 << 20
 _START = b"skinnybox-report "
@@ -62,7 +66,7 @@ class Panic:
         """What the kernel said since the last time somebody asked; None when it did not panic."""
         found = _PANIC.findall(self._recent)
         self._recent = b""
-        return f"kernel panic: {found[-1].decode('ascii', 'replace')}" if found else None
+        return f"kernel panic: {printable(found[-1].decode('ascii', 'replace'))}" if found else None
 
 
 class Mailbox:
@@ -84,33 +88,40 @@ class Mailbox:
             self._waiting = self._buffer
             self._buffer = b""
 
-    def deliver(self) -> bool:
-        """Check and file what came; whether there was anything."""
+    def deliver(self) -> Report | Corrupt | None:
+        """Check and file what came; the report, or why it is none. None when nothing came."""
         raw, self._waiting = self._waiting, None
         if raw is None:
-            return False
+            return None
         now = datetime.now(UTC)
         try:
             report = reports.parse(raw, self._uuid, self._nonce, now)
         except Corrupt as error:
             refused = {"reason": error.message[:500], "received": now.isoformat()}
             write_json(self._folder / "rejected.json", refused)
-            return True
+            return error
         write_json(self._folder / "report.json", reports.to_record(report))
-        return True
+        return report
 
 
-def conclude(folder: Path, values: dict[str, Any], cause: str | None, panic: str | None) -> None:
-    """Record how a machine ended, and then that it does not run any more. Idempotent.
+def conclude(
+    folder: Path,
+    values: dict[str, Any],
+    cause: str | None,
+    panic: str | None,
+    tell: Callable[[str], None] = lambda how: None,
+) -> None:
+    """Record how a machine ended, `tell` it, and then that it does not run any more. Idempotent.
 
     `cause` is QEMU's word for why it shut down; None when it said nothing.
     """
-    now = read_json(folder / "machine.json")
+    now = read_machine(folder)
     if now is not None and now["nonce"] != values["nonce"]:
         return
     reason = _crash(folder, values, cause, panic)
     end = {"at": datetime.now(UTC).isoformat(), "reason": reason, "nonce": values["nonce"]}
     write_json(folder / "end.json", end)
+    tell(reason or ("the plug was pulled" if (folder / "stopping").exists() else "powered off"))
     for name in ("machine.json", "stopping", "console", "report", "qmp", "events"):
         with contextlib.suppress(FileNotFoundError):
             (folder / name).unlink()
@@ -125,13 +136,16 @@ def _crash(folder: Path, values: dict[str, Any], cause: str | None, panic: str |
         return panic or "the guest panicked"
     if cause is not None:
         return f"QEMU ended: {cause}"
+    if values["boot_id"] != boot_id():
+        return "the host went down while it ran"
     said = tail(folder / "qemu.log", 2000).decode("utf-8", "replace").strip().splitlines()
-    return "QEMU vanished" + (f": {said[-1][:300]}" if said else ", it was killed or the host went down")
+    last = f": {printable(said[-1][:300])}" if said else ": it was killed"
+    return "QEMU vanished" + last
 
 
 def _gave_up(folder: Path, values: dict[str, Any]) -> str | None:
     """A guest that says it failed and powers off did not simply stop."""
     last = read_json(folder / "report.json")
-    if last and not last["ready"] and last["nonce"] == values["nonce"]:
-        return f"the guest gave up: {last['reason'] or 'it said no reason'}"
+    if last and last.get("ready") is False and last.get("nonce") == values["nonce"]:
+        return f"the guest gave up: {last.get('reason') or 'it said no reason'}"
     return None

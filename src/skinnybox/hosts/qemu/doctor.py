@@ -5,9 +5,9 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from skinnybox import run
+from skinnybox import confinement, run
 from skinnybox.errors import CommandFailed, TimedOut
-from skinnybox.hosts.qemu import accelerator, network
+from skinnybox.hosts.qemu import accelerator, bridge, network
 from skinnybox.model import Check
 from skinnybox.overlays.space import filesystem_type
 from skinnybox.sizes import GIB, format_size
@@ -42,6 +42,10 @@ def checks(state: Path) -> Iterator[Check]:
     if run.find("qemu-system-x86_64"):
         yield _accelerator()
     yield _network()
+    yield _confinement()
+    if known := sorted(bridge.bridges()):
+        yield _bridges(known)
+    yield _flatten()
     yield _free(state)
     yield _filesystem(state)
 
@@ -82,6 +86,40 @@ def _network() -> Check:
         return Check(name="network", status="ok", detail=f"passt: {found.detail}")
     detail = f"{found.detail}; machines are reached by ssh, but do not reach out (restricted)"
     return Check(name="network", status="note", detail=detail, hint=found.hint)
+
+
+def _confinement() -> Check:
+    """How far what reads foreign disks is shut in: bounded always, without network and user where we may."""
+    alone = bool(run.network_words())
+    if confinement.user() is not None:
+        who = "as users of their own"
+    else:
+        who = "as nobody" if alone and os.geteuid() else "as this user"
+    if alone:
+        return Check(name="confinement", status="ok", detail=f"readers of foreign disks run {who}, offline")
+    hint = (
+        "user namespaces are switched off here (user.max_user_namespaces, AppArmor), or this is a container"
+    )
+    detail = f"readers of foreign disks run {who}, bounded, but reach the network"
+    return Check(name="confinement", status="note", detail=detail, hint=hint)
+
+
+def _bridges(known: list[str]) -> Check:
+    names = ", ".join(known)
+    if bridge.may():
+        return Check(name="bridges", status="ok", detail=f"{names}: --bridge puts a machine there")
+    hint = "run skinnybox as root (CAP_NET_ADMIN and /dev/net/tun)"
+    return Check(name="bridges", status="note", detail=f"{names}: no right to use them", hint=hint)
+
+
+def _flatten() -> Check:
+    from skinnybox.masters import efi
+
+    packages = efi.missing()
+    if not packages:
+        return Check(name="flatten", status="ok", detail="disks that boot by themselves can be made")
+    hint = f"sudo apt install {' '.join(packages)}"
+    return Check(name="flatten", status="note", detail=f"not installed: {', '.join(packages)}", hint=hint)
 
 
 def _free(state: Path) -> Check:

@@ -24,6 +24,7 @@ from skinnybox.hosts.qemu.process import Process
 
 SOCKETS = ("console", "report", "qmp", "events")
 _LIMIT = 1 << 20
+_MACHINE = {"pid": int, "start_time": int, "boot_id": str, "nonce": str, "started": str}
 
 
 def write_json(path: Path, values: dict[str, Any]) -> None:
@@ -41,9 +42,16 @@ def read_json(path: Path) -> dict[str, Any] | None:
     try:
         with path.open("rb") as file:
             values = json.loads(file.read(_LIMIT))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
     return values if isinstance(values, dict) else None
+
+
+def read_machine(folder: Path) -> dict[str, Any] | None:
+    """What `launch` wrote of the last start; None when there is nothing, or nothing whole."""
+    values = read_json(folder / "machine.json") or {}
+    whole = all(type(values.get(key)) is kind for key, kind in _MACHINE.items())
+    return values if whole else None
 
 
 def machine_process(values: dict[str, Any]) -> Process:

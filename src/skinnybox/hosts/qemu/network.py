@@ -3,6 +3,7 @@
 passt      outbound through the host's own sockets; only when it was seen to keep the host's loopback closed
 restricted QEMU's own network, which passes nothing but what comes in by the ssh port
 open       QEMU's own network, in which 10.0.2.2 is the host's loopback: by explicit choice only
+bridge     a tap on a bridge of the host (bridge.py): by explicit choice only
 """
 
 import contextlib
@@ -14,7 +15,7 @@ from pathlib import Path
 
 from skinnybox import run
 from skinnybox.errors import Conflict, Unsupported
-from skinnybox.hosts.qemu import process
+from skinnybox.hosts.qemu import bridge, process
 from skinnybox.hosts.qemu.passt_probe import probe
 from skinnybox.hosts.qemu.verdicts import Verdict, cached, stamp
 from skinnybox.model import Instance, Network
@@ -42,6 +43,8 @@ def choose(instance: Instance) -> Network:
     """What the instance asks for, or the best there is. Unsupported when it asks for what does not work."""
     if instance.network is None:
         return default()
+    if instance.network is Network.BRIDGE:
+        bridge.check(instance.bridge or "")
     if instance.network is Network.PASST and not (found := verdict()).works:
         raise Unsupported(
             f"{instance.name} wants passt: {found.detail}",

@@ -1,7 +1,9 @@
 """QEMU's machine protocol: a greeting, then JSON objects, one a line. Blocking, one client at a time."""
 
 import json
+import socket
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -36,9 +38,18 @@ class Monitor:
 
     def execute(self, command: str, **arguments: object) -> Any:
         """What QEMU returns. Events in between are skipped."""
+        return self._asked(command, arguments, ())
+
+    def add_file(self, descriptor: int, tag: str) -> int:
+        """Hand QEMU an open file; the number of the /dev/fdset it is in. It is gone with this conversation
+        when nothing has opened it by then."""
+        answer = self._asked("add-fd", {"opaque": tag}, [descriptor])
+        return int(answer["fdset-id"])
+
+    def _asked(self, command: str, arguments: dict[str, object], descriptors: Sequence[int]) -> Any:
         request = {"execute": command, "arguments": arguments}
         try:
-            self._socket.sendall(json.dumps(request).encode() + b"\n")
+            self._send(json.dumps(request).encode() + b"\n", descriptors)
         except OSError as error:
             raise Conflict(f"the machine has ended before {command}") from error
         while True:
@@ -47,6 +58,12 @@ class Monitor:
                 raise CommandFailed(f"QEMU refuses {command}: {answer['error'].get('desc')}")
             if "return" in answer:
                 return answer["return"]
+
+    def _send(self, line: bytes, descriptors: Sequence[int]) -> None:
+        if descriptors:  # short enough to go in one piece
+            socket.send_fds(self._socket, [line], descriptors)
+        else:
+            self._socket.sendall(line)
 
     def uuid(self) -> UUID:
         """The machine's identity."""

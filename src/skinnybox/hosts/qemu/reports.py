@@ -104,6 +104,7 @@ def _addresses(message: Message) -> list[str]:
     for line in message.all("address"):
         interface, *addresses = line.value.split(" ")
         _matching(_INTERFACE, interface)
+        _require("%" not in line.value, "an address with a zone")  # in which anything may stand
         found += [f"{interface} {ipaddress.ip_interface(address)}" for address in addresses]
     _require(len(found) <= _MOST, "too many addresses")
     return found

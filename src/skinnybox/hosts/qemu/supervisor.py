@@ -11,15 +11,18 @@ both directions of the console). Any other answer is the reason why not.
 import contextlib
 import fcntl
 import os
+import resource
 import select
 import socket
 import sys
 import time
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from uuid import UUID
 
-from skinnybox.hosts.qemu.folder import listen, read_json
+from skinnybox.hosts.events import Journal
+from skinnybox.hosts.qemu.folder import listen, read_machine
 from skinnybox.hosts.qemu.watch import Loop, Watch
 
 LINGER = 5.0
@@ -34,6 +37,7 @@ class Supervisor:
 
     def __init__(self, runs: Path) -> None:
         self._runs = runs
+        self._journal = Journal(runs)
         self._poll = select.epoll()
         self._ready: dict[int, Callable[[int], None]] = {}
         self._watched: dict[UUID, Watch] = {}
@@ -49,12 +53,20 @@ class Supervisor:
             next_tick = 0.0
             while not self._finished():
                 for descriptor, events in self._poll.poll(_TICK if self._watched else 1.0):
-                    if descriptor in self._ready:
-                        self._ready[descriptor](events)
+                    self._handle(descriptor, events)
                 if time.monotonic() >= next_tick:  # not for every byte of a guest that prints for ever
                     self._tick()
                     next_tick = time.monotonic() + _TICK
             (self._runs / "supervisor").unlink(missing_ok=True)
+
+    def _handle(self, descriptor: int, events: int) -> None:
+        """What one machine says must not cost the others their supervisor, not even by a mistake of ours."""
+        try:
+            if descriptor in self._ready:
+                self._ready[descriptor](events)
+        except Exception:
+            traceback.print_exc()
+            self._drop(descriptor)
 
     def _add(self, descriptor: int, events: int, then: Callable[[int], None]) -> None:
         self._ready[descriptor] = then
@@ -78,10 +90,10 @@ class Supervisor:
         if uuid in self._watched and not self._watched[uuid].over:
             return "ok"
         folder = self._runs / str(uuid)
-        values = read_json(folder / "machine.json")
+        values = read_machine(folder)
         if values is None:
             return "it does not run"
-        watch = Watch(folder, uuid, values, self._loop)
+        watch = Watch(folder, uuid, values, self._loop, self._journal)
         if watch.attach():
             self._watched[uuid] = watch
             return "ok"
@@ -89,7 +101,11 @@ class Supervisor:
 
     def _tick(self) -> None:
         for uuid, watch in list(self._watched.items()):
-            watch.tick()
+            try:
+                watch.tick()
+            except Exception:
+                traceback.print_exc()
+                watch.over = True
             if watch.over:
                 del self._watched[uuid]
         if self._watched or self._clients:
@@ -133,7 +149,15 @@ def main(runs: Path) -> None:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return
+    _bound_ourselves()
     Supervisor(runs).run()
+
+
+def _bound_ourselves() -> None:
+    """As many machines as the system lets us listen to, and no core file: it would hold what guests said."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
 if __name__ == "__main__":

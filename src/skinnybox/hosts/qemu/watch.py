@@ -12,9 +12,11 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+from skinnybox.hosts.events import Journal
 from skinnybox.hosts.qemu import process
 from skinnybox.hosts.qemu.collect import Log, Mailbox, Panic, conclude
 from skinnybox.hosts.qemu.folder import connect, machine_process
+from skinnybox.hosts.qemu.tell import Teller
 
 _CHUNK = 65536
 _MOST_CHUNKS = 64
@@ -144,11 +146,14 @@ class Hub:
 class Watch:
     """One running machine. `over` once its end is recorded."""
 
-    def __init__(self, folder: Path, uuid: UUID, values: dict[str, Any], loop: Loop) -> None:
+    def __init__(
+        self, folder: Path, uuid: UUID, values: dict[str, Any], loop: Loop, journal: Journal
+    ) -> None:
         self.over = False
         self.hub = Hub(loop)
         self._folder, self._values, self._loop = folder, values, loop
         self._mailbox = Mailbox(folder, uuid, values["nonce"])
+        self._teller = Teller(folder, uuid, values, journal)
         self._panic, self._log = Panic(), Log(folder)
         self._valves: list[Valve] = []
         self._cause: str | None = None
@@ -159,6 +164,7 @@ class Watch:
 
     def attach(self) -> bool:
         """Listen to it; a machine that has ended meanwhile is recorded as such, and False returned."""
+        self._teller.started()
         opened = process.descriptor(machine_process(self._values))
         if opened is None:
             self._end()
@@ -179,9 +185,15 @@ class Watch:
             return
         for valve in self._valves:
             valve.tick()
-        if time.monotonic() >= self._next_report and self._mailbox.deliver():
+        if time.monotonic() >= self._next_report and self._collect():
             self._next_report = time.monotonic() + _REPORTS_EVERY
         self._bound_log()
+
+    def _collect(self) -> bool:
+        said = self._mailbox.deliver()
+        if said:
+            self._teller.heard(said)
+        return said is not None
 
     def _open(self, name: str, then: Callable[[bytes], None]) -> socket.socket:
         opened = connect(self._folder, name, _CONNECT)
@@ -238,8 +250,9 @@ class Watch:
         self.over = True
         self._last_words()
         with contextlib.suppress(OSError):
-            self._mailbox.deliver()
-            conclude(self._folder, self._values, self._cause, self._panicked or self._panic.take())
+            self._collect()
+            panic = self._panicked or self._panic.take()
+            conclude(self._folder, self._values, self._cause, panic, self._teller.ended)
         for valve in self._valves:
             valve.close()
         self.hub.close()

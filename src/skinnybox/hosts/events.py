@@ -1,0 +1,124 @@
+"""What happened to the machines of one state folder, as a bounded file of JSON objects, one a line.
+
+    {"number": 7, "time": "...", "uuid": "...", "name": "web-01", "kind": "overlay-warning", "detail": "..."}
+
+`events.jsonl` becomes `events.jsonl.1` when it has LIMIT bytes; there are never more than both. Numbers rise
+by one and go on over restarts.
+"""
+
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+LIMIT = 1 << 20
+MOST_DETAIL = 500
+_LONGEST = 8192
+
+
+class EventKind(StrEnum):
+    STARTED = "started"
+    READY = "ready"
+    FAILED = "failed"
+    ENDED = "ended"
+    REPORT_REFUSED = "report-refused"
+    OVERLAY_WARNING = "overlay-warning"
+    OVERLAY_CRITICAL = "overlay-critical"
+    OVERLAY_RECOVERED = "overlay-recovered"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """`name` is the machine's at that time; `detail` is printable text, and may be the guest's word."""
+
+    number: int
+    time: datetime
+    uuid: UUID
+    name: str
+    kind: EventKind
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Thresholds:
+    """Percent of its overlay that a machine uses when it is first and last warned of."""
+
+    warning: int = 80
+    critical: int = 95
+
+
+DEFAULT_THRESHOLDS = Thresholds()
+
+
+def printable(text: str) -> str:
+    """Without what a terminal would obey: each such character as Python escapes it."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+class Journal:
+    """The writer. There is one at a time in each folder; who reads needs none."""
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / "events.jsonl"
+        self._number = max((event.number for event in read(folder)), default=0)
+
+    def write(self, uuid: UUID, name: str, kind: EventKind, detail: str = "") -> None:
+        """Raises OSError when the disk is full."""
+        self._number += 1
+        values = {
+            "number": self._number,
+            "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
+            "uuid": str(uuid),
+            "name": name,
+            "kind": kind.value,
+            "detail": printable(detail)[:MOST_DETAIL],
+        }
+        line = json.dumps(values).encode() + b"\n"
+        self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
+        file = os.open(self._path, flags, 0o600)
+        try:
+            if os.fstat(file).st_size + len(line) > LIMIT:
+                self._path.replace(self._path.with_suffix(".jsonl.1"))
+                os.close(file)
+                file = os.open(self._path, flags, 0o600)
+            os.write(file, line)
+        finally:
+            os.close(file)
+
+
+def read(folder: Path, after: int = 0) -> Iterator[Event]:
+    """Those kept with a number above `after`, oldest first. What is none, as a kill leaves it, is skipped."""
+    for name in ("events.jsonl.1", "events.jsonl"):
+        try:
+            text = (folder / name).open("rb")
+        except FileNotFoundError:
+            continue
+        with text:
+            for line in text:
+                event = _event(line)
+                if event is not None and event.number > after:
+                    after = event.number
+                    yield event
+
+
+def _event(line: bytes) -> Event | None:
+    try:
+        values: dict[str, Any] = json.loads(line[:_LONGEST])
+        return Event(
+            number=int(values["number"]),
+            time=datetime.fromisoformat(values["time"]),
+            uuid=UUID(values["uuid"]),
+            name=str(values["name"]),
+            kind=EventKind(values["kind"]),
+            detail=str(values["detail"]),
+        )
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return None

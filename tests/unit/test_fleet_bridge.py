@@ -1,0 +1,140 @@
+"""Machines on a bridge, as values: asked for, recorded, reached. And the addresses of their cards."""
+
+import json
+import uuid
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from skinnybox.cli.machines import _network
+from skinnybox.cli.parser import build_parser
+from skinnybox.errors import Conflict, NotFound, UsageError
+from skinnybox.fleet.access import USUAL, ssh_argv
+from skinnybox.fleet.create import Specification, check
+from skinnybox.fleet.state import Phase
+from skinnybox.fleet.view import Machine
+from skinnybox.hosts.memory import MemoryHost
+from skinnybox.hosts.qemu.bridge import tap_name
+from skinnybox.hosts.record import from_record, to_record
+from skinnybox.model import Instance, Network, Overlay, Power, Report, Seed, Stack, StaticNetwork, Status
+from skinnybox.sizes import GIB
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+ME = uuid.UUID(int=7)
+
+
+def instance(**fields: object) -> Instance:
+    values: dict[str, object] = {
+        "uuid": ME,
+        "name": "web-01",
+        "stack": Stack(master="sha256:" + "1" * 64, reference="m:1", images=()),
+        "overlay": Overlay(size=GIB),
+        "seed": Seed(hostname="web-01", machine_id="0" * 32),
+        "created": NOW,
+        "network": Network.BRIDGE,
+        "bridge": "br0",
+    }
+    return Instance(**{**values, **fields})  # type: ignore[arg-type]
+
+
+def machine(*addresses: str, made: Instance | None = None) -> Machine:
+    report = Report(ready=True, nonce="ab", instance=ME, addresses=addresses)
+    return Machine(
+        instance=made or instance(),
+        phase=Phase.DEFINED,
+        status=Status(power=Power.RUNNING, nonce="ab", pid=1, since=NOW),
+        report=report,
+        host_keys=("ssh-ed25519 AAAA",),
+    )
+
+
+def test_a_bridge_is_recorded_and_an_older_record_has_none() -> None:
+    record = json.loads(json.dumps(to_record(instance())))
+    assert from_record(record) == instance()
+    del record["bridge"], record["sum"]
+    assert from_record({**record, "network": "open"}) == instance(bridge=None, network=Network.OPEN)
+
+
+@pytest.mark.parametrize(
+    ("reported", "reached"),
+    [
+        (("eth0 192.0.2.9/24",), "192.0.2.9"),
+        (("eth0 fe80::1/64", "eth0 2001:db8::9/64"), "2001:db8::9"),
+        (("lo 127.0.0.1/8", "eth0 192.0.2.9/24"), "192.0.2.9"),
+        (("e 0.0.0.0/0", "e ::/0", "e ::1/128", "e 224.0.0.1/24"), None),
+        (("e ::ffff:127.0.0.1/128", "e 169.254.3.4/16"), None),
+        ((), None),
+    ],
+)
+def test_where_ssh_goes_is_never_back_to_this_host(reported: tuple[str, ...], reached: str | None) -> None:
+    found = machine(*reported).reach
+    assert found == (None if reached is None else (reached, 22))
+
+
+def test_a_static_address_wins_over_what_the_guest_says() -> None:
+    static = Seed(hostname="web-01", machine_id="0" * 32, network=StaticNetwork(address="192.0.2.5/24"))
+    made = machine("eth0 203.0.113.1/24", made=instance(seed=static))
+    assert made.reach == ("192.0.2.5", 22) and made.address == "root@192.0.2.5"
+
+
+def test_ssh_goes_to_the_machine_itself_with_its_pinned_keys(tmp_path: Path) -> None:
+    (tmp_path / "id_ed25519").touch()
+    words = ssh_argv(tmp_path, machine("eth0 192.0.2.9/24"), USUAL, batch=True)
+    assert words[-1] == "root@192.0.2.9" and words[words.index("-p") + 1] == "22"
+    assert f"HostKeyAlias={ME}" in words and "StrictHostKeyChecking=yes" in words
+    assert (tmp_path / "known_hosts" / str(ME)).read_text() == f"{ME} ssh-ed25519 AAAA\n"
+    with pytest.raises(Conflict, match="has not reported an address"):
+        ssh_argv(tmp_path, machine(), USUAL, batch=True)
+
+
+def test_what_cannot_be_is_refused_before_anything_is_touched() -> None:
+    features = MemoryHost.features
+
+    def asked(network: Network | None, bridge: str | None) -> None:
+        check(
+            Specification(overlay=Overlay(size=GIB), memory=GIB, cpus=1, network=network, bridge=bridge),
+            features,
+            1,
+        )
+
+    asked(Network.BRIDGE, "br0")
+    with pytest.raises(NotFound, match="br7"):
+        asked(Network.BRIDGE, "br7")
+    for network, name in ((Network.BRIDGE, None), (None, "br0"), (Network.OPEN, "br0")):
+        with pytest.raises(UsageError):
+            asked(network, name)
+
+
+@pytest.mark.parametrize(
+    ("words", "network"),
+    [
+        ([], None),
+        (["--network", "open"], Network.OPEN),
+        (["--bridge", "br0"], Network.BRIDGE),
+        (["--bridge", "br0", "--network", "bridge"], Network.BRIDGE),
+        (["--bridge", "br0", "--network", "open"], UsageError),
+        (["--network", "bridge"], UsageError),
+    ],
+)
+def test_one_word_is_enough(words: list[str], network: Network | type[UsageError] | None) -> None:
+    arguments = build_parser().parse_args(["create", "web-01", "--master", "m", *words])
+    if network is UsageError:
+        with pytest.raises(UsageError):
+            _network(arguments)
+    else:
+        assert _network(arguments) is network
+
+
+def test_cards_have_addresses_of_their_own_that_stay() -> None:
+    """A locally administered, unicast MAC from the UUID: 40 bits, so a thousand machines do not meet."""
+    assert instance().mac == instance(name="other", bridge="br1").mac == "52:75:24:1b:ec:9f"
+    made = [instance(uuid=uuid.UUID(int=number)) for number in range(5000)]
+    assert len({one.mac for one in made}) == len(made)
+    assert all(int(one.mac[:2], 16) & 3 == 2 for one in made)
+
+
+def test_taps_have_names_of_their_own() -> None:
+    made = [instance(uuid=uuid.uuid4()) for _ in range(1000)]
+    names = {tap_name(one) for one in made}
+    assert len(names) == 1000 and all(len(name) == 14 and name.startswith("sk") for name in names)
