@@ -1,0 +1,226 @@
+"""Whole overlays copied in a local store: new ones put in place of old ones, and snapshots.
+
+instances/<uuid>/snapshots/LABEL.img   the copy, mode 0600
+instances/<uuid>/snapshots/LABEL.json  written last: what has no record is not a snapshot
+"""
+
+import contextlib
+import fcntl
+import json
+import os
+import secrets
+import shutil
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from skinnybox import formats
+from skinnybox.errors import Conflict, Corrupt, NotFound, SkinnyboxError, Unsupported
+from skinnybox.hosts.record import from_record, to_record
+from skinnybox.hosts.store import SNAPSHOTS, Store, sync_file, sync_folder, translated, write_atomically
+from skinnybox.model import Allocation, Consistency, Instance, Snapshot, check_label
+from skinnybox.overlays import lock, space
+from skinnybox.overlays.copy import copy_data, data_size
+from skinnybox.sizes import MIB
+
+FORMAT = 1
+_RECORD_LIMIT = 64 << 20
+_MARGIN = 8 * MIB
+"""What a copy may take beside its data: the filesystem's own records of where that lies."""
+
+
+@contextlib.contextmanager
+def alone(store: Store, instance: Instance) -> Iterator[None]:
+    """Nobody else copies this machine's overlay, running or not, or changes its snapshots. Does not wait."""
+    try:
+        folder = os.open(store.folder(instance.uuid), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except FileNotFoundError as error:
+        raise NotFound(f"{instance.name} has no overlay here") from error
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    except BlockingIOError as error:
+        raise Conflict(
+            f"another command copies the overlay of {instance.name}", hint="wait until it has ended"
+        ) from error
+    finally:
+        os.close(folder)
+
+
+def rebuild(
+    store: Store, instance: Instance, size: int, allocation: Allocation, build: Callable[[Path, Path], None]
+) -> None:
+    """See base.py. What earlier calls left when they were killed is removed first."""
+    target = store.overlay(instance.uuid)
+    beside = target.with_name(f".{secrets.token_hex(8)}.new")
+    with lock.exclusive(target), translated():
+        sweep(target.parent)
+        try:
+            _blank(beside, size, allocation)
+            build(target, beside)
+            _keep_promise(beside, size, allocation)
+            sync_file(beside)
+            beside.replace(target)
+        finally:
+            beside.unlink(missing_ok=True)
+        sync_folder(target.parent)
+
+
+def sweep(folder: Path) -> None:
+    """Remove what lies half made in it; only for whoever keeps everybody else out."""
+    for left in (*folder.glob(".*.new"), *folder.glob(".settle-*")):
+        if left.is_dir() and not left.is_symlink():
+            shutil.rmtree(left, ignore_errors=True)
+        else:
+            left.unlink(missing_ok=True)
+
+
+def _blank(path: Path, size: int, allocation: Allocation) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    try:
+        if allocation is Allocation.RESERVED:
+            space.require(path.parent, size, "the new overlay")
+            space.reserve(descriptor, size)
+        os.truncate(descriptor, size)
+    finally:
+        os.close(descriptor)
+
+
+def _keep_promise(path: Path, size: int, allocation: Allocation) -> None:
+    """Programs that write filesystems punch holes: those are filled again before anybody relies on them. And
+    whoever was lent the file gives it back."""
+    with path.open("r+b", buffering=0) as file:
+        os.fchown(file.fileno(), os.geteuid(), os.getegid())
+        if os.fstat(file.fileno()).st_size != size:
+            raise SkinnyboxError(f"{path} did not keep its size while it was made")
+        if allocation is Allocation.RESERVED:
+            space.reserve(file.fileno(), size)
+            if space.has_shared_extents(file.fileno()):
+                raise Unsupported("this filesystem shares extents unasked", hint="--sparse")
+
+
+def copy_stopped(store: Store, instance: Instance, target: Path) -> None:
+    """Of a machine that does not run. Conflict while somebody has the overlay open."""
+    with lock.exclusive(store.overlay(instance.uuid)) as source:
+        copy_open(source, target)
+
+
+def copy_open(source: int, target: Path) -> None:
+    """From a file that nobody writes to. NoSpace beforehand."""
+    with new_target(source, target) as descriptor:
+        copy_data(source, descriptor)
+
+
+@contextlib.contextmanager
+def new_target(source: int, target: Path) -> Iterator[int]:
+    """A new file as large as the open `source`, to be filled in the block, for which there is room; gone when
+    the block fails."""
+    with translated():
+        space.require(target.parent, data_size(source) + _MARGIN, "a copy of the overlay")
+        descriptor = os.open(target, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        try:
+            os.truncate(descriptor, os.fstat(source).st_size)
+            yield descriptor
+        except BaseException:
+            target.unlink(missing_ok=True)
+            raise
+        finally:
+            os.close(descriptor)
+
+
+def take(store: Store, instance: Instance, label: str, copy: Callable[[Path], Consistency]) -> Snapshot:
+    """Keep what `copy` makes. For who is alone. Killed at any moment, it is there, whole, or not at all."""
+    image, record = _image(store, instance, label), _record(store, instance, label)
+    if record.exists():
+        raise Conflict(
+            f"{instance.name} has a snapshot {label!r} already",
+            hint=f"another label, or: skinnybox snapshot --delete {label} {instance.name}",
+        )
+    beside = image.with_name(f".{label}.img.new")
+    with translated():
+        image.parent.mkdir(exist_ok=True, mode=0o700)
+        _sweep_snapshots(image.parent)
+        try:
+            consistent = copy(beside)
+            taken = datetime.now(UTC)
+            sync_file(beside)
+            beside.replace(image)
+            write_atomically(record, _text(label, taken, consistent, instance))
+            sync_file(record)
+            sync_folder(image.parent)
+        except BaseException:
+            beside.unlink(missing_ok=True)
+            raise
+    return _loaded(record)
+
+
+def _sweep_snapshots(folder: Path) -> None:
+    sweep(folder)
+    for image in folder.glob("*.img"):
+        if not image.with_suffix(".json").exists():
+            image.unlink(missing_ok=True)
+
+
+def _text(label: str, taken: datetime, consistent: Consistency, instance: Instance) -> bytes:
+    values = {
+        "format": FORMAT,
+        "label": label,
+        "taken": taken.isoformat(),
+        "consistent": consistent.value,
+        "instance": to_record(instance),
+    }
+    return json.dumps(values).encode()
+
+
+def listed(store: Store, instance: Instance) -> list[Snapshot]:
+    """Oldest first. Corrupt, naming the file, for a damaged record."""
+    folder = store.folder(instance.uuid) / SNAPSHOTS
+    found = [_loaded(path) for path in folder.glob("*.json") if not path.name.startswith(".")]
+    return sorted(found, key=lambda snapshot: snapshot.taken)
+
+
+def _loaded(path: Path) -> Snapshot:
+    try:
+        with path.open("rb") as file:
+            values: dict[str, Any] = json.loads(file.read(_RECORD_LIMIT))
+        formats.check(values, FORMAT, "a snapshot's record")
+        return Snapshot(
+            label=check_label(values["label"]),
+            taken=datetime.fromisoformat(values["taken"]),
+            instance=from_record(values["instance"]),
+            consistent=Consistency(values["consistent"]),
+            written=path.with_suffix(".img").stat().st_blocks * 512,
+        )
+    except (KeyError, TypeError, ValueError, RecursionError, OSError, SkinnyboxError) as error:
+        hint = "delete the snapshot, or put its two files aside"
+        raise Corrupt(f"{path} is no record of a snapshot: {error}", hint=hint) from error
+
+
+@contextlib.contextmanager
+def opened(store: Store, instance: Instance, label: str) -> Iterator[Path]:
+    """NotFound when there is none of this label."""
+    image = _image(store, instance, label)
+    if not (_record(store, instance, label).exists() and image.exists()):
+        raise NotFound(
+            f"{instance.name} has no snapshot {label!r}", hint=f"skinnybox snapshot --list {instance.name}"
+        )
+    yield image
+
+
+def delete(store: Store, instance: Instance, label: str) -> None:
+    """Idempotent. For who is alone. The record goes first: what is half gone is no snapshot any more."""
+    record, image = _record(store, instance, label), _image(store, instance, label)
+    with translated():
+        record.unlink(missing_ok=True)
+        image.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            image.parent.rmdir()
+
+
+def _image(store: Store, instance: Instance, label: str) -> Path:
+    return store.folder(instance.uuid) / SNAPSHOTS / f"{check_label(label)}.img"
+
+
+def _record(store: Store, instance: Instance, label: str) -> Path:
+    return store.folder(instance.uuid) / SNAPSHOTS / f"{check_label(label)}.json"

@@ -1,0 +1,101 @@
+"""The disks of every host that keeps them in a folder of this machine. What only some of it needs is imported
+there."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from uuid import UUID
+
+from skinnybox.hosts.base import Contents
+from skinnybox.hosts.store import Store
+from skinnybox.model import Allocation, Consistency, Instance, Snapshot
+
+
+class LocalDisks(ABC):
+    """Who inherits it knows what runs, and how a running machine's overlay is copied."""
+
+    _store: Store
+
+    @abstractmethod
+    def _settle(self, instance: Instance) -> None:
+        """Conflict while it runs; else its overlay is what its last run left when this returns."""
+
+    @abstractmethod
+    def _runs_now(self, instance: Instance) -> bool:
+        """Whether it runs just now."""
+
+    @abstractmethod
+    def _copy_running(self, instance: Instance, descriptor: int) -> None:
+        """Fill an open file, as large as the overlay, with what that holds at one point in time."""
+
+    def _allocation(self, instance: Instance) -> Allocation:
+        return instance.overlay.allocation
+
+    def create_overlay(self, instance: Instance, contents: Contents) -> None:
+        self._store.create(instance, contents, self._allocation(instance))
+
+    def replace_overlay(self, instance: Instance, contents: Contents) -> None:
+        self._settle(instance)
+        self._store.replace(instance, contents, self._allocation(instance))
+
+    @contextmanager
+    def open_overlay(self, instance: Instance) -> Iterator[Path]:
+        self._settle(instance)
+        with self._store.open(instance) as path:
+            yield path
+
+    def delete_disk(self, instance: Instance) -> None:
+        self._settle(instance)
+        self._store.delete(instance)
+
+    def written(self, instances: Iterable[Instance]) -> Mapping[UUID, int]:
+        return self._store.written(instances)
+
+    def rebuild_overlay(self, instance: Instance, size: int, build: Callable[[Path, Path], None]) -> None:
+        from skinnybox.hosts import copies
+
+        self._settle(instance)
+        copies.rebuild(self._store, instance, size, self._allocation(instance), build)
+
+    def copy_overlay(self, instance: Instance, target: Path) -> Consistency:
+        from skinnybox.hosts import copies
+
+        with copies.alone(self._store, instance):
+            return self._copied(instance, target)
+
+    def _copied(self, instance: Instance, target: Path) -> Consistency:
+        from skinnybox.hosts import copies
+
+        if not self._runs_now(instance):
+            self._settle(instance)
+            copies.copy_stopped(self._store, instance, target)
+            return Consistency.STOPPED
+        with (
+            self._store.overlay(instance.uuid).open("rb", buffering=0) as source,
+            copies.new_target(source.fileno(), target) as descriptor,
+        ):
+            self._copy_running(instance, descriptor)
+        return Consistency.CRASH
+
+    def take_snapshot(self, instance: Instance, label: str) -> Snapshot:
+        from skinnybox.hosts import copies
+
+        with copies.alone(self._store, instance):
+            return copies.take(self._store, instance, label, lambda target: self._copied(instance, target))
+
+    def snapshots(self, instance: Instance) -> Sequence[Snapshot]:
+        from skinnybox.hosts import copies
+
+        return copies.listed(self._store, instance)
+
+    def open_snapshot(self, instance: Instance, label: str) -> AbstractContextManager[Path]:
+        from skinnybox.hosts import copies
+
+        return copies.opened(self._store, instance, label)
+
+    def delete_snapshot(self, instance: Instance, label: str) -> None:
+        from skinnybox.hosts import copies
+
+        with copies.alone(self._store, instance):
+            copies.delete(self._store, instance, label)
