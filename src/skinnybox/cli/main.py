@@ -2,7 +2,6 @@
 
 import os
 import sys
-import traceback
 from collections.abc import Sequence
 
 from skinnybox.cli.parser import build_parser
@@ -24,7 +23,7 @@ def run_command(words: Sequence[str]) -> int:
         return code
     except SkinnyboxError as error:
         if arguments.debug:
-            traceback.print_exc()
+            _show_origin()
         say(error)
         return error.exit_code
     except BrokenPipeError:
@@ -39,9 +38,15 @@ def run_command(words: Sequence[str]) -> int:
         if denied is not None and not arguments.debug:
             say(denied)
             return denied.exit_code
-        traceback.print_exc()
+        _show_origin()
         print("skinnybox: this is a bug of Skinnybox, please report it with the lines above", file=sys.stderr)
         return BUG
+
+
+def _show_origin() -> None:
+    import traceback
+
+    traceback.print_exc()
 
 
 def _split(words: Sequence[str]) -> tuple[list[str], list[str]]:

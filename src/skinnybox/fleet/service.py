@@ -8,17 +8,14 @@ must not wait for what builds.
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from skinnybox import run
-from skinnybox.fleet import access, capacity, create, delete, power
+from skinnybox.fleet import delete, power
 from skinnybox.fleet.batch import Outcome
-from skinnybox.fleet.create import Specification
-from skinnybox.fleet.masters import Masters
 from skinnybox.fleet.names import expand
-from skinnybox.fleet.overlays import Overlays
 from skinnybox.fleet.ports import free_ports
 from skinnybox.fleet.roster import Roster
 from skinnybox.fleet.state import State
@@ -29,7 +26,12 @@ from skinnybox.model import Check, Instance, Progress, silent
 if TYPE_CHECKING:
     from socket import socket
 
+    from skinnybox.fleet.access import Executed, Login
+    from skinnybox.fleet.capacity import Account
     from skinnybox.fleet.change import Changes
+    from skinnybox.fleet.create import Specification
+    from skinnybox.fleet.masters import Masters
+    from skinnybox.fleet.overlays import Overlays
     from skinnybox.fleet.plan.actions import Choices
     from skinnybox.fleet.plan.apply import Agree, How, Parts, Plan
     from skinnybox.hosts.events import Event
@@ -47,8 +49,18 @@ class Fleet:
         self._host = host
         self._state = State(folder / "state.db")
         self._roster = Roster(host, self._state, boots_at_once=boots_at_once)
-        self.masters = Masters(folder / "masters", host, self._state)
-        self.overlays = Overlays(host, self._state, self.masters, self._roster)
+
+    @cached_property
+    def masters(self) -> "Masters":
+        from skinnybox.fleet.masters import Masters
+
+        return Masters(self._folder / "masters", self._host, self._state)
+
+    @cached_property
+    def overlays(self) -> "Overlays":
+        from skinnybox.fleet.overlays import Overlays
+
+        return Overlays(self._host, self._state, self.masters, self._roster)
 
     def __enter__(self) -> Self:
         return self
@@ -64,13 +76,15 @@ class Fleet:
         self,
         patterns: Sequence[str],
         master: str,
-        specification: Specification,
+        specification: "Specification",
         *,
         skip_existing: bool = False,
         progress: Progress = silent,
     ) -> list[Instance]:
         """Make machines, stopped. All or nothing: a name that is taken, or a disk too small, stops it before
         anything is made. Returns those made."""
+        from skinnybox.fleet import access, create
+
         names = expand(patterns)
         delete.finish_unfinished(self._host, self._state)
         taken = set(self._state.taken(names))
@@ -178,9 +192,12 @@ class Fleet:
     def console_log(self, name: str) -> bytes:
         return self._host.console_log(self.machine(name).instance.uuid)
 
-    def ssh(self, name: str, command: Sequence[str] = (), login: access.Login = access.USUAL) -> int:
+    def ssh(self, name: str, command: Sequence[str] = (), login: "Login | None" = None) -> int:
         """Hand the terminal to ssh; returns its exit code."""
-        argv = access.ssh_argv(self._ssh, self.machine(name), login, batch=False)
+        from skinnybox import run
+        from skinnybox.fleet import access
+
+        argv = access.ssh_argv(self._ssh, self.machine(name), login or access.USUAL, batch=False)
         return run.interactive([*argv, *command])
 
     def execute(
@@ -188,14 +205,15 @@ class Fleet:
         patterns: Sequence[str],
         command: Sequence[str],
         *,
-        login: access.Login = access.USUAL,
+        login: "Login | None" = None,
         parallel: int | None = None,
         progress: Progress = silent,
-    ) -> list[Outcome[access.Executed]]:
+    ) -> "list[Outcome[Executed]]":
         """Run a command in machines by ssh. A command that fails is a value, not an error."""
+        from skinnybox.fleet import access
 
         def one(machine: Machine) -> access.Executed:
-            argv = access.ssh_argv(self._ssh, machine, login, batch=True)
+            argv = access.ssh_argv(self._ssh, machine, login or access.USUAL, batch=True)
             return access.execute(argv, command)
 
         return self._roster.each(patterns, one, "exec", progress, parallel)
@@ -250,7 +268,9 @@ class Fleet:
             roster=self._roster,
         )
 
-    def capacity(self, fit_size: int) -> capacity.Account:
+    def capacity(self, fit_size: int) -> "Account":
+        from skinnybox.fleet import capacity
+
         rows = self._state.rows()
         instances = [row.instance for row in rows]
         masters = self.masters.all()

@@ -14,6 +14,7 @@ import shutil
 import threading
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 from skinnybox.errors import Corrupt, NoSpace, SkinnyboxError
@@ -21,10 +22,9 @@ from skinnybox.hosts.base import Contents
 from skinnybox.hosts.record import from_record, to_record
 from skinnybox.model import Allocation, Instance, Master, Space
 from skinnybox.overlays import lock
-from skinnybox.overlays.make import make
-from skinnybox.overlays.seed import seed_capacity
-from skinnybox.overlays.space import is_out_of_space
-from skinnybox.overlays.template import Template, template
+
+if TYPE_CHECKING:
+    from skinnybox.overlays.template import Template
 
 RECORD, SNAPSHOTS = "instance.json", "snapshots"
 RECORD_LIMIT = 64 << 20
@@ -70,6 +70,9 @@ class Store:
             sync_folder(self.folder(instance.uuid))
 
     def _make(self, instance: Instance, contents: Contents, allocation: Allocation, *, replace: bool) -> None:
+        from skinnybox.overlays.make import make
+        from skinnybox.overlays.seed import seed_capacity
+
         target = self.overlay(instance.uuid)
         chosen = self._template(instance.overlay.size, seed_capacity(contents.seed))
         path = target.with_name(f".{secrets.token_hex(8)}.new") if replace else target
@@ -89,7 +92,9 @@ class Store:
             if replace:
                 path.unlink(missing_ok=True)
 
-    def _template(self, size: int, capacity: int) -> Template:
+    def _template(self, size: int, capacity: int) -> "Template":
+        from skinnybox.overlays.template import template
+
         with self._lock:
             if (size, capacity) not in self._templates:
                 self._templates[size, capacity] = template(self._state / "templates", size, capacity)
@@ -211,6 +216,8 @@ def translated() -> Iterator[None]:
     try:
         yield
     except OSError as error:
+        from skinnybox.overlays.space import is_out_of_space
+
         if is_out_of_space(error):
             raise NoSpace(f"{error.filename}: the disk is full", hint="`skinnybox capacity`") from error
         raise SkinnyboxError(f"{error.filename}: {error.strerror}") from error

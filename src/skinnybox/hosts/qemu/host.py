@@ -20,12 +20,9 @@ from skinnybox.hosts import events
 from skinnybox.hosts.base import Features, Holding
 from skinnybox.hosts.disks import LocalDisks
 from skinnybox.hosts.events import DEFAULT_THRESHOLDS, Event, Thresholds
-from skinnybox.hosts.qemu import attend, bridge, network, process, reports
+from skinnybox.hosts.qemu import attend, process, reports
 from skinnybox.hosts.qemu.collect import read_log
-from skinnybox.hosts.qemu.doctor import checks
 from skinnybox.hosts.qemu.folder import machine_process, read_json, read_machine
-from skinnybox.hosts.qemu.launch import end, launch
-from skinnybox.hosts.qemu.qmp import Monitor
 from skinnybox.hosts.store import Store
 from skinnybox.model import (
     INITRD_FILE,
@@ -61,6 +58,8 @@ class QemuHost(LocalDisks):
     @property
     def features(self) -> Features:
         """The default network is found out by trying, once in each boot of this machine."""
+        from skinnybox.hosts.qemu import bridge, network
+
         missing = set() if network.verdict().works else {Network.PASST}
         missing |= set() if bridge.may() else {Network.BRIDGE}
         return Features(
@@ -100,6 +99,8 @@ class QemuHost(LocalDisks):
             self._store.undefine(instance)
 
     def start(self, instance: Instance, master: Master, folder: Path) -> Status:
+        from skinnybox.hosts.qemu.launch import launch
+
         self._settle(instance)
         overlay, run_folder = self._store.overlay(instance.uuid), self._run(instance.uuid)
         launch(instance, master, folder, overlay, run_folder, self._thresholds)
@@ -111,12 +112,16 @@ class QemuHost(LocalDisks):
         return status
 
     def shutdown(self, instance: Instance) -> None:
+        from skinnybox.hosts.qemu.qmp import Monitor
+
         if self._process(instance.uuid) is None:
             return
         with contextlib.suppress(Conflict), Monitor(self._run(instance.uuid)) as monitor:
             monitor.execute("system_powerdown")
 
     def power_off(self, instance: Instance) -> None:
+        from skinnybox.hosts.qemu.launch import end
+
         folder = self._run(instance.uuid)
         found = self._process(instance.uuid)
         if found is not None:
@@ -184,6 +189,8 @@ class QemuHost(LocalDisks):
         return self._store.space(instances, masters)
 
     def doctor(self) -> list[Check]:
+        from skinnybox.hosts.qemu.doctor import checks
+
         return list(checks(self._state))
 
     def close(self) -> None:
