@@ -40,11 +40,14 @@ stat -c %F /srv/pipe; getfattr -h -d -m - /srv/noted 2>/dev/null | sed 1d
 test ! -e /etc/issue.net && echo gone; cat /etc/ssh/ssh_host_ed25519_key.pub
 """
 ORDINARY = """
+set -e
 findmnt -n -o FSTYPE,OPTIONS / | grep -q '^ext4 *rw'
 findmnt -n /boot/efi >/dev/null
 test ! -e /usr/lib/skinnybox
-! systemctl cat skinnybox-report.service 2>/dev/null
-! systemctl --failed --no-legend | grep .
+test ! -e /var/lib/skinnybox
+if systemctl cat skinnybox-report.service 2>/dev/null; then exit 1; fi
+systemctl --failed --no-legend >&2
+test -z "$(systemctl --failed --no-legend)"
 """
 
 

@@ -52,7 +52,7 @@ def _off(arguments: argparse.Namespace) -> int:
 
 def _mark(arguments: argparse.Namespace, autostart: bool) -> int:
     with options.fleet(arguments) as fleet:
-        results = fleet.mark(arguments.names, autostart=autostart)
+        results = fleet.set(arguments.names, {"autostart": autostart})
     word = "starts with the host" if autostart else "does not start with the host"
     return report.outcomes(results, lambda _: word)
 

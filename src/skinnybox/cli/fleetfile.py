@@ -75,8 +75,6 @@ def _add_set(commands: options.Commands) -> None:
     add("--network", choices=["default", *(str(n) for n in Network)], help="how they reach out; default: "
         "what the host takes for machines of which nothing is said")  # fmt: skip
     add("--bridge", metavar="NAME", help="a tap on this bridge of the host")
-    add("--autostart", action=argparse.BooleanOptionalAction, help="start them again when the host has "
-        "restarted, or do not")  # fmt: skip
 
 
 def _plan(arguments: argparse.Namespace) -> int:
@@ -217,8 +215,6 @@ def _changes(arguments: argparse.Namespace) -> "Changes":
     if arguments.network or arguments.bridge:
         changes["network"] = _network(arguments)
         changes["bridge"] = arguments.bridge
-    if arguments.autostart is not None:
-        changes["autostart"] = arguments.autostart
     return changes
 
 

@@ -7,7 +7,6 @@ must not wait for what builds.
 
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
@@ -131,16 +130,6 @@ class Fleet:
         been cleared away."""
         delete.finish_unfinished(self._host, self._state)
         return [machine.name for machine in self.machines(patterns) if machine.instance.autostart]
-
-    def mark(self, patterns: Sequence[str], *, autostart: bool) -> list[Outcome[Instance]]:
-        """Say of machines whether they are to come up when the host has restarted."""
-
-        def one(machine: Machine) -> Instance:
-            return self._state.change(
-                machine.instance, lambda now: replace(now, autostart=autostart), self._host.define
-            )
-
-        return self._roster.each(patterns, one, "autostart", silent, 1)
 
     def wait(
         self,
