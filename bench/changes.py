@@ -19,7 +19,8 @@ from skinnybox.fleet.create import Specification
 from skinnybox.fleet.registry import open_fleet
 from skinnybox.fleet.settings import Settings
 from skinnybox.masters import imports
-from skinnybox.model import Allocation, Overlay, silent
+from skinnybox.model import Allocation, Overlay
+from skinnybox.progress import silent
 from skinnybox.sizes import GIB
 
 MANY, FEW = 100_000, 10_000

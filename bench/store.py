@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from skinnybox.masters import imports
-from skinnybox.model import silent
+from skinnybox.progress import silent
 
 
 def scratch() -> str:

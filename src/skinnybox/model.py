@@ -6,11 +6,9 @@ without a leading slash (the root itself is b"").
 
 import re
 import uuid as uuids
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from pathlib import Path
 from uuid import UUID
 
 from skinnybox.errors import UsageError
@@ -294,53 +292,3 @@ class Space:
     reserved_unwritten: int
     instances: int
     snapshots: int = 0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Step:
-    """A moment of a long operation. `total` None: how long is not known."""
-
-    task: str
-    done: int = 0
-    total: int | None = None
-    unit: str = ""
-    detail: str = ""
-
-
-Progress = Callable[[Step], None]
-
-
-def silent(step: Step) -> None:
-    """The Progress of who does not want any."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Check:
-    """One line of `doctor`. `status` is ok, note, warn or fail."""
-
-    name: str
-    status: str
-    detail: str
-    hint: str | None = None
-
-
-class Deed(StrEnum):
-    """What `repair` does about what it finds."""
-
-    KEEP = "keep"
-    REMOVE = "remove"
-    ASIDE = "move aside"
-    ADOPT = "adopt"
-    REWRITE = "rewrite"
-    FORGET = "forget"
-    FINISH = "finish"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
-    """Something in a state folder that is no whole machine or master: what it is, in words, and what is to be
-    done about it. REMOVE and ASIDE mean the path; the other deeds mean the machine that lies there."""
-
-    path: Path
-    what: str
-    deed: Deed

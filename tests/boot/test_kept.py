@@ -12,7 +12,8 @@ from skinnybox.fleet.create import Specification
 from skinnybox.fleet.power import Stopping
 from skinnybox.fleet.service import Fleet
 from skinnybox.masters.clean import clean
-from skinnybox.model import Allocation, Overlay, SeedFile, silent
+from skinnybox.model import Allocation, Overlay, SeedFile
+from skinnybox.progress import silent
 from skinnybox.sizes import MIB
 from tests.boot.conftest import MOST_SECONDS
 from tests.kept import unpacked

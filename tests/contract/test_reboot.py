@@ -14,7 +14,7 @@ import pytest
 
 from skinnybox import run
 from skinnybox.masters import imports
-from skinnybox.model import silent
+from skinnybox.progress import silent
 from tests.conftest import INIT, initrd
 
 pytestmark = pytest.mark.boot

@@ -12,7 +12,8 @@ import pytest
 
 from skinnybox import run
 from skinnybox.masters import guest_part, imports
-from skinnybox.model import Master, silent
+from skinnybox.model import Master
+from skinnybox.progress import silent
 from tests.conftest import _entry, _module
 
 MODULES = """

@@ -12,7 +12,8 @@ from skinnybox.fleet.registry import open_fleet
 from skinnybox.fleet.service import Fleet
 from skinnybox.fleet.settings import Settings
 from skinnybox.masters import imports
-from skinnybox.model import Allocation, Instance, Master, Overlay, silent
+from skinnybox.model import Allocation, Instance, Master, Overlay
+from skinnybox.progress import silent
 from skinnybox.sizes import MIB
 
 HOST_KEYS = ("ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIA",)

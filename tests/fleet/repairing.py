@@ -6,10 +6,11 @@ from dataclasses import replace
 from pathlib import Path
 from uuid import uuid4
 
+from skinnybox.findings import Deed
 from skinnybox.fleet import repair
 from skinnybox.fleet.registry import open_host
 from skinnybox.hosts.record import to_record
-from skinnybox.model import Deed, Instance
+from skinnybox.model import Instance
 
 
 def found(state: Path, **options: bool) -> dict[str, tuple[Deed, str]]:

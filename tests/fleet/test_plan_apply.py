@@ -19,10 +19,11 @@ from skinnybox.fleet.plan.actions import Choices, Verb
 from skinnybox.fleet.plan.apply import How, Plan, agreed
 from skinnybox.fleet.service import Fleet
 from skinnybox.fleet.view import Condition
-from skinnybox.model import Allocation, Network, Progress, Step, silent
+from skinnybox.model import Allocation, Network
 from skinnybox.overlays import look
 from skinnybox.overlays.ext4 import open_volume
 from skinnybox.overlays.seed import seed_message
+from skinnybox.progress import Progress, Step, silent
 from skinnybox.sizes import MIB
 from tests.fleet.conftest import SPARSE, open_memory, seal
 

@@ -12,10 +12,11 @@ from uuid import uuid4
 import pytest
 
 from skinnybox.errors import Corrupt, Unsupported
+from skinnybox.findings import Deed
 from skinnybox.fleet.state import State
 from skinnybox.fleet.view import Condition
 from skinnybox.hosts.record import to_record
-from skinnybox.model import Deed, Instance
+from skinnybox.model import Instance
 from skinnybox.overlays import lock
 from tests.fleet.conftest import HOST_KEYS, SPARSE, open_memory, said
 from tests.fleet.repairing import found, lose, mended, place, second

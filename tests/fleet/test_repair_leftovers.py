@@ -11,11 +11,12 @@ from uuid import uuid4
 import pytest
 
 from skinnybox.errors import Conflict
+from skinnybox.findings import Deed
 from skinnybox.fleet import repair
 from skinnybox.fleet.registry import open_host
 from skinnybox.fleet.service import Fleet
 from skinnybox.fleet.view import Condition
-from skinnybox.model import Deed, Instance, Master
+from skinnybox.model import Instance, Master
 from skinnybox.overlays import lock
 from tests.fleet.conftest import SPARSE, open_memory, said
 from tests.fleet.repairing import found, lose, mended, place

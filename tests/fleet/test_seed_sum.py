@@ -13,7 +13,8 @@ import pytest
 
 from skinnybox.fleet.capacity import fits
 from skinnybox.masters import imports
-from skinnybox.model import Space, silent
+from skinnybox.model import Space
+from skinnybox.progress import silent
 from skinnybox.sizes import GIB, MIB
 
 DISK, SERVERS = 100_000_000_000, 80

@@ -13,7 +13,7 @@ import pytest
 from skinnybox.errors import Corrupt, Unsupported
 from skinnybox.masters.index import Entry, scan
 from skinnybox.masters.tree import unpacked
-from skinnybox.model import silent
+from skinnybox.progress import silent
 from tests.fuzz.conftest import survives
 from tests.fuzz.mutate import BYTES, mutated
 

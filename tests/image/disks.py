@@ -17,7 +17,8 @@ from skinnybox import run
 from skinnybox.errors import SkinnyboxError
 from skinnybox.masters.disk_image import unpacked_disk
 from skinnybox.masters.imports import import_tree
-from skinnybox.model import GUEST_PROTOCOL, Master, silent
+from skinnybox.model import GUEST_PROTOCOL, Master
+from skinnybox.progress import silent
 
 REAL_ROOT = os.geteuid() == 0 and "4294967295" in Path("/proc/self/uid_map").read_text()
 

@@ -15,10 +15,11 @@ from skinnybox.delta.changes import SEED_PATHS, differences, seed_paths
 from skinnybox.delta.listing import listed
 from skinnybox.errors import Corrupt
 from skinnybox.masters.index import Entry, read_index, scan, write_index
-from skinnybox.model import Allocation, Change, ChangeKind, Seed, SeedFile, silent
+from skinnybox.model import Allocation, Change, ChangeKind, Seed, SeedFile
 from skinnybox.overlays.ext4 import open_volume
 from skinnybox.overlays.make import make
 from skinnybox.overlays.template import template
+from skinnybox.progress import silent
 from skinnybox.sizes import MIB
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="mounting an overlay needs root")
@@ -234,7 +235,7 @@ for step in range({steps}):
         shutil.rmtree(path)
         path.mkdir()
 from skinnybox.masters.index import scan, write_index
-from skinnybox.model import silent
+from skinnybox.progress import silent
 write_index(scan(Path("."), silent), Path({os.fspath(view)!r}))
 """
 

@@ -10,7 +10,8 @@ import pytest
 from skinnybox.errors import Corrupt
 from skinnybox.masters import checked
 from skinnybox.masters.catalogue import folder
-from skinnybox.model import ImageKind, Master, silent
+from skinnybox.model import ImageKind, Master
+from skinnybox.progress import silent
 
 pytestmark = pytest.mark.image
 

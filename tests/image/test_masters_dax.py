@@ -12,11 +12,13 @@ import pytest
 
 from skinnybox import run
 from skinnybox.errors import Conflict, Corrupt
+from skinnybox.findings import Deed
 from skinnybox.masters import catalogue
 from skinnybox.masters.leftovers import leftovers
 from skinnybox.masters.manifest import _bytes
 from skinnybox.masters.seal import seal
-from skinnybox.model import Deed, ImageKind, Master, silent
+from skinnybox.model import ImageKind, Master
+from skinnybox.progress import silent
 
 pytestmark = pytest.mark.image
 BOTH = [ImageKind.EROFS_PLAIN, ImageKind.EROFS_LZ4HC]
@@ -136,7 +138,7 @@ _PROGRAM = """
 import os, sys
 from pathlib import Path
 from skinnybox.masters.seal import seal
-from skinnybox.model import silent
+from skinnybox.progress import silent
 tree, store, boot = map(Path, sys.argv[1:4])
 def again():
     seal(tree, store=store, name="x", version="1", kernel=boot, initrd=boot, progress=silent, dax=True)

@@ -18,7 +18,7 @@ import pytest
 from skinnybox import confinement, run
 from skinnybox.errors import Conflict, SkinnyboxError
 from skinnybox.masters import catalogue, namespace
-from skinnybox.model import silent
+from skinnybox.progress import silent
 from tests.image import disks
 from tests.image.disks import REAL_ROOT, as_ext4, describe, fill, seal, unpack, with_gpt, write_system
 
@@ -82,7 +82,7 @@ import sys; sys.path.insert(0, sys.argv[1])
 from pathlib import Path
 from skinnybox.masters.imports import import_tree
 from skinnybox.masters import catalogue
-from skinnybox.model import silent
+from skinnybox.progress import silent
 store = Path(sys.argv[3])
 master = import_tree(Path(sys.argv[2]), store=store, name="x", version="1", as_is=True, kernel=None,
                      initrd=None, progress=silent)

@@ -12,7 +12,8 @@ from skinnybox.masters.build import build
 from skinnybox.masters.imports import import_tree
 from skinnybox.masters.index import read_index, scan
 from skinnybox.masters.recipe import Recipe
-from skinnybox.model import GUEST_PROTOCOL, Master, silent
+from skinnybox.model import GUEST_PROTOCOL, Master
+from skinnybox.progress import silent
 
 pytestmark = [
     pytest.mark.image,

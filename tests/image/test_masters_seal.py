@@ -17,7 +17,8 @@ from skinnybox.errors import CommandFailed, Conflict, Corrupt, NoSpace
 from skinnybox.masters import catalogue, erofs
 from skinnybox.masters.index import Entry, read_index, scan, survey
 from skinnybox.masters.seal import seal
-from skinnybox.model import ImageKind, Master, image_uuid, silent
+from skinnybox.model import ImageKind, Master, image_uuid
+from skinnybox.progress import silent
 
 pytestmark = pytest.mark.image
 ROOT = os.geteuid() == 0 and Path("/proc/self/uid_map").read_text().split()[2] == "4294967295"
@@ -247,7 +248,7 @@ _PROGRAM = """
 import sys
 from pathlib import Path
 from skinnybox.masters.seal import seal
-from skinnybox.model import silent
+from skinnybox.progress import silent
 tree, store, boot = map(Path, sys.argv[1:])
 seal(tree, store=store, name="odd", version="1", kernel=boot, initrd=boot, progress=silent)
 """

@@ -4,7 +4,7 @@ import sys
 import pytest
 
 from skinnybox.cli import progress
-from skinnybox.model import Step
+from skinnybox.progress import Step
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from skinnybox import run
 from skinnybox.errors import CommandFailed, SkinnyboxError, UsageError
 from skinnybox.masters import build, namespace
 from skinnybox.masters.recipe import Copy, Recipe
-from skinnybox.model import Step
+from skinnybox.progress import Step
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import pytest
 
 from skinnybox.masters.clean import clean
 from skinnybox.masters.index import Entry, scan
-from skinnybox.model import silent
+from skinnybox.progress import silent
 
 LEFTOVERS = [
     "etc/passwd-", "etc/ssh/ssh_host_ed25519_key", "etc/ssh/ssh_host_rsa_key.pub",

@@ -8,7 +8,7 @@ import pytest
 
 from skinnybox.errors import Corrupt, UsageError
 from skinnybox.masters.index import Entry, content_id, read_index, scan, survey, write_index
-from skinnybox.model import silent
+from skinnybox.progress import silent
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from skinnybox.errors import Corrupt, NotFound, SkinnyboxError, Unsupported, Usa
 from skinnybox.masters import namespace
 from skinnybox.masters.index import Entry, scan
 from skinnybox.masters.tree import unpacked
-from skinnybox.model import silent
+from skinnybox.progress import silent
 
 root_only = pytest.mark.skipif(namespace.needed(), reason="needs root, or root of a namespace")
 

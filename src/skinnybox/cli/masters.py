@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from skinnybox.cli import options, render
 from skinnybox.cli.complete import ask_for
 from skinnybox.cli.progress import shown
-from skinnybox.model import Image, ImageKind, Master, Progress
+from skinnybox.model import Image, ImageKind, Master
+from skinnybox.progress import Progress
 from skinnybox.sizes import format_size
 
 if TYPE_CHECKING:

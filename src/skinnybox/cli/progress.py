@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import Lock
 
-from skinnybox.model import Progress, Step, silent
+from skinnybox.progress import Progress, Step, silent
 from skinnybox.sizes import format_size
 
 _QUIET_SECONDS = 3.0

@@ -8,7 +8,7 @@ from skinnybox.cli import options, render, report
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from skinnybox.model import Finding
+    from skinnybox.findings import Finding
 
 _COLUMNS = ("deed", "path", "what")
 

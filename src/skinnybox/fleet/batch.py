@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from skinnybox.errors import SkinnyboxError, from_system
-from skinnybox.model import Progress, Step
+from skinnybox.progress import Progress, Step
 
 if TYPE_CHECKING:
     from concurrent.futures import Future

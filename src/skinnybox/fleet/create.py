@@ -18,15 +18,14 @@ from skinnybox.model import (
     Master,
     Network,
     Overlay,
-    Progress,
     Seed,
     SeedFile,
     Stack,
     StaticNetwork,
-    Step,
 )
 from skinnybox.overlays.format import MIN_OVERLAY
 from skinnybox.overlays.seed import base_message, seed_message
+from skinnybox.progress import Progress, Step
 from skinnybox.sizes import MIB, format_size
 
 BATCH = 100

@@ -20,10 +20,11 @@ from skinnybox.hosts.qemu.launch import user_of
 from skinnybox.masters import efi
 from skinnybox.masters.efi import Partition
 from skinnybox.masters.guest_part import guest_folder
-from skinnybox.model import INITRD_FILE, KERNEL_FILE, Master, Progress, Step
+from skinnybox.model import INITRD_FILE, KERNEL_FILE, Master
 from skinnybox.overlays import space
 from skinnybox.overlays.look import is_clean
 from skinnybox.overlays.settle import replay, settled
+from skinnybox.progress import Progress, Step
 from skinnybox.sizes import GIB, KIB, MIB, format_size
 
 FORMATS = ("raw", "qcow2")

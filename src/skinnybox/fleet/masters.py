@@ -11,7 +11,8 @@ from skinnybox.errors import Blocked
 from skinnybox.fleet.state import State
 from skinnybox.hosts.base import Host
 from skinnybox.masters import catalogue
-from skinnybox.model import INITRD_FILE, KERNEL_FILE, Master, Progress, Stack, parse_reference, silent
+from skinnybox.model import INITRD_FILE, KERNEL_FILE, Master, Stack, parse_reference
+from skinnybox.progress import Progress, silent
 
 if TYPE_CHECKING:
     from skinnybox.masters.garbage import Garbage

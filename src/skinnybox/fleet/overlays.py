@@ -14,7 +14,8 @@ from skinnybox.fleet.roster import Roster
 from skinnybox.fleet.state import State
 from skinnybox.fleet.view import Machine
 from skinnybox.hosts.base import Host
-from skinnybox.model import Change, Instance, Progress, Snapshot, silent
+from skinnybox.model import Change, Instance, Snapshot
+from skinnybox.progress import Progress, silent
 
 if TYPE_CHECKING:
     from pathlib import Path

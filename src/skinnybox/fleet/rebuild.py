@@ -9,10 +9,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from uuid import UUID
 
+from skinnybox.findings import Deed, Finding
 from skinnybox.fleet.ports import free_ports
 from skinnybox.fleet.state import Phase, Remains
 from skinnybox.hosts.base import Holding
-from skinnybox.model import Deed, Finding, Instance
+from skinnybox.model import Instance
 from skinnybox.sizes import format_size
 
 

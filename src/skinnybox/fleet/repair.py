@@ -17,6 +17,7 @@ from functools import partial
 from pathlib import Path
 
 from skinnybox.errors import Conflict, Corrupt, SkinnyboxError, Unsupported
+from skinnybox.findings import Check, Deed, Finding
 from skinnybox.fleet import pins
 from skinnybox.fleet.batch import Outcome
 from skinnybox.fleet.delete import finish_unfinished
@@ -26,7 +27,6 @@ from skinnybox.hosts.base import Host
 from skinnybox.hosts.leftovers import MOVED_ASIDE, as_uuid, half_made, in_use, moved_aside, stranger
 from skinnybox.masters import catalogue, workspace
 from skinnybox.masters.leftovers import leftovers as of_masters
-from skinnybox.model import Check, Deed, Finding
 
 _DATABASE = "state.db"
 _PLACES = {"masters", "instances", "run", "templates", "ssh", "verified"}

@@ -11,7 +11,8 @@ from skinnybox.fleet.names import select
 from skinnybox.fleet.state import Row, State
 from skinnybox.fleet.view import Machine
 from skinnybox.hosts.base import Host
-from skinnybox.model import Instance, Progress, Report
+from skinnybox.model import Instance, Report
+from skinnybox.progress import Progress
 
 R = TypeVar("R")
 

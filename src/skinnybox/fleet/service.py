@@ -12,6 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
+from skinnybox.findings import Check
 from skinnybox.fleet import delete, power
 from skinnybox.fleet.batch import Outcome
 from skinnybox.fleet.names import expand
@@ -20,7 +21,8 @@ from skinnybox.fleet.roster import Roster
 from skinnybox.fleet.state import State
 from skinnybox.fleet.view import Machine
 from skinnybox.hosts.base import Host
-from skinnybox.model import Check, Instance, Progress, silent
+from skinnybox.model import Instance
+from skinnybox.progress import Progress, silent
 
 if TYPE_CHECKING:
     from socket import socket

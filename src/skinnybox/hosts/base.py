@@ -12,12 +12,11 @@ from pathlib import Path
 from typing import Protocol
 from uuid import UUID
 
+from skinnybox.findings import Check, Finding
 from skinnybox.hosts.events import Event
 from skinnybox.model import (
     Allocation,
-    Check,
     Consistency,
-    Finding,
     Instance,
     Master,
     Network,

@@ -10,10 +10,11 @@ from pathlib import Path
 from uuid import UUID
 
 from skinnybox.errors import Conflict, Corrupt, SkinnyboxError, Unsupported
+from skinnybox.findings import Deed, Finding
 from skinnybox.hosts.base import Holding
 from skinnybox.hosts.record import from_record
 from skinnybox.hosts.store import RECORD, RECORD_LIMIT, SNAPSHOTS
-from skinnybox.model import Deed, Finding, Instance
+from skinnybox.model import Instance
 from skinnybox.overlays import lock
 from skinnybox.overlays.template import is_whole
 

@@ -19,6 +19,7 @@ from typing import Any
 from uuid import UUID
 
 from skinnybox.errors import Conflict, NotFound
+from skinnybox.findings import Check, Finding
 from skinnybox.hosts import events
 from skinnybox.hosts.base import Features, Holding
 from skinnybox.hosts.disks import LocalDisks
@@ -27,8 +28,6 @@ from skinnybox.hosts.store import Store, write_atomically
 from skinnybox.model import (
     KERNEL_FILE,
     Allocation,
-    Check,
-    Finding,
     Instance,
     Master,
     Network,

@@ -15,7 +15,8 @@ from skinnybox.masters.kernel import find_kernel
 from skinnybox.masters.recipe import Copy, Recipe
 from skinnybox.masters.seal import refuse_taken, seal
 from skinnybox.masters.workspace import workspace
-from skinnybox.model import Master, Progress, Step
+from skinnybox.model import Master
+from skinnybox.progress import Progress, Step
 
 _PACKAGES = (
     "systemd-sysv", "udev", "dbus", "initramfs-tools", "busybox", "openssh-server", "iproute2", "kmod",

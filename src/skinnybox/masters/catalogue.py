@@ -16,7 +16,8 @@ from skinnybox.errors import Conflict, Corrupt, NotFound
 from skinnybox.masters import erofs
 from skinnybox.masters.index import content_id, file_digest, read_index
 from skinnybox.masters.manifest import FILE, from_manifest
-from skinnybox.model import INITRD_FILE, KERNEL_FILE, Master, Progress, Step, parse_reference
+from skinnybox.model import INITRD_FILE, KERNEL_FILE, Master, parse_reference
+from skinnybox.progress import Progress, Step
 
 KERNEL, INITRD, INDEX = KERNEL_FILE, INITRD_FILE, "index.jsonl.gz"
 IMAGE, DAX_IMAGE = "root.erofs", "root-dax.erofs"

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from skinnybox.masters import inside
-from skinnybox.model import Progress, Step
+from skinnybox.progress import Progress, Step
 
 # Every name in these folders, folders included.
 _EMPTIED = (

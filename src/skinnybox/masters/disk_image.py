@@ -29,9 +29,9 @@ from skinnybox.masters import inside, namespace
 from skinnybox.masters.disk_header import FORMATS, LARGEST
 from skinnybox.masters.partitions import KINDS, MOST
 from skinnybox.masters.tree import extracted
-from skinnybox.model import Progress, Step
 from skinnybox.overlays.look import opened
 from skinnybox.overlays.settle import copied, replay
+from skinnybox.progress import Progress, Step
 from skinnybox.sizes import GIB, MIB, format_size
 
 _READER = "skinnybox.masters.disk_reader"

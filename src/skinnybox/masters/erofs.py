@@ -18,7 +18,8 @@ from uuid import UUID
 from skinnybox import run
 from skinnybox.crc32c import crc32c
 from skinnybox.errors import CommandFailed, Corrupt
-from skinnybox.model import ImageKind, Progress, Step, image_uuid, silent
+from skinnybox.model import ImageKind, image_uuid
+from skinnybox.progress import Progress, Step, silent
 from skinnybox.sizes import MIB
 
 _OPTIONS = {

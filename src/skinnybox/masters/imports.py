@@ -9,7 +9,8 @@ from skinnybox.masters.kernel import find_kernel
 from skinnybox.masters.seal import seal
 from skinnybox.masters.tree import is_tree, unpacked
 from skinnybox.masters.workspace import workspace
-from skinnybox.model import GUEST_PROTOCOL, OLDEST_GUEST_PROTOCOL, Master, Progress, Step
+from skinnybox.model import GUEST_PROTOCOL, OLDEST_GUEST_PROTOCOL, Master
+from skinnybox.progress import Progress, Step
 
 
 def import_tree(

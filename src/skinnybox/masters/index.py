@@ -22,7 +22,8 @@ from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
 from skinnybox.errors import Corrupt, Unsupported, UsageError
-from skinnybox.model import GUEST_PROTOCOL, Progress, Step
+from skinnybox.model import GUEST_PROTOCOL
+from skinnybox.progress import Progress, Step
 from skinnybox.sizes import format_size
 
 _LETTERS = {

@@ -5,10 +5,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from skinnybox.errors import Corrupt, Unsupported
+from skinnybox.findings import Deed, Finding
 from skinnybox.masters.catalogue import INDEX, INITRD, KERNEL
 from skinnybox.masters.manifest import FILE, from_manifest
 from skinnybox.masters.workspace import HIDDEN, alive
-from skinnybox.model import Deed, Finding
 
 _FOLDER = re.compile(r"[0-9a-f]{64}")
 

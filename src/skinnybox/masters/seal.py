@@ -13,7 +13,8 @@ from skinnybox.masters.index import content_id, file_digest, scan, survey, write
 from skinnybox.masters.kernel import architecture, kernel_version, os_name
 from skinnybox.masters.manifest import FILE, to_manifest, with_images
 from skinnybox.masters.workspace import workspace
-from skinnybox.model import GUEST_PROTOCOL, Image, ImageKind, Master, Progress, Step
+from skinnybox.model import GUEST_PROTOCOL, Image, ImageKind, Master
+from skinnybox.progress import Progress, Step
 
 
 def seal(

@@ -8,7 +8,7 @@ from pathlib import Path
 from skinnybox import run
 from skinnybox.errors import CommandFailed, Corrupt, NotFound, SkinnyboxError, Unsupported, UsageError
 from skinnybox.masters import namespace
-from skinnybox.model import Progress, Step
+from skinnybox.progress import Progress, Step
 
 _SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.xz", ".txz", ".tar.zst", ".tzst")
 _EXTRACT = (

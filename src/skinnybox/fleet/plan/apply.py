@@ -20,7 +20,7 @@ from skinnybox.fleet.plan.actions import Action, Choices, Desired, extras, plan
 from skinnybox.fleet.spec.reading import load
 from skinnybox.fleet.spec.resolve import desired
 from skinnybox.fleet.view import Machine
-from skinnybox.model import Progress, silent
+from skinnybox.progress import Progress, silent
 
 if TYPE_CHECKING:
     from skinnybox.fleet.batch import Outcome

@@ -16,7 +16,8 @@ from skinnybox.fleet.plan.words import describe
 from skinnybox.fleet.ports import free_ports
 from skinnybox.fleet.reseed import reseed
 from skinnybox.fleet.view import Machine
-from skinnybox.model import Instance, Progress, Seed, Step
+from skinnybox.model import Instance, Seed
+from skinnybox.progress import Progress, Step
 
 _ALL = 64
 

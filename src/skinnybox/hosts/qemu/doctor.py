@@ -7,8 +7,8 @@ from pathlib import Path
 
 from skinnybox import confinement, run
 from skinnybox.errors import CommandFailed, TimedOut
+from skinnybox.findings import Check
 from skinnybox.hosts.qemu import accelerator, bridge, network
-from skinnybox.model import Check
 from skinnybox.overlays.space import filesystem_type
 from skinnybox.sizes import GIB, format_size
 

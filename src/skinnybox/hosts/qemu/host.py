@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 from uuid import UUID
 
 from skinnybox.errors import Conflict, NotFound, SkinnyboxError
+from skinnybox.findings import Check, Finding
 from skinnybox.hosts import events
 from skinnybox.hosts.base import Features, Holding
 from skinnybox.hosts.disks import LocalDisks
@@ -28,8 +29,6 @@ from skinnybox.model import (
     INITRD_FILE,
     KERNEL_FILE,
     Allocation,
-    Check,
-    Finding,
     Instance,
     Master,
     Network,

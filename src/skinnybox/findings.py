@@ -1,0 +1,37 @@
+"""What `doctor` and `repair` have to say."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """One line of `doctor`. `status` is ok, note, warn or fail."""
+
+    name: str
+    status: str
+    detail: str
+    hint: str | None = None
+
+
+class Deed(StrEnum):
+    """What `repair` does about what it finds."""
+
+    KEEP = "keep"
+    REMOVE = "remove"
+    ASIDE = "move aside"
+    ADOPT = "adopt"
+    REWRITE = "rewrite"
+    FORGET = "forget"
+    FINISH = "finish"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """Something in a state folder that is no whole machine or master: what it is, in words, and what is to be
+    done about it. REMOVE and ASIDE mean the path; the other deeds mean the machine that lies there."""
+
+    path: Path
+    what: str
+    deed: Deed
