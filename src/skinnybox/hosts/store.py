@@ -7,6 +7,7 @@ templates/                      formatted overlays, made once for each size
 """
 
 import contextlib
+import fcntl
 import json
 import os
 import secrets
@@ -186,13 +187,36 @@ class Store:
 
 
 def write_atomically(path: Path, data: bytes) -> None:
-    """Whoever reads sees the old bytes or the new, whole. Not synced to disk."""
+    """Whoever reads sees the old bytes or the new, whole; not synced to disk. Clears away what a killed writer
+    of the same file left: a lock on it tells the living from the dead."""
+    if path.exists():
+        for left in path.parent.glob(f".{path.name}.*.new"):
+            _sweep(left)
+    while not _put(path, data):
+        pass  # another writer swept ours before it was locked
+
+
+def _put(path: Path, data: bytes) -> bool:
     beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}.new")
     try:
-        beside.write_bytes(data)
-        beside.replace(path)
+        with beside.open("xb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            file.write(data)
+            file.flush()
+            beside.replace(path)
+        return True
+    except FileNotFoundError:
+        if not path.parent.is_dir():
+            raise
+        return False
     finally:
         beside.unlink(missing_ok=True)
+
+
+def _sweep(left: Path) -> None:
+    with contextlib.suppress(FileNotFoundError, BlockingIOError), left.open("rb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        left.unlink(missing_ok=True)
 
 
 def sync_file(path: Path) -> None:

@@ -1,0 +1,34 @@
+"""A file that is replaced as a whole, whoever is killed in the middle of it."""
+
+import fcntl
+from pathlib import Path
+
+import pytest
+
+from skinnybox.hosts.store import write_atomically
+
+
+def test_it_is_made_and_replaced(tmp_path: Path) -> None:
+    file = tmp_path / "instance.json"
+    for data in (b"first", b"second, and longer" * 10_000, b""):
+        write_atomically(file, data)
+        assert file.read_bytes() == data
+    assert list(tmp_path.iterdir()) == [file]
+
+
+def test_without_its_folder_nothing_is_made(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        write_atomically(tmp_path / "gone" / "instance.json", b"")
+
+
+def test_what_a_killed_writer_left_goes_with_the_next(tmp_path: Path) -> None:
+    file, left = tmp_path / "instance.json", tmp_path / ".instance.json.0badc0de.new"
+    other = tmp_path / ".overlay.img.0badc0de.new"
+    for path in (file, left, other):
+        path.write_bytes(b"half")
+    with left.open("rb") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        write_atomically(file, b"whole")
+        assert left.exists()  # its writer lives
+    write_atomically(file, b"whole")
+    assert not left.exists() and other.exists()
