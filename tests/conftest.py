@@ -5,14 +5,17 @@ what its console is told; so hosts are tested without building a master.
 """
 
 import lzma
+import os
 import stat
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from skinnybox import run
 from skinnybox.errors import CommandFailed, TimedOut
+from skinnybox.hosts.qemu import bridge
 
 CACHE = Path(__file__).parents[1] / ".cache" / "test-kernel"
 
@@ -124,3 +127,25 @@ def tiny_guest(test_kernel: Path, tmp_path_factory: pytest.TempPathFactory) -> P
     for path in folder.iterdir():
         path.chmod(0o444)
     return folder
+
+
+BRIDGE_ADDRESS = "198.18.77.1"
+"""Of the range kept for benchmarks of networks (RFC 2544): nobody routes it."""
+
+
+@pytest.fixture
+def bridge_name() -> Iterator[str]:
+    """A bridge of our own, with an address of this host on it."""
+    if not bridge.may() or run.find("ip") is None:
+        pytest.skip("no right to make a bridge here, or no `ip`")
+    name = f"skt{os.getpid()}"
+    try:
+        run.run(["ip", "link", "add", name, "type", "bridge"])
+    except CommandFailed as error:
+        pytest.skip(f"no bridge can be made here: {error.message}")
+    try:
+        run.run(["ip", "address", "add", f"{BRIDGE_ADDRESS}/24", "dev", name])
+        run.run(["ip", "link", "set", name, "up"])
+        yield name
+    finally:
+        run.run(["ip", "link", "delete", name])

@@ -1,45 +1,26 @@
 """A tap on a bridge of this host, really made and used: by the tiny guest, with a static address."""
 
 import contextlib
-import os
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from skinnybox import run
-from skinnybox.errors import CommandFailed, Conflict, NotFound, Unsupported
+from skinnybox.errors import Conflict, NotFound, Unsupported
 from skinnybox.hosts.base import Contents
 from skinnybox.hosts.qemu import bridge
 from skinnybox.hosts.qemu.host import QemuHost
 from skinnybox.model import Instance, Master, Network, Seed, StaticNetwork
+from tests.conftest import BRIDGE_ADDRESS
 from tests.contract.test_qemu import Guest
 
 pytestmark = pytest.mark.boot
 
 New = Callable[..., Instance]
 ContentsOf = Callable[..., Contents]
-HOST, GUEST = "198.18.77.1", "198.18.77.5"
-"""Of the range kept for benchmarks of networks (RFC 2544): nobody routes it."""
-
-
-@pytest.fixture
-def bridge_name() -> Iterator[str]:
-    """A bridge of our own, with an address of this host on it."""
-    if not bridge.may() or run.find("ip") is None:
-        pytest.skip("no right to make a bridge here, or no `ip`")
-    name = f"skt{os.getpid()}"
-    try:
-        run.run(["ip", "link", "add", name, "type", "bridge"])
-    except CommandFailed as error:
-        pytest.skip(f"no bridge can be made here: {error.message}")
-    try:
-        run.run(["ip", "address", "add", f"{HOST}/24", "dev", name])
-        run.run(["ip", "link", "set", name, "up"])
-        yield name
-    finally:
-        run.run(["ip", "link", "delete", name])
+GUEST = "198.18.77.5"
 
 
 @pytest.fixture
@@ -79,10 +60,10 @@ def test_a_life_on_a_bridge(bridged: Guest, bridge_name: str) -> None:
     assert members(bridge_name) == [tap]
     assert Path(f"/proc/sys/net/ipv6/conf/{tap}/disable_ipv6").read_text().strip() == "1"
     assert Path(f"/sys/class/net/{tap}/address").read_text().strip() == "fe" + bridged.instance.mac[2:]
-    bridged.says(f"online {GUEST}/24 {HOST}; echo online=$?; (echo SSH-2.0-tiny | nc -l -p 22) &")
+    bridged.says(f"online {GUEST}/24 {BRIDGE_ADDRESS}; echo online=$?; (echo SSH-2.0-tiny | nc -l -p 22) &")
     bridged.prints(b"online=0")
     bridged.until(lambda: greeting() == b"SSH-2.0-tiny\n")
-    bridged.says(f"ping -c 1 -W 5 {HOST} >/dev/null; echo pinged=$?")
+    bridged.says(f"ping -c 1 -W 5 {BRIDGE_ADDRESS} >/dev/null; echo pinged=$?")
     bridged.prints(b"pinged=0")
     neighbour = run.run(["ip", "neighbour", "show", GUEST]).stdout.decode()
     assert bridged.instance.mac in neighbour
