@@ -11,7 +11,7 @@ from tests.faults.conftest import Place
 from tests.faults.injector import Deed, Fault, needs_injector, struck
 from tests.faults.leftovers import unexplained
 from tests.faults.workload import Step, allowed
-from tests.faults.writelog import SECTOR, Replay, logged
+from tests.faults.writelog import BLOCK, SECTOR, Replay, logged
 
 FLUSH, DISCARD = 1, 4
 
@@ -27,25 +27,25 @@ def write_log(log: Path, *entries: tuple[int, int, bytes]) -> None:
 
 def test_what_was_flushed_stays_and_the_rest_may_go(tmp_path: Path) -> None:
     log, disk = tmp_path / "log", tmp_path / "disk"
-    a, b, c, d = (bytes([letter]) * 2 * SECTOR for letter in b"abcd")
+    a, b, c, d = (bytes([letter]) * 2 * BLOCK for letter in b"abcd")
     write_log(
-        log, (0, 0, a), (2, 0, b), (0, FLUSH, b""), (0, 0, c), (2, DISCARD, b), (4, 0, d), (0, FLUSH, b"")
+        log, (0, 0, a), (16, 0, b), (0, FLUSH, b""), (0, 0, c), (16, DISCARD, b), (32, 0, d), (0, FLUSH, b"")
     )
     assert logged(log) == 7
     outcomes = set()
     for seed in range(200):
-        disk.write_bytes(bytes(6 * SECTOR))
+        disk.write_bytes(bytes(6 * BLOCK))
         replay = Replay(disk, log)
         assert replay.flushes == [2, 6]
         replay.forward(2)
-        assert disk.read_bytes() == a + b + bytes(2 * SECTOR)
+        assert disk.read_bytes() == a + b + bytes(2 * BLOCK)
         replay.lose(disk, random.Random(seed))
-        outcomes.add(bytes(disk.read_bytes()[sector * SECTOR] for sector in range(6)))
+        outcomes.add(bytes(disk.read_bytes()[block * BLOCK] for block in range(6)))
     assert b"aabb\0\0" in outcomes  # all of it lost
     assert {outcome[:2] for outcome in outcomes} == {b"aa", b"cc", b"ac", b"ca"}  # torn, too
     assert {outcome[2:4] for outcome in outcomes} >= {b"bb", b"\0\0"}
     replay.forward(6)
-    assert disk.read_bytes() == c + bytes(2 * SECTOR) + d
+    assert disk.read_bytes() == c + bytes(2 * BLOCK) + d
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
 """What a disk was told before a power cut: a log in the format of Linux's dm-log-writes, and its replay.
 
-A disk may lose what was written after the last flush that ended, in any choice and down to single sectors;
+A disk may lose what was written after the last flush that ended, in any choice and down to single blocks;
 what was written before it stays. (Format: 512-byte sectors; a superblock, then for each request one sector of
 head and its data.)
 """
@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 SECTOR = 512
+BLOCK = 4096
+"""What a disk writes whole. ext4 counts on it: its superblock, with one checksum, spans two sectors."""
 BEFORE_ALL = -1
 """In place of a flush: nothing was flushed yet."""
 _MAGIC = 0x6A736677736872
@@ -101,10 +103,16 @@ class Replay:
                     continue
                 torn = chance.random() < 0.25
                 for at, data in _pieces(request, log.fileno()):
-                    for offset in range(0, len(data), SECTOR):
+                    for start, end in _blocks(at, at + len(data)):
                         if not torn or chance.random() < 0.5:
-                            file.seek(at + offset)
-                            file.write(data[offset : offset + SECTOR])
+                            file.seek(start)
+                            file.write(data[start - at : end - at])
+
+
+def _blocks(start: int, end: int) -> Iterator[tuple[int, int]]:
+    """The disk's blocks that lie between, the first and the last cut to fit."""
+    for block in range(start // BLOCK * BLOCK, end, BLOCK):
+        yield max(start, block), min(end, block + BLOCK)
 
 
 def _pieces(request: Request, log: int) -> Iterator[tuple[int, bytes]]:
