@@ -187,8 +187,8 @@ class Store:
 
 
 def write_atomically(path: Path, data: bytes) -> None:
-    """Whoever reads sees the old bytes or the new, whole; not synced to disk. Clears away what a killed writer
-    of the same file left: a lock on it tells the living from the dead."""
+    """Whoever reads sees the old bytes or the new, whole; not synced to disk. Clears away what a killed
+    writer of the same file left: a lock on it tells the living from the dead."""
     if path.exists():
         for left in path.parent.glob(f".{path.name}.*.new"):
             _sweep(left)
