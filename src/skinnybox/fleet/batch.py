@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from skinnybox.errors import SkinnyboxError, from_system
+from skinnybox.errors import Conflict, SkinnyboxError, from_system
 from skinnybox.progress import Progress, Step
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def each(
         except SkinnyboxError as error:
             return Outcome(name=name(item), error=error)
         except OSError as error:
-            denied = from_system(error)
+            denied = from_system(error) or _vanished(error)
             if denied is None:
                 raise
             return Outcome(name=name(item), error=denied)
@@ -64,6 +64,13 @@ def each(
             pool.shutdown(wait=True, cancel_futures=True)
             raise
     return [future.result() for future in futures]
+
+
+def _vanished(error: OSError) -> SkinnyboxError | None:
+    """Machines can be deleted while something is done to them; so their files go under our hands."""
+    if not isinstance(error, FileNotFoundError):
+        return None
+    return Conflict(f"{error.filename} is gone", hint="another command deleted the machine meanwhile")
 
 
 def _await(futures: "Sequence[Future[Outcome[R]]]", task: str, progress: Progress) -> None:

@@ -7,6 +7,7 @@ one that is damaged or lost, is rebuilt by `skinnybox repair` from the records t
 import os
 import sqlite3
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -16,6 +17,7 @@ from skinnybox.errors import Conflict, Corrupt, NoSpace, SkinnyboxError, TimedOu
 
 REPAIR = "`skinnybox repair` rebuilds it from the records beside the overlays"
 _PATIENCE = 30.0
+_PAUSE = 0.02
 _DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR)
 _BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 
@@ -96,12 +98,24 @@ class Database:
             )
         if not may_be_new() and self._version() == 0:  # looked at again: another process may have begun it
             raise _lost(self.path)
-        self.execute("PRAGMA journal_mode = WAL")
+        self._share()
         with self.writing():
             for number in range(self._version(), len(migrations)):
                 for statement in migrations[number].split(";"):
                     self.execute(statement)
                 self.execute(f"PRAGMA user_version = {number + 1}")
+
+    def _share(self) -> None:
+        """Readers beside a writer. SQLite does not wait here for another process that does the same."""
+        deadline = time.monotonic() + _PATIENCE
+        while True:
+            try:
+                self.execute("PRAGMA journal_mode = WAL")
+                return
+            except TimedOut:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(_PAUSE)
 
     def _version(self) -> int:
         return int(self.all("PRAGMA user_version")[0][0])

@@ -108,13 +108,15 @@ class Masters:
         return self._state.dependants(master.id)
 
     def verify(self, reference: str, progress: Progress = silent) -> Master:
-        """Read every byte of it. Raises Corrupt naming the file that is not what was sealed."""
+        """Read every byte of it; nobody removes it meanwhile. Raises Corrupt naming the file that is not what
+        was sealed."""
         from skinnybox.masters import checked
 
-        master = self.find(reference)
-        catalogue.verify(self._store, master, progress)
-        checked.note(self._store, master, self._marks(master))
-        return master
+        with catalogue.locked(self._store, exclusive=False):
+            master = self.find(reference)
+            catalogue.verify(self._store, master, progress)
+            checked.note(self._store, master, self._marks(master))
+            return master
 
     def remove(self, reference: str) -> Master:
         """Blocked while a machine depends on it. What an earlier call that failed left goes as well."""
