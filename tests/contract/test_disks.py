@@ -60,9 +60,12 @@ def test_an_impossible_overlay_leaves_nothing(
 def test_an_open_overlay_is_nobody_elses(host: Host, new: New, contents_of: ContentsOf) -> None:
     instance = new()
     host.create_overlay(instance, contents_of(instance))
+    host.refuse_used(instance)
     with host.open_overlay(instance):
         with pytest.raises(Conflict), host.open_overlay(instance):
             pass
+        with pytest.raises(Conflict):
+            host.refuse_used(instance)
         with pytest.raises(Conflict):
             host.replace_overlay(instance, contents_of(instance))
         with pytest.raises(Conflict):
@@ -193,7 +196,7 @@ def test_doctor_has_hints_for_what_is_wrong(host: Host) -> None:
     assert all(check.hint for check in checks if check.status in ("warn", "fail"))
 
 
-def test_a_damaged_record_is_named(host: Host, new: New, state: Path) -> None:
+def test_a_damaged_record_is_named(host: Host, new: New, state: Path, in_a_folder: None) -> None:
     instance = new()
     host.define(instance)
     record = next(state.glob("instances/*/instance.json"))

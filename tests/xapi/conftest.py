@@ -1,14 +1,22 @@
 """A furnished pool on two hosts, and a session of the official SDK on it."""
 
+import hashlib
+import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
 import XenAPI
 
+from skinnybox.model import Allocation, Image, ImageKind, Instance, Master, Network, Overlay, Seed, Stack
+from skinnybox.sizes import MIB
 from tests.emulators.xapi import EmulatedPool
 from tests.xapi import records
+
+DIGEST = "sha256:" + hashlib.sha256(b"m" * MIB).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,3 +67,52 @@ def refused() -> Callable[..., list[str]]:
         return list(caught.value.details)
 
     return details
+
+
+@pytest.fixture
+def sealed(tmp_path: Path) -> Path:
+    folder = tmp_path / "sealed"
+    folder.mkdir()
+    for name in ("kernel", "initrd", "root.erofs"):
+        (folder / name).write_bytes(b"m" * MIB)
+    return folder
+
+
+@pytest.fixture
+def small_master() -> Master:
+    image = Image(kind=ImageKind.EROFS_PLAIN, file="root.erofs", digest=DIGEST, size=MIB)
+    return Master(
+        id="sha256:" + "1" * 64,
+        name="tiny",
+        version="1",
+        images=(image,),
+        kernel="kernel",
+        initrd="initrd",
+        os="tiny",
+        architecture="x86_64",
+        kernel_version="6.1",
+        tree_size=MIB,
+        entries=1,
+        guest_protocol=1,
+        created=datetime.now(UTC),
+    )
+
+
+@pytest.fixture
+def new_instance() -> Callable[..., Instance]:
+    """A machine that nobody knows yet."""
+
+    def make(name: str = "web-01") -> Instance:
+        return Instance(
+            uuid=uuid.uuid4(),
+            name=name,
+            stack=Stack(master="sha256:" + "1" * 64, reference="tiny:1", images=(DIGEST,)),
+            overlay=Overlay(size=32 * MIB, allocation=Allocation.SPARSE),
+            seed=Seed(hostname=name, machine_id=uuid.uuid4().hex),
+            created=datetime.now(UTC),
+            memory=128 * MIB,
+            network=Network.BRIDGE,
+            bridge="lan",
+        )
+
+    return make

@@ -2,7 +2,7 @@
 
 import contextlib
 
-from skinnybox.errors import NoSpace, NotFound, SkinnyboxError
+from skinnybox.errors import NoSpace, SkinnyboxError
 from skinnybox.fleet import power
 from skinnybox.fleet.state import Phase, Row, State
 from skinnybox.fleet.view import Machine
@@ -20,7 +20,7 @@ def delete(host: Host, state: State, machine: Machine, *, force: bool) -> None:
     try:
         if force:
             host.power_off(instance)
-        _refuse_used(host, instance)
+        host.refuse_used(instance)
     except BaseException:
         _let_go(state, instance, before)
         raise
@@ -51,11 +51,6 @@ def _marked(state: State, instance: Instance, seen: Phase) -> Phase:
         return state.mark_deleting(instance)
     except NoSpace:
         return seen
-
-
-def _refuse_used(host: Host, instance: Instance) -> None:
-    with contextlib.suppress(NotFound), host.open_overlay(instance):
-        pass
 
 
 def _finish(host: Host, state: State, instance: Instance) -> None:

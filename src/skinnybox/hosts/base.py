@@ -87,6 +87,9 @@ class Disks(Protocol):
         """A local file with the overlay's bytes, not to be written, while nobody else may use it. Conflict
         while the machine runs or somebody else has it open; NotFound when there is none."""
 
+    def refuse_used(self, instance: Instance) -> None:
+        """Conflict where open_overlay would be refused; quick, also where that has to fetch the overlay."""
+
     def rebuild_overlay(self, instance: Instance, size: int, build: Callable[[Path, Path], None]) -> None:
         """Put what `build(old, new)` makes in place of the overlay, as atomically as replace_overlay, and
         refused as that is. `new` is a blank private file of `size` bytes with the allocation of the instance;

@@ -3,10 +3,11 @@ there."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from uuid import UUID
 
+from skinnybox.errors import NotFound
 from skinnybox.hosts.base import Contents
 from skinnybox.hosts.store import Store
 from skinnybox.model import Allocation, Consistency, Instance, Snapshot
@@ -44,6 +45,10 @@ class LocalDisks(ABC):
         self._settle(instance)
         with self._store.open(instance) as path:
             yield path
+
+    def refuse_used(self, instance: Instance) -> None:
+        with suppress(NotFound), self.open_overlay(instance):
+            pass
 
     def delete_disk(self, instance: Instance) -> None:
         self._settle(instance)

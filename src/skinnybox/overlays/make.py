@@ -7,6 +7,7 @@ import contextlib
 import errno
 import os
 import secrets
+import uuid as uuids
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -39,14 +40,15 @@ def make(
     identity: bytes = b"",
     allocation: Allocation,
     replace: bool = False,
+    own: uuids.UUID | None = None,
 ) -> None:
     """A fresh overlay at `destination`, mode 0600, holding the three messages; whole or not there at all.
 
     With `replace` it takes the place of the one that is there, atomically; without, an existing file is
     Conflict. NoSpace, Unsupported (reserved where the filesystem cannot) and UsageError (a message is too
-    long) leave nothing behind. Not synced to disk.
+    long) leave nothing behind. Not synced to disk. `own` is its filesystem UUID; None: a random one.
     """
-    patches = [*_messages(template, base, seed, identity), *_identifiers(template)]
+    patches = [*_messages(template, base, seed, identity), *_identifiers(template, own)]
     with _translated(destination, template.size), _new_file(destination.parent) as (descriptor, name):
         _allocate(descriptor, template.size, allocation)
         for offset, data in (*template.pieces, *patches):
@@ -65,14 +67,13 @@ def _messages(template: Template, base: bytes, seed: bytes, identity: bytes) -> 
             raise UsageError(f"the {name} is too long for this overlay: {error}") from error
 
 
-def _identifiers(template: Template) -> Iterator[tuple[int, bytes]]:
+def _identifiers(template: Template, own: uuids.UUID | None) -> Iterator[tuple[int, bytes]]:
     """A UUID and a hash seed of its own in every copy of the superblock, and the checksums that fit them.
 
     The rest of the volume's checksums do not depend on the UUID: that is what metadata_csum_seed is for.
     """
-    uuid = bytearray(secrets.token_bytes(UUID_LENGTH))
-    uuid[6], uuid[8] = uuid[6] & 0x0F | 0x40, uuid[8] & 0x3F | 0x80
-    hash_seed = secrets.token_bytes(UUID_LENGTH)
+    uuid = (own or uuids.uuid4()).bytes
+    hash_seed = uuids.uuid5(own, "hash seed").bytes if own else secrets.token_bytes(UUID_LENGTH)
     difference = changed(0, _difference(uuid, UUID), template.uuid_effects)
     difference = changed(difference, _difference(hash_seed, HASH_SEED), template.hash_seed_effects)
     for offset, checksum in template.superblocks:

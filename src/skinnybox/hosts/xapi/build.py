@@ -1,0 +1,124 @@
+"""The records that a machine and its parts are made of (constructors' arguments of the data model)."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from skinnybox.errors import Unsupported
+from skinnybox.hosts.xapi import marks, tell
+from skinnybox.hosts.xapi.marks import Role
+from skinnybox.hosts.xapi.mirror import Record
+from skinnybox.hosts.xapi.session import NULL
+from skinnybox.model import Instance
+from skinnybox.sizes import MIB
+
+BLOCKED = ("clone", "copy", "export", "migrate_send", "checkpoint", "snapshot", "make_into_template")
+"""What would copy the master, or make others write what only this machine may."""
+_WHY = "Skinnybox: this would copy the whole master"
+_QOS: dict[str, Any] = {"qos_algorithm_type": "", "qos_algorithm_params": {}}
+_PV = ("bootloader", "kernel", "ramdisk", "args", "bootloader_args", "legacy_args")
+_OF_TEMPLATE = (
+    "platform", "HVM_boot_params", "HVM_shadow_multiplier", "VCPUs_params", "recommendations", "PCI_bus",
+    "actions_after_shutdown", "actions_after_reboot", "actions_after_crash", "hardware_platform_version",
+    "has_vendor_device",
+)  # fmt: skip
+_NOT_KEPT = ("disks", "postinstall", "default_template", "xensource_internal", "mac_seed", "install-methods")
+_LEAST_MEMORY = 128 * MIB
+
+
+def blocked() -> dict[str, str]:
+    return dict.fromkeys(BLOCKED, _WHY)
+
+
+def machine(instance: Instance, record: str, template: Record | None, *, blank: bool) -> Record:
+    """A whole VM record. Of a template everything is taken but its disks, cards and what installs it."""
+    values = _plain() if template is None else _from(template)
+    return {
+        **values,
+        "name_label": instance.name,
+        "name_description": f"Skinnybox machine of {instance.stack.reference}",
+        "user_version": "1",
+        "is_a_template": False,
+        "affinity": NULL,
+        **memory(instance),
+        **processors(instance),
+        **{f"PV_{name}": "" for name in _PV},
+        "HVM_boot_policy": "BIOS order",
+        "domain_type": "hvm",
+        "other_config": values["other_config"] | {marks.INSTANCE: str(instance.uuid), marks.RECORD: record},
+        "xenstore_data": tell.told(instance, blank=blank),
+        "tags": [marks.TAG],
+    }
+
+
+def _plain() -> Record:
+    return {
+        "platform": {
+            "acpi": "1", "apic": "1", "pae": "true", "nx": "true", "viridian": "false", "secureboot": "false",
+            "device-model": "qemu-upstream-uefi",
+        },
+        "HVM_boot_params": {"order": "c", "firmware": "uefi"},
+        "VCPUs_params": {},
+        "recommendations": "",
+        "PCI_bus": "",
+        "actions_after_shutdown": "destroy",
+        "actions_after_reboot": "restart",
+        "actions_after_crash": "restart",
+        "other_config": {},
+    }  # fmt: skip
+
+
+def _from(template: Record) -> Record:
+    if template["HVM_boot_params"].get("firmware") != "uefi":
+        raise Unsupported(
+            f"the template {template['name_label']} boots by BIOS, which cannot see a read-only disk",
+            hint="choose a template with UEFI firmware, or none",
+        )
+    kept = {key: value for key, value in template["other_config"].items() if key not in _NOT_KEPT}
+    values = {name: template[name] for name in _OF_TEMPLATE if name in template}
+    return {**values, "other_config": {**kept, "base_template_name": template["name_label"]}}
+
+
+def memory(instance: Instance) -> dict[str, str]:
+    size = str(instance.memory)
+    least = str(min(instance.memory, _LEAST_MEMORY))
+    limits = dict.fromkeys(("memory_static_max", "memory_dynamic_max", "memory_dynamic_min"), size)
+    return {**limits, "memory_static_min": least}
+
+
+def processors(instance: Instance) -> dict[str, str]:
+    return dict.fromkeys(("VCPUs_max", "VCPUs_at_startup"), str(instance.cpus))
+
+
+def disk(sr: str, size: int, name: str, role: Role, other: Mapping[str, str]) -> Record:
+    return {
+        "name_label": name,
+        "name_description": "Skinnybox: do not delete by hand",
+        "SR": sr,
+        "virtual_size": str(size),
+        "type": "user",
+        "sharable": False,
+        "read_only": False,
+        "other_config": {marks.ROLE: role.value, **other},
+        "tags": [marks.TAG],
+    }
+
+
+def drive(vm: str, vdi: str, place: str, *, boots: bool) -> Record:
+    """The master's is read-only and boots, the overlay's is neither."""
+    return {
+        "VM": vm,
+        "VDI": vdi,
+        "userdevice": place,
+        "bootable": boots,
+        "mode": "RO" if boots else "RW",
+        "type": "Disk",
+        "empty": False,
+        "unpluggable": False,
+        "other_config": {marks.ROLE: "master" if boots else "overlay"},
+        **_QOS,
+    }
+
+
+def card(vm: str, network: str, mac: str) -> Record:
+    plain: Record = {"device": "0", "MTU": "1500", "other_config": {}, **_QOS}
+    return {"VM": vm, "network": network, "MAC": mac, **plain}

@@ -1,0 +1,242 @@
+"""Overlays in a pool: blank until a guest formats them, or made here and uploaded; read by download.
+
+A new overlay takes an old one's place in one call: of the whole ones the highest generation counts.
+"""
+
+import contextlib
+import os
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from uuid import UUID
+
+from skinnybox.errors import Conflict, SkinnyboxError, UsageError
+from skinnybox.hosts.base import Contents
+from skinnybox.hosts.xapi import build, create, marks, tasks, tell, transfer
+from skinnybox.hosts.xapi.create import BLANK
+from skinnybox.hosts.xapi.marks import Role
+from skinnybox.hosts.xapi.mirror import Record
+from skinnybox.hosts.xapi.pool import Pool
+from skinnybox.hosts.xapi.space import disk_size
+from skinnybox.model import Allocation, Consistency, Instance
+from skinnybox.overlays import space
+from skinnybox.overlays.format import MIN_OVERLAY
+from skinnybox.overlays.make import make
+from skinnybox.overlays.seed import seed_capacity
+from skinnybox.overlays.template import template
+from skinnybox.sizes import KIB, MIB, format_size
+
+_MARGIN = 8 * MIB
+_LOOKED_AT = 64 * KIB
+"""The first bytes of every filesystem there is; of a blank overlay they are zeros."""
+
+
+@contextmanager
+def alone(pool: Pool, instance: Instance) -> Iterator[None]:
+    """Nobody else works on its overlay. Conflict."""
+    with pool.alone(str(instance.uuid), f"the overlay of {instance.name}"):
+        yield
+
+
+def make_first(pool: Pool, instance: Instance, contents: Contents, templates: Path) -> None:
+    """See create_overlay in base.py."""
+    _check(instance)
+    with alone(pool, instance):
+        pool.things.look()
+        if instance.uuid in pool.overlays():
+            raise Conflict(f"{instance.name} has an overlay in this pool")
+        _make(pool, instance, contents, 1, templates)
+
+
+def _check(instance: Instance) -> None:
+    if instance.overlay.size < MIN_OVERLAY or instance.overlay.size % MIB:
+        raise UsageError(f"an overlay has whole MiB, at least {format_size(MIN_OVERLAY)}")
+    marks.record_text(instance)
+
+
+def replace(pool: Pool, instance: Instance, contents: Contents, templates: Path) -> None:
+    """See replace_overlay in base.py."""
+    _check(instance)
+    with alone(pool, instance):
+        pool.refuse_running(instance)
+        _, old = pool.overlay(instance)
+        _make(pool, instance, contents, marks.generation_of(old) + 1, templates)
+        settle(pool, instance)
+
+
+def _make(pool: Pool, instance: Instance, contents: Contents, generation: int, templates: Path) -> None:
+    """A fresh one that counts, or none. An identity holds a private key: it goes nowhere but on the disk."""
+    if tell.fits(contents, instance):
+        with undone(pool, instance, generation):
+            record = _record(pool, instance, generation, instance.overlay.size, Role.OVERLAY, {BLANK: "yes"})
+            pool.call("VDI.create", record)
+        return
+    with pool.workspace() as work:
+        file = work / "overlay.img"
+        _formatted(instance, contents, file, templates)
+        put(pool, instance, file, generation)
+
+
+def _formatted(
+    instance: Instance, contents: Contents, file: Path, templates: Path, own: UUID | None = None
+) -> None:
+    chosen = template(templates, instance.overlay.size, seed_capacity(contents.seed))
+    make(
+        chosen,
+        file,
+        base=contents.base,
+        seed=contents.seed,
+        identity=contents.identity,
+        allocation=Allocation.SPARSE,
+        own=own,
+    )
+
+
+def put(pool: Pool, instance: Instance, file: Path, generation: int) -> None:
+    """Upload a whole overlay; it counts from the last call on."""
+    with undone(pool, instance, generation):
+        record = _record(pool, instance, generation, file.stat().st_size, Role.MAKING, {})
+        vdi = pool.call("VDI.create", record)
+        transfer.upload(pool.sessions, vdi, file)
+        pool.call("VDI.set_other_config", vdi, record["other_config"] | {marks.ROLE: Role.OVERLAY.value})
+
+
+def _record(
+    pool: Pool, instance: Instance, generation: int, size: int, role: Role, more: dict[str, str]
+) -> Record:
+    other = {marks.INSTANCE: str(instance.uuid), marks.GENERATION: str(generation), **more}
+    return build.disk(pool.sr()[0], disk_size(size), f"{instance.name} overlay", role, other)
+
+
+@contextmanager
+def undone(pool: Pool, instance: Instance, generation: int) -> Iterator[None]:
+    """What the block made of this generation goes when it fails, also where an answer was lost."""
+    try:
+        yield
+    except BaseException:
+        with contextlib.suppress(Exception):
+            pool.things.look()
+            for reference, record in pool.disks(instance.uuid):
+                ours = marks.role_of(record) in (Role.OVERLAY, Role.MAKING) and not record["is_a_snapshot"]
+                if ours and marks.generation_of(record) == generation:
+                    pool.destroy_disk(reference, record)
+        raise
+
+
+def settle(pool: Pool, instance: Instance) -> None:
+    """Attach what counts, and remove what does not. For who is alone, of a halted machine."""
+    found = create.attach(pool, instance)
+    if found:
+        _retell(pool, instance, found[0], found[1])
+    pool.things.look()
+    current = pool.overlays().get(instance.uuid)
+    for reference, record in pool.disks(instance.uuid):
+        old = marks.role_of(record) in (Role.OVERLAY, Role.MAKING) and (
+            not current or reference != current[0]
+        )
+        if old and (current or marks.role_of(record) == Role.MAKING):
+            pool.destroy_disk(reference, record)
+
+
+def _retell(pool: Pool, instance: Instance, vm: str, record: Record) -> None:
+    """Whether it may format is a matter of the overlay it has now."""
+    _, overlay = pool.overlay(instance)
+    blank = BLANK in overlay["other_config"]
+    data = tell.merged(record["xenstore_data"], tell.told(instance, blank=blank))
+    if data != record["xenstore_data"]:
+        pool.call("VM.set_xenstore_data", vm, data)
+
+
+@contextmanager
+def opened(pool: Pool, instance: Instance, templates: Path) -> Iterator[Path]:
+    """See open_overlay in base.py. What a guest has yet to format is shown as what it will be."""
+    with alone(pool, instance):
+        pool.refuse_running(instance)
+        found = pool.overlay(instance)
+        with pool.workspace() as work:
+            yield fetched(pool, instance, *found, work / "overlay.img", templates)
+
+
+def fetched(pool: Pool, instance: Instance, vdi: str, record: Record, file: Path, templates: Path) -> Path:
+    size = int(record["virtual_size"])
+    space.require(file.parent, min(size, int(record["physical_utilisation"])) + _MARGIN, "the overlay")
+    descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    try:
+        os.truncate(descriptor, size)
+        transfer.download(pool.sessions, vdi, descriptor, size)
+        if 0 < size - instance.overlay.size < 2 * MIB:  # the pool rounds up
+            os.truncate(descriptor, instance.overlay.size)
+        blank = BLANK in record["other_config"] and not os.pread(descriptor, _LOOKED_AT, 0).strip(b"\0")
+    except BaseException:
+        file.unlink(missing_ok=True)
+        raise
+    finally:
+        os.close(descriptor)
+    if blank:
+        file.unlink()
+        # Whoever looks twice sees the same.
+        own = uuid.uuid5(instance.uuid, "overlay")
+        _formatted(instance, tell.contents_of(instance), file, templates, own)
+    return file
+
+
+def rebuild(
+    pool: Pool, instance: Instance, size: int, build_: Callable[[Path, Path], None], templates: Path
+) -> None:
+    """See rebuild_overlay in base.py."""
+    with alone(pool, instance):
+        pool.refuse_running(instance)
+        found = pool.overlay(instance)
+        with pool.workspace() as work:
+            old = fetched(pool, instance, *found, work / "overlay.img", templates)
+            new = work / "new.img"
+            new.touch(mode=0o600)
+            os.truncate(new, size)
+            build_(old, new)
+            if new.stat().st_size != size:
+                raise SkinnyboxError(f"{new} did not keep its size while it was made")
+            put(pool, instance, new, marks.generation_of(found[1]) + 1)
+        settle(pool, instance)
+
+
+def copy(pool: Pool, instance: Instance, target: Path, templates: Path) -> Consistency:
+    """See copy_overlay in base.py."""
+    with alone(pool, instance):
+        vdi, record = pool.overlay(instance)
+        with still(pool, instance, vdi) as (source, consistent):
+            fetched(pool, instance, source, record, target, templates)
+        return consistent
+
+
+@contextmanager
+def still(pool: Pool, instance: Instance, vdi: str) -> Iterator[tuple[str, Consistency]]:
+    """A disk with the overlay's bytes at one moment: itself while the machine is off, else a snapshot that
+    goes."""
+    found = pool.machine(instance.uuid)
+    if not found or found[1]["power_state"] == "Halted":
+        yield vdi, Consistency.STOPPED
+        return
+    sweep_moments(pool, instance)
+    try:
+        yield tasks.run(pool.sessions, "VDI.snapshot", vdi), Consistency.CRASH
+    finally:
+        with contextlib.suppress(SkinnyboxError):
+            sweep_moments(pool, instance)
+
+
+def sweep_moments(pool: Pool, instance: Instance) -> None:
+    """Snapshots of the storage that a copy needed, also of one that was killed. For who is alone."""
+    pool.things.look()
+    for reference, record in pool.disks(instance.uuid):
+        if record["is_a_snapshot"]:
+            pool.destroy_disk(reference, record)
+
+
+def delete(pool: Pool, instance: Instance) -> None:
+    """See delete_disk in base.py."""
+    with alone(pool, instance):
+        pool.refuse_running(instance)
+        pool.things.look()
+        for reference, record in pool.disks(instance.uuid):
+            pool.destroy_disk(reference, record)

@@ -1,0 +1,89 @@
+"""Whether a pool is fit. Only looks: nothing in the pool is changed."""
+
+from collections.abc import Callable, Iterator
+
+from skinnybox.errors import SkinnyboxError
+from skinnybox.findings import Check
+from skinnybox.hosts.xapi import marks, space
+from skinnybox.hosts.xapi.pool import Pool
+from skinnybox.masters import efi
+from skinnybox.sizes import GIB, format_size
+
+_OVERLAY, _MASTER = 1 * GIB, 8 * GIB
+"""For which costs are shown."""
+
+
+def check(pool: Pool) -> list[Check]:
+    try:
+        pool.machines.look()
+        pool.things.look()
+    except SkinnyboxError as error:
+        hint = error.hint or "is the address right, and the pool's master up?"
+        return [Check(name="pool", status="fail", detail=error.message, hint=hint)]
+    address = pool.address
+    found = [Check(name="pool", status="ok", detail=f"{address.user} on {pool.sessions.host}")]
+    if pool.sessions.scheme != "https" or address.insecure:
+        hint = "?sha256=FINGERPRINT or ?ca=FILE"
+        detail = "the connection proves nothing: whoever answers learns the password"
+        found.append(Check(name="trust", status="warn", detail=detail, hint=hint))
+    for name, look in _LOOKS.items():
+        found.append(_looked(name, look, pool))
+    return [*found, *_copies(pool)]
+
+
+def _looked(name: str, look: Callable[[Pool], Check], pool: Pool) -> Check:
+    try:
+        return look(pool)
+    except SkinnyboxError as error:
+        return Check(name=name, status="fail", detail=error.message, hint=error.hint or "see the pool")
+
+
+def _storage(pool: Pool) -> Check:
+    _, sr = pool.sr()
+    cost = space.cost(sr, _OVERLAY, _MASTER)
+    detail = (
+        f"{sr['name_label']} ({sr['type']}): an overlay of {format_size(_OVERLAY)} takes "
+        f"{format_size(cost.overlay)}{' and what is written' if cost.thin else ''}; a VDI.clone of a "
+        f"{format_size(_MASTER)} master would take {format_size(cost.clone)}"
+    )
+    if sr["type"] not in space.FILES | space.VOLUMES | {"linstor"}:
+        return Check(name="storage", status="warn", detail=detail, hint="this type of SR was never tried")
+    return Check(name="storage", status="ok", detail=detail)
+
+
+def _network(pool: Pool) -> Check:
+    return Check(name="network", status="ok", detail=str(pool.network(None)[1]["name_label"]))
+
+
+def _template(pool: Pool) -> Check:
+    name = pool.address.template
+    if name is None:
+        return Check(name="template", status="ok", detail="none: plain machines with UEFI firmware")
+    _, record = pool.template(name)
+    if record["HVM_boot_params"].get("firmware") != "uefi":
+        hint = "choose one with UEFI firmware, or none"
+        return Check(name="template", status="fail", detail=f"{name} boots by BIOS", hint=hint)
+    return Check(name="template", status="ok", detail=name)
+
+
+def _programs(pool: Pool) -> Check:
+    missing = efi.missing()
+    if missing:
+        hint = f"sudo apt install {' '.join(missing)}"
+        return Check(name="programs", status="fail", detail="no master's disk can be made here", hint=hint)
+    return Check(name="programs", status="ok", detail="a master's disk can be made here")
+
+
+_LOOKS: dict[str, Callable[[Pool], Check]] = {
+    "storage": _storage, "network": _network, "template": _template, "programs": _programs,
+}  # fmt: skip
+
+
+def _copies(pool: Pool) -> Iterator[Check]:
+    """Copies of our machines that somebody made by hand: they would write one overlay's bytes twice."""
+    known = {reference for reference, _ in pool.ours().values()}
+    for reference, record in pool.machines.where("VM", is_a_template=False, is_a_snapshot=False):
+        if marks.instance_of(record) is not None and reference not in known:
+            detail = f"{record['name_label']} ({record['uuid']}) is a copy that Skinnybox does not know"
+            hint = f"delete it, or take the mark off: other_config {marks.INSTANCE}"
+            yield Check(name="copies", status="warn", detail=detail, hint=hint)

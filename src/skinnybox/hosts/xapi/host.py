@@ -1,0 +1,292 @@
+"""A pool of XenServer or XCP-ng hosts as one host of Skinnybox.
+
+Nothing of a machine lies on this one but locks, copies on their way and what happened (events.py).
+"""
+
+import os
+import socket
+import threading
+import time
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+from skinnybox.errors import Conflict, Unsupported
+from skinnybox.findings import Check, Finding
+from skinnybox.hosts import events
+from skinnybox.hosts.base import Contents, Features, Holding
+from skinnybox.hosts.events import Event
+from skinnybox.hosts.xapi import create, marks, observe, space
+from skinnybox.hosts.xapi.address import Address, parse, password
+from skinnybox.hosts.xapi.pool import Pool
+from skinnybox.hosts.xapi.told import Told
+from skinnybox.model import (
+    Allocation,
+    Consistency,
+    Instance,
+    Master,
+    Network,
+    Report,
+    Snapshot,
+    Space,
+    Status,
+)
+from skinnybox.progress import Progress, Step, silent
+
+if TYPE_CHECKING:
+    from skinnybox.hosts.xapi.master import MakeDisk
+
+PATIENCE = 60.0
+
+
+def open_pool(name: str, state: Path) -> "XapiHost":
+    """Of `xapi://USER@POOL`. Nothing is asked of the pool, nor a password of anybody, before it is needed."""
+    address = parse(name)
+    return XapiHost(address, state, secret=lambda: password(address, os.environ))
+
+
+class XapiHost:
+    """Several of them may share a pool and a folder, also from several processes."""
+
+    def __init__(
+        self,
+        address: Address,
+        state: Path,
+        *,
+        secret: Callable[[], str],
+        patience: float = PATIENCE,
+        make_disk: "MakeDisk | None" = None,
+        progress: Progress = silent,
+    ) -> None:
+        self._pool = Pool(address, secret, state / "run" / "xapi", patience)
+        self._templates, self._runs = state / "templates", state / "run"
+        self._told = Told(self._runs)
+        self._make_disk, self._progress = make_disk, progress
+        self._own = threading.local()
+
+    @cached_property
+    def features(self) -> Features:
+        self._pool.things.look()
+        thin = space.is_thin(self._pool.sr()[1])
+        networks = frozenset(str(record["name_label"]) for _, record in self._pool.things.all("network"))
+        return Features(
+            kind="xapi",
+            allocations=frozenset([Allocation.SPARSE if thin else Allocation.RESERVED]),
+            networks=frozenset([Network.BRIDGE]),
+            default_network=Network.BRIDGE,
+            bridges=networks,
+            console=False,
+            dax=False,
+            boots=True,
+        )
+
+    def add_master(self, master: Master, folder: Path) -> None:
+        from skinnybox.hosts.xapi import master as masters
+        from skinnybox.masters import disk
+
+        def share(done: float) -> None:
+            self._progress(
+                Step(task="upload", done=int(100 * done), total=100, unit="%", detail=master.reference)
+            )
+
+        masters.add(self._pool, master, folder, self._make_disk or disk.make, share)
+
+    def remove_master(self, master: Master) -> None:
+        from skinnybox.hosts.xapi import master as masters
+
+        masters.remove(self._pool, master)
+
+    def create_overlay(self, instance: Instance, contents: Contents) -> None:
+        from skinnybox.hosts.xapi import disks
+
+        disks.make_first(self._pool, instance, contents, self._templates)
+
+    def replace_overlay(self, instance: Instance, contents: Contents) -> None:
+        from skinnybox.hosts.xapi import disks
+
+        disks.replace(self._pool, instance, contents, self._templates)
+
+    @contextmanager
+    def open_overlay(self, instance: Instance) -> Iterator[Path]:
+        from skinnybox.hosts.xapi import disks
+
+        with disks.opened(self._pool, instance, self._templates) as path:
+            yield path
+
+    def refuse_used(self, instance: Instance) -> None:
+        from skinnybox.hosts.xapi import disks
+
+        with disks.alone(self._pool, instance):
+            self._pool.refuse_running(instance)
+
+    def rebuild_overlay(self, instance: Instance, size: int, build: Callable[[Path, Path], None]) -> None:
+        from skinnybox.hosts.xapi import disks
+
+        disks.rebuild(self._pool, instance, size, build, self._templates)
+
+    def copy_overlay(self, instance: Instance, target: Path) -> Consistency:
+        from skinnybox.hosts.xapi import disks
+
+        return disks.copy(self._pool, instance, target, self._templates)
+
+    def take_snapshot(self, instance: Instance, label: str) -> Snapshot:
+        from skinnybox.hosts.xapi import snapshots
+
+        return snapshots.take(self._pool, instance, label)
+
+    def snapshots(self, instance: Instance) -> Sequence[Snapshot]:
+        from skinnybox.hosts.xapi import snapshots
+
+        return snapshots.listed(self._pool, instance)
+
+    @contextmanager
+    def open_snapshot(self, instance: Instance, label: str) -> Iterator[Path]:
+        from skinnybox.hosts.xapi import snapshots
+
+        with snapshots.opened(self._pool, instance, label, self._templates) as path:
+            yield path
+
+    def delete_snapshot(self, instance: Instance, label: str) -> None:
+        from skinnybox.hosts.xapi import snapshots
+
+        snapshots.delete(self._pool, instance, label)
+
+    def delete_disk(self, instance: Instance) -> None:
+        from skinnybox.hosts.xapi import disks
+
+        disks.delete(self._pool, instance)
+
+    def written(self, instances: Iterable[Instance]) -> Mapping[UUID, int]:
+        self._pool.things.look()
+        overlays = self._pool.overlays()
+        return {
+            instance.uuid: int(overlays[instance.uuid][1]["physical_utilisation"])
+            for instance in instances
+            if instance.uuid in overlays
+        }
+
+    def define(self, instance: Instance) -> None:
+        create.define(self._pool, instance)
+
+    def undefine(self, instance: Instance) -> None:
+        self._pool.refuse_running(instance)
+        create.forget(self._pool, instance)
+
+    def start(self, instance: Instance, master: Master, folder: Path) -> Status:
+        from skinnybox.hosts.xapi import master as masters
+        from skinnybox.hosts.xapi import power
+
+        masters.require_files(master, folder)
+        self._pool.overlay(instance)
+        self.add_master(master, folder)
+        power.start(self._pool, instance)
+        found = self.statuses().get(instance.uuid)
+        if found is None:
+            raise Conflict(f"{instance.name} was switched off by somebody else")
+        return found
+
+    def shutdown(self, instance: Instance) -> None:
+        from skinnybox.hosts.xapi import power
+
+        power.shutdown(self._pool, instance)
+
+    def power_off(self, instance: Instance) -> None:
+        from skinnybox.hosts.xapi import power
+
+        power.power_off(self._pool, instance)
+
+    def reboot(self, instance: Instance) -> None:
+        """Ask the guest to start again; does not wait."""
+        from skinnybox.hosts.xapi import power
+
+        power.reboot(self._pool, instance)
+
+    def records(self) -> Iterable[Instance]:
+        self._pool.machines.look()
+        found = [marks.instance_from(record) for _, record in self._pool.ours().values()]
+        return [instance for instance in found if instance is not None]
+
+    def holdings(self) -> Iterable[Holding]:
+        from skinnybox.hosts.xapi import holdings
+
+        return holdings.found(self._pool, self._runs / "xapi")
+
+    def leftovers(self, known: Collection[UUID]) -> Iterable[Finding]:
+        """None that a path could name: what uploads leave, the next upload of that master removes."""
+        return ()
+
+    def _look(self) -> None:
+        self._pool.machines.look()
+        self._told.look(self._pool)
+        self._own.pulse = observe.pulse(self._pool)
+
+    def statuses(self) -> Mapping[UUID, Status]:
+        self._look()
+        return observe.statuses(self._pool)
+
+    def reports(self, uuids: Iterable[UUID]) -> Mapping[UUID, Report]:
+        self._look()
+        found = observe.reports(self._pool, uuids)
+        create.take_orders_back(self._pool, [uuid for uuid, report in found.items() if report.ready])
+        return found
+
+    def wait_change(self, timeout: float) -> None:
+        """Of what this thread last saw. What else happens in the pool does not end it."""
+        deadline = time.monotonic() + timeout
+        self._pool.machines.look()
+        before = getattr(self._own, "pulse", None) or observe.pulse(self._pool)
+        while observe.pulse(self._pool) == before and (left := deadline - time.monotonic()) > 0:
+            self._pool.machines.wait(left)
+            self._pool.machines.look()
+
+    def events(self, after: int = 0) -> Iterable[Event]:
+        self._look()
+        return events.read(self._runs, after)
+
+    def console_log(self, uuid: UUID) -> bytes:
+        """A pool keeps none."""
+        return b""
+
+    def console(self, uuid: UUID) -> AbstractContextManager[socket.socket]:
+        if uuid not in self.statuses():
+            raise Conflict("the machine is off: it has no console", hint="start it first")
+        raise Unsupported(
+            "the console of a pool's machine is a screen, not a line", hint="use the pool's own"
+        )
+
+    def space(self, instances: Iterable[Instance], masters: Iterable[Master]) -> Space:
+        self._pool.things.look()
+        known = list(instances)
+        sr = self._pool.sr()[1]
+        used, size = int(sr["physical_utilisation"]), int(sr["physical_size"])
+        return Space(
+            total=size,
+            free=max(0, size - used),
+            masters=sum(map(self._master_size, masters)),
+            promised=sum(instance.overlay.size for instance in known),
+            written=sum(self.written(known).values()),
+            reserved_unwritten=0,  # storage that reserves has taken it at once
+            instances=len(known),
+            snapshots=sum(kept.written for instance in known for kept in self.snapshots(instance)),
+        )
+
+    def _master_size(self, master: Master) -> int:
+        """What it takes in the pool; what it will, when it is not there yet."""
+        digests = {image.digest for image in master.images}
+        found = [
+            int(record["physical_utilisation"])
+            for _, record in self._pool.things.all("VDI")
+            if record["other_config"].get(marks.DIGEST) in digests
+        ]
+        return sum(found) or sum(image.size for image in master.images)
+
+    def doctor(self) -> list[Check]:
+        from skinnybox.hosts.xapi import doctor
+
+        return doctor.check(self._pool)
+
+    def close(self) -> None:
+        self._pool.sessions.close()

@@ -1,0 +1,139 @@
+"""What is seen of machines: their state, and what xapi shows of what guests write to xenstore.
+
+xapi shows a fixed list of keys, so the guest's report is one line in `data/ts`, which a client finds in
+VM_guest_metrics.other["data-ts"]:
+
+    1 STATE NONCE IMAGE[,IMAGE...] GENERATION [REASON]
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+from skinnybox.hosts.events import printable
+from skinnybox.hosts.xapi import tell
+from skinnybox.hosts.xapi.mirror import Record
+from skinnybox.hosts.xapi.pool import Pool
+from skinnybox.hosts.xapi.session import NULL
+from skinnybox.model import Power, Report, Status
+
+LONGEST = 2000
+_ADDRESS = re.compile(r"([0-9]{1,3})/(?:ip|ipv4/[0-9]{1,3}|ipv6/[0-9]{1,3})")
+_NONCE = re.compile("[0-9a-f]{32}")
+_MOST_ADDRESSES = 64
+
+
+def statuses(pool: Pool) -> dict[UUID, Status]:
+    """As of the last look."""
+    return {uuid: _status(record) for uuid, (_, record) in pool.ours().items() if _is_on(record)}
+
+
+def _is_on(record: Record) -> bool:
+    return bool(record["power_state"] != "Halted")
+
+
+def _status(record: Record) -> Status:
+    """`pid` is the domain's number: there is no process here."""
+    nonce, started = tell.start_of(record["xenstore_data"])
+    state, domain = record["power_state"], int(record["domid"])
+    return Status(
+        power=Power.RUNNING,
+        since=_time(started),
+        pid=domain if domain > 0 else None,
+        nonce=nonce,
+        reason=None if state == "Running" else f"{state.lower()} in the pool",
+    )
+
+
+def _time(text: str | None) -> datetime | None:
+    try:
+        found = datetime.fromisoformat(text or "")
+    except ValueError:
+        return None
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
+
+
+def reports(pool: Pool, uuids: Iterable[UUID]) -> dict[UUID, Report]:
+    """As of the last look. What cannot be understood is not there: the guest may write what it likes."""
+    ours, found = pool.ours(), {}
+    for uuid in uuids:
+        if uuid in ours and _is_on(ours[uuid][1]):
+            report = _report(pool, uuid, ours[uuid][1])
+            if report:
+                found[uuid] = report
+    return found
+
+
+def _report(pool: Pool, uuid: UUID, record: Record) -> Report | None:
+    metrics = metrics_of(pool, record)
+    words = stamp(metrics)
+    if metrics is None or words is None:
+        return None
+    since = _time(tell.start_of(record["xenstore_data"])[1])
+    received = _server_time(metrics["last_updated"])
+    return Report(
+        ready=words[1] == "ready",
+        nonce=words[2],
+        instance=uuid,
+        reason=printable(words[5]) if len(words) > 5 else None,
+        images=_images(words[3]),
+        seed_generation=int(words[4]) if words[4].isascii() and words[4].isdecimal() else None,
+        addresses=_addresses(metrics["networks"]),
+        kernel=_kernel(metrics["os_version"]),
+        # The two clocks differ, and this one counts whole seconds only.
+        received=max(received, since) if since else received,
+    )
+
+
+def metrics_of(pool: Pool, record: Record) -> Record | None:
+    reference = record["guest_metrics"]
+    return None if reference == NULL else pool.machines.get("VM_guest_metrics", reference)
+
+
+def stamp(metrics: Record | None) -> list[str] | None:
+    """The words of a report, the version first; None when there is none that can be understood."""
+    text = (metrics or {}).get("other", {}).get("data-ts", "")[:LONGEST]
+    words: list[str] = text.split(" ", 5)
+    whole = len(words) >= 5 and words[0] == "1" and words[1] in ("ready", "failed")
+    return words if whole and _NONCE.fullmatch(words[2]) and words[4][:9] == words[4] else None
+
+
+def _images(text: str) -> tuple[UUID, ...]:
+    try:
+        return tuple(UUID(each) for each in text.split(",") if each != "-")
+    except ValueError:
+        return ()
+
+
+def _addresses(networks: Mapping[str, str]) -> tuple[str, ...]:
+    found: dict[str, None] = {}
+    for key, address in sorted(networks.items())[:_MOST_ADDRESSES]:
+        place = _ADDRESS.fullmatch(key)
+        if place and re.fullmatch("[0-9a-fA-F.:]{2,45}", address):
+            found[f"eth{place[1]} {address}"] = None
+    return tuple(found)
+
+
+def _kernel(versions: Mapping[str, str]) -> str | None:
+    return printable(versions["uname"][:100]) if versions.get("uname") else None
+
+
+def _server_time(value: Any) -> datetime:
+    text = str(value)
+    try:
+        return datetime.strptime(text, "%Y%m%dT%H:%M:%SZ").replace(tzinfo=UTC)
+    except ValueError:
+        return _time(text) or datetime.now(UTC)
+
+
+def pulse(pool: Pool) -> dict[UUID, tuple[object, ...]]:
+    """What wakes those who wait, as of the last look: who runs, and what guests said."""
+    found: dict[UUID, tuple[object, ...]] = {}
+    for uuid, (_, record) in pool.ours().items():
+        if _is_on(record):
+            metrics = metrics_of(pool, record) or {"other": {}, "networks": {}}
+            said = metrics["other"].get("data-ts"), sorted(metrics["networks"].items())
+            found[uuid] = (record["power_state"], record["domid"], *said)
+    return found

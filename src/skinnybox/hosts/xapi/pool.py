@@ -1,0 +1,161 @@
+"""One pool as everything here sees it: its calls, its records, and which of them are ours."""
+
+import contextlib
+import fcntl
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from uuid import UUID
+
+from skinnybox.errors import Conflict, NotFound, SkinnyboxError, UsageError
+from skinnybox.hosts.xapi import marks
+from skinnybox.hosts.xapi.address import Address
+from skinnybox.hosts.xapi.marks import Role
+from skinnybox.hosts.xapi.mirror import Mirror, Record
+from skinnybox.hosts.xapi.session import NULL, Sessions
+from skinnybox.model import Instance
+
+Found = tuple[str, Record]
+"""Reference and record."""
+
+
+class Pool:
+    """`folder` is for locks and for copies on their way, below the state folder."""
+
+    def __init__(self, address: Address, password: Callable[[], str], folder: Path, patience: float) -> None:
+        self.address = address
+        self.sessions = Sessions(address, password, patience=patience)
+        self.call = self.sessions.call
+        self.machines = Mirror(self.sessions, "VM", "VM_guest_metrics")
+        self.things = Mirror(self.sessions, "VDI", "SR", "network", "pool")
+        self._folder = folder
+
+    def ours(self) -> dict[UUID, Found]:
+        """Every machine, as of the last look. Of copies somebody made of one, the first counts."""
+        found: dict[UUID, Found] = {}
+        for reference, record in sorted(self.machines.where("VM", is_a_template=False, is_a_snapshot=False)):
+            uuid = marks.instance_of(record)
+            if uuid is not None:
+                found.setdefault(uuid, (reference, record))
+        return found
+
+    def machine(self, uuid: UUID) -> Found | None:
+        self.machines.look()
+        return self.ours().get(uuid)
+
+    def disks(self, uuid: UUID | None = None) -> list[Found]:
+        """Of one machine, or of all machines: as of the last look."""
+        return [
+            (reference, record)
+            for reference, record in self.things.all("VDI")
+            if (of := marks.instance_of(record)) is not None and uuid in (None, of)
+        ]
+
+    def overlays(self) -> dict[UUID, Found]:
+        """The one of each machine that counts, as of the last look."""
+        found: dict[UUID, Found] = {}
+        for reference, record in self.disks():
+            if marks.role_of(record) == Role.OVERLAY and not record["is_a_snapshot"]:
+                uuid = marks.instance_of(record)
+                assert uuid is not None
+                other = found.get(uuid)
+                if other is None or marks.generation_of(other[1]) < marks.generation_of(record):
+                    found[uuid] = reference, record
+        return found
+
+    def overlay(self, instance: Instance) -> Found:
+        """NotFound when there is none."""
+        self.things.look()
+        found = self.overlays().get(instance.uuid)
+        if found is None:
+            raise NotFound(f"{instance.name} has no overlay in this pool", hint="`skinnybox repair`")
+        return found
+
+    def refuse_running(self, instance: Instance) -> None:
+        found = self.machine(instance.uuid)
+        if found and found[1]["power_state"] != "Halted":
+            raise Conflict(f"{instance.name} runs", hint="stop it first")
+
+    def sr(self) -> Found:
+        """As of the last look."""
+        chosen = self.address.sr
+        if chosen is None:
+            default = next((record["default_SR"] for _, record in self.things.all("pool")), NULL)
+            record = self.things.get("SR", default)
+            if record is None:
+                raise NotFound("the pool has no default SR", hint="choose one: ?sr=NAME")
+            return default, record
+        return self._named("SR", chosen)
+
+    def network(self, name: str | None) -> Found:
+        """`name`, or the chosen one, or the pool's first with a way out: as of the last look."""
+        chosen = name or self.address.network
+        if chosen is not None:
+            return self._named("network", chosen)
+        found = sorted(
+            (each for each in self.things.all("network") if each[1]["PIFs"]),
+            key=lambda each: each[1]["bridge"],
+        )
+        if not found:
+            raise NotFound("the pool has no network with a way out", hint="choose one: ?network=NAME")
+        return found[0]
+
+    def template(self, name: str) -> Found:
+        """As of the last look."""
+        return _chosen(
+            "template", name, list(self.machines.where("VM", is_a_template=True, is_a_snapshot=False))
+        )
+
+    def _named(self, of: str, name: str) -> Found:
+        return _chosen(of, name, self.things.all(of))
+
+    def destroy(self, of: str, reference: str) -> None:
+        """Gone already is fine."""
+        with contextlib.suppress(NotFound):
+            self.call(f"{of}.destroy", reference)
+
+    def destroy_disk(self, reference: str, record: Record) -> None:
+        """With what is left of its attachments. Conflict while it is in use."""
+        for vbd in record["VBDs"]:
+            self.destroy("VBD", vbd)
+        self.destroy("VDI", reference)
+
+    @contextmanager
+    def alone(self, name: str, what: str) -> Iterator[None]:
+        """No other command on this machine has the lock of that name. Does not wait: Conflict."""
+        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        lock = os.open(self._folder / f"{name}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            yield
+        except BlockingIOError as error:
+            raise Conflict(f"another command works on {what}", hint="wait until it has ended") from error
+        finally:
+            os.close(lock)
+
+    @contextmanager
+    def workspace(self) -> Iterator[Path]:
+        """A private folder, gone in the end."""
+        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        try:
+            with tempfile.TemporaryDirectory(dir=self._folder, prefix="work-") as folder:
+                yield Path(folder)
+        except OSError as error:
+            from skinnybox.overlays.space import is_out_of_space, out_of_space
+
+            if is_out_of_space(error):
+                raise out_of_space(0) from error
+            raise SkinnyboxError(f"{error.filename}: {error.strerror}") from error
+
+
+def _chosen(of: str, name: str, among: list[Found]) -> Found:
+    """By name or UUID. NotFound, or UsageError for one of several."""
+    found = [each for each in among if name in (each[1]["uuid"], each[1]["name_label"])]
+    if not found:
+        known = ", ".join(sorted(record["name_label"] for _, record in among)[:20])
+        raise NotFound(f"the pool has no {of} {name!r}", hint=f"it has {known}")
+    if len(found) > 1:
+        raise UsageError(f"the pool has several {of}s named {name!r}", hint="give the UUID")
+    return found[0]

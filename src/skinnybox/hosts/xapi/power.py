@@ -1,0 +1,61 @@
+"""Machines switched on and off. Where they run is the pool's own choice."""
+
+import contextlib
+import secrets
+from datetime import UTC, datetime
+
+from skinnybox.errors import Conflict, NotFound
+from skinnybox.hosts.xapi import create, tasks, tell
+from skinnybox.hosts.xapi.pool import Found, Pool
+from skinnybox.model import Instance
+
+
+def start(pool: Pool, instance: Instance) -> None:
+    """Its master is in the pool already. Conflict when it runs."""
+    found = pool.machine(instance.uuid)
+    if found and found[1]["power_state"] != "Halted":
+        raise Conflict(f"{instance.name} runs already")
+    pool.overlay(instance)
+    if found is None:
+        create.define(pool, instance)
+        found = pool.machine(instance.uuid)
+        if found is None:
+            raise NotFound(f"somebody deleted {instance.name} just now")
+    create.attach(pool, instance)
+    create.fit(pool, instance, found)
+    nonce, now = secrets.token_hex(16), datetime.now(UTC).isoformat()
+    pool.call("VM.set_xenstore_data", found[0], tell.with_start(found[1]["xenstore_data"], nonce, now))
+    tasks.run(pool.sessions, "VM.start", found[0], False, False)
+
+
+def shutdown(pool: Pool, instance: Instance) -> None:
+    """Ask the guest; does not wait."""
+    found = _running(pool, instance)
+    if found:
+        tasks.begin(pool.sessions, "VM.clean_shutdown", found[0])
+
+
+def power_off(pool: Pool, instance: Instance) -> None:
+    found = _running(pool, instance)
+    if not found:
+        return
+    try:
+        tasks.run(pool.sessions, "VM.hard_shutdown", found[0])
+    except (Conflict, NotFound):
+        if _running(pool, instance):
+            raise
+
+
+def reboot(pool: Pool, instance: Instance) -> None:
+    """Ask the guest to start again; does not wait. Conflict when it does not run."""
+    found = _running(pool, instance)
+    if not found:
+        raise Conflict(f"{instance.name} does not run")
+    tasks.begin(pool.sessions, "VM.clean_reboot", found[0])
+
+
+def _running(pool: Pool, instance: Instance) -> Found | None:
+    with contextlib.suppress(NotFound):
+        found = pool.machine(instance.uuid)
+        return found if found and found[1]["power_state"] != "Halted" else None
+    return None

@@ -1,0 +1,176 @@
+"""Calls to a pool: one session for each thread, all logged out in the end.
+
+A call is sent once. Where the answer is lost, calls that only read or set are sent again; others raise Lost,
+and who made them looks in the pool for what came of it (everything ours is marked).
+"""
+
+import contextlib
+import http.client
+import threading
+import time
+import weakref
+import xmlrpc.client
+from collections.abc import Callable
+from typing import Any
+
+import XenAPI
+
+from skinnybox.errors import SkinnyboxError
+from skinnybox.hosts.xapi import transport
+from skinnybox.hosts.xapi.address import Address
+from skinnybox.hosts.xapi.errors import translated
+from skinnybox.hosts.xapi.transport import Transport
+
+NULL = "OpaqueRef:NULL"
+ORIGINATOR = "skinnybox"
+EVENTS_AT_ONCE = 30.0
+_LOST = (OSError, http.client.HTTPException, xmlrpc.client.ProtocolError, xmlrpc.client.Fault)
+_REPEATABLE = ("get_", "set_", "remove_from_", "from", "destroy", "add_tags")
+_MOST_HOPS = 3
+
+
+class Lost(SkinnyboxError):
+    """The connection broke: the call may have been done or not."""
+
+
+class Sessions:
+    """`patience`: seconds that an object of the pool may be busy with something else."""
+
+    def __init__(self, address: Address, password: Callable[[], str], *, patience: float = 60.0) -> None:
+        self.address = address
+        self.scheme, self._host = transport.split(address.url)
+        self.connect = transport.connector(address, self.scheme)
+        self.changes = 0
+        self.patience = patience
+        self._password = password
+        self._known: str | None = None
+        self._lock = threading.Lock()
+        self._own = threading.local()
+        self._all: list[tuple[XenAPI.Session, Transport]] = []
+        weakref.finalize(self, _end_all, self._all)  # also for who forgot close, and when Python ends
+
+    def call(self, method: str, *params: Any) -> Any:
+        """`method` as `VM.create`. What the pool refuses becomes an error of ours; busy is waited for."""
+        reads = _name(method).startswith("get_") or method == "event.from"
+        deadline, pause = time.monotonic() + self.patience, 0.05
+        try:
+            while True:
+                try:
+                    return self._safely(method, params)
+                except XenAPI.Failure as failure:
+                    busy = failure.details[0] == "OTHER_OPERATION_IN_PROGRESS"
+                    if not busy or time.monotonic() + pause > deadline:
+                        raise translated(failure.details) from failure
+                time.sleep(pause)
+                pause = min(2 * pause, 5.0)
+        finally:
+            self.changes += not reads
+
+    def _safely(self, method: str, params: tuple[Any, ...]) -> Any:
+        """Sent again where that does no harm."""
+        for again in (True, False):
+            try:
+                return self._sent(method, params)
+            except XenAPI.Failure as failure:
+                if failure.details[0] != "HOST_IS_SLAVE" or not again:
+                    raise
+                self._forget()
+            except _LOST as error:
+                self._own.transport.close()
+                if not again or not _name(method).startswith(_REPEATABLE):
+                    raise _lost(self.address.url, method, error) from error
+        raise AssertionError(method)
+
+    def _sent(self, method: str, params: tuple[Any, ...]) -> Any:
+        call = self._session().xenapi
+        for part in method.split("."):
+            call = getattr(call, part)
+        return call(*params)
+
+    def _session(self) -> XenAPI.Session:
+        if getattr(self._own, "session", None) is None:
+            session, own = self._logged_in(self._host)
+            self._own.session, self._own.transport = session, own
+            with self._lock:
+                self._all.append((session, own))
+        return self._own.session
+
+    def _logged_in(self, host: str) -> tuple[XenAPI.Session, Transport]:
+        """On the pool's master, wherever we began."""
+        for _ in range(_MOST_HOPS):
+            own = Transport(self.connect)
+            session = XenAPI.Session(f"{self.scheme}://{host}", transport=own)
+            try:
+                session.xenapi.login_with_password(self.address.user, self._secret(), "1.0", ORIGINATOR)
+            except XenAPI.Failure as failure:
+                own.close()
+                if failure.details[0] != "HOST_IS_SLAVE":
+                    raise translated(failure.details) from failure
+                host = _moved(host, failure.details[1])
+                continue
+            except _LOST as error:
+                own.close()
+                raise _lost(f"{self.scheme}://{host}", "login", error) from error
+            self._host = host
+            return session, own
+        raise SkinnyboxError(f"{self.address.url}: its hosts disagree on who is the master")
+
+    def _secret(self) -> str:
+        with self._lock:
+            if self._known is None:
+                self._known = self._password()
+            return self._known
+
+    def handle(self) -> str:
+        """The session's reference, for transfers by HTTP. Nothing renews it there."""
+        return str(self._session().handle)
+
+    @property
+    def host(self) -> str:
+        """HOST[:PORT] of the master."""
+        self._session()
+        return self._host
+
+    def _forget(self) -> None:
+        with self._lock:
+            self._all.remove((self._own.session, self._own.transport))
+        _end(self._own.session, self._own.transport)
+        self._own.session = None
+
+    def close(self) -> None:
+        """Log every session out. Idempotent; a later call logs in again."""
+        with self._lock:
+            _end_all(self._all)
+        self._own = threading.local()
+
+
+def _end_all(sessions: list[tuple[XenAPI.Session, Transport]]) -> None:
+    while sessions:
+        _end(*sessions.pop())
+
+
+def _end(session: XenAPI.Session, own: Transport) -> None:
+    with contextlib.suppress(XenAPI.Failure, AttributeError, *_LOST):
+        session.xenapi.session.logout()
+    own.close()
+
+
+def _name(method: str) -> str:
+    return method.rpartition(".")[2]
+
+
+def _moved(host: str, address: str) -> str:
+    """The master's address with the port we came by."""
+    port = host.rpartition(":")[2] if ":" in host.rpartition("]")[2] else ""
+    plain = f"[{address}]" if ":" in address else address
+    return f"{plain}:{port}" if port else plain
+
+
+def _lost(url: str, method: str, error: Exception) -> Lost:
+    import ssl
+
+    if isinstance(error, ssl.SSLCertVerificationError):
+        hint = "?ca=FILE or ?sha256=FINGERPRINT says whom to trust; ?insecure=yes trusts anybody"
+        return Lost(f"{url} cannot prove who it is: {error.verify_message}", hint=hint)
+    said = str(error) or type(error).__name__
+    return Lost(f"{url} did not answer {method}: {said}", hint="is the pool's master up? try again")

@@ -1,0 +1,81 @@
+"""What a machine is told through xenstore: keys below `vm-data/skinnybox/` of VM.xenstore_data.
+
+    instance              the UUID it has to find on its overlay
+    nonce, started        of this very start: 32 hexadecimal digits, ISO 8601 (UTC)
+    master, overlay       the two disks by their names on Xen: xvda, xvdb
+    format                the instance's UUID: a blank overlay may be formatted, for this machine only
+    base, seed            into how many parts the message is split; base-0, base-1, ...: its base64
+
+A value is at most 2,000 bytes: xenstore takes 4,096 with the path. Everybody who may read the machine's
+record reads all of it, so neither keys nor passwords belong there; the identity never is.
+"""
+
+import base64
+from collections.abc import Mapping
+from uuid import UUID
+
+from skinnybox.hosts.base import Contents
+from skinnybox.model import Instance
+from skinnybox.overlays.seed import base_message, seed_message
+from skinnybox.sizes import KIB
+
+PREFIX = "vm-data/skinnybox/"
+PART = 2000
+MOST = 32 * KIB
+"""Of the two messages together; what is longer is put on the overlay itself."""
+MASTER_DEVICE, OVERLAY_DEVICE = "xvda", "xvdb"
+MASTER_PLACE, OVERLAY_PLACE = "0", "1"
+
+
+def contents_of(instance: Instance) -> Contents:
+    """What a blank overlay of this machine stands for."""
+    return Contents(base=base_message(instance), seed=seed_message(instance))
+
+
+def fits(contents: Contents, instance: Instance) -> bool:
+    """Whether all of it can be told, so that the overlay may be blank."""
+    return contents == contents_of(instance) and len(contents.base) + len(contents.seed) <= MOST
+
+
+def told(instance: Instance, *, blank: bool) -> dict[str, str]:
+    """For xenstore_data, before any start. `blank`: the overlay still has to be formatted."""
+    said = {"instance": str(instance.uuid), "master": MASTER_DEVICE, "overlay": OVERLAY_DEVICE}
+    contents = contents_of(instance)
+    if fits(contents, instance):
+        said |= _parts("base", contents.base) | _parts("seed", contents.seed)
+        if blank:
+            said["format"] = str(instance.uuid)
+    return {f"{PREFIX}{key}": value for key, value in said.items()}
+
+
+def with_start(data: Mapping[str, str], nonce: str, started: str) -> dict[str, str]:
+    return {**data, f"{PREFIX}nonce": nonce, f"{PREFIX}started": started}
+
+
+def merged(before: Mapping[str, str], ours: Mapping[str, str]) -> dict[str, str]:
+    """What others put there stays, and so does what is said of the start."""
+    kept = ("nonce", "started")
+    return {
+        key: value
+        for key, value in before.items()
+        if not key.startswith(PREFIX) or key.removeprefix(PREFIX) in kept
+    } | dict(ours)
+
+
+def start_of(data: Mapping[str, str]) -> tuple[str | None, str | None]:
+    """Nonce and time of the last start."""
+    return data.get(f"{PREFIX}nonce"), data.get(f"{PREFIX}started")
+
+
+def may_format(data: Mapping[str, str], uuid: UUID) -> bool:
+    return data.get(f"{PREFIX}format") == str(uuid)
+
+
+def _parts(name: str, message: bytes) -> dict[str, str]:
+    text = base64.b64encode(message).decode("ascii")
+    parts = [text[at : at + PART] for at in range(0, len(text), PART)]
+    return {name: str(len(parts))} | {f"{name}-{number}": part for number, part in enumerate(parts)}
+
+
+def without_format(data: Mapping[str, str]) -> dict[str, str]:
+    return {key: value for key, value in data.items() if key != f"{PREFIX}format"}

@@ -1,0 +1,66 @@
+"""A master as a disk that firmware boots and no guest writes: for hosts that cannot hand over a kernel.
+
+A GPT with two partitions: an EFI system partition that holds kernel, initrd and command line as one program,
+and the image as it was sealed. Made without root, mounts and loop devices.
+"""
+
+import tempfile
+import uuid
+from pathlib import Path
+from uuid import UUID
+
+from skinnybox.masters import efi
+from skinnybox.masters.efi import Partition
+from skinnybox.model import INITRD_FILE, KERNEL_FILE, Image, Master
+from skinnybox.sizes import MIB
+
+COMMAND_LINE = "boot=skinnybox console=tty0 console=ttyS0 ro quiet panic=-1"
+"""Nothing in it is of one machine: those are told by xenstore or fw_cfg."""
+
+IMAGE_TYPE = UUID("0fc63daf-8483-4772-8e79-3d69d8477de4")
+"""Plain Linux data: nothing that finds partitions by type may take it for its own."""
+IMAGE_NAME = "skinny-master"
+
+
+def make(target: Path, master: Master, image: Image, folder: Path) -> None:
+    """At `target`, a new file; from the sealed master's `folder`. The image's partition has the image's own
+    UUID (PARTUUID). Unsupported, naming packages, when programs are missing; nothing stays when it fails."""
+    efi.require_programs()
+    try:
+        with tempfile.TemporaryDirectory(dir=target.parent, prefix=".disk-", suffix=".new") as work:
+            _make(target, master, image, folder, Path(work))
+    except BaseException:
+        target.unlink(missing_ok=True)
+        raise
+
+
+def _make(target: Path, master: Master, image: Image, folder: Path, work: Path) -> None:
+    kernel, initrd, tree = folder / KERNEL_FILE, folder / INITRD_FILE, folder / image.file
+    program, esp = work / "linux.efi", work / "esp"
+    efi.unified_kernel(program, kernel=kernel, initrd=initrd, command_line=COMMAND_LINE)
+    boot = efi.esp_size(kernel, initrd)
+    efi.make_esp(esp, boot, _id(image, "serial").int, {efi.BOOT_FILE: program})
+    partitions = [
+        Partition(name="esp", kind=efi.ESP_TYPE, uuid=_id(image, "esp"), size=boot),
+        Partition(
+            name=IMAGE_NAME, kind=IMAGE_TYPE, uuid=image.uuid, size=-(-tree.stat().st_size // MIB) * MIB
+        ),
+    ]
+    target.open("xb").close()
+    efi.make_table(target, _id(image, "disk"), partitions)
+    for file, start in zip((esp, tree), efi.offsets(partitions), strict=False):
+        _put(file, target, start)
+
+
+def _put(file: Path, disk: Path, start: int) -> None:
+    with file.open("rb") as source, disk.open("r+b") as target:
+        target.seek(start)
+        while piece := source.read(MIB):
+            if piece.count(0) == len(piece):
+                target.seek(len(piece), 1)
+            else:
+                target.write(piece)
+
+
+def _id(image: Image, what: str) -> UUID:
+    return uuid.uuid5(image.uuid, what)

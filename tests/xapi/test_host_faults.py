@@ -1,0 +1,192 @@
+"""Whatever fails while a machine is made: nothing of it stays, or the next command repairs it."""
+
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from skinnybox.errors import Conflict, NoSpace, SkinnyboxError
+from skinnybox.fleet.create import make_one
+from skinnybox.fleet.delete import remove
+from skinnybox.hosts.xapi.host import XapiHost
+from skinnybox.model import Image, Instance, Master
+from skinnybox.sizes import MIB
+from tests.emulators.xapi import EmulatedPool
+from tests.xapi.furnished import furnished, host_on
+
+New = Callable[..., Instance]
+STEPS = [
+    ("VDI.create", 1),
+    ("VM.create", 1),
+    ("VBD.create", 1),
+    ("VBD.create", 2),
+    ("VIF.create", 1),
+    ("VM.set_blocked_operations", 1),
+]
+FULL = ("SR_BACKEND_FAILURE_44", "", "There is insufficient space", "")
+
+Fault = Callable[[EmulatedPool, str, int], object]
+FAULTS: dict[str, Fault] = {
+    "fail": lambda pool, step, at: pool.faults.fail(step, *FULL, at=at),
+    "fail_after": lambda pool, step, at: pool.faults.fail_after(step, *FULL, at=at),
+    "drop_before": lambda pool, step, at: pool.faults.drop_before(step, at=at),
+    "drop_after": lambda pool, step, at: pool.faults.drop_after(step, at=at),
+    "busy for long": lambda pool, step, at: pool.faults.busy(step, at=at, times=100),
+}
+HARMLESS: dict[str, Fault] = {
+    "busy": lambda pool, step, at: pool.faults.busy(step, at=at, times=2),
+    "expired": lambda pool, step, at: pool.faults.expire_session(step, at=at),
+}
+
+
+@pytest.fixture(scope="module")
+def pool() -> Iterator[EmulatedPool]:
+    with furnished() as pool:
+        yield pool
+
+
+@pytest.fixture
+def host(pool: EmulatedPool, tmp_path: Path) -> Iterator[XapiHost]:
+    opened = host_on(pool, tmp_path / "state", patience=0.6, make_disk=plain_disk)
+    yield opened
+    pool.faults.clear()
+    opened.close()
+
+
+def plain_disk(target: Path, master: Master, image: Image, folder: Path) -> None:
+    """Nobody boots it."""
+    target.write_bytes((folder / image.file).read_bytes())
+
+
+def there(pool: EmulatedPool, uuid: uuid.UUID) -> list[str]:
+    """Everything of one machine in the pool."""
+    with pool.database() as database:
+        marked = [
+            f"{of} {record['name_label']}"
+            for of in ("VM", "VDI")
+            for record in database.tables[of].values()
+            if record["other_config"].get("skinnybox:instance") == str(uuid)
+        ]
+        loose = [of for of in ("VBD", "VIF") for r in database.tables[of].values() if not _valid(database, r)]
+        lost = {"task"} if any(r["status"] == "pending" for r in database.tables["task"].values()) else set()
+        return [*marked, *loose, *lost]
+
+
+def _valid(database: object, record: dict[str, str]) -> bool:
+    return bool(database.valid("VM", record["VM"]))  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize(("step", "at"), STEPS)
+def test_nothing_stays(
+    pool: EmulatedPool,
+    host: XapiHost,
+    small_master: Master,
+    sealed: Path,
+    new_instance: New,
+    step: str,
+    at: int,
+    fault: str,
+) -> None:
+    host.add_master(small_master, sealed)
+    instance = new_instance()
+    FAULTS[fault](pool, step, at)
+    try:
+        make_one(host, instance)
+    except SkinnyboxError as error:
+        expected = {"fail": NoSpace, "fail_after": NoSpace, "busy for long": Conflict}
+        assert isinstance(error, expected.get(fault, SkinnyboxError)), error
+        pool.faults.clear()
+        overlay = [] if step == "VDI.create" else ["VDI web-01 overlay"]
+        assert there(pool, instance.uuid) == overlay  # of the step before, which the fleet undoes:
+        remove(host, instance)
+        assert there(pool, instance.uuid) == []
+    else:
+        assert step == "VM.set_blocked_operations" and fault.startswith("drop")  # sent again: it only sets
+    pool.faults.clear()
+    remove(host, instance)
+    make_one(host, instance)
+    host.start(instance, small_master, sealed)
+    host.power_off(instance)
+    remove(host, instance)
+    assert there(pool, instance.uuid) == []
+
+
+@pytest.mark.parametrize("fault", HARMLESS)
+@pytest.mark.parametrize(("step", "at"), [*STEPS, ("VM.set_xenstore_data", 1), ("VM.start", 1)])
+def test_what_passes_is_waited_for(
+    pool: EmulatedPool,
+    host: XapiHost,
+    small_master: Master,
+    sealed: Path,
+    new_instance: New,
+    step: str,
+    at: int,
+    fault: str,
+) -> None:
+    host.add_master(small_master, sealed)
+    instance = new_instance()
+    HARMLESS[fault](pool, step, at)
+    make_one(host, instance)
+    host.start(instance, small_master, sealed)
+    assert instance.uuid in host.reports([instance.uuid])
+    host.power_off(instance)
+    remove(host, instance)
+    assert there(pool, instance.uuid) == []
+
+
+@pytest.mark.parametrize("fault", ["drop_before", "drop_after", "fail"])
+@pytest.mark.parametrize("step", ["VDI.create", "import_raw_vdi", "VDI.clone", "VDI.set_other_config"])
+def test_an_interrupted_upload_is_swept(
+    pool: EmulatedPool,
+    host: XapiHost,
+    small_master: Master,
+    sealed: Path,
+    new_instance: New,
+    step: str,
+    fault: str,
+) -> None:
+    host.remove_master(small_master)
+    FAULTS[fault](pool, step, 1)
+    try:
+        host.add_master(small_master, sealed)
+    except SkinnyboxError:
+        with pool.database() as database:
+            assert not database.tables["VDI"]
+    pool.faults.clear()
+    host.add_master(small_master, sealed)
+    with pool.database() as database:
+        roles = sorted(record["other_config"]["skinnybox:role"] for record in database.tables["VDI"].values())
+    assert roles == ["master", "source"]
+
+
+def test_a_full_sr_stops_an_upload(
+    pool: EmulatedPool, host: XapiHost, small_master: Master, sealed: Path, new_instance: New
+) -> None:
+    host.remove_master(small_master)
+    with pool.database() as database:
+        sr = next(iter(database.tables["SR"]))
+    pool.faults.fill(sr, MIB // 2)
+    with pytest.raises(NoSpace):
+        host.add_master(small_master, sealed)
+    with pool.database() as database:
+        assert not database.tables["VDI"]
+
+
+@pytest.mark.parametrize("fault", ["fail", "fail_after", "drop_before", "drop_after"])
+def test_a_start_that_fails_can_be_repeated(
+    pool: EmulatedPool, host: XapiHost, small_master: Master, sealed: Path, new_instance: New, fault: str
+) -> None:
+    instance = new_instance()
+    make_one(host, instance)
+    FAULTS[fault](pool, "VM.start", 1)
+    with pytest.raises(SkinnyboxError):
+        host.start(instance, small_master, sealed)
+    pool.faults.clear()
+    if instance.uuid not in host.statuses():
+        host.start(instance, small_master, sealed)
+    assert instance.uuid in host.reports([instance.uuid])
+    host.power_off(instance)
+    remove(host, instance)
+    assert there(pool, instance.uuid) == []
