@@ -1,0 +1,54 @@
+"""The whole fleet on a pool: from a sealed master to machines that are ready, and gone."""
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+from skinnybox.errors import Unsupported
+from skinnybox.fleet.create import Specification
+from skinnybox.fleet.power import Stopping
+from skinnybox.fleet.service import Fleet
+from skinnybox.fleet.view import Condition
+from skinnybox.model import Allocation, Image, Master, Network, Overlay
+from skinnybox.sizes import MIB
+from tests.fleet.conftest import seal
+from tests.xapi.furnished import furnished, host_on
+
+pytestmark = pytest.mark.image
+SMALL = Specification(
+    overlay=Overlay(size=64 * MIB, allocation=Allocation.SPARSE),
+    memory=256 * MIB,
+    cpus=1,
+    network=Network.BRIDGE,
+    bridge="lan",
+)
+
+
+def plain_disk(target: Path, master: Master, image: Image, folder: Path) -> None:
+    target.write_bytes((folder / image.file).read_bytes())
+
+
+def test_a_fleet_on_a_pool(tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    seal(state, tmp_path, "tiny", "1")
+    with furnished() as pool:
+        with Fleet(state, host_on(pool, state, make_disk=plain_disk), boots_at_once=2) as fleet:
+            with pytest.raises(Unsupported):
+                fleet.create(["a"], "tiny", dataclasses.replace(SMALL, network=Network.PASST, bridge=None))
+            made = fleet.create(["web-{01..03}"], "tiny", SMALL)
+            assert [instance.name for instance in made] == ["web-01", "web-02", "web-03"]
+            outcomes = fleet.start(["*"], timeout=20.0)
+            assert [outcome.error for outcome in outcomes] == [None] * 3
+            assert {machine.condition for machine in fleet.machines()} == {Condition.READY}
+            fleet.stop(["*"], Stopping(timeout=20.0))
+            assert {machine.condition for machine in fleet.machines()} == {Condition.STOPPED}
+        with Fleet(state, host_on(pool, state), boots_at_once=2) as fleet:
+            pool.log.clear()
+            assert [outcome.error for outcome in fleet.delete(["web-01", "web-02"])] == [None] * 2
+            assert pool.log.count("export_raw_vdi") == 0  # nobody reads what is to go
+            assert fleet.names() == ["web-03"]
+        with pool.database() as database:
+            own = [record for record in database.tables["VM"].values() if not record["is_control_domain"]]
+            assert [record["name_label"] for record in own] == ["web-03"]
+            assert len(database.tables["VDI"]) == 3 and not database.tables["session"]
