@@ -24,6 +24,24 @@ _COLUMNS = ("master", "id", "os", "image", "tree", "machines", "created")
 
 def add_to(commands: options.Commands) -> None:
     nouns = options.group(commands, "master", "make, list, verify and remove masters")
+    _add_build(nouns)
+    _add_import(nouns)
+    options.add_format(options.command(nouns, "list", _list, "list masters"))
+    _add_gc(nouns)
+    for name, run, summary in (
+        ("show", _show, "show all that is known of a master"),
+        ("verify", _verify, "read every byte of a master and compare it with what was sealed"),
+        ("remove", _remove, "remove a master that no machine needs"),
+    ):
+        parser = options.command(nouns, name, run, summary)
+        ask_for(
+            parser.add_argument("master", metavar="MASTER", help="NAME, NAME:VERSION or an id"), "masters"
+        )
+        if run is _show:
+            options.add_format(parser)
+
+
+def _add_build(nouns: options.Commands) -> None:
     parser = options.command(
         nouns, "build", _build, "build a master from packages",
         "Without a recipe: this machine's own distribution, from its own package sources.",
@@ -36,6 +54,8 @@ def add_to(commands: options.Commands) -> None:
     )
     _add_dax(parser)
 
+
+def _add_import(nouns: options.Commands) -> None:
     parser = options.command(nouns, "import", _import, "seal a directory, a tar or a disk image as a master")
     parser.add_argument(
         "source", metavar="SOURCE", type=Path, help="a directory, a tar, or a disk image with a root of ext4"
@@ -57,9 +77,8 @@ def add_to(commands: options.Commands) -> None:
     )
     _add_dax(parser)
 
-    parser = options.command(nouns, "list", _list, "list masters")
-    options.add_format(parser)
 
+def _add_gc(nouns: options.Commands) -> None:
     parser = options.command(
         nouns, "gc", _collect, "remove masters that no machine needs, and what dead work left",
         "The newest version of each name stays.",
@@ -70,18 +89,6 @@ def add_to(commands: options.Commands) -> None:
     )
     parser.add_argument("--dry-run", action="store_true", help="only say what would be removed")
     options.add_yes(parser)
-
-    for name, run, summary in (
-        ("show", _show, "show all that is known of a master"),
-        ("verify", _verify, "read every byte of a master and compare it with what was sealed"),
-        ("remove", _remove, "remove a master that no machine needs"),
-    ):
-        parser = options.command(nouns, name, run, summary)
-        ask_for(
-            parser.add_argument("master", metavar="MASTER", help="NAME, NAME:VERSION or an id"), "masters"
-        )
-        if run is _show:
-            options.add_format(parser)
 
 
 def _add_dax(parser: argparse.ArgumentParser) -> None:

@@ -87,7 +87,7 @@ class MemoryHost(LocalDisks):
             if entries.get(str(instance.uuid), {}).get("runs"):
                 raise Conflict(f"{instance.name} runs already")
             os.close(lock.acquire(self._store.overlay(instance.uuid)))
-            entries[str(instance.uuid)] = _entry(instance)
+            entries[str(instance.uuid)] = _entry(instance, self._store.overlay(instance.uuid))
             journal = Journal(self._runs)
             for kind in (EventKind.STARTED, EventKind.READY):
                 journal.write(instance.uuid, instance.name, kind)
@@ -206,16 +206,25 @@ class MemoryHost(LocalDisks):
                 write_atomically(self._machines, json.dumps(entries).encode())
 
 
-def _entry(instance: Instance) -> dict[str, Any]:
+def _entry(instance: Instance, overlay: Path) -> dict[str, Any]:
+    """What a guest knows that booted from this overlay; the record may be older, as of before a reset."""
     return {
         "runs": True,
         "since": datetime.now(UTC).isoformat(),
         "nonce": secrets.token_hex(16),
         "images": [str(image_uuid(digest)) for digest in instance.stack.images],
         "dax": instance.stack.dax,
-        "generation": instance.seed.generation,
+        "generation": _generation(overlay),
         "size": instance.overlay.size,
     }
+
+
+def _generation(overlay: Path) -> int:
+    from skinnybox.overlays import look
+    from skinnybox.overlays.ext4 import open_volume
+
+    with open_volume(overlay) as volume:
+        return look.generation(b"".join(volume.read(volume.lookup(b"/skinnybox/seed"), limit=256)))
 
 
 def _status(entry: dict[str, Any]) -> Status:

@@ -257,14 +257,13 @@ def _extract(
     subject = f"{source}, {part.name}" if part.number else str(source)
     if part.flaw and part.clean:
         raise Corrupt(f"{subject}: {part.flaw}", hint=_COMPLETE)
+    seconds = 300 + 2 * part.length // _PER_SECOND
+    bounds = Bounds(cpu_seconds=seconds, output=2 * part.length + GIB, files=16)
     with _clean(disk, part, work, subject) as (volume, start):
         _need(work, part.used)
         with opened(volume) as descriptor:
             apparent = _APPARENT[0] * part.length + _APPARENT[1]
             words = [str(descriptor), "tar", str(start), str(part.length), str(apparent)]
-            bounds = Bounds(
-                cpu_seconds=300 + 2 * part.length // _PER_SECOND, output=2 * part.length + GIB, files=16
-            )
             with stream(_READER, words, subject=subject, bounds=bounds, pass_fds=[descriptor]) as pieces:
                 extracted(pieces, tree, source, progress, devices=devices)
 

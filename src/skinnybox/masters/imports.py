@@ -34,18 +34,9 @@ def import_tree(
     that speaks our protocol; `allow_foreign` seals one that cannot boot thin. The source is only read.
     `format` and `partition` are a disk image's (see disk_image).
     """
-    if (kernel is None) != (initrd is None):
-        raise UsageError("a kernel and an initrd come together", hint="give both or none")
-    for given in (kernel, initrd):
-        if given is not None and not given.is_file():
-            raise NotFound(f"{given} is not a file")
+    _check_kernel(kernel, initrd)
     with workspace(store, "work") as work:
-        if format or partition is not None or not is_tree(source):
-            from skinnybox.masters.disk_image import unpacked_disk
-
-            tree = unpacked_disk(source, work, progress, format=format, partition=partition, devices=as_is)
-        else:
-            tree = unpacked(source, work, progress, devices=as_is)
+        tree = _copied(source, work, progress, format=format, partition=partition, devices=as_is)
         if as_is and not allow_foreign:
             _check_guest_part(tree)
         if not as_is:
@@ -62,6 +53,24 @@ def import_tree(
             progress=progress,
             dax=dax,
         )
+
+
+def _check_kernel(kernel: Path | None, initrd: Path | None) -> None:
+    if (kernel is None) != (initrd is None):
+        raise UsageError("a kernel and an initrd come together", hint="give both or none")
+    for given in (kernel, initrd):
+        if given is not None and not given.is_file():
+            raise NotFound(f"{given} is not a file")
+
+
+def _copied(
+    source: Path, work: Path, progress: Progress, *, format: str | None, partition: int | None, devices: bool
+) -> Path:
+    if format is None and partition is None and is_tree(source):
+        return unpacked(source, work, progress, devices=devices)
+    from skinnybox.masters.disk_image import unpacked_disk
+
+    return unpacked_disk(source, work, progress, format=format, partition=partition, devices=devices)
 
 
 def prepare(tree: Path, progress: Progress) -> None:

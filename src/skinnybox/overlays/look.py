@@ -67,7 +67,12 @@ def read_base(disk: Path) -> wire.Message:
 def read_generation(disk: Path) -> int:
     """That of the seed the overlay carries, by the guest's word; 0 when it says none that could be. NotFound,
     Corrupt for a disk that is none."""
-    found = _GENERATION.match(_content(disk, "seed", 256))
+    return generation(_content(disk, "seed", 256))
+
+
+def generation(seed: bytes) -> int:
+    """What the beginning of a seed says; 0 when it says none."""
+    found = _GENERATION.match(seed)
     return int(found[1]) if found else 0
 
 
