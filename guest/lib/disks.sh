@@ -1,5 +1,5 @@
 # shellcheck shell=dash
-# Finding disks by the serial the host gave them, and reading superblocks. Device names are never assumed.
+# Finding disks as the host named them, and reading superblocks. No device name is assumed that the host did not say.
 
 : "${SYS:=/sys}" "${DEV:=/dev}" "${DISK_POLLS:=50}"
 
@@ -8,14 +8,17 @@ EROFS_MAGIC=e2e1f5e0
 # shellcheck disable=SC2034 # the variables in capitals are for stack.sh
 OVERLAY_LABEL=736b696e6e792d6f7665726c61790000 # skinny-overlay, as 16 bytes
 
-# disks_with_serial SERIAL: the device of every whole disk with that serial.
-disks_with_serial() {
+# disks_called NAME: the device of every whole disk with that serial; on Xen a disk has none, and that name itself.
+disks_called() {
     local disk serial
     for disk in "$SYS"/block/*; do
-        [ -r "$disk/serial" ] || continue
         serial=
-        read -r serial <"$disk/serial" || : # virtio-blk ends it without a newline
-        [ "$serial" != "$1" ] || printf '%s\n' "$DEV/${disk##*/}"
+        if [ -r "$disk/serial" ]; then
+            read -r serial <"$disk/serial" || : # virtio-blk ends it without a newline
+        elif [ -r "$disk/device/vpd_pg80" ]; then
+            serial=$(tail -c +5 "$disk/device/vpd_pg80" | tr -d '\000') # a SCSI disk's, after four bytes of header
+        fi
+        [ "$serial" != "$1" ] && [ "${disk##*/}" != "$1" ] || printf '%s\n' "$DEV/${disk##*/}"
     done
 }
 
@@ -23,6 +26,7 @@ disks_with_serial() {
 await_disk() {
     local polls=0
     DISK=$("$@")
+    [ -n "$DISK" ] || load_late_drivers
     while [ -z "$DISK" ] && [ "$polls" -lt "$DISK_POLLS" ]; do
         sleep 0.1
         polls=$((polls + 1))
@@ -30,17 +34,23 @@ await_disk() {
     done
 }
 
-# find_disk SERIAL: waits for it, sets DISK; refuses when there is none, or more than one.
+# load_late_drivers: of hardware that most machines lack; the others' are loaded when this begins.
+load_late_drivers() {
+    # shellcheck disable=SC2046 # one word per module
+    [ ! -s /conf/skinnybox-late-modules ] || modprobe -q -b -a $(cat /conf/skinnybox-late-modules) 2>/dev/null || :
+}
+
+# find_disk NAME: waits for it, sets DISK; refuses when there is none, or more than one.
 find_disk() {
-    await_disk disks_with_serial "$1"
+    await_disk disks_called "$1"
     case $DISK in
-    '') refuse "no disk with the serial $1 appeared" ;;
-    *[[:space:]]*) refuse "several disks have the serial $1:" "$DISK" ;;
+    '') refuse "no disk called $1 appeared" ;;
+    *[[:space:]]*) refuse "several disks are called $1:" "$DISK" ;;
     esac
 }
 
-# find_image SERIAL UUID: the same for an image, which is a disk with that serial or, since persistent memory has none,
-# memory that holds the image with that UUID.
+# find_image NAME UUID: the same for an image, which lies on a disk of that name or, since persistent memory has none,
+# in memory that holds the image with that UUID.
 find_image() {
     await_disk image_candidates "$1" "$2"
     case $DISK in
@@ -51,10 +61,22 @@ find_image() {
 
 image_candidates() {
     local disk
-    disks_with_serial "$1"
+    for disk in $(disks_called "$1"); do image_on "$disk"; done
     for disk in $(memories); do
         [ "$(erofs_uuid "$disk")" != "$2" ] || printf '%s\n' "$disk"
     done
+}
+
+# image_on DISK: its partition for the image where firmware boots from that disk, else all of it.
+image_on() {
+    local part line
+    for part in "$SYS/block/${1##*/}/${1##*/}"*; do
+        [ -r "$part/uevent" ] || continue
+        while read -r line; do
+            [ "$line" != PARTNAME=skinny-master ] || { printf '%s\n' "$DEV/${part##*/}" && return; }
+        done <"$part/uevent"
+    done
+    printf '%s\n' "$1"
 }
 
 # memories: the device of each piece of persistent memory.
@@ -65,14 +87,14 @@ memories() {
     done
 }
 
-# without_image SERIAL UUID: why nothing fits.
+# without_image NAME UUID: why nothing fits.
 without_image() {
     local disk others=
     for disk in $(memories); do others="$others $disk with $(erofs_uuid "$disk" || echo 'no image')"; done
     if [ -n "$others" ]; then
         echo "the overlay belongs to the image $2, and the host gave$others"
     else
-        echo "no disk with the serial $1 appeared"
+        echo "no disk called $1 appeared"
     fi
 }
 

@@ -1,22 +1,14 @@
 # shellcheck shell=dash
-# What the host says to this machine beside its disks, and what this machine says back.
+# What the host said to this machine beside its disks (channels.sh), and what this machine says back.
 
-: "${PROC:=/proc}" "${SYS:=/sys}" "${DEV:=/dev}"
+: "${SYS:=/sys}" "${DEV:=/dev}" "${RUN:=/run/skinnybox}"
 
-# host_parameter NAME: the one place that knows how a host passes parameters; fails when it passed none.
+# host_parameter NAME: fails when the host did not say it.
 host_parameter() {
-    local line word
-    read -r line <"$PROC/cmdline"
-    set -f
-    # shellcheck disable=SC2086 # the words are what is wanted; -f keeps them from matching file names
-    set -- "$1" $line
-    set +f
-    for word; do
-        case $word in
-        "skinnybox.$1="*) printf '%s\n' "${word#*=}" && return 0 ;;
-        esac
-    done
-    return 1
+    local value=
+    [ -s "$RUN/host/$1" ] || return 1
+    read -r value <"$RUN/host/$1" || : # not every channel ends it with a newline
+    printf '%s\n' "$value"
 }
 
 # report_port: the device of the host's report port; fails when this machine has none. (The name under
@@ -30,11 +22,18 @@ report_port() {
     return 1
 }
 
+can_report() {
+    report_port >/dev/null || has_xenstore
+}
+
 # send_report FILE SECONDS: fails when nobody took it within that time; a port without a reader blocks for ever.
 send_report() {
     local port
-    port=$(report_port) || return 1
-    timeout "$2" cat "$1" >"$port" 2>/dev/null
+    if port=$(report_port); then
+        timeout "$2" cat "$1" >"$port" 2>/dev/null
+    else
+        has_xenstore && report_to_xenstore "$1"
+    fi
 }
 
 # report_head STATE: the lines every report starts with.

@@ -7,6 +7,7 @@
 # boot_stack ROOT: the whole way. Leaves the overlay's disk writable at ROOT/media/root-rw: close_stack ends that.
 boot_stack() {
     mkdir -m 0700 "$RUN" "$RUN/overlay" "$RUN/lower" "$RUN/lower/0"
+    listen
     open_overlay
     read_base
     mount_lowers
@@ -17,7 +18,8 @@ boot_stack() {
 # open_overlay: finds the one overlay of this machine, repairs what is safe to repair, mounts it on RUN/overlay.
 open_overlay() {
     local options=rw
-    find_disk skinny-overlay
+    find_disk "$(host_parameter overlay || echo skinny-overlay)"
+    format_if_ordered "$DISK"
     check_overlay "$DISK"
     can_discard "$DISK" && options=rw,discard
     mount -t ext4 -o "$options" "$DISK" "$RUN/overlay" || refuse "the overlay on $DISK cannot be mounted"
@@ -33,6 +35,7 @@ check_overlay() {
         check_label "$1"
         [ "$EXT4_CLEAN" = no ] || return 0
     fi
+    ! is_blank "$1" || refuse "the overlay on $1 is blank, and the host gave no order to format it"
     e2fsck -p "$1" || code=$?
     [ "$code" -lt 4 ] || refuse "the overlay on $1 is damaged beyond repair (e2fsck ended with $code)"
     read_ext4 "$1" || refuse "the overlay on $1 is no ext4 filesystem"
@@ -66,18 +69,18 @@ mount_lowers() {
     : >"$RUN/dax"
     message_values "$RUN/base" image >"$RUN/wanted"
     while read -r _ uuid; do
-        mount_lower "$(lower_serial "$number")" "$uuid" "$RUN/lower/$number"
+        mount_lower "$(lower_name "$number")" "$uuid" "$RUN/lower/$number"
         LOWERS=$RUN/lower/$number${LOWERS:+:$LOWERS}
         number=$((number + 1))
     done <"$RUN/wanted"
     [ "$number" -gt 0 ] || refuse "the overlay names no image it belongs to"
 }
 
-lower_serial() {
-    [ "$1" -eq 0 ] && echo skinny-master || echo "skinny-layer-$1"
+lower_name() {
+    if [ "$1" -eq 0 ]; then host_parameter master || echo skinny-master; else echo "skinny-layer-$1"; fi
 }
 
-# mount_lower SERIAL UUID FOLDER
+# mount_lower NAME UUID FOLDER
 mount_lower() {
     local uuid
     find_image "$1" "$2"

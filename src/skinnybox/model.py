@@ -14,7 +14,7 @@ from uuid import UUID
 from skinnybox.errors import UsageError
 from skinnybox.sizes import MIB
 
-GUEST_PROTOCOL = 1
+GUEST_PROTOCOL = 2
 """Version of what host and guest say to each other (see wire.py); part of a master's content id."""
 OLDEST_GUEST_PROTOCOL = 1
 """What masters sealed long ago speak, and is still spoken to them: at least the one before the newest."""
@@ -155,7 +155,10 @@ class StaticNetwork:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seed:
-    """What an instance boots with. The guest applies it once per `generation`. `network` None is DHCP."""
+    """What an instance boots with. The guest applies it once per `generation`. `network` None is DHCP.
+
+    `follows_name`: at each boot the guest takes the name its hypervisor has for it then as its hostname.
+    """
 
     hostname: str
     machine_id: str
@@ -164,6 +167,7 @@ class Seed:
     authorized_keys: tuple[str, ...] = ()
     files: tuple[SeedFile, ...] = ()
     run_once: str | None = None
+    follows_name: bool = False
 
 
 class Network(StrEnum):

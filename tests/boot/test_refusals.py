@@ -58,8 +58,8 @@ def _damaged(fleet: Fleet, instance: Instance, _: pytest.MonkeyPatch) -> None:
     [
         (_other_image, r"the overlay belongs to the image abababab-.* and the disk skinny-master holds"),
         (_other_machine, r"the overlay belongs to the machine 00000000-0000-0000-0000-000000000007"),
-        (_no_overlay, r"no disk with the serial skinny-overlay"),
-        (_two_overlays, r"several disks have the serial skinny-overlay"),
+        (_no_overlay, r"no disk called skinny-overlay"),
+        (_two_overlays, r"several disks are called skinny-overlay"),
         (_damaged, r"overlay"),
     ],
 )

@@ -12,7 +12,7 @@ from skinnybox.fleet.registry import open_fleet
 from skinnybox.fleet.service import Fleet
 from skinnybox.fleet.settings import Settings
 from skinnybox.masters import imports
-from skinnybox.model import Allocation, Instance, Master, Overlay
+from skinnybox.model import GUEST_PROTOCOL, Allocation, Instance, Master, Overlay
 from skinnybox.progress import silent
 from skinnybox.sizes import MIB
 
@@ -30,13 +30,17 @@ def master(state: Path, tmp_path: Path) -> Master:
     return seal(state, tmp_path, "tiny", "1")
 
 
-def seal(state: Path, scratch: Path, name: str, version: str, *, dax: bool = False) -> Master:
-    """A master of three files, that no machine could boot."""
+def seal(
+    state: Path, scratch: Path, name: str, version: str, *, dax: bool = False, protocol: int = GUEST_PROTOCOL
+) -> Master:
+    """A master of a few files, that no machine could boot."""
     tree = scratch / f"tree-{name}-{version}"
     if not tree.exists():
         (tree / "etc").mkdir(parents=True)
         (tree / "etc" / "os-release").write_text(f'PRETTY_NAME="Tiny {version}"\n')
         (tree / "etc" / "motd").write_text("hello\n")
+        (tree / "usr/lib/skinnybox").mkdir(parents=True)
+        (tree / "usr/lib/skinnybox/protocol").write_text(f"{protocol}\n")
     for file in ("kernel", "initrd"):
         (scratch / file).write_bytes(file.encode())
     return imports.import_tree(

@@ -11,10 +11,16 @@ from skinnybox.fleet.registry import open_host
 from skinnybox.fleet.service import Fleet
 from skinnybox.fleet.view import Condition
 from skinnybox.model import Master, Network, SeedFile, StaticNetwork
-from tests.fleet.conftest import open_memory
+from tests.fleet.conftest import open_memory, seal
 from tests.kept import kept_program, unpacked
 
 Old = Callable[..., str]
+
+
+@pytest.fixture
+def master(state: Path, tmp_path: Path) -> Master:
+    """Its guest part is of the version before: that one does not know a later."""
+    return seal(state, tmp_path, "tiny", "1", protocol=1)
 
 
 @pytest.fixture(scope="module")

@@ -50,10 +50,23 @@ class Shell:
 
     def environment(self) -> dict[str, str]:
         places = {name.upper(): str(self.tmp / name) for name in ("sys", "proc", "dev", "run", "root")}
-        return {**places, "PATH": os.environ["PATH"], "DISK_POLLS": "1", "LIB": str(GUEST / "lib")}
+        return {
+            **places,
+            "PATH": os.environ["PATH"],
+            "DISK_POLLS": "1",
+            "MKE2FS": "/sbin/mke2fs",
+            "LIB": str(GUEST / "lib"),
+        }
 
     def cmdline(self, text: str) -> None:
         (self.tmp / "proc/cmdline").write_text(text + "\n")
+
+    def says(self, **words: str | bytes) -> None:
+        """What the host said, as channels.sh leaves it."""
+        folder = self.tmp / "run/host"
+        folder.mkdir(exist_ok=True)
+        for name, value in words.items():
+            (folder / name).write_bytes(value if isinstance(value, bytes) else value.encode())
 
     def disk(self, name: str, serial: str | None, content: bytes = b"") -> Path:
         """A disk in the fake /sys and /dev; serials end without a newline, as virtio-blk's do."""
@@ -78,5 +91,6 @@ def shell(request: pytest.FixtureRequest, tmp_path: Path) -> Shell:
     for name in ("sys/block", "proc", "dev", "run", "root/etc/ssh"):
         (tmp_path / name).mkdir(parents=True)
     made = Shell(argv=argv, tmp=tmp_path)
-    made.cmdline(f"boot=skinnybox skinnybox.instance={INSTANCE} skinnybox.nonce=abc123 console=ttyS0 ro")
+    made.cmdline("boot=skinnybox console=ttyS0 ro")
+    made.says(instance=INSTANCE, nonce="abc123")
     return made

@@ -116,6 +116,7 @@ def test_the_host_of_today_reads_an_identity_of_the_kept_guest(shell: Shell, kep
 
 
 def test_the_host_of_today_reads_a_report_of_the_kept_guest(shell: Shell, kept: Kept) -> None:
+    shell.cmdline(f"skinnybox.instance={INSTANCE} skinnybox.nonce=abc123")
     root, proc = shell.tmp / "root", shell.tmp / "proc"
     (proc / "uptime").write_text("12.34 5.6\n")
     (proc / "mounts").write_text("/dev/vda /media/root-ro erofs ro 0 0\n")

@@ -8,7 +8,7 @@ import pytest
 from skinnybox.wire import Line, encode
 from tests.guest.conftest import IMAGE, INSTANCE, OTHER, Shell
 
-PARTS = "message host disks stack"
+PARTS = "message host disks format stack"
 REFUSE = 'refuse() { echo "REFUSED: $*"; exit 9; }\n'
 LABEL = b"skinny-overlay\0\0"
 
@@ -50,7 +50,7 @@ def test_a_disk_is_found_by_serial_whatever_its_name(shell: Shell) -> None:
 def test_no_such_disk(shell: Shell) -> None:
     shell.disk("vda", "skinny-overlay-2")
     ended = shell(PARTS, REFUSE + "find_disk skinny-overlay", stubs=["sleep"])
-    assert (ended.code, ended.out) == (9, "REFUSED: no disk with the serial skinny-overlay appeared\n")
+    assert (ended.code, ended.out) == (9, "REFUSED: no disk called skinny-overlay appeared\n")
     assert ended.calls == ["sleep 0.1"]
 
 
@@ -59,7 +59,7 @@ def test_two_such_disks(shell: Shell) -> None:
     shell.disk("vdb", "skinny-overlay")
     ended = shell(PARTS, REFUSE + "find_disk skinny-overlay")
     assert ended.code == 9
-    assert "several disks have the serial skinny-overlay" in ended.out
+    assert "several disks are called skinny-overlay" in ended.out
 
 
 def test_the_uuid_of_an_image(shell: Shell) -> None:
@@ -110,6 +110,14 @@ def test_a_disk_without_ext4_is_never_taken(shell: Shell, content: bytes) -> Non
     assert "is no ext4" in ended.out
 
 
+def test_a_blank_disk_is_left_blank(shell: Shell) -> None:
+    device = shell.disk("vda", None, bytes(1 << 20))
+    (shell.tmp / "sys/block/vda/size").write_text("2048\n")
+    ended = shell(PARTS, REFUSE + f"check_overlay {device}", stubs=["e2fsck"])
+    assert (ended.code, ended.calls) == (9, [])
+    assert "is blank, and the host gave no order to format it" in ended.out
+
+
 def test_a_disk_with_another_label_is_never_taken(shell: Shell) -> None:
     device = shell.disk("vda", None, ext4(label=b"skinny-overlay2\0"))
     assert "not labelled skinny-overlay" in shell(PARTS, REFUSE + f"check_overlay {device}").out
@@ -124,7 +132,7 @@ def test_the_overlay_of_another_machine(shell: Shell) -> None:
 
 def test_a_host_that_says_no_instance(shell: Shell) -> None:
     base(shell, IMAGE)
-    shell.cmdline("quiet")
+    shell.says(instance="")
     assert "the host did not say" in shell(PARTS, REFUSE + "read_base").out
 
 
@@ -215,7 +223,7 @@ def test_another_image_in_memory_is_refused_and_named(shell: Shell) -> None:
 def test_without_disk_and_memory_the_serial_is_named(shell: Shell) -> None:
     base(shell, IMAGE)
     ended = shell(PARTS, REFUSE + "read_base; mount_lowers", stubs=["sleep"])
-    assert "REFUSED: no disk with the serial skinny-master appeared\n" in ended.out
+    assert "REFUSED: no disk called skinny-master appeared\n" in ended.out
 
 
 @pytest.mark.parametrize(
@@ -265,7 +273,7 @@ def test_discard_is_asked_for_where_the_disk_takes_it(shell: Shell, most: str | 
 
 def test_a_refusal_says_why_and_goes_off(shell: Shell, tmp_path: Path) -> None:
     script = "REPORT_SECONDS=1; go_off() { echo OFF; exit 0; }; refuse 'the disk  is\tgone\nand caf\u00e9'"
-    ended = shell("message host refuse", script, stubs=["sleep"])
+    ended = shell("message xenstore host refuse", script, stubs=["sleep"])
     assert ended.out.rstrip().endswith("OFF")
     assert "*** skinnybox: this machine does not start: the disk  is gone and caf" in ended.out
     report = (tmp_path / "run/report").read_text()

@@ -42,7 +42,7 @@ def master() -> Master:
         kernel_version="6.1",
         tree_size=1,
         entries=1,
-        guest_protocol=1,
+        guest_protocol=2,
         created=datetime.now(UTC),
     )
 

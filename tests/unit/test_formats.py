@@ -101,7 +101,7 @@ def test_a_manifest_without_an_image_that_is_known_is_none(tmp_path: Path) -> No
             from_manifest(changed(tmp_path, format=2, needs=1, images=images))
 
 
-@pytest.mark.parametrize(("protocol", "hint"), [(0, "build the master again"), (2, "upgrade Skinnybox")])
+@pytest.mark.parametrize(("protocol", "hint"), [(0, "build the master again"), (3, "upgrade Skinnybox")])
 def test_a_master_whose_guest_part_is_not_understood(protocol: int, hint: str) -> None:
     other: Master = replace(MASTER, guest_protocol=protocol)
     with pytest.raises(Unsupported, match=f"speaks protocol {protocol}") as caught:

@@ -93,7 +93,7 @@ def small_master() -> Master:
         kernel_version="6.1",
         tree_size=MIB,
         entries=1,
-        guest_protocol=1,
+        guest_protocol=2,
         created=datetime.now(UTC),
     )
 

@@ -62,4 +62,4 @@ def test_reports_come_in_pieces_and_never_end() -> None:
 
 def test_only_our_part_of_vm_data_becomes_a_file() -> None:
     data = {"vm-data/skinnybox/seed/0": "a", "vm-data/other": "b", "skinnybox/x": "c"}
-    assert seed_names(data) == {"opt/skinnybox/seed/0": "a"}
+    assert seed_names("web 1", data) == {"opt/skinnybox/seed/0": "a", "opt/skinnybox/name": "web 1"}

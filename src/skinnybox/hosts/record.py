@@ -108,6 +108,7 @@ def _from_seed(seed: Seed) -> dict[str, Any]:
         "authorized_keys": list(seed.authorized_keys),
         "files": [_from_file(file) for file in seed.files],
         "run_once": seed.run_once,
+        "follows_name": seed.follows_name,
     }
 
 
@@ -121,6 +122,7 @@ def _to_seed(record: Mapping[str, Any]) -> Seed:
         authorized_keys=tuple(record["authorized_keys"]),
         files=tuple(_to_file(file) for file in record["files"]),
         run_once=record["run_once"],
+        follows_name=bool(record.get("follows_name", False)),  # older records do not have it
     )
 
 

@@ -1,4 +1,5 @@
-"""What host and guest leave for each other in /skinnybox on the overlay: base, seed and identity."""
+"""What host and guest leave for each other in /skinnybox on the overlay: base, seed and identity; and what a
+disk says that tells a machine who it is, where nothing else can."""
 
 import re
 from collections.abc import Iterator
@@ -31,6 +32,19 @@ def seed_message(instance: Instance) -> bytes:
     return _encoded("seed", _seed_lines(instance))
 
 
+def told_message(
+    instance: Instance, *, master: str, overlay: str, nonce: str, may_format: bool = False
+) -> bytes:
+    """For a disk that holds nothing else: the guest reads it where no command line, xenstore or fw_cfg tells it
+    who it is. `master` and `overlay` are the disks' serials, or the kernel's names for them."""
+    lines = [Line("instance", str(instance.uuid)), Line("nonce", nonce)]
+    lines += [Line("master", master), Line("overlay", overlay)]
+    if may_format:
+        lines.append(Line("format", str(instance.uuid)))
+    contents = (("base", base_message(instance)), ("seed", seed_message(instance)))
+    return _encoded("told", [*lines, *(Line(name, payload=message) for name, message in contents)])
+
+
 def seed_capacity(message: bytes) -> int:
     """Bytes to keep for a seed: the usual ones, or the next power of two. UsageError above 8 MiB."""
     if len(message) > MAX_SEED:
@@ -55,6 +69,8 @@ def _seed_lines(instance: Instance) -> Iterator[Line]:
     yield Line("generation", str(seed.generation))
     yield Line("instance", str(instance.uuid))
     yield Line("hostname", check_name(seed.hostname))
+    if seed.follows_name:
+        yield Line("hostname-from", "host")
     yield Line("machine-id", seed.machine_id)
     yield Line("network", _network(seed.network))
     if seed.authorized_keys:

@@ -108,7 +108,8 @@ def _board(xapi: Xapi, vm: str, folder: Path, *, paused: bool) -> Board:
     if uefi and not store.exists():
         shutil.copyfile(qemu_words.FIRMWARE_STORE, store)
     seed = {}
-    for number, (name, value) in enumerate(qemu_words.seed_names(record["xenstore_data"]).items()):
+    told = qemu_words.seed_names(record["name_label"], record["xenstore_data"])
+    for number, (name, value) in enumerate(told.items()):
         seed[name] = folder / f"seed-{number}"
         seed[name].write_text(value)
     cards = sorted(

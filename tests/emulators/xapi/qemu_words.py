@@ -42,9 +42,9 @@ class Board:
     console: Path
 
 
-def seed_names(xenstore_data: dict[str, str]) -> dict[str, str]:
-    """fw_cfg name -> value; other keys of vm-data stay behind."""
-    names = {
+def seed_names(name: str, xenstore_data: dict[str, str]) -> dict[str, str]:
+    """fw_cfg name -> value; other keys of vm-data stay behind. Xen itself tells a guest its `name`."""
+    names = {"opt/skinnybox/name": name} | {
         f"opt/skinnybox/{key.removeprefix(SEED_KEYS)}": value
         for key, value in xenstore_data.items()
         if key.startswith(SEED_KEYS)

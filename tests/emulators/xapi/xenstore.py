@@ -4,7 +4,8 @@ The rig's guests have no xenstore: they send `skinnybox-report` messages on a vi
 `keys_of` writes for them what the guest writes itself where there is one:
 
     data/ts        `1 STATE NONCE IMAGE[,IMAGE...] GENERATION`   shown as VM_guest_metrics.other["data-ts"]
-                   (STATE ready or failed; what is not known is `-`; of a failure the reason follows)
+                   (STATE ready or failed; what is not known is `-`; of a failure the reason follows, else
+                   `dax=on|off overlay=SIZE/FREE key=TYPE:BASE64`, each as far as it was reported)
     attr/vif/N/ipv4/M, attr/vif/N/ipv6/M                           shown in VM_guest_metrics.networks
     data/os_uname                                                  shown in VM_guest_metrics.os_version
     data/updated                                                   written last
@@ -60,7 +61,14 @@ def _status(words: dict[str, list[list[str]]]) -> str:
     images = ",".join(rest[0] for rest in words.get("image", []) if rest) or "-"
     known = [_first(words, name).split(" ")[0] for name in ("state", "nonce")]
     parts = ["1", *known, images, _first(words, "seed").split(" ")[0]]
-    return " ".join([*parts, *(words["reason"][0] if "reason" in words else [])])
+    return " ".join([*parts, *_more(words), *(words["reason"][0] if "reason" in words else [])])
+
+
+def _more(words: dict[str, list[list[str]]]) -> list[str]:
+    """In the order the guest reports them."""
+    found = [f"dax={rest[0]}" for rest in words.get("dax", [])]
+    found += [f"overlay={'/'.join(rest)}" for rest in words.get("overlay", [])]
+    return found + [f"key={':'.join(rest)}" for rest in words.get("ssh-host-key", [])]
 
 
 def _addresses(lines: list[list[str]]) -> Tree:
