@@ -7,6 +7,7 @@ templates/                      formatted overlays, made once for each size
 """
 
 import contextlib
+import errno
 import fcntl
 import json
 import os
@@ -120,9 +121,9 @@ class Store:
         from skinnybox.hosts.copies import sweep
 
         sweep(folder)
-        shutil.rmtree(folder / SNAPSHOTS, ignore_errors=True)
-        with contextlib.suppress(OSError):
-            folder.rmdir()
+        with translated(), contextlib.suppress(FileNotFoundError):
+            shutil.rmtree(folder / SNAPSHOTS)
+        _remove_empty(folder)
 
     def written(self, instances: Iterable[Instance]) -> Mapping[UUID, int]:
         found = {}
@@ -140,8 +141,7 @@ class Store:
     def undefine(self, instance: Instance) -> None:
         folder = self.folder(instance.uuid)
         (folder / RECORD).unlink(missing_ok=True)
-        with contextlib.suppress(OSError):
-            folder.rmdir()
+        _remove_empty(folder)
 
     def records(self) -> Iterator[Instance]:
         """Every whole record; Corrupt, naming the file, for one that is not."""
@@ -217,6 +217,16 @@ def _sweep(left: Path) -> None:
     with contextlib.suppress(FileNotFoundError, BlockingIOError), left.open("rb") as file:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         left.unlink(missing_ok=True)
+
+
+def _remove_empty(folder: Path) -> None:
+    """What has something in it stays: an overlay that is to go next, or what is not ours."""
+    with translated():
+        try:
+            folder.rmdir()
+        except OSError as error:
+            if error.errno not in (errno.ENOENT, errno.ENOTEMPTY):
+                raise
 
 
 def sync_file(path: Path) -> None:
