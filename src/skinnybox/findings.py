@@ -1,6 +1,7 @@
 """What `doctor` and `repair` have to say."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
@@ -30,8 +31,10 @@ class Deed(StrEnum):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
     """Something in a state folder that is no whole machine or master: what it is, in words, and what is to be
-    done about it. REMOVE and ASIDE mean the path; the other deeds mean the machine that lies there."""
+    done about it. REMOVE and ASIDE mean the path; the other deeds mean the machine that lies there. With
+    `act` the path is only a name, and that does the deed."""
 
     path: Path
     what: str
     deed: Deed
+    act: Callable[[], None] | None = field(default=None, compare=False)

@@ -12,11 +12,10 @@ import pytest
 
 from skinnybox.fleet.service import Fleet
 from skinnybox.hosts.qemu import reports
-from skinnybox.hosts.xapi.master import image_of
 from skinnybox.masters import disk, efi
 from skinnybox.model import Instance, Report
 from skinnybox.overlays import look
-from skinnybox.overlays.seed import told_message
+from skinnybox.overlays.seed import told_disk
 from skinnybox.sizes import MIB
 from tests.boot.conftest import Create
 from tests.emulators.xapi import qemu_words
@@ -33,7 +32,7 @@ def master_disk(fleet: Fleet, master: str, tmp_path_factory: pytest.TempPathFact
         pytest.skip(f"needs ovmf and {' '.join(efi.missing())}")
     sealed = fleet.masters.find(master)
     target = tmp_path_factory.mktemp("disk") / "master.img"
-    disk.make(target, sealed, image_of(sealed), fleet.masters.folder(sealed))
+    disk.make(target, sealed, disk.image_of(sealed), fleet.masters.folder(sealed))
     return target
 
 
@@ -80,7 +79,7 @@ def boot(tmp_path: Path, master_disk: Path) -> Iterator[Boot]:
 
     def start(instance: Instance, overlay: Path, told: bytes) -> Guest:
         word = tmp_path / "told.img"
-        word.write_bytes(told.ljust(MIB, b"\n"))
+        word.write_bytes(told)
         guest = Guest(instance, tmp_path, master_disk, overlay, word)
         started.append(guest)
         assert guest.machine.start()
@@ -101,11 +100,11 @@ def test_a_machine_on_firmware_and_a_read_only_disk(
     before = digest(master_disk)
     overlay = tmp_path / "overlay.img"
     fleet._host.copy_overlay(instance, overlay)
-    word = told_message(told, master="xvda", overlay="xvdb", nonce=NONCE)
+    word = told_disk(told, master="xvda", overlay="xvdb", nonce=NONCE)
     guest = boot(told, overlay, word)
     report = guest.report()
     assert report.ready, report.reason
-    assert report.images == (image_of(fleet.masters.find(instance.stack.reference)).uuid,)
+    assert report.images == (disk.image_of(fleet.masters.find(instance.stack.reference)).uuid,)
     assert (report.seed_generation, report.instance, report.nonce) == (2, instance.uuid, NONCE)
     guest.machine.tell("system_powerdown")
     assert guest.ended.wait(SECONDS), guest.console.read_text(errors="replace")[-3000:]
@@ -120,7 +119,7 @@ def test_a_disk_that_tells_of_another_machine(create: Create, boot: Boot, tmp_pa
     overlay = tmp_path / "overlay.img"
     with overlay.open("wb") as file:
         file.truncate(64 * MIB)
-    word = told_message(other, master="xvda", overlay="xvdb", nonce=NONCE)
+    word = told_disk(other, master="xvda", overlay="xvdb", nonce=NONCE)
     guest = boot(other, overlay, word)
     report = guest.report()
     assert not report.ready and "is blank, and the host gave no order" in (report.reason or "")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from skinnybox.errors import Conflict, Corrupt, NotFound, UsageError
+from skinnybox.errors import Conflict, Corrupt, NotFound, Unsupported, UsageError
 from skinnybox.hosts.base import Contents, Host
 from skinnybox.model import Allocation, Instance, Master, Overlay, SeedFile, StaticNetwork
 from skinnybox.sizes import GIB, KIB, MIB
@@ -125,12 +125,28 @@ def test_define_replaces_and_undefine_forgets(host: Host, new: New) -> None:
     assert list(host.records()) == []
 
 
+def test_an_overlay_has_the_size_it_was_given(host: Host, new: New, contents_of: ContentsOf) -> None:
+    """Also where the storage rounds up."""
+    instance = new(overlay=Overlay(size=33 * MIB, allocation=Allocation.SPARSE))
+    with pytest.raises(NotFound):
+        host.overlay_size(instance)
+    host.create_overlay(instance, contents_of(instance))
+    assert host.overlay_size(instance) == 33 * MIB
+    for storage in host.storages(GIB, 8 * GIB):
+        assert storage.each <= storage.full and storage.clone <= storage.clone_full
+        assert storage.full >= GIB and storage.clone_full >= 8 * GIB
+
+
 def test_no_machine_no_status(host: Host, new: New) -> None:
     instance = new()
     host.define(instance)
     assert host.statuses() == {}
     assert host.reports([instance.uuid]) == {}
-    assert host.console_log(instance.uuid) == b""
+    if host.features.console:
+        assert host.console_log(instance.uuid) == b""
+    else:
+        with pytest.raises(Unsupported):
+            host.console_log(instance.uuid)
     with pytest.raises(Conflict), host.console(instance.uuid):
         pass
 

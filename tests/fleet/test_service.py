@@ -254,3 +254,7 @@ def test_an_unsupported_choice_names_the_host(fleet: Fleet) -> None:
     )
     with pytest.raises(Unsupported, match="cannot keep sparse overlays"):
         create.check(SPARSE, features, 1)
+    sparse = replace(features, allocations=frozenset([Allocation.SPARSE]))
+    with pytest.raises(Unsupported, match="do not see what it calls them"):
+        create.check(replace(SPARSE, follow_name=True), sparse, 1)
+    create.check(replace(SPARSE, follow_name=True), replace(sparse, tells_name=True), 1)

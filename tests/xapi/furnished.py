@@ -1,24 +1,36 @@
 """Hosts of ours on emulated pools, with guests that say they are ready."""
 
 import base64
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from skinnybox.hosts.xapi.address import Address
 from skinnybox.hosts.xapi.host import XapiHost
 from skinnybox.hosts.xapi.master import MakeDisk
-from skinnybox.hosts.xapi.tell import PREFIX
-from tests.emulators.xapi import PASSWORD, EmulatedPool, guests, xenstore
+from skinnybox.hosts.xapi.tell import OVERLAY_PLACE, PREFIX
+from skinnybox.model import Allocation
+from skinnybox.overlays.make import make
+from skinnybox.overlays.seed import seed_capacity
+from skinnybox.overlays.template import template
+from tests.emulators.xapi import PASSWORD, EmulatedPool, guests, srs, xenstore
 from tests.emulators.xapi.context import Xapi
 
 PATIENCE = 2.0
+_BLOB = b"\0\0\0\x0bssh-ed25519\0\0\0 " + bytes(32)
+HOST_KEY = f"ssh-ed25519 {base64.b64encode(_BLOB).decode()}"
+
+
+def message_of(told: dict[str, str], name: str) -> bytes:
+    """Put together from its parts as a guest does it."""
+    parts = int(told.get(f"{PREFIX}{name}", "0"))
+    text = "".join(told[f"{PREFIX}{name}-{number}"] for number in range(parts))
+    return base64.b64decode(text)
 
 
 def base_of(told: dict[str, str]) -> list[str]:
-    """The lines of the base message, put together from its parts as a guest does it."""
-    parts = int(told.get(f"{PREFIX}base", "0"))
-    text = "".join(told[f"{PREFIX}base-{number}"] for number in range(parts))
-    return base64.b64decode(text).decode().splitlines()
+    """The lines of the base message."""
+    return message_of(told, "base").decode().splitlines()
 
 
 def ready(xapi: Xapi, vm: str) -> None:
@@ -33,9 +45,41 @@ def ready(xapi: Xapi, vm: str) -> None:
     guests.write(xapi, vm, {**xenstore.keys_of(report), "control/feature-shutdown": "1"})
 
 
-def furnished(**options: Any) -> EmulatedPool:
+def at_work(xapi: Xapi, vm: str) -> None:
+    """The same of one that formats its overlay first when it is told to, applies the seed it is told, and
+    says more of itself."""
+    told = xapi.database.get("VM", vm, "xenstore_data")
+    _format(xapi, vm, told)
+    images = "".join(f"image {line.split()[-1]}\n" for line in base_of(told) if line.startswith("image "))
+    seed = next(line for line in message_of(told, "seed").decode().splitlines() if "generation" in line)
+    report = (
+        "skinnybox-report 1\nstate ready\n"
+        f"nonce {told[f'{PREFIX}nonce']}\ninstance {told[f'{PREFIX}instance']}\n{images}"
+        f"seed {seed.split()[-1]}\ndax off\noverlay 60000000 45000000\naddress eth0 10.0.0.5/24\n"
+        f"ssh-host-key {HOST_KEY}\nkernel 6.1.0\nend\n"
+    )
+    guests.write(xapi, vm, {**xenstore.keys_of(report), "control/feature-shutdown": "1"})
+
+
+def _format(xapi: Xapi, vm: str, told: dict[str, str]) -> None:
+    """As mke2fs in the guest would, when the overlay is blank."""
+    drives = (xapi.database.record("VBD", each) for each in xapi.database.get("VM", vm, "VBDs"))
+    vdi = next(drive["VDI"] for drive in drives if drive["userdevice"] == OVERLAY_PLACE)
+    disk, seed = srs.path(xapi, vdi), message_of(told, "seed")
+    with disk.open("rb") as file:
+        blank = not file.read(4096).strip(b"\0")
+    if f"{PREFIX}format" not in told or not blank:
+        return
+    size = xapi.database.get("VDI", vdi, "virtual_size")
+    chosen = template(xapi.scratch / "templates", size, seed_capacity(seed))
+    fresh = disk.with_suffix(".fresh")
+    make(chosen, fresh, base=message_of(told, "base"), seed=seed, identity=b"", allocation=Allocation.SPARSE)
+    fresh.replace(disk)
+
+
+def furnished(*, guest: Callable[[Xapi, str], None] = ready, **options: Any) -> EmulatedPool:
     """A pool of one host with shared thin storage and a network."""
-    pool = EmulatedPool(guest=ready, **options)
+    pool = EmulatedPool(guest=guest, **options)
     pool.add_sr("shared", "nfs")
     pool.add_network("lan")
     return pool

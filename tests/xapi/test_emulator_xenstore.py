@@ -25,7 +25,7 @@ end
 def test_a_report_becomes_the_keys_that_are_shown() -> None:
     tree = xenstore.keys_of(REPORT)
     images = "11111111-1111-1111-1111-111111111111,22222222-2222-2222-2222-222222222222"
-    assert tree["data/ts"] == f"1 ready c0ffee {images} 3"
+    assert tree["data/ts"] == f"1 ready c0ffee {images} 3 overlay=1048576/524288 key=ssh-ed25519:AAAA"
     assert list(tree)[-1] == "data/updated"
     shown = xenstore.shown(tree)
     assert shown["other"] == {"data-ts": tree["data/ts"]}

@@ -93,7 +93,7 @@ def test_only_what_changed_is_sent(new_instance: Callable[..., Instance], tmp_pa
         assert set(host.statuses()) == set(before) - {gone}
         with pool.database() as database:
             database.destroy("VM", first)
-        time.sleep(0.3)
+        time.sleep(1.1)
         host.statuses()
         assert gone not in {instance.uuid for instance in host.records()}
         host.close()

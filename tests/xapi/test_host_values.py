@@ -2,14 +2,19 @@
 
 import base64
 import dataclasses
+import importlib.util
+import sys
 import uuid
 from collections.abc import Callable
+from importlib.machinery import SourceFileLoader
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from skinnybox.errors import Blocked, Conflict, Corrupt, NoSpace, SkinnyboxError, Unsupported
-from skinnybox.hosts.xapi import errors, marks, observe, space, tell
+from skinnybox.hosts.xapi import errors, marks, space, tell
+from skinnybox.hosts.xapi.stamp import MOST_KEYS, Stamp, stamp_of
 from skinnybox.model import Instance, SeedFile
 from skinnybox.sizes import GIB, KIB, MIB
 
@@ -52,12 +57,16 @@ def test_thick_volumes(size: int, volume: int) -> None:
 
 
 def test_costs_on_thin_and_thick_storage() -> None:
-    thin = space.cost({"type": "nfs", "sm_config": {}}, 1 * GIB, 100 * GIB)
-    assert thin.thin and thin.overlay < 12 * KIB and thin.clone == 212 * KIB
-    thick = space.cost({"type": "lvmoiscsi", "sm_config": {}}, 1 * GIB, 8 * GIB)
-    assert not thick.thin and thick.overlay == 1032 * MIB and thick.clone > 8 * GIB
-    assert space.cost({"type": "linstor", "sm_config": {}}, GIB, GIB).thin
-    assert not space.cost({"type": "something new", "sm_config": {}}, GIB, GIB).thin
+    thin = space.cost({"type": "nfs"}, [], 1 * GIB, 100 * GIB)
+    assert thin.each < 12 * KIB and thin.full > GIB and thin.clone == 212 * KIB and not thin.guess
+    thick = space.cost({"type": "lvmoiscsi"}, [], 1 * GIB, 8 * GIB)
+    assert thick.each == thick.full == 1032 * MIB and thick.clone > 8 * GIB
+    twice = space.cost({"type": "linstor"}, [{"redundancy": "2"}], GIB, GIB)
+    assert twice.each < 24 * KIB and twice.full == 2 * 1032 * MIB and twice.guess
+    assert space.cost({"type": "something new"}, [], GIB, GIB).guess
+    known = {"nfs": True, "ext": True, "lvm": False, "linstor": True, "something new": False}
+    assert {kind: space.is_thin({"type": kind}, [{"location": "here"}]) for kind in known} == known
+    assert not space.is_thin({"type": "linstor"}, [{"provisioning": "thick"}])
 
 
 def test_what_is_told_fits_and_comes_back(new_instance: New) -> None:
@@ -124,10 +133,76 @@ def test_records_are_packed_and_bounded(new_instance: New) -> None:
     ],
 )
 def test_what_is_no_report(text: str) -> None:
-    assert observe.stamp({"other": {"data-ts": text}}) is None
-    assert observe.stamp(None) is None and observe.stamp({"other": {}}) is None
+    assert stamp_of({"other": {"data-ts": text}}) is None
+    assert stamp_of(None) is None and stamp_of({"other": {}}) is None
 
 
 def test_a_report_of_failure() -> None:
-    words = observe.stamp({"other": {"data-ts": f"1 failed {'0' * 32} - - no overlay\x1b[2J here"}})
-    assert words is not None and words[1] == "failed" and words[5].startswith("no overlay")
+    found = stamp_of({"other": {"data-ts": f"1 failed {'0' * 32} - - no overlay\x1b[2J here"}})
+    assert found is not None and not found.ready
+    assert found.reason == "no overlay\\x1b[2J here" and found.generation is None and found.overlay is None
+    later = stamp_of({"other": {"data-ts": f"1 failed {'0' * 32} - 2 dax=off overlay=9/1 a=b went wrong"}})
+    assert later is not None and later.overlay == (9, 1) and later.reason == "a=b went wrong"
+
+
+def key_of(kind: str, size: int = 40) -> str:
+    blob = len(kind).to_bytes(4, "big") + kind.encode() + bytes(size)
+    return base64.b64encode(blob).decode()
+
+
+def said(tail: str) -> Stamp:
+    found = stamp_of({"other": {"data-ts": f"1 ready {'0' * 32} - 3 {tail}"}})
+    assert found is not None and found.ready and found.generation == 3 and found.reason is None
+    return found
+
+
+def test_what_a_ready_guest_says_of_itself() -> None:
+    key = key_of("ssh-ed25519")
+    found = said(f"overlay=1000/250 dax=off key=ssh-ed25519:{key} mood=good key=ssh-rsa:{key_of('ssh-rsa')}")
+    assert found.overlay == (1000, 250) and found.dax is False
+    assert found.host_keys == (f"ssh-ed25519 {key}", f"ssh-rsa {key_of('ssh-rsa')}")
+    assert said("dax=on").dax is True and said("").overlay is None
+
+
+@pytest.mark.parametrize(
+    "word",
+    [
+        "overlay=1/2", "overlay=0/0", "overlay=-1/0", "overlay=9999999999999999/1", "overlay=1", "dax=maybe",
+        "key=", "key=ssh-ed25519", "key=ssh-ed25519:!!", f"key=ssh-rsa:{key_of('ssh-ed25519')}",
+        f"key=ssh-rsa\n:{key_of('ssh-rsa')}", "=", "==",
+    ],
+)  # fmt: skip
+def test_words_that_are_not_understood_are_passed_over(word: str) -> None:
+    found = said(f"{word} dax=on")
+    assert found.overlay is None and found.host_keys == () and found.dax is True
+
+
+def test_a_guest_cannot_flood_its_report() -> None:
+    keys = " ".join(f"key=ssh-rsa:{key_of('ssh-rsa', number)}" for number in range(1, 40))
+    assert len(said(keys).host_keys) == MOST_KEYS
+    assert said("x" * 100_000).host_keys == ()
+
+
+@pytest.mark.parametrize(
+    ("kind", "devices"),
+    [
+        *((kind, ()) for kind in ("lvm", "lvmoiscsi", "ext", "nfs", "smb", "zfs", "linstor", "new")),
+        ("linstor", ({"redundancy": "2"}, {"redundancy": "2"})),
+        ("linstor", ({"redundancy": "3", "provisioning": "thick"},)),
+    ],
+)
+@pytest.mark.parametrize("size", [64 * MIB, 1 * GIB, 33 * GIB, 2040 * GIB])
+def test_the_plugin_in_dom0_counts_the_same(
+    kind: str, devices: tuple[dict[str, str], ...], size: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = Path(__file__).parents[2]
+    monkeypatch.syspath_prepend(str(root / "tests" / "emulators" / "xapi" / "dom0"))
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    loader = SourceFileLoader("plugin_in_dom0", str(root / "xenserver" / "skinnybox"))
+    spec = importlib.util.spec_from_loader(loader.name, loader)
+    assert spec is not None
+    plugin: Any = importlib.util.module_from_spec(spec)
+    loader.exec_module(plugin)
+    each, full, _ = plugin._costs({"type": kind}, list(devices), size)
+    found = space.cost({"type": kind}, devices, size, size)
+    assert (found.each, found.full) == (found.clone, found.clone_full) == (each, full)

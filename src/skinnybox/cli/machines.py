@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from skinnybox.cli import options, render, report
 from skinnybox.cli.complete import ask_for
 from skinnybox.cli.progress import shown
-from skinnybox.errors import UsageError
+from skinnybox.errors import Unsupported, UsageError
 from skinnybox.fleet.settings import Settings
 from skinnybox.model import Allocation, Network, Overlay, SeedFile, StaticNetwork
 from skinnybox.sizes import format_size, parse_size
@@ -57,7 +57,11 @@ def _add_create(commands: options.Commands) -> None:
     add("--overlay", metavar="SIZE", help="size of each overlay disk (default 1G)")
     add("--dax", action=argparse.BooleanOptionalAction, help="map the master from this machine's memory, "
         "or do not (default: as the master was sealed)")  # fmt: skip
-    add("--sparse", action="store_true", help="promise the overlay's space without reserving it")
+    kept = parser.add_mutually_exclusive_group()
+    kept.add_argument(
+        "--sparse", action="store_true", help="promise the overlay's space without reserving it"
+    )
+    kept.add_argument("--reserved", action="store_true", help="reserve it (default, where the host can)")
     add("--memory", metavar="SIZE", help="memory of each machine (default 512M)")
     add("--cpus", metavar="N", type=int, help="processors of each machine (default 1)")
     add("--start", action="store_true", help="start them and wait until they are ready")
@@ -70,6 +74,7 @@ def _add_create(commands: options.Commands) -> None:
     add("--ssh-key", action="append", default=[], metavar="FILE", type=Path, help="a public key; may repeat")
     add("--file", action="append", default=[], metavar="SOURCE:TARGET[:MODE[:OWNER]]", help="may repeat")
     add("--run-once", metavar="FILE", type=Path, help="a script to run once, when the network is up")
+    add("--follow-name", action="store_true", help="at each boot the hostname becomes what the pool calls it")
     network = parser.add_argument_group("network")
     add = network.add_argument
     add("--network", choices=[str(n) for n in Network], help="passt: outbound through passt; restricted: "
@@ -124,6 +129,8 @@ def _specification(arguments: argparse.Namespace, settings: Settings) -> "Specif
         run_once=_read(arguments.run_once).decode("utf-8") if arguments.run_once else None,
         dax=arguments.dax,
         autostart=arguments.autostart,
+        follow_name=arguments.follow_name,
+        any_allocation=not (arguments.sparse or arguments.reserved),
     )
 
 
@@ -263,7 +270,11 @@ def _last_words(fleet: "Fleet", machine: "Machine") -> dict[str, Any]:
 
     if machine.condition not in (Condition.CRASHED, Condition.FAILED):
         return {}
-    lines = fleet.console_log(machine.name)[-4096:].decode("utf-8", "replace").splitlines()
+    try:
+        said = fleet.console_log(machine.name)
+    except Unsupported:
+        return {}
+    lines = said[-4096:].decode("utf-8", "replace").splitlines()
     shown_lines = ["".join(c for c in line if c.isprintable()).strip() for line in lines]
     return {"console": [line for line in shown_lines if line][-_LAST_LINES:]}
 

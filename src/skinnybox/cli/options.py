@@ -49,7 +49,10 @@ def add_common(parser: argparse.ArgumentParser, *, top: bool = False) -> None:
         "--state", metavar="FOLDER", default=absent(None), help="where masters and machines are kept"
     )
     options.add_argument(
-        "--host", metavar="HOST", default=absent(None), help="where machines run: qemu (default) or memory"
+        "--host",
+        metavar="HOST",
+        default=absent(None),
+        help="where machines run: qemu (default), memory, or xapi://USER@POOL",
     )
     options.add_argument(
         "-q", "--quiet", action="store_true", default=absent(False), help="no progress on standard error"

@@ -1,4 +1,4 @@
-"""grow, snapshot, flatten."""
+"""grow, snapshot, flatten, seed-disk."""
 
 import argparse
 from pathlib import Path
@@ -34,6 +34,23 @@ def add_to(commands: options.Commands) -> None:
     parser.add_argument("file", metavar="FILE", type=Path, help="the disk; must not exist yet")
     parser.add_argument("--format", choices=("raw", "qcow2"), help="default: by FILE's ending, else raw")
     parser.add_argument("--size", metavar="SIZE", help="of the disk (default: what it holds, and some room)")
+    _add_seed_disk(commands)
+
+
+def _add_seed_disk(commands: options.Commands) -> None:
+    parser = options.command(
+        commands, "seed-disk", _seed_disk, "write the small disk that tells a machine who it is",
+        "For a hypervisor that Skinnybox does not drive, beside the disk of `master disk` and the overlay.",
+    )  # fmt: skip
+    options.add_machine(parser)
+    parser.add_argument("file", metavar="FILE", type=Path, help="the disk, raw; must not exist yet")
+    parser.add_argument(
+        "--master-disk", metavar="DISK", default="skinny-master", help="serial or device of the master's disk"
+    )
+    parser.add_argument(
+        "--overlay-disk", metavar="DISK", default="skinny-overlay", help="serial or device of the overlay"
+    )
+    parser.add_argument("--blank", action="store_true", help="order the machine to format a blank overlay")
 
 
 def _add_snapshot(commands: options.Commands) -> None:
@@ -49,6 +66,19 @@ def _add_snapshot(commands: options.Commands) -> None:
     what.add_argument("--delete", metavar="LABEL", help="delete the snapshot")
     options.add_yes(parser)
     options.add_format(parser)
+
+
+def _seed_disk(arguments: argparse.Namespace) -> int:
+    with options.fleet(arguments) as fleet:
+        fleet.overlays.seed_disk(
+            arguments.name,
+            arguments.file.absolute(),
+            master_disk=arguments.master_disk,
+            overlay_disk=arguments.overlay_disk,
+            blank=arguments.blank,
+        )
+    print(f"{arguments.name}: written to {arguments.file}")
+    return 0
 
 
 def _grow(arguments: argparse.Namespace) -> int:

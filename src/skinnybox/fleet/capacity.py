@@ -1,8 +1,10 @@
 """The space account: what is promised, what is written, what is free, and what fits."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from skinnybox.hosts.base import Host
+from skinnybox.hosts.base import Storage as Storage
 from skinnybox.model import Allocation, Instance, Master, Space
 from skinnybox.sizes import GIB
 
@@ -15,7 +17,8 @@ class Account:
     """Bytes, but for `fit`: how many more machines with a reserved overlay of `fit_size` there is room for.
 
     `full_copies` is what as many ordinary machines would have taken: one unpacked tree each, and what their
-    overlays hold.
+    overlays hold. `storages` is what one more machine costs where that is not simply its overlay's size, and
+    what a clone of an ordinary machine with a disk of `system` bytes would.
     """
 
     space: Space
@@ -23,6 +26,24 @@ class Account:
     taken: int
     fit: int
     fit_size: int
+    storages: Sequence[Storage] = ()
+    system: int = 0
+
+
+def taken_by(host: Host, size: int) -> int:
+    """What an overlay of `size` bytes takes of this host's store when it is written full."""
+    return next((storage.full for storage in host.storages(size, 0) if storage.chosen), size)
+
+
+def of_host(
+    host: Host, instances: Sequence[Instance], masters: Sequence[Master], fit_size: int = GIB
+) -> Account:
+    """An ordinary machine's disk has room for the largest master's files, and for what an overlay holds."""
+    found = account(host.space(instances, masters), instances, masters, fit_size)
+    system = max((master.tree_size for master in masters), default=0) + fit_size
+    storages = host.storages(fit_size, system)
+    fit = fits(found.space, taken_by(host, fit_size))
+    return replace(found, fit=fit, storages=storages, system=system)
 
 
 def account(

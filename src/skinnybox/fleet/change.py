@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import TypedDict
 
-from skinnybox.fleet.create import Specification, check
+from skinnybox.fleet.create import Specification, check, completed
 from skinnybox.fleet.state import State
 from skinnybox.hosts.base import Host
 from skinnybox.model import Instance, Network
@@ -32,15 +32,20 @@ def change(host: Host, state: State, instance: Instance, changes: Changes, ports
         new = replace(now, **changes)
         if "network" in changes and "bridge" not in changes and new.network is not Network.BRIDGE:
             new = replace(new, bridge=None)
-        _check(host, new)
+        new = _checked(host, new)
         reached = new.network is not Network.BRIDGE
         return replace(new, ssh_port=(new.ssh_port or next(ports)) if reached else None)
 
     return state.change(instance, altered, host.define)
 
 
-def _check(host: Host, new: Instance) -> None:
+def _checked(host: Host, new: Instance) -> Instance:
+    """With the host's default network where none is said."""
+    features = host.features
     specification = Specification(
-        overlay=new.overlay, memory=new.memory, cpus=new.cpus, network=new.network, bridge=new.bridge
-    )
-    check(specification, host.features, 1)
+        overlay=new.overlay, memory=new.memory, cpus=new.cpus, network=new.network, bridge=new.bridge,
+        any_allocation=True,  # it has its overlay already
+    )  # fmt: skip
+    specification = completed(specification, features)
+    check(specification, features, 1)
+    return replace(new, network=specification.network, bridge=specification.bridge)

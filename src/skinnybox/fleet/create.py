@@ -1,15 +1,18 @@
 """Creating machines: names first, then disks and records, and nothing left when it fails."""
 
+import contextlib
 import uuid
+from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from uuid import UUID
 
-from skinnybox.errors import NoSpace, NotFound, Unsupported, UsageError
+from skinnybox.errors import NoSpace, NotFound, SkinnyboxError, Unsupported, UsageError
+from skinnybox.fleet import capacity
 from skinnybox.fleet.delete import remove
-from skinnybox.fleet.state import State
+from skinnybox.fleet.state import Phase, State
+from skinnybox.fleet.together import together
 from skinnybox.hosts.base import Contents, Features, Host
 from skinnybox.model import (
     Allocation,
@@ -32,11 +35,14 @@ BATCH = 100
 """Instances that become visible together, in one durable transaction."""
 
 MIN_MEMORY = 128 * MIB
+_ROOM = "fewer or smaller machines, or --sparse, which promises nothing"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Specification:
-    """What every machine of one `create` has in common. `dax` None: what the master's first image is for."""
+    """What every machine of one `create` has in common. `dax` None: what the master's first image is for.
+    With `any_allocation` nobody asked for that of the overlay: where a host has only the other, it is that.
+    `network` None is the host's default."""
 
     overlay: Overlay
     memory: int
@@ -51,6 +57,18 @@ class Specification:
     dax: bool | None = None
     fleet: str | None = None
     autostart: bool = False
+    follow_name: bool = False
+    any_allocation: bool = False
+
+
+def completed(specification: Specification, features: Features) -> Specification:
+    """With what this host does when nothing is said."""
+    overlay, network, bridge = specification.overlay, specification.network, specification.bridge
+    if specification.any_allocation and overlay.allocation not in features.allocations:
+        overlay = replace(overlay, allocation=next(iter(features.allocations)))
+    if network is None and features.default_network is Network.BRIDGE:
+        network, bridge = Network.BRIDGE, bridge or features.default_bridge
+    return replace(specification, overlay=overlay, network=network, bridge=bridge)
 
 
 def check(specification: Specification, features: Features, count: int) -> None:
@@ -64,18 +82,23 @@ def check(specification: Specification, features: Features, count: int) -> None:
     if specification.static_network and count > 1:
         raise UsageError("one static address cannot serve several machines")
     if specification.overlay.allocation not in features.allocations:
+        others = " or ".join(f"--{other}" for other in sorted(features.allocations))
         raise Unsupported(
-            f"this host cannot keep {specification.overlay.allocation} overlays", hint="use --sparse"
+            f"this host cannot keep {specification.overlay.allocation} overlays", hint=f"use {others}"
         )
     if specification.network and specification.network not in features.networks:
         raise Unsupported(f"this host has no {specification.network} network", hint="`skinnybox doctor`")
     if specification.dax and not features.dax:
         raise Unsupported("this host cannot let a guest map its master", hint="leave --dax out")
+    if specification.follow_name and not features.tells_name:
+        raise Unsupported("guests of this host do not see what it calls them", hint="leave --follow-name out")
     _check_bridge(specification, features)
 
 
 def _check_bridge(specification: Specification, features: Features) -> None:
     bridged = specification.network is Network.BRIDGE
+    if bridged and specification.bridge is None and features.default_network is Network.BRIDGE:
+        raise NotFound("this host has no network with a way out", hint="--bridge names another one")
     if bridged != (specification.bridge is not None):
         raise UsageError("a bridged machine needs the name of a bridge, and no other does")
     if specification.bridge is not None and specification.bridge not in features.bridges:
@@ -129,6 +152,7 @@ def _instance(
             authorized_keys=specification.authorized_keys,
             files=specification.files,
             run_once=specification.run_once,
+            follows_name=specification.follow_name,
         ),
         created=now,
         memory=specification.memory,
@@ -147,24 +171,72 @@ def whole_mib(overlay: Overlay) -> Overlay:
     return replace(overlay, size=-(-overlay.size // MIB) * MIB)
 
 
-def make(host: Host, state: State, wanted: Sequence[Instance], progress: Progress) -> Sequence[Instance]:
-    """Claim the names, then make every disk and record. Whatever stops it, nothing of this call stays.
+def make(
+    host: Host, state: State, wanted: Sequence[Instance], progress: Progress, at_once: int = 1
+) -> Sequence[Instance]:
+    """Claim the names, then make every disk and record. Whatever stops it, nothing of this call stays; what
+    cannot be undone just now, the next command clears away.
 
     Returns them as they are: with another ssh port, where another process took the one wanted."""
-    with ExitStack() as undo:
-        wanted = state.claim(wanted)
-        undo.callback(state.forget, wanted)
-        made = 0
-        progress(Step(task="create", done=0, total=len(wanted), unit="machines"))
-        for batch in _batches(wanted):
-            for instance in batch:
-                undo.callback(remove, host, instance)
-                make_one(host, instance)
-            state.settle(batch)
-            made += len(batch)
-            progress(Step(task="create", done=made, total=len(wanted), unit="machines"))
-        undo.pop_all()
+    wanted = state.claim(wanted)
+    making = _Making(host=host, state=state, progress=progress, at_once=at_once, total=len(wanted))
+    try:
+        making.tell()
+        for start in range(0, len(wanted), BATCH):
+            making.make(wanted[start : start + BATCH])
+    except BaseException:
+        making.undo(wanted)
+        raise
     return wanted
+
+
+@dataclass(slots=True, kw_only=True)
+class _Making:
+    """One call of `make`. Where machines are made one after the other, each is told with its batch only: more
+    would take longer than making it."""
+
+    host: Host
+    state: State
+    progress: Progress
+    at_once: int
+    total: int
+    begun: dict[UUID, Instance] = field(default_factory=dict)
+    made: int = 0
+
+    def make(self, batch: Sequence[Instance]) -> None:
+        """They become visible together."""
+        together(batch, self._one, self.at_once, self._count)
+        self.state.settle(batch)
+        if self.at_once == 1:
+            self.tell()
+
+    def _one(self, instance: Instance) -> None:
+        self.begun[instance.uuid] = instance
+        make_one(self.host, instance)
+
+    def _count(self, instance: Instance) -> None:
+        self.made += 1
+        if self.at_once > 1:
+            self.tell(instance.name)
+
+    def tell(self, name: str = "") -> None:
+        self.progress(Step(task="create", done=self.made, total=self.total, unit="machines", detail=name))
+
+    def undo(self, wanted: Sequence[Instance]) -> None:
+        """What was begun goes, the last first; of that the name is free again which is gone."""
+        kept: dict[UUID, Instance] = {}
+
+        def one(instance: Instance) -> None:
+            try:
+                remove(self.host, instance)
+            except Exception:  # whatever it is, what stopped us is what the user must hear
+                kept[instance.uuid] = instance
+
+        together([*reversed(self.begun.values())], one, self.at_once, lambda _: None)
+        self.state.forget([instance for instance in wanted if instance.uuid not in kept])
+        for instance in kept.values():
+            with contextlib.suppress(SkinnyboxError):
+                self.state.release(instance, Phase.CREATING)
 
 
 def make_one(host: Host, instance: Instance) -> None:
@@ -173,19 +245,15 @@ def make_one(host: Host, instance: Instance) -> None:
     host.define(instance)
 
 
-def _batches(wanted: Sequence[Instance]) -> Iterator[Sequence[Instance]]:
-    for start in range(0, len(wanted), BATCH):
-        yield wanted[start : start + BATCH]
-
-
 def check_space(host: Host, wanted: Sequence[Instance]) -> None:
     """Refuse a batch that the disk cannot keep its promise to, before the first byte is written."""
-    need = sum(i.overlay.size for i in wanted if i.overlay.allocation is Allocation.RESERVED)
+    reserved = Counter(i.overlay.size for i in wanted if i.overlay.allocation is Allocation.RESERVED)
+    need = sum(count * capacity.taken_by(host, size) for size, count in reserved.items())
     free = host.space((), ()).free
     if need > free:
         raise NoSpace(
             f"{len(wanted)} reserved overlays need {format_size(need)}; {format_size(free)} are free",
-            hint="fewer or smaller machines, or --sparse, which promises nothing",
+            hint=_ROOM if Allocation.SPARSE in host.features.allocations else "fewer or smaller machines",
         )
 
 

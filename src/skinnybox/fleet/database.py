@@ -151,7 +151,8 @@ def damaged(why: str) -> Corrupt:
 
 
 def _lost(path: Path) -> Corrupt:
-    return Corrupt(f"{path} is lost, but there are machines in {path.parent}/instances", hint=REPAIR)
+    where = f"{path.parent}/instances, or in their pool"
+    return Corrupt(f"{path} is lost, but machines were made: they are in {where}", hint=REPAIR)
 
 
 def _make_private(path: Path) -> None:

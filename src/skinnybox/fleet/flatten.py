@@ -11,8 +11,9 @@ from pathlib import Path
 from uuid import UUID
 
 from skinnybox import run
-from skinnybox.errors import Conflict, Corrupt, GuestFailed, NoSpace, SkinnyboxError, UsageError
+from skinnybox.errors import Corrupt, GuestFailed, UsageError
 from skinnybox.fleet import power
+from skinnybox.fleet.handout import handed_out
 from skinnybox.fleet.view import Machine
 from skinnybox.hosts.base import Host
 from skinnybox.hosts.qemu.appliance import Appliance, Disk, operate, scratch_file
@@ -56,37 +57,17 @@ def flatten(
     """Make the disk. It appears under its name when it is whole. Conflict when the name is taken; a running
     machine is taken as a power cut would leave it. Blocks for minutes."""
     efi.require_programs()
-    if wanted.file.exists():
-        raise Conflict(f"{wanted.file} exists already", hint="another name, or remove it first")
-    try:
-        with ExitStack() as files:
-            folder = Path(
-                files.enter_context(tempfile.TemporaryDirectory(dir=scratch, prefix=".flat-", suffix=".new"))
-            )
-            overlay = files.enter_context(_overlay(host, machine, folder))
-            making = _Making(machine=machine, master=master, sealed=sealed, folder=folder, progress=progress)
-            part = _claimed(wanted.file, files)
-            making.disk(part, overlay, wanted.size)
-            progress(Step(task="write", detail=str(wanted.file)))
-            _published(part, wanted)
-    except OSError as error:
-        if space.is_out_of_space(error):
-            raise NoSpace(f"the disk is full: {error.filename or wanted.file}") from error
-        raise SkinnyboxError(f"{error.filename or wanted.file}: {error.strerror}") from error
+    with ExitStack() as files:
+        part = files.enter_context(handed_out(wanted.file))
+        folder = Path(
+            files.enter_context(tempfile.TemporaryDirectory(dir=scratch, prefix=".flat-", suffix=".new"))
+        )
+        overlay = files.enter_context(_overlay(host, machine, folder))
+        making = _Making(machine=machine, master=master, sealed=sealed, folder=folder, progress=progress)
+        making.disk(part, overlay, wanted.size)
+        progress(Step(task="write", detail=str(wanted.file)))
+        _convert(part, wanted.format)
     return wanted.file
-
-
-def _claimed(file: Path, files: ExitStack) -> Path:
-    """An empty file beside it, gone in the end. Conflict when somebody else makes it just now."""
-    part = file.with_name(f"{file.name}.part")
-    try:
-        part.open("xb").close()
-    except FileExistsError as error:
-        hint = "another command makes it, or one was killed: then remove that file"
-        raise Conflict(f"{part} exists already", hint=hint) from error
-    part.chmod(0o600)
-    files.callback(part.unlink, missing_ok=True)
-    return part
 
 
 @contextmanager
@@ -103,19 +84,15 @@ def _overlay(host: Host, machine: Machine, folder: Path) -> Iterator[Path]:
     yield copy
 
 
-def _published(part: Path, wanted: Wanted) -> None:
-    if wanted.format != "raw":
-        converted = part.with_name(f"{part.name}.{wanted.format}")
-        try:
-            run.run(["qemu-img", "convert", "-f", "raw", "-O", wanted.format, part, converted])
-            converted.replace(part)
-        finally:
-            converted.unlink(missing_ok=True)
-    with part.open("rb") as file:
-        os.fsync(file.fileno())
-    if wanted.file.exists():
-        raise Conflict(f"{wanted.file} was made by somebody else meanwhile")
-    part.rename(wanted.file)
+def _convert(part: Path, wanted: str) -> None:
+    if wanted == "raw":
+        return
+    converted = part.with_name(f"{part.name}.{wanted}")
+    try:
+        run.run(["qemu-img", "convert", "-f", "raw", "-O", wanted, part, converted])
+        converted.replace(part)
+    finally:
+        converted.unlink(missing_ok=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -23,8 +23,8 @@ class Grown:
 def grow(host: Host, state: State, instance: Instance, size: int, *, by: bool) -> Grown:
     """To `size` bytes, or by so many, rounded up to whole MiB. Idempotent without `by`. Blocked when it would
     shrink; NoSpace, with nothing touched, when both do not fit for a moment."""
-    with host.open_overlay(instance) as overlay:
-        before = overlay.stat().st_size
+    host.refuse_used(instance)
+    before = host.overlay_size(instance)
     wanted = whole_mib(replace(instance.overlay, size=before + size if by else size)).size
     if wanted < before:
         raise Blocked(

@@ -173,6 +173,16 @@ class Masters:
             formats.check_protocol(master)
             yield master
 
+    def disk(self, reference: str, file: Path) -> Master:
+        """Write a master as a disk that firmware boots, for hosts that Skinnybox does not drive."""
+        from skinnybox.fleet.handout import handed_out
+        from skinnybox.masters import disk
+
+        with self.kept(reference) as master, handed_out(file) as part:
+            part.unlink()
+            disk.make(part, master, disk.image_of(master), self.folder(master))
+        return master
+
     def folder(self, master: Master) -> Path:
         return catalogue.folder(self._store, master)
 

@@ -140,3 +140,18 @@ class Overlays:
             scratch = self._state.path.parent
             sealed = self._masters.folder(master)
             return flatten(self._host, machine, master, sealed, wanted, scratch, progress)
+
+    def seed_disk(self, name: str, file: "Path", *, master_disk: str, overlay_disk: str, blank: bool) -> None:
+        """The disk that tells a machine who it is on a host that Skinnybox does not drive. `master_disk` and
+        `overlay_disk` are serials, or what the guest's kernel calls them; `blank` orders to format."""
+        import secrets
+
+        from skinnybox.fleet.handout import handed_out
+        from skinnybox.overlays.seed import told_disk
+
+        instance = self._roster.machine(name).instance
+        content = told_disk(
+            instance, master=master_disk, overlay=overlay_disk, nonce=secrets.token_hex(16), may_format=blank
+        )
+        with handed_out(file) as part:
+            part.write_bytes(content)

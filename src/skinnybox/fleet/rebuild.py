@@ -40,8 +40,8 @@ class Rebuilt:
     rewritten: dict[UUID, Instance] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
 
-    def say(self, path: Path, deed: Deed, what: str) -> None:
-        self.findings.append(Finding(path=path, what=what, deed=deed))
+    def say(self, path: Path, deed: Deed, what: str, act: Callable[[], None] | None = None) -> None:
+        self.findings.append(Finding(path=path, what=what, deed=deed, act=act))
 
     def rewrite(self, place: Path, instance: Instance, what: str) -> Instance:
         self.rewritten[instance.uuid] = instance
@@ -115,8 +115,10 @@ def _say_unfinished(row: Remains, path: Path, out: Rebuilt) -> None:
 
 def _without_record(holding: Holding, row: Remains | None, known: Known, out: Rebuilt) -> Instance | None:
     """The instance as it is remembered, when there is an overlay for it."""
-    if holding.trouble:
+    if holding.trouble and holding.remove is None:
         out.say(holding.place / "instance.json", Deed.ASIDE, f"the record is {holding.trouble}")
+    elif holding.trouble:
+        out.say(holding.place, Deed.KEEP, holding.trouble)
     if row is not None and row.instance is not None and holding.overlay is not None:
         return out.rewrite(holding.place, row.instance, f"the record of {row.name} comes from state.db")
     if row is not None:
@@ -124,7 +126,7 @@ def _without_record(holding: Holding, row: Remains | None, known: Known, out: Re
         out.gone.append(row.uuid)
     if holding.overlay is not None:
         _say_orphan(holding, known, out)
-    elif holding.trouble or any(holding.place.iterdir()):
+    elif holding.trouble or holding.remove is not None or any(holding.place.iterdir()):
         out.say(holding.place, Deed.KEEP, "the place of a machine, with neither overlay nor record")
     else:
         out.say(holding.place, Deed.REMOVE, "the empty place of a machine that is no more")
@@ -133,10 +135,12 @@ def _without_record(holding: Holding, row: Remains | None, known: Known, out: Re
 
 def _say_orphan(holding: Holding, known: Known, out: Rebuilt) -> None:
     what = f"an overlay of {format_size(holding.overlay or 0)} without a record"
-    if known.in_use(holding.place / "overlay.img"):
+    if holding.used:
+        out.say(holding.place, Deed.KEEP, f"{what}; it may be in the making: look again in an hour")
+    elif known.in_use(holding.place / "overlay.img"):
         out.say(holding.place, Deed.KEEP, f"{what}; a process has it open")
     elif known.delete_orphans:
-        out.say(holding.place, Deed.REMOVE, what)
+        out.say(holding.place, Deed.REMOVE, what, holding.remove)
     else:
         out.say(holding.place, Deed.KEEP, f"{what}: nobody can say whose; --delete-orphans removes it")
 

@@ -30,7 +30,7 @@ from skinnybox.masters.leftovers import leftovers as of_masters
 
 _DATABASE = "state.db"
 _PLACES = {"masters", "instances", "run", "templates", "ssh", "verified"}
-_FILES = re.compile(r"state\.db(?:-wal|-shm)?|pretended\.(?:json|lock)")
+_FILES = re.compile(r"host|state\.db(?:-wal|-shm)?|pretended\.(?:json|lock)")
 _KEYS = re.compile(r"id_ed25519(?:\.pub)?|\.lock")
 _HALF = re.compile(r"\..+\.new|\.new(?:\.pub)?|\.[0-9a-f-]{36}\.[0-9]+")
 
@@ -181,7 +181,9 @@ def _attempt(finding: Finding, act: partial[None]) -> Outcome[Finding]:
 
 def _moved(finding: Finding) -> None:
     path = finding.path
-    if finding.deed is Deed.ASIDE:
+    if finding.act is not None:
+        finding.act()
+    elif finding.deed is Deed.ASIDE:
         path.rename(_aside(path))
     elif finding.deed is Deed.REMOVE and not path.name.startswith(workspace.HIDDEN):
         if path.is_dir() and not path.is_symlink():

@@ -1,5 +1,6 @@
 """A new seed for a stopped machine: what it made its own stays, and its guest applies the seed at the next
-start. The overlay is built anew beside the old one, never written in place."""
+start. Where the host tells its guests their seeds, that is all; elsewhere the overlay is built anew beside
+the old one, never written in place."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -11,8 +12,13 @@ from skinnybox.model import Instance
 from skinnybox.overlays import look
 from skinnybox.overlays.copy import copy_data
 from skinnybox.overlays.patch import put_message
-from skinnybox.overlays.seed import seed_message
+from skinnybox.overlays.seed import base_message, seed_message
 from skinnybox.overlays.settle import replay
+
+_PAST_A_KILL = 2
+"""A reset that was killed before it could record it has left the overlay one generation ahead."""
+_GROWTH = 8
+"""Digits by which a generation may grow."""
 
 
 def reseed(host: Host, state: State, wanted: Instance) -> Instance:
@@ -21,6 +27,9 @@ def reseed(host: Host, state: State, wanted: Instance) -> Instance:
     Blocked when the overlay has no room for such a seed; NoSpace, with nothing touched, when the overlay does
     not fit twice for a moment. Killed between overlay and record, the next call takes a newer generation.
     """
+    if _can_be_told(host, wanted):
+        told = replace(wanted.seed, generation=wanted.seed.generation + _PAST_A_KILL)
+        return _recorded(host, state, replace(wanted, seed=told))
     with host.open_overlay(wanted) as overlay:
         generation = max(wanted.seed.generation, look.read_generation(overlay)) + 1
     renewed = replace(wanted, seed=replace(wanted.seed, generation=generation))
@@ -38,6 +47,15 @@ def reseed(host: Host, state: State, wanted: Instance) -> Instance:
         raise Blocked(
             f"{wanted.name}: {error.message}", hint="--reset gives it an overlay with more; its delta is lost"
         ) from error
+    return _recorded(host, state, renewed)
+
+
+def _can_be_told(host: Host, wanted: Instance) -> bool:
+    """Whether the host tells the guest, which takes the newest seed that it finds anywhere."""
+    return len(seed_message(wanted)) + len(base_message(wanted)) + _GROWTH <= host.features.tells
+
+
+def _recorded(host: Host, state: State, renewed: Instance) -> Instance:
     return state.change(
-        wanted, lambda now: replace(now, seed=renewed.seed, ssh_user=renewed.ssh_user), host.define
+        renewed, lambda now: replace(now, seed=renewed.seed, ssh_user=renewed.ssh_user), host.define
     )

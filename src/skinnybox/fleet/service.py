@@ -84,7 +84,7 @@ class Fleet:
     ) -> list[Instance]:
         """Make machines, stopped. All or nothing: a name that is taken, or a disk too small, stops it before
         anything is made. Returns those made."""
-        from skinnybox.fleet import access, create
+        from skinnybox.fleet import access, belonging, create
 
         names = expand(patterns)
         delete.finish_unfinished(self._host, self._state)
@@ -92,15 +92,17 @@ class Fleet:
         if skip_existing:
             names = [name for name in names if name not in taken]
         features = self._host.features
+        specification = create.completed(specification, features)
         create.check(specification, features, len(names))
         with self.masters.kept(master) as found:
+            belonging.note(self._folder, features.kind)
             ports = free_ports(self._state.ports(), self._folder)
             keyed = create.with_key(specification, access.public_key(self._ssh))
             stack = create.stack(found, specification.dax, features)
             wanted = create.instances(names, stack, keyed, ports)
             create.check_space(self._host, wanted)
-            self._host.add_master(found, self.masters.folder(found))
-            return list(create.make(self._host, self._state, wanted, progress))
+            self._host.add_master(found, self.masters.folder(found), progress)
+            return list(create.make(self._host, self._state, wanted, progress, features.creates_at_once))
 
     def machines(self, patterns: Sequence[str] = ("*",)) -> list[Machine]:
         """Those that names and globs mean. NotFound when one means nothing; all, without patterns."""
@@ -265,7 +267,7 @@ class Fleet:
         rows = self._state.rows()
         instances = [row.instance for row in rows]
         masters = self.masters.all()
-        return capacity.account(self._host.space(instances, masters), instances, masters, fit_size)
+        return capacity.of_host(self._host, instances, masters, fit_size)
 
     def doctor(self) -> list[Check]:
         """Whether this machine is fit, and what was left half done."""

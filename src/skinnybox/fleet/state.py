@@ -15,7 +15,7 @@ from typing import Any
 from uuid import UUID
 
 from skinnybox.errors import Conflict, Corrupt, NotFound, Unsupported
-from skinnybox.fleet import pins
+from skinnybox.fleet import belonging, pins
 from skinnybox.fleet.database import REPAIR, Database, damaged
 from skinnybox.fleet.owner import process_lives, process_mark
 from skinnybox.fleet.ports import free_ports
@@ -40,7 +40,6 @@ MIGRATIONS = (
     ) STRICT;
     """,
 )
-
 
 _COLUMNS = "phase, owner, record, keys"
 
@@ -99,7 +98,8 @@ class State:
 
     def _may_be_new(self) -> bool:
         """A memory that is empty beside machines has been lost, and must not give their names away."""
-        return next((self._folder / "instances").glob("*/instance.json"), None) is None
+        records = (self._folder / "instances").glob("*/instance.json")  # a pool keeps its own
+        return next(records, None) is None and belonging.noted(self._folder) != "xapi"
 
     def claim(self, instances: Sequence[Instance]) -> list[Instance]:
         """Take all the names, or none. Conflict naming those that are taken. Returns them with the ssh ports

@@ -25,6 +25,7 @@ from skinnybox.model import (
     Space,
     Status,
 )
+from skinnybox.progress import Progress, silent
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,8 +41,16 @@ class Features:
     """Whether guests can map an image from the host's memory (Stack.dax) instead of reading a disk."""
     boots: bool
     """False for a host that only pretends to run machines."""
+    tells_name: bool = False
+    """Whether guests see what this host calls them, which may change without Skinnybox."""
     bridges: frozenset[str] = frozenset()
     """Where a machine's tap may be put; none without the right to do so."""
+    default_bridge: str | None = None
+    """Which of them a machine gets when nobody says another, where BRIDGE is the default network."""
+    creates_at_once: int = 1
+    """How many machines are best made at the same time: more than one where each is many round trips."""
+    tells: int = 0
+    """Base and seed message of together so many bytes reach a guest beside its overlay, at every start."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +68,8 @@ class Holding:
 
     `overlay` is the size of its overlay in bytes, None when there is none. Without `instance` there is no
     record, or `trouble` says why it cannot be read; `later`: only because a later Skinnybox wrote it.
+    Where `place` is no folder but only a name, `used` says whether somebody may be at work on it, and
+    `remove` takes all of it away, unless somebody is by then.
     """
 
     uuid: UUID
@@ -67,10 +78,30 @@ class Holding:
     overlay: int | None = None
     trouble: str | None = None
     later: bool = False
+    used: bool = False
+    remove: Callable[[], None] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Storage:
+    """What one more machine takes on a store that is not simply a folder here, in bytes: `each` once it runs,
+    `full` when its overlay is written full. `clone` and `clone_full` are the same of a copy-on-write clone of
+    a whole system's disk, the other way to make machines there. `chosen`: overlays go there."""
+
+    name: str
+    kind: str
+    total: int
+    free: int
+    each: int
+    full: int
+    clone: int
+    clone_full: int
+    chosen: bool
+    guess: bool = False
 
 
 class Disks(Protocol):
-    def add_master(self, master: Master, folder: Path) -> None:
+    def add_master(self, master: Master, folder: Path, progress: Progress = silent) -> None:
         """Make a sealed master usable here. Idempotent by image digest."""
 
     def remove_master(self, master: Master) -> None:
@@ -82,6 +113,9 @@ class Disks(Protocol):
     def replace_overlay(self, instance: Instance, contents: Contents) -> None:
         """Put a fresh overlay in place of the old one, atomically: killed at any moment, one of the two is
         there, whole. Conflict while the machine runs or somebody has it open."""
+
+    def overlay_size(self, instance: Instance) -> int:
+        """What it really has, in bytes; quick. NotFound when there is none."""
 
     def open_overlay(self, instance: Instance) -> AbstractContextManager[Path]:
         """A local file with the overlay's bytes, not to be written, while nobody else may use it. Conflict
@@ -163,7 +197,7 @@ class Observation(Protocol):
         oldest first. A start and an end are always told; what a guest causes only so often."""
 
     def console_log(self, uuid: UUID) -> bytes:
-        """The end of what the guest printed; b"" when it never ran."""
+        """The end of what the guest printed; b"" when it never ran. Unsupported where nobody keeps it."""
 
     def console(self, uuid: UUID) -> AbstractContextManager[socket.socket]:
         """Both directions of the serial console, as a stream. Conflict when the machine is off."""
@@ -175,6 +209,10 @@ class Host(Disks, Lifecycle, Observation, Protocol):
 
     def space(self, instances: Iterable[Instance], masters: Iterable[Master]) -> Space:
         """What the store holds and what is free."""
+
+    def storages(self, overlay: int, system: int) -> Sequence[Storage]:
+        """What overlays of `overlay` bytes and clones of a system's disk of `system` bytes cost, the chosen
+        store first. None where an overlay takes its size and nothing more."""
 
     def doctor(self) -> list[Check]:
         """Whether this host is fit, and what to do when it is not."""

@@ -8,7 +8,7 @@ from pathlib import Path
 from uuid import UUID
 
 from skinnybox.errors import NotFound
-from skinnybox.hosts.base import Contents
+from skinnybox.hosts.base import Contents, Storage
 from skinnybox.hosts.store import Store
 from skinnybox.model import Allocation, Consistency, Instance, Snapshot
 
@@ -45,6 +45,17 @@ class LocalDisks(ABC):
         self._settle(instance)
         with self._store.open(instance) as path:
             yield path
+
+    def overlay_size(self, instance: Instance) -> int:
+        self._settle(instance)
+        try:
+            return self._store.overlay(instance.uuid).stat().st_size
+        except FileNotFoundError as error:
+            raise NotFound(f"{instance.name} has no overlay", hint="`skinnybox repair`") from error
+
+    def storages(self, overlay: int, system: int) -> Sequence[Storage]:
+        """A file takes its size."""
+        return ()
 
     def refuse_used(self, instance: Instance) -> None:
         with suppress(NotFound), self.open_overlay(instance):

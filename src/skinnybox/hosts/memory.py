@@ -39,6 +39,7 @@ from skinnybox.model import (
 )
 from skinnybox.overlays import lock
 from skinnybox.overlays.copy import copy_data
+from skinnybox.progress import Progress, silent
 
 _POLL = 0.02
 _KERNEL = "pretended"
@@ -64,7 +65,7 @@ class MemoryHost(LocalDisks):
         self._runs = state / "run"
         self._changed = threading.Condition()
 
-    def add_master(self, master: Master, folder: Path) -> None:
+    def add_master(self, master: Master, folder: Path, progress: Progress = silent) -> None:
         if not (folder / master.images[0].file).is_file():
             raise NotFound(f"{folder} does not hold {master.reference}")
 

@@ -9,9 +9,10 @@ import uuid
 from pathlib import Path
 from uuid import UUID
 
+from skinnybox.errors import Unsupported
 from skinnybox.masters import efi
 from skinnybox.masters.efi import Partition
-from skinnybox.model import INITRD_FILE, KERNEL_FILE, Image, Master
+from skinnybox.model import INITRD_FILE, KERNEL_FILE, Image, ImageKind, Master
 from skinnybox.sizes import MIB
 
 COMMAND_LINE = "boot=skinnybox console=tty0 console=ttyS0 ro quiet panic=-1"
@@ -20,11 +21,23 @@ COMMAND_LINE = "boot=skinnybox console=tty0 console=ttyS0 ro quiet panic=-1"
 IMAGE_TYPE = UUID("0fc63daf-8483-4772-8e79-3d69d8477de4")
 """Plain Linux data: nothing that finds partitions by type may take it for its own."""
 IMAGE_NAME = "skinny-master"
+FIRST_PROTOCOL = 2
+"""Guest parts of before know a kernel's command line only, and this one is the same for all machines."""
+
+
+def image_of(master: Master) -> Image:
+    """The one to put on a disk: it is read, not mapped, so compressed is better."""
+    return master.image_of(ImageKind.EROFS_LZ4HC) or master.images[0]
 
 
 def make(target: Path, master: Master, image: Image, folder: Path) -> None:
     """At `target`, a new file; from the sealed master's `folder`. The image's partition has the image's own
     UUID (PARTUUID). Unsupported, naming packages, when programs are missing; nothing stays when it fails."""
+    if master.guest_protocol < FIRST_PROTOCOL:
+        raise Unsupported(
+            f"the guest part of {master.reference} is too old to boot from a disk",
+            hint="build or import the master again",
+        )
     efi.require_programs()
     try:
         with tempfile.TemporaryDirectory(dir=target.parent, prefix=".disk-", suffix=".new") as work:

@@ -8,11 +8,11 @@ from skinnybox import wire
 from skinnybox.errors import UsageError
 from skinnybox.model import Instance, SeedFile, StaticNetwork, check_name, image_uuid
 from skinnybox.overlays.template import SEED_CAPACITY
-from skinnybox.sizes import format_size
+from skinnybox.sizes import MIB, format_size
 from skinnybox.wire import Line
 
 VERSION = 1
-MAX_SEED = 8 << 20
+MAX_SEED = MAX_TOLD = 8 * MIB
 _MACHINE_ID = re.compile(r"[0-9a-f]{32}")
 _PATH = re.compile(r"(?:/(?!\.\.?(?:/|$))[ -.0-~]+)+(?<! )")
 _OWNER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,31}:[A-Za-z0-9_][A-Za-z0-9_.-]{0,31}")
@@ -32,17 +32,23 @@ def seed_message(instance: Instance) -> bytes:
     return _encoded("seed", _seed_lines(instance))
 
 
-def told_message(
+def told_disk(
     instance: Instance, *, master: str, overlay: str, nonce: str, may_format: bool = False
 ) -> bytes:
-    """For a disk that holds nothing else: the guest reads it where no command line, xenstore or fw_cfg tells it
-    who it is. `master` and `overlay` are the disks' serials, or the kernel's names for them."""
+    """A disk that holds nothing but words: the guest reads it where no command line, xenstore or fw_cfg tells
+    it who it is. `master` and `overlay` are the disks' serials, or the kernel's names for them.
+
+    Whole MiB, as few as it takes. UsageError when these are more than guests look at.
+    """
     lines = [Line("instance", str(instance.uuid)), Line("nonce", nonce)]
     lines += [Line("master", master), Line("overlay", overlay)]
     if may_format:
         lines.append(Line("format", str(instance.uuid)))
     contents = (("base", base_message(instance)), ("seed", seed_message(instance)))
-    return _encoded("told", [*lines, *(Line(name, payload=message) for name, message in contents)])
+    message = _encoded("told", [*lines, *(Line(name, payload=text) for name, text in contents)])
+    if len(message) > MAX_TOLD:
+        raise UsageError(f"a seed of {format_size(len(message))} is too large for a disk that tells it")
+    return message.ljust(-(-len(message) // MIB) * MIB, b"\n")
 
 
 def seed_capacity(message: bytes) -> int:

@@ -1,7 +1,7 @@
 """What a pool consists of before a client comes: hosts, storage, networks, templates, users."""
 
 import datetime
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 from xml.sax.saxutils import quoteattr
 
@@ -86,8 +86,16 @@ def _control_domain(xapi: Xapi, name: str, host: str) -> str:
     return domain
 
 
-def add_sr(xapi: Xapi, name: str, type_: str, size: int, hosts: Sequence[str], **values: Any) -> str:
-    """On all of `hosts`; shared when there are several."""
+def add_sr(
+    xapi: Xapi,
+    name: str,
+    type_: str,
+    size: int,
+    hosts: Sequence[str],
+    device: Mapping[str, str],
+    **values: Any,
+) -> str:
+    """On all of `hosts`, with `device` in each one's device_config; shared when there are several."""
     content = "iso" if type_ == "iso" else "user"
     shared = len(hosts) > 1 or type_ in {"nfs", "smb", "lvmoiscsi", "lvmohba", "linstor"}
     sr = xapi.database.create(
@@ -104,7 +112,8 @@ def add_sr(xapi: Xapi, name: str, type_: str, size: int, hosts: Sequence[str], *
     allowed = ["vdi_create", "vdi_destroy", "vdi_clone", "vdi_snapshot", "vdi_resize", "scan", "update"]
     xapi.database.set("SR", sr, "allowed_operations", allowed)
     for host in hosts:
-        pbd = {"host": host, "SR": sr, "currently_attached": True, "device_config": {"location": name}}
+        config = {"location": name, **device}
+        pbd = {"host": host, "SR": sr, "currently_attached": True, "device_config": config}
         xapi.database.create("PBD", pbd)
     if xapi.database.get("pool", xapi.pool, "default_SR") == NULL and type_ != "iso":
         xapi.database.set("pool", xapi.pool, "default_SR", sr)

@@ -131,11 +131,14 @@ class EmulatedPool:
         `dirty`: every new disk holds somebody's old bytes, not only raw ones on LVM."""
         with self.database():
             values: dict[str, Any] = {"sm_config": {}, "other_config": {}}
-            if thin is not None:
+            device = {}
+            if thin is not None and type == "linstor":
+                device = {"provisioning": "thin" if thin else "thick"}
+            elif thin is not None:
                 values["sm_config"] = {"allocation": "thin" if thin else "thick"}
             if dirty:
                 values["other_config"] = {"emulator-dirty": "true"}
-            return furnish.add_sr(self.xapi, name, type, size, self._on(on), **values)
+            return furnish.add_sr(self.xapi, name, type, size, self._on(on), device, **values)
 
     def add_network(self, name: str, *, on: Sequence[int] | None = None) -> str:
         with self.database():

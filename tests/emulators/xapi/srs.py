@@ -11,10 +11,13 @@ from tests.emulators.xapi.space import Storage
 
 
 def storage(xapi: Xapi, sr: str) -> Storage:
-    """The SR's type; `allocation=thin` makes LVM thin, `thick` LINSTOR thick."""
+    """The SR's type; `allocation=thin` of its sm_config makes LVM thin, `provisioning=thick` in a PBD's
+    device_config LINSTOR thick."""
     record = xapi.database.record("SR", sr)
     found = space.STORAGES[record["type"]]
     wanted = record["sm_config"].get("allocation")
+    for _, pbd in xapi.database.where("PBD", SR=sr) if found.type == "linstor" else ():
+        wanted = pbd["device_config"].get("provisioning")
     thin = found.thin if wanted is None else wanted == "thin"
     return Storage(type=found.type, thin=thin, lvm=found.lvm or not thin, features=found.features)
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 from itertools import groupby
 
 from skinnybox.errors import Blocked, SkinnyboxError
-from skinnybox.fleet import batch, create, delta, power
+from skinnybox.fleet import batch, belonging, create, delta, power
 from skinnybox.fleet.batch import Outcome
 from skinnybox.fleet.change import Changes, change
 from skinnybox.fleet.delete import delete
@@ -17,7 +17,7 @@ from skinnybox.fleet.ports import free_ports
 from skinnybox.fleet.reseed import reseed
 from skinnybox.fleet.view import Machine
 from skinnybox.model import Instance, Seed
-from skinnybox.progress import Progress, Step
+from skinnybox.progress import Progress
 
 _ALL = 64
 
@@ -156,7 +156,8 @@ class Work:
         with ExitStack() as kept:
             for identity in sorted({one.stack.master for one in wanted}):
                 master = kept.enter_context(masters.kept(identity))
-                self._host.add_master(master, masters.folder(master))
+                self._host.add_master(master, masters.folder(master), self._progress)
+            belonging.note(self._parts.folder, self._host.features.kind)
             instances = self._instances(wanted)
             create.check_space(self._host, instances)
             found: list[Outcome[str]] = []
@@ -177,16 +178,15 @@ class Work:
         self, instances: Sequence[Instance], done: str, progress: Progress
     ) -> list[Outcome[str]]:
         try:
-            create.make(self._host, self._state, instances, progress)
+            at_once = self._host.features.creates_at_once
+            create.make(self._host, self._state, instances, progress, at_once)
             return [Outcome(name=instance.name, value=done) for instance in instances]
         except SkinnyboxError as error:
             return [Outcome(name=instance.name, error=error) for instance in instances]
 
     def _counting(self, before: int, total: int) -> Progress:
         """The progress of one batch as that of all."""
-        return lambda step: self._progress(
-            Step(task="create", done=before + step.done, total=total, unit="machines")
-        )
+        return lambda step: self._progress(replace(step, done=before + step.done, total=total))
 
 
 def _wanted(action: Action) -> Wanted:

@@ -107,6 +107,7 @@ class Groups:
                 size=said.get("overlay") or GIB,
                 allocation=Allocation.SPARSE if said.get("sparse") else Allocation.RESERVED,
             ),
+            any_allocation=said.get("sparse") is None,
             memory=said.get("memory") or 512 * MIB,
             cpus=said.get("cpus") or 1,
             network=network,

@@ -48,13 +48,16 @@ class _Resolving:
             name=described.name,
             stack=stack,
             pinned=described.master != master.name,
-            specification=create.with_key(described.specification, self._key),
+            specification=create.with_key(
+                create.completed(described.specification, self._features), self._key
+            ),
             state=described.state,
         )
 
     def _look(self, described: Described) -> tuple[Master, Stack] | None:
         try:
-            create.check(described.specification, self._features, 1)
+            completed = create.completed(described.specification, self._features)
+            create.check(completed, self._features, 1)
             master = self._masters.find(described.master)
             return master, create.stack(master, described.specification.dax, self._features)
         except SkinnyboxError as error:

@@ -96,7 +96,7 @@ _MODE_SCHEMA: dict[str, Any] = {
 _LABEL = "[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
 _USER, _USER_WHAT = "[a-z_][a-z0-9_-]{0,31}", "a user's name"
 _WORD = "[A-Za-z0-9_][A-Za-z0-9_.-]{0,31}"
-_BRIDGE = "[A-Za-z0-9_.:-]{1,15}"
+_BRIDGE = r"[^\x00-\x1f\x7f]{1,255}"  # a pool's networks have names like "Pool-wide network of eth0"
 
 OverlaySize = Annotated[int, _size(MIN_OVERLAY), WithJsonSchema(_SIZE_SCHEMA)]
 MemorySize = Annotated[int, _size(MIN_MEMORY), WithJsonSchema(_SIZE_SCHEMA)]
@@ -178,7 +178,7 @@ class Shared(_Exact):
     overlay: OverlaySize | None = None
     """Size of each overlay disk (1G). May grow later, never shrink."""
     sparse: bool | None = None
-    """Promise the overlay's space without reserving it (false)."""
+    """Promise the overlay's space without reserving it (false; on a pool as its storage does)."""
     memory: MemorySize | None = None
     """Memory of each machine (512M)."""
     cpus: Annotated[int, Field(ge=1, le=1024)] | None = None

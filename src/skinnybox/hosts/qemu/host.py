@@ -37,6 +37,7 @@ from skinnybox.model import (
     Space,
     Status,
 )
+from skinnybox.progress import Progress, silent
 
 T = TypeVar("T")
 
@@ -72,7 +73,7 @@ class QemuHost(LocalDisks):
             boots=True,
         )
 
-    def add_master(self, master: Master, folder: Path) -> None:
+    def add_master(self, master: Master, folder: Path, progress: Progress = silent) -> None:
         for name in (KERNEL_FILE, INITRD_FILE, *(image.file for image in master.images)):
             if not (folder / name).is_file():
                 raise NotFound(f"{folder / name}: missing from {master.reference}")

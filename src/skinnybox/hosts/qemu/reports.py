@@ -1,6 +1,5 @@
 """The guest's report: checked word by word, since a guest may say anything, and kept as JSON."""
 
-import base64
 import binascii
 import ipaddress
 import re
@@ -10,6 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from skinnybox.errors import Corrupt
+from skinnybox.hosts import host_keys
 from skinnybox.model import Report
 from skinnybox.wire import Message, decode
 
@@ -23,7 +23,6 @@ _NUMBER = re.compile(r"[0-9]{1,16}")
 _UPTIME = re.compile(r"[0-9]{1,10}(\.[0-9]{1,6})?")
 _INTERFACE = re.compile(r"[A-Za-z0-9._-]{1,15}")
 _RELEASE = re.compile(r"[A-Za-z0-9.+~_-]{1,128}")
-_KEY_TYPE = re.compile(r"[a-z0-9@.-]{3,64}")
 
 
 def parse(raw: bytes, uuid: UUID, nonce: str, received: datetime) -> Report:
@@ -59,7 +58,7 @@ def _report(message: Message, uuid: UUID, nonce: str, received: datetime) -> Rep
         overlay_size=size,
         overlay_free=free,
         addresses=tuple(_addresses(message)),
-        ssh_host_keys=tuple(_host_key(line.value) for line in message.all("ssh-host-key")),
+        ssh_host_keys=tuple(host_keys.checked(line.value) for line in message.all("ssh-host-key")),
         kernel=_matching(_RELEASE, message.get("kernel")),
         uptime=None if uptime is None else float(_matching(_UPTIME, uptime) or 0),
         received=received,
@@ -108,16 +107,6 @@ def _addresses(message: Message) -> list[str]:
         found += [f"{interface} {ipaddress.ip_interface(address)}" for address in addresses]
     _require(len(found) <= _MOST, "too many addresses")
     return found
-
-
-def _host_key(value: str) -> str:
-    """`TYPE BASE64`, where the type is also the first string inside the key (RFC 4253, 6.6)."""
-    kind, encoded = value.split(" ")
-    _matching(_KEY_TYPE, kind)
-    blob = base64.b64decode(encoded, validate=True)
-    inner = len(kind).to_bytes(4, "big") + kind.encode()
-    _require(blob.startswith(inner) and len(blob) > len(inner), "an ssh host key is not one")
-    return value
 
 
 def to_record(report: Report) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from typing import Any
 from uuid import UUID
 
 from skinnybox.errors import Corrupt
+from skinnybox.hosts import levels
 from skinnybox.hosts.events import DEFAULT_THRESHOLDS, EventKind, Journal, Thresholds
 from skinnybox.hosts.qemu.folder import read_json, write_json
 from skinnybox.model import Report
@@ -19,9 +20,6 @@ FILE = "told.json"
 AT_ONCE, REFUSED_AT_ONCE, SECONDS_EACH = 20, 5, 60.0
 """A guest may cause twenty events at once, five more by reports that are none, and then one of each a minute:
 it can lie back and forth for ever."""
-_BELOW = 5
-_QUIET, _WARNING, _CRITICAL = 0, 1, 2
-_UP = {_WARNING: EventKind.OVERLAY_WARNING, _CRITICAL: EventKind.OVERLAY_CRITICAL}
 
 
 class Allowance:
@@ -61,7 +59,7 @@ class Teller:
         self._changes, self._refusals = Allowance(AT_ONCE, now), Allowance(REFUSED_AT_ONCE, now)
         told = read_json(self._path) or {}
         level = told.get("level")
-        self._level = level if level in (_QUIET, _WARNING, _CRITICAL) else _QUIET
+        self._level = level if level in (levels.QUIET, levels.WARNING, levels.CRITICAL) else levels.QUIET
         self._state = told.get("state") if told.get("nonce") == values["nonce"] else None
         self._nonce = values["nonce"]
 
@@ -94,11 +92,11 @@ class Teller:
             return
         used = report.overlay_size - report.overlay_free
         percent = 100 * used / report.overlay_size
-        level = _level(percent, self._level, self._thresholds)
+        level = levels.level_of(percent, self._level, self._thresholds)
         if level == self._level:
             return
-        kind = _UP[level] if level > self._level else EventKind.OVERLAY_RECOVERED
-        if self._tell_if(self._changes, kind, f"{percent:.1f} % of the overlay is used"):
+        kind = levels.event_of(level, self._level)
+        if self._tell_if(self._changes, kind, levels.detail(percent)):
             self._keep(self._state, level)
 
     def _tell_if(self, allowance: Allowance, kind: EventKind, detail: str) -> bool:
@@ -116,16 +114,6 @@ class Teller:
         self._state, self._level = state, level
         with contextlib.suppress(OSError):
             write_json(self._path, {"nonce": self._nonce, "state": state, "level": level})
-
-
-def _level(percent: float, before: int, thresholds: Thresholds) -> int:
-    """Up at a threshold; down only 5 points below it."""
-    marks = {_WARNING: thresholds.warning, _CRITICAL: thresholds.critical}
-    for level in (_CRITICAL, _WARNING):
-        mark = marks[level] - (_BELOW if before >= level else 0)
-        if percent >= mark:
-            return level
-    return _QUIET
 
 
 def _thresholds(values: dict[str, Any]) -> Thresholds:

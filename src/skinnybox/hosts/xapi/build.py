@@ -1,6 +1,7 @@
 """The records that a machine and its parts are made of (constructors' arguments of the data model)."""
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 from skinnybox.errors import Unsupported
@@ -98,7 +99,11 @@ def disk(sr: str, size: int, name: str, role: Role, other: Mapping[str, str]) ->
         "type": "user",
         "sharable": False,
         "read_only": False,
-        "other_config": {marks.ROLE: role.value, **other},
+        "other_config": {
+            marks.ROLE: role.value,
+            marks.MADE: datetime.now(UTC).isoformat(timespec="seconds"),
+            **other,
+        },
         "tags": [marks.TAG],
     }
 

@@ -28,11 +28,10 @@ def _create(pool: Pool, instance: Instance, text: str) -> str:
     pool.things.look()
     network, _ = pool.network(instance.bridge)
     try:
-        vm = str(
-            pool.call(
-                "VM.create", build.machine(instance, text, _template(pool), blank=_blank(pool, instance))
-            )
-        )
+        record = build.machine(instance, text, _template(pool), blank=_blank(pool, instance))
+        if instance.uuid in pool.fresh:
+            record["other_config"][marks.FIRST] = "yes"
+        vm = str(pool.call("VM.create", record))
         for drive in _missing(pool, instance, vm, ()):
             pool.call("VBD.create", drive)
         pool.call("VIF.create", build.card(vm, network, instance.mac))
@@ -126,8 +125,8 @@ def _fit_size(pool: Pool, instance: Instance, found: Found) -> None:
 
 def forget(pool: Pool, instance: Instance) -> None:
     """The machine with its attachments; never a disk. Idempotent."""
-    pool.machines.look()
-    for reference, record in pool.machines.where("VM", is_a_template=False, is_a_snapshot=False):
+    pool.things.look()
+    for reference, record in pool.things.where("VM", is_a_template=False, is_a_snapshot=False):
         if marks.instance_of(record) == instance.uuid:
             pool.destroy("VM", reference)
 

@@ -27,6 +27,8 @@ from skinnybox.overlays.seed import seed_capacity
 from skinnybox.overlays.template import template
 from skinnybox.sizes import KIB, MIB, format_size
 
+UNTOUCHED = "untouched"
+"""Instead of `yes` on a snapshot: its machine had never been started."""
 _MARGIN = 8 * MIB
 _LOOKED_AT = 64 * KIB
 """The first bytes of every filesystem there is; of a blank overlay they are zeros."""
@@ -46,7 +48,8 @@ def make_first(pool: Pool, instance: Instance, contents: Contents, templates: Pa
         pool.things.look()
         if instance.uuid in pool.overlays():
             raise Conflict(f"{instance.name} has an overlay in this pool")
-        _make(pool, instance, contents, 1, templates)
+        _make(pool, instance, contents, 1, templates, pool.sr()[0])
+        pool.fresh.add(instance.uuid)
 
 
 def _check(instance: Instance) -> None:
@@ -61,21 +64,24 @@ def replace(pool: Pool, instance: Instance, contents: Contents, templates: Path)
     with alone(pool, instance):
         pool.refuse_running(instance)
         _, old = pool.overlay(instance)
-        _make(pool, instance, contents, marks.generation_of(old) + 1, templates)
+        _make(pool, instance, contents, marks.generation_of(old) + 1, templates, old["SR"])
         settle(pool, instance)
 
 
-def _make(pool: Pool, instance: Instance, contents: Contents, generation: int, templates: Path) -> None:
+def _make(
+    pool: Pool, instance: Instance, contents: Contents, generation: int, templates: Path, sr: str
+) -> None:
     """A fresh one that counts, or none. An identity holds a private key: it goes nowhere but on the disk."""
     if tell.fits(contents, instance):
         with undone(pool, instance, generation):
-            record = _record(pool, instance, generation, instance.overlay.size, Role.OVERLAY, {BLANK: "yes"})
+            record = _record(instance, generation, instance.overlay.size, Role.OVERLAY, sr)
+            record["other_config"][BLANK] = "yes"
             pool.call("VDI.create", record)
         return
     with pool.workspace() as work:
         file = work / "overlay.img"
         _formatted(instance, contents, file, templates)
-        put(pool, instance, file, generation)
+        put(pool, instance, file, generation, sr)
 
 
 def _formatted(
@@ -93,20 +99,18 @@ def _formatted(
     )
 
 
-def put(pool: Pool, instance: Instance, file: Path, generation: int) -> None:
+def put(pool: Pool, instance: Instance, file: Path, generation: int, sr: str) -> None:
     """Upload a whole overlay; it counts from the last call on."""
     with undone(pool, instance, generation):
-        record = _record(pool, instance, generation, file.stat().st_size, Role.MAKING, {})
+        record = _record(instance, generation, file.stat().st_size, Role.MAKING, sr)
         vdi = pool.call("VDI.create", record)
         transfer.upload(pool.sessions, vdi, file)
         pool.call("VDI.set_other_config", vdi, record["other_config"] | {marks.ROLE: Role.OVERLAY.value})
 
 
-def _record(
-    pool: Pool, instance: Instance, generation: int, size: int, role: Role, more: dict[str, str]
-) -> Record:
-    other = {marks.INSTANCE: str(instance.uuid), marks.GENERATION: str(generation), **more}
-    return build.disk(pool.sr()[0], disk_size(size), f"{instance.name} overlay", role, other)
+def _record(instance: Instance, generation: int, size: int, role: Role, sr: str) -> Record:
+    other = {marks.INSTANCE: str(instance.uuid), marks.GENERATION: str(generation)}
+    return build.disk(sr, disk_size(size), f"{instance.name} overlay", role, other)
 
 
 @contextmanager
@@ -158,15 +162,34 @@ def opened(pool: Pool, instance: Instance, templates: Path) -> Iterator[Path]:
             yield fetched(pool, instance, *found, work / "overlay.img", templates)
 
 
+def size_of(instance: Instance, record: Record) -> int:
+    """Of its overlay in bytes, without what the pool rounds up."""
+    size = int(record["virtual_size"])
+    return instance.overlay.size if 0 < size - instance.overlay.size < 2 * MIB else size
+
+
+def never_started(pool: Pool, instance: Instance) -> bool:
+    """It was made with its overlay, and nobody started it since, also not past us: a blank overlay is blank
+    still. As of the last look."""
+    found = pool.ours().get(instance.uuid)
+    if found is None or marks.FIRST not in found[1]["other_config"]:
+        return False
+    if tell.start_of(found[1]["xenstore_data"])[0] or found[1]["last_booted_record"]:
+        return False
+    started = pool.call("VM_metrics.get_start_time", found[1]["metrics"])
+    return str(started).startswith("1970")
+
+
 def fetched(pool: Pool, instance: Instance, vdi: str, record: Record, file: Path, templates: Path) -> Path:
+    if BLANK in record["other_config"] and _surely_blank(pool, instance, record):
+        return _as_it_will_be(instance, file, templates)
     size = int(record["virtual_size"])
     space.require(file.parent, min(size, int(record["physical_utilisation"])) + _MARGIN, "the overlay")
     descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
         os.truncate(descriptor, size)
         transfer.download(pool.sessions, vdi, descriptor, size)
-        if 0 < size - instance.overlay.size < 2 * MIB:  # the pool rounds up
-            os.truncate(descriptor, instance.overlay.size)
+        os.truncate(descriptor, size_of(instance, record))
         blank = BLANK in record["other_config"] and not os.pread(descriptor, _LOOKED_AT, 0).strip(b"\0")
     except BaseException:
         file.unlink(missing_ok=True)
@@ -175,9 +198,21 @@ def fetched(pool: Pool, instance: Instance, vdi: str, record: Record, file: Path
         os.close(descriptor)
     if blank:
         file.unlink()
-        # Whoever looks twice sees the same.
-        own = uuid.uuid5(instance.uuid, "overlay")
-        _formatted(instance, tell.contents_of(instance), file, templates, own)
+        return _as_it_will_be(instance, file, templates)
+    return file
+
+
+def _surely_blank(pool: Pool, instance: Instance, record: Record) -> bool:
+    """A snapshot's mark says whether the machine had been started by then."""
+    if marks.role_of(record) == Role.SNAPSHOT:
+        return bool(record["other_config"][BLANK] == UNTOUCHED)
+    return never_started(pool, instance)
+
+
+def _as_it_will_be(instance: Instance, file: Path, templates: Path) -> Path:
+    """Whoever looks twice sees the same."""
+    own = uuid.uuid5(instance.uuid, "overlay")
+    _formatted(instance, tell.contents_of(instance), file, templates, own)
     return file
 
 
@@ -196,7 +231,7 @@ def rebuild(
             build_(old, new)
             if new.stat().st_size != size:
                 raise SkinnyboxError(f"{new} did not keep its size while it was made")
-            put(pool, instance, new, marks.generation_of(found[1]) + 1)
+            put(pool, instance, new, marks.generation_of(found[1]) + 1, found[1]["SR"])
         settle(pool, instance)
 
 

@@ -9,13 +9,13 @@ from skinnybox.hosts.xapi.pool import Pool
 from skinnybox.masters import efi
 from skinnybox.sizes import GIB, format_size
 
+_OLDEST = 8
 _OVERLAY, _MASTER = 1 * GIB, 8 * GIB
 """For which costs are shown."""
 
 
 def check(pool: Pool) -> list[Check]:
     try:
-        pool.machines.look()
         pool.things.look()
     except SkinnyboxError as error:
         hint = error.hint or "is the address right, and the pool's master up?"
@@ -38,15 +38,31 @@ def _looked(name: str, look: Callable[[Pool], Check], pool: Pool) -> Check:
         return Check(name=name, status="fail", detail=error.message, hint=error.hint or "see the pool")
 
 
+def _version(pool: Pool) -> Check:
+    """UEFI firmware, which a read-only disk needs to be booted from, came with 8.0 of both."""
+    said = {}
+    for record in pool.call("host.get_all_records").values():
+        version = record["software_version"]
+        brand, number = version.get("product_brand", "?"), version.get("product_version", "0")
+        said[f"{brand} {number}"] = int(number.partition(".")[0]) if number[:1].isdecimal() else 0
+    detail = ", ".join(sorted(said))
+    if min(said.values(), default=0) < _OLDEST:
+        hint = "upgrade the pool: its machines boot by BIOS, which cannot see a read-only disk"
+        return Check(name="version", status="fail", detail=f"{detail}: has no UEFI firmware", hint=hint)
+    return Check(name="version", status="ok", detail=detail)
+
+
 def _storage(pool: Pool) -> Check:
-    _, sr = pool.sr()
-    cost = space.cost(sr, _OVERLAY, _MASTER)
+    reference, sr = pool.sr()
+    devices = pool.devices(reference)
+    cost = space.cost(sr, devices, _OVERLAY, _MASTER)
+    thin = " and what is written" if space.is_thin(sr, devices) else ""
     detail = (
         f"{sr['name_label']} ({sr['type']}): an overlay of {format_size(_OVERLAY)} takes "
-        f"{format_size(cost.overlay)}{' and what is written' if cost.thin else ''}; a VDI.clone of a "
-        f"{format_size(_MASTER)} master would take {format_size(cost.clone)}"
+        f"{format_size(cost.each)}{thin}; a VDI.clone of a {format_size(_MASTER)} system would take "
+        f"{format_size(cost.clone)}{thin}"
     )
-    if sr["type"] not in space.FILES | space.VOLUMES | {"linstor"}:
+    if sr["type"] not in space.FILES | space.VOLUMES | {space.LINSTOR}:
         return Check(name="storage", status="warn", detail=detail, hint="this type of SR was never tried")
     return Check(name="storage", status="ok", detail=detail)
 
@@ -75,14 +91,18 @@ def _programs(pool: Pool) -> Check:
 
 
 _LOOKS: dict[str, Callable[[Pool], Check]] = {
-    "storage": _storage, "network": _network, "template": _template, "programs": _programs,
-}  # fmt: skip
+    "version": _version,
+    "storage": _storage,
+    "network": _network,
+    "template": _template,
+    "programs": _programs,
+}
 
 
 def _copies(pool: Pool) -> Iterator[Check]:
     """Copies of our machines that somebody made by hand: they would write one overlay's bytes twice."""
     known = {reference for reference, _ in pool.ours().values()}
-    for reference, record in pool.machines.where("VM", is_a_template=False, is_a_snapshot=False):
+    for reference, record in pool.things.where("VM", is_a_template=False, is_a_snapshot=False):
         if marks.instance_of(record) is not None and reference not in known:
             detail = f"{record['name_label']} ({record['uuid']}) is a copy that Skinnybox does not know"
             hint = f"delete it, or take the mark off: other_config {marks.INSTANCE}"

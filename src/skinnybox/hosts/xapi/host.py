@@ -17,18 +17,16 @@ from uuid import UUID
 from skinnybox.errors import Conflict, Unsupported
 from skinnybox.findings import Check, Finding
 from skinnybox.hosts import events
-from skinnybox.hosts.base import Contents, Features, Holding
-from skinnybox.hosts.events import Event
-from skinnybox.hosts.xapi import create, marks, observe, space
+from skinnybox.hosts.base import Contents, Features, Holding, Storage
+from skinnybox.hosts.events import DEFAULT_THRESHOLDS, Event, Thresholds
+from skinnybox.hosts.xapi import account, create, marks, observe
 from skinnybox.hosts.xapi.address import Address, parse, password
 from skinnybox.hosts.xapi.pool import Pool
 from skinnybox.hosts.xapi.told import Told
 from skinnybox.model import (
-    Allocation,
     Consistency,
     Instance,
     Master,
-    Network,
     Report,
     Snapshot,
     Space,
@@ -42,10 +40,10 @@ if TYPE_CHECKING:
 PATIENCE = 60.0
 
 
-def open_pool(name: str, state: Path) -> "XapiHost":
+def open_pool(name: str, state: Path, thresholds: Thresholds = DEFAULT_THRESHOLDS) -> "XapiHost":
     """Of `xapi://USER@POOL`. Nothing is asked of the pool, nor a password of anybody, before it is needed."""
     address = parse(name)
-    return XapiHost(address, state, secret=lambda: password(address, os.environ))
+    return XapiHost(address, state, secret=lambda: password(address, os.environ), thresholds=thresholds)
 
 
 class XapiHost:
@@ -59,38 +57,24 @@ class XapiHost:
         secret: Callable[[], str],
         patience: float = PATIENCE,
         make_disk: "MakeDisk | None" = None,
-        progress: Progress = silent,
+        thresholds: Thresholds = DEFAULT_THRESHOLDS,
     ) -> None:
         self._pool = Pool(address, secret, state / "run" / "xapi", patience)
         self._templates, self._runs = state / "templates", state / "run"
-        self._told = Told(self._runs)
-        self._make_disk, self._progress = make_disk, progress
+        self._told = Told(self._runs, thresholds)
+        self._make_disk = make_disk
         self._own = threading.local()
 
     @cached_property
     def features(self) -> Features:
-        self._pool.things.look()
-        thin = space.is_thin(self._pool.sr()[1])
-        networks = frozenset(str(record["name_label"]) for _, record in self._pool.things.all("network"))
-        return Features(
-            kind="xapi",
-            allocations=frozenset([Allocation.SPARSE if thin else Allocation.RESERVED]),
-            networks=frozenset([Network.BRIDGE]),
-            default_network=Network.BRIDGE,
-            bridges=networks,
-            console=False,
-            dax=False,
-            boots=True,
-        )
+        return account.features(self._pool)
 
-    def add_master(self, master: Master, folder: Path) -> None:
+    def add_master(self, master: Master, folder: Path, progress: Progress = silent) -> None:
         from skinnybox.hosts.xapi import master as masters
         from skinnybox.masters import disk
 
         def share(done: float) -> None:
-            self._progress(
-                Step(task="upload", done=int(100 * done), total=100, unit="%", detail=master.reference)
-            )
+            progress(Step(task="upload", done=int(100 * done), total=100, unit="%", detail=master.reference))
 
         masters.add(self._pool, master, folder, self._make_disk or disk.make, share)
 
@@ -108,6 +92,11 @@ class XapiHost:
         from skinnybox.hosts.xapi import disks
 
         disks.replace(self._pool, instance, contents, self._templates)
+
+    def overlay_size(self, instance: Instance) -> int:
+        from skinnybox.hosts.xapi import disks
+
+        return disks.size_of(instance, self._pool.overlay(instance)[1])
 
     @contextmanager
     def open_overlay(self, instance: Instance) -> Iterator[Path]:
@@ -160,13 +149,7 @@ class XapiHost:
         disks.delete(self._pool, instance)
 
     def written(self, instances: Iterable[Instance]) -> Mapping[UUID, int]:
-        self._pool.things.look()
-        overlays = self._pool.overlays()
-        return {
-            instance.uuid: int(overlays[instance.uuid][1]["physical_utilisation"])
-            for instance in instances
-            if instance.uuid in overlays
-        }
+        return account.written(self._pool, instances)
 
     def define(self, instance: Instance) -> None:
         create.define(self._pool, instance)
@@ -205,7 +188,7 @@ class XapiHost:
         power.reboot(self._pool, instance)
 
     def records(self) -> Iterable[Instance]:
-        self._pool.machines.look()
+        self._pool.things.look()
         found = [marks.instance_from(record) for _, record in self._pool.ours().values()]
         return [instance for instance in found if instance is not None]
 
@@ -215,11 +198,12 @@ class XapiHost:
         return holdings.found(self._pool, self._runs / "xapi")
 
     def leftovers(self, known: Collection[UUID]) -> Iterable[Finding]:
-        """None that a path could name: what uploads leave, the next upload of that master removes."""
-        return ()
+        from skinnybox.hosts.xapi import leftovers
+
+        return leftovers.found(self._pool, known)
 
     def _look(self) -> None:
-        self._pool.machines.look()
+        self._pool.things.look()
         self._told.look(self._pool)
         self._own.pulse = observe.pulse(self._pool)
 
@@ -229,59 +213,40 @@ class XapiHost:
 
     def reports(self, uuids: Iterable[UUID]) -> Mapping[UUID, Report]:
         self._look()
-        found = observe.reports(self._pool, uuids)
+        found = observe.reports(self._pool, uuids, self._told.ready)
         create.take_orders_back(self._pool, [uuid for uuid, report in found.items() if report.ready])
         return found
 
     def wait_change(self, timeout: float) -> None:
         """Of what this thread last saw. What else happens in the pool does not end it."""
         deadline = time.monotonic() + timeout
-        self._pool.machines.look()
+        self._pool.things.look()
         before = getattr(self._own, "pulse", None) or observe.pulse(self._pool)
         while observe.pulse(self._pool) == before and (left := deadline - time.monotonic()) > 0:
-            self._pool.machines.wait(left)
-            self._pool.machines.look()
+            self._pool.things.wait(left)
+            self._pool.things.look()
 
     def events(self, after: int = 0) -> Iterable[Event]:
         self._look()
         return events.read(self._runs, after)
 
     def console_log(self, uuid: UUID) -> bytes:
-        """A pool keeps none."""
-        return b""
+        hint = "XenCenter, XO Lite or `xe console` show the screen of a machine that runs"
+        raise Unsupported("a pool keeps nothing of what its machines print", hint=hint)
 
     def console(self, uuid: UUID) -> AbstractContextManager[socket.socket]:
         if uuid not in self.statuses():
             raise Conflict("the machine is off: it has no console", hint="start it first")
         raise Unsupported(
-            "the console of a pool's machine is a screen, not a line", hint="use the pool's own"
+            "the console of a pool's machine is a screen, not a line",
+            hint="XenCenter, XO Lite or `xe console` show it; `skinnybox ssh` logs in",
         )
 
     def space(self, instances: Iterable[Instance], masters: Iterable[Master]) -> Space:
-        self._pool.things.look()
-        known = list(instances)
-        sr = self._pool.sr()[1]
-        used, size = int(sr["physical_utilisation"]), int(sr["physical_size"])
-        return Space(
-            total=size,
-            free=max(0, size - used),
-            masters=sum(map(self._master_size, masters)),
-            promised=sum(instance.overlay.size for instance in known),
-            written=sum(self.written(known).values()),
-            reserved_unwritten=0,  # storage that reserves has taken it at once
-            instances=len(known),
-            snapshots=sum(kept.written for instance in known for kept in self.snapshots(instance)),
-        )
+        return account.held(self._pool, list(instances), masters)
 
-    def _master_size(self, master: Master) -> int:
-        """What it takes in the pool; what it will, when it is not there yet."""
-        digests = {image.digest for image in master.images}
-        found = [
-            int(record["physical_utilisation"])
-            for _, record in self._pool.things.all("VDI")
-            if record["other_config"].get(marks.DIGEST) in digests
-        ]
-        return sum(found) or sum(image.size for image in master.images)
+    def storages(self, overlay: int, system: int) -> Sequence[Storage]:
+        return account.storages(self._pool, overlay, system)
 
     def doctor(self) -> list[Check]:
         from skinnybox.hosts.xapi import doctor

@@ -3,10 +3,12 @@
 tag `skinnybox`
 skinnybox:instance    whose machine or disk it is, a UUID
 skinnybox:record      of a machine: its record (record.py), JSON, deflated, base64
+skinnybox:first       of a machine: it was made together with its overlay, which had no other before
 skinnybox:role        of a disk: see Role
 skinnybox:generation  of an overlay: the one with the highest counts
 skinnybox:digest      of a master's disk: the digest of the image on it
 skinnybox:kept        of a snapshot: what it is of, as record
+skinnybox:made        of a disk: when its making began (ISO 8601, UTC)
 """
 
 import base64
@@ -26,6 +28,7 @@ from skinnybox.sizes import KIB, MIB
 TAG = "skinnybox"
 INSTANCE, RECORD, ROLE = "skinnybox:instance", "skinnybox:record", "skinnybox:role"
 GENERATION, DIGEST, KEPT = "skinnybox:generation", "skinnybox:digest", "skinnybox:kept"
+FIRST, MADE = "skinnybox:first", "skinnybox:made"
 MOST = 256 * KIB
 """Of one value. The pool keeps all of them in memory on every host, and sends them in every list."""
 _UNPACKED = 64 * MIB

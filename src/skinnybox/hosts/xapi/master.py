@@ -13,21 +13,21 @@ from skinnybox.hosts.xapi import build, marks, space, transfer
 from skinnybox.hosts.xapi.marks import Role
 from skinnybox.hosts.xapi.pool import Found, Pool
 from skinnybox.hosts.xapi.tasks import Share
-from skinnybox.model import INITRD_FILE, KERNEL_FILE, Image, ImageKind, Master
+from skinnybox.masters.disk import image_of
+from skinnybox.model import INITRD_FILE, KERNEL_FILE, Image, Master
 
 MakeDisk = Callable[[Path, Master, Image, Path], None]
 """Make a disk that firmware boots in a new file: of a master, one of its images, from its folder."""
-
-
-def image_of(master: Master) -> Image:
-    """The one that machines here use: it is read as a disk, so compressed is better."""
-    return master.image_of(ImageKind.EROFS_LZ4HC) or master.images[0]
 
 
 def require_files(master: Master, folder: Path) -> None:
     for name in (image_of(master).file, KERNEL_FILE, INITRD_FILE):
         if not (folder / name).is_file():
             raise NotFound(f"{folder} holds no {name} of {master.reference}")
+
+
+def lock_name(digest: str) -> str:
+    return f"master-{digest.removeprefix('sha256:')}"
 
 
 def find(pool: Pool, digest: str) -> Found | None:
@@ -51,8 +51,7 @@ def add(pool: Pool, master: Master, folder: Path, make: MakeDisk, share: Share) 
     found = find(pool, image.digest)
     if found:
         return found[0]
-    name = f"master-{image.digest.removeprefix('sha256:')}"
-    with pool.alone(name, f"the master {master.reference}"), pool.workspace() as work:
+    with pool.alone(lock_name(image.digest), f"the master {master.reference}"), pool.workspace() as work:
         _sweep(pool, image.digest)
         file = work / "master.img"
         make(file, master, image, folder)

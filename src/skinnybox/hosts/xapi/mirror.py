@@ -5,7 +5,7 @@ The first look brings every record of the classes; whoever looks once (`list`) m
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from skinnybox.hosts.xapi.session import EVENTS_AT_ONCE, Sessions
@@ -13,28 +13,32 @@ from skinnybox.hosts.xapi.session import EVENTS_AT_ONCE, Sessions
 Record = dict[str, Any]
 """As XML-RPC has it: integers are strings."""
 
-_FRESH = 0.25
+_FRESH = 1.0
 """Seconds for which a look serves the next one as well, unless we changed something meanwhile."""
 
 
 class Mirror:
-    """`classes` as event.from takes them, e.g. `VM`, `VM_guest_metrics`."""
+    """Classes as event.from takes them, e.g. `VM`; `wait` is for what changes in those `waited` for."""
 
-    def __init__(self, sessions: Sessions, *classes: str) -> None:
-        self._sessions, self._classes = sessions, list(classes)
+    def __init__(self, sessions: Sessions, waited: Sequence[str], *others: str) -> None:
+        self._sessions, self._classes, self._waited = sessions, [*waited, *others], list(waited)
         self._lock = threading.Lock()
+        self._began = float("-inf")
         self._begin()
 
     def _begin(self) -> None:
         self._tables: dict[str, dict[str, Record]] = {name.lower(): {} for name in self._classes}
         self._token, self._at, self._changes = "", float("-inf"), -1
 
-    def look(self) -> None:
-        """Be as the pool is now."""
+    def look(self, *, anew: bool = False) -> None:
+        """Be as the pool is now; `anew`: not as it was just a moment ago. Of several threads that ask at the
+        same time, one asks for all."""
+        asked = time.monotonic()
         with self._lock:
-            if time.monotonic() - self._at < _FRESH and self._changes == self._sessions.changes:
+            fresh = time.monotonic() - self._at < _FRESH and self._changes == self._sessions.changes
+            if (fresh and not anew) or self._began > asked:
                 return
-            changes = self._sessions.changes
+            changes, self._began = self._sessions.changes, time.monotonic()
             if not self._take():
                 self._begin()  # it forgot what was deleted since: from the beginning
                 self._take()
@@ -54,10 +58,10 @@ class Mirror:
         return all(int(counts.get(name, len(table))) == len(table) for name, table in self._tables.items())
 
     def wait(self, timeout: float) -> None:
-        """Until something of these classes changed since the last look, or `timeout` seconds."""
+        """Until something of those classes changed since the last look, or `timeout` seconds."""
         with self._lock:
             token = self._token
-        self._sessions.call("event.from", self._classes, token, min(timeout, EVENTS_AT_ONCE))
+        self._sessions.call("event.from", self._waited, token, min(timeout, EVENTS_AT_ONCE))
         with self._lock:
             self._at = float("-inf")
 

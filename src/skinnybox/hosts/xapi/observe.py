@@ -1,11 +1,10 @@
 """What is seen of machines: their state, and what xapi shows of what guests write to xenstore.
 
-xapi shows a fixed list of keys, so the guest's report is one line in `data/ts`, which a client finds in
-VM_guest_metrics.other["data-ts"]:
-
-    1 STATE NONCE IMAGE[,IMAGE...] GENERATION [REASON]
+xapi shows a fixed list of keys: the guest's report is in one of them (stamp.py), addresses and the kernel's
+release are where agents of the platform write them.
 """
 
+import ipaddress
 import re
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
@@ -17,11 +16,10 @@ from skinnybox.hosts.xapi import tell
 from skinnybox.hosts.xapi.mirror import Record
 from skinnybox.hosts.xapi.pool import Pool
 from skinnybox.hosts.xapi.session import NULL
+from skinnybox.hosts.xapi.stamp import stamp_of
 from skinnybox.model import Power, Report, Status
 
-LONGEST = 2000
 _ADDRESS = re.compile(r"([0-9]{1,3})/(?:ip|ipv4/[0-9]{1,3}|ipv6/[0-9]{1,3})")
-_NONCE = re.compile("[0-9a-f]{32}")
 _MOST_ADDRESSES = 64
 
 
@@ -55,31 +53,38 @@ def _time(text: str | None) -> datetime | None:
     return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
-def reports(pool: Pool, uuids: Iterable[UUID]) -> dict[UUID, Report]:
-    """As of the last look. What cannot be understood is not there: the guest may write what it likes."""
+def reports(pool: Pool, uuids: Iterable[UUID], told: Mapping[UUID, datetime]) -> dict[UUID, Report]:
+    """As of the last look. What cannot be understood is not there: the guest may write what it likes. `told`
+    is when machines were first seen to be ready: the pool only knows when a guest last said anything."""
     ours, found = pool.ours(), {}
     for uuid in uuids:
         if uuid in ours and _is_on(ours[uuid][1]):
-            report = _report(pool, uuid, ours[uuid][1])
+            report = _report(pool, uuid, ours[uuid][1], told.get(uuid))
             if report:
                 found[uuid] = report
     return found
 
 
-def _report(pool: Pool, uuid: UUID, record: Record) -> Report | None:
+def _report(pool: Pool, uuid: UUID, record: Record, told: datetime | None) -> Report | None:
     metrics = metrics_of(pool, record)
-    words = stamp(metrics)
-    if metrics is None or words is None:
+    stamp = stamp_of(metrics)
+    if metrics is None or stamp is None:
         return None
     since = _time(tell.start_of(record["xenstore_data"])[1])
     received = _server_time(metrics["last_updated"])
+    if stamp.ready and told and since and since <= told:
+        received = min(received, told)
     return Report(
-        ready=words[1] == "ready",
-        nonce=words[2],
+        ready=stamp.ready,
+        nonce=stamp.nonce,
         instance=uuid,
-        reason=printable(words[5]) if len(words) > 5 else None,
-        images=_images(words[3]),
-        seed_generation=int(words[4]) if words[4].isascii() and words[4].isdecimal() else None,
+        reason=stamp.reason,
+        images=stamp.images,
+        seed_generation=stamp.generation,
+        dax=stamp.dax,
+        overlay_size=stamp.overlay[0] if stamp.overlay else None,
+        overlay_free=stamp.overlay[1] if stamp.overlay else None,
+        ssh_host_keys=stamp.host_keys,
         addresses=_addresses(metrics["networks"]),
         kernel=_kernel(metrics["os_version"]),
         # The two clocks differ, and this one counts whole seconds only.
@@ -89,31 +94,25 @@ def _report(pool: Pool, uuid: UUID, record: Record) -> Report | None:
 
 def metrics_of(pool: Pool, record: Record) -> Record | None:
     reference = record["guest_metrics"]
-    return None if reference == NULL else pool.machines.get("VM_guest_metrics", reference)
-
-
-def stamp(metrics: Record | None) -> list[str] | None:
-    """The words of a report, the version first; None when there is none that can be understood."""
-    text = (metrics or {}).get("other", {}).get("data-ts", "")[:LONGEST]
-    words: list[str] = text.split(" ", 5)
-    whole = len(words) >= 5 and words[0] == "1" and words[1] in ("ready", "failed")
-    return words if whole and _NONCE.fullmatch(words[2]) and words[4][:9] == words[4] else None
-
-
-def _images(text: str) -> tuple[UUID, ...]:
-    try:
-        return tuple(UUID(each) for each in text.split(",") if each != "-")
-    except ValueError:
-        return ()
+    return None if reference == NULL else pool.things.get("VM_guest_metrics", reference)
 
 
 def _addresses(networks: Mapping[str, str]) -> tuple[str, ...]:
     found: dict[str, None] = {}
     for key, address in sorted(networks.items())[:_MOST_ADDRESSES]:
         place = _ADDRESS.fullmatch(key)
-        if place and re.fullmatch("[0-9a-fA-F.:]{2,45}", address):
+        if place and _is_address(address):
             found[f"eth{place[1]} {address}"] = None
     return tuple(found)
+
+
+def _is_address(text: str) -> bool:
+    """Without a zone, in which anything may stand."""
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return "%" not in text
 
 
 def _kernel(versions: Mapping[str, str]) -> str | None:

@@ -17,6 +17,9 @@ from skinnybox.hosts.xapi.mirror import Mirror, Record
 from skinnybox.hosts.xapi.session import NULL, Sessions
 from skinnybox.model import Instance
 
+WORK = "work-"
+"""How the folders begin that commands work in."""
+_MACHINES = ("VM", "VM_guest_metrics")
 Found = tuple[str, Record]
 """Reference and record."""
 
@@ -28,21 +31,22 @@ class Pool:
         self.address = address
         self.sessions = Sessions(address, password, patience=patience)
         self.call = self.sessions.call
-        self.machines = Mirror(self.sessions, "VM", "VM_guest_metrics")
-        self.things = Mirror(self.sessions, "VDI", "SR", "network", "pool")
-        self._folder = folder
+        self.things = Mirror(self.sessions, _MACHINES, "VDI", "SR", "PBD", "network", "pool")
+        self.fresh: set[UUID] = set()
+        """Whose overlay we made just now, so that no machine ever had it."""
+        self.folder = folder
 
     def ours(self) -> dict[UUID, Found]:
         """Every machine, as of the last look. Of copies somebody made of one, the first counts."""
         found: dict[UUID, Found] = {}
-        for reference, record in sorted(self.machines.where("VM", is_a_template=False, is_a_snapshot=False)):
+        for reference, record in sorted(self.things.where("VM", is_a_template=False, is_a_snapshot=False)):
             uuid = marks.instance_of(record)
             if uuid is not None:
                 found.setdefault(uuid, (reference, record))
         return found
 
     def machine(self, uuid: UUID) -> Found | None:
-        self.machines.look()
+        self.things.look()
         return self.ours().get(uuid)
 
     def disks(self, uuid: UUID | None = None) -> list[Found]:
@@ -78,6 +82,10 @@ class Pool:
         if found and found[1]["power_state"] != "Halted":
             raise Conflict(f"{instance.name} runs", hint="stop it first")
 
+    def devices(self, sr: str) -> list[Record]:
+        """The device_config of an SR on every host, as of the last look."""
+        return [record["device_config"] for _, record in self.things.all("PBD") if record["SR"] == sr]
+
     def sr(self) -> Found:
         """As of the last look."""
         chosen = self.address.sr
@@ -105,7 +113,7 @@ class Pool:
     def template(self, name: str) -> Found:
         """As of the last look."""
         return _chosen(
-            "template", name, list(self.machines.where("VM", is_a_template=True, is_a_snapshot=False))
+            "template", name, list(self.things.where("VM", is_a_template=True, is_a_snapshot=False))
         )
 
     def _named(self, of: str, name: str) -> Found:
@@ -125,8 +133,8 @@ class Pool:
     @contextmanager
     def alone(self, name: str, what: str) -> Iterator[None]:
         """No other command on this machine has the lock of that name. Does not wait: Conflict."""
-        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        lock = os.open(self._folder / f"{name}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        lock = os.open(self.folder / f"{name}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             yield
@@ -138,10 +146,15 @@ class Pool:
     @contextmanager
     def workspace(self) -> Iterator[Path]:
         """A private folder, gone in the end."""
-        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         try:
-            with tempfile.TemporaryDirectory(dir=self._folder, prefix="work-") as folder:
-                yield Path(folder)
+            with tempfile.TemporaryDirectory(dir=self.folder, prefix=WORK) as folder:
+                lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+                try:
+                    fcntl.flock(lock, fcntl.LOCK_EX)  # tells `repair` that somebody lives in it
+                    yield Path(folder)
+                finally:
+                    os.close(lock)
         except OSError as error:
             from skinnybox.overlays.space import is_out_of_space, out_of_space
 

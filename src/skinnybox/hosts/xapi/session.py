@@ -47,6 +47,7 @@ class Sessions:
         self._lock = threading.Lock()
         self._own = threading.local()
         self._all: list[tuple[XenAPI.Session, Transport]] = []
+        self._threads: dict[Transport, threading.Thread] = {}
         weakref.finalize(self, _end_all, self._all)  # also for who forgot close, and when Python ends
 
     def call(self, method: str, *params: Any) -> Any:
@@ -89,11 +90,24 @@ class Sessions:
 
     def _session(self) -> XenAPI.Session:
         if getattr(self._own, "session", None) is None:
-            session, own = self._logged_in(self._host)
-            self._own.session, self._own.transport = session, own
-            with self._lock:
-                self._all.append((session, own))
+            self._own.session, self._own.transport = self._left() or self._begun()
         return self._own.session
+
+    def _begun(self) -> tuple[XenAPI.Session, Transport]:
+        found = self._logged_in(self._host)
+        with self._lock:
+            self._all.append(found)
+            self._threads[found[1]] = threading.current_thread()
+        return found
+
+    def _left(self) -> tuple[XenAPI.Session, Transport] | None:
+        """That of a thread that has ended: a pool allows only so many."""
+        with self._lock:
+            for session, own in self._all:
+                if not self._threads[own].is_alive():
+                    self._threads[own] = threading.current_thread()
+                    return session, own
+        return None
 
     def _logged_in(self, host: str) -> tuple[XenAPI.Session, Transport]:
         """On the pool's master, wherever we began."""
@@ -134,6 +148,7 @@ class Sessions:
     def _forget(self) -> None:
         with self._lock:
             self._all.remove((self._own.session, self._own.transport))
+            del self._threads[self._own.transport]
         _end(self._own.session, self._own.transport)
         self._own.session = None
 
@@ -141,6 +156,7 @@ class Sessions:
         """Log every session out. Idempotent; a later call logs in again."""
         with self._lock:
             _end_all(self._all)
+            self._threads.clear()
         self._own = threading.local()
 
 

@@ -51,7 +51,7 @@ def _copied(
     mark = {marks.INSTANCE: str(instance.uuid), LABEL: label}
     mark[marks.KEPT] = marks.pack(values)
     if BLANK in record["other_config"]:
-        mark[BLANK] = "yes"
+        mark[BLANK] = disks.UNTOUCHED if disks.never_started(pool, instance) else "yes"
     name = f"{instance.name} snapshot {label}"
     made = build.disk(record["SR"], int(record["virtual_size"]), name, Role.MAKING, mark)
     try:

@@ -3,24 +3,46 @@
 import fcntl
 import os
 import threading
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import UUID
 
-from skinnybox.hosts import events
-from skinnybox.hosts.events import Event, EventKind, Journal
+from skinnybox.hosts import events, levels
+from skinnybox.hosts.events import Event, EventKind, Journal, Thresholds
 from skinnybox.hosts.xapi import observe
 from skinnybox.hosts.xapi.pool import Pool
+from skinnybox.hosts.xapi.stamp import Stamp, stamp_of
 
 _UP = (EventKind.STARTED, EventKind.READY, EventKind.FAILED)
+_POWER = (*_UP, EventKind.ENDED)
+_MOST, _WITHIN = 20, timedelta(minutes=20)
+"""So many events a guest may cause in such a time: it can lie back and forth for ever."""
+
+News = tuple[UUID, str, EventKind, str]
+
+
+@dataclass(slots=True)
+class _Known:
+    """What is written down already: of each machine its last start or end, the level of its overlay, and how
+    many events it caused lately."""
+
+    power: dict[UUID, Event] = field(default_factory=dict)
+    level: dict[UUID, int] = field(default_factory=dict)
+    caused: Counter[UUID] = field(default_factory=Counter)
 
 
 class Told:
     """The events of one state folder. A start and an end that nobody saw are told at the next look."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self, folder: Path, thresholds: Thresholds) -> None:
+        self._folder, self._thresholds = folder, thresholds
         self._lock = threading.Lock()
         self._seen: dict[UUID, tuple[object, ...]] | None = None
+        self.ready: dict[UUID, datetime] = {}
+        """When each machine was first seen to be ready after its last start that was told."""
 
     def look(self, pool: Pool) -> None:
         """Write down what is new since the last event of each machine; quick when nothing is."""
@@ -38,30 +60,51 @@ class Told:
             self._seen = now
 
     def _write(self, pool: Pool, now: dict[UUID, tuple[object, ...]]) -> None:
-        last = {event.uuid: event for event in events.read(self._folder)}
+        known = _known(events.read(self._folder))
+        self.ready = {uuid: e.time for uuid, e in known.power.items() if e.kind is EventKind.READY}
         journal: Journal | None = None
-        for uuid, name, kind, detail in self._news(pool, now, last):
+        for uuid, name, kind, detail in self._news(pool, now, known):
             journal = journal or Journal(self._folder)
             journal.write(uuid, name, kind, detail)
 
-    def _news(
-        self, pool: Pool, now: dict[UUID, tuple[object, ...]], last: dict[UUID, Event]
-    ) -> list[tuple[UUID, str, EventKind, str]]:
-        found = []
+    def _news(self, pool: Pool, now: dict[UUID, tuple[object, ...]], known: _Known) -> Iterator[News]:
         ours = pool.ours()
         for uuid in now:
-            name, before = ours[uuid][1]["name_label"], last.get(uuid)
+            name, before = ours[uuid][1]["name_label"], known.power.get(uuid)
             if before is None or before.kind not in _UP:
-                found.append((uuid, name, EventKind.STARTED, ""))
-            words = observe.stamp(observe.metrics_of(pool, ours[uuid][1]))
-            kind = EventKind.READY if words and words[1] == "ready" else EventKind.FAILED
-            if words and (before is None or before.kind != kind):
-                found.append((uuid, name, kind, words[5] if len(words) > 5 else ""))
-        for uuid, event in last.items():
+                yield uuid, name, EventKind.STARTED, ""
+            stamp = stamp_of(observe.metrics_of(pool, ours[uuid][1]))
+            if stamp and known.caused[uuid] < _MOST:
+                for kind, detail in self._said(stamp, before, known.level.get(uuid, levels.QUIET)):
+                    yield uuid, name, kind, detail
+        for uuid, event in known.power.items():
             if uuid not in now and event.kind in _UP and (uuid in ours or self._was_ours(uuid)):
-                found.append((uuid, event.name, EventKind.ENDED, "powered off"))
-        return found
+                yield uuid, event.name, EventKind.ENDED, "powered off"
+
+    def _said(self, stamp: Stamp, before: Event | None, level: int) -> Iterator[tuple[EventKind, str]]:
+        kind = EventKind.READY if stamp.ready else EventKind.FAILED
+        if before is None or before.kind != kind:
+            yield kind, stamp.reason or ""
+        if stamp.overlay:
+            size, free = stamp.overlay
+            percent = 100 * (size - free) / size
+            now = levels.level_of(percent, level, self._thresholds)
+            if now != level:
+                yield levels.event_of(now, level), levels.detail(percent)
 
     def _was_ours(self, uuid: UUID) -> bool:
         """It ran in this pool when we last looked, and is gone."""
         return uuid in (self._seen or {})
+
+
+def _known(written: Iterable[Event]) -> _Known:
+    known, since = _Known(), datetime.now(UTC) - _WITHIN
+    for event in written:
+        if event.kind in _POWER:
+            known.power[event.uuid] = event
+        level = levels.level_told(event.kind)
+        if level is not None:
+            known.level[event.uuid] = level
+        if event.kind not in (EventKind.STARTED, EventKind.ENDED) and event.time > since:
+            known.caused[event.uuid] += 1
+    return known

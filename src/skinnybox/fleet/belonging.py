@@ -1,0 +1,36 @@
+"""Which kind of host the machines of a state folder are on: the file `host` in it holds that one word."""
+
+from pathlib import Path
+
+from skinnybox.errors import Blocked
+from skinnybox.fleet.peek import machine_names
+
+FILE = "host"
+_LONGEST = 64
+
+
+def note(folder: Path, kind: str) -> None:
+    """Of who makes machines there."""
+    path = folder / FILE
+    if noted(folder) != kind:
+        fresh = folder / f".{FILE}.new"
+        fresh.write_text(f"{kind}\n")
+        fresh.replace(path)
+
+
+def refuse_other(folder: Path, kind: str) -> None:
+    """Blocked when the machines there are on another kind of host: they would seem to be stopped, or gone."""
+    known = noted(folder)
+    if known not in (None, kind) and machine_names(folder):
+        raise Blocked(
+            f"the machines in {folder} are on a host of the kind {known!r}, not {kind!r}",
+            hint="--host says which host is meant, --state names another folder",
+        )
+
+
+def noted(folder: Path) -> str | None:
+    try:
+        with (folder / FILE).open(encoding="ascii", errors="replace") as file:
+            return file.read(_LONGEST).strip()
+    except OSError:
+        return None

@@ -1,0 +1,124 @@
+"""What a pool can do, and what it holds: as of a look of its own."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from uuid import UUID
+
+from skinnybox.errors import NotFound
+from skinnybox.hosts.base import Features, Storage
+from skinnybox.hosts.xapi import marks, space, tell
+from skinnybox.hosts.xapi.mirror import Record
+from skinnybox.hosts.xapi.pool import Found, Pool
+from skinnybox.model import Allocation, Instance, Master, Network, Space
+
+_AT_ONCE = 8
+"""Machines made at the same time. A pool does most of it one after the other; more only wait there."""
+
+
+def features(pool: Pool) -> Features:
+    pool.things.look()
+    sr, record = pool.sr()
+    thin = space.is_thin(record, pool.devices(sr))
+    known = [record for _, record in pool.things.all("network")]
+    names = [str(record["name_label"]) for record in known]
+    alike = [str(record["uuid"]) for record in known if names.count(record["name_label"]) > 1]
+    return Features(
+        kind="xapi",
+        allocations=frozenset([Allocation.SPARSE if thin else Allocation.RESERVED]),
+        networks=frozenset([Network.BRIDGE]),
+        default_network=Network.BRIDGE,
+        bridges=frozenset([*names, *alike]),
+        default_bridge=_default_bridge(pool, names),
+        console=False,
+        dax=False,
+        boots=True,
+        creates_at_once=_AT_ONCE,
+        tells=tell.MOST,
+        tells_name=True,
+    )
+
+
+def _default_bridge(pool: Pool, names: Sequence[str]) -> str | None:
+    """By its name, unless several have that; None when the pool has none with a way out."""
+    try:
+        _, record = pool.network(None)
+    except NotFound:
+        if pool.address.network is not None:
+            raise
+        return None
+    name = str(record["name_label"])
+    return name if names.count(name) == 1 else str(record["uuid"])
+
+
+def written(pool: Pool, instances: Iterable[Instance]) -> Mapping[UUID, int]:
+    """Bytes each overlay takes on its SR."""
+    pool.things.look()
+    overlays = pool.overlays()
+    return {
+        instance.uuid: int(overlays[instance.uuid][1]["physical_utilisation"])
+        for instance in instances
+        if instance.uuid in overlays
+    }
+
+
+def held(pool: Pool, instances: Sequence[Instance], masters: Iterable[Master]) -> Space:
+    pool.things.look()
+    sr = pool.sr()[1]
+    return Space(
+        total=int(sr["physical_size"]),
+        free=_free(sr),
+        masters=sum(_master_size(pool, master) for master in masters),
+        promised=sum(instance.overlay.size for instance in instances),
+        written=sum(written(pool, instances).values()),
+        reserved_unwritten=0,  # storage that reserves has taken it at once
+        instances=len(instances),
+        snapshots=_snapshots(pool, {instance.uuid for instance in instances}),
+    )
+
+
+def _snapshots(pool: Pool, of: set[UUID]) -> int:
+    return sum(
+        int(record["physical_utilisation"])
+        for _, record in pool.disks()
+        if marks.role_of(record) == marks.Role.SNAPSHOT and marks.instance_of(record) in of
+    )
+
+
+def _master_size(pool: Pool, master: Master) -> int:
+    """What it takes in the pool; what it will, when it is not there yet."""
+    digests = {image.digest for image in master.images}
+    found = [
+        int(record["physical_utilisation"])
+        for _, record in pool.things.all("VDI")
+        if record["other_config"].get(marks.DIGEST) in digests
+    ]
+    return sum(found) or sum(image.size for image in master.images)
+
+
+def storages(pool: Pool, overlay: int, system: int) -> list[Storage]:
+    """Every SR that takes disks, the chosen one first."""
+    pool.things.look()
+    chosen = pool.sr()[0]
+    srs = [each for each in pool.things.all("SR") if space.takes_disks(each[1])]
+    srs.sort(key=lambda each: (each[0] != chosen, each[1]["name_label"], each[0]))
+    return [_storage(pool, sr, overlay, system, chosen=sr[0] == chosen) for sr in srs]
+
+
+def _storage(pool: Pool, sr: Found, overlay: int, system: int, *, chosen: bool) -> Storage:
+    reference, record = sr
+    cost = space.cost(record, pool.devices(reference), overlay, system)
+    return Storage(
+        name=str(record["name_label"]),
+        kind=str(record["type"]),
+        total=int(record["physical_size"]),
+        free=_free(record),
+        each=cost.each,
+        full=cost.full,
+        clone=cost.clone,
+        clone_full=cost.clone_full,
+        chosen=chosen,
+        guess=cost.guess,
+    )
+
+
+def _free(record: Record) -> int:
+    return max(0, int(record["physical_size"]) - int(record["physical_utilisation"]))

@@ -1,0 +1,135 @@
+"""What killed commands left in a pool: disks half made or superseded, and copies on this machine.
+
+Nothing is removed that has an attachment or an operation, that was begun lately (by the clock of whoever
+began it: another machine may be at it), or whose lock a command on this machine has.
+"""
+
+import fcntl
+import os
+from collections.abc import Collection, Iterator
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from pathlib import Path
+from uuid import UUID
+
+from skinnybox.errors import Conflict
+from skinnybox.findings import Deed, Finding
+from skinnybox.hosts.leftovers import half_made
+from skinnybox.hosts.xapi import marks, master
+from skinnybox.hosts.xapi.marks import Role
+from skinnybox.hosts.xapi.mirror import Record
+from skinnybox.hosts.xapi.pool import WORK, Found, Pool
+
+_YOUNG = timedelta(hours=1)
+"""An upload may take so long."""
+
+
+def found(pool: Pool, known: Collection[UUID]) -> Iterator[Finding]:
+    """Of disks of machines: what no holding tells of. `known` are machines that somebody has."""
+    pool.things.look(anew=True)
+    overlays, machines = pool.overlays(), pool.ours()
+    for reference, record in sorted(pool.disks()):
+        uuid = marks.instance_of(record)
+        assert uuid is not None
+        what = _of_machine(record, overlays.get(uuid), reference)
+        if what:
+            yield _half_made(pool, reference, record, what, str(uuid))
+        elif marks.role_of(record) == Role.SNAPSHOT and uuid not in machines and uuid not in known:
+            what = f"{record['name_label']}: a snapshot of a machine that is no more: delete it in the pool"
+            yield Finding(path=place(record), what=f"{what}, if you do not need it", deed=Deed.KEEP)
+    for reference, record in sorted(pool.things.all("VDI")):
+        what = _of_master(pool, record)
+        if what:
+            yield _half_made(
+                pool, reference, record, what, master.lock_name(record["other_config"][marks.DIGEST])
+            )
+    yield from _copies(pool.folder)
+
+
+def _of_machine(record: Record, overlay: Found | None, reference: str) -> str | None:
+    name, role = record["name_label"], marks.role_of(record)
+    if record["is_a_snapshot"] and role in (Role.OVERLAY, Role.MAKING):
+        return f"{name}: what a copy of a running machine needed for a moment"
+    if role == Role.MAKING:
+        return f"{name}: half made by a command that was stopped"
+    if role == Role.OVERLAY and overlay and overlay[0] != reference:
+        return f"{name}: another has taken its place"
+    return None
+
+
+def _of_master(pool: Pool, record: Record) -> str | None:
+    digest, role = record["other_config"].get(marks.DIGEST), marks.role_of(record)
+    if digest is None or marks.instance_of(record) is not None:
+        return None
+    if role == Role.UPLOAD or (role == Role.SOURCE and master.find(pool, digest) is None):
+        return f"{record['name_label']}: an upload that was not finished"
+    return None
+
+
+def place(record: Record) -> Path:
+    """A name to show: nothing lies there."""
+    return Path("pool", "VDI", record["uuid"])
+
+
+def _half_made(pool: Pool, reference: str, record: Record, what: str, lock: str) -> Finding:
+    if is_used(pool, record, lock):
+        what = f"{what}; it may be in the making: look again in an hour"
+        return Finding(path=place(record), what=what, deed=Deed.KEEP)
+    act = partial(_remove, pool, reference, lock)
+    return Finding(path=place(record), what=what, deed=Deed.REMOVE, act=act)
+
+
+def is_used(pool: Pool, record: Record, lock: str) -> bool:
+    """Whether somebody may be at work on a disk."""
+    if record["VBDs"] or record["current_operations"] or _is_young(record):
+        return True
+    try:
+        with pool.alone(lock, "it"):
+            return False
+    except Conflict:
+        return True
+
+
+def _is_young(record: Record) -> bool:
+    try:
+        made = datetime.fromisoformat(record["other_config"].get(marks.MADE, ""))
+        return datetime.now(UTC) - made < _YOUNG
+    except (ValueError, TypeError):
+        return False
+
+
+def _remove(pool: Pool, reference: str, lock: str) -> None:
+    with pool.alone(lock, "that disk"):
+        remove_unused(pool, reference)
+
+
+def remove_unused(pool: Pool, reference: str) -> None:
+    """Looks once more, as late as can be. Gone already is fine; Conflict when somebody has it by now."""
+    pool.things.look(anew=True)
+    record = pool.things.get("VDI", reference)
+    if record is None:
+        return
+    if record["VBDs"] or record["current_operations"]:
+        raise Conflict(f"somebody uses {record['name_label']} by now", hint="look again later")
+    pool.destroy("VDI", reference)
+
+
+def _copies(folder: Path) -> Iterator[Finding]:
+    """Of disks, on this machine: a living command has a lock on its own."""
+    for path in sorted(folder.glob(f"{WORK}*")):
+        if not _is_locked(path):
+            yield half_made(path, "copies of disks that a command which was killed worked with")
+
+
+def _is_locked(path: Path) -> bool:
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError:
+        return True
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False

@@ -1,0 +1,99 @@
+"""The guest's report on a pool: one line in xenstore's `data/ts`, which is among the few keys xapi shows.
+
+    1 STATE NONCE IMAGE[,IMAGE...] GENERATION [TAIL]
+
+STATE is ready or failed, NONCE what this start was told, IMAGE the filesystem UUIDs that are mounted,
+GENERATION that of the seed applied; what is not known is `-`. The TAIL is words NAME=VALUE, of which unknown
+ones are passed over, and behind them, of `failed`, the reason: a text.
+
+    overlay=SIZE/FREE   bytes        dax=on|off        key=TYPE:BASE64   a public ssh host key; may repeat
+
+A guest may write what it likes: everything is bounded and checked, and a word that is not understood is not
+there.
+"""
+
+import contextlib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import takewhile
+from typing import Any
+from uuid import UUID
+
+from skinnybox.hosts import host_keys
+from skinnybox.hosts.events import MOST_DETAIL, printable
+
+LONGEST = 4096
+"""Bytes: xenstore takes no more, with the key's name."""
+MOST_KEYS = 8
+_MOST_IMAGES = 64
+_LARGEST = 1 << 50
+_NONCE = re.compile("[0-9a-f]{32}")
+_NUMBER = re.compile("[0-9]{1,9}")
+_WORD = re.compile("(?:overlay|dax|key)=.*")
+_OVERLAY = re.compile("([0-9]{1,16})/([0-9]{1,16})")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stamp:
+    """`overlay` is size and free space in bytes."""
+
+    ready: bool
+    nonce: str
+    images: tuple[UUID, ...]
+    generation: int | None
+    reason: str | None = None
+    overlay: tuple[int, int] | None = None
+    dax: bool | None = None
+    host_keys: tuple[str, ...] = ()
+
+
+def stamp_of(metrics: Mapping[str, Any] | None) -> Stamp | None:
+    """Of a VM_guest_metrics record; None when there is none that can be understood."""
+    text = str((metrics or {}).get("other", {}).get("data-ts", ""))[:LONGEST]
+    version, state, nonce, images, generation, tail = (*text.split(" ", 5), *[""] * 6)[:6]
+    known = version == "1" and state in ("ready", "failed") and _NONCE.fullmatch(nonce)
+    if not known or not (generation == "-" or _NUMBER.fullmatch(generation)):
+        return None
+    ready = state == "ready"
+    count = None if ready else sum(1 for _ in takewhile(_WORD.fullmatch, tail.split(" ")))
+    words = [word.partition("=") for word in tail.split(" ")[:count]]
+    reason = " ".join(tail.split(" ")[count:]) if not ready else ""
+    return Stamp(
+        ready=ready,
+        nonce=nonce,
+        images=_images(images),
+        generation=None if generation == "-" else int(generation),
+        reason=printable(reason[:MOST_DETAIL]) if reason else None,
+        overlay=_first(_overlay(value) for name, _, value in words if name == "overlay"),
+        dax=_first({"on": True, "off": False}.get(value) for name, _, value in words if name == "dax"),
+        host_keys=_keys([value for name, _, value in words if name == "key"]),
+    )
+
+
+def _first(found: Any) -> Any:
+    return next((each for each in found if each is not None), None)
+
+
+def _images(text: str) -> tuple[UUID, ...]:
+    try:
+        return tuple(UUID(each) for each in text.split(",")[:_MOST_IMAGES] if each != "-")
+    except ValueError:
+        return ()
+
+
+def _overlay(text: str) -> tuple[int, int] | None:
+    found = _OVERLAY.fullmatch(text)
+    if not found:
+        return None
+    size, free = int(found[1]), int(found[2])
+    return (size, free) if 0 < size <= _LARGEST and free <= size else None
+
+
+def _keys(texts: list[str]) -> tuple[str, ...]:
+    """In the order of the report, the first few."""
+    found: dict[str, None] = {}
+    for text in texts[:MOST_KEYS]:
+        with contextlib.suppress(ValueError):
+            found[host_keys.checked(text.replace(":", " ", 1))] = None
+    return tuple(found)
