@@ -32,6 +32,17 @@ def test_the_disk_that_tells_a_machine_who_it_is(fleet: Fleet, tmp_path: Path) -
         fleet.overlays.seed_disk("a", file, master_disk="sda", overlay_disk="sdb", blank=False)
 
 
+def test_a_machine_that_maps_its_master_has_no_disk_to_be_told_of(
+    fleet: Fleet, state: Path, tmp_path: Path
+) -> None:
+    from dataclasses import replace
+
+    seal(state, tmp_path, "mapped", "1", dax=True)
+    fleet.create(["a"], "mapped", replace(SPARSE, dax=True))
+    with pytest.raises(Unsupported, match="maps its master"):
+        fleet.overlays.seed_disk("a", tmp_path / "x", master_disk="m", overlay_disk="o", blank=False)
+
+
 def test_a_seed_that_no_guest_would_read(fleet: Fleet) -> None:
     from dataclasses import replace
 

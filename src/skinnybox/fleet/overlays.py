@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from skinnybox.errors import Conflict
+from skinnybox.errors import Conflict, Unsupported
 from skinnybox.fleet import power
 from skinnybox.fleet.batch import Outcome
 from skinnybox.fleet.masters import Masters
@@ -150,6 +150,8 @@ class Overlays:
         from skinnybox.overlays.seed import told_disk
 
         instance = self._roster.machine(name).instance
+        if instance.stack.dax:
+            raise Unsupported(f"{name} maps its master, which is not read as a disk", hint="create --no-dax")
         content = told_disk(
             instance, master=master_disk, overlay=overlay_disk, nonce=secrets.token_hex(16), may_format=blank
         )
