@@ -74,7 +74,7 @@ def test_disks_of_a_machine(dom0: Dom0) -> None:
 def test_what_the_guest_reads(dom0: Dom0) -> None:
     """The very messages that Skinnybox itself writes for such a machine."""
     keys = "ssh-ed25519 AAAAC3Nza somebody@example\nssh-rsa AAAAB3Nza other\n"
-    made = dom0.provision(authorized_keys=keys, user="admin")
+    made = dom0.provision(authorized_keys=keys, user="admin", follow_name="true")
     found = told(dom0.vm("web-01"))
     identity = uuid.UUID(made["instance"])
     instance = Instance(
@@ -88,6 +88,7 @@ def test_what_the_guest_reads(dom0: Dom0) -> None:
             hostname="web-01",
             machine_id=uuid.uuid5(identity, "machine-id").hex,
             authorized_keys=tuple(keys.splitlines()),
+            follows_name=True,
         ),
     )
     nonce = found.pop("nonce")
