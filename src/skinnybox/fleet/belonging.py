@@ -7,6 +7,8 @@ from skinnybox.fleet.peek import machine_names
 
 FILE = "host"
 _LONGEST = 64
+_HERE = frozenset(["qemu", "memory"])
+"""Kinds whose machines lie in the folder itself: what one of them made, the others find."""
 
 
 def note(folder: Path, kind: str) -> None:
@@ -21,7 +23,7 @@ def note(folder: Path, kind: str) -> None:
 def refuse_other(folder: Path, kind: str) -> None:
     """Blocked when the machines there are on another kind of host: they would seem to be stopped, or gone."""
     known = noted(folder)
-    if known not in (None, kind) and machine_names(folder):
+    if known not in (None, kind) and not {known, kind} <= _HERE and machine_names(folder):
         raise Blocked(
             f"the machines in {folder} are on a host of the kind {known!r}, not {kind!r}",
             hint="--host says which host is meant, --state names another folder",
