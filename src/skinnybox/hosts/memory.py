@@ -88,12 +88,13 @@ class MemoryHost(LocalDisks):
             if entries.get(str(instance.uuid), {}).get("runs"):
                 raise Conflict(f"{instance.name} runs already")
             os.close(lock.acquire(self._store.overlay(instance.uuid)))
-            entries[str(instance.uuid)] = _entry(instance, self._store.overlay(instance.uuid))
+            entry = _entry(instance, self._store.overlay(instance.uuid))
+            entries[str(instance.uuid)] = entry
             journal = Journal(self._runs)
             for kind in (EventKind.STARTED, EventKind.READY):
                 journal.write(instance.uuid, instance.name, kind)
         self._tell()
-        return self.statuses()[instance.uuid]
+        return _status(entry)  # not as it is now: somebody may have deleted it already
 
     def shutdown(self, instance: Instance) -> None:
         with self._entries() as entries:
