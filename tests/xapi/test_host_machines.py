@@ -194,7 +194,9 @@ def test_half_a_snapshot_is_none(
     assert host.snapshots(instance) == [] and len(all_of(our_pool, "VDI")) == before
 
 
-def test_a_damaged_snapshot_is_named(our_pool: EmulatedPool, host: XapiHost, instance: Instance) -> None:
+def test_a_damaged_snapshot_is_named(
+    our_pool: EmulatedPool, host: XapiHost, instance: Instance, tmp_path: Path
+) -> None:
     host.take_snapshot(instance, "one")
     with our_pool.database() as database:
         found = next(
@@ -202,7 +204,7 @@ def test_a_damaged_snapshot_is_named(our_pool: EmulatedPool, host: XapiHost, ins
         )
         database.put("VDI", found, "other_config", "skinnybox:kept", "nonsense")
     with pytest.raises(Corrupt, match="snapshot one"):
-        list(host_on(our_pool, Path("/nowhere")).snapshots(instance))
+        list(host_on(our_pool, tmp_path / "state").snapshots(instance))
 
 
 def test_a_master_in_use_stays(
@@ -303,7 +305,7 @@ def test_what_is_not_there_is_said(our_pool: EmulatedPool, new_instance: New, tm
 
 
 def test_a_damaged_record_is_a_holding_with_trouble(
-    our_pool: EmulatedPool, host: XapiHost, instance: Instance
+    our_pool: EmulatedPool, host: XapiHost, instance: Instance, tmp_path: Path
 ) -> None:
     assert [holding.instance for holding in host.holdings()] == [instance]
     with our_pool.session() as api:
@@ -311,8 +313,8 @@ def test_a_damaged_record_is_a_holding_with_trouble(
         config = api.VM.get_other_config(vm)
         api.VM.set_other_config(vm, {**config, "skinnybox:record": "nonsense"})
     with pytest.raises(Corrupt, match=str(instance.uuid)):
-        list(host_on(our_pool, Path("/nowhere")).records())
-    (holding,) = host_on(our_pool, Path("/nowhere")).holdings()
+        list(host_on(our_pool, tmp_path / "state").records())
+    (holding,) = host_on(our_pool, tmp_path / "state").holdings()
     assert holding.trouble and holding.overlay == instance.overlay.size
     host.close()
 

@@ -50,11 +50,14 @@ def test_calls_for_each_machine(
     assert own <= MOST_CALLS * count and tasks <= count
 
 
-def machines(pool: EmulatedPool, count: int, new_instance: Callable[..., Instance]) -> None:
-    """Straight into the database: calls are not what is measured."""
+def machines(pool: EmulatedPool, count: int, new_instance: Callable[..., Instance], state: Path) -> None:
+    """Of this state folder, straight into the database: calls are not what is measured."""
+    host = host_on(pool, state)
+    fleet = host._pool.identity.own()
+    host.close()
     for number in range(count):
         instance = new_instance(f"web-{number:04}")
-        values = build.machine(instance, marks.record_text(instance), None, blank=True)
+        values = build.machine(instance, fleet, marks.record_text(instance), None, blank=True)
         with pool.database() as database:
             vm = vms.make(pool.xapi, {**values, **{key: int(values[key]) for key in NUMBERS}})
             database.set("VM", vm, "power_state", "Running")
@@ -68,7 +71,7 @@ NUMBERS += ["VCPUs_max", "VCPUs_at_startup", "user_version"]
 @pytest.mark.parametrize("count", [100, pytest.param(2000, marks=pytest.mark.full)])
 def test_a_list_is_one_call(count: int, new_instance: Callable[..., Instance], tmp_path: Path) -> None:
     with furnished() as pool:
-        machines(pool, count, new_instance)
+        machines(pool, count, new_instance, tmp_path / "state")
         host: XapiHost = host_on(pool, tmp_path / "state")
         pool.log.clear()
         began = time.monotonic()
@@ -82,7 +85,7 @@ def test_a_list_is_one_call(count: int, new_instance: Callable[..., Instance], t
 
 def test_only_what_changed_is_sent(new_instance: Callable[..., Instance], tmp_path: Path) -> None:
     with furnished() as pool:
-        machines(pool, 3, new_instance)
+        machines(pool, 3, new_instance, tmp_path / "state")
         host = host_on(pool, tmp_path / "state")
         before = host.statuses()
         with pool.database() as database:

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from skinnybox.errors import Conflict, Corrupt, SkinnyboxError, Unsupported
 from skinnybox.findings import Check, Deed, Finding
-from skinnybox.fleet import pins
+from skinnybox.fleet import belonging, pins
 from skinnybox.fleet.batch import Outcome
 from skinnybox.fleet.delete import finish_unfinished
 from skinnybox.fleet.rebuild import Known, Rebuilt, rebuild
@@ -30,7 +30,7 @@ from skinnybox.masters.leftovers import leftovers as of_masters
 
 _DATABASE = "state.db"
 _PLACES = {"masters", "instances", "run", "templates", "ssh", "verified"}
-_FILES = re.compile(r"host|state\.db(?:-wal|-shm)?|pretended\.(?:json|lock)")
+_FILES = re.compile(r"host|fleet|state\.db(?:-wal|-shm)?|pretended\.(?:json|lock)")
 _KEYS = re.compile(r"id_ed25519(?:\.pub)?|\.lock")
 _HALF = re.compile(r"\..+\.new|\.new(?:\.pub)?|\.[0-9a-f-]{36}\.[0-9]+")
 
@@ -72,6 +72,10 @@ def mend(folder: Path, host: Host, *, delete_orphans: bool = False) -> list[Outc
                     done = _do(folder, host, seen)
                     memory.put_right(seen.rebuilt.machines, seen.rebuilt.gone)
             done = [Outcome(name=str(f.path), value=f) for f in finished if f.deed is Deed.FINISH] + done
+        if (
+            seen.rebuilt.machines and belonging.noted(folder) is None
+        ):  # a lost folder's, of a host that keeps them
+            belonging.note(folder, host.features.kind)
         host.statuses()  # records what ended while nobody listened
     return done
 
@@ -241,7 +245,10 @@ def _only_one(folder: Path) -> Iterator[None]:
 
 def check(folder: Path, host: Host, memory: State) -> Check:
     """What doctor says of the state folder."""
-    seen = _look(folder, host, memory, None, orphans=False)
+    try:
+        seen = _look(folder, host, memory, None, orphans=False)
+    except SkinnyboxError as error:
+        return Check(name="state folder", status="fail", detail=error.message, hint=error.hint)
     if not seen.findings:
         return Check(name="state folder", status="ok", detail=f"{folder}: nothing is left over")
     done, kept = len(seen.to_do), len(seen.findings) - len(seen.to_do)

@@ -1,8 +1,6 @@
 """What lies in the folders of a local host: each machine's place, and everything that is part of none."""
 
-import fcntl
 import json
-import os
 import re
 import time
 from collections.abc import Collection, Iterator
@@ -14,6 +12,7 @@ from skinnybox.findings import Deed, Finding
 from skinnybox.hosts.base import Holding
 from skinnybox.hosts.record import from_record
 from skinnybox.hosts.store import RECORD, RECORD_LIMIT, SNAPSHOTS
+from skinnybox.masters.workspace import alive
 from skinnybox.model import Instance
 from skinnybox.overlays import lock
 from skinnybox.overlays.template import is_whole
@@ -140,21 +139,9 @@ def _snapshots(folder: Path) -> Iterator[Finding]:
 
 
 def _half_copied(place: Path, path: Path, what: str) -> Finding:
-    if in_use(place / OVERLAY) or _is_copied(place):
+    if in_use(place / OVERLAY) or alive(place):
         return Finding(path=path, what="the overlay is in use: look again when it is not", deed=Deed.KEEP)
     return half_made(path, what)
-
-
-def _is_copied(place: Path) -> bool:
-    """Whether a command copies the overlay, or changes snapshots (copies.alone)."""
-    descriptor = os.open(place, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(descriptor)
-    return False
 
 
 def in_use(overlay: Path) -> bool:

@@ -5,6 +5,7 @@
     sha256                  the certificate's own fingerprint; several, with commas, for several hosts
     password-file           its first line is the password
     insecure=yes            believe whoever answers
+    fleet                   the id of a state folder that was lost, whose machines this one takes up
 
 A password is never part of it: other users of this machine see arguments.
 """
@@ -15,12 +16,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import parse_qsl, unquote, urlsplit
+from uuid import UUID
 
 from skinnybox.errors import NotFound, UsageError
 
 SCHEME = "xapi"
 PASSWORD, PASSWORD_FILE = "SKINNYBOX_XAPI_PASSWORD", "SKINNYBOX_XAPI_PASSWORD_FILE"
-_KEYS = {"sr", "network", "template", "ca", "sha256", "password-file", "insecure"}
+_KEYS = {"sr", "network", "template", "ca", "sha256", "password-file", "insecure", "fleet"}
 _FINGERPRINT = re.compile("[0-9a-f]{64}")
 _LONGEST = 4096
 
@@ -38,6 +40,7 @@ class Address:
     pins: tuple[str, ...] = ()
     insecure: bool = False
     password_file: Path | None = None
+    fleet: UUID | None = None
     timeout: float = 120.0
 
 
@@ -81,7 +84,17 @@ def _with(user: str, url: str, said: Mapping[str, str]) -> Address:
         pins=pins,
         insecure=said.get("insecure") == "yes",
         password_file=Path(said["password-file"]).expanduser() if "password-file" in said else None,
+        fleet=_fleet(said["fleet"]) if "fleet" in said else None,
     )
+
+
+def _fleet(text: str) -> UUID:
+    try:
+        return UUID(text)
+    except ValueError as error:
+        raise UsageError(
+            f"fleet={text} is no UUID", hint="`skinnybox doctor` shows those in the pool"
+        ) from error
 
 
 def password(address: Address, environment: Mapping[str, str]) -> str:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
+from uuid import UUID
 
 from skinnybox.errors import Unsupported
 from skinnybox.hosts.xapi import marks, tell
@@ -30,7 +31,7 @@ def blocked() -> dict[str, str]:
     return dict.fromkeys(BLOCKED, _WHY)
 
 
-def machine(instance: Instance, record: str, template: Record | None, *, blank: bool) -> Record:
+def machine(instance: Instance, fleet: UUID, record: str, template: Record | None, *, blank: bool) -> Record:
     """A whole VM record. Of a template everything is taken but its disks, cards and what installs it."""
     values = _plain() if template is None else _from(template)
     return {
@@ -45,7 +46,7 @@ def machine(instance: Instance, record: str, template: Record | None, *, blank: 
         **{f"PV_{name}": "" for name in _PV},
         "HVM_boot_policy": "BIOS order",
         "domain_type": "hvm",
-        "other_config": values["other_config"] | {marks.INSTANCE: str(instance.uuid), marks.RECORD: record},
+        "other_config": {**values["other_config"], **marks.of(instance, fleet), marks.RECORD: record},
         "xenstore_data": tell.told(instance, blank=blank),
         "tags": [marks.TAG],
     }

@@ -28,7 +28,9 @@ def _create(pool: Pool, instance: Instance, text: str) -> str:
     pool.things.look()
     network, _ = pool.network(instance.bridge)
     try:
-        record = build.machine(instance, text, _template(pool), blank=_blank(pool, instance))
+        record = build.machine(
+            instance, pool.identity.own(), text, _template(pool), blank=_blank(pool, instance)
+        )
         if instance.uuid in pool.fresh:
             record["other_config"][marks.FIRST] = "yes"
         vm = str(pool.call("VM.create", record))
@@ -58,8 +60,8 @@ def _blank(pool: Pool, instance: Instance) -> bool:
 def _missing(pool: Pool, instance: Instance, vm: str, attached: tuple[str, ...]) -> list[dict[str, Any]]:
     """The drives it has not got yet of the disks that are there, as of the last look at these."""
     drives = []
-    image = master.find(pool, instance.stack.images[0])
-    if image and not set(image[1]["VBDs"]) & set(attached):
+    image = master.lacking(pool, instance, attached)
+    if image:
         drives.append(build.drive(vm, image[0], MASTER_PLACE, boots=True))
     overlay = pool.overlays().get(instance.uuid)
     if overlay and not set(overlay[1]["VBDs"]) & set(attached):
@@ -126,8 +128,8 @@ def _fit_size(pool: Pool, instance: Instance, found: Found) -> None:
 def forget(pool: Pool, instance: Instance) -> None:
     """The machine with its attachments; never a disk. Idempotent."""
     pool.things.look()
-    for reference, record in pool.things.where("VM", is_a_template=False, is_a_snapshot=False):
-        if marks.instance_of(record) == instance.uuid:
+    for uuid, (reference, _) in pool.machines():
+        if uuid == instance.uuid:
             pool.destroy("VM", reference)
 
 

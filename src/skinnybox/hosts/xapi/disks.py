@@ -74,7 +74,7 @@ def _make(
     """A fresh one that counts, or none. An identity holds a private key: it goes nowhere but on the disk."""
     if tell.fits(contents, instance):
         with undone(pool, instance, generation):
-            record = _record(instance, generation, instance.overlay.size, Role.OVERLAY, sr)
+            record = _record(pool, instance, generation, instance.overlay.size, Role.OVERLAY, sr)
             record["other_config"][BLANK] = "yes"
             pool.call("VDI.create", record)
         return
@@ -102,14 +102,14 @@ def _formatted(
 def put(pool: Pool, instance: Instance, file: Path, generation: int, sr: str) -> None:
     """Upload a whole overlay; it counts from the last call on."""
     with undone(pool, instance, generation):
-        record = _record(instance, generation, file.stat().st_size, Role.MAKING, sr)
+        record = _record(pool, instance, generation, file.stat().st_size, Role.MAKING, sr)
         vdi = pool.call("VDI.create", record)
         transfer.upload(pool.sessions, vdi, file)
         pool.call("VDI.set_other_config", vdi, record["other_config"] | {marks.ROLE: Role.OVERLAY.value})
 
 
-def _record(instance: Instance, generation: int, size: int, role: Role, sr: str) -> Record:
-    other = {marks.INSTANCE: str(instance.uuid), marks.GENERATION: str(generation)}
+def _record(pool: Pool, instance: Instance, generation: int, size: int, role: Role, sr: str) -> Record:
+    other = marks.of(instance, pool.identity.own()) | {marks.GENERATION: str(generation)}
     return build.disk(sr, disk_size(size), f"{instance.name} overlay", role, other)
 
 

@@ -1,10 +1,11 @@
 """Whether a pool is fit. Only looks: nothing in the pool is changed."""
 
+import contextlib
 from collections.abc import Callable, Iterator
 
 from skinnybox.errors import SkinnyboxError
 from skinnybox.findings import Check
-from skinnybox.hosts.xapi import marks, space
+from skinnybox.hosts.xapi import fleets, marks, space
 from skinnybox.hosts.xapi.pool import Pool
 from skinnybox.masters import efi
 from skinnybox.sizes import GIB, format_size
@@ -28,7 +29,9 @@ def check(pool: Pool) -> list[Check]:
         found.append(Check(name="trust", status="warn", detail=detail, hint=hint))
     for name, look in _LOOKS.items():
         found.append(_looked(name, look, pool))
-    return [*found, *_copies(pool)]
+    with contextlib.suppress(SkinnyboxError):  # `fleet` has told that it cannot be said what is ours
+        return [*found, *_copies(pool), *fleets.checks(pool.things, pool.identity.known())]
+    return [*found, *fleets.checks(pool.things, None)]
 
 
 def _looked(name: str, look: Callable[[Pool], Check], pool: Pool) -> Check:
@@ -82,6 +85,13 @@ def _template(pool: Pool) -> Check:
     return Check(name="template", status="ok", detail=name)
 
 
+def _fleet(pool: Pool) -> Check:
+    own, count = pool.identity.known(), len(pool.ours())
+    if own is None:
+        return Check(name="fleet", status="ok", detail="no id yet: the first machine brings one")
+    return Check(name="fleet", status="ok", detail=f"{own}: {count} machine{'s' * (count != 1)}")
+
+
 def _programs(pool: Pool) -> Check:
     missing = efi.missing()
     if missing:
@@ -95,6 +105,7 @@ _LOOKS: dict[str, Callable[[Pool], Check]] = {
     "storage": _storage,
     "network": _network,
     "template": _template,
+    "fleet": _fleet,
     "programs": _programs,
 }
 
@@ -102,8 +113,8 @@ _LOOKS: dict[str, Callable[[Pool], Check]] = {
 def _copies(pool: Pool) -> Iterator[Check]:
     """Copies of our machines that somebody made by hand: they would write one overlay's bytes twice."""
     known = {reference for reference, _ in pool.ours().values()}
-    for reference, record in pool.things.where("VM", is_a_template=False, is_a_snapshot=False):
-        if marks.instance_of(record) is not None and reference not in known:
+    for _, (reference, record) in pool.machines():
+        if reference not in known:
             detail = f"{record['name_label']} ({record['uuid']}) is a copy that Skinnybox does not know"
             hint = f"delete it, or take the mark off: other_config {marks.INSTANCE}"
             yield Check(name="copies", status="warn", detail=detail, hint=hint)

@@ -59,7 +59,7 @@ class XapiHost:
         make_disk: "MakeDisk | None" = None,
         thresholds: Thresholds = DEFAULT_THRESHOLDS,
     ) -> None:
-        self._pool = Pool(address, secret, state / "run" / "xapi", patience)
+        self._pool = Pool(address, secret, state, patience)
         self._templates, self._runs = state / "templates", state / "run"
         self._told = Told(self._runs, thresholds)
         self._make_disk = make_disk
@@ -70,13 +70,18 @@ class XapiHost:
         return account.features(self._pool)
 
     def add_master(self, master: Master, folder: Path, progress: Progress = silent) -> None:
+        self._add_master(master, folder, progress)
+
+    def _add_master(
+        self, master: Master, folder: Path, progress: Progress = silent, of: Instance | None = None
+    ) -> None:
         from skinnybox.hosts.xapi import master as masters
         from skinnybox.masters import disk
 
         def share(done: float) -> None:
             progress(Step(task="upload", done=int(100 * done), total=100, unit="%", detail=master.reference))
 
-        masters.add(self._pool, master, folder, self._make_disk or disk.make, share)
+        masters.add(self._pool, master, folder, self._make_disk or disk.make, share, of)
 
     def remove_master(self, master: Master) -> None:
         from skinnybox.hosts.xapi import master as masters
@@ -164,7 +169,7 @@ class XapiHost:
 
         masters.require_files(master, folder)
         self._pool.overlay(instance)
-        self.add_master(master, folder)
+        self._add_master(master, folder, of=instance)
         power.start(self._pool, instance)
         found = self.statuses().get(instance.uuid)
         if found is None:

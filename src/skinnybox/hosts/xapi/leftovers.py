@@ -4,10 +4,7 @@ Nothing is removed that has an attachment or an operation, that was begun lately
 began it: another machine may be at it), or whose lock a command on this machine has.
 """
 
-import fcntl
-import os
 from collections.abc import Collection, Iterator
-from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from uuid import UUID
@@ -15,13 +12,11 @@ from uuid import UUID
 from skinnybox.errors import Conflict
 from skinnybox.findings import Deed, Finding
 from skinnybox.hosts.leftovers import half_made
-from skinnybox.hosts.xapi import marks, master
+from skinnybox.hosts.xapi import fleets, marks, master
 from skinnybox.hosts.xapi.marks import Role
 from skinnybox.hosts.xapi.mirror import Record
 from skinnybox.hosts.xapi.pool import WORK, Found, Pool
-
-_YOUNG = timedelta(hours=1)
-"""An upload may take so long."""
+from skinnybox.masters.workspace import alive
 
 
 def found(pool: Pool, known: Collection[UUID]) -> Iterator[Finding]:
@@ -44,6 +39,7 @@ def found(pool: Pool, known: Collection[UUID]) -> Iterator[Finding]:
                 pool, reference, record, what, master.lock_name(record["other_config"][marks.DIGEST])
             )
     yield from _copies(pool.folder)
+    yield from fleets.others(pool.things, pool.identity.known())
 
 
 def _of_machine(record: Record, overlay: Found | None, reference: str) -> str | None:
@@ -58,10 +54,7 @@ def _of_machine(record: Record, overlay: Found | None, reference: str) -> str | 
 
 
 def _of_master(pool: Pool, record: Record) -> str | None:
-    digest, role = record["other_config"].get(marks.DIGEST), marks.role_of(record)
-    if digest is None or marks.instance_of(record) is not None:
-        return None
-    if role == Role.UPLOAD or (role == Role.SOURCE and master.find(pool, digest) is None):
+    if marks.DIGEST in record["other_config"] and master.is_half(pool, record):
         return f"{record['name_label']}: an upload that was not finished"
     return None
 
@@ -81,21 +74,13 @@ def _half_made(pool: Pool, reference: str, record: Record, what: str, lock: str)
 
 def is_used(pool: Pool, record: Record, lock: str) -> bool:
     """Whether somebody may be at work on a disk."""
-    if record["VBDs"] or record["current_operations"] or _is_young(record):
+    if record["VBDs"] or record["current_operations"] or marks.is_young(record):
         return True
     try:
         with pool.alone(lock, "it"):
             return False
     except Conflict:
         return True
-
-
-def _is_young(record: Record) -> bool:
-    try:
-        made = datetime.fromisoformat(record["other_config"].get(marks.MADE, ""))
-        return datetime.now(UTC) - made < _YOUNG
-    except (ValueError, TypeError):
-        return False
 
 
 def _remove(pool: Pool, reference: str, lock: str) -> None:
@@ -117,19 +102,5 @@ def remove_unused(pool: Pool, reference: str) -> None:
 def _copies(folder: Path) -> Iterator[Finding]:
     """Of disks, on this machine: a living command has a lock on its own."""
     for path in sorted(folder.glob(f"{WORK}*")):
-        if not _is_locked(path):
+        if not alive(path):
             yield half_made(path, "copies of disks that a command which was killed worked with")
-
-
-def _is_locked(path: Path) -> bool:
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    except OSError:
-        return True
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(descriptor)
-    return False

@@ -2,6 +2,7 @@
 
 tag `skinnybox`
 skinnybox:instance    whose machine or disk it is, a UUID
+skinnybox:fleet       of which state folder (identity.py) that is, or who uploaded a master's disk: a UUID
 skinnybox:record      of a machine: its record (record.py), JSON, deflated, base64
 skinnybox:first       of a machine: it was made together with its overlay, which had no other before
 skinnybox:role        of a disk: see Role
@@ -16,6 +17,7 @@ import binascii
 import json
 import zlib
 from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any
 from uuid import UUID
@@ -28,10 +30,12 @@ from skinnybox.sizes import KIB, MIB
 TAG = "skinnybox"
 INSTANCE, RECORD, ROLE = "skinnybox:instance", "skinnybox:record", "skinnybox:role"
 GENERATION, DIGEST, KEPT = "skinnybox:generation", "skinnybox:digest", "skinnybox:kept"
-FIRST, MADE = "skinnybox:first", "skinnybox:made"
+FIRST, MADE, FLEET = "skinnybox:first", "skinnybox:made", "skinnybox:fleet"
 MOST = 256 * KIB
 """Of one value. The pool keeps all of them in memory on every host, and sends them in every list."""
 _UNPACKED = 64 * MIB
+_YOUNG = timedelta(hours=1)
+"""An upload may take so long."""
 
 
 class Role(StrEnum):
@@ -46,12 +50,40 @@ class Role(StrEnum):
     MASTER = "master"
 
 
+def of(instance: Instance, fleet: UUID) -> dict[str, str]:
+    """What everything of one machine bears."""
+    return {INSTANCE: str(instance.uuid), FLEET: str(fleet)}
+
+
 def instance_of(record: Mapping[str, Any]) -> UUID | None:
     """Whose machine or disk this is; None: nobody's we know."""
+    return _uuid(record, INSTANCE)
+
+
+def fleet_of(record: Mapping[str, Any]) -> UUID | None:
+    """Which state folder's it is."""
+    return _uuid(record, FLEET)
+
+
+def instance_for(fleet: UUID | None, record: Mapping[str, Any]) -> UUID | None:
+    """The same of what is this state folder's; of others' None."""
+    return instance_of(record) if fleet is not None and fleet_of(record) == fleet else None
+
+
+def _uuid(record: Mapping[str, Any], key: str) -> UUID | None:
     try:
-        return UUID(record["other_config"].get(INSTANCE, ""))
+        return UUID(record["other_config"].get(key, ""))
     except ValueError:
         return None
+
+
+def is_young(record: Mapping[str, Any]) -> bool:
+    """Of a disk: it was begun lately, by the clock of whoever began it."""
+    try:
+        made = datetime.fromisoformat(record["other_config"].get(MADE, ""))
+        return datetime.now(UTC) - made < _YOUNG
+    except (ValueError, TypeError):
+        return False
 
 
 def role_of(record: Mapping[str, Any]) -> str:

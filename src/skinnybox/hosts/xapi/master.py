@@ -11,10 +11,11 @@ from pathlib import Path
 from skinnybox.errors import Blocked, Conflict, NotFound
 from skinnybox.hosts.xapi import build, marks, space, transfer
 from skinnybox.hosts.xapi.marks import Role
+from skinnybox.hosts.xapi.mirror import Record
 from skinnybox.hosts.xapi.pool import Found, Pool
 from skinnybox.hosts.xapi.tasks import Share
 from skinnybox.masters.disk import image_of
-from skinnybox.model import INITRD_FILE, KERNEL_FILE, Image, Master
+from skinnybox.model import INITRD_FILE, KERNEL_FILE, Image, Instance, Master
 
 MakeDisk = Callable[[Path, Master, Image, Path], None]
 """Make a disk that firmware boots in a new file: of a master, one of its images, from its folder."""
@@ -30,61 +31,110 @@ def lock_name(digest: str) -> str:
     return f"master-{digest.removeprefix('sha256:')}"
 
 
-def find(pool: Pool, digest: str) -> Found | None:
-    """What machines attach, as of the last look."""
-    return next((each for each in _of(pool, digest) if marks.role_of(each[1]) == Role.MASTER), None)
+def find(pool: Pool, digest: str, sr: str) -> Found | None:
+    """What machines attach whose overlay is on `sr`, as of the last look: there, or where every host sees it,
+    so that it ties them to no host."""
+    fit = [
+        each
+        for each in _of(pool, digest)
+        if marks.role_of(each[1]) == Role.MASTER
+        and (each[1]["SR"] == sr or pool.is_everywhere(each[1]["SR"]))
+    ]
+    return min(fit, key=lambda each: (each[1]["SR"] != sr, each[0]), default=None)
+
+
+def lacking(pool: Pool, instance: Instance, attached: tuple[str, ...]) -> Found | None:
+    """What a machine with these attachments still has to attach, if that is there: as of the last look."""
+    digest = instance.stack.images[0]
+    if any(set(record["VBDs"]) & set(attached) for _, record in _of(pool, digest)):
+        return None
+    return find(pool, digest, _sr_for(pool, instance)[0])
+
+
+def _sr_for(pool: Pool, instance: Instance | None) -> Found:
+    """Where its overlay is, or the chosen one: as of the last look."""
+    overlay = pool.overlays().get(instance.uuid) if instance else None
+    if overlay is None:
+        return pool.sr()
+    sr = str(overlay[1]["SR"])
+    record = pool.things.get("SR", sr)
+    return (sr, record) if record else pool.sr()
 
 
 def _of(pool: Pool, digest: str) -> list[Found]:
-    """All disks of a master, the one that machines attach first: the others stand behind it."""
+    """All disks of a master on all SRs, those that machines attach first: the others stand behind them."""
     found = [
         each for each in pool.things.all("VDI") if each[1]["other_config"].get(marks.DIGEST) == digest
     ]  # fmt: skip
     return sorted(found, key=lambda each: (marks.role_of(each[1]) != Role.MASTER, each[0]))
 
 
-def add(pool: Pool, master: Master, folder: Path, make: MakeDisk, share: Share) -> str:
-    """The disk's reference; made and uploaded when there is none. Idempotent by digest."""
+def add(
+    pool: Pool, master: Master, folder: Path, make: MakeDisk, share: Share, of: Instance | None = None
+) -> None:
+    """There is a disk for machines on the chosen SR, or for this one, which may have one already: made and
+    uploaded when there is none. Idempotent by digest."""
     require_files(master, folder)
     image = image_of(master)
     pool.things.look()
-    found = find(pool, image.digest)
-    if found:
-        return found[0]
+    if of and _has(pool, of, image.digest):
+        return
+    sr = _sr_for(pool, of)
+    if find(pool, image.digest, sr[0]):
+        return
     with pool.alone(lock_name(image.digest), f"the master {master.reference}"), pool.workspace() as work:
         _sweep(pool, image.digest)
         file = work / "master.img"
         make(file, master, image, folder)
-        return _uploaded(pool, master, image, file, share)
+        _upload(pool, master, image, file, share, sr)
 
 
-def _uploaded(pool: Pool, master: Master, image: Image, file: Path, share: Share) -> str:
+def _has(pool: Pool, instance: Instance, digest: str) -> bool:
+    found = pool.ours().get(instance.uuid)
+    attached = set(found[1]["VBDs"]) if found else set()
+    return any(attached & set(record["VBDs"]) for _, record in _of(pool, digest))
+
+
+def _upload(pool: Pool, master: Master, image: Image, file: Path, share: Share, sr: Found) -> None:
     """What stops it leaves nothing; what a kill leaves is swept by the next."""
-    sr, record = pool.sr()
-    mark = {marks.DIGEST: image.digest}
+    mark = {marks.DIGEST: image.digest, marks.FLEET: str(pool.identity.own())}
     name = f"Skinnybox master {master.reference}"
-    size = space.disk_size(file.stat().st_size)
+    record = build.disk(sr[0], space.disk_size(file.stat().st_size), name, Role.UPLOAD, mark)
     try:
-        upload = pool.call("VDI.create", build.disk(sr, size, name, Role.UPLOAD, mark))
+        upload = pool.call("VDI.create", record)
         transfer.upload(pool.sessions, upload, file, share)
-        if record["type"] not in space.FILES:
-            pool.call("VDI.set_other_config", upload, {**mark, marks.ROLE: Role.MASTER.value})
-            return str(upload)
-        clone = pool.call("VDI.clone", upload)
-        pool.call("VDI.set_other_config", upload, {**mark, marks.ROLE: Role.SOURCE.value})
-        pool.call("VDI.set_other_config", clone, {**mark, marks.ROLE: Role.MASTER.value})
-        return str(clone)
+        whole = upload
+        if sr[1]["type"] in space.FILES:
+            whole = pool.call("VDI.clone", upload)
+            pool.call(
+                "VDI.set_other_config", upload, record["other_config"] | {marks.ROLE: Role.SOURCE.value}
+            )
+        pool.call("VDI.set_other_config", whole, record["other_config"] | {marks.ROLE: Role.MASTER.value})
     except BaseException:
         with contextlib.suppress(Exception):
             _sweep(pool, image.digest)
         raise
 
 
+def is_half(pool: Pool, record: Record) -> bool:
+    """What an interrupted upload left, or one that goes on; never a master, nor what stands behind one. As of
+    the last look."""
+    if marks.role_of(record) != Role.SOURCE:
+        return marks.role_of(record) == Role.UPLOAD
+    same = (record["SR"], marks.fleet_of(record))
+    return not any(
+        marks.role_of(other) == Role.MASTER and (other["SR"], marks.fleet_of(other)) == same
+        for _, other in _of(pool, record["other_config"][marks.DIGEST])
+    )
+
+
 def _sweep(pool: Pool, digest: str) -> None:
-    """What an interrupted upload left; never a master, nor what stands behind one."""
+    """What interrupted uploads left: ours, whose lock we have, and those that nobody can still be at."""
     pool.things.look()
-    if find(pool, digest) is None:
-        for reference, record in _of(pool, digest):
+    own = pool.identity.known()
+    for reference, record in _of(pool, digest):
+        ours = own is not None and marks.fleet_of(record) == own
+        if is_half(pool, record) and (ours or not marks.is_young(record)):
             pool.destroy_disk(reference, record)
 
 

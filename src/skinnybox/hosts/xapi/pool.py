@@ -12,6 +12,7 @@ from uuid import UUID
 from skinnybox.errors import Conflict, NotFound, SkinnyboxError, UsageError
 from skinnybox.hosts.xapi import marks
 from skinnybox.hosts.xapi.address import Address
+from skinnybox.hosts.xapi.identity import Identity
 from skinnybox.hosts.xapi.marks import Role
 from skinnybox.hosts.xapi.mirror import Mirror, Record
 from skinnybox.hosts.xapi.session import NULL, Sessions
@@ -27,23 +28,27 @@ Found = tuple[str, Record]
 class Pool:
     """`folder` is for locks and for copies on their way, below the state folder."""
 
-    def __init__(self, address: Address, password: Callable[[], str], folder: Path, patience: float) -> None:
+    def __init__(self, address: Address, password: Callable[[], str], state: Path, patience: float) -> None:
         self.address = address
         self.sessions = Sessions(address, password, patience=patience)
         self.call = self.sessions.call
         self.things = Mirror(self.sessions, _MACHINES, "VDI", "SR", "PBD", "network", "pool")
         self.fresh: set[UUID] = set()
         """Whose overlay we made just now, so that no machine ever had it."""
-        self.folder = folder
+        self.folder = state / "run" / "xapi"
+        self.identity = Identity(state, self.folder, address.fleet, self.things)
 
     def ours(self) -> dict[UUID, Found]:
         """Every machine, as of the last look. Of copies somebody made of one, the first counts."""
         found: dict[UUID, Found] = {}
-        for reference, record in sorted(self.things.where("VM", is_a_template=False, is_a_snapshot=False)):
-            uuid = marks.instance_of(record)
-            if uuid is not None:
-                found.setdefault(uuid, (reference, record))
+        for uuid, each in self.machines():
+            found.setdefault(uuid, each)
         return found
+
+    def machines(self) -> list[tuple[UUID, Found]]:
+        """The same with copies."""
+        own, real = self.identity.known(), self.things.where("VM", is_a_template=False, is_a_snapshot=False)
+        return [(uuid, each) for each in sorted(real) if (uuid := marks.instance_for(own, each[1]))]
 
     def machine(self, uuid: UUID) -> Found | None:
         self.things.look()
@@ -51,10 +56,11 @@ class Pool:
 
     def disks(self, uuid: UUID | None = None) -> list[Found]:
         """Of one machine, or of all machines: as of the last look."""
+        own = self.identity.known()
         return [
             (reference, record)
             for reference, record in self.things.all("VDI")
-            if (of := marks.instance_of(record)) is not None and uuid in (None, of)
+            if (of := marks.instance_for(own, record)) is not None and uuid in (None, of)
         ]
 
     def overlays(self) -> dict[UUID, Found]:
@@ -85,6 +91,11 @@ class Pool:
     def devices(self, sr: str) -> list[Record]:
         """The device_config of an SR on every host, as of the last look."""
         return [record["device_config"] for _, record in self.things.all("PBD") if record["SR"] == sr]
+
+    def is_everywhere(self, sr: str) -> bool:
+        """Whether every host has this SR, also one that is off: as of the last look."""
+        links = [(record["host"], record["SR"]) for _, record in self.things.all("PBD")]
+        return {host for host, _ in links} == {host for host, of in links if of == sr}
 
     def sr(self) -> Found:
         """As of the last look."""

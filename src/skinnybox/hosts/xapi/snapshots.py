@@ -48,7 +48,7 @@ def _copied(
         "consistent": consistent.value,
         "instance": to_record(instance),
     }
-    mark = {marks.INSTANCE: str(instance.uuid), LABEL: label}
+    mark = {**marks.of(instance, pool.identity.own()), LABEL: label}
     mark[marks.KEPT] = marks.pack(values)
     if BLANK in record["other_config"]:
         mark[BLANK] = disks.UNTOUCHED if disks.never_started(pool, instance) else "yes"

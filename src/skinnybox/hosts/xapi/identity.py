@@ -1,0 +1,125 @@
+"""Which of a pool's machines are this state folder's: those that bear the UUID in its file `fleet`.
+
+It is made with the folder's first machine, or taken up from the address when a folder was lost, and never
+changes then.
+"""
+
+import fcntl
+import os
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from uuid import UUID
+
+from skinnybox.errors import Corrupt, NotFound, SkinnyboxError, UsageError
+from skinnybox.hosts.xapi import fleets
+from skinnybox.hosts.xapi.mirror import Mirror
+
+FILE = "fleet"
+_LONGEST = 64
+
+
+class Identity:
+    """Of one state folder, with a folder for locks. `wanted` is what the address says, and `things` are the
+    pool's records."""
+
+    def __init__(self, state: Path, locks: Path, wanted: UUID | None, things: Mirror) -> None:
+        self._path, self._lock = state / FILE, locks / f"{FILE}.lock"
+        self._wanted, self._things = wanted, things
+        self._known: UUID | None = None
+
+    def known(self) -> UUID | None:
+        """None before the first machine. As of the last look: what is taken up has to be in the pool.
+        UsageError when the address contradicts what is kept; NotFound; Corrupt."""
+        if self._known is not None:
+            return self._known
+        kept = self._kept()
+        if kept is not None and self._wanted not in (None, kept):
+            hint = f"leave fleet= out, or use another state folder for {self._wanted}"
+            raise UsageError(
+                f"this state folder's machines bear the id {kept}, not fleet={self._wanted}", hint=hint
+            )
+        if kept is None:
+            self._refuse_lost()
+            kept = self._take_up(self._wanted) if self._wanted else None
+        self._known = kept
+        return kept
+
+    def own(self) -> UUID:
+        """For what is made now: kept from now on."""
+        return self.known() or self._keep(uuid.uuid4())
+
+    def _kept(self) -> UUID | None:
+        if not self._path.exists():
+            return None
+        found = _id_in(self._path)
+        if found is None:
+            hint = f"remove it, and say the id once in the address: fleet=UUID; {self._choice()}"
+            raise Corrupt(f"{self._path} holds no id", hint=hint)
+        return found
+
+    def _choice(self) -> str:
+        return f"the pool has {fleets.shown(fleets.machines(self._things)) or 'none'}"
+
+    def _take_up(self, wanted: UUID) -> UUID:
+        if wanted not in fleets.machines(self._things):
+            raise NotFound(f"no machine in the pool bears the id fleet={wanted}", hint=self._choice())
+        kept = self._keep(wanted)
+        if kept != wanted:
+            raise UsageError(f"another command gave this state folder the id {kept} just now")
+        return kept
+
+    def _refuse_lost(self) -> None:
+        """Of a folder that had machines in this pool: without its id they would all seem to be gone."""
+        last = _id_in(self._lock)
+        if last not in (None, self._wanted) and last in fleets.machines(self._things):
+            hint = f"say the id once in the address: fleet={last}"
+            raise Corrupt(f"{self._path} is gone, and machines of this folder are in the pool", hint=hint)
+
+    def _keep(self, wanted: UUID) -> UUID:
+        """What is kept: `wanted`, unless another command came first. On the disk before anybody bears it."""
+        try:
+            with self._alone() as lock:
+                self._known = self._kept()
+                if self._known is None:
+                    _write(self._path, f"{wanted}\n")
+                    os.pwrite(lock, f"{wanted}\n".encode(), 0)  # to notice when the file gets lost
+                    self._known = wanted
+        except OSError as error:
+            raise SkinnyboxError(f"{error.filename or self._path}: {error.strerror}") from error
+        return self._known
+
+    @contextmanager
+    def _alone(self) -> Iterator[int]:
+        self._lock.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        lock = os.open(self._lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield lock
+        finally:
+            os.close(lock)
+
+
+def _id_in(path: Path) -> UUID | None:
+    try:
+        with path.open(encoding="ascii", errors="replace") as file:
+            return UUID(file.read(_LONGEST).strip())
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        return None
+    except OSError as error:
+        raise SkinnyboxError(f"{path}: {error.strerror}") from error
+
+
+def _write(path: Path, text: str) -> None:
+    fresh = path.with_name(f".{path.name}.new")
+    with fresh.open("w", encoding="ascii") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    fresh.replace(path)
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
