@@ -110,6 +110,31 @@ def test_a_deletion_that_fails_half_way_is_finished_by_the_next_command(
     assert len(list((state / "instances").iterdir())) == 1
 
 
+def test_who_starts_it_at_the_last_moment_keeps_it(
+    fleet: Fleet, state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The refused delete is not done by a later command instead."""
+    fleet.create(["a"], "tiny", SPARSE)
+    master = fleet.masters.find("tiny")
+
+    def started_just_now(instance: Instance) -> None:
+        fleet._host.start(instance, master, fleet.masters.folder(master))
+
+    monkeypatch.setattr(fleet._host, "refuse_used", started_just_now)
+    assert isinstance(only_error(fleet), Conflict)
+    assert fleet.machine("a").condition is Condition.READY
+    fleet.kill(["a"])
+    fleet.create(["b"], "tiny", SPARSE)
+    assert fleet.names() == ["a", "b"]
+
+
+def test_nobody_waits_for_a_machine_that_is_deleted(fleet: Fleet, state: Path) -> None:
+    fleet.create(["a"], "tiny", SPARSE)
+    with another(DELETING, state):
+        (outcome,) = fleet.wait(["a"], timeout=60)
+    assert isinstance(outcome.error, Conflict) and "is being deleted" in outcome.error.message
+
+
 def test_what_cannot_be_cleared_away_now_does_not_stop_a_create(fleet: Fleet, state: Path) -> None:
     fleet.create(["a"], "tiny", SPARSE)
     with another(DELETING, state):

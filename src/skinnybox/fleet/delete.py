@@ -2,7 +2,7 @@
 
 import contextlib
 
-from skinnybox.errors import NoSpace, SkinnyboxError
+from skinnybox.errors import Conflict, NoSpace, SkinnyboxError
 from skinnybox.fleet import power
 from skinnybox.fleet.state import Phase, Row, State
 from skinnybox.fleet.view import Machine
@@ -24,7 +24,7 @@ def delete(host: Host, state: State, machine: Machine, *, force: bool) -> None:
     except BaseException:
         _let_go(state, instance, before)
         raise
-    _finish(host, state, instance)
+    _finish(host, state, instance, before)
 
 
 def remove(host: Host, instance: Instance) -> None:
@@ -40,7 +40,7 @@ def finish_unfinished(host: Host, state: State) -> list[Row]:
     for row in state.unfinished():
         with contextlib.suppress(SkinnyboxError):
             state.mark_deleting(row.instance)
-            _finish(host, state, row.instance)
+            _finish(host, state, row.instance, Phase.DELETING)
             finished.append(row)
     return finished
 
@@ -53,11 +53,17 @@ def _marked(state: State, instance: Instance, seen: Phase) -> Phase:
         return seen
 
 
-def _finish(host: Host, state: State, instance: Instance) -> None:
+def _finish(host: Host, state: State, instance: Instance, before: Phase) -> None:
+    """Refused at the first step, by who started it just now, it is as it was `before`, and nobody deletes it
+    later."""
+    begun = False
     try:
-        remove(host, instance)
-    except BaseException:
-        _let_go(state, instance, Phase.DELETING)
+        host.undefine(instance)
+        begun = True
+        host.delete_disk(instance)
+    except BaseException as error:
+        untouched = isinstance(error, Conflict) and not begun
+        _let_go(state, instance, before if untouched else Phase.DELETING)
         raise
     state.forget([instance])
 

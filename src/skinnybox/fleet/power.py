@@ -53,6 +53,8 @@ def wait_ready(host: Host, look: Look, timeout: float, cancelled: threading.Even
                     + (f": {machine.reason}" if machine.reason else ""),
                     hint=f"`skinnybox console --log {machine.name}` shows what it printed",
                 )
+            case Condition.DELETING:
+                raise Conflict(f"{machine.name} is being deleted", hint="by another command")
         if cancelled.is_set() or time.monotonic() > deadline:
             raise TimedOut(
                 f"{machine.name} was not ready after {timeout:g} s; it keeps running",

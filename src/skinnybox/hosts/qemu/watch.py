@@ -116,11 +116,15 @@ class Hub:
             return
         except OSError:
             data = b""
-        if not data:
+        if data:
+            self._pass_on(data)
+        else:
             self._remove(viewer)
-        elif self.console is not None:
-            # A guest that does not read loses what is typed beyond the socket's buffer, as on a real line.
-            with contextlib.suppress(OSError):
+
+    def _pass_on(self, data: bytes) -> None:
+        # A guest that does not read loses what is typed beyond the socket's buffer, as on a real line.
+        with contextlib.suppress(OSError):
+            if self.console is not None:
                 self.console.send(data)
 
     def _flush(self, viewer: socket.socket, backlog: bytearray) -> None:
@@ -138,7 +142,11 @@ class Hub:
         self._loop.modify(viewer.fileno(), select.EPOLLIN | (select.EPOLLOUT if backlog else 0))
 
     def _remove(self, viewer: socket.socket) -> None:
+        """One that typed and went, while the machine printed, has not been read yet."""
         self._viewers.pop(viewer.fileno(), None)
+        with contextlib.suppress(OSError):
+            for data in iter(lambda: viewer.recv(4096), b""):
+                self._pass_on(data)
         self._loop.drop(viewer.fileno())
         viewer.close()
 
