@@ -1,4 +1,4 @@
-"""disks.sh and stack.sh: the right disks or none."""
+"""stack.sh: the right overlay on the right images, or none."""
 
 import uuid
 from pathlib import Path
@@ -38,28 +38,6 @@ def base(shell: Shell, *images: str, instance: str = INSTANCE) -> None:
     folder.mkdir(parents=True)
     lines = [Line("instance", instance), *(Line("image", f"sha256:{'0' * 64} {image}") for image in images)]
     (folder / "base").write_bytes(encode("base", 1, lines))
-
-
-def test_a_disk_is_found_by_serial_whatever_its_name(shell: Shell) -> None:
-    shell.disk("vda", None)
-    shell.disk("xvdb", "something")
-    shell.disk("sdq", "skinny-overlay")
-    assert shell(PARTS, REFUSE + "find_disk skinny-overlay; echo $DISK").out == f"{shell.tmp}/dev/sdq\n"
-
-
-def test_no_such_disk(shell: Shell) -> None:
-    shell.disk("vda", "skinny-overlay-2")
-    ended = shell(PARTS, REFUSE + "find_disk skinny-overlay", stubs=["sleep"])
-    assert (ended.code, ended.out) == (9, "REFUSED: no disk called skinny-overlay appeared\n")
-    assert ended.calls == ["sleep 0.1"]
-
-
-def test_two_such_disks(shell: Shell) -> None:
-    shell.disk("vda", "skinny-overlay")
-    shell.disk("vdb", "skinny-overlay")
-    ended = shell(PARTS, REFUSE + "find_disk skinny-overlay")
-    assert ended.code == 9
-    assert "several disks are called skinny-overlay" in ended.out
 
 
 def test_the_uuid_of_an_image(shell: Shell) -> None:
@@ -288,40 +266,3 @@ def test_a_refusal_is_a_report_the_host_can_read(shell: Shell, tmp_path: Path) -
     message = decode((tmp_path / "run/report").read_bytes(), "report")
     assert message.get("reason") == "ends with a blank"
     assert message.get("instance") == INSTANCE
-
-
-def test_a_disk_is_found_by_the_name_xen_gave_it(shell: Shell) -> None:
-    """xen-blkfront's disks have no serial."""
-    shell.disk("xvda", None)
-    shell.disk("xvdb", None)
-    assert shell(PARTS, REFUSE + "find_disk xvdb; echo $DISK").out == f"{shell.tmp}/dev/xvdb\n"
-
-
-def test_a_scsi_disk_is_found_by_its_serial(shell: Shell) -> None:
-    for name, serial in (("sda", b"\0\x80\0\x0dskinny-master"), ("sdb", b"\0\x80\0\x0eskinny-overlay")):
-        shell.disk(name, None)
-        (shell.tmp / "sys/block" / name / "device").mkdir()
-        (shell.tmp / "sys/block" / name / "device/vpd_pg80").write_bytes(serial)
-    assert shell(PARTS, REFUSE + "find_disk skinny-overlay; echo $DISK").out == f"{shell.tmp}/dev/sdb\n"
-
-
-def test_a_name_that_two_disks_answer_to_is_none(shell: Shell) -> None:
-    shell.disk("vdb", "xvdb")
-    shell.disk("xvdb", None)
-    assert shell(PARTS, REFUSE + "find_disk xvdb").code == 9
-
-
-def test_an_image_lies_on_its_partition_where_firmware_boots_from_the_disk(shell: Shell) -> None:
-    shell.disk("xvda", None)
-    for number, name in enumerate(("esp", "skinny-master"), start=1):
-        part = shell.tmp / f"sys/block/xvda/xvda{number}"
-        part.mkdir()
-        (part / "uevent").write_text(f"MAJOR=202\nPARTN={number}\nPARTNAME={name}\n")
-    (shell.tmp / "dev/xvda2").write_bytes(erofs())
-    assert shell(PARTS, REFUSE + f"find_image xvda {IMAGE}; echo $DISK").out == f"{shell.tmp}/dev/xvda2\n"
-
-
-def test_a_disk_without_partitions_is_the_image(shell: Shell) -> None:
-    shell.disk("xvda", None, erofs())
-    (shell.tmp / "sys/block/xvda/queue").mkdir()
-    assert shell(PARTS, REFUSE + f"find_image xvda {IMAGE}; echo $DISK").out == f"{shell.tmp}/dev/xvda\n"
