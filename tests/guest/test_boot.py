@@ -5,7 +5,7 @@ import pytest
 from skinnybox.wire import Line, encode
 from tests.guest.conftest import INSTANCE, OTHER, Shell
 
-PARTS = "message applied host refuse disks format stack boot"
+PARTS = "message applied host refuse disks format overlay stack boot"
 REFUSE = 'refuse() { echo "REFUSED: $*"; exit 9; }\n'
 
 

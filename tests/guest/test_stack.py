@@ -8,7 +8,7 @@ import pytest
 from skinnybox.wire import Line, encode
 from tests.guest.conftest import IMAGE, INSTANCE, OTHER, Shell
 
-PARTS = "message host disks format stack"
+PARTS = "message host disks format overlay stack"
 REFUSE = 'refuse() { echo "REFUSED: $*"; exit 9; }\n'
 LABEL = b"skinny-overlay\0\0"
 
