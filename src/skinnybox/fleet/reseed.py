@@ -14,6 +14,7 @@ from skinnybox.overlays.copy import copy_data
 from skinnybox.overlays.patch import put_message
 from skinnybox.overlays.seed import base_message, seed_message
 from skinnybox.overlays.settle import replay
+from skinnybox.overlays.template import SEED_CAPACITY
 
 _PAST_A_KILL = 2
 """A reset that was killed before it could record it has left the overlay one generation ahead."""
@@ -51,8 +52,10 @@ def reseed(host: Host, state: State, wanted: Instance) -> Instance:
 
 
 def _can_be_told(host: Host, wanted: Instance) -> bool:
-    """Whether the host tells the guest, which takes the newest seed that it finds anywhere."""
-    return len(seed_message(wanted)) + len(base_message(wanted)) + _GROWTH <= host.features.tells
+    """Whether the host tells the guest, which takes the newest seed it finds anywhere, and keeps it where
+    every overlay has a place for one."""
+    seed = len(seed_message(wanted)) + _GROWTH
+    return seed <= SEED_CAPACITY and seed + len(base_message(wanted)) <= host.features.tells
 
 
 def _recorded(host: Host, state: State, renewed: Instance) -> Instance:
