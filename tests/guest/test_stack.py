@@ -266,3 +266,9 @@ def test_a_refusal_is_a_report_the_host_can_read(shell: Shell, tmp_path: Path) -
     message = decode((tmp_path / "run/report").read_bytes(), "report")
     assert message.get("reason") == "ends with a blank"
     assert message.get("instance") == INSTANCE
+
+
+def test_going_off_lets_go_of_the_overlay_first(shell: Shell) -> None:
+    """It may be another machine's, which must not find its journal open."""
+    ended = shell("host refuse", "sleep() { exit 0; }\ngo_off", stubs=["umount", "sync", "poweroff"])
+    assert ended.calls == [f"umount {shell.tmp}/run/overlay", "sync", "poweroff -f"]
