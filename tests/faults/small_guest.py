@@ -1,6 +1,6 @@
 """A skinny system of two megabytes: the real guest part on a busybox, which boots in seconds.
 
-Its initramfs and its init take the product's own way (guest/lib/boot.sh, apply-seed, report); what Debian
+Its initramfs and its init take the product's own way (boot=skinnybox, apply-seed, report); what Debian
 would add is missing. Once ready, it does what its console is told.
 """
 
@@ -31,8 +31,7 @@ _INITRAMFS = b"""#!/bin/busybox sh
 export PATH=/bin:/sbin
 mount -t devtmpfs dev /dev; mount -t proc proc /proc; mount -t sysfs sys /sys; mount -t tmpfs run /run
 for m in @MODULES@; do [ ! -f /lib/modules/$m.ko ] || insmod /lib/modules/$m.ko; done
-for part in message host refuse disks stack applied boot; do . /usr/lib/skinnybox/lib/$part.sh; done
-boot_root /root
+rootmnt=/root; . /scripts/skinnybox; mountroot
 for folder in dev proc sys run; do mount -o move /$folder /root/$folder; done
 exec switch_root /root /sbin/init
 """
@@ -59,7 +58,7 @@ def lower_content(number: int) -> bytes:
 
 def initramfs(modules: Path, busybox: Path) -> bytes:
     found = {path.name.split(".")[0]: path for path in modules.rglob("*.ko*")}
-    folders = "bin sbin dev proc sys run root lib lib64 lib/modules usr usr/lib usr/lib/skinnybox"
+    folders = "bin sbin dev proc sys run root scripts lib lib64 lib/modules usr usr/lib usr/lib/skinnybox"
     out = [_entry(name, 0o40755) for name in [*folders.split(), "usr/lib/skinnybox/lib"]]
     out.append(_entry("dev/console", 0o20600, device=(5, 1)))
     out.append(_entry("bin/busybox", 0o100755, busybox.read_bytes()))
@@ -69,6 +68,8 @@ def initramfs(modules: Path, busybox: Path) -> bytes:
         out.append(_entry(f"lib/modules/{name}.ko", 0o100644, _module(found[name])))
     for part in sorted((guest_part.guest_folder() / "lib").glob("*.sh")):
         out.append(_entry(f"usr/lib/skinnybox/lib/{part.name}", 0o100644, part.read_bytes()))
+    script = guest_part.guest_folder() / "initramfs-tools/scripts/skinnybox"
+    out.append(_entry("scripts/skinnybox", 0o100644, script.read_bytes()))
     text = _INITRAMFS.replace(b"@MODULES@", " ".join(MODULES.split()).encode())
     return b"".join([*out, _entry("init", 0o100755, text), _entry("TRAILER!!!", 0)])
 
