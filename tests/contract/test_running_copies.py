@@ -56,8 +56,9 @@ def test_a_running_machine_is_copied(
 
 # Its snapshot never gets further than QEMU's part having begun.
 TAKE = """
-import sys, time
+import signal, sys, time
 from pathlib import Path
+signal.signal(signal.SIGINT, signal.default_int_handler)  # who runs the tests in the background ignores it
 from skinnybox.hosts.qemu import backup
 from skinnybox.hosts.qemu.host import QemuHost
 
