@@ -117,8 +117,7 @@ def test_snapshots_are_accounted_and_go_with_the_disk(host: Host, instance: Inst
     assert host.space([instance], []).snapshots == 0
     snapshot = host.take_snapshot(instance, "one")
     assert snapshot.written <= host.space([instance], []).snapshots < MOST
-    host.undefine(instance)
-    host.delete_disk(instance)
+    host.delete(instance)
     assert list(state.glob("instances/*")) == [] and host.snapshots(instance) == []
 
 

@@ -60,6 +60,7 @@ def test_an_impossible_overlay_leaves_nothing(
 def test_an_open_overlay_is_nobody_elses(host: Host, new: New, contents_of: ContentsOf) -> None:
     instance = new()
     host.create_overlay(instance, contents_of(instance))
+    host.define(instance)
     host.refuse_used(instance)
     with host.open_overlay(instance):
         with pytest.raises(Conflict), host.open_overlay(instance):
@@ -69,8 +70,10 @@ def test_an_open_overlay_is_nobody_elses(host: Host, new: New, contents_of: Cont
         with pytest.raises(Conflict):
             host.replace_overlay(instance, contents_of(instance))
         with pytest.raises(Conflict):
-            host.delete_disk(instance)
-    host.delete_disk(instance)
+            host.delete(instance)
+    assert list(host.records()) == [instance] and set(host.written([instance])) == {instance.uuid}
+    host.delete(instance)
+    assert list(host.records()) == [] and host.written([instance]) == {}
 
 
 def test_a_replaced_overlay_is_a_fresh_one(host: Host, new: New, contents_of: ContentsOf) -> None:
@@ -86,8 +89,8 @@ def test_a_replaced_overlay_is_a_fresh_one(host: Host, new: New, contents_of: Co
 def test_a_deleted_disk_is_gone(host: Host, new: New, contents_of: ContentsOf) -> None:
     instance = new()
     host.create_overlay(instance, contents_of(instance))
-    host.delete_disk(instance)
-    host.delete_disk(instance)
+    host.delete(instance)
+    host.delete(instance)
     assert host.written([instance]) == {}
     with pytest.raises(NotFound), host.open_overlay(instance):
         pass
@@ -115,13 +118,13 @@ def test_a_record_comes_back_as_it_was(host: Host, new: New) -> None:
     assert list(host.records()) == [instance]
 
 
-def test_define_replaces_and_undefine_forgets(host: Host, new: New) -> None:
+def test_define_replaces_and_delete_forgets(host: Host, new: New) -> None:
     instance = new()
     host.define(instance)
     host.define(replace(instance, memory=GIB))
     assert [known.memory for known in host.records()] == [GIB]
-    host.undefine(instance)
-    host.undefine(instance)
+    host.delete(instance)
+    host.delete(instance)
     assert list(host.records()) == []
 
 
@@ -178,7 +181,7 @@ def test_a_start_without_a_kernel_leaves_nothing(
     with pytest.raises(NotFound):
         host.start(instance, master, sealed)
     assert host.statuses() == {}
-    host.delete_disk(instance)
+    host.delete(instance)
 
 
 def test_a_start_without_a_disk_is_refused(host: Host, new: New, master: Master, sealed: Path) -> None:

@@ -76,9 +76,7 @@ def test_a_life(
     with pytest.raises(Conflict):
         host.replace_overlay(instance, contents_of(instance))
     with pytest.raises(Conflict):
-        host.delete_disk(instance)
-    with pytest.raises(Conflict):
-        host.undefine(instance)
+        host.delete(instance)
 
     host.close()
     found_again = reopen()
@@ -105,8 +103,7 @@ def test_the_plug_and_a_new_start(
     assert second.nonce != first.nonce
     assert reported(host, instance).nonce == second.nonce
     host.power_off(instance)
-    host.undefine(instance)
-    host.delete_disk(instance)
+    host.delete(instance)
     assert list(host.records()) == []
 
 
@@ -163,5 +160,5 @@ def test_what_happened_is_told(
     assert [event.number for event in told] == [1, 2, 3]
     assert told == sorted(told, key=lambda event: event.time)
     assert list(host.events(after=2)) == told[2:]
-    host.undefine(instance)
+    host.delete(instance)
     assert list(host.events()) == told

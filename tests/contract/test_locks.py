@@ -110,7 +110,7 @@ def test_a_qemu_by_hand_keeps_everything_of_ours_out(
         "rebuild": lambda: qemu.rebuild_overlay(instance, instance.overlay.size, lambda old, new: None),
         "copy": lambda: qemu.copy_overlay(instance, tmp_path / "copy"),
         "snapshot": lambda: qemu.take_snapshot(instance, "one"),
-        "delete": lambda: qemu.delete_disk(instance),
+        "delete": lambda: qemu.delete(instance),
         "open": lambda: qemu.open_overlay(instance).__enter__(),
     }
     before = overlay.read_bytes()

@@ -11,6 +11,7 @@ import pytest
 from skinnybox.errors import Blocked, Conflict, NoSpace, NotFound
 from skinnybox.fleet.database import Database
 from skinnybox.fleet.service import Fleet
+from skinnybox.fleet.state import Phase
 from skinnybox.fleet.view import Condition
 from skinnybox.model import Instance
 from skinnybox.overlays import lock
@@ -96,15 +97,15 @@ def test_a_deletion_that_fails_half_way_is_finished_by_the_next_command(
     fleet: Fleet, state: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fleet.create(["a"], "tiny", SPARSE)
-    delete_disk = fleet._host.delete_disk
+    delete = fleet._host.delete
 
     def fails(instance: Instance) -> None:
         raise NoSpace("for the test")
 
-    monkeypatch.setattr(fleet._host, "delete_disk", fails)
+    monkeypatch.setattr(fleet._host, "delete", fails)
     assert isinstance(only_error(fleet), NoSpace)
     assert fleet.machine("a").condition is Condition.DELETING
-    monkeypatch.setattr(fleet._host, "delete_disk", delete_disk)
+    monkeypatch.setattr(fleet._host, "delete", delete)
     fleet.create(["b"], "tiny", SPARSE)
     assert fleet.names() == ["b"]
     assert len(list((state / "instances").iterdir())) == 1
@@ -115,12 +116,13 @@ def test_who_starts_it_at_the_last_moment_keeps_it(
 ) -> None:
     """The refused delete is not done by a later command instead."""
     fleet.create(["a"], "tiny", SPARSE)
-    master = fleet.masters.find("tiny")
+    master, mark = fleet.masters.find("tiny"), fleet._state.mark_deleting
 
-    def started_just_now(instance: Instance) -> None:
+    def started_just_now(instance: Instance) -> Phase:
         fleet._host.start(instance, master, fleet.masters.folder(master))
+        return mark(instance)
 
-    monkeypatch.setattr(fleet._host, "refuse_used", started_just_now)
+    monkeypatch.setattr(fleet._state, "mark_deleting", started_just_now)
     assert isinstance(only_error(fleet), Conflict)
     assert fleet.machine("a").condition is Condition.READY
     fleet.kill(["a"])

@@ -8,7 +8,6 @@ import pytest
 
 from skinnybox.errors import Conflict, NoSpace, SkinnyboxError
 from skinnybox.fleet.create import make_one
-from skinnybox.fleet.delete import remove
 from skinnybox.hosts.xapi.host import XapiHost
 from skinnybox.model import Image, Instance, Master
 from skinnybox.sizes import MIB
@@ -100,16 +99,16 @@ def test_nothing_stays(
         pool.faults.clear()
         overlay = [] if step == "VDI.create" else ["VDI web-01 overlay"]
         assert there(pool, instance.uuid) == overlay  # of the step before, which the fleet undoes:
-        remove(host, instance)
+        host.delete(instance)
         assert there(pool, instance.uuid) == []
     else:
         assert step == "VM.set_blocked_operations" and fault.startswith("drop")  # sent again: it only sets
     pool.faults.clear()
-    remove(host, instance)
+    host.delete(instance)
     make_one(host, instance)
     host.start(instance, small_master, sealed)
     host.power_off(instance)
-    remove(host, instance)
+    host.delete(instance)
     assert there(pool, instance.uuid) == []
 
 
@@ -132,7 +131,7 @@ def test_what_passes_is_waited_for(
     host.start(instance, small_master, sealed)
     assert instance.uuid in host.reports([instance.uuid])
     host.power_off(instance)
-    remove(host, instance)
+    host.delete(instance)
     assert there(pool, instance.uuid) == []
 
 
@@ -188,5 +187,5 @@ def test_a_start_that_fails_can_be_repeated(
         host.start(instance, small_master, sealed)
     assert instance.uuid in host.reports([instance.uuid])
     host.power_off(instance)
-    remove(host, instance)
+    host.delete(instance)
     assert there(pool, instance.uuid) == []

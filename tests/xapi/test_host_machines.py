@@ -10,7 +10,6 @@ import pytest
 
 from skinnybox.errors import Blocked, Conflict, Corrupt, NotFound, SkinnyboxError, Unsupported
 from skinnybox.fleet.create import make_one
-from skinnybox.fleet.delete import remove
 from skinnybox.hosts.base import Contents
 from skinnybox.hosts.xapi import build, tell
 from skinnybox.hosts.xapi.host import XapiHost
@@ -159,7 +158,7 @@ def test_a_replacement_that_fails_leaves_one_whole_overlay(
     host.power_off(instance)
     host.replace_overlay(instance, base)
     assert len(all_of(our_pool, "VDI")) == 3
-    remove(host, instance)
+    host.delete(instance)
     assert len(all_of(our_pool, "VDI")) == 2 and all_of(our_pool, "VBD") == []
 
 
@@ -212,7 +211,7 @@ def test_a_master_in_use_stays(
 ) -> None:
     with pytest.raises(Blocked, match="still have"):
         host.remove_master(small_master)
-    remove(host, instance)
+    host.delete(instance)
     host.remove_master(small_master)
     assert all_of(our_pool, "VDI") == []
 

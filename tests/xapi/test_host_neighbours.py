@@ -119,8 +119,7 @@ def test_what_is_another_folders_is_not_touched(pool: EmulatedPool, ours: Path, 
     with fleet(pool, ours) as first:
         first.create(["mine"], "tiny", SMALL)
     before, host = in_pool(pool, id_of(theirs)), opened(pool, ours)
-    host.undefine(other)
-    host.delete_disk(other)
+    host.delete(other)
     host.power_off(other)
     for refused in (host.overlay_size, lambda each: host.take_snapshot(each, "one")):
         with pytest.raises(NotFound):

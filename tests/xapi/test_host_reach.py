@@ -7,7 +7,6 @@ import pytest
 
 from skinnybox.errors import Blocked
 from skinnybox.fleet.create import make_one
-from skinnybox.fleet.delete import remove
 from skinnybox.hosts.xapi.host import XapiHost
 from skinnybox.model import Instance, Master
 from tests.emulators.xapi import EmulatedPool
@@ -93,7 +92,7 @@ def test_a_local_disk_is_not_enough_for_shared_storage(
     for instance in (tied, free, late):
         with pytest.raises(Blocked):
             shared.remove_master(small_master)
-        remove(shared, instance)
+        shared.delete(instance)
     on("shared").remove_master(small_master)
     with pool.database() as database:
         assert not database.tables["VDI"]

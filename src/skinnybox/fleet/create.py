@@ -10,7 +10,6 @@ from uuid import UUID
 
 from skinnybox.errors import NoSpace, NotFound, SkinnyboxError, Unsupported, UsageError
 from skinnybox.fleet import capacity
-from skinnybox.fleet.delete import remove
 from skinnybox.fleet.state import Phase, State
 from skinnybox.fleet.together import together
 from skinnybox.hosts.base import Contents, Features, Host
@@ -228,7 +227,7 @@ class _Making:
 
         def one(instance: Instance) -> None:
             try:
-                remove(self.host, instance)
+                self.host.delete(instance)
             except Exception:  # whatever it is, what stopped us is what the user must hear
                 kept[instance.uuid] = instance
 

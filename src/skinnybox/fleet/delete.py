@@ -20,17 +20,10 @@ def delete(host: Host, state: State, machine: Machine, *, force: bool) -> None:
     try:
         if force:
             host.power_off(instance)
-        host.refuse_used(instance)
     except BaseException:
         _let_go(state, instance, before)
         raise
     _finish(host, state, instance, before)
-
-
-def remove(host: Host, instance: Instance) -> None:
-    """Take an instance off its host, whatever of it is there. Idempotent."""
-    host.undefine(instance)
-    host.delete_disk(instance)
 
 
 def finish_unfinished(host: Host, state: State) -> list[Row]:
@@ -54,16 +47,11 @@ def _marked(state: State, instance: Instance, seen: Phase) -> Phase:
 
 
 def _finish(host: Host, state: State, instance: Instance, before: Phase) -> None:
-    """Refused at the first step, by who started it just now, it is as it was `before`, and nobody deletes it
-    later."""
-    begun = False
+    """Refused because somebody uses it, it is as it was `before`, and nobody deletes it later."""
     try:
-        host.undefine(instance)
-        begun = True
-        host.delete_disk(instance)
+        host.delete(instance)
     except BaseException as error:
-        untouched = isinstance(error, Conflict) and not begun
-        _let_go(state, instance, before if untouched else Phase.DELETING)
+        _let_go(state, instance, before if isinstance(error, Conflict) else Phase.DELETING)
         raise
     state.forget([instance])
 

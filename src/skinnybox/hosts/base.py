@@ -146,10 +146,6 @@ class Disks(Protocol):
     def delete_snapshot(self, instance: Instance, label: str) -> None:
         """Idempotent."""
 
-    def delete_disk(self, instance: Instance) -> None:
-        """Idempotent, and with all snapshots. Conflict while the machine runs or somebody has the overlay
-        open."""
-
     def written(self, instances: Iterable[Instance]) -> Mapping[UUID, int]:
         """Bytes each overlay really takes on the host; an instance without a disk is left out."""
 
@@ -158,8 +154,10 @@ class Lifecycle(Protocol):
     def define(self, instance: Instance) -> None:
         """Record the instance beside its overlay. Idempotent; replaces an older record, atomically."""
 
-    def undefine(self, instance: Instance) -> None:
-        """Forget it. Idempotent. Conflict while the machine runs."""
+    def delete(self, instance: Instance) -> None:
+        """Its record, its overlay and all snapshots, whatever of it is there. Idempotent. Conflict, with
+        nothing touched, while the machine runs or somebody has the overlay open; any other error may come
+        half way, and the next call goes on."""
 
     def start(self, instance: Instance, master: Master, folder: Path) -> Status:
         """Power on; returns when the virtual hardware runs, long before the guest is ready. Conflict when it

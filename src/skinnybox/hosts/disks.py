@@ -30,6 +30,10 @@ class LocalDisks(ABC):
     def _copy_running(self, instance: Instance, descriptor: int) -> None:
         """Fill an open file, as large as the overlay, with what that holds at one point in time."""
 
+    @abstractmethod
+    def _forget_runs(self, instance: Instance) -> None:
+        """It is deleted, and nobody else has its overlay meanwhile; Conflict when it runs after all."""
+
     def _allocation(self, instance: Instance) -> Allocation:
         return instance.overlay.allocation
 
@@ -61,9 +65,11 @@ class LocalDisks(ABC):
         with suppress(NotFound), self.open_overlay(instance):
             pass
 
-    def delete_disk(self, instance: Instance) -> None:
+    def delete(self, instance: Instance) -> None:
         self._settle(instance)
-        self._store.delete(instance)
+        with self._store.held(instance):
+            self._forget_runs(instance)
+            self._store.delete(instance)
 
     def written(self, instances: Iterable[Instance]) -> Mapping[UUID, int]:
         return self._store.written(instances)

@@ -75,12 +75,6 @@ class MemoryHost(LocalDisks):
     def define(self, instance: Instance) -> None:
         self._store.define(instance)
 
-    def undefine(self, instance: Instance) -> None:
-        self._settle(instance)
-        with self._entries() as entries:
-            entries.pop(str(instance.uuid), None)
-        self._store.undefine(instance)
-
     def start(self, instance: Instance, master: Master, folder: Path) -> Status:
         if not (folder / KERNEL_FILE).is_file():
             raise NotFound(f"{folder} holds no kernel of {master.reference}")
@@ -178,6 +172,12 @@ class MemoryHost(LocalDisks):
     def _settle(self, instance: Instance) -> None:
         if instance.uuid in self.statuses():
             raise Conflict(f"{instance.name} runs", hint="stop it first")
+
+    def _forget_runs(self, instance: Instance) -> None:
+        with self._entries() as entries:
+            if entries.get(str(instance.uuid), {}).get("runs"):
+                raise Conflict(f"{instance.name} runs", hint="stop it first")
+            entries.pop(str(instance.uuid), None)
 
     def _tell(self) -> None:
         with self._changed:

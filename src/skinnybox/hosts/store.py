@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-from skinnybox.errors import Corrupt, NoSpace, SkinnyboxError
+from skinnybox.errors import Corrupt, NoSpace, NotFound, SkinnyboxError
 from skinnybox.hosts.base import Contents
 from skinnybox.hosts.record import from_record, to_record
 from skinnybox.model import Allocation, Instance, Master, Space
@@ -108,20 +108,25 @@ class Store:
         with lock.exclusive(path):
             yield path
 
-    def delete(self, instance: Instance) -> None:
-        """Idempotent. Conflict while somebody has the overlay open. What a kill left half made goes too."""
-        folder, path = self.folder(instance.uuid), self.overlay(instance.uuid)
-        if path.exists():
-            with lock.exclusive(path):
-                path.unlink(missing_ok=True)
-        if folder.is_dir():
-            self._delete_the_rest(folder)
+    @contextlib.contextmanager
+    def held(self, instance: Instance) -> Iterator[None]:
+        """Like `open`, and well also where there is no overlay (any more)."""
+        with contextlib.ExitStack() as held:
+            with contextlib.suppress(NotFound):
+                held.enter_context(self.open(instance))
+            yield
 
-    def _delete_the_rest(self, folder: Path) -> None:
+    def delete(self, instance: Instance) -> None:
+        """Idempotent; for who holds the overlay. The record first; what a kill left half made goes too."""
         from skinnybox.hosts.copies import sweep
 
-        sweep(folder)
+        folder = self.folder(instance.uuid)
+        if not folder.is_dir():
+            return
         with translated(), contextlib.suppress(FileNotFoundError):
+            (folder / RECORD).unlink(missing_ok=True)
+            self.overlay(instance.uuid).unlink(missing_ok=True)
+            sweep(folder)
             shutil.rmtree(folder / SNAPSHOTS)
         _remove_empty(folder)
 
@@ -137,11 +142,6 @@ class Store:
         with translated():
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             write_atomically(folder / RECORD, json.dumps(to_record(instance)).encode())
-
-    def undefine(self, instance: Instance) -> None:
-        folder = self.folder(instance.uuid)
-        (folder / RECORD).unlink(missing_ok=True)
-        _remove_empty(folder)
 
     def records(self) -> Iterator[Instance]:
         """Every whole record; Corrupt, naming the file, for one that is not."""
@@ -189,9 +189,8 @@ class Store:
 def write_atomically(path: Path, data: bytes) -> None:
     """Whoever reads sees the old bytes or the new, whole; not synced to disk. Clears away what a killed
     writer of the same file left: a lock on it tells the living from the dead."""
-    if path.exists():
-        for left in path.parent.glob(f".{path.name}.*.new"):
-            _sweep(left)
+    for left in path.parent.glob(f".{path.name}.*.new"):
+        _sweep(left)
     while not _put(path, data):
         pass  # another writer swept ours before it was locked
 

@@ -84,20 +84,6 @@ class QemuHost(LocalDisks):
     def define(self, instance: Instance) -> None:
         self._store.define(instance)
 
-    def undefine(self, instance: Instance) -> None:
-        self._settle(instance)
-        with contextlib.ExitStack() as held:
-            with contextlib.suppress(
-                NotFound
-            ):  # whoever starts it now waits for the overlay, then sees it gone
-                held.enter_context(self._store.open(instance))
-            folder = self._run(instance.uuid)
-            if folder.is_dir():
-                for path in folder.iterdir():
-                    path.unlink(missing_ok=True)
-                folder.rmdir()
-            self._store.undefine(instance)
-
     def start(self, instance: Instance, master: Master, folder: Path) -> Status:
         from skinnybox.hosts.qemu.launch import launch
 
@@ -237,6 +223,14 @@ class QemuHost(LocalDisks):
         if self._process(instance.uuid) is not None:
             raise Conflict(f"{instance.name} runs", hint=f"skinnybox stop {instance.name}")
         self._await_conclusion(instance.uuid)
+
+    def _forget_runs(self, instance: Instance) -> None:
+        """Whoever starts it now waits for the overlay, then sees it gone."""
+        folder = self._run(instance.uuid)
+        if folder.is_dir():
+            for path in folder.iterdir():
+                path.unlink(missing_ok=True)
+            folder.rmdir()
 
     def _await_conclusion(self, uuid: UUID) -> None:
         """A dead machine whose end is not written down yet: have the supervisor do it."""

@@ -269,9 +269,16 @@ def sweep_moments(pool: Pool, instance: Instance) -> None:
 
 
 def delete(pool: Pool, instance: Instance) -> None:
-    """See delete_disk in base.py."""
+    """See delete in base.py. The machine goes first: until then nothing is lost."""
     with alone(pool, instance):
         pool.refuse_running(instance)
+        create.forget(pool, instance)
         pool.things.look()
         for reference, record in pool.disks(instance.uuid):
-            pool.destroy_disk(reference, record)
+            try:
+                pool.destroy_disk(reference, record)
+            except Conflict as error:
+                raise SkinnyboxError(
+                    f"{instance.name} is gone but for a disk: {error.message}",
+                    hint="the next command deletes that as well",
+                ) from error

@@ -148,20 +148,16 @@ class XapiHost:
 
         snapshots.delete(self._pool, instance, label)
 
-    def delete_disk(self, instance: Instance) -> None:
-        from skinnybox.hosts.xapi import disks
-
-        disks.delete(self._pool, instance)
-
     def written(self, instances: Iterable[Instance]) -> Mapping[UUID, int]:
         return account.written(self._pool, instances)
 
     def define(self, instance: Instance) -> None:
         create.define(self._pool, instance)
 
-    def undefine(self, instance: Instance) -> None:
-        self._pool.refuse_running(instance)
-        create.forget(self._pool, instance)
+    def delete(self, instance: Instance) -> None:
+        from skinnybox.hosts.xapi import disks
+
+        disks.delete(self._pool, instance)
 
     def start(self, instance: Instance, master: Master, folder: Path) -> Status:
         from skinnybox.hosts.xapi import master as masters
