@@ -63,7 +63,7 @@ def test_two_processes_cannot_create_one_name(fleet: Fleet, state: Path) -> None
     both = [subprocess.Popen(argv, cwd=root, stderr=subprocess.PIPE) for _ in range(2)]
     said = [process.communicate()[1] for process in both]
     assert sorted(process.returncode for process in both) == [0, 1], said
-    assert any(b"Conflict" in text for text in said)
+    assert any(b"Conflict" in text for text in said), said
     assert len(fleet.names()) == len(list((state / "instances").iterdir())) == 40
 
 

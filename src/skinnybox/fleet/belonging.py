@@ -13,11 +13,10 @@ _HERE = frozenset(["qemu", "memory"])
 
 def note(folder: Path, kind: str) -> None:
     """Of who makes machines there."""
-    path = folder / FILE
     if noted(folder) != kind:
-        fresh = folder / f".{FILE}.new"
-        fresh.write_text(f"{kind}\n")
-        fresh.replace(path)
+        from skinnybox.hosts.store import write_atomically
+
+        write_atomically(folder / FILE, f"{kind}\n".encode())
 
 
 def refuse_other(folder: Path, kind: str) -> None:
