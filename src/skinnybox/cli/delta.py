@@ -41,7 +41,10 @@ def add_to(commands: options.Commands) -> None:
 def _changes(arguments: argparse.Namespace) -> int:
     with (
         options.fleet(arguments) as fleet,
-        fleet.overlays.changes(arguments.name, include_seed=arguments.all, live=arguments.live) as found,
+        shown(arguments.quiet) as progress,
+        fleet.overlays.changes(
+            arguments.name, include_seed=arguments.all, live=arguments.live, progress=progress
+        ) as found,
     ):
         source = "guest" if arguments.live else "disk"
         records = list(_records(found, source, people=arguments.format == "table"))

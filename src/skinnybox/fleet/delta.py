@@ -14,16 +14,17 @@ from skinnybox.masters.catalogue import INDEX
 from skinnybox.model import Change, Instance
 from skinnybox.overlays.look import is_clean, read_identity
 from skinnybox.overlays.settle import replay, settled
+from skinnybox.progress import Progress
 
 
 @contextmanager
 def changes_of(
-    host: Host, instance: Instance, sealed: Path, *, include_seed: bool
+    host: Host, instance: Instance, sealed: Path, *, include_seed: bool, progress: Progress
 ) -> Iterator[Iterator[Change]]:
     """Its changes against the master in `sealed`, in path order; nobody else may use it meanwhile."""
     marks = seed_paths(instance.seed)
     with (
-        host.open_overlay(instance) as overlay,
+        host.open_overlay(instance, progress) as overlay,
         settled(overlay) as image,
         listed(image, sealed / INDEX, include_seed=include_seed, from_seed=marks) as found,
     ):
@@ -32,12 +33,12 @@ def changes_of(
 
 @contextmanager
 def changes_of_copy(
-    host: Host, instance: Instance, sealed: Path, scratch: Path, *, include_seed: bool
+    host: Host, instance: Instance, sealed: Path, scratch: Path, *, include_seed: bool, progress: Progress
 ) -> Iterator[Iterator[Change]]:
     """The same of a machine that may run: of a copy of one point in time, made in `scratch` for the block."""
     with TemporaryDirectory(dir=scratch, prefix=".copy-", suffix=".new") as folder:
         copy = Path(folder, "overlay.img")
-        host.copy_overlay(instance, copy)
+        host.copy_overlay(instance, copy, progress)
         if not is_clean(copy):
             replay(copy)
         marks = seed_paths(instance.seed)
@@ -45,20 +46,20 @@ def changes_of_copy(
             yield found
 
 
-def renew(host: Host, instance: Instance) -> tuple[Instance, bool]:
+def renew(host: Host, instance: Instance, progress: Progress) -> tuple[Instance, bool]:
     """A fresh overlay in place of the old one. Returns the instance as it is recorded then, and whether it
     kept its identity."""
-    fresh = _fresh(host, instance)
+    fresh = _fresh(host, instance, progress)
     contents = Contents(base=fresh.base, seed=fresh.seed, identity=fresh.identity)
     # Overlay first: killed before the record follows, the guest has a newer seed than recorded: that is well.
-    host.replace_overlay(fresh.instance, contents)
+    host.replace_overlay(fresh.instance, contents, progress)
     host.define(fresh.instance)
     return fresh.instance, bool(fresh.identity)
 
 
-def _fresh(host: Host, instance: Instance) -> Fresh:
+def _fresh(host: Host, instance: Instance, progress: Progress) -> Fresh:
     """A damaged overlay costs the machine its ssh host keys, never the reset."""
-    with host.open_overlay(instance) as overlay:
+    with host.open_overlay(instance, progress) as overlay:
         try:
             with settled(overlay) as image:
                 return fresh_contents(instance, read_identity(image, instance.uuid))

@@ -62,7 +62,7 @@ def flatten(
         folder = Path(
             files.enter_context(tempfile.TemporaryDirectory(dir=scratch, prefix=".flat-", suffix=".new"))
         )
-        overlay = files.enter_context(_overlay(host, machine, folder))
+        overlay = files.enter_context(_overlay(host, machine, folder, progress))
         making = _Making(machine=machine, master=master, sealed=sealed, folder=folder, progress=progress)
         making.disk(part, overlay, wanted.size)
         progress(Step(task="write", detail=str(wanted.file)))
@@ -71,14 +71,14 @@ def flatten(
 
 
 @contextmanager
-def _overlay(host: Host, machine: Machine, folder: Path) -> Iterator[Path]:
+def _overlay(host: Host, machine: Machine, folder: Path, progress: Progress) -> Iterator[Path]:
     """A clean image that nobody writes to."""
     if not power.running(machine):
-        with host.open_overlay(machine.instance) as overlay, settled(overlay) as image:
+        with host.open_overlay(machine.instance, progress) as overlay, settled(overlay) as image:
             yield image
         return
     copy = folder / "overlay.img"
-    host.copy_overlay(machine.instance, copy)
+    host.copy_overlay(machine.instance, copy, progress)
     if not is_clean(copy):
         replay(copy)
     yield copy

@@ -35,7 +35,7 @@ class Overlays:
 
     @contextmanager
     def changes(
-        self, name: str, *, include_seed: bool = False, live: bool = False
+        self, name: str, *, include_seed: bool = False, live: bool = False, progress: Progress = silent
     ) -> Iterator[Iterator[Change]]:
         """What a machine made its own, in path order, read from outside; of a running one, from a copy of
         one point in time. With `live` the running guest is asked instead: that is its word, not the truth."""
@@ -54,11 +54,18 @@ class Overlays:
         elif power.running(machine):
             scratch = self._state.path.parent
             with delta.changes_of_copy(
-                self._host, machine.instance, sealed, scratch, include_seed=include_seed
+                self._host,
+                machine.instance,
+                sealed,
+                scratch,
+                include_seed=include_seed,
+                progress=progress,
             ) as found:
                 yield found
         else:
-            with delta.changes_of(self._host, machine.instance, sealed, include_seed=include_seed) as found:
+            with delta.changes_of(
+                self._host, machine.instance, sealed, include_seed=include_seed, progress=progress
+            ) as found:
                 yield found
 
     def reset(self, patterns: Sequence[str], progress: Progress = silent) -> list[Outcome[Instance]]:
@@ -67,7 +74,7 @@ class Overlays:
 
         def one(machine: Machine) -> Instance:
             power.refuse_running(machine, "reset")
-            instance, known = delta.renew(self._host, machine.instance)
+            instance, known = delta.renew(self._host, machine.instance, progress)
             self._state.settle([instance])
             if not known:
                 self._state.unpin_host_keys(instance.uuid)
@@ -84,7 +91,7 @@ class Overlays:
 
         def one(machine: Machine) -> "Grown":
             power.refuse_running(machine, "grow")
-            return grow(self._host, self._state, machine.instance, size, by=by)
+            return grow(self._host, self._state, machine.instance, size, by=by, progress=progress)
 
         return self._roster.each(patterns, one, "grow", progress, 1)
 
@@ -96,7 +103,7 @@ class Overlays:
         given = label or f"{datetime.now(UTC):%Y-%m-%dT%H-%M-%SZ}"
 
         def one(machine: Machine) -> Snapshot:
-            return self._host.take_snapshot(machine.instance, given)
+            return self._host.take_snapshot(machine.instance, given, progress)
 
         return self._roster.each(patterns, one, "snapshot", progress, 1)
 
@@ -114,7 +121,7 @@ class Overlays:
         def one(machine: Machine) -> Instance:
             power.refuse_running(machine, "restore")
             found = snapshots.find(self._host, machine.instance, label)
-            return snapshots.restore(self._host, self._state, machine.instance, found)
+            return snapshots.restore(self._host, self._state, machine.instance, found, progress)
 
         return self._roster.each(patterns, one, "restore", progress, 1)
 

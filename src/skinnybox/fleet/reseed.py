@@ -15,6 +15,7 @@ from skinnybox.overlays.patch import put_message
 from skinnybox.overlays.seed import base_message, seed_message
 from skinnybox.overlays.settle import replay
 from skinnybox.overlays.template import SEED_CAPACITY
+from skinnybox.progress import Progress
 
 _PAST_A_KILL = 2
 """A reset that was killed before it could record it has left the overlay one generation ahead."""
@@ -22,7 +23,7 @@ _GROWTH = 8
 """Digits by which a generation may grow."""
 
 
-def reseed(host: Host, state: State, wanted: Instance) -> Instance:
+def reseed(host: Host, state: State, wanted: Instance, progress: Progress) -> Instance:
     """`wanted` is the machine with the new seed, in its old generation. Returns it as it is recorded then.
 
     Blocked when the overlay has no room for such a seed; NoSpace, with nothing touched, when the overlay does
@@ -31,7 +32,7 @@ def reseed(host: Host, state: State, wanted: Instance) -> Instance:
     if _can_be_told(host, wanted):
         told = replace(wanted.seed, generation=wanted.seed.generation + _PAST_A_KILL)
         return _recorded(host, state, replace(wanted, seed=told))
-    with host.open_overlay(wanted) as overlay:
+    with host.open_overlay(wanted, progress) as overlay:
         generation = max(wanted.seed.generation, look.read_generation(overlay)) + 1
     renewed = replace(wanted, seed=replace(wanted.seed, generation=generation))
     message = seed_message(renewed)
@@ -43,7 +44,7 @@ def reseed(host: Host, state: State, wanted: Instance) -> Instance:
         put_message(new, "seed", message)
 
     try:
-        host.rebuild_overlay(wanted, wanted.overlay.size, build)
+        host.rebuild_overlay(wanted, wanted.overlay.size, build, progress)
     except Unsupported as error:
         raise Blocked(
             f"{wanted.name}: {error.message}", hint="--reset gives it an overlay with more; its delta is lost"

@@ -257,7 +257,6 @@ class Fleet:
             host=self._host,
             state=self._state,
             masters=self.masters,
-            overlays=self.overlays,
             roster=self._roster,
         )
 

@@ -13,6 +13,7 @@ from skinnybox.overlays.grow import grow
 from skinnybox.overlays.patch import put_message
 from skinnybox.overlays.seed import seed_message
 from skinnybox.overlays.settle import replay
+from skinnybox.progress import Progress
 from skinnybox.sizes import format_size
 
 
@@ -26,7 +27,7 @@ def find(host: Host, instance: Instance, label: str) -> Snapshot:
     )
 
 
-def restore(host: Host, state: State, instance: Instance, snapshot: Snapshot) -> Instance:
+def restore(host: Host, state: State, instance: Instance, snapshot: Snapshot, progress: Progress) -> Instance:
     """Put the snapshot in place of the overlay; what that held is gone. Returns the instance as recorded.
 
     Size, allocation and seed stay those of now: a smaller snapshot is grown; a seed that was another then is
@@ -34,11 +35,11 @@ def restore(host: Host, state: State, instance: Instance, snapshot: Snapshot) ->
     """
     _refuse(instance, snapshot)
     restored = replace(instance, seed=_seed(instance.seed, snapshot.instance.seed))
-    fill = _Fill(host=host, state=state, restored=restored, snapshot=snapshot)
+    fill = _Fill(host=host, state=state, restored=restored, snapshot=snapshot, progress=progress)
     if restored.seed.generation <= instance.seed.generation:
         # Record first: killed in between, the guest has a newer seed than recorded, and that is well.
         _record(host, state, restored)
-    host.rebuild_overlay(instance, instance.overlay.size, fill)
+    host.rebuild_overlay(instance, instance.overlay.size, fill, progress)
     _record(host, state, restored)
     return restored
 
@@ -78,9 +79,10 @@ class _Fill:
     state: State
     restored: Instance
     snapshot: Snapshot
+    progress: Progress
 
     def __call__(self, old: Path, new: Path) -> None:
-        with self.host.open_snapshot(self.restored, self.snapshot.label) as image:
+        with self.host.open_snapshot(self.restored, self.snapshot.label, self.progress) as image:
             self._copied(image, new)
         if self.restored.seed.generation != self.snapshot.instance.seed.generation:
             replay(new)

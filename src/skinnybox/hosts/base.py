@@ -101,6 +101,8 @@ class Storage:
 
 
 class Disks(Protocol):
+    """`progress` hears of what takes long because bytes go to the host or come from it."""
+
     def add_master(self, master: Master, folder: Path, progress: Progress = silent) -> None:
         """Make a sealed master usable here. Idempotent by image digest."""
 
@@ -110,37 +112,45 @@ class Disks(Protocol):
     def create_overlay(self, instance: Instance, contents: Contents) -> None:
         """A fresh overlay. Conflict when the instance has one; NoSpace with nothing left behind."""
 
-    def replace_overlay(self, instance: Instance, contents: Contents) -> None:
+    def replace_overlay(self, instance: Instance, contents: Contents, progress: Progress = silent) -> None:
         """Put a fresh overlay in place of the old one, atomically: killed at any moment, one of the two is
         there, whole. Conflict while the machine runs or somebody has it open."""
 
     def overlay_size(self, instance: Instance) -> int:
         """What it really has, in bytes; quick. NotFound when there is none."""
 
-    def open_overlay(self, instance: Instance) -> AbstractContextManager[Path]:
+    def open_overlay(self, instance: Instance, progress: Progress = silent) -> AbstractContextManager[Path]:
         """A local file with the overlay's bytes, not to be written, while nobody else may use it. Conflict
         while the machine runs or somebody else has it open; NotFound when there is none."""
 
     def refuse_used(self, instance: Instance) -> None:
         """Conflict where open_overlay would be refused; quick, also where that has to fetch the overlay."""
 
-    def rebuild_overlay(self, instance: Instance, size: int, build: Callable[[Path, Path], None]) -> None:
+    def rebuild_overlay(
+        self,
+        instance: Instance,
+        size: int,
+        build: Callable[[Path, Path], None],
+        progress: Progress = silent,
+    ) -> None:
         """Put what `build(old, new)` makes in place of the overlay, as atomically as replace_overlay, and
         refused as that is. `new` is a blank private file of `size` bytes with the allocation of the instance;
         `build` fills it in place and only reads `old`, for which nobody else has a use meanwhile."""
 
-    def copy_overlay(self, instance: Instance, target: Path) -> Consistency:
+    def copy_overlay(self, instance: Instance, target: Path, progress: Progress = silent) -> Consistency:
         """A copy of one point in time at `target`, a new local file, whether the machine runs or not. Its
         holes are holes, none of its blocks is shared. Conflict while another command copies it or works on
         it; NoSpace, also beforehand; whatever stops it, neither host nor machine keep anything of it."""
 
-    def take_snapshot(self, instance: Instance, label: str) -> Snapshot:
+    def take_snapshot(self, instance: Instance, label: str, progress: Progress = silent) -> Snapshot:
         """Keep such a copy here under `label`, with the record as given. Conflict when there is one."""
 
     def snapshots(self, instance: Instance) -> Sequence[Snapshot]:
         """Oldest first. They go with the disk."""
 
-    def open_snapshot(self, instance: Instance, label: str) -> AbstractContextManager[Path]:
+    def open_snapshot(
+        self, instance: Instance, label: str, progress: Progress = silent
+    ) -> AbstractContextManager[Path]:
         """A local file with its bytes, not to be written. NotFound."""
 
     def delete_snapshot(self, instance: Instance, label: str) -> None:

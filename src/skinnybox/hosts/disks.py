@@ -11,10 +11,12 @@ from skinnybox.errors import NotFound
 from skinnybox.hosts.base import Contents, Storage
 from skinnybox.hosts.store import Store
 from skinnybox.model import Allocation, Consistency, Instance, Snapshot
+from skinnybox.progress import Progress, silent
 
 
 class LocalDisks(ABC):
-    """Who inherits it knows what runs, and how a running machine's overlay is copied."""
+    """Who inherits it knows what runs, and how a running machine's overlay is copied. Everything is here
+    already, so no transfer has a progress to tell of."""
 
     _store: Store
 
@@ -40,12 +42,12 @@ class LocalDisks(ABC):
     def create_overlay(self, instance: Instance, contents: Contents) -> None:
         self._store.create(instance, contents, self._allocation(instance))
 
-    def replace_overlay(self, instance: Instance, contents: Contents) -> None:
+    def replace_overlay(self, instance: Instance, contents: Contents, progress: Progress = silent) -> None:
         self._settle(instance)
         self._store.replace(instance, contents, self._allocation(instance))
 
     @contextmanager
-    def open_overlay(self, instance: Instance) -> Iterator[Path]:
+    def open_overlay(self, instance: Instance, progress: Progress = silent) -> Iterator[Path]:
         self._settle(instance)
         with self._store.open(instance) as path:
             yield path
@@ -74,13 +76,19 @@ class LocalDisks(ABC):
     def written(self, instances: Iterable[Instance]) -> Mapping[UUID, int]:
         return self._store.written(instances)
 
-    def rebuild_overlay(self, instance: Instance, size: int, build: Callable[[Path, Path], None]) -> None:
+    def rebuild_overlay(
+        self,
+        instance: Instance,
+        size: int,
+        build: Callable[[Path, Path], None],
+        progress: Progress = silent,
+    ) -> None:
         from skinnybox.hosts import copies
 
         self._settle(instance)
         copies.rebuild(self._store, instance, size, self._allocation(instance), build)
 
-    def copy_overlay(self, instance: Instance, target: Path) -> Consistency:
+    def copy_overlay(self, instance: Instance, target: Path, progress: Progress = silent) -> Consistency:
         from skinnybox.hosts import copies
 
         with copies.alone(self._store, instance):
@@ -100,7 +108,7 @@ class LocalDisks(ABC):
             self._copy_running(instance, descriptor)
         return Consistency.CRASH
 
-    def take_snapshot(self, instance: Instance, label: str) -> Snapshot:
+    def take_snapshot(self, instance: Instance, label: str, progress: Progress = silent) -> Snapshot:
         from skinnybox.hosts import copies
 
         with copies.alone(self._store, instance):
@@ -111,7 +119,9 @@ class LocalDisks(ABC):
 
         return copies.listed(self._store, instance)
 
-    def open_snapshot(self, instance: Instance, label: str) -> AbstractContextManager[Path]:
+    def open_snapshot(
+        self, instance: Instance, label: str, progress: Progress = silent
+    ) -> AbstractContextManager[Path]:
         from skinnybox.hosts import copies
 
         return copies.opened(self._store, instance, label)

@@ -25,7 +25,6 @@ from skinnybox.progress import Progress, silent
 if TYPE_CHECKING:
     from skinnybox.fleet.batch import Outcome
     from skinnybox.fleet.masters import Masters
-    from skinnybox.fleet.overlays import Overlays
     from skinnybox.fleet.roster import Roster
     from skinnybox.fleet.state import State
     from skinnybox.hosts.base import Host
@@ -58,7 +57,6 @@ class Parts:
     host: "Host"
     state: "State"
     masters: "Masters"
-    overlays: "Overlays"
     roster: "Roster"
 
     @property

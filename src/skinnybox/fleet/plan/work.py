@@ -10,6 +10,7 @@ from skinnybox.fleet import batch, belonging, create, delta, power
 from skinnybox.fleet.batch import Outcome
 from skinnybox.fleet.change import Changes, change
 from skinnybox.fleet.delete import delete
+from skinnybox.fleet.grow import grow
 from skinnybox.fleet.plan.actions import Action, Verb, Wanted
 from skinnybox.fleet.plan.apply import How, Parts
 from skinnybox.fleet.plan.words import describe
@@ -122,7 +123,8 @@ class Work:
         """Overlay first, record second: killed in between, the next plan still sees the old seed and asks."""
         machine = self._now(action)
         power.refuse_running(machine, "reset")
-        instance, known = delta.renew(self._host, _with_seed(machine.instance, _wanted(action)))
+        wanted = _with_seed(machine.instance, _wanted(action))
+        instance, known = delta.renew(self._host, wanted, self._progress)
         self._state.settle([instance])
         if not known:
             self._state.unpin_host_keys(instance.uuid)
@@ -131,14 +133,14 @@ class Work:
     def _seed(self, action: Action) -> str:
         machine = self._now(action)
         power.refuse_running(machine, "a new seed")
-        changed = reseed(self._host, self._state, _with_seed(machine.instance, _wanted(action)))
+        wanted = _with_seed(machine.instance, _wanted(action))
+        changed = reseed(self._host, self._state, wanted, self._progress)
         return f"a new seed, generation {changed.seed.generation}, is applied at its next start"
 
     def _grow(self, action: Action) -> str:
-        size = _wanted(action).specification.overlay.size
-        outcome = self._parts.overlays.grow([action.name], size)[0]
-        if outcome.error:
-            raise outcome.error
+        machine, size = self._now(action), _wanted(action).specification.overlay.size
+        power.refuse_running(machine, "grow")
+        grow(self._host, self._state, machine.instance, size, by=False, progress=self._progress)
         return ", ".join(describe(difference) for difference in action.differences)
 
     def _create(self, todo: Sequence[Action], done: str) -> list[Outcome[str]]:

@@ -25,6 +25,7 @@ from skinnybox.overlays.format import MIN_OVERLAY
 from skinnybox.overlays.make import make
 from skinnybox.overlays.seed import seed_capacity
 from skinnybox.overlays.template import template
+from skinnybox.progress import Progress, silent
 from skinnybox.sizes import KIB, MIB, format_size
 
 UNTOUCHED = "untouched"
@@ -58,18 +59,24 @@ def _check(instance: Instance) -> None:
     marks.record_text(instance)
 
 
-def replace(pool: Pool, instance: Instance, contents: Contents, templates: Path) -> None:
+def replace(pool: Pool, instance: Instance, contents: Contents, templates: Path, progress: Progress) -> None:
     """See replace_overlay in base.py."""
     _check(instance)
     with alone(pool, instance):
         pool.refuse_running(instance)
         _, old = pool.overlay(instance)
-        _make(pool, instance, contents, marks.generation_of(old) + 1, templates, old["SR"])
+        _make(pool, instance, contents, marks.generation_of(old) + 1, templates, old["SR"], progress)
         settle(pool, instance)
 
 
 def _make(
-    pool: Pool, instance: Instance, contents: Contents, generation: int, templates: Path, sr: str
+    pool: Pool,
+    instance: Instance,
+    contents: Contents,
+    generation: int,
+    templates: Path,
+    sr: str,
+    progress: Progress = silent,
 ) -> None:
     """A fresh one that counts, or none. An identity holds a private key: it goes nowhere but on the disk."""
     if tell.fits(contents, instance):
@@ -81,7 +88,7 @@ def _make(
     with pool.workspace() as work:
         file = work / "overlay.img"
         _formatted(instance, contents, file, templates)
-        put(pool, instance, file, generation, sr)
+        put(pool, instance, file, generation, sr, progress)
 
 
 def _formatted(
@@ -99,12 +106,15 @@ def _formatted(
     )
 
 
-def put(pool: Pool, instance: Instance, file: Path, generation: int, sr: str) -> None:
+def put(
+    pool: Pool, instance: Instance, file: Path, generation: int, sr: str, progress: Progress = silent
+) -> None:
     """Upload a whole overlay; it counts from the last call on."""
+    share = tasks.shared(progress, f"put {instance.name}", file.stat().st_size)
     with undone(pool, instance, generation):
         record = _record(pool, instance, generation, file.stat().st_size, Role.MAKING, sr)
         vdi = pool.call("VDI.create", record)
-        transfer.upload(pool.sessions, vdi, file)
+        transfer.upload(pool.sessions, vdi, file, share)
         pool.call("VDI.set_other_config", vdi, record["other_config"] | {marks.ROLE: Role.OVERLAY.value})
 
 
@@ -153,13 +163,13 @@ def _retell(pool: Pool, instance: Instance, vm: str, record: Record) -> None:
 
 
 @contextmanager
-def opened(pool: Pool, instance: Instance, templates: Path) -> Iterator[Path]:
+def opened(pool: Pool, instance: Instance, templates: Path, progress: Progress) -> Iterator[Path]:
     """See open_overlay in base.py. What a guest has yet to format is shown as what it will be."""
     with alone(pool, instance):
         pool.refuse_running(instance)
         found = pool.overlay(instance)
         with pool.workspace() as work:
-            yield fetched(pool, instance, *found, work / "overlay.img", templates)
+            yield fetched(pool, instance, *found, work / "overlay.img", templates, progress)
 
 
 def size_of(instance: Instance, record: Record) -> int:
@@ -180,7 +190,16 @@ def never_started(pool: Pool, instance: Instance) -> bool:
     return str(started).startswith("1970")
 
 
-def fetched(pool: Pool, instance: Instance, vdi: str, record: Record, file: Path, templates: Path) -> Path:
+def fetched(
+    pool: Pool,
+    instance: Instance,
+    vdi: str,
+    record: Record,
+    file: Path,
+    templates: Path,
+    progress: Progress,
+) -> Path:
+    """A disk of an instance as a new file."""
     if BLANK in record["other_config"] and _surely_blank(pool, instance, record):
         return _as_it_will_be(instance, file, templates)
     size = int(record["virtual_size"])
@@ -188,7 +207,8 @@ def fetched(pool: Pool, instance: Instance, vdi: str, record: Record, file: Path
     descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
         os.truncate(descriptor, size)
-        transfer.download(pool.sessions, vdi, descriptor, size)
+        share = tasks.shared(progress, f"fetch {instance.name}", size)
+        transfer.download(pool.sessions, vdi, descriptor, size, share)
         os.truncate(descriptor, size_of(instance, record))
         blank = BLANK in record["other_config"] and not os.pread(descriptor, _LOOKED_AT, 0).strip(b"\0")
     except BaseException:
@@ -217,30 +237,35 @@ def _as_it_will_be(instance: Instance, file: Path, templates: Path) -> Path:
 
 
 def rebuild(
-    pool: Pool, instance: Instance, size: int, build_: Callable[[Path, Path], None], templates: Path
+    pool: Pool,
+    instance: Instance,
+    size: int,
+    build_: Callable[[Path, Path], None],
+    templates: Path,
+    progress: Progress,
 ) -> None:
     """See rebuild_overlay in base.py."""
     with alone(pool, instance):
         pool.refuse_running(instance)
         found = pool.overlay(instance)
         with pool.workspace() as work:
-            old = fetched(pool, instance, *found, work / "overlay.img", templates)
+            old = fetched(pool, instance, *found, work / "overlay.img", templates, progress)
             new = work / "new.img"
             new.touch(mode=0o600)
             os.truncate(new, size)
             build_(old, new)
             if new.stat().st_size != size:
                 raise SkinnyboxError(f"{new} did not keep its size while it was made")
-            put(pool, instance, new, marks.generation_of(found[1]) + 1, found[1]["SR"])
+            put(pool, instance, new, marks.generation_of(found[1]) + 1, found[1]["SR"], progress)
         settle(pool, instance)
 
 
-def copy(pool: Pool, instance: Instance, target: Path, templates: Path) -> Consistency:
+def copy(pool: Pool, instance: Instance, target: Path, templates: Path, progress: Progress) -> Consistency:
     """See copy_overlay in base.py."""
     with alone(pool, instance):
         vdi, record = pool.overlay(instance)
         with still(pool, instance, vdi) as (source, consistent):
-            fetched(pool, instance, source, record, target, templates)
+            fetched(pool, instance, source, record, target, templates, progress)
         return consistent
 
 

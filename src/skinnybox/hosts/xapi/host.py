@@ -93,10 +93,10 @@ class XapiHost:
 
         disks.make_first(self._pool, instance, contents, self._templates)
 
-    def replace_overlay(self, instance: Instance, contents: Contents) -> None:
+    def replace_overlay(self, instance: Instance, contents: Contents, progress: Progress = silent) -> None:
         from skinnybox.hosts.xapi import disks
 
-        disks.replace(self._pool, instance, contents, self._templates)
+        disks.replace(self._pool, instance, contents, self._templates, progress)
 
     def overlay_size(self, instance: Instance) -> int:
         from skinnybox.hosts.xapi import disks
@@ -104,10 +104,10 @@ class XapiHost:
         return disks.size_of(instance, self._pool.overlay(instance)[1])
 
     @contextmanager
-    def open_overlay(self, instance: Instance) -> Iterator[Path]:
+    def open_overlay(self, instance: Instance, progress: Progress = silent) -> Iterator[Path]:
         from skinnybox.hosts.xapi import disks
 
-        with disks.opened(self._pool, instance, self._templates) as path:
+        with disks.opened(self._pool, instance, self._templates, progress) as path:
             yield path
 
     def refuse_used(self, instance: Instance) -> None:
@@ -116,20 +116,26 @@ class XapiHost:
         with disks.alone(self._pool, instance):
             self._pool.refuse_running(instance)
 
-    def rebuild_overlay(self, instance: Instance, size: int, build: Callable[[Path, Path], None]) -> None:
+    def rebuild_overlay(
+        self,
+        instance: Instance,
+        size: int,
+        build: Callable[[Path, Path], None],
+        progress: Progress = silent,
+    ) -> None:
         from skinnybox.hosts.xapi import disks
 
-        disks.rebuild(self._pool, instance, size, build, self._templates)
+        disks.rebuild(self._pool, instance, size, build, self._templates, progress)
 
-    def copy_overlay(self, instance: Instance, target: Path) -> Consistency:
+    def copy_overlay(self, instance: Instance, target: Path, progress: Progress = silent) -> Consistency:
         from skinnybox.hosts.xapi import disks
 
-        return disks.copy(self._pool, instance, target, self._templates)
+        return disks.copy(self._pool, instance, target, self._templates, progress)
 
-    def take_snapshot(self, instance: Instance, label: str) -> Snapshot:
+    def take_snapshot(self, instance: Instance, label: str, progress: Progress = silent) -> Snapshot:
         from skinnybox.hosts.xapi import snapshots
 
-        return snapshots.take(self._pool, instance, label)
+        return snapshots.take(self._pool, instance, label, progress)
 
     def snapshots(self, instance: Instance) -> Sequence[Snapshot]:
         from skinnybox.hosts.xapi import snapshots
@@ -137,10 +143,10 @@ class XapiHost:
         return snapshots.listed(self._pool, instance)
 
     @contextmanager
-    def open_snapshot(self, instance: Instance, label: str) -> Iterator[Path]:
+    def open_snapshot(self, instance: Instance, label: str, progress: Progress = silent) -> Iterator[Path]:
         from skinnybox.hosts.xapi import snapshots
 
-        with snapshots.opened(self._pool, instance, label, self._templates) as path:
+        with snapshots.opened(self._pool, instance, label, self._templates, progress) as path:
             yield path
 
     def delete_snapshot(self, instance: Instance, label: str) -> None:

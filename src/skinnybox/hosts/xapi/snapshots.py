@@ -16,12 +16,13 @@ from skinnybox.hosts.xapi.mirror import Record
 from skinnybox.hosts.xapi.pool import Found, Pool
 from skinnybox.hosts.xapi.session import NULL
 from skinnybox.model import Consistency, Instance, Snapshot, check_label
+from skinnybox.progress import Progress
 
 FORMAT = 1
 LABEL = "skinnybox:label"
 
 
-def take(pool: Pool, instance: Instance, label: str) -> Snapshot:
+def take(pool: Pool, instance: Instance, label: str, progress: Progress) -> Snapshot:
     """See take_snapshot in base.py. It is there from the last call on."""
     check_label(label)
     with disks.alone(pool, instance):
@@ -31,7 +32,8 @@ def take(pool: Pool, instance: Instance, label: str) -> Snapshot:
             raise Conflict(f"{instance.name} has a snapshot {label!r} already", hint=hint)
         _sweep(pool, instance)
         with disks.still(pool, instance, vdi) as (source, consistent):
-            _copied(pool, instance, label, source, record, consistent)
+            share = tasks.shared(progress, f"copy {instance.name}", int(record["virtual_size"]))
+            _copied(pool, instance, label, source, record, consistent, share)
         pool.things.look()
         found = _find(pool, instance, label)
         if found is None:
@@ -40,7 +42,13 @@ def take(pool: Pool, instance: Instance, label: str) -> Snapshot:
 
 
 def _copied(
-    pool: Pool, instance: Instance, label: str, source: str, record: Record, consistent: Consistency
+    pool: Pool,
+    instance: Instance,
+    label: str,
+    source: str,
+    record: Record,
+    consistent: Consistency,
+    share: tasks.Share,
 ) -> None:
     values = {
         "format": FORMAT,
@@ -56,7 +64,7 @@ def _copied(
     made = build.disk(record["SR"], int(record["virtual_size"]), name, Role.MAKING, mark)
     try:
         target = pool.call("VDI.create", made)
-        tasks.run(pool.sessions, "VDI.copy", source, NULL, NULL, target)
+        tasks.run(pool.sessions, "VDI.copy", source, NULL, NULL, target, share=share)
         pool.call("VDI.set_other_config", target, made["other_config"] | {marks.ROLE: Role.SNAPSHOT.value})
     except BaseException:
         with contextlib.suppress(Exception):
@@ -107,7 +115,7 @@ def _loaded(record: Record) -> Snapshot:
 
 
 @contextmanager
-def opened(pool: Pool, instance: Instance, label: str, templates: Path) -> Iterator[Path]:
+def opened(pool: Pool, instance: Instance, label: str, templates: Path, progress: Progress) -> Iterator[Path]:
     """NotFound when there is none of this label."""
     check_label(label)
     pool.things.look()
@@ -117,7 +125,7 @@ def opened(pool: Pool, instance: Instance, label: str, templates: Path) -> Itera
         raise NotFound(f"{instance.name} has no snapshot {label!r}", hint=hint)
     of = _loaded(found[1]).instance
     with pool.workspace() as work:
-        yield disks.fetched(pool, of, *found, work / "overlay.img", templates)
+        yield disks.fetched(pool, of, *found, work / "overlay.img", templates, progress)
 
 
 def delete(pool: Pool, instance: Instance, label: str) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 from skinnybox.errors import SkinnyboxError
 from skinnybox.hosts.xapi.errors import Busy, translated
 from skinnybox.hosts.xapi.session import EVENTS_AT_ONCE, Sessions
+from skinnybox.progress import Progress, Step
 
 Share = Callable[[float], None]
 """Is told how much is done, 0 to 1."""
@@ -17,6 +18,11 @@ Share = Callable[[float], None]
 
 def quiet(share: float) -> None:
     """The Share of who does not want any."""
+
+
+def shared(progress: Progress, task: str, size: int) -> Share:
+    """Tells it as bytes of `size`."""
+    return lambda share: progress(Step(task=task, done=int(share * size), total=size, unit="bytes"))
 
 
 def run(sessions: Sessions, method: str, *params: Any, share: Share = quiet) -> str:

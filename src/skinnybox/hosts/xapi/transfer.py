@@ -45,12 +45,12 @@ def upload(sessions: Sessions, vdi: str, file: Path, share: Share = quiet) -> No
             tasks.wait(sessions, task)
 
 
-def download(sessions: Sessions, vdi: str, target: int, size: int) -> None:
+def download(sessions: Sessions, vdi: str, target: int, size: int, share: Share = quiet) -> None:
     """A disk's `size` bytes into an open file that reads as zeros; its holes stay holes."""
     with _task(sessions, "Skinnybox: download of a disk") as task:
         try:
             with _asked(sessions, "GET", "export_raw_vdi", vdi, task, None) as (_, reader):
-                count = _receive(reader, target, size)
+                count = _receive(reader, target, size, share)
         except (OSError, http.client.HTTPException) as error:
             _told_by(sessions, task, error)
         tasks.wait(sessions, task)
@@ -124,7 +124,7 @@ def _send(link: socket.socket, source: int, length: int, share: Share) -> None:
         share(min(1.0, (offset + _PIECE) / length))
 
 
-def _receive(reader: BufferedReader, target: int, size: int) -> int:
+def _receive(reader: BufferedReader, target: int, size: int, share: Share) -> int:
     """Never more than `size`, whatever is sent. Returns how much came."""
     offset = 0
     while offset < size and (piece := reader.read(min(_PIECE, size - offset))):
@@ -133,6 +133,7 @@ def _receive(reader: BufferedReader, target: int, size: int) -> int:
             if block != _ZEROS[: len(block)]:
                 os.pwrite(target, block, offset + start)
         offset += len(piece)
+        share(offset / size)
     return offset
 
 

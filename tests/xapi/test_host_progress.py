@@ -1,0 +1,81 @@
+"""Overlays on their way to a pool and from it: whoever waits is told how far they are."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from skinnybox.fleet.create import Specification
+from skinnybox.fleet.power import Stopping
+from skinnybox.fleet.service import Fleet
+from skinnybox.model import Image, Master, Overlay
+from skinnybox.progress import Progress, Step
+from skinnybox.sizes import MIB
+from tests.samples import seal
+from tests.xapi.furnished import at_work, furnished, host_on
+
+pytestmark = pytest.mark.image
+SIZE = 32 * MIB
+SMALL = Specification(overlay=Overlay(size=SIZE), memory=256 * MIB, cpus=1, any_allocation=True)
+
+
+def plain_disk(target: Path, master: Master, image: Image, folder: Path) -> None:
+    target.write_bytes((folder / image.file).read_bytes())
+
+
+@pytest.fixture(scope="module")
+def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
+    """One machine, `web`, that has run: what it wrote is nowhere but in the pool."""
+    folder = tmp_path_factory.mktemp("fleet")
+    seal(folder / "state", folder, "tiny", "1")
+    with furnished(guest=at_work) as pool:
+        host = host_on(pool, folder / "state", make_disk=plain_disk)
+        with Fleet(folder / "state", host, boots_at_once=1) as fleet:
+            fleet.create(["web"], "tiny", SMALL)
+            assert [each.error for each in fleet.start(["web"])] == [None]
+            assert [each.error for each in fleet.stop(["web"], Stopping())] == [None]
+            yield fleet
+
+
+def changes(fleet: Fleet, progress: Progress) -> None:
+    with fleet.overlays.changes("web", progress=progress) as found:
+        list(found)
+
+
+def grow(fleet: Fleet, progress: Progress) -> None:
+    fleet.overlays.grow(["web"], MIB, by=True, progress=progress)
+
+
+def snapshot(fleet: Fleet, progress: Progress) -> None:
+    fleet.overlays.snapshot(["web"], "one", progress)
+
+
+def restore(fleet: Fleet, progress: Progress) -> None:
+    fleet.overlays.restore(["web"], "one", progress)
+
+
+def reset(fleet: Fleet, progress: Progress) -> None:
+    fleet.overlays.reset(["web"], progress)
+
+
+@pytest.mark.parametrize(
+    ("deed", "expected"),
+    [
+        (changes, {"fetch web"}),
+        (grow, {"fetch web", "put web"}),
+        (snapshot, {"copy web"}),
+        (restore, {"fetch web", "put web"}),
+        (reset, {"fetch web"}),  # this guest keeps no host keys: its new overlay may start blank
+    ],
+)
+def test_every_transfer_is_told_to_its_end(
+    fleet: Fleet, deed: Callable[[Fleet, Progress], None], expected: set[str]
+) -> None:
+    told: list[Step] = []
+    deed(fleet, told.append)
+    ways = {step.task for step in told if step.unit == "bytes"}
+    assert ways == expected
+    for way in ways:
+        steps = [step for step in told if step.task == way]
+        assert all(step.total is not None and step.total >= SIZE for step in steps)
+        assert steps[-1].done == steps[-1].total
