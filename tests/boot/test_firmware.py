@@ -45,16 +45,15 @@ class Guest:
     """One machine on firmware; `reports` are those it sent, `ended` is set when it is off."""
 
     def __init__(self, instance: Instance, folder: Path, *drives: Path) -> None:
-        store = folder / "store.fd"
-        store.write_bytes(qemu_words.FIRMWARE_STORE.read_bytes())
-        self.console = folder / "console"
+        (folder / qemu_words.STORE).write_bytes(qemu_words.FIRMWARE_STORE.read_bytes())
+        self.console = folder / qemu_words.CONSOLE
         board = Board(
             name=instance.name, uuid=str(instance.uuid), memory=512 * MIB, cpus=1, uefi=True, paused=False,
             drives=tuple(
                 Drive(place=place, file=file, read_only=place != 1, is_cd=False)
                 for place, file in enumerate(drives)
             ),
-            macs=(), seed={}, store=store, console=self.console,
+            cards=(), seed={}, folder=folder,
         )  # fmt: skip
         self._instance = instance
         self.reports: list[Report] = []

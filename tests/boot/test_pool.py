@@ -3,9 +3,6 @@ under firmware from one read-only disk, format their own overlays, and say that 
 
 import hashlib
 import json
-import os
-import shutil
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,57 +10,21 @@ from typing import Any
 
 import pytest
 
-from skinnybox import run
 from skinnybox.fleet.service import Fleet
-from skinnybox.masters import efi
 from skinnybox.masters.disk import image_of
-from tests.emulators.xapi import PASSWORD, EmulatedPool, qemu_words
-
-PLUGIN = Path(__file__).parents[2] / "xenserver" / "skinnybox"
-SECONDS = 300.0
-Skinnybox = Callable[..., str]
+from tests.boot.on_a_pool import SECONDS, Skinnybox, booting, command_line, state_with
+from tests.emulators.xapi import EmulatedPool
 
 
 @pytest.fixture
 def pool(tmp_path: Path) -> Iterator[EmulatedPool]:
-    if efi.missing() or not qemu_words.FIRMWARE.exists():
-        pytest.skip(f"needs ovmf and {' '.join(efi.missing())}")
-    plugins = tmp_path / "plugins"
-    plugins.mkdir()
-    shutil.copy(PLUGIN, plugins / "skinnybox")
-    with EmulatedPool(boots=True, plugins=plugins, shutdown_timeout=120.0) as pool:
-        pool.add_sr("shared", "nfs")
-        pool.add_network("lan")
+    with booting(tmp_path) as pool:
         yield pool
 
 
 @pytest.fixture
-def state(fleet: Fleet, master: str, tmp_path: Path) -> Path:
-    """A state folder of its own with the same master in it."""
-    folder = fleet.masters.folder(fleet.masters.find(master))
-    copy = tmp_path / "state" / "masters" / folder.name
-    copy.parent.mkdir(parents=True)
-    shutil.copytree(folder, copy, copy_function=os.link)
-    return tmp_path / "state"
-
-
-@pytest.fixture
-def skinnybox(pool: EmulatedPool, state: Path) -> Skinnybox:
-    """The real command line on the pool, over TLS with the certificate pinned."""
-    host = f"xapi://root@{pool.tls_url.removeprefix('https://').rstrip('/')}?sha256={pool.fingerprint}"
-    environment = {
-        **os.environ,
-        "SKINNYBOX_HOST": host,
-        "SKINNYBOX_STATE": str(state),
-        "SKINNYBOX_XAPI_PASSWORD": PASSWORD,
-    }
-
-    def call(*words: str) -> str:
-        done = run.run([sys.executable, "-m", "skinnybox", *words], env=environment, ok=range(256))
-        assert done.returncode == 0, done.stderr.decode()
-        return done.stdout.decode()
-
-    return call
+def skinnybox(pool: EmulatedPool, fleet: Fleet, master: str, tmp_path: Path) -> Skinnybox:
+    return command_line(pool, state_with(fleet, master, tmp_path))
 
 
 def masters(pool: EmulatedPool) -> list[str]:

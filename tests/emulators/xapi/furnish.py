@@ -19,6 +19,8 @@ ROLES = (
     "read-only",
     "client-cert",
 )
+REAL = "emulator-real-bridge"
+"""In a network's other_config: its bridge is one of this machine."""
 _DOM0_MEMORY = 1 * GIB
 _VERSION = {
     "product_brand": "XCP-ng",
@@ -120,10 +122,12 @@ def add_sr(
     return sr
 
 
-def add_network(xapi: Xapi, name: str, hosts: Sequence[str]) -> str:
-    """With a PIF on each of `hosts`; without any it is internal."""
+def add_network(xapi: Xapi, name: str, hosts: Sequence[str], bridge: str | None) -> str:
+    """With a PIF on each of `hosts`; without any it is internal. On a `bridge` of this very machine, guests
+    that boot are really reached."""
     number = len(xapi.database.tables["network"])
-    network = xapi.database.create("network", {"name_label": name, "bridge": f"xenbr{number}", "MTU": 1500})
+    values = {"name_label": name, "bridge": bridge or f"xenbr{number}", "MTU": 1500}
+    network = xapi.database.create("network", {**values, "other_config": {REAL: "yes"} if bridge else {}})
     for place, host in enumerate(hosts):
         pif = {
             "host": host,

@@ -12,7 +12,7 @@ from typing import Any, Self
 import XenAPI
 
 import tests.emulators.xapi.implemented as implemented
-from tests.emulators.xapi import certificate, furnish, guests, sessions, srs
+from tests.emulators.xapi import certificate, furnish, guests, qemu_words, sessions, srs
 from tests.emulators.xapi.call_log import CallLog
 from tests.emulators.xapi.context import Options, Xapi
 from tests.emulators.xapi.database import Database
@@ -140,9 +140,10 @@ class EmulatedPool:
                 values["other_config"] = {"emulator-dirty": "true"}
             return furnish.add_sr(self.xapi, name, type, size, self._on(on), device, **values)
 
-    def add_network(self, name: str, *, on: Sequence[int] | None = None) -> str:
+    def add_network(self, name: str, *, on: Sequence[int] | None = None, bridge: str | None = None) -> str:
+        """Guests on it reach nobody, unless it is a `bridge` of this very machine."""
         with self.database():
-            return furnish.add_network(self.xapi, name, self._on(on))
+            return furnish.add_network(self.xapi, name, self._on(on), bridge)
 
     def _on(self, numbers: Sequence[int] | None) -> list[str]:
         return self.hosts if numbers is None else [self.hosts[each] for each in numbers]
@@ -182,7 +183,7 @@ class EmulatedPool:
         """What a booted machine printed since its last start."""
         with self.database() as database:
             uuid = database.get("VM", vm, "uuid")
-        return (self.xapi.scratch / f"run-{uuid}" / "console.log").read_bytes()
+        return (self.xapi.scratch / f"run-{uuid}" / qemu_words.CONSOLE).read_bytes()
 
     def expire_sessions(self) -> None:
         """All of them, now."""

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from tests.emulators.xapi import (
     device_numbers,
+    furnish,
     guests,
     lifecycle,
     placement,
@@ -21,7 +22,7 @@ from tests.emulators.xapi.context import Call, Xapi, implements
 from tests.emulators.xapi.failure import Failure
 from tests.emulators.xapi.kinds import NULL
 from tests.emulators.xapi.machine import Machine
-from tests.emulators.xapi.qemu_words import Board, Drive
+from tests.emulators.xapi.qemu_words import Board, Card, Drive
 
 
 @implements("VM.start")
@@ -104,7 +105,7 @@ def _board(xapi: Xapi, vm: str, folder: Path, *, paused: bool) -> Board:
     if record["domain_type"] != "hvm":
         raise Failure("NOT_IMPLEMENTED", f"the emulator boots HVM only, not {record['domain_type']}")
     uefi = record["HVM_boot_params"].get("firmware") == "uefi"
-    store = folder / "firmware.fd"
+    store = folder / qemu_words.STORE
     if uefi and not store.exists():
         shutil.copyfile(qemu_words.FIRMWARE_STORE, store)
     seed = {}
@@ -112,9 +113,6 @@ def _board(xapi: Xapi, vm: str, folder: Path, *, paused: bool) -> Board:
     for number, (name, value) in enumerate(told.items()):
         seed[name] = folder / f"seed-{number}"
         seed[name].write_text(value)
-    cards = sorted(
-        (xapi.database.record("VIF", each) for each in record["VIFs"]), key=lambda vif: int(vif["device"])
-    )
     return Board(
         name=record["name_label"],
         uuid=record["uuid"],
@@ -123,11 +121,24 @@ def _board(xapi: Xapi, vm: str, folder: Path, *, paused: bool) -> Board:
         uefi=uefi,
         paused=paused,
         drives=_drives(xapi, record["VBDs"]),
-        macs=tuple(vif["MAC"] for vif in cards),
+        cards=_cards(xapi, record["VIFs"], folder),
         seed=seed,
-        store=store,
-        console=folder / "console.log",
+        folder=folder,
     )
+
+
+def _cards(xapi: Xapi, plugged: list[str], folder: Path) -> tuple[Card, ...]:
+    vifs = sorted((xapi.database.record("VIF", each) for each in plugged), key=lambda vif: int(vif["device"]))
+    cards = []
+    for number, vif in enumerate(vifs):
+        network = xapi.database.record("network", vif["network"])
+        bridge = network["bridge"] if furnish.REAL in network["other_config"] else None
+        if bridge is not None:
+            script = qemu_words.attach_script(folder, number)
+            script.write_text(f'#!/bin/sh\nexec ip link set dev "$1" master {bridge} up\n')
+            script.chmod(0o755)
+        cards.append(Card(mac=vif["MAC"], bridge=bridge))
+    return tuple(cards)
 
 
 def _drives(xapi: Xapi, attached: list[str]) -> tuple[Drive, ...]:

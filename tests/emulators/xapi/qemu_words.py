@@ -14,6 +14,7 @@ REPORT_PORT = "skinnybox.report"
 SEED_KEYS = "vm-data/skinnybox/"
 FIRMWARE = Path("/usr/share/OVMF/OVMF_CODE_4M.fd")
 FIRMWARE_STORE = Path("/usr/share/OVMF/OVMF_VARS_4M.fd")
+STORE, CONSOLE = "firmware.fd", "console.log"
 _LONGEST_NAME = 55
 
 
@@ -26,8 +27,17 @@ class Drive:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Card:
+    """`bridge` is one of this machine, which the guest's packets really reach; None: they reach nobody."""
+
+    mac: str
+    bridge: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Board:
-    """`memory` in bytes; `macs` in the order of the VIFs; `seed` maps fw_cfg names to files."""
+    """`memory` in bytes; `cards` in the order of the VIFs; `seed` maps fw_cfg names to files; `folder` is the
+    run's own, with an attach_script for each card that has a bridge."""
 
     name: str
     uuid: str
@@ -36,10 +46,9 @@ class Board:
     uefi: bool
     paused: bool
     drives: tuple[Drive, ...]
-    macs: tuple[str, ...]
+    cards: tuple[Card, ...]
     seed: dict[str, Path]
-    store: Path
-    console: Path
+    folder: Path
 
 
 def seed_names(name: str, xenstore_data: dict[str, str]) -> dict[str, str]:
@@ -67,9 +76,9 @@ def argv(board: Board, *, monitor: int, report: int) -> list[str]:
         *(["-S"] if board.paused else []),
         *_firmware(board),
         *[word for drive in board.drives for word in _drive(drive, uefi=board.uefi)],
-        *[word for number, mac in enumerate(board.macs) for word in _card(number, mac)],
+        *[word for number, card in enumerate(board.cards) for word in _card(number, card, board.folder)],
         *[word for each in board.seed.items() for word in _told(*each)],
-        "-serial", f"file:{board.console}",
+        "-serial", f"file:{board.folder / CONSOLE}",
         "-device", "virtio-rng-pci", "-device", "pvpanic", "-device", "virtio-serial-pci",
         "-chardev", f"socket,id=report,fd={report}",
         "-device", f"virtserialport,chardev=report,name={REPORT_PORT}",
@@ -91,7 +100,7 @@ def _firmware(board: Board) -> list[str]:
         return ["-boot", "strict=on"]
     return [
         "-drive", f"if=pflash,unit=0,format=raw,readonly=on,file={FIRMWARE}",
-        "-drive", f"if=pflash,unit=1,format=raw,file={_comma(board.store)}",
+        "-drive", f"if=pflash,unit=1,format=raw,file={_comma(board.folder / STORE)}",
     ]  # fmt: skip
 
 
@@ -108,6 +117,13 @@ def _drive(drive: Drive, *, uefi: bool) -> list[str]:
     return ["-blockdev", block, "-device", f"virtio-blk-pci,drive={node},serial={serial}{order}"]
 
 
-def _card(number: int, mac: str) -> list[str]:
+def attach_script(folder: Path, number: int) -> Path:
+    """What QEMU calls with the name of the tap of this card."""
+    return folder / f"attach-{number}"
+
+
+def _card(number: int, card: Card, folder: Path) -> list[str]:
     network = f"user,id=net{number},restrict=on,ipv6=off"
-    return ["-netdev", network, "-device", f"virtio-net-pci,netdev=net{number},mac={mac},romfile="]
+    if card.bridge is not None:
+        network = f"tap,id=net{number},script={_comma(attach_script(folder, number))},downscript=no"
+    return ["-netdev", network, "-device", f"virtio-net-pci,netdev=net{number},mac={card.mac},romfile="]

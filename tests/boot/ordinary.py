@@ -1,0 +1,75 @@
+"""A flattened disk in a QEMU that knows nothing of Skinnybox."""
+
+import ipaddress
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+FIRMWARE = Path("/usr/share/OVMF")
+SECONDS = 600.0
+CHECK = """
+set -e
+findmnt -n -o FSTYPE,OPTIONS / | grep -q '^ext4 *rw'
+findmnt -n /boot/efi >/dev/null
+test ! -e /usr/lib/skinnybox
+test ! -e /var/lib/skinnybox
+if systemctl cat skinnybox-report.service 2>/dev/null; then exit 1; fi
+systemctl --failed --no-legend >&2
+test -z "$(systemctl --failed --no-legend)"
+"""
+"""A line of shell that fails where anything of Skinnybox is left."""
+
+
+@contextmanager
+def booted(
+    disk: Path, mac: str, host_keys: Sequence[str], key: Path, folder: Path, guest: str = "10.0.2.15/24"
+) -> Iterator[Callable[[str], str]]:
+    """The disk in a plain QEMU, and a way to run lines of shell in it; `guest` is the address it has."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    address, network = guest.partition("/")[0], ipaddress.ip_interface(guest).network
+    variables = folder / "variables"
+    shutil.copy(FIRMWARE / "OVMF_VARS_4M.fd", variables)
+    # fmt: off
+    words = [
+        "qemu-system-x86_64", "-nodefaults", "-display", "none", "-machine", "q35",
+        "-accel", "tcg,thread=multi", "-m", "768M", "-smp", "2",
+        "-drive", f"if=pflash,format=raw,readonly=on,file={FIRMWARE}/OVMF_CODE_4M.fd",
+        "-drive", f"if=pflash,format=raw,file={variables}",
+        "-drive", f"if=virtio,format=qcow2,file={disk}",
+        "-netdev", f"user,id=net,restrict=on,net={network},hostfwd=tcp:127.0.0.1:{port}-{address}:22",
+        "-device", f"virtio-net-pci,netdev=net,mac={mac}",
+        "-device", "virtio-rng-pci", "-serial", f"file:{folder}/console",
+    ]
+    # fmt: on
+    with subprocess.Popen(words) as child:
+        try:
+            yield lambda line: _over_ssh(line, port, host_keys, key, folder)
+        finally:
+            child.kill()
+
+
+def _over_ssh(line: str, port: int, host_keys: Sequence[str], key: Path, folder: Path) -> str:
+    """As soon as it answers; its host keys are those it always had."""
+    known = folder / "known"
+    known.write_text("".join(f"[127.0.0.1]:{port} {public}\n" for public in host_keys))
+    words = ["ssh", "-F", "/dev/null", "-i", str(key), "-p", str(port), "-o", f"UserKnownHostsFile={known}"]
+    words += ["-o", "StrictHostKeyChecking=yes", "-o", "BatchMode=yes", "-o", "ConnectTimeout=20"]
+    deadline = time.monotonic() + SECONDS
+    while True:
+        done = subprocess.run(
+            [*words, "root@127.0.0.1", line], capture_output=True, text=True, timeout=SECONDS, check=False
+        )
+        if done.returncode != 255:
+            assert done.returncode == 0, done.stderr
+            return done.stdout
+        if time.monotonic() > deadline:
+            console = (folder / "console").read_bytes()[-4000:].decode("utf-8", "replace")
+            pytest.fail(f"{done.stderr}\n{console}")
+        time.sleep(2)
