@@ -1,7 +1,8 @@
-"""A guest of a few megabytes for all tests: Debian's kernel, a static busybox and one init script.
+"""For all tests: a guest of a few megabytes, a bridge, and a state folder in which nothing is young.
 
-It boots in seconds without acceleration, speaks on the console, the report port and the network, and does
-what its console is told; so hosts are tested without building a master.
+The guest is Debian's kernel, a static busybox and one init script. It boots in seconds without acceleration,
+speaks on the console, the report port and the network, and does what its console is told; so hosts are tested
+without building a master.
 """
 
 import lzma
@@ -15,7 +16,9 @@ import pytest
 
 from skinnybox import run
 from skinnybox.errors import CommandFailed, TimedOut
+from skinnybox.hosts import leftovers
 from skinnybox.hosts.qemu import bridge
+from tests.samples import a_sealed_folder
 
 CACHE = Path(__file__).parents[1] / ".cache" / "test-kernel"
 
@@ -115,15 +118,15 @@ def test_kernel() -> Path:
 
 @pytest.fixture(scope="session")
 def tiny_guest(test_kernel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with `kernel`, `initrd` and, as its master, `root.erofs`: 1 MiB of the letter m."""
+    """The folder of a master whose kernel and initrd boot; its image is as that of `a_master`."""
     busybox = run.find("busybox")
     if busybox is None or b"/ld-linux" in busybox.read_bytes()[:4096]:
         pytest.skip("no static busybox (Debian: busybox-static)")
-    folder = tmp_path_factory.mktemp("sealed")
-    kernel = next(test_kernel.glob("boot/vmlinuz-*"))
-    (folder / "kernel").write_bytes(kernel.read_bytes())
-    (folder / "initrd").write_bytes(initrd(test_kernel / "lib/modules", busybox))
-    (folder / "root.erofs").write_bytes(b"m" * (1 << 20))
+    folder = a_sealed_folder(
+        tmp_path_factory.mktemp("tiny") / "sealed",
+        kernel=next(test_kernel.glob("boot/vmlinuz-*")).read_bytes(),
+        initrd=initrd(test_kernel / "lib/modules", busybox),
+    )
     for path in folder.iterdir():
         path.chmod(0o444)
     return folder
@@ -149,3 +152,9 @@ def bridge_name() -> Iterator[str]:
         yield name
     finally:
         run.run(["ip", "link", "delete", name])
+
+
+@pytest.fixture
+def nothing_is_young(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is so new that it may be in the making."""
+    monkeypatch.setattr(leftovers, "_YOUNG", 0.0)

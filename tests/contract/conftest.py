@@ -1,20 +1,19 @@
 """Every host there is, each in a state folder of its own, and values to try it with."""
 
-import hashlib
-import uuid
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from skinnybox.hosts.base import Contents, Host
 from skinnybox.hosts.memory import MemoryHost
 from skinnybox.hosts.qemu.host import QemuHost
-from skinnybox.model import Allocation, Image, ImageKind, Instance, Master, Network, Overlay, Seed, Stack
+from skinnybox.model import Instance, Master, Network
 from skinnybox.overlays.seed import base_message, seed_message
 from skinnybox.sizes import MIB
 from tests.emulators.xapi import EmulatedPool
+from tests.samples import a_master, a_sealed_folder, an_instance
 from tests.xapi.furnished import furnished, host_on
 
 _POOLS: dict[Path, EmulatedPool] = {}
@@ -28,7 +27,6 @@ def on_a_pool(state: Path) -> Host:
 
 
 HOSTS: dict[str, Callable[[Path], Host]] = {"memory": MemoryHost, "qemu": QemuHost, "xapi": on_a_pool}
-DIGEST = "sha256:" + hashlib.sha256(b"m" * MIB).hexdigest()
 
 Reopen = Callable[[], Host]
 
@@ -96,11 +94,7 @@ def _cleared(host: Host) -> Iterator[Host]:
 @pytest.fixture
 def sealed(tmp_path: Path) -> Path:
     """A master's folder that nothing can boot."""
-    folder = tmp_path / "sealed"
-    folder.mkdir()
-    for name in ("kernel", "initrd", "root.erofs"):
-        (folder / name).write_bytes(b"m" * MIB)
-    return folder
+    return a_sealed_folder(tmp_path / "sealed")
 
 
 @pytest.fixture
@@ -113,43 +107,18 @@ def bootable(running_kind: str, request: pytest.FixtureRequest) -> Path:
 
 @pytest.fixture
 def master() -> Master:
-    image = Image(kind=ImageKind.EROFS_PLAIN, file="root.erofs", digest=DIGEST, size=MIB)
-    return Master(
-        id="sha256:" + "1" * 64,
-        name="tiny",
-        version="1",
-        images=(image,),
-        kernel="kernel",
-        initrd="initrd",
-        os="tiny",
-        architecture="x86_64",
-        kernel_version="6.1",
-        tree_size=MIB,
-        entries=1,
-        guest_protocol=2,
-        created=datetime.now(UTC),
-    )
+    return a_master()
 
 
 Make = Callable[..., Instance]
 
 
 @pytest.fixture
-def new(master: Master) -> Make:
-    """An instance nobody knows yet; fields of Instance may be given."""
+def new() -> Make:
+    """An instance of `master` that nobody knows yet; fields of Instance may be given."""
 
-    def make(name: str = "web-01", **fields: object) -> Instance:
-        values: dict[str, object] = {
-            "uuid": uuid.uuid4(),
-            "name": name,
-            "stack": Stack(master=master.id, reference=master.reference, images=(DIGEST,)),
-            "overlay": Overlay(size=32 * MIB, allocation=Allocation.SPARSE),
-            "seed": Seed(hostname=name, machine_id=uuid.uuid4().hex),
-            "created": datetime.now(UTC),
-            "memory": 128 * MIB,
-            "network": Network.RESTRICTED,
-        }
-        return Instance(**{**values, **fields})  # type: ignore[arg-type]
+    def make(name: str = "web-01", **fields: Any) -> Instance:
+        return an_instance(name, **{"memory": 128 * MIB, "network": Network.RESTRICTED, **fields})
 
     return make
 

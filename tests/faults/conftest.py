@@ -16,7 +16,7 @@ from skinnybox import run
 from skinnybox.cli.main import run_command
 from skinnybox.overlays.space import data_ranges
 from tests.faults.leftovers import unexplained
-from tests.fleet.conftest import seal
+from tests.samples import seal
 
 PROGRAM = Path(sys.executable).parent / "skinnybox"
 CREATE = ("create", "-m", "tiny", "--overlay", "32M", "--sparse")

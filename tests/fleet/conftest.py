@@ -11,10 +11,10 @@ from skinnybox.fleet.create import Specification
 from skinnybox.fleet.registry import open_fleet
 from skinnybox.fleet.service import Fleet
 from skinnybox.fleet.settings import Settings
-from skinnybox.masters import imports
-from skinnybox.model import GUEST_PROTOCOL, Allocation, Instance, Master, Overlay
-from skinnybox.progress import silent
+from skinnybox.model import Allocation, Instance, Master, Overlay
 from skinnybox.sizes import MIB
+from tests.fleet.fleetfile import BASIC, File
+from tests.samples import seal
 
 HOST_KEYS = ("ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIA",)
 SPARSE = Specification(overlay=Overlay(size=64 * MIB, allocation=Allocation.SPARSE), memory=256 * MIB, cpus=1)
@@ -28,25 +28,6 @@ def state(tmp_path: Path) -> Path:
 @pytest.fixture
 def master(state: Path, tmp_path: Path) -> Master:
     return seal(state, tmp_path, "tiny", "1")
-
-
-def seal(
-    state: Path, scratch: Path, name: str, version: str, *, dax: bool = False, protocol: int = GUEST_PROTOCOL
-) -> Master:
-    """A master of a few files, that no machine could boot."""
-    tree = scratch / f"tree-{name}-{version}"
-    if not tree.exists():
-        (tree / "etc").mkdir(parents=True)
-        (tree / "etc" / "os-release").write_text(f'PRETTY_NAME="Tiny {version}"\n')
-        (tree / "etc" / "motd").write_text("hello\n")
-        (tree / "usr/lib/skinnybox").mkdir(parents=True)
-        (tree / "usr/lib/skinnybox/protocol").write_text(f"{protocol}\n")
-    for file in ("kernel", "initrd"):
-        (scratch / file).write_bytes(file.encode())
-    return imports.import_tree(
-        tree, store=state / "masters", name=name, version=version, as_is=True,
-        kernel=scratch / "kernel", initrd=scratch / "initrd", progress=silent, allow_foreign=True, dax=dax,
-    )  # fmt: skip
 
 
 def open_memory(state: Path) -> Fleet:
@@ -88,8 +69,7 @@ def made(state: Path, master: Master) -> dict[str, Instance]:
 
 
 @pytest.fixture
-def nothing_is_young(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing is so new that it may be in the making."""
-    from skinnybox.hosts import leftovers
-
-    monkeypatch.setattr(leftovers, "_YOUNG", 0.0)
+def file(fleet: Fleet, tmp_path: Path) -> File:
+    found = File(fleet, tmp_path / "fleet.yaml")
+    found.write(BASIC)
+    return found

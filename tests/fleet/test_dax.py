@@ -11,7 +11,8 @@ from skinnybox.fleet.service import Fleet
 from skinnybox.fleet.view import Condition
 from skinnybox.masters import catalogue
 from skinnybox.model import ImageKind, Master
-from tests.fleet.conftest import SPARSE, seal
+from tests.fleet.conftest import SPARSE
+from tests.samples import seal
 
 
 @pytest.fixture

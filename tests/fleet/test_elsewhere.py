@@ -12,7 +12,8 @@ from skinnybox.masters import efi
 from skinnybox.model import Master, SeedFile
 from skinnybox.overlays.seed import told_disk
 from skinnybox.sizes import MIB
-from tests.fleet.conftest import SPARSE, seal
+from tests.fleet.conftest import SPARSE
+from tests.samples import seal
 
 pytestmark = pytest.mark.image
 

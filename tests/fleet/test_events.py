@@ -16,6 +16,7 @@ from skinnybox.fleet.service import Fleet
 from skinnybox.fleet.settings import load
 from skinnybox.hosts import events
 from skinnybox.hosts.events import EventKind, Journal, Thresholds
+from skinnybox.hosts.qemu.host import QemuHost
 from tests.fleet.conftest import SPARSE
 
 
@@ -92,7 +93,8 @@ def test_thresholds_come_from_the_settings(state: Path) -> None:
     settings = load({"SKINNYBOX_OVERLAY_WARNING": "70", "XDG_CONFIG_HOME": "/nonexistent"}, {})
     assert (settings.overlay_warning, settings.overlay_critical) == (70, 95)
     host = open_host("qemu", state, Thresholds(warning=70, critical=95))
-    assert host._thresholds == Thresholds(warning=70, critical=95)  # type: ignore[attr-defined]
+    assert isinstance(host, QemuHost)
+    assert host._thresholds == Thresholds(warning=70, critical=95)
     host.close()
 
 

@@ -11,8 +11,9 @@ from skinnybox.fleet.registry import open_host
 from skinnybox.fleet.service import Fleet
 from skinnybox.fleet.view import Condition
 from skinnybox.model import Master, Network, SeedFile, StaticNetwork
-from tests.fleet.conftest import open_memory, seal
+from tests.fleet.conftest import open_memory
 from tests.kept import kept_program, unpacked
+from tests.samples import seal
 
 Old = Callable[..., str]
 

@@ -10,7 +10,8 @@ import pytest
 from skinnybox.cli.main import run_command
 from skinnybox.errors import UsageError
 from skinnybox.fleet.service import Fleet
-from tests.fleet.conftest import SPARSE, open_memory, seal
+from tests.fleet.conftest import SPARSE, open_memory
+from tests.samples import seal
 
 
 @pytest.fixture

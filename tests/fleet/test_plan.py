@@ -1,85 +1,17 @@
 """What a plan says, of values alone: nothing here has a disk."""
 
-import uuid
 from collections.abc import Iterable
 from dataclasses import replace
-from datetime import UTC, datetime
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from skinnybox.fleet.create import Specification
-from skinnybox.fleet.plan.actions import (
-    ORDER,
-    Action,
-    Choices,
-    Desired,
-    Target,
-    Verb,
-    Wanted,
-    extras,
-    plan,
-    runs,
-)
+from skinnybox.fleet.plan.actions import Action, Choices, Desired, Target, Verb, Wanted, extras, plan
 from skinnybox.fleet.plan.words import count
 from skinnybox.fleet.state import Phase
 from skinnybox.fleet.view import Machine
-from skinnybox.model import (
-    Allocation,
-    Instance,
-    Network,
-    Overlay,
-    Power,
-    Seed,
-    SeedFile,
-    Stack,
-    StaticNetwork,
-    Status,
-)
+from skinnybox.model import Allocation, Network, Overlay, SeedFile, StaticNetwork
 from skinnybox.sizes import GIB, MIB
-
-FLEET = "widgets"
-LAMP1 = Stack(master="sha256:1", reference="lamp:1", images=("a",))
-LAMP2 = Stack(master="sha256:2", reference="lamp:2", images=("b",))
-MAIL = Stack(master="sha256:3", reference="mail:1", images=("c",), dax=True)
-SPEC = Specification(overlay=Overlay(size=GIB), memory=512 * MIB, cpus=1, fleet=FLEET)
-
-
-def wanted(name: str = "web-1", **fields: object) -> Wanted:
-    values: dict[str, object] = {"name": name, "stack": LAMP1, "specification": SPEC}
-    return Wanted(**{**values, **fields})  # type: ignore[arg-type]
-
-
-def machine(of: Wanted, *, on: bool = False, fleet: str | None = FLEET) -> Machine:
-    """A machine that is just as it is wanted."""
-    specification = of.specification
-    instance = Instance(
-        uuid=uuid.uuid5(uuid.NAMESPACE_DNS, of.name),
-        name=of.name,
-        stack=of.stack,
-        overlay=specification.overlay,
-        seed=Seed(
-            hostname=of.name,
-            machine_id="0" * 32,
-            network=specification.static_network,
-            authorized_keys=specification.authorized_keys,
-            files=specification.files,
-            run_once=specification.run_once,
-        ),
-        created=datetime.now(UTC),
-        memory=specification.memory,
-        cpus=specification.cpus,
-        ssh_user=specification.ssh_user,
-        network=specification.network,
-        bridge=specification.bridge,
-        autostart=specification.autostart,
-        fleet=fleet,
-    )
-    return Machine(instance=instance, phase=Phase.DEFINED, status=RUNNING if on else None)
-
-
-RUNNING = Status(power=Power.RUNNING, pid=1, nonce="n")
+from tests.fleet.planned import FLEET, LAMP1, LAMP2, MAIL, SPEC, machine, wanted
 
 
 def verbs(actions: Iterable[Action]) -> list[str]:
@@ -227,122 +159,3 @@ def test_secrets_do_not_show() -> None:
     (action,) = one(of, machine(wanted()))
     assert "hunter2" not in str(action.differences)
     assert [d.what for d in action.differences] == ["run_once", "file /etc/secret"]
-
-
-NAMES = st.sampled_from(["a", "b", "c", "d"])
-SPECIFICATIONS = st.builds(
-    Specification,
-    overlay=st.builds(
-        Overlay, size=st.sampled_from([GIB, 2 * GIB, GIB + 1]), allocation=st.sampled_from(Allocation)
-    ),
-    memory=st.sampled_from([GIB, 2 * GIB]),
-    cpus=st.integers(1, 2),
-    network=st.sampled_from([None, Network.OPEN]),
-    ssh_user=st.sampled_from(["root", "admin"]),
-    run_once=st.sampled_from([None, "true"]),
-    dax=st.sampled_from([None, None, True]),
-    autostart=st.booleans(),
-    fleet=st.just(FLEET),
-)
-WANTED = st.builds(
-    Wanted,
-    name=NAMES,
-    stack=st.sampled_from([LAMP1, LAMP2, MAIL]),
-    specification=SPECIFICATIONS,
-    pinned=st.booleans(),
-    state=st.sampled_from(Target),
-)
-MACHINES = st.builds(
-    lambda of, on, fleet: replace(
-        found := machine(of, on=on, fleet=fleet),
-        instance=replace(
-            found.instance,
-            overlay=replace(found.instance.overlay, size=found.instance.overlay.size // MIB * MIB),
-        ),
-    ),
-    WANTED,
-    st.booleans(),
-    st.sampled_from([FLEET, FLEET, FLEET, None, "others"]),
-)
-DESIRED = st.lists(WANTED, unique_by=lambda of: of.name).map(
-    lambda found: Desired(fleet=FLEET, machines=tuple(found))
-)
-ACTUAL = st.lists(MACHINES, unique_by=lambda found: found.name)
-CHOICES = st.builds(
-    Choices,
-    prune=st.booleans(),
-    adopt=st.booleans(),
-    recreate=st.frozensets(NAMES, max_size=2),
-    reset=st.frozensets(NAMES, max_size=2),
-)
-
-
-def done(actual: Iterable[Machine], actions: Iterable[Action]) -> list[Machine]:
-    """The machines after an apply, pretended."""
-    machines = {found.name: found for found in actual}
-    for action in actions:
-        _do(machines, action)
-    return list(machines.values())
-
-
-def _do(machines: dict[str, Machine], action: Action) -> None:
-    name, of = action.name, action.wanted
-    if action.verb is Verb.DELETE:
-        del machines[name]
-    elif action.verb in (Verb.CREATE, Verb.RECREATE):
-        assert of and (name in machines) is (action.verb is Verb.RECREATE)
-        size = -(-of.specification.overlay.size // MIB) * MIB
-        made = replace(of.specification, overlay=replace(of.specification.overlay, size=size))
-        dax = of.stack.dax if of.specification.dax is None else of.specification.dax
-        machines[name] = machine(replace(of, specification=made, stack=replace(of.stack, dax=dax)))
-    elif action.verb in (Verb.START, Verb.STOP):
-        assert runs(machines[name]) is (action.verb is Verb.STOP)
-        machines[name] = replace(machines[name], status=RUNNING if action.verb is Verb.START else None)
-    elif action.verb is not Verb.BLOCKED:
-        assert of
-        machines[name] = replace(machines[name], instance=_changed(machines[name], action, of))
-
-
-def _changed(now: Machine, action: Action, of: Wanted) -> Instance:
-    assert not (runs(now) and action.verb in (Verb.GROW, Verb.SEED, Verb.RESET))
-    if action.verb is Verb.GROW:
-        size = max(d.after for d in action.differences if isinstance(d.after, int))
-        return replace(now.instance, overlay=replace(now.instance.overlay, size=size))
-    if action.verb in (Verb.SEED, Verb.RESET):
-        return replace(
-            now.instance,
-            ssh_user=of.specification.ssh_user,
-            seed=replace(now.instance.seed, run_once=of.specification.run_once),
-        )
-    return replace(now.instance, **{d.what: d.after for d in action.differences})  # type: ignore[arg-type]
-
-
-@given(DESIRED, ACTUAL, CHOICES)
-def test_after_apply_there_is_nothing_left_but_what_is_blocked(
-    desired: Desired, actual: list[Machine], choices: Choices
-) -> None:
-    first = plan(desired, actual, choices)
-    second = plan(desired, done(actual, first), replace(choices, recreate=frozenset(), reset=frozenset()))
-    assert {action.verb for action in second} <= {Verb.BLOCKED}
-    assert {action.name for action in second} <= {a.name for a in first if a.verb is Verb.BLOCKED}
-
-
-@given(DESIRED, ACTUAL, CHOICES)
-def test_nothing_is_lost_without_its_word(desired: Desired, actual: list[Machine], choices: Choices) -> None:
-    named = {of.name for of in desired.machines}
-    owners = {found.name: found.instance.fleet for found in actual}
-    for action in plan(desired, actual, choices):
-        if action.verb is Verb.DELETE:
-            assert choices.prune and action.name not in named and owners[action.name] == FLEET
-        elif action.verb in (Verb.RECREATE, Verb.RESET):
-            assert action.name in (choices.recreate if action.verb is Verb.RECREATE else choices.reset)
-        if owners.get(action.name, FLEET) != FLEET and not choices.adopt:
-            assert action.verb is Verb.BLOCKED
-
-
-@given(DESIRED, ACTUAL, CHOICES)
-def test_a_plan_is_in_the_order_of_the_work(
-    desired: Desired, actual: list[Machine], choices: Choices
-) -> None:
-    order = [ORDER[action.verb] for action in plan(desired, actual, choices)]
-    assert order == sorted(order)

@@ -1,65 +1,22 @@
 """Fleet files on the memory host: real overlays and records, machines only pretended."""
 
-import random
-import signal
-import subprocess
-import sys
 import tempfile
-import threading
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import pytest
-
 from skinnybox import run
-from skinnybox.errors import Blocked, Conflict, NotFound, SkinnyboxError, Unsupported, UsageError
-from skinnybox.fleet.batch import Outcome, worst
-from skinnybox.fleet.plan.actions import Choices, Verb
-from skinnybox.fleet.plan.apply import How, Plan, agreed
-from skinnybox.fleet.service import Fleet
+from skinnybox.errors import Blocked
+from skinnybox.fleet.batch import worst
+from skinnybox.fleet.plan.actions import Choices
 from skinnybox.fleet.view import Condition
 from skinnybox.model import Allocation, Network
 from skinnybox.overlays import look
 from skinnybox.overlays.ext4 import open_volume
 from skinnybox.overlays.seed import seed_message
-from skinnybox.progress import Progress, Step, silent
 from skinnybox.sizes import MIB
-from tests.fleet.conftest import SPARSE, open_memory, seal
-
-HEAD = "version: 1\nfleet: widgets\ndefaults: {master: tiny, overlay: 64M, sparse: true, memory: 256M}\n"
-BASIC = HEAD + "machines:\n  web-{1..3}: {state: running}\n  db: {cpus: 2, autostart: true}\n"
-ROOT = Path(__file__).parents[2]
-
-
-class File:
-    """A fleet file that is planned and applied."""
-
-    def __init__(self, fleet: Fleet, path: Path) -> None:
-        self.fleet = fleet
-        self.path = path
-
-    def write(self, text: str) -> None:
-        self.path.write_text(text)
-
-    def plan(self, **choices: object) -> list[str]:
-        found = self.fleet.plan(self.path, Choices(**choices))  # type: ignore[arg-type]
-        return [f"{action.verb} {action.name}" for action in found.actions]
-
-    def apply(self, progress: Progress = silent, **choices: object) -> Sequence[Outcome[str]]:
-        chosen = Choices(**choices)  # type: ignore[arg-type]
-        return self.fleet.apply(self.path, chosen, How(), agreed, progress)
-
-
-@pytest.fixture
-def file(fleet: Fleet, tmp_path: Path) -> File:
-    found = File(fleet, tmp_path / "fleet.yaml")
-    found.write(BASIC)
-    return found
-
-
-def conditions(fleet: Fleet) -> dict[str, Condition]:
-    return {machine.name: machine.condition for machine in fleet.machines()}
+from tests.fleet.conftest import SPARSE, open_memory
+from tests.fleet.fleetfile import BASIC, HEAD, File, conditions
+from tests.samples import seal
 
 
 def test_a_file_becomes_machines_and_then_there_is_nothing_to_do(file: File) -> None:
@@ -246,157 +203,3 @@ def write(overlay: Path, path: str, text: str) -> None:
         source.write(text)
         source.flush()
         run.run(["debugfs", "-w", "-R", f"write {source.name} {path}", overlay])
-
-
-def test_a_no_leaves_all_as_it_was(file: File) -> None:
-    file.apply()
-    file.write(HEAD + "machines: {}\n")
-
-    def refuse(plan: Plan) -> None:
-        assert [action.verb for action in plan.actions] == [Verb.DELETE] * 4
-        raise UsageError("not done")
-
-    with pytest.raises(UsageError, match="not done"):
-        file.fleet.apply(file.path, Choices(prune=True), How(), refuse)
-    assert len(file.fleet.names()) == 4
-
-
-def test_only_one_apply_at_a_time(file: File, state: Path) -> None:
-    with open_memory(state) as other:
-
-        def meanwhile(plan: Plan) -> None:
-            with pytest.raises(Conflict, match="another `skinnybox apply`"):
-                other.apply(file.path, Choices(), How(), agreed)
-
-        file.fleet.apply(file.path, Choices(), How(), meanwhile)
-        assert other.apply(file.path, Choices(), How(), agreed) == []
-
-
-def test_what_is_not_here_is_named_with_its_line(file: File) -> None:
-    file.write(BASIC.replace("db: {", "db: {master: nothing, ").replace("master: tiny", "master: 'tiny:9'"))
-    with pytest.raises(NotFound) as caught:
-        file.plan()
-    assert f"{file.path}:3:20: no master tiny:9" in caught.value.message
-    assert f"{file.path}:6:16: no master nothing" in caught.value.message
-    file.write(BASIC.replace("cpus: 2", "bridge: br9"))
-    with pytest.raises(NotFound, match="no bridge 'br9'"):
-        file.plan()
-    file.write(BASIC.replace("cpus: 2", "dax: true"))
-    with pytest.raises(Unsupported, match="DAX"):
-        file.plan()
-    with pytest.raises(NotFound, match="no machine named nothing"):
-        file.write(BASIC)
-        file.plan(recreate=frozenset({"nothing"}))
-    assert file.fleet.names() == []
-
-
-def test_what_does_not_fit_is_refused_before_anything_is_made(file: File) -> None:
-    file.write(BASIC.replace("64M, sparse: true", "900T"))
-    outcomes = file.apply()
-    assert {type(outcome.error).__name__ for outcome in outcomes} == {"NoSpace"}
-    assert [outcome.name for outcome in outcomes] == ["web-1", "web-2", "web-3", "db"]  # and none is started
-    assert file.fleet.names() == []
-
-
-def test_a_hundred_and_more_are_made_in_batches(file: File) -> None:
-    steps: list[Step] = []
-    file.write(HEAD + "machines:\n  w-{001..130}:\n")
-    assert all(outcome.ok for outcome in file.apply(progress=steps.append))
-    assert len(file.fleet.names()) == 130
-    done = [step.done for step in steps]
-    assert done == sorted(done)
-    assert (done[-1], steps[-1].total) == (130, 130)
-
-
-def test_interrupted_it_goes_on_when_given_again(file: File) -> None:
-    file.write(HEAD + "machines:\n  w-{001..130}: {state: running}\n")
-
-    def interrupt(step: Step) -> None:
-        if step.task == "create" and step.done == 100:
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        file.apply(progress=interrupt)
-    assert len(file.fleet.names()) in (0, 100)
-    with open_memory(file.path.parent / "state") as again:
-        File(again, file.path).apply()
-        assert File(again, file.path).plan() == []
-        assert set(conditions(again).values()) == {Condition.READY}
-
-
-SCRIPT = """
-import os, signal, sys
-from pathlib import Path
-from skinnybox.fleet.plan.apply import How, agreed
-from skinnybox.fleet.plan.actions import Choices
-from tests.fleet.conftest import open_memory
-count = 0
-def audit(event, arguments):
-    global count
-    if event in ("os.rename", "os.link", "os.mkdir", "os.truncate", "os.remove", "os.rmdir") or (
-        event == "open" and arguments[1] and "w" in str(arguments[1])
-    ):
-        count += 1
-        if count == int(sys.argv[3]):
-            os.kill(os.getpid(), signal.SIGKILL)
-with open_memory(Path(sys.argv[1])) as fleet:
-    sys.addaudithook(audit)
-    fleet.apply(Path(sys.argv[2]), Choices(prune=True, recreate=frozenset(sys.argv[4:])), How(), agreed)
-print(count)
-"""
-AFTER = HEAD.replace("256M", "512M") + "machines:\n  web-{2..6}: {state: running}\n  db: {cpus: 2}\n"
-
-
-def struck(file: File, state: Path, at: int) -> "subprocess.CompletedProcess[str]":
-    argv = [sys.executable, "-c", SCRIPT, str(state), str(file.path), str(at), "web-2"]
-    return subprocess.run(argv, cwd=ROOT, check=False, capture_output=True, text=True)
-
-
-@pytest.mark.parametrize("part", range(6))
-def test_killed_anywhere_it_converges_when_given_again(file: File, state: Path, part: int) -> None:
-    """Deletes, recreates, creates, changes, starts: kill -9 at a change to the disk, one of each sixth."""
-    file.apply()
-    file.write(AFTER)
-    most = 90
-    at = random.Random(part).randrange(1 + part * most // 6, 1 + (part + 1) * most // 6)
-    ended = struck(file, state, at)
-    assert ended.returncode in (0, -signal.SIGKILL), ended.stderr
-    with open_memory(state) as again:
-        found = File(again, file.path)
-        assert [outcome for outcome in found.apply(prune=True) if not outcome.ok] == [], at
-        assert found.plan(prune=True) == [], at
-        running = {f"web-{number}": Condition.READY for number in range(2, 7)}
-        assert conditions(again) == {"db": Condition.STOPPED, **running}
-        assert len(list((state / "instances").iterdir())) == 6
-        assert {m.instance.memory for m in again.machines()} == {512 * MIB}
-
-
-def test_set_changes_machines_and_refuses_what_cannot_be(fleet: Fleet) -> None:
-    fleet.create(["a", "b"], "tiny", SPARSE)
-    fleet.start(["b"])
-    assert all(outcome.ok for outcome in fleet.set(["a", "b"], {"memory": 512 * MIB, "cpus": 4}))
-    assert [(m.instance.memory, m.instance.cpus) for m in fleet.machines()] == [(512 * MIB, 4)] * 2
-    before = fleet.machine("a").instance
-    for wrong in ({"memory": 1}, {"cpus": 0}, {"network": Network.BRIDGE}, {"bridge": "br0"}):
-        assert isinstance(fleet.set(["a"], wrong)[0].error, SkinnyboxError)  # type: ignore[arg-type]
-    assert fleet.machine("a").instance == before
-    fleet.delete(["a"])
-    with pytest.raises(NotFound):
-        fleet.set(["a"], {"cpus": 2})
-
-
-def test_two_changes_at_once_are_both_kept(fleet: Fleet, state: Path) -> None:
-    fleet.create(["a"], "tiny", SPARSE)
-
-    def change(key: str) -> None:
-        with open_memory(state) as own:
-            for number in range(2, 12):
-                own.set(["a"], {key: number * 256 * MIB if key == "memory" else number})  # type: ignore[misc]
-
-    threads = [threading.Thread(target=change, args=(key,)) for key in ("memory", "cpus")]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    found = fleet.machine("a").instance
-    assert (found.memory, found.cpus) == (11 * 256 * MIB, 11)

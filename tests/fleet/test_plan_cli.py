@@ -11,6 +11,7 @@ import yaml
 
 from skinnybox.cli.main import run_command
 from skinnybox.model import Master
+from tests.samples import PUBLIC_KEY
 
 Cli = Callable[..., tuple[int, str, str]]
 
@@ -156,9 +157,8 @@ def test_set_changes_in_place(cli: Cli, file: Path) -> None:
 def test_the_examples_in_the_documents_are_fleet_files(tmp_path: Path, cli: Cli) -> None:
     from skinnybox.fleet.spec.reading import parse
 
-    key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ7VkkD2cBlTT1BzBlqF2nS5nC1m1lYr4hKJ0S9cVdkA me@example\n"
     for name in ("admin.pub", "widgets.conf", "first-start.sh"):
-        (tmp_path / name).write_text(key)
+        (tmp_path / name).write_text(f"{PUBLIC_KEY}\n")
     found = 0
     for page in ("docs/how-to/fleet-file.md", "docs/reference/fleet-file.md"):
         for block in (ROOT / page).read_text().split("```yaml\n")[1:]:

@@ -23,7 +23,8 @@ from skinnybox.fleet.service import Fleet
 from skinnybox.fleet.view import Condition
 from skinnybox.model import Allocation, Master, Overlay, StaticNetwork
 from skinnybox.sizes import GIB, MIB
-from tests.fleet.conftest import SPARSE, open_memory, seal
+from tests.fleet.conftest import SPARSE, open_memory
+from tests.samples import seal
 
 
 def test_a_batch_is_created_listed_and_deleted(fleet: Fleet, master: Master, state: Path) -> None:

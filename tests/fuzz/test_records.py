@@ -20,29 +20,16 @@ from skinnybox.hosts.qemu.tell import Teller
 from skinnybox.hosts.record import _sum, from_record, to_record
 from skinnybox.hosts.store import Store
 from skinnybox.masters import catalogue, index, manifest
-from skinnybox.model import (
-    Image,
-    ImageKind,
-    Instance,
-    Master,
-    Network,
-    Overlay,
-    Seed,
-    SeedFile,
-    Stack,
-    StaticNetwork,
-)
+from skinnybox.model import Instance, Network, Seed, SeedFile, StaticNetwork
 from tests.fuzz.conftest import survives
 from tests.fuzz.mutate import mutated, twisted
+from tests.samples import a_master, an_instance
 
 ME = UUID(int=5)
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 DIGEST = "sha256:" + "1" * 64
-INSTANCE = Instance(
+INSTANCE = an_instance(
     uuid=ME,
-    name="web-01",
-    stack=Stack(master=DIGEST, reference="lamp:1", images=(DIGEST,)),
-    overlay=Overlay(size=1 << 30),
     seed=Seed(
         hostname="web-01",
         machine_id="0" * 32,
@@ -55,21 +42,7 @@ INSTANCE = Instance(
     ssh_port=20001,
     network=Network.RESTRICTED,
 )
-MASTER = Master(
-    id=DIGEST,
-    name="lamp",
-    version="1",
-    images=(Image(kind=ImageKind.EROFS_LZ4HC, file="root.erofs", digest=DIGEST, size=4096),),
-    kernel=DIGEST,
-    initrd=DIGEST,
-    os="Debian",
-    architecture="x86_64",
-    kernel_version="6.1",
-    tree_size=4096,
-    entries=9,
-    guest_protocol=1,
-    created=NOW,
-)
+MASTER = a_master(id=DIGEST, created=NOW)
 ENTRY = {
     "path": "etc/x", "type": "-", "mode": 420, "uid": 0, "gid": 0, "mtime": 1767225600000000000, "size": 3,
     "digest": DIGEST, "xattrs": {"user.a": "AAAA"}, "link": "etc/x",

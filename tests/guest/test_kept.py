@@ -11,19 +11,12 @@ import pytest
 
 from skinnybox import wire
 from skinnybox.hosts.qemu import reports
-from skinnybox.model import (
-    Instance,
-    Overlay,
-    Seed,
-    SeedFile,
-    Stack,
-    StaticNetwork,
-)
+from skinnybox.model import Instance, Seed, SeedFile, Stack, StaticNetwork
 from skinnybox.overlays.seed import base_message, seed_message
-from skinnybox.sizes import GIB
 from skinnybox.wire import padded
 from tests.guest.conftest import INSTANCE, Ended, Shell
 from tests.kept import unpacked
+from tests.samples import DIGEST, MASTER, an_instance
 
 Kept = Callable[..., Ended]
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHBsZWFzZSBkbyBub3QgdXNlIHRoaXMga2V5ISEh"
@@ -46,13 +39,9 @@ def kept(shell: Shell, guest: Path) -> Kept:
 
 def instance() -> Instance:
     """Everything that can be said of a machine today."""
-    return Instance(
+    return an_instance(
         uuid=uuid.UUID(INSTANCE),
-        name="web-01",
-        stack=Stack(
-            master="sha256:" + "1" * 64, reference="tiny:1", images=("sha256:" + "2" * 64,), dax=True
-        ),
-        overlay=Overlay(size=GIB),
+        stack=Stack(master=MASTER, reference="tiny:1", images=(DIGEST,), dax=True),
         seed=Seed(
             hostname="web-01",
             machine_id="0123456789abcdef" * 2,
@@ -62,7 +51,6 @@ def instance() -> Instance:
             files=(SeedFile(path="/etc/a b", content=bytes(range(256)), mode=0o640, owner="root:root"),),
             run_once="#!/bin/sh\necho ran\n",
         ),
-        created=datetime.now(UTC),
     )
 
 

@@ -1,7 +1,6 @@
 """A reset keeps who the machine is, and nothing else; and takes no word of the guest's for granted."""
 
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 from uuid import UUID
 
@@ -10,22 +9,19 @@ import pytest
 from skinnybox import run, wire
 from skinnybox.delta.reset import fresh_contents
 from skinnybox.errors import Corrupt
-from skinnybox.model import Allocation, Instance, Overlay, Seed, Stack
+from skinnybox.model import Allocation, Seed
 from skinnybox.overlays.look import read_base, read_identity
 from skinnybox.overlays.make import make
 from skinnybox.overlays.seed import base_message, seed_message
 from skinnybox.overlays.template import template
 from skinnybox.sizes import KIB, MIB
+from tests.samples import an_instance
 
 pytestmark = pytest.mark.image
 
-INSTANCE = Instance(
+INSTANCE = an_instance(
     uuid=UUID("11111111-2222-4333-8444-555555555555"),
-    name="web-01",
-    stack=Stack(master="sha256:" + "c" * 64, reference="lamp:1", images=("sha256:" + "a" * 64,)),
-    overlay=Overlay(size=32 * MIB),
     seed=Seed(hostname="web-01", machine_id="0" * 32, generation=3),
-    created=datetime(2026, 1, 1, tzinfo=UTC),
 )
 KEY = wire.Line("ssh-host-key", "ssh_host_ed25519_key", b"\0secret\n" * 40)
 IDENTITY = wire.encode("identity", 1, [wire.Line("instance", str(INSTANCE.uuid)), KEY])

@@ -1,15 +1,14 @@
 """A master as a disk for hosts that only know disks: what lies on it and where."""
 
-import hashlib
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from skinnybox import run
 from skinnybox.masters import disk, efi
-from skinnybox.model import Image, ImageKind, Master
+from skinnybox.model import Master
 from skinnybox.sizes import KIB, MIB
+from tests.samples import a_master, a_sealed_folder, an_image
 
 pytestmark = pytest.mark.image
 TREE = b"tree" * (300 * KIB) + b"\0" * MIB + b"end"
@@ -19,32 +18,12 @@ TREE = b"tree" * (300 * KIB) + b"\0" * MIB + b"end"
 def sealed(tmp_path: Path) -> Path:
     if efi.missing():
         pytest.skip(f"not installed: {' '.join(efi.missing())}")
-    folder = tmp_path / "sealed"
-    folder.mkdir()
-    for name, content in (("kernel", b"kernel" * 9999), ("initrd", b"initrd" * 9999), ("root.erofs", TREE)):
-        (folder / name).write_bytes(content)
-    return folder
+    return a_sealed_folder(tmp_path / "sealed", kernel=b"kernel" * 9999, initrd=b"initrd" * 9999, image=TREE)
 
 
 @pytest.fixture
 def master() -> Master:
-    digest = f"sha256:{hashlib.sha256(TREE).hexdigest()}"
-    image = Image(kind=ImageKind.EROFS_PLAIN, file="root.erofs", digest=digest, size=len(TREE))
-    return Master(
-        id="sha256:" + "1" * 64,
-        name="tiny",
-        version="1",
-        images=(image,),
-        kernel="kernel",
-        initrd="initrd",
-        os="tiny",
-        architecture="x86_64",
-        kernel_version="6.1",
-        tree_size=1,
-        entries=1,
-        guest_protocol=2,
-        created=datetime.now(UTC),
-    )
+    return a_master(images=(an_image(TREE),))
 
 
 def test_firmware_and_guest_find_their_parts(sealed: Path, master: Master, tmp_path: Path) -> None:

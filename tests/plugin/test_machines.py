@@ -2,17 +2,17 @@
 
 import base64
 import uuid
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from skinnybox import wire
 from skinnybox.hosts.xapi import build, marks, tell
-from skinnybox.model import Instance, Overlay, Seed, Stack
+from skinnybox.model import Seed, Stack
 from skinnybox.overlays import seed as seeds
 from skinnybox.overlays.template import SEED_CAPACITY
 from tests.emulators.xapi import EmulatedPool
 from tests.plugin.conftest import DIGEST, GIB, MIB, Dom0, details, furnished
+from tests.samples import an_instance
 from tests.xapi import records
 
 
@@ -77,12 +77,9 @@ def test_what_the_guest_reads(dom0: Dom0) -> None:
     made = dom0.provision(authorized_keys=keys, user="admin", follow_name="true")
     found = told(dom0.vm("web-01"))
     identity = uuid.UUID(made["instance"])
-    instance = Instance(
+    instance = an_instance(
         uuid=identity,
-        name="web-01",
         stack=Stack(master=DIGEST, reference="lamp:1", images=(DIGEST,)),
-        overlay=Overlay(size=GIB),
-        created=datetime.now(UTC),
         ssh_user="admin",
         seed=Seed(
             hostname="web-01",

@@ -2,8 +2,10 @@
 
 import json
 import uuid
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,25 +19,19 @@ from skinnybox.fleet.view import Machine
 from skinnybox.hosts.memory import MemoryHost
 from skinnybox.hosts.qemu.bridge import tap_name
 from skinnybox.hosts.record import from_record, to_record
-from skinnybox.model import Instance, Network, Overlay, Power, Report, Seed, Stack, StaticNetwork, Status
+from skinnybox.model import Instance, Network, Overlay, Power, Report, Seed, StaticNetwork, Status
 from skinnybox.sizes import GIB
+from tests.samples import an_instance
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 ME = uuid.UUID(int=7)
 
 
-def instance(**fields: object) -> Instance:
-    values: dict[str, object] = {
-        "uuid": ME,
-        "name": "web-01",
-        "stack": Stack(master="sha256:" + "1" * 64, reference="m:1", images=()),
-        "overlay": Overlay(size=GIB),
-        "seed": Seed(hostname="web-01", machine_id="0" * 32),
-        "created": NOW,
-        "network": Network.BRIDGE,
-        "bridge": "br0",
-    }
-    return Instance(**{**values, **fields})  # type: ignore[arg-type]
+INSTANCE = an_instance(uuid=ME, network=Network.BRIDGE, bridge="br0")
+
+
+def instance(**fields: Any) -> Instance:
+    return replace(INSTANCE, **fields)
 
 
 def machine(*addresses: str, made: Instance | None = None) -> Machine:

@@ -6,19 +6,11 @@ import pytest
 
 from skinnybox.fleet.state import Phase
 from skinnybox.fleet.view import Condition, Machine
-from skinnybox.model import Instance, Overlay, Power, Report, Seed, Stack, Status, image_uuid
+from skinnybox.model import Power, Report, Seed, Status, image_uuid
+from tests.samples import DIGEST, an_instance
 
-DIGEST = "sha256:" + "12" * 32
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
-INSTANCE = Instance(
-    uuid=uuid.UUID(int=1),
-    name="web-01",
-    stack=Stack(master="sha256:" + "34" * 32, reference="lamp:1", images=(DIGEST,)),
-    overlay=Overlay(size=1 << 30),
-    seed=Seed(hostname="web-01", machine_id="0" * 32, generation=3),
-    created=NOW,
-    ssh_port=20000,
-)
+INSTANCE = an_instance(seed=Seed(hostname="web-01", machine_id="0" * 32, generation=3), ssh_port=20000)
 RUNNING = Status(power=Power.RUNNING, since=NOW, pid=1, nonce="aa")
 READY = Report(
     ready=True,

@@ -18,9 +18,7 @@ from skinnybox.hosts.qemu.leftovers import of_runs
 MACHINE = uuid.UUID(int=5)
 
 
-@pytest.fixture(autouse=True)
-def old(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(leftovers, "_YOUNG", 0.0)
+pytestmark = pytest.mark.usefixtures("nothing_is_young")
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ import threading
 import time
 import uuid
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -16,19 +15,12 @@ from skinnybox.hosts.qemu.command_line import Accelerator, Descriptors, Machine,
 from skinnybox.hosts.qemu.folder import connect, listen, read_json
 from skinnybox.hosts.qemu.qmp import Monitor
 from skinnybox.hosts.qemu.verdicts import Verdict, cached
-from skinnybox.model import Allocation, Instance, Network, Overlay, Seed, Stack
+from skinnybox.model import Allocation, Network, Overlay
 from skinnybox.sizes import GIB, MIB
+from tests.samples import an_instance
 
-INSTANCE = Instance(
-    uuid=uuid.UUID(int=7),
-    name="web-01",
-    stack=Stack(master="sha256:aa", reference="lamp:1", images=("sha256:bb",)),
-    overlay=Overlay(size=GIB),
-    seed=Seed(hostname="web-01", machine_id="0" * 32),
-    created=datetime.now(UTC),
-    memory=384 * MIB,
-    cpus=2,
-    ssh_port=22001,
+INSTANCE = an_instance(
+    uuid=uuid.UUID(int=7), overlay=Overlay(size=GIB), memory=384 * MIB, cpus=2, ssh_port=22001
 )
 MASTER = OpenImage(descriptor=12, size=352 * MIB)
 OPENED = Descriptors(

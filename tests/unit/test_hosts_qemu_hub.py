@@ -1,6 +1,8 @@
 """The console's hub: what is typed reaches the machine, also from one who goes at once."""
 
 import socket
+from collections.abc import Iterator
+from typing import NamedTuple
 
 import pytest
 
@@ -12,31 +14,38 @@ def silent_loop() -> Loop:
     return Loop(add=lambda *_: None, modify=lambda *_: None, drop=lambda _: None)
 
 
-def test_who_types_and_goes_while_the_machine_prints_is_heard() -> None:
+class Watched(NamedTuple):
+    """A hub with one viewer, and the far ends: of the machine's console, and of the viewer."""
+
+    hub: Hub
+    machine: socket.socket
+    viewer: socket.socket
+    theirs: socket.socket
+
+
+@pytest.fixture
+def watched() -> Iterator[Watched]:
     hub = Hub(silent_loop())
     hub.console, machine = socket.socketpair()
     viewer, theirs = socket.socketpair()
     viewer.setblocking(False)
-    with machine, hub.console:
+    with machine, hub.console, theirs:
         hub.add(viewer)
-        theirs.sendall(b"poweroff -f\n")
-        theirs.close()
-        hub.send(b"login: ")
-        machine.settimeout(5)
-        assert machine.recv(100) == b"poweroff -f\n"
-    assert viewer.fileno() == -1
+        yield Watched(hub, machine, viewer, theirs)
 
 
-def test_who_only_looks_and_goes_types_nothing() -> None:
-    hub = Hub(silent_loop())
-    hub.console, machine = socket.socketpair()
-    viewer, theirs = socket.socketpair()
-    viewer.setblocking(False)
-    with machine, hub.console:
-        hub.add(viewer)
-        hub.close()
-        machine.setblocking(False)
-        with pytest.raises(BlockingIOError):
-            machine.recv(100)
-        assert theirs.recv(100) == b""
-    theirs.close()
+def test_who_types_and_goes_while_the_machine_prints_is_heard(watched: Watched) -> None:
+    watched.theirs.sendall(b"poweroff -f\n")
+    watched.theirs.close()
+    watched.hub.send(b"login: ")
+    watched.machine.settimeout(5)
+    assert watched.machine.recv(100) == b"poweroff -f\n"
+    assert watched.viewer.fileno() == -1
+
+
+def test_who_only_looks_and_goes_types_nothing(watched: Watched) -> None:
+    watched.hub.close()
+    watched.machine.setblocking(False)
+    with pytest.raises(BlockingIOError):
+        watched.machine.recv(100)
+    assert watched.theirs.recv(100) == b""

@@ -9,14 +9,12 @@ import pytest
 
 from skinnybox.errors import Corrupt, Unsupported
 from skinnybox.hosts.record import from_record, to_record
-from skinnybox.model import Allocation, Instance, Network, Overlay, Seed, SeedFile, Stack, StaticNetwork
-from skinnybox.sizes import GIB
+from skinnybox.model import Instance, Network, Seed, SeedFile, Stack, StaticNetwork
+from tests.samples import an_instance
 
-PLAIN = Instance(
+PLAIN = an_instance(
     uuid=uuid.UUID(int=7),
-    name="web-01",
     stack=Stack(master="sha256:aa", reference="lamp:1", images=("sha256:bb", "sha256:cc")),
-    overlay=Overlay(size=GIB, allocation=Allocation.SPARSE),
     seed=Seed(hostname="web-01", machine_id="0" * 32, authorized_keys=("ssh-ed25519 AAAA a",)),
     created=datetime(2026, 1, 2, 3, 4, 5, 6, tzinfo=UTC),
 )

@@ -10,22 +10,14 @@ from skinnybox.masters import catalogue
 from skinnybox.masters.manifest import from_manifest, to_manifest
 from skinnybox.masters.seal import default_version, refuse_taken
 from skinnybox.masters.workspace import workspace
-from skinnybox.model import Image, ImageKind, Master
+from skinnybox.model import Master
+from tests.samples import a_master
 
 DIGEST = "sha256:" + "ab" * 32
-MASTER = Master(
+MASTER = a_master(
     id="sha256:" + "1234567890abcdef" * 4,
     name="lamp",
-    version="1",
-    images=(Image(kind=ImageKind.EROFS_LZ4HC, file="root.erofs", digest=DIGEST, size=4096),),
-    kernel=DIGEST,
-    initrd=DIGEST,
     os="Debian GNU/Linux 12 (bookworm) \u00fc",
-    architecture="x86_64",
-    kernel_version="6.1.0",
-    tree_size=5,
-    entries=2,
-    guest_protocol=1,
     created=datetime(2026, 11, 22, 10, 0, tzinfo=UTC),
 )
 

@@ -1,5 +1,4 @@
 import uuid
-from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given
@@ -7,6 +6,7 @@ from hypothesis import strategies as st
 
 from skinnybox import model, sizes
 from skinnybox.errors import UsageError
+from tests.samples import an_instance
 
 
 @pytest.mark.parametrize(
@@ -64,14 +64,7 @@ def test_an_image_uuid_is_of_version_8_and_follows_the_digest() -> None:
 
 def test_a_mac_is_local_unicast_and_stable() -> None:
     def mac(identity: uuid.UUID) -> str:
-        return model.Instance(
-            uuid=identity,
-            name="x",
-            stack=model.Stack(master="m", reference="m:1", images=()),
-            overlay=model.Overlay(size=1),
-            seed=model.Seed(hostname="x", machine_id="0" * 32),
-            created=datetime.now(UTC),
-        ).mac
+        return an_instance(uuid=identity).mac
 
     one = uuid.UUID(int=1)
     assert mac(one) == mac(one)

@@ -1,5 +1,4 @@
 from dataclasses import replace
-from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -7,19 +6,16 @@ import pytest
 
 from skinnybox import wire
 from skinnybox.errors import UsageError
-from skinnybox.model import Instance, Overlay, Seed, SeedFile, Stack, StaticNetwork, image_uuid
+from skinnybox.model import Seed, SeedFile, Stack, StaticNetwork, image_uuid
 from skinnybox.overlays.seed import base_message, seed_capacity, seed_message
-from skinnybox.sizes import MIB
+from tests.samples import an_instance
 
 DIGESTS = ("sha256:" + "a" * 64, "sha256:" + "b" * 64)
 SEED = Seed(hostname="web-01", machine_id="0123456789abcdef" * 2)
-INSTANCE = Instance(
+INSTANCE = an_instance(
     uuid=UUID("11111111-2222-4333-8444-555555555555"),
-    name="web-01",
     stack=Stack(master="sha256:" + "c" * 64, reference="lamp:1", images=DIGESTS),
-    overlay=Overlay(size=64 * MIB),
     seed=SEED,
-    created=datetime(2026, 1, 1, tzinfo=UTC),
 )
 
 

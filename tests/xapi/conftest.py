@@ -1,22 +1,19 @@
-"""A furnished pool on two hosts, and a session of the official SDK on it."""
+"""Emulated pools, a session of the official SDK on one, and what our own hosts are tried with."""
 
-import hashlib
-import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 import XenAPI
 
-from skinnybox.model import Allocation, Image, ImageKind, Instance, Master, Network, Overlay, Seed, Stack
+from skinnybox.model import Instance, Master, Network
 from skinnybox.sizes import MIB
 from tests.emulators.xapi import EmulatedPool
+from tests.samples import a_master, a_sealed_folder, an_instance, seal
 from tests.xapi import records
-
-DIGEST = "sha256:" + hashlib.sha256(b"m" * MIB).hexdigest()
+from tests.xapi.furnished import furnished
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,19 +39,40 @@ class Place:
         return str(vm)
 
 
+class Sealed(NamedTuple):
+    """A master and its folder, as hosts take them."""
+
+    master: Master
+    folder: Path
+
+
 @pytest.fixture
-def pool() -> Iterator[EmulatedPool]:
+def bare_pool() -> Iterator[EmulatedPool]:
     with EmulatedPool(hosts=("alpha", "beta")) as pool:
         yield pool
 
 
 @pytest.fixture
-def place(pool: EmulatedPool) -> Iterator[Place]:
-    thin, thick = pool.add_sr("shared", "nfs"), pool.add_sr("local", "lvm", on=[0])
-    network, template = pool.add_network("lan"), pool.add_template("Debian")
-    with pool.session() as api:
-        pool.log.clear()
-        yield Place(pool, api, thin, thick, network, template)
+def pool() -> Iterator[EmulatedPool]:
+    """One host with shared thin storage and a network, as our own hosts want it."""
+    with furnished() as pool:
+        yield pool
+
+
+@pytest.fixture
+def our_pool() -> Iterator[EmulatedPool]:
+    """The same on two hosts."""
+    with furnished(hosts=("alpha", "beta")) as pool:
+        yield pool
+
+
+@pytest.fixture
+def place(bare_pool: EmulatedPool) -> Iterator[Place]:
+    thin, thick = bare_pool.add_sr("shared", "nfs"), bare_pool.add_sr("local", "lvm", on=[0])
+    network, template = bare_pool.add_network("lan"), bare_pool.add_template("Debian")
+    with bare_pool.session() as api:
+        bare_pool.log.clear()
+        yield Place(bare_pool, api, thin, thick, network, template)
 
 
 @pytest.fixture
@@ -70,32 +88,16 @@ def refused() -> Callable[..., list[str]]:
 
 
 @pytest.fixture
-def sealed(tmp_path: Path) -> Path:
-    folder = tmp_path / "sealed"
-    folder.mkdir()
-    for name in ("kernel", "initrd", "root.erofs"):
-        (folder / name).write_bytes(b"m" * MIB)
-    return folder
+def sealed(tmp_path: Path) -> Sealed:
+    return Sealed(a_master(), a_sealed_folder(tmp_path / "sealed"))
 
 
 @pytest.fixture
-def small_master() -> Master:
-    image = Image(kind=ImageKind.EROFS_PLAIN, file="root.erofs", digest=DIGEST, size=MIB)
-    return Master(
-        id="sha256:" + "1" * 64,
-        name="tiny",
-        version="1",
-        images=(image,),
-        kernel="kernel",
-        initrd="initrd",
-        os="tiny",
-        architecture="x86_64",
-        kernel_version="6.1",
-        tree_size=MIB,
-        entries=1,
-        guest_protocol=2,
-        created=datetime.now(UTC),
-    )
+def state(tmp_path: Path) -> Path:
+    """A state folder with the master tiny:1."""
+    folder = tmp_path / "state"
+    seal(folder, tmp_path, "tiny", "1")
+    return folder
 
 
 @pytest.fixture
@@ -103,16 +105,6 @@ def new_instance() -> Callable[..., Instance]:
     """A machine that nobody knows yet."""
 
     def make(name: str = "web-01") -> Instance:
-        return Instance(
-            uuid=uuid.uuid4(),
-            name=name,
-            stack=Stack(master="sha256:" + "1" * 64, reference="tiny:1", images=(DIGEST,)),
-            overlay=Overlay(size=32 * MIB, allocation=Allocation.SPARSE),
-            seed=Seed(hostname=name, machine_id=uuid.uuid4().hex),
-            created=datetime.now(UTC),
-            memory=128 * MIB,
-            network=Network.BRIDGE,
-            bridge="lan",
-        )
+        return an_instance(name, memory=128 * MIB, network=Network.BRIDGE, bridge="lan")
 
     return make

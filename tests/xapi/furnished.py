@@ -9,7 +9,7 @@ from skinnybox.hosts.xapi.address import Address
 from skinnybox.hosts.xapi.host import XapiHost
 from skinnybox.hosts.xapi.master import MakeDisk
 from skinnybox.hosts.xapi.tell import OVERLAY_PLACE, PREFIX
-from skinnybox.model import Allocation
+from skinnybox.model import Allocation, Image, Instance, Master
 from skinnybox.overlays.make import make
 from skinnybox.overlays.seed import seed_capacity
 from skinnybox.overlays.template import template
@@ -17,6 +17,8 @@ from tests.emulators.xapi import PASSWORD, EmulatedPool, guests, srs, xenstore
 from tests.emulators.xapi.context import Xapi
 
 PATIENCE = 2.0
+FULL = ("SR_BACKEND_FAILURE_44", "", "There is insufficient space", "")
+"""What a pool says when storage has no room left."""
 _BLOB = b"\0\0\0\x0bssh-ed25519\0\0\0 " + bytes(32)
 HOST_KEY = f"ssh-ed25519 {base64.b64encode(_BLOB).decode()}"
 
@@ -96,3 +98,26 @@ def host_on(
     """As root over plain HTTP, unless `chosen` has other fields of Address."""
     address = Address(**{"user": "root", "url": pool.url, "timeout": 20.0, **chosen})
     return XapiHost(address, state, secret=lambda: PASSWORD, patience=patience, make_disk=make_disk)
+
+
+def plain_disk(target: Path, master: Master, image: Image, folder: Path) -> None:
+    """A master's disk that nobody boots."""
+    target.write_bytes((folder / image.file).read_bytes())
+
+
+def all_of(pool: EmulatedPool, of: str) -> list[dict[str, Any]]:
+    """Every record of a class."""
+    with pool.database() as database:
+        return [dict(record) for record in database.tables[of].values()]
+
+
+def machine(pool: EmulatedPool, instance: Instance) -> dict[str, Any]:
+    """The record of its only VM."""
+    with pool.database() as database:
+        found = [
+            dict(record)
+            for _, record in database.where("VM", name_label=instance.name)
+            if not record["is_a_template"]
+        ]
+    assert len(found) == 1
+    return found[0]

@@ -75,30 +75,30 @@ def test_roles_are_those_of_the_model(place: Place, refused: Refused) -> None:
         assert refused(otto.VM.start, vm, False, False)[0] == "RBAC_PERMISSION_DENIED"
 
 
-def test_a_wrong_password_opens_nothing(pool: EmulatedPool) -> None:
-    session = XenAPI.Session(pool.url)
+def test_a_wrong_password_opens_nothing(bare_pool: EmulatedPool) -> None:
+    session = XenAPI.Session(bare_pool.url)
     with pytest.raises(XenAPI.Failure) as caught:
         session.xenapi.login_with_password("root", "wrong")
     session("close")()
     assert caught.value.details[0] == "SESSION_AUTHENTICATION_FAILED"
-    assert "wrong" not in str(pool.log.entries)
+    assert "wrong" not in str(bare_pool.log.entries)
 
 
-def test_a_slave_names_its_master(pool: EmulatedPool) -> None:
-    session = XenAPI.Session(pool.url_of(1))
+def test_a_slave_names_its_master(bare_pool: EmulatedPool) -> None:
+    session = XenAPI.Session(bare_pool.url_of(1))
     with pytest.raises(XenAPI.Failure) as caught:
         session.xenapi.login_with_password("root", PASSWORD)
     session("close")()
     assert caught.value.details == ["HOST_IS_SLAVE", "127.0.0.1"]
 
 
-def test_a_session_ends_by_logout_and_by_expiry(pool: EmulatedPool) -> None:
-    server = xmlrpc.client.ServerProxy(pool.url)
+def test_a_session_ends_by_logout_and_by_expiry(bare_pool: EmulatedPool) -> None:
+    server = xmlrpc.client.ServerProxy(bare_pool.url)
     for expires in (False, True):
         answer: Any = server.session.login_with_password("root", PASSWORD, "1.0", "me")
         handle = answer["Value"]
         assert server.VM.get_all(handle)["Status"] == "Success"  # type: ignore[index, call-overload]
-        pool.expire_sessions() if expires else server.session.logout(handle)
+        bare_pool.expire_sessions() if expires else server.session.logout(handle)
         answer = server.VM.get_all(handle)
         assert answer["ErrorDescription"] == ["SESSION_INVALID", handle]
     server("close")()
@@ -110,27 +110,29 @@ def ask(pool: EmulatedPool, call: dict[str, Any]) -> Any:
         return json.loads(response.read())
 
 
-def test_json_rpc_of_both_versions(pool: EmulatedPool) -> None:
+def test_json_rpc_of_both_versions(bare_pool: EmulatedPool) -> None:
     login = {"method": "session.login_with_password", "params": ["root", PASSWORD], "id": 1}
-    two = ask(pool, {**login, "jsonrpc": "2.0"})
+    two = ask(bare_pool, {**login, "jsonrpc": "2.0"})
     assert two.keys() == {"jsonrpc", "result", "id"}
-    one = ask(pool, login)
+    one = ask(bare_pool, login)
     assert one["error"] is None and one["id"] == 1
-    host = ask(pool, {"method": "host.get_record", "params": [one["result"], pool.hosts[0]], "id": 2})
+    host = ask(
+        bare_pool, {"method": "host.get_record", "params": [one["result"], bare_pool.hosts[0]], "id": 2}
+    )
     assert host["result"]["API_version_major"] == 2
     call = {"method": "VM.start", "params": [two["result"], "no", False, False], "id": 3}
-    assert ask(pool, call)["error"] == ["HANDLE_INVALID", "VM", "no"]
+    assert ask(bare_pool, call)["error"] == ["HANDLE_INVALID", "VM", "no"]
     error = {"code": 1, "message": "HANDLE_INVALID", "data": ["VM", "no"]}
-    assert ask(pool, {**call, "jsonrpc": "2.0"})["error"] == error
+    assert ask(bare_pool, {**call, "jsonrpc": "2.0"})["error"] == error
 
 
-def test_https_with_the_pools_own_certificate(pool: EmulatedPool) -> None:
-    context = ssl.create_default_context(cafile=str(pool.certificate))
-    server = xmlrpc.client.ServerProxy(pool.tls_url, context=context)
+def test_https_with_the_pools_own_certificate(bare_pool: EmulatedPool) -> None:
+    context = ssl.create_default_context(cafile=str(bare_pool.certificate))
+    server = xmlrpc.client.ServerProxy(bare_pool.tls_url, context=context)
     answer: Any = server.session.login_with_password("root", PASSWORD)
     assert answer["Status"] == "Success"
     server("close")()
-    stranger = xmlrpc.client.ServerProxy(pool.tls_url)
+    stranger = xmlrpc.client.ServerProxy(bare_pool.tls_url)
     with pytest.raises(ssl.SSLCertVerificationError):
         stranger.session.login_with_password("root", PASSWORD)
     stranger("close")()

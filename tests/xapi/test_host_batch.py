@@ -11,29 +11,14 @@ import pytest
 from skinnybox.errors import NoSpace, SkinnyboxError
 from skinnybox.fleet.create import Specification
 from skinnybox.fleet.service import Fleet
-from skinnybox.model import Image, Master, Overlay
+from skinnybox.model import Overlay
 from skinnybox.progress import Step
 from skinnybox.sizes import MIB
 from tests.emulators.xapi import EmulatedPool
-from tests.fleet.conftest import seal
-from tests.xapi.furnished import furnished, host_on
-from tests.xapi.test_host_faults import FULL
+from tests.xapi.furnished import FULL, host_on, plain_disk
 
 pytestmark = pytest.mark.image
 SMALL = Specification(overlay=Overlay(size=64 * MIB), memory=256 * MIB, cpus=1, any_allocation=True)
-
-
-@pytest.fixture
-def pool() -> Iterator[EmulatedPool]:
-    with furnished() as pool:
-        yield pool
-
-
-@pytest.fixture
-def state(tmp_path: Path) -> Path:
-    folder = tmp_path / "state"
-    seal(folder, tmp_path, "tiny", "1")
-    return folder
 
 
 @pytest.fixture
@@ -45,11 +30,6 @@ def fleet(pool: EmulatedPool, state: Path) -> Iterator[Fleet]:
 
 def open_fleet(pool: EmulatedPool, state: Path) -> Fleet:
     return Fleet(state, host_on(pool, state, make_disk=plain_disk), boots_at_once=8)
-
-
-def plain_disk(target: Path, master: Master, image: Image, folder: Path) -> None:
-    """Nobody boots it."""
-    target.write_bytes((folder / image.file).read_bytes())
 
 
 def ours(pool: EmulatedPool) -> Counter[str]:

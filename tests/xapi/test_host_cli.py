@@ -15,7 +15,7 @@ import pytest
 
 from skinnybox.masters import efi
 from tests.emulators.xapi import PASSWORD, EmulatedPool
-from tests.fleet.conftest import seal
+from tests.samples import seal
 from tests.xapi.furnished import at_work, furnished
 
 pytestmark = [

@@ -9,10 +9,10 @@ from skinnybox.hosts.events import EventKind, Thresholds
 from skinnybox.hosts.xapi.address import Address
 from skinnybox.hosts.xapi.host import XapiHost
 from skinnybox.hosts.xapi.mirror import Record
-from skinnybox.model import Instance, Master
+from skinnybox.model import Instance
 from tests.emulators.xapi import PASSWORD, EmulatedPool
-from tests.xapi.furnished import furnished
-from tests.xapi.test_host_faults import plain_disk
+from tests.xapi.conftest import Sealed
+from tests.xapi.furnished import furnished, plain_disk
 
 
 def running(pool: EmulatedPool) -> tuple[str, Record]:
@@ -28,13 +28,13 @@ def host_of(pool: EmulatedPool, state: Path) -> XapiHost:
 
 
 def test_a_full_overlay_is_told_once(
-    new_instance: Callable[..., Instance], small_master: Master, sealed: Path, tmp_path: Path
+    new_instance: Callable[..., Instance], sealed: Sealed, tmp_path: Path
 ) -> None:
     with furnished() as pool:
         instance = new_instance()
         host = host_of(pool, tmp_path / "state")
         make_one(host, instance)
-        host.start(instance, small_master, sealed)
+        host.start(instance, *sealed)
         vm, record = running(pool)
         nonce = record["xenstore_data"]["vm-data/skinnybox/nonce"]
 

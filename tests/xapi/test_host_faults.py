@@ -9,10 +9,11 @@ import pytest
 from skinnybox.errors import Conflict, NoSpace, SkinnyboxError
 from skinnybox.fleet.create import make_one
 from skinnybox.hosts.xapi.host import XapiHost
-from skinnybox.model import Image, Instance, Master
+from skinnybox.model import Instance
 from skinnybox.sizes import MIB
 from tests.emulators.xapi import EmulatedPool
-from tests.xapi.furnished import furnished, host_on
+from tests.xapi.conftest import Sealed
+from tests.xapi.furnished import FULL, furnished, host_on, plain_disk
 
 New = Callable[..., Instance]
 STEPS = [
@@ -23,7 +24,6 @@ STEPS = [
     ("VIF.create", 1),
     ("VM.set_blocked_operations", 1),
 ]
-FULL = ("SR_BACKEND_FAILURE_44", "", "There is insufficient space", "")
 
 Fault = Callable[[EmulatedPool, str, int], object]
 FAULTS: dict[str, Fault] = {
@@ -53,11 +53,6 @@ def host(pool: EmulatedPool, tmp_path: Path) -> Iterator[XapiHost]:
     opened.close()
 
 
-def plain_disk(target: Path, master: Master, image: Image, folder: Path) -> None:
-    """Nobody boots it."""
-    target.write_bytes((folder / image.file).read_bytes())
-
-
 def there(pool: EmulatedPool, uuid: uuid.UUID) -> list[str]:
     """Everything of one machine in the pool."""
     with pool.database() as database:
@@ -67,28 +62,26 @@ def there(pool: EmulatedPool, uuid: uuid.UUID) -> list[str]:
             for record in database.tables[of].values()
             if record["other_config"].get("skinnybox:instance") == str(uuid)
         ]
-        loose = [of for of in ("VBD", "VIF") for r in database.tables[of].values() if not _valid(database, r)]
+        links = [(of, r["VM"]) for of in ("VBD", "VIF") for r in database.tables[of].values()]
+        loose = [of for of, vm in links if not database.valid("VM", vm)]
         lost = {"task"} if any(r["status"] == "pending" for r in database.tables["task"].values()) else set()
         return [*marked, *loose, *lost]
 
 
-def _valid(database: object, record: dict[str, str]) -> bool:
-    return bool(database.valid("VM", record["VM"]))  # type: ignore[attr-defined]
+def ready_then_gone(pool: EmulatedPool, host: XapiHost, instance: Instance) -> None:
+    """It has said that it is ready; when it is deleted, nothing of it stays."""
+    assert instance.uuid in host.reports([instance.uuid])
+    host.power_off(instance)
+    host.delete(instance)
+    assert there(pool, instance.uuid) == []
 
 
 @pytest.mark.parametrize("fault", FAULTS)
 @pytest.mark.parametrize(("step", "at"), STEPS)
 def test_nothing_stays(
-    pool: EmulatedPool,
-    host: XapiHost,
-    small_master: Master,
-    sealed: Path,
-    new_instance: New,
-    step: str,
-    at: int,
-    fault: str,
+    pool: EmulatedPool, host: XapiHost, sealed: Sealed, new_instance: New, step: str, at: int, fault: str
 ) -> None:
-    host.add_master(small_master, sealed)
+    host.add_master(*sealed)
     instance = new_instance()
     FAULTS[fault](pool, step, at)
     try:
@@ -106,86 +99,65 @@ def test_nothing_stays(
     pool.faults.clear()
     host.delete(instance)
     make_one(host, instance)
-    host.start(instance, small_master, sealed)
-    host.power_off(instance)
-    host.delete(instance)
-    assert there(pool, instance.uuid) == []
+    host.start(instance, *sealed)
+    ready_then_gone(pool, host, instance)
 
 
 @pytest.mark.parametrize("fault", HARMLESS)
 @pytest.mark.parametrize(("step", "at"), [*STEPS, ("VM.set_xenstore_data", 1), ("VM.start", 1)])
 def test_what_passes_is_waited_for(
-    pool: EmulatedPool,
-    host: XapiHost,
-    small_master: Master,
-    sealed: Path,
-    new_instance: New,
-    step: str,
-    at: int,
-    fault: str,
+    pool: EmulatedPool, host: XapiHost, sealed: Sealed, new_instance: New, step: str, at: int, fault: str
 ) -> None:
-    host.add_master(small_master, sealed)
+    host.add_master(*sealed)
     instance = new_instance()
     HARMLESS[fault](pool, step, at)
     make_one(host, instance)
-    host.start(instance, small_master, sealed)
-    assert instance.uuid in host.reports([instance.uuid])
-    host.power_off(instance)
-    host.delete(instance)
-    assert there(pool, instance.uuid) == []
+    host.start(instance, *sealed)
+    ready_then_gone(pool, host, instance)
 
 
 @pytest.mark.parametrize("fault", ["drop_before", "drop_after", "fail"])
 @pytest.mark.parametrize("step", ["VDI.create", "import_raw_vdi", "VDI.clone", "VDI.set_other_config"])
 def test_an_interrupted_upload_is_swept(
-    pool: EmulatedPool,
-    host: XapiHost,
-    small_master: Master,
-    sealed: Path,
-    new_instance: New,
-    step: str,
-    fault: str,
+    pool: EmulatedPool, host: XapiHost, sealed: Sealed, new_instance: New, step: str, fault: str
 ) -> None:
-    host.remove_master(small_master)
+    host.remove_master(sealed.master)
     FAULTS[fault](pool, step, 1)
     try:
-        host.add_master(small_master, sealed)
+        host.add_master(*sealed)
     except SkinnyboxError:
         with pool.database() as database:
             assert not database.tables["VDI"]
     pool.faults.clear()
-    host.add_master(small_master, sealed)
+    host.add_master(*sealed)
     with pool.database() as database:
         roles = sorted(record["other_config"]["skinnybox:role"] for record in database.tables["VDI"].values())
     assert roles == ["master", "source"]
 
 
 def test_a_full_sr_stops_an_upload(
-    pool: EmulatedPool, host: XapiHost, small_master: Master, sealed: Path, new_instance: New
+    pool: EmulatedPool, host: XapiHost, sealed: Sealed, new_instance: New
 ) -> None:
-    host.remove_master(small_master)
+    host.remove_master(sealed.master)
     with pool.database() as database:
         sr = next(iter(database.tables["SR"]))
     pool.faults.fill(sr, MIB // 2)
     with pytest.raises(NoSpace):
-        host.add_master(small_master, sealed)
+        host.add_master(*sealed)
     with pool.database() as database:
         assert not database.tables["VDI"]
 
 
 @pytest.mark.parametrize("fault", ["fail", "fail_after", "drop_before", "drop_after"])
 def test_a_start_that_fails_can_be_repeated(
-    pool: EmulatedPool, host: XapiHost, small_master: Master, sealed: Path, new_instance: New, fault: str
+    pool: EmulatedPool, host: XapiHost, sealed: Sealed, new_instance: New, fault: str
 ) -> None:
     instance = new_instance()
     make_one(host, instance)
     FAULTS[fault](pool, "VM.start", 1)
     with pytest.raises(SkinnyboxError):
-        host.start(instance, small_master, sealed)
+        host.start(instance, *sealed)
     pool.faults.clear()
     if instance.uuid not in host.statuses():
-        host.start(instance, small_master, sealed)
-    assert instance.uuid in host.reports([instance.uuid])
-    host.power_off(instance)
-    host.delete(instance)
-    assert there(pool, instance.uuid) == []
+        host.start(instance, *sealed)
+    ready_then_gone(pool, host, instance)

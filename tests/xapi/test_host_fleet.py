@@ -10,10 +10,10 @@ from skinnybox.fleet.create import Specification
 from skinnybox.fleet.power import Stopping
 from skinnybox.fleet.service import Fleet
 from skinnybox.fleet.view import Condition
-from skinnybox.model import Allocation, Image, Master, Network, Overlay
+from skinnybox.model import Allocation, Network, Overlay
 from skinnybox.sizes import MIB
-from tests.fleet.conftest import seal
-from tests.xapi.furnished import furnished, host_on
+from tests.samples import seal
+from tests.xapi.furnished import furnished, host_on, plain_disk
 
 pytestmark = pytest.mark.image
 SMALL = Specification(
@@ -23,10 +23,6 @@ SMALL = Specification(
     network=Network.BRIDGE,
     bridge="lan",
 )
-
-
-def plain_disk(target: Path, master: Master, image: Image, folder: Path) -> None:
-    target.write_bytes((folder / image.file).read_bytes())
 
 
 def test_a_fleet_on_a_pool(tmp_path: Path) -> None:

@@ -4,37 +4,27 @@ import contextlib
 import dataclasses
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from skinnybox.errors import Blocked, Conflict, Corrupt, NotFound, SkinnyboxError, Unsupported
+from skinnybox.errors import Blocked, Conflict, Corrupt, SkinnyboxError
 from skinnybox.fleet.create import make_one
 from skinnybox.hosts.base import Contents
 from skinnybox.hosts.xapi import build, tell
 from skinnybox.hosts.xapi.host import XapiHost
-from skinnybox.model import Allocation, Consistency, Image, Instance, Master, Overlay, Power
-from skinnybox.sizes import GIB, MIB
+from skinnybox.model import Consistency, Instance, Power
+from skinnybox.sizes import GIB
 from tests.emulators.xapi import EmulatedPool
-from tests.xapi.furnished import furnished, host_on
+from tests.xapi.conftest import Sealed
+from tests.xapi.furnished import all_of, host_on, machine, plain_disk
 
 New = Callable[..., Instance]
 
 
-def plain_disk(target: Path, master: Master, image: Image, folder: Path) -> None:
-    target.write_bytes((folder / image.file).read_bytes())
-
-
 @pytest.fixture
-def our_pool() -> Iterator[EmulatedPool]:
-    with furnished(hosts=("alpha", "beta")) as pool:
-        yield pool
-
-
-@pytest.fixture
-def host(our_pool: EmulatedPool, tmp_path: Path, small_master: Master, sealed: Path) -> Iterator[XapiHost]:
+def host(our_pool: EmulatedPool, tmp_path: Path, sealed: Sealed) -> Iterator[XapiHost]:
     opened = host_on(our_pool, tmp_path / "state", make_disk=plain_disk)
-    opened.add_master(small_master, sealed)
+    opened.add_master(*sealed)
     yield opened
     opened.close()
 
@@ -44,22 +34,6 @@ def instance(host: XapiHost, new_instance: New) -> Instance:
     made = new_instance()
     make_one(host, made)
     return made
-
-
-def all_of(pool: EmulatedPool, of: str) -> list[dict[str, Any]]:
-    with pool.database() as database:
-        return [dict(record) for record in database.tables[of].values()]
-
-
-def machine(pool: EmulatedPool, instance: Instance) -> dict[str, Any]:
-    with pool.database() as database:
-        found = [
-            dict(record)
-            for _, record in database.where("VM", name_label=instance.name)
-            if not record["is_a_template"]
-        ]
-    assert len(found) == 1
-    return found[0]
 
 
 def drives(pool: EmulatedPool) -> dict[str, tuple[str, str, bool]]:
@@ -98,7 +72,7 @@ def test_nothing_copies_the_master(
 
 
 def test_an_identity_is_on_the_disk_and_nowhere_else(
-    our_pool: EmulatedPool, host: XapiHost, instance: Instance, small_master: Master, sealed: Path
+    our_pool: EmulatedPool, host: XapiHost, instance: Instance, sealed: Sealed
 ) -> None:
     secret = b"skinnybox-identity 1\nmost private\nend\n"
     contents = tell.contents_of(instance)
@@ -110,21 +84,21 @@ def test_an_identity_is_on_the_disk_and_nowhere_else(
     assert drives(our_pool) == {"0": ("RO", "master", True), "1": ("RW", "overlay", False)}
     assert len(all_of(our_pool, "VDI")) == 3  # source, master, the new overlay
     assert "vm-data/skinnybox/format" not in machine(our_pool, instance)["xenstore_data"]
-    assert host.start(instance, small_master, sealed).power is Power.RUNNING
+    assert host.start(instance, *sealed).power is Power.RUNNING
 
 
 def test_the_order_to_format_is_given_once(
-    our_pool: EmulatedPool, host: XapiHost, instance: Instance, small_master: Master, sealed: Path
+    our_pool: EmulatedPool, host: XapiHost, instance: Instance, sealed: Sealed
 ) -> None:
     key = "vm-data/skinnybox/format"
     assert machine(our_pool, instance)["xenstore_data"][key] == str(instance.uuid)
-    host.start(instance, small_master, sealed)
+    host.start(instance, *sealed)
     assert host.reports([instance.uuid])[instance.uuid].ready
     assert key not in machine(our_pool, instance)["xenstore_data"]
     host.define(dataclasses.replace(instance, ssh_user="admin"))
     assert key not in machine(our_pool, instance)["xenstore_data"]
     host.power_off(instance)
-    host.start(instance, small_master, sealed)
+    host.start(instance, *sealed)
     assert key not in machine(our_pool, instance)["xenstore_data"]
 
 
@@ -133,13 +107,7 @@ def test_the_order_to_format_is_given_once(
 )
 @pytest.mark.parametrize("fault", ["fail", "fail_after", "drop"])
 def test_a_replacement_that_fails_leaves_one_whole_overlay(
-    our_pool: EmulatedPool,
-    host: XapiHost,
-    instance: Instance,
-    small_master: Master,
-    sealed: Path,
-    step: str,
-    fault: str,
+    our_pool: EmulatedPool, host: XapiHost, instance: Instance, sealed: Sealed, step: str, fault: str
 ) -> None:
     base = tell.contents_of(instance)
     host.replace_overlay(instance, Contents(base=base.base, seed=base.seed, identity=b"first"))
@@ -153,7 +121,7 @@ def test_a_replacement_that_fails_leaves_one_whole_overlay(
     with host.open_overlay(instance) as path:
         data = path.read_bytes()
     assert (b"first" in data) != (b"second" in data)
-    host.start(instance, small_master, sealed)
+    host.start(instance, *sealed)
     assert drives(our_pool) == {"0": ("RO", "master", True), "1": ("RW", "overlay", False)}
     host.power_off(instance)
     host.replace_overlay(instance, base)
@@ -163,14 +131,9 @@ def test_a_replacement_that_fails_leaves_one_whole_overlay(
 
 
 def test_a_running_machine_is_copied_at_one_moment(
-    our_pool: EmulatedPool,
-    host: XapiHost,
-    instance: Instance,
-    small_master: Master,
-    sealed: Path,
-    tmp_path: Path,
+    our_pool: EmulatedPool, host: XapiHost, instance: Instance, sealed: Sealed, tmp_path: Path
 ) -> None:
-    host.start(instance, small_master, sealed)
+    host.start(instance, *sealed)
     assert host.copy_overlay(instance, tmp_path / "copy") is Consistency.CRASH
     assert host.take_snapshot(instance, "running").consistent is Consistency.CRASH
     assert not [each for each in all_of(our_pool, "VDI") if each["is_a_snapshot"]]
@@ -207,23 +170,23 @@ def test_a_damaged_snapshot_is_named(
 
 
 def test_a_master_in_use_stays(
-    our_pool: EmulatedPool, host: XapiHost, instance: Instance, small_master: Master
+    our_pool: EmulatedPool, host: XapiHost, instance: Instance, sealed: Sealed
 ) -> None:
     with pytest.raises(Blocked, match="still have"):
-        host.remove_master(small_master)
+        host.remove_master(sealed.master)
     host.delete(instance)
-    host.remove_master(small_master)
+    host.remove_master(sealed.master)
     assert all_of(our_pool, "VDI") == []
 
 
 def test_changes_reach_the_pool(
-    our_pool: EmulatedPool, host: XapiHost, instance: Instance, small_master: Master, sealed: Path
+    our_pool: EmulatedPool, host: XapiHost, instance: Instance, sealed: Sealed
 ) -> None:
     larger = dataclasses.replace(instance, memory=GIB, cpus=3, name="web-02")
     host.define(larger)
     found = machine(our_pool, larger)
     assert (found["memory_dynamic_max"], found["VCPUs_max"], found["VCPUs_at_startup"]) == (GIB, 3, 3)
-    host.start(larger, small_master, sealed)
+    host.start(larger, *sealed)
     host.define(dataclasses.replace(larger, cpus=1))
     assert machine(our_pool, larger)["VCPUs_max"] == 3  # it runs as it was started
     host.power_off(larger)
@@ -232,75 +195,17 @@ def test_changes_reach_the_pool(
 
 
 def test_a_machine_half_made_is_completed_by_its_start(
-    our_pool: EmulatedPool, host: XapiHost, instance: Instance, small_master: Master, sealed: Path
+    our_pool: EmulatedPool, host: XapiHost, instance: Instance, sealed: Sealed
 ) -> None:
     with our_pool.session() as api:
         for of in ("VBD", "VIF"):
             for reference in getattr(api, of).get_all():
                 getattr(api, of).destroy(reference)
         api.VM.set_blocked_operations(api.VM.get_by_name_label(instance.name)[0], {})
-    host.start(instance, small_master, sealed)
+    host.start(instance, *sealed)
     assert drives(our_pool) == {"0": ("RO", "master", True), "1": ("RW", "overlay", False)}
     assert set(machine(our_pool, instance)["blocked_operations"]) == set(build.BLOCKED)
     assert len(all_of(our_pool, "VIF")) == 1
-
-
-def test_a_transfer_goes_to_who_sees_the_disk(
-    our_pool: EmulatedPool, small_master: Master, sealed: Path, tmp_path: Path
-) -> None:
-    our_pool.add_sr("of-beta", "ext", on=[1])
-    host = host_on(our_pool, tmp_path / "state", make_disk=plain_disk, sr="of-beta")
-    host.add_master(small_master, sealed)
-    assert our_pool.log.count("import_raw_vdi") == 2
-    found = next(
-        each for each in all_of(our_pool, "VDI") if each["other_config"]["skinnybox:role"] == "source"
-    )
-    with our_pool.database() as database:
-        reference = database.by_uuid("VDI", found["uuid"])
-    assert our_pool.file_of(reference).read_bytes()[:MIB] == b"m" * MIB
-    host.close()
-
-
-def test_thick_storage_gets_no_clone(
-    our_pool: EmulatedPool, small_master: Master, sealed: Path, tmp_path: Path, new_instance: New
-) -> None:
-    our_pool.add_sr("thick", "lvmoiscsi")
-    host = host_on(our_pool, tmp_path / "state", make_disk=plain_disk, sr="thick")
-    assert host.features.allocations == {Allocation.RESERVED}
-    host.add_master(small_master, sealed)
-    assert [each["other_config"]["skinnybox:role"] for each in all_of(our_pool, "VDI")] == ["master"]
-    instance = dataclasses.replace(new_instance(), overlay=Overlay(size=32 * MIB))
-    make_one(host, instance)
-    assert host.written([instance])[instance.uuid] > instance.overlay.size
-    host.close()
-
-
-def test_templates(our_pool: EmulatedPool, new_instance: New, tmp_path: Path) -> None:
-    our_pool.add_template("Stock", disk_size=8 * GIB, default=True)
-    our_pool.add_template("Old", uefi=False)
-    host = host_on(our_pool, tmp_path / "state", template="Stock")
-    instance = new_instance()
-    make_one(host, instance)
-    found = machine(our_pool, instance)
-    assert found["other_config"]["base_template_name"] == "Stock" and "disks" not in found["other_config"]
-    assert "default_template" not in found["other_config"] and found["platform"]["viridian"] == "false"
-    host.close()
-    for name, kind in (("Old", Unsupported), ("None", NotFound)):
-        other = host_on(our_pool, tmp_path / "state", template=name)
-        with pytest.raises(kind):
-            other.define(new_instance("web-02"))
-        assert [check.status for check in other.doctor() if check.name == "template"] == ["fail"]
-        other.close()
-
-
-def test_what_is_not_there_is_said(our_pool: EmulatedPool, new_instance: New, tmp_path: Path) -> None:
-    choices: list[dict[str, Any]] = [{"sr": "none"}, {"network": "none"}]
-    for chosen in choices:
-        host = host_on(our_pool, tmp_path / "state", **chosen)
-        with pytest.raises(NotFound, match="has no"):
-            make_one(host, dataclasses.replace(new_instance(), bridge=None))
-        assert "fail" in [check.status for check in host.doctor()]
-        host.close()
 
 
 def test_a_damaged_record_is_a_holding_with_trouble(
@@ -319,9 +224,9 @@ def test_a_damaged_record_is_a_holding_with_trouble(
 
 
 def test_a_suspended_machine_is_not_simply_stopped(
-    our_pool: EmulatedPool, host: XapiHost, instance: Instance, small_master: Master, sealed: Path
+    our_pool: EmulatedPool, host: XapiHost, instance: Instance, sealed: Sealed
 ) -> None:
-    host.start(instance, small_master, sealed)
+    host.start(instance, *sealed)
     with our_pool.database() as database:
         vm = next(ref for ref, _ in database.where("VM", name_label=instance.name))
         database.update("VM", vm, power_state="Suspended", domid=-1)

@@ -2,7 +2,7 @@
 
 import shutil
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,26 +16,17 @@ from skinnybox.fleet.service import Fleet
 from skinnybox.hosts.xapi import marks
 from skinnybox.hosts.xapi.host import XapiHost
 from skinnybox.hosts.xapi.identity import FILE
-from skinnybox.model import Image, Instance, Master, Overlay
+from skinnybox.model import Instance, Overlay
 from skinnybox.sizes import MIB
 from tests.emulators.xapi import EmulatedPool
 from tests.faults.leftovers import unexplained
-from tests.fleet.conftest import nothing_is_young, seal  # noqa: F401
-from tests.xapi.furnished import furnished, host_on
+from tests.samples import seal
+from tests.xapi.conftest import Sealed
+from tests.xapi.furnished import host_on, plain_disk
 
 pytestmark = pytest.mark.image
 SMALL = Specification(overlay=Overlay(size=32 * MIB), memory=256 * MIB, cpus=1, any_allocation=True)
 New = Callable[..., Instance]
-
-
-def plain_disk(target: Path, master: Master, image: Image, folder: Path) -> None:
-    target.write_bytes((folder / image.file).read_bytes())
-
-
-@pytest.fixture
-def pool() -> Iterator[EmulatedPool]:
-    with furnished() as pool:
-        yield pool
 
 
 @pytest.fixture
@@ -246,19 +237,17 @@ def test_the_id_alone_is_lost(pool: EmulatedPool, ours: Path, left: str | None) 
     assert id_of(ours) == lost
 
 
-def test_an_upload_of_a_neighbour_goes_on(
-    pool: EmulatedPool, small_master: Master, sealed: Path, tmp_path: Path
-) -> None:
+def test_an_upload_of_a_neighbour_goes_on(pool: EmulatedPool, sealed: Sealed, tmp_path: Path) -> None:
     """While we upload the same; what one of ours left goes at once, what a neighbour left after an hour."""
     hosts = [opened(pool, tmp_path / name) for name in ("ours", "theirs")]
     for host in hosts:
         pool.faults.fail("import_raw_vdi", "SR_BACKEND_FAILURE_47", "", "", "")
         pool.faults.fail("VDI.destroy", "SR_BACKEND_FAILURE_47", "", "", "")
         with pytest.raises(SkinnyboxError):
-            host.add_master(small_master, sealed)
+            host.add_master(*sealed)
         pool.faults.clear()
     assert roles(pool) == ["upload", "upload"]
-    hosts[0].add_master(small_master, sealed)
+    hosts[0].add_master(*sealed)
     assert roles(pool) == ["master", "source", "upload"]
     assert [finding.deed for finding in hosts[0].leftovers(())] == [Deed.KEEP]
     with pool.database() as database:
@@ -270,7 +259,7 @@ def test_an_upload_of_a_neighbour_goes_on(
     assert left.act
     left.act()
     assert roles(pool) == ["master", "source"]
-    hosts[0].remove_master(small_master)
+    hosts[0].remove_master(sealed.master)
     assert roles(pool) == []
     for host in hosts:
         host.close()

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import pytest
 
 from skinnybox.masters import efi
-from tests.fleet.conftest import seal
+from tests.samples import seal
 from tests.xapi.furnished import at_work, furnished
 from tests.xapi.test_host_cli import Line, begun, states, until_called
 

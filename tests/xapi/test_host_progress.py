@@ -1,26 +1,21 @@
 """Overlays on their way to a pool and from it: whoever waits is told how far they are."""
 
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 
 from skinnybox.fleet.create import Specification
 from skinnybox.fleet.power import Stopping
 from skinnybox.fleet.service import Fleet
-from skinnybox.model import Image, Master, Overlay
+from skinnybox.model import Overlay
 from skinnybox.progress import Progress, Step
 from skinnybox.sizes import MIB
 from tests.samples import seal
-from tests.xapi.furnished import at_work, furnished, host_on
+from tests.xapi.furnished import at_work, furnished, host_on, plain_disk
 
 pytestmark = pytest.mark.image
 SIZE = 32 * MIB
 SMALL = Specification(overlay=Overlay(size=SIZE), memory=256 * MIB, cpus=1, any_allocation=True)
-
-
-def plain_disk(target: Path, master: Master, image: Image, folder: Path) -> None:
-    target.write_bytes((folder / image.file).read_bytes())
 
 
 @pytest.fixture(scope="module")

@@ -8,10 +8,10 @@ import pytest
 from skinnybox.errors import Blocked
 from skinnybox.fleet.create import make_one
 from skinnybox.hosts.xapi.host import XapiHost
-from skinnybox.model import Instance, Master
+from skinnybox.model import Instance
 from tests.emulators.xapi import EmulatedPool
-from tests.xapi.furnished import furnished, host_on
-from tests.xapi.test_host_faults import plain_disk
+from tests.xapi.conftest import Sealed
+from tests.xapi.furnished import furnished, host_on, plain_disk
 
 New = Callable[..., Instance]
 
@@ -62,28 +62,24 @@ def drives(pool: EmulatedPool, instance: Instance) -> dict[str, str]:
 
 
 def test_a_local_disk_is_not_enough_for_shared_storage(
-    pool: EmulatedPool,
-    on: Callable[[str], XapiHost],
-    small_master: Master,
-    sealed: Path,
-    new_instance: New,
+    pool: EmulatedPool, on: Callable[[str], XapiHost], sealed: Sealed, new_instance: New
 ) -> None:
     local, shared, other = on("of-alpha"), on("shared"), on("of-beta")
     tied, free, late = new_instance("tied"), new_instance("free"), new_instance("late")
-    local.add_master(small_master, sealed)
+    local.add_master(*sealed)
     make_one(local, tied)
     assert masters(pool) == ["of-alpha"] and drives(pool, tied) == {"0": "of-alpha", "1": "of-alpha"}
     for _ in range(2):
-        shared.add_master(small_master, sealed)
+        shared.add_master(*sealed)
         assert masters(pool) == ["of-alpha", "shared"]
     make_one(shared, free)
     assert drives(pool, free) == {"0": "shared", "1": "shared"}
-    other.add_master(small_master, sealed)
+    other.add_master(*sealed)
     assert masters(pool) == ["of-alpha", "shared"]  # every host sees that one
     make_one(other, late)
     assert drives(pool, late) == {"0": "shared", "1": "of-beta"}
     for instance, host in ((tied, shared), (free, local), (late, local)):  # whatever is chosen now
-        host.start(instance, small_master, sealed)
+        host.start(instance, *sealed)
         host.power_off(instance)
     assert masters(pool) == ["of-alpha", "shared"] and drives(pool, tied) == {
         "0": "of-alpha",
@@ -91,53 +87,45 @@ def test_a_local_disk_is_not_enough_for_shared_storage(
     }
     for instance in (tied, free, late):
         with pytest.raises(Blocked):
-            shared.remove_master(small_master)
+            shared.remove_master(sealed.master)
         shared.delete(instance)
-    on("shared").remove_master(small_master)
+    on("shared").remove_master(sealed.master)
     with pool.database() as database:
         assert not database.tables["VDI"]
 
 
 def test_two_local_srs(
-    pool: EmulatedPool,
-    on: Callable[[str], XapiHost],
-    small_master: Master,
-    sealed: Path,
-    new_instance: New,
+    pool: EmulatedPool, on: Callable[[str], XapiHost], sealed: Sealed, new_instance: New
 ) -> None:
     """A machine could start nowhere with a disk on each."""
     for sr, name in (("of-alpha", "a"), ("of-beta", "b")):
         host, instance = on(sr), new_instance(name)
-        host.add_master(small_master, sealed)
+        host.add_master(*sealed)
         make_one(host, instance)
         assert drives(pool, instance) == {"0": sr, "1": sr}
-        host.start(instance, small_master, sealed)
+        host.start(instance, *sealed)
     assert masters(pool) == ["of-alpha", "of-beta"]
 
 
 def test_a_start_brings_the_disk_to_where_the_overlay_is(
-    pool: EmulatedPool,
-    on: Callable[[str], XapiHost],
-    small_master: Master,
-    sealed: Path,
-    new_instance: New,
+    pool: EmulatedPool, on: Callable[[str], XapiHost], sealed: Sealed, new_instance: New
 ) -> None:
     """Also with another SR chosen by then."""
     instance = new_instance()
     make_one(on("of-beta"), instance)
     assert drives(pool, instance) == {"1": "of-beta"}
-    on("of-alpha").start(instance, small_master, sealed)
+    on("of-alpha").start(instance, *sealed)
     assert drives(pool, instance) == {"0": "of-beta", "1": "of-beta"} and masters(pool) == ["of-beta"]
     on("of-alpha").power_off(instance)
 
 
 def test_an_upload_that_fails_spares_the_disk_on_another_sr(
-    pool: EmulatedPool, on: Callable[[str], XapiHost], small_master: Master, sealed: Path
+    pool: EmulatedPool, on: Callable[[str], XapiHost], sealed: Sealed
 ) -> None:
-    on("of-alpha").add_master(small_master, sealed)
+    on("of-alpha").add_master(*sealed)
     pool.faults.fail("import_raw_vdi", "SR_BACKEND_FAILURE_47", "", "", "")
     with pytest.raises(Exception, match="just now"):
-        on("shared").add_master(small_master, sealed)
+        on("shared").add_master(*sealed)
     pool.faults.clear()
     with pool.database() as database:
         roles = [record["other_config"]["skinnybox:role"] for record in database.tables["VDI"].values()]

@@ -17,32 +17,14 @@ from skinnybox.fleet.service import Fleet
 from skinnybox.hosts.base import Contents
 from skinnybox.hosts.xapi import marks
 from skinnybox.hosts.xapi.host import XapiHost
-from skinnybox.model import Image, Instance, Master, Overlay
+from skinnybox.model import Instance, Overlay
 from skinnybox.sizes import MIB
 from tests.emulators.xapi import EmulatedPool
-from tests.fleet.conftest import nothing_is_young, seal  # noqa: F401
-from tests.xapi.furnished import furnished, host_on
+from tests.xapi.furnished import host_on, plain_disk
 
 pytestmark = pytest.mark.image
 SMALL = Specification(overlay=Overlay(size=33 * MIB), memory=256 * MIB, cpus=1, any_allocation=True)
 LONG_AGO = (datetime.now(UTC) - timedelta(days=1)).isoformat(timespec="seconds")
-
-
-def plain_disk(target: Path, master: Master, image: Image, folder: Path) -> None:
-    target.write_bytes((folder / image.file).read_bytes())
-
-
-@pytest.fixture
-def pool() -> Iterator[EmulatedPool]:
-    with furnished() as pool:
-        yield pool
-
-
-@pytest.fixture
-def state(tmp_path: Path) -> Path:
-    folder = tmp_path / "state"
-    seal(folder, tmp_path, "tiny", "1")
-    return folder
 
 
 @pytest.fixture
@@ -229,7 +211,7 @@ def test_copies_that_a_killed_command_worked_with(
     state: Path,
     host: XapiHost,
     made: Instance,
-    nothing_is_young: None,  # noqa: F811
+    nothing_is_young: None,
 ) -> None:
     with host._pool.workspace() as living:
         dead = living.with_name("work-dead")

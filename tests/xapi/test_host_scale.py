@@ -11,31 +11,28 @@ import pytest
 from skinnybox.fleet.create import make_one
 from skinnybox.hosts.xapi import build, marks
 from skinnybox.hosts.xapi.host import XapiHost
-from skinnybox.model import Image, Instance, Master
+from skinnybox.model import Instance
 from tests.emulators.xapi import EmulatedPool, vms
-from tests.xapi.furnished import furnished, host_on
+from tests.xapi.conftest import Sealed
+from tests.xapi.furnished import furnished, host_on, plain_disk
 
 SHARED = ("event.from", "session.login_with_password", "session.logout")
 MOST_CALLS = 12
 
 
-def plain_disk(target: Path, master: Master, image: Image, folder: Path) -> None:
-    target.write_bytes((folder / image.file).read_bytes())
-
-
 @pytest.mark.parametrize("count", [20, pytest.param(200, marks=pytest.mark.full)])
 def test_calls_for_each_machine(
-    count: int, new_instance: Callable[..., Instance], small_master: Master, sealed: Path, tmp_path: Path
+    count: int, new_instance: Callable[..., Instance], sealed: Sealed, tmp_path: Path
 ) -> None:
     with furnished(host_memory=1 << 40) as pool:
         host = host_on(pool, tmp_path / "state", make_disk=plain_disk)
-        host.add_master(small_master, sealed)
+        host.add_master(*sealed)
         pool.log.clear()
         began = time.monotonic()
         for number in range(count):
             instance = new_instance(f"web-{number:03}")
             make_one(host, instance)
-            host.start(instance, small_master, sealed)
+            host.start(instance, *sealed)
             assert instance.uuid in host.reports([instance.uuid])
         seconds = time.monotonic() - began
         calls = Counter(pool.log.methods())

@@ -5,7 +5,6 @@ import secrets
 from collections import defaultdict
 from datetime import UTC, datetime
 from pathlib import Path
-from uuid import uuid4
 
 import pytest
 
@@ -30,6 +29,7 @@ from skinnybox.overlays.make import make
 from skinnybox.overlays.seed import seed_message
 from skinnybox.overlays.template import template
 from skinnybox.sizes import MIB
+from tests.samples import an_instance
 from tests.xen.host import first_domain, run_to_the_end
 
 pytestmark = [pytest.mark.boot, pytest.mark.full, pytest.mark.timeout(900)]
@@ -66,13 +66,11 @@ def instance(name: str, master: Master) -> Instance:
     stack = Stack(master=master.id, reference=master.reference, images=(image_of(master).digest,))
     network = StaticNetwork(address=f"{ADDRESSES[name]}/24")
     file = SeedFile(path="/etc/of-the-seed", content=secrets.token_bytes(6000))  # so that it is told in parts
-    return Instance(
-        uuid=uuid4(),
-        name=name,
+    return an_instance(
+        name,
         stack=stack,
         overlay=Overlay(size=SIZE, allocation=Allocation.SPARSE),
         seed=Seed(hostname=name, machine_id=secrets.token_hex(16), network=network, files=(file,)),
-        created=datetime.now(UTC),
     )
 
 

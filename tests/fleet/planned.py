@@ -1,0 +1,53 @@
+"""What plans are made of, as values: machines as they are wanted, and as they are."""
+
+import uuid
+from dataclasses import replace
+from typing import Any
+
+from skinnybox.fleet.create import Specification
+from skinnybox.fleet.plan.actions import Wanted
+from skinnybox.fleet.state import Phase
+from skinnybox.fleet.view import Machine
+from skinnybox.model import Overlay, Power, Seed, Stack, Status
+from skinnybox.sizes import GIB, MIB
+from tests.samples import an_instance
+
+FLEET = "widgets"
+LAMP1 = Stack(master="sha256:1", reference="lamp:1", images=("a",))
+LAMP2 = Stack(master="sha256:2", reference="lamp:2", images=("b",))
+MAIL = Stack(master="sha256:3", reference="mail:1", images=("c",), dax=True)
+SPEC = Specification(overlay=Overlay(size=GIB), memory=512 * MIB, cpus=1, fleet=FLEET)
+
+
+def wanted(name: str = "web-1", **fields: Any) -> Wanted:
+    return replace(Wanted(name=name, stack=LAMP1, specification=SPEC), **fields)
+
+
+def machine(of: Wanted, *, on: bool = False, fleet: str | None = FLEET) -> Machine:
+    """A machine that is just as it is wanted."""
+    specification = of.specification
+    instance = an_instance(
+        of.name,
+        uuid=uuid.uuid5(uuid.NAMESPACE_DNS, of.name),
+        stack=of.stack,
+        overlay=specification.overlay,
+        seed=Seed(
+            hostname=of.name,
+            machine_id="0" * 32,
+            network=specification.static_network,
+            authorized_keys=specification.authorized_keys,
+            files=specification.files,
+            run_once=specification.run_once,
+        ),
+        memory=specification.memory,
+        cpus=specification.cpus,
+        ssh_user=specification.ssh_user,
+        network=specification.network,
+        bridge=specification.bridge,
+        autostart=specification.autostart,
+        fleet=fleet,
+    )
+    return Machine(instance=instance, phase=Phase.DEFINED, status=RUNNING if on else None)
+
+
+RUNNING = Status(power=Power.RUNNING, pid=1, nonce="n")

@@ -1,0 +1,43 @@
+"""`set`: what changes on machines that are there, and what cannot."""
+
+import threading
+from pathlib import Path
+
+import pytest
+
+from skinnybox.errors import NotFound, SkinnyboxError
+from skinnybox.fleet.service import Fleet
+from skinnybox.model import Network
+from skinnybox.sizes import MIB
+from tests.fleet.conftest import SPARSE, open_memory
+
+
+def test_set_changes_machines_and_refuses_what_cannot_be(fleet: Fleet) -> None:
+    fleet.create(["a", "b"], "tiny", SPARSE)
+    fleet.start(["b"])
+    assert all(outcome.ok for outcome in fleet.set(["a", "b"], {"memory": 512 * MIB, "cpus": 4}))
+    assert [(m.instance.memory, m.instance.cpus) for m in fleet.machines()] == [(512 * MIB, 4)] * 2
+    before = fleet.machine("a").instance
+    for wrong in ({"memory": 1}, {"cpus": 0}, {"network": Network.BRIDGE}, {"bridge": "br0"}):
+        assert isinstance(fleet.set(["a"], wrong)[0].error, SkinnyboxError)  # type: ignore[arg-type]
+    assert fleet.machine("a").instance == before
+    fleet.delete(["a"])
+    with pytest.raises(NotFound):
+        fleet.set(["a"], {"cpus": 2})
+
+
+def test_two_changes_at_once_are_both_kept(fleet: Fleet, state: Path) -> None:
+    fleet.create(["a"], "tiny", SPARSE)
+
+    def change(key: str) -> None:
+        with open_memory(state) as own:
+            for number in range(2, 12):
+                own.set(["a"], {key: number * 256 * MIB if key == "memory" else number})  # type: ignore[misc]
+
+    threads = [threading.Thread(target=change, args=(key,)) for key in ("memory", "cpus")]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    found = fleet.machine("a").instance
+    assert (found.memory, found.cpus) == (11 * 256 * MIB, 11)

@@ -1,0 +1,96 @@
+"""Sample values of the model for all tests, and files that fit them: nothing here could boot."""
+
+import hashlib
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from skinnybox.masters import imports
+from skinnybox.model import (
+    GUEST_PROTOCOL,
+    Allocation,
+    Image,
+    ImageKind,
+    Instance,
+    Master,
+    Overlay,
+    Seed,
+    Stack,
+)
+from skinnybox.progress import silent
+from skinnybox.sizes import MIB
+
+CONTENT = b"m" * MIB
+DIGEST = f"sha256:{hashlib.sha256(CONTENT).hexdigest()}"
+MASTER = "sha256:" + "1" * 64
+PUBLIC_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ7VkkD2cBlTT1BzBlqF2nS5nC1m1lYr4hKJ0S9cVdkA me@example"
+
+
+def an_image(content: bytes = CONTENT) -> Image:
+    """The first image of a master, of these bytes."""
+    digest = f"sha256:{hashlib.sha256(content).hexdigest()}"
+    return Image(kind=ImageKind.EROFS_PLAIN, file="root.erofs", digest=digest, size=len(content))
+
+
+def a_master(**fields: Any) -> Master:
+    """`tiny:1`, of which `a_sealed_folder` has the files; fields of Master may be given."""
+    usual = Master(
+        id=MASTER,
+        name="tiny",
+        version="1",
+        images=(an_image(),),
+        kernel=DIGEST,
+        initrd=DIGEST,
+        os="tiny",
+        architecture="x86_64",
+        kernel_version="6.1",
+        tree_size=MIB,
+        entries=1,
+        guest_protocol=GUEST_PROTOCOL,
+        created=datetime.now(UTC),
+    )
+    return replace(usual, **fields)
+
+
+def an_instance(name: str = "web-01", **fields: Any) -> Instance:
+    """A machine on `a_master`, with a UUID and a machine id of its own; fields of Instance may be given."""
+    usual = Instance(
+        uuid=uuid4(),
+        name=name,
+        stack=Stack(master=MASTER, reference="tiny:1", images=(DIGEST,)),
+        overlay=Overlay(size=32 * MIB, allocation=Allocation.SPARSE),
+        seed=Seed(hostname=name, machine_id=uuid4().hex),
+        created=datetime.now(UTC),
+    )
+    return replace(usual, **fields)
+
+
+def a_sealed_folder(
+    folder: Path, *, kernel: bytes = CONTENT, initrd: bytes = CONTENT, image: bytes = CONTENT
+) -> Path:
+    """A master's folder, made anew."""
+    folder.mkdir()
+    for name, content in (("kernel", kernel), ("initrd", initrd), ("root.erofs", image)):
+        (folder / name).write_bytes(content)
+    return folder
+
+
+def seal(
+    state: Path, scratch: Path, name: str, version: str, *, dax: bool = False, protocol: int = GUEST_PROTOCOL
+) -> Master:
+    """A real master of a few files, in a state folder."""
+    tree = scratch / f"tree-{name}-{version}"
+    if not tree.exists():
+        (tree / "etc").mkdir(parents=True)
+        (tree / "etc" / "os-release").write_text(f'PRETTY_NAME="Tiny {version}"\n')
+        (tree / "etc" / "motd").write_text("hello\n")
+        (tree / "usr/lib/skinnybox").mkdir(parents=True)
+        (tree / "usr/lib/skinnybox/protocol").write_text(f"{protocol}\n")
+    for file in ("kernel", "initrd"):
+        (scratch / file).write_bytes(file.encode())
+    return imports.import_tree(
+        tree, store=state / "masters", name=name, version=version, as_is=True,
+        kernel=scratch / "kernel", initrd=scratch / "initrd", progress=silent, allow_foreign=True, dax=dax,
+    )  # fmt: skip
