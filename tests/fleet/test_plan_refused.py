@@ -47,6 +47,9 @@ def test_what_is_not_here_is_named_with_its_line(file: File) -> None:
     file.write(BASIC.replace("cpus: 2", "dax: true"))
     with pytest.raises(Unsupported, match="DAX"):
         file.plan()
+    file.write(BASIC.replace("cpus: 2", "follow_name: true"))
+    with pytest.raises(Unsupported, match="do not see what it calls them"):
+        file.plan()
     with pytest.raises(NotFound, match="no machine named nothing"):
         file.write(BASIC)
         file.plan(recreate=frozenset({"nothing"}))

@@ -90,7 +90,10 @@ def check(specification: Specification, features: Features, count: int) -> None:
     if specification.dax and not features.dax:
         raise Unsupported("this host cannot let a guest map its master", hint="leave --dax out")
     if specification.follow_name and not features.tells_name:
-        raise Unsupported("guests of this host do not see what it calls them", hint="leave --follow-name out")
+        raise Unsupported(
+            "guests of this host do not see what it calls them",
+            hint="leave --follow-name (in a fleet file: follow_name) out",
+        )
     _check_bridge(specification, features)
 
 

@@ -41,6 +41,7 @@ def seed_of(of: Instance | Specification) -> Values:
     """The parts of a seed in words that may be shown: of keys, contents and scripts only a digest."""
     seed: Seed | Specification = of.seed if isinstance(of, Instance) else of
     network = of.seed.network if isinstance(of, Instance) else of.static_network
+    follows = of.seed.follows_name if isinstance(of, Instance) else of.follow_name
     files: Values = {
         f"file {file.path}": f"{file.mode:04o} {file.owner} {_digest(file.content)}" for file in seed.files
     }
@@ -49,6 +50,7 @@ def seed_of(of: Instance | Specification) -> Values:
         "user": of.ssh_user,
         "ssh_keys": _digest("\n".join(seed.authorized_keys).encode()),
         "run_once": None if seed.run_once is None else _digest(seed.run_once.encode()),
+        "follow_name": follows,
         **files,
     }
 

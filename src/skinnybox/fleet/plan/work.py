@@ -206,6 +206,7 @@ def _with_seed(instance: Instance, wanted: Wanted) -> Instance:
         authorized_keys=specification.authorized_keys,
         files=specification.files,
         run_once=specification.run_once,
+        follows_name=specification.follow_name,
     )
     return replace(instance, seed=seed, ssh_user=specification.ssh_user)
 

@@ -118,6 +118,7 @@ class Groups:
             run_once=None if said.get("run_once") is None else self._text(said["run_once"]),
             dax=said.get("dax"),
             autostart=bool(said.get("autostart")),
+            follow_name=bool(said.get("follow_name")),
             fleet=self._checked.fleet,
         )
         self._check_seed(pattern, found)
@@ -140,7 +141,12 @@ class Groups:
         targets = [file.path for file in found.files]
         for target in dict.fromkeys(path for path in targets if targets.count(path) > 1):
             self._wrong(self._trail(pattern, "files"), f"{target} is written by two files")
-        parts = {"authorized_keys": found.authorized_keys, "files": found.files, "run_once": found.run_once}
+        parts = {
+            "authorized_keys": found.authorized_keys,
+            "files": found.files,
+            "run_once": found.run_once,
+            "follows_name": found.follow_name,
+        }
         try:
             seed_capacity(try_seed(**parts))
         except (ValueError, UsageError) as error:

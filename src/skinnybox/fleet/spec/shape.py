@@ -201,6 +201,8 @@ class Shared(_Exact):
     """Files that machines find at their first start and after a reset."""
     run_once: Text | None = None
     """A script to run once, when the network is up: as text or as `{file: PATH}`."""
+    follow_name: bool | None = None
+    """At each boot the hostname becomes what the pool calls the machine then (false; only on a pool)."""
     state: TargetName | None = None
     """Whether `apply` starts them, stops them, or leaves that to you (unmanaged)."""
     autostart: bool | None = None
