@@ -5,7 +5,8 @@ from pathlib import Path
 
 from skinnybox.fleet.batch import Outcome
 from skinnybox.fleet.plan.actions import Choices
-from skinnybox.fleet.plan.apply import How, agreed
+from skinnybox.fleet.plan.apply import agreed
+from skinnybox.fleet.plan.parts import How
 from skinnybox.fleet.service import Fleet
 from skinnybox.fleet.view import Condition
 from skinnybox.progress import Progress, silent

@@ -45,7 +45,8 @@ ROOT = Path(__file__).parents[2]
 SCRIPT = """
 import os, signal, sys
 from pathlib import Path
-from skinnybox.fleet.plan.apply import How, agreed
+from skinnybox.fleet.plan.apply import agreed
+from skinnybox.fleet.plan.parts import How
 from skinnybox.fleet.plan.actions import Choices
 from tests.fleet.conftest import open_memory
 count = 0

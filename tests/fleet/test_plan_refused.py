@@ -6,7 +6,8 @@ import pytest
 
 from skinnybox.errors import Conflict, NotFound, Unsupported, UsageError
 from skinnybox.fleet.plan.actions import Choices, Verb
-from skinnybox.fleet.plan.apply import How, Plan, agreed
+from skinnybox.fleet.plan.apply import Plan, agreed
+from skinnybox.fleet.plan.parts import How
 from tests.fleet.conftest import open_memory
 from tests.fleet.fleetfile import BASIC, HEAD, File
 

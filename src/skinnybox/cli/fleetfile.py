@@ -92,7 +92,8 @@ def _plan(arguments: argparse.Namespace) -> int:
 
 
 def _apply(arguments: argparse.Namespace) -> int:
-    from skinnybox.fleet.plan.apply import How, Plan
+    from skinnybox.fleet.plan.apply import Plan
+    from skinnybox.fleet.plan.parts import How
 
     if arguments.dry_run:
         with options.fleet(arguments) as fleet:

@@ -34,7 +34,8 @@ if TYPE_CHECKING:
     from skinnybox.fleet.masters import Masters
     from skinnybox.fleet.overlays import Overlays
     from skinnybox.fleet.plan.actions import Choices
-    from skinnybox.fleet.plan.apply import Agree, How, Parts, Plan
+    from skinnybox.fleet.plan.apply import Agree, Plan
+    from skinnybox.fleet.plan.parts import How, Parts
     from skinnybox.hosts.events import Event
 
 _ALL = 64
@@ -250,7 +251,7 @@ class Fleet:
         return apply.apply(self._parts(), file, choices, how, agree, progress)
 
     def _parts(self) -> "Parts":
-        from skinnybox.fleet.plan.apply import Parts
+        from skinnybox.fleet.plan.parts import Parts
 
         return Parts(
             folder=self._folder,

@@ -9,7 +9,6 @@ import fcntl
 import json
 import os
 import secrets
-import shutil
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,7 +17,15 @@ from typing import Any
 from skinnybox import formats
 from skinnybox.errors import Conflict, Corrupt, NotFound, SkinnyboxError, Unsupported
 from skinnybox.hosts.record import from_record, to_record
-from skinnybox.hosts.store import SNAPSHOTS, Store, sync_file, sync_folder, translated, write_atomically
+from skinnybox.hosts.store import (
+    SNAPSHOTS,
+    Store,
+    sweep,
+    sync_file,
+    sync_folder,
+    translated,
+    write_atomically,
+)
 from skinnybox.model import Allocation, Consistency, Instance, Snapshot, check_label
 from skinnybox.overlays import lock, space
 from skinnybox.overlays.copy import copy_data, data_size
@@ -65,15 +72,6 @@ def rebuild(
         finally:
             beside.unlink(missing_ok=True)
         sync_folder(target.parent)
-
-
-def sweep(folder: Path) -> None:
-    """Remove what lies half made in it; only for whoever keeps everybody else out."""
-    for left in (*folder.glob(".*.new"), *folder.glob(".settle-*")):
-        if left.is_dir() and not left.is_symlink():
-            shutil.rmtree(left, ignore_errors=True)
-        else:
-            left.unlink(missing_ok=True)
 
 
 def _blank(path: Path, size: int, allocation: Allocation) -> None:

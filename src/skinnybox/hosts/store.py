@@ -64,8 +64,6 @@ class Store:
 
         What earlier calls left when they were killed is removed first.
         """
-        from skinnybox.hosts.copies import sweep
-
         with lock.exclusive(self.overlay(instance.uuid)):
             sweep(self.folder(instance.uuid))
             self._make(instance, contents, allocation, replace=True)
@@ -118,8 +116,6 @@ class Store:
 
     def delete(self, instance: Instance) -> None:
         """Idempotent; for who holds the overlay. The record first; what a kill left half made goes too."""
-        from skinnybox.hosts.copies import sweep
-
         folder = self.folder(instance.uuid)
         if not folder.is_dir():
             return
@@ -190,7 +186,7 @@ def write_atomically(path: Path, data: bytes) -> None:
     """Whoever reads sees the old bytes or the new, whole; not synced to disk. Clears away what a killed
     writer of the same file left: a lock on it tells the living from the dead."""
     for left in path.parent.glob(f".{path.name}.*.new"):
-        _sweep(left)
+        _remove_dead(left)
     while not _put(path, data):
         pass  # another writer swept ours before it was locked
 
@@ -212,7 +208,16 @@ def _put(path: Path, data: bytes) -> bool:
         beside.unlink(missing_ok=True)
 
 
-def _sweep(left: Path) -> None:
+def sweep(folder: Path) -> None:
+    """Remove what lies half made in it; only for whoever keeps everybody else out."""
+    for left in (*folder.glob(".*.new"), *folder.glob(".settle-*")):
+        if left.is_dir() and not left.is_symlink():
+            shutil.rmtree(left, ignore_errors=True)
+        else:
+            left.unlink(missing_ok=True)
+
+
+def _remove_dead(left: Path) -> None:
     with contextlib.suppress(FileNotFoundError, BlockingIOError), left.open("rb") as file:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         left.unlink(missing_ok=True)

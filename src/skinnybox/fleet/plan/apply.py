@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from skinnybox.errors import Conflict
-from skinnybox.fleet import access, power
 from skinnybox.fleet.delete import finish_unfinished
 from skinnybox.fleet.names import select
 from skinnybox.fleet.plan.actions import Action, Choices, Desired, extras, plan
+from skinnybox.fleet.plan.parts import How, Parts
 from skinnybox.fleet.spec.reading import load
 from skinnybox.fleet.spec.resolve import desired
 from skinnybox.fleet.view import Machine
@@ -24,10 +24,6 @@ from skinnybox.progress import Progress, silent
 
 if TYPE_CHECKING:
     from skinnybox.fleet.batch import Outcome
-    from skinnybox.fleet.masters import Masters
-    from skinnybox.fleet.roster import Roster
-    from skinnybox.fleet.state import State
-    from skinnybox.hosts.base import Host
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,31 +33,6 @@ class Plan:
     fleet: str
     actions: tuple[Action, ...]
     extras: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class How:
-    """How machines come up: so many at once (None: as the settings say), waited for until they are ready
-    for at most `timeout` seconds."""
-
-    parallel: int | None = None
-    wait: bool = True
-    timeout: float = power.READY_TIMEOUT
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Parts:
-    """Of the fleet that plans and works."""
-
-    folder: Path
-    host: "Host"
-    state: "State"
-    masters: "Masters"
-    roster: "Roster"
-
-    @property
-    def public_key(self) -> str:
-        return access.public_key(self.folder / "ssh")
 
 
 Agree = Callable[[Plan], None]

@@ -12,7 +12,7 @@ from skinnybox.fleet.change import Changes, change
 from skinnybox.fleet.delete import delete
 from skinnybox.fleet.grow import grow
 from skinnybox.fleet.plan.actions import Action, Verb, Wanted
-from skinnybox.fleet.plan.apply import How, Parts
+from skinnybox.fleet.plan.parts import How, Parts
 from skinnybox.fleet.plan.words import describe
 from skinnybox.fleet.ports import free_ports
 from skinnybox.fleet.reseed import reseed
