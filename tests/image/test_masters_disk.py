@@ -99,6 +99,7 @@ def theirs() -> Iterator[Path]:
 
 
 @needs_root
+@pytest.mark.usefixtures("for_everyone")
 def test_an_ordinary_user_imports_the_same(tmp_path: Path, theirs: Path) -> None:
     """As root of a namespace, which cannot make devices and trusted.* attributes: those are refused."""
     python = Path("/usr/bin/python3")

@@ -227,6 +227,7 @@ print(run.confined(["cat", "/proc/net/dev"]).stdout.decode())
 
 @needs_root
 @needs_python
+@pytest.mark.usefixtures("for_everyone")
 def test_an_ordinary_user_is_nobody_in_a_namespace() -> None:
     words: list[str | Path] = [
         "setpriv",
