@@ -231,11 +231,12 @@ class Power(StrEnum):
     STOPPED = "stopped"
     RUNNING = "running"
     CRASHED = "crashed"
+    STALLED = "stalled"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Status:
-    """What a host sees of one machine. `reason` explains a crash; `nonce` names this very start."""
+    """What a host sees of one machine. `reason` explains a crash or stall; `nonce` names this very start."""
 
     power: Power
     since: datetime | None = None

@@ -17,7 +17,7 @@ _KNOWN = re.compile(
                                    | snapshots (?: /[^/.][^/]*\.(?: img | json ) )? ) )?
   | run | run/supervisor (?: \.lock | \.log )? | run/events\.jsonl (?: \.1 )?
   | run/(?P<run> {_UUID} ) (?: /(?: machine\.json | end\.json | stopping | report\.json | rejected\.json
-        | console\.log (?: \.1 )? | qemu\.log | console | report | qmp | events ) )?
+        | stalled | console\.log (?: \.1 )? | qemu\.log | console | report | qmp | events ) )?
   | verified | verified/[0-9a-f]{{64}}\.json | pretended\.json | pretended\.lock
   | templates | templates/overlay-\d+-\d+-\d+
   | ssh | ssh/\.lock | ssh/id_ed25519 (?: \.pub )? | ssh/known_hosts (?: /(?P<known_host> {_UUID} ) )?

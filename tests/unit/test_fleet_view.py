@@ -39,6 +39,7 @@ MAPPED = replace(
         (replace(WELL, report=replace(READY, nonce="of an earlier start")), Condition.STARTING),
         (replace(WELL, report=replace(READY, ready=False, reason="no disk")), Condition.FAILED),
         (replace(WELL, status=replace(RUNNING, power=Power.CRASHED, pid=None)), Condition.CRASHED),
+        (replace(WELL, status=replace(RUNNING, power=Power.STALLED)), Condition.STALLED),
         (replace(WELL, report=replace(READY, images=(uuid.UUID(int=9),))), Condition.MISMATCH),
         (replace(WELL, report=replace(READY, images=())), Condition.MISMATCH),
         (replace(WELL, report=replace(READY, seed_generation=2)), Condition.MISMATCH),

@@ -57,7 +57,7 @@ def wait_ready(host: Host, look: Look, timeout: float, cancelled: threading.Even
                 raise Conflict(f"{machine.name} is being deleted", hint="by another command")
         if cancelled.is_set() or time.monotonic() > deadline:
             raise TimedOut(
-                f"{machine.name} was not ready after {timeout:g} s; it keeps running",
+                f"{machine.name} was not ready after {timeout:g} s; it keeps running{_stalled(machine)}",
                 hint=f"`skinnybox console --log {machine.name}` shows how far it came",
             )
         host.wait_change(POLL)
@@ -70,16 +70,20 @@ def stop(host: Host, look: Look, how: Stopping) -> None:
         return
     host.shutdown(machine.instance)
     deadline = time.monotonic() + how.timeout
-    while running(look()):
+    while running(machine := look()):
         if time.monotonic() > deadline:
             if not how.then_kill:
                 raise TimedOut(
-                    f"{machine.name} did not power off within {how.timeout:g} s",
+                    f"{machine.name} did not power off within {how.timeout:g} s{_stalled(machine)}",
                     hint=f"wait longer, or pull the plug: skinnybox kill {machine.name}",
                 )
             host.power_off(machine.instance)
             return
         host.wait_change(POLL)
+
+
+def _stalled(machine: Machine) -> str:
+    return f": {machine.reason}" if machine.condition is Condition.STALLED else ""
 
 
 def kill(host: Host, machine: Machine) -> None:

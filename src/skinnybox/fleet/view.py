@@ -19,6 +19,7 @@ class Condition(StrEnum):
     FAILED = "failed"
     MISMATCH = "mismatch"
     CRASHED = "crashed"
+    STALLED = "stalled"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +47,8 @@ class Machine:
             return Condition.STOPPED
         if self.status.power is Power.CRASHED:
             return Condition.FAILED if self.reported_failure else Condition.CRASHED
+        if self.status.power is Power.STALLED:
+            return Condition.STALLED
         if self.current_report is None:
             return Condition.STARTING
         if not self.current_report.ready:
@@ -88,7 +91,7 @@ class Machine:
         """Why it is not simply well."""
         if self.reported_failure and self.current_report:
             return self.current_report.reason
-        if self.status is not None and self.status.power is Power.CRASHED:
+        if self.status is not None and self.status.power in (Power.CRASHED, Power.STALLED):
             return self.status.reason
         return self.mismatch or ("its overlay is full" if self.full else None)
 

@@ -30,6 +30,8 @@ class EventKind(StrEnum):
     OVERLAY_WARNING = "overlay-warning"
     OVERLAY_CRITICAL = "overlay-critical"
     OVERLAY_RECOVERED = "overlay-recovered"
+    STALLED = "stalled"
+    WENT_ON = "went-on"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

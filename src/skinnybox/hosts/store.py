@@ -256,6 +256,7 @@ def translated() -> Iterator[None]:
     except OSError as error:
         from skinnybox.overlays.space import is_out_of_space
 
+        where = f"{error.filename}: " if error.filename else ""
         if is_out_of_space(error):
-            raise NoSpace(f"{error.filename}: the disk is full", hint="`skinnybox capacity`") from error
-        raise SkinnyboxError(f"{error.filename}: {error.strerror}") from error
+            raise NoSpace(f"{where}the disk is full", hint="`skinnybox capacity`") from error
+        raise SkinnyboxError(f"{where}{error.strerror}") from error

@@ -27,10 +27,12 @@ _MAIN = (
 )
 
 
-def adopt(runs: Path, uuid: UUID) -> None:
-    """Have the machine listened to, or its end recorded. Idempotent. Starts the supervisor."""
-    opened, _ = _ask(runs, f"adopt {uuid}")
+def adopt(runs: Path, uuid: UUID) -> bool:
+    """Have the machine listened to, or its end recorded; whether it is the first. Idempotent. Starts the
+    supervisor."""
+    opened, answer = _ask(runs, f"adopt {uuid}")
     opened.close()
+    return answer == "ok"
 
 
 def answers(runs: Path) -> bool:

@@ -11,7 +11,7 @@ from uuid import UUID
 
 from skinnybox.errors import Corrupt
 from skinnybox.hosts.events import printable
-from skinnybox.hosts.qemu import reports
+from skinnybox.hosts.qemu import reports, stall
 from skinnybox.hosts.qemu.folder import read_json, read_machine, tail, write_json
 from skinnybox.hosts.qemu.process import boot_id
 from skinnybox.model import Report
@@ -93,7 +93,13 @@ class Mailbox:
         raw, self._waiting = self._waiting, None
         if raw is None:
             return None
-        now = datetime.now(UTC)
+        try:
+            return self._filed(raw, datetime.now(UTC))
+        except OSError:  # the disk is full: it is tried again, since the guest may not say it again
+            self._waiting = raw
+            return None
+
+    def _filed(self, raw: bytes, now: datetime) -> Report | Corrupt:
         try:
             report = reports.parse(raw, self._uuid, self._nonce, now)
         except Corrupt as error:
@@ -111,7 +117,8 @@ def conclude(
     panic: str | None,
     tell: Callable[[str], None] = lambda how: None,
 ) -> None:
-    """Record how a machine ended, `tell` it, and then that it does not run any more. Idempotent.
+    """Record how a machine ended, `tell` it, and then that it does not run any more. Idempotent. OSError
+    where the disk has no room for the reason of a crash: to be tried again.
 
     `cause` is QEMU's word for why it shut down; None when it said nothing.
     """
@@ -120,9 +127,13 @@ def conclude(
         return
     reason = _crash(folder, values, cause, panic)
     end = {"at": datetime.now(UTC).isoformat(), "reason": reason, "nonce": values["nonce"]}
-    write_json(folder / "end.json", end)
+    try:
+        write_json(folder / "end.json", end)
+    except OSError:
+        if reason:
+            raise
     tell(reason or ("the plug was pulled" if (folder / "stopping").exists() else "powered off"))
-    for name in ("machine.json", "stopping", "console", "report", "qmp", "events"):
+    for name in ("machine.json", "stopping", stall.FILE, "console", "report", "qmp", "events"):
         with contextlib.suppress(FileNotFoundError):
             (folder / name).unlink()
 

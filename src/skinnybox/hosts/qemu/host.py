@@ -10,6 +10,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
@@ -21,7 +22,7 @@ from skinnybox.hosts import events
 from skinnybox.hosts.base import Features, Holding
 from skinnybox.hosts.disks import LocalDisks
 from skinnybox.hosts.events import DEFAULT_THRESHOLDS, Event, Thresholds
-from skinnybox.hosts.qemu import attend, process, reports
+from skinnybox.hosts.qemu import attend, process, reports, stall
 from skinnybox.hosts.qemu.collect import read_log
 from skinnybox.hosts.qemu.folder import machine_process, read_json, read_machine
 from skinnybox.hosts.store import Store
@@ -43,6 +44,7 @@ T = TypeVar("T")
 
 _POLL = 0.05
 _CONCLUDING = 3.0
+_UNWRITTEN = "how it ended cannot be written down: is the disk full?"
 
 
 class QemuHost(LocalDisks):
@@ -92,7 +94,7 @@ class QemuHost(LocalDisks):
         launch(instance, master, folder, overlay, run_folder, self._thresholds)
         attend.adopt(self._runs, instance.uuid)
         status = self._status(instance.uuid)
-        if status is None or status.power is not Power.RUNNING:
+        if status is None or status.pid is None:
             why = status.reason if status else "it ended at once"
             raise SkinnyboxError(f"{instance.name} did not stay up: {why}")
         return status
@@ -111,7 +113,8 @@ class QemuHost(LocalDisks):
         folder = self._run(instance.uuid)
         found = self._process(instance.uuid)
         if found is not None:
-            (folder / "stopping").touch()
+            with contextlib.suppress(OSError):  # a full disk: it is recorded as a crash then
+                (folder / "stopping").touch()
             end(found, folder)
         self._await_conclusion(instance.uuid)
         (folder / "end.json").unlink(missing_ok=True)
@@ -196,10 +199,12 @@ class QemuHost(LocalDisks):
         folder = self._run(uuid)
         values = read_machine(folder)
         if values is not None and not process.alive(machine_process(values)):
-            self._await_conclusion(uuid)
+            concluded = self._await_conclusion(uuid)
             values = read_machine(folder)
+            if values is not None and not concluded:
+                return _understood(_unwritten, values)
         if values is not None:
-            return _understood(_running, values)
+            return _understood(_stalled if (folder / stall.FILE).exists() else _running, values)
         ended = read_json(folder / "end.json")
         return _understood(_crashed, ended) if ended and ended.get("reason") else None
 
@@ -232,16 +237,19 @@ class QemuHost(LocalDisks):
                 path.unlink(missing_ok=True)
             folder.rmdir()
 
-    def _await_conclusion(self, uuid: UUID) -> None:
-        """A dead machine whose end is not written down yet: have the supervisor do it."""
+    def _await_conclusion(self, uuid: UUID) -> bool:
+        """A dead machine whose end is not written down yet: have the supervisor do it. False when it tried
+        and could not."""
         record = self._run(uuid) / "machine.json"
         if read_machine(record.parent) is None:
-            return
+            return True
         with self._starting:
-            attend.adopt(self._runs, uuid)
+            if not attend.adopt(self._runs, uuid):
+                return not record.exists()
         deadline = time.monotonic() + _CONCLUDING
         while record.exists() and time.monotonic() < deadline and self._process(uuid) is None:
             time.sleep(0.01)
+        return True
 
     def _stamps(self) -> list[tuple[str, int]]:
         """A file that is made, replaced or removed changes its folder's time."""
@@ -267,6 +275,14 @@ def _running(values: dict[str, Any]) -> Status:
         pid=values["pid"],
         nonce=values["nonce"],
     )
+
+
+def _unwritten(values: dict[str, Any]) -> Status:
+    return Status(power=Power.CRASHED, nonce=values["nonce"], reason=_UNWRITTEN)
+
+
+def _stalled(values: dict[str, Any]) -> Status:
+    return replace(_running(values), power=Power.STALLED, reason=stall.REASON)
 
 
 def _crashed(values: dict[str, Any]) -> Status:

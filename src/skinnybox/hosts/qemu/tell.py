@@ -81,6 +81,13 @@ class Teller:
                 self._keep(state, self._level)
         self._weigh(said)
 
+    def stalled(self) -> None:
+        """The disk below its overlay is full."""
+        self._tell_if(self._changes, EventKind.STALLED, "the disk below its overlay is full")
+
+    def went_on(self, seconds: float) -> None:
+        self._tell_if(self._changes, EventKind.WENT_ON, f"after {seconds:.0f} s")
+
     def ended(self, how: str) -> None:
         """Told once, also when two supervisors in turn come to it."""
         if self._state != "ended":

@@ -16,6 +16,7 @@ from skinnybox.hosts.events import Journal
 from skinnybox.hosts.qemu import process
 from skinnybox.hosts.qemu.collect import Log, Mailbox, Panic, conclude
 from skinnybox.hosts.qemu.folder import connect, machine_process
+from skinnybox.hosts.qemu.stall import Stall
 from skinnybox.hosts.qemu.tell import Teller
 
 _CHUNK = 65536
@@ -162,6 +163,7 @@ class Watch:
         self._folder, self._values, self._loop = folder, values, loop
         self._mailbox = Mailbox(folder, uuid, values["nonce"])
         self._teller = Teller(folder, uuid, values, journal)
+        self._stall = Stall(folder, self._say, self._teller.stalled, self._teller.went_on)
         self._panic, self._log = Panic(), Log(folder)
         self._valves: list[Valve] = []
         self._cause: str | None = None
@@ -195,6 +197,7 @@ class Watch:
             valve.tick()
         if time.monotonic() >= self._next_report and self._collect():
             self._next_report = time.monotonic() + _REPORTS_EVERY
+        self._stall.tick()
         self._bound_log()
 
     def _collect(self) -> bool:
@@ -228,6 +231,8 @@ class Watch:
         match said.get("event"):
             case "SHUTDOWN":
                 self._cause = said["data"]["reason"]
+            case "BLOCK_IO_ERROR":
+                self._stall.met(said["data"])
             case "RESET" if said["data"]["guest"]:
                 self._drain()
                 self._panicked = self._panic.take()
