@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from skinnybox.errors import Corrupt
+from skinnybox.fleet import belonging
 from skinnybox.fleet.service import Fleet
 from skinnybox.fleet.view import Condition
 from skinnybox.model import Instance, Master, Status
@@ -121,6 +122,14 @@ def test_the_unit_is_one(cli: Cli, tmp_path: Path) -> None:
     unit.write_text(text)
     done = subprocess.run(["systemd-analyze", "verify", unit], capture_output=True, text=True, check=False)
     assert str(unit) not in done.stderr and unit.name not in done.stderr, done.stderr
+
+
+def test_a_pool_does_not_start_with_this_computer(cli: Cli, state: Path) -> None:
+    said = cli("--host", "xapi://root@pool", "autostart", "unit")
+    assert said.code == 6 and said.out == "" and "run in a pool" in said.err
+    state.mkdir(exist_ok=True)
+    belonging.note(state, "xapi")
+    assert cli("autostart", "unit").code == 6
 
 
 def test_odd_places_are_quoted_for_systemd() -> None:

@@ -82,6 +82,8 @@ def test_ssh_goes_to_the_machine_itself_with_its_pinned_keys(tmp_path: Path) -> 
     assert (tmp_path / "known_hosts" / str(ME)).read_text() == f"{ME} ssh-ed25519 AAAA\n"
     with pytest.raises(Conflict, match="has not reported an address"):
         ssh_argv(tmp_path, machine(), USUAL, batch=True)
+    with pytest.raises(Conflict, match="is off"):
+        ssh_argv(tmp_path, replace(machine(), status=None), USUAL, batch=True)
 
 
 def test_what_cannot_be_is_refused_before_anything_is_touched() -> None:

@@ -6,6 +6,7 @@ import shutil
 import sys
 
 from skinnybox.cli import options, report
+from skinnybox.errors import Unsupported
 
 _UNIT = """\
 [Unit]
@@ -58,7 +59,15 @@ def _mark(arguments: argparse.Namespace, autostart: bool) -> int:
 
 
 def _unit(arguments: argparse.Namespace) -> int:
-    state = str(options.settings(arguments).state)
+    from skinnybox.fleet import belonging
+
+    settings = options.settings(arguments)
+    if "xapi" in (belonging.noted(settings.state), settings.host.partition(":")[0]):
+        raise Unsupported(
+            "these machines run in a pool, which does not start and stop with this computer",
+            hint="where the pool's password is in a file: skinnybox start --autostart",
+        )
+    state = str(settings.state)
     program = shutil.which("skinnybox") or os.path.abspath(sys.argv[0])  # noqa: PTH100 (links are kept)
     target = "multi-user.target" if os.geteuid() == 0 else "default.target"
     print(_UNIT.format(state=_quoted(state), program=_quoted(program), target=target), end="")

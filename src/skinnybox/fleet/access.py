@@ -11,6 +11,7 @@ from pathlib import Path
 
 from skinnybox import run
 from skinnybox.errors import Conflict, Corrupt, GuestFailed, NotFound, SkinnyboxError, Unsupported
+from skinnybox.fleet.power import running
 from skinnybox.fleet.view import Machine
 
 
@@ -117,6 +118,8 @@ def ssh_argv(folder: Path, machine: Machine, login: Login, *, batch: bool) -> li
 
 
 def _unreachable(machine: Machine) -> SkinnyboxError:
+    if machine.instance.bridge and not running(machine):
+        return Conflict(f"{machine.name} is off", hint=f"skinnybox start {machine.name}")
     if machine.instance.bridge:
         return Conflict(
             f"{machine.name} on {machine.instance.bridge} has not reported an address",
