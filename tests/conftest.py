@@ -157,7 +157,7 @@ def bridge_name() -> Iterator[str]:
 @pytest.fixture
 def for_everyone() -> None:
     """For what another user runs of ours: not where our source lies in a folder that is closed to others."""
-    source = Path(run.__file__)
+    source = leftovers.__file__
     words = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "test", "-r", source]
     if run.run(words, ok=range(256)).returncode:
         pytest.skip(f"an ordinary user cannot read {source}")
