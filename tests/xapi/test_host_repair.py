@@ -172,12 +172,12 @@ def test_an_upload_that_was_killed(
 def test_what_a_killed_rebuild_left(state: Path, host: XapiHost, pool: EmulatedPool, made: Instance) -> None:
     (vdi,) = disks(pool, "web overlay")
     with pool.session() as api:
-        for name, role, generation in (("half", "making", "2"), ("older", "overlay", "0")):
+        for name, role, generation in (("half", "making", "2"), ("older", "superseded", "0")):
             copy = api.VDI.clone(vdi)
             api.VDI.set_name_label(copy, name)
             mark(pool, "VDI", copy, role=role, generation=generation, made=LONG_AGO)
         moment = api.VDI.snapshot(vdi)
-        mark(pool, "VDI", moment, made=LONG_AGO)
+        mark(pool, "VDI", moment, role="moment", made=LONG_AGO)
     deeds = {finding.deed for finding in mended(state, host)}
     assert deeds == {Deed.REMOVE} and told(state, host) == []
     with pool.database() as database:

@@ -129,10 +129,10 @@ class Overlays:
         self, patterns: Sequence[str], label: str, progress: Progress = silent
     ) -> list[Outcome[None]]:
         """NotFound for a machine that has none of this label."""
+        from skinnybox.fleet import snapshots
 
         def one(machine: Machine) -> None:
-            with self._host.open_snapshot(machine.instance, label):
-                pass
+            snapshots.find(self._host, machine.instance, label)
             self._host.delete_snapshot(machine.instance, label)
 
         return self._roster.each(patterns, one, "delete snapshot", progress, 1)

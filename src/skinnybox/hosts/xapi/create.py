@@ -1,10 +1,14 @@
 """Machines made and changed. Their disks are in disks.py; an attachment that is missing is made here."""
 
 import contextlib
+from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
+from skinnybox.errors import Blocked, NotFound
 from skinnybox.hosts.xapi import build, marks, master, tell
+from skinnybox.hosts.xapi.marks import Role
+from skinnybox.hosts.xapi.mirror import Record
 from skinnybox.hosts.xapi.pool import Found, Pool
 from skinnybox.hosts.xapi.tell import MASTER_PLACE, OVERLAY_PLACE
 from skinnybox.model import Instance
@@ -29,7 +33,7 @@ def _create(pool: Pool, instance: Instance, text: str) -> str:
     network, _ = pool.network(instance.bridge)
     try:
         record = build.machine(
-            instance, pool.identity.own(), text, _template(pool), blank=_blank(pool, instance)
+            instance, pool.identity.own(), text, _template(pool), blank=blank(pool, instance)
         )
         if instance.uuid in pool.fresh:
             record["other_config"][marks.FIRST] = "yes"
@@ -52,7 +56,8 @@ def _template(pool: Pool) -> dict[str, Any] | None:
     return pool.template(name)[1]
 
 
-def _blank(pool: Pool, instance: Instance) -> bool:
+def blank(pool: Pool, instance: Instance) -> bool:
+    """Whether its guest has yet to format the overlay: as of the last look."""
     overlay = pool.overlays().get(instance.uuid)
     return overlay is not None and BLANK in overlay[1]["other_config"]
 
@@ -70,26 +75,37 @@ def _missing(pool: Pool, instance: Instance, vm: str, attached: tuple[str, ...])
 
 
 def attach(pool: Pool, instance: Instance) -> Found | None:
-    """Give the halted machine the drives it lacks; takes an older overlay's from it."""
+    """Give the halted machine the drives it lacks; takes an older overlay's from it, which is superseded from
+    then on. What of its disks it has not attached somebody else may have made."""
     found = pool.machine(instance.uuid)
     if found is None:
         return None
     pool.things.look()
     current = pool.overlays().get(instance.uuid)
-    for reference, record in pool.disks(instance.uuid):
-        if current and reference != current[0]:
-            for vbd in set(record["VBDs"]) & set(found[1]["VBDs"]):
-                pool.destroy("VBD", vbd)
+    if current and set(current[1]["VBDs"]).isdisjoint(found[1]["VBDs"]):
+        for reference, record in pool.disks(instance.uuid):
+            drives = set(record["VBDs"]) & set(found[1]["VBDs"])
+            if drives and marks.role_of(record) in (Role.OVERLAY, Role.SUPERSEDED):
+                supersede(pool, reference, record)
+                for vbd in drives:
+                    pool.destroy("VBD", vbd)
     for drive in _missing(pool, instance, found[0], tuple(found[1]["VBDs"])):
         pool.call("VBD.create", drive)
     return found
+
+
+def supersede(pool: Pool, reference: str, record: Record) -> None:
+    """Marked before it is detached: whoever is killed then, it is known to be no copy."""
+    if marks.role_of(record) == Role.OVERLAY:
+        old = record["other_config"] | {marks.ROLE: Role.SUPERSEDED.value}
+        pool.call("VDI.set_other_config", reference, old)
 
 
 def _update(pool: Pool, instance: Instance, found: Found, text: str) -> None:
     vm, record = found
     config = {**record["other_config"], marks.INSTANCE: str(instance.uuid), marks.RECORD: text}
     pool.things.look()
-    data = tell.merged(record["xenstore_data"], tell.told(instance, blank=_blank(pool, instance)))
+    data = tell.merged(record["xenstore_data"], tell.told(instance, blank=blank(pool, instance)))
     if record["xenstore_data"] != data:
         pool.call("VM.set_xenstore_data", vm, data)
     if record["name_label"] != instance.name:
@@ -133,18 +149,22 @@ def forget(pool: Pool, instance: Instance) -> None:
             pool.destroy("VM", reference)
 
 
-def take_orders_back(pool: Pool, uuids: list[UUID]) -> None:
-    """These guests are ready, so their overlays are formatted: they may never be again."""
+def take_orders_back(pool: Pool, ready: Mapping[UUID, str | None]) -> None:
+    """Guests that are ready, with the nonce each repeated: if it is that of its last start, its overlay is
+    formatted and may never be again. Takes only this away, whatever others change meanwhile."""
     ours = pool.ours()
-    ordered = [uuid for uuid in uuids if tell.may_format(ours[uuid][1]["xenstore_data"], uuid)]
-    if not ordered:
-        return
+    for uuid, nonce in ready.items():
+        vm, record = ours.get(uuid, ("", {}))
+        told = record.get("xenstore_data", {})
+        if tell.may_format(told, uuid) and tell.start_of(told)[0] == nonce:
+            with contextlib.suppress(NotFound, Blocked):  # deleted just now, or we may only look
+                _take_back(pool, vm, uuid)
+
+
+def _take_back(pool: Pool, vm: str, uuid: UUID) -> None:
+    """The order last: until then the next look does it."""
     pool.things.look()
-    overlays = pool.overlays()
-    for uuid in ordered:
-        vm, record = ours[uuid]
-        if uuid in overlays:
-            vdi, disk = overlays[uuid]
-            config = {key: value for key, value in disk["other_config"].items() if key != BLANK}
-            pool.call("VDI.set_other_config", vdi, config)
-        pool.call("VM.set_xenstore_data", vm, tell.without_format(record["xenstore_data"]))
+    overlay = pool.overlays().get(uuid)
+    if overlay:
+        pool.call("VDI.remove_from_other_config", overlay[0], BLANK)
+    pool.call("VM.remove_from_xenstore_data", vm, f"{tell.PREFIX}{tell.FORMAT}")

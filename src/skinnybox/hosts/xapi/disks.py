@@ -13,11 +13,11 @@ from uuid import UUID
 
 from skinnybox.errors import Conflict, SkinnyboxError, UsageError
 from skinnybox.hosts.base import Contents
-from skinnybox.hosts.xapi import build, create, marks, tasks, tell, transfer
+from skinnybox.hosts.xapi import build, create, marks, moments, others, tasks, tell, transfer
 from skinnybox.hosts.xapi.create import BLANK
 from skinnybox.hosts.xapi.marks import Role
 from skinnybox.hosts.xapi.mirror import Record
-from skinnybox.hosts.xapi.pool import Pool
+from skinnybox.hosts.xapi.pool import Found, Pool
 from skinnybox.hosts.xapi.space import disk_size
 from skinnybox.model import Allocation, Consistency, Instance
 from skinnybox.overlays import space
@@ -63,10 +63,11 @@ def replace(pool: Pool, instance: Instance, contents: Contents, templates: Path,
     """See replace_overlay in base.py."""
     _check(instance)
     with alone(pool, instance):
-        pool.refuse_running(instance)
-        _, old = pool.overlay(instance)
-        _make(pool, instance, contents, marks.generation_of(old) + 1, templates, old["SR"], progress)
-        settle(pool, instance)
+        still_off = others.off(pool, instance)
+        old = pool.overlay(instance)
+        generation = marks.generation_of(old[1]) + 1
+        _make(pool, instance, contents, generation, templates, old[1]["SR"], progress, still_off)
+        settle(pool, instance, old)
 
 
 def _make(
@@ -77,9 +78,12 @@ def _make(
     templates: Path,
     sr: str,
     progress: Progress = silent,
+    ready: Callable[[], None] = lambda: None,
 ) -> None:
-    """A fresh one that counts, or none. An identity holds a private key: it goes nowhere but on the disk."""
+    """A fresh one that counts, or none. An identity holds a private key: it goes nowhere but on the disk.
+    `ready` may refuse, as late as can be."""
     if tell.fits(contents, instance):
+        ready()
         with undone(pool, instance, generation):
             record = _record(pool, instance, generation, instance.overlay.size, Role.OVERLAY, sr)
             record["other_config"][BLANK] = "yes"
@@ -88,7 +92,7 @@ def _make(
     with pool.workspace() as work:
         file = work / "overlay.img"
         _formatted(instance, contents, file, templates)
-        put(pool, instance, file, generation, sr, progress)
+        put(pool, instance, file, generation, sr, progress, ready)
 
 
 def _formatted(
@@ -107,14 +111,21 @@ def _formatted(
 
 
 def put(
-    pool: Pool, instance: Instance, file: Path, generation: int, sr: str, progress: Progress = silent
+    pool: Pool,
+    instance: Instance,
+    file: Path,
+    generation: int,
+    sr: str,
+    progress: Progress,
+    ready: Callable[[], None],
 ) -> None:
-    """Upload a whole overlay; it counts from the last call on."""
+    """Upload a whole overlay; it counts from the last call on, unless `ready` refuses that."""
     share = tasks.shared(progress, f"put {instance.name}", file.stat().st_size)
     with undone(pool, instance, generation):
         record = _record(pool, instance, generation, file.stat().st_size, Role.MAKING, sr)
         vdi = pool.call("VDI.create", record)
         transfer.upload(pool.sessions, vdi, file, share)
+        ready()
         pool.call("VDI.set_other_config", vdi, record["other_config"] | {marks.ROLE: Role.OVERLAY.value})
 
 
@@ -138,18 +149,17 @@ def undone(pool: Pool, instance: Instance, generation: int) -> Iterator[None]:
         raise
 
 
-def settle(pool: Pool, instance: Instance) -> None:
-    """Attach what counts, and remove what does not. For who is alone, of a halted machine."""
+def settle(pool: Pool, instance: Instance, old: Found) -> None:
+    """Attach what counts now, and remove what does not. For who is alone, of a halted machine."""
+    create.supersede(pool, *old)
     found = create.attach(pool, instance)
     if found:
         _retell(pool, instance, found[0], found[1])
     pool.things.look()
     current = pool.overlays().get(instance.uuid)
     for reference, record in pool.disks(instance.uuid):
-        old = marks.role_of(record) in (Role.OVERLAY, Role.MAKING) and (
-            not current or reference != current[0]
-        )
-        if old and (current or marks.role_of(record) == Role.MAKING):
+        useless = (Role.MAKING, Role.SUPERSEDED) if current else (Role.MAKING,)
+        if marks.role_of(record) in useless and not record["is_a_snapshot"]:
             pool.destroy_disk(reference, record)
 
 
@@ -246,7 +256,7 @@ def rebuild(
 ) -> None:
     """See rebuild_overlay in base.py."""
     with alone(pool, instance):
-        pool.refuse_running(instance)
+        still_off = others.off(pool, instance)
         found = pool.overlay(instance)
         with pool.workspace() as work:
             old = fetched(pool, instance, *found, work / "overlay.img", templates, progress)
@@ -256,47 +266,25 @@ def rebuild(
             build_(old, new)
             if new.stat().st_size != size:
                 raise SkinnyboxError(f"{new} did not keep its size while it was made")
-            put(pool, instance, new, marks.generation_of(found[1]) + 1, found[1]["SR"], progress)
-        settle(pool, instance)
+            generation = marks.generation_of(found[1]) + 1
+            put(pool, instance, new, generation, found[1]["SR"], progress, still_off)
+        settle(pool, instance, found)
 
 
 def copy(pool: Pool, instance: Instance, target: Path, templates: Path, progress: Progress) -> Consistency:
     """See copy_overlay in base.py."""
     with alone(pool, instance):
-        vdi, record = pool.overlay(instance)
-        with still(pool, instance, vdi) as (source, consistent):
-            fetched(pool, instance, source, record, target, templates, progress)
+        overlay = pool.overlay(instance)
+        with moments.still(pool, instance, overlay) as (source, consistent):
+            fetched(pool, instance, source, overlay[1], target, templates, progress)
         return consistent
-
-
-@contextmanager
-def still(pool: Pool, instance: Instance, vdi: str) -> Iterator[tuple[str, Consistency]]:
-    """A disk with the overlay's bytes at one moment: itself while the machine is off, else a snapshot that
-    goes."""
-    found = pool.machine(instance.uuid)
-    if not found or found[1]["power_state"] == "Halted":
-        yield vdi, Consistency.STOPPED
-        return
-    sweep_moments(pool, instance)
-    try:
-        yield tasks.run(pool.sessions, "VDI.snapshot", vdi), Consistency.CRASH
-    finally:
-        with contextlib.suppress(SkinnyboxError):
-            sweep_moments(pool, instance)
-
-
-def sweep_moments(pool: Pool, instance: Instance) -> None:
-    """Snapshots of the storage that a copy needed, also of one that was killed. For who is alone."""
-    pool.things.look()
-    for reference, record in pool.disks(instance.uuid):
-        if record["is_a_snapshot"]:
-            pool.destroy_disk(reference, record)
 
 
 def delete(pool: Pool, instance: Instance) -> None:
     """See delete in base.py. The machine goes first: until then nothing is lost."""
     with alone(pool, instance):
         pool.refuse_running(instance)
+        others.refuse(pool, instance)
         create.forget(pool, instance)
         pool.things.look()
         for reference, record in pool.disks(instance.uuid):

@@ -221,7 +221,9 @@ class XapiHost:
     def reports(self, uuids: Iterable[UUID]) -> Mapping[UUID, Report]:
         self._look()
         found = observe.reports(self._pool, uuids, self._told.ready)
-        create.take_orders_back(self._pool, [uuid for uuid, report in found.items() if report.ready])
+        create.take_orders_back(
+            self._pool, {uuid: report.nonce for uuid, report in found.items() if report.ready}
+        )
         return found
 
     def wait_change(self, timeout: float) -> None:

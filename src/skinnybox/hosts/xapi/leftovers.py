@@ -15,7 +15,7 @@ from skinnybox.hosts.leftovers import half_made
 from skinnybox.hosts.xapi import fleets, marks, master
 from skinnybox.hosts.xapi.marks import Role
 from skinnybox.hosts.xapi.mirror import Record
-from skinnybox.hosts.xapi.pool import WORK, Found, Pool
+from skinnybox.hosts.xapi.pool import TAKE_MARK_OFF, WORK, Found, Pool
 from skinnybox.masters.workspace import alive
 
 
@@ -26,9 +26,11 @@ def found(pool: Pool, known: Collection[UUID]) -> Iterator[Finding]:
     for reference, record in sorted(pool.disks()):
         uuid = marks.instance_of(record)
         assert uuid is not None
-        what = _of_machine(record, overlays.get(uuid), reference)
+        what, copy = _of_machine(record), _copied(record, overlays.get(uuid), reference)
         if what:
             yield _half_made(pool, reference, record, what, str(uuid))
+        elif copy:
+            yield Finding(path=place(record), what=copy, deed=Deed.KEEP)
         elif marks.role_of(record) == Role.SNAPSHOT and uuid not in machines and uuid not in known:
             what = f"{record['name_label']}: a snapshot of a machine that is no more: delete it in the pool"
             yield Finding(path=place(record), what=f"{what}, if you do not need it", deed=Deed.KEEP)
@@ -42,14 +44,24 @@ def found(pool: Pool, known: Collection[UUID]) -> Iterator[Finding]:
     yield from fleets.others(pool.things, pool.identity.known())
 
 
-def _of_machine(record: Record, overlay: Found | None, reference: str) -> str | None:
+def _of_machine(record: Record) -> str | None:
     name, role = record["name_label"], marks.role_of(record)
-    if record["is_a_snapshot"] and role in (Role.OVERLAY, Role.MAKING):
+    if role == Role.MOMENT:
         return f"{name}: what a copy of a running machine needed for a moment"
-    if role == Role.MAKING:
+    if role == Role.MAKING and not record["is_a_snapshot"]:
         return f"{name}: half made by a command that was stopped"
-    if role == Role.OVERLAY and overlay and overlay[0] != reference:
+    if role == Role.SUPERSEDED and not record["is_a_snapshot"]:
         return f"{name}: another has taken its place"
+    return None
+
+
+def _copied(record: Record, overlay: Found | None, reference: str) -> str | None:
+    """What somebody may have made to keep it: a pool gives a copy all the marks."""
+    name = record["name_label"]
+    if record["is_a_snapshot"]:
+        return f"{name}: a snapshot that somebody made in the pool; if nobody needs it, {TAKE_MARK_OFF}"
+    if marks.role_of(record) == Role.OVERLAY and overlay and overlay[0] != reference:
+        return f"{name}: not the overlay that counts, perhaps a copy; if nobody needs it, {TAKE_MARK_OFF}"
     return None
 
 

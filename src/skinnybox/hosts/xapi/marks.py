@@ -39,11 +39,14 @@ _YOUNG = timedelta(hours=1)
 
 
 class Role(StrEnum):
-    """Of a disk. MAKING is not whole yet; what machines boot from is MASTER, a clone of SOURCE where there
+    """Of a disk. MAKING is not whole yet, SUPERSEDED was an overlay until another took its place, MOMENT is
+    what a copy of a running machine needs; what machines boot from is MASTER, a clone of SOURCE where there
     is one."""
 
     OVERLAY = "overlay"
     MAKING = "making"
+    SUPERSEDED = "superseded"
+    MOMENT = "moment"
     SNAPSHOT = "snapshot"
     UPLOAD = "upload"
     SOURCE = "source"

@@ -49,7 +49,7 @@ class Mirror:
         news = self._sessions.call("event.from", self._classes, self._token, 0.0)
         for event in news["events"]:
             table = self._tables[event["class"]]
-            if event["operation"] == "del":
+            if event["operation"] == "del" or "snapshot" not in event:  # deleted since: "del" comes next
                 table.pop(event["ref"], None)
             else:
                 table[event["ref"]] = event["snapshot"]

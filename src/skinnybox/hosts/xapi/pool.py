@@ -18,11 +18,15 @@ from skinnybox.hosts.xapi.mirror import Mirror, Record
 from skinnybox.hosts.xapi.session import NULL, Sessions
 from skinnybox.model import Instance
 
+TAKE_MARK_OFF = f"delete it in the pool, or take {marks.INSTANCE} off its other_config"
+"""What to do with a copy that somebody made of what is ours."""
 WORK = "work-"
 """How the folders begin that commands work in."""
 _MACHINES = ("VM", "VM_guest_metrics")
 Found = tuple[str, Record]
 """Reference and record."""
+_Claim = tuple[tuple[int, bool], Found]
+"""Of a disk to be the overlay: its rank, and the disk."""
 
 
 class Pool:
@@ -39,10 +43,11 @@ class Pool:
         self.identity = Identity(state, self.folder, address.fleet, self.things)
 
     def ours(self) -> dict[UUID, Found]:
-        """Every machine, as of the last look. Of copies somebody made of one, the first counts."""
+        """Every machine, as of the last look. Of copies somebody made of one, that with its name counts."""
         found: dict[UUID, Found] = {}
         for uuid, each in self.machines():
-            found.setdefault(uuid, each)
+            if uuid not in found or (_has_its_name(each[1]) and not _has_its_name(found[uuid][1])):
+                found[uuid] = each
         return found
 
     def machines(self) -> list[tuple[UUID, Found]]:
@@ -65,26 +70,43 @@ class Pool:
 
     def overlays(self) -> dict[UUID, Found]:
         """The one of each machine that counts, as of the last look."""
-        found: dict[UUID, Found] = {}
+        return {uuid: found[0][1] for uuid, found in self._claims().items()}
+
+    def _claims(self) -> dict[UUID, list[_Claim]]:
+        """The disks that bear the marks of each machine's overlay, the best claim first: the newest, and of
+        copies that somebody made, which bear the same marks, the one that the machine has attached."""
+        found: dict[UUID, list[_Claim]] = {}
+        ours = self.ours()
         for reference, record in self.disks():
-            if marks.role_of(record) == Role.OVERLAY and not record["is_a_snapshot"]:
-                uuid = marks.instance_of(record)
-                assert uuid is not None
-                other = found.get(uuid)
-                if other is None or marks.generation_of(other[1]) < marks.generation_of(record):
-                    found[uuid] = reference, record
+            uuid = marks.instance_of(record)
+            if uuid and marks.role_of(record) == Role.OVERLAY and not record["is_a_snapshot"]:
+                attached = ours[uuid][1]["VBDs"] if uuid in ours else ()
+                rank = -marks.generation_of(record), set(attached).isdisjoint(record["VBDs"])
+                found.setdefault(uuid, []).append((rank, (reference, record)))
+        for claims in found.values():
+            claims.sort(key=lambda claim: (claim[0], claim[1][0]))
         return found
 
     def overlay(self, instance: Instance) -> Found:
-        """NotFound when there is none."""
+        """NotFound when there is none, Conflict when nobody can say which it is."""
         self.things.look()
-        found = self.overlays().get(instance.uuid)
-        if found is None:
+        claims = self._claims().get(instance.uuid, [])
+        if not claims:
             raise NotFound(f"{instance.name} has no overlay in this pool", hint="`skinnybox repair`")
+        rank, found = claims[0]
+        rivals = [record["uuid"] for other, (_, record) in claims if other == rank]
+        if len(rivals) > 1:
+            what = f"{instance.name} has {len(rivals)} overlays in this pool: {', '.join(rivals)}"
+            raise Conflict(what, hint=f"which is the copy? {TAKE_MARK_OFF}")
         return found
 
     def refuse_running(self, instance: Instance) -> None:
-        found = self.machine(instance.uuid)
+        """As it is now, not as it was a moment ago."""
+        self.things.look(anew=True)
+        found = self.ours().get(instance.uuid)
+        if found and found[1]["power_state"] == "Suspended":
+            hint = f"resume it in the pool and stop it then, or: skinnybox kill {instance.name}"
+            raise Conflict(f"{instance.name} is suspended in the pool", hint=hint)
         if found and found[1]["power_state"] != "Halted":
             raise Conflict(f"{instance.name} runs", hint="stop it first")
 
@@ -172,6 +194,15 @@ class Pool:
             if is_out_of_space(error):
                 raise out_of_space(0) from error
             raise SkinnyboxError(f"{error.filename}: {error.strerror}") from error
+
+
+def _has_its_name(machine: Record) -> bool:
+    """Whether it is called in the pool what its record calls it."""
+    try:
+        instance = marks.instance_from(machine)
+    except SkinnyboxError:
+        return False
+    return instance is not None and instance.name == machine["name_label"]
 
 
 def _chosen(of: str, name: str, among: list[Found]) -> Found:

@@ -11,7 +11,13 @@ from skinnybox.model import Instance
 
 
 def start(pool: Pool, instance: Instance) -> None:
-    """Its master is in the pool already. Conflict when it runs."""
+    """Its master is in the pool already. Conflict when it runs, or a command works on its overlay: that would
+    put another in place of what the guest writes to."""
+    with pool.alone(str(instance.uuid), f"the overlay of {instance.name}"):
+        _start(pool, instance)
+
+
+def _start(pool: Pool, instance: Instance) -> None:
     found = pool.machine(instance.uuid)
     if found and found[1]["power_state"] != "Halted":
         raise Conflict(f"{instance.name} runs already")
@@ -24,7 +30,10 @@ def start(pool: Pool, instance: Instance) -> None:
     create.attach(pool, instance)
     create.fit(pool, instance, found)
     nonce, now = secrets.token_hex(16), datetime.now(UTC).isoformat()
-    pool.call("VM.set_xenstore_data", found[0], tell.with_start(found[1]["xenstore_data"], nonce, now))
+    # Anew, as whoever put this overlay in place may have been killed before it was told.
+    told = tell.told(instance, blank=create.blank(pool, instance))
+    data = tell.with_start(tell.merged(found[1]["xenstore_data"], told), nonce, now)
+    pool.call("VM.set_xenstore_data", found[0], data)
     tasks.run(pool.sessions, "VM.start", found[0], False, False)
 
 

@@ -12,6 +12,7 @@ import weakref
 import xmlrpc.client
 from collections.abc import Callable
 from typing import Any
+from xml.parsers.expat import ExpatError
 
 import XenAPI
 
@@ -24,7 +25,7 @@ from skinnybox.hosts.xapi.transport import Transport
 NULL = "OpaqueRef:NULL"
 ORIGINATOR = "skinnybox"
 EVENTS_AT_ONCE = 30.0
-_LOST = (OSError, http.client.HTTPException, xmlrpc.client.ProtocolError, xmlrpc.client.Fault)
+_LOST = (OSError, http.client.HTTPException, xmlrpc.client.Error, ExpatError)
 _REPEATABLE = ("get_", "set_", "remove_from_", "from", "destroy", "add_tags")
 _MOST_HOPS = 3
 
@@ -77,8 +78,10 @@ class Sessions:
                     raise
                 self._forget()
             except _LOST as error:
-                self._own.transport.close()
-                if not again or not _name(method).startswith(_REPEATABLE):
+                own: Transport | None = getattr(self._own, "transport", None)  # none: `close` came in between
+                if own:
+                    own.close()
+                if not own or not again or not _name(method).startswith(_REPEATABLE):
                     raise _lost(self.address.url, method, error) from error
         raise AssertionError(method)
 

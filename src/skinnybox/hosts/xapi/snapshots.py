@@ -9,7 +9,7 @@ from pathlib import Path
 from skinnybox import formats
 from skinnybox.errors import Conflict, Corrupt, NotFound, SkinnyboxError
 from skinnybox.hosts.record import from_record, to_record
-from skinnybox.hosts.xapi import build, disks, marks, tasks
+from skinnybox.hosts.xapi import build, disks, marks, moments, tasks
 from skinnybox.hosts.xapi.create import BLANK
 from skinnybox.hosts.xapi.marks import Role
 from skinnybox.hosts.xapi.mirror import Record
@@ -26,14 +26,14 @@ def take(pool: Pool, instance: Instance, label: str, progress: Progress) -> Snap
     """See take_snapshot in base.py. It is there from the last call on."""
     check_label(label)
     with disks.alone(pool, instance):
-        vdi, record = pool.overlay(instance)
+        overlay = pool.overlay(instance)
         if _find(pool, instance, label):
             hint = f"another label, or: skinnybox snapshot --delete {label} {instance.name}"
             raise Conflict(f"{instance.name} has a snapshot {label!r} already", hint=hint)
         _sweep(pool, instance)
-        with disks.still(pool, instance, vdi) as (source, consistent):
-            share = tasks.shared(progress, f"copy {instance.name}", int(record["virtual_size"]))
-            _copied(pool, instance, label, source, record, consistent, share)
+        with moments.still(pool, instance, overlay) as (source, consistent):
+            share = tasks.shared(progress, f"copy {instance.name}", int(overlay[1]["virtual_size"]))
+            _copied(pool, instance, label, source, overlay[1], consistent, share)
         pool.things.look()
         found = _find(pool, instance, label)
         if found is None:

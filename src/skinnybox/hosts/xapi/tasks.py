@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from skinnybox.errors import SkinnyboxError
+from skinnybox.errors import NotFound, SkinnyboxError
 from skinnybox.hosts.xapi.errors import Busy, translated
 from skinnybox.hosts.xapi.session import EVENTS_AT_ONCE, Sessions
 from skinnybox.progress import Progress, Step
@@ -65,13 +65,21 @@ def wait(sessions: Sessions, task: str, share: Share = quiet) -> str:
     while True:
         news = sessions.call("event.from", [f"task/{task}"], token, EVENTS_AT_ONCE)
         token = news["token"]
-        for event in news["events"]:
-            if event["operation"] == "del":
-                raise SkinnyboxError("somebody removed the task in the pool", hint="look what came of it")
-            record = event["snapshot"]
+        for record in _seen(sessions, task, news["events"]):
             share(float(record["progress"]))
             if record["status"] not in ("pending", "cancelling"):
                 return _result(record)
+
+
+def _seen(sessions: Sessions, task: str, events: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """As it was at each event. Without any it is asked for: a pool that has another master by now knows
+    nothing of it, and would be silent for ever."""
+    try:
+        if not events:
+            return [sessions.call("task.get_record", task)]
+        return [event["snapshot"] for event in events]
+    except (NotFound, KeyError) as error:
+        raise SkinnyboxError("the task is gone in the pool", hint="look what came of it") from error
 
 
 def _result(record: dict[str, Any]) -> str:

@@ -25,6 +25,7 @@ MOST = 32 * KIB
 """Of the two messages together; what is longer is put on the overlay itself."""
 MASTER_DEVICE, OVERLAY_DEVICE = "xvda", "xvdb"
 MASTER_PLACE, OVERLAY_PLACE = "0", "1"
+FORMAT = "format"
 
 
 def contents_of(instance: Instance) -> Contents:
@@ -44,7 +45,7 @@ def told(instance: Instance, *, blank: bool) -> dict[str, str]:
     if fits(contents, instance):
         said |= _parts("base", contents.base) | _parts("seed", contents.seed)
         if blank:
-            said["format"] = str(instance.uuid)
+            said[FORMAT] = str(instance.uuid)
     return {f"{PREFIX}{key}": value for key, value in said.items()}
 
 
@@ -68,14 +69,10 @@ def start_of(data: Mapping[str, str]) -> tuple[str | None, str | None]:
 
 
 def may_format(data: Mapping[str, str], uuid: UUID) -> bool:
-    return data.get(f"{PREFIX}format") == str(uuid)
+    return data.get(f"{PREFIX}{FORMAT}") == str(uuid)
 
 
 def _parts(name: str, message: bytes) -> dict[str, str]:
     text = base64.b64encode(message).decode("ascii")
     parts = [text[at : at + PART] for at in range(0, len(text), PART)]
     return {name: str(len(parts))} | {f"{name}-{number}": part for number, part in enumerate(parts)}
-
-
-def without_format(data: Mapping[str, str]) -> dict[str, str]:
-    return {key: value for key, value in data.items() if key != f"{PREFIX}format"}

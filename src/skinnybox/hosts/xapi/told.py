@@ -70,6 +70,8 @@ class Told:
     def _news(self, pool: Pool, now: dict[UUID, tuple[object, ...]], known: _Known) -> Iterator[News]:
         ours = pool.ours()
         for uuid in now:
+            if uuid not in ours:  # gone since; another thread has seen it
+                continue
             name, before = ours[uuid][1]["name_label"], known.power.get(uuid)
             if before is None or before.kind not in _UP:
                 yield uuid, name, EventKind.STARTED, ""

@@ -8,6 +8,7 @@ import http.client
 import os
 import select
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.client import HTTPMessage
@@ -27,6 +28,8 @@ _BLOCK = 4096
 _ZEROS = bytes(_BLOCK)
 _ANSWER = 10.0
 """Seconds to wait for an answer before the bytes are sent anyway."""
+_LAST_WORD = 3.0
+"""Seconds in which the pool says why it sent too little."""
 _MOST_HOPS = 3
 
 
@@ -53,7 +56,8 @@ def download(sessions: Sessions, vdi: str, target: int, size: int, share: Share 
                 count = _receive(reader, target, size, share)
         except (OSError, http.client.HTTPException) as error:
             _told_by(sessions, task, error)
-        tasks.wait(sessions, task)
+        if count == size or _has_ended(sessions, task):
+            tasks.wait(sessions, task)
     if count != size:
         raise Corrupt(f"the pool sent {count} of a disk's {size} bytes", hint="try again")
 
@@ -70,6 +74,16 @@ def _told_by(sessions: Sessions, task: str, error: Exception) -> None:
     if record["status"] not in ("pending", "cancelling"):
         tasks.wait(sessions, task)
     raise Lost(f"the transfer broke: {error or type(error).__name__}", hint="try again") from error
+
+
+def _has_ended(sessions: Sessions, task: str) -> bool:
+    """Soon: that of a host which died goes on for ever."""
+    deadline = time.monotonic() + _LAST_WORD
+    while sessions.call("task.get_status", task) == "pending":
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.1)
+    return True
 
 
 @contextmanager

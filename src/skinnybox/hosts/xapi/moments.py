@@ -1,0 +1,55 @@
+"""A running machine's overlay as it is at one moment: a snapshot of the storage, which goes at once."""
+
+import contextlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from skinnybox.errors import SkinnyboxError
+from skinnybox.hosts.xapi import marks, tasks
+from skinnybox.hosts.xapi.marks import Role
+from skinnybox.hosts.xapi.pool import Found, Pool
+from skinnybox.model import Consistency, Instance
+
+
+@contextmanager
+def still(pool: Pool, instance: Instance, overlay: Found) -> Iterator[tuple[str, Consistency]]:
+    """A disk with the overlay's bytes at one moment: itself while the machine is off, else a snapshot that
+    goes. For who is alone."""
+    found = pool.machine(instance.uuid)
+    if not found or found[1]["power_state"] == "Halted":
+        yield overlay[0], Consistency.STOPPED
+        return
+    sweep(pool, instance)
+    moment = _taken(pool, instance, overlay)
+    try:
+        yield moment, Consistency.CRASH
+    finally:
+        with contextlib.suppress(SkinnyboxError):
+            pool.destroy("VDI", moment)
+
+
+def _taken(pool: Pool, instance: Instance, overlay: Found) -> str:
+    """Marked at once, since those that others made stay. What stops it leaves nothing, also where the answer
+    was lost."""
+    vdi, record = overlay
+    before = {reference for reference, _ in pool.disks(instance.uuid)}
+    try:
+        moment = tasks.run(pool.sessions, "VDI.snapshot", vdi)
+        mark = {marks.ROLE: Role.MOMENT.value}
+        pool.call("VDI.set_other_config", moment, record["other_config"] | mark)
+        return moment
+    except BaseException:
+        with contextlib.suppress(Exception):
+            pool.things.look(anew=True)
+            for reference, each in pool.disks(instance.uuid):
+                if each["snapshot_of"] == vdi and reference not in before:
+                    pool.destroy("VDI", reference)
+        raise
+
+
+def sweep(pool: Pool, instance: Instance) -> None:
+    """Those of a command that was killed. For who is alone."""
+    pool.things.look()
+    for reference, record in pool.disks(instance.uuid):
+        if marks.role_of(record) == Role.MOMENT:
+            pool.destroy_disk(reference, record)

@@ -1,0 +1,65 @@
+"""What others do with our machines and their disks in the same pool, at the same time."""
+
+from collections.abc import Callable
+
+from skinnybox.errors import Conflict, NotFound
+from skinnybox.hosts.xapi import marks
+from skinnybox.hosts.xapi.marks import Role
+from skinnybox.hosts.xapi.pool import TAKE_MARK_OFF, Pool
+from skinnybox.hosts.xapi.session import NULL
+from skinnybox.model import Instance
+
+
+def off(pool: Pool, instance: Instance) -> Callable[[], None]:
+    """Conflict while it runs; and what is returned raises that when it has been started since, past us as
+    well: what its guest wrote then must not be thrown away."""
+    pool.refuse_running(instance)
+    before = _last_start(pool, instance)
+
+    def still_off() -> None:
+        pool.things.look(anew=True)
+        pool.refuse_running(instance)
+        if _last_start(pool, instance) != before:
+            what = f"somebody started {instance.name} meanwhile: its overlay stays as it is"
+            raise Conflict(what, hint="try again")
+
+    return still_off
+
+
+def _last_start(pool: Pool, instance: Instance) -> tuple[str, str]:
+    """As of the last look at the machine."""
+    found = pool.ours().get(instance.uuid)
+    if found is None or found[1]["metrics"] == NULL:
+        return found[0] if found else "", ""
+    return found[0], str(pool.call("VM_metrics.get_start_time", found[1]["metrics"]))
+
+
+def refuse(pool: Pool, instance: Instance) -> None:
+    """Conflict when its disks are another machine's as well, or somebody copied it or its overlay: nobody can
+    say whether that is to go along. As of the last look."""
+    machines = [record for uuid, (_, record) in pool.machines() if uuid == instance.uuid]
+    if len(machines) > 1:
+        said = ", ".join(f"{record['name_label']} ({record['uuid']})" for record in machines)
+        raise Conflict(f"{instance.name} was copied in the pool: {said}", hint=f"the copy: {TAKE_MARK_OFF}")
+    own = {vbd for record in machines for vbd in record["VBDs"]}
+    for _, record in pool.disks(instance.uuid):
+        for vbd in sorted(set(record["VBDs"]) - own):
+            _refuse_drive(pool, vbd, record["name_label"])
+    overlay = pool.overlays().get(instance.uuid)
+    for reference, record in pool.disks(instance.uuid):
+        whole = marks.role_of(record) == Role.OVERLAY and not record["is_a_snapshot"]
+        if overlay and whole and reference != overlay[0]:
+            what = f"{instance.name} has another overlay in the pool, perhaps a copy: {record['uuid']}"
+            raise Conflict(what, hint=TAKE_MARK_OFF)
+
+
+def _refuse_drive(pool: Pool, vbd: str, disk: str) -> None:
+    """One of a host's own domain is what the pool itself needs for a moment, or left."""
+    try:
+        vm = pool.call("VBD.get_VM", vbd)
+        if pool.call("VM.get_is_control_domain", vm):
+            return
+        name = pool.call("VM.get_name_label", vm)
+    except NotFound:
+        return
+    raise Conflict(f"{disk} is attached to the machine {name}", hint="detach it there first")

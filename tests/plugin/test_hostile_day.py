@@ -1,0 +1,59 @@
+"""Others act in the pool while the plugin works, and its hosts' clocks differ."""
+
+import json
+import time
+
+import pytest
+
+from tests.plugin.conftest import Dom0
+from tests.xapi import records
+
+CALL = "0b6f1c1e-5f0e-4c5f-9a53-6d8f0b3a1c11"
+
+
+def overlay(dom0: Dom0) -> str:
+    found = dom0.api.VDI.get_all_records().items()
+    return str(next(ref for ref, record in found if record["name_label"] == "web-01 overlay"))
+
+
+@pytest.mark.parametrize("ahead", [-90, 90])
+def test_a_call_of_a_host_with_another_clock_is_at_work(dom0: Dom0, ahead: int) -> None:
+    pool = dom0.api.pool.get_all()[0]
+    dom0.api.VM.clone(dom0.api.VM.get_by_name_label("thin")[0], f"skinnybox is making web-01 ({CALL})")
+    entry = {"host": "beta", "boot": "another", "pid": 1, "ticks": "1", "since": int(time.time()) + ahead}
+    dom0.api.pool.add_to_other_config(pool, f"skinnybox:call:{CALL}", json.dumps(entry))
+    assert dom0.refused("provision", template="thin", master="lamp:1", name="web-01") == [
+        "SKINNYBOX_NAME_TAKEN",
+        "web-01",
+    ]
+
+
+def test_a_machine_deleted_meanwhile_does_not_end_the_list(dom0: Dom0) -> None:
+    dom0.provision()
+    (vm,) = dom0.api.VM.get_by_name_label("web-01")
+    nonce = dom0.vm("web-01")["xenstore_data"]["vm-data/skinnybox/nonce"]
+    dom0.api.VM.start(vm, False, False)
+    dom0.pool.guest_writes(vm, {"data/ts": f"1 ready {nonce} - 1", "data/updated": "1"})
+    dom0.pool.faults.fail("VM.remove_from_xenstore_data", "HANDLE_INVALID", "VM", vm)
+    assert [each["report"] for each in dom0.call("list")["machines"]] == ["ready"]
+
+
+def test_an_overlay_that_another_machine_has_as_well_stays(dom0: Dom0) -> None:
+    dom0.provision()
+    rescue = dom0.api.VM.clone(dom0.api.VM.get_by_name_label("thin")[0], "rescue")
+    dom0.api.VM.provision(rescue)
+    disk = overlay(dom0)
+    drive = dom0.api.VBD.create(records.drive(rescue, disk, "1"))
+    assert dom0.refused("delete", name="web-01")[0] == "VDI_IN_USE"
+    assert disk in dom0.api.VDI.get_all() and "web-01" in dom0.names()
+    dom0.api.VBD.destroy(drive)
+    dom0.call("delete", name="web-01")
+    assert disk not in dom0.api.VDI.get_all()
+
+
+def test_a_machine_that_is_only_named_like_one_in_the_making(dom0: Dom0) -> None:
+    own = dom0.api.VM.clone(dom0.pool.add_template("Plain"), "precious")
+    dom0.api.VM.provision(own)
+    dom0.api.VM.set_name_label(own, f"skinnybox is making x ({CALL})")
+    assert dom0.provision()["repaired"] == []
+    assert own in dom0.api.VM.get_all()
