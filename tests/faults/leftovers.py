@@ -9,7 +9,7 @@ from pathlib import Path
 _UUID = "[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 _KNOWN = re.compile(
     rf"""
-    (?P<database> state\.db (?:-wal|-shm|-journal)? ) | host | fleet
+    (?P<database> state\.db (?:-wal|-shm|-journal)? ) | host | fleet | pool
   | masters | masters/\.lock
   | masters/[0-9a-f]{{64}} (?: /(?: root\.erofs | root-dax\.erofs | kernel | initrd
                               | manifest\.json | index\.jsonl\.gz ) )?

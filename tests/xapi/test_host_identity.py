@@ -55,7 +55,7 @@ def test_a_kill_while_the_id_is_written(tmp_path: Path, monkeypatch: pytest.Monk
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
         patched.setattr(Path, "replace", killed)
         own.own()
-    assert (state / f".{FILE}.new").exists() and not (state / FILE).exists()
+    assert not (state / FILE).exists()
     assert own.known() is None and str(own.own()) == (state / FILE).read_text().strip()
     assert unexplained(state) == [Path("run/xapi"), Path("run/xapi/fleet.lock")]
 

@@ -30,7 +30,7 @@ from skinnybox.masters.leftovers import leftovers as of_masters
 
 _DATABASE = "state.db"
 _PLACES = {"masters", "instances", "run", "templates", "ssh", "verified"}
-_FILES = re.compile(r"host|fleet|state\.db(?:-wal|-shm)?|pretended\.(?:json|lock)")
+_FILES = re.compile(r"host|fleet|pool|state\.db(?:-wal|-shm)?|pretended\.(?:json|lock)")
 _KEYS = re.compile(r"id_ed25519(?:\.pub)?|\.lock")
 _HALF = re.compile(r"\..+\.new|\.new(?:\.pub)?|\.[0-9a-f-]{36}\.[0-9]+")
 

@@ -1,7 +1,8 @@
-"""Which of a pool's machines are this state folder's: those that bear the UUID in its file `fleet`.
+"""Which pool a state folder's machines are in, by the UUID in its file `pool`; and which machines there are
+the folder's: those that bear the UUID in its file `fleet`.
 
-It is made with the folder's first machine, or taken up from the address when a folder was lost, and never
-changes then.
+Both are written with the folder's first machine, or when a lost folder's machines are taken up, and never
+change then.
 """
 
 import fcntl
@@ -12,11 +13,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from uuid import UUID
 
-from skinnybox.errors import Corrupt, NotFound, SkinnyboxError, UsageError
+from skinnybox.errors import Blocked, Corrupt, NotFound, SkinnyboxError, UsageError
+from skinnybox.hosts.store import sync_file, sync_folder, translated, write_atomically
 from skinnybox.hosts.xapi import fleets
 from skinnybox.hosts.xapi.mirror import Mirror
 
-FILE = "fleet"
+FILE, POOL = "fleet", "pool"
 _LONGEST = 64
 
 
@@ -26,12 +28,13 @@ class Identity:
 
     def __init__(self, state: Path, locks: Path, wanted: UUID | None, things: Mirror) -> None:
         self._path, self._lock = state / FILE, locks / f"{FILE}.lock"
+        self._pool = state / POOL
         self._wanted, self._things = wanted, things
         self._known: UUID | None = None
 
     def known(self) -> UUID | None:
         """None before the first machine. As of the last look: what is taken up has to be in the pool.
-        UsageError when the address contradicts what is kept; NotFound; Corrupt."""
+        UsageError when the address contradicts what is kept; Blocked in another pool; NotFound; Corrupt."""
         if self._known is not None:
             return self._known
         kept = self._kept()
@@ -42,7 +45,8 @@ class Identity:
             )
         if kept is None:
             self._refuse_lost()
-            kept = self._take_up(self._wanted) if self._wanted else None
+            return self._take_up(self._wanted) if self._wanted else None
+        self._refuse_other_pool()
         self._known = kept
         return kept
 
@@ -77,6 +81,21 @@ class Identity:
             hint = f"say the id once in the address: fleet={last}"
             raise Corrupt(f"{self._path} is gone, and machines of this folder are in the pool", hint=hint)
 
+    def _refuse_other_pool(self) -> None:
+        """There all the folder's machines would seem to be gone, and be forgotten. A folder that does not
+        know its pool yet learns it."""
+        here = next((UUID(record["uuid"]) for _, record in self._things.all("pool")), None)
+        there = _id_in(self._pool)
+        if here is None:  # nobody has looked yet
+            return
+        if there is None:
+            _write(self._pool, f"{here}\n")
+        elif there != here:
+            raise Blocked(
+                f"the machines of this state folder are in the pool {there}, and this is {here}",
+                hint=f"is the address right? If its machines did move there: remove {self._pool}",
+            )
+
     def _keep(self, wanted: UUID) -> UUID:
         """What is kept: `wanted`, unless another command came first. On the disk before anybody bears it."""
         try:
@@ -88,6 +107,7 @@ class Identity:
                     self._known = wanted
         except OSError as error:
             raise SkinnyboxError(f"{error.filename or self._path}: {error.strerror}") from error
+        self._refuse_other_pool()
         return self._known
 
     @contextmanager
@@ -112,14 +132,8 @@ def _id_in(path: Path) -> UUID | None:
 
 
 def _write(path: Path, text: str) -> None:
-    fresh = path.with_name(f".{path.name}.new")
-    with fresh.open("w", encoding="ascii") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    fresh.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    """On the disk when this returns."""
+    with translated():
+        write_atomically(path, text.encode())
+        sync_file(path)
+        sync_folder(path.parent)
