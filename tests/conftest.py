@@ -20,6 +20,8 @@ from skinnybox.hosts import leftovers
 from skinnybox.hosts.qemu import bridge
 from tests.samples import a_sealed_folder
 
+_TOO_LONG_TO_READ = 1024
+
 CACHE = Path(__file__).parents[1] / ".cache" / "test-kernel"
 
 MODULES = """
@@ -167,3 +169,17 @@ def for_everyone() -> None:
 def nothing_is_young(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is so new that it may be in the making."""
     monkeypatch.setattr(leftovers, "_YOUNG", 0.0)
+
+
+def pytest_assertrepr_compare(op: str, left: object, right: object) -> list[str] | None:
+    """Of two images that should be equal, where they differ: their bytes bury the name of the test."""
+    if not (isinstance(left, bytes) and isinstance(right, bytes) and op == "=="):
+        return None
+    if max(len(left), len(right)) <= _TOO_LONG_TO_READ:
+        return None
+    pairs = enumerate(zip(left, right, strict=False))
+    first = next((at for at, (one, other) in pairs if one != other), min(len(left), len(right)))
+    return [
+        f"{len(left)} bytes == {len(right)} bytes",
+        f"the first that differs is {first}: {left[first : first + 16]!r} and {right[first : first + 16]!r}",
+    ]

@@ -29,6 +29,9 @@ _PROGRAMS = {
     "objcopy": "binutils", "mkfs.vfat": "dosfstools", "mcopy": "mtools", "mmd": "mtools", "sgdisk": "gdisk",
 }  # fmt: skip
 _SECTION = struct.Struct("<8sII")
+_HEADER_AT, _DATE, _CHECKSUM = 0x3C, 8, 24 + 64
+_FIRST_DAY = {"SOURCE_DATE_EPOCH": "315532800"}
+"""1980-01-01, where FAT's calendar begins."""
 _LEAST_ESP = 64 * MIB
 
 
@@ -61,9 +64,9 @@ def require_programs() -> None:
 def unified_kernel(
     target: Path, *, kernel: Path, initrd: Path, command_line: str, os_release: bytes = b""
 ) -> None:
-    """One EFI program of systemd's stub, kernel, initrd and command line, at `target`. Deterministic.
+    """One EFI program of systemd's stub, kernel, initrd and command line, at `target`.
 
-    Only adds the files as they are: none of them is parsed but the stub.
+    The same bytes whenever it is made. Only adds the files as they are: none of them is parsed but the stub.
     """
     texts = {".osrel": os_release, ".cmdline": command_line.encode() + b"\0"}
     sections: list[tuple[str, Path]] = []
@@ -81,11 +84,26 @@ def unified_kernel(
     finally:
         for name in texts:
             target.with_name(f"{target.name}{name}").unlink(missing_ok=True)
+    _take_out_the_date(target)
+
+
+def _take_out_the_date(program: Path) -> None:
+    """objcopy notes when it ran, whatever one tells it, and its checksum is over that too.
+
+    Zero in both says that nothing was noted. Firmware reads neither, and who signs it sums anew (PE/COFF,
+    chapter 3).
+    """
+    with program.open("r+b") as file:
+        file.seek(_HEADER_AT)
+        header = struct.unpack("<I", file.read(4))[0]
+        for field in (_DATE, _CHECKSUM):
+            file.seek(header + field)
+            file.write(bytes(4))
 
 
 def _end(stub: bytes) -> int:
     """The first free address behind the stub's own sections, with its base (PE/COFF, chapters 3 and 4)."""
-    header = struct.unpack_from("<I", stub, 0x3C)[0]
+    header = struct.unpack_from("<I", stub, _HEADER_AT)[0]
     if stub[header : header + 4] != b"PE\0\0":
         raise Corrupt(f"{STUB} is no EFI program")
     count, optional = struct.unpack_from("<H12xH", stub, header + 6)
@@ -103,14 +121,14 @@ def esp_size(*files: Path) -> int:
 
 
 def make_esp(target: Path, size: int, serial: int, files: dict[str, Path]) -> None:
-    """A FAT filesystem in a new file of `size` bytes, with `files` by their path in it."""
+    """A FAT filesystem in a new file of `size` bytes, with `files` by their path in it; without dates."""
     with target.open("xb") as file:
         file.truncate(size)
     run.run(["mkfs.vfat", "-F", "32", "-n", "ESP", "-i", f"{serial & 0xFFFFFFFF:08x}", "--invariant", target])
     for folder in sorted({parent for path in files for parent in Path(path).parents} - {Path()}):
-        run.run(["mmd", "-i", target, f"::/{folder}"])
+        run.run(["mmd", "-i", target, f"::/{folder}"], env=_FIRST_DAY)
     for path, source in files.items():
-        run.run(["mcopy", "-m", "-i", target, source, f"::/{path}"])
+        run.run(["mcopy", "-i", target, source, f"::/{path}"], env=_FIRST_DAY)
 
 
 def offsets(partitions: Sequence[Partition]) -> list[int]:
