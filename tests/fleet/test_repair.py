@@ -75,7 +75,7 @@ def test_every_command_says_so_and_none_shows_a_traceback(
     state: Path, made: dict[str, Instance], capsys: pytest.CaptureFixture[str]
 ) -> None:
     garble(state)
-    for words in (["list"], ["create", "d", "-m", "tiny"], ["start", "a"], ["delete", "-y", "a"], ["doctor"],
+    for words in (["list"], ["create", "d", "-m", "tiny"], ["start", "a"], ["delete", "-y", "a"],
                   ["capacity"], ["reset", "-y", "a"], ["show", "a"], ["autostart", "on", "a"]):  # fmt: skip
         done = said(capsys, "--state", str(state), "--host", "memory", *words)
         assert (done.code, done.out) == (1, ""), (words, done.err)

@@ -11,8 +11,9 @@ from uuid import uuid4
 import pytest
 
 from skinnybox.errors import Conflict
-from skinnybox.findings import Deed
+from skinnybox.findings import Check, Deed
 from skinnybox.fleet import repair
+from skinnybox.fleet.doctor import examine
 from skinnybox.fleet.registry import open_host
 from skinnybox.fleet.service import Fleet
 from skinnybox.fleet.view import Condition
@@ -137,15 +138,35 @@ def test_the_command_asks_first(
     assert said(capsys, *words).out == "nothing to put right\n"
 
 
+def of_the_folder(state: Path) -> Check:
+    with closing(open_host("memory", state)) as host:
+        return next(check for check in examine(state, host) if check.name == "state folder")
+
+
 def test_doctor_points_to_it(state: Path, made: dict[str, Instance]) -> None:
     (place(state, made["a"]) / "instance.json").unlink()
-    with open_memory(state) as fleet:
-        said = [check for check in fleet.doctor() if check.name == "state folder"]
-    assert [check.status for check in said] == ["warn"]
-    assert said[0].hint and "skinnybox repair" in said[0].hint
+    said = of_the_folder(state)
+    assert said.status == "warn" and said.hint and "skinnybox repair" in said.hint
     mended(state)
-    with open_memory(state) as fleet:
-        assert [check.status for check in fleet.doctor() if check.name == "state folder"] == ["ok"]
+    assert of_the_folder(state).status == "ok"
+
+
+@pytest.mark.parametrize("left", [None, b"no database at all" * 300])
+def test_doctor_works_without_a_memory(
+    state: Path, made: dict[str, Instance], capsys: pytest.CaptureFixture[str], left: bytes | None
+) -> None:
+    lose(state)
+    if left is not None:
+        (state / "state.db").write_bytes(left)
+    done = said(capsys, "--state", str(state), "--host", "memory", "doctor", "--format", "json")
+    checks = {check["check"]: check for check in json.loads(done.out)}
+    assert done.code == 1 and len(checks) == 2 and checks.pop("state folder")["status"] == "fail"
+    assert {check["status"] for check in checks.values()} <= {"ok", "note"}
+    seen = of_the_folder(state)
+    assert "state.db is" in seen.detail and f"; {1 + len(made)} to put right" in seen.detail
+    assert seen.hint and "skinnybox repair" in seen.hint
+    mended(state)
+    assert of_the_folder(state).status == ("ok" if left is None else "note")  # the broken one is kept
 
 
 def test_an_orphan_is_named_and_only_removed_when_told(state: Path, made: dict[str, Instance]) -> None:

@@ -4,6 +4,7 @@ import gzip
 import json
 import random
 from collections.abc import Callable
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from uuid import UUID
@@ -11,7 +12,8 @@ from uuid import UUID
 import pytest
 
 from skinnybox.fleet import peek, settings
-from skinnybox.fleet.registry import open_fleet
+from skinnybox.fleet.doctor import examine
+from skinnybox.fleet.registry import open_fleet, open_host
 from skinnybox.fleet.settings import Settings
 from skinnybox.hosts import events
 from skinnybox.hosts.qemu.folder import read_machine
@@ -180,9 +182,10 @@ def test_any_database(few: int, chance: random.Random, around: Path) -> None:
     whole = file.read_bytes()
 
     def use(shown: bytes) -> None:
+        with closing(open_host(wanted.host, state)) as host:
+            examine(state, host)
         with open_fleet(wanted) as fleet:
             fleet.machines()
-            fleet.doctor()
 
     for _ in range(few):
         for name in ("state.db-wal", "state.db-shm"):

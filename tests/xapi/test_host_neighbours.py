@@ -12,6 +12,7 @@ from skinnybox.errors import Blocked, Corrupt, NotFound, SkinnyboxError, UsageEr
 from skinnybox.findings import Check, Deed, Finding
 from skinnybox.fleet import belonging, repair
 from skinnybox.fleet.create import Specification
+from skinnybox.fleet.doctor import examine
 from skinnybox.fleet.service import Fleet
 from skinnybox.hosts.xapi import marks
 from skinnybox.hosts.xapi.host import XapiHost
@@ -223,7 +224,7 @@ def test_the_id_alone_is_lost(pool: EmulatedPool, ours: Path, left: str | None) 
             with pytest.raises(Corrupt) as caught:
                 refused()
             assert caught.value.hint and str(lost) in caught.value.hint
-        checks = {check.name: check for check in first.doctor()}
+        checks = {check.name: check for check in examine(ours, first._host)}
         assert checks["fleet"].status == checks["state folder"].status == "fail"
         assert str(lost) in checks["neighbour"].detail
         assert first.names() == ["web"]

@@ -1,6 +1,7 @@
 """capacity, doctor, completion."""
 
 import argparse
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 from skinnybox.cli import complete, options, render
@@ -118,8 +119,12 @@ def _show_storages(
 
 
 def _doctor(arguments: argparse.Namespace) -> int:
-    with options.fleet(arguments) as fleet:
-        checks = fleet.doctor()
+    from skinnybox.fleet.doctor import examine
+    from skinnybox.fleet.registry import open_host
+
+    settings = options.settings(arguments)
+    with closing(open_host(settings.host, settings.state)) as host:
+        checks = examine(settings.state, host)
     records = [
         {"check": check.name, "status": check.status, "detail": check.detail, "hint": check.hint}
         for check in checks

@@ -17,7 +17,7 @@ from functools import partial
 from pathlib import Path
 
 from skinnybox.errors import Conflict, Corrupt, SkinnyboxError, Unsupported
-from skinnybox.findings import Check, Deed, Finding
+from skinnybox.findings import Deed, Finding
 from skinnybox.fleet import belonging, pins
 from skinnybox.fleet.batch import Outcome
 from skinnybox.fleet.delete import finish_unfinished
@@ -37,9 +37,9 @@ _HALF = re.compile(r"\..+\.new|\.new(?:\.pub)?|\.[0-9a-f-]{36}\.[0-9]+")
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """What was found; `usable` says whether the memory there is can be mended in place."""
+    """What was found; `trouble` is why the memory there cannot be used, and has to be written anew."""
 
-    usable: bool
+    trouble: str | None
     rebuilt: Rebuilt
     findings: list[Finding]
 
@@ -121,7 +121,7 @@ def _look(folder: Path, host: Host, memory: State | None, trouble: str | None, o
         *_of_names(folder / "verified", checks, "the last check of a master"),
         *_elsewhere(folder),
     ]
-    return Look(memory is not None, rebuilt, findings)
+    return Look(trouble, rebuilt, findings)
 
 
 def _of_memory(folder: Path, trouble: str | None) -> Iterator[Finding]:
@@ -241,20 +241,3 @@ def _only_one(folder: Path) -> Iterator[None]:
         raise Conflict(f"another repair or apply works on {folder}", hint="wait until it ends") from error
     finally:
         os.close(descriptor)
-
-
-def check(folder: Path, host: Host, memory: State) -> Check:
-    """What doctor says of the state folder."""
-    try:
-        seen = _look(folder, host, memory, None, orphans=False)
-    except SkinnyboxError as error:
-        return Check(name="state folder", status="fail", detail=error.message, hint=error.hint)
-    if not seen.findings:
-        return Check(name="state folder", status="ok", detail=f"{folder}: nothing is left over")
-    done, kept = len(seen.to_do), len(seen.findings) - len(seen.to_do)
-    return Check(
-        name="state folder",
-        status="warn" if done else "note",
-        detail=f"{folder}: {done} to put right, {kept} to look at",
-        hint="`skinnybox repair --dry-run` explains each",
-    )

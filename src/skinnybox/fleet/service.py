@@ -12,7 +12,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from skinnybox.findings import Check
 from skinnybox.fleet import delete, power
 from skinnybox.fleet.batch import Outcome
 from skinnybox.fleet.names import expand
@@ -268,12 +267,6 @@ class Fleet:
         instances = [row.instance for row in rows]
         masters = self.masters.all()
         return capacity.of_host(self._host, instances, masters, fit_size)
-
-    def doctor(self) -> list[Check]:
-        """Whether this machine is fit, and what was left half done."""
-        from skinnybox.fleet import repair
-
-        return [*self._host.doctor(), repair.check(self._folder, self._host, self._state)]
 
     def _wait_ready(self, machine: Machine, timeout: float) -> Machine:
         return power.wait_ready(

@@ -58,7 +58,7 @@ def _override(settings: Settings, source: str, values: Mapping[str, Any]) -> Set
 
 
 def _typed(source: str, key: str, value: Any) -> Any:
-    if key == "state":
+    if key == "state" and isinstance(value, str | Path):
         return Path(value).expanduser().absolute()
     if key.startswith("overlay_"):
         if isinstance(value, bool) or not re.fullmatch("[1-9][0-9]?|100", str(value)):

@@ -122,5 +122,5 @@ def _event(line: bytes) -> Event | None:
             kind=EventKind(values["kind"]),
             detail=str(values["detail"]),
         )
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
         return None

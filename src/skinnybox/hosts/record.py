@@ -54,7 +54,7 @@ def from_record(record: Mapping[str, Any]) -> Instance:
         raise Corrupt("an instance's record is damaged: its sum is another")
     try:
         return _instance(record)
-    except (KeyError, TypeError, ValueError, AttributeError, binascii.Error) as error:
+    except (KeyError, TypeError, ValueError, OverflowError, AttributeError, binascii.Error) as error:
         raise Corrupt(f"an instance's record is damaged: {type(error).__name__} {error}") from error
 
 

@@ -1,0 +1,33 @@
+"""`doctor`: whether this machine is fit, and what was left half done. Changes nothing.
+
+It opens no fleet: it has to work where a fleet cannot be opened, and say why.
+"""
+
+from pathlib import Path
+
+from skinnybox.errors import SkinnyboxError
+from skinnybox.findings import Check
+from skinnybox.fleet import repair
+from skinnybox.hosts.base import Host
+
+_FOLDER = "state folder"
+
+
+def examine(folder: Path, host: Host) -> list[Check]:
+    """What the host says of itself, and, last, of the state folder."""
+    return [*host.doctor(), _folder(folder, host)]
+
+
+def _folder(folder: Path, host: Host) -> Check:
+    try:
+        seen = repair.look(folder, host)
+    except SkinnyboxError as error:
+        return Check(name=_FOLDER, status="fail", detail=error.message, hint=error.hint)
+    if not seen.findings:
+        return Check(name=_FOLDER, status="ok", detail=f"{folder}: nothing is left over")
+    done, kept = len(seen.to_do), len(seen.findings) - len(seen.to_do)
+    counted = f"{done} to put right, {kept} to look at"
+    hint = "`skinnybox repair --dry-run` explains each"
+    if seen.trouble is not None:
+        return Check(name=_FOLDER, status="fail", detail=f"{seen.trouble}; {counted}", hint=hint)
+    return Check(name=_FOLDER, status="warn" if done else "note", detail=f"{folder}: {counted}", hint=hint)
