@@ -1,5 +1,9 @@
 """What other hypervisors need: a master as a disk, and the disk that tells a machine who it is."""
 
+import errno
+import os
+import stat
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -84,6 +88,26 @@ def test_a_name_taken_meanwhile_is_not_overwritten(tmp_path: Path) -> None:
         (tmp_path / "x").write_bytes(b"theirs")
     assert (tmp_path / "x").read_bytes() == b"theirs"
     assert [path.name for path in tmp_path.iterdir()] == ["x"]
+
+
+@pytest.mark.parametrize("taken", [False, True])
+def test_a_filesystem_without_hard_links_will_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, taken: bool
+) -> None:
+    """A stick's: exFAT answered so to link() on Linux 6.18."""
+
+    def refused(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", refused)
+    meanwhile = pytest.raises(Conflict, match="meanwhile") if taken else nullcontext()
+    with meanwhile, handed_out(tmp_path / "x") as part:
+        part.write_bytes(b"ours")
+        if taken:
+            (tmp_path / "x").write_bytes(b"theirs")
+    assert [path.name for path in tmp_path.iterdir()] == ["x"]
+    assert (tmp_path / "x").read_bytes() == (b"theirs" if taken else b"ours")
+    assert taken or stat.S_IMODE((tmp_path / "x").stat().st_mode) == 0o600
 
 
 def test_two_do_not_make_one_file(tmp_path: Path) -> None:

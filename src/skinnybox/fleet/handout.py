@@ -1,5 +1,6 @@
 """A file made for the user: under its name it is whole, or not there."""
 
+import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,6 +8,9 @@ from pathlib import Path
 
 from skinnybox.errors import Conflict, NoSpace, SkinnyboxError
 from skinnybox.overlays import space
+
+_NO_HARD_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS)
+"""What a filesystem answers that knows none: FAT, exFAT, some network shares."""
 
 
 @contextmanager
@@ -30,12 +34,12 @@ def handed_out(file: Path) -> Iterator[Path]:
 
 
 def _claim(part: Path) -> None:
+    """With its mode from the first; a stick's filesystem has none, and a chmod there fails."""
     try:
-        part.open("xb").close()
+        os.close(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
     except FileExistsError as error:
         hint = "another command makes it, or one was killed: then remove that file"
         raise Conflict(f"{part} exists already", hint=hint) from error
-    part.chmod(0o600)
 
 
 def _publish(part: Path, file: Path) -> None:
@@ -44,4 +48,14 @@ def _publish(part: Path, file: Path) -> None:
     try:
         os.link(part, file)
     except FileExistsError as error:
-        raise Conflict(f"{file} was made by somebody else meanwhile") from error
+        raise _made_meanwhile(file) from error
+    except OSError as error:
+        if error.errno not in _NO_HARD_LINKS:
+            raise
+        if file.exists():  # a rename would replace it
+            raise _made_meanwhile(file) from error
+        part.rename(file)
+
+
+def _made_meanwhile(file: Path) -> Conflict:
+    return Conflict(f"{file} was made by somebody else meanwhile")
