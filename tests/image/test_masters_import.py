@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from skinnybox.errors import Conflict, NotFound, Unsupported, UsageError
+from skinnybox.errors import CommandFailed, Conflict, NotFound, Unsupported, UsageError
 from skinnybox.masters import catalogue, namespace
 from skinnybox.masters.build import build
 from skinnybox.masters.imports import import_tree
@@ -66,6 +66,20 @@ def test_a_tree_without_a_fitting_guest_part_is_refused(source: Path, tmp_path: 
     assert catalogue.masters(tmp_path / "masters") == []
     assert [item.name for item in (tmp_path / "masters").iterdir()] == [".lock"]
     _import(source, tmp_path / "masters", allow_foreign=True)
+
+
+def test_the_longest_of_names_is_sealed_or_named(source: Path, tmp_path: Path) -> None:
+    longest = "srv/" + "n" * 255
+    (source / "srv").mkdir()
+    (source / longest).write_text("x")
+    try:
+        master = _import(source, tmp_path / "masters")
+    except CommandFailed as error:  # erofs-utils 1.5
+        assert error.hint is not None and f"'{longest}'" in error.hint
+        assert [item.name for item in (tmp_path / "masters").iterdir()] == [".lock"]
+    else:
+        index = catalogue.folder(tmp_path / "masters", master) / "index.jsonl.gz"
+        assert longest.encode() in [entry.path for entry in read_index(index)]
 
 
 def test_a_given_kernel_wins_and_comes_with_an_initrd(source: Path, tmp_path: Path) -> None:

@@ -34,6 +34,7 @@ _CHECKSUM, _BLOCK_BITS, _BUILD_TIME, _UUID = slice(4, 8), 12, slice(24, 36), sli
 _HEADER = 128
 _CHUNK = 1 << 20
 _POLL = 0.02
+_LONGEST_NAME = 255
 
 
 def make(tree: Path, image: Path, kind: ImageKind, *, newest: int, progress: Progress = silent) -> None:
@@ -58,7 +59,7 @@ def making(
                 progress(Step(task="image", done=written, unit="bytes"))
                 time.sleep(_POLL)
         if child.returncode:
-            raise _failure(child.returncode, said)
+            raise _failure(child.returncode, said, tree)
     if kind is ImageKind.EROFS_PLAIN:
         os.truncate(image, -(-image.stat().st_size // _PMEM_UNIT) * _PMEM_UNIT)
 
@@ -105,11 +106,23 @@ def check(image: Path, digest: str, size: int, *, newest: int | None = None) -> 
         raise Corrupt(f"{image}: its bytes are not what was sealed ({digest})")
 
 
-def _failure(code: int, said: BinaryIO) -> CommandFailed:
+def _failure(code: int, said: BinaryIO, tree: Path) -> CommandFailed:
     said.seek(0)
     text = said.read()[-4000:].decode("utf-8", "replace").strip()
     last = text.splitlines()[-1] if text else "it said nothing"
-    return CommandFailed(f"mkfs.erofs ended with {code}: {last}", returncode=code, stderr=text)
+    longest = next(_longest_names(tree), None)
+    hint = None
+    if longest is not None:
+        hint = f"that of erofs-utils 1.5 cannot take names of {_LONGEST_NAME} bytes, such as {longest!r}"
+    return CommandFailed(f"mkfs.erofs ended with {code}: {last}", returncode=code, stderr=text, hint=hint)
+
+
+def _longest_names(tree: Path) -> Iterator[str]:
+    """Paths within the tree whose last part is as long as a name can be."""
+    for folder, folders, files in os.walk(os.fsencode(tree)):
+        for name in folders + files:
+            if len(name) == _LONGEST_NAME:
+                yield os.fsdecode(os.path.relpath(os.path.join(folder, name), os.fsencode(tree)))
 
 
 def _superblock(image: Path, head: bytes | bytearray) -> bytes:
