@@ -11,6 +11,7 @@ from skinnybox.hosts.qemu import reports
 from skinnybox.hosts.qemu.collect import LOG_SIZE, Log, Mailbox, Panic, conclude, read_log
 from skinnybox.hosts.qemu.folder import read_json, write_json
 from skinnybox.hosts.qemu.process import boot_id
+from skinnybox.model import Report
 from skinnybox.wire import Line, encode
 
 ME, NONCE = UUID(int=5), "ab" * 16
@@ -115,6 +116,20 @@ def test_an_endless_report_is_refused_and_the_next_one_read(tmp_path: Path) -> N
     assert mailbox.deliver() and (tmp_path / "rejected.json").exists()
     mailbox.feed(b"\nend\n" + message())
     assert mailbox.deliver() and (tmp_path / "report.json").exists()
+
+
+@pytest.mark.parametrize("piece", [1, 4096])
+@pytest.mark.parametrize("inside", [5, 40, 120])
+def test_what_follows_on_rubbish_is_read_wherever_the_limit_falls(
+    tmp_path: Path, inside: int, piece: int
+) -> None:
+    mailbox = Mailbox(tmp_path, ME, NONCE)
+    raw = message(("seed", "1"))
+    rubbish = b"a" * (reports.LIMIT + 1 - inside)
+    for data in (rubbish, raw[:inside], raw[inside:]):
+        for at in range(0, len(data), piece):
+            mailbox.feed(data[at : at + piece])
+    assert isinstance(mailbox.deliver(), Report)
 
 
 def test_a_false_report_does_not_replace_a_good_one(tmp_path: Path) -> None:

@@ -86,7 +86,14 @@ class Mailbox:
             self._buffer = rest
         if len(self._buffer) > reports.LIMIT:
             self._waiting = self._buffer
-            self._buffer = b""
+            self._buffer = self._begun()
+
+    def _begun(self) -> bytes:
+        """Of a buffer that is too long, what may be the beginning of a message behind the rubbish."""
+        start = self._buffer.rfind(_START)
+        if start <= 0 or len(self._buffer) - start > reports.LIMIT:
+            start = len(self._buffer) - len(_START) + 1  # it may have come in part
+        return self._buffer[start:]
 
     def deliver(self) -> Report | Corrupt | None:
         """Check and file what came; the report, or why it is none. None when nothing came."""
