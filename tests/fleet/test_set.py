@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from skinnybox.errors import NotFound, SkinnyboxError
+from skinnybox.errors import Blocked, Conflict, NotFound, SkinnyboxError, UsageError
 from skinnybox.fleet.service import Fleet
 from skinnybox.model import Network
 from skinnybox.sizes import MIB
@@ -24,6 +24,23 @@ def test_set_changes_machines_and_refuses_what_cannot_be(fleet: Fleet) -> None:
     fleet.delete(["a"])
     with pytest.raises(NotFound):
         fleet.set(["a"], {"cpus": 2})
+
+
+def test_a_machine_gets_another_ssh_port(fleet: Fleet) -> None:
+    first, second = fleet.create(["a", "b"], "tiny", SPARSE)
+    assert fleet.set(["a"], {"ssh_port": 2201})[0].ok
+    assert fleet.machine("a").address == "root@127.0.0.1:2201"
+    assert fleet.set(["a"], {"ssh_port": 2201, "cpus": 2})[0].ok
+    with pytest.raises(UsageError, match="several"):
+        fleet.set(["a", "b"], {"ssh_port": 2202})
+    for wrong in (22, 65536):
+        assert isinstance(fleet.set(["b"], {"ssh_port": wrong})[0].error, UsageError)
+    assert isinstance(fleet.set(["b"], {"ssh_port": 2201})[0].error, Conflict)
+    assert second.ssh_port is not None and fleet.set(["b"], {"ssh_port": second.ssh_port})[0].ok
+    fleet.start(["b"])
+    assert isinstance(fleet.set(["b"], {"ssh_port": 2202})[0].error, Blocked)
+    assert fleet.machine("b").instance.ssh_port == second.ssh_port
+    assert fleet.create(["c"], "tiny", SPARSE)[0].ssh_port == first.ssh_port  # free again
 
 
 def test_two_changes_at_once_are_both_kept(fleet: Fleet, state: Path) -> None:

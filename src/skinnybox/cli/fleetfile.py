@@ -75,6 +75,8 @@ def _add_set(commands: options.Commands) -> None:
     add("--network", choices=["default", *(str(n) for n in Network)], help="how they reach out; default: "
         "what the host takes for machines of which nothing is said")  # fmt: skip
     add("--bridge", metavar="NAME", help="a tap on this bridge of the host")
+    add("--ssh-port", metavar="PORT", type=int, help="of the host's loopback, leads to its ssh; only of one "
+        "machine, stopped")  # fmt: skip
 
 
 def _plan(arguments: argparse.Namespace) -> int:
@@ -216,6 +218,8 @@ def _changes(arguments: argparse.Namespace) -> "Changes":
     if arguments.network or arguments.bridge:
         changes["network"] = _network(arguments)
         changes["bridge"] = arguments.bridge
+    if arguments.ssh_port is not None:
+        changes["ssh_port"] = arguments.ssh_port
     return changes
 
 

@@ -4,19 +4,23 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import TypedDict
 
+from skinnybox.errors import Conflict, UsageError
 from skinnybox.fleet.create import Specification, check, completed
+from skinnybox.fleet.ports import FIRST_FOR_ALL, LAST
 from skinnybox.fleet.state import State
 from skinnybox.hosts.base import Host
 from skinnybox.model import Instance, Network
 
 
 class Changes(TypedDict, total=False):
-    """What to change; what is not in it stays. `memory` is bytes, `network` None the host's default."""
+    """What to change; what is not in it stays. `memory` is bytes, `network` None the host's default,
+    `ssh_port` one of the host's loopback."""
 
     memory: int
     cpus: int
     network: Network | None
     bridge: str | None
+    ssh_port: int
     autostart: bool
     fleet: str | None
 
@@ -32,11 +36,23 @@ def change(host: Host, state: State, instance: Instance, changes: Changes, ports
         new = replace(now, **changes)
         if "network" in changes and "bridge" not in changes and new.network is not Network.BRIDGE:
             new = replace(new, bridge=None)
+        if "ssh_port" in changes:
+            _check_port(new, now, state)
         new = _checked(host, new)
         reached = new.network is not Network.BRIDGE
         return replace(new, ssh_port=(new.ssh_port or next(ports)) if reached else None)
 
     return state.change(instance, altered, host.define)
+
+
+def _check_port(new: Instance, now: Instance, state: State) -> None:
+    port = new.ssh_port
+    if new.network is Network.BRIDGE:
+        raise UsageError(f"{new.name} is reached at its own address", hint="its ssh port is 22 there")
+    if port is None or not FIRST_FOR_ALL <= port <= LAST:
+        raise UsageError(f"{port} is no port for it: {FIRST_FOR_ALL} to {LAST}")
+    if port != now.ssh_port and port in state.ports():
+        raise Conflict(f"port {port} leads to another machine", hint="`skinnybox list` shows which")
 
 
 def _checked(host: Host, new: Instance) -> Instance:

@@ -6,6 +6,9 @@ from pathlib import Path
 
 from skinnybox.errors import NoSpace
 
+FIRST_FOR_ALL, LAST = 1024, 65_535
+"""Those that no right is needed for: what listens there has a user of its own."""
+
 FIRST_SSH_PORT, LAST_SSH_PORT, PORTS_APART = 20_000, 31_999, 100
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
+from skinnybox.errors import UsageError
 from skinnybox.fleet import delete, power
 from skinnybox.fleet.batch import Outcome
 from skinnybox.fleet.names import expand
@@ -226,10 +227,16 @@ class Fleet:
     def set(
         self, patterns: Sequence[str], changes: "Changes", progress: Progress = silent
     ) -> list[Outcome[Machine]]:
-        """Change machines in place; those that run go on as they were started."""
+        """Change machines in place; those that run go on as they were started, but for the ssh port, which
+        only one that is stopped can change."""
         from skinnybox.fleet.change import change
 
+        if "ssh_port" in changes and len(self.machines(patterns)) > 1:
+            raise UsageError("one port cannot lead to several machines", hint="name one machine")
+
         def one(machine: Machine) -> Machine:
+            if "ssh_port" in changes:  # else nobody could reach it until it has started anew
+                power.refuse_running(machine, "another ssh port")
             ports = free_ports(self._state.ports(), self._folder)
             return self._roster.look(change(self._host, self._state, machine.instance, changes, ports))
 

@@ -119,10 +119,9 @@ def _failure(code: int, said: BinaryIO, tree: Path) -> CommandFailed:
 
 def _longest_names(tree: Path) -> Iterator[str]:
     """Paths within the tree whose last part is as long as a name can be."""
-    for folder, folders, files in os.walk(os.fsencode(tree)):
-        for name in folders + files:
-            if len(name) == _LONGEST_NAME:
-                yield os.fsdecode(os.path.relpath(os.path.join(folder, name), os.fsencode(tree)))
+    for path in tree.rglob("*"):
+        if len(os.fsencode(path.name)) == _LONGEST_NAME:
+            yield str(path.relative_to(tree))
 
 
 def _superblock(image: Path, head: bytes | bytearray) -> bytes:

@@ -66,7 +66,7 @@ def check_port(port: int | None) -> None:
                 raise Unsupported(f"port {port} cannot be used: {error.strerror}") from error
             raise Conflict(
                 f"port {port} of 127.0.0.1 is in use by another program",
-                hint=f"end it: `ss -ltnp sport = :{port}` shows which",
+                hint=f"`ss -ltnp sport = :{port}` shows which; or `skinnybox set NAME --ssh-port PORT`",
             ) from error
 
 
