@@ -36,6 +36,9 @@ VALUES: tuple[Any, ...] = (
     None, True, False, 0.5, float("inf"), float("nan"), [], {}, [[]], [None], {"": None}, *NUMBERS, *TEXTS,
 )  # fmt: skip
 
+_LONGEST = 200
+"""Of lists made longer, in members: a hundred times a hundred times a hundred takes gigabytes."""
+
 
 def mutated(data: bytes, chance: random.Random, words: Sequence[bytes] = ()) -> bytes:
     """One to six changes: bits, bytes, pieces cut, doubled, moved, words put in, the end cut off."""
@@ -108,7 +111,8 @@ def _twist(value: Any, chance: random.Random) -> Any:
     if isinstance(value, list) and value and chance.random() < 0.8:
         at = chance.randrange(len(value))
         value[at] = _twist(value[at], chance)
-        return value * chance.choice((1, 1, 1, 100))
+        times = chance.choice((1, 1, 1, 100))
+        return value * times if len(value) * times <= _LONGEST else value
     if isinstance(value, str) and chance.random() < 0.4:
         changed = mutated(value.encode("utf-8", "surrogatepass"), chance)
         return changed.decode("utf-8", "replace")

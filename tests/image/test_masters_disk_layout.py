@@ -1,6 +1,7 @@
 """Where the root filesystem lies on a disk: it is found, or what is there is named."""
 
 import os
+import random
 from pathlib import Path
 
 import pytest
@@ -112,6 +113,12 @@ def test_what_cannot_be_read_is_refused_by_name(tmp_path: Path, name: str) -> No
         unpack(disk, tmp_path / "work")
 
 
+def test_a_gpt_without_partitions_is_said_to_hold_nothing(tmp_path: Path) -> None:
+    with pytest.raises(Unsupported, match="no ext4 volume") as caught:
+        unpack(with_gpt(tmp_path / "disk", {}), tmp_path / "work")
+    assert caught.value.hint == "the disk holds nothing that is known"
+
+
 def test_a_system_without_a_kernel_is_refused(tmp_path: Path) -> None:
     image = as_ext4(tmp_path / "disk.img", write_system(tmp_path / "tree", without="boot"))
     store = tmp_path / "masters"
@@ -123,7 +130,8 @@ def test_a_system_without_a_kernel_is_refused(tmp_path: Path) -> None:
 def test_what_is_no_disk_image_is_said_so(tmp_path: Path) -> None:
     work = tmp_path / "work"
     for content, words in (
-        (b"", "makes no sense"), (os.urandom(1 << 16), "no ext4 volume"), (bytes(1 << 20), "no ext4 volume"),
+        (b"", "makes no sense"), (random.Random(1).randbytes(1 << 16), "no ext4 volume"),
+        (bytes(1 << 20), "no ext4 volume"),
         (b"\x1f\x8b" + bytes(5000), "gzip"), (b"vhdxfile" + bytes(5000), "VHDX"),
     ):  # fmt: skip
         (tmp_path / "file").write_bytes(content)

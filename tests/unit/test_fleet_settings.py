@@ -27,6 +27,8 @@ def test_flags_win_over_the_environment_and_that_over_the_file(tmp_path: Path) -
         ("cpus = 0", "cpus is a whole number"),
         ("cpus = true", "cpus is a whole number"),
         ("memory = 5", "memory is a text"),
+        ("state = 5", "state is a text"),
+        ("state = ['/a']", "state is a text"),
         ("memory =", "config.toml"),
     ],
 )

@@ -160,7 +160,17 @@ def test_no_word_of_a_guest_reaches_a_terminal_raw(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "line",
-    [b"", b"{", b"[]", b"null", b'{"number": 1}', b"\xff\n", b'{"number": "x", "time": 1}', b"[" * 9000],
+    [
+        b"",
+        b"{",
+        b"[]",
+        b"null",
+        b'{"number": 1}',
+        b"\xff\n",
+        b'{"number": "x", "time": 1}',
+        b"[" * 9000,
+        b'{"number": Infinity}',
+    ],
 )
 def test_a_line_that_is_no_event_is_skipped(tmp_path: Path, line: bytes) -> None:
     Journal(tmp_path).write(ME, "web-01", EventKind.STARTED)

@@ -58,11 +58,17 @@ def test_a_record_from_before_dax_has_none() -> None:
         {"seed": None},
         {"network": "carrier-pigeon"},
         {"created": "yesterday"},
+        {"cpus": float("inf")},
+        {"memory": float("nan")},
     ],
 )
 def test_a_damaged_record_is_refused(changes: dict[str, Any]) -> None:
-    with pytest.raises(Corrupt):
-        from_record({**to_record(PLAIN), **changes})
+    """Also where no sum shows it, as in those of the first version."""
+    record = {**to_record(PLAIN), **changes}
+    without = {key: value for key, value in record.items() if key != "sum"}
+    for damaged in (record, without):
+        with pytest.raises(Corrupt):
+            from_record(damaged)
 
 
 @pytest.mark.parametrize("missing", [key for key in to_record(PLAIN) if key not in LATER])

@@ -1,5 +1,6 @@
 """Names read without opening the fleet, for shell completion: quick, and never creating or repairing."""
 
+from contextlib import closing
 from pathlib import Path
 
 
@@ -10,9 +11,9 @@ def machine_names(state: Path) -> list[str]:
     import sqlite3
 
     try:
-        with sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=0.2) as db:
+        with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=0.2)) as db:
             return [name for (name,) in db.execute("SELECT name FROM instances ORDER BY name")]
-    except sqlite3.Error:
+    except (sqlite3.Error, UnicodeDecodeError):  # the latter of bytes that were damaged
         return []
 
 

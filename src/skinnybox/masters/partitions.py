@@ -41,10 +41,10 @@ class Place:
 
 def places(device: Device) -> list[Place]:
     """The partitions, or the whole disk when it has none. Raises Corrupt for a table that makes no sense."""
+    whole = Place(number=0, start=0, length=device.size, holds=holds(device, 0, device.size))
     for sector in _SECTORS:
         if _peek(device, sector, 8) == b"EFI PART":
-            return _checked(device, _gpt(device, sector))
-    whole = Place(number=0, start=0, length=device.size, holds=holds(device, 0, device.size))
+            return _checked(device, _gpt(device, sector)) or [whole]
     try:
         found = _checked(device, _mbr(device))
     except Corrupt:
