@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from skinnybox import run
 from skinnybox.errors import CommandFailed, TimedOut
@@ -21,6 +22,12 @@ from skinnybox.hosts.qemu import bridge
 from tests.samples import a_sealed_folder
 
 _TOO_LONG_TO_READ = 1024
+
+# A machine that pauses for a second fails no test, and what failed once fails again.
+settings.register_profile(
+    "ours", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("ours")
 
 CACHE = Path(__file__).parents[1] / ".cache" / "test-kernel"
 

@@ -1,6 +1,7 @@
 """Sample values of the model for all tests, and files that fit them: nothing here could boot."""
 
 import hashlib
+import os
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -75,6 +76,13 @@ def a_sealed_folder(
     for name, content in (("kernel", kernel), ("initrd", initrd), ("root.erofs", image)):
         (folder / name).write_bytes(content)
     return folder
+
+
+def write_out(state: Path) -> None:
+    """Have the overlays of a state folder on their disk: what they take there changes until they are."""
+    for overlay in (state / "instances").glob("*/overlay.img"):
+        with overlay.open("rb") as file:
+            os.fsync(file.fileno())
 
 
 def seal(

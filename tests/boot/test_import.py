@@ -69,7 +69,7 @@ def test_a_disk_image_boots_thin(
             "1 0:0 fifo",
         ]
         assert "capability=0x01000002" in sh("imported", "getfattr -e hex -d -m - /srv/capable 2>/dev/null")
-        assert sh("imported", "cat /etc/fstab; systemctl is-system-running || :").strip() in (
+        assert sh("imported", "cat /etc/fstab; systemctl is-system-running --wait || :").strip() in (
             "running",
             "degraded",
         )

@@ -41,6 +41,7 @@ def test_a_life(fleet: Fleet, create: Create, up: Up, down: Down, sh: Sh, tmp_pa
     _mounts_are_as_promised(sh)
     assert b"skinnybox" in fleet.console_log("life") or fleet.console_log("life")
 
+    _all_is_started(sh)
     sh(
         "life",
         "mkdir -p /srv/www/widgets.com/public; echo hi >/srv/www/widgets.com/public/index.html;"
@@ -64,8 +65,14 @@ def test_a_life(fleet: Fleet, create: Create, up: Up, down: Down, sh: Sh, tmp_pa
     assert third.host_keys == first.host_keys
     assert third.instance.seed.generation == 2
     sh("life", "test ! -e /srv/www; test -d /etc/default; test ! -e /etc/hostname.note")
+    _all_is_started(sh)
     assert sh("life", "cat /root/ran") == "ran\n"
     _identity_is_the_seeds(third, sh)
+
+
+def _all_is_started(sh: Sh) -> None:
+    """What runs once is among it, and may take longer than a machine takes to be ready."""
+    sh("life", "systemctl is-system-running --wait || :")
 
 
 def _identity_is_the_seeds(machine: Machine, sh: Sh) -> None:

@@ -66,7 +66,7 @@ def test_four_machines_from_a_command_line(pool: EmulatedPool, master: str, skin
             key for vm in database.tables["VM"].values() for key in vm["xenstore_data"] if "format" in key
         ]
     assert orders == []
-    skinnybox("stop", "*")
+    skinnybox("stop", "*", "--timeout", str(SECONDS))
     assert digest(pool, vdi) == before
     for name in ("web-01", "web-04"):
         changed = json.loads(skinnybox("changes", name, "--format", "json"))

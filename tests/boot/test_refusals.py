@@ -9,13 +9,14 @@ from dataclasses import replace
 import pytest
 
 from skinnybox.errors import GuestFailed
+from skinnybox.fleet.power import running
 from skinnybox.fleet.service import Fleet
 from skinnybox.fleet.view import Condition, Machine
 from skinnybox.hosts.base import Contents
 from skinnybox.hosts.qemu import command_line, launch
 from skinnybox.model import ImageKind, Instance, image_uuid
 from skinnybox.overlays.seed import base_message, seed_message
-from tests.boot.conftest import Create
+from tests.boot.conftest import MOST_SECONDS, Create
 
 Break = Callable[[Fleet, Instance, pytest.MonkeyPatch], None]
 
@@ -68,7 +69,7 @@ def test_it_fails_closed(
 ) -> None:
     machine = create("refused")
     break_it(fleet, machine.instance, monkeypatch)
-    outcome = fleet.start(["refused"], timeout=120)[0]
+    outcome = fleet.start(["refused"], timeout=MOST_SECONDS)[0]
     assert isinstance(outcome.error, GuestFailed)
     _until_off(fleet)
     found = fleet.machine("refused")
@@ -81,8 +82,8 @@ def test_it_fails_closed(
 
 
 def _until_off(fleet: Fleet) -> None:
-    deadline = time.monotonic() + 60
-    while fleet.machine("refused").status and fleet.machine("refused").status.pid:  # type: ignore[union-attr]
+    deadline = time.monotonic() + MOST_SECONDS
+    while running(fleet.machine("refused")):
         assert time.monotonic() < deadline, "it refused, but did not go off"
         time.sleep(0.2)
 

@@ -11,6 +11,7 @@ from skinnybox.errors import Conflict, Corrupt, NotFound, Unsupported, UsageErro
 from skinnybox.hosts.base import Contents, Host
 from skinnybox.model import Allocation, Instance, Master, Overlay, SeedFile, StaticNetwork
 from skinnybox.sizes import GIB, KIB, MIB
+from tests.samples import write_out
 
 New = Callable[..., Instance]
 ContentsOf = Callable[..., Contents]
@@ -191,10 +192,11 @@ def test_a_start_without_a_disk_is_refused(host: Host, new: New, master: Master,
     assert host.statuses() == {}
 
 
-def test_space_adds_up(host: Host, new: New, contents_of: ContentsOf, master: Master) -> None:
+def test_space_adds_up(host: Host, new: New, contents_of: ContentsOf, master: Master, state: Path) -> None:
     instances = [new(f"web-{number}") for number in range(3)]
     for instance in instances:
         host.create_overlay(instance, contents_of(instance))
+    write_out(state)
     space = host.space(instances, [master])
     assert space.promised == 3 * 32 * MIB
     assert space.written == sum(host.written(instances).values())

@@ -1,7 +1,6 @@
 """Copies of the overlay of a machine that runs: what a power cut would leave, and nothing left behind."""
 
 import contextlib
-import os
 import signal
 import subprocess
 import sys
@@ -13,6 +12,7 @@ import pytest
 
 from skinnybox.errors import Conflict
 from skinnybox.hosts.base import Contents, Host
+from skinnybox.hosts.qemu import process
 from skinnybox.hosts.qemu.host import QemuHost
 from skinnybox.hosts.qemu.qmp import Monitor
 from skinnybox.model import Allocation, Consistency, Instance, Master, Overlay
@@ -54,9 +54,9 @@ def test_a_running_machine_is_copied(
     assert running_host.copy_overlay(instance, tmp_path / "again") is Consistency.STOPPED
 
 
-# Its snapshot never gets further than QEMU's part having begun.
+# Its snapshot gets no further than QEMU's part having begun, until its standard input is closed.
 TAKE = """
-import signal, sys, time
+import signal, sys
 from pathlib import Path
 signal.signal(signal.SIGINT, signal.default_int_handler)  # who runs the tests in the background ignores it
 from skinnybox.hosts.qemu import backup
@@ -64,7 +64,7 @@ from skinnybox.hosts.qemu.host import QemuHost
 
 def wait(folder, deadline):
     print("begun", flush=True)
-    time.sleep(float(sys.argv[2]))
+    sys.stdin.read()
 
 backup._await = wait
 host = QemuHost(Path(sys.argv[1]))
@@ -103,8 +103,13 @@ def test_a_machine_that_dies_or_a_user_who_interrupts_leaves_no_copy(
     assert list(folder.iterdir()) == []
     pid = qemu.statuses()[instance.uuid].pid
     assert pid is not None
-    with _taking(state, seconds=1.0) as child:
-        os.kill(pid, signal.SIGKILL)
+    machine = process.identify(pid)
+    assert machine is not None
+    with _taking(state) as child, process.held(machine) as pidfd:
+        assert pidfd is not None and child.stdin is not None
+        process.kill(pidfd)
+        assert process.ended(pidfd, 60)
+        child.stdin.close()
         assert child.wait(60) == 1
     assert qemu.snapshots(instance) == []
     assert list(folder.iterdir()) == []
@@ -119,10 +124,12 @@ def _running(qemu: QemuHost, new: New, contents_of: ContentsOf, master: Master, 
 
 
 @contextlib.contextmanager
-def _taking(state: Path, seconds: float = 60.0) -> Iterator[Child]:
+def _taking(state: Path) -> Iterator[Child]:
     """Another process that takes a snapshot, and has just begun."""
-    words = [sys.executable, "-c", TAKE, str(state), str(seconds)]
-    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as child:
+    words = [sys.executable, "-c", TAKE, str(state)]
+    with subprocess.Popen(
+        words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+    ) as child:
         assert child.stdout is not None and child.stdout.readline() == b"begun\n"
         yield child
 

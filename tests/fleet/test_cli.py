@@ -5,10 +5,12 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import yaml
 
+from skinnybox.cli import progress
 from skinnybox.cli.main import run_command
 from skinnybox.model import Master
 
@@ -38,7 +40,8 @@ def cli(
 CREATE = ("create", "-m", "tiny", "--sparse", "--overlay", "64M")
 
 
-def test_the_life_of_a_batch(cli: Cli) -> None:
+def test_the_life_of_a_batch(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(progress, "time", SimpleNamespace(monotonic=lambda: 0.0))
     assert cli(*CREATE, "web-{1..3}")[:2] == (0, "web-1: created\nweb-2: created\nweb-3: created\n")
     code, out, err = cli("start", "web-*")
     assert code == 0

@@ -13,7 +13,7 @@ from skinnybox.fleet.view import Condition
 from skinnybox.model import Master, Network, SeedFile, StaticNetwork
 from tests.fleet.conftest import open_memory
 from tests.kept import kept_program, unpacked
-from tests.samples import seal
+from tests.samples import seal, write_out
 
 Old = Callable[..., str]
 
@@ -70,6 +70,7 @@ def test_a_state_folder_of_the_version_before(old_state: Path) -> None:
 
 
 def test_its_memory_is_rebuilt_from_its_records(old_state: Path) -> None:
+    write_out(old_state)
     with open_memory(old_state) as fleet:
         before = fleet.machines()
     for path in old_state.glob("state.db*"):

@@ -6,6 +6,7 @@ import shutil
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
+from datetime import timedelta
 from pathlib import Path
 from uuid import uuid4
 
@@ -22,6 +23,8 @@ from tests.fleet.conftest import HOST_KEYS, SPARSE, open_memory, said
 from tests.fleet.repairing import found, lose, mended, place, second
 
 pytestmark = pytest.mark.usefixtures("nothing_is_young")
+
+LONG = timedelta(days=7000)
 
 
 def empty(state: Path) -> None:
@@ -178,7 +181,7 @@ def test_a_copied_folder_is_no_second_machine(state: Path, made: dict[str, Insta
 def test_of_two_with_one_name_the_remembered_or_older_is_taken(
     state: Path, made: dict[str, Instance], harm: Callable[[Path], None]
 ) -> None:
-    created = made["a"].created.replace(year=2099)
+    created = made["a"].created + LONG
     double = second(state, made["a"], created=created, ssh_port=None)
     harm(state)
     deed, what = mended(state)[f"instances/{double.uuid}"]
@@ -204,7 +207,7 @@ def test_of_two_with_one_port_one_gets_another(state: Path, made: dict[str, Inst
 def test_a_machine_that_runs_keeps_its_port(state: Path, made: dict[str, Instance]) -> None:
     with open_memory(state) as fleet:
         fleet.start(["c"])
-    older = made["c"].created.replace(year=2001)
+    older = made["c"].created - LONG
     second(state, made["c"], name="d", created=older)
     lose(state)
     mended(state)

@@ -109,17 +109,22 @@ def test_repairs_beside_creates_and_deletes_lose_nothing(fleet: Fleet, state: Pa
     script = (
         "import sys; from pathlib import Path\n"
         "from skinnybox.fleet import repair; from skinnybox.fleet.registry import open_host\n"
-        "while True: repair.mend(Path(sys.argv[1]), open_host('memory', Path(sys.argv[1])))"
+        "while True:\n"
+        "    repair.mend(Path(sys.argv[1]), open_host('memory', Path(sys.argv[1])))\n"
+        "    print('mended', flush=True)"
     )
     fleet.create(["keep-{1..5}"], "tiny", SPARSE)
     root = Path(__file__).parents[2]
     with subprocess.Popen(
-        [sys.executable, "-c", script, state], cwd=root, stderr=subprocess.PIPE, text=True
-    ) as process:
+        [sys.executable, "-c", script, state],
+        cwd=root, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    ) as process:  # fmt: skip
+        assert process.stdout is not None and process.stderr is not None
         for _ in range(6):
+            assert process.stdout.readline() == "mended\n", process.stderr.read()
             fleet.create(["x-{1..5}"], "tiny", SPARSE)
             assert all(outcome.ok for outcome in fleet.delete(["x-*"]))
-        assert process.poll() is None, process.stderr and process.stderr.read()
+        assert process.poll() is None, process.stderr.read()
         process.kill()
     assert fleet.names() == [f"keep-{number}" for number in range(1, 6)]
     assert len(list((state / "instances").iterdir())) == 5

@@ -53,7 +53,7 @@ def test_a_machine_of_ours_holds_only_the_private_byte(disk: Path) -> None:
 
 
 def _wait_until_locked(disk: Path) -> None:
-    for _ in range(100):
+    for _ in range(1200):
         descriptor = acquire(disk)
         try:
             against_qemu(descriptor, disk)

@@ -190,7 +190,7 @@ def test_only_so_many_mistakes_are_told() -> None:
     assert (len(told), told[-1]) == (51, "... and 110 more")
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.binary(max_size=200) | st.text(max_size=200).map(str.encode))
 def test_any_bytes_give_a_file_or_mistakes(content: bytes) -> None:
     try:
@@ -209,7 +209,7 @@ VALUES = st.recursive(
 )  # fmt: skip
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.dictionaries(st.sampled_from(["version", "fleet", "defaults", "machines"]), VALUES))
 def test_any_values_give_a_file_or_mistakes(values: dict[str, object]) -> None:
     try:

@@ -1,7 +1,8 @@
 import threading
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from pathlib import Path
+from typing import Self
 
 import pytest
 
@@ -124,12 +125,21 @@ def test_shared_locks_go_together_and_keep_an_exclusive_one_out(tmp_path: Path) 
     with catalogue.locked(tmp_path, exclusive=False), catalogue.locked(tmp_path, exclusive=False):
         thread.start()
         assert not got.wait(0.2)
-    assert got.wait(5)
+    assert got.wait(60)
     thread.join()
 
 
-def test_default_versions_are_dates_and_never_taken(tmp_path: Path) -> None:
-    today = datetime.now(UTC).date().isoformat()
+class LateInTheDay(datetime):
+    """A clock that stands still: the real one may pass midnight between two looks."""
+
+    @classmethod
+    def now(cls, tz: tzinfo | None = None) -> Self:
+        return cls(2026, 11, 22, 23, 30, tzinfo=UTC).astimezone(tz)
+
+
+def test_default_versions_are_dates_and_never_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("skinnybox.masters.seal.datetime", LateInTheDay)
+    today = "2026-11-22"
     assert default_version(tmp_path, "lamp") == today
     _put(tmp_path, replace(MASTER, version=today))
     assert default_version(tmp_path, "lamp") == f"{today}.2"

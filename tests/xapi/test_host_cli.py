@@ -209,6 +209,14 @@ def until_called(line: Line, method: str, count: int) -> None:
         time.sleep(0.02)
 
 
+def until_ended(line: Line, method: str) -> None:
+    """What a pool has begun it ends, also for who was killed meanwhile."""
+    deadline = time.monotonic() + 60
+    while not all(entry.ended for entry in line.pool.log.of(method)):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
 def test_a_batch_that_is_interrupted(line: Line, how: signal.Signals) -> None:
     """Ctrl-C leaves nothing; what a kill leaves goes with the next command, and that makes all of them."""
@@ -226,7 +234,7 @@ def test_a_batch_that_is_interrupted(line: Line, how: signal.Signals) -> None:
         assert not in_pool(line, "many")
     else:
         assert {state for name, state in states(line).items() if name.startswith("many")} == {"creating"}
-        time.sleep(1)  # what the pool had begun, it ends
+        until_ended(line, "VM.create")
     assert line(*words).count("created") == 16
     assert len(in_pool(line, "many")) == 2 * 16
     line("delete", "-y", "many-*")

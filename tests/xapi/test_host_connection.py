@@ -8,6 +8,7 @@ import pytest
 
 from skinnybox.errors import Blocked, Corrupt, NotFound, SkinnyboxError, UsageError
 from skinnybox.hosts.xapi import address
+from skinnybox.hosts.xapi.host import XapiHost
 from skinnybox.hosts.xapi.session import Lost
 from tests.emulators.xapi import PASSWORD, EmulatedPool
 from tests.xapi.furnished import furnished, host_on
@@ -65,7 +66,14 @@ def test_each_thread_has_its_own_and_all_are_logged_out(tmp_path: Path) -> None:
     with furnished() as pool:
         host = host_on(pool, tmp_path)
         host.statuses()
-        waiting = [threading.Thread(target=host.wait_change, args=(0.5,)) for _ in range(3)]
+        together = threading.Barrier(3)  # the session of a thread that has ended is used again
+
+        def wait(host: XapiHost) -> None:
+            together.wait(timeout=60)
+            host.wait_change(0.05)
+            together.wait(timeout=60)
+
+        waiting = [threading.Thread(target=wait, args=(host,)) for _ in range(3)]
         for each in waiting:
             each.start()
         for each in waiting:

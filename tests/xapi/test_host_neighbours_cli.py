@@ -12,7 +12,7 @@ import pytest
 from skinnybox.masters import efi
 from tests.samples import seal
 from tests.xapi.furnished import at_work, furnished
-from tests.xapi.test_host_cli import Line, begun, states, until_called
+from tests.xapi.test_host_cli import Line, begun, states, until_called, until_ended
 
 pytestmark = [
     pytest.mark.image,
@@ -44,6 +44,7 @@ def test_one_is_killed_and_the_other_repairs(two: Two) -> None:
         until_called(anna, "VM.create", 3)
         process.send_signal(signal.SIGKILL)
         process.wait(timeout=60)
+    until_ended(anna, "VM.create")
     anna.pool.faults.clear()
     bert("repair", "-y", "--delete-orphans")
     assert states(bert) == {"web-1": "ready"} and bert.json("repair", "-y")[0]["deed"] == "keep"

@@ -8,7 +8,8 @@ from typing import Any
 
 @dataclass(slots=True, kw_only=True)
 class Entry:
-    """`method` as sent (with `Async.`), `params` without the session; `failure` is set when it was refused.
+    """`method` as sent (with `Async.`), `params` without the session; `failure` is set when it was refused,
+    `ended` when the pool is done with it, whoever still waits for the answer (with transfers it stays unset).
 
     HTTP transfers are `import_raw_vdi` and `export_raw_vdi` with their query as the only parameter.
     """
@@ -18,6 +19,7 @@ class Entry:
     originator: str = ""
     host: str = ""
     failure: str | None = None
+    ended: bool = False
 
     @property
     def name(self) -> str:

@@ -36,6 +36,8 @@ def answer(xapi: Xapi, host: str, request: Request, spawn: Spawn) -> bytes:
         raise
     except Exception as bug:
         response = wire.refusal(request, _bug(xapi, bug).details)
+    finally:
+        entry.ended = True
     with xapi.changed:
         xapi.changed.notify_all()
     meeting.drop("after")
