@@ -1,12 +1,17 @@
-"""The console's hub: what is typed reaches the machine, also from one who goes at once."""
+"""The console's hub: what is typed reaches the machine, also from one who goes at once. And its valve."""
 
 import socket
 from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
 from typing import NamedTuple
 
 import pytest
 
-from skinnybox.hosts.qemu.watch import Hub, Loop
+from skinnybox.hosts.qemu import watch
+from skinnybox.hosts.qemu.supervisor import Supervisor
+from skinnybox.hosts.qemu.watch import Hub, Loop, Valve
+from skinnybox.sizes import KIB
 
 
 def silent_loop() -> Loop:
@@ -49,3 +54,25 @@ def test_who_only_looks_and_goes_types_nothing(watched: Watched) -> None:
     with pytest.raises(BlockingIOError):
         watched.machine.recv(100)
     assert watched.theirs.recv(100) == b""
+
+
+def test_a_machine_may_end_while_it_is_held_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It printed more than is taken at once, and ended: then it was forgotten and called vanished."""
+    supervisor, taken = Supervisor(tmp_path), list[bytes]()
+    ours, machine = socket.socketpair()
+    with ours, machine:
+        valve = Valve(ours, supervisor._loop, taken.append)
+        machine.sendall(b"x" * 60 * KIB)
+        handle_all(supervisor)
+        machine.close()
+        handle_all(supervisor)
+        monkeypatch.setattr(watch, "time", SimpleNamespace(monotonic=lambda: 1e9))
+        valve.tick()
+        valve.close()
+    assert b"".join(taken) == b"x" * 60 * KIB and taken[-1] == b""
+
+
+def handle_all(supervisor: Supervisor) -> None:
+    while found := supervisor._poll.poll(0):
+        for descriptor, events in found:
+            supervisor._handle(descriptor, events)

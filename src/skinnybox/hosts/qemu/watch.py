@@ -57,7 +57,8 @@ class Valve:
             return
         except OSError:
             data = b""
-        if not data:
+        if not data:  # a machine's end is told also of a socket that is held back
+            self._shut = False
             self._loop.drop(self.socket.fileno())
         self._bytes += len(data)
         self._reads += 1
