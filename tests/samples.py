@@ -102,3 +102,14 @@ def seal(
         tree, store=state / "masters", name=name, version=version, as_is=True,
         kernel=scratch / "kernel", initrd=scratch / "initrd", progress=silent, allow_foreign=True, dax=dax,
     )  # fmt: skip
+
+
+def nested(tree: Path, name: str, levels: int) -> None:
+    """Folders of `name` in each other; their path may be longer than one that the kernel takes."""
+    here = os.open(tree, os.O_RDONLY)
+    for _ in range(levels):
+        os.mkdir(name, dir_fd=here)
+        below = os.open(name, os.O_RDONLY, dir_fd=here)
+        os.close(here)
+        here = below
+    os.close(here)

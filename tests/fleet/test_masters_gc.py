@@ -11,7 +11,7 @@ from skinnybox.cli.main import run_command
 from skinnybox.errors import UsageError
 from skinnybox.fleet.service import Fleet
 from tests.fleet.conftest import SPARSE, open_memory
-from tests.samples import seal
+from tests.samples import nested, seal
 
 
 @pytest.fixture
@@ -50,6 +50,15 @@ def test_the_newest_and_the_needed_stay(many: Fleet, state: Path) -> None:
         ".work-alive",
     ]
     assert many.masters.garbage() == []
+
+
+def test_what_a_maker_left_goes_however_deep_it_is(many: Fleet, state: Path) -> None:
+    left = state / "masters" / ".work-dead"
+    nested(left, "d", 1500)
+    found = many.masters.garbage()
+    assert found[-1].name == ".work-dead" and found[-1].size >= 100_000
+    many.masters.collect(found)
+    assert not left.exists()
 
 
 def test_how_many_stay_can_be_said(many: Fleet) -> None:

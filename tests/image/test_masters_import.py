@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from skinnybox.errors import CommandFailed, Conflict, NotFound, Unsupported, UsageError
+from skinnybox.errors import CommandFailed, Conflict, Corrupt, NotFound, Unsupported, UsageError
 from skinnybox.masters import catalogue, namespace
 from skinnybox.masters.build import build
 from skinnybox.masters.imports import import_tree
@@ -80,6 +80,17 @@ def test_the_longest_of_names_is_sealed_or_named(source: Path, tmp_path: Path) -
     else:
         index = catalogue.folder(tmp_path / "masters", master) / "index.jsonl.gz"
         assert longest.encode() in [entry.path for entry in read_index(index)]
+
+
+@pytest.mark.parametrize("levels", [300, 1500, 2500])
+def test_an_archive_of_folders_without_end_is_refused(source: Path, tmp_path: Path, levels: int) -> None:
+    with tarfile.open(tmp_path / "t.tar", "w", format=tarfile.PAX_FORMAT) as archive:
+        archive.add(source, ".")
+        archive.addfile(tarfile.TarInfo("d/" * levels + "x"))
+    for as_is in (True, False):
+        with pytest.raises((Unsupported, Corrupt), match=r"nested|too long"):
+            _import(tmp_path / "t.tar", tmp_path / "masters", as_is=as_is)
+        assert [item.name for item in (tmp_path / "masters").iterdir()] == [".lock"]
 
 
 def test_a_given_kernel_wins_and_comes_with_an_initrd(source: Path, tmp_path: Path) -> None:

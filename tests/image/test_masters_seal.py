@@ -15,8 +15,9 @@ import pytest
 from skinnybox import run
 from skinnybox.errors import CommandFailed, Conflict, Corrupt, NoSpace
 from skinnybox.masters import catalogue, erofs
-from skinnybox.masters.index import Entry, read_index, scan, survey
+from skinnybox.masters.index import Entry, read_index, scan
 from skinnybox.masters.seal import seal
+from skinnybox.masters.survey import survey
 from skinnybox.model import ImageKind, Master, image_uuid
 from skinnybox.progress import silent
 

@@ -3,9 +3,12 @@ from pathlib import Path
 
 import pytest
 
+from skinnybox.errors import Unsupported
+from skinnybox.masters.catalogue import delete
 from skinnybox.masters.clean import clean
 from skinnybox.masters.index import Entry, scan
 from skinnybox.progress import silent
+from tests.samples import nested
 
 LEFTOVERS = [
     "etc/passwd-", "etc/ssh/ssh_host_ed25519_key", "etc/ssh/ssh_host_rsa_key.pub",
@@ -122,3 +125,14 @@ def test_a_log_that_is_a_hard_link_does_not_empty_the_other_name(tree: Path) -> 
 def test_an_empty_tree_is_fine(tmp_path: Path) -> None:
     clean(tmp_path, silent)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("folder", ["tmp", "var/log"])
+def test_a_tree_that_is_too_deep_is_refused_before_anything_goes(tree: Path, folder: str) -> None:
+    (tree / folder).mkdir(parents=True, exist_ok=True)
+    nested(tree / folder, "d", 1500)
+    before = (tree / "etc/hostname").read_text()
+    with pytest.raises(Unsupported, match="nested"):
+        clean(tree, silent)
+    assert (tree / "etc/hostname").read_text() == before
+    delete(tree / folder / "d")  # too deep for pytest

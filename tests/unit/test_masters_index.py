@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from skinnybox.errors import Corrupt, UsageError
-from skinnybox.masters.index import Entry, content_id, read_index, scan, survey, write_index
+from skinnybox.masters.index import Entry, content_id, read_index, scan, write_index
 from skinnybox.progress import silent
 
 
@@ -71,12 +71,6 @@ def test_the_file_gives_back_what_was_scanned_and_is_deterministic(tree: Path, t
     first, second = _index(entries, tmp_path / "1"), _index(_scan(tree), tmp_path / "2")
     assert list(read_index(first)) == entries
     assert first.read_bytes() == second.read_bytes()
-
-
-def test_survey_counts_a_group_once(tree: Path) -> None:
-    os.utime(tree / "a.b", (4_000_000_000, 4_000_000_000))
-    found = survey(tree)
-    assert (found.entries, found.size, found.newest) == (8, len("one") + len("odd"), 4_000_000_000)
 
 
 @pytest.mark.parametrize(

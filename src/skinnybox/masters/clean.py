@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from skinnybox.masters import inside
+from skinnybox.masters.survey import survey
 from skinnybox.progress import Progress, Step
 
 # Every name in these folders, folders included.
@@ -40,8 +41,9 @@ _ROTATED = ("*.gz", "*.xz", "*.zst", "*.old", "*.[0-9]", "*.[0-9][0-9]")
 
 
 def clean(tree: Path, progress: Progress) -> None:
-    """Idempotent. Only for a private tree that is to be sealed."""
+    """Idempotent. Only for a private tree that is to be sealed. Raises Unsupported as `survey` does."""
     progress(Step(task="clean"))
+    survey(tree)  # what is removed below is walked with a descriptor open at each level
     for path in _EMPTIED:
         _in_folder(tree, path, _remove_all)
     for path, pattern in _REMOVED:

@@ -18,6 +18,7 @@ from uuid import UUID
 from skinnybox import run
 from skinnybox.crc32c import crc32c
 from skinnybox.errors import CommandFailed, Corrupt
+from skinnybox.masters.survey import walk
 from skinnybox.model import ImageKind, image_uuid
 from skinnybox.progress import Progress, Step, silent
 from skinnybox.sizes import MIB
@@ -119,9 +120,9 @@ def _failure(code: int, said: BinaryIO, tree: Path) -> CommandFailed:
 
 def _longest_names(tree: Path) -> Iterator[str]:
     """Paths within the tree whose last part is as long as a name can be."""
-    for path in tree.rglob("*"):
-        if len(os.fsencode(path.name)) == _LONGEST_NAME:
-            yield str(path.relative_to(tree))
+    for path, _ in walk(os.fsencode(tree)):
+        if len(path.rpartition(b"/")[2]) == _LONGEST_NAME:
+            yield os.fsdecode(path)
 
 
 def _superblock(image: Path, head: bytes | bytearray) -> bytes:

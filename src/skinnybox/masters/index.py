@@ -17,14 +17,14 @@ import os
 import stat
 import zlib
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
-from skinnybox.errors import Corrupt, Unsupported, UsageError
+from skinnybox.errors import Corrupt, UsageError
+from skinnybox.masters.survey import Group, Survey, survey, walk
 from skinnybox.model import GUEST_PROTOCOL
 from skinnybox.progress import Progress, Step
-from skinnybox.sizes import format_size
 
 _LETTERS = {
     stat.S_IFDIR: "d", stat.S_IFREG: "-", stat.S_IFLNK: "l", stat.S_IFIFO: "p",
@@ -32,8 +32,6 @@ _LETTERS = {
 }  # fmt: skip
 _XATTRS = ("user.", "trusted.", "security.", "system.posix_acl_")
 _BLOCK = 1 << 20
-MOST_CONTENT = 1 << 40
-"""Bytes in a tree to be sealed: an archive of a few bytes can claim a file of any length."""
 _LINE_LIMIT = 1 << 20
 _STEP = 512
 T = TypeVar("T")
@@ -60,56 +58,10 @@ class Entry:
     link: bytes | None = None
 
 
-@dataclass(slots=True)
-class Group:
-    """A file with several names: the first of them, how many are in the tree, its digest once known."""
-
-    first: bytes
-    names: int = 0
-    digest: str | None = None
-
-
-@dataclass(slots=True)
-class Survey:
-    """What a first quick walk finds: how much there is, and which names are one file."""
-
-    entries: int = 0
-    size: int = 0
-    newest: int = 0
-    groups: dict[tuple[int, int], Group] = field(default_factory=dict)
-
-    def group(self, info: os.stat_result) -> Group | None:
-        """The hard-link group of a file; None when it has one name."""
-        return self.groups.get((info.st_dev, info.st_ino)) if _linkable(info) else None
-
-
-def survey(tree: Path) -> Survey:
-    """Count entries and bytes of content (a hard-link group once); find the newest mtime in seconds.
-
-    Raises Unsupported for more than MOST_CONTENT."""
-    found = Survey()
-    for path, info in _walk(os.fsencode(tree)):
-        found.entries += 1
-        found.newest = max(found.newest, info.st_mtime_ns // 1_000_000_000)
-        first = True
-        if _linkable(info):
-            group = found.groups.setdefault((info.st_dev, info.st_ino), Group(path))
-            group.names += 1
-            first = group.names == 1
-        if first and stat.S_ISREG(info.st_mode):
-            found.size += info.st_size
-    if found.size > MOST_CONTENT:
-        raise Unsupported(
-            f"the tree holds {format_size(found.size)}, a master at most {format_size(MOST_CONTENT)}",
-            hint="a file of holes counts at its full length: `find -size +100G` shows it",
-        )
-    return found
-
-
 def scan(tree: Path, progress: Progress, known: Survey | None = None) -> Iterator[Entry]:
     """Every entry in canonical order, content hashed, no symlink followed. `known` saves a second survey."""
     found = known or survey(tree)
-    for number, (path, info) in enumerate(_walk(os.fsencode(tree))):
+    for number, (path, info) in enumerate(walk(os.fsencode(tree))):
         if number % _STEP == 0:
             progress(Step(task="index", done=number, total=found.entries, unit="files"))
         yield _entry(os.fsencode(tree), path, info, found.group(info))
@@ -144,30 +96,6 @@ def content_id(index_file: Path, kernel: Path, initrd: Path, protocol: int = GUE
 def file_digest(file: Path) -> str:
     with file.open("rb") as source:
         return f"sha256:{hashlib.file_digest(source, 'sha256').hexdigest()}"
-
-
-def _walk(tree: bytes) -> Iterator[tuple[bytes, os.stat_result]]:
-    yield b"", os.lstat(tree)
-    pending = [_children(tree, b"")]
-    while pending:
-        path, info = next(pending[-1], (None, None))
-        if path is None or info is None:
-            pending.pop()
-            continue
-        yield path, info
-        if stat.S_ISDIR(info.st_mode):
-            pending.append(_children(tree, path))
-
-
-def _children(tree: bytes, folder: bytes) -> Iterator[tuple[bytes, os.stat_result]]:
-    with os.scandir(tree + b"/" + folder) as found:
-        names = sorted((item.name, item) for item in found)
-    prefix = folder + b"/" if folder else b""
-    return ((prefix + name, item.stat(follow_symlinks=False)) for name, item in names)
-
-
-def _linkable(info: os.stat_result) -> bool:
-    return info.st_nlink > 1 and not stat.S_ISDIR(info.st_mode)
 
 
 def _entry(tree: bytes, path: bytes, info: os.stat_result, group: Group | None) -> Entry:

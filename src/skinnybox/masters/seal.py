@@ -9,9 +9,10 @@ from pathlib import Path
 from skinnybox.errors import Conflict
 from skinnybox.masters import erofs, guest_part
 from skinnybox.masters.catalogue import DAX_IMAGE, IMAGE, INDEX, INITRD, KERNEL, folder, locked, masters
-from skinnybox.masters.index import content_id, file_digest, scan, survey, write_index
+from skinnybox.masters.index import content_id, file_digest, scan, write_index
 from skinnybox.masters.kernel import architecture, kernel_version, os_name
 from skinnybox.masters.manifest import FILE, to_manifest, with_images
+from skinnybox.masters.survey import survey
 from skinnybox.masters.workspace import workspace
 from skinnybox.model import GUEST_PROTOCOL, Image, ImageKind, Master
 from skinnybox.progress import Progress, Step

@@ -1,13 +1,16 @@
 """A private copy of what is to be sealed, from a directory or a tar."""
 
 import os
+import stat
 import time
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from skinnybox import run
 from skinnybox.errors import CommandFailed, Corrupt, NotFound, SkinnyboxError, Unsupported, UsageError
 from skinnybox.masters import namespace
+from skinnybox.masters.survey import walk
 from skinnybox.progress import Progress, Step
 
 _SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.xz", ".txz", ".tar.zst", ".tzst")
@@ -41,7 +44,8 @@ def unpacked(source: Path, work: Path, progress: Progress, *, devices: bool = Tr
     """Copy or extract `source` to `work`/tree, with owners, modes, mtimes, links, xattrs, ACLs, FIFOs.
 
     The source is only read; a hostile tar writes nowhere else. `devices` False leaves out what is below /dev.
-    Raises Unsupported for who is not root, and for what root of a namespace cannot keep.
+    Raises Unsupported for who is not root, for what root of a namespace cannot keep, and a tar of folders
+    within each other without end.
     """
     _check_source(source, work)
     namespace.require_root()
@@ -127,17 +131,23 @@ def _unkept(source: Path, why: str) -> Unsupported:
     )
 
 
-def _date_folders(folder: bytes, started: int) -> int:
+def _date_folders(tree: bytes, started: int) -> None:
     """Date folders the archive does not name by their newest content, not by the extraction."""
-    newest = 0
-    with os.scandir(folder) as found:
-        for item in found:
-            if item.is_dir(follow_symlinks=False):
-                newest = max(newest, _date_folders(item.path, started))
-            else:
-                newest = max(newest, item.stat(follow_symlinks=False).st_mtime_ns)
-    dated = os.lstat(folder).st_mtime_ns
-    if started <= dated <= time.time_ns():
-        os.utime(folder, ns=(newest, newest))
-        return newest
-    return dated
+    folders: list[tuple[bytes, int]] = []
+    newest: defaultdict[bytes, int] = defaultdict(int)
+    for path, info in walk(tree):
+        if stat.S_ISDIR(info.st_mode):
+            folders.append((path, info.st_mtime_ns))
+        else:
+            _later(newest, path, info.st_mtime_ns)
+    now = time.time_ns()
+    for path, dated in reversed(folders):
+        if started <= dated <= now:
+            dated = newest[path]
+            os.utime(tree + b"/" + path, ns=(dated, dated))
+        _later(newest, path, dated)
+
+
+def _later(newest: defaultdict[bytes, int], path: bytes, dated: int) -> None:
+    folder = path.rpartition(b"/")[0]
+    newest[folder] = max(newest[folder], dated)
