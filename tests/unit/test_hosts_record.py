@@ -60,6 +60,13 @@ def test_a_record_from_before_dax_has_none() -> None:
         {"created": "yesterday"},
         {"cpus": float("inf")},
         {"memory": float("nan")},
+        {"name": float("nan")},
+        {"name": None},
+        {"fleet": 7},
+        {"ssh_user": ["root"]},
+        {"ssh_port": "first"},
+        {"stack": {"master": "m", "reference": "r", "images": "sha256:1"}},
+        {"stack": {"master": "m", "reference": "r", "images": [1]}},
     ],
 )
 def test_a_damaged_record_is_refused(changes: dict[str, Any]) -> None:

@@ -62,7 +62,7 @@ def _instance(record: Mapping[str, Any]) -> Instance:
     network = record["network"]
     return Instance(
         uuid=UUID(record["uuid"]),
-        name=record["name"],
+        name=_text(record["name"]),
         stack=_to_stack(record["stack"]),
         overlay=Overlay(
             size=int(record["overlay"]["size"]), allocation=Allocation(record["overlay"]["allocation"])
@@ -71,12 +71,12 @@ def _instance(record: Mapping[str, Any]) -> Instance:
         created=datetime.fromisoformat(record["created"]),
         memory=int(record["memory"]),
         cpus=int(record["cpus"]),
-        ssh_port=record["ssh_port"],
-        ssh_user=record["ssh_user"],
+        ssh_port=None if record["ssh_port"] is None else int(record["ssh_port"]),
+        ssh_user=_text(record["ssh_user"]),
         network=None if network is None else Network(network),
         # The first version did not write what follows.
-        bridge=record.get("bridge"),
-        fleet=record.get("fleet"),
+        bridge=_text_or_none(record.get("bridge")),
+        fleet=_text_or_none(record.get("fleet")),
         autostart=bool(record.get("autostart", False)),
     )
 
@@ -92,9 +92,9 @@ def _from_stack(stack: Stack) -> dict[str, Any]:
 
 def _to_stack(record: Mapping[str, Any]) -> Stack:
     return Stack(
-        master=record["master"],
-        reference=record["reference"],
-        images=tuple(record["images"]),
+        master=_text(record["master"]),
+        reference=_text(record["reference"]),
+        images=_texts(record["images"]),
         dax=bool(record.get("dax", False)),  # older records do not have it
     )
 
@@ -115,13 +115,13 @@ def _from_seed(seed: Seed) -> dict[str, Any]:
 def _to_seed(record: Mapping[str, Any]) -> Seed:
     network = record["network"]
     return Seed(
-        hostname=record["hostname"],
-        machine_id=record["machine_id"],
+        hostname=_text(record["hostname"]),
+        machine_id=_text(record["machine_id"]),
         generation=int(record["generation"]),
         network=None if network is None else _to_network(network),
-        authorized_keys=tuple(record["authorized_keys"]),
+        authorized_keys=_texts(record["authorized_keys"]),
         files=tuple(_to_file(file) for file in record["files"]),
-        run_once=record["run_once"],
+        run_once=_text_or_none(record["run_once"]),
         follows_name=bool(record.get("follows_name", False)),  # older records do not have it
     )
 
@@ -131,7 +131,11 @@ def _from_network(network: StaticNetwork) -> dict[str, Any]:
 
 
 def _to_network(record: Mapping[str, Any]) -> StaticNetwork:
-    return StaticNetwork(address=record["address"], gateway=record["gateway"], dns=tuple(record["dns"]))
+    return StaticNetwork(
+        address=_text(record["address"]),
+        gateway=_text_or_none(record["gateway"]),
+        dns=_texts(record["dns"]),
+    )
 
 
 def _from_file(file: SeedFile) -> dict[str, Any]:
@@ -141,8 +145,24 @@ def _from_file(file: SeedFile) -> dict[str, Any]:
 
 def _to_file(record: Mapping[str, Any]) -> SeedFile:
     return SeedFile(
-        path=record["path"],
+        path=_text(record["path"]),
         content=base64.b64decode(record["content"], validate=True),
         mode=int(record["mode"]),
-        owner=record["owner"],
+        owner=_text(record["owner"]),
     )
+
+
+def _text(value: Any) -> str:
+    if type(value) is not str:
+        raise TypeError(f"{value!r:.40} is no text")
+    return value
+
+
+def _text_or_none(value: Any) -> str | None:
+    return None if value is None else _text(value)
+
+
+def _texts(values: Any) -> tuple[str, ...]:
+    if type(values) is not list:
+        raise TypeError(f"{values!r:.40} is no list")
+    return tuple(map(_text, values))
