@@ -3,6 +3,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -198,7 +199,7 @@ def test_capacity_adds_up(fleet: Fleet, state: Path, tmp_path: Path) -> None:
 
 
 def test_a_newer_database_is_not_touched(fleet: Fleet, state: Path) -> None:
-    with sqlite3.connect(state / "state.db") as db:
+    with closing(sqlite3.connect(state / "state.db")) as db:
         db.execute("PRAGMA user_version = 99")
     with pytest.raises(Unsupported, match="newer Skinnybox"):
         open_memory(state)

@@ -19,12 +19,25 @@ Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 Run: TypeAlias = Callable[[argparse.Namespace], int]
 
 
+class Help(argparse.HelpFormatter):
+    """`-l, --user USER`, as argparse itself says from Python 3.13 on: one help for every Python."""
+
+    def _format_action_invocation(self, action: argparse.Action) -> str:
+        if not action.option_strings or action.nargs == 0:
+            return super()._format_action_invocation(action)
+        value = self._format_args(action, self._get_default_metavar_for_optional(action))
+        return f"{', '.join(action.option_strings)} {value}"
+
+
 def command(
     commands: Commands, name: str, run: Run, summary: str, detail: str = ""
 ) -> argparse.ArgumentParser:
     """A new command. `summary` is its line in the overview, `detail` more of its own help."""
     parser = commands.add_parser(
-        name, help=summary, description=f"{summary[0].upper()}{summary[1:]}. {detail}".rstrip()
+        name,
+        help=summary,
+        description=f"{summary[0].upper()}{summary[1:]}. {detail}".rstrip(),
+        formatter_class=Help,
     )
     parser.set_defaults(run=run)
     add_common(parser)

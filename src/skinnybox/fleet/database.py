@@ -40,19 +40,20 @@ class Database:
             raise
 
     def close(self) -> None:
-        self._db.close()
+        with self._lock:
+            self._db.close()
 
     def all(self, query: str, values: Sequence[Any] = ()) -> list[Any]:
-        with self._named():
+        with self._alone():
             return self._db.execute(query, values).fetchall()
 
     def execute(self, statement: str, values: Sequence[Any] = ()) -> int:
         """How many rows it changed."""
-        with self._named():
+        with self._alone():
             return self._db.execute(statement, values).rowcount
 
     def many(self, statement: str, rows: Iterable[Sequence[Any]]) -> None:
-        with self._named():
+        with self._alone():
             self._db.executemany(statement, rows)
 
     @contextmanager
@@ -75,7 +76,7 @@ class Database:
             return self._open("EXCLUSIVE")
 
     def _open(self, locking: str) -> sqlite3.Connection:
-        with self._named():
+        with self._alone():
             opened = sqlite3.connect(
                 self.path, timeout=_PATIENCE, isolation_level=None, check_same_thread=False
             )
@@ -122,9 +123,12 @@ class Database:
         return int(self.all("PRAGMA user_version")[0][0])
 
     @contextmanager
-    def _named(self) -> Iterator[None]:
+    def _alone(self) -> Iterator[None]:
+        """One thread at a time: sqlite3 keeps one prepared statement for all who ask the same, and what is
+        not committed yet would be seen. Failures get their names here."""
         try:
-            yield
+            with self._lock:
+                yield
         except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
             raise _explained(self.path, error) from error
 
