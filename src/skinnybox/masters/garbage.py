@@ -43,7 +43,7 @@ def dead_work(store: Path) -> list[Garbage]:
 
 
 def _taken(place: Path) -> int:
-    """What may not be read counts for nothing."""
-    done = run.run(["du", "--summarize", "--block-size=1", "--", place], ok=range(2))
+    """What may not be read, or is mounted there, counts for nothing."""
+    done = run.run(["du", "--summarize", "--one-file-system", "--block-size=1", "--", place], ok=range(2))
     total, _, _ = done.stdout.partition(b"\t")
     return int(total or 0)

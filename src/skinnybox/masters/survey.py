@@ -75,7 +75,7 @@ def walk(tree: bytes) -> Iterator[tuple[bytes, os.stat_result]]:
             continue
         yield path, info
         if stat.S_ISDIR(info.st_mode):
-            if len(pending) >= DEEPEST or len(path) > LONGEST_PATH:
+            if len(pending) > DEEPEST or len(path) > LONGEST_PATH:
                 raise _too_deep(path, len(pending))
             pending.append(_children(tree, path))
 
