@@ -46,7 +46,9 @@ def command(
 
 def group(commands: Commands, name: str, summary: str) -> Commands:
     """A noun that has commands of its own."""
-    parser = commands.add_parser(name, help=summary, description=f"{summary[0].upper()}{summary[1:]}.")
+    parser = commands.add_parser(
+        name, help=summary, description=f"{summary[0].upper()}{summary[1:]}.", formatter_class=Help
+    )
     subcommands: Commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     return subcommands
 

@@ -44,16 +44,16 @@ class Database:
             self._db.close()
 
     def all(self, query: str, values: Sequence[Any] = ()) -> list[Any]:
-        with self._alone():
+        with self._in_turn():
             return self._db.execute(query, values).fetchall()
 
     def execute(self, statement: str, values: Sequence[Any] = ()) -> int:
         """How many rows it changed."""
-        with self._alone():
+        with self._in_turn():
             return self._db.execute(statement, values).rowcount
 
     def many(self, statement: str, rows: Iterable[Sequence[Any]]) -> None:
-        with self._alone():
+        with self._in_turn():
             self._db.executemany(statement, rows)
 
     @contextmanager
@@ -76,7 +76,7 @@ class Database:
             return self._open("EXCLUSIVE")
 
     def _open(self, locking: str) -> sqlite3.Connection:
-        with self._alone():
+        with self._in_turn():
             opened = sqlite3.connect(
                 self.path, timeout=_PATIENCE, isolation_level=None, check_same_thread=False
             )
@@ -123,9 +123,9 @@ class Database:
         return int(self.all("PRAGMA user_version")[0][0])
 
     @contextmanager
-    def _alone(self) -> Iterator[None]:
-        """One thread at a time: sqlite3 keeps one prepared statement for all who ask the same, and what is
-        not committed yet would be seen. Failures get their names here."""
+    def _in_turn(self) -> Iterator[None]:
+        """One thread after the other: sqlite3 keeps one prepared statement for all who ask the same, and
+        what is not committed yet would be seen. Failures get their names here."""
         try:
             with self._lock:
                 yield
