@@ -20,7 +20,7 @@ from skinnybox.fleet.registry import open_fleet
 from skinnybox.fleet.settings import Settings
 from skinnybox.masters import imports
 from skinnybox.model import Allocation, Overlay
-from skinnybox.progress import silent
+from skinnybox.operation import Operation
 from skinnybox.sizes import GIB
 
 MANY, FEW = 100_000, 10_000
@@ -73,7 +73,7 @@ def _prepared(folder: Path, count: int) -> Path:
         (folder / name).write_bytes(name.encode())
     imports.import_tree(
         master, store=folder / "state" / "masters", name="bench", version="1", as_is=True,
-        kernel=folder / "kernel", initrd=folder / "initrd", progress=silent, allow_foreign=True,
+        kernel=folder / "kernel", initrd=folder / "initrd", operation=Operation(), allow_foreign=True,
     )  # fmt: skip
     overlay = Overlay(size=2 * GIB, allocation=Allocation.SPARSE)
     with open_fleet(Settings(state=folder / "state")) as fleet:

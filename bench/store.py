@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from skinnybox.masters import imports
-from skinnybox.progress import silent
+from skinnybox.operation import Operation
 
 
 def scratch() -> str:
@@ -23,7 +23,7 @@ def seal_something(folder: Path) -> None:
         (folder / file).write_bytes(file.encode())
     imports.import_tree(
         tree, store=folder / "state" / "masters", name="bench", version="1", as_is=True,
-        kernel=folder / "kernel", initrd=folder / "initrd", progress=silent, allow_foreign=True,
+        kernel=folder / "kernel", initrd=folder / "initrd", operation=Operation(), allow_foreign=True,
     )  # fmt: skip
 
 

@@ -20,7 +20,7 @@ from skinnybox.model import (
     Seed,
     Stack,
 )
-from skinnybox.progress import silent
+from skinnybox.operation import Operation
 from skinnybox.sizes import MIB
 
 CONTENT = b"m" * MIB
@@ -100,7 +100,8 @@ def seal(
         (scratch / file).write_bytes(file.encode())
     return imports.import_tree(
         tree, store=state / "masters", name=name, version=version, as_is=True,
-        kernel=scratch / "kernel", initrd=scratch / "initrd", progress=silent, allow_foreign=True, dax=dax,
+        kernel=scratch / "kernel", initrd=scratch / "initrd", allow_foreign=True, dax=dax,
+        operation=Operation(),
     )  # fmt: skip
 
 

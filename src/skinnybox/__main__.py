@@ -1,9 +1,12 @@
 """The command `skinnybox`. What a shell asks for at every key is answered before the rest is imported."""
 
+import os
+import signal
 import sys
 
 
 def main() -> int:
+    signal.signal(signal.SIGINT, _before_anything)
     words = sys.argv[1:]
     if words == ["--version"]:
         from skinnybox import __version__
@@ -17,7 +20,16 @@ def main() -> int:
         return 0
     from skinnybox.cli.main import run_command
 
-    return run_command(words)
+    code = run_command(words)
+    # All is done and told: what is left is Python's own end, which Ctrl-C would litter with a traceback.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    return code
+
+
+def _before_anything(_signal: int, _frame: object) -> None:
+    """Importing takes most of a short command's time: Ctrl-C in it has nothing to clean up."""
+    os.write(2, b"skinnybox: interrupted before anything was begun\n")
+    os._exit(130)
 
 
 if __name__ == "__main__":

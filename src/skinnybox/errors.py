@@ -10,6 +10,7 @@
     +-- Corrupt                    1        500   bytes are not what was sealed or written
     +-- GuestFailed                1        502   the guest said no, or died
     +-- TimedOut                   1        504
+    +-- Cancelled                130        499   nobody wants it any more; never told as a timeout
     +-- CommandFailed              1        500   a program we started failed
 
 A message says what is wrong with which thing; a hint says what to do about it. An exception outside this
@@ -76,6 +77,11 @@ class GuestFailed(SkinnyboxError):
 
 class TimedOut(SkinnyboxError):
     http_status = 504
+
+
+class Cancelled(SkinnyboxError):
+    exit_code = 130
+    http_status = 499
 
 
 class CommandFailed(SkinnyboxError):

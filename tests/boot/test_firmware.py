@@ -14,6 +14,7 @@ from skinnybox.fleet.service import Fleet
 from skinnybox.hosts.qemu import reports
 from skinnybox.masters import disk, efi
 from skinnybox.model import Instance, Report
+from skinnybox.operation import Operation
 from skinnybox.overlays import look
 from skinnybox.overlays.seed import told_disk
 from skinnybox.sizes import MIB
@@ -98,7 +99,7 @@ def test_a_machine_on_firmware_and_a_read_only_disk(
     told = replace(instance, seed=replace(instance.seed, generation=2, hostname="told"))
     before = digest(master_disk)
     overlay = tmp_path / "overlay.img"
-    fleet._host.copy_overlay(instance, overlay)
+    fleet._host.copy_overlay(instance, overlay, Operation())
     word = told_disk(told, master="xvda", overlay="xvdb", nonce=NONCE)
     guest = boot(told, overlay, word)
     report = guest.report()

@@ -198,13 +198,13 @@ def floods_the_report_port(fleet: Fleet, sh: Sh) -> None:
     stop()
     size = sum(path.stat().st_size for path in run_folder(fleet, "evil").glob("*.json"))
     assert size < 1 << 18
-    # Held by somebody, the port is silent; the machine goes on as it was.
+    # Held by somebody, the port is Operation(); the machine goes on as it was.
     stop = in_background(sh, "evil", f"exec sleep 1000 >{PORT}")
     sh("evil", "systemctl start skinnybox-report; sleep 2")
     assert fleet.machine("evil").condition is Condition.READY
     stop()
     last = fleet.machine("evil").report
-    until(lambda: fleet.machine("evil").report != last, 90, "the port stayed silent")
+    until(lambda: fleet.machine("evil").report != last, 90, "the port stayed Operation()")
     assert fleet.machine("evil").condition is Condition.READY
 
 

@@ -13,7 +13,7 @@ from skinnybox.fleet.power import Stopping
 from skinnybox.fleet.service import Fleet
 from skinnybox.masters.clean import clean
 from skinnybox.model import Allocation, Overlay, SeedFile
-from skinnybox.progress import silent
+from skinnybox.operation import Operation
 from skinnybox.sizes import MIB
 from tests.boot.conftest import MOST_SECONDS
 from tests.kept import unpacked
@@ -37,7 +37,7 @@ def kept_master(fleet: Fleet, master: str, tmp_path: Path) -> Iterator[str]:
     for initrd in (tree / "boot").glob("initrd*"):
         initrd.unlink()
     run.run(run.tied(["sh", program / "guest" / "install-into.sh", tree]))
-    clean(tree, silent)
+    clean(tree, Operation())
     for name in ("stack", "seed", "status"):
         installed = tree / "usr/lib/skinnybox/lib" / f"{name}.sh"
         assert filecmp.cmp(installed, program / "guest/lib" / f"{name}.sh", shallow=False)

@@ -9,6 +9,7 @@ from skinnybox.fleet.access import Login
 from skinnybox.fleet.service import Fleet
 from skinnybox.fleet.view import Condition, Machine
 from skinnybox.model import ChangeKind, SeedFile
+from skinnybox.operation import Operation
 from skinnybox.overlays.ext4 import open_volume
 from tests.boot.conftest import Create
 
@@ -111,7 +112,7 @@ def _mounts_are_as_promised(sh: Sh) -> None:
 
 def _overlay_is_clean(fleet: Fleet, name: str) -> None:
     with (
-        fleet._host.open_overlay(fleet.machine(name).instance) as path,
+        fleet._host.open_overlay(fleet.machine(name).instance, Operation()) as path,
         open_volume(path) as volume,
     ):
         assert not volume.superblock.needs_recovery

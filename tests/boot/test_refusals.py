@@ -15,6 +15,7 @@ from skinnybox.fleet.view import Condition, Machine
 from skinnybox.hosts.base import Contents
 from skinnybox.hosts.qemu import command_line, launch
 from skinnybox.model import ImageKind, Instance, image_uuid
+from skinnybox.operation import Operation
 from skinnybox.overlays.seed import base_message, seed_message
 from tests.boot.conftest import MOST_SECONDS, Create
 
@@ -24,12 +25,14 @@ Break = Callable[[Fleet, Instance, pytest.MonkeyPatch], None]
 def _other_image(fleet: Fleet, instance: Instance, _: pytest.MonkeyPatch) -> None:
     other = replace(instance, stack=replace(instance.stack, images=("sha256:" + "ab" * 32,)))
     contents = Contents(base=base_message(other), seed=seed_message(instance))
-    fleet._host.replace_overlay(instance, contents)
+    fleet._host.replace_overlay(instance, contents, Operation())
 
 
 def _other_machine(fleet: Fleet, instance: Instance, _: pytest.MonkeyPatch) -> None:
     other = replace(instance, uuid=uuid.UUID(int=7))
-    fleet._host.replace_overlay(instance, Contents(base=base_message(other), seed=seed_message(instance)))
+    fleet._host.replace_overlay(
+        instance, Contents(base=base_message(other), seed=seed_message(instance)), Operation()
+    )
 
 
 def _no_overlay(fleet: Fleet, instance: Instance, patch: pytest.MonkeyPatch) -> None:
@@ -48,7 +51,7 @@ def _two_overlays(fleet: Fleet, instance: Instance, patch: pytest.MonkeyPatch) -
 
 
 def _damaged(fleet: Fleet, instance: Instance, _: pytest.MonkeyPatch) -> None:
-    with fleet._host.open_overlay(instance) as path, path.open("r+b") as file:
+    with fleet._host.open_overlay(instance, Operation()) as path, path.open("r+b") as file:
         for offset in range(0, path.stat().st_size, 1 << 20):
             file.seek(offset)
             file.write(os.urandom(1 << 16))
@@ -90,13 +93,13 @@ def _until_off(fleet: Fleet) -> None:
 
 @pytest.mark.parametrize("dax", [True, False], ids=["mapped", "read"])
 def test_another_variant_of_the_same_master_is_refused(fleet: Fleet, create: Create, dax: bool) -> None:
-    """The same files under other inode numbers: to overlayfs another filesystem, and silent damage."""
+    """The same files under other inode numbers: to overlayfs another filesystem, and Operation() damage."""
     instance = create("refused").instance
     master = fleet.masters.by_id(instance.stack.master)
     other = master.image_of(ImageKind.EROFS_PLAIN)
     assert other is not None and other.digest not in instance.stack.images
     moved = replace(instance, stack=replace(instance.stack, images=(other.digest,), dax=dax))
-    fleet._host.start(moved, master, fleet.masters.folder(master))
+    fleet._host.start(moved, master, fleet.masters.folder(master), Operation())
     _until_off(fleet)
     found = fleet.machine("refused")
     assert found.condition is Condition.FAILED

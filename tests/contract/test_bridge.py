@@ -13,6 +13,7 @@ from skinnybox.hosts.base import Contents
 from skinnybox.hosts.qemu import bridge
 from skinnybox.hosts.qemu.host import QemuHost
 from skinnybox.model import Instance, Master, Network, Seed, StaticNetwork
+from skinnybox.operation import Operation
 from tests.conftest import BRIDGE_ADDRESS
 from tests.contract.test_qemu import Guest
 
@@ -35,9 +36,9 @@ def bridged(
 ) -> Guest:
     seed = Seed(hostname="web-01", machine_id="0" * 32, network=StaticNetwork(address=f"{GUEST}/24"))
     instance = new(network=Network.BRIDGE, bridge=bridge_name, seed=seed)
-    qemu.create_overlay(instance, contents_of(instance))
+    qemu.create_overlay(instance, contents_of(instance), Operation())
     qemu.define(instance)
-    return Guest(qemu, instance, lambda: qemu.start(instance, master, tiny_guest), state)
+    return Guest(qemu, instance, lambda: qemu.start(instance, master, tiny_guest, Operation()), state)
 
 
 def members(name: str) -> list[str]:
@@ -79,12 +80,12 @@ def test_a_bridge_that_is_gone_is_named_before_anything_starts(
     qemu: QemuHost, new: New, contents_of: ContentsOf, master: Master, tiny_guest: Path, state: Path
 ) -> None:
     gone = new(network=Network.BRIDGE, bridge="skt-none")
-    qemu.create_overlay(gone, contents_of(gone))
+    qemu.create_overlay(gone, contents_of(gone), Operation())
     qemu.define(gone)
     with pytest.raises((NotFound, Unsupported), match="skt-none"):
-        qemu.start(gone, master, tiny_guest)
+        qemu.start(gone, master, tiny_guest, Operation())
     assert not (state / "run" / str(gone.uuid)).exists()
-    with qemu.open_overlay(gone):
+    with qemu.open_overlay(gone, Operation()):
         pass
 
 

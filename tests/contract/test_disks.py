@@ -10,6 +10,7 @@ import pytest
 from skinnybox.errors import Conflict, Corrupt, NotFound, Unsupported, UsageError
 from skinnybox.hosts.base import Contents, Host
 from skinnybox.model import Allocation, Instance, Master, Overlay, SeedFile, StaticNetwork
+from skinnybox.operation import Operation
 from skinnybox.sizes import GIB, KIB, MIB
 from tests.samples import write_out
 
@@ -19,12 +20,12 @@ ContentsOf = Callable[..., Contents]
 
 def test_an_overlay_is_made_once(host: Host, new: New, contents_of: ContentsOf) -> None:
     instance = new()
-    host.create_overlay(instance, contents_of(instance))
-    with host.open_overlay(instance) as path:
+    host.create_overlay(instance, contents_of(instance), Operation())
+    with host.open_overlay(instance, Operation()) as path:
         before = path.read_bytes()
     with pytest.raises(Conflict):
-        host.create_overlay(instance, contents_of(instance, b"other"))
-    with host.open_overlay(instance) as path:
+        host.create_overlay(instance, contents_of(instance, b"other"), Operation())
+    with host.open_overlay(instance, Operation()) as path:
         assert path.read_bytes() == before
 
 
@@ -33,8 +34,8 @@ def test_an_overlay_has_its_size_and_its_messages(
     host: Host, new: New, contents_of: ContentsOf, allocation: Allocation
 ) -> None:
     instance = new(overlay=Overlay(size=48 * MIB, allocation=allocation))
-    host.create_overlay(instance, contents_of(instance, b"identity-of-a-guest"))
-    with host.open_overlay(instance) as path:
+    host.create_overlay(instance, contents_of(instance, b"identity-of-a-guest"), Operation())
+    with host.open_overlay(instance, Operation()) as path:
         data = path.read_bytes()
     assert len(data) == 48 * MIB
     messages = contents_of(instance)
@@ -44,8 +45,8 @@ def test_an_overlay_has_its_size_and_its_messages(
 def test_a_large_seed_fits(host: Host, new: New, contents_of: ContentsOf) -> None:
     plain = new()
     instance = replace(plain, seed=replace(plain.seed, files=(SeedFile(path="/a", content=bytes(40 * KIB)),)))
-    host.create_overlay(instance, contents_of(instance))
-    with host.open_overlay(instance) as path:
+    host.create_overlay(instance, contents_of(instance), Operation())
+    with host.open_overlay(instance, Operation()) as path:
         assert contents_of(instance).seed in path.read_bytes()
 
 
@@ -54,22 +55,22 @@ def test_an_impossible_overlay_leaves_nothing(
 ) -> None:
     instance = new(overlay=Overlay(size=1 * MIB))
     with pytest.raises(UsageError):
-        host.create_overlay(instance, contents_of(instance))
+        host.create_overlay(instance, contents_of(instance), Operation())
     assert not list(state.glob("instances/*"))
 
 
 def test_an_open_overlay_is_nobody_elses(host: Host, new: New, contents_of: ContentsOf) -> None:
     instance = new()
-    host.create_overlay(instance, contents_of(instance))
+    host.create_overlay(instance, contents_of(instance), Operation())
     host.define(instance)
     host.refuse_used(instance)
-    with host.open_overlay(instance):
-        with pytest.raises(Conflict), host.open_overlay(instance):
+    with host.open_overlay(instance, Operation()):
+        with pytest.raises(Conflict), host.open_overlay(instance, Operation()):
             pass
         with pytest.raises(Conflict):
             host.refuse_used(instance)
         with pytest.raises(Conflict):
-            host.replace_overlay(instance, contents_of(instance))
+            host.replace_overlay(instance, contents_of(instance), Operation())
         with pytest.raises(Conflict):
             host.delete(instance)
     assert list(host.records()) == [instance] and set(host.written([instance])) == {instance.uuid}
@@ -79,9 +80,9 @@ def test_an_open_overlay_is_nobody_elses(host: Host, new: New, contents_of: Cont
 
 def test_a_replaced_overlay_is_a_fresh_one(host: Host, new: New, contents_of: ContentsOf) -> None:
     instance = new()
-    host.create_overlay(instance, contents_of(instance, b"first-identity"))
-    host.replace_overlay(instance, contents_of(instance, b"second-identity"))
-    with host.open_overlay(instance) as path:
+    host.create_overlay(instance, contents_of(instance, b"first-identity"), Operation())
+    host.replace_overlay(instance, contents_of(instance, b"second-identity"), Operation())
+    with host.open_overlay(instance, Operation()) as path:
         data = path.read_bytes()
         assert [entry.name for entry in path.parent.iterdir()] == ["overlay.img"]
     assert b"second-identity" in data and b"first-identity" not in data
@@ -89,17 +90,17 @@ def test_a_replaced_overlay_is_a_fresh_one(host: Host, new: New, contents_of: Co
 
 def test_a_deleted_disk_is_gone(host: Host, new: New, contents_of: ContentsOf) -> None:
     instance = new()
-    host.create_overlay(instance, contents_of(instance))
+    host.create_overlay(instance, contents_of(instance), Operation())
     host.delete(instance)
     host.delete(instance)
     assert host.written([instance]) == {}
-    with pytest.raises(NotFound), host.open_overlay(instance):
+    with pytest.raises(NotFound), host.open_overlay(instance, Operation()):
         pass
 
 
 def test_written_counts_each_disk(host: Host, new: New, contents_of: ContentsOf) -> None:
     with_disk, without = new("a"), new("b")
-    host.create_overlay(with_disk, contents_of(with_disk))
+    host.create_overlay(with_disk, contents_of(with_disk), Operation())
     found = host.written([with_disk, without])
     assert set(found) == {with_disk.uuid}
     assert 0 < found[with_disk.uuid] <= 1 * MIB
@@ -134,7 +135,7 @@ def test_an_overlay_has_the_size_it_was_given(host: Host, new: New, contents_of:
     instance = new(overlay=Overlay(size=33 * MIB, allocation=Allocation.SPARSE))
     with pytest.raises(NotFound):
         host.overlay_size(instance)
-    host.create_overlay(instance, contents_of(instance))
+    host.create_overlay(instance, contents_of(instance), Operation())
     assert host.overlay_size(instance) == 33 * MIB
     for storage in host.storages(GIB, 8 * GIB):
         assert storage.each <= storage.full and storage.clone <= storage.clone_full
@@ -163,11 +164,11 @@ def test_a_stopped_machine_is_stopped_gladly(host: Host, new: New) -> None:
 
 
 def test_masters_are_checked_and_taken_twice(host: Host, master: Master, sealed: Path) -> None:
-    host.add_master(master, sealed)
-    host.add_master(master, sealed)
+    host.add_master(master, sealed, Operation())
+    host.add_master(master, sealed, Operation())
     (sealed / "root.erofs").unlink()
     with pytest.raises(NotFound):
-        host.add_master(master, sealed)
+        host.add_master(master, sealed, Operation())
     host.remove_master(master)
     host.remove_master(master)
 
@@ -176,11 +177,11 @@ def test_a_start_without_a_kernel_leaves_nothing(
     host: Host, new: New, contents_of: ContentsOf, master: Master, sealed: Path
 ) -> None:
     instance = new()
-    host.create_overlay(instance, contents_of(instance))
+    host.create_overlay(instance, contents_of(instance), Operation())
     host.define(instance)
     (sealed / "kernel").unlink()
     with pytest.raises(NotFound):
-        host.start(instance, master, sealed)
+        host.start(instance, master, sealed, Operation())
     assert host.statuses() == {}
     host.delete(instance)
 
@@ -188,14 +189,14 @@ def test_a_start_without_a_kernel_leaves_nothing(
 def test_a_start_without_a_disk_is_refused(host: Host, new: New, master: Master, sealed: Path) -> None:
     instance = new()
     with pytest.raises(NotFound):
-        host.start(instance, master, sealed)
+        host.start(instance, master, sealed, Operation())
     assert host.statuses() == {}
 
 
 def test_space_adds_up(host: Host, new: New, contents_of: ContentsOf, master: Master, state: Path) -> None:
     instances = [new(f"web-{number}") for number in range(3)]
     for instance in instances:
-        host.create_overlay(instance, contents_of(instance))
+        host.create_overlay(instance, contents_of(instance), Operation())
     write_out(state)
     space = host.space(instances, [master])
     assert space.promised == 3 * 32 * MIB

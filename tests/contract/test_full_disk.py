@@ -13,6 +13,7 @@ from skinnybox.errors import CommandFailed
 from skinnybox.hosts.base import Contents
 from skinnybox.hosts.qemu.host import QemuHost
 from skinnybox.model import Instance, Master, Power
+from skinnybox.operation import Operation
 from skinnybox.sizes import MIB
 from tests.contract.test_qemu import SECONDS, Guest
 
@@ -45,9 +46,9 @@ def guest(
 ) -> Guest:
     """A machine that runs, its overlay sparse."""
     instance = new()
-    qemu.create_overlay(instance, contents_of(instance))
+    qemu.create_overlay(instance, contents_of(instance), Operation())
     qemu.define(instance)
-    guest = Guest(qemu, instance, lambda: qemu.start(instance, master, tiny_guest), state)
+    guest = Guest(qemu, instance, lambda: qemu.start(instance, master, tiny_guest, Operation()), state)
     guest.start()
     return guest
 

@@ -13,6 +13,7 @@ from skinnybox.hosts.base import Contents
 from skinnybox.hosts.qemu.host import QemuHost
 from skinnybox.hosts.qemu.tell import AT_ONCE, REFUSED_AT_ONCE
 from skinnybox.model import Instance, Master, Status
+from skinnybox.operation import Operation
 from tests.contract.test_qemu import Guest, processor_seconds, supervisor
 
 pytestmark = pytest.mark.boot
@@ -29,11 +30,11 @@ def run(
 
     def made(name: str) -> Guest:
         instance = new(name)
-        qemu.create_overlay(instance, contents_of(instance))
+        qemu.create_overlay(instance, contents_of(instance), Operation())
         qemu.define(instance)
 
         def boot() -> Status:
-            return qemu.start(instance, master, tiny_guest)
+            return qemu.start(instance, master, tiny_guest, Operation())
 
         guest = Guest(qemu, instance, boot, state)
         guest.start()
@@ -91,7 +92,7 @@ def test_a_machine_that_starts_over_and_over(run: Callable[[str], Guest]) -> Non
     told = ["started", "ready", "failed", "ready", "failed", "ready"]
     evil.until(lambda: len(kinds(evil)) >= len(told))  # a report is filed first, and told then
     assert kinds(evil) == told
-    # Somebody in the guest holds the port: it is silent, and the machine obeys its power button.
+    # Somebody in the guest holds the port: it is Operation(), and the machine obeys its power button.
     evil.says('exec 9> "$(port)"; echo held')
     evil.prints(b"held")
     evil.host.shutdown(evil.instance)

@@ -19,6 +19,7 @@ from skinnybox.fleet.state import State
 from skinnybox.hosts.base import Contents
 from skinnybox.hosts.qemu.host import QemuHost
 from skinnybox.model import Instance, Master, Status
+from skinnybox.operation import Operation
 from tests.contract.test_qemu import Guest, supervisor
 
 pytestmark = [
@@ -73,11 +74,11 @@ def two(
     guests = []
     for name in ("evil", "calm"):
         instance = new(name)
-        qemu.create_overlay(instance, contents_of(instance))
+        qemu.create_overlay(instance, contents_of(instance), Operation())
         qemu.define(instance)
 
         def boot(instance: Instance = instance) -> Status:
-            return qemu.start(instance, master, tiny_guest)
+            return qemu.start(instance, master, tiny_guest, Operation())
 
         guests.append(Guest(qemu, instance, boot, state))
         guests[-1].start()

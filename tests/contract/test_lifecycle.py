@@ -10,6 +10,7 @@ from skinnybox.errors import Conflict, Unsupported
 from skinnybox.hosts.base import Contents, Host
 from skinnybox.hosts.events import EventKind
 from skinnybox.model import Instance, Master, Power, Report
+from skinnybox.operation import Operation
 
 New = Callable[..., Instance]
 ContentsOf = Callable[..., Contents]
@@ -21,7 +22,7 @@ READY = 60.0
 @pytest.fixture
 def instance(running_host: Host, new: New, contents_of: ContentsOf) -> Instance:
     made = new()
-    running_host.create_overlay(made, contents_of(made))
+    running_host.create_overlay(made, contents_of(made), Operation())
     running_host.define(made)
     return made
 
@@ -62,7 +63,7 @@ def test_a_life(
 ) -> None:
     """One boot serves all that can be asked of a running machine."""
     host = running_host
-    status = host.start(instance, master, bootable)
+    status = host.start(instance, master, bootable, Operation())
     assert status.power is Power.RUNNING and status.pid and status.nonce and status.since
     assert host.statuses() == {instance.uuid: status}
     report = reported(host, instance)
@@ -70,11 +71,11 @@ def test_a_life(
     assert report.received is not None and report.received >= status.since
 
     with pytest.raises(Conflict):
-        host.start(instance, master, bootable)
-    with pytest.raises(Conflict), host.open_overlay(instance):
+        host.start(instance, master, bootable, Operation())
+    with pytest.raises(Conflict), host.open_overlay(instance, Operation()):
         pass
     with pytest.raises(Conflict):
-        host.replace_overlay(instance, contents_of(instance))
+        host.replace_overlay(instance, contents_of(instance), Operation())
     with pytest.raises(Conflict):
         host.delete(instance)
 
@@ -87,7 +88,7 @@ def test_a_life(
     found_again.shutdown(instance)
     stopped(found_again, instance)
     found_again.shutdown(instance)
-    with found_again.open_overlay(instance):
+    with found_again.open_overlay(instance, Operation()):
         pass
 
 
@@ -95,11 +96,11 @@ def test_the_plug_and_a_new_start(
     running_host: Host, instance: Instance, master: Master, bootable: Path
 ) -> None:
     host = running_host
-    first = host.start(instance, master, bootable)
+    first = host.start(instance, master, bootable, Operation())
     host.power_off(instance)
     assert host.statuses() == {}
     host.power_off(instance)
-    second = host.start(instance, master, bootable)
+    second = host.start(instance, master, bootable, Operation())
     assert second.nonce != first.nonce
     assert reported(host, instance).nonce == second.nonce
     host.power_off(instance)
@@ -111,7 +112,7 @@ def test_the_console_goes_both_ways(
     running_host: Host, instance: Instance, master: Master, bootable: Path
 ) -> None:
     host = running_host
-    host.start(instance, master, bootable)
+    host.start(instance, master, bootable, Operation())
     reported(host, instance)
     if not host.features.console:
         with pytest.raises(Unsupported), host.console(instance.uuid):
@@ -136,7 +137,7 @@ def test_waiting_ends_when_something_changed(
     began = time.monotonic()
     host.wait_change(0.2)
     assert 0.15 < time.monotonic() - began < 5
-    host.start(instance, master, bootable)
+    host.start(instance, master, bootable, Operation())
     reported(host, instance)
     began = time.monotonic()
     host.shutdown(instance)
@@ -150,7 +151,7 @@ def test_what_happened_is_told(
 ) -> None:
     host = running_host
     assert list(host.events()) == []
-    host.start(instance, master, bootable)
+    host.start(instance, master, bootable, Operation())
     reported(host, instance)
     host.shutdown(instance)
     stopped(host, instance)

@@ -12,6 +12,7 @@ from skinnybox.errors import Conflict
 from skinnybox.hosts.base import Contents
 from skinnybox.hosts.qemu.host import QemuHost
 from skinnybox.model import Instance, Master
+from skinnybox.operation import Operation
 
 pytestmark = pytest.mark.boot
 
@@ -24,7 +25,7 @@ SECONDS = 60.0
 @pytest.fixture
 def overlay(qemu: QemuHost, new: New, contents_of: ContentsOf, state: Path) -> Path:
     instance = new()
-    qemu.create_overlay(instance, contents_of(instance))
+    qemu.create_overlay(instance, contents_of(instance), Operation())
     qemu.define(instance)
     return state / "instances" / str(instance.uuid) / "overlay.img"
 
@@ -70,14 +71,14 @@ def test_a_running_machine_keeps_others_out(
     qemu: QemuHost, overlay: Path, master: Master, tiny_guest: Path, contents_of: ContentsOf
 ) -> None:
     instance = next(iter(qemu.records()))
-    qemu.start(instance, master, tiny_guest)
+    qemu.start(instance, master, tiny_guest, Operation())
     assert refused(overlay)
     qemu.power_off(instance)
     _until(lambda: not refused_to_read(overlay))
     inode = overlay.stat().st_ino
-    qemu.replace_overlay(instance, contents_of(instance))
+    qemu.replace_overlay(instance, contents_of(instance), Operation())
     assert overlay.stat().st_ino != inode
-    qemu.start(instance, master, tiny_guest)
+    qemu.start(instance, master, tiny_guest, Operation())
     assert refused(overlay)
     qemu.power_off(instance)
 
@@ -90,9 +91,9 @@ def refused_to_read(overlay: Path) -> bool:
 def test_an_overlay_that_is_worked_on_keeps_others_out(qemu: QemuHost, overlay: Path) -> None:
     instance = next(iter(qemu.records()))
     assert not refused_to_read(overlay)
-    with qemu.open_overlay(instance):
+    with qemu.open_overlay(instance, Operation()):
         assert refused(overlay)
-    qemu.rebuild_overlay(instance, instance.overlay.size, lambda old, new: _expect(refused(old)))
+    qemu.rebuild_overlay(instance, instance.overlay.size, lambda old, new: _expect(refused(old)), Operation())
 
 
 def _expect(holds: bool) -> None:
@@ -103,15 +104,17 @@ def test_a_qemu_by_hand_keeps_everything_of_ours_out(
     qemu: QemuHost, overlay: Path, master: Master, tiny_guest: Path, contents_of: ContentsOf, tmp_path: Path
 ) -> None:
     instance = next(iter(qemu.records()))
-    qemu.replace_overlay(instance, contents_of(instance))
+    qemu.replace_overlay(instance, contents_of(instance), Operation())
     deeds: dict[str, Callable[[], object]] = {
-        "start": lambda: qemu.start(instance, master, tiny_guest),
-        "replace": lambda: qemu.replace_overlay(instance, contents_of(instance)),
-        "rebuild": lambda: qemu.rebuild_overlay(instance, instance.overlay.size, lambda old, new: None),
-        "copy": lambda: qemu.copy_overlay(instance, tmp_path / "copy"),
-        "snapshot": lambda: qemu.take_snapshot(instance, "one"),
+        "start": lambda: qemu.start(instance, master, tiny_guest, Operation()),
+        "replace": lambda: qemu.replace_overlay(instance, contents_of(instance), Operation()),
+        "rebuild": lambda: qemu.rebuild_overlay(
+            instance, instance.overlay.size, lambda old, new: None, Operation()
+        ),
+        "copy": lambda: qemu.copy_overlay(instance, tmp_path / "copy", Operation()),
+        "snapshot": lambda: qemu.take_snapshot(instance, "one", Operation()),
         "delete": lambda: qemu.delete(instance),
-        "open": lambda: qemu.open_overlay(instance).__enter__(),
+        "open": lambda: qemu.open_overlay(instance, Operation()).__enter__(),
     }
     before = overlay.read_bytes()
     with by_hand(overlay):
@@ -126,7 +129,7 @@ def test_a_qemu_by_hand_keeps_everything_of_ours_out(
         "overlay.img",
         "snapshots",
     ]
-    with qemu.open_overlay(instance):
+    with qemu.open_overlay(instance, Operation()):
         pass
 
 

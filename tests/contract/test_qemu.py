@@ -20,6 +20,7 @@ from skinnybox.hosts.qemu.collect import LOG_SIZE
 from skinnybox.hosts.qemu.folder import read_json
 from skinnybox.hosts.qemu.host import QemuHost
 from skinnybox.model import Instance, Master, Network, Power, Status
+from skinnybox.operation import Operation
 
 pytestmark = pytest.mark.boot
 
@@ -77,9 +78,9 @@ def guest(
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     instance = new(ssh_port=port)
-    qemu.create_overlay(instance, contents_of(instance))
+    qemu.create_overlay(instance, contents_of(instance), Operation())
     qemu.define(instance)
-    return Guest(qemu, instance, lambda: qemu.start(instance, master, tiny_guest), state)
+    return Guest(qemu, instance, lambda: qemu.start(instance, master, tiny_guest, Operation()), state)
 
 
 def supervisor(guest: Guest) -> int:
@@ -205,7 +206,7 @@ def test_a_taken_port_is_named(guest: Guest) -> None:
     with socket.create_server(("127.0.0.1", port)), pytest.raises(Conflict, match=str(port)):
         guest.boot()
     assert guest.status() is None
-    with guest.host.open_overlay(guest.instance):
+    with guest.host.open_overlay(guest.instance, Operation()):
         pass
 
 
@@ -247,9 +248,9 @@ def test_an_open_network_is_open(
 ) -> None:
     """The control of the test above: the same knock is heard, so silence there means something."""
     instance = new(network=Network.OPEN)
-    qemu.create_overlay(instance, contents_of(instance))
+    qemu.create_overlay(instance, contents_of(instance), Operation())
     qemu.define(instance)
-    guest = Guest(qemu, instance, lambda: qemu.start(instance, master, tiny_guest), state)
+    guest = Guest(qemu, instance, lambda: qemu.start(instance, master, tiny_guest, Operation()), state)
     guest.start()
     guest.says("online 10.0.2.15/24 10.0.2.2")
     with loopback_service() as (port, callers):

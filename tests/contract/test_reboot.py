@@ -15,7 +15,7 @@ import pytest
 
 from skinnybox import run
 from skinnybox.masters import imports
-from skinnybox.progress import silent
+from skinnybox.operation import Operation
 from tests.conftest import INIT, initrd
 
 pytestmark = pytest.mark.boot
@@ -55,7 +55,8 @@ def state(tmp_path: Path, test_kernel: Path) -> Path:
     )
     imports.import_tree(
         tree, store=tmp_path / "state" / "masters", name="tiny", version="1", as_is=True,
-        kernel=next(test_kernel.glob("boot/vmlinuz-*")), initrd=boot, progress=silent, allow_foreign=True,
+        kernel=next(test_kernel.glob("boot/vmlinuz-*")), initrd=boot, allow_foreign=True,
+        operation=Operation(),
     )  # fmt: skip
     return tmp_path / "state"
 

@@ -16,6 +16,7 @@ from skinnybox.hosts.qemu import process
 from skinnybox.hosts.qemu.host import QemuHost
 from skinnybox.hosts.qemu.qmp import Monitor
 from skinnybox.model import Allocation, Consistency, Instance, Master, Overlay
+from skinnybox.operation import Operation
 from skinnybox.sizes import MIB
 
 New = Callable[..., Instance]
@@ -27,7 +28,7 @@ OURS = "skinnybox-copy"
 @pytest.fixture
 def instance(running_host: Host, new: New, contents_of: ContentsOf) -> Instance:
     made = new(overlay=Overlay(size=64 * MIB, allocation=Allocation.RESERVED))
-    running_host.create_overlay(made, contents_of(made, b"an-identity"))
+    running_host.create_overlay(made, contents_of(made, b"an-identity"), Operation())
     running_host.define(made)
     return made
 
@@ -36,22 +37,22 @@ def test_a_running_machine_is_copied(
     running_host: Host, reopen: Callable[[], Host], instance: Instance, master: Master, bootable: Path,
     contents_of: ContentsOf, tmp_path: Path,
 ) -> None:  # fmt: skip
-    running_host.start(instance, master, bootable)
+    running_host.start(instance, master, bootable, Operation())
     copy = tmp_path / "copy.img"
-    assert running_host.copy_overlay(instance, copy) is Consistency.CRASH
+    assert running_host.copy_overlay(instance, copy, Operation()) is Consistency.CRASH
     assert contents_of(instance).seed in copy.read_bytes()
     assert copy.stat().st_size == 64 * MIB and copy.stat().st_blocks * 512 < 8 * MIB
-    snapshot = running_host.take_snapshot(instance, "live")
+    snapshot = running_host.take_snapshot(instance, "live", Operation())
     assert snapshot.consistent is Consistency.CRASH
-    with running_host.open_snapshot(instance, "live") as path:
+    with running_host.open_snapshot(instance, "live", Operation()) as path:
         assert path.read_bytes() == copy.read_bytes()
     other = reopen()
     assert other.statuses()[instance.uuid].pid is not None
     with pytest.raises(Conflict):
-        running_host.rebuild_overlay(instance, 64 * MIB, lambda old, new: None)
+        running_host.rebuild_overlay(instance, 64 * MIB, lambda old, new: None, Operation())
     other.close()
     running_host.power_off(instance)
-    assert running_host.copy_overlay(instance, tmp_path / "again") is Consistency.STOPPED
+    assert running_host.copy_overlay(instance, tmp_path / "again", Operation()) is Consistency.STOPPED
 
 
 # Its snapshot gets no further than QEMU's part having begun, until its standard input is closed.
@@ -80,11 +81,11 @@ def test_what_a_killed_copy_left_in_qemu_is_cleared(
     with _taking(state) as child:
         assert _traces(state, instance) == ([OURS], [OURS], [OURS])
         with pytest.raises(Conflict, match="another command"):
-            qemu.take_snapshot(instance, "second")
+            qemu.take_snapshot(instance, "second", Operation())
         child.kill()
         child.wait()
     assert _traces(state, instance) == ([OURS], [OURS], [OURS])
-    qemu.take_snapshot(instance, "third")
+    qemu.take_snapshot(instance, "third", Operation())
     assert _traces(state, instance) == ([], [], [])
     folder = state / "instances" / str(instance.uuid) / "snapshots"
     assert sorted(p.name for p in folder.iterdir()) == ["third.img", "third.json"]
@@ -117,9 +118,9 @@ def test_a_machine_that_dies_or_a_user_who_interrupts_leaves_no_copy(
 
 def _running(qemu: QemuHost, new: New, contents_of: ContentsOf, master: Master, tiny_guest: Path) -> Instance:
     instance = new(overlay=Overlay(size=64 * MIB, allocation=Allocation.SPARSE))
-    qemu.create_overlay(instance, contents_of(instance))
+    qemu.create_overlay(instance, contents_of(instance), Operation())
     qemu.define(instance)
-    qemu.start(instance, master, tiny_guest)
+    qemu.start(instance, master, tiny_guest, Operation())
     return instance
 
 

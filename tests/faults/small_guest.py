@@ -13,7 +13,7 @@ import pytest
 from skinnybox import run
 from skinnybox.masters import guest_part, imports
 from skinnybox.model import Master
-from skinnybox.progress import silent
+from skinnybox.operation import Operation
 from tests.conftest import _entry, _module
 
 MODULES = """
@@ -116,7 +116,7 @@ def sealed(store: Path, folder: Path, test_kernel: Path) -> Master:
     (folder / "initrd").write_bytes(initramfs(test_kernel / "lib/modules", busybox))
     return imports.import_tree(
         tree(folder / "tree", busybox), store=store, name="small", version="1", as_is=True,
-        kernel=next(test_kernel.glob("boot/vmlinuz-*")), initrd=folder / "initrd", progress=silent,
+        kernel=next(test_kernel.glob("boot/vmlinuz-*")), initrd=folder / "initrd", operation=Operation(),
     )  # fmt: skip
 
 

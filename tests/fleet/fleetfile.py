@@ -9,7 +9,7 @@ from skinnybox.fleet.plan.apply import agreed
 from skinnybox.fleet.plan.parts import How
 from skinnybox.fleet.service import Fleet
 from skinnybox.fleet.view import Condition
-from skinnybox.progress import Progress, silent
+from skinnybox.operation import UNATTENDED, Operation
 
 HEAD = "version: 1\nfleet: widgets\ndefaults: {master: tiny, overlay: 64M, sparse: true, memory: 256M}\n"
 BASIC = HEAD + "machines:\n  web-{1..3}: {state: running}\n  db: {cpus: 2, autostart: true}\n"
@@ -29,9 +29,9 @@ class File:
         found = self.fleet.plan(self.path, Choices(**choices))  # type: ignore[arg-type]
         return [f"{action.verb} {action.name}" for action in found.actions]
 
-    def apply(self, progress: Progress = silent, **choices: object) -> Sequence[Outcome[str]]:
+    def apply(self, operation: Operation = UNATTENDED, **choices: object) -> Sequence[Outcome[str]]:
         chosen = Choices(**choices)  # type: ignore[arg-type]
-        return self.fleet.apply(self.path, chosen, How(), agreed, progress)
+        return self.fleet.apply(self.path, chosen, How(), agreed, operation)
 
 
 def conditions(fleet: Fleet) -> dict[str, Condition]:

@@ -15,6 +15,7 @@ from skinnybox.fleet import belonging
 from skinnybox.fleet.service import Fleet
 from skinnybox.fleet.view import Condition
 from skinnybox.model import Instance, Master, Status
+from skinnybox.operation import Operation
 from tests.fleet.conftest import SPARSE, Said, said
 from tests.fleet.test_delete import DELETING, another
 
@@ -58,10 +59,10 @@ def test_one_that_fails_does_not_stop_the_others(fleet: Fleet, monkeypatch: pyte
     fleet.create(["m-{1..6}"], "tiny", replace(SPARSE, autostart=True))
     start = fleet._host.start
 
-    def fails(instance: Instance, master: Master, folder: Path) -> Status:
+    def fails(instance: Instance, master: Master, folder: Path, operation: Operation) -> Status:
         if instance.name == "m-2":
             raise Corrupt("for the test")
-        return start(instance, master, folder)
+        return start(instance, master, folder, operation)
 
     monkeypatch.setattr(fleet._host, "start", fails)
     assert fleet.marked() == [f"m-{number}" for number in range(1, 7)]
@@ -75,7 +76,7 @@ def test_no_more_come_up_at_once_than_the_host_bears(fleet: Fleet, monkeypatch: 
     coming, most = 0, 0
     together = threading.Barrier(limit, timeout=30)
 
-    def counted(instance: Instance, master: Master, folder: Path) -> Status:
+    def counted(instance: Instance, master: Master, folder: Path, operation: Operation) -> Status:
         nonlocal coming, most
         with lock:
             coming += 1
@@ -84,7 +85,7 @@ def test_no_more_come_up_at_once_than_the_host_bears(fleet: Fleet, monkeypatch: 
             together.wait()
         with lock:
             coming -= 1
-        return start(instance, master, folder)
+        return start(instance, master, folder, operation)
 
     monkeypatch.setattr(fleet._host, "start", counted)
     assert all(result.ok for result in fleet.start(fleet.marked()))

@@ -14,6 +14,7 @@ from skinnybox.fleet.service import Fleet
 from skinnybox.fleet.state import Phase
 from skinnybox.fleet.view import Condition
 from skinnybox.model import Instance
+from skinnybox.operation import Operation
 from skinnybox.overlays import lock
 from tests.fleet.conftest import SPARSE
 
@@ -119,7 +120,7 @@ def test_who_starts_it_at_the_last_moment_keeps_it(
     master, mark = fleet.masters.find("tiny"), fleet._state.mark_deleting
 
     def started_just_now(instance: Instance) -> Phase:
-        fleet._host.start(instance, master, fleet.masters.folder(master))
+        fleet._host.start(instance, master, fleet.masters.folder(master), Operation())
         return mark(instance)
 
     monkeypatch.setattr(fleet._state, "mark_deleting", started_just_now)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from skinnybox.fleet.view import Condition
-from skinnybox.progress import Step
+from skinnybox.operation import Operation, Step
 from skinnybox.sizes import MIB
 from tests.fleet.conftest import open_memory
 from tests.fleet.fleetfile import HEAD, File, conditions
@@ -18,7 +18,7 @@ from tests.fleet.fleetfile import HEAD, File, conditions
 def test_a_hundred_and_more_are_made_in_batches(file: File) -> None:
     steps: list[Step] = []
     file.write(HEAD + "machines:\n  w-{001..130}:\n")
-    assert all(outcome.ok for outcome in file.apply(progress=steps.append))
+    assert all(outcome.ok for outcome in file.apply(operation=Operation(steps.append)))
     assert len(file.fleet.names()) == 130
     done = [step.done for step in steps]
     assert done == sorted(done)
@@ -33,7 +33,7 @@ def test_interrupted_it_goes_on_when_given_again(file: File) -> None:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        file.apply(progress=interrupt)
+        file.apply(operation=Operation(interrupt))
     assert len(file.fleet.names()) in (0, 100)
     with open_memory(file.path.parent / "state") as again:
         File(again, file.path).apply()

@@ -14,7 +14,7 @@ import pytest
 from skinnybox.fleet.capacity import fits
 from skinnybox.masters import imports
 from skinnybox.model import Space
-from skinnybox.progress import silent
+from skinnybox.operation import Operation
 from skinnybox.sizes import GIB, MIB
 
 DISK, SERVERS = 100_000_000_000, 80
@@ -64,7 +64,7 @@ def test_eighty_reserved_machines_at_one_twentieth(tmp_path: Path) -> None:
         (tmp_path / name).write_bytes(name.encode())
     imports.import_tree(
         tree, store=tmp_path / "masters", name="lamp", version="1", as_is=True,
-        kernel=tmp_path / "kernel", initrd=tmp_path / "initrd", progress=silent, allow_foreign=True,
+        kernel=tmp_path / "kernel", initrd=tmp_path / "initrd", operation=Operation(), allow_foreign=True,
     )  # fmt: skip
     (image,) = (tmp_path / "masters").glob("*/root.erofs")
     image.chmod(0o644)

@@ -16,9 +16,9 @@ from skinnybox.masters.disk_header import FORMATS, LARGEST, examine
 from skinnybox.masters.disk_image import unpacked_disk
 from skinnybox.masters.ext4_tar import tar_of
 from skinnybox.masters.partitions import KINDS, MOST, Place, places
+from skinnybox.operation import Operation
 from skinnybox.overlays.ext4 import open_descriptor
 from skinnybox.overlays.ext4.device import Device
-from skinnybox.progress import silent
 from tests.fuzz.conftest import survives
 from tests.fuzz.mutate import BYTES, mutated
 
@@ -206,7 +206,7 @@ def test_any_image_through_the_confined_readers(
 
 
 def _unpacked(source: Path, work: Path) -> Path:
-    tree = unpacked_disk(source, work, silent, format=None, partition=None, devices=False)
+    tree = unpacked_disk(source, work, Operation(), format=None, partition=None, devices=False)
     assert (tree / "etc").is_dir() and tree.is_relative_to(work)
     return tree
 

@@ -13,7 +13,7 @@ from skinnybox.errors import Corrupt, Unsupported
 from skinnybox.masters.catalogue import delete
 from skinnybox.masters.index import Entry, scan
 from skinnybox.masters.tree import unpacked
-from skinnybox.progress import silent
+from skinnybox.operation import Operation
 from tests.fuzz.conftest import survives
 from tests.fuzz.mutate import BYTES, mutated
 
@@ -129,7 +129,7 @@ def test_any_archive(few: int, chance: random.Random, around: Path) -> None:
 
 
 def _unpacked_and_read(source: Path, work: Path, shown: bytes, *, devices: bool) -> list[Entry]:
-    return list(scan(unpacked(source, work, silent, devices=devices), silent))
+    return list(scan(unpacked(source, work, Operation(), devices=devices), Operation()))
 
 
 def _damaged(data: bytes, chance: random.Random) -> bytes:

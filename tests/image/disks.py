@@ -18,7 +18,7 @@ from skinnybox.errors import SkinnyboxError
 from skinnybox.masters.disk_image import unpacked_disk
 from skinnybox.masters.imports import import_tree
 from skinnybox.model import GUEST_PROTOCOL, Master
-from skinnybox.progress import silent
+from skinnybox.operation import Operation
 
 REAL_ROOT = os.geteuid() == 0 and "4294967295" in Path("/proc/self/uid_map").read_text()
 
@@ -152,7 +152,7 @@ def as_ext4(image: Path, tree: Path, *options: str, size: str = "24M") -> Path:
 def unpack(image: Path, work: Path, **options: Any) -> Path:
     work.mkdir(exist_ok=True)
     chosen = {"format": None, "partition": None, "devices": True, **options}
-    tree = unpacked_disk(image, work, silent, **chosen)
+    tree = unpacked_disk(image, work, Operation(), **chosen)
     assert [item.name for item in work.iterdir()] == ["tree"]
     return tree
 
@@ -160,7 +160,7 @@ def unpack(image: Path, work: Path, **options: Any) -> Path:
 def seal(image: Path, store: Path) -> Master:
     """As it is, as x:1."""
     return import_tree(
-        image, store=store, name="x", version="1", as_is=True, kernel=None, initrd=None, progress=silent
+        image, store=store, name="x", version="1", as_is=True, kernel=None, initrd=None, operation=Operation()
     )
 
 
@@ -237,7 +237,9 @@ def patched(image: Path, source: Path, driver: str, options: list[str], *patches
 def refused(image: Path, work: Path, kind: type[SkinnyboxError], words: str, **options: Any) -> None:
     work.mkdir(exist_ok=True)
     with pytest.raises(kind, match=words) as caught:
-        unpacked_disk(image, work, silent, **{"format": None, "partition": None, "devices": True, **options})
+        unpacked_disk(
+            image, work, Operation(), **{"format": None, "partition": None, "devices": True, **options}
+        )
     assert caught.value.hint
 
 

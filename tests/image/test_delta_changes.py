@@ -16,10 +16,10 @@ from skinnybox.delta.listing import listed
 from skinnybox.errors import Corrupt
 from skinnybox.masters.index import Entry, read_index, scan, write_index
 from skinnybox.model import Allocation, Change, ChangeKind, Seed, SeedFile
+from skinnybox.operation import Operation
 from skinnybox.overlays.ext4 import open_volume
 from skinnybox.overlays.make import make
 from skinnybox.overlays.template import template
-from skinnybox.progress import silent
 from skinnybox.sizes import MIB
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="mounting an overlay needs root")
@@ -59,7 +59,7 @@ class Machine:
 
     def changes(self, **options: Any) -> list[Change]:
         index = self.folder / "index.jsonl.gz"
-        write_index(scan(self.lower, silent), index)
+        write_index(scan(self.lower, Operation()), index)
         with listed(self.image, index, **options) as found:
             return list(found)
 
@@ -180,7 +180,7 @@ def test_a_foreign_kernels_metacopy_is_not_taken_for_content(machine: Machine) -
 
 def test_an_index_out_of_order_is_refused(machine: Machine) -> None:
     machine.sh("touch new")
-    entries = list(scan(machine.lower, silent))
+    entries = list(scan(machine.lower, Operation()))
     swapped = [entries[0], *reversed(entries[1:])]
     with open_volume(machine.image) as volume, pytest.raises(Corrupt, match="not in order"):
         list(differences(volume, swapped, quick=False))
@@ -235,8 +235,8 @@ for step in range({steps}):
         shutil.rmtree(path)
         path.mkdir()
 from skinnybox.masters.index import scan, write_index
-from skinnybox.progress import silent
-write_index(scan(Path("."), silent), Path({os.fspath(view)!r}))
+from skinnybox.operation import Operation
+write_index(scan(Path("."), Operation()), Path({os.fspath(view)!r}))
 """
 
 
@@ -275,7 +275,7 @@ def test_the_list_equals_a_comparison_of_the_two_views(tmp_path: Path, cache: Pa
     view = tmp_path / "view"
     machine.act(sys.executable, "-c", mischief(seed, 60, view))
     merged = {entry.path: entry for entry in read_index(view)}
-    lower = {entry.path: entry for entry in scan(machine.lower, silent)}
+    lower = {entry.path: entry for entry in scan(machine.lower, Operation())}
     found = [(change.path, change.kind) for change in machine.changes()]
     assert found == list(expected(lower, merged))
     assert len(found) > 3

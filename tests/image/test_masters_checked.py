@@ -11,7 +11,7 @@ from skinnybox.errors import Corrupt
 from skinnybox.masters import checked
 from skinnybox.masters.catalogue import folder
 from skinnybox.model import ImageKind, Master
-from skinnybox.progress import silent
+from skinnybox.operation import Operation
 
 pytestmark = pytest.mark.image
 
@@ -34,7 +34,7 @@ def master(store: Path, tmp_path: Path) -> Master:
         (tmp_path / name).write_bytes(name.encode() * 1000)
     return import_tree(
         tree, store=store, name="tiny", version="1", as_is=True, kernel=tmp_path / "kernel",
-        initrd=tmp_path / "initrd", progress=silent, allow_foreign=True, dax=True,
+        initrd=tmp_path / "initrd", operation=Operation(), allow_foreign=True, dax=True,
     )  # fmt: skip
 
 

@@ -18,7 +18,7 @@ from skinnybox.masters.leftovers import leftovers
 from skinnybox.masters.manifest import _bytes
 from skinnybox.masters.seal import seal
 from skinnybox.model import ImageKind, Master
-from skinnybox.progress import silent
+from skinnybox.operation import Operation
 
 pytestmark = pytest.mark.image
 BOTH = [ImageKind.EROFS_PLAIN, ImageKind.EROFS_LZ4HC]
@@ -43,7 +43,7 @@ def _seal(tree: Path, store: Path, *, version: str = "1", dax: bool) -> Master:
     boot = store.parent / "vmlinuz-6.1"
     boot.write_bytes(b"kernel")
     return seal(
-        tree, store=store, name="x", version=version, kernel=boot, initrd=boot, progress=silent, dax=dax
+        tree, store=store, name="x", version=version, kernel=boot, initrd=boot, operation=Operation(), dax=dax
     )
 
 
@@ -66,7 +66,7 @@ def test_both_images_are_sealed_in_one_go(tree: Path, store: Path) -> None:
     plain = master.image_of(ImageKind.EROFS_PLAIN)
     assert plain is not None and plain.size % (2 << 20) == 0
     assert catalogue.find(store, "x:1") == master
-    catalogue.verify(store, master, silent)
+    catalogue.verify(store, master, Operation())
     for image in master.images:
         run.run(["fsck.erofs", place / image.file])
 
@@ -99,7 +99,7 @@ def test_sealing_again_adds_the_second_image_and_touches_nothing_else(tree: Path
     after = _stats(place)
     assert {name for name in after if after[name] != before.get(name)} == {"root-dax.erofs", "manifest.json"}
     assert stat.S_IMODE((place / "manifest.json").stat().st_mode) == 0o444
-    catalogue.verify(store, whole, silent)
+    catalogue.verify(store, whole, Operation())
     for dax in (False, True):
         assert _seal(tree, store, dax=dax) == whole
     assert _stats(place) == after
@@ -130,7 +130,7 @@ erofs._OPTIONS[ImageKind.EROFS_LZ4HC] = ["-zlz4"]
     run.run([sys.executable, "-c", program, tree, store, store.parent / "vmlinuz-6.1"])
     whole = catalogue.find(store, "x:1")
     assert whole.images[1:] == first.images and _kinds(whole) == BOTH
-    catalogue.verify(store, whole, silent)
+    catalogue.verify(store, whole, Operation())
     assert place == catalogue.folder(store, whole)
 
 
@@ -138,10 +138,10 @@ _PROGRAM = """
 import os, sys
 from pathlib import Path
 from skinnybox.masters.seal import seal
-from skinnybox.progress import silent
+from skinnybox.operation import Operation
 tree, store, boot = map(Path, sys.argv[1:4])
 def again():
-    seal(tree, store=store, name="x", version="1", kernel=boot, initrd=boot, progress=silent, dax=True)
+    seal(tree, store=store, name="x", version="1", kernel=boot, initrd=boot, operation=Operation(), dax=True)
 if len(sys.argv) == 4:
     again()
 """
@@ -172,7 +172,7 @@ def test_killed_anywhere_the_master_is_whole_with_or_without_it(tree: Path, stor
         code = subprocess.run(argv, check=False, capture_output=True).returncode
         assert code in (0, 9)
         found = catalogue.find(store, "x:1")
-        catalogue.verify(store, found, silent)
+        catalogue.verify(store, found, Operation())
         seen.add((len(found.images), (place / "root-dax.erofs").exists()))
         if code == 0:
             break
@@ -184,14 +184,14 @@ def test_a_stray_image_is_no_part_of_a_master(tree: Path, store: Path) -> None:
     first = _seal(tree, store, dax=False)
     stray = catalogue.folder(store, first) / "root-dax.erofs"
     stray.write_bytes(b"half")
-    catalogue.verify(store, first, silent)
+    catalogue.verify(store, first, Operation())
     assert catalogue.masters(store) == [first]
     whole = _seal(tree, store, dax=True)
-    catalogue.verify(store, whole, silent)
+    catalogue.verify(store, whole, Operation())
     stray.unlink()
     stray.write_bytes(b"half")
     with pytest.raises(Corrupt, match=r"root-dax\.erofs"):
-        catalogue.verify(store, whole, silent)
+        catalogue.verify(store, whole, Operation())
     with catalogue.locked(store, exclusive=True):
         catalogue.remove(store, whole)
     assert [item.name for item in store.iterdir()] == [".lock"]
@@ -234,6 +234,6 @@ def test_one_flipped_bit_in_either_image_is_found_and_named(tree: Path, store: P
         for position in (*range(1024, 1152), len(data) // 2, len(data) - 1):
             file.write_bytes(data[:position] + bytes([data[position] ^ 4]) + data[position + 1 :])
             with pytest.raises(Corrupt, match=file.name):
-                catalogue.verify(store, master, silent)
+                catalogue.verify(store, master, Operation())
         file.write_bytes(data)
-    catalogue.verify(store, master, silent)
+    catalogue.verify(store, master, Operation())

@@ -18,7 +18,7 @@ import pytest
 from skinnybox import confinement, run
 from skinnybox.errors import Conflict, SkinnyboxError
 from skinnybox.masters import catalogue, namespace
-from skinnybox.progress import silent
+from skinnybox.operation import Operation
 from tests.image import disks
 from tests.image.disks import REAL_ROOT, as_ext4, describe, fill, seal, unpack, with_gpt, write_system
 
@@ -82,10 +82,10 @@ import sys; sys.path.insert(0, sys.argv[1])
 from pathlib import Path
 from skinnybox.masters.imports import import_tree
 from skinnybox.masters import catalogue
-from skinnybox.progress import silent
+from skinnybox.operation import Operation
 store = Path(sys.argv[3])
 master = import_tree(Path(sys.argv[2]), store=store, name="x", version="1", as_is=True, kernel=None,
-                     initrd=None, progress=silent)
+                     initrd=None, operation=Operation())
 print(master.id)
 """
 
@@ -160,7 +160,7 @@ def test_each_format_is_told_by_its_header(tmp_path: Path, plain: Path, name: st
 def test_an_imported_disk_is_a_sealed_master(tmp_path: Path, plain: Path) -> None:
     store = tmp_path / "masters"
     master = seal(plain, store)
-    catalogue.verify(store, master, silent)
+    catalogue.verify(store, master, Operation())
     assert (master.os, master.kernel_version) == ("Test 1", "6.1")
     assert {item.name for item in store.iterdir()} == {".lock", master.id.removeprefix("sha256:")}
     assert seal(plain, store) == master

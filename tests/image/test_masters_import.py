@@ -13,7 +13,7 @@ from skinnybox.masters.imports import import_tree
 from skinnybox.masters.index import read_index, scan
 from skinnybox.masters.recipe import Recipe
 from skinnybox.model import GUEST_PROTOCOL, Master
-from skinnybox.progress import silent
+from skinnybox.operation import Operation
 
 pytestmark = [
     pytest.mark.image,
@@ -35,15 +35,15 @@ def source(tmp_path: Path) -> Path:
 
 def _import(source: Path, store: Path, version: str = "1", **options: Path | bool | None) -> Master:
     chosen = {"as_is": True, "kernel": None, "initrd": None, **options}
-    return import_tree(source, store=store, name="x", version=version, progress=silent, **chosen)  # type: ignore[arg-type]
+    return import_tree(source, store=store, name="x", version=version, operation=Operation(), **chosen)  # type: ignore[arg-type]
 
 
 def test_as_is_seals_every_entry_untouched(source: Path, tmp_path: Path) -> None:
     master = _import(source, tmp_path / "masters")
     index = catalogue.folder(tmp_path / "masters", master) / "index.jsonl.gz"
-    assert list(read_index(index)) == list(scan(source, silent))
+    assert list(read_index(index)) == list(scan(source, Operation()))
     assert (catalogue.folder(tmp_path / "masters", master) / "initrd").read_text() == "initrd"
-    catalogue.verify(tmp_path / "masters", master, silent)
+    catalogue.verify(tmp_path / "masters", master, Operation())
 
 
 def test_a_directory_and_its_tar_are_one_master(source: Path, tmp_path: Path) -> None:
@@ -117,4 +117,4 @@ def test_a_given_kernel_that_is_missing(source: Path, tmp_path: Path) -> None:
 def test_a_taken_reference_stops_a_build_at_once(source: Path, tmp_path: Path) -> None:
     _import(source, tmp_path / "masters")
     with pytest.raises(Conflict, match="x:1"):
-        build(Recipe(), store=tmp_path / "masters", name="x", version="1", progress=silent)
+        build(Recipe(), store=tmp_path / "masters", name="x", version="1", operation=Operation())

@@ -19,7 +19,7 @@ from skinnybox.masters.index import Entry, read_index, scan
 from skinnybox.masters.seal import seal
 from skinnybox.masters.survey import survey
 from skinnybox.model import ImageKind, Master, image_uuid
-from skinnybox.progress import silent
+from skinnybox.operation import Operation
 
 pytestmark = pytest.mark.image
 ROOT = os.geteuid() == 0 and Path("/proc/self/uid_map").read_text().split()[2] == "4294967295"
@@ -49,7 +49,7 @@ def _odd_tree(tree: Path) -> Path:
         run.run(["setfacl", "-m", "u:1234:rwx", "-m", "d:u:99:r", tree / "dir"])
         os.setxattr(tree / "dir", "trusted.test", b"t")
         os.mknod(tree / "device", 0o640 | stat.S_IFCHR, os.makedev(259, 300))
-    for number, entry in enumerate(list(scan(tree, silent))):
+    for number, entry in enumerate(list(scan(tree, Operation()))):
         name = os.fsencode(tree) + b"/" + entry.path
         os.utime(name, ns=(1, (NEWEST - number * 1000) * 10**9 + number), follow_symlinks=False)
     return tree
@@ -68,7 +68,9 @@ def store(tmp_path: Path) -> Path:
 def _seal(tree: Path, store: Path, name: str = "odd", version: str = "1") -> Master:
     boot = store.parent / "vmlinuz-6.1"
     boot.write_bytes(b"kernel")
-    return seal(tree, store=store, name=name, version=version, kernel=boot, initrd=boot, progress=silent)
+    return seal(
+        tree, store=store, name=name, version=version, kernel=boot, initrd=boot, operation=Operation()
+    )
 
 
 def _image(store: Path, master: Master) -> Path:
@@ -99,11 +101,11 @@ def test_a_sealed_master_is_whole_read_only_and_verifies(tree: Path, store: Path
     assert files == dict.fromkeys(
         ["root.erofs", "kernel", "initrd", "manifest.json", "index.jsonl.gz"], 0o444
     )
-    assert list(read_index(place / "index.jsonl.gz")) == list(scan(tree, silent))
+    assert list(read_index(place / "index.jsonl.gz")) == list(scan(tree, Operation()))
     assert (master.kernel_version, master.entries, master.reference) == ("6.1", survey(tree).entries, "odd:1")
     assert catalogue.masters(store) == [master]
     assert _hidden(store) == []
-    catalogue.verify(store, master, silent)
+    catalogue.verify(store, master, Operation())
     run.run(["fsck.erofs", _image(store, master)])
 
 
@@ -113,17 +115,17 @@ def test_the_kernel_mounts_it_and_sees_every_entry_as_indexed(
 ) -> None:
     master = _seal(tree, store)
     with _mounted(_image(store, master), tmp_path / "mnt") as mounted:
-        assert list(scan(mounted, silent)) == list(scan(tree, silent))
+        assert list(scan(mounted, Operation())) == list(scan(tree, Operation()))
 
 
 @root_only
 def test_a_plain_image_holds_the_same_tree(tree: Path, tmp_path: Path) -> None:
     image = tmp_path / "plain.erofs"
-    erofs.make(tree, image, ImageKind.EROFS_PLAIN, newest=survey(tree).newest)
+    erofs.make(tree, image, ImageKind.EROFS_PLAIN, newest=survey(tree).newest, operation=Operation())
     erofs.stamp(image)
     assert image.stat().st_size % (2 << 20) == 0
     with _mounted(image, tmp_path / "mnt") as mounted:
-        assert list(scan(mounted, silent)) == list(scan(tree, silent))
+        assert list(scan(mounted, Operation())) == list(scan(tree, Operation()))
 
 
 @pytest.mark.parametrize("kind", list(ImageKind))
@@ -138,8 +140,8 @@ def test_two_seals_from_other_filesystems_are_the_same_bytes(
         run.run(["cp", "-a", tree, other])
         for number, source in enumerate((tree, other)):
             image = tmp_path / f"{number}.erofs"
-            erofs.make(source, image, kind, newest=survey(source).newest)
-            assert list(scan(source, silent)) == list(scan(tree, silent))
+            erofs.make(source, image, kind, newest=survey(source).newest, operation=Operation())
+            assert list(scan(source, Operation())) == list(scan(tree, Operation()))
             images.append((erofs.stamp(image), image.read_bytes()))
     finally:
         run.run(["rm", "-rf", "--", other])
@@ -150,7 +152,7 @@ def test_two_images_of_one_tree_never_share_a_uuid(tree: Path, tmp_path: Path) -
     digests = set()
     for kind in ImageKind:
         image = tmp_path / kind
-        erofs.make(tree, image, kind, newest=survey(tree).newest)
+        erofs.make(tree, image, kind, newest=survey(tree).newest, operation=Operation())
         digests.add(erofs.stamp(image))
         said = run.run(["dump.erofs", image]).stdout.decode()
         assert str(image_uuid(erofs.image_digest(image))) in said
@@ -159,7 +161,7 @@ def test_two_images_of_one_tree_never_share_a_uuid(tree: Path, tmp_path: Path) -
 
 def test_stamping_is_idempotent_and_does_not_change_the_digest(tree: Path, tmp_path: Path) -> None:
     image = tmp_path / "image"
-    erofs.make(tree, image, ImageKind.EROFS_LZ4HC, newest=NEWEST)
+    erofs.make(tree, image, ImageKind.EROFS_LZ4HC, newest=NEWEST, operation=Operation())
     before = erofs.image_digest(image)
     assert erofs.stamp(image) == before
     once = image.read_bytes()
@@ -176,9 +178,9 @@ def test_one_flipped_bit_anywhere_is_found_and_named(tree: Path, store: Path) ->
             file.chmod(0o644)
             file.write_bytes(data[:position] + bytes([data[position] ^ 4]) + data[position + 1 :])
             with pytest.raises(Corrupt, match=file.name):
-                catalogue.verify(store, master, silent)
+                catalogue.verify(store, master, Operation())
         file.write_bytes(data)
-    catalogue.verify(store, master, silent)
+    catalogue.verify(store, master, Operation())
 
 
 def test_a_forged_header_with_a_good_checksum_is_found(tree: Path, store: Path) -> None:
@@ -190,7 +192,7 @@ def test_a_forged_header_with_a_good_checksum_is_found(tree: Path, store: Path) 
     image.write_bytes(block)
     erofs.stamp(image)
     with pytest.raises(Corrupt, match="build time"):
-        catalogue.verify(store, master, silent)
+        catalogue.verify(store, master, Operation())
 
 
 def test_a_cut_a_longer_and_a_missing_file_are_found(tree: Path, store: Path) -> None:
@@ -201,10 +203,10 @@ def test_a_cut_a_longer_and_a_missing_file_are_found(tree: Path, store: Path) ->
     for wrong in (data[:-1], data + b"\0", b""):
         image.write_bytes(wrong)
         with pytest.raises(Corrupt, match=r"root\.erofs"):
-            catalogue.verify(store, master, silent)
+            catalogue.verify(store, master, Operation())
     image.unlink()
     with pytest.raises(Corrupt, match=r"root\.erofs is missing"):
-        catalogue.verify(store, master, silent)
+        catalogue.verify(store, master, Operation())
 
 
 def test_the_same_content_again_is_the_same_master(tree: Path, store: Path) -> None:
@@ -242,16 +244,16 @@ def test_a_full_disk_leaves_nothing(tree: Path, tmp_path: Path) -> None:
 def _seal_in(tree: Path, store: Path, elsewhere: Path) -> Master:
     boot = elsewhere / "boot"
     boot.write_bytes(b"kernel")
-    return seal(tree, store=store, name="x", version="1", kernel=boot, initrd=boot, progress=silent)
+    return seal(tree, store=store, name="x", version="1", kernel=boot, initrd=boot, operation=Operation())
 
 
 _PROGRAM = """
 import sys
 from pathlib import Path
 from skinnybox.masters.seal import seal
-from skinnybox.progress import silent
+from skinnybox.operation import Operation
 tree, store, boot = map(Path, sys.argv[1:])
-seal(tree, store=store, name="odd", version="1", kernel=boot, initrd=boot, progress=silent)
+seal(tree, store=store, name="odd", version="1", kernel=boot, initrd=boot, operation=Operation())
 """
 
 
@@ -268,10 +270,10 @@ def test_killed_at_any_instant_it_is_there_whole_or_not_at_all(
             os.kill(child.pid, signal.SIGKILL)
     found = catalogue.masters(store)
     for master in found:
-        catalogue.verify(store, master, silent)
+        catalogue.verify(store, master, Operation())
     assert len(found) <= 1
     master = _seal(tree, store)
-    catalogue.verify(store, master, silent)
+    catalogue.verify(store, master, Operation())
     assert _hidden(store) == []
 
 
@@ -286,7 +288,7 @@ def test_index_and_image_agree_without_root(tree: Path, store: Path, tmp_path: P
     master = _seal(tree, store)
     out = tmp_path / "out"
     run.run(["fsck.erofs", f"--extract={out}", "--overwrite", _image(store, master)], ok=(0, 1))
-    wanted: dict[bytes, Entry] = {entry.path: entry for entry in scan(tree, silent)}
-    for entry in scan(out, silent):
+    wanted: dict[bytes, Entry] = {entry.path: entry for entry in scan(tree, Operation())}
+    for entry in scan(out, Operation()):
         if entry.type in "-l":
             assert (entry.digest, entry.target) == (wanted[entry.path].digest, wanted[entry.path].target)

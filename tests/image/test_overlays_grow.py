@@ -8,6 +8,7 @@ import pytest
 from skinnybox import run
 from skinnybox.errors import Corrupt, Unsupported
 from skinnybox.model import Allocation
+from skinnybox.operation import Operation
 from skinnybox.overlays import look
 from skinnybox.overlays.format import LABEL
 from skinnybox.overlays.grow import grow
@@ -44,7 +45,7 @@ def test_a_grown_overlay_has_all_it_had(overlay: Path) -> None:
         run.run(["debugfs", "-w", "-R", command, overlay])
     before = overlay.read_bytes()
     new = blank(overlay, 300 * MIB)
-    grow(overlay, new)
+    grow(overlay, new, Operation())
     assert overlay.read_bytes() == before
     shape = look.read_shape(new)
     assert (shape.label, shape.size, shape.clean, shape.has_upper) == (LABEL, 300 * MIB, True, True)
@@ -59,7 +60,7 @@ def test_a_grown_overlay_has_all_it_had(overlay: Path) -> None:
 @pytest.mark.parametrize("times", [16, 32])
 def test_it_grows_as_far_as_it_was_made_for_and_beyond(overlay: Path, times: int) -> None:
     new = blank(overlay, times * GIB)
-    grow(overlay, new)
+    grow(overlay, new, Operation())
     assert look.read_shape(new).size == times * GIB
     assert new.stat().st_blocks * 512 < 64 * MIB
 
@@ -67,7 +68,7 @@ def test_it_grows_as_far_as_it_was_made_for_and_beyond(overlay: Path, times: int
 def test_a_journal_is_replayed_on_the_way(overlay: Path) -> None:
     run.run(["debugfs", "-w", "-R", "feature needs_recovery", overlay])
     new = blank(overlay, 64 * MIB)
-    grow(overlay, new)
+    grow(overlay, new, Operation())
     assert look.read_shape(new).clean and not look.is_clean(overlay)
 
 
@@ -78,7 +79,7 @@ def test_a_damaged_one_is_refused(overlay: Path) -> None:
             file.write(b"\xff" * 4096)
     run.run(["debugfs", "-w", "-R", "ssv state 0", overlay], ok=(0, 1))
     with pytest.raises(Corrupt):
-        grow(overlay, blank(overlay, 64 * MIB))
+        grow(overlay, blank(overlay, 64 * MIB), Operation())
 
 
 def test_a_message_is_put_where_the_old_one_was(overlay: Path) -> None:

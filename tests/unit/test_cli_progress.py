@@ -4,7 +4,6 @@ import sys
 import pytest
 
 from skinnybox.cli import progress
-from skinnybox.progress import Step
 
 
 @pytest.fixture
@@ -20,10 +19,10 @@ def test_long_work_speaks_now_and_then_and_at_its_end(
 ) -> None:
     said = io.StringIO()
     monkeypatch.setattr(sys, "stderr", said)
-    with progress.shown(quiet=False) as tell:
+    with progress.shown(quiet=False) as operation:
         for second in range(9):
             clock[0] = 100.0 + second
-            tell(Step(task="copy", done=second << 20, total=8 << 20, unit="bytes", detail="a file"))
+            operation.step("copy", done=second << 20, total=8 << 20, unit="bytes", detail="a file")
     assert said.getvalue().splitlines() == [
         "copy 3.0M/8.0M (a file)",
         "copy 6.0M/8.0M (a file)",
@@ -35,8 +34,8 @@ def test_quick_work_and_quiet_users_get_nothing(clock: list[float], monkeypatch:
     said = io.StringIO()
     monkeypatch.setattr(sys, "stderr", said)
     for quiet in (False, True):
-        with progress.shown(quiet) as tell:
-            tell(Step(task="create", done=0, total=3, unit="machines"))
+        with progress.shown(quiet) as operation:
+            operation.step("create", done=0, total=3, unit="machines")
             clock[0] += 1 if not quiet else 60
-            tell(Step(task="create", done=3, total=3, unit="machines"))
+            operation.step("create", done=3, total=3, unit="machines")
     assert said.getvalue() == ""

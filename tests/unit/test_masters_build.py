@@ -7,7 +7,7 @@ from skinnybox import run
 from skinnybox.errors import CommandFailed, SkinnyboxError, UsageError
 from skinnybox.masters import build, namespace
 from skinnybox.masters.recipe import Copy, Recipe
-from skinnybox.progress import Step
+from skinnybox.operation import Operation, Step
 
 
 @pytest.fixture
@@ -96,7 +96,7 @@ def test_what_mmdebstrap_says_is_said_in_our_words(said: str, kind: type[Skinnyb
 
 def test_progress_goes_forward_and_names_no_path() -> None:
     steps: list[Step] = []
-    report = build.Reported(steps.append)
+    report = build.Reported(Operation(steps.append))
     for line in (
         "I: running apt-get update...",
         "noise",

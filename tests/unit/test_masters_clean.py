@@ -7,7 +7,7 @@ from skinnybox.errors import Unsupported
 from skinnybox.masters.catalogue import delete
 from skinnybox.masters.clean import clean
 from skinnybox.masters.index import Entry, scan
-from skinnybox.progress import silent
+from skinnybox.operation import Operation
 from tests.samples import nested
 
 LEFTOVERS = [
@@ -34,41 +34,41 @@ def tree(tmp_path: Path) -> Path:
 
 
 def _entries(tree: Path) -> dict[bytes, Entry]:
-    return {entry.path: entry for entry in scan(tree, silent)}
+    return {entry.path: entry for entry in scan(tree, Operation())}
 
 
 def test_identities_logs_and_caches_go_and_the_rest_stays(tree: Path) -> None:
-    clean(tree, silent)
+    clean(tree, Operation())
     assert [name for name in LEFTOVERS if (tree / name).exists()] == []
     assert [name for name in KEPT if (tree / name).read_text() != "secret"] == []
 
 
 def test_machine_id_is_empty_not_absent(tree: Path) -> None:
-    clean(tree, silent)
+    clean(tree, Operation())
     assert (tree / "etc/machine-id").read_bytes() == b""
     assert (tree / "var/lib/dbus/machine-id").readlink() == Path("/etc/machine-id")
     (tree / "etc/machine-id").unlink()
-    clean(tree, silent)
+    clean(tree, Operation())
     assert (tree / "etc/machine-id").read_bytes() == b""
 
 
 def test_a_log_keeps_its_owner_and_mode_and_loses_its_content(tree: Path) -> None:
     before = _entries(tree)[b"var/log/wtmp"]
-    clean(tree, silent)
+    clean(tree, Operation())
     after = _entries(tree)[b"var/log/wtmp"]
     assert (after.size, after.mode, after.mtime_ns) == (0, before.mode, before.mtime_ns)
 
 
 def test_no_mtime_changes_and_cleaning_again_changes_nothing(tree: Path) -> None:
-    clean(tree, silent)
+    clean(tree, Operation())
     once = _entries(tree)
     assert {entry.mtime_ns for entry in once.values()} == {1_000_000_000 * 10**9}
-    clean(tree, silent)
+    clean(tree, Operation())
     assert _entries(tree) == once
 
 
 def test_systemd_is_told_that_its_update_work_is_done(tree: Path) -> None:
-    clean(tree, silent)
+    clean(tree, Operation())
     for name in ("etc/.updated", "var/.updated"):
         assert (tree / name).read_text() == "TIMESTAMP_NSEC=1000000000000000000\n"
         assert (tree / name).stat().st_mtime == (tree / "usr").stat().st_mtime
@@ -85,7 +85,7 @@ def test_a_symlink_for_a_folder_touches_nothing_outside(tree: Path, tmp_path: Pa
     (tree / link).rename(tmp_path / "moved")
     (tree / link).symlink_to(outside)
     before = _entries(outside)
-    clean(tree, silent)
+    clean(tree, Operation())
     assert _entries(outside) == before
     assert (tree / link).is_symlink()
 
@@ -99,7 +99,7 @@ def test_a_symlink_for_a_file_touches_nothing_outside(tree: Path, tmp_path: Path
     os.utime(outside, (5, 5))
     (tree / link).unlink(missing_ok=True)
     (tree / link).symlink_to(outside)
-    clean(tree, silent)
+    clean(tree, Operation())
     assert (outside.read_text(), outside.stat().st_mtime) == ("precious", 5)
 
 
@@ -110,20 +110,20 @@ def test_folders_and_fifos_where_files_should_be_do_no_harm(tree: Path) -> None:
     (tree / "var/lib/dbus/machine-id").mkdir()
     os.mkfifo(tree / "var/log/wtmp")
     (tree / "etc/hostname").mkdir()
-    clean(tree, silent)
+    clean(tree, Operation())
     assert (tree / "etc/machine-id/full").is_dir()
 
 
 def test_a_log_that_is_a_hard_link_does_not_empty_the_other_name(tree: Path) -> None:
     (tree / "var/log/wtmp").unlink()
     (tree / "var/log/wtmp").hardlink_to(tree / "etc/passwd")
-    clean(tree, silent)
+    clean(tree, Operation())
     assert (tree / "etc/passwd").read_text() == "secret"
     assert not (tree / "var/log/wtmp").exists()
 
 
 def test_an_empty_tree_is_fine(tmp_path: Path) -> None:
-    clean(tmp_path, silent)
+    clean(tmp_path, Operation())
     assert list(tmp_path.iterdir()) == []
 
 
@@ -133,6 +133,6 @@ def test_a_tree_that_is_too_deep_is_refused_before_anything_goes(tree: Path, fol
     nested(tree / folder, "d", 1500)
     before = (tree / "etc/hostname").read_text()
     with pytest.raises(Unsupported, match="nested"):
-        clean(tree, silent)
+        clean(tree, Operation())
     assert (tree / "etc/hostname").read_text() == before
     delete(tree / folder / "d")  # too deep for pytest

@@ -8,7 +8,7 @@ import pytest
 
 from skinnybox.errors import Corrupt, UsageError
 from skinnybox.masters.index import Entry, content_id, read_index, scan, write_index
-from skinnybox.progress import silent
+from skinnybox.operation import Operation
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def tree(tmp_path: Path) -> Path:
 
 
 def _scan(tree: Path) -> list[Entry]:
-    return list(scan(tree, silent))
+    return list(scan(tree, Operation()))
 
 
 def _index(entries: list[Entry], file: Path) -> Path:

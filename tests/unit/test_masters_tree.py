@@ -12,13 +12,13 @@ from skinnybox.errors import Corrupt, NotFound, SkinnyboxError, Unsupported, Usa
 from skinnybox.masters import namespace
 from skinnybox.masters.index import Entry, scan
 from skinnybox.masters.tree import unpacked
-from skinnybox.progress import silent
+from skinnybox.operation import Operation
 
 root_only = pytest.mark.skipif(namespace.needed(), reason="needs root, or root of a namespace")
 
 
 def _entries(tree: Path) -> list[Entry]:
-    return list(scan(tree, silent))
+    return list(scan(tree, Operation()))
 
 
 @pytest.fixture
@@ -61,14 +61,14 @@ def _tar(source: Path, name: str) -> Path:
 def test_a_tar_keeps_everything(source: Path, tmp_path: Path, name: str) -> None:
     file = _tar(source, name)
     (tmp_path / "work").mkdir()
-    assert _entries(unpacked(file, tmp_path / "work", silent)) == _entries(source)
+    assert _entries(unpacked(file, tmp_path / "work", Operation())) == _entries(source)
 
 
 @root_only
 def test_a_directory_is_copied_whole_and_not_touched(source: Path, tmp_path: Path) -> None:
     before = _entries(source)
     (tmp_path / "work").mkdir()
-    tree = unpacked(source, tmp_path / "work", silent)
+    tree = unpacked(source, tmp_path / "work", Operation())
     assert _entries(tree) == before
     (tree / "dir/file").write_text("changed")
     assert _entries(source) == before
@@ -82,7 +82,7 @@ def test_folders_that_a_tar_does_not_name_are_dated_by_their_content(tmp_path: P
             member.mtime = when
             archive.addfile(member)
     (tmp_path / "work").mkdir()
-    tree = unpacked(tmp_path / "t.tar", tmp_path / "work", silent)
+    tree = unpacked(tmp_path / "t.tar", tmp_path / "work", Operation())
     assert [(tree / name).stat().st_mtime for name in ("a/b", "a", ".")] == [1000, 3000, 3000]
 
 
@@ -122,7 +122,7 @@ def test_a_hostile_tar_writes_nowhere_else(
             archive.addfile(member, content)
     before = _entries(outside)
     try:
-        unpacked(tmp_path / "t.tar", work, silent)
+        unpacked(tmp_path / "t.tar", work, Operation())
     except SkinnyboxError as error:
         assert isinstance(error, Corrupt)
     assert _entries(outside) == before
@@ -136,7 +136,7 @@ def test_a_cut_tar_is_corrupt(source: Path, tmp_path: Path) -> None:
     file.write_bytes(file.read_bytes()[:200])
     (tmp_path / "work").mkdir()
     with pytest.raises(Corrupt, match=r"t\.tar\.gz"):
-        unpacked(file, tmp_path / "work", silent)
+        unpacked(file, tmp_path / "work", Operation())
 
 
 @root_only
@@ -146,7 +146,7 @@ def test_devices_are_left_out_when_asked(tmp_path: Path) -> None:
             archive.addfile(_member(f"./{name}", tarfile.DIRTYPE)[0])
             archive.addfile(*_member(f"./{name}/null"))
     (tmp_path / "work").mkdir()
-    tree = unpacked(tmp_path / "t.tar", tmp_path / "work", silent, devices=False)
+    tree = unpacked(tmp_path / "t.tar", tmp_path / "work", Operation(), devices=False)
     assert [(tree / "dev").is_dir(), (tree / "dev/null").exists(), (tree / "other/null").exists()] == [
         True, False, True,
     ]  # fmt: skip
@@ -155,16 +155,16 @@ def test_devices_are_left_out_when_asked(tmp_path: Path) -> None:
 def test_sources_that_are_none(tmp_path: Path) -> None:
     (tmp_path / "disk.qcow2").touch()
     with pytest.raises(NotFound):
-        unpacked(tmp_path / "missing", tmp_path, silent)
+        unpacked(tmp_path / "missing", tmp_path, Operation())
     with pytest.raises(UsageError, match="neither"):
-        unpacked(tmp_path / "disk.qcow2", tmp_path, silent)
+        unpacked(tmp_path / "disk.qcow2", tmp_path, Operation())
     with pytest.raises(UsageError, match="themselves"):
-        unpacked(tmp_path, tmp_path / "masters", silent)
+        unpacked(tmp_path, tmp_path / "masters", Operation())
 
 
 @pytest.mark.skipif(not namespace.needed(), reason="needs an ordinary user")
 def test_an_ordinary_user_is_told_what_to_do(source: Path, tmp_path: Path) -> None:
     (tmp_path / "work").mkdir()
     with pytest.raises(Unsupported) as caught:
-        unpacked(source, tmp_path / "work", silent)
+        unpacked(source, tmp_path / "work", Operation())
     assert caught.value.hint

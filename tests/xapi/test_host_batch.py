@@ -14,7 +14,7 @@ from skinnybox.errors import NoSpace, SkinnyboxError
 from skinnybox.fleet.create import Specification
 from skinnybox.fleet.service import Fleet
 from skinnybox.model import Overlay
-from skinnybox.progress import Step
+from skinnybox.operation import Operation, Step
 from skinnybox.sizes import MIB
 from tests.emulators.xapi import EmulatedPool
 from tests.emulators.xapi.context import HANDLERS, Call
@@ -67,7 +67,7 @@ def at_once(method: str, count: int) -> Iterator[list[bool]]:
 def test_each_machine_is_told_and_uploads_are_too(fleet: Fleet, pool: EmulatedPool) -> None:
     steps: list[Step] = []
     with at_once("VDI.create", 4) as met:
-        made = fleet.create(["web-{01..16}"], "tiny", SMALL, progress=steps.append)
+        made = fleet.create(["web-{01..16}"], "tiny", SMALL, operation=Operation(steps.append))
     assert len(made) == 16 and met == [True] * 16
     uploads = [step for step in steps if step.task == "upload"]
     assert uploads and uploads[-1].done == uploads[-1].total and uploads[-1].detail == "tiny:1"
@@ -123,7 +123,7 @@ def test_interrupted_nothing_stays(fleet: Fleet, pool: EmulatedPool) -> None:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        fleet.create(["web-{01..40}"], "tiny", SMALL, progress=interrupt)
+        fleet.create(["web-{01..40}"], "tiny", SMALL, operation=Operation(interrupt))
     assert ours(pool) == before and fleet.names() == ["first"]
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("ThreadPool")]
 

@@ -10,6 +10,7 @@ import pytest
 from skinnybox.errors import NotFound, Unsupported
 from skinnybox.fleet.create import make_one
 from skinnybox.model import Allocation, Instance, Overlay
+from skinnybox.operation import Operation
 from skinnybox.sizes import GIB, MIB
 from tests.emulators.xapi import EmulatedPool
 from tests.xapi.conftest import Sealed
@@ -21,7 +22,7 @@ New = Callable[..., Instance]
 def test_a_transfer_goes_to_who_sees_the_disk(our_pool: EmulatedPool, sealed: Sealed, tmp_path: Path) -> None:
     our_pool.add_sr("of-beta", "ext", on=[1])
     host = host_on(our_pool, tmp_path / "state", make_disk=plain_disk, sr="of-beta")
-    host.add_master(*sealed)
+    host.add_master(*sealed, Operation())
     assert our_pool.log.count("import_raw_vdi") == 2
     found = next(
         each for each in all_of(our_pool, "VDI") if each["other_config"]["skinnybox:role"] == "source"
@@ -38,10 +39,10 @@ def test_thick_storage_gets_no_clone(
     our_pool.add_sr("thick", "lvmoiscsi")
     host = host_on(our_pool, tmp_path / "state", make_disk=plain_disk, sr="thick")
     assert host.features.allocations == {Allocation.RESERVED}
-    host.add_master(*sealed)
+    host.add_master(*sealed, Operation())
     assert [each["other_config"]["skinnybox:role"] for each in all_of(our_pool, "VDI")] == ["master"]
     instance = dataclasses.replace(new_instance(), overlay=Overlay(size=32 * MIB))
-    make_one(host, instance)
+    make_one(host, instance, Operation())
     assert host.written([instance])[instance.uuid] > instance.overlay.size
     host.close()
 
@@ -51,7 +52,7 @@ def test_templates(our_pool: EmulatedPool, new_instance: New, tmp_path: Path) ->
     our_pool.add_template("Old", uefi=False)
     host = host_on(our_pool, tmp_path / "state", template="Stock")
     instance = new_instance()
-    make_one(host, instance)
+    make_one(host, instance, Operation())
     found = machine(our_pool, instance)
     assert found["other_config"]["base_template_name"] == "Stock" and "disks" not in found["other_config"]
     assert "default_template" not in found["other_config"] and found["platform"]["viridian"] == "false"
@@ -69,6 +70,6 @@ def test_what_is_not_there_is_said(our_pool: EmulatedPool, new_instance: New, tm
     for chosen in choices:
         host = host_on(our_pool, tmp_path / "state", **chosen)
         with pytest.raises(NotFound, match="has no"):
-            make_one(host, dataclasses.replace(new_instance(), bridge=None))
+            make_one(host, dataclasses.replace(new_instance(), bridge=None), Operation())
         assert "fail" in [check.status for check in host.doctor()]
         host.close()

@@ -10,6 +10,7 @@ from skinnybox.hosts.xapi.address import Address
 from skinnybox.hosts.xapi.host import XapiHost
 from skinnybox.hosts.xapi.mirror import Record
 from skinnybox.model import Instance
+from skinnybox.operation import Operation
 from tests.emulators.xapi import PASSWORD, EmulatedPool
 from tests.xapi.conftest import Sealed
 from tests.xapi.furnished import furnished, plain_disk
@@ -33,8 +34,8 @@ def test_a_full_overlay_is_told_once(
     with furnished() as pool:
         instance = new_instance()
         host = host_of(pool, tmp_path / "state")
-        make_one(host, instance)
-        host.start(instance, *sealed)
+        make_one(host, instance, Operation())
+        host.start(instance, *sealed, Operation())
         vm, record = running(pool)
         nonce = record["xenstore_data"]["vm-data/skinnybox/nonce"]
 

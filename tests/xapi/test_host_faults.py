@@ -10,6 +10,7 @@ from skinnybox.errors import Conflict, NoSpace, SkinnyboxError
 from skinnybox.fleet.create import make_one
 from skinnybox.hosts.xapi.host import XapiHost
 from skinnybox.model import Instance
+from skinnybox.operation import Operation
 from skinnybox.sizes import MIB
 from tests.emulators.xapi import EmulatedPool
 from tests.xapi.conftest import Sealed
@@ -83,11 +84,11 @@ def ready_then_gone(pool: EmulatedPool, host: XapiHost, instance: Instance) -> N
 def test_nothing_stays(
     pool: EmulatedPool, host: XapiHost, sealed: Sealed, new_instance: New, step: str, at: int, fault: str
 ) -> None:
-    host.add_master(*sealed)
+    host.add_master(*sealed, Operation())
     instance = new_instance()
     FAULTS[fault](pool, step, at)
     try:
-        make_one(host, instance)
+        make_one(host, instance, Operation())
     except SkinnyboxError as error:
         expected = {"fail": NoSpace, "fail_after": NoSpace, "busy for long": Conflict}
         assert isinstance(error, expected.get(fault, SkinnyboxError)), error
@@ -100,8 +101,8 @@ def test_nothing_stays(
         assert step == "VM.set_blocked_operations" and fault.startswith("drop")  # sent again: it only sets
     pool.faults.clear()
     host.delete(instance)
-    make_one(host, instance)
-    host.start(instance, *sealed)
+    make_one(host, instance, Operation())
+    host.start(instance, *sealed, Operation())
     ready_then_gone(pool, host, instance)
 
 
@@ -110,11 +111,11 @@ def test_nothing_stays(
 def test_what_passes_is_waited_for(
     pool: EmulatedPool, host: XapiHost, sealed: Sealed, new_instance: New, step: str, at: int, fault: str
 ) -> None:
-    host.add_master(*sealed)
+    host.add_master(*sealed, Operation())
     instance = new_instance()
     HARMLESS[fault](pool, step, at)
-    make_one(host, instance)
-    host.start(instance, *sealed)
+    make_one(host, instance, Operation())
+    host.start(instance, *sealed, Operation())
     ready_then_gone(pool, host, instance)
 
 
@@ -126,12 +127,12 @@ def test_an_interrupted_upload_is_swept(
     host.remove_master(sealed.master)
     FAULTS[fault](pool, step, 1)
     try:
-        host.add_master(*sealed)
+        host.add_master(*sealed, Operation())
     except SkinnyboxError:
         with pool.database() as database:
             assert not database.tables["VDI"]
     pool.faults.clear()
-    host.add_master(*sealed)
+    host.add_master(*sealed, Operation())
     with pool.database() as database:
         roles = sorted(record["other_config"]["skinnybox:role"] for record in database.tables["VDI"].values())
     assert roles == ["master", "source"]
@@ -145,7 +146,7 @@ def test_a_full_sr_stops_an_upload(
         sr = next(iter(database.tables["SR"]))
     pool.faults.fill(sr, MIB // 2)
     with pytest.raises(NoSpace):
-        host.add_master(*sealed)
+        host.add_master(*sealed, Operation())
     with pool.database() as database:
         assert not database.tables["VDI"]
 
@@ -155,11 +156,11 @@ def test_a_start_that_fails_can_be_repeated(
     pool: EmulatedPool, host: XapiHost, sealed: Sealed, new_instance: New, fault: str
 ) -> None:
     instance = new_instance()
-    make_one(host, instance)
+    make_one(host, instance, Operation())
     FAULTS[fault](pool, "VM.start", 1)
     with pytest.raises(SkinnyboxError):
-        host.start(instance, *sealed)
+        host.start(instance, *sealed, Operation())
     pool.faults.clear()
     if instance.uuid not in host.statuses():
-        host.start(instance, *sealed)
+        host.start(instance, *sealed, Operation())
     ready_then_gone(pool, host, instance)

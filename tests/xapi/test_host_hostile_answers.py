@@ -17,6 +17,7 @@ from skinnybox.hosts.xapi.address import Address
 from skinnybox.hosts.xapi.host import XapiHost
 from skinnybox.hosts.xapi.session import Lost
 from skinnybox.model import Instance
+from skinnybox.operation import Operation
 from tests.emulators.xapi import EmulatedPool
 from tests.xapi.conftest import Sealed
 from tests.xapi.furnished import host_on, machine, plain_disk
@@ -36,10 +37,10 @@ def host(pool: EmulatedPool, tmp_path: Path) -> Iterator[XapiHost]:
 @pytest.fixture
 def running(host: XapiHost, sealed: Sealed, new_instance: Callable[..., Instance]) -> Instance:
     """It has said that it is ready, and nobody looked since."""
-    host.add_master(*sealed)
+    host.add_master(*sealed, Operation())
     instance = new_instance()
-    make_one(host, instance)
-    host.start(instance, *sealed)
+    make_one(host, instance, Operation())
+    host.start(instance, *sealed, Operation())
     return instance
 
 
@@ -109,7 +110,7 @@ def test_a_download_that_breaks_off_without_a_word(
     host.power_off(running)
     monkeypatch.setattr(transfer, "_asked", broken_off)
     monkeypatch.setattr(transfer, "_LAST_WORD", 0.2)
-    with pytest.raises(Corrupt, match="5000"), host.open_overlay(running):
+    with pytest.raises(Corrupt, match="5000"), host.open_overlay(running, Operation()):
         pass
 
 

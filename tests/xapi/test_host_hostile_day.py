@@ -15,6 +15,7 @@ from skinnybox.hosts.base import Contents
 from skinnybox.hosts.xapi import marks, tell
 from skinnybox.hosts.xapi.host import XapiHost
 from skinnybox.model import Instance
+from skinnybox.operation import Operation
 from tests.emulators.xapi import EmulatedPool
 from tests.xapi import records
 from tests.xapi.conftest import Sealed
@@ -41,14 +42,14 @@ def another(pool: EmulatedPool, tmp_path: Path) -> Iterator[Callable[..., XapiHo
 @pytest.fixture
 def host(another: Callable[..., XapiHost], sealed: Sealed) -> XapiHost:
     opened = another()
-    opened.add_master(*sealed)
+    opened.add_master(*sealed, Operation())
     return opened
 
 
 @pytest.fixture
 def made(host: XapiHost, new_instance: Callable[..., Instance]) -> Instance:
     instance = new_instance()
-    make_one(host, instance)
+    make_one(host, instance, Operation())
     return instance
 
 
@@ -99,7 +100,7 @@ def left(pool: EmulatedPool, host: XapiHost, instance: Instance) -> list[Finding
 
 def renewed(host: XapiHost, instance: Instance, identity: bytes = b"") -> None:
     told = tell.contents_of(instance)
-    host.replace_overlay(instance, Contents(base=told.base, seed=told.seed, identity=identity))
+    host.replace_overlay(instance, Contents(base=told.base, seed=told.seed, identity=identity), Operation())
 
 
 def rebuilt(host: XapiHost, instance: Instance, *meanwhile: Callable[[], object]) -> None:
@@ -108,7 +109,7 @@ def rebuilt(host: XapiHost, instance: Instance, *meanwhile: Callable[[], object]
         for act in meanwhile:
             act()
 
-    host.rebuild_overlay(instance, instance.overlay.size, build)
+    host.rebuild_overlay(instance, instance.overlay.size, build, Operation())
 
 
 def test_a_copied_overlay_never_takes_its_place(
@@ -116,7 +117,7 @@ def test_a_copied_overlay_never_takes_its_place(
 ) -> None:
     (overlay,) = disks(pool, made)
     copy, host = copied(pool, overlay), another()
-    host.start(made, *sealed)
+    host.start(made, *sealed, Operation())
     assert disks(pool, made)[overlay]["VBDs"] and not disks(pool, made)[copy]["VBDs"]
     host.power_off(made)
     renewed(host, made)
@@ -137,7 +138,7 @@ def test_nobody_can_say_which_is_the_copy(
     (overlay,) = disks(pool, made)
     detached(pool, overlay)
     copy = copied(pool, overlay)
-    for refused in (lambda: another().start(made, *sealed), lambda: renewed(another(), made)):
+    for refused in (lambda: another().start(made, *sealed, Operation()), lambda: renewed(another(), made)):
         with pytest.raises(Conflict, match="2 overlays"):
             refused()
     assert set(disks(pool, made)) == {overlay, copy}
@@ -146,13 +147,13 @@ def test_nobody_can_say_which_is_the_copy(
 def test_snapshots_that_others_made_stay(
     pool: EmulatedPool, host: XapiHost, made: Instance, sealed: Sealed
 ) -> None:
-    host.start(made, *sealed)
+    host.start(made, *sealed, Operation())
     with pool.session() as api:
         theirs = api.VDI.snapshot(next(iter(disks(pool, made))))
-    host.take_snapshot(made, "ours")
+    host.take_snapshot(made, "ours", Operation())
     pool.faults.fail_after("VDI.snapshot", "SR_BACKEND_FAILURE_82", "", "", "")
     with pytest.raises(SkinnyboxError):
-        host.take_snapshot(made, "failed")
+        host.take_snapshot(made, "failed", Operation())
     assert [ref for ref, each in disks(pool, made).items() if each["is_a_snapshot"]] == [theirs]
     found = left(pool, host, made)
     assert [finding.deed for finding in found] == [Deed.KEEP], found
@@ -182,10 +183,10 @@ def test_it_cannot_be_started_while_it_gets_another_overlay(
 ) -> None:
     def start() -> None:
         with pytest.raises(Conflict, match="another command"):
-            another().start(made, *sealed)
+            another().start(made, *sealed, Operation())
 
     rebuilt(host, made, start)
-    assert host.start(made, *sealed).nonce
+    assert host.start(made, *sealed, Operation()).nonce
 
 
 def test_two_starts_at_once_leave_one_nonce(
@@ -193,7 +194,7 @@ def test_two_starts_at_once_leave_one_nonce(
 ) -> None:
     pool.faults.slow("VM.start", 0.5)
     with ThreadPoolExecutor(2) as threads:
-        ended = [threads.submit(each.start, made, *sealed) for each in (host, another())]
+        ended = [threads.submit(each.start, made, *sealed, Operation()) for each in (host, another())]
     assert sorted(isinstance(each.exception(), Conflict) for each in ended) == [False, True]
     found = another()
     assert found.reports([made.uuid])[made.uuid].nonce == found.statuses()[made.uuid].nonce
@@ -246,9 +247,9 @@ def test_killed_at_any_step_it_starts_and_nothing_stays(
     step, met = 1, True
     while met:
         instance, host = new_instance(f"web-{step}"), another()
-        host.add_master(*sealed)
-        make_one(host, instance)
-        host.start(instance, *sealed)
+        host.add_master(*sealed, Operation())
+        make_one(host, instance, Operation())
+        host.start(instance, *sealed, Operation())
         assert host.reports([instance.uuid])
         host.power_off(instance)
         fault = pool.faults.drop_before("*", at=step, times=1 << 20)
@@ -262,7 +263,7 @@ def test_killed_at_any_step_it_starts_and_nothing_stays(
 
 def comes_up_alone(pool: EmulatedPool, host: XapiHost, instance: Instance, sealed: Sealed) -> None:
     """With one overlay, which it may format if that is blank."""
-    host.start(instance, *sealed)
+    host.start(instance, *sealed, Operation())
     blank = "skinnybox:blank" in host._pool.overlay(instance)[1]["other_config"]
     assert tell.may_format(machine(pool, instance)["xenstore_data"], instance.uuid) == blank
     host.power_off(instance)

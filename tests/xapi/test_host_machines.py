@@ -13,6 +13,7 @@ from skinnybox.hosts.base import Contents
 from skinnybox.hosts.xapi import build, tell
 from skinnybox.hosts.xapi.host import XapiHost
 from skinnybox.model import Consistency, Instance, Power
+from skinnybox.operation import Operation
 from skinnybox.sizes import GIB
 from tests.emulators.xapi import EmulatedPool
 from tests.xapi.conftest import Sealed
@@ -24,7 +25,7 @@ New = Callable[..., Instance]
 @pytest.fixture
 def host(our_pool: EmulatedPool, tmp_path: Path, sealed: Sealed) -> Iterator[XapiHost]:
     opened = host_on(our_pool, tmp_path / "state", make_disk=plain_disk)
-    opened.add_master(*sealed)
+    opened.add_master(*sealed, Operation())
     yield opened
     opened.close()
 
@@ -32,7 +33,7 @@ def host(our_pool: EmulatedPool, tmp_path: Path, sealed: Sealed) -> Iterator[Xap
 @pytest.fixture
 def instance(host: XapiHost, new_instance: New) -> Instance:
     made = new_instance()
-    make_one(host, made)
+    make_one(host, made, Operation())
     return made
 
 
@@ -76,15 +77,17 @@ def test_an_identity_is_on_the_disk_and_nowhere_else(
 ) -> None:
     secret = b"skinnybox-identity 1\nmost private\nend\n"
     contents = tell.contents_of(instance)
-    host.replace_overlay(instance, Contents(base=contents.base, seed=contents.seed, identity=secret))
-    with host.open_overlay(instance) as path:
+    host.replace_overlay(
+        instance, Contents(base=contents.base, seed=contents.seed, identity=secret), Operation()
+    )
+    with host.open_overlay(instance, Operation()) as path:
         assert secret in path.read_bytes()
     for of in ("VM", "VDI"):
         assert "most private" not in str(all_of(our_pool, of))
     assert drives(our_pool) == {"0": ("RO", "master", True), "1": ("RW", "overlay", False)}
     assert len(all_of(our_pool, "VDI")) == 3  # source, master, the new overlay
     assert "vm-data/skinnybox/format" not in machine(our_pool, instance)["xenstore_data"]
-    assert host.start(instance, *sealed).power is Power.RUNNING
+    assert host.start(instance, *sealed, Operation()).power is Power.RUNNING
 
 
 def test_the_order_to_format_is_given_once(
@@ -92,13 +95,13 @@ def test_the_order_to_format_is_given_once(
 ) -> None:
     key = "vm-data/skinnybox/format"
     assert machine(our_pool, instance)["xenstore_data"][key] == str(instance.uuid)
-    host.start(instance, *sealed)
+    host.start(instance, *sealed, Operation())
     assert host.reports([instance.uuid])[instance.uuid].ready
     assert key not in machine(our_pool, instance)["xenstore_data"]
     host.define(dataclasses.replace(instance, ssh_user="admin"))
     assert key not in machine(our_pool, instance)["xenstore_data"]
     host.power_off(instance)
-    host.start(instance, *sealed)
+    host.start(instance, *sealed, Operation())
     assert key not in machine(our_pool, instance)["xenstore_data"]
 
 
@@ -110,21 +113,23 @@ def test_a_replacement_that_fails_leaves_one_whole_overlay(
     our_pool: EmulatedPool, host: XapiHost, instance: Instance, sealed: Sealed, step: str, fault: str
 ) -> None:
     base = tell.contents_of(instance)
-    host.replace_overlay(instance, Contents(base=base.base, seed=base.seed, identity=b"first"))
+    host.replace_overlay(instance, Contents(base=base.base, seed=base.seed, identity=b"first"), Operation())
     if fault == "drop":
         our_pool.faults.drop_after(step)
     else:
         getattr(our_pool.faults, fault)(step, "SR_BACKEND_FAILURE_47", "", "", "")
     with contextlib.suppress(SkinnyboxError):
-        host.replace_overlay(instance, Contents(base=base.base, seed=base.seed, identity=b"second"))
+        host.replace_overlay(
+            instance, Contents(base=base.base, seed=base.seed, identity=b"second"), Operation()
+        )
     our_pool.faults.clear()
-    with host.open_overlay(instance) as path:
+    with host.open_overlay(instance, Operation()) as path:
         data = path.read_bytes()
     assert (b"first" in data) != (b"second" in data)
-    host.start(instance, *sealed)
+    host.start(instance, *sealed, Operation())
     assert drives(our_pool) == {"0": ("RO", "master", True), "1": ("RW", "overlay", False)}
     host.power_off(instance)
-    host.replace_overlay(instance, base)
+    host.replace_overlay(instance, base, Operation())
     assert len(all_of(our_pool, "VDI")) == 3
     host.delete(instance)
     assert len(all_of(our_pool, "VDI")) == 2 and all_of(our_pool, "VBD") == []
@@ -133,13 +138,13 @@ def test_a_replacement_that_fails_leaves_one_whole_overlay(
 def test_a_running_machine_is_copied_at_one_moment(
     our_pool: EmulatedPool, host: XapiHost, instance: Instance, sealed: Sealed, tmp_path: Path
 ) -> None:
-    host.start(instance, *sealed)
-    assert host.copy_overlay(instance, tmp_path / "copy") is Consistency.CRASH
-    assert host.take_snapshot(instance, "running").consistent is Consistency.CRASH
+    host.start(instance, *sealed, Operation())
+    assert host.copy_overlay(instance, tmp_path / "copy", Operation()) is Consistency.CRASH
+    assert host.take_snapshot(instance, "running", Operation()).consistent is Consistency.CRASH
     assert not [each for each in all_of(our_pool, "VDI") if each["is_a_snapshot"]]
     our_pool.faults.drop_before("export_raw_vdi")
     with pytest.raises(SkinnyboxError):
-        host.copy_overlay(instance, tmp_path / "broken")
+        host.copy_overlay(instance, tmp_path / "broken", Operation())
     assert not [each for each in all_of(our_pool, "VDI") if each["is_a_snapshot"]]
     assert not (tmp_path / "broken").exists()
 
@@ -151,7 +156,7 @@ def test_half_a_snapshot_is_none(
     before = len(all_of(our_pool, "VDI"))
     our_pool.faults.fail_after(step, "SR_BACKEND_FAILURE_44", "", "", "")
     with pytest.raises(SkinnyboxError):
-        host.take_snapshot(instance, "one")
+        host.take_snapshot(instance, "one", Operation())
     our_pool.faults.clear()
     assert host.snapshots(instance) == [] and len(all_of(our_pool, "VDI")) == before
 
@@ -159,7 +164,7 @@ def test_half_a_snapshot_is_none(
 def test_a_damaged_snapshot_is_named(
     our_pool: EmulatedPool, host: XapiHost, instance: Instance, tmp_path: Path
 ) -> None:
-    host.take_snapshot(instance, "one")
+    host.take_snapshot(instance, "one", Operation())
     with our_pool.database() as database:
         found = next(
             ref for ref, each in database.where("VDI") if each["other_config"].get("skinnybox:label") == "one"
@@ -186,7 +191,7 @@ def test_changes_reach_the_pool(
     host.define(larger)
     found = machine(our_pool, larger)
     assert (found["memory_dynamic_max"], found["VCPUs_max"], found["VCPUs_at_startup"]) == (GIB, 3, 3)
-    host.start(larger, *sealed)
+    host.start(larger, *sealed, Operation())
     host.define(dataclasses.replace(larger, cpus=1))
     assert machine(our_pool, larger)["VCPUs_max"] == 3  # it runs as it was started
     host.power_off(larger)
@@ -202,7 +207,7 @@ def test_a_machine_half_made_is_completed_by_its_start(
             for reference in getattr(api, of).get_all():
                 getattr(api, of).destroy(reference)
         api.VM.set_blocked_operations(api.VM.get_by_name_label(instance.name)[0], {})
-    host.start(instance, *sealed)
+    host.start(instance, *sealed, Operation())
     assert drives(our_pool) == {"0": ("RO", "master", True), "1": ("RW", "overlay", False)}
     assert set(machine(our_pool, instance)["blocked_operations"]) == set(build.BLOCKED)
     assert len(all_of(our_pool, "VIF")) == 1
@@ -226,12 +231,12 @@ def test_a_damaged_record_is_a_holding_with_trouble(
 def test_a_suspended_machine_is_not_simply_stopped(
     our_pool: EmulatedPool, host: XapiHost, instance: Instance, sealed: Sealed
 ) -> None:
-    host.start(instance, *sealed)
+    host.start(instance, *sealed, Operation())
     with our_pool.database() as database:
         vm = next(ref for ref, _ in database.where("VM", name_label=instance.name))
         database.update("VM", vm, power_state="Suspended", domid=-1)
     host.wait_change(5.0)
     status = host.statuses()[instance.uuid]
     assert status.pid is None and status.reason == "suspended in the pool"
-    with pytest.raises(Conflict), host.open_overlay(instance):
+    with pytest.raises(Conflict), host.open_overlay(instance, Operation()):
         pass

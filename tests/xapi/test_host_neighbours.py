@@ -18,6 +18,7 @@ from skinnybox.hosts.xapi import marks
 from skinnybox.hosts.xapi.host import XapiHost
 from skinnybox.hosts.xapi.identity import FILE
 from skinnybox.model import Instance, Overlay
+from skinnybox.operation import Operation
 from skinnybox.sizes import MIB
 from tests.emulators.xapi import EmulatedPool
 from tests.faults.leftovers import unexplained
@@ -90,7 +91,7 @@ def test_one_name_in_two_folders(pool: EmulatedPool, ours: Path, theirs: Path) -
         assert len(before) == 2 and in_pool(pool, None) == {}
         assert [outcome.error for outcome in second.start(["web"], timeout=20.0)] == [None]
         assert [machine.condition.value for machine in first.machines()] == ["stopped"]
-        first._host.take_snapshot(mine, "one")
+        first._host.take_snapshot(mine, "one", Operation())
         host = opened(pool, ours)
         assert [record.uuid for record in host.records()] == [mine.uuid] and host.statuses() == {}
         assert [holding.uuid for holding in host.holdings()] == [mine.uuid]
@@ -113,7 +114,7 @@ def test_what_is_another_folders_is_not_touched(pool: EmulatedPool, ours: Path, 
     before, host = in_pool(pool, id_of(theirs)), opened(pool, ours)
     host.delete(other)
     host.power_off(other)
-    for refused in (host.overlay_size, lambda each: host.take_snapshot(each, "one")):
+    for refused in (host.overlay_size, lambda each: host.take_snapshot(each, "one", Operation())):
         with pytest.raises(NotFound):
             refused(other)
     assert in_pool(pool, id_of(theirs)) == before
@@ -245,10 +246,10 @@ def test_an_upload_of_a_neighbour_goes_on(pool: EmulatedPool, sealed: Sealed, tm
         pool.faults.fail("import_raw_vdi", "SR_BACKEND_FAILURE_47", "", "", "")
         pool.faults.fail("VDI.destroy", "SR_BACKEND_FAILURE_47", "", "", "")
         with pytest.raises(SkinnyboxError):
-            host.add_master(*sealed)
+            host.add_master(*sealed, Operation())
         pool.faults.clear()
     assert roles(pool) == ["upload", "upload"]
-    hosts[0].add_master(*sealed)
+    hosts[0].add_master(*sealed, Operation())
     assert roles(pool) == ["master", "source", "upload"]
     assert [finding.deed for finding in hosts[0].leftovers(())] == [Deed.KEEP]
     with pool.database() as database:

@@ -8,7 +8,7 @@ from skinnybox.fleet.create import Specification
 from skinnybox.fleet.power import Stopping
 from skinnybox.fleet.service import Fleet
 from skinnybox.model import Overlay
-from skinnybox.progress import Progress, Step
+from skinnybox.operation import Operation, Step
 from skinnybox.sizes import MIB
 from tests.samples import seal
 from tests.xapi.furnished import at_work, furnished, host_on, plain_disk
@@ -32,25 +32,25 @@ def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
             yield fleet
 
 
-def changes(fleet: Fleet, progress: Progress) -> None:
-    with fleet.overlays.changes("web", progress=progress) as found:
+def changes(fleet: Fleet, operation: Operation) -> None:
+    with fleet.overlays.changes("web", operation=operation) as found:
         list(found)
 
 
-def grow(fleet: Fleet, progress: Progress) -> None:
-    fleet.overlays.grow(["web"], MIB, by=True, progress=progress)
+def grow(fleet: Fleet, operation: Operation) -> None:
+    fleet.overlays.grow(["web"], MIB, by=True, operation=operation)
 
 
-def snapshot(fleet: Fleet, progress: Progress) -> None:
-    fleet.overlays.snapshot(["web"], "one", progress)
+def snapshot(fleet: Fleet, operation: Operation) -> None:
+    fleet.overlays.snapshot(["web"], "one", operation)
 
 
-def restore(fleet: Fleet, progress: Progress) -> None:
-    fleet.overlays.restore(["web"], "one", progress)
+def restore(fleet: Fleet, operation: Operation) -> None:
+    fleet.overlays.restore(["web"], "one", operation)
 
 
-def reset(fleet: Fleet, progress: Progress) -> None:
-    fleet.overlays.reset(["web"], progress)
+def reset(fleet: Fleet, operation: Operation) -> None:
+    fleet.overlays.reset(["web"], operation)
 
 
 @pytest.mark.parametrize(
@@ -64,10 +64,10 @@ def reset(fleet: Fleet, progress: Progress) -> None:
     ],
 )
 def test_every_transfer_is_told_to_its_end(
-    fleet: Fleet, deed: Callable[[Fleet, Progress], None], expected: set[str]
+    fleet: Fleet, deed: Callable[[Fleet, Operation], None], expected: set[str]
 ) -> None:
     told: list[Step] = []
-    deed(fleet, told.append)
+    deed(fleet, Operation(told.append))
     ways = {step.task for step in told if step.unit == "bytes"}
     assert ways == expected
     for way in ways:

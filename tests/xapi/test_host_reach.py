@@ -9,6 +9,7 @@ from skinnybox.errors import Blocked
 from skinnybox.fleet.create import make_one
 from skinnybox.hosts.xapi.host import XapiHost
 from skinnybox.model import Instance
+from skinnybox.operation import Operation
 from tests.emulators.xapi import EmulatedPool
 from tests.xapi.conftest import Sealed
 from tests.xapi.furnished import furnished, host_on, plain_disk
@@ -66,20 +67,20 @@ def test_a_local_disk_is_not_enough_for_shared_storage(
 ) -> None:
     local, shared, other = on("of-alpha"), on("shared"), on("of-beta")
     tied, free, late = new_instance("tied"), new_instance("free"), new_instance("late")
-    local.add_master(*sealed)
-    make_one(local, tied)
+    local.add_master(*sealed, Operation())
+    make_one(local, tied, Operation())
     assert masters(pool) == ["of-alpha"] and drives(pool, tied) == {"0": "of-alpha", "1": "of-alpha"}
     for _ in range(2):
-        shared.add_master(*sealed)
+        shared.add_master(*sealed, Operation())
         assert masters(pool) == ["of-alpha", "shared"]
-    make_one(shared, free)
+    make_one(shared, free, Operation())
     assert drives(pool, free) == {"0": "shared", "1": "shared"}
-    other.add_master(*sealed)
+    other.add_master(*sealed, Operation())
     assert masters(pool) == ["of-alpha", "shared"]  # every host sees that one
-    make_one(other, late)
+    make_one(other, late, Operation())
     assert drives(pool, late) == {"0": "shared", "1": "of-beta"}
     for instance, host in ((tied, shared), (free, local), (late, local)):  # whatever is chosen now
-        host.start(instance, *sealed)
+        host.start(instance, *sealed, Operation())
         host.power_off(instance)
     assert masters(pool) == ["of-alpha", "shared"] and drives(pool, tied) == {
         "0": "of-alpha",
@@ -100,10 +101,10 @@ def test_two_local_srs(
     """A machine could start nowhere with a disk on each."""
     for sr, name in (("of-alpha", "a"), ("of-beta", "b")):
         host, instance = on(sr), new_instance(name)
-        host.add_master(*sealed)
-        make_one(host, instance)
+        host.add_master(*sealed, Operation())
+        make_one(host, instance, Operation())
         assert drives(pool, instance) == {"0": sr, "1": sr}
-        host.start(instance, *sealed)
+        host.start(instance, *sealed, Operation())
     assert masters(pool) == ["of-alpha", "of-beta"]
 
 
@@ -112,9 +113,9 @@ def test_a_start_brings_the_disk_to_where_the_overlay_is(
 ) -> None:
     """Also with another SR chosen by then."""
     instance = new_instance()
-    make_one(on("of-beta"), instance)
+    make_one(on("of-beta"), instance, Operation())
     assert drives(pool, instance) == {"1": "of-beta"}
-    on("of-alpha").start(instance, *sealed)
+    on("of-alpha").start(instance, *sealed, Operation())
     assert drives(pool, instance) == {"0": "of-beta", "1": "of-beta"} and masters(pool) == ["of-beta"]
     on("of-alpha").power_off(instance)
 
@@ -122,10 +123,10 @@ def test_a_start_brings_the_disk_to_where_the_overlay_is(
 def test_an_upload_that_fails_spares_the_disk_on_another_sr(
     pool: EmulatedPool, on: Callable[[str], XapiHost], sealed: Sealed
 ) -> None:
-    on("of-alpha").add_master(*sealed)
+    on("of-alpha").add_master(*sealed, Operation())
     pool.faults.fail("import_raw_vdi", "SR_BACKEND_FAILURE_47", "", "", "")
     with pytest.raises(Exception, match="just now"):
-        on("shared").add_master(*sealed)
+        on("shared").add_master(*sealed, Operation())
     pool.faults.clear()
     with pool.database() as database:
         roles = [record["other_config"]["skinnybox:role"] for record in database.tables["VDI"].values()]

@@ -18,6 +18,7 @@ from skinnybox.hosts.base import Contents
 from skinnybox.hosts.xapi import marks
 from skinnybox.hosts.xapi.host import XapiHost
 from skinnybox.model import Instance, Overlay
+from skinnybox.operation import Operation
 from skinnybox.sizes import MIB
 from tests.emulators.xapi import EmulatedPool
 from tests.xapi.furnished import host_on, plain_disk
@@ -93,7 +94,7 @@ def test_a_machine_that_is_gone_is_forgotten(
 def orphan(host: XapiHost, new: Instance) -> Instance:
     from skinnybox.overlays.seed import base_message, seed_message
 
-    host.create_overlay(new, Contents(base=base_message(new), seed=seed_message(new)))
+    host.create_overlay(new, Contents(base=base_message(new), seed=seed_message(new)), Operation())
     return new
 
 

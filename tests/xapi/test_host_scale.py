@@ -12,6 +12,7 @@ from skinnybox.fleet.create import make_one
 from skinnybox.hosts.xapi import build, marks
 from skinnybox.hosts.xapi.host import XapiHost
 from skinnybox.model import Instance
+from skinnybox.operation import Operation
 from tests.emulators.xapi import EmulatedPool, vms
 from tests.xapi.conftest import Sealed
 from tests.xapi.furnished import furnished, host_on, plain_disk
@@ -26,13 +27,13 @@ def test_calls_for_each_machine(
 ) -> None:
     with furnished(host_memory=1 << 40) as pool:
         host = host_on(pool, tmp_path / "state", make_disk=plain_disk)
-        host.add_master(*sealed)
+        host.add_master(*sealed, Operation())
         pool.log.clear()
         began = time.monotonic()
         for number in range(count):
             instance = new_instance(f"web-{number:03}")
-            make_one(host, instance)
-            host.start(instance, *sealed)
+            make_one(host, instance, Operation())
+            host.start(instance, *sealed, Operation())
             assert instance.uuid in host.reports([instance.uuid])
         seconds = time.monotonic() - began
         calls = Counter(pool.log.methods())

@@ -118,13 +118,13 @@ def _ssh(arguments: argparse.Namespace) -> int:
 def _exec(arguments: argparse.Namespace) -> int:
     if not arguments.command:
         raise UsageError("exec needs a command after `--`", hint="skinnybox exec 'web-*' -- uptime")
-    with options.fleet(arguments) as fleet, shown(arguments.quiet) as progress:
+    with options.fleet(arguments) as fleet, shown(arguments.quiet) as operation:
         results = fleet.execute(
             arguments.names,
             arguments.command,
             login=_login(arguments),
             parallel=arguments.parallel,
-            progress=progress,
+            operation=operation,
         )
     for result in results:
         if result.error:

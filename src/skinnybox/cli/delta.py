@@ -41,9 +41,9 @@ def add_to(commands: options.Commands) -> None:
 def _changes(arguments: argparse.Namespace) -> int:
     with (
         options.fleet(arguments) as fleet,
-        shown(arguments.quiet) as progress,
+        shown(arguments.quiet) as operation,
         fleet.overlays.changes(
-            arguments.name, include_seed=arguments.all, live=arguments.live, progress=progress
+            arguments.name, include_seed=arguments.all, live=arguments.live, operation=operation
         ) as found,
     ):
         source = "guest" if arguments.live else "disk"
@@ -78,8 +78,8 @@ def _reset(arguments: argparse.Namespace) -> int:
     with options.fleet(arguments) as fleet:
         names = [machine.name for machine in fleet.machines(arguments.names)]
         options.confirm(arguments, f"throw away what {options.listed(names)} made their own")
-        with shown(arguments.quiet) as progress:
-            results = fleet.overlays.reset(names, progress)
+        with shown(arguments.quiet) as operation:
+            results = fleet.overlays.reset(names, operation)
     return report.outcomes(results, _done)
 
 

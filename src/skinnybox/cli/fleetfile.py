@@ -112,8 +112,8 @@ def _apply(arguments: argparse.Namespace) -> int:
             print(f"not in the file any more, and left alone without --prune: {said}", file=sys.stderr)
 
     how = How(parallel=arguments.parallel, wait=not arguments.no_wait, timeout=arguments.timeout)
-    with options.fleet(arguments) as fleet, shown(arguments.quiet) as progress:
-        results = fleet.apply(arguments.file, _choices(arguments), how, agree, progress)
+    with options.fleet(arguments) as fleet, shown(arguments.quiet) as operation:
+        results = fleet.apply(arguments.file, _choices(arguments), how, agree, operation)
     return report.outcomes(results, str)
 
 
@@ -204,8 +204,8 @@ def _set(arguments: argparse.Namespace) -> int:
     changes = _changes(arguments)
     if not changes:
         raise UsageError("set changes nothing as long as nothing is said", hint="--memory 1G, for example")
-    with options.fleet(arguments) as fleet, shown(arguments.quiet) as progress:
-        results = fleet.set(arguments.names, changes, progress)
+    with options.fleet(arguments) as fleet, shown(arguments.quiet) as operation:
+        results = fleet.set(arguments.names, changes, operation)
     return report.outcomes(results, _changed)
 
 

@@ -93,20 +93,20 @@ def _create(arguments: argparse.Namespace) -> int:
         print("\n".join(expand(arguments.names)))
         return 0
     specification = _specification(arguments, options.settings(arguments))
-    with options.fleet(arguments) as fleet, shown(arguments.quiet) as progress:
+    with options.fleet(arguments) as fleet, shown(arguments.quiet) as operation:
         made = fleet.create(
             arguments.names,
             arguments.master,
             specification,
             skip_existing=arguments.skip_existing,
-            progress=progress,
+            operation=operation,
         )
         names = [instance.name for instance in made]
         if not (arguments.start and names):
             for name in names:
                 print(f"{name}: created")
             return 0
-        results = fleet.start(names, progress=progress)
+        results = fleet.start(names, operation=operation)
     return report.outcomes(results, lambda machine: str(machine.condition))
 
 
@@ -293,6 +293,6 @@ def _delete(arguments: argparse.Namespace) -> int:
         names = [machine.name for machine in fleet.machines(arguments.names)]
         arguments.yes = arguments.yes or arguments.force
         options.confirm(arguments, f"delete {options.listed(names)} and all that is theirs, snapshots too")
-        with shown(arguments.quiet) as progress:
-            results = fleet.delete(names, force=arguments.force, progress=progress)
+        with shown(arguments.quiet) as operation:
+            results = fleet.delete(names, force=arguments.force, operation=operation)
     return report.outcomes(results, lambda _: "deleted")

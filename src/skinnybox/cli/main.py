@@ -1,15 +1,16 @@
 """From the words of a command line to an exit code."""
 
+import argparse
 import os
 import sys
 from collections.abc import Sequence
 
+from skinnybox.cli import interrupt
 from skinnybox.cli.parser import build_parser
 from skinnybox.cli.report import say
 from skinnybox.errors import SkinnyboxError, from_system
 
 BUG = 70
-INTERRUPTED = 130
 
 
 def run_command(words: Sequence[str]) -> int:
@@ -17,6 +18,15 @@ def run_command(words: Sequence[str]) -> int:
     before, after = _split(words)
     arguments = build_parser().parse_args(before)
     arguments.command = after
+    try:
+        with interrupt.raised():
+            return _run(arguments)
+    except KeyboardInterrupt:
+        print("skinnybox: interrupted; the same command again goes on", file=sys.stderr)
+        return interrupt.INTERRUPTED
+
+
+def _run(arguments: argparse.Namespace) -> int:
     try:
         code: int = arguments.run(arguments)
         sys.stdout.flush()
@@ -30,9 +40,6 @@ def run_command(words: Sequence[str]) -> int:
         # Whoever read our output has gone; Python must not complain about it again at its own exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except KeyboardInterrupt:
-        print("skinnybox: interrupted; the same command again goes on", file=sys.stderr)
-        return INTERRUPTED
     except Exception as error:
         denied = from_system(error) if isinstance(error, OSError) else None
         if denied is not None and not arguments.debug:

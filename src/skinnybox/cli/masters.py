@@ -11,7 +11,7 @@ from skinnybox.cli import options, render
 from skinnybox.cli.complete import ask_for
 from skinnybox.cli.progress import shown
 from skinnybox.model import Image, ImageKind, Master
-from skinnybox.progress import Progress
+from skinnybox.operation import Operation
 from skinnybox.sizes import format_size
 
 if TYPE_CHECKING:
@@ -110,21 +110,21 @@ def _add_dax(parser: argparse.ArgumentParser) -> None:
 
 
 def _build(arguments: argparse.Namespace) -> int:
-    def make(masters: "Masters", progress: Progress) -> Master:
+    def make(masters: "Masters", operation: Operation) -> Master:
         return masters.build(
             arguments.master,
             arguments.recipe,
             suite=arguments.suite,
             packages=tuple(arguments.package),
             dax=arguments.dax,
-            progress=progress,
+            operation=operation,
         )
 
     return _made(arguments, make)
 
 
 def _import(arguments: argparse.Namespace) -> int:
-    def make(masters: "Masters", progress: Progress) -> Master:
+    def make(masters: "Masters", operation: Operation) -> Master:
         return masters.import_tree(
             arguments.source,
             arguments.master,
@@ -134,13 +134,13 @@ def _import(arguments: argparse.Namespace) -> int:
             dax=arguments.dax,
             format=arguments.format,
             partition=arguments.partition,
-            progress=progress,
+            operation=operation,
         )
 
     return _made(arguments, make)
 
 
-def _made(arguments: argparse.Namespace, make: "Callable[[Masters, Progress], Master]") -> int:
+def _made(arguments: argparse.Namespace, make: "Callable[[Masters, Operation], Master]") -> int:
     # Said aloud: root of a namespace would look for the state folder of the whole machine.
     state = str(options.settings(arguments).state)
     again = [sys.executable, "-m", "skinnybox", "--state", state, *sys.argv[1:]]
@@ -148,8 +148,8 @@ def _made(arguments: argparse.Namespace, make: "Callable[[Masters, Progress], Ma
         code = fleet.masters.as_namespace_root(again)
         if code is not None:
             return code
-        with shown(arguments.quiet) as progress:
-            master = make(fleet.masters, progress)
+        with shown(arguments.quiet) as operation:
+            master = make(fleet.masters, operation)
     print(f"{master.reference}: sealed, {_sizes(master)}, {master.id[:19]}")
     return 0
 
@@ -226,8 +226,8 @@ def _readable(record: dict[str, Any]) -> dict[str, Any]:
 
 
 def _verify(arguments: argparse.Namespace) -> int:
-    with options.fleet(arguments) as fleet, shown(arguments.quiet) as progress:
-        master = fleet.masters.verify(arguments.master, progress)
+    with options.fleet(arguments) as fleet, shown(arguments.quiet) as operation:
+        master = fleet.masters.verify(arguments.master, operation)
     print(f"{master.reference}: every byte is as it was sealed")
     return 0
 

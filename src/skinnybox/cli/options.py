@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from skinnybox.cli import interrupt
 from skinnybox.cli.complete import ask_for
 from skinnybox.cli.render import FORMATS
 from skinnybox.errors import UsageError
@@ -127,7 +128,9 @@ def confirm(arguments: argparse.Namespace, deed: str) -> None:
     if not sys.stdin.isatty():
         raise UsageError(f"not done without a yes: {deed}", hint="--yes says it beforehand")
     print(f"About to {deed}. Go on? [y/N] ", end="", file=sys.stderr, flush=True)
-    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+    with interrupt.raised():
+        answer = sys.stdin.readline()
+    if answer.strip().lower() not in ("y", "yes"):
         raise UsageError("not done")
 
 

@@ -84,8 +84,8 @@ def _seed_disk(arguments: argparse.Namespace) -> int:
 def _grow(arguments: argparse.Namespace) -> int:
     text, by = arguments.size, arguments.size.startswith("+")
     size = parse_size(text[1:] if by else text)
-    with options.fleet(arguments) as fleet, shown(arguments.quiet) as progress:
-        results = fleet.overlays.grow(arguments.names, size, by=by, progress=progress)
+    with options.fleet(arguments) as fleet, shown(arguments.quiet) as operation:
+        results = fleet.overlays.grow(arguments.names, size, by=by, operation=operation)
     return report.outcomes(results, _grown)
 
 
@@ -104,8 +104,8 @@ def _snapshot(arguments: argparse.Namespace) -> int:
         return _restore(arguments)
     if arguments.delete:
         return _delete(arguments)
-    with options.fleet(arguments) as fleet, shown(arguments.quiet) as progress:
-        results = fleet.overlays.snapshot(arguments.names, arguments.label, progress)
+    with options.fleet(arguments) as fleet, shown(arguments.quiet) as operation:
+        results = fleet.overlays.snapshot(arguments.names, arguments.label, operation)
     return report.outcomes(results, _taken)
 
 
@@ -143,8 +143,8 @@ def _restore(arguments: argparse.Namespace) -> int:
         names = [machine.name for machine in fleet.machines(arguments.names)]
         label = arguments.restore
         options.confirm(arguments, f"throw away what {options.listed(names)} made since snapshot {label}")
-        with shown(arguments.quiet) as progress:
-            results = fleet.overlays.restore(names, label, progress)
+        with shown(arguments.quiet) as operation:
+            results = fleet.overlays.restore(names, label, operation)
     return report.outcomes(results, lambda _: f"is as it was at snapshot {label}")
 
 
@@ -153,8 +153,8 @@ def _delete(arguments: argparse.Namespace) -> int:
         names = [machine.name for machine in fleet.machines(arguments.names)]
         label = arguments.delete
         options.confirm(arguments, f"delete snapshot {label} of {options.listed(names)}")
-        with shown(arguments.quiet) as progress:
-            results = fleet.overlays.delete_snapshot(names, label, progress)
+        with shown(arguments.quiet) as operation:
+            results = fleet.overlays.delete_snapshot(names, label, operation)
     return report.outcomes(results, lambda _: f"snapshot {label} deleted")
 
 
@@ -167,8 +167,8 @@ def _flatten(arguments: argparse.Namespace) -> int:
         format=arguments.format or ending,
         size=parse_size(arguments.size) if arguments.size else None,
     )
-    with options.fleet(arguments) as fleet, shown(arguments.quiet) as progress:
-        made = fleet.overlays.flatten(arguments.name, wanted, progress)
+    with options.fleet(arguments) as fleet, shown(arguments.quiet) as operation:
+        made = fleet.overlays.flatten(arguments.name, wanted, operation)
     taken = made.stat().st_blocks * 512
     print(f"{arguments.name}: flattened to {arguments.file}, {format_size(taken)}")
     return 0

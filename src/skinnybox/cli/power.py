@@ -57,7 +57,7 @@ def _add_stopping(parser: argparse.ArgumentParser, flag: str = "--timeout") -> N
 def _start(arguments: argparse.Namespace) -> int:
     if not (arguments.names or arguments.autostart):
         raise UsageError("start needs the names of machines, or --autostart")
-    with options.fleet(arguments) as fleet, shown(arguments.quiet) as progress:
+    with options.fleet(arguments) as fleet, shown(arguments.quiet) as operation:
         names = arguments.names
         if arguments.autostart:
             names = fleet.marked(names or ["*"])
@@ -69,41 +69,41 @@ def _start(arguments: argparse.Namespace) -> int:
             wait=not arguments.no_wait,
             timeout=arguments.timeout,
             parallel=arguments.parallel,
-            progress=progress,
+            operation=operation,
         )
     return report.outcomes(results, _state)
 
 
 def _stop(arguments: argparse.Namespace) -> int:
-    with options.fleet(arguments) as fleet, shown(arguments.quiet) as progress:
-        results = fleet.stop(arguments.names, _stopping(arguments), progress)
+    with options.fleet(arguments) as fleet, shown(arguments.quiet) as operation:
+        results = fleet.stop(arguments.names, _stopping(arguments), operation)
     return report.outcomes(results, _state)
 
 
 def _restart(arguments: argparse.Namespace) -> int:
-    with options.fleet(arguments) as fleet, shown(arguments.quiet) as progress:
-        stopped = fleet.stop(arguments.names, _stopping(arguments), progress)
+    with options.fleet(arguments) as fleet, shown(arguments.quiet) as operation:
+        stopped = fleet.stop(arguments.names, _stopping(arguments), operation)
         names = [result.name for result in stopped if result.ok]
         started = fleet.start(
             names,
             wait=not arguments.no_wait,
             timeout=arguments.timeout,
             parallel=arguments.parallel,
-            progress=progress,
+            operation=operation,
         )
     failed = [result for result in stopped if not result.ok]
     return report.outcomes([*failed, *started], _state)
 
 
 def _kill(arguments: argparse.Namespace) -> int:
-    with options.fleet(arguments) as fleet, shown(arguments.quiet) as progress:
-        results = fleet.kill(arguments.names, progress)
+    with options.fleet(arguments) as fleet, shown(arguments.quiet) as operation:
+        results = fleet.kill(arguments.names, operation)
     return report.outcomes(results, _state)
 
 
 def _wait(arguments: argparse.Namespace) -> int:
-    with options.fleet(arguments) as fleet, shown(arguments.quiet) as progress:
-        results = fleet.wait(arguments.names, timeout=arguments.timeout, progress=progress)
+    with options.fleet(arguments) as fleet, shown(arguments.quiet) as operation:
+        results = fleet.wait(arguments.names, timeout=arguments.timeout, operation=operation)
     return report.outcomes(results, _state)
 
 

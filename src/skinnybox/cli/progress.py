@@ -3,33 +3,41 @@
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from threading import Lock
 
-from skinnybox.progress import Progress, Step, silent
+from skinnybox.cli.interrupt import cancelled_by_interrupt
+from skinnybox.cli.render import printable
+from skinnybox.operation import Listener, Operation, Step
 from skinnybox.sizes import format_size
 
 _QUIET_SECONDS = 3.0
 
 
 @contextmanager
-def shown(quiet: bool) -> Iterator[Progress]:
-    if quiet:
-        yield silent
-    elif sys.stderr.isatty():
-        with _live() as progress:
-            yield progress
-    else:
-        yield _lines()
+def shown(quiet: bool) -> Iterator[Operation]:
+    """What a command hands down: shown as it goes on, cancelled by Ctrl-C."""
+    with ExitStack() as showing:
+        if quiet:
+            operation = Operation(log=_say)
+        elif sys.stderr.isatty():
+            operation = Operation(showing.enter_context(_live()), _say)
+        else:
+            operation = Operation(_lines(), _say)
+        yield showing.enter_context(cancelled_by_interrupt(operation))
 
 
-def _lines() -> Progress:
+def _say(line: str) -> None:
+    print(f"skinnybox: {printable(line)}", file=sys.stderr, flush=True)
+
+
+def _lines() -> Listener:
     """A line every few seconds while a task goes on, and one when it ends; none for what is quick."""
     last: dict[str, float] = {}
     spoken: set[str] = set()
     lock = Lock()
 
-    def progress(step: Step) -> None:
+    def listener(step: Step) -> None:
         with lock:
             now = time.monotonic()
             since = now - last.setdefault(step.task, now)
@@ -39,7 +47,7 @@ def _lines() -> Progress:
                 spoken.add(step.task)
                 print(_text(step), file=sys.stderr, flush=True)
 
-    return progress
+    return listener
 
 
 def _text(step: Step) -> str:
@@ -57,7 +65,7 @@ def _amount(number: int, unit: str) -> str:
 
 
 @contextmanager
-def _live() -> Iterator[Progress]:
+def _live() -> Iterator[Listener]:
     from rich.console import Console
     from rich.progress import BarColumn, SpinnerColumn, TextColumn, TimeElapsedColumn
     from rich.progress import Progress as Bars
@@ -74,7 +82,7 @@ def _live() -> Iterator[Progress]:
     known = {}
     lock = Lock()
 
-    def progress(step: Step) -> None:
+    def listener(step: Step) -> None:
         with lock:
             if step.task not in known:
                 known[step.task] = bars.add_task(step.task, total=step.total, amount="", detail="")
@@ -88,4 +96,4 @@ def _live() -> Iterator[Progress]:
             )
 
     with bars:
-        yield progress
+        yield listener

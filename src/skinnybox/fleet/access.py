@@ -13,6 +13,7 @@ from skinnybox import run
 from skinnybox.errors import Conflict, Corrupt, GuestFailed, NotFound, SkinnyboxError, Unsupported
 from skinnybox.fleet.power import running
 from skinnybox.fleet.view import Machine
+from skinnybox.operation import Operation
 
 
 def own_key(folder: Path) -> Path:
@@ -76,9 +77,10 @@ class Executed:
     stderr: bytes
 
 
-def execute(argv: Sequence[str], command: Sequence[str]) -> Executed:
-    """Run one remote command. Its words are quoted, so that the remote shell sees them as they are."""
-    done = run.run([*argv, shlex.join(command)], ok=range(256))
+def execute(argv: Sequence[str], command: Sequence[str], operation: Operation) -> Executed:
+    """Run one remote command. Its words are quoted, so that the remote shell sees them as they are. When it
+    is cancelled ssh ends here; what it began in the machine may go on."""
+    done = run.run([*argv, shlex.join(command)], ok=range(256), attend=operation.check)
     return Executed(code=done.returncode, stdout=done.stdout, stderr=done.stderr)
 
 

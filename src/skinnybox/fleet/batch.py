@@ -1,12 +1,11 @@
 """Doing one thing to several machines: in parallel within a limit, each with its own result."""
 
-import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from skinnybox.errors import Conflict, SkinnyboxError, from_system
-from skinnybox.progress import Progress, Step
+from skinnybox.errors import Cancelled, Conflict, SkinnyboxError, from_system
+from skinnybox.operation import Operation, Step
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -30,22 +29,25 @@ class Outcome(Generic[R]):
 
 def each(
     items: Sequence[T],
-    act: Callable[[T], R],
+    act: Callable[[T, Operation], R],
     *,
     name: Callable[[T], str],
     task: str,
-    progress: Progress,
+    operation: Operation,
     parallel: int,
-    cancelled: threading.Event,
 ) -> list[Outcome[R]]:
-    """Outcomes in the order of the items. Interrupted, it sets `cancelled` for those that wait, lets the
-    others end and starts nothing more."""
-
+    """Outcomes in the order of the items. When the operation is cancelled, what goes on ends where it can,
+    what was not begun is not, and both are told by their outcomes. An error outside the tree is a bug in one
+    of them: it ends this batch only, and is raised when all of it has come to rest."""
     from concurrent.futures import ThreadPoolExecutor
 
+    work = operation.child()
+
     def attempt(item: T) -> Outcome[R]:
+        if work.cancelled:
+            return Outcome(name=name(item), error=Cancelled(f"{name(item)}: cancelled before it was begun"))
         try:
-            return Outcome(name=name(item), value=act(item))
+            return Outcome(name=name(item), value=act(item, work))
         except SkinnyboxError as error:
             return Outcome(name=name(item), error=error)
         except OSError as error:
@@ -54,13 +56,13 @@ def each(
                 raise
             return Outcome(name=name(item), error=denied)
 
-    progress(Step(task=task, total=len(items), unit="machines"))
+    work.report(Step(task=task, total=len(items), unit="machines"))
     with ThreadPoolExecutor(max_workers=max(1, parallel)) as pool:
         futures = [pool.submit(attempt, item) for item in items]
         try:
-            _await(futures, task, progress)
+            _await(futures, task, work)
         except BaseException:
-            cancelled.set()
+            work.cancel()
             pool.shutdown(wait=True, cancel_futures=True)
             raise
     return [future.result() for future in futures]
@@ -73,22 +75,15 @@ def _vanished(error: OSError) -> SkinnyboxError | None:
     return Conflict(f"{error.filename} is gone", hint="another command deleted the machine meanwhile")
 
 
-def _await(futures: "Sequence[Future[Outcome[R]]]", task: str, progress: Progress) -> None:
+def _await(futures: "Sequence[Future[Outcome[R]]]", task: str, work: Operation) -> None:
+    """Until each has an outcome, cancelled or not: what became of them is what the user must hear."""
     from concurrent.futures import FIRST_COMPLETED, wait
 
     pending = set(futures)
     while pending:
         done, pending = wait(pending, return_when=FIRST_COMPLETED)
-        last = next(iter(done)).result().name
-        progress(
-            Step(
-                task=task,
-                done=len(futures) - len(pending),
-                total=len(futures),
-                unit="machines",
-                detail=last,
-            )
-        )
+        ended, last = len(futures) - len(pending), next(iter(done)).result().name
+        work.report(Step(task=task, done=ended, total=len(futures), unit="machines", detail=last))
 
 
 def worst(outcomes: Sequence[Outcome[R]]) -> int:

@@ -10,8 +10,8 @@ from uuid import UUID
 
 from skinnybox.errors import NoSpace, NotFound, SkinnyboxError, Unsupported, UsageError
 from skinnybox.fleet import capacity
+from skinnybox.fleet.parallel import in_parallel
 from skinnybox.fleet.state import Phase, State
-from skinnybox.fleet.together import together
 from skinnybox.hosts.base import Contents, Features, Host
 from skinnybox.model import (
     Allocation,
@@ -25,9 +25,9 @@ from skinnybox.model import (
     Stack,
     StaticNetwork,
 )
+from skinnybox.operation import UNATTENDED, Operation
 from skinnybox.overlays.format import MIN_OVERLAY
 from skinnybox.overlays.seed import base_message, seed_message
-from skinnybox.progress import Progress, Step
 from skinnybox.sizes import MIB, format_size
 
 BATCH = 100
@@ -174,14 +174,14 @@ def whole_mib(overlay: Overlay) -> Overlay:
 
 
 def make(
-    host: Host, state: State, wanted: Sequence[Instance], progress: Progress, at_once: int = 1
+    host: Host, state: State, wanted: Sequence[Instance], operation: Operation, at_once: int = 1
 ) -> Sequence[Instance]:
     """Claim the names, then make every disk and record. Whatever stops it, nothing of this call stays; what
     cannot be undone just now, the next command clears away.
 
     Returns them as they are: with another ssh port, where another process took the one wanted."""
     wanted = state.claim(wanted)
-    making = _Making(host=host, state=state, progress=progress, at_once=at_once, total=len(wanted))
+    making = _Making(host=host, state=state, operation=operation, at_once=at_once, total=len(wanted))
     try:
         making.tell()
         for start in range(0, len(wanted), BATCH):
@@ -199,7 +199,7 @@ class _Making:
 
     host: Host
     state: State
-    progress: Progress
+    operation: Operation
     at_once: int
     total: int
     begun: dict[UUID, Instance] = field(default_factory=dict)
@@ -207,14 +207,14 @@ class _Making:
 
     def make(self, batch: Sequence[Instance]) -> None:
         """They become visible together."""
-        together(batch, self._one, self.at_once, self._count)
+        in_parallel(batch, self._one, self.at_once, self._count, self.operation)
         self.state.settle(batch)
         if self.at_once == 1:
             self.tell()
 
     def _one(self, instance: Instance) -> None:
         self.begun[instance.uuid] = instance
-        make_one(self.host, instance)
+        make_one(self.host, instance, self.operation)
 
     def _count(self, instance: Instance) -> None:
         self.made += 1
@@ -222,7 +222,7 @@ class _Making:
             self.tell(instance.name)
 
     def tell(self, name: str = "") -> None:
-        self.progress(Step(task="create", done=self.made, total=self.total, unit="machines", detail=name))
+        self.operation.step(task="create", done=self.made, total=self.total, unit="machines", detail=name)
 
     def undo(self, wanted: Sequence[Instance]) -> None:
         """What was begun goes, the last first; of that the name is free again which is gone."""
@@ -234,16 +234,18 @@ class _Making:
             except Exception:  # whatever it is, what stopped us is what the user must hear
                 kept[instance.uuid] = instance
 
-        together([*reversed(self.begun.values())], one, self.at_once, lambda _: None)
+        # What was cancelled is undone all the same.
+        begun = [*reversed(self.begun.values())]
+        in_parallel(begun, one, self.at_once, lambda _: None, UNATTENDED)
         self.state.forget([instance for instance in wanted if instance.uuid not in kept])
         for instance in kept.values():
             with contextlib.suppress(SkinnyboxError):
                 self.state.release(instance, Phase.CREATING)
 
 
-def make_one(host: Host, instance: Instance) -> None:
+def make_one(host: Host, instance: Instance, operation: Operation) -> None:
     contents = Contents(base=base_message(instance), seed=seed_message(instance))
-    host.create_overlay(instance, contents)
+    host.create_overlay(instance, contents, operation)
     host.define(instance)
 
 

@@ -2,12 +2,13 @@
 
 import fnmatch
 from collections.abc import Callable, Iterator, Sequence
-from threading import Event as Flag
 
+from skinnybox.errors import Cancelled
 from skinnybox.fleet.names import expand, select
 from skinnybox.fleet.state import State
 from skinnybox.hosts.base import Host
 from skinnybox.hosts.events import Event as Event
+from skinnybox.operation import Operation
 
 _POLL = 1.0
 
@@ -20,7 +21,7 @@ def listed(host: Host, state: State, patterns: Sequence[str]) -> list[Event]:
     return [event for event in known if wanted(event.name)]
 
 
-def followed(host: Host, state: State, patterns: Sequence[str], cancelled: Flag) -> Iterator[Event]:
+def followed(host: Host, state: State, patterns: Sequence[str], operation: Operation) -> Iterator[Event]:
     """As listed, and then what happens from now on, also to machines that come later, until cancelled. So a
     glob may mean nothing yet; a name must be known."""
     listed(host, state, [pattern for pattern in patterns if not _is_glob(pattern)])
@@ -30,7 +31,9 @@ def followed(host: Host, state: State, patterns: Sequence[str], cancelled: Flag)
             last = event.number
             if wanted(event.name):
                 yield event
-        if cancelled.wait(_POLL):
+        try:
+            operation.sleep(_POLL)
+        except Cancelled:
             return
 
 

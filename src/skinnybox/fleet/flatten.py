@@ -22,10 +22,10 @@ from skinnybox.masters import efi
 from skinnybox.masters.efi import Partition
 from skinnybox.masters.guest_part import guest_folder
 from skinnybox.model import INITRD_FILE, KERNEL_FILE, Master
+from skinnybox.operation import Operation
 from skinnybox.overlays import space
 from skinnybox.overlays.look import is_clean
 from skinnybox.overlays.settle import replay, settled
-from skinnybox.progress import Progress, Step
 from skinnybox.sizes import GIB, KIB, MIB, format_size
 
 FORMATS = ("raw", "qcow2")
@@ -52,7 +52,7 @@ def flatten(
     sealed: Path,
     wanted: Wanted,
     scratch: Path,
-    progress: Progress,
+    operation: Operation,
 ) -> Path:
     """Make the disk. It appears under its name when it is whole. Conflict when the name is taken; a running
     machine is taken as a power cut would leave it. Blocks for minutes."""
@@ -62,34 +62,34 @@ def flatten(
         folder = Path(
             files.enter_context(tempfile.TemporaryDirectory(dir=scratch, prefix=".flat-", suffix=".new"))
         )
-        overlay = files.enter_context(_overlay(host, machine, folder, progress))
-        making = _Making(machine=machine, master=master, sealed=sealed, folder=folder, progress=progress)
+        overlay = files.enter_context(_overlay(host, machine, folder, operation))
+        making = _Making(machine=machine, master=master, sealed=sealed, folder=folder, operation=operation)
         making.disk(part, overlay, wanted.size)
-        progress(Step(task="write", detail=str(wanted.file)))
-        _convert(part, wanted.format)
+        operation.step(task="write", detail=str(wanted.file))
+        _convert(part, wanted.format, operation)
     return wanted.file
 
 
 @contextmanager
-def _overlay(host: Host, machine: Machine, folder: Path, progress: Progress) -> Iterator[Path]:
+def _overlay(host: Host, machine: Machine, folder: Path, operation: Operation) -> Iterator[Path]:
     """A clean image that nobody writes to."""
     if not power.running(machine):
-        with host.open_overlay(machine.instance, progress) as overlay, settled(overlay) as image:
+        with host.open_overlay(machine.instance, operation) as overlay, settled(overlay) as image:
             yield image
         return
     copy = folder / "overlay.img"
-    host.copy_overlay(machine.instance, copy, progress)
+    host.copy_overlay(machine.instance, copy, operation)
     if not is_clean(copy):
         replay(copy)
     yield copy
 
 
-def _convert(part: Path, wanted: str) -> None:
+def _convert(part: Path, wanted: str, operation: Operation) -> None:
     if wanted == "raw":
         return
     converted = part.with_name(f"{part.name}.{wanted}")
     try:
-        run.run(["qemu-img", "convert", "-f", "raw", "-O", wanted, part, converted])
+        run.run(["qemu-img", "convert", "-f", "raw", "-O", wanted, part, converted], attend=operation.check)
         converted.replace(part)
     finally:
         converted.unlink(missing_ok=True)
@@ -103,7 +103,7 @@ class _Making:
     master: Master
     sealed: Path
     folder: Path
-    progress: Progress
+    operation: Operation
 
     def disk(self, target: Path, overlay: Path, size: int | None) -> None:
         used = self.master.tree_size + overlay.stat().st_blocks * _BLOCK
@@ -158,7 +158,7 @@ class _Making:
             found = re.fullmatch(r"kib ([0-9]{1,15})", said)
             if found:
                 done = min(int(found[1]) * KIB, used)
-                self.progress(Step(task="copy", done=done, total=used, unit="bytes"))
+                self.operation.step(task="copy", done=done, total=used, unit="bytes")
 
         return heard
 

@@ -8,8 +8,8 @@ from skinnybox.fleet.create import whole_mib
 from skinnybox.fleet.state import State
 from skinnybox.hosts.base import Host
 from skinnybox.model import Instance
+from skinnybox.operation import Operation
 from skinnybox.overlays.grow import grow as grow_image
-from skinnybox.progress import Progress
 from skinnybox.sizes import format_size
 
 
@@ -21,7 +21,7 @@ class Grown:
     after: int
 
 
-def grow(host: Host, state: State, instance: Instance, size: int, *, by: bool, progress: Progress) -> Grown:
+def grow(host: Host, state: State, instance: Instance, size: int, *, by: bool, operation: Operation) -> Grown:
     """To `size` bytes, or by so many, rounded up to whole MiB. Idempotent without `by`. Blocked when it would
     shrink; NoSpace, with nothing touched, when both do not fit for a moment."""
     host.refuse_used(instance)
@@ -33,7 +33,7 @@ def grow(host: Host, state: State, instance: Instance, size: int, *, by: bool, p
             hint="a smaller one is a new machine's",
         )
     if wanted > before:
-        host.rebuild_overlay(instance, wanted, grow_image, progress)
+        host.rebuild_overlay(instance, wanted, lambda old, new: grow_image(old, new, operation), operation)
     if wanted != instance.overlay.size:
         grown = replace(instance, overlay=replace(instance.overlay, size=wanted))
         host.define(grown)

@@ -12,7 +12,7 @@ from skinnybox.fleet.state import State
 from skinnybox.hosts.base import Host
 from skinnybox.masters import catalogue
 from skinnybox.model import INITRD_FILE, KERNEL_FILE, Master, Stack, parse_reference
-from skinnybox.progress import Progress, silent
+from skinnybox.operation import UNATTENDED, Operation
 
 if TYPE_CHECKING:
     from skinnybox.masters.garbage import Garbage
@@ -44,7 +44,7 @@ class Masters:
         suite: str | None = None,
         packages: tuple[str, ...] = (),
         dax: bool = False,
-        progress: Progress = silent,
+        operation: Operation = UNATTENDED,
     ) -> Master:
         """Build and seal, from a recipe or from this machine's own distribution. `suite`, `packages` and
         `dax` are said beside the recipe and win over it, or add to it."""
@@ -62,7 +62,7 @@ class Masters:
             store=self._store,
             name=name,
             version=version or seal.default_version(self._store, name),
-            progress=progress,
+            operation=operation,
         )
 
     def import_tree(
@@ -76,7 +76,7 @@ class Masters:
         dax: bool = False,
         format: str | None = None,
         partition: int | None = None,
-        progress: Progress = silent,
+        operation: Operation = UNATTENDED,
     ) -> Master:
         """Seal a directory, a tar, or a disk image (of `format`, its root on `partition`: both are found out
         when None); `as_is` untouched, otherwise with the guest part put in."""
@@ -94,7 +94,7 @@ class Masters:
             dax=dax,
             format=format,
             partition=partition,
-            progress=progress,
+            operation=operation,
         )
 
     def all(self) -> list[Master]:
@@ -107,14 +107,14 @@ class Masters:
         """Names of the machines that cannot be without it."""
         return self._state.dependants(master.id)
 
-    def verify(self, reference: str, progress: Progress = silent) -> Master:
+    def verify(self, reference: str, operation: Operation = UNATTENDED) -> Master:
         """Read every byte of it; nobody removes it meanwhile. Raises Corrupt naming the file that is not what
         was sealed."""
         from skinnybox.masters import checked
 
         with catalogue.locked(self._store, exclusive=False):
             master = self.find(reference)
-            catalogue.verify(self._store, master, progress)
+            catalogue.verify(self._store, master, operation)
             checked.note(self._store, master, self._marks(master))
             return master
 

@@ -15,7 +15,7 @@ from skinnybox.fleet.state import State
 from skinnybox.fleet.view import Machine
 from skinnybox.hosts.base import Host
 from skinnybox.model import Change, Instance, Snapshot
-from skinnybox.progress import Progress, silent
+from skinnybox.operation import UNATTENDED, Operation
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -35,7 +35,7 @@ class Overlays:
 
     @contextmanager
     def changes(
-        self, name: str, *, include_seed: bool = False, live: bool = False, progress: Progress = silent
+        self, name: str, *, include_seed: bool = False, live: bool = False, operation: Operation = UNATTENDED
     ) -> Iterator[Iterator[Change]]:
         """What a machine made its own, in path order, read from outside; of a running one, from a copy of
         one point in time. With `live` the running guest is asked instead: that is its word, not the truth."""
@@ -59,53 +59,53 @@ class Overlays:
                 sealed,
                 scratch,
                 include_seed=include_seed,
-                progress=progress,
+                operation=operation,
             ) as found:
                 yield found
         else:
             with delta.changes_of(
-                self._host, machine.instance, sealed, include_seed=include_seed, progress=progress
+                self._host, machine.instance, sealed, include_seed=include_seed, operation=operation
             ) as found:
                 yield found
 
-    def reset(self, patterns: Sequence[str], progress: Progress = silent) -> list[Outcome[Instance]]:
+    def reset(self, patterns: Sequence[str], operation: Operation = UNATTENDED) -> list[Outcome[Instance]]:
         """Give machines a fresh overlay: the delta is gone, the identity stays. They must be stopped."""
         from skinnybox.fleet import delta
 
-        def one(machine: Machine) -> Instance:
+        def one(machine: Machine, operation: Operation) -> Instance:
             power.refuse_running(machine, "reset")
-            instance, known = delta.renew(self._host, machine.instance, progress)
+            instance, known = delta.renew(self._host, machine.instance, operation)
             self._state.settle([instance])
             if not known:
                 self._state.unpin_host_keys(instance.uuid)
             return instance
 
-        return self._roster.each(patterns, one, "reset", progress, 1)
+        return self._roster.each(patterns, one, "reset", operation, 1)
 
     def grow(
-        self, patterns: Sequence[str], size: int, *, by: bool = False, progress: Progress = silent
+        self, patterns: Sequence[str], size: int, *, by: bool = False, operation: Operation = UNATTENDED
     ) -> "list[Outcome[Grown]]":
         """Make overlays larger: to `size` bytes, or by so many. They must be stopped; what they hold stays.
         Idempotent without `by`; a smaller size is Blocked."""
         from skinnybox.fleet.grow import grow
 
-        def one(machine: Machine) -> "Grown":
+        def one(machine: Machine, operation: Operation) -> "Grown":
             power.refuse_running(machine, "grow")
-            return grow(self._host, self._state, machine.instance, size, by=by, progress=progress)
+            return grow(self._host, self._state, machine.instance, size, by=by, operation=operation)
 
-        return self._roster.each(patterns, one, "grow", progress, 1)
+        return self._roster.each(patterns, one, "grow", operation, 1)
 
     def snapshot(
-        self, patterns: Sequence[str], label: str | None = None, progress: Progress = silent
+        self, patterns: Sequence[str], label: str | None = None, operation: Operation = UNATTENDED
     ) -> list[Outcome[Snapshot]]:
         """Keep overlays as they are now, of running machines as well. The label is the time in UTC if none
         is given."""
         given = label or f"{datetime.now(UTC):%Y-%m-%dT%H-%M-%SZ}"
 
-        def one(machine: Machine) -> Snapshot:
-            return self._host.take_snapshot(machine.instance, given, progress)
+        def one(machine: Machine, operation: Operation) -> Snapshot:
+            return self._host.take_snapshot(machine.instance, given, operation)
 
-        return self._roster.each(patterns, one, "snapshot", progress, 1)
+        return self._roster.each(patterns, one, "snapshot", operation, 1)
 
     def snapshots(self, patterns: Sequence[str] = ("*",)) -> list[tuple[Machine, Snapshot]]:
         """Of each machine, the oldest first."""
@@ -113,31 +113,31 @@ class Overlays:
         return [(machine, found) for machine in machines for found in self._host.snapshots(machine.instance)]
 
     def restore(
-        self, patterns: Sequence[str], label: str, progress: Progress = silent
+        self, patterns: Sequence[str], label: str, operation: Operation = UNATTENDED
     ) -> list[Outcome[Instance]]:
         """Put overlays back as they were. They must be stopped; what they hold now is gone."""
         from skinnybox.fleet import snapshots
 
-        def one(machine: Machine) -> Instance:
+        def one(machine: Machine, operation: Operation) -> Instance:
             power.refuse_running(machine, "restore")
             found = snapshots.find(self._host, machine.instance, label)
-            return snapshots.restore(self._host, self._state, machine.instance, found, progress)
+            return snapshots.restore(self._host, self._state, machine.instance, found, operation)
 
-        return self._roster.each(patterns, one, "restore", progress, 1)
+        return self._roster.each(patterns, one, "restore", operation, 1)
 
     def delete_snapshot(
-        self, patterns: Sequence[str], label: str, progress: Progress = silent
+        self, patterns: Sequence[str], label: str, operation: Operation = UNATTENDED
     ) -> list[Outcome[None]]:
         """NotFound for a machine that has none of this label."""
         from skinnybox.fleet import snapshots
 
-        def one(machine: Machine) -> None:
+        def one(machine: Machine, operation: Operation) -> None:
             snapshots.find(self._host, machine.instance, label)
             self._host.delete_snapshot(machine.instance, label)
 
-        return self._roster.each(patterns, one, "delete snapshot", progress, 1)
+        return self._roster.each(patterns, one, "delete snapshot", operation, 1)
 
-    def flatten(self, name: str, wanted: "Wanted", progress: Progress = silent) -> "Path":
+    def flatten(self, name: str, wanted: "Wanted", operation: Operation = UNATTENDED) -> "Path":
         """A whole ordinary disk in a file, that boots by itself under UEFI. Of a running machine it is what a
         power cut would leave."""
         from skinnybox.fleet.flatten import flatten
@@ -146,7 +146,7 @@ class Overlays:
         with self._masters.kept(machine.instance.stack.master.removeprefix("sha256:")) as master:
             scratch = self._state.path.parent
             sealed = self._masters.folder(master)
-            return flatten(self._host, machine, master, sealed, wanted, scratch, progress)
+            return flatten(self._host, machine, master, sealed, wanted, scratch, operation)
 
     def seed_disk(self, name: str, file: "Path", *, master_disk: str, overlay_disk: str, blank: bool) -> None:
         """The disk that tells a machine who it is on a host that Skinnybox does not drive. `master_disk` and

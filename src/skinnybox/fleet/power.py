@@ -1,15 +1,15 @@
 """Starting, waiting for and stopping machines, a few at a time."""
 
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from skinnybox.errors import Blocked, Conflict, GuestFailed, TimedOut
+from skinnybox.errors import Blocked, Cancelled, Conflict, GuestFailed, TimedOut
 from skinnybox.fleet.view import Condition, Machine
 from skinnybox.hosts.base import Host
 from skinnybox.model import Master
+from skinnybox.operation import Operation
 
 POLL = 0.5
 READY_TIMEOUT = 300.0
@@ -27,7 +27,7 @@ class Stopping:
     then_kill: bool = False
 
 
-def start(host: Host, machine: Machine, master: Master, folder: Path) -> None:
+def start(host: Host, machine: Machine, master: Master, folder: Path, operation: Operation) -> None:
     """Power on. Idempotent on a machine that runs; refused while it is being created or deleted."""
     if machine.condition in (Condition.CREATING, Condition.DELETING):
         raise Conflict(f"{machine.name} is {machine.condition}")
@@ -36,10 +36,10 @@ def start(host: Host, machine: Machine, master: Master, folder: Path) -> None:
             raise Conflict(
                 f"{machine.name} runs, but failed: {machine.reason}", hint="kill it, then start it again"
             )
-        host.start(machine.instance, master, folder)
+        host.start(machine.instance, master, folder, operation)
 
 
-def wait_ready(host: Host, look: Look, timeout: float, cancelled: threading.Event) -> Machine:
+def wait_ready(host: Host, look: Look, timeout: float, operation: Operation) -> Machine:
     """Block until the guest says it is ready. GuestFailed when it fails or stops; `timeout` is seconds."""
     deadline = time.monotonic() + timeout
     while True:
@@ -55,7 +55,9 @@ def wait_ready(host: Host, look: Look, timeout: float, cancelled: threading.Even
                 )
             case Condition.DELETING:
                 raise Conflict(f"{machine.name} is being deleted", hint="by another command")
-        if cancelled.is_set() or time.monotonic() > deadline:
+        if operation.cancelled:
+            raise Cancelled(f"{machine.name} was not ready yet when this was cancelled; it keeps running")
+        if time.monotonic() > deadline:
             raise TimedOut(
                 f"{machine.name} was not ready after {timeout:g} s; it keeps running{_stalled(machine)}",
                 hint=f"`skinnybox console --log {machine.name}` shows how far it came",
@@ -63,7 +65,7 @@ def wait_ready(host: Host, look: Look, timeout: float, cancelled: threading.Even
         host.wait_change(POLL)
 
 
-def stop(host: Host, look: Look, how: Stopping) -> None:
+def stop(host: Host, look: Look, how: Stopping, operation: Operation) -> None:
     """Ask the guest to power off and wait. TimedOut when it does not, unless told to pull the plug then."""
     machine = look()
     if not running(machine):
@@ -71,6 +73,8 @@ def stop(host: Host, look: Look, how: Stopping) -> None:
     host.shutdown(machine.instance)
     deadline = time.monotonic() + how.timeout
     while running(machine := look()):
+        if operation.cancelled:
+            raise Cancelled(f"{machine.name} was asked to power off, and may still do so")
         if time.monotonic() > deadline:
             if not how.then_kill:
                 raise TimedOut(

@@ -9,13 +9,13 @@ from skinnybox.errors import Blocked, Unsupported
 from skinnybox.fleet.state import State
 from skinnybox.hosts.base import Host
 from skinnybox.model import Instance
+from skinnybox.operation import Operation
 from skinnybox.overlays import look
 from skinnybox.overlays.copy import copy_data
 from skinnybox.overlays.patch import put_message
 from skinnybox.overlays.seed import base_message, seed_message
 from skinnybox.overlays.settle import replay
 from skinnybox.overlays.template import SEED_CAPACITY
-from skinnybox.progress import Progress
 
 _PAST_A_KILL = 2
 """A reset that was killed before it could record it has left the overlay one generation ahead."""
@@ -23,7 +23,7 @@ _GROWTH = 8
 """Digits by which a generation may grow."""
 
 
-def reseed(host: Host, state: State, wanted: Instance, progress: Progress) -> Instance:
+def reseed(host: Host, state: State, wanted: Instance, operation: Operation) -> Instance:
     """`wanted` is the machine with the new seed, in its old generation. Returns it as it is recorded then.
 
     Blocked when the overlay has no room for such a seed; NoSpace, with nothing touched, when the overlay does
@@ -32,19 +32,19 @@ def reseed(host: Host, state: State, wanted: Instance, progress: Progress) -> In
     if _can_be_told(host, wanted):
         told = replace(wanted.seed, generation=wanted.seed.generation + _PAST_A_KILL)
         return _recorded(host, state, replace(wanted, seed=told))
-    with host.open_overlay(wanted, progress) as overlay:
+    with host.open_overlay(wanted, operation) as overlay:
         generation = max(wanted.seed.generation, look.read_generation(overlay)) + 1
     renewed = replace(wanted, seed=replace(wanted.seed, generation=generation))
     message = seed_message(renewed)
 
     def build(old: Path, new: Path) -> None:
         with old.open("rb", buffering=0) as source, new.open("r+b", buffering=0) as target:
-            copy_data(source.fileno(), target.fileno())
+            copy_data(source.fileno(), target.fileno(), operation)
         replay(new)
         put_message(new, "seed", message)
 
     try:
-        host.rebuild_overlay(wanted, wanted.overlay.size, build, progress)
+        host.rebuild_overlay(wanted, wanted.overlay.size, build, operation)
     except Unsupported as error:
         raise Blocked(
             f"{wanted.name}: {error.message}", hint="--reset gives it an overlay with more; its delta is lost"

@@ -1,6 +1,5 @@
 """Which machines a command means, how they are now, and doing one thing to each of them."""
 
-import threading
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
@@ -12,7 +11,7 @@ from skinnybox.fleet.state import Row, State
 from skinnybox.fleet.view import Machine
 from skinnybox.hosts.base import Host
 from skinnybox.model import Instance, Report
-from skinnybox.progress import Progress
+from skinnybox.operation import Operation
 
 R = TypeVar("R")
 
@@ -24,7 +23,6 @@ class Roster:
         self._host = host
         self._state = state
         self.boots_at_once = boots_at_once
-        self.cancelled = threading.Event()
 
     def machines(self, patterns: Sequence[str] = ("*",)) -> list[Machine]:
         """Those that names and globs mean. NotFound when one means nothing; all, without patterns."""
@@ -47,9 +45,9 @@ class Roster:
     def each(
         self,
         patterns: Sequence[str],
-        act: Callable[[Machine], R],
+        act: Callable[[Machine, Operation], R],
         task: str,
-        progress: Progress,
+        operation: Operation,
         parallel: int | None = None,
     ) -> list[Outcome[R]]:
         """`parallel` None: as many at once as may be on their way up."""
@@ -58,9 +56,8 @@ class Roster:
             act,
             name=lambda machine: machine.name,
             task=task,
-            progress=progress,
+            operation=operation,
             parallel=parallel or self.boots_at_once,
-            cancelled=self.cancelled,
         )
 
     def _chosen(self, patterns: Sequence[str]) -> list[Row]:

@@ -1,8 +1,8 @@
 """The fleet: every use case is one method, with plain values in and out.
 
-All of it blocks. Long operations report to a Progress. What goes wrong is an error from the tree, or, for
-several machines, an Outcome each. What only some use cases need is imported there: a command that lists
-must not wait for what builds.
+All of it blocks. What takes long is told to an Operation, which may cancel it. What goes wrong is an error
+from the tree, or, for several machines, an Outcome each. What only some use cases need is imported there: a
+command that lists must not wait for what builds.
 """
 
 from collections.abc import Iterator, Sequence
@@ -22,7 +22,7 @@ from skinnybox.fleet.state import State
 from skinnybox.fleet.view import Machine
 from skinnybox.hosts.base import Host
 from skinnybox.model import Instance
-from skinnybox.progress import Progress, silent
+from skinnybox.operation import UNATTENDED, Operation
 
 if TYPE_CHECKING:
     from socket import socket
@@ -70,7 +70,6 @@ class Fleet:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._roster.cancelled.set()
         self._state.close()
         self._host.close()
 
@@ -81,7 +80,7 @@ class Fleet:
         specification: "Specification",
         *,
         skip_existing: bool = False,
-        progress: Progress = silent,
+        operation: Operation = UNATTENDED,
     ) -> list[Instance]:
         """Make machines, stopped. All or nothing: a name that is taken, or a disk too small, stops it before
         anything is made. Returns those made."""
@@ -102,8 +101,8 @@ class Fleet:
             stack = create.stack(found, specification.dax, features)
             wanted = create.instances(names, stack, keyed, ports)
             create.check_space(self._host, wanted)
-            self._host.add_master(found, self.masters.folder(found), progress)
-            return list(create.make(self._host, self._state, wanted, progress, features.creates_at_once))
+            self._host.add_master(found, self.masters.folder(found), operation)
+            return list(create.make(self._host, self._state, wanted, operation, features.creates_at_once))
 
     def machines(self, patterns: Sequence[str] = ("*",)) -> list[Machine]:
         """Those that names and globs mean. NotFound when one means nothing; all, without patterns."""
@@ -119,16 +118,18 @@ class Fleet:
         wait: bool = True,
         timeout: float = power.READY_TIMEOUT,
         parallel: int | None = None,
-        progress: Progress = silent,
+        operation: Operation = UNATTENDED,
     ) -> list[Outcome[Machine]]:
         """Power on. With `wait` only so many come up at once as the machine bears, each until it is ready."""
 
-        def one(machine: Machine) -> Machine:
+        def one(machine: Machine, operation: Operation) -> Machine:
             master = self.masters.bootable(machine.instance.stack)
-            power.start(self._host, machine, master, self.masters.folder(master))
-            return self._wait_ready(machine, timeout) if wait else self._roster.look(machine.instance)
+            power.start(self._host, machine, master, self.masters.folder(master), operation)
+            if not wait:
+                return self._roster.look(machine.instance)
+            return self._wait_ready(machine, timeout, operation)
 
-        return self._roster.each(patterns, one, "start", progress, parallel)
+        return self._roster.each(patterns, one, "start", operation, parallel)
 
     def marked(self, patterns: Sequence[str] = ("*",)) -> list[str]:
         """Those of them that are to come up when the host has restarted, after what that interrupted has
@@ -141,40 +142,44 @@ class Fleet:
         patterns: Sequence[str],
         *,
         timeout: float = power.READY_TIMEOUT,
-        progress: Progress = silent,
+        operation: Operation = UNATTENDED,
     ) -> list[Outcome[Machine]]:
         """Block until they are ready."""
-        return self._roster.each(patterns, lambda m: self._wait_ready(m, timeout), "wait", progress, _ALL)
+
+        def one(machine: Machine, operation: Operation) -> Machine:
+            return self._wait_ready(machine, timeout, operation)
+
+        return self._roster.each(patterns, one, "wait", operation, _ALL)
 
     def stop(
-        self, patterns: Sequence[str], how: power.Stopping, progress: Progress = silent
+        self, patterns: Sequence[str], how: power.Stopping, operation: Operation = UNATTENDED
     ) -> list[Outcome[Machine]]:
         """Ask the guests to power off and wait until they have."""
 
-        def one(machine: Machine) -> Machine:
-            power.stop(self._host, lambda: self._roster.look(machine.instance), how)
+        def one(machine: Machine, operation: Operation) -> Machine:
+            power.stop(self._host, lambda: self._roster.look(machine.instance), how, operation)
             return self._roster.look(machine.instance)
 
-        return self._roster.each(patterns, one, "stop", progress, _ALL)
+        return self._roster.each(patterns, one, "stop", operation, _ALL)
 
-    def kill(self, patterns: Sequence[str], progress: Progress = silent) -> list[Outcome[Machine]]:
+    def kill(self, patterns: Sequence[str], operation: Operation = UNATTENDED) -> list[Outcome[Machine]]:
         """Pull the plug."""
 
-        def one(machine: Machine) -> Machine:
+        def one(machine: Machine, operation: Operation) -> Machine:
             self._host.power_off(machine.instance)
             return self._roster.look(machine.instance)
 
-        return self._roster.each(patterns, one, "kill", progress, _ALL)
+        return self._roster.each(patterns, one, "kill", operation, _ALL)
 
     def delete(
-        self, patterns: Sequence[str], *, force: bool = False, progress: Progress = silent
+        self, patterns: Sequence[str], *, force: bool = False, operation: Operation = UNATTENDED
     ) -> list[Outcome[None]]:
         """Remove machines and their overlays for good. Running ones are refused without `force`."""
 
-        def one(machine: Machine) -> None:
+        def one(machine: Machine, operation: Operation) -> None:
             delete.delete(self._host, self._state, machine, force=force)
 
-        return self._roster.each(patterns, one, "delete", progress, 1)
+        return self._roster.each(patterns, one, "delete", operation, 1)
 
     def machine(self, name: str) -> Machine:
         """The one that this very name means."""
@@ -201,16 +206,16 @@ class Fleet:
         *,
         login: "Login | None" = None,
         parallel: int | None = None,
-        progress: Progress = silent,
+        operation: Operation = UNATTENDED,
     ) -> "list[Outcome[Executed]]":
         """Run a command in machines by ssh. A command that fails is a value, not an error."""
         from skinnybox.fleet import access
 
-        def one(machine: Machine) -> access.Executed:
+        def one(machine: Machine, operation: Operation) -> access.Executed:
             argv = access.ssh_argv(self._ssh, machine, login or access.USUAL, batch=True)
-            return access.execute(argv, command)
+            return access.execute(argv, command, operation)
 
-        return self._roster.each(patterns, one, "exec", progress, parallel)
+        return self._roster.each(patterns, one, "exec", operation, parallel)
 
     def events(self, patterns: Sequence[str] = ()) -> "list[Event]":
         """What happened to the machines that names and globs mean, oldest first, also to deleted ones."""
@@ -218,14 +223,16 @@ class Fleet:
 
         return events.listed(self._host, self._state, patterns)
 
-    def follow_events(self, patterns: Sequence[str] = ()) -> "Iterator[Event]":
-        """The same, and then what happens from now on; without an end of its own."""
+    def follow_events(
+        self, patterns: Sequence[str] = (), *, operation: Operation = UNATTENDED
+    ) -> "Iterator[Event]":
+        """The same, and then what happens from now on, until it is cancelled."""
         from skinnybox.fleet import events
 
-        return events.followed(self._host, self._state, patterns, self._roster.cancelled)
+        return events.followed(self._host, self._state, patterns, operation)
 
     def set(
-        self, patterns: Sequence[str], changes: "Changes", progress: Progress = silent
+        self, patterns: Sequence[str], changes: "Changes", operation: Operation = UNATTENDED
     ) -> list[Outcome[Machine]]:
         """Change machines in place; those that run go on as they were started, but for the ssh port, which
         only one that is stopped can change."""
@@ -234,13 +241,13 @@ class Fleet:
         if "ssh_port" in changes and len(self.machines(patterns)) > 1:
             raise UsageError("one port cannot lead to several machines", hint="name one machine")
 
-        def one(machine: Machine) -> Machine:
+        def one(machine: Machine, operation: Operation) -> Machine:
             if "ssh_port" in changes:  # else nobody could reach it until it has started anew
                 power.refuse_running(machine, "another ssh port")
             ports = free_ports(self._state.ports(), self._folder)
             return self._roster.look(change(self._host, self._state, machine.instance, changes, ports))
 
-        return self._roster.each(patterns, one, "set", progress, 1)
+        return self._roster.each(patterns, one, "set", operation, 1)
 
     def plan(self, file: Path, choices: "Choices") -> "Plan":
         """What `apply` would do to make the machines be as a fleet file says."""
@@ -249,12 +256,12 @@ class Fleet:
         return apply.make_plan(self._parts(), file, choices)
 
     def apply(
-        self, file: Path, choices: "Choices", how: "How", agree: "Agree", progress: Progress = silent
+        self, file: Path, choices: "Choices", how: "How", agree: "Agree", operation: Operation = UNATTENDED
     ) -> list[Outcome[str]]:
         """Make the machines be as a fleet file says. `agree` is asked before anything is done."""
         from skinnybox.fleet.plan import apply
 
-        return apply.apply(self._parts(), file, choices, how, agree, progress)
+        return apply.apply(self._parts(), file, choices, how, agree, operation)
 
     def _parts(self) -> "Parts":
         from skinnybox.fleet.plan.parts import Parts
@@ -275,7 +282,5 @@ class Fleet:
         masters = self.masters.all()
         return capacity.of_host(self._host, instances, masters, fit_size)
 
-    def _wait_ready(self, machine: Machine, timeout: float) -> Machine:
-        return power.wait_ready(
-            self._host, lambda: self._roster.look(machine.instance), timeout, self._roster.cancelled
-        )
+    def _wait_ready(self, machine: Machine, timeout: float, operation: Operation) -> Machine:
+        return power.wait_ready(self._host, lambda: self._roster.look(machine.instance), timeout, operation)

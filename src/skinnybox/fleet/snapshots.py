@@ -7,13 +7,13 @@ from skinnybox.errors import Blocked, NotFound
 from skinnybox.fleet.state import State
 from skinnybox.hosts.base import Host
 from skinnybox.model import Instance, Seed, Snapshot
+from skinnybox.operation import Operation
 from skinnybox.overlays import look
 from skinnybox.overlays.copy import copy_data
 from skinnybox.overlays.grow import grow
 from skinnybox.overlays.patch import put_message
 from skinnybox.overlays.seed import seed_message
 from skinnybox.overlays.settle import replay
-from skinnybox.progress import Progress
 from skinnybox.sizes import format_size
 
 
@@ -27,7 +27,9 @@ def find(host: Host, instance: Instance, label: str) -> Snapshot:
     )
 
 
-def restore(host: Host, state: State, instance: Instance, snapshot: Snapshot, progress: Progress) -> Instance:
+def restore(
+    host: Host, state: State, instance: Instance, snapshot: Snapshot, operation: Operation
+) -> Instance:
     """Put the snapshot in place of the overlay; what that held is gone. Returns the instance as recorded.
 
     Size, allocation and seed stay those of now: a smaller snapshot is grown; a seed that was another then is
@@ -35,11 +37,11 @@ def restore(host: Host, state: State, instance: Instance, snapshot: Snapshot, pr
     """
     _refuse(instance, snapshot)
     restored = replace(instance, seed=_seed(instance.seed, snapshot.instance.seed))
-    fill = _Fill(host=host, state=state, restored=restored, snapshot=snapshot, progress=progress)
+    fill = _Fill(host=host, state=state, restored=restored, snapshot=snapshot, operation=operation)
     if restored.seed.generation <= instance.seed.generation:
         # Record first: killed in between, the guest has a newer seed than recorded, and that is well.
         _record(host, state, restored)
-    host.rebuild_overlay(instance, instance.overlay.size, fill, progress)
+    host.rebuild_overlay(instance, instance.overlay.size, fill, operation)
     _record(host, state, restored)
     return restored
 
@@ -79,10 +81,10 @@ class _Fill:
     state: State
     restored: Instance
     snapshot: Snapshot
-    progress: Progress
+    operation: Operation
 
     def __call__(self, old: Path, new: Path) -> None:
-        with self.host.open_snapshot(self.restored, self.snapshot.label, self.progress) as image:
+        with self.host.open_snapshot(self.restored, self.snapshot.label, self.operation) as image:
             self._copied(image, new)
         if self.restored.seed.generation != self.snapshot.instance.seed.generation:
             replay(new)
@@ -93,7 +95,7 @@ class _Fill:
 
     def _copied(self, image: Path, new: Path) -> None:
         if image.stat().st_size < new.stat().st_size:
-            grow(image, new)
+            grow(image, new, self.operation)
             return
         with image.open("rb", buffering=0) as source, new.open("r+b", buffering=0) as target:
-            copy_data(source.fileno(), target.fileno())
+            copy_data(source.fileno(), target.fileno(), self.operation)

@@ -25,7 +25,7 @@ from skinnybox.model import (
     Space,
     Status,
 )
-from skinnybox.progress import Progress, silent
+from skinnybox.operation import Operation
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,25 +101,25 @@ class Storage:
 
 
 class Disks(Protocol):
-    """`progress` hears of what takes long because bytes go to the host or come from it."""
+    """`operation` is told of what takes long because bytes go to the host or come from it, and ends it."""
 
-    def add_master(self, master: Master, folder: Path, progress: Progress = silent) -> None:
+    def add_master(self, master: Master, folder: Path, operation: Operation) -> None:
         """Make a sealed master usable here. Idempotent by image digest."""
 
     def remove_master(self, master: Master) -> None:
         """Idempotent."""
 
-    def create_overlay(self, instance: Instance, contents: Contents) -> None:
+    def create_overlay(self, instance: Instance, contents: Contents, operation: Operation) -> None:
         """A fresh overlay. Conflict when the instance has one; NoSpace with nothing left behind."""
 
-    def replace_overlay(self, instance: Instance, contents: Contents, progress: Progress = silent) -> None:
+    def replace_overlay(self, instance: Instance, contents: Contents, operation: Operation) -> None:
         """Put a fresh overlay in place of the old one, atomically: killed at any moment, one of the two is
         there, whole. Conflict while the machine runs or somebody has it open."""
 
     def overlay_size(self, instance: Instance) -> int:
         """What it really has, in bytes; quick. NotFound when there is none."""
 
-    def open_overlay(self, instance: Instance, progress: Progress = silent) -> AbstractContextManager[Path]:
+    def open_overlay(self, instance: Instance, operation: Operation) -> AbstractContextManager[Path]:
         """A local file with the overlay's bytes, not to be written, while nobody else may use it. Conflict
         while the machine runs or somebody else has it open; NotFound when there is none."""
 
@@ -131,25 +131,25 @@ class Disks(Protocol):
         instance: Instance,
         size: int,
         build: Callable[[Path, Path], None],
-        progress: Progress = silent,
+        operation: Operation,
     ) -> None:
         """Put what `build(old, new)` makes in place of the overlay, as atomically as replace_overlay, and
         refused as that is. `new` is a blank private file of `size` bytes with the allocation of the instance;
         `build` fills it in place and only reads `old`, for which nobody else has a use meanwhile."""
 
-    def copy_overlay(self, instance: Instance, target: Path, progress: Progress = silent) -> Consistency:
+    def copy_overlay(self, instance: Instance, target: Path, operation: Operation) -> Consistency:
         """A copy of one point in time at `target`, a new local file, whether the machine runs or not. Its
         holes are holes, none of its blocks is shared. Conflict while another command copies it or works on
         it; NoSpace, also beforehand; whatever stops it, neither host nor machine keep anything of it."""
 
-    def take_snapshot(self, instance: Instance, label: str, progress: Progress = silent) -> Snapshot:
+    def take_snapshot(self, instance: Instance, label: str, operation: Operation) -> Snapshot:
         """Keep such a copy here under `label`, with the record as given. Conflict when there is one."""
 
     def snapshots(self, instance: Instance) -> Sequence[Snapshot]:
         """Oldest first. They go with the disk."""
 
     def open_snapshot(
-        self, instance: Instance, label: str, progress: Progress = silent
+        self, instance: Instance, label: str, operation: Operation
     ) -> AbstractContextManager[Path]:
         """A local file with its bytes, not to be written. NotFound."""
 
@@ -169,7 +169,7 @@ class Lifecycle(Protocol):
         nothing touched, while the machine runs or somebody has the overlay open; any other error may come
         half way, and the next call goes on."""
 
-    def start(self, instance: Instance, master: Master, folder: Path) -> Status:
+    def start(self, instance: Instance, master: Master, folder: Path, operation: Operation) -> Status:
         """Power on; returns when the virtual hardware runs, long before the guest is ready. Conflict when it
         runs already."""
 

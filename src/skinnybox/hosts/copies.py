@@ -27,6 +27,7 @@ from skinnybox.hosts.store import (
     write_atomically,
 )
 from skinnybox.model import Allocation, Consistency, Instance, Snapshot, check_label
+from skinnybox.operation import Operation
 from skinnybox.overlays import lock, space
 from skinnybox.overlays.copy import copy_data, data_size
 from skinnybox.sizes import MIB
@@ -98,16 +99,16 @@ def _keep_promise(path: Path, size: int, allocation: Allocation) -> None:
                 raise Unsupported("this filesystem shares extents unasked", hint="--sparse")
 
 
-def copy_stopped(store: Store, instance: Instance, target: Path) -> None:
+def copy_stopped(store: Store, instance: Instance, target: Path, operation: Operation) -> None:
     """Of a machine that does not run. Conflict while somebody has the overlay open."""
     with lock.exclusive(store.overlay(instance.uuid)) as source:
-        copy_open(source, target)
+        copy_open(source, target, operation)
 
 
-def copy_open(source: int, target: Path) -> None:
+def copy_open(source: int, target: Path, operation: Operation) -> None:
     """From a file that nobody writes to. NoSpace beforehand."""
     with new_target(source, target) as descriptor:
-        copy_data(source, descriptor)
+        copy_data(source, descriptor, operation)
 
 
 @contextlib.contextmanager

@@ -11,12 +11,12 @@ from skinnybox.errors import NotFound
 from skinnybox.hosts.base import Contents, Storage
 from skinnybox.hosts.store import Store
 from skinnybox.model import Allocation, Consistency, Instance, Snapshot
-from skinnybox.progress import Progress, silent
+from skinnybox.operation import Operation
 
 
 class LocalDisks(ABC):
     """Who inherits it knows what runs, and how a running machine's overlay is copied. Everything is here
-    already, so no transfer has a progress to tell of."""
+    already, so no transfer says how far it is; copies can be cancelled."""
 
     _store: Store
 
@@ -29,7 +29,7 @@ class LocalDisks(ABC):
         """Whether it runs just now."""
 
     @abstractmethod
-    def _copy_running(self, instance: Instance, descriptor: int) -> None:
+    def _copy_running(self, instance: Instance, descriptor: int, operation: Operation) -> None:
         """Fill an open file, as large as the overlay, with what that holds at one point in time."""
 
     @abstractmethod
@@ -39,15 +39,15 @@ class LocalDisks(ABC):
     def _allocation(self, instance: Instance) -> Allocation:
         return instance.overlay.allocation
 
-    def create_overlay(self, instance: Instance, contents: Contents) -> None:
+    def create_overlay(self, instance: Instance, contents: Contents, operation: Operation) -> None:
         self._store.create(instance, contents, self._allocation(instance))
 
-    def replace_overlay(self, instance: Instance, contents: Contents, progress: Progress = silent) -> None:
+    def replace_overlay(self, instance: Instance, contents: Contents, operation: Operation) -> None:
         self._settle(instance)
         self._store.replace(instance, contents, self._allocation(instance))
 
     @contextmanager
-    def open_overlay(self, instance: Instance, progress: Progress = silent) -> Iterator[Path]:
+    def open_overlay(self, instance: Instance, operation: Operation) -> Iterator[Path]:
         self._settle(instance)
         with self._store.open(instance) as path:
             yield path
@@ -64,7 +64,7 @@ class LocalDisks(ABC):
         return ()
 
     def refuse_used(self, instance: Instance) -> None:
-        with suppress(NotFound), self.open_overlay(instance):
+        with suppress(NotFound), self.open_overlay(instance, Operation()):
             pass
 
     def delete(self, instance: Instance) -> None:
@@ -81,38 +81,40 @@ class LocalDisks(ABC):
         instance: Instance,
         size: int,
         build: Callable[[Path, Path], None],
-        progress: Progress = silent,
+        operation: Operation,
     ) -> None:
         from skinnybox.hosts import copies
 
         self._settle(instance)
         copies.rebuild(self._store, instance, size, self._allocation(instance), build)
 
-    def copy_overlay(self, instance: Instance, target: Path, progress: Progress = silent) -> Consistency:
+    def copy_overlay(self, instance: Instance, target: Path, operation: Operation) -> Consistency:
         from skinnybox.hosts import copies
 
         with copies.alone(self._store, instance):
-            return self._copied(instance, target)
+            return self._copied(instance, target, operation)
 
-    def _copied(self, instance: Instance, target: Path) -> Consistency:
+    def _copied(self, instance: Instance, target: Path, operation: Operation) -> Consistency:
         from skinnybox.hosts import copies
 
         if not self._runs_now(instance):
             self._settle(instance)
-            copies.copy_stopped(self._store, instance, target)
+            copies.copy_stopped(self._store, instance, target, operation)
             return Consistency.STOPPED
         with (
             self._store.overlay(instance.uuid).open("rb", buffering=0) as source,
             copies.new_target(source.fileno(), target) as descriptor,
         ):
-            self._copy_running(instance, descriptor)
+            self._copy_running(instance, descriptor, operation)
         return Consistency.CRASH
 
-    def take_snapshot(self, instance: Instance, label: str, progress: Progress = silent) -> Snapshot:
+    def take_snapshot(self, instance: Instance, label: str, operation: Operation) -> Snapshot:
         from skinnybox.hosts import copies
 
         with copies.alone(self._store, instance):
-            return copies.take(self._store, instance, label, lambda target: self._copied(instance, target))
+            return copies.take(
+                self._store, instance, label, lambda target: self._copied(instance, target, operation)
+            )
 
     def snapshots(self, instance: Instance) -> Sequence[Snapshot]:
         from skinnybox.hosts import copies
@@ -120,7 +122,7 @@ class LocalDisks(ABC):
         return copies.listed(self._store, instance)
 
     def open_snapshot(
-        self, instance: Instance, label: str, progress: Progress = silent
+        self, instance: Instance, label: str, operation: Operation
     ) -> AbstractContextManager[Path]:
         from skinnybox.hosts import copies
 

@@ -37,9 +37,9 @@ from skinnybox.model import (
     Status,
     image_uuid,
 )
+from skinnybox.operation import Operation
 from skinnybox.overlays import lock
 from skinnybox.overlays.copy import copy_data
-from skinnybox.progress import Progress, silent
 
 _POLL = 0.02
 _KERNEL = "pretended"
@@ -65,7 +65,7 @@ class MemoryHost(LocalDisks):
         self._runs = state / "run"
         self._changed = threading.Condition()
 
-    def add_master(self, master: Master, folder: Path, progress: Progress = silent) -> None:
+    def add_master(self, master: Master, folder: Path, operation: Operation) -> None:
         if not (folder / master.images[0].file).is_file():
             raise NotFound(f"{folder} does not hold {master.reference}")
 
@@ -75,7 +75,7 @@ class MemoryHost(LocalDisks):
     def define(self, instance: Instance) -> None:
         self._store.define(instance)
 
-    def start(self, instance: Instance, master: Master, folder: Path) -> Status:
+    def start(self, instance: Instance, master: Master, folder: Path, operation: Operation) -> Status:
         if not (folder / KERNEL_FILE).is_file():
             raise NotFound(f"{folder} holds no kernel of {master.reference}")
         with self._entries() as entries:
@@ -164,10 +164,10 @@ class MemoryHost(LocalDisks):
     def _runs_now(self, instance: Instance) -> bool:
         return instance.uuid in self.statuses()
 
-    def _copy_running(self, instance: Instance, descriptor: int) -> None:
+    def _copy_running(self, instance: Instance, descriptor: int, operation: Operation) -> None:
         """Nobody writes to the disk of a machine that is only pretended."""
         with self._store.overlay(instance.uuid).open("rb", buffering=0) as source:
-            copy_data(source.fileno(), descriptor)
+            copy_data(source.fileno(), descriptor, operation)
 
     def _settle(self, instance: Instance) -> None:
         if instance.uuid in self.statuses():

@@ -16,7 +16,7 @@ from skinnybox.masters.recipe import Copy, Recipe
 from skinnybox.masters.seal import refuse_taken, seal
 from skinnybox.masters.workspace import workspace
 from skinnybox.model import Master
-from skinnybox.progress import Progress, Step
+from skinnybox.operation import Operation
 
 _PACKAGES = (
     "systemd-sysv", "udev", "dbus", "initramfs-tools", "busybox", "openssh-server", "iproute2", "kmod",
@@ -42,7 +42,7 @@ _HOOK = re.compile(r"running --\w+-hook directly: \S*/[a-z]+\d+-(\S+) .*")
 _RESOLV = "run/systemd/resolve/stub-resolv.conf"
 
 
-def build(recipe: Recipe, *, store: Path, name: str, version: str, progress: Progress) -> Master:
+def build(recipe: Recipe, *, store: Path, name: str, version: str, operation: Operation) -> Master:
     """Install, clean up, seal. Killed at any instant, the master is there whole or not at all.
 
     Raises Conflict at once when NAME:VERSION is taken, UsageError for a package nobody has or a script that
@@ -52,8 +52,8 @@ def build(recipe: Recipe, *, store: Path, name: str, version: str, progress: Pro
     namespace.require_root()
     with workspace(store, "work") as work:
         tree = work / "tree"
-        _install(recipe, work, tree, progress)
-        clean(tree, progress)
+        _install(recipe, work, tree, operation)
+        clean(tree, operation)
         kernel, initrd, _ = find_kernel(tree)
         return seal(
             tree,
@@ -62,7 +62,7 @@ def build(recipe: Recipe, *, store: Path, name: str, version: str, progress: Pro
             version=version,
             kernel=kernel,
             initrd=initrd,
-            progress=progress,
+            operation=operation,
             dax=recipe.dax,
         )
 
@@ -74,7 +74,7 @@ def packages(recipe: Recipe, suite: str) -> list[str]:
     return list(dict.fromkeys([*_PACKAGES, *resolved, kernel, *recipe.packages]))
 
 
-def _install(recipe: Recipe, work: Path, tree: Path, progress: Progress) -> None:
+def _install(recipe: Recipe, work: Path, tree: Path, operation: Operation) -> None:
     suite = recipe.suite or sources.release().codename
     folder = work / "hooks"
     folder.mkdir()
@@ -91,7 +91,7 @@ def _install(recipe: Recipe, work: Path, tree: Path, progress: Progress) -> None
         stanzas.write("\n".join(source.stanza() for source in _sources(recipe, suite)).encode())
         stanzas.seek(0)
         try:
-            run.run(run.tied(argv), stdin=stanzas, output=Reported(progress))
+            run.run(run.tied(argv), stdin=stanzas, output=Reported(operation))
         except CommandFailed as error:
             raise explained(error) from error
 
@@ -176,8 +176,8 @@ def _kernel_package() -> str:
 class Reported:
     """Turns what mmdebstrap prints into steps; remembers at which stage it is."""
 
-    def __init__(self, progress: Progress) -> None:
-        self._progress = progress
+    def __init__(self, operation: Operation) -> None:
+        self._operation = operation
         self._stage = 0
 
     def __call__(self, line: str) -> None:
@@ -187,7 +187,7 @@ class Reported:
             if words in line:
                 self._stage = max(self._stage, number)
         detail = _HOOK.sub(r"\1", line[3:].rstrip("."))
-        self._progress(Step(task="build", done=self._stage, total=len(_STAGES), unit="stages", detail=detail))
+        self._operation.step(task="build", done=self._stage, total=len(_STAGES), unit="stages", detail=detail)
 
 
 def explained(error: CommandFailed) -> SkinnyboxError:

@@ -17,7 +17,7 @@ from skinnybox.masters import erofs
 from skinnybox.masters.index import content_id, file_digest, read_index
 from skinnybox.masters.manifest import FILE, from_manifest
 from skinnybox.model import INITRD_FILE, KERNEL_FILE, Master, parse_reference
-from skinnybox.progress import Progress, Step
+from skinnybox.operation import Operation
 
 KERNEL, INITRD, INDEX = KERNEL_FILE, INITRD_FILE, "index.jsonl.gz"
 IMAGE, DAX_IMAGE = "root.erofs", "root-dax.erofs"
@@ -59,7 +59,7 @@ def folder(store: Path, master: Master) -> Path:
     return store / _hex(master)
 
 
-def verify(store: Path, master: Master, progress: Progress) -> None:
+def verify(store: Path, master: Master, operation: Operation) -> None:
     """Read every byte of it. Raises Corrupt, naming the file that is not what was sealed."""
     where = folder(store, master)
     sealed, index = from_manifest(where / FILE)
@@ -68,17 +68,17 @@ def verify(store: Path, master: Master, progress: Progress) -> None:
     total = 4 + len(master.images)
     wanted = ((KERNEL, master.kernel), (INITRD, master.initrd), (INDEX, index))
     for done, (name, digest) in enumerate(wanted):
-        progress(Step(task="verify", done=done, total=total, detail=name))
+        operation.step(task="verify", done=done, total=total, detail=name)
         _check_file(where / name, digest)
-    progress(Step(task="verify", done=3, total=total, detail="content id"))
+    operation.step(task="verify", done=3, total=total, detail="content id")
     if content_id(where / INDEX, where / KERNEL, where / INITRD, master.guest_protocol) != master.id:
         raise Corrupt(f"{where / INDEX} does not give the id {master.id}")
     newest = max(entry.mtime_ns for entry in read_index(where / INDEX)) // 1_000_000_000
     for done, image in enumerate(master.images, start=4):
-        progress(Step(task="verify", done=done, total=total, detail=image.file))
+        operation.step(task="verify", done=done, total=total, detail=image.file)
         _check_present(where / image.file)
         erofs.check(where / image.file, image.digest, image.size, newest=newest)
-    progress(Step(task="verify", done=total, total=total))
+    operation.step(task="verify", done=total, total=total)
 
 
 def remove(store: Path, master: Master) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from skinnybox.masters import inside
 from skinnybox.masters.survey import survey
-from skinnybox.progress import Progress, Step
+from skinnybox.operation import Operation
 
 # Every name in these folders, folders included.
 _EMPTIED = (
@@ -40,9 +40,9 @@ _REMOVED = (
 _ROTATED = ("*.gz", "*.xz", "*.zst", "*.old", "*.[0-9]", "*.[0-9][0-9]")
 
 
-def clean(tree: Path, progress: Progress) -> None:
+def clean(tree: Path, operation: Operation) -> None:
     """Idempotent. Only for a private tree that is to be sealed. Raises Unsupported as `survey` does."""
-    progress(Step(task="clean"))
+    operation.step(task="clean")
     survey(tree)  # what is removed below is walked with a descriptor open at each level
     for path in _EMPTIED:
         _in_folder(tree, path, _remove_all)

@@ -29,9 +29,9 @@ from skinnybox.masters import inside, namespace
 from skinnybox.masters.disk_header import FORMATS, LARGEST
 from skinnybox.masters.partitions import KINDS, MOST
 from skinnybox.masters.tree import extracted
+from skinnybox.operation import Operation
 from skinnybox.overlays.look import opened
 from skinnybox.overlays.settle import copied, replay
-from skinnybox.progress import Progress, Step
 from skinnybox.sizes import GIB, MIB, format_size
 
 _READER = "skinnybox.masters.disk_reader"
@@ -82,7 +82,7 @@ class Part:
 def unpacked_disk(
     source: Path,
     work: Path,
-    progress: Progress,
+    operation: Operation,
     *,
     format: str | None,
     partition: int | None,
@@ -97,13 +97,13 @@ def unpacked_disk(
     namespace.require_root()
     _check_source(source, format)
     tree = work / "tree"
-    with _plain(source, work, format, progress) as (disk, size):
+    with _plain(source, work, format, operation) as (disk, size):
         parts = _parts(disk, size, source)
         root = _root(parts, partition, source)
-        _extract(disk, root, work, tree, progress, source, devices=devices)
+        _extract(disk, root, work, tree, operation, source, devices=devices)
         boot = _separate_boot(parts, root, tree)
         if boot:
-            _extract(disk, boot, work, tree / "boot", progress, source, devices=devices)
+            _extract(disk, boot, work, tree / "boot", operation, source, devices=devices)
     return tree
 
 
@@ -117,9 +117,9 @@ def _check_source(source: Path, format: str | None) -> None:
 
 
 @contextmanager
-def _plain(source: Path, work: Path, format: str | None, progress: Progress) -> Iterator[tuple[Path, int]]:
+def _plain(source: Path, work: Path, format: str | None, operation: Operation) -> Iterator[tuple[Path, int]]:
     """The image as a plain disk: a file, and how much of it counts. Converted to a private one if it must."""
-    progress(Step(task="disk", detail=source.name))
+    operation.step(task="disk", detail=source.name)
     kind, size, plain = _header(source, format, source)
     if plain:
         yield source, size
@@ -129,7 +129,7 @@ def _plain(source: Path, work: Path, format: str | None, progress: Progress) -> 
     _need(work, source.stat().st_blocks * 512)
     copied(source, copy)
     kind, size, _ = _header(copy, kind, source)
-    _convert(copy, disk, kind, size, progress, source)
+    _convert(copy, disk, kind, size, operation, source)
     copy.unlink()
     yield disk, size
     disk.unlink()
@@ -151,11 +151,11 @@ def _header(file: Path, format: str | None, source: Path) -> tuple[str, int, boo
     raise _improper(source)
 
 
-def _convert(copy: Path, disk: Path, kind: str, size: int, progress: Progress, source: Path) -> None:
+def _convert(copy: Path, disk: Path, kind: str, size: int, operation: Operation, source: Path) -> None:
     """With QEMU's own reader of the format, into a sparse file."""
 
     def watch() -> None:
-        progress(Step(task="convert", done=disk.stat().st_blocks * 512, unit="bytes", detail=source.name))
+        operation.step(task="convert", done=disk.stat().st_blocks * 512, unit="bytes", detail=source.name)
         _need(disk.parent, 0)
 
     worth = min(size, shutil.disk_usage(copy.parent).free + copy.stat().st_size)
@@ -252,7 +252,7 @@ def _separate_boot(parts: list[Part], root: Part, tree: Path) -> Part | None:
 
 
 def _extract(
-    disk: Path, part: Part, work: Path, tree: Path, progress: Progress, source: Path, *, devices: bool
+    disk: Path, part: Part, work: Path, tree: Path, operation: Operation, source: Path, *, devices: bool
 ) -> None:
     subject = f"{source}, {part.name}" if part.number else str(source)
     if part.flaw and part.clean:
@@ -265,7 +265,7 @@ def _extract(
             apparent = _APPARENT[0] * part.length + _APPARENT[1]
             words = [str(descriptor), "tar", str(start), str(part.length), str(apparent)]
             with stream(_READER, words, subject=subject, bounds=bounds, pass_fds=[descriptor]) as pieces:
-                extracted(pieces, tree, source, progress, devices=devices)
+                extracted(pieces, tree, source, operation, devices=devices)
 
 
 @contextmanager

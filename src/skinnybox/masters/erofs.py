@@ -20,7 +20,7 @@ from skinnybox.crc32c import crc32c
 from skinnybox.errors import CommandFailed, Corrupt
 from skinnybox.masters.survey import walk
 from skinnybox.model import ImageKind, image_uuid
-from skinnybox.progress import Progress, Step, silent
+from skinnybox.operation import Operation
 from skinnybox.sizes import MIB
 
 _OPTIONS = {
@@ -38,16 +38,14 @@ _POLL = 0.02
 _LONGEST_NAME = 255
 
 
-def make(tree: Path, image: Path, kind: ImageKind, *, newest: int, progress: Progress = silent) -> None:
+def make(tree: Path, image: Path, kind: ImageKind, *, newest: int, operation: Operation) -> None:
     """Write a tree's image; `newest` is its newest mtime in seconds. Same tree, same bytes; mtimes kept."""
-    with making(tree, image, kind, newest=newest, progress=progress):
+    with making(tree, image, kind, newest=newest, operation=operation):
         pass
 
 
 @contextlib.contextmanager
-def making(
-    tree: Path, image: Path, kind: ImageKind, *, newest: int, progress: Progress = silent
-) -> Iterator[None]:
+def making(tree: Path, image: Path, kind: ImageKind, *, newest: int, operation: Operation) -> Iterator[None]:
     """Like make, beside the block: the image is there when the block has been left without an error."""
     argv: run.Argv = ["mkfs.erofs", "--quiet", f"-U{UUID(int=0)}", *_OPTIONS[kind], image, tree]
     # Later than every mtime, so none is clamped to it; -T would set them all.
@@ -57,7 +55,7 @@ def making(
             yield
             while child.poll() is None:
                 written = image.stat().st_size if image.exists() else 0
-                progress(Step(task="image", done=written, unit="bytes"))
+                operation.step(task="image", done=written, unit="bytes")
                 time.sleep(_POLL)
         if child.returncode:
             raise _failure(child.returncode, said, tree)

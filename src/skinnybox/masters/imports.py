@@ -10,7 +10,7 @@ from skinnybox.masters.seal import seal
 from skinnybox.masters.tree import is_tree, unpacked
 from skinnybox.masters.workspace import workspace
 from skinnybox.model import GUEST_PROTOCOL, OLDEST_GUEST_PROTOCOL, Master
-from skinnybox.progress import Progress, Step
+from skinnybox.operation import Operation
 
 
 def import_tree(
@@ -22,7 +22,7 @@ def import_tree(
     as_is: bool,
     kernel: Path | None,
     initrd: Path | None,
-    progress: Progress,
+    operation: Operation,
     allow_foreign: bool = False,
     dax: bool = False,
     format: str | None = None,
@@ -36,11 +36,11 @@ def import_tree(
     """
     _check_kernel(kernel, initrd)
     with workspace(store, "work") as work:
-        tree = _copied(source, work, progress, format=format, partition=partition, devices=as_is)
+        tree = _copied(source, work, operation, format=format, partition=partition, devices=as_is)
         if as_is and not allow_foreign:
             _check_guest_part(tree)
         if not as_is:
-            prepare(tree, progress)
+            prepare(tree, operation)
         if kernel is None or initrd is None:
             kernel, initrd, _ = find_kernel(tree)
         return seal(
@@ -50,7 +50,7 @@ def import_tree(
             version=version,
             kernel=kernel,
             initrd=initrd,
-            progress=progress,
+            operation=operation,
             dax=dax,
         )
 
@@ -64,23 +64,29 @@ def _check_kernel(kernel: Path | None, initrd: Path | None) -> None:
 
 
 def _copied(
-    source: Path, work: Path, progress: Progress, *, format: str | None, partition: int | None, devices: bool
+    source: Path,
+    work: Path,
+    operation: Operation,
+    *,
+    format: str | None,
+    partition: int | None,
+    devices: bool,
 ) -> Path:
     if format is None and partition is None and is_tree(source):
-        return unpacked(source, work, progress, devices=devices)
+        return unpacked(source, work, operation, devices=devices)
     from skinnybox.masters.disk_image import unpacked_disk
 
-    return unpacked_disk(source, work, progress, format=format, partition=partition, devices=devices)
+    return unpacked_disk(source, work, operation, format=format, partition=partition, devices=devices)
 
 
-def prepare(tree: Path, progress: Progress) -> None:
+def prepare(tree: Path, operation: Operation) -> None:
     """Install the guest part into a private tree and clean it up."""
-    progress(Step(task="guest", detail="installing the guest part"))
+    operation.step(task="guest", detail="installing the guest part")
     try:
-        guest_part.install(tree, lambda line: progress(Step(task="guest", detail=line)))
+        guest_part.install(tree, lambda line: operation.step(task="guest", detail=line))
     except CommandFailed as error:
         raise _uninstallable(error) from error
-    clean(tree, progress)
+    clean(tree, operation)
 
 
 def _check_guest_part(tree: Path) -> None:

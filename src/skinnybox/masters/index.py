@@ -24,7 +24,7 @@ from typing import Any, BinaryIO, TypeVar
 from skinnybox.errors import Corrupt, UsageError
 from skinnybox.masters.survey import Group, Survey, survey, walk
 from skinnybox.model import GUEST_PROTOCOL
-from skinnybox.progress import Progress, Step
+from skinnybox.operation import Operation
 
 _LETTERS = {
     stat.S_IFDIR: "d", stat.S_IFREG: "-", stat.S_IFLNK: "l", stat.S_IFIFO: "p",
@@ -58,14 +58,14 @@ class Entry:
     link: bytes | None = None
 
 
-def scan(tree: Path, progress: Progress, known: Survey | None = None) -> Iterator[Entry]:
+def scan(tree: Path, operation: Operation, known: Survey | None = None) -> Iterator[Entry]:
     """Every entry in canonical order, content hashed, no symlink followed. `known` saves a second survey."""
     found = known or survey(tree)
     for number, (path, info) in enumerate(walk(os.fsencode(tree))):
         if number % _STEP == 0:
-            progress(Step(task="index", done=number, total=found.entries, unit="files"))
+            operation.step(task="index", done=number, total=found.entries, unit="files")
         yield _entry(os.fsencode(tree), path, info, found.group(info))
-    progress(Step(task="index", done=found.entries, total=found.entries, unit="files"))
+    operation.step(task="index", done=found.entries, total=found.entries, unit="files")
 
 
 def write_index(entries: Iterable[Entry], file: Path) -> None:

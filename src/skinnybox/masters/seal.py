@@ -15,7 +15,7 @@ from skinnybox.masters.manifest import FILE, to_manifest, with_images
 from skinnybox.masters.survey import survey
 from skinnybox.masters.workspace import workspace
 from skinnybox.model import GUEST_PROTOCOL, Image, ImageKind, Master
-from skinnybox.progress import Progress, Step
+from skinnybox.operation import Operation
 
 
 def seal(
@@ -26,7 +26,7 @@ def seal(
     version: str,
     kernel: Path,
     initrd: Path,
-    progress: Progress,
+    operation: Operation,
     dax: bool = False,
 ) -> Master:
     """Seal a tree that nobody writes to. Killed at any instant, the master is there whole or not at all.
@@ -39,8 +39,8 @@ def seal(
     with workspace(store, "sealing") as work:
         shutil.copyfile(kernel, work / KERNEL)
         shutil.copyfile(initrd, work / INITRD)
-        master = _made(tree, work, name=name, version=version, kernel=kernel, progress=progress, dax=dax)
-        progress(Step(task="seal", detail=master.reference))
+        master = _made(tree, work, name=name, version=version, kernel=kernel, operation=operation, dax=dax)
+        operation.step(task="seal", detail=master.reference)
         (work / FILE).write_bytes(to_manifest(master, index=file_digest(work / INDEX)))
         _finish(work)
         return _publish(store, work, master)
@@ -64,15 +64,15 @@ def default_version(store: Path, name: str) -> str:
 
 
 def _made(
-    tree: Path, work: Path, *, name: str, version: str, kernel: Path, progress: Progress, dax: bool
+    tree: Path, work: Path, *, name: str, version: str, kernel: Path, operation: Operation, dax: bool
 ) -> Master:
     known = survey(tree)
     # The image is written by another process while we hash: together they use two processors.
-    with erofs.making(tree, work / IMAGE, ImageKind.EROFS_LZ4HC, newest=known.newest, progress=progress):
-        write_index(scan(tree, progress, known), work / INDEX)
+    with erofs.making(tree, work / IMAGE, ImageKind.EROFS_LZ4HC, newest=known.newest, operation=operation):
+        write_index(scan(tree, operation, known), work / INDEX)
     images = [_image(work, IMAGE, ImageKind.EROFS_LZ4HC)]
     if dax:
-        erofs.make(tree, work / DAX_IMAGE, ImageKind.EROFS_PLAIN, newest=known.newest, progress=progress)
+        erofs.make(tree, work / DAX_IMAGE, ImageKind.EROFS_PLAIN, newest=known.newest, operation=operation)
         images.insert(0, _image(work, DAX_IMAGE, ImageKind.EROFS_PLAIN))
     protocol = guest_part.protocol_version(tree) or GUEST_PROTOCOL
     return Master(

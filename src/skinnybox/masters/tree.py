@@ -11,7 +11,7 @@ from skinnybox import run
 from skinnybox.errors import CommandFailed, Corrupt, NotFound, SkinnyboxError, Unsupported, UsageError
 from skinnybox.masters import namespace
 from skinnybox.masters.survey import walk
-from skinnybox.progress import Progress, Step
+from skinnybox.operation import Operation
 
 _SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.xz", ".txz", ".tar.zst", ".tzst")
 _EXTRACT = (
@@ -40,7 +40,7 @@ def is_tree(source: Path) -> bool:
     return source.is_dir() or source.name.endswith(_SUFFIXES)
 
 
-def unpacked(source: Path, work: Path, progress: Progress, *, devices: bool = True) -> Path:
+def unpacked(source: Path, work: Path, operation: Operation, *, devices: bool = True) -> Path:
     """Copy or extract `source` to `work`/tree, with owners, modes, mtimes, links, xattrs, ACLs, FIFOs.
 
     The source is only read; a hostile tar writes nowhere else. `devices` False leaves out what is below /dev.
@@ -53,7 +53,7 @@ def unpacked(source: Path, work: Path, progress: Progress, *, devices: bool = Tr
     tree.mkdir(mode=0o755)
     # Of the filesystem's clock, which lags behind ours.
     started = tree.stat().st_mtime_ns
-    progress(Step(task="unpack", detail=source.name))
+    operation.step(task="unpack", detail=source.name)
     if source.is_dir():
         _command([*_COPY, "--", f"{source}/.", tree], source)
     else:
@@ -63,7 +63,7 @@ def unpacked(source: Path, work: Path, progress: Progress, *, devices: bool = Tr
 
 
 def extracted(
-    pieces: Iterable[bytes], tree: Path, source: Path, progress: Progress, *, devices: bool
+    pieces: Iterable[bytes], tree: Path, source: Path, operation: Operation, *, devices: bool
 ) -> None:
     """Extract a tar that comes in pieces, and names every folder, to a folder. Raises like `unpacked`; what
     the pieces raise ends it."""
@@ -75,7 +75,7 @@ def extracted(
         for piece in pieces:
             yield piece
             done += len(piece)
-            progress(Step(task="unpack", done=done, unit="bytes", detail=source.name))
+            operation.step(task="unpack", done=done, unit="bytes", detail=source.name)
 
     _command(_extraction("-", tree, devices=devices), source, fed())
 

@@ -7,6 +7,7 @@ to it may not be there.
 import os
 from collections.abc import Iterator
 
+from skinnybox.operation import Operation
 from skinnybox.overlays import space
 
 _PIECE = 1 << 20
@@ -19,10 +20,12 @@ def data_size(source: int) -> int:
     return sum(end - start for start, end in space.data_ranges(source))
 
 
-def copy_data(source: int, target: int) -> None:
-    """Write what `source` holds to where it is in `target`, which reads as zeros there."""
+def copy_data(source: int, target: int, operation: Operation) -> None:
+    """Write what `source` holds to where it is in `target`, which reads as zeros there. Cancelled between two
+    pieces."""
     for start, end in space.data_ranges(source):
         for offset in range(start, end, _PIECE):
+            operation.check("copy")
             data = os.pread(source, min(_PIECE, end - offset), offset)
             for first, last in _written(data):
                 _write(target, data[first:last], offset + first)

@@ -6,6 +6,7 @@ from pathlib import Path
 from skinnybox import run
 from skinnybox.confinement import path_of
 from skinnybox.errors import CommandFailed, Corrupt, TimedOut, Unsupported
+from skinnybox.operation import Operation
 from skinnybox.overlays import look
 from skinnybox.overlays.copy import copy_data
 from skinnybox.overlays.format import BLOCK, LABEL
@@ -15,14 +16,14 @@ _CPU_SECONDS = 600
 _CORRECTED = (0, 1)
 
 
-def grow(old: Path, new: Path) -> None:
+def grow(old: Path, new: Path, operation: Operation) -> None:
     """Fill `new`, a blank file of the larger size, with the overlay `old`; the filesystem takes all of it.
 
     Both programs that parse what the guest wrote are confined, and have only `new`. Raises Corrupt when the
     old one is damaged (its machine could not start from it either), Unsupported when it cannot be so large.
     """
     with old.open("rb", buffering=0) as source, new.open("r+b", buffering=0) as target:
-        copy_data(source.fileno(), target.fileno())
+        copy_data(source.fileno(), target.fileno(), operation)
         size = os.fstat(target.fileno()).st_size
         _check(target.fileno())
         _resize(target.fileno(), size)

@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO
@@ -16,6 +17,7 @@ from skinnybox.errors import CommandFailed, TimedOut
 STDERR_TAIL = 4000
 _LINE = 500
 _NOT_FOUND = 127
+_NAP = 0.1
 _AT_THE_GATE = 'read -r _ && exec "$0" "$@" </dev/null'
 
 Argv = Sequence[str | os.PathLike[str]]
@@ -41,8 +43,11 @@ def run(
     ok: Sequence[int] = (0,),
     pass_fds: Sequence[int] = (),
     output: Callable[[str], None] | None = None,
+    attend: Callable[[], None] | None = None,
 ) -> subprocess.CompletedProcess[bytes]:
     """Run to the end. Blocks. Raises CommandFailed (exit code not in `ok`, or no such program), TimedOut.
+
+    `attend` is called several times a second while the program runs: what it raises kills the program.
 
     `output` is called with every line the program prints on either stream, as it comes; nothing is captured
     then but the tail that an error shows.
@@ -51,24 +56,47 @@ def run(
     if output is not None:
         return _stream(words, output, env=env, cwd=cwd, ok=ok, stdin=stdin)
     try:
-        done = subprocess.run(
+        with subprocess.Popen(
             words,
-            input=stdin if isinstance(stdin, bytes) else None,
-            stdin=_stdin(stdin),
+            stdin=subprocess.PIPE if isinstance(stdin, bytes) else _stdin(stdin),
             stdout=stdout,
             stderr=subprocess.PIPE,
             env=_environment(env),
             cwd=cwd,
-            timeout=timeout,
-            check=False,
             pass_fds=pass_fds,
-        )
+        ) as child:
+            done = _ended(child, stdin if isinstance(stdin, bytes) else None, timeout, attend)
     except FileNotFoundError as error:
         raise missing(words[0]) from error
     except subprocess.TimeoutExpired as error:
         raise TimedOut(f"{words[0]} did not end within {timeout:g} s") from error
     check(words, done.returncode, done.stderr, ok)
     return done
+
+
+def _ended(
+    child: subprocess.Popen[bytes],
+    stdin: bytes | None,
+    timeout: float | None,
+    attend: Callable[[], None] | None,
+) -> subprocess.CompletedProcess[bytes]:
+    """What it said, when it has ended; whatever else ends the wait kills it."""
+    deadline = None if timeout is None else time.monotonic() + timeout
+    try:
+        while True:
+            if attend is not None:
+                attend()
+            left = None if deadline is None else max(0.0, deadline - time.monotonic())
+            try:
+                nap = left if attend is None else min(_NAP, _NAP if left is None else left)
+                said, complained = child.communicate(stdin, timeout=nap)
+                return subprocess.CompletedProcess(child.args, child.returncode, said, complained)
+            except subprocess.TimeoutExpired:
+                if deadline is not None and time.monotonic() >= deadline:
+                    raise
+    except BaseException:
+        child.kill()
+        raise
 
 
 def _stream(

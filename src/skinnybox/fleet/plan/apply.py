@@ -20,7 +20,7 @@ from skinnybox.fleet.plan.parts import How, Parts
 from skinnybox.fleet.spec.reading import load
 from skinnybox.fleet.spec.resolve import desired
 from skinnybox.fleet.view import Machine
-from skinnybox.progress import Progress, silent
+from skinnybox.operation import Operation
 
 if TYPE_CHECKING:
     from skinnybox.fleet.batch import Outcome
@@ -53,7 +53,7 @@ def make_plan(parts: Parts, file: Path, choices: Choices) -> Plan:
 
 
 def apply(
-    parts: Parts, file: Path, choices: Choices, how: How, agree: Agree, progress: Progress = silent
+    parts: Parts, file: Path, choices: Choices, how: How, agree: Agree, operation: Operation
 ) -> "list[Outcome[str]]":
     """Make it so. Conflict while another apply is at work here. Each outcome says what was done."""
     from skinnybox.fleet.plan.work import Work
@@ -62,7 +62,7 @@ def apply(
         finish_unfinished(parts.host, parts.state)
         found = make_plan(parts, file, choices)
         agree(found)
-        return Work(parts, how, progress).run(found.actions)
+        return Work(parts, how, operation).run(found.actions)
 
 
 def _actual(parts: Parts) -> list[Machine]:

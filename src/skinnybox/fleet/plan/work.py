@@ -18,7 +18,7 @@ from skinnybox.fleet.ports import free_ports
 from skinnybox.fleet.reseed import reseed
 from skinnybox.fleet.view import Machine
 from skinnybox.model import Instance, Seed
-from skinnybox.progress import Progress
+from skinnybox.operation import Operation
 
 _ALL = 64
 
@@ -26,11 +26,11 @@ _ALL = 64
 class Work:
     """One run. What failed on a machine keeps later actions from it, never from others."""
 
-    def __init__(self, parts: Parts, how: How, progress: Progress) -> None:
+    def __init__(self, parts: Parts, how: How, operation: Operation) -> None:
         self._parts = parts
         self._host, self._state, self._roster = parts.host, parts.state, parts.roster
         self._how = how
-        self._progress = progress
+        self._operation = operation
 
     def run(self, actions: Sequence[Action]) -> list[Outcome[str]]:
         """Outcomes in the order of the work; each value says what was done."""
@@ -56,7 +56,7 @@ class Work:
                 return self._each(verb, self._start, todo, self._how.parallel or self._roster.boots_at_once)
             case Verb.STOP:
                 return self._each(verb, self._stop, todo, _ALL)
-        deeds: dict[Verb, Callable[[Action], str]] = {
+        deeds: dict[Verb, Callable[[Action, Operation], str]] = {
             Verb.DELETE: self._delete,
             Verb.ADOPT: self._set,
             Verb.SET: self._set,
@@ -67,16 +67,15 @@ class Work:
         return self._each(verb, deeds[verb], todo, 1)
 
     def _each(
-        self, verb: Verb, deed: Callable[[Action], str], todo: Sequence[Action], parallel: int
+        self, verb: Verb, deed: Callable[[Action, Operation], str], todo: Sequence[Action], parallel: int
     ) -> list[Outcome[str]]:
         return batch.each(
             todo,
             deed,
             name=lambda action: action.name,
             task=str(verb),
-            progress=self._progress,
+            operation=self._operation,
             parallel=parallel,
-            cancelled=self._roster.cancelled,
         )
 
     def _now(self, action: Action) -> Machine:
@@ -85,32 +84,32 @@ class Work:
             return self._roster.look(action.instance)
         return self._roster.machine(action.name)
 
-    def _delete(self, action: Action) -> str:
+    def _delete(self, action: Action, operation: Operation) -> str:
         """Off before it is marked: the next run could not clear away what is marked and still runs."""
         machine = self._now(action)
         self._host.power_off(machine.instance)
         delete(self._host, self._state, machine, force=True)
         return "deleted"
 
-    def _stop(self, action: Action) -> str:
+    def _stop(self, action: Action, operation: Operation) -> str:
         instance = self._now(action).instance
-        power.stop(self._host, lambda: self._roster.look(instance), power.Stopping())
+        power.stop(self._host, lambda: self._roster.look(instance), power.Stopping(), operation)
         return "stopped"
 
-    def _start(self, action: Action) -> str:
+    def _start(self, action: Action, operation: Operation) -> str:
         found = self._roster.machine(action.name)
         master = self._parts.masters.bootable(found.instance.stack)
-        power.start(self._host, found, master, self._parts.masters.folder(master))
+        power.start(self._host, found, master, self._parts.masters.folder(master), operation)
         look = self._looking(found.instance)
         if not self._how.wait:
             return str(look().condition)
-        ready = power.wait_ready(self._host, look, self._how.timeout, self._roster.cancelled)
+        ready = power.wait_ready(self._host, look, self._how.timeout, operation)
         return f"ready after {ready.boot_seconds or 0:.1f} s"
 
     def _looking(self, instance: Instance) -> power.Look:
         return lambda: self._roster.look(instance)
 
-    def _set(self, action: Action) -> str:
+    def _set(self, action: Action, operation: Operation) -> str:
         changes = Changes(**{d.what: d.after for d in action.differences})  # type: ignore[typeddict-item]
         change(self._host, self._state, self._now(action).instance, changes, self._ports())
         said = ", ".join(describe(difference) for difference in action.differences)
@@ -119,28 +118,28 @@ class Work:
     def _ports(self) -> Iterator[int]:
         return free_ports(self._state.ports(), self._parts.folder)
 
-    def _reset(self, action: Action) -> str:
+    def _reset(self, action: Action, operation: Operation) -> str:
         """Overlay first, record second: killed in between, the next plan still sees the old seed and asks."""
         machine = self._now(action)
         power.refuse_running(machine, "reset")
         wanted = _with_seed(machine.instance, _wanted(action))
-        instance, known = delta.renew(self._host, wanted, self._progress)
+        instance, known = delta.renew(self._host, wanted, operation)
         self._state.settle([instance])
         if not known:
             self._state.unpin_host_keys(instance.uuid)
         return f"reset, generation {instance.seed.generation}"
 
-    def _seed(self, action: Action) -> str:
+    def _seed(self, action: Action, operation: Operation) -> str:
         machine = self._now(action)
         power.refuse_running(machine, "a new seed")
         wanted = _with_seed(machine.instance, _wanted(action))
-        changed = reseed(self._host, self._state, wanted, self._progress)
+        changed = reseed(self._host, self._state, wanted, operation)
         return f"a new seed, generation {changed.seed.generation}, is applied at its next start"
 
-    def _grow(self, action: Action) -> str:
+    def _grow(self, action: Action, operation: Operation) -> str:
         machine, size = self._now(action), _wanted(action).specification.overlay.size
         power.refuse_running(machine, "grow")
-        grow(self._host, self._state, machine.instance, size, by=False, progress=self._progress)
+        grow(self._host, self._state, machine.instance, size, by=False, operation=operation)
         return ", ".join(describe(difference) for difference in action.differences)
 
     def _create(self, todo: Sequence[Action], done: str) -> list[Outcome[str]]:
@@ -158,7 +157,7 @@ class Work:
         with ExitStack() as kept:
             for identity in sorted({one.stack.master for one in wanted}):
                 master = kept.enter_context(masters.kept(identity))
-                self._host.add_master(master, masters.folder(master), self._progress)
+                self._host.add_master(master, masters.folder(master), self._operation)
             belonging.note(self._parts.folder, self._host.features.kind)
             instances = self._instances(wanted)
             create.check_space(self._host, instances)
@@ -177,18 +176,21 @@ class Work:
         ]
 
     def _create_some(
-        self, instances: Sequence[Instance], done: str, progress: Progress
+        self, instances: Sequence[Instance], done: str, operation: Operation
     ) -> list[Outcome[str]]:
         try:
             at_once = self._host.features.creates_at_once
-            create.make(self._host, self._state, instances, progress, at_once)
+            create.make(self._host, self._state, instances, operation, at_once)
             return [Outcome(name=instance.name, value=done) for instance in instances]
         except SkinnyboxError as error:
             return [Outcome(name=instance.name, error=error) for instance in instances]
 
-    def _counting(self, before: int, total: int) -> Progress:
-        """The progress of one batch as that of all."""
-        return lambda step: self._progress(replace(step, done=before + step.done, total=total))
+    def _counting(self, before: int, total: int) -> Operation:
+        """That of one batch, heard as a part of all."""
+        all_of_it = self._operation
+        return all_of_it.child(
+            lambda step: all_of_it.report(replace(step, done=before + step.done, total=total))
+        )
 
 
 def _wanted(action: Action) -> Wanted:

@@ -16,6 +16,7 @@ from typing import Any
 
 from skinnybox.errors import CommandFailed, SkinnyboxError, TimedOut
 from skinnybox.hosts.qemu.qmp import Monitor
+from skinnybox.operation import Operation
 from skinnybox.overlays.copy import dig_holes
 from skinnybox.sizes import MIB
 
@@ -28,7 +29,7 @@ _SLOWEST = 4 * MIB
 _ENDING = 30.0
 
 
-def copy_running(folder: Path, descriptor: int) -> None:
+def copy_running(folder: Path, descriptor: int, operation: Operation) -> None:
     """Fill an open file, as large as the overlay, from the machine whose run folder this is. For one process
     at a time: what an earlier one left in QEMU when it was killed is cleared away first.
 
@@ -38,7 +39,7 @@ def copy_running(folder: Path, descriptor: int) -> None:
     deadline = time.monotonic() + _PATIENCE + os.fstat(descriptor).st_size / _SLOWEST
     try:
         _begin(folder, descriptor)
-        _await(folder, deadline)
+        _await(folder, deadline, operation)
     except BaseException:
         # What stopped us is what the user must hear.
         with contextlib.suppress(SkinnyboxError):
@@ -71,10 +72,10 @@ def _begin(folder: Path, descriptor: int) -> None:
         )
 
 
-def _await(folder: Path, deadline: float) -> None:
+def _await(folder: Path, deadline: float, operation: Operation) -> None:
     """Until the copy is level; then it is let go of, as it is at that moment."""
     for pause in _pauses():
-        time.sleep(pause)
+        operation.sleep(pause)
         with Monitor(folder) as monitor:
             job = _job(monitor)
             if job is None or job["status"] in ("concluded", "aborting", "null"):

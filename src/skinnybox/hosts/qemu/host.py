@@ -38,7 +38,7 @@ from skinnybox.model import (
     Space,
     Status,
 )
-from skinnybox.progress import Progress, silent
+from skinnybox.operation import Operation
 
 T = TypeVar("T")
 
@@ -75,7 +75,7 @@ class QemuHost(LocalDisks):
             boots=True,
         )
 
-    def add_master(self, master: Master, folder: Path, progress: Progress = silent) -> None:
+    def add_master(self, master: Master, folder: Path, operation: Operation) -> None:
         for name in (KERNEL_FILE, INITRD_FILE, *(image.file for image in master.images)):
             if not (folder / name).is_file():
                 raise NotFound(f"{folder / name}: missing from {master.reference}")
@@ -86,7 +86,7 @@ class QemuHost(LocalDisks):
     def define(self, instance: Instance) -> None:
         self._store.define(instance)
 
-    def start(self, instance: Instance, master: Master, folder: Path) -> Status:
+    def start(self, instance: Instance, master: Master, folder: Path, operation: Operation) -> Status:
         from skinnybox.hosts.qemu.launch import launch
 
         self._settle(instance)
@@ -218,10 +218,10 @@ class QemuHost(LocalDisks):
     def _runs_now(self, instance: Instance) -> bool:
         return self._process(instance.uuid) is not None
 
-    def _copy_running(self, instance: Instance, descriptor: int) -> None:
+    def _copy_running(self, instance: Instance, descriptor: int, operation: Operation) -> None:
         from skinnybox.hosts.qemu.backup import copy_running
 
-        copy_running(self._run(instance.uuid), descriptor)
+        copy_running(self._run(instance.uuid), descriptor, operation)
 
     def _settle(self, instance: Instance) -> None:
         """Conflict while it runs; else its last end has been recorded when this returns."""

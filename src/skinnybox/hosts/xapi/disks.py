@@ -20,12 +20,12 @@ from skinnybox.hosts.xapi.mirror import Record
 from skinnybox.hosts.xapi.pool import Found, Pool
 from skinnybox.hosts.xapi.space import disk_size
 from skinnybox.model import Allocation, Consistency, Instance
+from skinnybox.operation import Operation
 from skinnybox.overlays import space
 from skinnybox.overlays.format import MIN_OVERLAY
 from skinnybox.overlays.make import make
 from skinnybox.overlays.seed import seed_capacity
 from skinnybox.overlays.template import template
-from skinnybox.progress import Progress, silent
 from skinnybox.sizes import KIB, MIB, format_size
 
 UNTOUCHED = "untouched"
@@ -42,14 +42,16 @@ def alone(pool: Pool, instance: Instance) -> Iterator[None]:
         yield
 
 
-def make_first(pool: Pool, instance: Instance, contents: Contents, templates: Path) -> None:
+def make_first(
+    pool: Pool, instance: Instance, contents: Contents, templates: Path, operation: Operation
+) -> None:
     """See create_overlay in base.py."""
     _check(instance)
     with alone(pool, instance):
         pool.things.look()
         if instance.uuid in pool.overlays():
             raise Conflict(f"{instance.name} has an overlay in this pool")
-        _make(pool, instance, contents, 1, templates, pool.sr()[0])
+        _make(pool, instance, contents, 1, templates, pool.sr()[0], operation)
         pool.fresh.add(instance.uuid)
 
 
@@ -59,14 +61,16 @@ def _check(instance: Instance) -> None:
     marks.record_text(instance)
 
 
-def replace(pool: Pool, instance: Instance, contents: Contents, templates: Path, progress: Progress) -> None:
+def replace(
+    pool: Pool, instance: Instance, contents: Contents, templates: Path, operation: Operation
+) -> None:
     """See replace_overlay in base.py."""
     _check(instance)
     with alone(pool, instance):
         still_off = others.off(pool, instance)
         old = pool.overlay(instance)
         generation = marks.generation_of(old[1]) + 1
-        _make(pool, instance, contents, generation, templates, old[1]["SR"], progress, still_off)
+        _make(pool, instance, contents, generation, templates, old[1]["SR"], operation, still_off)
         settle(pool, instance, old)
 
 
@@ -77,7 +81,7 @@ def _make(
     generation: int,
     templates: Path,
     sr: str,
-    progress: Progress = silent,
+    operation: Operation,
     ready: Callable[[], None] = lambda: None,
 ) -> None:
     """A fresh one that counts, or none. An identity holds a private key: it goes nowhere but on the disk.
@@ -92,7 +96,7 @@ def _make(
     with pool.workspace() as work:
         file = work / "overlay.img"
         _formatted(instance, contents, file, templates)
-        put(pool, instance, file, generation, sr, progress, ready)
+        put(pool, instance, file, generation, sr, operation, ready)
 
 
 def _formatted(
@@ -116,11 +120,11 @@ def put(
     file: Path,
     generation: int,
     sr: str,
-    progress: Progress,
+    operation: Operation,
     ready: Callable[[], None],
 ) -> None:
     """Upload a whole overlay; it counts from the last call on, unless `ready` refuses that."""
-    share = tasks.shared(progress, f"put {instance.name}", file.stat().st_size)
+    share = tasks.shared(operation, f"put {instance.name}", file.stat().st_size)
     with undone(pool, instance, generation):
         record = _record(pool, instance, generation, file.stat().st_size, Role.MAKING, sr)
         vdi = pool.call("VDI.create", record)
@@ -173,13 +177,13 @@ def _retell(pool: Pool, instance: Instance, vm: str, record: Record) -> None:
 
 
 @contextmanager
-def opened(pool: Pool, instance: Instance, templates: Path, progress: Progress) -> Iterator[Path]:
+def opened(pool: Pool, instance: Instance, templates: Path, operation: Operation) -> Iterator[Path]:
     """See open_overlay in base.py. What a guest has yet to format is shown as what it will be."""
     with alone(pool, instance):
         pool.refuse_running(instance)
         found = pool.overlay(instance)
         with pool.workspace() as work:
-            yield fetched(pool, instance, *found, work / "overlay.img", templates, progress)
+            yield fetched(pool, instance, *found, work / "overlay.img", templates, operation)
 
 
 def size_of(instance: Instance, record: Record) -> int:
@@ -207,7 +211,7 @@ def fetched(
     record: Record,
     file: Path,
     templates: Path,
-    progress: Progress,
+    operation: Operation,
 ) -> Path:
     """A disk of an instance as a new file."""
     if BLANK in record["other_config"] and _surely_blank(pool, instance, record):
@@ -217,7 +221,7 @@ def fetched(
     descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
         os.truncate(descriptor, size)
-        share = tasks.shared(progress, f"fetch {instance.name}", size)
+        share = tasks.shared(operation, f"fetch {instance.name}", size)
         transfer.download(pool.sessions, vdi, descriptor, size, share)
         os.truncate(descriptor, size_of(instance, record))
         blank = BLANK in record["other_config"] and not os.pread(descriptor, _LOOKED_AT, 0).strip(b"\0")
@@ -252,14 +256,14 @@ def rebuild(
     size: int,
     build_: Callable[[Path, Path], None],
     templates: Path,
-    progress: Progress,
+    operation: Operation,
 ) -> None:
     """See rebuild_overlay in base.py."""
     with alone(pool, instance):
         still_off = others.off(pool, instance)
         found = pool.overlay(instance)
         with pool.workspace() as work:
-            old = fetched(pool, instance, *found, work / "overlay.img", templates, progress)
+            old = fetched(pool, instance, *found, work / "overlay.img", templates, operation)
             new = work / "new.img"
             new.touch(mode=0o600)
             os.truncate(new, size)
@@ -267,16 +271,16 @@ def rebuild(
             if new.stat().st_size != size:
                 raise SkinnyboxError(f"{new} did not keep its size while it was made")
             generation = marks.generation_of(found[1]) + 1
-            put(pool, instance, new, generation, found[1]["SR"], progress, still_off)
+            put(pool, instance, new, generation, found[1]["SR"], operation, still_off)
         settle(pool, instance, found)
 
 
-def copy(pool: Pool, instance: Instance, target: Path, templates: Path, progress: Progress) -> Consistency:
+def copy(pool: Pool, instance: Instance, target: Path, templates: Path, operation: Operation) -> Consistency:
     """See copy_overlay in base.py."""
     with alone(pool, instance):
         overlay = pool.overlay(instance)
         with moments.still(pool, instance, overlay) as (source, consistent):
-            fetched(pool, instance, source, overlay[1], target, templates, progress)
+            fetched(pool, instance, source, overlay[1], target, templates, operation)
         return consistent
 
 

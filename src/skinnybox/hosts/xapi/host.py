@@ -32,7 +32,7 @@ from skinnybox.model import (
     Space,
     Status,
 )
-from skinnybox.progress import Progress, Step, silent
+from skinnybox.operation import Operation
 
 if TYPE_CHECKING:
     from skinnybox.hosts.xapi.master import MakeDisk
@@ -69,17 +69,17 @@ class XapiHost:
     def features(self) -> Features:
         return account.features(self._pool)
 
-    def add_master(self, master: Master, folder: Path, progress: Progress = silent) -> None:
-        self._add_master(master, folder, progress)
+    def add_master(self, master: Master, folder: Path, operation: Operation) -> None:
+        self._add_master(master, folder, operation)
 
     def _add_master(
-        self, master: Master, folder: Path, progress: Progress = silent, of: Instance | None = None
+        self, master: Master, folder: Path, operation: Operation, of: Instance | None = None
     ) -> None:
         from skinnybox.hosts.xapi import master as masters
         from skinnybox.masters import disk
 
         def share(done: float) -> None:
-            progress(Step(task="upload", done=int(100 * done), total=100, unit="%", detail=master.reference))
+            operation.step(task="upload", done=int(100 * done), total=100, unit="%", detail=master.reference)
 
         masters.add(self._pool, master, folder, self._make_disk or disk.make, share, of)
 
@@ -88,15 +88,15 @@ class XapiHost:
 
         masters.remove(self._pool, master)
 
-    def create_overlay(self, instance: Instance, contents: Contents) -> None:
+    def create_overlay(self, instance: Instance, contents: Contents, operation: Operation) -> None:
         from skinnybox.hosts.xapi import disks
 
-        disks.make_first(self._pool, instance, contents, self._templates)
+        disks.make_first(self._pool, instance, contents, self._templates, operation)
 
-    def replace_overlay(self, instance: Instance, contents: Contents, progress: Progress = silent) -> None:
+    def replace_overlay(self, instance: Instance, contents: Contents, operation: Operation) -> None:
         from skinnybox.hosts.xapi import disks
 
-        disks.replace(self._pool, instance, contents, self._templates, progress)
+        disks.replace(self._pool, instance, contents, self._templates, operation)
 
     def overlay_size(self, instance: Instance) -> int:
         from skinnybox.hosts.xapi import disks
@@ -104,10 +104,10 @@ class XapiHost:
         return disks.size_of(instance, self._pool.overlay(instance)[1])
 
     @contextmanager
-    def open_overlay(self, instance: Instance, progress: Progress = silent) -> Iterator[Path]:
+    def open_overlay(self, instance: Instance, operation: Operation) -> Iterator[Path]:
         from skinnybox.hosts.xapi import disks
 
-        with disks.opened(self._pool, instance, self._templates, progress) as path:
+        with disks.opened(self._pool, instance, self._templates, operation) as path:
             yield path
 
     def refuse_used(self, instance: Instance) -> None:
@@ -121,21 +121,21 @@ class XapiHost:
         instance: Instance,
         size: int,
         build: Callable[[Path, Path], None],
-        progress: Progress = silent,
+        operation: Operation,
     ) -> None:
         from skinnybox.hosts.xapi import disks
 
-        disks.rebuild(self._pool, instance, size, build, self._templates, progress)
+        disks.rebuild(self._pool, instance, size, build, self._templates, operation)
 
-    def copy_overlay(self, instance: Instance, target: Path, progress: Progress = silent) -> Consistency:
+    def copy_overlay(self, instance: Instance, target: Path, operation: Operation) -> Consistency:
         from skinnybox.hosts.xapi import disks
 
-        return disks.copy(self._pool, instance, target, self._templates, progress)
+        return disks.copy(self._pool, instance, target, self._templates, operation)
 
-    def take_snapshot(self, instance: Instance, label: str, progress: Progress = silent) -> Snapshot:
+    def take_snapshot(self, instance: Instance, label: str, operation: Operation) -> Snapshot:
         from skinnybox.hosts.xapi import snapshots
 
-        return snapshots.take(self._pool, instance, label, progress)
+        return snapshots.take(self._pool, instance, label, operation)
 
     def snapshots(self, instance: Instance) -> Sequence[Snapshot]:
         from skinnybox.hosts.xapi import snapshots
@@ -143,10 +143,10 @@ class XapiHost:
         return snapshots.listed(self._pool, instance)
 
     @contextmanager
-    def open_snapshot(self, instance: Instance, label: str, progress: Progress = silent) -> Iterator[Path]:
+    def open_snapshot(self, instance: Instance, label: str, operation: Operation) -> Iterator[Path]:
         from skinnybox.hosts.xapi import snapshots
 
-        with snapshots.opened(self._pool, instance, label, self._templates, progress) as path:
+        with snapshots.opened(self._pool, instance, label, self._templates, operation) as path:
             yield path
 
     def delete_snapshot(self, instance: Instance, label: str) -> None:
@@ -165,13 +165,13 @@ class XapiHost:
 
         disks.delete(self._pool, instance)
 
-    def start(self, instance: Instance, master: Master, folder: Path) -> Status:
+    def start(self, instance: Instance, master: Master, folder: Path, operation: Operation) -> Status:
         from skinnybox.hosts.xapi import master as masters
         from skinnybox.hosts.xapi import power
 
         masters.require_files(master, folder)
         self._pool.overlay(instance)
-        self._add_master(master, folder, of=instance)
+        self._add_master(master, folder, operation, of=instance)
         power.start(self._pool, instance)
         found = self.statuses().get(instance.uuid)
         if found is None:

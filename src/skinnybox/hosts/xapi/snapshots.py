@@ -16,13 +16,13 @@ from skinnybox.hosts.xapi.mirror import Record
 from skinnybox.hosts.xapi.pool import Found, Pool
 from skinnybox.hosts.xapi.session import NULL
 from skinnybox.model import Consistency, Instance, Snapshot, check_label
-from skinnybox.progress import Progress
+from skinnybox.operation import Operation
 
 FORMAT = 1
 LABEL = "skinnybox:label"
 
 
-def take(pool: Pool, instance: Instance, label: str, progress: Progress) -> Snapshot:
+def take(pool: Pool, instance: Instance, label: str, operation: Operation) -> Snapshot:
     """See take_snapshot in base.py. It is there from the last call on."""
     check_label(label)
     with disks.alone(pool, instance):
@@ -32,7 +32,7 @@ def take(pool: Pool, instance: Instance, label: str, progress: Progress) -> Snap
             raise Conflict(f"{instance.name} has a snapshot {label!r} already", hint=hint)
         _sweep(pool, instance)
         with moments.still(pool, instance, overlay) as (source, consistent):
-            share = tasks.shared(progress, f"copy {instance.name}", int(overlay[1]["virtual_size"]))
+            share = tasks.shared(operation, f"copy {instance.name}", int(overlay[1]["virtual_size"]))
             _copied(pool, instance, label, source, overlay[1], consistent, share)
         pool.things.look()
         found = _find(pool, instance, label)
@@ -115,7 +115,9 @@ def _loaded(record: Record) -> Snapshot:
 
 
 @contextmanager
-def opened(pool: Pool, instance: Instance, label: str, templates: Path, progress: Progress) -> Iterator[Path]:
+def opened(
+    pool: Pool, instance: Instance, label: str, templates: Path, operation: Operation
+) -> Iterator[Path]:
     """NotFound when there is none of this label."""
     check_label(label)
     pool.things.look()
@@ -125,7 +127,7 @@ def opened(pool: Pool, instance: Instance, label: str, templates: Path, progress
         raise NotFound(f"{instance.name} has no snapshot {label!r}", hint=hint)
     of = _loaded(found[1]).instance
     with pool.workspace() as work:
-        yield disks.fetched(pool, of, *found, work / "overlay.img", templates, progress)
+        yield disks.fetched(pool, of, *found, work / "overlay.img", templates, operation)
 
 
 def delete(pool: Pool, instance: Instance, label: str) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 from skinnybox.errors import NotFound, SkinnyboxError
 from skinnybox.hosts.xapi.errors import Busy, translated
 from skinnybox.hosts.xapi.session import EVENTS_AT_ONCE, Sessions
-from skinnybox.progress import Progress, Step
+from skinnybox.operation import Operation
 
 Share = Callable[[float], None]
 """Is told how much is done, 0 to 1."""
@@ -20,9 +20,9 @@ def quiet(share: float) -> None:
     """The Share of who does not want any."""
 
 
-def shared(progress: Progress, task: str, size: int) -> Share:
+def shared(operation: Operation, task: str, size: int) -> Share:
     """Tells it as bytes of `size`."""
-    return lambda share: progress(Step(task=task, done=int(share * size), total=size, unit="bytes"))
+    return lambda share: operation.step(task=task, done=int(share * size), total=size, unit="bytes")
 
 
 def run(sessions: Sessions, method: str, *params: Any, share: Share = quiet) -> str:
