@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from skinnybox.fleet.state import State
+from skinnybox.fleet.catalog.catalog import Catalog
 from skinnybox.hosts.base import Contents
 from skinnybox.hosts.qemu.host import QemuHost
 from skinnybox.model import Instance, Master, Status
@@ -70,7 +70,7 @@ def two(
     qemu: QemuHost, new: New, contents_of: ContentsOf, master: Master, tiny_guest: Path, state: Path
 ) -> list[Guest]:
     """Two machines that run."""
-    State(state / "state.db").close()
+    Catalog(state / "state.db").close()
     guests = []
     for name in ("evil", "calm"):
         instance = new(name)

@@ -64,7 +64,7 @@ def made(state: Path, master: Master) -> dict[str, Instance]:
     """Three machines; nobody has the state folder open any more. The first has host keys."""
     with open_memory(state) as fleet:
         instances = fleet.create(["a", "b", "c"], "tiny", SPARSE)
-        fleet._state.pin_host_keys(instances[0].uuid, HOST_KEYS)
+        fleet._catalog.pin_host_keys(instances[0].uuid, HOST_KEYS)
     return {instance.name: instance for instance in instances}
 
 

@@ -4,9 +4,9 @@ import uuid
 from dataclasses import replace
 from typing import Any
 
+from skinnybox.fleet.catalog.catalog import Phase
 from skinnybox.fleet.create import Specification
 from skinnybox.fleet.plan.actions import Wanted
-from skinnybox.fleet.state import Phase
 from skinnybox.fleet.view import Machine
 from skinnybox.model import Overlay, Power, Seed, Stack, Status
 from skinnybox.sizes import GIB, MIB

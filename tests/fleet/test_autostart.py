@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from skinnybox.errors import Corrupt
-from skinnybox.fleet import belonging
+from skinnybox.fleet.catalog import host_kind
 from skinnybox.fleet.service import Fleet
 from skinnybox.fleet.view import Condition
 from skinnybox.model import Instance, Master, Status
@@ -129,7 +129,7 @@ def test_a_pool_does_not_start_with_this_computer(cli: Cli, state: Path) -> None
     said = cli("--host", "xapi://root@pool", "autostart", "unit")
     assert said.code == 6 and said.out == "" and "run in a pool" in said.err
     state.mkdir(exist_ok=True)
-    belonging.note(state, "xapi")
+    host_kind.note(state, "xapi")
     assert cli("autostart", "unit").code == 6
 
 

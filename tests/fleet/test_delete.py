@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from skinnybox.errors import Blocked, Conflict, NoSpace, NotFound
-from skinnybox.fleet.database import Database
+from skinnybox.fleet.catalog.catalog import Phase
+from skinnybox.fleet.catalog.database import Database
 from skinnybox.fleet.service import Fleet
-from skinnybox.fleet.state import Phase
 from skinnybox.fleet.view import Condition
 from skinnybox.model import Instance
 from skinnybox.operation import Operation
@@ -77,7 +77,7 @@ def test_a_machine_that_went_meanwhile_is_not_found(fleet: Fleet) -> None:
     gone = fleet.machine("a")
     fleet.delete(["a"])
     with pytest.raises(NotFound, match="deleted meanwhile"):
-        fleet._state.mark_deleting(gone.instance)
+        fleet._catalog.mark_deleting(gone.instance)
 
 
 def test_what_is_refused_stays_whole(fleet: Fleet, state: Path) -> None:
@@ -117,13 +117,13 @@ def test_who_starts_it_at_the_last_moment_keeps_it(
 ) -> None:
     """The refused delete is not done by a later command instead."""
     fleet.create(["a"], "tiny", SPARSE)
-    master, mark = fleet.masters.find("tiny"), fleet._state.mark_deleting
+    master, mark = fleet.masters.find("tiny"), fleet._catalog.mark_deleting
 
     def started_just_now(instance: Instance) -> Phase:
         fleet._host.start(instance, master, fleet.masters.folder(master), Operation())
         return mark(instance)
 
-    monkeypatch.setattr(fleet._state, "mark_deleting", started_just_now)
+    monkeypatch.setattr(fleet._catalog, "mark_deleting", started_just_now)
     assert isinstance(only_error(fleet), Conflict)
     assert fleet.machine("a").condition is Condition.READY
     fleet.kill(["a"])
@@ -190,10 +190,10 @@ def test_two_processes_cannot_delete_one_machine(fleet: Fleet, state: Path) -> N
 def test_host_keys_go_with_their_machine(fleet: Fleet, state: Path) -> None:
     fleet.create(["a"], "tiny", SPARSE)
     uuid = fleet.machine("a").instance.uuid
-    fleet._state.pin_host_keys(uuid, ("ssh-ed25519 AAAA",))
+    fleet._catalog.pin_host_keys(uuid, ("ssh-ed25519 AAAA",))
     kept = state / "ssh" / "known_hosts" / str(uuid)
     assert kept.read_text() == f"{uuid} ssh-ed25519 AAAA\n"
-    fleet._state.pin_host_keys(uuid, ("ssh-ed25519 BBBB",))
+    fleet._catalog.pin_host_keys(uuid, ("ssh-ed25519 BBBB",))
     assert "AAAA" in kept.read_text()
     fleet.delete(["a"])
     assert not kept.exists()

@@ -137,7 +137,7 @@ def test_a_seed_that_changed_is_to_be_applied_again(fleet: Fleet, web: Instance,
     fleet.overlays.snapshot(["web"], "first")
     changed = replace(web, seed=replace(web.seed, run_once="#!/bin/sh\n", generation=4))
     fleet._host.define(changed)
-    fleet._state.settle([changed])
+    fleet._catalog.settle([changed])
     assert only([*fleet.overlays.restore(["web"], "first")]) is None
     assert fleet.machine("web").instance.seed == replace(changed.seed, generation=5)
     assert b"generation 5\n" in seed(state, web) and b"\nrun-once\n" in seed(state, web)
@@ -151,7 +151,7 @@ def test_a_snapshot_of_another_image_is_not_put_back(fleet: Fleet, web: Instance
     fleet.overlays.snapshot(["web"], "first")
     other = replace(web, stack=replace(web.stack, images=("sha256:" + "2" * 64,)))
     fleet._host.define(other)
-    fleet._state.settle([other])
+    fleet._catalog.settle([other])
     assert isinstance(only([*fleet.overlays.restore(["web"], "first")]), Blocked)
 
 

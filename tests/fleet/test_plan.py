@@ -5,9 +5,9 @@ from dataclasses import replace
 
 import pytest
 
+from skinnybox.fleet.catalog.catalog import Phase
 from skinnybox.fleet.plan.actions import Action, Choices, Desired, Target, Verb, Wanted, extras, plan
 from skinnybox.fleet.plan.words import count
-from skinnybox.fleet.state import Phase
 from skinnybox.fleet.view import Machine
 from skinnybox.model import Allocation, Network, Overlay, SeedFile, StaticNetwork
 from skinnybox.sizes import GIB, MIB

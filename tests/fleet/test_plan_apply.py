@@ -179,7 +179,7 @@ def test_a_seed_of_which_the_record_got_lost_is_newer_the_next_time(file: File, 
     file.write(BASIC.replace("cpus: 2", "cpus: 2, run_once: 'one'"))
     file.apply()
     file.fleet._host.define(before)
-    file.fleet._state.settle([before])
+    file.fleet._catalog.settle([before])
     file.write(BASIC.replace("cpus: 2", "cpus: 2, run_once: 'two'"))
     file.apply()
     assert file.fleet.machine("db").instance.seed.generation == 3

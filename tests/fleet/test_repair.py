@@ -14,7 +14,7 @@ import pytest
 
 from skinnybox.errors import Corrupt, Unsupported
 from skinnybox.findings import Deed
-from skinnybox.fleet.state import State
+from skinnybox.fleet.catalog.catalog import Catalog
 from skinnybox.fleet.view import Condition
 from skinnybox.hosts.record import to_record
 from skinnybox.model import Instance
@@ -89,7 +89,7 @@ def test_a_newer_memory_is_kept_aside(state: Path, made: dict[str, Instance]) ->
     with closing(sqlite3.connect(state / "state.db")) as db:
         db.execute("PRAGMA user_version = 99")
     with pytest.raises(Unsupported, match="newer Skinnybox") as caught:
-        State(state / "state.db")
+        Catalog(state / "state.db")
     assert caught.value.hint and "upgrade" in caught.value.hint
     mended(state)
     with open_memory(state) as fleet:

@@ -11,7 +11,8 @@ from uuid import UUID
 
 import pytest
 
-from skinnybox.fleet import peek, settings
+from skinnybox.fleet import settings
+from skinnybox.fleet.catalog import completion
 from skinnybox.fleet.doctor import examine
 from skinnybox.fleet.registry import open_fleet, open_host
 from skinnybox.fleet.settings import Settings
@@ -177,7 +178,7 @@ def test_any_database(few: int, chance: random.Random, around: Path) -> None:
     state = around / "inside" / "state"
     wanted = Settings(state=state, host="memory")
     with open_fleet(wanted) as fleet:
-        fleet._state.claim([INSTANCE])
+        fleet._catalog.claim([INSTANCE])
     file = state / "state.db"
     whole = file.read_bytes()
 
@@ -193,7 +194,7 @@ def test_any_database(few: int, chance: random.Random, around: Path) -> None:
         data = mutated(whole, chance, (b"SQLite format 3\0", b"\xff" * 100, b"{}"))
         file.write_bytes(data)
         survives(use, data)
-        assert isinstance(peek.machine_names(state), list)
+        assert isinstance(completion.machine_names(state), list)
 
 
 @pytest.mark.parametrize("into", ["file", "environment"])

@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from skinnybox.fleet import belonging
+from skinnybox.fleet.catalog import host_kind
 
 
 def test_what_a_killed_first_writer_left_goes_with_the_next(tmp_path: Path) -> None:
     (tmp_path / ".host.0a1b2c3d.new").write_text("qe")
-    belonging.note(tmp_path, "qemu")
+    host_kind.note(tmp_path, "qemu")
     assert [path.name for path in tmp_path.iterdir()] == ["host"]
-    assert belonging.noted(tmp_path) == "qemu"
+    assert host_kind.noted(tmp_path) == "qemu"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from skinnybox.fleet.database import Database
+from skinnybox.fleet.catalog.database import Database
 
 
 @pytest.fixture

@@ -3,8 +3,8 @@ from pathlib import Path
 import pytest
 
 from skinnybox.errors import NoSpace, NotFound, UsageError
+from skinnybox.fleet.catalog.ports import free_ports
 from skinnybox.fleet.names import expand, select
-from skinnybox.fleet.ports import free_ports
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-from skinnybox.fleet import peek
+from skinnybox.fleet.catalog import completion
 
 
 def test_names_that_are_no_text_are_none(tmp_path: Path) -> None:
@@ -12,4 +12,4 @@ def test_names_that_are_no_text_are_none(tmp_path: Path) -> None:
     with closing(sqlite3.connect(tmp_path / "state.db")) as database, database:
         database.execute("CREATE TABLE instances (name TEXT)")
         database.execute("INSERT INTO instances VALUES (CAST(x'776562eb2d' AS TEXT))")
-    assert peek.machine_names(tmp_path) == []
+    assert completion.machine_names(tmp_path) == []

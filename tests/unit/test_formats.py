@@ -10,8 +10,8 @@ import pytest
 
 from skinnybox import formats, wire
 from skinnybox.errors import Corrupt, SkinnyboxError, Unsupported
-from skinnybox.fleet import state as fleet_state
-from skinnybox.fleet.state import State
+from skinnybox.fleet.catalog import catalog as fleet_state
+from skinnybox.fleet.catalog.catalog import Catalog
 from skinnybox.hosts.record import _sum, from_record, to_record
 from skinnybox.masters import manifest
 from skinnybox.masters.manifest import from_manifest, to_manifest
@@ -113,19 +113,19 @@ def test_a_master_whose_guest_part_is_not_understood(protocol: int, hint: str) -
 def test_the_memory_of_an_older_format_is_migrated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The next format, with a column more: what is there stays, and the older version refuses it by name."""
     path = tmp_path / "state.db"
-    old = State(path)
+    old = Catalog(path)
     old.claim([PLAIN])
     old.settle([PLAIN])
     old.close()
     known = fleet_state.MIGRATIONS
     monkeypatch.setattr(fleet_state, "MIGRATIONS", (*known, "ALTER TABLE instances ADD COLUMN mood TEXT"))
-    new = State(path)
+    new = Catalog(path)
     assert [row.instance for row in new.rows()] == [PLAIN]
     new.claim([replace(FULL, uuid=UUID(int=8), name="other")])
     new.close()
     monkeypatch.setattr(fleet_state, "MIGRATIONS", known)
     with pytest.raises(Unsupported, match="format 2, known: 1") as caught:
-        State(path)
+        Catalog(path)
     assert caught.value.hint and "skinnybox repair" in caught.value.hint
 
 

@@ -10,7 +10,8 @@ import pytest
 
 from skinnybox.errors import Blocked, Corrupt, NotFound, SkinnyboxError, UsageError
 from skinnybox.findings import Check, Deed, Finding
-from skinnybox.fleet import belonging, repair
+from skinnybox.fleet import repair
+from skinnybox.fleet.catalog import host_kind
 from skinnybox.fleet.create import Specification
 from skinnybox.fleet.doctor import examine
 from skinnybox.fleet.service import Fleet
@@ -191,7 +192,7 @@ def test_a_lost_folder_is_taken_up(pool: EmulatedPool, ours: Path, theirs: Path)
         assert {each.instance.uuid for each in anew.machines()} == {each.uuid for each in before}
         anew.start(["web"], timeout=20.0)
         anew.delete(["*"], force=True)
-    assert id_of(ours) == lost and belonging.noted(ours) == "xapi" and not in_pool(pool, lost)
+    assert id_of(ours) == lost and host_kind.noted(ours) == "xapi" and not in_pool(pool, lost)
     assert {path.parts[0] for path in unexplained(ours)} <= {"run"}
     assert len(in_pool(pool, id_of(theirs))) == 2
 

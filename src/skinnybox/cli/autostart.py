@@ -59,10 +59,10 @@ def _mark(arguments: argparse.Namespace, autostart: bool) -> int:
 
 
 def _unit(arguments: argparse.Namespace) -> int:
-    from skinnybox.fleet import belonging
+    from skinnybox.fleet.catalog import host_kind
 
     settings = options.settings(arguments)
-    if "xapi" in (belonging.noted(settings.state), settings.host.partition(":")[0]):
+    if "xapi" in (host_kind.noted(settings.state), settings.host.partition(":")[0]):
         raise Unsupported(
             "these machines run in a pool, which does not start and stop with this computer",
             hint="where the pool's password is in a file: skinnybox start --autostart",

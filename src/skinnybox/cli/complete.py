@@ -36,7 +36,7 @@ def candidates(words: Sequence[str]) -> list[str]:
     import os
 
     from skinnybox.errors import SkinnyboxError
-    from skinnybox.fleet.peek import machine_names, master_references
+    from skinnybox.fleet.catalog.completion import machine_names, master_references
     from skinnybox.fleet.places import state_folder
 
     try:

@@ -5,9 +5,9 @@ from dataclasses import replace
 from typing import TypedDict
 
 from skinnybox.errors import Conflict, UsageError
+from skinnybox.fleet.catalog.catalog import Catalog
+from skinnybox.fleet.catalog.ports import FIRST_FOR_ALL, LAST
 from skinnybox.fleet.create import Specification, check, completed
-from skinnybox.fleet.ports import FIRST_FOR_ALL, LAST
-from skinnybox.fleet.state import State
 from skinnybox.hosts.base import Host
 from skinnybox.model import Instance, Network
 
@@ -25,7 +25,9 @@ class Changes(TypedDict, total=False):
     fleet: str | None
 
 
-def change(host: Host, state: State, instance: Instance, changes: Changes, ports: Iterator[int]) -> Instance:
+def change(
+    host: Host, catalog: Catalog, instance: Instance, changes: Changes, ports: Iterator[int]
+) -> Instance:
     """Rewrite a machine's record; returns it as it is then. A machine that runs goes on as it was started.
 
     Raises what `create` would say of such a machine, NotFound when it is gone, Conflict while a command
@@ -37,21 +39,21 @@ def change(host: Host, state: State, instance: Instance, changes: Changes, ports
         if "network" in changes and "bridge" not in changes and new.network is not Network.BRIDGE:
             new = replace(new, bridge=None)
         if "ssh_port" in changes:
-            _check_port(new, now, state)
+            _check_port(new, now, catalog)
         new = _checked(host, new)
         reached = new.network is not Network.BRIDGE
         return replace(new, ssh_port=(new.ssh_port or next(ports)) if reached else None)
 
-    return state.change(instance, altered, host.define)
+    return catalog.change(instance, altered, host.define)
 
 
-def _check_port(new: Instance, now: Instance, state: State) -> None:
+def _check_port(new: Instance, now: Instance, catalog: Catalog) -> None:
     port = new.ssh_port
     if new.network is Network.BRIDGE:
         raise UsageError(f"{new.name} is reached at its own address", hint="its ssh port is 22 there")
     if port is None or not FIRST_FOR_ALL <= port <= LAST:
         raise UsageError(f"{port} is no port for it: {FIRST_FOR_ALL} to {LAST}")
-    if port != now.ssh_port and port in state.ports():
+    if port != now.ssh_port and port in catalog.ports():
         raise Conflict(f"port {port} leads to another machine", hint="`skinnybox list` shows which")
 
 

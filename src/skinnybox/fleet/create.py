@@ -10,8 +10,8 @@ from uuid import UUID
 
 from skinnybox.errors import NoSpace, NotFound, SkinnyboxError, Unsupported, UsageError
 from skinnybox.fleet import capacity
+from skinnybox.fleet.catalog.catalog import Catalog, Phase
 from skinnybox.fleet.parallel import in_parallel
-from skinnybox.fleet.state import Phase, State
 from skinnybox.hosts.base import Contents, Features, Host
 from skinnybox.model import (
     Allocation,
@@ -174,14 +174,14 @@ def whole_mib(overlay: Overlay) -> Overlay:
 
 
 def make(
-    host: Host, state: State, wanted: Sequence[Instance], operation: Operation, at_once: int = 1
+    host: Host, catalog: Catalog, wanted: Sequence[Instance], operation: Operation, at_once: int = 1
 ) -> Sequence[Instance]:
     """Claim the names, then make every disk and record. Whatever stops it, nothing of this call stays; what
     cannot be undone just now, the next command clears away.
 
     Returns them as they are: with another ssh port, where another process took the one wanted."""
-    wanted = state.claim(wanted)
-    making = _Making(host=host, state=state, operation=operation, at_once=at_once, total=len(wanted))
+    wanted = catalog.claim(wanted)
+    making = _Making(host=host, catalog=catalog, operation=operation, at_once=at_once, total=len(wanted))
     try:
         making.tell()
         for start in range(0, len(wanted), BATCH):
@@ -198,7 +198,7 @@ class _Making:
     would take longer than making it."""
 
     host: Host
-    state: State
+    catalog: Catalog
     operation: Operation
     at_once: int
     total: int
@@ -208,7 +208,7 @@ class _Making:
     def make(self, batch: Sequence[Instance]) -> None:
         """They become visible together."""
         in_parallel(batch, self._one, self.at_once, self._count, self.operation)
-        self.state.settle(batch)
+        self.catalog.settle(batch)
         if self.at_once == 1:
             self.tell()
 
@@ -237,10 +237,10 @@ class _Making:
         # What was cancelled is undone all the same.
         begun = [*reversed(self.begun.values())]
         in_parallel(begun, one, self.at_once, lambda _: None, UNATTENDED)
-        self.state.forget([instance for instance in wanted if instance.uuid not in kept])
+        self.catalog.forget([instance for instance in wanted if instance.uuid not in kept])
         for instance in kept.values():
             with contextlib.suppress(SkinnyboxError):
-                self.state.release(instance, Phase.CREATING)
+                self.catalog.release(instance, Phase.CREATING)
 
 
 def make_one(host: Host, instance: Instance, operation: Operation) -> None:

@@ -4,8 +4,8 @@ import fnmatch
 from collections.abc import Callable, Iterator, Sequence
 
 from skinnybox.errors import Cancelled
+from skinnybox.fleet.catalog.catalog import Catalog
 from skinnybox.fleet.names import expand, select
-from skinnybox.fleet.state import State
 from skinnybox.hosts.base import Host
 from skinnybox.hosts.events import Event as Event
 from skinnybox.operation import Operation
@@ -13,18 +13,18 @@ from skinnybox.operation import Operation
 _POLL = 1.0
 
 
-def listed(host: Host, state: State, patterns: Sequence[str]) -> list[Event]:
+def listed(host: Host, catalog: Catalog, patterns: Sequence[str]) -> list[Event]:
     """Of the machines that names and globs mean, by the names they had then. NotFound when one means none."""
     known = list(host.events())
-    select(patterns, {*state.names(), *(event.name for event in known)})
+    select(patterns, {*catalog.names(), *(event.name for event in known)})
     wanted = _wanted(patterns)
     return [event for event in known if wanted(event.name)]
 
 
-def followed(host: Host, state: State, patterns: Sequence[str], operation: Operation) -> Iterator[Event]:
+def followed(host: Host, catalog: Catalog, patterns: Sequence[str], operation: Operation) -> Iterator[Event]:
     """As listed, and then what happens from now on, also to machines that come later, until cancelled. So a
     glob may mean nothing yet; a name must be known."""
-    listed(host, state, [pattern for pattern in patterns if not _is_glob(pattern)])
+    listed(host, catalog, [pattern for pattern in patterns if not _is_glob(pattern)])
     wanted, last = _wanted(patterns), 0
     while True:
         for event in host.events(last):

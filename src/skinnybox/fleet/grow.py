@@ -4,8 +4,8 @@ written down by the next one."""
 from dataclasses import dataclass, replace
 
 from skinnybox.errors import Blocked
+from skinnybox.fleet.catalog.catalog import Catalog
 from skinnybox.fleet.create import whole_mib
-from skinnybox.fleet.state import State
 from skinnybox.hosts.base import Host
 from skinnybox.model import Instance
 from skinnybox.operation import Operation
@@ -21,7 +21,9 @@ class Grown:
     after: int
 
 
-def grow(host: Host, state: State, instance: Instance, size: int, *, by: bool, operation: Operation) -> Grown:
+def grow(
+    host: Host, catalog: Catalog, instance: Instance, size: int, *, by: bool, operation: Operation
+) -> Grown:
     """To `size` bytes, or by so many, rounded up to whole MiB. Idempotent without `by`. Blocked when it would
     shrink; NoSpace, with nothing touched, when both do not fit for a moment."""
     host.refuse_used(instance)
@@ -37,5 +39,5 @@ def grow(host: Host, state: State, instance: Instance, size: int, *, by: bool, o
     if wanted != instance.overlay.size:
         grown = replace(instance, overlay=replace(instance.overlay, size=wanted))
         host.define(grown)
-        state.settle([grown])
+        catalog.settle([grown])
     return Grown(before=before, after=wanted)

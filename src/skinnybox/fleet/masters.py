@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from skinnybox import run
 from skinnybox.errors import Blocked
-from skinnybox.fleet.state import State
+from skinnybox.fleet.catalog.catalog import Catalog
 from skinnybox.hosts.base import Host
 from skinnybox.masters import catalogue
 from skinnybox.model import INITRD_FILE, KERNEL_FILE, Master, Stack, parse_reference
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 class Masters:
     """Use cases on masters; `fleet.masters` of a Fleet."""
 
-    def __init__(self, store: Path, host: Host, state: State) -> None:
+    def __init__(self, store: Path, host: Host, catalog: Catalog) -> None:
         self._store = store
         self._verified = store.parent / "verified"
         self._host = host
-        self._state = state
+        self._catalog = catalog
 
     def as_namespace_root(self, command: Sequence[str]) -> int | None:
         """Run a command again as root of a user namespace, when an ordinary user makes a master; its exit
@@ -105,7 +105,7 @@ class Masters:
 
     def dependants(self, master: Master) -> list[str]:
         """Names of the machines that cannot be without it."""
-        return self._state.dependants(master.id)
+        return self._catalog.dependants(master.id)
 
     def verify(self, reference: str, operation: Operation = UNATTENDED) -> Master:
         """Read every byte of it; nobody removes it meanwhile. Raises Corrupt naming the file that is not what

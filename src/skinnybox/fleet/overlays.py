@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 from skinnybox.errors import Conflict, Unsupported
 from skinnybox.fleet import power
 from skinnybox.fleet.batch import Outcome
+from skinnybox.fleet.catalog.catalog import Catalog
 from skinnybox.fleet.masters import Masters
 from skinnybox.fleet.roster import Roster
-from skinnybox.fleet.state import State
 from skinnybox.fleet.view import Machine
 from skinnybox.hosts.base import Host
 from skinnybox.model import Change, Instance, Snapshot
@@ -27,9 +27,9 @@ if TYPE_CHECKING:
 class Overlays:
     """The overlays of a fleet. Everything here blocks."""
 
-    def __init__(self, host: Host, state: State, masters: Masters, roster: Roster) -> None:
+    def __init__(self, host: Host, catalog: Catalog, masters: Masters, roster: Roster) -> None:
         self._host = host
-        self._state = state
+        self._catalog = catalog
         self._masters = masters
         self._roster = roster
 
@@ -48,11 +48,11 @@ class Overlays:
 
             if not power.running(machine):
                 raise Conflict(f"{name} does not run: there is no guest to ask", hint="leave --live out")
-            ssh = self._state.path.parent / "ssh"
+            ssh = self._catalog.path.parent / "ssh"
             with changes_by_word(ssh, machine, sealed, include_seed=include_seed) as told:
                 yield told
         elif power.running(machine):
-            scratch = self._state.path.parent
+            scratch = self._catalog.path.parent
             with delta.changes_of_copy(
                 self._host,
                 machine.instance,
@@ -75,9 +75,9 @@ class Overlays:
         def one(machine: Machine, operation: Operation) -> Instance:
             power.refuse_running(machine, "reset")
             instance, known = delta.renew(self._host, machine.instance, operation)
-            self._state.settle([instance])
+            self._catalog.settle([instance])
             if not known:
-                self._state.unpin_host_keys(instance.uuid)
+                self._catalog.unpin_host_keys(instance.uuid)
             return instance
 
         return self._roster.each(patterns, one, "reset", operation, 1)
@@ -91,7 +91,7 @@ class Overlays:
 
         def one(machine: Machine, operation: Operation) -> "Grown":
             power.refuse_running(machine, "grow")
-            return grow(self._host, self._state, machine.instance, size, by=by, operation=operation)
+            return grow(self._host, self._catalog, machine.instance, size, by=by, operation=operation)
 
         return self._roster.each(patterns, one, "grow", operation, 1)
 
@@ -121,7 +121,7 @@ class Overlays:
         def one(machine: Machine, operation: Operation) -> Instance:
             power.refuse_running(machine, "restore")
             found = snapshots.find(self._host, machine.instance, label)
-            return snapshots.restore(self._host, self._state, machine.instance, found, operation)
+            return snapshots.restore(self._host, self._catalog, machine.instance, found, operation)
 
         return self._roster.each(patterns, one, "restore", operation, 1)
 
@@ -144,7 +144,7 @@ class Overlays:
 
         machine = self._roster.machine(name)
         with self._masters.kept(machine.instance.stack.master.removeprefix("sha256:")) as master:
-            scratch = self._state.path.parent
+            scratch = self._catalog.path.parent
             sealed = self._masters.folder(master)
             return flatten(self._host, machine, master, sealed, wanted, scratch, operation)
 

@@ -10,8 +10,8 @@ from pathlib import Path
 from uuid import UUID
 
 from skinnybox.findings import Deed, Finding
-from skinnybox.fleet.ports import free_ports
-from skinnybox.fleet.state import Phase, Remains
+from skinnybox.fleet.catalog.catalog import Phase, Remains
+from skinnybox.fleet.catalog.ports import free_ports
 from skinnybox.hosts.base import Holding
 from skinnybox.model import Instance
 from skinnybox.sizes import format_size

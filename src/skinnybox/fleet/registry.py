@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from skinnybox.errors import UsageError
-from skinnybox.fleet import belonging
+from skinnybox.fleet.catalog import host_kind
 from skinnybox.fleet.service import Fleet
 from skinnybox.fleet.settings import Settings
 from skinnybox.hosts.base import Host
@@ -22,7 +22,7 @@ def open_host(name: str, folder: Path, thresholds: Thresholds = DEFAULT_THRESHOL
     kind = "xapi" if name.startswith("xapi:") else name
     if kind not in _KINDS:
         raise UsageError(f"{name!r} is no kind of host", hint="qemu, memory, or xapi://USER@POOL")
-    belonging.refuse_other(folder, kind)
+    host_kind.refuse_other(folder, kind)
     return _KINDS[kind](name, folder, thresholds)
 
 

@@ -18,11 +18,11 @@ from pathlib import Path
 
 from skinnybox.errors import Conflict, Corrupt, SkinnyboxError, Unsupported
 from skinnybox.findings import Deed, Finding
-from skinnybox.fleet import belonging, pins
 from skinnybox.fleet.batch import Outcome
+from skinnybox.fleet.catalog import host_kind, known_hosts
+from skinnybox.fleet.catalog.catalog import Catalog
 from skinnybox.fleet.delete import finish_unfinished
 from skinnybox.fleet.rebuild import Known, Rebuilt, rebuild
-from skinnybox.fleet.state import State
 from skinnybox.hosts.base import Host
 from skinnybox.hosts.leftovers import MOVED_ASIDE, as_uuid, half_made, in_use, moved_aside, stranger
 from skinnybox.masters import catalogue, workspace
@@ -73,17 +73,17 @@ def mend(folder: Path, host: Host, *, delete_orphans: bool = False) -> list[Outc
                     memory.put_right(seen.rebuilt.machines, seen.rebuilt.gone)
             done = [Outcome(name=str(f.path), value=f) for f in finished if f.deed is Deed.FINISH] + done
         if (
-            seen.rebuilt.machines and belonging.noted(folder) is None
+            seen.rebuilt.machines and host_kind.noted(folder) is None
         ):  # a lost folder's, of a host that keeps them
-            belonging.note(folder, host.features.kind)
+            host_kind.note(folder, host.features.kind)
         host.statuses()  # records what ended while nobody listened
     return done
 
 
-def _opened(folder: Path) -> tuple[State | None, str | None]:
+def _opened(folder: Path) -> tuple[Catalog | None, str | None]:
     """The memory, when it can be read; else what is wrong with it."""
     try:
-        memory = State(folder / _DATABASE)
+        memory = Catalog(folder / _DATABASE)
     except (Corrupt, Unsupported) as error:
         return None, error.message
     try:
@@ -95,7 +95,7 @@ def _opened(folder: Path) -> tuple[State | None, str | None]:
     return memory, None
 
 
-def _look(folder: Path, host: Host, memory: State | None, trouble: str | None, orphans: bool) -> Look:
+def _look(folder: Path, host: Host, memory: Catalog | None, trouble: str | None, orphans: bool) -> Look:
     masters = list(of_masters(folder / "masters"))
     remains = memory.remains() if memory else []
     holdings = list(host.holdings())
@@ -103,7 +103,7 @@ def _look(folder: Path, host: Host, memory: State | None, trouble: str | None, o
         folder=folder,
         masters={f"sha256:{place.name}" for place in (folder / "masters").glob("[0-9a-f]*")}
         - {f"sha256:{finding.path.name}" for finding in masters if finding.deed is Deed.ASIDE},
-        pins=partial(pins.kept, pins.folder(folder)),
+        pins=partial(known_hosts.kept, known_hosts.folder(folder)),
         running=lambda: {uuid for uuid, status in host.statuses().items() if status.pid},
         in_use=in_use,
         delete_orphans=orphans,
@@ -117,7 +117,7 @@ def _look(folder: Path, host: Host, memory: State | None, trouble: str | None, o
         *rebuilt.findings,
         *masters,
         *host.leftovers(there),
-        *_of_names(pins.folder(folder), set(map(str, there)), "ssh host keys of a machine"),
+        *_of_names(known_hosts.folder(folder), set(map(str, there)), "ssh host keys of a machine"),
         *_of_names(folder / "verified", checks, "the last check of a master"),
         *_elsewhere(folder),
     ]
@@ -208,7 +208,7 @@ def _replace_memory(folder: Path, rebuilt: Rebuilt) -> None:
     path, fresh = folder / _DATABASE, folder / f".{_DATABASE}.{secrets.token_hex(4)}.new"
     wal = fresh.with_name(f"{fresh.name}-wal")
     try:
-        with contextlib.closing(State(fresh, anew=True)) as memory, memory.alone():
+        with contextlib.closing(Catalog(fresh, anew=True)) as memory, memory.alone():
             memory.put_right(rebuilt.machines, ())
         if wal.exists():  # SQLite does not say when closing fails to bring its pages into the file
             raise SkinnyboxError(f"{fresh} could not be written whole", hint="is the disk full, or failing?")

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from skinnybox.errors import Blocked, Unsupported
-from skinnybox.fleet.state import State
+from skinnybox.fleet.catalog.catalog import Catalog
 from skinnybox.hosts.base import Host
 from skinnybox.model import Instance
 from skinnybox.operation import Operation
@@ -23,7 +23,7 @@ _GROWTH = 8
 """Digits by which a generation may grow."""
 
 
-def reseed(host: Host, state: State, wanted: Instance, operation: Operation) -> Instance:
+def reseed(host: Host, catalog: Catalog, wanted: Instance, operation: Operation) -> Instance:
     """`wanted` is the machine with the new seed, in its old generation. Returns it as it is recorded then.
 
     Blocked when the overlay has no room for such a seed; NoSpace, with nothing touched, when the overlay does
@@ -31,7 +31,7 @@ def reseed(host: Host, state: State, wanted: Instance, operation: Operation) -> 
     """
     if _can_be_told(host, wanted):
         told = replace(wanted.seed, generation=wanted.seed.generation + _PAST_A_KILL)
-        return _recorded(host, state, replace(wanted, seed=told))
+        return _recorded(host, catalog, replace(wanted, seed=told))
     with host.open_overlay(wanted, operation) as overlay:
         generation = max(wanted.seed.generation, look.read_generation(overlay)) + 1
     renewed = replace(wanted, seed=replace(wanted.seed, generation=generation))
@@ -49,7 +49,7 @@ def reseed(host: Host, state: State, wanted: Instance, operation: Operation) -> 
         raise Blocked(
             f"{wanted.name}: {error.message}", hint="--reset gives it an overlay with more; its delta is lost"
         ) from error
-    return _recorded(host, state, renewed)
+    return _recorded(host, catalog, renewed)
 
 
 def _can_be_told(host: Host, wanted: Instance) -> bool:
@@ -59,7 +59,7 @@ def _can_be_told(host: Host, wanted: Instance) -> bool:
     return seed <= SEED_CAPACITY and seed + len(base_message(wanted)) <= host.features.tells
 
 
-def _recorded(host: Host, state: State, renewed: Instance) -> Instance:
-    return state.change(
+def _recorded(host: Host, catalog: Catalog, renewed: Instance) -> Instance:
+    return catalog.change(
         renewed, lambda now: replace(now, seed=renewed.seed, ssh_user=renewed.ssh_user), host.define
     )

@@ -6,8 +6,8 @@ from typing import TypeVar
 from skinnybox.errors import NotFound
 from skinnybox.fleet import batch
 from skinnybox.fleet.batch import Outcome
+from skinnybox.fleet.catalog.catalog import Catalog, Row
 from skinnybox.fleet.names import select
-from skinnybox.fleet.state import Row, State
 from skinnybox.fleet.view import Machine
 from skinnybox.hosts.base import Host
 from skinnybox.model import Instance, Report
@@ -19,14 +19,14 @@ R = TypeVar("R")
 class Roster:
     """The machines of one state folder, put together from memory, host and guest. Blocks, thread-safe."""
 
-    def __init__(self, host: Host, state: State, *, boots_at_once: int) -> None:
+    def __init__(self, host: Host, catalog: Catalog, *, boots_at_once: int) -> None:
         self._host = host
-        self._state = state
+        self._catalog = catalog
         self.boots_at_once = boots_at_once
 
     def machines(self, patterns: Sequence[str] = ("*",)) -> list[Machine]:
         """Those that names and globs mean. NotFound when one means nothing; all, without patterns."""
-        return self._seen(self._state.rows() if tuple(patterns) == ("*",) else self._chosen(patterns))
+        return self._seen(self._catalog.rows() if tuple(patterns) == ("*",) else self._chosen(patterns))
 
     def machine(self, name: str) -> Machine:
         """The one that this very name means."""
@@ -37,7 +37,7 @@ class Roster:
 
     def look(self, instance: Instance) -> Machine:
         """How this very instance is now. NotFound when it is gone, also if its name lives on."""
-        rows = self._state.rows([instance.name])
+        rows = self._catalog.rows([instance.name])
         if not rows or rows[0].instance.uuid != instance.uuid:
             raise NotFound(f"{instance.name} was deleted meanwhile")
         return self._seen(rows)[0]
@@ -61,7 +61,7 @@ class Roster:
         )
 
     def _chosen(self, patterns: Sequence[str]) -> list[Row]:
-        return self._state.rows(select(patterns, self._state.names()))
+        return self._catalog.rows(select(patterns, self._catalog.names()))
 
     def _seen(self, rows: Sequence[Row]) -> list[Machine]:
         instances = [row.instance for row in rows]
@@ -84,5 +84,5 @@ class Roster:
         """The first host keys a machine reports are those it is held to from then on."""
         if report is None or not report.ssh_host_keys:
             return ()
-        self._state.pin_host_keys(instance.uuid, report.ssh_host_keys)
+        self._catalog.pin_host_keys(instance.uuid, report.ssh_host_keys)
         return report.ssh_host_keys

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Self
 from skinnybox.errors import UsageError
 from skinnybox.fleet import delete, power
 from skinnybox.fleet.batch import Outcome
+from skinnybox.fleet.catalog.catalog import Catalog
+from skinnybox.fleet.catalog.ports import free_ports
 from skinnybox.fleet.names import expand
-from skinnybox.fleet.ports import free_ports
 from skinnybox.fleet.roster import Roster
-from skinnybox.fleet.state import State
 from skinnybox.fleet.view import Machine
 from skinnybox.hosts.base import Host
 from skinnybox.model import Instance
@@ -49,20 +49,20 @@ class Fleet:
         self._folder = folder
         self._ssh = folder / "ssh"
         self._host = host
-        self._state = State(folder / "state.db")
-        self._roster = Roster(host, self._state, boots_at_once=boots_at_once)
+        self._catalog = Catalog(folder / "state.db")
+        self._roster = Roster(host, self._catalog, boots_at_once=boots_at_once)
 
     @cached_property
     def masters(self) -> "Masters":
         from skinnybox.fleet.masters import Masters
 
-        return Masters(self._folder / "masters", self._host, self._state)
+        return Masters(self._folder / "masters", self._host, self._catalog)
 
     @cached_property
     def overlays(self) -> "Overlays":
         from skinnybox.fleet.overlays import Overlays
 
-        return Overlays(self._host, self._state, self.masters, self._roster)
+        return Overlays(self._host, self._catalog, self.masters, self._roster)
 
     def __enter__(self) -> Self:
         return self
@@ -70,7 +70,7 @@ class Fleet:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._state.close()
+        self._catalog.close()
         self._host.close()
 
     def create(
@@ -84,32 +84,33 @@ class Fleet:
     ) -> list[Instance]:
         """Make machines, stopped. All or nothing: a name that is taken, or a disk too small, stops it before
         anything is made. Returns those made."""
-        from skinnybox.fleet import access, belonging, create
+        from skinnybox.fleet import access, create
+        from skinnybox.fleet.catalog import host_kind
 
         names = expand(patterns)
-        delete.finish_unfinished(self._host, self._state)
-        taken = set(self._state.taken(names))
+        delete.finish_unfinished(self._host, self._catalog)
+        taken = set(self._catalog.taken(names))
         if skip_existing:
             names = [name for name in names if name not in taken]
         features = self._host.features
         specification = create.completed(specification, features)
         create.check(specification, features, len(names))
         with self.masters.kept(master) as found:
-            belonging.note(self._folder, features.kind)
-            ports = free_ports(self._state.ports(), self._folder)
+            host_kind.note(self._folder, features.kind)
+            ports = free_ports(self._catalog.ports(), self._folder)
             keyed = create.with_key(specification, access.public_key(self._ssh))
             stack = create.stack(found, specification.dax, features)
             wanted = create.instances(names, stack, keyed, ports)
             create.check_space(self._host, wanted)
             self._host.add_master(found, self.masters.folder(found), operation)
-            return list(create.make(self._host, self._state, wanted, operation, features.creates_at_once))
+            return list(create.make(self._host, self._catalog, wanted, operation, features.creates_at_once))
 
     def machines(self, patterns: Sequence[str] = ("*",)) -> list[Machine]:
         """Those that names and globs mean. NotFound when one means nothing; all, without patterns."""
         return self._roster.machines(patterns)
 
     def names(self) -> list[str]:
-        return self._state.names()
+        return self._catalog.names()
 
     def start(
         self,
@@ -134,7 +135,7 @@ class Fleet:
     def marked(self, patterns: Sequence[str] = ("*",)) -> list[str]:
         """Those of them that are to come up when the host has restarted, after what that interrupted has
         been cleared away."""
-        delete.finish_unfinished(self._host, self._state)
+        delete.finish_unfinished(self._host, self._catalog)
         return [machine.name for machine in self.machines(patterns) if machine.instance.autostart]
 
     def wait(
@@ -177,7 +178,7 @@ class Fleet:
         """Remove machines and their overlays for good. Running ones are refused without `force`."""
 
         def one(machine: Machine, operation: Operation) -> None:
-            delete.delete(self._host, self._state, machine, force=force)
+            delete.delete(self._host, self._catalog, machine, force=force)
 
         return self._roster.each(patterns, one, "delete", operation, 1)
 
@@ -221,7 +222,7 @@ class Fleet:
         """What happened to the machines that names and globs mean, oldest first, also to deleted ones."""
         from skinnybox.fleet import events
 
-        return events.listed(self._host, self._state, patterns)
+        return events.listed(self._host, self._catalog, patterns)
 
     def follow_events(
         self, patterns: Sequence[str] = (), *, operation: Operation = UNATTENDED
@@ -229,7 +230,7 @@ class Fleet:
         """The same, and then what happens from now on, until it is cancelled."""
         from skinnybox.fleet import events
 
-        return events.followed(self._host, self._state, patterns, operation)
+        return events.followed(self._host, self._catalog, patterns, operation)
 
     def set(
         self, patterns: Sequence[str], changes: "Changes", operation: Operation = UNATTENDED
@@ -244,8 +245,8 @@ class Fleet:
         def one(machine: Machine, operation: Operation) -> Machine:
             if "ssh_port" in changes:  # else nobody could reach it until it has started anew
                 power.refuse_running(machine, "another ssh port")
-            ports = free_ports(self._state.ports(), self._folder)
-            return self._roster.look(change(self._host, self._state, machine.instance, changes, ports))
+            ports = free_ports(self._catalog.ports(), self._folder)
+            return self._roster.look(change(self._host, self._catalog, machine.instance, changes, ports))
 
         return self._roster.each(patterns, one, "set", operation, 1)
 
@@ -269,7 +270,7 @@ class Fleet:
         return Parts(
             folder=self._folder,
             host=self._host,
-            state=self._state,
+            catalog=self._catalog,
             masters=self.masters,
             roster=self._roster,
         )
@@ -277,7 +278,7 @@ class Fleet:
     def capacity(self, fit_size: int) -> "Account":
         from skinnybox.fleet import capacity
 
-        rows = self._state.rows()
+        rows = self._catalog.rows()
         instances = [row.instance for row in rows]
         masters = self.masters.all()
         return capacity.of_host(self._host, instances, masters, fit_size)

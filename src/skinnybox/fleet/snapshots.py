@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from skinnybox.errors import Blocked, NotFound
-from skinnybox.fleet.state import State
+from skinnybox.fleet.catalog.catalog import Catalog
 from skinnybox.hosts.base import Host
 from skinnybox.model import Instance, Seed, Snapshot
 from skinnybox.operation import Operation
@@ -28,7 +28,7 @@ def find(host: Host, instance: Instance, label: str) -> Snapshot:
 
 
 def restore(
-    host: Host, state: State, instance: Instance, snapshot: Snapshot, operation: Operation
+    host: Host, catalog: Catalog, instance: Instance, snapshot: Snapshot, operation: Operation
 ) -> Instance:
     """Put the snapshot in place of the overlay; what that held is gone. Returns the instance as recorded.
 
@@ -37,12 +37,12 @@ def restore(
     """
     _refuse(instance, snapshot)
     restored = replace(instance, seed=_seed(instance.seed, snapshot.instance.seed))
-    fill = _Fill(host=host, state=state, restored=restored, snapshot=snapshot, operation=operation)
+    fill = _Fill(host=host, catalog=catalog, restored=restored, snapshot=snapshot, operation=operation)
     if restored.seed.generation <= instance.seed.generation:
         # Record first: killed in between, the guest has a newer seed than recorded, and that is well.
-        _record(host, state, restored)
+        _record(host, catalog, restored)
     host.rebuild_overlay(instance, instance.overlay.size, fill, operation)
-    _record(host, state, restored)
+    _record(host, catalog, restored)
     return restored
 
 
@@ -68,9 +68,9 @@ def _seed(now: Seed, then: Seed) -> Seed:
     return replace(now, generation=max(now.generation, then.generation) + 1)
 
 
-def _record(host: Host, state: State, instance: Instance) -> None:
+def _record(host: Host, catalog: Catalog, instance: Instance) -> None:
     host.define(instance)
-    state.settle([instance])
+    catalog.settle([instance])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,7 +78,7 @@ class _Fill:
     """Makes the new overlay from the snapshot."""
 
     host: Host
-    state: State
+    catalog: Catalog
     restored: Instance
     snapshot: Snapshot
     operation: Operation
@@ -91,7 +91,7 @@ class _Fill:
             put_message(new, "seed", seed_message(self.restored))
         if look.read_identity(old, self.restored.uuid) != look.read_identity(new, self.restored.uuid):
             # Before it is in place: the next report pins them again, and wrong ones would lock the user out.
-            self.state.unpin_host_keys(self.restored.uuid)
+            self.catalog.unpin_host_keys(self.restored.uuid)
 
     def _copied(self, image: Path, new: Path) -> None:
         if image.stat().st_size < new.stat().st_size:

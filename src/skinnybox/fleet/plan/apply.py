@@ -59,7 +59,7 @@ def apply(
     from skinnybox.fleet.plan.work import Work
 
     with _alone(parts.folder):
-        finish_unfinished(parts.host, parts.state)
+        finish_unfinished(parts.host, parts.catalog)
         found = make_plan(parts, file, choices)
         agree(found)
         return Work(parts, how, operation).run(found.actions)
@@ -68,7 +68,7 @@ def apply(
 def _actual(parts: Parts) -> list[Machine]:
     """The machines; without those that an ended process left half made or half deleted: they are cleared
     away before anything is done."""
-    leftover = {row.instance.uuid for row in parts.state.unfinished()}
+    leftover = {row.instance.uuid for row in parts.catalog.unfinished()}
     return [machine for machine in parts.roster.machines() if machine.instance.uuid not in leftover]
 
 

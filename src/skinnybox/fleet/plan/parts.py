@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 from skinnybox.fleet import access, power
 
 if TYPE_CHECKING:
+    from skinnybox.fleet.catalog.catalog import Catalog
     from skinnybox.fleet.masters import Masters
     from skinnybox.fleet.roster import Roster
-    from skinnybox.fleet.state import State
     from skinnybox.hosts.base import Host
 
 
@@ -29,7 +29,7 @@ class Parts:
 
     folder: Path
     host: "Host"
-    state: "State"
+    catalog: "Catalog"
     masters: "Masters"
     roster: "Roster"
 

@@ -6,15 +6,16 @@ from dataclasses import replace
 from itertools import groupby
 
 from skinnybox.errors import Blocked, SkinnyboxError
-from skinnybox.fleet import batch, belonging, create, delta, power
+from skinnybox.fleet import batch, create, delta, power
 from skinnybox.fleet.batch import Outcome
+from skinnybox.fleet.catalog import host_kind
+from skinnybox.fleet.catalog.ports import free_ports
 from skinnybox.fleet.change import Changes, change
 from skinnybox.fleet.delete import delete
 from skinnybox.fleet.grow import grow
 from skinnybox.fleet.plan.actions import Action, Verb, Wanted
 from skinnybox.fleet.plan.parts import How, Parts
 from skinnybox.fleet.plan.words import describe
-from skinnybox.fleet.ports import free_ports
 from skinnybox.fleet.reseed import reseed
 from skinnybox.fleet.view import Machine
 from skinnybox.model import Instance, Seed
@@ -28,7 +29,7 @@ class Work:
 
     def __init__(self, parts: Parts, how: How, operation: Operation) -> None:
         self._parts = parts
-        self._host, self._state, self._roster = parts.host, parts.state, parts.roster
+        self._host, self._catalog, self._roster = parts.host, parts.catalog, parts.roster
         self._how = how
         self._operation = operation
 
@@ -88,7 +89,7 @@ class Work:
         """Off before it is marked: the next run could not clear away what is marked and still runs."""
         machine = self._now(action)
         self._host.power_off(machine.instance)
-        delete(self._host, self._state, machine, force=True)
+        delete(self._host, self._catalog, machine, force=True)
         return "deleted"
 
     def _stop(self, action: Action, operation: Operation) -> str:
@@ -111,12 +112,12 @@ class Work:
 
     def _set(self, action: Action, operation: Operation) -> str:
         changes = Changes(**{d.what: d.after for d in action.differences})  # type: ignore[typeddict-item]
-        change(self._host, self._state, self._now(action).instance, changes, self._ports())
+        change(self._host, self._catalog, self._now(action).instance, changes, self._ports())
         said = ", ".join(describe(difference) for difference in action.differences)
         return f"{said}; {action.note}" if action.note else said
 
     def _ports(self) -> Iterator[int]:
-        return free_ports(self._state.ports(), self._parts.folder)
+        return free_ports(self._catalog.ports(), self._parts.folder)
 
     def _reset(self, action: Action, operation: Operation) -> str:
         """Overlay first, record second: killed in between, the next plan still sees the old seed and asks."""
@@ -124,22 +125,22 @@ class Work:
         power.refuse_running(machine, "reset")
         wanted = _with_seed(machine.instance, _wanted(action))
         instance, known = delta.renew(self._host, wanted, operation)
-        self._state.settle([instance])
+        self._catalog.settle([instance])
         if not known:
-            self._state.unpin_host_keys(instance.uuid)
+            self._catalog.unpin_host_keys(instance.uuid)
         return f"reset, generation {instance.seed.generation}"
 
     def _seed(self, action: Action, operation: Operation) -> str:
         machine = self._now(action)
         power.refuse_running(machine, "a new seed")
         wanted = _with_seed(machine.instance, _wanted(action))
-        changed = reseed(self._host, self._state, wanted, operation)
+        changed = reseed(self._host, self._catalog, wanted, operation)
         return f"a new seed, generation {changed.seed.generation}, is applied at its next start"
 
     def _grow(self, action: Action, operation: Operation) -> str:
         machine, size = self._now(action), _wanted(action).specification.overlay.size
         power.refuse_running(machine, "grow")
-        grow(self._host, self._state, machine.instance, size, by=False, operation=operation)
+        grow(self._host, self._catalog, machine.instance, size, by=False, operation=operation)
         return ", ".join(describe(difference) for difference in action.differences)
 
     def _create(self, todo: Sequence[Action], done: str) -> list[Outcome[str]]:
@@ -158,7 +159,7 @@ class Work:
             for identity in sorted({one.stack.master for one in wanted}):
                 master = kept.enter_context(masters.kept(identity))
                 self._host.add_master(master, masters.folder(master), self._operation)
-            belonging.note(self._parts.folder, self._host.features.kind)
+            host_kind.note(self._parts.folder, self._host.features.kind)
             instances = self._instances(wanted)
             create.check_space(self._host, instances)
             found: list[Outcome[str]] = []
@@ -180,7 +181,7 @@ class Work:
     ) -> list[Outcome[str]]:
         try:
             at_once = self._host.features.creates_at_once
-            create.make(self._host, self._state, instances, operation, at_once)
+            create.make(self._host, self._catalog, instances, operation, at_once)
             return [Outcome(name=instance.name, value=done) for instance in instances]
         except SkinnyboxError as error:
             return [Outcome(name=instance.name, error=error) for instance in instances]

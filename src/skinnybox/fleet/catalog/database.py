@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from skinnybox.errors import Conflict, Corrupt, NoSpace, SkinnyboxError, TimedOut, Unsupported
-from skinnybox.fleet import belonging
+from skinnybox.fleet.catalog import host_kind
 
 REPAIR = "`skinnybox repair` rebuilds it from the records beside the overlays"
 _PATIENCE = 30.0
@@ -156,7 +156,7 @@ def damaged(why: str) -> Corrupt:
 
 
 def _lost(path: Path) -> Corrupt:
-    where = "their pool" if belonging.noted(path.parent) == "xapi" else f"{path.parent}/instances"
+    where = "their pool" if host_kind.noted(path.parent) == "xapi" else f"{path.parent}/instances"
     return Corrupt(f"{path} is lost, but machines were made: they are in {where}", hint=REPAIR)
 
 

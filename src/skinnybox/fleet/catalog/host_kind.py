@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from skinnybox.errors import Blocked
-from skinnybox.fleet.peek import machine_names
+from skinnybox.fleet.catalog.completion import machine_names
 
 FILE = "host"
 _LONGEST = 64

@@ -15,10 +15,10 @@ from typing import Any
 from uuid import UUID
 
 from skinnybox.errors import Conflict, Corrupt, NotFound, Unsupported
-from skinnybox.fleet import belonging, pins
-from skinnybox.fleet.database import REPAIR, Database, damaged
-from skinnybox.fleet.owner import process_lives, process_mark
-from skinnybox.fleet.ports import free_ports
+from skinnybox.fleet.catalog import host_kind, known_hosts
+from skinnybox.fleet.catalog.database import REPAIR, Database, damaged
+from skinnybox.fleet.catalog.owner import process_lives, process_mark
+from skinnybox.fleet.catalog.ports import free_ports
 from skinnybox.hosts.record import from_record, to_record
 from skinnybox.model import Instance
 
@@ -80,13 +80,13 @@ class Remains:
         return self.owner is not None and process_lives(self.owner)
 
 
-class State:
+class Catalog:
     """Every method is one transaction, and may be called from several threads."""
 
     def __init__(self, path: Path, *, anew: bool = False) -> None:
         """With `anew`, a fresh one beside machines that are about to be told to it."""
         self._folder = path.parent
-        self._pins = pins.folder(path.parent)
+        self._pins = known_hosts.folder(path.parent)
         self._db = Database(path, MIGRATIONS, lambda: anew or self._may_be_new())
 
     @property
@@ -99,7 +99,7 @@ class State:
     def _may_be_new(self) -> bool:
         """A memory that is empty beside machines has been lost, and must not give their names away."""
         records = (self._folder / "instances").glob("*/instance.json")  # a pool keeps its own
-        return next(records, None) is None and belonging.noted(self._folder) != "xapi"
+        return next(records, None) is None and host_kind.noted(self._folder) != "xapi"
 
     def claim(self, instances: Sequence[Instance]) -> list[Instance]:
         """Take all the names, or none. Conflict naming those that are taken. Returns them with the ssh ports
@@ -192,7 +192,7 @@ class State:
         with self._db.writing():
             self._db.many("DELETE FROM instances WHERE uuid = ?", [(str(uuid),) for uuid in uuids])
         for uuid in uuids:
-            pins.drop(self._pins, uuid)
+            known_hosts.drop(self._pins, uuid)
 
     def names(self) -> list[str]:
         found = [name for (name,) in self._db.all("SELECT name FROM instances ORDER BY name")]
@@ -268,10 +268,10 @@ class State:
             )
         if new:
             with contextlib.suppress(OSError):
-                pins.keep(self._pins, uuid, keys)
+                known_hosts.keep(self._pins, uuid, keys)
 
     def unpin_host_keys(self, uuid: UUID) -> None:
-        pins.drop(self._pins, uuid)
+        known_hosts.drop(self._pins, uuid)
         with self._db.writing():
             self._db.execute("DELETE FROM host_keys WHERE uuid = ?", (str(uuid),))
 
