@@ -7,7 +7,9 @@ from typing import NamedTuple
 import pytest
 
 from skinnybox.cli.main import run_command
+from skinnybox.fleet.catalog.rows import Doing
 from skinnybox.fleet.create import Specification
+from skinnybox.fleet.lease import leased
 from skinnybox.fleet.registry import open_fleet
 from skinnybox.fleet.service import Fleet
 from skinnybox.fleet.settings import Settings
@@ -73,3 +75,9 @@ def file(fleet: Fleet, tmp_path: Path) -> File:
     found = File(fleet, tmp_path / "fleet.yaml")
     found.write(BASIC)
     return found
+
+
+def rewritten(fleet: Fleet, instance: Instance) -> None:
+    """Record and row of a machine, as if some command had made them so."""
+    with leased(fleet._host, fleet._catalog, instance, Doing.SET) as held:
+        held.commit(instance)

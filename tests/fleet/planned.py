@@ -4,7 +4,7 @@ import uuid
 from dataclasses import replace
 from typing import Any
 
-from skinnybox.fleet.catalog.catalog import Phase
+from skinnybox.fleet.catalog.rows import Phase
 from skinnybox.fleet.create import Specification
 from skinnybox.fleet.plan.actions import Wanted
 from skinnybox.fleet.view import Machine

@@ -7,8 +7,9 @@ from pathlib import Path
 from uuid import uuid4
 
 from skinnybox.findings import Deed
-from skinnybox.fleet import repair
 from skinnybox.fleet.registry import open_host
+from skinnybox.fleet.repair import repair
+from skinnybox.fleet.repair.examine import examine as examine_folder
 from skinnybox.hosts.record import to_record
 from skinnybox.model import Instance
 
@@ -16,7 +17,7 @@ from skinnybox.model import Instance
 def found(state: Path, **options: bool) -> dict[str, tuple[Deed, str]]:
     """What a dry run says, by path within the state folder."""
     host = open_host("memory", state)
-    seen = repair.look(state, host, **options).findings
+    seen = examine_folder(state, host, **options).findings
     return {str(finding.path.relative_to(state)): (finding.deed, finding.what) for finding in seen}
 
 
@@ -24,7 +25,7 @@ def mended(state: Path, **options: bool) -> dict[str, tuple[Deed, str]]:
     """The same, done; the second time there is nothing left to do."""
     planned = found(state, **options)
     host = open_host("memory", state)
-    assert [outcome.error for outcome in repair.mend(state, host, **options) if outcome.error] == []
+    assert [outcome.error for outcome in repair.repair(state, host, **options) if outcome.error] == []
     again = found(state, **options)
     assert {deed for deed, _ in again.values()} <= {Deed.KEEP}, again
     return planned

@@ -5,12 +5,14 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 
 from skinnybox.errors import Blocked, Conflict, NoSpace, NotFound
-from skinnybox.fleet.catalog.catalog import Phase
 from skinnybox.fleet.catalog.database import Database
+from skinnybox.fleet.catalog.leases import Lease
+from skinnybox.fleet.catalog.rows import Doing
 from skinnybox.fleet.service import Fleet
 from skinnybox.fleet.view import Condition
 from skinnybox.model import Instance
@@ -77,7 +79,7 @@ def test_a_machine_that_went_meanwhile_is_not_found(fleet: Fleet) -> None:
     gone = fleet.machine("a")
     fleet.delete(["a"])
     with pytest.raises(NotFound, match="deleted meanwhile"):
-        fleet._catalog.mark_deleting(gone.instance)
+        fleet._catalog.take(gone.instance.uuid, "a", Doing.DELETE)
 
 
 def test_what_is_refused_stays_whole(fleet: Fleet, state: Path) -> None:
@@ -117,13 +119,13 @@ def test_who_starts_it_at_the_last_moment_keeps_it(
 ) -> None:
     """The refused delete is not done by a later command instead."""
     fleet.create(["a"], "tiny", SPARSE)
-    master, mark = fleet.masters.find("tiny"), fleet._catalog.mark_deleting
+    master, take, instance = fleet.masters.find("tiny"), fleet._catalog.take, fleet.machine("a").instance
 
-    def started_just_now(instance: Instance) -> Phase:
+    def started_just_now(uuid: UUID, name: str, doing: Doing) -> Lease:
         fleet._host.start(instance, master, fleet.masters.folder(master), Operation())
-        return mark(instance)
+        return take(uuid, name, doing)
 
-    monkeypatch.setattr(fleet._catalog, "mark_deleting", started_just_now)
+    monkeypatch.setattr(fleet._catalog, "take", started_just_now)
     assert isinstance(only_error(fleet), Conflict)
     assert fleet.machine("a").condition is Condition.READY
     fleet.kill(["a"])

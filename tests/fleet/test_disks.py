@@ -15,7 +15,7 @@ from skinnybox.masters.index import Entry
 from skinnybox.model import ChangeKind, Consistency, Instance
 from skinnybox.overlays import look
 from skinnybox.sizes import MIB
-from tests.fleet.conftest import SPARSE, open_memory
+from tests.fleet.conftest import SPARSE, open_memory, rewritten
 
 
 @pytest.fixture
@@ -136,8 +136,7 @@ def test_putting_back_behind_a_reset_agrees_with_the_record(fleet: Fleet, web: I
 def test_a_seed_that_changed_is_to_be_applied_again(fleet: Fleet, web: Instance, state: Path) -> None:
     fleet.overlays.snapshot(["web"], "first")
     changed = replace(web, seed=replace(web.seed, run_once="#!/bin/sh\n", generation=4))
-    fleet._host.define(changed)
-    fleet._catalog.settle([changed])
+    rewritten(fleet, changed)
     assert only([*fleet.overlays.restore(["web"], "first")]) is None
     assert fleet.machine("web").instance.seed == replace(changed.seed, generation=5)
     assert b"generation 5\n" in seed(state, web) and b"\nrun-once\n" in seed(state, web)
@@ -150,8 +149,7 @@ def seed(state: Path, instance: Instance) -> bytes:
 def test_a_snapshot_of_another_image_is_not_put_back(fleet: Fleet, web: Instance) -> None:
     fleet.overlays.snapshot(["web"], "first")
     other = replace(web, stack=replace(web.stack, images=("sha256:" + "2" * 64,)))
-    fleet._host.define(other)
-    fleet._catalog.settle([other])
+    rewritten(fleet, other)
     assert isinstance(only([*fleet.overlays.restore(["web"], "first")]), Blocked)
 
 

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from skinnybox.fleet import repair
 from skinnybox.fleet.registry import open_host
+from skinnybox.fleet.repair import repair
+from skinnybox.fleet.repair.examine import examine as examine_folder
 from skinnybox.fleet.service import Fleet
 from skinnybox.fleet.view import Condition
 from skinnybox.model import Master, Network, SeedFile, StaticNetwork
@@ -66,7 +67,7 @@ def test_a_state_folder_of_the_version_before(old_state: Path) -> None:
             assert list(found) == []
         assert [outcome.ok for outcome in fleet.start(["full"])] == [True]
         assert [outcome.ok for outcome in fleet.overlays.reset(["plain"])] == [True]
-    assert repair.look(old_state, open_host("memory", old_state)).findings == []
+    assert examine_folder(old_state, open_host("memory", old_state)).findings == []
 
 
 def test_its_memory_is_rebuilt_from_its_records(old_state: Path) -> None:
@@ -75,7 +76,7 @@ def test_its_memory_is_rebuilt_from_its_records(old_state: Path) -> None:
         before = fleet.machines()
     for path in old_state.glob("state.db*"):
         path.unlink()
-    repair.mend(old_state, open_host("memory", old_state))
+    repair.repair(old_state, open_host("memory", old_state))
     with open_memory(old_state) as fleet:
         assert fleet.machines() == before
 
@@ -101,4 +102,4 @@ def test_the_version_before_reads_what_is_written_today(
     assert [machine.name for machine in fleet.machines()] == ["a", "c"]
     assert fleet.machine("a").instance.seed.generation == 2
     assert [outcome.ok for outcome in fleet.start(["*"])] == [True, True]
-    assert repair.look(state, open_host("memory", state)).to_do == []
+    assert examine_folder(state, open_host("memory", state)).to_do == []

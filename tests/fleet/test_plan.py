@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from skinnybox.fleet.catalog.catalog import Phase
+from skinnybox.fleet.catalog.rows import Phase
 from skinnybox.fleet.plan.actions import Action, Choices, Desired, Target, Verb, Wanted, extras, plan
 from skinnybox.fleet.plan.words import count
 from skinnybox.fleet.view import Machine

@@ -14,7 +14,7 @@ from skinnybox.overlays import look
 from skinnybox.overlays.ext4 import open_volume
 from skinnybox.overlays.seed import seed_message
 from skinnybox.sizes import MIB
-from tests.fleet.conftest import SPARSE, open_memory
+from tests.fleet.conftest import SPARSE, open_memory, rewritten
 from tests.fleet.fleetfile import BASIC, HEAD, File, conditions
 from tests.samples import seal
 
@@ -178,8 +178,7 @@ def test_a_seed_of_which_the_record_got_lost_is_newer_the_next_time(file: File, 
     before = file.fleet.machine("db").instance
     file.write(BASIC.replace("cpus: 2", "cpus: 2, run_once: 'one'"))
     file.apply()
-    file.fleet._host.define(before)
-    file.fleet._catalog.settle([before])
+    rewritten(file.fleet, before)
     file.write(BASIC.replace("cpus: 2", "cpus: 2, run_once: 'two'"))
     file.apply()
     assert file.fleet.machine("db").instance.seed.generation == 3

@@ -12,9 +12,9 @@ import pytest
 
 from skinnybox.errors import Conflict
 from skinnybox.findings import Check, Deed
-from skinnybox.fleet import repair
 from skinnybox.fleet.doctor import examine
 from skinnybox.fleet.registry import open_host
+from skinnybox.fleet.repair import repair
 from skinnybox.fleet.service import Fleet
 from skinnybox.fleet.view import Condition
 from skinnybox.model import Instance, Master
@@ -93,7 +93,7 @@ def test_what_another_process_is_at_is_left_alone(fleet: Fleet, state: Path) -> 
 
     with another(CREATING, state) as process:
         deed, what = next(iter(found(state).values()))
-        assert deed is Deed.KEEP and f"creating by process {process.pid}" in what
+        assert deed is Deed.KEEP and f"being created by process {process.pid}" in what
         mended(state)
         assert fleet.machine("a").condition is Condition.CREATING
 
@@ -101,16 +101,16 @@ def test_what_another_process_is_at_is_left_alone(fleet: Fleet, state: Path) -> 
 def test_two_repairs_at_once(state: Path, made: dict[str, Instance]) -> None:
     host = open_host("memory", state)
     with repair._only_one(state), pytest.raises(Conflict, match="another repair or apply"):
-        repair.mend(state, host)
+        repair.repair(state, host)
 
 
 def test_repairs_beside_creates_and_deletes_lose_nothing(fleet: Fleet, state: Path) -> None:
     """Two processes: one makes and deletes machines, the other repairs all the time."""
     script = (
         "import sys; from pathlib import Path\n"
-        "from skinnybox.fleet import repair; from skinnybox.fleet.registry import open_host\n"
+        "from skinnybox.fleet.repair.repair import repair; from skinnybox.fleet.registry import open_host\n"
         "while True:\n"
-        "    repair.mend(Path(sys.argv[1]), open_host('memory', Path(sys.argv[1])))\n"
+        "    repair(Path(sys.argv[1]), open_host('memory', Path(sys.argv[1])))\n"
         "    print('mended', flush=True)"
     )
     fleet.create(["keep-{1..5}"], "tiny", SPARSE)

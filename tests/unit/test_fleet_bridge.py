@@ -13,7 +13,7 @@ from skinnybox.cli.machines import _network
 from skinnybox.cli.parser import build_parser
 from skinnybox.errors import Conflict, NotFound, UsageError
 from skinnybox.fleet.access import USUAL, ssh_argv
-from skinnybox.fleet.catalog.catalog import Phase
+from skinnybox.fleet.catalog.rows import Phase
 from skinnybox.fleet.create import Specification, check
 from skinnybox.fleet.view import Machine
 from skinnybox.hosts.memory import MemoryHost

@@ -12,7 +12,7 @@ from skinnybox.fleet.catalog.database import Database
 
 @pytest.fixture
 def numbers(tmp_path: Path) -> Iterator[Database]:
-    database = Database(tmp_path / "state.db", ["CREATE TABLE numbers (n INTEGER)"], lambda: True)
+    database = Database(tmp_path / "state.db", ["CREATE TABLE numbers (n INTEGER)"], lambda: True, {})
     with database.writing():
         database.many("INSERT INTO numbers VALUES (?)", [(n,) for n in range(100)])
     yield database

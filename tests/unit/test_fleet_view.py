@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from skinnybox.fleet.catalog.catalog import Phase
+from skinnybox.fleet.catalog.rows import Phase
 from skinnybox.fleet.view import Condition, Machine
 from skinnybox.model import Power, Report, Seed, Status, image_uuid
 from tests.samples import DIGEST, an_instance

@@ -10,10 +10,11 @@ import pytest
 
 from skinnybox.errors import Blocked, Corrupt, NotFound, SkinnyboxError, UsageError
 from skinnybox.findings import Check, Deed, Finding
-from skinnybox.fleet import repair
 from skinnybox.fleet.catalog import host_kind
 from skinnybox.fleet.create import Specification
 from skinnybox.fleet.doctor import examine
+from skinnybox.fleet.repair import repair
+from skinnybox.fleet.repair.examine import examine as examine_folder
 from skinnybox.fleet.service import Fleet
 from skinnybox.hosts.xapi import marks
 from skinnybox.hosts.xapi.host import XapiHost
@@ -134,10 +135,10 @@ def test_repair_leaves_the_neighbours(pool: EmulatedPool, ours: Path, theirs: Pa
                 old = {marks.ROLE: "making", marks.MADE: "2020-01-01T00:00:00+00:00"}
                 database.set("VDI", ref, "other_config", record["other_config"] | old)
     before, host = in_pool(pool, id_of(theirs)), opened(pool, ours)
-    said = kept(repair.look(ours, host, delete_orphans=True).findings)
+    said = kept(examine_folder(ours, host, delete_orphans=True).findings)
     assert str(id_of(theirs)) in said and "4 machines" in said and "web-1, web-2, web-3, ..." in said
     for _ in range(2):
-        done = repair.mend(ours, host, delete_orphans=True)
+        done = repair.repair(ours, host, delete_orphans=True)
         assert [outcome.error for outcome in done] == [None]
     assert in_pool(pool, id_of(theirs)) == before
     with fleet(pool, ours) as first:
@@ -166,7 +167,7 @@ def test_a_folder_that_only_looks_gets_no_id(pool: EmulatedPool, ours: Path, the
         second.create(["web"], "tiny", SMALL)
     host = opened(pool, ours)
     assert host.statuses() == {} and list(host.records()) == []
-    assert str(id_of(theirs)) in kept(repair.look(ours, host).findings)
+    assert str(id_of(theirs)) in kept(examine_folder(ours, host).findings)
     assert "no id yet" in doctor(host, "fleet")[0].detail and not (ours / FILE).exists()
     host.close()
 
@@ -185,7 +186,7 @@ def test_a_lost_folder_is_taken_up(pool: EmulatedPool, ours: Path, theirs: Path)
     with pytest.raises(NotFound) as caught:
         opened(pool, ours, fleet=uuid.uuid4()).statuses()
     assert caught.value.hint and f"{lost} (db, web)" in caught.value.hint
-    done = repair.mend(ours, opened(pool, ours, fleet=lost))
+    done = repair.repair(ours, opened(pool, ours, fleet=lost))
     assert [outcome.error for outcome in done] == [None] * 3
     assert sorted(outcome.value.deed for outcome in done if outcome.value) == ["adopt", "adopt", "keep"]
     with fleet(pool, ours) as anew:  # it is kept from then on
@@ -220,7 +221,7 @@ def test_the_id_alone_is_lost(pool: EmulatedPool, ours: Path, left: str | None) 
     with fleet(pool, ours) as first:
         for refused in (
             first.machines,
-            lambda: repair.mend(ours, first._host),
+            lambda: repair.repair(ours, first._host),
             lambda: first.create(["db"], "tiny", SMALL),
         ):
             with pytest.raises(Corrupt) as caught:

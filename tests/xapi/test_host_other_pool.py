@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from skinnybox.errors import Blocked
-from skinnybox.fleet import repair
 from skinnybox.fleet.create import Specification
+from skinnybox.fleet.repair import repair
 from skinnybox.fleet.service import Fleet
 from skinnybox.hosts.xapi.identity import POOL
 from skinnybox.model import Overlay
@@ -41,7 +41,7 @@ def test_nothing_is_done_or_forgotten_there(pool: EmulatedPool, tmp_path: Path) 
                     deed()
         host = host_on(other, state)
         with pytest.raises(Blocked):
-            repair.mend(state, host)
+            repair.repair(state, host)
         host.close()
     with fleet(pool, state) as again:
         assert [machine.condition.value for machine in again.machines()] == ["stopped"]

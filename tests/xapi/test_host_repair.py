@@ -10,9 +10,10 @@ import pytest
 
 from skinnybox.errors import Blocked, Corrupt, SkinnyboxError
 from skinnybox.findings import Deed, Finding
-from skinnybox.fleet import repair
 from skinnybox.fleet.create import Specification
 from skinnybox.fleet.registry import open_host
+from skinnybox.fleet.repair import repair
+from skinnybox.fleet.repair.examine import examine as examine_folder
 from skinnybox.fleet.service import Fleet
 from skinnybox.hosts.base import Contents
 from skinnybox.hosts.xapi import marks
@@ -56,11 +57,11 @@ def mark(pool: EmulatedPool, of: str, reference: str, **values: str | None) -> N
 
 
 def told(state: Path, host: XapiHost, **how: bool) -> list[Finding]:
-    return repair.look(state, host, **how).findings
+    return examine_folder(state, host, **how).findings
 
 
 def mended(state: Path, host: XapiHost, **how: bool) -> list[Finding]:
-    done = repair.mend(state, host, **how)
+    done = repair.repair(state, host, **how)
     assert not [outcome.error for outcome in done if outcome.error]
     return [outcome.value for outcome in done if outcome.value]
 

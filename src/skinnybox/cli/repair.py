@@ -1,16 +1,17 @@
 """repair."""
 
 import argparse
-from typing import TYPE_CHECKING, Any
+import sys
+from contextlib import closing
+from typing import TYPE_CHECKING, Any, TextIO
 
 from skinnybox.cli import options, render, report
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
+    from skinnybox.errors import SkinnyboxError
     from skinnybox.findings import Finding
 
-_COLUMNS = ("deed", "path", "what")
+_COLUMNS = ("deed", "path", "what", "error")
 
 
 def add_to(commands: options.Commands) -> None:
@@ -29,35 +30,48 @@ def add_to(commands: options.Commands) -> None:
 
 
 def _repair(arguments: argparse.Namespace) -> int:
-    from skinnybox.fleet import repair
     from skinnybox.fleet.batch import worst
     from skinnybox.fleet.registry import open_host
+    from skinnybox.fleet.repair.examine import examine
+    from skinnybox.fleet.repair.repair import repair
 
     settings = options.settings(arguments)
-    host = open_host(settings.host, settings.state)
-    try:
-        seen = repair.look(settings.state, host, delete_orphans=arguments.delete_orphans)
-        _show(seen.findings, arguments)
+    orphans = arguments.delete_orphans
+    with closing(open_host(settings.host, settings.state)) as host:
+        seen = examine(settings.state, host, delete_orphans=orphans)
         if arguments.dry_run or not seen.to_do:
+            _show([_record(finding) for finding in seen.findings], arguments)
             return 0
-        options.confirm(arguments, f"do this to {settings.state}")
-        done = repair.mend(settings.state, host, delete_orphans=arguments.delete_orphans)
-    finally:
-        host.close()
+        if not arguments.yes:
+            _table([_record(finding) for finding in seen.findings], sys.stderr)
+            options.confirm(arguments, f"do this to {settings.state}")
+        done = repair(settings.state, host, delete_orphans=orphans)
+    _show([_record(outcome.value, outcome.error) for outcome in done if outcome.value], arguments)
     for outcome in done:
         if outcome.error:
             report.say(outcome.error, outcome.name)
     return worst(done)
 
 
-def _show(findings: "Iterable[Finding]", arguments: argparse.Namespace) -> None:
-    records: list[dict[str, Any]] = [
-        {"deed": finding.deed.value, "path": str(finding.path), "what": finding.what} for finding in findings
-    ]
+def _record(finding: "Finding", error: "SkinnyboxError | None" = None) -> dict[str, Any]:
+    """What is to be done or, after it, what was; with the error it was not."""
+    return {
+        "deed": finding.deed.value,
+        "path": str(finding.path),
+        "what": finding.what,
+        "error": error.message if error else None,
+    }
+
+
+def _show(records: "list[dict[str, Any]]", arguments: argparse.Namespace) -> None:
     if arguments.format != "table":
         render.emit(records, _COLUMNS, arguments.format, headers=not arguments.no_headers)
         return
-    for record in records:
-        print(f"{record['deed']:<10} {record['path']}\n{'':<10} {record['what']}")
+    _table(records, sys.stdout)
     if not records:
         print("nothing to put right")
+
+
+def _table(records: "list[dict[str, Any]]", stream: TextIO) -> None:
+    for record in records:
+        print(f"{record['deed']:<10} {record['path']}\n{'':<10} {record['what']}", file=stream)

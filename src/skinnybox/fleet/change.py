@@ -4,10 +4,12 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import TypedDict
 
-from skinnybox.errors import Conflict, UsageError
+from skinnybox.errors import UsageError
 from skinnybox.fleet.catalog.catalog import Catalog
 from skinnybox.fleet.catalog.ports import FIRST_FOR_ALL, LAST
+from skinnybox.fleet.catalog.rows import Doing
 from skinnybox.fleet.create import Specification, check, completed
+from skinnybox.fleet.lease import leased
 from skinnybox.hosts.base import Host
 from skinnybox.model import Instance, Network
 
@@ -34,27 +36,24 @@ def change(
     creates or deletes it. Killed at any moment, the record is the old or the new one.
     """
 
-    def altered(now: Instance) -> Instance:
-        new = replace(now, **changes)
+    with leased(host, catalog, instance, Doing.SET) as held:
+        new = replace(held.instance, **changes)
         if "network" in changes and "bridge" not in changes and new.network is not Network.BRIDGE:
             new = replace(new, bridge=None)
         if "ssh_port" in changes:
-            _check_port(new, now, catalog)
+            _check_port(new)
         new = _checked(host, new)
         reached = new.network is not Network.BRIDGE
-        return replace(new, ssh_port=(new.ssh_port or next(ports)) if reached else None)
-
-    return catalog.change(instance, altered, host.define)
+        return held.commit(replace(new, ssh_port=(new.ssh_port or next(ports)) if reached else None))
 
 
-def _check_port(new: Instance, now: Instance, catalog: Catalog) -> None:
+def _check_port(new: Instance) -> None:
+    """Whether it is another machine's the commit finds out."""
     port = new.ssh_port
     if new.network is Network.BRIDGE:
         raise UsageError(f"{new.name} is reached at its own address", hint="its ssh port is 22 there")
     if port is None or not FIRST_FOR_ALL <= port <= LAST:
         raise UsageError(f"{port} is no port for it: {FIRST_FOR_ALL} to {LAST}")
-    if port != now.ssh_port and port in catalog.ports():
-        raise Conflict(f"port {port} leads to another machine", hint="`skinnybox list` shows which")
 
 
 def _checked(host: Host, new: Instance) -> Instance:

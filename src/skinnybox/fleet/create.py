@@ -10,7 +10,7 @@ from uuid import UUID
 
 from skinnybox.errors import NoSpace, NotFound, SkinnyboxError, Unsupported, UsageError
 from skinnybox.fleet import capacity
-from skinnybox.fleet.catalog.catalog import Catalog, Phase
+from skinnybox.fleet.catalog.catalog import Catalog
 from skinnybox.fleet.parallel import in_parallel
 from skinnybox.hosts.base import Contents, Features, Host
 from skinnybox.model import (
@@ -240,7 +240,7 @@ class _Making:
         self.catalog.forget([instance for instance in wanted if instance.uuid not in kept])
         for instance in kept.values():
             with contextlib.suppress(SkinnyboxError):
-                self.catalog.release(instance, Phase.CREATING)
+                self.catalog.give_up(instance)
 
 
 def make_one(host: Host, instance: Instance, operation: Operation) -> None:

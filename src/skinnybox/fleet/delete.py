@@ -1,10 +1,12 @@
-"""Removing machines: one process at a time for each, and finished by the next one when it is interrupted."""
+"""Removing machines: one process at a time for each, and gone on with by the next one when it is killed."""
 
 import contextlib
 
 from skinnybox.errors import Conflict, NoSpace, SkinnyboxError
 from skinnybox.fleet import power
-from skinnybox.fleet.catalog.catalog import Catalog, Phase, Row
+from skinnybox.fleet.catalog.catalog import Catalog
+from skinnybox.fleet.catalog.leases import Lease
+from skinnybox.fleet.catalog.rows import Doing, Phase
 from skinnybox.fleet.view import Machine
 from skinnybox.hosts.base import Host
 from skinnybox.model import Instance
@@ -12,51 +14,41 @@ from skinnybox.model import Instance
 
 def delete(host: Host, catalog: Catalog, machine: Machine, *, force: bool) -> None:
     """The machine and its overlay, for good. Refused, with nothing touched: Blocked while it runs (unless
-    `force`), Conflict while a living process creates or deletes it or works on its overlay."""
+    `force`), Conflict while a living process creates, changes or deletes it or works on its overlay."""
     if not force:
         power.refuse_running(machine, "delete")
-    instance = machine.instance
-    before = _marked(catalog, instance, machine.phase)
-    try:
-        if force:
+    complete(host, catalog, machine.instance, force=force)
+
+
+def complete(host: Host, catalog: Catalog, instance: Instance, *, force: bool) -> None:
+    """Delete it, or go on with that. Killed at any moment, the next command does so, with `force` when it was
+    said. Refused because somebody uses it, it is as it was before, and nobody deletes it later."""
+    lease = _taken(catalog, instance, Doing.DELETE_FORCED if force else Doing.DELETE)
+    if force:
+        try:
             host.power_off(instance)
-    except BaseException:
-        _let_go(catalog, instance, before)
-        raise
-    _finish(host, catalog, instance, before)
-
-
-def finish_unfinished(host: Host, catalog: Catalog) -> list[Row]:
-    """Undo what a killed process was creating and complete what it was deleting. Returns what was finished;
-    what is in use just now stays as it is, for the next command."""
-    finished = []
-    for row in catalog.unfinished():
-        with contextlib.suppress(SkinnyboxError):
-            catalog.mark_deleting(row.instance)
-            _finish(host, catalog, row.instance, Phase.DELETING)
-            finished.append(row)
-    return finished
-
-
-def _marked(catalog: Catalog, instance: Instance, seen: Phase) -> Phase:
-    """A full disk has no room for the mark either, and deleting is the cure."""
-    try:
-        return catalog.mark_deleting(instance)
-    except NoSpace:
-        return seen
-
-
-def _finish(host: Host, catalog: Catalog, instance: Instance, before: Phase) -> None:
-    """Refused because somebody uses it, it is as it was `before`, and nobody deletes it later."""
+        except BaseException:
+            _let_go(catalog, lease, begun=False)
+            raise
     try:
         host.delete(instance)
     except BaseException as error:
-        _let_go(catalog, instance, before if isinstance(error, Conflict) else Phase.DELETING)
+        _let_go(catalog, lease, begun=not isinstance(error, Conflict))
         raise
     catalog.forget([instance])
 
 
-def _let_go(catalog: Catalog, instance: Instance, phase: Phase) -> None:
-    """What stopped us is what the user must hear, not that this could not be written down as well."""
-    with contextlib.suppress(SkinnyboxError):
-        catalog.release(instance, phase)
+def _taken(catalog: Catalog, instance: Instance, doing: Doing) -> Lease | None:
+    """A full disk has no room for the mark either, and deleting is the cure."""
+    try:
+        return catalog.take(instance.uuid, instance.name, doing)
+    except NoSpace:
+        return None
+
+
+def _let_go(catalog: Catalog, lease: Lease | None, *, begun: bool) -> None:
+    """Once begun it is gone on with; before, it is as it was when we took it. What stopped us is what the
+    user must hear, not that this could not be written down as well."""
+    if lease is not None:
+        with contextlib.suppress(SkinnyboxError):
+            catalog.release(lease, Phase.DELETING if begun else lease.phase)

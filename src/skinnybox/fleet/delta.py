@@ -7,13 +7,11 @@ from tempfile import TemporaryDirectory
 
 from skinnybox.delta.changes import seed_paths
 from skinnybox.delta.listing import listed
-from skinnybox.delta.reset import Fresh, fresh_contents
-from skinnybox.errors import Corrupt
-from skinnybox.hosts.base import Contents, Host
+from skinnybox.hosts.base import Host
 from skinnybox.masters.catalogue import INDEX
 from skinnybox.model import Change, Instance
 from skinnybox.operation import Operation
-from skinnybox.overlays.look import is_clean, read_identity
+from skinnybox.overlays.look import is_clean
 from skinnybox.overlays.settle import replay, settled
 
 
@@ -50,24 +48,3 @@ def _attended(found: Iterator[Change], operation: Operation) -> Iterator[Change]
     for change in found:
         operation.check("changes")
         yield change
-
-
-def renew(host: Host, instance: Instance, operation: Operation) -> tuple[Instance, bool]:
-    """A fresh overlay in place of the old one. Returns the instance as it is recorded then, and whether it
-    kept its identity."""
-    fresh = _fresh(host, instance, operation)
-    contents = Contents(base=fresh.base, seed=fresh.seed, identity=fresh.identity)
-    # Overlay first: killed before the record follows, the guest has a newer seed than recorded: that is well.
-    host.replace_overlay(fresh.instance, contents, operation)
-    host.define(fresh.instance)
-    return fresh.instance, bool(fresh.identity)
-
-
-def _fresh(host: Host, instance: Instance, operation: Operation) -> Fresh:
-    """A damaged overlay costs the machine its ssh host keys, never the reset."""
-    with host.open_overlay(instance, operation) as overlay:
-        try:
-            with settled(overlay) as image:
-                return fresh_contents(instance, read_identity(image, instance.uuid))
-        except Corrupt:
-            return fresh_contents(instance, b"")

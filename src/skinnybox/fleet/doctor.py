@@ -7,7 +7,7 @@ from pathlib import Path
 
 from skinnybox.errors import SkinnyboxError
 from skinnybox.findings import Check
-from skinnybox.fleet import repair
+from skinnybox.fleet.repair.examine import examine as examine_folder
 from skinnybox.hosts.base import Host
 
 _FOLDER = "state folder"
@@ -20,7 +20,7 @@ def examine(folder: Path, host: Host) -> list[Check]:
 
 def _folder(folder: Path, host: Host) -> Check:
     try:
-        seen = repair.look(folder, host)
+        seen = examine_folder(folder, host)
     except SkinnyboxError as error:
         return Check(name=_FOLDER, status="fail", detail=error.message, hint=error.hint)
     if not seen.findings:

@@ -5,7 +5,9 @@ from dataclasses import dataclass, replace
 
 from skinnybox.errors import Blocked
 from skinnybox.fleet.catalog.catalog import Catalog
+from skinnybox.fleet.catalog.rows import Doing
 from skinnybox.fleet.create import whole_mib
+from skinnybox.fleet.lease import Held, leased
 from skinnybox.hosts.base import Host
 from skinnybox.model import Instance
 from skinnybox.operation import Operation
@@ -26,6 +28,12 @@ def grow(
 ) -> Grown:
     """To `size` bytes, or by so many, rounded up to whole MiB. Idempotent without `by`. Blocked when it would
     shrink; NoSpace, with nothing touched, when both do not fit for a moment."""
+    with leased(host, catalog, instance, Doing.GROW) as held:
+        return _grown(host, held, size, by, operation)
+
+
+def _grown(host: Host, held: Held, size: int, by: bool, operation: Operation) -> Grown:
+    instance = held.instance
     host.refuse_used(instance)
     before = host.overlay_size(instance)
     wanted = whole_mib(replace(instance.overlay, size=before + size if by else size)).size
@@ -37,7 +45,5 @@ def grow(
     if wanted > before:
         host.rebuild_overlay(instance, wanted, lambda old, new: grow_image(old, new, operation), operation)
     if wanted != instance.overlay.size:
-        grown = replace(instance, overlay=replace(instance.overlay, size=wanted))
-        host.define(grown)
-        catalog.settle([grown])
+        held.commit(replace(instance, overlay=replace(instance.overlay, size=wanted)))
     return Grown(before=before, after=wanted)

@@ -70,15 +70,11 @@ class Overlays:
 
     def reset(self, patterns: Sequence[str], operation: Operation = UNATTENDED) -> list[Outcome[Instance]]:
         """Give machines a fresh overlay: the delta is gone, the identity stays. They must be stopped."""
-        from skinnybox.fleet import delta
+        from skinnybox.fleet.reset import reset
 
         def one(machine: Machine, operation: Operation) -> Instance:
             power.refuse_running(machine, "reset")
-            instance, known = delta.renew(self._host, machine.instance, operation)
-            self._catalog.settle([instance])
-            if not known:
-                self._catalog.unpin_host_keys(instance.uuid)
-            return instance
+            return reset(self._host, self._catalog, machine.instance, operation)
 
         return self._roster.each(patterns, one, "reset", operation, 1)
 

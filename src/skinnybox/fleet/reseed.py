@@ -2,11 +2,14 @@
 start. Where the host tells its guests their seeds, that is all; elsewhere the overlay is built anew beside
 the old one, never written in place."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 from skinnybox.errors import Blocked, Unsupported
 from skinnybox.fleet.catalog.catalog import Catalog
+from skinnybox.fleet.catalog.rows import Doing
+from skinnybox.fleet.lease import leased
 from skinnybox.hosts.base import Host
 from skinnybox.model import Instance
 from skinnybox.operation import Operation
@@ -23,15 +26,29 @@ _GROWTH = 8
 """Digits by which a generation may grow."""
 
 
-def reseed(host: Host, catalog: Catalog, wanted: Instance, operation: Operation) -> Instance:
-    """`wanted` is the machine with the new seed, in its old generation. Returns it as it is recorded then.
+def reseed(
+    host: Host,
+    catalog: Catalog,
+    instance: Instance,
+    alter: Callable[[Instance], Instance],
+    operation: Operation,
+) -> Instance:
+    """`alter` gives the machine, as it is now, its new seed in the old generation. Returns it as it is
+    recorded then.
 
     Blocked when the overlay has no room for such a seed; NoSpace, with nothing touched, when the overlay does
     not fit twice for a moment. Killed between overlay and record, the next call takes a newer generation.
     """
-    if _can_be_told(host, wanted):
-        told = replace(wanted.seed, generation=wanted.seed.generation + _PAST_A_KILL)
-        return _recorded(host, catalog, replace(wanted, seed=told))
+    with leased(host, catalog, instance, Doing.RESEED) as held:
+        wanted = alter(held.instance)
+        if _can_be_told(host, wanted):
+            told = replace(wanted.seed, generation=wanted.seed.generation + _PAST_A_KILL)
+            return held.commit(replace(wanted, seed=told))
+        return held.commit(_written(host, wanted, operation))
+
+
+def _written(host: Host, wanted: Instance, operation: Operation) -> Instance:
+    """The machine with the generation in which its overlay has the seed now."""
     with host.open_overlay(wanted, operation) as overlay:
         generation = max(wanted.seed.generation, look.read_generation(overlay)) + 1
     renewed = replace(wanted, seed=replace(wanted.seed, generation=generation))
@@ -49,7 +66,7 @@ def reseed(host: Host, catalog: Catalog, wanted: Instance, operation: Operation)
         raise Blocked(
             f"{wanted.name}: {error.message}", hint="--reset gives it an overlay with more; its delta is lost"
         ) from error
-    return _recorded(host, catalog, renewed)
+    return renewed
 
 
 def _can_be_told(host: Host, wanted: Instance) -> bool:
@@ -57,9 +74,3 @@ def _can_be_told(host: Host, wanted: Instance) -> bool:
     every overlay has a place for one."""
     seed = len(seed_message(wanted)) + _GROWTH
     return seed <= SEED_CAPACITY and seed + len(base_message(wanted)) <= host.features.tells
-
-
-def _recorded(host: Host, catalog: Catalog, renewed: Instance) -> Instance:
-    return catalog.change(
-        renewed, lambda now: replace(now, seed=renewed.seed, ssh_user=renewed.ssh_user), host.define
-    )

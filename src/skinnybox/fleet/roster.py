@@ -6,7 +6,8 @@ from typing import TypeVar
 from skinnybox.errors import NotFound
 from skinnybox.fleet import batch
 from skinnybox.fleet.batch import Outcome
-from skinnybox.fleet.catalog.catalog import Catalog, Row
+from skinnybox.fleet.catalog.catalog import Catalog
+from skinnybox.fleet.catalog.rows import Row
 from skinnybox.fleet.names import select
 from skinnybox.fleet.view import Machine
 from skinnybox.hosts.base import Host

@@ -18,6 +18,7 @@ from skinnybox.fleet.batch import Outcome
 from skinnybox.fleet.catalog.catalog import Catalog
 from skinnybox.fleet.catalog.ports import free_ports
 from skinnybox.fleet.names import expand
+from skinnybox.fleet.repair import unfinished
 from skinnybox.fleet.roster import Roster
 from skinnybox.fleet.view import Machine
 from skinnybox.hosts.base import Host
@@ -88,7 +89,7 @@ class Fleet:
         from skinnybox.fleet.catalog import host_kind
 
         names = expand(patterns)
-        delete.finish_unfinished(self._host, self._catalog)
+        unfinished.finish(self._host, self._catalog)
         taken = set(self._catalog.taken(names))
         if skip_existing:
             names = [name for name in names if name not in taken]
@@ -135,7 +136,7 @@ class Fleet:
     def marked(self, patterns: Sequence[str] = ("*",)) -> list[str]:
         """Those of them that are to come up when the host has restarted, after what that interrupted has
         been cleared away."""
-        delete.finish_unfinished(self._host, self._catalog)
+        unfinished.finish(self._host, self._catalog)
         return [machine.name for machine in self.machines(patterns) if machine.instance.autostart]
 
     def wait(

@@ -5,6 +5,8 @@ from pathlib import Path
 
 from skinnybox.errors import Blocked, NotFound
 from skinnybox.fleet.catalog.catalog import Catalog
+from skinnybox.fleet.catalog.rows import Doing
+from skinnybox.fleet.lease import leased
 from skinnybox.hosts.base import Host
 from skinnybox.model import Instance, Seed, Snapshot
 from skinnybox.operation import Operation
@@ -35,15 +37,16 @@ def restore(
     Size, allocation and seed stay those of now: a smaller snapshot is grown; a seed that was another then is
     to be applied again. Blocked when the machine boots from another stack than then.
     """
-    _refuse(instance, snapshot)
-    restored = replace(instance, seed=_seed(instance.seed, snapshot.instance.seed))
-    fill = _Fill(host=host, catalog=catalog, restored=restored, snapshot=snapshot, operation=operation)
-    if restored.seed.generation <= instance.seed.generation:
-        # Record first: killed in between, the guest has a newer seed than recorded, and that is well.
-        _record(host, catalog, restored)
-    host.rebuild_overlay(instance, instance.overlay.size, fill, operation)
-    _record(host, catalog, restored)
-    return restored
+    with leased(host, catalog, instance, Doing.RESTORE) as held:
+        now = held.instance
+        _refuse(now, snapshot)
+        restored = replace(now, seed=_seed(now.seed, snapshot.instance.seed))
+        fill = _Fill(host=host, catalog=catalog, restored=restored, snapshot=snapshot, operation=operation)
+        if restored.seed.generation <= now.seed.generation:
+            # Record first: killed in between, the guest has a newer seed than recorded, and that is well.
+            held.record(restored)
+        host.rebuild_overlay(now, now.overlay.size, fill, operation)
+        return held.commit(restored)
 
 
 def _refuse(instance: Instance, snapshot: Snapshot) -> None:
@@ -66,11 +69,6 @@ def _seed(now: Seed, then: Seed) -> Seed:
     if replace(now, generation=0) == replace(then, generation=0):
         return then
     return replace(now, generation=max(now.generation, then.generation) + 1)
-
-
-def _record(host: Host, catalog: Catalog, instance: Instance) -> None:
-    host.define(instance)
-    catalog.settle([instance])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

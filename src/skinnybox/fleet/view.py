@@ -4,7 +4,7 @@ import ipaddress
 from dataclasses import dataclass
 from enum import StrEnum
 
-from skinnybox.fleet.catalog.catalog import Phase
+from skinnybox.fleet.catalog.rows import Phase
 from skinnybox.model import Instance, Network, Power, Report, Status, image_uuid
 
 SSH_PORT = 22

@@ -1,25 +1,24 @@
-"""The fleet's memory: which instances there are, under which names. SQLite; the hosts hold the truth.
+"""The catalog: which instances there are, under which names. SQLite; the hosts hold the truth.
 
 A name is claimed before anything is made on a host and given back after everything is gone, so a process
-killed in between leaves a row that says what it was doing and who it was; the next command finishes it.
+killed in between leaves a row that says what it was doing and who it was; the next command finishes it. Who
+changes a machine that exists holds a lease of it (leases.py). No transaction is open while a host is called.
 """
 
 import contextlib
 import json
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
-from enum import StrEnum
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 from uuid import UUID
 
-from skinnybox.errors import Conflict, Corrupt, NotFound, Unsupported
-from skinnybox.fleet.catalog import host_kind, known_hosts
+from skinnybox.errors import Conflict, Corrupt
+from skinnybox.fleet.catalog import host_kind, known_hosts, leases, rows
 from skinnybox.fleet.catalog.database import REPAIR, Database, damaged
-from skinnybox.fleet.catalog.owner import process_lives, process_mark
+from skinnybox.fleet.catalog.leases import Lease
+from skinnybox.fleet.catalog.owner import process_mark
 from skinnybox.fleet.catalog.ports import free_ports
-from skinnybox.hosts.record import from_record, to_record
+from skinnybox.fleet.catalog.rows import Doing, Phase, RawRow, Row
 from skinnybox.model import Instance
 
 MIGRATIONS = (
@@ -41,44 +40,6 @@ MIGRATIONS = (
     """,
 )
 
-_COLUMNS = "phase, owner, record, keys"
-
-
-class Phase(StrEnum):
-    CREATING = "creating"
-    DEFINED = "defined"
-    DELETING = "deleting"
-
-
-_DOING = {Phase.CREATING: "created", Phase.DEFINED: "changed", Phase.DELETING: "deleted"}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
-    """One machine as remembered. `owner` is the process that is creating or deleting it."""
-
-    instance: Instance
-    phase: Phase
-    owner: str | None
-    host_keys: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Remains:
-    """A row as it is, whatever is wrong with its record: then there is no `instance`."""
-
-    uuid: str
-    name: str
-    phase: str
-    owner: str | None
-    instance: Instance | None
-    host_keys: tuple[str, ...]
-
-    @property
-    def is_held(self) -> bool:
-        """Whether a living process is creating or deleting it."""
-        return self.owner is not None and process_lives(self.owner)
-
 
 class Catalog:
     """Every method is one transaction, and may be called from several threads."""
@@ -86,8 +47,8 @@ class Catalog:
     def __init__(self, path: Path, *, anew: bool = False) -> None:
         """With `anew`, a fresh one beside machines that are about to be told to it."""
         self._folder = path.parent
-        self._pins = known_hosts.folder(path.parent)
-        self._db = Database(path, MIGRATIONS, lambda: anew or self._may_be_new())
+        self._known_hosts = known_hosts.folder(path.parent)
+        self._db = Database(path, MIGRATIONS, lambda: anew or self._may_be_new(), {"leases": leases.TABLE})
 
     @property
     def path(self) -> Path:
@@ -127,72 +88,52 @@ class Catalog:
         self._db.many(
             "INSERT INTO instances (uuid, name, phase, owner, master, ssh_port, record)"
             " VALUES (?, ?, ?, ?, ?, ?, ?)",
-            [(str(i.uuid), i.name, phase, owner, i.stack.master, i.ssh_port, _text(i)) for i in instances],
+            [_values(instance, phase, owner) for instance in instances],
         )
 
     def taken(self, names: Iterable[str]) -> list[str]:
         existing = set(self.names())
         return [name for name in names if name in existing]
 
-    def settle(self, instances: Iterable[Instance]) -> None:
-        """They exist now, as their records say."""
+    def settle(self, instances: Sequence[Instance]) -> None:
+        """Those that this process claimed exist now, as their records say. Conflict, with nothing written,
+        when another command has taken one of them back."""
         with self._db.writing():
-            self._db.many(
-                "UPDATE instances SET phase = 'defined', owner = NULL, record = ? WHERE uuid = ?",
-                [(_text(instance), str(instance.uuid)) for instance in instances],
+            written = self._db.many(
+                "UPDATE instances SET phase = 'defined', owner = NULL, record = ?"
+                " WHERE uuid = ? AND phase = 'creating' AND owner = ?",
+                [(rows.record_text(i), str(i.uuid), process_mark()) for i in instances],
             )
+            if written != len(instances):
+                raise Conflict("another command cleared away what was being created", hint="try again")
 
-    def change(
-        self, instance: Instance, alter: Callable[[Instance], Instance], record: Callable[[Instance], None]
-    ) -> Instance:
-        """Rewrite one machine as it is now: `alter` says how, `record` writes it down on its host. NotFound
-        when it is gone, Conflict while a command creates or deletes it, or when its ssh port is taken."""
+    def give_up(self, instance: Instance) -> None:
+        """Nobody creates it any more, and it could not be taken back: the next command does that."""
         with self._db.writing():
-            row = next(iter(self.rows([instance.name])), None)
-            if row is None or row.instance.uuid != instance.uuid:
-                raise NotFound(f"{instance.name} was deleted meanwhile")
-            if row.phase is not Phase.DEFINED:
-                raise Conflict(f"{instance.name} is being {_DOING[row.phase]} by another command")
-            changed = alter(row.instance)
             self._db.execute(
-                "UPDATE instances SET ssh_port = ?, record = ? WHERE uuid = ?",
-                (changed.ssh_port, _text(changed), str(changed.uuid)),
+                "UPDATE instances SET owner = NULL WHERE uuid = ? AND phase = 'creating' AND owner = ?",
+                (str(instance.uuid), process_mark()),
             )
-            record(changed)
-        return changed
 
-    def mark_deleting(self, instance: Instance) -> Phase:
-        """Take it to be deleted; returns what it was before. Conflict while a living process creates or
-        deletes it, NotFound when it is gone already."""
-        with self._db.writing():
-            found = self._db.all("SELECT phase, owner FROM instances WHERE uuid = ?", (str(instance.uuid),))
-            if not found:
-                raise NotFound(f"{instance.name} was deleted meanwhile")
-            phase, owner = Phase(found[0][0]), found[0][1]
-            if owner and process_lives(owner):
-                raise Conflict(
-                    f"{instance.name} is being {_DOING[phase]} by process {owner.split('/')[1]}",
-                    hint="wait until that command ends",
-                )
-            self._mark(instance, Phase.DELETING, process_mark())
-        return phase
+    def take(self, uuid: UUID, name: str, doing: Doing) -> Lease:
+        """See leases.py, also for the next three."""
+        return leases.take(self._db, uuid, name, doing)
 
-    def release(self, instance: Instance, phase: Phase) -> None:
-        """Nobody works on it any more. Left in a phase other than defined, the next command finishes it."""
-        with self._db.writing():
-            self._mark(instance, phase, None)
+    def hold_port(self, lease: Lease, port: int | None) -> None:
+        leases.hold_port(self._db, lease, port)
 
-    def _mark(self, instance: Instance, phase: Phase, owner: str | None) -> None:
-        self._db.execute(
-            "UPDATE instances SET phase = ?, owner = ? WHERE uuid = ?", (phase, owner, str(instance.uuid))
-        )
+    def record(self, lease: Lease, instance: Instance, *, end: bool) -> None:
+        leases.record(self._db, lease, instance, end=end)
+
+    def release(self, lease: Lease, phase: Phase) -> None:
+        leases.release(self._db, lease, phase)
 
     def forget(self, instances: Iterable[Instance]) -> None:
         uuids = [instance.uuid for instance in instances]
         with self._db.writing():
             self._db.many("DELETE FROM instances WHERE uuid = ?", [(str(uuid),) for uuid in uuids])
         for uuid in uuids:
-            known_hosts.drop(self._pins, uuid)
+            known_hosts.drop(self._known_hosts, uuid)
 
     def names(self) -> list[str]:
         found = [name for (name,) in self._db.all("SELECT name FROM instances ORDER BY name")]
@@ -202,25 +143,24 @@ class Catalog:
 
     def rows(self, names: Sequence[str] | None = None) -> list[Row]:
         """Those named, in that order; all, by name, when none are given."""
-        query = f"SELECT name, {_COLUMNS} FROM instances LEFT JOIN host_keys USING (uuid)"
+        query = f"SELECT name, {rows.COLUMNS} FROM {rows.TABLES}"
         if names is not None and len(names) <= 500:
             marks = ",".join("?" * len(names))
             found = self._db.all(f"{query} WHERE name IN ({marks})", list(names))
         else:
             found = self._db.all(f"{query} ORDER BY name")
-        rows = {name: _row(*values) for name, *values in found}
-        if any(row.instance.name != name for name, row in rows.items()):
+        read = {name: rows.parsed(*values) for name, *values in found}
+        if any(row.instance.name != name for name, row in read.items()):
             raise damaged("a record stands under another name")
-        return list(rows.values()) if names is None else [rows[name] for name in names if name in rows]
+        return list(read.values()) if names is None else [read[name] for name in names if name in read]
 
     def unfinished(self) -> list[Row]:
-        """What a process that is gone left half done."""
+        """What a process that is gone left half created, changed or deleted."""
         found = self._db.all(
-            f"SELECT {_COLUMNS} FROM instances LEFT JOIN host_keys USING (uuid)"
-            " WHERE phase <> 'defined' ORDER BY name"
+            f"SELECT {rows.COLUMNS} FROM {rows.TABLES}"
+            " WHERE phase <> 'defined' OR owner IS NOT NULL ORDER BY name"
         )
-        rows = (_row(*values) for values in found)
-        return [row for row in rows if not row.owner or not process_lives(row.owner)]
+        return [row for row in (rows.parsed(*values) for values in found) if row.is_unfinished]
 
     def check(self) -> None:
         """Read every page. Corrupt when one is damaged."""
@@ -228,26 +168,30 @@ class Catalog:
         if found != ["ok"]:
             raise Corrupt(f"{self.path} is damaged: {found[0]}", hint=REPAIR)
 
-    def remains(self) -> list[Remains]:
+    def raw_rows(self) -> list[RawRow]:
         """Every row, readable or not."""
-        found = self._db.all(
-            "SELECT uuid, name, phase, owner, record, keys FROM instances LEFT JOIN host_keys USING (uuid)"
-        )
-        return [_remains(*values) for values in found]
+        found = self._db.all(f"SELECT uuid, name, {rows.COLUMNS} FROM {rows.TABLES}")
+        return [rows.raw(*values) for values in found]
 
-    def alone(self) -> AbstractContextManager[None]:
-        """One transaction for the block: what was read in it still holds when `put_right` is called in it."""
-        return self._db.writing()
-
-    def put_right(self, machines: Sequence[tuple[Instance, tuple[str, ...]]], gone: Iterable[str]) -> None:
-        """These are there, as they are and with these host keys; `gone` (UUIDs) are not. Within `alone`."""
-        replaced = [*gone, *(str(machine.uuid) for machine, _ in machines)]
-        self._db.many("DELETE FROM instances WHERE uuid = ?", [(uuid,) for uuid in replaced])
-        self._insert([machine for machine, _ in machines], Phase.DEFINED, None)
-        self._db.many(
-            "INSERT INTO host_keys (uuid, keys) VALUES (?, ?)",
-            [(str(machine.uuid), json.dumps(keys)) for machine, keys in machines if keys],
-        )
+    def put_right(
+        self,
+        machines: Sequence[tuple[Instance, tuple[str, ...]]],
+        replaced: Iterable[Lease],
+        gone: Iterable[Lease],
+    ) -> None:
+        """`machines` are there, as they are and with these host keys, in place of the rows `replaced`; of
+        those `gone` there is nothing any more. Conflict, with nothing written, when a name, an identity or an
+        ssh port is another machine's by now, or a row is not ours."""
+        removed = [*replaced, *gone]
+        with self._db.writing():
+            for lease in removed:
+                leases.require(self._db, lease)
+            self._db.many("DELETE FROM instances WHERE uuid = ?", [(str(lease.uuid),) for lease in removed])
+            self._insert([machine for machine, _ in machines], Phase.DEFINED, None)
+            self._db.many(
+                "INSERT INTO host_keys (uuid, keys) VALUES (?, ?)",
+                [(str(machine.uuid), json.dumps(keys)) for machine, keys in machines if keys],
+            )
 
     def dependants(self, master: str) -> list[str]:
         """Names of the instances that need this master's id."""
@@ -268,33 +212,13 @@ class Catalog:
             )
         if new:
             with contextlib.suppress(OSError):
-                known_hosts.keep(self._pins, uuid, keys)
+                known_hosts.keep(self._known_hosts, uuid, keys)
 
     def unpin_host_keys(self, uuid: UUID) -> None:
-        known_hosts.drop(self._pins, uuid)
+        known_hosts.drop(self._known_hosts, uuid)
         with self._db.writing():
             self._db.execute("DELETE FROM host_keys WHERE uuid = ?", (str(uuid),))
 
 
-def _text(instance: Instance) -> str:
-    return json.dumps(to_record(instance), separators=(",", ":"))
-
-
-def _remains(
-    uuid: str, name: str, phase: str, owner: str | None, record: str, host_keys: str | None
-) -> Remains:
-    try:
-        row = _row(phase, owner, record, host_keys)
-    except (Corrupt, Unsupported):
-        return Remains(uuid=uuid, name=name, phase=phase, owner=owner, instance=None, host_keys=())
-    keys = row.host_keys
-    return Remains(uuid=uuid, name=name, phase=phase, owner=owner, instance=row.instance, host_keys=keys)
-
-
-def _row(phase: str, owner: str | None, record: str, host_keys: str | None) -> Row:
-    try:
-        values: dict[str, Any] = json.loads(record)
-        keys = tuple(json.loads(host_keys)) if host_keys else ()
-        return Row(instance=from_record(values), phase=Phase(phase), owner=owner, host_keys=keys)
-    except (ValueError, TypeError, RecursionError, Corrupt) as error:
-        raise damaged(f"a record is none: {error}") from error
+def _values(i: Instance, phase: Phase, owner: str | None) -> tuple[str | int | None, ...]:
+    return str(i.uuid), i.name, phase, owner, i.stack.master, i.ssh_port, rows.record_text(i)

@@ -8,7 +8,7 @@ import os
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from skinnybox.errors import Conflict, Corrupt, NoSpace, SkinnyboxError, TimedOu
 from skinnybox.fleet.catalog import host_kind
 
 REPAIR = "`skinnybox repair` rebuilds it from the records beside the overlays"
+_OF_A_MACHINE = "REFERENCES instances (uuid) ON DELETE CASCADE"
 _PATIENCE = 30.0
 _PAUSE = 0.02
 _DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR)
@@ -26,8 +27,16 @@ _BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 class Database:
     """One connection, for several threads. Raises Corrupt when the file is damaged, NoSpace, TimedOut."""
 
-    def __init__(self, path: Path, migrations: Sequence[str], may_be_new: Callable[[], bool]) -> None:
-        """`may_be_new` is asked before an empty file becomes a fresh memory of no machine at all."""
+    def __init__(
+        self,
+        path: Path,
+        migrations: Sequence[str],
+        may_be_new: Callable[[], bool],
+        additions: Mapping[str, str],
+    ) -> None:
+        """`may_be_new` is asked before an empty file becomes a fresh catalog of no machine at all.
+        `additions` are tables, by name, that are no part of the format: CREATE statements with two places to
+        fill in, made where they are missing."""
         self.path = path
         _make_folder(path.parent)
         _make_private(path)
@@ -35,6 +44,7 @@ class Database:
         self._db = self._connected()
         try:
             self._migrate(migrations, may_be_new)
+            self._add(additions)
         except BaseException:
             self._db.close()
             raise
@@ -52,9 +62,10 @@ class Database:
         with self._in_turn():
             return self._db.execute(statement, values).rowcount
 
-    def many(self, statement: str, rows: Iterable[Sequence[Any]]) -> None:
+    def many(self, statement: str, rows: Iterable[Sequence[Any]]) -> int:
+        """How many rows all of them changed."""
         with self._in_turn():
-            self._db.executemany(statement, rows)
+            return self._db.executemany(statement, rows).rowcount
 
     @contextmanager
     def writing(self) -> Iterator[None]:
@@ -106,6 +117,18 @@ class Database:
                 for statement in migrations[number].split(";"):
                     self.execute(statement)
                 self.execute(f"PRAGMA user_version = {number + 1}")
+
+    def _add(self, additions: Mapping[str, str]) -> None:
+        """On a disk without room for a new table, one of this process alone does, so that it can still be
+        read, and machines deleted."""
+        there = {name for (name,) in self.all("SELECT name FROM sqlite_schema WHERE type = 'table'")}
+        for name in additions.keys() - there:
+            try:
+                with self.writing():
+                    self.execute(additions[name].format("IF NOT EXISTS", _OF_A_MACHINE))
+            except NoSpace:
+                self.execute("PRAGMA temp_store = MEMORY")
+                self.execute(additions[name].format("", "").replace("TABLE", "TEMP TABLE", 1))
 
     def _share(self) -> None:
         """Readers beside a writer. SQLite does not wait here for another process that does the same."""

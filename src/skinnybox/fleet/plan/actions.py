@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from skinnybox.fleet.catalog.catalog import Phase
+from skinnybox.fleet.catalog.rows import Phase
 from skinnybox.fleet.create import Specification, whole_mib
 from skinnybox.fleet.plan.compare import Difference, differences, seed_of, settings
 from skinnybox.fleet.view import Condition, Machine

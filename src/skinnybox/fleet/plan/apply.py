@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from skinnybox.errors import Conflict
-from skinnybox.fleet.delete import finish_unfinished
+from skinnybox.fleet.catalog.rows import Phase
 from skinnybox.fleet.names import select
 from skinnybox.fleet.plan.actions import Action, Choices, Desired, extras, plan
 from skinnybox.fleet.plan.parts import How, Parts
+from skinnybox.fleet.repair import unfinished
 from skinnybox.fleet.spec.reading import load
 from skinnybox.fleet.spec.resolve import desired
 from skinnybox.fleet.view import Machine
@@ -59,7 +60,7 @@ def apply(
     from skinnybox.fleet.plan.work import Work
 
     with _alone(parts.folder):
-        finish_unfinished(parts.host, parts.catalog)
+        unfinished.finish(parts.host, parts.catalog)
         found = make_plan(parts, file, choices)
         agree(found)
         return Work(parts, how, operation).run(found.actions)
@@ -68,7 +69,8 @@ def apply(
 def _actual(parts: Parts) -> list[Machine]:
     """The machines; without those that an ended process left half made or half deleted: they are cleared
     away before anything is done."""
-    leftover = {row.instance.uuid for row in parts.catalog.unfinished()}
+    half = [row for row in parts.catalog.unfinished() if row.phase is not Phase.DEFINED]
+    leftover = {row.instance.uuid for row in half}
     return [machine for machine in parts.roster.machines() if machine.instance.uuid not in leftover]
 
 

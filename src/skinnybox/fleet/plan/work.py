@@ -3,10 +3,11 @@
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
+from functools import partial
 from itertools import groupby
 
 from skinnybox.errors import Blocked, SkinnyboxError
-from skinnybox.fleet import batch, create, delta, power
+from skinnybox.fleet import batch, create, power
 from skinnybox.fleet.batch import Outcome
 from skinnybox.fleet.catalog import host_kind
 from skinnybox.fleet.catalog.ports import free_ports
@@ -17,6 +18,7 @@ from skinnybox.fleet.plan.actions import Action, Verb, Wanted
 from skinnybox.fleet.plan.parts import How, Parts
 from skinnybox.fleet.plan.words import describe
 from skinnybox.fleet.reseed import reseed
+from skinnybox.fleet.reset import reset
 from skinnybox.fleet.view import Machine
 from skinnybox.model import Instance, Seed
 from skinnybox.operation import Operation
@@ -123,18 +125,16 @@ class Work:
         """Overlay first, record second: killed in between, the next plan still sees the old seed and asks."""
         machine = self._now(action)
         power.refuse_running(machine, "reset")
-        wanted = _with_seed(machine.instance, _wanted(action))
-        instance, known = delta.renew(self._host, wanted, operation)
-        self._catalog.settle([instance])
-        if not known:
-            self._catalog.unpin_host_keys(instance.uuid)
-        return f"reset, generation {instance.seed.generation}"
+        renewed = reset(
+            self._host, self._catalog, machine.instance, operation, partial(_with_seed, _wanted(action))
+        )
+        return f"reset, generation {renewed.seed.generation}"
 
     def _seed(self, action: Action, operation: Operation) -> str:
         machine = self._now(action)
         power.refuse_running(machine, "a new seed")
-        wanted = _with_seed(machine.instance, _wanted(action))
-        changed = reseed(self._host, self._catalog, wanted, operation)
+        alter = partial(_with_seed, _wanted(action))
+        changed = reseed(self._host, self._catalog, machine.instance, alter, operation)
         return f"a new seed, generation {changed.seed.generation}, is applied at its next start"
 
     def _grow(self, action: Action, operation: Operation) -> str:
@@ -200,8 +200,8 @@ def _wanted(action: Action) -> Wanted:
     return action.wanted
 
 
-def _with_seed(instance: Instance, wanted: Wanted) -> Instance:
-    """Hostname, machine-id and generation stay: `renew` raises the last."""
+def _with_seed(wanted: Wanted, instance: Instance) -> Instance:
+    """Hostname, machine-id and generation stay: whoever gives it the seed raises the last."""
     specification = wanted.specification
     seed: Seed = replace(
         instance.seed,

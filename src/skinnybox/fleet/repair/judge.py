@@ -10,8 +10,8 @@ from pathlib import Path
 from uuid import UUID
 
 from skinnybox.findings import Deed, Finding
-from skinnybox.fleet.catalog.catalog import Phase, Remains
 from skinnybox.fleet.catalog.ports import free_ports
+from skinnybox.fleet.catalog.rows import Phase, RawRow
 from skinnybox.hosts.base import Holding
 from skinnybox.model import Instance
 from skinnybox.sizes import format_size
@@ -43,6 +43,17 @@ class Rebuilt:
     def say(self, path: Path, deed: Deed, what: str, act: Callable[[], None] | None = None) -> None:
         self.findings.append(Finding(path=path, what=what, deed=deed, act=act))
 
+    @property
+    def touched(self) -> set[str]:
+        """UUIDs of the machines whose row or record is to be another."""
+        return {*map(str, self.rewritten), *(str(machine.uuid) for machine, _ in self.machines), *self.gone}
+
+    def leave(self, uuid: str) -> None:
+        """Somebody else is at it: nothing is done about this machine."""
+        self.machines = [(machine, keys) for machine, keys in self.machines if str(machine.uuid) != uuid]
+        self.gone = [gone for gone in self.gone if gone != uuid]
+        self.rewritten.pop(UUID(uuid), None)
+
     def rewrite(self, place: Path, instance: Instance, what: str) -> Instance:
         self.rewritten[instance.uuid] = instance
         self.say(place / "instance.json", Deed.REWRITE, what)
@@ -56,7 +67,7 @@ class _Taker:
     place: Path
     overlay: int | None
     instance: Instance
-    row: Remains | None
+    row: RawRow | None
 
     @property
     def claim(self) -> tuple[bool, float, str]:
@@ -65,7 +76,7 @@ class _Taker:
         return not remembered, self.instance.created.timestamp(), str(self.instance.uuid)
 
 
-def rebuild(holdings: Iterable[Holding], remains: Sequence[Remains], known: Known) -> Rebuilt:
+def rebuild(holdings: Iterable[Holding], remains: Sequence[RawRow], known: Known) -> Rebuilt:
     """`remains` are the rows of the memory there is; none when it is lost."""
     out = Rebuilt()
     rows = {row.uuid: row for row in remains}
@@ -79,16 +90,17 @@ def rebuild(holdings: Iterable[Holding], remains: Sequence[Remains], known: Know
     return out
 
 
-def _is_unfinished(row: Remains) -> bool:
+def _is_unfinished(row: RawRow) -> bool:
     return row.is_held or row.phase != Phase.DEFINED
 
 
-def _judged(holding: Holding, row: Remains | None, known: Known, out: Rebuilt) -> _Taker | None:
+def _judged(holding: Holding, row: RawRow | None, known: Known, out: Rebuilt) -> _Taker | None:
     """The machine that lies there, if it is one; else what it is has been said."""
     instance = holding.instance
-    if row is not None and _is_unfinished(row):
+    if row is not None and (_is_unfinished(row) or row.owner is not None):
         _say_unfinished(row, holding.place, out)
-        return None
+        if _is_unfinished(row):
+            return None
     if holding.later:
         out.say(holding.place, Deed.KEEP, f"{holding.trouble}; upgrade, and repair again")
         return None
@@ -105,15 +117,23 @@ def _judged(holding: Holding, row: Remains | None, known: Known, out: Rebuilt) -
     )
 
 
-def _say_unfinished(row: Remains, path: Path, out: Rebuilt) -> None:
+_END = {
+    Phase.CREATING: "it is to be cleared away",
+    Phase.DEFINED: "it is to be taken as its record on the host says",
+    Phase.DELETING: "that is to be completed",
+}
+
+
+def _say_unfinished(row: RawRow, path: Path, out: Rebuilt) -> None:
     if row.is_held:
         number = (row.owner or "").split("/")[1]
-        out.say(path, Deed.KEEP, f"{row.name} is {row.phase} by process {number} just now")
+        out.say(path, Deed.KEEP, f"{row.name} is being {row.doing} by process {number} just now")
     else:
-        out.say(path, Deed.FINISH, f"{row.name}: {row.phase} was interrupted; it is cleared away")
+        what = f"{row.name} was only half {row.doing} when that was interrupted"
+        out.say(path, Deed.FINISH, f"{what}: {_END[Phase(row.phase)]}")
 
 
-def _without_record(holding: Holding, row: Remains | None, known: Known, out: Rebuilt) -> Instance | None:
+def _without_record(holding: Holding, row: RawRow | None, known: Known, out: Rebuilt) -> Instance | None:
     """The instance as it is remembered, when there is an overlay for it."""
     if holding.trouble and holding.remove is None:
         out.say(holding.place / "instance.json", Deed.ASIDE, f"the record is {holding.trouble}")
@@ -145,7 +165,7 @@ def _say_orphan(holding: Holding, known: Known, out: Rebuilt) -> None:
         out.say(holding.place, Deed.KEEP, f"{what}: nobody can say whose; --delete-orphans removes it")
 
 
-def _without_place(row: Remains, known: Known, out: Rebuilt) -> None:
+def _without_place(row: RawRow, known: Known, out: Rebuilt) -> None:
     path = known.folder / "instances" / row.uuid
     if _is_unfinished(row):
         _say_unfinished(row, path, out)
@@ -191,7 +211,7 @@ def _with_names(takers: Iterable[_Taker], taken: set[str], out: Rebuilt) -> list
 
 
 def _with_ports(
-    takers: Sequence[_Taker], others: Iterable[Remains], known: Known, out: Rebuilt
+    takers: Sequence[_Taker], others: Iterable[RawRow], known: Known, out: Rebuilt
 ) -> list[_Taker]:
     """One for each ssh port: who runs keeps it, then who has the name by right."""
     used = {row.instance.ssh_port for row in others if row.instance}

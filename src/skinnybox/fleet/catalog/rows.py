@@ -1,0 +1,128 @@
+"""One machine as the catalog has it: the row, read and judged. What cannot be read is damage with a name."""
+
+import json
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from skinnybox.errors import Corrupt, Unsupported
+from skinnybox.fleet.catalog.database import damaged
+from skinnybox.fleet.catalog.owner import process_lives
+from skinnybox.hosts.record import from_record, to_record
+from skinnybox.model import Instance
+
+
+class Phase(StrEnum):
+    """What a row is to the next command once its owner is gone: CREATING is taken back, DELETING is gone on
+    with, DEFINED is a machine (one that was being changed included: lease.py)."""
+
+    CREATING = "creating"
+    DEFINED = "defined"
+    DELETING = "deleting"
+
+
+class Doing(StrEnum):
+    """What a lease is taken for, as an error says it: `web-01 is being reset by process 77`."""
+
+    CREATE = "created"
+    SET = "changed"
+    RESET = "reset"
+    GROW = "grown"
+    RESTORE = "restored from a snapshot"
+    RESEED = "given a new seed"
+    REPAIR = "repaired"
+    DELETE = "deleted"
+    DELETE_FORCED = "deleted by force"
+
+
+_WITHOUT_LEASE = {Phase.CREATING: Doing.CREATE, Phase.DEFINED: Doing.SET, Phase.DELETING: Doing.DELETE}
+"""What an owner without a lease is at: one of a version that knew none, or who creates."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """`owner` is the process that creates, changes or deletes it, or did so when it ended."""
+
+    instance: Instance
+    phase: Phase
+    owner: str | None
+    host_keys: tuple[str, ...] = ()
+    doing: Doing | None = None
+
+    @property
+    def is_held(self) -> bool:
+        """Whether a living process is at it."""
+        return self.owner is not None and process_lives(self.owner)
+
+    @property
+    def is_unfinished(self) -> bool:
+        """Whether a process that is gone left it half created, changed or deleted."""
+        return not self.is_held and (self.owner is not None or self.phase is not Phase.DEFINED)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RawRow:
+    """A row as it is, whatever is wrong with its record: then there is no `instance`."""
+
+    uuid: str
+    name: str
+    phase: str
+    owner: str | None
+    instance: Instance | None
+    host_keys: tuple[str, ...]
+    doing: Doing
+
+    @property
+    def is_held(self) -> bool:
+        """Whether a living process is at it."""
+        return self.owner is not None and process_lives(self.owner)
+
+
+COLUMNS = "phase, owner, record, keys, doing"
+TABLES = "instances LEFT JOIN host_keys USING (uuid) LEFT JOIN leases USING (uuid)"
+
+
+def record_text(instance: Instance) -> str:
+    return json.dumps(to_record(instance), separators=(",", ":"))
+
+
+def doing_of(phase: str, doing: str | None) -> Doing:
+    try:
+        return Doing(doing) if doing else _WITHOUT_LEASE[Phase(phase)]
+    except ValueError:  # of a later version
+        return Doing.SET
+
+
+def parsed(phase: str, owner: str | None, record: str, host_keys: str | None, doing: str | None) -> Row:
+    """Raises Corrupt; Unsupported for a record of a later version."""
+    try:
+        values: dict[str, Any] = json.loads(record)
+        return Row(
+            instance=from_record(values),
+            phase=Phase(phase),
+            owner=owner,
+            host_keys=tuple(json.loads(host_keys)) if host_keys else (),
+            doing=doing_of(phase, doing) if owner or phase != Phase.DEFINED else None,
+        )
+    except (ValueError, TypeError, RecursionError, Corrupt) as error:
+        raise damaged(f"a record is none: {error}") from error
+
+
+def raw(
+    uuid: str,
+    name: str,
+    phase: str,
+    owner: str | None,
+    record: str,
+    host_keys: str | None,
+    doing: str | None,
+) -> RawRow:
+    try:
+        row = parsed(phase, owner, record, host_keys, doing)
+        instance, keys = row.instance, row.host_keys
+    except (Corrupt, Unsupported):
+        instance, keys = None, ()
+    return RawRow(
+        uuid=uuid, name=name, phase=phase, owner=owner, instance=instance, host_keys=keys,
+        doing=doing_of(phase, doing) if phase in set(Phase) else Doing.SET,
+    )  # fmt: skip

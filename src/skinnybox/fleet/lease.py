@@ -1,0 +1,80 @@
+"""The one way in which a machine that exists is changed: taken, changed, and given back in one commit.
+
+    with leased(host, catalog, instance, Doing.GROW) as held:
+        host.rebuild_overlay(held.instance, ...)
+        held.commit(replace(held.instance, ...))
+
+The commit writes the host's record first and the catalog's row second, and both only while the machine is
+still ours. So whatever kills us, the record on the host is never behind the row, and who finds a lease whose
+owner is dead takes the machine to be what that record says (`as_left`).
+"""
+
+import contextlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+
+from skinnybox.errors import Conflict, NotFound, SkinnyboxError
+from skinnybox.fleet.catalog.catalog import Catalog
+from skinnybox.fleet.catalog.leases import Lease
+from skinnybox.fleet.catalog.rows import Doing, Phase
+from skinnybox.hosts.base import Host
+from skinnybox.model import Instance
+
+
+class Held:
+    """A machine that nobody else changes; `instance` is how it is now."""
+
+    def __init__(self, host: Host, catalog: Catalog, lease: Lease, instance: Instance) -> None:
+        self._host = host
+        self._catalog = catalog
+        self._lease = lease
+        self.instance = instance
+        self.is_ended = False
+
+    def commit(self, instance: Instance) -> Instance:
+        """It is so from now on; ends the lease. Conflict when its ssh port is another machine's, or when the
+        machine is not ours any more: then nothing was written."""
+        self._write(instance, end=True)
+        self.is_ended = True
+        return instance
+
+    def record(self, instance: Instance) -> None:
+        """Write it down already, and go on: for what must be known of it before its disk is touched."""
+        self._write(instance, end=False)
+
+    def _write(self, instance: Instance, *, end: bool) -> None:
+        self._catalog.hold_port(self._lease, instance.ssh_port)
+        self._host.define(instance)
+        self._catalog.record(self._lease, instance, end=end)
+        self.instance = instance
+
+
+@contextmanager
+def leased(host: Host, catalog: Catalog, instance: Instance, doing: Doing) -> Iterator[Held]:
+    """Nobody else changes or deletes it during the block; without a commit it is given back as it was.
+    Conflict, naming who has it; NotFound when it was deleted meanwhile."""
+    lease = catalog.take(instance.uuid, instance.name, doing)
+    held = Held(host, catalog, lease, lease.instance or instance)
+    try:
+        if lease.interrupted and (left := as_left(host, held.instance)) != held.instance:
+            held.record(left)
+        yield held
+    finally:
+        if not held.is_ended:
+            # What stopped us is what the user must hear; not given back, it is as if we had been killed.
+            with contextlib.suppress(SkinnyboxError):
+                catalog.release(lease, Phase.DEFINED)
+
+
+def as_left(host: Host, instance: Instance) -> Instance:
+    """What somebody who died while changing it left: what its record on the host says, with the size that its
+    overlay really has. An overlay that is in use cannot be asked: its size is put right another time."""
+    for holding in host.holdings():
+        if holding.uuid == instance.uuid and holding.instance and holding.instance.uuid == instance.uuid:
+            instance = holding.instance
+    with contextlib.suppress(NotFound, Conflict):
+        size = host.overlay_size(instance)
+        if size > instance.overlay.size:
+            return replace(instance, overlay=replace(instance.overlay, size=size))
+    return instance

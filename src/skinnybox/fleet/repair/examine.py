@@ -1,0 +1,143 @@
+"""What lies in a state folder and on its host, judged and explained; nothing is changed."""
+
+import contextlib
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from skinnybox.errors import Corrupt, Unsupported
+from skinnybox.findings import Deed, Finding
+from skinnybox.fleet.catalog import known_hosts
+from skinnybox.fleet.catalog.catalog import Catalog
+from skinnybox.fleet.catalog.rows import RawRow
+from skinnybox.fleet.repair.judge import Known, Rebuilt, rebuild
+from skinnybox.hosts.base import Holding, Host
+from skinnybox.hosts.leftovers import MOVED_ASIDE, as_uuid, half_made, in_use, moved_aside, stranger
+from skinnybox.masters.leftovers import leftovers as of_masters
+
+DATABASE = "state.db"
+_PLACES = {"masters", "instances", "run", "templates", "ssh", "verified"}
+_FILES = re.compile(r"host|fleet|pool|state\.db(?:-wal|-shm)?|pretended\.(?:json|lock)")
+_KEYS = re.compile(r"id_ed25519(?:\.pub)?|\.lock")
+_HALF = re.compile(r"\..+\.new|\.new(?:\.pub)?|\.[0-9a-f-]{36}\.[0-9]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Examination:
+    """What was found; `trouble` is why the catalog there cannot be used, and has to be written anew. `rows`
+    are those of the catalog at that time, by UUID."""
+
+    trouble: str | None
+    rebuilt: Rebuilt
+    findings: list[Finding]
+    rows: Mapping[str, RawRow]
+
+    @property
+    def to_do(self) -> list[Finding]:
+        return [finding for finding in self.findings if finding.deed is not Deed.KEEP]
+
+
+def examine(folder: Path, host: Host, *, delete_orphans: bool = False) -> Examination:
+    """What is there and what `repair` would do about it; nothing is changed."""
+    catalog, trouble = opened(folder)
+    with contextlib.closing(catalog) if catalog else contextlib.nullcontext():
+        return examined(folder, host, catalog, trouble, delete_orphans)
+
+
+def opened(folder: Path) -> tuple[Catalog | None, str | None]:
+    """The catalog, when it can be read; else what is wrong with it."""
+    try:
+        catalog = Catalog(folder / DATABASE)
+    except (Corrupt, Unsupported) as error:
+        return None, error.message
+    try:
+        catalog.check()
+        catalog.raw_rows()
+    except Corrupt as error:
+        catalog.close()
+        return None, error.message
+    return catalog, None
+
+
+def examined(
+    folder: Path, host: Host, catalog: Catalog | None, trouble: str | None, orphans: bool
+) -> Examination:
+    """The same, of a catalog that is open."""
+    masters = list(of_masters(folder / "masters"))
+    holdings, rows = _machines(host, catalog)
+    known = Known(
+        folder=folder,
+        masters={f"sha256:{place.name}" for place in (folder / "masters").glob("[0-9a-f]*")}
+        - {f"sha256:{finding.path.name}" for finding in masters if finding.deed is Deed.ASIDE},
+        pins=partial(known_hosts.kept, known_hosts.folder(folder)),
+        running=lambda: {uuid for uuid, status in host.statuses().items() if status.pid},
+        in_use=in_use,
+        delete_orphans=orphans,
+    )
+    rebuilt = rebuild(holdings, rows, known)
+    there = {uuid for uuid in map(as_uuid, (row.uuid for row in rows)) if uuid}
+    there |= {h.uuid for h in holdings if h.instance or h.trouble or h.overlay is not None}
+    checks = {f"{identity.removeprefix('sha256:')}.json" for identity in known.masters}
+    findings = [
+        *_of_catalog(folder, trouble),
+        *rebuilt.findings,
+        *masters,
+        *host.leftovers(there),
+        *_of_names(known_hosts.folder(folder), set(map(str, there)), "ssh host keys of a machine"),
+        *_of_names(folder / "verified", checks, "the last check of a master"),
+        *_elsewhere(folder),
+    ]
+    return Examination(trouble, rebuilt, findings, {row.uuid: row for row in rows})
+
+
+def _machines(host: Host, catalog: Catalog | None) -> tuple[list[Holding], list[RawRow]]:
+    """What lies on the host, and the rows: as others may make and delete machines meanwhile, without the
+    database being held for so long.
+
+    Who makes a machine takes its row first, and who deletes one gives its row back last. So a place that is
+    there before and after the rows were read, and has no row among them, really had none.
+    """
+    before = {holding.uuid for holding in host.holdings()}
+    rows = catalog.raw_rows() if catalog else []
+    known = {row.uuid for row in rows}
+    return [h for h in host.holdings() if h.uuid in before or str(h.uuid) in known], rows
+
+
+def _of_catalog(folder: Path, trouble: str | None) -> Iterator[Finding]:
+    path = folder / DATABASE
+    if trouble is not None:
+        kept = "what there is of it is moved aside, and it" if path.exists() and path.stat().st_size else "it"
+        what = f"{trouble}; {kept} is written anew from the records"
+        yield Finding(path=path, what=what, deed=Deed.REWRITE)
+
+
+def _of_names(folder: Path, known: set[str], what: str) -> Iterator[Finding]:
+    """Of a folder that holds one file for each machine or master."""
+    for path in sorted(folder.iterdir()) if folder.is_dir() else []:
+        if path.name in known:
+            continue
+        if _HALF.fullmatch(path.name):
+            yield half_made(path, "half written by a command that was killed")
+        else:
+            yield half_made(path, f"{what} that is no more")
+
+
+def _elsewhere(folder: Path) -> Iterator[Finding]:
+    """The state folder itself, and ssh/."""
+    for path in sorted(folder.iterdir()) if folder.is_dir() else []:
+        if path.name in _PLACES or _FILES.fullmatch(path.name):
+            continue
+        yield _other(path)
+    for path in sorted((folder / "ssh").iterdir()) if (folder / "ssh").is_dir() else []:
+        if path.name != "known_hosts" and not _KEYS.fullmatch(path.name):
+            yield _other(path)
+
+
+def _other(path: Path) -> Finding:
+    if MOVED_ASIDE.fullmatch(path.name):
+        return moved_aside(path)
+    if _HALF.fullmatch(path.name):
+        return half_made(path, "half written by a command that was killed")
+    return stranger(path)
