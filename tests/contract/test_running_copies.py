@@ -61,15 +61,16 @@ import signal, sys
 from pathlib import Path
 signal.signal(signal.SIGINT, signal.default_int_handler)  # who runs the tests in the background ignores it
 from skinnybox.hosts.qemu import backup
+from skinnybox.operation import Operation
 from skinnybox.hosts.qemu.host import QemuHost
 
-def wait(folder, deadline):
+def wait(folder, deadline, operation):
     print("begun", flush=True)
     sys.stdin.read()
 
 backup._await = wait
 host = QemuHost(Path(sys.argv[1]))
-host.take_snapshot(next(iter(host.records())), "killed")
+host.take_snapshot(next(iter(host.records())), "killed", Operation())
 """
 
 
