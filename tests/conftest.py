@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, settings
 
 from skinnybox import run
 from skinnybox.errors import CommandFailed, TimedOut
-from skinnybox.hosts import leftovers
+from skinnybox.hosts.local import leftovers
 from skinnybox.hosts.qemu import bridge
 from tests.samples import a_sealed_folder
 

@@ -5,12 +5,12 @@ from pathlib import Path
 
 from skinnybox import run
 from skinnybox.errors import NotFound
+from skinnybox.ext4 import open_volume
 from skinnybox.fleet.access import Login
 from skinnybox.fleet.service import Fleet
 from skinnybox.fleet.view import Condition, Machine
 from skinnybox.model import ChangeKind, SeedFile
 from skinnybox.operation import Operation
-from skinnybox.overlays.ext4 import open_volume
 from tests.boot.conftest import Create
 
 Up = Callable[[str], Machine]

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from skinnybox.hosts.base import Contents, Host
-from skinnybox.hosts.memory import MemoryHost
+from skinnybox.hosts.fake.host import MemoryHost
 from skinnybox.hosts.qemu.host import QemuHost
 from skinnybox.model import Instance, Master, Network
 from skinnybox.overlays.seed import base_message, seed_message

@@ -8,13 +8,13 @@ import pytest
 
 from skinnybox import run
 from skinnybox.errors import NotFound
+from skinnybox.ext4 import Volume, open_volume
 from skinnybox.fleet.registry import open_fleet
 from skinnybox.fleet.service import Fleet
 from skinnybox.fleet.settings import Settings
 from skinnybox.fleet.view import Condition
 from skinnybox.model import Allocation, ChangeKind, Instance
-from skinnybox.overlays.ext4 import Volume, open_volume
-from skinnybox.overlays.settle import settled
+from skinnybox.overlays.journal import settled
 from skinnybox.wire import decode
 from tests.faults import small_guest
 from tests.faults.power_cuts import SECONDS, Recording, cuts, overlay_of, record

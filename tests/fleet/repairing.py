@@ -6,11 +6,11 @@ from dataclasses import replace
 from pathlib import Path
 from uuid import uuid4
 
-from skinnybox.findings import Deed
 from skinnybox.fleet.registry import open_host
 from skinnybox.fleet.repair import repair
 from skinnybox.fleet.repair.examine import examine as examine_folder
 from skinnybox.hosts.record import to_record
+from skinnybox.issues import Deed
 from skinnybox.model import Instance
 
 

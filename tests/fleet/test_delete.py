@@ -24,7 +24,7 @@ ROOT = Path(__file__).parents[2]
 STOPS_IN = """
 import sys
 from pathlib import Path
-from skinnybox.hosts.store import Store
+from skinnybox.hosts.local.store import Store
 from tests.fleet.conftest import SPARSE, open_memory
 def stay(*arguments, **others):
     print("there", flush=True)

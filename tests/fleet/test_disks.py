@@ -13,7 +13,7 @@ from skinnybox.fleet.live import Listing, Told, compared, listing
 from skinnybox.fleet.service import Fleet
 from skinnybox.masters.index import Entry
 from skinnybox.model import ChangeKind, Consistency, Instance
-from skinnybox.overlays import look
+from skinnybox.overlays import inspect
 from skinnybox.sizes import MIB
 from tests.fleet.conftest import SPARSE, open_memory, rewritten
 
@@ -120,7 +120,7 @@ def test_putting_back_what_was_smaller_grows_it(fleet: Fleet, web: Instance, sta
     fleet.overlays.grow(["web"], 128 * MIB)
     fleet.overlays.snapshot(["web"], "large")
     assert only([*fleet.overlays.restore(["web"], "small")]) is None
-    assert look.read_shape(image(state, web)).size == 128 * MIB
+    assert inspect.read_shape(image(state, web)).size == 128 * MIB
     assert paths(fleet) == [b"small"]
 
 

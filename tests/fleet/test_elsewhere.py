@@ -10,7 +10,7 @@ import pytest
 
 from skinnybox import wire
 from skinnybox.errors import Conflict, Unsupported, UsageError
-from skinnybox.fleet.handout import handed_out
+from skinnybox.fleet.output_file import handed_out
 from skinnybox.fleet.service import Fleet
 from skinnybox.masters import efi
 from skinnybox.model import Master, SeedFile

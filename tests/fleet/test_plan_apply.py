@@ -6,12 +6,12 @@ from pathlib import Path
 
 from skinnybox import run
 from skinnybox.errors import Blocked
+from skinnybox.ext4 import open_volume
 from skinnybox.fleet.batch import worst
 from skinnybox.fleet.plan.actions import Choices
 from skinnybox.fleet.view import Condition
 from skinnybox.model import Allocation, Network
-from skinnybox.overlays import look
-from skinnybox.overlays.ext4 import open_volume
+from skinnybox.overlays import inspect
 from skinnybox.overlays.seed import seed_message
 from skinnybox.sizes import MIB
 from tests.fleet.conftest import SPARSE, open_memory, rewritten
@@ -151,7 +151,7 @@ def test_a_new_seed_comes_to_a_stopped_machine_and_its_delta_stays(file: File, s
     after = file.fleet.machine("db").instance
     assert after == replace(before, seed=replace(before.seed, generation=2, run_once="true"))
     assert file.plan() == ["blocked web-1", "blocked web-2", "blocked web-3"]
-    assert look.read_generation(overlay) == 2
+    assert inspect.read_generation(overlay) == 2
     with open_volume(overlay) as volume:
         assert b"".join(volume.read(volume.lookup(b"upper/kept"))) == b"all mine"
         node = volume.lookup(b"skinnybox/seed")

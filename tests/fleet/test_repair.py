@@ -13,10 +13,10 @@ from uuid import uuid4
 import pytest
 
 from skinnybox.errors import Corrupt, Unsupported
-from skinnybox.findings import Deed
 from skinnybox.fleet.catalog.catalog import Catalog
 from skinnybox.fleet.view import Condition
 from skinnybox.hosts.record import to_record
+from skinnybox.issues import Deed
 from skinnybox.model import Instance
 from skinnybox.overlays import lock
 from tests.fleet.conftest import HOST_KEYS, SPARSE, open_memory, said

@@ -11,12 +11,12 @@ from uuid import uuid4
 import pytest
 
 from skinnybox.errors import Conflict
-from skinnybox.findings import Check, Deed
 from skinnybox.fleet.doctor import examine
 from skinnybox.fleet.registry import open_host
 from skinnybox.fleet.repair import repair
 from skinnybox.fleet.service import Fleet
 from skinnybox.fleet.view import Condition
+from skinnybox.issues import Check, Deed
 from skinnybox.model import Instance, Master
 from skinnybox.overlays import lock
 from tests.fleet.conftest import SPARSE, open_memory, said
@@ -65,7 +65,7 @@ def test_leftovers_are_removed_and_what_is_not_ours_stays(state: Path, made: dic
 def test_what_is_new_may_be_in_the_making(
     state: Path, made: dict[str, Instance], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from skinnybox.hosts import leftovers
+    from skinnybox.hosts.local import leftovers
 
     monkeypatch.undo()
     assert leftovers.is_young(state)

@@ -12,13 +12,13 @@ import pytest
 
 from skinnybox import run
 from skinnybox.errors import SkinnyboxError
+from skinnybox.ext4 import open_descriptor
+from skinnybox.ext4.device import Device
 from skinnybox.masters.disk_header import FORMATS, LARGEST, examine
 from skinnybox.masters.disk_image import unpacked_disk
 from skinnybox.masters.ext4_tar import tar_of
 from skinnybox.masters.partitions import KINDS, MOST, Place, places
 from skinnybox.operation import Operation
-from skinnybox.overlays.ext4 import open_descriptor
-from skinnybox.overlays.ext4.device import Device
 from tests.fuzz.conftest import survives
 from tests.fuzz.mutate import BYTES, mutated
 

@@ -12,11 +12,11 @@ from skinnybox import run
 from skinnybox.delta.changes import differences
 from skinnybox.delta.listing import listed
 from skinnybox.errors import SkinnyboxError
+from skinnybox.ext4 import open_volume
 from skinnybox.masters.index import Entry, write_index
 from skinnybox.model import Change
-from skinnybox.overlays.ext4 import open_volume
-from skinnybox.overlays.look import read_identity
-from skinnybox.overlays.settle import settled
+from skinnybox.overlays.inspect import read_identity
+from skinnybox.overlays.journal import settled
 from tests.fuzz.conftest import survives
 from tests.fuzz.mutate import BYTES
 

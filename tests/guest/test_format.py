@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from skinnybox import run
-from skinnybox.overlays import look
+from skinnybox.overlays import inspect
 from skinnybox.overlays.format import format_image
-from skinnybox.overlays.look import read_base, read_generation
+from skinnybox.overlays.inspect import read_base, read_generation
 from skinnybox.overlays.template import BASE_CAPACITY, IDENTITY_CAPACITY
 from skinnybox.sizes import GIB, MIB
 from skinnybox.wire import Line, encode
@@ -74,7 +74,7 @@ def test_it_is_what_the_host_makes(shell: Shell, tmp_path: Path, size: int, leng
     run.run(["e2fsck", "-fn", device])
     assert read_base(device).get("instance") == INSTANCE
     assert read_generation(device) == 4
-    assert look.read_shape(device).has_upper
+    assert inspect.read_shape(device).has_upper
     assert not list((shell.tmp / "run").glob("format"))
 
 

@@ -14,10 +14,10 @@ from skinnybox import run
 from skinnybox.delta.changes import SEED_PATHS, differences, seed_paths
 from skinnybox.delta.listing import listed
 from skinnybox.errors import Corrupt
+from skinnybox.ext4 import open_volume
 from skinnybox.masters.index import Entry, read_index, scan, write_index
 from skinnybox.model import Allocation, Change, ChangeKind, Seed, SeedFile
 from skinnybox.operation import Operation
-from skinnybox.overlays.ext4 import open_volume
 from skinnybox.overlays.make import make
 from skinnybox.overlays.template import template
 from skinnybox.sizes import MIB

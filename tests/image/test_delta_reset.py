@@ -10,7 +10,7 @@ from skinnybox import run, wire
 from skinnybox.delta.reset import fresh_contents
 from skinnybox.errors import Corrupt
 from skinnybox.model import Allocation, Seed
-from skinnybox.overlays.look import read_base, read_identity
+from skinnybox.overlays.inspect import read_base, read_identity
 from skinnybox.overlays.make import make
 from skinnybox.overlays.seed import base_message, seed_message
 from skinnybox.overlays.template import template

@@ -12,7 +12,7 @@ import pytest
 
 from skinnybox import run
 from skinnybox.errors import Conflict, Corrupt
-from skinnybox.findings import Deed
+from skinnybox.issues import Deed
 from skinnybox.masters import catalogue
 from skinnybox.masters.leftovers import leftovers
 from skinnybox.masters.manifest import _bytes

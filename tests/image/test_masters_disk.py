@@ -15,7 +15,8 @@ from typing import Any
 
 import pytest
 
-from skinnybox import confinement, run
+import skinnybox
+from skinnybox import run
 from skinnybox.errors import Conflict, SkinnyboxError
 from skinnybox.masters import catalogue, namespace
 from skinnybox.operation import Operation
@@ -111,7 +112,7 @@ def test_an_ordinary_user_imports_the_same(tmp_path: Path, theirs: Path) -> None
     (tree / "names" / ("a" * 255)).unlink()  # mkfs.erofs 1.5 cannot take the longest of names
     image, disk = as_ext4(tmp_path / "disk.raw", tree, size="64M"), theirs / "disk.qcow2"
     run.run(["qemu-img", "convert", "-f", "raw", "-O", "qcow2", image, disk])
-    source = Path(confinement.__file__).parent.parent
+    source = Path(skinnybox.__file__).parent.parent
     words: list[str | Path] = [python, "-I", "-c", IN_NAMESPACE, source]
     assert in_namespace([*words, disk, theirs / "masters"]).strip() == seal(disk, tmp_path / "masters").id
     os.mknod(tree / "null", stat.S_IFCHR | 0o666, os.makedev(1, 3))

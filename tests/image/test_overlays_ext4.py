@@ -15,7 +15,7 @@ import pytest
 
 from skinnybox import run
 from skinnybox.errors import Corrupt, NotFound
-from skinnybox.overlays.ext4 import Volume, open_volume
+from skinnybox.ext4 import Volume, open_volume
 
 pytestmark = pytest.mark.image
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="mounting an image needs root")

@@ -9,7 +9,7 @@ from skinnybox import run
 from skinnybox.errors import Corrupt, Unsupported
 from skinnybox.model import Allocation
 from skinnybox.operation import Operation
-from skinnybox.overlays import look
+from skinnybox.overlays import inspect
 from skinnybox.overlays.format import LABEL
 from skinnybox.overlays.grow import grow
 from skinnybox.overlays.make import make
@@ -47,9 +47,9 @@ def test_a_grown_overlay_has_all_it_had(overlay: Path) -> None:
     new = blank(overlay, 300 * MIB)
     grow(overlay, new, Operation())
     assert overlay.read_bytes() == before
-    shape = look.read_shape(new)
+    shape = inspect.read_shape(new)
     assert (shape.label, shape.size, shape.clean, shape.has_upper) == (LABEL, 300 * MIB, True, True)
-    assert look.read_base(new) == look.read_base(overlay)
+    assert inspect.read_base(new) == inspect.read_base(overlay)
     run.run(["e2fsck", "-fn", new])
     listed = run.run(["debugfs", "-R", "ls -p upper", new]).stdout.decode()
     assert "/file/" in listed and "/folder/" in listed and "/link/" in listed
@@ -61,7 +61,7 @@ def test_a_grown_overlay_has_all_it_had(overlay: Path) -> None:
 def test_it_grows_as_far_as_it_was_made_for_and_beyond(overlay: Path, times: int) -> None:
     new = blank(overlay, times * GIB)
     grow(overlay, new, Operation())
-    assert look.read_shape(new).size == times * GIB
+    assert inspect.read_shape(new).size == times * GIB
     assert new.stat().st_blocks * 512 < 64 * MIB
 
 
@@ -69,7 +69,7 @@ def test_a_journal_is_replayed_on_the_way(overlay: Path) -> None:
     run.run(["debugfs", "-w", "-R", "feature needs_recovery", overlay])
     new = blank(overlay, 64 * MIB)
     grow(overlay, new, Operation())
-    assert look.read_shape(new).clean and not look.is_clean(overlay)
+    assert inspect.read_shape(new).clean and not inspect.is_clean(overlay)
 
 
 def test_a_damaged_one_is_refused(overlay: Path) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from skinnybox import run
 from skinnybox.errors import Corrupt, NotFound
-from skinnybox.overlays.ext4 import Volume, open_volume
+from skinnybox.ext4 import Volume, open_volume
 
 pytestmark = pytest.mark.image
 

@@ -12,8 +12,8 @@ import pytest
 from skinnybox import run
 from skinnybox.crc32c import crc32c
 from skinnybox.errors import Conflict, NotFound, UsageError
+from skinnybox.ext4 import open_volume
 from skinnybox.model import Allocation
-from skinnybox.overlays.ext4 import open_volume
 from skinnybox.overlays.make import make
 from skinnybox.overlays.space import has_shared_extents
 from skinnybox.overlays.template import CHECKSUM_AT, UUID_AT, Template, template

@@ -8,10 +8,10 @@ import pytest
 
 from skinnybox import run
 from skinnybox.errors import Corrupt
+from skinnybox.ext4 import open_volume
 from skinnybox.model import Allocation
-from skinnybox.overlays.ext4 import open_volume
+from skinnybox.overlays.journal import settled
 from skinnybox.overlays.make import make
-from skinnybox.overlays.settle import settled
 from skinnybox.overlays.template import template
 from skinnybox.sizes import MIB
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from skinnybox import wire
-from skinnybox.hosts.xapi import build, marks, tell
+from skinnybox.hosts.xapi import build, tags, xenstore_data
 from skinnybox.model import Seed, Stack
 from skinnybox.overlays import seed as seeds
 from skinnybox.overlays.template import SEED_CAPACITY
@@ -20,7 +20,9 @@ def told(record: dict[str, Any]) -> dict[str, str]:
     """What the guest finds below vm-data/skinnybox/."""
     data = record["xenstore_data"]
     return {
-        key.removeprefix(tell.PREFIX): value for key, value in data.items() if key.startswith(tell.PREFIX)
+        key.removeprefix(xenstore_data.PREFIX): value
+        for key, value in data.items()
+        if key.startswith(xenstore_data.PREFIX)
     }
 
 
@@ -89,7 +91,9 @@ def test_what_the_guest_reads(dom0: Dom0) -> None:
         ),
     )
     nonce = found.pop("nonce")
-    assert {f"{tell.PREFIX}{key}": value for key, value in found.items()} == tell.told(instance, blank=True)
+    assert {f"{xenstore_data.PREFIX}{key}": value for key, value in found.items()} == xenstore_data.told(
+        instance, blank=True
+    )
     assert len(bytes.fromhex(nonce)) == 16
     assert message_of(found, "base") == seeds.base_message(instance)
 
@@ -98,7 +102,7 @@ def test_those_who_keep_records_do_not_take_it_for_theirs(dom0: Dom0) -> None:
     """Skinnybox's own repair deletes the disks of a machine that is marked as its own and has no record."""
     dom0.provision()
     everything = [*dom0.api.VM.get_all_records().values(), *dom0.api.VDI.get_all_records().values()]
-    assert not any(marks.instance_of(each) for each in everything)
+    assert not any(tags.instance_of(each) for each in everything)
 
 
 def test_a_large_seed_is_cut_into_values_that_xenstore_takes(dom0: Dom0) -> None:

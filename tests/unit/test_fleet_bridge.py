@@ -16,7 +16,7 @@ from skinnybox.fleet.access import USUAL, ssh_argv
 from skinnybox.fleet.catalog.rows import Phase
 from skinnybox.fleet.create import Specification, check
 from skinnybox.fleet.view import Machine
-from skinnybox.hosts.memory import MemoryHost
+from skinnybox.hosts.fake.host import MemoryHost
 from skinnybox.hosts.qemu.bridge import tap_name
 from skinnybox.hosts.record import from_record, to_record
 from skinnybox.model import Instance, Network, Overlay, Power, Report, Seed, StaticNetwork, Status

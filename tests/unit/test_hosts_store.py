@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from skinnybox.hosts.store import write_atomically
+from skinnybox.hosts.local.store import write_atomically
 
 
 def test_it_is_made_and_replaced(tmp_path: Path) -> None:

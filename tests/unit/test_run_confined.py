@@ -5,13 +5,16 @@ from pathlib import Path
 
 import pytest
 
-from skinnybox import confinement, run
-from skinnybox.confinement import Bounds, path_of
+import skinnybox
+from skinnybox import run
 from skinnybox.errors import CommandFailed, Corrupt, NotFound, TimedOut
-from skinnybox.inquiry import inquire, stream
+from skinnybox.sandbox import confinement
+from skinnybox.sandbox.confinement import Bounds, path_of
+from skinnybox.sandbox.process import confined, network_words
+from skinnybox.sandbox.reader import inquire, stream
 
 PYTHON = "/usr/bin/python3"
-SOURCE = Path(confinement.__file__).parent.parent
+SOURCE = Path(skinnybox.__file__).parent.parent
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root has a user to give up")
 needs_python = pytest.mark.skipif(not Path(PYTHON).exists(), reason="no python3 that everyone may run")
 
@@ -28,7 +31,7 @@ def limit(text: str, name: str) -> str:
 
 
 def told(*arguments: str, **options: int) -> str:
-    return run.confined(["sh", "-c", STATUS, *arguments], threads=8, **options).stdout.decode()  # type: ignore[arg-type]
+    return confined(["sh", "-c", STATUS, *arguments], threads=8, **options).stdout.decode()  # type: ignore[arg-type]
 
 
 @pytest.fixture
@@ -51,7 +54,7 @@ def test_a_confined_process_can_do_nothing(monkeypatch: pytest.MonkeyPatch) -> N
     assert "SECRET_OF_OURS" not in text
     assert "not a tty" in text
     assert text.splitlines()[-1] == "/"
-    if run.network_words():
+    if network_words():
         interfaces = [
             line.split(":")[0].strip() for line in text.splitlines() if ": " in line and "|" not in line
         ]
@@ -77,14 +80,14 @@ def test_root_becomes_a_user_of_its_own_each_time() -> None:
 @needs_root
 def test_it_may_not_start_processes() -> None:
     with pytest.raises(CommandFailed, match=r"fork|Resource"):
-        run.confined(["sh", "-c", "true & wait; /bin/true; true"])
+        confined(["sh", "-c", "true & wait; /bin/true; true"])
 
 
-@pytest.mark.skipif(not run.network_words(), reason="this machine gives no network namespaces")
+@pytest.mark.skipif(not network_words(), reason="this machine gives no network namespaces")
 def test_it_has_no_network() -> None:
     script = "import socket; socket.create_connection(('127.0.0.1', 22), 2)"
     with pytest.raises(CommandFailed, match="unreachable"):
-        run.confined([PYTHON, "-I", "-S", "-c", script])
+        confined([PYTHON, "-I", "-S", "-c", script])
 
 
 @needs_root
@@ -95,12 +98,12 @@ def test_a_private_file_may_be_opened_anew_and_others_not(tmp_path: Path) -> Non
         file.chmod(0o600)
     with mine.open("rb") as one, other.open("rb") as two:
         path = path_of(one.fileno())
-        assert run.confined(["cat", path], owned=[one.fileno()]).stdout == b"text"
+        assert confined(["cat", path], owned=[one.fileno()]).stdout == b"text"
         with pytest.raises(CommandFailed, match="denied"):
-            run.confined(["cat", path_of(two.fileno())], pass_fds=[two.fileno()])
+            confined(["cat", path_of(two.fileno())], pass_fds=[two.fileno()])
     for secret in ("/etc/shadow", str(mine)):
         with pytest.raises(CommandFailed, match="denied"):
-            run.confined(["cat", secret])
+            confined(["cat", secret])
 
 
 @pytest.mark.parametrize(
@@ -119,7 +122,7 @@ def test_a_private_file_may_be_opened_anew_and_others_not(tmp_path: Path) -> Non
 )
 def test_what_runs_wild_is_stopped(script: str, patient: None) -> None:
     with pytest.raises(CommandFailed) as caught:
-        run.confined(
+        confined(
             [PYTHON, "-I", "-S", "-c", script], memory=200 << 20, file_size=100, cpu_seconds=1, output=1 << 20
         )
     assert len(str(caught.value)) < 1000
@@ -128,9 +131,9 @@ def test_what_runs_wild_is_stopped(script: str, patient: None) -> None:
 
 def test_what_sleeps_is_stopped() -> None:
     with pytest.raises(TimedOut, match="sleep did not end"):
-        run.confined(["sleep", "1000"], cpu_seconds=1)
+        confined(["sleep", "1000"], cpu_seconds=1)
     with pytest.raises(TimedOut):
-        run.confined(["sh", "-c", "exec >/dev/null; exec sleep 1000"], cpu_seconds=1)
+        confined(["sh", "-c", "exec >/dev/null; exec sleep 1000"], cpu_seconds=1)
 
 
 def test_a_watch_may_stop_it() -> None:
@@ -138,12 +141,12 @@ def test_a_watch_may_stop_it() -> None:
         raise NotFound("enough")
 
     with pytest.raises(NotFound, match="enough"):
-        run.confined(["sleep", "1000"], watch=watch)
+        confined(["sleep", "1000"], watch=watch)
 
 
 def test_a_missing_program_is_named() -> None:
     with pytest.raises(CommandFailed, match="no-such-thing: no such program"):
-        run.confined(["no-such-thing"])
+        confined(["no-such-thing"])
 
 
 # What a reader in a confined child may be made to do by what it reads; `main` is called there.
@@ -169,12 +172,12 @@ def wild(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         body = "\n".join(f"    {line}" for line in script.splitlines())
         (tmp_path / f"wild_{name}.py").write_text(f"def main(arguments):\n{body}\n")
     (tmp_path / "wild_kind.py").write_text(
-        "from skinnybox.inquiry import answer\nfrom skinnybox.errors import NotFound\n"
+        "from skinnybox.sandbox.reader import answer\nfrom skinnybox.errors import NotFound\n"
         "def values():\n    yield {'uid': __import__('os').getresuid()}\n    raise NotFound('gone')\n"
         "def main(arguments): answer(values())\n"
     )
     (tmp_path / "skinnybox").symlink_to(SOURCE / "skinnybox")
-    monkeypatch.setattr(confinement, "__file__", str(tmp_path / "skinnybox" / "confinement.py"))
+    monkeypatch.setattr(confinement, "__file__", str(tmp_path / "skinnybox" / "sandbox" / "confinement.py"))
     return tmp_path
 
 
@@ -224,10 +227,10 @@ def _children() -> list[str]:
 
 ORDINARY = """
 import sys; sys.path.insert(0, sys.argv[1])
-from skinnybox import run
-print(run.network_words())
-print(run.confined(["cat", "/proc/self/status"], cpu_seconds=5).stdout.decode())
-print(run.confined(["cat", "/proc/net/dev"]).stdout.decode())
+from skinnybox.sandbox.process import confined, network_words
+print(network_words())
+print(confined(["cat", "/proc/self/status"], cpu_seconds=5).stdout.decode())
+print(confined(["cat", "/proc/net/dev"]).stdout.decode())
 """
 
 

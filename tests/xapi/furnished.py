@@ -8,7 +8,7 @@ from typing import Any
 from skinnybox.hosts.xapi.address import Address
 from skinnybox.hosts.xapi.host import XapiHost
 from skinnybox.hosts.xapi.master import MakeDisk
-from skinnybox.hosts.xapi.tell import OVERLAY_PLACE, PREFIX
+from skinnybox.hosts.xapi.xenstore_data import OVERLAY_PLACE, PREFIX
 from skinnybox.model import Allocation, Image, Instance, Master
 from skinnybox.overlays.make import make
 from skinnybox.overlays.seed import seed_capacity

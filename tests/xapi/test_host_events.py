@@ -7,8 +7,8 @@ from pathlib import Path
 from skinnybox.fleet.create import make_one
 from skinnybox.hosts.events import EventKind, Thresholds
 from skinnybox.hosts.xapi.address import Address
+from skinnybox.hosts.xapi.cache import Record
 from skinnybox.hosts.xapi.host import XapiHost
-from skinnybox.hosts.xapi.mirror import Record
 from skinnybox.model import Instance
 from skinnybox.operation import Operation
 from tests.emulators.xapi import PASSWORD, EmulatedPool

@@ -12,7 +12,7 @@ import pytest
 
 from skinnybox.errors import Conflict, Corrupt, SkinnyboxError
 from skinnybox.fleet.create import make_one
-from skinnybox.hosts.xapi import tasks, tell, transfer
+from skinnybox.hosts.xapi import tasks, transfer, xenstore_data
 from skinnybox.hosts.xapi.address import Address
 from skinnybox.hosts.xapi.host import XapiHost
 from skinnybox.hosts.xapi.session import Lost
@@ -23,7 +23,7 @@ from tests.xapi.conftest import Sealed
 from tests.xapi.furnished import host_on, machine, plain_disk
 
 pytestmark = pytest.mark.image
-NONCE = f"{tell.PREFIX}nonce"
+NONCE = f"{xenstore_data.PREFIX}nonce"
 
 
 @pytest.fixture
@@ -50,7 +50,7 @@ def vm_of(pool: EmulatedPool, instance: Instance) -> str:
 
 
 def may_format(pool: EmulatedPool, instance: Instance) -> bool:
-    return tell.may_format(machine(pool, instance)["xenstore_data"], instance.uuid)
+    return xenstore_data.may_format(machine(pool, instance)["xenstore_data"], instance.uuid)
 
 
 def test_a_report_of_an_earlier_start_takes_no_order_back(

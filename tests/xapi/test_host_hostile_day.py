@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from skinnybox.errors import Conflict, SkinnyboxError
-from skinnybox.findings import Deed, Finding
 from skinnybox.fleet.create import make_one
 from skinnybox.hosts.base import Contents
-from skinnybox.hosts.xapi import marks, tell
+from skinnybox.hosts.xapi import tags, xenstore_data
 from skinnybox.hosts.xapi.host import XapiHost
+from skinnybox.issues import Deed, Finding
 from skinnybox.model import Instance
 from skinnybox.operation import Operation
 from tests.emulators.xapi import EmulatedPool
@@ -22,7 +22,7 @@ from tests.xapi.conftest import Sealed
 from tests.xapi.furnished import host_on, machine, plain_disk
 
 pytestmark = pytest.mark.image
-LONG_AGO = {marks.MADE: "2020-01-01T00:00:00+00:00"}
+LONG_AGO = {tags.MADE: "2020-01-01T00:00:00+00:00"}
 
 
 @pytest.fixture
@@ -56,12 +56,12 @@ def made(host: XapiHost, new_instance: Callable[..., Instance]) -> Instance:
 def disks(pool: EmulatedPool, instance: Instance) -> dict[str, dict[str, Any]]:
     with pool.database() as database:
         everything = {ref: dict(record) for ref, record in database.tables["VDI"].items()}
-    return {ref: each for ref, each in everything.items() if marks.instance_of(each) == instance.uuid}
+    return {ref: each for ref, each in everything.items() if tags.instance_of(each) == instance.uuid}
 
 
 def vm_of(pool: EmulatedPool, instance: Instance) -> str:
     with pool.database() as database:
-        return next(ref for ref, each in database.where("VM") if marks.instance_of(each) == instance.uuid)
+        return next(ref for ref, each in database.where("VM") if tags.instance_of(each) == instance.uuid)
 
 
 def copied(pool: EmulatedPool, disk: str) -> str:
@@ -99,7 +99,7 @@ def left(pool: EmulatedPool, host: XapiHost, instance: Instance) -> list[Finding
 
 
 def renewed(host: XapiHost, instance: Instance, identity: bytes = b"") -> None:
-    told = tell.contents_of(instance)
+    told = xenstore_data.contents_of(instance)
     host.replace_overlay(instance, Contents(base=told.base, seed=told.seed, identity=identity), Operation())
 
 
@@ -127,7 +127,7 @@ def test_a_copied_overlay_never_takes_its_place(
         host.delete(made)
     assert len(disks(pool, made)) == 2 and machine(pool, made)
     with pool.session() as api:
-        api.VDI.remove_from_other_config(copy, marks.INSTANCE)
+        api.VDI.remove_from_other_config(copy, tags.INSTANCE)
     host.delete(made)
     assert disks(pool, made) == {} and pool.file_of(copy).exists()
 
@@ -265,7 +265,7 @@ def comes_up_alone(pool: EmulatedPool, host: XapiHost, instance: Instance, seale
     """With one overlay, which it may format if that is blank."""
     host.start(instance, *sealed, Operation())
     blank = "skinnybox:blank" in host._pool.overlay(instance)[1]["other_config"]
-    assert tell.may_format(machine(pool, instance)["xenstore_data"], instance.uuid) == blank
+    assert xenstore_data.may_format(machine(pool, instance)["xenstore_data"], instance.uuid) == blank
     host.power_off(instance)
     for finding in left(pool, host, instance):
         assert finding.deed is Deed.REMOVE and finding.act, finding

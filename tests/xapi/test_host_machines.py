@@ -10,7 +10,7 @@ import pytest
 from skinnybox.errors import Blocked, Conflict, Corrupt, SkinnyboxError
 from skinnybox.fleet.create import make_one
 from skinnybox.hosts.base import Contents
-from skinnybox.hosts.xapi import build, tell
+from skinnybox.hosts.xapi import build, xenstore_data
 from skinnybox.hosts.xapi.host import XapiHost
 from skinnybox.model import Consistency, Instance, Power
 from skinnybox.operation import Operation
@@ -76,7 +76,7 @@ def test_an_identity_is_on_the_disk_and_nowhere_else(
     our_pool: EmulatedPool, host: XapiHost, instance: Instance, sealed: Sealed
 ) -> None:
     secret = b"skinnybox-identity 1\nmost private\nend\n"
-    contents = tell.contents_of(instance)
+    contents = xenstore_data.contents_of(instance)
     host.replace_overlay(
         instance, Contents(base=contents.base, seed=contents.seed, identity=secret), Operation()
     )
@@ -112,7 +112,7 @@ def test_the_order_to_format_is_given_once(
 def test_a_replacement_that_fails_leaves_one_whole_overlay(
     our_pool: EmulatedPool, host: XapiHost, instance: Instance, sealed: Sealed, step: str, fault: str
 ) -> None:
-    base = tell.contents_of(instance)
+    base = xenstore_data.contents_of(instance)
     host.replace_overlay(instance, Contents(base=base.base, seed=base.seed, identity=b"first"), Operation())
     if fault == "drop":
         our_pool.faults.drop_after(step)

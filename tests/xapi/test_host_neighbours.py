@@ -9,16 +9,16 @@ from typing import Any
 import pytest
 
 from skinnybox.errors import Blocked, Corrupt, NotFound, SkinnyboxError, UsageError
-from skinnybox.findings import Check, Deed, Finding
 from skinnybox.fleet.catalog import host_kind
 from skinnybox.fleet.create import Specification
 from skinnybox.fleet.doctor import examine
 from skinnybox.fleet.repair import repair
 from skinnybox.fleet.repair.examine import examine as examine_folder
 from skinnybox.fleet.service import Fleet
-from skinnybox.hosts.xapi import marks
+from skinnybox.hosts.xapi import tags
 from skinnybox.hosts.xapi.host import XapiHost
 from skinnybox.hosts.xapi.identity import FILE
+from skinnybox.issues import Check, Deed, Finding
 from skinnybox.model import Instance, Overlay
 from skinnybox.operation import Operation
 from skinnybox.sizes import MIB
@@ -71,7 +71,7 @@ def in_pool(pool: EmulatedPool, fleet: uuid.UUID | None) -> dict[str, dict[str, 
             ref: dict(record)
             for of in ("VM", "VDI")
             for ref, record in database.tables[of].items()
-            if marks.instance_of(record) and marks.fleet_of(record) == fleet
+            if tags.instance_of(record) and tags.fleet_of(record) == fleet
         }
 
 
@@ -131,8 +131,8 @@ def test_repair_leaves_the_neighbours(pool: EmulatedPool, ours: Path, theirs: Pa
         (mine,) = first.create(["web-1"], "tiny", SMALL)
     with pool.database() as database:
         for ref, record in list(database.where("VDI")):
-            if marks.fleet_of(record) == id_of(theirs) and marks.instance_of(record):
-                old = {marks.ROLE: "making", marks.MADE: "2020-01-01T00:00:00+00:00"}
+            if tags.fleet_of(record) == id_of(theirs) and tags.instance_of(record):
+                old = {tags.ROLE: "making", tags.MADE: "2020-01-01T00:00:00+00:00"}
                 database.set("VDI", ref, "other_config", record["other_config"] | old)
     before, host = in_pool(pool, id_of(theirs)), opened(pool, ours)
     said = kept(examine_folder(ours, host, delete_orphans=True).findings)
@@ -256,8 +256,8 @@ def test_an_upload_of_a_neighbour_goes_on(pool: EmulatedPool, sealed: Sealed, tm
     assert [finding.deed for finding in hosts[0].leftovers(())] == [Deed.KEEP]
     with pool.database() as database:
         for ref, record in list(database.where("VDI")):
-            if marks.role_of(record) == "upload":
-                long_ago = {marks.MADE: "2020-01-01T00:00:00+00:00"}
+            if tags.role_of(record) == "upload":
+                long_ago = {tags.MADE: "2020-01-01T00:00:00+00:00"}
                 database.set("VDI", ref, "other_config", record["other_config"] | long_ago)
     (left,) = hosts[0].leftovers(())
     assert left.act
@@ -271,4 +271,4 @@ def test_an_upload_of_a_neighbour_goes_on(pool: EmulatedPool, sealed: Sealed, tm
 
 def roles(pool: EmulatedPool) -> list[str]:
     with pool.database() as database:
-        return sorted(marks.role_of(record) for record in database.tables["VDI"].values())
+        return sorted(tags.role_of(record) for record in database.tables["VDI"].values())

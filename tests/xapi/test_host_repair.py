@@ -9,15 +9,15 @@ from typing import Any
 import pytest
 
 from skinnybox.errors import Blocked, Corrupt, SkinnyboxError
-from skinnybox.findings import Deed, Finding
 from skinnybox.fleet.create import Specification
 from skinnybox.fleet.registry import open_host
 from skinnybox.fleet.repair import repair
 from skinnybox.fleet.repair.examine import examine as examine_folder
 from skinnybox.fleet.service import Fleet
 from skinnybox.hosts.base import Contents
-from skinnybox.hosts.xapi import marks
+from skinnybox.hosts.xapi import tags
 from skinnybox.hosts.xapi.host import XapiHost
+from skinnybox.issues import Deed, Finding
 from skinnybox.model import Instance, Overlay
 from skinnybox.operation import Operation
 from skinnybox.sizes import MIB
@@ -152,9 +152,9 @@ def test_an_upload_that_was_killed(
 ) -> None:
     with pool.database() as database:
         (master,) = [
-            ref for ref, each in database.where("VDI") if each["other_config"].get(marks.ROLE) == "master"
+            ref for ref, each in database.where("VDI") if each["other_config"].get(tags.ROLE) == "master"
         ]
-        digest = database.get("VDI", master, "other_config")[marks.DIGEST]
+        digest = database.get("VDI", master, "other_config")[tags.DIGEST]
     assert told(state, host) == []
     with pool.session() as api:
         half = api.VDI.clone(master)
@@ -183,7 +183,7 @@ def test_what_a_killed_rebuild_left(state: Path, host: XapiHost, pool: EmulatedP
     deeds = {finding.deed for finding in mended(state, host)}
     assert deeds == {Deed.REMOVE} and told(state, host) == []
     with pool.database() as database:
-        left = [ref for ref, each in database.where("VDI") if marks.INSTANCE in each["other_config"]]
+        left = [ref for ref, each in database.where("VDI") if tags.INSTANCE in each["other_config"]]
     assert left == [vdi]
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from skinnybox.fleet.create import make_one
-from skinnybox.hosts.xapi import build, marks
+from skinnybox.hosts.xapi import build, tags
 from skinnybox.hosts.xapi.host import XapiHost
 from skinnybox.model import Instance
 from skinnybox.operation import Operation
@@ -55,7 +55,7 @@ def machines(pool: EmulatedPool, count: int, new_instance: Callable[..., Instanc
     host.close()
     for number in range(count):
         instance = new_instance(f"web-{number:04}")
-        values = build.machine(instance, fleet, marks.record_text(instance), None, blank=True)
+        values = build.machine(instance, fleet, tags.record_text(instance), None, blank=True)
         with pool.database() as database:
             vm = vms.make(pool.xapi, {**values, **{key: int(values[key]) for key in NUMBERS}})
             database.set("VM", vm, "power_state", "Running")
@@ -87,8 +87,8 @@ def test_only_what_changed_is_sent(new_instance: Callable[..., Instance], tmp_pa
         host = host_on(pool, tmp_path / "state")
         before = host.statuses()
         with pool.database() as database:
-            first = next(ref for ref, each in database.where("VM") if marks.instance_of(each))
-            gone = uuid.UUID(database.get("VM", first, "other_config")[marks.INSTANCE])
+            first = next(ref for ref, each in database.where("VM") if tags.instance_of(each))
+            gone = uuid.UUID(database.get("VM", first, "other_config")[tags.INSTANCE])
             database.set("VM", first, "power_state", "Halted")
         host.wait_change(10.0)
         assert set(host.statuses()) == set(before) - {gone}

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from skinnybox.errors import Blocked, Conflict, Corrupt, NoSpace, SkinnyboxError, Unsupported
-from skinnybox.hosts.xapi import errors, marks, space, tell
-from skinnybox.hosts.xapi.stamp import MOST_KEYS, Stamp, stamp_of
+from skinnybox.hosts.xapi import errors, space, tags, xenstore_data
+from skinnybox.hosts.xapi.guest_metrics import MOST_KEYS, Stamp, stamp_of
 from skinnybox.model import Instance, SeedFile
 from skinnybox.sizes import GIB, KIB, MIB
 
@@ -73,31 +73,31 @@ def test_what_is_told_fits_and_comes_back(new_instance: New) -> None:
     plain = new_instance()
     files = (SeedFile(path="/a", content=bytes(range(256)) * 64),)
     instance = dataclasses.replace(plain, seed=dataclasses.replace(plain.seed, files=files))
-    told = tell.told(instance, blank=True)
+    told = xenstore_data.told(instance, blank=True)
     assert all(key.startswith("vm-data/skinnybox/") and len(value) <= 2000 for key, value in told.items())
     for name, message in (
-        ("base", tell.contents_of(instance).base),
-        ("seed", tell.contents_of(instance).seed),
+        ("base", xenstore_data.contents_of(instance).base),
+        ("seed", xenstore_data.contents_of(instance).seed),
     ):
-        parts = int(told[f"{tell.PREFIX}{name}"])
-        text = "".join(told[f"{tell.PREFIX}{name}-{number}"] for number in range(parts))
+        parts = int(told[f"{xenstore_data.PREFIX}{name}"])
+        text = "".join(told[f"{xenstore_data.PREFIX}{name}-{number}"] for number in range(parts))
         assert base64.b64decode(text) == message
-    assert tell.may_format(told, instance.uuid) and not tell.may_format(told, uuid.uuid4())
-    assert not tell.may_format(tell.told(instance, blank=False), instance.uuid)
+    assert xenstore_data.may_format(told, instance.uuid) and not xenstore_data.may_format(told, uuid.uuid4())
+    assert not xenstore_data.may_format(xenstore_data.told(instance, blank=False), instance.uuid)
 
 
 def test_an_identity_is_never_told(new_instance: New) -> None:
     instance = new_instance()
-    contents = tell.contents_of(instance)
-    assert tell.fits(contents, instance)
-    assert not tell.fits(dataclasses.replace(contents, identity=b"a private key"), instance)
-    assert not tell.fits(dataclasses.replace(contents, seed=b"another"), instance)
+    contents = xenstore_data.contents_of(instance)
+    assert xenstore_data.fits(contents, instance)
+    assert not xenstore_data.fits(dataclasses.replace(contents, identity=b"a private key"), instance)
+    assert not xenstore_data.fits(dataclasses.replace(contents, seed=b"another"), instance)
 
 
 def test_what_others_told_stays(new_instance: New) -> None:
     instance = new_instance()
     before = {"vm-data/theirs": "1", "vm-data/skinnybox/seed-9": "old", "vm-data/skinnybox/nonce": "n"}
-    after = tell.merged(before, tell.told(instance, blank=False))
+    after = xenstore_data.merged(before, xenstore_data.told(instance, blank=False))
     assert after["vm-data/theirs"] == "1" and after["vm-data/skinnybox/nonce"] == "n"
     assert "vm-data/skinnybox/seed-9" not in after
 
@@ -106,18 +106,18 @@ def test_records_are_packed_and_bounded(new_instance: New) -> None:
     instance = new_instance()
     record: dict[str, Any] = {
         "name_label": "web",
-        "other_config": {marks.RECORD: marks.record_text(instance)},
+        "other_config": {tags.RECORD: tags.record_text(instance)},
     }
-    assert marks.instance_from(record) == instance
-    for damaged in ("", "%%%", "AAAA", marks.pack({"format": 1})):
+    assert tags.instance_from(record) == instance
+    for damaged in ("", "%%%", "AAAA", tags.pack({"format": 1})):
         with pytest.raises(Corrupt, match="web"):
-            marks.instance_from({"name_label": "web", "other_config": {marks.RECORD: damaged}})
+            tags.instance_from({"name_label": "web", "other_config": {tags.RECORD: damaged}})
     import random
 
     noise = random.Random(1).randbytes(512 * KIB)
     seed = dataclasses.replace(instance.seed, files=(SeedFile(path="/a", content=noise),))
     with pytest.raises(Unsupported, match="too large"):
-        marks.record_text(dataclasses.replace(instance, seed=seed))
+        tags.record_text(dataclasses.replace(instance, seed=seed))
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from skinnybox.fleet.service import Fleet
-from skinnybox.hosts.xapi import tell
-from skinnybox.hosts.xapi.stamp import Stamp, stamp_of
+from skinnybox.hosts.xapi import xenstore_data
+from skinnybox.hosts.xapi.guest_metrics import Stamp, stamp_of
 from skinnybox.masters.disk import image_of
 from skinnybox.model import (
     INITRD_FILE,
@@ -24,7 +24,7 @@ from skinnybox.model import (
     Stack,
     StaticNetwork,
 )
-from skinnybox.overlays import look
+from skinnybox.overlays import inspect
 from skinnybox.overlays.make import make
 from skinnybox.overlays.seed import seed_message
 from skinnybox.overlays.template import template
@@ -75,7 +75,9 @@ def instance(name: str, master: Master) -> Instance:
 
 
 def told(machine: Instance, nonce: str, *, blank: bool) -> bytes:
-    data = tell.with_start(tell.told(machine, blank=blank), nonce, datetime.now(UTC).isoformat())
+    data = xenstore_data.with_start(
+        xenstore_data.told(machine, blank=blank), nonce, datetime.now(UTC).isoformat()
+    )
     return "".join(f"{key} {value}\n" for key, value in data.items()).encode()
 
 
@@ -136,7 +138,7 @@ def overlays(folder: Path, made: Instance) -> dict[str, Path]:
     disks = {name: folder / f"{name}.img" for name in ADDRESSES}
     with disks["blank"].open("wb") as file:
         file.truncate(SIZE)
-    contents = tell.contents_of(made)
+    contents = xenstore_data.contents_of(made)
     form = template(folder / "templates", SIZE)
     make(form, disks["made"], base=contents.base, seed=contents.seed, allocation=Allocation.SPARSE)
     return disks
@@ -167,12 +169,12 @@ def check_refused(said: dict[str, str], nonce: str, machines: dict[str, Instance
 
 def check_overlay(disk: Path, machine: Instance) -> None:
     """The seed came over whole, and a refused start left not even its journal behind."""
-    assert look.read_base(disk).get("instance") == str(machine.uuid)
-    (place,) = look.read_place(disk, "seed")
+    assert inspect.read_base(disk).get("instance") == str(machine.uuid)
+    (place,) = inspect.read_place(disk, "seed")
     with disk.open("rb") as file:
         file.seek(place[0])
         assert file.read(place[1]).rstrip(b"\n") == seed_message(machine).rstrip(b"\n")
-    shape = look.read_shape(disk)
+    shape = inspect.read_shape(disk)
     assert (shape.label, shape.size, shape.has_upper) == ("skinny-overlay", SIZE, True)
     assert shape.clean
-    assert look.read_identity(disk, machine.uuid)
+    assert inspect.read_identity(disk, machine.uuid)

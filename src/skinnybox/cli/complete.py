@@ -37,7 +37,7 @@ def candidates(words: Sequence[str]) -> list[str]:
 
     from skinnybox.errors import SkinnyboxError
     from skinnybox.fleet.catalog.completion import machine_names, master_references
-    from skinnybox.fleet.places import state_folder
+    from skinnybox.fleet.paths import state_folder
 
     try:
         state = state_folder(os.environ)

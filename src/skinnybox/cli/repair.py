@@ -9,7 +9,7 @@ from skinnybox.cli import options, render, report
 
 if TYPE_CHECKING:
     from skinnybox.errors import SkinnyboxError
-    from skinnybox.findings import Finding
+    from skinnybox.issues import Finding
 
 _COLUMNS = ("deed", "path", "what", "error")
 

@@ -12,9 +12,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from skinnybox.errors import Corrupt
+from skinnybox.ext4 import Node, Volume
 from skinnybox.masters.index import Entry
 from skinnybox.model import Change, ChangeKind, Seed
-from skinnybox.overlays.ext4 import Node, Volume
 
 UPPER = b"upper"
 SEED_PATHS = (

@@ -6,14 +6,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from skinnybox.confinement import Bounds
 from skinnybox.delta.changes import SEED_PATHS, differences, marked
 from skinnybox.errors import Corrupt
-from skinnybox.inquiry import answer, inquire
+from skinnybox.ext4 import open_descriptor
 from skinnybox.masters.index import read_index
 from skinnybox.model import Change, ChangeKind
-from skinnybox.overlays.ext4 import open_descriptor
-from skinnybox.overlays.look import opened
+from skinnybox.overlays.inspect import opened
+from skinnybox.sandbox.confinement import Bounds
+from skinnybox.sandbox.reader import answer, inquire
 
 _TYPES = frozenset("-dlcbps")
 _KINDS = {str(kind): kind for kind in ChangeKind}

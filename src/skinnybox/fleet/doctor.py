@@ -6,9 +6,9 @@ It opens no fleet: it has to work where a fleet cannot be opened, and say why.
 from pathlib import Path
 
 from skinnybox.errors import SkinnyboxError
-from skinnybox.findings import Check
 from skinnybox.fleet.repair.examine import examine as examine_folder
 from skinnybox.hosts.base import Host
+from skinnybox.issues import Check
 
 _FOLDER = "state folder"
 

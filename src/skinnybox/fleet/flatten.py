@@ -13,7 +13,7 @@ from uuid import UUID
 from skinnybox import run
 from skinnybox.errors import Corrupt, GuestFailed, UsageError
 from skinnybox.fleet import power
-from skinnybox.fleet.handout import handed_out
+from skinnybox.fleet.output_file import handed_out
 from skinnybox.fleet.view import Machine
 from skinnybox.hosts.base import Host
 from skinnybox.hosts.qemu.appliance import Appliance, Disk, operate, scratch_file
@@ -24,8 +24,8 @@ from skinnybox.masters.guest_part import guest_folder
 from skinnybox.model import INITRD_FILE, KERNEL_FILE, Master
 from skinnybox.operation import Operation
 from skinnybox.overlays import space
-from skinnybox.overlays.look import is_clean
-from skinnybox.overlays.settle import replay, settled
+from skinnybox.overlays.inspect import is_clean
+from skinnybox.overlays.journal import replay, settled
 from skinnybox.sizes import GIB, KIB, MIB, format_size
 
 FORMATS = ("raw", "qcow2")

@@ -10,8 +10,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from skinnybox import run
-from skinnybox.confinement import Bounds
 from skinnybox.delta.changes import marked, seed_paths
 from skinnybox.errors import CommandFailed, GuestFailed
 from skinnybox.fleet.access import USUAL, ssh_argv
@@ -19,6 +17,8 @@ from skinnybox.fleet.view import Machine
 from skinnybox.masters.catalogue import INDEX
 from skinnybox.masters.index import Entry, read_index
 from skinnybox.model import Change, ChangeKind
+from skinnybox.sandbox.confinement import Bounds
+from skinnybox.sandbox.process import relayed
 
 _UPPER = "/media/root-rw/upper"
 _FIELDS = 7
@@ -82,7 +82,7 @@ def _asked(ssh: Path, machine: Machine) -> bytes:
     become = 'if [ "$(id -u)" = 0 ]; then exec sh -c "$0"; else exec sudo -n sh -c "$0"; fi'
     words = [*ssh_argv(ssh, machine, USUAL, batch=True), shlex.join(["sh", "-c", become, _SCRIPT])]
     try:
-        return run.relayed(words, _BOUNDS).stdout
+        return relayed(words, _BOUNDS).stdout
     except CommandFailed as error:
         raise GuestFailed(
             f"{machine.name} does not list what it changed: {error.message}",

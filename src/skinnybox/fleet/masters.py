@@ -175,7 +175,7 @@ class Masters:
 
     def disk(self, reference: str, file: Path) -> Master:
         """Write a master as a disk that firmware boots, for hosts that Skinnybox does not drive."""
-        from skinnybox.fleet.handout import handed_out
+        from skinnybox.fleet.output_file import handed_out
         from skinnybox.masters import disk
 
         with self.kept(reference) as master, handed_out(file) as part:

@@ -10,8 +10,8 @@ from skinnybox.errors import Conflict, Unsupported
 from skinnybox.fleet import power
 from skinnybox.fleet.batch import Outcome
 from skinnybox.fleet.catalog.catalog import Catalog
+from skinnybox.fleet.machine_queries import Roster
 from skinnybox.fleet.masters import Masters
-from skinnybox.fleet.roster import Roster
 from skinnybox.fleet.view import Machine
 from skinnybox.hosts.base import Host
 from skinnybox.model import Change, Instance, Snapshot
@@ -39,7 +39,7 @@ class Overlays:
     ) -> Iterator[Iterator[Change]]:
         """What a machine made its own, in path order, read from outside; of a running one, from a copy of
         one point in time. With `live` the running guest is asked instead: that is its word, not the truth."""
-        from skinnybox.fleet import delta
+        from skinnybox.fleet import changes
 
         machine = self._roster.machine(name)
         sealed = self._masters.folder(self._masters.by_id(machine.instance.stack.master))
@@ -53,7 +53,7 @@ class Overlays:
                 yield told
         elif power.running(machine):
             scratch = self._catalog.path.parent
-            with delta.changes_of_copy(
+            with changes.changes_of_copy(
                 self._host,
                 machine.instance,
                 sealed,
@@ -63,7 +63,7 @@ class Overlays:
             ) as found:
                 yield found
         else:
-            with delta.changes_of(
+            with changes.changes_of(
                 self._host, machine.instance, sealed, include_seed=include_seed, operation=operation
             ) as found:
                 yield found
@@ -149,7 +149,7 @@ class Overlays:
         `overlay_disk` are serials, or what the guest's kernel calls them; `blank` orders to format."""
         import secrets
 
-        from skinnybox.fleet.handout import handed_out
+        from skinnybox.fleet.output_file import handed_out
         from skinnybox.overlays.seed import told_disk
 
         instance = self._roster.machine(name).instance

@@ -33,7 +33,7 @@ def _qemu(_: str, folder: Path, thresholds: Thresholds) -> Host:
 
 
 def _memory(_: str, folder: Path, __: Thresholds) -> Host:
-    from skinnybox.hosts.memory import MemoryHost
+    from skinnybox.hosts.fake.host import MemoryHost
 
     return MemoryHost(folder)
 

@@ -10,8 +10,8 @@ from skinnybox.fleet.lease import leased
 from skinnybox.hosts.base import Contents, Host
 from skinnybox.model import Instance
 from skinnybox.operation import Operation
-from skinnybox.overlays.look import read_identity
-from skinnybox.overlays.settle import settled
+from skinnybox.overlays.inspect import read_identity
+from skinnybox.overlays.journal import settled
 
 
 def reset(

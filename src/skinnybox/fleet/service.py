@@ -17,9 +17,9 @@ from skinnybox.fleet import delete, power
 from skinnybox.fleet.batch import Outcome
 from skinnybox.fleet.catalog.catalog import Catalog
 from skinnybox.fleet.catalog.ports import free_ports
+from skinnybox.fleet.machine_queries import Roster
 from skinnybox.fleet.names import expand
 from skinnybox.fleet.repair import unfinished
-from skinnybox.fleet.roster import Roster
 from skinnybox.fleet.view import Machine
 from skinnybox.hosts.base import Host
 from skinnybox.model import Instance

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from skinnybox.errors import UsageError
-from skinnybox.fleet.places import default_state, read_settings
+from skinnybox.fleet.paths import default_state, read_settings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

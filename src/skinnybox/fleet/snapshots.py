@@ -10,12 +10,12 @@ from skinnybox.fleet.lease import leased
 from skinnybox.hosts.base import Host
 from skinnybox.model import Instance, Seed, Snapshot
 from skinnybox.operation import Operation
-from skinnybox.overlays import look
+from skinnybox.overlays import inspect
 from skinnybox.overlays.copy import copy_data
 from skinnybox.overlays.grow import grow
+from skinnybox.overlays.journal import replay
 from skinnybox.overlays.patch import put_message
 from skinnybox.overlays.seed import seed_message
-from skinnybox.overlays.settle import replay
 from skinnybox.sizes import format_size
 
 
@@ -87,7 +87,7 @@ class _Fill:
         if self.restored.seed.generation != self.snapshot.instance.seed.generation:
             replay(new)
             put_message(new, "seed", seed_message(self.restored))
-        if look.read_identity(old, self.restored.uuid) != look.read_identity(new, self.restored.uuid):
+        if inspect.read_identity(old, self.restored.uuid) != inspect.read_identity(new, self.restored.uuid):
             # Before it is in place: the next report pins them again, and wrong ones would lock the user out.
             self.catalog.unpin_host_keys(self.restored.uuid)
 

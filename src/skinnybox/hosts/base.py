@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Protocol
 from uuid import UUID
 
-from skinnybox.findings import Check, Finding
 from skinnybox.hosts.events import Event
+from skinnybox.issues import Check, Finding
 from skinnybox.model import (
     Allocation,
     Consistency,

@@ -10,7 +10,7 @@ import struct
 from collections.abc import Iterator
 
 from skinnybox.errors import Corrupt, Unsupported
-from skinnybox.overlays.ext4.device import Device
+from skinnybox.ext4.device import Device
 
 FORMATS = ("qcow2", "raw", "vhd", "vmdk")
 LARGEST = 8 << 40

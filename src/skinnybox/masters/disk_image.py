@@ -12,8 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from skinnybox import run
-from skinnybox.confinement import Bounds, path_of
 from skinnybox.errors import (
     CommandFailed,
     Corrupt,
@@ -24,14 +22,16 @@ from skinnybox.errors import (
     Unsupported,
     UsageError,
 )
-from skinnybox.inquiry import ask, inquire, stream
 from skinnybox.masters import inside, namespace
 from skinnybox.masters.disk_header import FORMATS, LARGEST
 from skinnybox.masters.partitions import KINDS, MOST
 from skinnybox.masters.tree import extracted
 from skinnybox.operation import Operation
-from skinnybox.overlays.look import opened
-from skinnybox.overlays.settle import copied, replay
+from skinnybox.overlays.inspect import opened
+from skinnybox.overlays.journal import copied, replay
+from skinnybox.sandbox.confinement import Bounds, path_of
+from skinnybox.sandbox.process import confined
+from skinnybox.sandbox.reader import ask, inquire, stream
 from skinnybox.sizes import GIB, MIB, format_size
 
 _READER = "skinnybox.masters.disk_reader"
@@ -163,7 +163,7 @@ def _convert(copy: Path, disk: Path, kind: str, size: int, operation: Operation,
         target.truncate(size)
         words = ["-n", "--target-is-zero", "-T", "none", "-f", _DRIVERS[kind], "-O", "raw"]
         try:
-            run.confined(
+            confined(
                 ["qemu-img", "convert", *words, path_of(image.fileno()), path_of(target.fileno())],
                 cpu_seconds=300 + worth // _PER_SECOND,
                 file_size=size,

@@ -6,12 +6,12 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from skinnybox.errors import Corrupt, SkinnyboxError
-from skinnybox.inquiry import answer, complain
+from skinnybox.ext4 import Volume, open_descriptor
+from skinnybox.ext4.device import Device
 from skinnybox.masters.disk_header import examine, is_fixed_vhd
 from skinnybox.masters.ext4_tar import tar_of
 from skinnybox.masters.partitions import Place, places
-from skinnybox.overlays.ext4 import Volume, open_descriptor
-from skinnybox.overlays.ext4.device import Device
+from skinnybox.sandbox.reader import answer, complain
 
 _OS_RELEASE = (b"etc/os-release", b"usr/lib/os-release")
 

@@ -8,7 +8,7 @@ import struct
 from collections.abc import Iterable, Iterator
 
 from skinnybox.errors import Corrupt, Unsupported
-from skinnybox.overlays.ext4 import Node, Volume
+from skinnybox.ext4 import Node, Volume
 
 _BLOCK = 512
 _TYPES = {"-": b"0", "l": b"2", "c": b"3", "b": b"4", "d": b"5", "p": b"6"}

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from skinnybox.errors import Corrupt, Unsupported
-from skinnybox.findings import Deed, Finding
+from skinnybox.issues import Deed, Finding
 from skinnybox.masters.catalogue import INDEX, INITRD, KERNEL
 from skinnybox.masters.manifest import FILE, from_manifest
 from skinnybox.masters.workspace import HIDDEN, alive

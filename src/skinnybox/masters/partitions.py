@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from skinnybox.errors import Corrupt
-from skinnybox.overlays.ext4.device import Device
+from skinnybox.ext4.device import Device
 
 MOST = 256
 """Partitions of a disk: more are refused."""

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from skinnybox import run
 from skinnybox.crc32c import crc32c
+from skinnybox.ext4 import open_volume
 from skinnybox.overlays import space
-from skinnybox.overlays.ext4 import open_volume
 from skinnybox.sizes import GIB, KIB, MIB
 
 LABEL = "skinny-overlay"

@@ -3,13 +3,13 @@
 import os
 from pathlib import Path
 
-from skinnybox import run
-from skinnybox.confinement import path_of
 from skinnybox.errors import CommandFailed, Corrupt, TimedOut, Unsupported
 from skinnybox.operation import Operation
-from skinnybox.overlays import look
+from skinnybox.overlays import inspect
 from skinnybox.overlays.copy import copy_data
 from skinnybox.overlays.format import BLOCK, LABEL
+from skinnybox.sandbox.confinement import path_of
+from skinnybox.sandbox.process import confined
 from skinnybox.sizes import format_size
 
 _CPU_SECONDS = 600
@@ -51,7 +51,7 @@ def _resize(descriptor: int, size: int) -> None:
 
 
 def _confined(*words: str, descriptor: int) -> None:
-    run.confined(
+    confined(
         words,
         cpu_seconds=_CPU_SECONDS,
         file_size=os.fstat(descriptor).st_size,
@@ -62,8 +62,8 @@ def _confined(*words: str, descriptor: int) -> None:
 
 def _verify(old: Path, new: Path, size: int) -> None:
     """With our own reader, before anybody boots from it."""
-    shape = look.read_shape(new)
+    shape = inspect.read_shape(new)
     if (shape.label, shape.size, shape.clean, shape.has_upper) != (LABEL, size, True, True):
         raise Corrupt(f"the grown overlay is not as it should be: {shape}")
-    if look.read_base(new) != look.read_base(old):
+    if inspect.read_base(new) != inspect.read_base(old):
         raise Corrupt("the grown overlay does not say any more what it belongs to")

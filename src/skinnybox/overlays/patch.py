@@ -3,14 +3,14 @@
 from pathlib import Path
 
 from skinnybox.errors import Corrupt, Unsupported
-from skinnybox.overlays import look
+from skinnybox.overlays import inspect
 from skinnybox.wire import padded
 
 
 def put_message(disk: Path, name: str, message: bytes) -> None:
     """`disk` is clean, and nobody else's. Where the file lies is the guest's word, so at worst its own
     filesystem is hurt. Raises Unsupported when the message is longer than what is kept for it."""
-    place = look.read_place(disk, name)
+    place = inspect.read_place(disk, name)
     try:
         data = padded(message, sum(length for _, length in place))
     except ValueError as error:

@@ -13,7 +13,7 @@ from typing import Any
 
 from skinnybox.crc32c import bit_effects
 from skinnybox.errors import Corrupt, UsageError
-from skinnybox.overlays.ext4 import Volume, open_volume
+from skinnybox.ext4 import Volume, open_volume
 from skinnybox.overlays.format import BLOCK, MIN_OVERLAY, format_image, pieces
 from skinnybox.sizes import KIB, format_size
 

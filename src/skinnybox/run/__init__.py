@@ -4,11 +4,13 @@ Every program gets a fixed locale, no standard input unless one is given, no she
 not handed. A program that fails is reported once, with the end of what it said.
 """
 
-from skinnybox.run.bounded import confined, confined_python, network_words, relayed
 from skinnybox.run.programs import (
     PIPE,
     STDOUT,
     Argv,
+    Child,
+    Ended,
+    Overdue,
     Stream,
     detach,
     feed,
@@ -23,15 +25,14 @@ __all__ = [
     "PIPE",
     "STDOUT",
     "Argv",
+    "Child",
+    "Ended",
+    "Overdue",
     "Stream",
-    "confined",
-    "confined_python",
     "detach",
     "feed",
     "find",
     "interactive",
-    "network_words",
-    "relayed",
     "run",
     "start",
     "tied",

@@ -10,7 +10,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import IO
+from typing import IO, TypeAlias
 
 from skinnybox.errors import CommandFailed, TimedOut
 
@@ -22,6 +22,10 @@ _AT_THE_GATE = 'read -r _ && exec "$0" "$@" </dev/null'
 
 Argv = Sequence[str | os.PathLike[str]]
 Stream = int | IO[bytes] | None
+Child: TypeAlias = subprocess.Popen[bytes]
+Ended: TypeAlias = subprocess.CompletedProcess[bytes]
+Overdue = subprocess.TimeoutExpired
+"""What waiting for a child raises when it takes too long."""
 PIPE, STDOUT = subprocess.PIPE, subprocess.STDOUT
 
 
@@ -44,7 +48,7 @@ def run(
     pass_fds: Sequence[int] = (),
     output: Callable[[str], None] | None = None,
     attend: Callable[[], None] | None = None,
-) -> subprocess.CompletedProcess[bytes]:
+) -> Ended:
     """Run to the end. Blocks. Raises CommandFailed (exit code not in `ok`, or no such program), TimedOut.
 
     `attend` is called several times a second while the program runs: what it raises kills the program.
@@ -75,11 +79,11 @@ def run(
 
 
 def _ended(
-    child: subprocess.Popen[bytes],
+    child: Child,
     stdin: bytes | None,
     timeout: float | None,
     attend: Callable[[], None] | None,
-) -> subprocess.CompletedProcess[bytes]:
+) -> Ended:
     """What it said, when it has ended; whatever else ends the wait kills it."""
     deadline = None if timeout is None else time.monotonic() + timeout
     try:
@@ -107,7 +111,7 @@ def _stream(
     cwd: Path | None,
     ok: Sequence[int],
     stdin: bytes | IO[bytes] | None,
-) -> subprocess.CompletedProcess[bytes]:
+) -> Ended:
     if isinstance(stdin, bytes):
         raise TypeError("a streamed program takes a file as its standard input")
     with start(
@@ -133,8 +137,10 @@ def start(
     env: Mapping[str, str] | None = None,
     cwd: Path | None = None,
     pass_fds: Sequence[int] = (),
-) -> Iterator[subprocess.Popen[bytes]]:
-    """Run beside us for the length of the block; killed when the block is left early."""
+    shut_in: bool = False,
+) -> Iterator[Child]:
+    """Run beside us for the length of the block; killed when the block is left early. `shut_in`: it gets no
+    terminal, no folder and no environment of ours."""
     words = words_of(argv)
     try:
         child = subprocess.Popen(
@@ -142,9 +148,10 @@ def start(
             stdin=subprocess.DEVNULL if stdin is None else stdin,
             stdout=subprocess.DEVNULL if stdout is None else stdout,
             stderr=subprocess.DEVNULL if stderr is None else stderr,
-            env=_environment(env),
-            cwd=cwd,
+            env=_bare_environment() if shut_in else _environment(env),
+            cwd=Path("/") if shut_in else cwd,
             pass_fds=pass_fds,
+            start_new_session=shut_in,
         )
     except FileNotFoundError as error:
         raise missing(words[0]) from error
@@ -156,7 +163,7 @@ def start(
                 child.kill()
 
 
-def feed(argv: Argv, pieces: Iterable[bytes]) -> subprocess.CompletedProcess[bytes]:
+def feed(argv: Argv, pieces: Iterable[bytes]) -> Ended:
     """Run to the end on what comes in pieces; what they raise kills it. Raises CommandFailed."""
     words = words_of(argv)
     with tempfile.TemporaryFile() as said:
@@ -250,6 +257,10 @@ def words_of(argv: Argv) -> list[str]:
 
 def _environment(extra: Mapping[str, str] | None) -> dict[str, str]:
     return {**os.environ, "LC_ALL": "C.UTF-8", **(extra or {})}
+
+
+def _bare_environment() -> dict[str, str]:
+    return {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C.UTF-8"}
 
 
 def _stdin(stdin: bytes | IO[bytes] | None) -> Stream:

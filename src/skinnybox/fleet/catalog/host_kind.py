@@ -14,7 +14,7 @@ _HERE = frozenset(["qemu", "memory"])
 def note(folder: Path, kind: str) -> None:
     """Of who makes machines there."""
     if noted(folder) != kind:
-        from skinnybox.hosts.store import write_atomically
+        from skinnybox.hosts.local.store import write_atomically
 
         write_atomically(folder / FILE, f"{kind}\n".encode())
 

@@ -8,8 +8,8 @@ from skinnybox.fleet import access, power
 
 if TYPE_CHECKING:
     from skinnybox.fleet.catalog.catalog import Catalog
+    from skinnybox.fleet.machine_queries import Roster
     from skinnybox.fleet.masters import Masters
-    from skinnybox.fleet.roster import Roster
     from skinnybox.hosts.base import Host
 
 

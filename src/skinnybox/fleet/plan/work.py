@@ -17,8 +17,8 @@ from skinnybox.fleet.grow import grow
 from skinnybox.fleet.plan.actions import Action, Verb, Wanted
 from skinnybox.fleet.plan.parts import How, Parts
 from skinnybox.fleet.plan.words import describe
-from skinnybox.fleet.reseed import reseed
 from skinnybox.fleet.reset import reset
+from skinnybox.fleet.update_seed import reseed
 from skinnybox.fleet.view import Machine
 from skinnybox.model import Instance, Seed
 from skinnybox.operation import Operation

@@ -8,13 +8,13 @@ from functools import partial
 from pathlib import Path
 
 from skinnybox.errors import Corrupt, Unsupported
-from skinnybox.findings import Deed, Finding
 from skinnybox.fleet.catalog import known_hosts
 from skinnybox.fleet.catalog.catalog import Catalog
 from skinnybox.fleet.catalog.rows import RawRow
 from skinnybox.fleet.repair.judge import Known, Rebuilt, rebuild
 from skinnybox.hosts.base import Holding, Host
-from skinnybox.hosts.leftovers import MOVED_ASIDE, as_uuid, half_made, in_use, moved_aside, stranger
+from skinnybox.hosts.local.leftovers import MOVED_ASIDE, as_uuid, half_made, in_use, moved_aside, stranger
+from skinnybox.issues import Deed, Finding
 from skinnybox.masters.leftovers import leftovers as of_masters
 
 DATABASE = "state.db"

@@ -9,10 +9,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from uuid import UUID
 
-from skinnybox.findings import Deed, Finding
 from skinnybox.fleet.catalog.ports import free_ports
 from skinnybox.fleet.catalog.rows import Phase, RawRow
 from skinnybox.hosts.base import Holding
+from skinnybox.issues import Deed, Finding
 from skinnybox.model import Instance
 from skinnybox.sizes import format_size
 

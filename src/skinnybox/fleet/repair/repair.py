@@ -18,7 +18,6 @@ from pathlib import Path
 from uuid import UUID
 
 from skinnybox.errors import Conflict, SkinnyboxError
-from skinnybox.findings import Deed, Finding
 from skinnybox.fleet.batch import Outcome
 from skinnybox.fleet.catalog import host_kind
 from skinnybox.fleet.catalog.catalog import Catalog
@@ -28,6 +27,7 @@ from skinnybox.fleet.repair import unfinished
 from skinnybox.fleet.repair.examine import DATABASE, Examination, examined, opened
 from skinnybox.fleet.repair.judge import Rebuilt
 from skinnybox.hosts.base import Host
+from skinnybox.issues import Deed, Finding
 from skinnybox.masters import catalogue, workspace
 
 

@@ -5,11 +5,13 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from skinnybox import confinement, run
+from skinnybox import run
 from skinnybox.errors import CommandFailed, TimedOut
-from skinnybox.findings import Check
 from skinnybox.hosts.qemu import accelerator, bridge, network
+from skinnybox.issues import Check
 from skinnybox.overlays.space import filesystem_type
+from skinnybox.sandbox import confinement
+from skinnybox.sandbox.process import network_words
 from skinnybox.sizes import GIB, format_size
 
 _PROGRAMS = (
@@ -90,7 +92,7 @@ def _network() -> Check:
 
 def _confinement() -> Check:
     """How far what reads foreign disks is shut in: bounded always, without network and user where we may."""
-    alone = bool(run.network_words())
+    alone = bool(network_words())
     if confinement.user() is not None:
         who = "as users of their own"
     else:

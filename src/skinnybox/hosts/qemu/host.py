@@ -17,15 +17,15 @@ from typing import Any, TypeVar
 from uuid import UUID
 
 from skinnybox.errors import Conflict, NotFound, SkinnyboxError
-from skinnybox.findings import Check, Finding
 from skinnybox.hosts import events
 from skinnybox.hosts.base import Features, Holding
-from skinnybox.hosts.disks import LocalDisks
 from skinnybox.hosts.events import DEFAULT_THRESHOLDS, Event, Thresholds
+from skinnybox.hosts.local.disks import LocalDisks
+from skinnybox.hosts.local.store import Store
 from skinnybox.hosts.qemu import attend, process, reports, stall
 from skinnybox.hosts.qemu.collect import read_log
 from skinnybox.hosts.qemu.folder import machine_process, read_json, read_machine
-from skinnybox.hosts.store import Store
+from skinnybox.issues import Check, Finding
 from skinnybox.model import (
     INITRD_FILE,
     KERNEL_FILE,
@@ -123,12 +123,12 @@ class QemuHost(LocalDisks):
         return self._store.records()
 
     def holdings(self) -> Iterable[Holding]:
-        from skinnybox.hosts import leftovers
+        from skinnybox.hosts.local import leftovers
 
         return leftovers.holdings(self._store.instances)
 
     def leftovers(self, known: Collection[UUID]) -> Iterable[Finding]:
-        from skinnybox.hosts import leftovers
+        from skinnybox.hosts.local import leftovers
         from skinnybox.hosts.qemu.leftovers import of_runs
 
         yield from leftovers.leftovers(self._state, known)

@@ -12,11 +12,11 @@ from typing import BinaryIO
 from skinnybox import run
 from skinnybox.errors import CommandFailed, Conflict, NotFound, SkinnyboxError, Unsupported
 from skinnybox.hosts.events import DEFAULT_THRESHOLDS, Thresholds
+from skinnybox.hosts.local.store import RECORD
 from skinnybox.hosts.qemu import accelerator, bridge, network, process
 from skinnybox.hosts.qemu.command_line import Accelerator, Descriptors, Machine, OpenImage, argv
 from skinnybox.hosts.qemu.folder import SOCKETS, listen, tail, write_json
 from skinnybox.hosts.qemu.qmp import Monitor
-from skinnybox.hosts.store import RECORD
 from skinnybox.model import INITRD_FILE, KERNEL_FILE, ImageKind, Instance, Master, Network
 from skinnybox.overlays import lock
 from skinnybox.sizes import MIB

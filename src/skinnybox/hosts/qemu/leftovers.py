@@ -5,10 +5,10 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 from uuid import UUID
 
-from skinnybox.findings import Deed, Finding
-from skinnybox.hosts.leftovers import as_uuid, half_made, stranger
+from skinnybox.hosts.local.leftovers import as_uuid, half_made, stranger
 from skinnybox.hosts.qemu import attend, process
 from skinnybox.hosts.qemu.folder import SOCKETS, machine_process, read_machine
+from skinnybox.issues import Deed, Finding
 
 _OF_ALL = re.compile(r"supervisor(?:\.lock|\.log)?|events\.jsonl(?:\.1)?")
 _OF_ONE = {

@@ -11,7 +11,7 @@ from typing import Any
 from uuid import UUID
 
 from skinnybox.errors import Corrupt
-from skinnybox.hosts import levels
+from skinnybox.hosts import thresholds
 from skinnybox.hosts.events import DEFAULT_THRESHOLDS, EventKind, Journal, Thresholds
 from skinnybox.hosts.qemu.folder import read_json, write_json
 from skinnybox.model import Report
@@ -59,7 +59,11 @@ class Teller:
         self._changes, self._refusals = Allowance(AT_ONCE, now), Allowance(REFUSED_AT_ONCE, now)
         told = read_json(self._path) or {}
         level = told.get("level")
-        self._level = level if level in (levels.QUIET, levels.WARNING, levels.CRITICAL) else levels.QUIET
+        self._level = (
+            level
+            if level in (thresholds.QUIET, thresholds.WARNING, thresholds.CRITICAL)
+            else thresholds.QUIET
+        )
         self._state = told.get("state") if told.get("nonce") == values["nonce"] else None
         self._nonce = values["nonce"]
 
@@ -99,11 +103,11 @@ class Teller:
             return
         used = report.overlay_size - report.overlay_free
         percent = 100 * used / report.overlay_size
-        level = levels.level_of(percent, self._level, self._thresholds)
+        level = thresholds.level_of(percent, self._level, self._thresholds)
         if level == self._level:
             return
-        kind = levels.event_of(level, self._level)
-        if self._tell_if(self._changes, kind, levels.detail(percent)):
+        kind = thresholds.event_of(level, self._level)
+        if self._tell_if(self._changes, kind, thresholds.detail(percent)):
             self._keep(self._state, level)
 
     def _tell_if(self, allowance: Allowance, kind: EventKind, detail: str) -> bool:

@@ -5,8 +5,8 @@ from uuid import UUID
 
 from skinnybox.errors import NotFound
 from skinnybox.hosts.base import Features, Storage
-from skinnybox.hosts.xapi import marks, space, tell
-from skinnybox.hosts.xapi.mirror import Record
+from skinnybox.hosts.xapi import space, tags, xenstore_data
+from skinnybox.hosts.xapi.cache import Record
 from skinnybox.hosts.xapi.pool import Found, Pool
 from skinnybox.model import Allocation, Instance, Master, Network, Space
 
@@ -32,7 +32,7 @@ def features(pool: Pool) -> Features:
         dax=False,
         boots=True,
         creates_at_once=_AT_ONCE,
-        tells=tell.MOST,
+        tells=xenstore_data.MOST,
         tells_name=True,
     )
 
@@ -79,7 +79,7 @@ def _snapshots(pool: Pool, of: set[UUID]) -> int:
     return sum(
         int(record["physical_utilisation"])
         for _, record in pool.disks()
-        if marks.role_of(record) == marks.Role.SNAPSHOT and marks.instance_of(record) in of
+        if tags.role_of(record) == tags.Role.SNAPSHOT and tags.instance_of(record) in of
     )
 
 
@@ -89,7 +89,7 @@ def _master_size(pool: Pool, master: Master) -> int:
     found = [
         int(record["physical_utilisation"])
         for _, record in pool.things.all("VDI")
-        if record["other_config"].get(marks.DIGEST) in digests
+        if record["other_config"].get(tags.DIGEST) in digests
     ]
     return sum(found) or sum(image.size for image in master.images)
 

@@ -6,10 +6,10 @@ from typing import Any
 from uuid import UUID
 
 from skinnybox.errors import Unsupported
-from skinnybox.hosts.xapi import marks, tell
-from skinnybox.hosts.xapi.marks import Role
-from skinnybox.hosts.xapi.mirror import Record
+from skinnybox.hosts.xapi import tags, xenstore_data
+from skinnybox.hosts.xapi.cache import Record
 from skinnybox.hosts.xapi.session import NULL
+from skinnybox.hosts.xapi.tags import Role
 from skinnybox.model import Instance
 from skinnybox.sizes import MIB
 
@@ -46,9 +46,9 @@ def machine(instance: Instance, fleet: UUID, record: str, template: Record | Non
         **{f"PV_{name}": "" for name in _PV},
         "HVM_boot_policy": "BIOS order",
         "domain_type": "hvm",
-        "other_config": {**values["other_config"], **marks.of(instance, fleet), marks.RECORD: record},
-        "xenstore_data": tell.told(instance, blank=blank),
-        "tags": [marks.TAG],
+        "other_config": {**values["other_config"], **tags.of(instance, fleet), tags.RECORD: record},
+        "xenstore_data": xenstore_data.told(instance, blank=blank),
+        "tags": [tags.TAG],
     }
 
 
@@ -101,11 +101,11 @@ def disk(sr: str, size: int, name: str, role: Role, other: Mapping[str, str]) ->
         "sharable": False,
         "read_only": False,
         "other_config": {
-            marks.ROLE: role.value,
-            marks.MADE: datetime.now(UTC).isoformat(timespec="seconds"),
+            tags.ROLE: role.value,
+            tags.MADE: datetime.now(UTC).isoformat(timespec="seconds"),
             **other,
         },
-        "tags": [marks.TAG],
+        "tags": [tags.TAG],
     }
 
 
@@ -120,7 +120,7 @@ def drive(vm: str, vdi: str, place: str, *, boots: bool) -> Record:
         "type": "Disk",
         "empty": False,
         "unpluggable": False,
-        "other_config": {marks.ROLE: "master" if boots else "overlay"},
+        "other_config": {tags.ROLE: "master" if boots else "overlay"},
         **_QOS,
     }
 

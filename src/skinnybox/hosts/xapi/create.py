@@ -6,11 +6,11 @@ from typing import Any
 from uuid import UUID
 
 from skinnybox.errors import Blocked, NotFound
-from skinnybox.hosts.xapi import build, marks, master, tell
-from skinnybox.hosts.xapi.marks import Role
-from skinnybox.hosts.xapi.mirror import Record
+from skinnybox.hosts.xapi import build, master, tags, xenstore_data
+from skinnybox.hosts.xapi.cache import Record
 from skinnybox.hosts.xapi.pool import Found, Pool
-from skinnybox.hosts.xapi.tell import MASTER_PLACE, OVERLAY_PLACE
+from skinnybox.hosts.xapi.tags import Role
+from skinnybox.hosts.xapi.xenstore_data import MASTER_PLACE, OVERLAY_PLACE
 from skinnybox.model import Instance
 
 BLANK = "skinnybox:blank"
@@ -19,7 +19,7 @@ BLANK = "skinnybox:blank"
 
 def define(pool: Pool, instance: Instance) -> str:
     """The machine with its record, disks attached as far as they are there. Idempotent. Its reference."""
-    text = marks.record_text(instance)
+    text = tags.record_text(instance)
     found = pool.machine(instance.uuid)
     if found:
         _update(pool, instance, found, text)
@@ -36,7 +36,7 @@ def _create(pool: Pool, instance: Instance, text: str) -> str:
             instance, pool.identity.own(), text, _template(pool), blank=blank(pool, instance)
         )
         if instance.uuid in pool.fresh:
-            record["other_config"][marks.FIRST] = "yes"
+            record["other_config"][tags.FIRST] = "yes"
         vm = str(pool.call("VM.create", record))
         for drive in _missing(pool, instance, vm, ()):
             pool.call("VBD.create", drive)
@@ -85,7 +85,7 @@ def attach(pool: Pool, instance: Instance) -> Found | None:
     if current and set(current[1]["VBDs"]).isdisjoint(found[1]["VBDs"]):
         for reference, record in pool.disks(instance.uuid):
             drives = set(record["VBDs"]) & set(found[1]["VBDs"])
-            if drives and marks.role_of(record) in (Role.OVERLAY, Role.SUPERSEDED):
+            if drives and tags.role_of(record) in (Role.OVERLAY, Role.SUPERSEDED):
                 supersede(pool, reference, record)
                 for vbd in drives:
                     pool.destroy("VBD", vbd)
@@ -96,16 +96,18 @@ def attach(pool: Pool, instance: Instance) -> Found | None:
 
 def supersede(pool: Pool, reference: str, record: Record) -> None:
     """Marked before it is detached: whoever is killed then, it is known to be no copy."""
-    if marks.role_of(record) == Role.OVERLAY:
-        old = record["other_config"] | {marks.ROLE: Role.SUPERSEDED.value}
+    if tags.role_of(record) == Role.OVERLAY:
+        old = record["other_config"] | {tags.ROLE: Role.SUPERSEDED.value}
         pool.call("VDI.set_other_config", reference, old)
 
 
 def _update(pool: Pool, instance: Instance, found: Found, text: str) -> None:
     vm, record = found
-    config = {**record["other_config"], marks.INSTANCE: str(instance.uuid), marks.RECORD: text}
+    config = {**record["other_config"], tags.INSTANCE: str(instance.uuid), tags.RECORD: text}
     pool.things.look()
-    data = tell.merged(record["xenstore_data"], tell.told(instance, blank=blank(pool, instance)))
+    data = xenstore_data.merged(
+        record["xenstore_data"], xenstore_data.told(instance, blank=blank(pool, instance))
+    )
     if record["xenstore_data"] != data:
         pool.call("VM.set_xenstore_data", vm, data)
     if record["name_label"] != instance.name:
@@ -156,7 +158,7 @@ def take_orders_back(pool: Pool, ready: Mapping[UUID, str | None]) -> None:
     for uuid, nonce in ready.items():
         vm, record = ours.get(uuid, ("", {}))
         told = record.get("xenstore_data", {})
-        if tell.may_format(told, uuid) and tell.start_of(told)[0] == nonce:
+        if xenstore_data.may_format(told, uuid) and xenstore_data.start_of(told)[0] == nonce:
             with contextlib.suppress(NotFound, Blocked):  # deleted just now, or we may only look
                 _take_back(pool, vm, uuid)
 
@@ -167,4 +169,4 @@ def _take_back(pool: Pool, vm: str, uuid: UUID) -> None:
     overlay = pool.overlays().get(uuid)
     if overlay:
         pool.call("VDI.remove_from_other_config", overlay[0], BLANK)
-    pool.call("VM.remove_from_xenstore_data", vm, f"{tell.PREFIX}{tell.FORMAT}")
+    pool.call("VM.remove_from_xenstore_data", vm, f"{xenstore_data.PREFIX}{xenstore_data.FORMAT}")

@@ -13,12 +13,12 @@ from uuid import UUID
 
 from skinnybox.errors import Conflict, SkinnyboxError, UsageError
 from skinnybox.hosts.base import Contents
-from skinnybox.hosts.xapi import build, create, marks, moments, others, tasks, tell, transfer
+from skinnybox.hosts.xapi import build, create, others, point_in_time, tags, tasks, transfer, xenstore_data
+from skinnybox.hosts.xapi.cache import Record
 from skinnybox.hosts.xapi.create import BLANK
-from skinnybox.hosts.xapi.marks import Role
-from skinnybox.hosts.xapi.mirror import Record
 from skinnybox.hosts.xapi.pool import Found, Pool
 from skinnybox.hosts.xapi.space import disk_size
+from skinnybox.hosts.xapi.tags import Role
 from skinnybox.model import Allocation, Consistency, Instance
 from skinnybox.operation import Operation
 from skinnybox.overlays import space
@@ -58,7 +58,7 @@ def make_first(
 def _check(instance: Instance) -> None:
     if instance.overlay.size < MIN_OVERLAY or instance.overlay.size % MIB:
         raise UsageError(f"an overlay has whole MiB, at least {format_size(MIN_OVERLAY)}")
-    marks.record_text(instance)
+    tags.record_text(instance)
 
 
 def replace(
@@ -69,7 +69,7 @@ def replace(
     with alone(pool, instance):
         still_off = others.off(pool, instance)
         old = pool.overlay(instance)
-        generation = marks.generation_of(old[1]) + 1
+        generation = tags.generation_of(old[1]) + 1
         _make(pool, instance, contents, generation, templates, old[1]["SR"], operation, still_off)
         settle(pool, instance, old)
 
@@ -86,7 +86,7 @@ def _make(
 ) -> None:
     """A fresh one that counts, or none. An identity holds a private key: it goes nowhere but on the disk.
     `ready` may refuse, as late as can be."""
-    if tell.fits(contents, instance):
+    if xenstore_data.fits(contents, instance):
         ready()
         with undone(pool, instance, generation):
             record = _record(pool, instance, generation, instance.overlay.size, Role.OVERLAY, sr)
@@ -130,11 +130,11 @@ def put(
         vdi = pool.call("VDI.create", record)
         transfer.upload(pool.sessions, vdi, file, share)
         ready()
-        pool.call("VDI.set_other_config", vdi, record["other_config"] | {marks.ROLE: Role.OVERLAY.value})
+        pool.call("VDI.set_other_config", vdi, record["other_config"] | {tags.ROLE: Role.OVERLAY.value})
 
 
 def _record(pool: Pool, instance: Instance, generation: int, size: int, role: Role, sr: str) -> Record:
-    other = marks.of(instance, pool.identity.own()) | {marks.GENERATION: str(generation)}
+    other = tags.of(instance, pool.identity.own()) | {tags.GENERATION: str(generation)}
     return build.disk(sr, disk_size(size), f"{instance.name} overlay", role, other)
 
 
@@ -147,8 +147,8 @@ def undone(pool: Pool, instance: Instance, generation: int) -> Iterator[None]:
         with contextlib.suppress(Exception):
             pool.things.look()
             for reference, record in pool.disks(instance.uuid):
-                ours = marks.role_of(record) in (Role.OVERLAY, Role.MAKING) and not record["is_a_snapshot"]
-                if ours and marks.generation_of(record) == generation:
+                ours = tags.role_of(record) in (Role.OVERLAY, Role.MAKING) and not record["is_a_snapshot"]
+                if ours and tags.generation_of(record) == generation:
                     pool.destroy_disk(reference, record)
         raise
 
@@ -163,7 +163,7 @@ def settle(pool: Pool, instance: Instance, old: Found) -> None:
     current = pool.overlays().get(instance.uuid)
     for reference, record in pool.disks(instance.uuid):
         useless = (Role.MAKING, Role.SUPERSEDED) if current else (Role.MAKING,)
-        if marks.role_of(record) in useless and not record["is_a_snapshot"]:
+        if tags.role_of(record) in useless and not record["is_a_snapshot"]:
             pool.destroy_disk(reference, record)
 
 
@@ -171,7 +171,7 @@ def _retell(pool: Pool, instance: Instance, vm: str, record: Record) -> None:
     """Whether it may format is a matter of the overlay it has now."""
     _, overlay = pool.overlay(instance)
     blank = BLANK in overlay["other_config"]
-    data = tell.merged(record["xenstore_data"], tell.told(instance, blank=blank))
+    data = xenstore_data.merged(record["xenstore_data"], xenstore_data.told(instance, blank=blank))
     if data != record["xenstore_data"]:
         pool.call("VM.set_xenstore_data", vm, data)
 
@@ -196,9 +196,9 @@ def never_started(pool: Pool, instance: Instance) -> bool:
     """It was made with its overlay, and nobody started it since, also not past us: a blank overlay is blank
     still. As of the last look."""
     found = pool.ours().get(instance.uuid)
-    if found is None or marks.FIRST not in found[1]["other_config"]:
+    if found is None or tags.FIRST not in found[1]["other_config"]:
         return False
-    if tell.start_of(found[1]["xenstore_data"])[0] or found[1]["last_booted_record"]:
+    if xenstore_data.start_of(found[1]["xenstore_data"])[0] or found[1]["last_booted_record"]:
         return False
     started = pool.call("VM_metrics.get_start_time", found[1]["metrics"])
     return str(started).startswith("1970")
@@ -238,7 +238,7 @@ def fetched(
 
 def _surely_blank(pool: Pool, instance: Instance, record: Record) -> bool:
     """A snapshot's mark says whether the machine had been started by then."""
-    if marks.role_of(record) == Role.SNAPSHOT:
+    if tags.role_of(record) == Role.SNAPSHOT:
         return bool(record["other_config"][BLANK] == UNTOUCHED)
     return never_started(pool, instance)
 
@@ -246,7 +246,7 @@ def _surely_blank(pool: Pool, instance: Instance, record: Record) -> bool:
 def _as_it_will_be(instance: Instance, file: Path, templates: Path) -> Path:
     """Whoever looks twice sees the same."""
     own = uuid.uuid5(instance.uuid, "overlay")
-    _formatted(instance, tell.contents_of(instance), file, templates, own)
+    _formatted(instance, xenstore_data.contents_of(instance), file, templates, own)
     return file
 
 
@@ -270,7 +270,7 @@ def rebuild(
             build_(old, new)
             if new.stat().st_size != size:
                 raise SkinnyboxError(f"{new} did not keep its size while it was made")
-            generation = marks.generation_of(found[1]) + 1
+            generation = tags.generation_of(found[1]) + 1
             put(pool, instance, new, generation, found[1]["SR"], operation, still_off)
         settle(pool, instance, found)
 
@@ -279,7 +279,7 @@ def copy(pool: Pool, instance: Instance, target: Path, templates: Path, operatio
     """See copy_overlay in base.py."""
     with alone(pool, instance):
         overlay = pool.overlay(instance)
-        with moments.still(pool, instance, overlay) as (source, consistent):
+        with point_in_time.still(pool, instance, overlay) as (source, consistent):
             fetched(pool, instance, source, overlay[1], target, templates, operation)
         return consistent
 

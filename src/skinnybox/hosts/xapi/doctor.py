@@ -4,9 +4,9 @@ import contextlib
 from collections.abc import Callable, Iterator
 
 from skinnybox.errors import SkinnyboxError
-from skinnybox.findings import Check
-from skinnybox.hosts.xapi import fleets, marks, space
+from skinnybox.hosts.xapi import fleets, space, tags
 from skinnybox.hosts.xapi.pool import Pool
+from skinnybox.issues import Check
 from skinnybox.masters import efi
 from skinnybox.sizes import GIB, format_size
 
@@ -116,5 +116,5 @@ def _copies(pool: Pool) -> Iterator[Check]:
     for _, (reference, record) in pool.machines():
         if reference not in known:
             detail = f"{record['name_label']} ({record['uuid']}) is a copy that Skinnybox does not know"
-            hint = f"delete it, or take the mark off: other_config {marks.INSTANCE}"
+            hint = f"delete it, or take the mark off: other_config {tags.INSTANCE}"
             yield Check(name="copies", status="warn", detail=detail, hint=hint)

@@ -4,9 +4,9 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 from uuid import UUID
 
-from skinnybox.findings import Check, Deed, Finding
-from skinnybox.hosts.xapi import marks
-from skinnybox.hosts.xapi.mirror import Mirror
+from skinnybox.hosts.xapi import tags
+from skinnybox.hosts.xapi.cache import Mirror
+from skinnybox.issues import Check, Deed, Finding
 
 _SHOWN = 3
 Machines = dict[UUID | None, dict[UUID, str]]
@@ -18,9 +18,9 @@ def machines(things: Mirror) -> Machines:
     found: Machines = {}
     for of in ("VM", "VDI"):
         for _, record in things.all(of):
-            uuid = marks.instance_of(record)
+            uuid = tags.instance_of(record)
             if uuid is not None:
-                found.setdefault(marks.fleet_of(record), {}).setdefault(uuid, str(record["name_label"]))
+                found.setdefault(tags.fleet_of(record), {}).setdefault(uuid, str(record["name_label"]))
     return found
 
 

@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING
 from uuid import UUID
 
 from skinnybox.errors import Conflict, Unsupported
-from skinnybox.findings import Check, Finding
 from skinnybox.hosts import events
 from skinnybox.hosts.base import Contents, Features, Holding, Storage
 from skinnybox.hosts.events import DEFAULT_THRESHOLDS, Event, Thresholds
-from skinnybox.hosts.xapi import account, create, marks, observe
+from skinnybox.hosts.xapi import account, create, observe, tags
 from skinnybox.hosts.xapi.address import Address, parse, password
+from skinnybox.hosts.xapi.observed_events import Told
 from skinnybox.hosts.xapi.pool import Pool
-from skinnybox.hosts.xapi.told import Told
+from skinnybox.issues import Check, Finding
 from skinnybox.model import (
     Consistency,
     Instance,
@@ -196,13 +196,13 @@ class XapiHost:
 
     def records(self) -> Iterable[Instance]:
         self._pool.things.look()
-        found = [marks.instance_from(record) for _, record in self._pool.ours().values()]
+        found = [tags.instance_from(record) for _, record in self._pool.ours().values()]
         return [instance for instance in found if instance is not None]
 
     def holdings(self) -> Iterable[Holding]:
-        from skinnybox.hosts.xapi import holdings
+        from skinnybox.hosts.xapi import stored
 
-        return holdings.found(self._pool, self._runs / "xapi")
+        return stored.found(self._pool, self._runs / "xapi")
 
     def leftovers(self, known: Collection[UUID]) -> Iterable[Finding]:
         from skinnybox.hosts.xapi import leftovers

@@ -14,9 +14,9 @@ from pathlib import Path
 from uuid import UUID
 
 from skinnybox.errors import Blocked, Corrupt, NotFound, SkinnyboxError, UsageError
-from skinnybox.hosts.store import sync_file, sync_folder, translated, write_atomically
+from skinnybox.hosts.local.store import sync_file, sync_folder, translated, write_atomically
 from skinnybox.hosts.xapi import fleets
-from skinnybox.hosts.xapi.mirror import Mirror
+from skinnybox.hosts.xapi.cache import Mirror
 
 FILE, POOL = "fleet", "pool"
 _LONGEST = 64

@@ -10,12 +10,12 @@ from pathlib import Path
 from uuid import UUID
 
 from skinnybox.errors import Conflict
-from skinnybox.findings import Deed, Finding
-from skinnybox.hosts.leftovers import half_made
-from skinnybox.hosts.xapi import fleets, marks, master
-from skinnybox.hosts.xapi.marks import Role
-from skinnybox.hosts.xapi.mirror import Record
+from skinnybox.hosts.local.leftovers import half_made
+from skinnybox.hosts.xapi import fleets, master, tags
+from skinnybox.hosts.xapi.cache import Record
 from skinnybox.hosts.xapi.pool import TAKE_MARK_OFF, WORK, Found, Pool
+from skinnybox.hosts.xapi.tags import Role
+from skinnybox.issues import Deed, Finding
 from skinnybox.masters.workspace import alive
 
 
@@ -24,28 +24,28 @@ def found(pool: Pool, known: Collection[UUID]) -> Iterator[Finding]:
     pool.things.look(anew=True)
     overlays, machines = pool.overlays(), pool.ours()
     for reference, record in sorted(pool.disks()):
-        uuid = marks.instance_of(record)
+        uuid = tags.instance_of(record)
         assert uuid is not None
         what, copy = _of_machine(record), _copied(record, overlays.get(uuid), reference)
         if what:
             yield _half_made(pool, reference, record, what, str(uuid))
         elif copy:
             yield Finding(path=place(record), what=copy, deed=Deed.KEEP)
-        elif marks.role_of(record) == Role.SNAPSHOT and uuid not in machines and uuid not in known:
+        elif tags.role_of(record) == Role.SNAPSHOT and uuid not in machines and uuid not in known:
             what = f"{record['name_label']}: a snapshot of a machine that is no more: delete it in the pool"
             yield Finding(path=place(record), what=f"{what}, if you do not need it", deed=Deed.KEEP)
     for reference, record in sorted(pool.things.all("VDI")):
         what = _of_master(pool, record)
         if what:
             yield _half_made(
-                pool, reference, record, what, master.lock_name(record["other_config"][marks.DIGEST])
+                pool, reference, record, what, master.lock_name(record["other_config"][tags.DIGEST])
             )
     yield from _copies(pool.folder)
     yield from fleets.others(pool.things, pool.identity.known())
 
 
 def _of_machine(record: Record) -> str | None:
-    name, role = record["name_label"], marks.role_of(record)
+    name, role = record["name_label"], tags.role_of(record)
     if role == Role.MOMENT:
         return f"{name}: what a copy of a running machine needed for a moment"
     if role == Role.MAKING and not record["is_a_snapshot"]:
@@ -60,13 +60,13 @@ def _copied(record: Record, overlay: Found | None, reference: str) -> str | None
     name = record["name_label"]
     if record["is_a_snapshot"]:
         return f"{name}: a snapshot that somebody made in the pool; if nobody needs it, {TAKE_MARK_OFF}"
-    if marks.role_of(record) == Role.OVERLAY and overlay and overlay[0] != reference:
+    if tags.role_of(record) == Role.OVERLAY and overlay and overlay[0] != reference:
         return f"{name}: not the overlay that counts, perhaps a copy; if nobody needs it, {TAKE_MARK_OFF}"
     return None
 
 
 def _of_master(pool: Pool, record: Record) -> str | None:
-    if marks.DIGEST in record["other_config"] and master.is_half(pool, record):
+    if tags.DIGEST in record["other_config"] and master.is_half(pool, record):
         return f"{record['name_label']}: an upload that was not finished"
     return None
 
@@ -86,7 +86,7 @@ def _half_made(pool: Pool, reference: str, record: Record, what: str, lock: str)
 
 def is_used(pool: Pool, record: Record, lock: str) -> bool:
     """Whether somebody may be at work on a disk."""
-    if record["VBDs"] or record["current_operations"] or marks.is_young(record):
+    if record["VBDs"] or record["current_operations"] or tags.is_young(record):
         return True
     try:
         with pool.alone(lock, "it"):

@@ -9,10 +9,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from skinnybox.errors import Blocked, Conflict, NotFound
-from skinnybox.hosts.xapi import build, marks, space, transfer
-from skinnybox.hosts.xapi.marks import Role
-from skinnybox.hosts.xapi.mirror import Record
+from skinnybox.hosts.xapi import build, space, tags, transfer
+from skinnybox.hosts.xapi.cache import Record
 from skinnybox.hosts.xapi.pool import Found, Pool
+from skinnybox.hosts.xapi.tags import Role
 from skinnybox.hosts.xapi.tasks import Share
 from skinnybox.masters.disk import image_of
 from skinnybox.model import INITRD_FILE, KERNEL_FILE, Image, Instance, Master
@@ -37,8 +37,7 @@ def find(pool: Pool, digest: str, sr: str) -> Found | None:
     fit = [
         each
         for each in _of(pool, digest)
-        if marks.role_of(each[1]) == Role.MASTER
-        and (each[1]["SR"] == sr or pool.is_everywhere(each[1]["SR"]))
+        if tags.role_of(each[1]) == Role.MASTER and (each[1]["SR"] == sr or pool.is_everywhere(each[1]["SR"]))
     ]
     return min(fit, key=lambda each: (each[1]["SR"] != sr, each[0]), default=None)
 
@@ -64,9 +63,9 @@ def _sr_for(pool: Pool, instance: Instance | None) -> Found:
 def _of(pool: Pool, digest: str) -> list[Found]:
     """All disks of a master on all SRs, those that machines attach first: the others stand behind them."""
     found = [
-        each for each in pool.things.all("VDI") if each[1]["other_config"].get(marks.DIGEST) == digest
+        each for each in pool.things.all("VDI") if each[1]["other_config"].get(tags.DIGEST) == digest
     ]  # fmt: skip
-    return sorted(found, key=lambda each: (marks.role_of(each[1]) != Role.MASTER, each[0]))
+    return sorted(found, key=lambda each: (tags.role_of(each[1]) != Role.MASTER, each[0]))
 
 
 def add(
@@ -97,7 +96,7 @@ def _has(pool: Pool, instance: Instance, digest: str) -> bool:
 
 def _upload(pool: Pool, master: Master, image: Image, file: Path, share: Share, sr: Found) -> None:
     """What stops it leaves nothing; what a kill leaves is swept by the next."""
-    mark = {marks.DIGEST: image.digest, marks.FLEET: str(pool.identity.own())}
+    mark = {tags.DIGEST: image.digest, tags.FLEET: str(pool.identity.own())}
     name = f"Skinnybox master {master.reference}"
     record = build.disk(sr[0], space.disk_size(file.stat().st_size), name, Role.UPLOAD, mark)
     try:
@@ -106,10 +105,8 @@ def _upload(pool: Pool, master: Master, image: Image, file: Path, share: Share, 
         whole = upload
         if sr[1]["type"] in space.FILES:
             whole = pool.call("VDI.clone", upload)
-            pool.call(
-                "VDI.set_other_config", upload, record["other_config"] | {marks.ROLE: Role.SOURCE.value}
-            )
-        pool.call("VDI.set_other_config", whole, record["other_config"] | {marks.ROLE: Role.MASTER.value})
+            pool.call("VDI.set_other_config", upload, record["other_config"] | {tags.ROLE: Role.SOURCE.value})
+        pool.call("VDI.set_other_config", whole, record["other_config"] | {tags.ROLE: Role.MASTER.value})
     except BaseException:
         with contextlib.suppress(Exception):
             _sweep(pool, image.digest)
@@ -119,12 +116,12 @@ def _upload(pool: Pool, master: Master, image: Image, file: Path, share: Share, 
 def is_half(pool: Pool, record: Record) -> bool:
     """What an interrupted upload left, or one that goes on; never a master, nor what stands behind one. As of
     the last look."""
-    if marks.role_of(record) != Role.SOURCE:
-        return marks.role_of(record) == Role.UPLOAD
-    same = (record["SR"], marks.fleet_of(record))
+    if tags.role_of(record) != Role.SOURCE:
+        return tags.role_of(record) == Role.UPLOAD
+    same = (record["SR"], tags.fleet_of(record))
     return not any(
-        marks.role_of(other) == Role.MASTER and (other["SR"], marks.fleet_of(other)) == same
-        for _, other in _of(pool, record["other_config"][marks.DIGEST])
+        tags.role_of(other) == Role.MASTER and (other["SR"], tags.fleet_of(other)) == same
+        for _, other in _of(pool, record["other_config"][tags.DIGEST])
     )
 
 
@@ -133,8 +130,8 @@ def _sweep(pool: Pool, digest: str) -> None:
     pool.things.look()
     own = pool.identity.known()
     for reference, record in _of(pool, digest):
-        ours = own is not None and marks.fleet_of(record) == own
-        if is_half(pool, record) and (ours or not marks.is_young(record)):
+        ours = own is not None and tags.fleet_of(record) == own
+        if is_half(pool, record) and (ours or not tags.is_young(record)):
             pool.destroy_disk(reference, record)
 
 

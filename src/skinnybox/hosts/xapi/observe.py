@@ -12,11 +12,11 @@ from typing import Any
 from uuid import UUID
 
 from skinnybox.hosts.events import printable
-from skinnybox.hosts.xapi import tell
-from skinnybox.hosts.xapi.mirror import Record
+from skinnybox.hosts.xapi import xenstore_data
+from skinnybox.hosts.xapi.cache import Record
+from skinnybox.hosts.xapi.guest_metrics import stamp_of
 from skinnybox.hosts.xapi.pool import Pool
 from skinnybox.hosts.xapi.session import NULL
-from skinnybox.hosts.xapi.stamp import stamp_of
 from skinnybox.model import Power, Report, Status
 
 _ADDRESS = re.compile(r"([0-9]{1,3})/(?:ip|ipv4/[0-9]{1,3}|ipv6/[0-9]{1,3})")
@@ -34,7 +34,7 @@ def _is_on(record: Record) -> bool:
 
 def _status(record: Record) -> Status:
     """`pid` is the domain's number: there is no process here."""
-    nonce, started = tell.start_of(record["xenstore_data"])
+    nonce, started = xenstore_data.start_of(record["xenstore_data"])
     state, domain = record["power_state"], int(record["domid"])
     return Status(
         power=Power.RUNNING,
@@ -70,7 +70,7 @@ def _report(pool: Pool, uuid: UUID, record: Record, told: datetime | None) -> Re
     stamp = stamp_of(metrics)
     if metrics is None or stamp is None:
         return None
-    since = _time(tell.start_of(record["xenstore_data"])[1])
+    since = _time(xenstore_data.start_of(record["xenstore_data"])[1])
     received = _server_time(metrics["last_updated"])
     if stamp.ready and told and since and since <= told:
         received = min(received, told)

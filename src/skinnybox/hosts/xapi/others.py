@@ -3,10 +3,10 @@
 from collections.abc import Callable
 
 from skinnybox.errors import Conflict, NotFound
-from skinnybox.hosts.xapi import marks
-from skinnybox.hosts.xapi.marks import Role
+from skinnybox.hosts.xapi import tags
 from skinnybox.hosts.xapi.pool import TAKE_MARK_OFF, Pool
 from skinnybox.hosts.xapi.session import NULL
+from skinnybox.hosts.xapi.tags import Role
 from skinnybox.model import Instance
 
 
@@ -47,7 +47,7 @@ def refuse(pool: Pool, instance: Instance) -> None:
             _refuse_drive(pool, vbd, record["name_label"])
     overlay = pool.overlays().get(instance.uuid)
     for reference, record in pool.disks(instance.uuid):
-        whole = marks.role_of(record) == Role.OVERLAY and not record["is_a_snapshot"]
+        whole = tags.role_of(record) == Role.OVERLAY and not record["is_a_snapshot"]
         if overlay and whole and reference != overlay[0]:
             what = f"{instance.name} has another overlay in the pool, perhaps a copy: {record['uuid']}"
             raise Conflict(what, hint=TAKE_MARK_OFF)

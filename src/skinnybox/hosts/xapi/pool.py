@@ -10,15 +10,15 @@ from pathlib import Path
 from uuid import UUID
 
 from skinnybox.errors import Conflict, NotFound, SkinnyboxError, UsageError
-from skinnybox.hosts.xapi import marks
+from skinnybox.hosts.xapi import tags
 from skinnybox.hosts.xapi.address import Address
+from skinnybox.hosts.xapi.cache import Mirror, Record
 from skinnybox.hosts.xapi.identity import Identity
-from skinnybox.hosts.xapi.marks import Role
-from skinnybox.hosts.xapi.mirror import Mirror, Record
 from skinnybox.hosts.xapi.session import NULL, Sessions
+from skinnybox.hosts.xapi.tags import Role
 from skinnybox.model import Instance
 
-TAKE_MARK_OFF = f"delete it in the pool, or take {marks.INSTANCE} off its other_config"
+TAKE_MARK_OFF = f"delete it in the pool, or take {tags.INSTANCE} off its other_config"
 """What to do with a copy that somebody made of what is ours."""
 WORK = "work-"
 """How the folders begin that commands work in."""
@@ -53,7 +53,7 @@ class Pool:
     def machines(self) -> list[tuple[UUID, Found]]:
         """The same with copies."""
         own, real = self.identity.known(), self.things.where("VM", is_a_template=False, is_a_snapshot=False)
-        return [(uuid, each) for each in sorted(real) if (uuid := marks.instance_for(own, each[1]))]
+        return [(uuid, each) for each in sorted(real) if (uuid := tags.instance_for(own, each[1]))]
 
     def machine(self, uuid: UUID) -> Found | None:
         self.things.look()
@@ -65,7 +65,7 @@ class Pool:
         return [
             (reference, record)
             for reference, record in self.things.all("VDI")
-            if (of := marks.instance_for(own, record)) is not None and uuid in (None, of)
+            if (of := tags.instance_for(own, record)) is not None and uuid in (None, of)
         ]
 
     def overlays(self) -> dict[UUID, Found]:
@@ -78,10 +78,10 @@ class Pool:
         found: dict[UUID, list[_Claim]] = {}
         ours = self.ours()
         for reference, record in self.disks():
-            uuid = marks.instance_of(record)
-            if uuid and marks.role_of(record) == Role.OVERLAY and not record["is_a_snapshot"]:
+            uuid = tags.instance_of(record)
+            if uuid and tags.role_of(record) == Role.OVERLAY and not record["is_a_snapshot"]:
                 attached = ours[uuid][1]["VBDs"] if uuid in ours else ()
-                rank = -marks.generation_of(record), set(attached).isdisjoint(record["VBDs"])
+                rank = -tags.generation_of(record), set(attached).isdisjoint(record["VBDs"])
                 found.setdefault(uuid, []).append((rank, (reference, record)))
         for claims in found.values():
             claims.sort(key=lambda claim: (claim[0], claim[1][0]))
@@ -199,7 +199,7 @@ class Pool:
 def _has_its_name(machine: Record) -> bool:
     """Whether it is called in the pool what its record calls it."""
     try:
-        instance = marks.instance_from(machine)
+        instance = tags.instance_from(machine)
     except SkinnyboxError:
         return False
     return instance is not None and instance.name == machine["name_label"]

@@ -5,7 +5,7 @@ import secrets
 from datetime import UTC, datetime
 
 from skinnybox.errors import Conflict, NotFound
-from skinnybox.hosts.xapi import create, tasks, tell
+from skinnybox.hosts.xapi import create, tasks, xenstore_data
 from skinnybox.hosts.xapi.pool import Found, Pool
 from skinnybox.model import Instance
 
@@ -31,8 +31,8 @@ def _start(pool: Pool, instance: Instance) -> None:
     create.fit(pool, instance, found)
     nonce, now = secrets.token_hex(16), datetime.now(UTC).isoformat()
     # Anew, as whoever put this overlay in place may have been killed before it was told.
-    told = tell.told(instance, blank=create.blank(pool, instance))
-    data = tell.with_start(tell.merged(found[1]["xenstore_data"], told), nonce, now)
+    told = xenstore_data.told(instance, blank=create.blank(pool, instance))
+    data = xenstore_data.with_start(xenstore_data.merged(found[1]["xenstore_data"], told), nonce, now)
     pool.call("VM.set_xenstore_data", found[0], data)
     tasks.run(pool.sessions, "VM.start", found[0], False, False)
 

@@ -9,12 +9,12 @@ from pathlib import Path
 from skinnybox import formats
 from skinnybox.errors import Conflict, Corrupt, NotFound, SkinnyboxError
 from skinnybox.hosts.record import from_record, to_record
-from skinnybox.hosts.xapi import build, disks, marks, moments, tasks
+from skinnybox.hosts.xapi import build, disks, point_in_time, tags, tasks
+from skinnybox.hosts.xapi.cache import Record
 from skinnybox.hosts.xapi.create import BLANK
-from skinnybox.hosts.xapi.marks import Role
-from skinnybox.hosts.xapi.mirror import Record
 from skinnybox.hosts.xapi.pool import Found, Pool
 from skinnybox.hosts.xapi.session import NULL
+from skinnybox.hosts.xapi.tags import Role
 from skinnybox.model import Consistency, Instance, Snapshot, check_label
 from skinnybox.operation import Operation
 
@@ -31,7 +31,7 @@ def take(pool: Pool, instance: Instance, label: str, operation: Operation) -> Sn
             hint = f"another label, or: skinnybox snapshot --delete {label} {instance.name}"
             raise Conflict(f"{instance.name} has a snapshot {label!r} already", hint=hint)
         _sweep(pool, instance)
-        with moments.still(pool, instance, overlay) as (source, consistent):
+        with point_in_time.still(pool, instance, overlay) as (source, consistent):
             share = tasks.shared(operation, f"copy {instance.name}", int(overlay[1]["virtual_size"]))
             _copied(pool, instance, label, source, overlay[1], consistent, share)
         pool.things.look()
@@ -56,8 +56,8 @@ def _copied(
         "consistent": consistent.value,
         "instance": to_record(instance),
     }
-    mark = {**marks.of(instance, pool.identity.own()), LABEL: label}
-    mark[marks.KEPT] = marks.pack(values)
+    mark = {**tags.of(instance, pool.identity.own()), LABEL: label}
+    mark[tags.KEPT] = tags.pack(values)
     if BLANK in record["other_config"]:
         mark[BLANK] = disks.UNTOUCHED if disks.never_started(pool, instance) else "yes"
     name = f"{instance.name} snapshot {label}"
@@ -65,7 +65,7 @@ def _copied(
     try:
         target = pool.call("VDI.create", made)
         tasks.run(pool.sessions, "VDI.copy", source, NULL, NULL, target, share=share)
-        pool.call("VDI.set_other_config", target, made["other_config"] | {marks.ROLE: Role.SNAPSHOT.value})
+        pool.call("VDI.set_other_config", target, made["other_config"] | {tags.ROLE: Role.SNAPSHOT.value})
     except BaseException:
         with contextlib.suppress(Exception):
             pool.things.look()
@@ -78,12 +78,12 @@ def _copied(
 def _sweep(pool: Pool, instance: Instance) -> None:
     """Those half made."""
     for reference, record in pool.disks(instance.uuid):
-        if LABEL in record["other_config"] and marks.role_of(record) == Role.MAKING:
+        if LABEL in record["other_config"] and tags.role_of(record) == Role.MAKING:
             pool.destroy_disk(reference, record)
 
 
 def _all(pool: Pool, instance: Instance) -> list[Found]:
-    return [each for each in pool.disks(instance.uuid) if marks.role_of(each[1]) == Role.SNAPSHOT]
+    return [each for each in pool.disks(instance.uuid) if tags.role_of(each[1]) == Role.SNAPSHOT]
 
 
 def _find(pool: Pool, instance: Instance, label: str) -> Found | None:
@@ -100,7 +100,7 @@ def _loaded(record: Record) -> Snapshot:
     what = f"the disk {record['name_label']}"
     config = record["other_config"]
     try:
-        values = marks.unpack(config.get(marks.KEPT, ""), what)
+        values = tags.unpack(config.get(tags.KEPT, ""), what)
         formats.check(values, FORMAT, "a snapshot's record")
         return Snapshot(
             label=check_label(config.get(LABEL, "")),

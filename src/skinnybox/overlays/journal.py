@@ -7,10 +7,10 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from skinnybox import run
-from skinnybox.confinement import path_of
 from skinnybox.errors import CommandFailed, Corrupt, SkinnyboxError, TimedOut
-from skinnybox.overlays import look, space
+from skinnybox.overlays import inspect, space
+from skinnybox.sandbox.confinement import path_of
+from skinnybox.sandbox.process import confined
 
 _CHUNK = 64 << 20
 _BUFFER = 1 << 20
@@ -28,7 +28,7 @@ def settled(path: Path, *, scratch: Path | None = None) -> Iterator[Path]:
     written to the overlay, and is gone after the block. The caller holds the lock. Raises NoSpace; Corrupt
     when e2fsck cannot mend it.
     """
-    if look.is_clean(path):
+    if inspect.is_clean(path):
         yield path
         return
     with tempfile.TemporaryDirectory(dir=scratch or path.parent, prefix=".settle-") as folder:
@@ -52,13 +52,13 @@ def replay(disk: Path) -> None:
                 _e2fsck("-fy", file.fileno())
             except (CommandFailed, TimedOut) as error:
                 raise Corrupt(f"it is damaged beyond repair: {error.message}") from error
-    if not look.is_clean(disk):
+    if not inspect.is_clean(disk):
         raise Corrupt("it is damaged beyond repair")
 
 
 def _e2fsck(how: str, descriptor: int) -> None:
     size = os.fstat(descriptor).st_size
-    run.confined(
+    confined(
         ["e2fsck", how, path_of(descriptor)],
         cpu_seconds=_CPU_SECONDS,
         file_size=size,

@@ -11,8 +11,8 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NoReturn
 
-from skinnybox.confinement import Bounds
 from skinnybox.errors import CommandFailed, Corrupt, NotFound, SkinnyboxError, TimedOut, Unsupported
+from skinnybox.sandbox.confinement import Bounds
 
 _LINE_LIMIT = 1 << 17
 _BATCH = 64
@@ -31,7 +31,7 @@ def inquire(
     `subject` is what it reads, for messages. The iteration raises what the child did: Corrupt, NotFound,
     Unsupported; and Corrupt when it broke its bounds.
     """
-    from skinnybox import run  # the child needs this module, but not that one
+    from skinnybox.sandbox.process import confined_python  # the child needs this module, but not that one
 
     def answers() -> Iterator[Any]:
         try:
@@ -45,7 +45,7 @@ def inquire(
         except (CommandFailed, TimedOut) as error:
             raise _broken(error, subject) from error
 
-    with run.confined_python(module, arguments, bounds=bounds, pass_fds=pass_fds) as pieces:
+    with confined_python(module, arguments, bounds=bounds, pass_fds=pass_fds) as pieces:
         yield answers()
 
 
@@ -65,7 +65,7 @@ def stream(
     module: str, arguments: Sequence[str], *, subject: str, bounds: Bounds, pass_fds: Sequence[int]
 ) -> Iterator[Iterator[bytes]]:
     """As inquire, for a child that prints bytes, and errors by `complain`."""
-    from skinnybox import run
+    from skinnybox.sandbox.process import confined_python
 
     def checked() -> Iterator[bytes]:
         try:
@@ -73,7 +73,7 @@ def stream(
         except (CommandFailed, TimedOut) as error:
             raise _complaint(error, subject) from error
 
-    with run.confined_python(module, arguments, bounds=bounds, pass_fds=pass_fds) as pieces:
+    with confined_python(module, arguments, bounds=bounds, pass_fds=pass_fds) as pieces:
         yield checked()
 
 

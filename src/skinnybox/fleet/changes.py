@@ -11,8 +11,8 @@ from skinnybox.hosts.base import Host
 from skinnybox.masters.catalogue import INDEX
 from skinnybox.model import Change, Instance
 from skinnybox.operation import Operation
-from skinnybox.overlays.look import is_clean
-from skinnybox.overlays.settle import replay, settled
+from skinnybox.overlays.inspect import is_clean
+from skinnybox.overlays.journal import replay, settled
 
 
 @contextmanager

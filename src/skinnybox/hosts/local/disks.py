@@ -9,7 +9,7 @@ from uuid import UUID
 
 from skinnybox.errors import NotFound
 from skinnybox.hosts.base import Contents, Storage
-from skinnybox.hosts.store import Store
+from skinnybox.hosts.local.store import Store
 from skinnybox.model import Allocation, Consistency, Instance, Snapshot
 from skinnybox.operation import Operation
 
@@ -83,19 +83,19 @@ class LocalDisks(ABC):
         build: Callable[[Path, Path], None],
         operation: Operation,
     ) -> None:
-        from skinnybox.hosts import copies
+        from skinnybox.hosts.local import copies
 
         self._settle(instance)
         copies.rebuild(self._store, instance, size, self._allocation(instance), build)
 
     def copy_overlay(self, instance: Instance, target: Path, operation: Operation) -> Consistency:
-        from skinnybox.hosts import copies
+        from skinnybox.hosts.local import copies
 
         with copies.alone(self._store, instance):
             return self._copied(instance, target, operation)
 
     def _copied(self, instance: Instance, target: Path, operation: Operation) -> Consistency:
-        from skinnybox.hosts import copies
+        from skinnybox.hosts.local import copies
 
         if not self._runs_now(instance):
             self._settle(instance)
@@ -109,7 +109,7 @@ class LocalDisks(ABC):
         return Consistency.CRASH
 
     def take_snapshot(self, instance: Instance, label: str, operation: Operation) -> Snapshot:
-        from skinnybox.hosts import copies
+        from skinnybox.hosts.local import copies
 
         with copies.alone(self._store, instance):
             return copies.take(
@@ -117,19 +117,19 @@ class LocalDisks(ABC):
             )
 
     def snapshots(self, instance: Instance) -> Sequence[Snapshot]:
-        from skinnybox.hosts import copies
+        from skinnybox.hosts.local import copies
 
         return copies.listed(self._store, instance)
 
     def open_snapshot(
         self, instance: Instance, label: str, operation: Operation
     ) -> AbstractContextManager[Path]:
-        from skinnybox.hosts import copies
+        from skinnybox.hosts.local import copies
 
         return copies.opened(self._store, instance, label)
 
     def delete_snapshot(self, instance: Instance, label: str) -> None:
-        from skinnybox.hosts import copies
+        from skinnybox.hosts.local import copies
 
         with copies.alone(self._store, instance):
             copies.delete(self._store, instance, label)

@@ -11,10 +11,10 @@ from typing import Any
 from uuid import UUID
 
 from skinnybox import wire
-from skinnybox.confinement import Bounds
 from skinnybox.errors import Corrupt, NotFound
-from skinnybox.inquiry import answer, ask
-from skinnybox.overlays.ext4 import Volume, open_descriptor
+from skinnybox.ext4 import Volume, open_descriptor
+from skinnybox.sandbox.confinement import Bounds
+from skinnybox.sandbox.reader import answer, ask
 
 _PIECES = 1024
 _GENERATION = re.compile(rb"skinnybox-seed [0-9]+\ngeneration ([0-9]{1,9})\n")
@@ -158,7 +158,7 @@ def _content(disk: Path, name: str, limit: int) -> bytes:
 def _asked(disk: Path, *words: str) -> Any:
     with opened(disk) as descriptor:
         return ask(
-            "skinnybox.overlays.look",
+            "skinnybox.overlays.inspect",
             [str(descriptor), *words],
             subject=str(disk),
             bounds=_BOUNDS,

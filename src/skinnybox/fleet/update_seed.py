@@ -13,11 +13,11 @@ from skinnybox.fleet.lease import leased
 from skinnybox.hosts.base import Host
 from skinnybox.model import Instance
 from skinnybox.operation import Operation
-from skinnybox.overlays import look
+from skinnybox.overlays import inspect
 from skinnybox.overlays.copy import copy_data
+from skinnybox.overlays.journal import replay
 from skinnybox.overlays.patch import put_message
 from skinnybox.overlays.seed import base_message, seed_message
-from skinnybox.overlays.settle import replay
 from skinnybox.overlays.template import SEED_CAPACITY
 
 _PAST_A_KILL = 2
@@ -50,7 +50,7 @@ def reseed(
 def _written(host: Host, wanted: Instance, operation: Operation) -> Instance:
     """The machine with the generation in which its overlay has the seed now."""
     with host.open_overlay(wanted, operation) as overlay:
-        generation = max(wanted.seed.generation, look.read_generation(overlay)) + 1
+        generation = max(wanted.seed.generation, inspect.read_generation(overlay)) + 1
     renewed = replace(wanted, seed=replace(wanted.seed, generation=generation))
     message = seed_message(renewed)
 

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from skinnybox.crc32c import crc32c
 from skinnybox.errors import Corrupt
-from skinnybox.overlays.ext4.device import Device
+from skinnybox.ext4.device import Device
 
 OFFSET, LENGTH = 1024, 1024
 _MAGIC = 0xEF53

@@ -19,12 +19,12 @@ from typing import Any
 from uuid import UUID
 
 from skinnybox.errors import Conflict, NotFound
-from skinnybox.findings import Check, Finding
 from skinnybox.hosts import events
 from skinnybox.hosts.base import Features, Holding
-from skinnybox.hosts.disks import LocalDisks
 from skinnybox.hosts.events import Event, EventKind, Journal
-from skinnybox.hosts.store import Store, write_atomically
+from skinnybox.hosts.local.disks import LocalDisks
+from skinnybox.hosts.local.store import Store, write_atomically
+from skinnybox.issues import Check, Finding
 from skinnybox.model import (
     KERNEL_FILE,
     Allocation,
@@ -105,12 +105,12 @@ class MemoryHost(LocalDisks):
         return self._store.records()
 
     def holdings(self) -> Iterable[Holding]:
-        from skinnybox.hosts import leftovers
+        from skinnybox.hosts.local import leftovers
 
         return leftovers.holdings(self._store.instances)
 
     def leftovers(self, known: Collection[UUID]) -> Iterable[Finding]:
-        from skinnybox.hosts import leftovers
+        from skinnybox.hosts.local import leftovers
 
         return leftovers.leftovers(self._machines.parent, known)
 
@@ -222,11 +222,11 @@ def _entry(instance: Instance, overlay: Path) -> dict[str, Any]:
 
 
 def _generation(overlay: Path) -> int:
-    from skinnybox.overlays import look
-    from skinnybox.overlays.ext4 import open_volume
+    from skinnybox.ext4 import open_volume
+    from skinnybox.overlays import inspect
 
     with open_volume(overlay) as volume:
-        return look.generation(b"".join(volume.read(volume.lookup(b"/skinnybox/seed"), limit=256)))
+        return inspect.generation(b"".join(volume.read(volume.lookup(b"/skinnybox/seed"), limit=256)))
 
 
 def _status(entry: dict[str, Any]) -> Status:

@@ -4,8 +4,8 @@ Pure Python, read-only, no mount. Whatever a hostile guest wrote, the answer is 
 offset, count, length and depth is checked against the volume before it is used.
 """
 
-from skinnybox.overlays.ext4.inode import Node
-from skinnybox.overlays.ext4.superblock import Superblock
-from skinnybox.overlays.ext4.volume import Volume, open_descriptor, open_volume
+from skinnybox.ext4.inode import Node
+from skinnybox.ext4.superblock import Superblock
+from skinnybox.ext4.volume import Volume, open_descriptor, open_volume
 
 __all__ = ["Node", "Superblock", "Volume", "open_descriptor", "open_volume"]

@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from skinnybox.errors import Corrupt, NotFound
-from skinnybox.overlays.ext4 import directory, xattr
-from skinnybox.overlays.ext4.device import Device
-from skinnybox.overlays.ext4.extents import runs
-from skinnybox.overlays.ext4.inode import EA_INODE, INLINE, Node, parse_inode
-from skinnybox.overlays.ext4.superblock import Superblock, inode_offset, read_superblock
+from skinnybox.ext4 import directory, xattr
+from skinnybox.ext4.device import Device
+from skinnybox.ext4.extents import runs
+from skinnybox.ext4.inode import EA_INODE, INLINE, Node, parse_inode
+from skinnybox.ext4.superblock import Superblock, inode_offset, read_superblock
 
 _ROOT = 2
 _CHUNK = 1 << 20

@@ -3,28 +3,29 @@
 import contextlib
 import functools
 import os
-import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
-from skinnybox import confinement
-from skinnybox.confinement import Bounds
+from skinnybox import run
 from skinnybox.errors import CommandFailed, TimedOut
-from skinnybox.run.programs import STDERR_TAIL, Argv, check, find, missing, run, start, words_of
+from skinnybox.run.programs import STDERR_TAIL, Argv, check, find, missing, words_of
+from skinnybox.sandbox import confinement
+from skinnybox.sandbox.confinement import Bounds
 
 
-def relayed(argv: Argv, bounds: confinement.Bounds) -> subprocess.CompletedProcess[bytes]:
+def relayed(argv: Argv, bounds: confinement.Bounds) -> run.Ended:
     """Run a program that passes on what a stranger says, as ssh does: its output and our patience end.
 
     Raises CommandFailed, also for too much output; TimedOut.
     """
     words = words_of(argv)
-    with start(words, stdout=subprocess.PIPE) as child:
+    with run.start(words, stdout=run.PIPE) as child:
         said = b"".join(confinement.pieces(child, Path(words[0]).name, bounds))
         code = child.wait(bounds.waiting)
     check(words, code, b"", (0,))
-    return subprocess.CompletedProcess(words, code, said)
+    return run.Ended(words, code, said)
 
 
 def confined(
@@ -39,7 +40,7 @@ def confined(
     pass_fds: Sequence[int] = (),
     owned: Sequence[int] = (),
     watch: Callable[[], None] | None = None,
-) -> subprocess.CompletedProcess[bytes]:
+) -> run.Ended:
     """Run a parser of foreign bytes within bounds, as nobody, without network (see confinement.Bounds).
 
     It gets files as descriptors: `pass_fds` as they are, `owned` (private files of ours) so that it may also
@@ -60,7 +61,7 @@ def confined(
     with _bounded(bounded, (*pass_fds, *owned)) as child:
         said = b"".join(confinement.pieces(child, Path(words[0]).name, bounds, watch))
         code = _ended(child, words, bounds, ok)
-    return subprocess.CompletedProcess(words, code, said)
+    return run.Ended(words, code, said)
 
 
 @contextlib.contextmanager
@@ -88,44 +89,31 @@ def network_words() -> tuple[str, ...]:
     """What takes the network from a program we start, its own words following; () where we are not let."""
     words = ("unshare", "--net") if os.geteuid() == 0 else ("unshare", "--user", "--net")
     try:
-        run([*words, "true"], timeout=10)
+        run.run([*words, "true"], timeout=10)
     except (CommandFailed, TimedOut):
         return ()
     return words
 
 
 @contextlib.contextmanager
-def _bounded(words: list[str], pass_fds: Sequence[int]) -> Iterator[subprocess.Popen[bytes]]:
-    """No terminal, no environment of ours; what it says on stderr is lost beyond what fits a pipe."""
+def _bounded(words: list[str], pass_fds: Sequence[int]) -> Iterator[run.Child]:
+    """Shut in; what it says on stderr is lost beyond what fits a pipe."""
     reading, writing = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
-    with os.fdopen(reading, "rb", buffering=0) as said:
-        try:
-            child = subprocess.Popen(
-                words_of(words),
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=writing,
-                env={"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C.UTF-8"},
-                cwd="/",
-                pass_fds=pass_fds,
-                start_new_session=True,
-            )
-        except FileNotFoundError as error:
-            raise missing(words[0]) from error
-        finally:
-            os.close(writing)
-        child.stderr = said
-        with child:
+    with os.fdopen(reading, "rb", buffering=0) as said, ExitStack() as ours:
+        ours.callback(os.close, writing)
+        with run.start(words, stdout=run.PIPE, stderr=writing, pass_fds=pass_fds, shut_in=True) as child:
+            ours.close()
+            child.stderr = said
             try:
                 yield child
             finally:
                 confinement.kill(child)
 
 
-def _ended(child: subprocess.Popen[bytes], words: list[str], bounds: Bounds, ok: Sequence[int]) -> int:
+def _ended(child: run.Child, words: list[str], bounds: Bounds, ok: Sequence[int]) -> int:
     try:
         code = child.wait(bounds.waiting)
-    except subprocess.TimeoutExpired as error:
+    except run.Overdue as error:
         raise TimedOut(f"{Path(words[0]).name} did not end within {bounds.waiting:g} s") from error
     assert child.stderr is not None
     said = (child.stderr.read() or b"").decode("utf-8", "replace")[-STDERR_TAIL:]

@@ -10,11 +10,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import UUID
 
-from skinnybox.hosts import events, levels
+from skinnybox.hosts import events, thresholds
 from skinnybox.hosts.events import Event, EventKind, Journal, Thresholds
 from skinnybox.hosts.xapi import observe
+from skinnybox.hosts.xapi.guest_metrics import Stamp, stamp_of
 from skinnybox.hosts.xapi.pool import Pool
-from skinnybox.hosts.xapi.stamp import Stamp, stamp_of
 
 _UP = (EventKind.STARTED, EventKind.READY, EventKind.FAILED)
 _POWER = (*_UP, EventKind.ENDED)
@@ -77,7 +77,7 @@ class Told:
                 yield uuid, name, EventKind.STARTED, ""
             stamp = stamp_of(observe.metrics_of(pool, ours[uuid][1]))
             if stamp and known.caused[uuid] < _MOST:
-                for kind, detail in self._said(stamp, before, known.level.get(uuid, levels.QUIET)):
+                for kind, detail in self._said(stamp, before, known.level.get(uuid, thresholds.QUIET)):
                     yield uuid, name, kind, detail
         for uuid, event in known.power.items():
             if uuid not in now and event.kind in _UP and (uuid in ours or self._was_ours(uuid)):
@@ -90,9 +90,9 @@ class Told:
         if stamp.overlay:
             size, free = stamp.overlay
             percent = 100 * (size - free) / size
-            now = levels.level_of(percent, level, self._thresholds)
+            now = thresholds.level_of(percent, level, self._thresholds)
             if now != level:
-                yield levels.event_of(now, level), levels.detail(percent)
+                yield thresholds.event_of(now, level), thresholds.detail(percent)
 
     def _was_ours(self, uuid: UUID) -> bool:
         """It ran in this pool when we last looked, and is gone."""
@@ -104,7 +104,7 @@ def _known(written: Iterable[Event]) -> _Known:
     for event in written:
         if event.kind in _POWER:
             known.power[event.uuid] = event
-        level = levels.level_told(event.kind)
+        level = thresholds.level_told(event.kind)
         if level is not None:
             known.level[event.uuid] = level
         if event.kind not in (EventKind.STARTED, EventKind.ENDED) and event.time > since:

@@ -4,9 +4,9 @@ import struct
 from collections.abc import Iterator
 
 from skinnybox.errors import Corrupt
-from skinnybox.overlays.ext4.device import Device
-from skinnybox.overlays.ext4.inode import EXTENTS, Node
-from skinnybox.overlays.ext4.superblock import Superblock
+from skinnybox.ext4.device import Device
+from skinnybox.ext4.inode import EXTENTS, Node
+from skinnybox.ext4.superblock import Superblock
 
 _MAGIC = 0xF30A
 _HEADER = struct.Struct("<HHHHI")

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from skinnybox.errors import Conflict, SkinnyboxError, Unsupported
 from skinnybox.hosts.base import Holding
-from skinnybox.hosts.xapi import disks, leftovers, marks
+from skinnybox.hosts.xapi import disks, leftovers, tags
 from skinnybox.hosts.xapi.pool import Found, Pool
 
 
@@ -26,7 +26,7 @@ def _holding(pool: Pool, uuid: UUID, place: Path, machine: Found | None, overlay
     )
     remove = partial(_remove, pool, uuid)
     try:
-        instance = marks.instance_from(machine[1]) if machine else None
+        instance = tags.instance_from(machine[1]) if machine else None
     except SkinnyboxError as error:
         later = isinstance(error, Unsupported)
         return Holding(

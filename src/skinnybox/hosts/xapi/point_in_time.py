@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from skinnybox.errors import SkinnyboxError
-from skinnybox.hosts.xapi import marks, tasks
-from skinnybox.hosts.xapi.marks import Role
+from skinnybox.hosts.xapi import tags, tasks
 from skinnybox.hosts.xapi.pool import Found, Pool
+from skinnybox.hosts.xapi.tags import Role
 from skinnybox.model import Consistency, Instance
 
 
@@ -35,7 +35,7 @@ def _taken(pool: Pool, instance: Instance, overlay: Found) -> str:
     before = {reference for reference, _ in pool.disks(instance.uuid)}
     try:
         moment = tasks.run(pool.sessions, "VDI.snapshot", vdi)
-        mark = {marks.ROLE: Role.MOMENT.value}
+        mark = {tags.ROLE: Role.MOMENT.value}
         pool.call("VDI.set_other_config", moment, record["other_config"] | mark)
         return moment
     except BaseException:
@@ -51,5 +51,5 @@ def sweep(pool: Pool, instance: Instance) -> None:
     """Those of a command that was killed. For who is alone."""
     pool.things.look()
     for reference, record in pool.disks(instance.uuid):
-        if marks.role_of(record) == Role.MOMENT:
+        if tags.role_of(record) == Role.MOMENT:
             pool.destroy_disk(reference, record)

@@ -8,10 +8,10 @@ from pathlib import Path
 from uuid import UUID
 
 from skinnybox.errors import Conflict, Corrupt, SkinnyboxError, Unsupported
-from skinnybox.findings import Deed, Finding
 from skinnybox.hosts.base import Holding
+from skinnybox.hosts.local.store import RECORD, RECORD_LIMIT, SNAPSHOTS
 from skinnybox.hosts.record import from_record
-from skinnybox.hosts.store import RECORD, RECORD_LIMIT, SNAPSHOTS
+from skinnybox.issues import Deed, Finding
 from skinnybox.masters.workspace import alive
 from skinnybox.model import Instance
 from skinnybox.overlays import lock

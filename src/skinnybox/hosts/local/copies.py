@@ -16,8 +16,7 @@ from typing import Any
 
 from skinnybox import formats
 from skinnybox.errors import Conflict, Corrupt, NotFound, SkinnyboxError, Unsupported
-from skinnybox.hosts.record import from_record, to_record
-from skinnybox.hosts.store import (
+from skinnybox.hosts.local.store import (
     SNAPSHOTS,
     Store,
     sweep,
@@ -26,6 +25,7 @@ from skinnybox.hosts.store import (
     translated,
     write_atomically,
 )
+from skinnybox.hosts.record import from_record, to_record
 from skinnybox.model import Allocation, Consistency, Instance, Snapshot, check_label
 from skinnybox.operation import Operation
 from skinnybox.overlays import lock, space

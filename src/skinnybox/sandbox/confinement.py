@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from skinnybox.errors import CommandFailed, TimedOut
 
 if TYPE_CHECKING:
-    from subprocess import Popen
+    from skinnybox.run import Child
 
 FIRST_USER, USERS = 0x6F000000, 1 << 24
 """The uids that confined programs run as when root starts them: a random one for each call."""
@@ -98,7 +98,7 @@ _MAIN = (
 
 def python_words(interpreter: str, module: str, who: int | None, arguments: Sequence[str]) -> list[str]:
     """The words that run `main(arguments)` of a module of this package: without site-packages, in 50 ms."""
-    package = Path(__file__).parent.parent
+    package = Path(__file__).parent.parent.parent
     named = "" if who is None else str(who)
     return [interpreter, "-I", "-S", "-c", _MAIN, str(package), module, named, *arguments]
 
@@ -109,7 +109,7 @@ def path_of(descriptor: int) -> str:
 
 
 def pieces(
-    child: "Popen[bytes]", name: str, bounds: Bounds, watch: Callable[[], None] | None = None
+    child: "Child", name: str, bounds: Bounds, watch: Callable[[], None] | None = None
 ) -> Iterator[bytes]:
     """What it prints until it closes its output. CommandFailed for too much, TimedOut for too slow: the time
     we wait for it counts, not what we do between. `watch` is called now and then while we wait."""
@@ -136,7 +136,7 @@ def pieces(
         yield piece
 
 
-def kill(child: "Popen[bytes]") -> None:
+def kill(child: "Child") -> None:
     """With all that it started; it leads a session of its own."""
     if child.poll() is None:
         with contextlib.suppress(ProcessLookupError):
