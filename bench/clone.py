@@ -8,6 +8,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
+from skinnybox.hosts.base import Acceleration
 from skinnybox.hosts.qemu.accelerator import choose
 from skinnybox.hosts.qemu.command_line import board
 
@@ -68,7 +69,7 @@ def linked_clone(folder: Path, name: str, *, memory: int) -> subprocess.Popen[by
     subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", *backing, clone], check=True)
     # fmt: off
     words: list[str | Path] = [
-        "qemu-system-x86_64", *board(choose(), cpus=1, memory=memory),
+        "qemu-system-x86_64", *board(choose(Acceleration.AUTO, folder / "kernel", 1), cpus=1, memory=memory),
         "-kernel", folder / "kernel", "-initrd", folder / "initrd",
         "-append", "root=/dev/vda rw console=ttyS0 quiet",
         "-drive", f"file={clone},format=qcow2,if=virtio",

@@ -15,10 +15,11 @@ import pytest
 
 from skinnybox.errors import Conflict
 from skinnybox.hosts.base import Contents
-from skinnybox.hosts.qemu import accelerator
 from skinnybox.hosts.qemu.collect import LOG_SIZE
+from skinnybox.hosts.qemu.command_line import Accelerator
 from skinnybox.hosts.qemu.folder import read_json
 from skinnybox.hosts.qemu.host import QemuHost
+from skinnybox.hosts.qemu.trial import Patience, boots
 from skinnybox.model import Instance, Master, Network, Power, Status
 from skinnybox.operation import Operation
 
@@ -274,8 +275,9 @@ def test_the_record_of_a_start_is_complete(guest: Guest) -> None:
     assert values["network"] == "restricted" and values["accelerator"] in ("tcg", "kvm")
 
 
-def test_the_probe_of_an_accelerator_tells_running_from_hanging() -> None:
-    assert accelerator.boots("tcg", 30.0).works
-    hung = accelerator.boots("tcg", 0.0)
-    assert not hung.works and "hangs" in hung.detail
-    assert not accelerator.boots("nonesuch").works
+def test_a_trial_tells_a_kernel_that_runs_from_one_that_hangs(tiny_guest: Path) -> None:
+    kernel, patient = tiny_guest / "kernel", Patience(word=SECONDS, end=2 * SECONDS)
+    for cpus in (1, 2):
+        assert boots(Accelerator.TCG, kernel, cpus, patient).works
+    hung = boots(Accelerator.TCG, kernel, 1, Patience(word=0.0, end=0.0))
+    assert not hung.works and "says nothing" in hung.detail

@@ -123,7 +123,7 @@ def _doctor(arguments: argparse.Namespace) -> int:
     from skinnybox.fleet.registry import open_host
 
     settings = options.settings(arguments)
-    with closing(open_host(settings.host, settings.state)) as host:
+    with closing(open_host(settings.host, settings.state, accelerator=settings.accelerator)) as host:
         checks = examine(settings.state, host)
     records = [
         {"check": check.name, "status": check.status, "detail": check.detail, "hint": check.hint}

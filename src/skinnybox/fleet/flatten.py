@@ -15,7 +15,7 @@ from skinnybox.errors import Corrupt, GuestFailed, UsageError
 from skinnybox.fleet import power
 from skinnybox.fleet.output_file import handed_out
 from skinnybox.fleet.view import Machine
-from skinnybox.hosts.base import Host
+from skinnybox.hosts.base import Acceleration, Host
 from skinnybox.hosts.qemu.appliance import Appliance, Disk, operate, scratch_file
 from skinnybox.hosts.qemu.launch import user_of
 from skinnybox.masters import efi
@@ -53,6 +53,7 @@ def flatten(
     wanted: Wanted,
     scratch: Path,
     operation: Operation,
+    accelerator: Acceleration = Acceleration.AUTO,
 ) -> Path:
     """Make the disk. It appears under its name when it is whole. Conflict when the name is taken; a running
     machine is taken as a power cut would leave it. Blocks for minutes."""
@@ -63,7 +64,14 @@ def flatten(
             files.enter_context(tempfile.TemporaryDirectory(dir=scratch, prefix=".flat-", suffix=".new"))
         )
         overlay = files.enter_context(_overlay(host, machine, folder, operation))
-        making = _Making(machine=machine, master=master, sealed=sealed, folder=folder, operation=operation)
+        making = _Making(
+            machine=machine,
+            master=master,
+            sealed=sealed,
+            folder=folder,
+            operation=operation,
+            accelerator=accelerator,
+        )
         making.disk(part, overlay, wanted.size)
         operation.step(task="write", detail=str(wanted.file))
         _convert(part, wanted.format, operation)
@@ -104,6 +112,7 @@ class _Making:
     sealed: Path
     folder: Path
     operation: Operation
+    accelerator: Acceleration
 
     def disk(self, target: Path, overlay: Path, size: int | None) -> None:
         used = self.master.tree_size + overlay.stat().st_blocks * _BLOCK
@@ -150,6 +159,7 @@ class _Making:
             ),
             user=user_of(self.machine.instance),
             seconds=60 * _MINUTES + used / _BYTES_PER_SECOND,
+            accelerator=self.accelerator,
         )
         operate(appliance, "flatten", self._heard(used), self.folder)
 

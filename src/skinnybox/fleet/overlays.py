@@ -13,7 +13,7 @@ from skinnybox.fleet.catalog.catalog import Catalog
 from skinnybox.fleet.machine_queries import Roster
 from skinnybox.fleet.masters import Masters
 from skinnybox.fleet.view import Machine
-from skinnybox.hosts.base import Host
+from skinnybox.hosts.base import Acceleration, Host
 from skinnybox.model import Change, Instance, Snapshot
 from skinnybox.operation import UNATTENDED, Operation
 
@@ -27,11 +27,14 @@ if TYPE_CHECKING:
 class Overlays:
     """The overlays of a fleet. Everything here blocks."""
 
-    def __init__(self, host: Host, catalog: Catalog, masters: Masters, roster: Roster) -> None:
+    def __init__(
+        self, host: Host, catalog: Catalog, masters: Masters, roster: Roster, accelerator: Acceleration
+    ) -> None:
         self._host = host
         self._catalog = catalog
         self._masters = masters
         self._roster = roster
+        self._accelerator = accelerator
 
     @contextmanager
     def changes(
@@ -142,7 +145,7 @@ class Overlays:
         with self._masters.kept(machine.instance.stack.master.removeprefix("sha256:")) as master:
             scratch = self._catalog.path.parent
             sealed = self._masters.folder(master)
-            return flatten(self._host, machine, master, sealed, wanted, scratch, operation)
+            return flatten(self._host, machine, master, sealed, wanted, scratch, operation, self._accelerator)
 
     def seed_disk(self, name: str, file: "Path", *, master_disk: str, overlay_disk: str, blank: bool) -> None:
         """The disk that tells a machine who it is on a host that Skinnybox does not drive. `master_disk` and

@@ -21,7 +21,7 @@ from skinnybox.fleet.machine_queries import Roster
 from skinnybox.fleet.names import expand
 from skinnybox.fleet.repair import unfinished
 from skinnybox.fleet.view import Machine
-from skinnybox.hosts.base import Host
+from skinnybox.hosts.base import Acceleration, Host
 from skinnybox.model import Instance
 from skinnybox.operation import UNATTENDED, Operation
 
@@ -46,8 +46,15 @@ _ALL = 64
 class Fleet:
     """The machines and masters of one state folder on one host."""
 
-    def __init__(self, folder: Path, host: Host, *, boots_at_once: int) -> None:
-        self._folder = folder
+    def __init__(
+        self,
+        folder: Path,
+        host: Host,
+        *,
+        boots_at_once: int,
+        accelerator: Acceleration = Acceleration.AUTO,
+    ) -> None:
+        self._folder, self._accelerator = folder, accelerator
         self._ssh = folder / "ssh"
         self._host = host
         self._catalog = Catalog(folder / "state.db")
@@ -63,7 +70,7 @@ class Fleet:
     def overlays(self) -> "Overlays":
         from skinnybox.fleet.overlays import Overlays
 
-        return Overlays(self._host, self._catalog, self.masters, self._roster)
+        return Overlays(self._host, self._catalog, self.masters, self._roster, self._accelerator)
 
     def __enter__(self) -> Self:
         return self

@@ -9,12 +9,14 @@ from typing import Any
 
 from skinnybox.errors import UsageError
 from skinnybox.fleet.paths import default_state, read_settings
+from skinnybox.hosts.base import Acceleration
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """`parallel` is how many machines may be on their way up at once; None: as many as there are cores.
-    `overlay_warning` and `overlay_critical` are percent of an overlay in use that become events."""
+    `overlay_warning` and `overlay_critical` are percent of an overlay in use that become events.
+    `accelerator` is for machines on this host's own QEMU."""
 
     state: Path
     host: str = "qemu"
@@ -24,6 +26,7 @@ class Settings:
     parallel: int | None = None
     overlay_warning: int = 80
     overlay_critical: int = 95
+    accelerator: Acceleration = Acceleration.AUTO
 
     @property
     def boots_at_once(self) -> int:
@@ -68,6 +71,10 @@ def _typed(source: str, key: str, value: Any) -> Any:
         if isinstance(value, bool) or not re.fullmatch("[1-9][0-9]{0,4}", str(value)):
             raise UsageError(f"{source}: {key} is a whole number from 1, not {value!r}")
         return int(value)
+    if key == "accelerator":
+        if value not in [*Acceleration]:
+            raise UsageError(f"{source}: {key} is {' or '.join(Acceleration)}, not {value!r}")
+        return Acceleration(value)
     if not isinstance(value, str):
         raise UsageError(f"{source}: {key} is a text, not {value!r}")
     return value

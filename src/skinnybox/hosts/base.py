@@ -8,6 +8,7 @@ import socket
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import Protocol
 from uuid import UUID
@@ -26,6 +27,15 @@ from skinnybox.model import (
     Status,
 )
 from skinnybox.operation import Operation
+
+
+class Acceleration(StrEnum):
+    """What a user wants where this machine's own QEMU runs guests: KVM where it works, KVM or nothing, or
+    emulation."""
+
+    AUTO = "auto"
+    KVM = "kvm"
+    TCG = "tcg"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,36 +1,103 @@
-"""Whether KVM works here: not whether /dev/kvm is there, but whether a guest runs on it.
+"""Whether KVM works here: not whether /dev/kvm is there, but whether machines live on it.
 
-Under nested virtualisation the device may open, answer, and then hang every guest. So a boot sector of seven
-bytes is really started; it writes to a debug device and QEMU ends with a code nothing else gives.
+Under nested virtualisation the device may open, answer, run a few instructions, and then hang every kernel
+or take QEMU along. So a trial (trial.py) boots what a machine boots, before its first start; and the first
+machine is watched (watched.py), since even that is another thing. What both found is kept until this host's
+own kernel starts anew: that KVM works with so many processors, for every kernel; that it does not, for that
+kernel alone, whose own fault it may be.
 """
 
+import fcntl
 import grp
+import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from skinnybox import run
-from skinnybox.hosts.qemu import process
-from skinnybox.hosts.qemu.command_line import Accelerator
-from skinnybox.hosts.qemu.verdicts import Verdict, cached, stamp
+from skinnybox.errors import NotFound, Unsupported
+from skinnybox.hosts.base import Acceleration
+from skinnybox.hosts.qemu import trial, verdicts
+from skinnybox.hosts.qemu.command_line import Accelerator, trial_argv
+from skinnybox.hosts.qemu.verdicts import Verdict
+from skinnybox.model import KERNEL_FILE
 
-DEADLINE = 5.0
 _DEVICE = Path("/dev/kvm")
-_CODE = 0x10
-_EXIT = _CODE << 1 | 1
-# mov dx, 0xf4; mov al, CODE; out dx, al; hlt
-_SECTOR = bytes([0xBA, 0xF4, 0x00, 0xB0, _CODE, 0xEE, 0xF4]).ljust(510, b"\0") + b"\x55\xaa"
+_OWN = Path("/boot")
+_NAME = "kvm"
+_NOBODY = 65534
+_MOST_KEPT = 100
+GO_ON = "accelerator = auto (the default) goes on emulated where KVM does not work"
 
 
-def verdict() -> Verdict:
-    """About KVM; may take DEADLINE seconds once per boot of this machine."""
-    program = run.find("qemu-system-x86_64")
-    device = f"{_DEVICE.stat().st_mode:o}" if _DEVICE.exists() else "none"
-    return cached("kvm", f"{stamp(program)} {device} {os.access(_DEVICE, os.R_OK | os.W_OK)}", _kvm)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tried:
+    """One trial. `kernel`: the digest of what was booted. `machine`: it was a real machine's start."""
+
+    cpus: int
+    kernel: str
+    works: bool
+    detail: str
+    machine: bool = False
 
 
-def choose() -> Accelerator:
-    return Accelerator.KVM if verdict().works else Accelerator.TCG
+def choose(wanted: Acceleration, kernel: Path, cpus: int) -> Accelerator:
+    """For a machine with this kernel and so many processors. May try it first: `trial.PATIENCE` once per boot
+    of this machine. Unsupported when KVM alone is wanted, and does not work; NotFound without the kernel."""
+    if wanted is Acceleration.TCG:
+        return Accelerator.TCG
+    found = verdict(kernel, cpus)
+    if not found.works and wanted is Acceleration.KVM:
+        raise Unsupported(f"only KVM is wanted: {found.detail}", hint=found.hint or GO_ON)
+    return Accelerator.KVM if found.works else Accelerator.TCG
+
+
+def verdict(kernel: Path, cpus: int) -> Verdict:
+    """About KVM for such a machine, from what is known or by trying. One of several that ask tries."""
+    closed = _closed()
+    if closed is not None:
+        return closed
+    with _alone():
+        known = _known()
+        found = _of(known, kernel, cpus)
+        if found is None:
+            root = os.geteuid() == 0
+            user, also = (_NOBODY, tuple(groups())) if root else (None, ())
+            tried = trial.boots(Accelerator.KVM, kernel, cpus, trial.PATIENCE, user=user, groups=also)
+            found = Tried(cpus=cpus, kernel=_digest(kernel), works=tried.works, detail=tried.detail)
+            _keep([*known, found])
+    return _as_verdict(found)
+
+
+def is_proven(kernel: Path, cpus: int) -> bool:
+    """Whether a machine with this kernel and as many processors has lived on KVM."""
+    known = [tried for tried in _known() if tried.works and tried.machine and tried.cpus >= cpus]
+    return bool(known) and _digest(kernel) in {tried.kernel for tried in known}
+
+
+def note(kernel: Path, cpus: int, *, works: bool, detail: str) -> None:
+    """Keep what a real start showed; it overrules what a trial did."""
+    tried = Tried(cpus=cpus, kernel=_digest(kernel), works=works, detail=detail, machine=True)
+    with _alone():
+        _keep([*_known(), tried])
+
+
+def summary(wanted: Acceleration, state: Path) -> Verdict | None:
+    """For who asks about this host and no machine: what is known, else what a trial with a kernel that lies
+    about shows. None when there is no kernel to try."""
+    if wanted is Acceleration.TCG:
+        return Verdict(works=False, detail="accelerator = tcg is set: KVM is not tried")
+    closed = _closed()
+    if closed is not None:
+        return closed
+    known = _known()
+    bad = [tried for tried in known if _is_current(tried, known) and not tried.works]
+    if known:
+        return _as_verdict((bad or known)[-1])
+    kernel = _some_kernel(state)
+    return verdict(kernel, 1) if kernel else None
 
 
 def groups() -> Sequence[int]:
@@ -41,65 +108,114 @@ def groups() -> Sequence[int]:
         return ()
 
 
-def _kvm() -> Verdict:
+def _closed() -> Verdict | None:
+    """Why there is nothing to try."""
     if not _DEVICE.exists():
-        return Verdict(works=False, detail="there is no /dev/kvm: guests are emulated, which is slow")
+        return Verdict(works=False, detail="there is no /dev/kvm")
     if not os.access(_DEVICE, os.R_OK | os.W_OK):
-        return Verdict(
-            works=False,
-            detail="/dev/kvm may not be opened",
-            hint='sudo adduser "$USER" kvm, and log in again',
-        )
-    return boots("kvm")
+        hint = 'sudo adduser "$USER" kvm, and log in again'
+        return Verdict(works=False, detail="/dev/kvm may not be opened", hint=hint)
+    status = _DEVICE.stat()
+    shared = status.st_gid in groups() and status.st_mode & 0o060 == 0o060
+    if os.geteuid() == 0 and not shared and status.st_mode & 0o006 != 0o006:
+        detail = "/dev/kvm may not be opened by the users that QEMU runs as, who are in the group kvm"
+        return Verdict(works=False, detail=detail, hint="chgrp kvm /dev/kvm; chmod 660 /dev/kvm")
+    return None
 
 
-def boots(accelerator: str, deadline: float = DEADLINE) -> Verdict:
-    """Whether QEMU with this accelerator runs a guest within so many seconds. Leaves no process behind, but
-    one that the kernel itself does not let go."""
-    descriptor = os.memfd_create("boot-sector")
-    output = os.memfd_create("output")
-    try:
-        os.write(descriptor, _SECTOR)
-        root = os.geteuid() == 0
-        pid = run.detach(
-            _argv(accelerator, descriptor),
-            output=output,
-            pass_fds=[descriptor],
-            user=65534 if root else None,
-            groups=groups() if root else (),
-        )
-        return _judged(accelerator, pid, deadline, output)
-    finally:
-        os.close(descriptor)
-        os.close(output)
+def _of(known: Sequence[Tried], kernel: Path, cpus: int) -> Tried | None:
+    """What holds for this kernel and so many processors: of the newest trial with it, else that KVM works
+    with another. What works does with fewer processors, and what does not, does not with more."""
+    if any(not tried.works for tried in known):
+        digest = _digest(kernel)
+        for tried in reversed(known):
+            fits = tried.cpus >= cpus if tried.works else tried.cpus <= cpus
+            if fits and tried.kernel == digest:
+                return tried
+    return next((tried for tried in reversed(known) if tried.works and tried.cpus >= cpus), None)
 
 
-def _argv(accelerator: str, descriptor: int) -> list[str]:
-    # fmt: off
-    return [
-        "qemu-system-x86_64", "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
-        "-accel", accelerator, "-m", "16M",
-        "-add-fd", f"fd={descriptor},set=1",
-        "-blockdev", "driver=file,filename=/dev/fdset/1,node-name=sector,locking=off",
-        "-device", "ide-hd,drive=sector",
-        "-device", "isa-debug-exit,iobase=0xf4,iosize=0x04",
+def _is_current(tried: Tried, known: Sequence[Tried]) -> bool:
+    """Whether nothing newer says otherwise of the same."""
+    later = known[known.index(tried) + 1 :]
+    return not any((one.kernel, one.cpus) == (tried.kernel, tried.cpus) for one in later)
+
+
+def _as_verdict(tried: Tried) -> Verdict:
+    if tried.works:
+        return Verdict(works=True, detail=tried.detail)
+    path = verdicts.file_of(_NAME)
+    hint = f"it is tried again after the next start of this host, or when {path} is removed"
+    return Verdict(works=False, detail=tried.detail, hint=hint)
+
+
+def _stamp() -> str:
+    """All but kernel and processors that the answer depends on: QEMU, the hardware it is given, and the right
+    to open the device, which it may have and we not."""
+    words = " ".join(trial_argv(Accelerator.KVM, 1, kernel=0, initrd=0))
+    status = _DEVICE.stat()
+    owner = f"{status.st_mode:o}-{status.st_uid}-{status.st_gid}-{','.join(map(str, groups()))}"
+    board = hashlib.sha256(words.encode()).hexdigest()[:16]
+    return f"{verdicts.stamp(run.find('qemu-system-x86_64'))} {owner} {board}"
+
+
+def _known() -> list[Tried]:
+    """Oldest first. What is damaged counts as not there."""
+    kept = (verdicts.recall(_NAME, _stamp()) or {}).get("tried")
+    found = [_tried(values) for values in kept] if isinstance(kept, list) else []
+    return [tried for tried in found if tried is not None]
+
+
+def _tried(values: object) -> Tried | None:
+    match values:
+        case {
+            "cpus": int(cpus),
+            "kernel": str(kernel),
+            "works": bool(works),
+            "detail": str(detail),
+            "machine": bool(machine),
+        }:
+            return Tried(cpus=cpus, kernel=kernel, works=works, detail=detail, machine=machine)
+        case _:
+            return None
+
+
+def _keep(known: Sequence[Tried]) -> None:
+    newest = known[-1]
+    others = [
+        tried
+        for tried in known[:-1]
+        if (tried.kernel, tried.cpus, tried.works) != (newest.kernel, newest.cpus, newest.works)
     ]
-    # fmt: on
+    kept = [*others, replace(newest, detail=newest.detail[:500])][-_MOST_KEPT:]
+    verdicts.keep(_NAME, _stamp(), {"tried": [asdict(tried) for tried in kept]})
 
 
-def _judged(accelerator: str, pid: int, deadline: float, output: int) -> Verdict:
-    name = accelerator.upper()
-    pidfd = os.pidfd_open(pid)
+@contextmanager
+def _alone() -> Iterator[None]:
+    """One at a time for this user: of ten machines that start, one tries. Goes with whoever is killed."""
+    path = verdicts.file_of(_NAME).with_suffix(".lock")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
-        if not process.ended(pidfd, deadline):
-            process.kill(pidfd)
-            process.ended(pidfd, 1.0)
-            process.reap(pid)
-            return Verdict(works=False, detail=f"a guest started with {name} hangs on this machine")
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
     finally:
-        os.close(pidfd)
-    code = process.reap(pid)
-    if code == _EXIT:
-        return Verdict(works=True, detail=f"a guest started with {name} runs")
-    said = os.pread(output, 500, 0).decode("utf-8", "replace").strip().replace("\n", "; ")
-    return Verdict(works=False, detail=f"{name} does not run a guest ({code}): {said or 'QEMU said nothing'}")
+        os.close(lock)
+
+
+def _digest(kernel: Path) -> str:
+    try:
+        with kernel.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise NotFound(f"{kernel}: {error.strerror}", hint="`skinnybox master verify`") from error
+
+
+def _some_kernel(state: Path) -> Path | None:
+    """A sealed master's, else this machine's own where all may read it, as QEMU's user must: the newest."""
+    for found in ((state / "masters").glob(f"*/{KERNEL_FILE}"), _OWN.glob("vmlinuz*")):
+        readable = [path for path in found if path.is_file() and path.stat().st_mode & 0o004]
+        if readable:
+            return max(readable, key=lambda path: path.stat().st_mtime_ns)
+    return None

@@ -9,7 +9,6 @@ import contextlib
 import os
 import re
 import select
-import stat
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -19,8 +18,10 @@ from pathlib import Path
 
 from skinnybox import run
 from skinnybox.errors import GuestFailed, TimedOut
+from skinnybox.hosts.base import Acceleration
 from skinnybox.hosts.qemu import accelerator
 from skinnybox.hosts.qemu.command_line import SANDBOX, Accelerator, board
+from skinnybox.hosts.qemu.cpio import archive
 from skinnybox.sizes import MIB
 
 PROGRAM = "skinnybox-appliance"
@@ -56,28 +57,57 @@ class Appliance:
     disks: Sequence[Disk]
     user: int | None
     seconds: float
+    accelerator: Acceleration = Acceleration.AUTO
+
+
+class _Silent(GuestFailed):
+    """It ended before the program in there said a word."""
+
+
+class _Died(_Silent):
+    """The same, and QEMU was ended by a signal, as an assertion of its own does it."""
 
 
 def operate(appliance: Appliance, name: str, heard: Callable[[str], None], scratch: Path) -> None:
     """Run it to its end. It says `NAME: done` or `NAME: failed WHY`; `heard` gets what else it says after
-    `NAME: `. Blocks. Raises GuestFailed when it fails or ends without a word, TimedOut."""
+    `NAME: `. Where KVM takes QEMU along at its start, it goes on emulated. Blocks. Raises GuestFailed when it
+    fails or ends without a word, TimedOut; Unsupported when KVM alone is wanted and does not work."""
+    chosen = accelerator.choose(appliance.accelerator, appliance.kernel, _CPUS)
+    try:
+        _operate(appliance, chosen, name, heard, scratch)
+    except _Died as error:
+        if chosen is not Accelerator.KVM:
+            raise
+        accelerator.note(appliance.kernel, _CPUS, works=False, detail=error.message)
+        again = accelerator.choose(appliance.accelerator, appliance.kernel, _CPUS)
+        _operate(appliance, again, name, heard, scratch)
+
+
+def _operate(
+    appliance: Appliance, chosen: Accelerator, name: str, heard: Callable[[str], None], scratch: Path
+) -> None:
     with ExitStack() as files:
         folder = files.enter_context(
             tempfile.TemporaryDirectory(dir=scratch, prefix=".appliance-", suffix=".new")
         )
         initrd = Path(folder, "initrd")
         _lay_over(appliance, initrd)
-        argv, descriptors = _words(appliance, initrd, files)
+        argv, descriptors = _words(appliance, chosen, initrd, files)
         with run.start(argv, stdout=run.PIPE, stderr=run.STDOUT, pass_fds=descriptors) as child:
             assert child.stdout is not None
             deadline = time.monotonic() + appliance.seconds
-            _listen(child.stdout.fileno(), name, heard, deadline)
+            try:
+                _listen(child.stdout.fileno(), name, heard, deadline)
+            except _Silent as error:
+                if child.wait(_ENDING) < 0:
+                    raise _Died(error.message) from error
+                raise
             child.wait(_ENDING)
 
 
 def _listen(stream: int, name: str, heard: Callable[[str], None], deadline: float) -> None:
     """Until it says that it is done, and then to the end of its output: it powers off by itself."""
-    done, last = False, "it said nothing"
+    done, spoke, last = False, False, "it said nothing"
     for line in _lines(stream, deadline):
         said = _CONTROL.sub("", line.decode("ascii", "replace")).strip()
         last = said or last
@@ -87,9 +117,11 @@ def _listen(stream: int, name: str, heard: Callable[[str], None], deadline: floa
         elif ours and word.startswith("failed"):
             raise GuestFailed(f"{name}: {word.removeprefix('failed').strip()}")
         elif ours:
+            spoke = True
             heard(word)
     if not done:
-        raise GuestFailed(f"{name}: the small machine it is done in ended too early: {last[:300]}")
+        failed = GuestFailed if spoke else _Silent
+        raise failed(f"{name}: the small machine it is done in ended too early: {last[:300]}")
 
 
 def _lines(stream: int, deadline: float) -> Iterator[bytes]:
@@ -122,22 +154,11 @@ def _lay_over(appliance: Appliance, target: Path) -> None:
     target.chmod(0o444)  # QEMU opens it anew, as its own user
 
 
-def archive(files: Mapping[str, bytes]) -> bytes:
-    """A cpio archive (newc) of files that may be run."""
-    members = [_member(name, stat.S_IFREG | 0o755, content) for name, content in files.items()]
-    return b"".join(members) + _member("TRAILER!!!", 0, b"")
-
-
-def _member(name: str, mode: int, data: bytes) -> bytes:
-    words = (0, mode, 0, 0, 1, 0, len(data), 0, 0, 0, 0, len(name) + 1, 0)
-    head = b"070701" + b"".join(b"%08x" % word for word in words) + name.encode() + b"\0"
-    return head + bytes(-len(head) % 4) + data + bytes(-len(data) % 4)
-
-
-def _words(appliance: Appliance, initrd: Path, files: ExitStack) -> tuple[list[str], list[int]]:
+def _words(
+    appliance: Appliance, chosen: Accelerator, initrd: Path, files: ExitStack
+) -> tuple[list[str], list[int]]:
     kernel, start = _opened(appliance.kernel, False, files), _opened(initrd, False, files)
     disks = [(disk, _opened(disk.file, disk.writable, files)) for disk in appliance.disks]
-    chosen = accelerator.choose()
     words = [
         *_as_user(appliance, chosen),
         *("qemu-system-x86_64", "-sandbox", SANDBOX, "-no-reboot"),

@@ -17,6 +17,7 @@ from skinnybox.hosts.qemu.process import boot_id
 from skinnybox.model import Report
 
 LOG_SIZE = 1 << 20
+VANISHED, WITHOUT_A_WORD = "QEMU vanished", ": it was killed"
 _START = b"skinnybox-report "
 _PANIC = re.compile(rb"Kernel panic - not syncing:? ?([^\r\n]{0,200})")
 _PANIC_TAIL = 16384
@@ -157,8 +158,7 @@ def _crash(folder: Path, values: dict[str, Any], cause: str | None, panic: str |
     if values["boot_id"] != boot_id():
         return "the host went down while it ran"
     said = tail(folder / "qemu.log", 2000).decode("utf-8", "replace").strip().splitlines()
-    last = f": {printable(said[-1][:300])}" if said else ": it was killed"
-    return "QEMU vanished" + last
+    return VANISHED + (f": {printable(said[-1][:300])}" if said else WITHOUT_A_WORD)
 
 
 def _gave_up(folder: Path, values: dict[str, Any]) -> str | None:

@@ -14,6 +14,8 @@ from skinnybox.sizes import MIB
 REPORT_PORT = "skinnybox.report"
 OVERLAY_SERIAL = "skinny-overlay"
 SANDBOX = "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"
+_PROGRAM = "qemu-system-x86_64"
+_TRIAL_MEMORY = 256 * MIB
 
 
 class Accelerator(StrEnum):
@@ -62,7 +64,7 @@ class Machine:
     accelerator: Accelerator
     network: Network
     descriptors: Descriptors
-    program: str = "qemu-system-x86_64"
+    program: str = _PROGRAM
 
 
 def argv(machine: Machine) -> list[str]:
@@ -82,6 +84,20 @@ def argv(machine: Machine) -> list[str]:
         *_network(machine),
         *_ports(machine.descriptors),
     ]
+
+
+def trial_argv(accelerator: Accelerator, cpus: int, *, kernel: int, initrd: int) -> list[str]:
+    """QEMU's words for a trial of the hardware machines get: a kernel and its first root, both descriptors,
+    and a serial line on the standard output. It ends where a machine would start anew."""
+    # fmt: off
+    return [
+        _PROGRAM, "-sandbox", SANDBOX, "-no-reboot",
+        *board(accelerator, cpus=cpus, memory=_TRIAL_MEMORY),
+        "-kernel", f"/proc/self/fd/{kernel}", "-initrd", f"/proc/self/fd/{initrd}",
+        "-append", "console=ttyS0 panic=-1",
+        "-serial", "stdio", "-monitor", "none",
+    ]
+    # fmt: on
 
 
 def kernel_parameters(instance: Instance, nonce: str) -> str:

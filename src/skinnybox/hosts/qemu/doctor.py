@@ -7,6 +7,7 @@ from pathlib import Path
 
 from skinnybox import run
 from skinnybox.errors import CommandFailed, TimedOut
+from skinnybox.hosts.base import Acceleration
 from skinnybox.hosts.qemu import accelerator, bridge, network
 from skinnybox.issues import Check
 from skinnybox.overlays.space import filesystem_type
@@ -38,11 +39,11 @@ _KEEPS_PROMISES = ("ext4", "XFS")
 _LITTLE = 2 * GIB
 
 
-def checks(state: Path) -> Iterator[Check]:
+def checks(state: Path, wanted: Acceleration = Acceleration.AUTO) -> Iterator[Check]:
     for program, package, missing in _PROGRAMS:
         yield _program(program, package, missing)
     if run.find("qemu-system-x86_64"):
-        yield _accelerator()
+        yield _accelerator(wanted, state)
     yield _network()
     yield _confinement()
     if known := sorted(bridge.bridges()):
@@ -76,10 +77,19 @@ def _numbers(version: str) -> tuple[int, ...]:
     return tuple(int(word) for word in version.split("."))
 
 
-def _accelerator() -> Check:
-    found = accelerator.verdict()
-    detail = found.detail if found.works else f"{found.detail}; guests are emulated (tcg)"
-    return Check(name="acceleration", status="ok" if found.works else "note", detail=detail, hint=found.hint)
+def _accelerator(wanted: Acceleration, state: Path) -> Check:
+    found = accelerator.summary(wanted, state)
+    if found is None:
+        detail = "KVM was not tried: there is no kernel yet to try it with; the first start does"
+        return Check(name="acceleration", status="note", detail=detail)
+    if found.works:
+        return Check(name="acceleration", status="ok", detail=found.detail)
+    only = wanted is Acceleration.KVM
+    then = (
+        "accelerator = kvm is set: no machine starts" if only else "guests are emulated (tcg), which is slow"
+    )
+    detail = f"{found.detail}; {then}"
+    return Check(name="acceleration", status="fail" if only else "note", detail=detail, hint=found.hint)
 
 
 def _network() -> Check:

@@ -10,20 +10,19 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from dataclasses import replace
-from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
 from uuid import UUID
 
 from skinnybox.errors import Conflict, NotFound, SkinnyboxError
 from skinnybox.hosts import events
-from skinnybox.hosts.base import Features, Holding
+from skinnybox.hosts.base import Acceleration, Features, Holding
 from skinnybox.hosts.events import DEFAULT_THRESHOLDS, Event, Thresholds
 from skinnybox.hosts.local.disks import LocalDisks
 from skinnybox.hosts.local.store import Store
-from skinnybox.hosts.qemu import attend, process, reports, stall
+from skinnybox.hosts.qemu import attend, process, reports, stall, states
 from skinnybox.hosts.qemu.collect import read_log
+from skinnybox.hosts.qemu.command_line import Accelerator
 from skinnybox.hosts.qemu.folder import machine_process, read_json, read_machine
 from skinnybox.issues import Check, Finding
 from skinnybox.model import (
@@ -33,7 +32,6 @@ from skinnybox.model import (
     Instance,
     Master,
     Network,
-    Power,
     Report,
     Space,
     Status,
@@ -44,14 +42,18 @@ T = TypeVar("T")
 
 _POLL = 0.05
 _CONCLUDING = 3.0
-_UNWRITTEN = "how it ended cannot be written down: is the disk full?"
 
 
 class QemuHost(LocalDisks):
     """The machines of one state folder. Several objects, also in several processes, may serve one folder."""
 
-    def __init__(self, state: Path, thresholds: Thresholds = DEFAULT_THRESHOLDS) -> None:
-        self._thresholds = thresholds
+    def __init__(
+        self,
+        state: Path,
+        thresholds: Thresholds = DEFAULT_THRESHOLDS,
+        wanted: Acceleration = Acceleration.AUTO,
+    ) -> None:
+        self._thresholds, self._wanted = thresholds, wanted
         self._store = Store(state)
         self._state = state
         self._runs = state / "run"
@@ -87,17 +89,25 @@ class QemuHost(LocalDisks):
         self._store.define(instance)
 
     def start(self, instance: Instance, master: Master, folder: Path, operation: Operation) -> Status:
+        from skinnybox.hosts.qemu import watched
         from skinnybox.hosts.qemu.launch import launch
 
         self._settle(instance)
         overlay, run_folder = self._store.overlay(instance.uuid), self._run(instance.uuid)
-        launch(instance, master, folder, overlay, run_folder, self._thresholds)
-        attend.adopt(self._runs, instance.uuid)
-        status = self._status(instance.uuid)
-        if status is None or status.pid is None:
-            why = status.reason if status else "it ended at once"
-            raise SkinnyboxError(f"{instance.name} did not stay up: {why}")
-        return status
+
+        def up(accelerator: Accelerator, note: str) -> None:
+            launch(instance, master, folder, overlay, run_folder, accelerator, self._thresholds, note)
+            attend.adopt(self._runs, instance.uuid)
+
+        attempt = watched.Attempt(
+            instance=instance,
+            kernel=folder / KERNEL_FILE,
+            run_folder=run_folder,
+            up=up,
+            down=lambda: self.power_off(instance),
+            look=lambda: self._status(instance.uuid),
+        )
+        return watched.start(attempt, self._wanted)
 
     def shutdown(self, instance: Instance) -> None:
         from skinnybox.hosts.qemu.qmp import Monitor
@@ -180,7 +190,7 @@ class QemuHost(LocalDisks):
     def doctor(self) -> list[Check]:
         from skinnybox.hosts.qemu.doctor import checks
 
-        return list(checks(self._state))
+        return list(checks(self._state, self._wanted))
 
     def close(self) -> None:
         process.reap_remembered()
@@ -202,11 +212,11 @@ class QemuHost(LocalDisks):
             concluded = self._await_conclusion(uuid)
             values = read_machine(folder)
             if values is not None and not concluded:
-                return _understood(_unwritten, values)
+                return _understood(states.unwritten, values)
         if values is not None:
-            return _understood(_stalled if (folder / stall.FILE).exists() else _running, values)
+            return _understood(states.stalled if (folder / stall.FILE).exists() else states.running, values)
         ended = read_json(folder / "end.json")
-        return _understood(_crashed, ended) if ended and ended.get("reason") else None
+        return _understood(states.crashed, ended) if ended and ended.get("reason") else None
 
     def _process(self, uuid: UUID) -> process.Process | None:
         """The machine's QEMU, if it runs."""
@@ -266,29 +276,3 @@ def _understood(make: Callable[[dict[str, Any]], T], values: dict[str, Any] | No
         return None if values is None else make(values)
     except (KeyError, TypeError, ValueError, AttributeError):
         return None
-
-
-def _running(values: dict[str, Any]) -> Status:
-    return Status(
-        power=Power.RUNNING,
-        since=datetime.fromisoformat(values["started"]),
-        pid=values["pid"],
-        nonce=values["nonce"],
-    )
-
-
-def _unwritten(values: dict[str, Any]) -> Status:
-    return Status(power=Power.CRASHED, nonce=values["nonce"], reason=_UNWRITTEN)
-
-
-def _stalled(values: dict[str, Any]) -> Status:
-    return replace(_running(values), power=Power.STALLED, reason=stall.REASON)
-
-
-def _crashed(values: dict[str, Any]) -> Status:
-    return Status(
-        power=Power.CRASHED,
-        since=datetime.fromisoformat(values["at"]),
-        nonce=values["nonce"],
-        reason=str(values["reason"]),
-    )

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from skinnybox import run
-from skinnybox.errors import CommandFailed, Conflict, NotFound, SkinnyboxError, Unsupported
+from skinnybox.errors import CommandFailed, Conflict, NotFound, SkinnyboxError, TimedOut, Unsupported
 from skinnybox.hosts.events import DEFAULT_THRESHOLDS, Thresholds
 from skinnybox.hosts.local.store import RECORD
 from skinnybox.hosts.qemu import accelerator, bridge, network, process
@@ -38,12 +38,15 @@ def launch(
     sealed: Path,
     overlay: Path,
     run_folder: Path,
+    chosen_accelerator: Accelerator,
     thresholds: Thresholds = DEFAULT_THRESHOLDS,
+    note: str = "",
 ) -> None:
-    """Leave a paused QEMU behind, recorded in machine.json; or nothing, also when killed on the way.
+    """Leave a paused QEMU behind, recorded in machine.json with `note`, which is told with its start; or
+    nothing, also when killed on the way.
 
     Raises Conflict (the overlay or the ssh port is in use), NotFound (a file is missing), CommandFailed with
-    what QEMU said.
+    what QEMU said, TimedOut.
     """
     with ExitStack() as files, ExitStack() as undo:
         disk = lock.acquire(overlay)
@@ -58,7 +61,7 @@ def launch(
         machine = Machine(
             instance=instance,
             nonce=secrets.token_hex(16),
-            accelerator=accelerator.choose(),
+            accelerator=chosen_accelerator,
             network=chosen,
             descriptors=descriptors,
         )
@@ -66,7 +69,7 @@ def launch(
         pid = _detached(machine, output, waiting)
         undo.callback(_give_up, pid, run_folder)
         undo.callback(gate.close)
-        _record(machine, pid, run_folder, thresholds)
+        _record(machine, pid, run_folder, thresholds, note)
         with contextlib.suppress(BrokenPipeError):
             gate.write(b"go\n")
         _await(machine, pid, run_folder)
@@ -158,7 +161,7 @@ def _detached(machine: Machine, output: int, waiting: int) -> int:
     return process.remember(pid)
 
 
-def _record(machine: Machine, pid: int, run_folder: Path, thresholds: Thresholds) -> None:
+def _record(machine: Machine, pid: int, run_folder: Path, thresholds: Thresholds, note: str) -> None:
     found = process.identify(pid)
     if found is None:
         raise _failed(machine, pid, run_folder)
@@ -172,6 +175,7 @@ def _record(machine: Machine, pid: int, run_folder: Path, thresholds: Thresholds
         "network": machine.network.value,
         "accelerator": machine.accelerator.value,
         "started": datetime.now(UTC).isoformat(),
+        "note": note,
     }
     write_json(run_folder / "machine.json", values)
 
@@ -187,9 +191,7 @@ def _await(machine: Machine, pid: int, run_folder: Path) -> None:
                 raise Conflict(f"another machine answers for {machine.instance.name}")
             return
         time.sleep(_POLL)
-    raise SkinnyboxError(
-        f"QEMU for {machine.instance.name} does not answer", hint=f"see {run_folder}/qemu.log"
-    )
+    raise TimedOut(f"QEMU for {machine.instance.name} does not answer", hint=f"see {run_folder}/qemu.log")
 
 
 def _failed(machine: Machine, pid: int, run_folder: Path) -> SkinnyboxError:

@@ -55,6 +55,7 @@ class Teller:
     ) -> None:
         self._path, self._uuid, self._journal = folder / FILE, uuid, journal
         self._name = str(values.get("name", ""))
+        self._note = str(values.get("note", ""))
         self._thresholds = _thresholds(values)
         self._changes, self._refusals = Allowance(AT_ONCE, now), Allowance(REFUSED_AT_ONCE, now)
         told = read_json(self._path) or {}
@@ -70,7 +71,7 @@ class Teller:
     def started(self) -> None:
         """Told once for each start."""
         if self._state is None:
-            self._tell(EventKind.STARTED, "")
+            self._tell(EventKind.STARTED, self._note)
             self._keep("starting", self._level)
 
     def heard(self, said: Report | Corrupt) -> None:

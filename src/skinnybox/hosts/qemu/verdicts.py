@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from skinnybox.hosts.qemu.folder import read_json, write_json
 from skinnybox.hosts.qemu.process import boot_id
@@ -20,15 +21,32 @@ class Verdict:
 
 def cached(name: str, stamp: str, probe: Callable[[], Verdict], cache: Path | None = None) -> Verdict:
     """What `probe` found in this boot, with this `stamp` of what else it depends on; else probe now."""
-    path = (cache or _cache()) / f"probe-{name}.json"
-    key = f"{boot_id()} {os.geteuid()} {stamp}"
-    known = read_json(path)
-    if known is not None and known.get("key") == key:
+    known = recall(name, stamp, cache)
+    if known is not None:
         return Verdict(works=known["works"], detail=known["detail"], hint=known["hint"])
     found = probe()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_json(path, {"key": key, "works": found.works, "detail": found.detail, "hint": found.hint})
+    keep(name, stamp, {"works": found.works, "detail": found.detail, "hint": found.hint}, cache)
     return found
+
+
+def recall(name: str, stamp: str, cache: Path | None = None) -> dict[str, Any] | None:
+    """What was kept in this boot, with this stamp; None when nothing was."""
+    known = read_json(file_of(name, cache))
+    return known if known is not None and known.get("key") == _key(stamp) else None
+
+
+def keep(name: str, stamp: str, values: dict[str, Any], cache: Path | None = None) -> None:
+    path = file_of(name, cache)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_json(path, {"key": _key(stamp), **values})
+
+
+def file_of(name: str, cache: Path | None = None) -> Path:
+    return (cache or _cache()) / f"probe-{name}.json"
+
+
+def _key(stamp: str) -> str:
+    return f"{boot_id()} {os.geteuid()} {stamp}"
 
 
 def stamp(path: Path | None) -> str:
