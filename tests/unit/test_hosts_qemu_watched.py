@@ -21,14 +21,14 @@ from tests.samples import an_instance
 from tests.unit.fake_qemu import ASSERTION, LIVES, FakeQemu
 
 RUNS = Status(power=Power.RUNNING, pid=1, nonce="ab")
-NEITHER, READS = (0, 0), (0, 3)
+NEITHER, WRITES = (0, 0), (0, 3)
 
 
 class Monitor:
-    """QEMU's monitor of a machine that has read so many times from its two disks, and does `doing`."""
+    """QEMU's monitor of a machine that has written so many times to its two disks, and does `doing`."""
 
     def __init__(self, folder: Path) -> None:
-        self.reads, self.doing = NEITHER, "running"
+        self.writes, self.doing = NEITHER, "running"
         self._door = listen(folder, "qmp")
         threading.Thread(target=self._serve, daemon=True).start()
 
@@ -42,7 +42,9 @@ class Monitor:
     def _talk(self, client: socket.socket) -> None:
         client.sendall(b'{"QMP": {}}\n')
         while asked := client.recv(4096):
-            disks = ", ".join(f'{{"stats": {{"rd_operations": {count}}}}}' for count in self.reads)
+            disks = ", ".join(
+                f'{{"stats": {{"rd_operations": 1, "wr_operations": {count}}}}}' for count in self.writes
+            )
             said = f'{{"status": "{self.doing}"}}'
             answer = f"[{disks}]" if b"blockstats" in asked else said if b"status" in asked else "{}"
             client.sendall(f'{{"return": {answer}}}\n'.encode())
@@ -112,11 +114,11 @@ def lives(start: Start) -> None:
     assert start.deeds == ["up kvm"] and accelerator.verdict(start.kernel, 1).works
 
 
-def test_the_first_machine_is_watched_until_it_reads_a_disk(start: Start) -> None:
-    start.monitor.reads = READS
+def test_the_first_machine_is_watched_until_it_writes_to_a_disk(start: Start) -> None:
+    start.monitor.writes = WRITES
     lives(start)
     assert accelerator.is_proven(start.kernel, 1)
-    start.monitor.reads = NEITHER
+    start.monitor.writes = NEITHER
     start.go()  # and the next one is not
     assert start.deeds == ["up kvm"] * 2
 
@@ -125,8 +127,9 @@ def test_a_machine_that_does_nothing_goes_on_emulated(start: Start) -> None:
     fails(start, "a did nothing for 0.3 s")
 
 
-def test_a_machine_that_prints_lives_though_it_reads_no_disk(start: Start) -> None:
-    (start.folder / "console.log").write_bytes(b"no disk")
+@pytest.mark.parametrize("word", ["console.log", "report.json"])
+def test_a_machine_that_says_something_lives_though_it_writes_to_no_disk(start: Start, word: str) -> None:
+    (start.folder / word).write_bytes(b"no disk")
     lives(start)
 
 

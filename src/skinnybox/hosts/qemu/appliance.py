@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from skinnybox import run
-from skinnybox.errors import GuestFailed, TimedOut
+from skinnybox.errors import GuestFailed, TimedOut, Unsupported
 from skinnybox.hosts.base import Acceleration
 from skinnybox.hosts.qemu import accelerator
 from skinnybox.hosts.qemu.command_line import SANDBOX, Accelerator, board
@@ -78,9 +78,11 @@ def operate(appliance: Appliance, name: str, heard: Callable[[str], None], scrat
     except _Died as error:
         if chosen is not Accelerator.KVM:
             raise
+        if appliance.accelerator is not Acceleration.KVM:
+            _operate(appliance, Accelerator.TCG, name, heard, scratch)  # which shows that KVM was to blame
         accelerator.note(appliance.kernel, _CPUS, works=False, detail=error.message)
-        again = accelerator.choose(appliance.accelerator, appliance.kernel, _CPUS)
-        _operate(appliance, again, name, heard, scratch)
+        if appliance.accelerator is Acceleration.KVM:
+            raise Unsupported(f"only KVM is wanted: {error.message}", hint=accelerator.GO_ON) from error
 
 
 def _operate(

@@ -107,7 +107,7 @@ class QemuHost(LocalDisks):
             down=lambda: self.power_off(instance),
             look=lambda: self._status(instance.uuid),
         )
-        return watched.start(attempt, self._wanted)
+        return watched.start(attempt, self._wanted, watched.PATIENCE)
 
     def shutdown(self, instance: Instance) -> None:
         from skinnybox.hosts.qemu.qmp import Monitor

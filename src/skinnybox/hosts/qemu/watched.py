@@ -2,8 +2,9 @@
 
 A trial (trial.py) has booted the same kernel on the same hardware, so this is rare; but a machine has disks,
 ports and an initramfs beside it, and KVM is not one thing. So of each kernel the first machine under KVM is
-watched, for a second or two, until it reads a disk: then its kernel is up, its drivers are, and KVM has done
-what a machine asks of it. Later ones are not.
+watched, for a second or two, until it writes to a disk, as mounting its overlay does, or reports: then its
+kernel is up, its drivers are, and KVM has done what a machine asks of it. Later ones are not. A disk that is
+read is no sign: the firmware does that, also where the kernel then hangs.
 
 What is KVM's failure and what the guest's own? Before it runs, QEMU has only its words: they were good if it
 starts emulated. Once it runs, these are KVM's: QEMU vanishes with a word of its own, as an assertion leaves
@@ -28,7 +29,7 @@ from skinnybox.hosts.qemu.qmp import Monitor
 from skinnybox.model import Instance, Status
 
 PATIENCE = 30.0
-"""Seconds until a guest must have read a disk, or printed something. It takes one or two."""
+"""Seconds until a guest must have written to a disk, reported, or at least printed. It takes one or two."""
 _POLL = 0.1
 _ANSWER = 5.0
 
@@ -52,7 +53,7 @@ class Attempt:
         accelerator.note(self.kernel, self.instance.cpus, works=works, detail=detail)
 
 
-def start(attempt: Attempt, wanted: Acceleration, patience: float = PATIENCE) -> Status:
+def start(attempt: Attempt, wanted: Acceleration, patience: float) -> Status:
     """Power on. Unsupported when KVM alone is wanted and fails it; what `up` raises."""
     chosen = accelerator.choose(wanted, attempt.kernel, attempt.instance.cpus)
     if chosen is Accelerator.TCG:
@@ -100,7 +101,7 @@ def _failure(attempt: Attempt, patience: float) -> str | None:
         if found == "internal-error":
             return f"was stopped by QEMU under KVM: {_error(attempt.run_folder)}"
         late = time.monotonic() > deadline
-        if found == "reads" or (late and _printed(attempt.run_folder)):
+        if found == "lives" or (late and _printed(attempt.run_folder)):
             attempt.note(works=True, detail=f"{attempt.instance.name} runs with KVM")
             return None
         if late:
@@ -109,11 +110,14 @@ def _failure(attempt: Attempt, patience: float) -> str | None:
 
 
 def _state(run_folder: Path) -> str:
-    """What QEMU says it does, or `reads` once the guest has read a disk; "" when it does not say."""
+    """`lives` once the guest has done what only one does that is up; else what QEMU says it does itself, ""
+    when it does not say."""
+    if (run_folder / "report.json").exists():
+        return "lives"
     with contextlib.suppress(SkinnyboxError), Monitor(run_folder, timeout=_ANSWER) as monitor:
         disks = monitor.execute("query-blockstats")
-        if any(disk["stats"]["rd_operations"] for disk in disks):
-            return "reads"
+        if any(disk["stats"]["wr_operations"] for disk in disks):
+            return "lives"
         return str(monitor.execute("query-status")["status"])
     return ""
 
