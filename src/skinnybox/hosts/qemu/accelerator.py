@@ -193,8 +193,10 @@ def _keep(known: Sequence[Tried]) -> None:
 
 @contextmanager
 def _alone() -> Iterator[None]:
-    """One at a time for this user: of ten machines that start, one tries. Goes with whoever is killed."""
-    path = verdicts.file_of(_NAME).with_suffix(".lock")
+    """One at a time for this user: of ten machines that start, one tries. Goes with whoever is killed.
+
+    Each user has a file of its own, since root may have the same home."""
+    path = verdicts.file_of(_NAME).with_suffix(f".{os.geteuid()}.lock")
     path.parent.mkdir(parents=True, exist_ok=True)
     lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
