@@ -22,7 +22,7 @@ from skinnybox.overlays import lock
 from skinnybox.sizes import MIB
 
 _FIRST_USER, _USERS = 0x7000_0000, 0x0FFF_0000
-_PATIENCE = 30.0
+_PATIENCE, _ANSWER = 30.0, 5.0
 _POLL = 0.01
 _OF_LAST_RUN = ("end.json", "stopping", "report.json", "rejected.json", "console.log", "console.log.1")
 
@@ -186,7 +186,8 @@ def _await(machine: Machine, pid: int, run_folder: Path) -> None:
     while time.monotonic() < deadline:
         if process.identify(pid) is None:
             raise _failed(machine, pid, run_folder)
-        with contextlib.suppress(Conflict), Monitor(run_folder, timeout=_PATIENCE) as monitor:
+        # We have the socket open ourselves: it takes us in also when QEMU has died.
+        with contextlib.suppress(Conflict, TimedOut), Monitor(run_folder, timeout=_ANSWER) as monitor:
             if monitor.uuid() != machine.instance.uuid:
                 raise Conflict(f"another machine answers for {machine.instance.name}")
             return
