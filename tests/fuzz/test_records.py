@@ -52,7 +52,7 @@ ENTRY = {
 }  # fmt: skip
 MACHINE = {
     "pid": 1, "start_time": 3, "boot_id": "x", "nonce": "ab", "name": "web-01", "thresholds": [80, 95],
-    "network": "restricted", "accelerator": "tcg", "started": NOW.isoformat(),
+    "network": "restricted", "accelerator": "tcg", "started": NOW.isoformat(), "note": "",
 }  # fmt: skip
 END = {"at": NOW.isoformat(), "reason": "it fell", "nonce": "ab"}
 REPORT = {

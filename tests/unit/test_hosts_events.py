@@ -57,6 +57,11 @@ def kinds(folder: Path, after: int = 0) -> list[str]:
     return [event.kind.value for event in events.read(folder, after)]
 
 
+def test_what_is_noted_of_a_start_is_told_with_it(tmp_path: Path) -> None:
+    Teller(tmp_path / "machine", ME, {**VALUES, "note": "emulated\x1b"}, Journal(tmp_path)).started()
+    assert [(e.kind.value, e.detail) for e in events.read(tmp_path)] == [("started", "emulated\\x1b")]
+
+
 def test_thresholds_are_told_once_on_the_way_up_and_again_after_recovery(
     tmp_path: Path, teller: Teller
 ) -> None:
