@@ -263,6 +263,7 @@ class Report:
     kernel: str | None = None
     uptime: float | None = None
     received: datetime | None = None
+    reachable: bool | None = None  # the host's own word: its ssh has answered; None: nobody asks it
 
 
 class ChangeKind(StrEnum):

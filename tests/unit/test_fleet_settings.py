@@ -20,6 +20,13 @@ def test_flags_win_over_the_environment_and_that_over_the_file(tmp_path: Path) -
     assert (settings.state, settings.host) == (Path("/b"), "qemu")
 
 
+def test_a_switch_is_true_or_false_in_the_file_and_as_text(tmp_path: Path) -> None:
+    assert load(environment(tmp_path, ""), {}).reach
+    off = environment(tmp_path, "reach = false\n")
+    assert not load(off, {}).reach and load({**off, "SKINNYBOX_REACH": "true"}, {}).reach
+    assert not load(environment(tmp_path, "", SKINNYBOX_REACH="false"), {}).reach
+
+
 @pytest.mark.parametrize(
     ("text", "why"),
     [
@@ -30,6 +37,8 @@ def test_flags_win_over_the_environment_and_that_over_the_file(tmp_path: Path) -
         ("state = 5", "state is a text"),
         ("state = ['/a']", "state is a text"),
         ("memory =", "config.toml"),
+        ("reach = 1", "reach is true or false"),
+        ("reach = 'no'", "reach is true or false"),
     ],
 )
 def test_a_wrong_file_is_refused(tmp_path: Path, text: str, why: str) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from skinnybox.fleet.catalog.rows import Phase
 from skinnybox.fleet.view import Condition, Machine
-from skinnybox.model import Power, Report, Seed, Status, image_uuid
+from skinnybox.model import Network, Power, Report, Seed, Status, image_uuid
 from tests.samples import DIGEST, an_instance
 
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
@@ -36,6 +36,10 @@ MAPPED = replace(
         (replace(WELL, phase=Phase.DELETING), Condition.DELETING),
         (replace(WELL, status=None), Condition.STOPPED),
         (replace(WELL, report=None), Condition.STARTING),
+        (replace(WELL, report=replace(READY, reachable=True)), Condition.READY),
+        (replace(WELL, report=replace(READY, reachable=False)), Condition.STARTING),
+        (replace(WELL, report=replace(READY, reachable=False, images=())), Condition.MISMATCH),
+        (replace(WELL, report=replace(READY, reachable=False, ready=False)), Condition.FAILED),
         (replace(WELL, report=replace(READY, nonce="of an earlier start")), Condition.STARTING),
         (replace(WELL, report=replace(READY, ready=False, reason="no disk")), Condition.FAILED),
         (replace(WELL, status=replace(RUNNING, power=Power.CRASHED, pid=None)), Condition.CRASHED),
@@ -66,6 +70,15 @@ def test_a_mismatch_says_what_was_booted() -> None:
 def test_a_kernel_that_silently_turned_dax_off_is_said() -> None:
     reason = replace(MAPPED, report=replace(READY, dax=False)).reason
     assert reason and "DAX" in reason
+
+
+def test_what_is_ready_and_does_not_answer_is_said() -> None:
+    shut = replace(READY, reachable=False, overlay_size=1000, overlay_free=1)
+    machine = replace(WELL, report=shut)
+    assert machine.reason == "its guest is ready, but nothing answers as ssh at 127.0.0.1:20000 yet"
+    nowhere = replace(machine, instance=replace(INSTANCE, network=Network.BRIDGE, bridge="br0"))
+    assert nowhere.reason == "its guest is ready, but has no address yet at which to reach it"
+    assert replace(machine, report=replace(shut, reachable=None)).reason == "its overlay is full"
 
 
 def test_boot_time_counts_from_power_on_to_the_report() -> None:

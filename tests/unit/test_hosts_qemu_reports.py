@@ -1,5 +1,6 @@
 import base64
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from uuid import UUID
@@ -49,6 +50,17 @@ def test_a_full_report_is_read_and_kept() -> None:
     assert report.addresses == ("eth0 10.0.2.15/24", "eth0 fe80::1/64")
     assert report.ssh_host_keys == (KEY,) and report.uptime == 12.34
     assert reports.from_record(json.loads(json.dumps(reports.to_record(report)))) == report
+    for reachable in (True, False):
+        looked = replace(report, reachable=reachable)
+        assert reports.from_record(json.loads(json.dumps(reports.to_record(looked)))) == looked
+    with pytest.raises(ValueError, match="reachable"):
+        reports.from_record({**reports.to_record(report), "reachable": "yes"})
+
+
+def test_a_record_of_who_did_not_look_is_read() -> None:
+    record = reports.to_record(reports.parse(message(), ME, NONCE, NOW))
+    del record["reachable"]
+    assert reports.from_record(record).reachable is None
 
 
 @pytest.mark.parametrize(

@@ -79,9 +79,13 @@ def _format(xapi: Xapi, vm: str, told: dict[str, str]) -> None:
     fresh.replace(disk)
 
 
-def furnished(*, guest: Callable[[Xapi, str], None] = ready, **options: Any) -> EmulatedPool:
-    """A pool of one host with shared thin storage and a network."""
+def furnished(
+    *, guest: Callable[[Xapi, str], None] = ready, ssh: bool = True, **options: Any
+) -> EmulatedPool:
+    """A pool of one host with shared thin storage and a network. `ssh`: that of its guests answers."""
     pool = EmulatedPool(guest=guest, **options)
+    if ssh:
+        pool.ssh.open()
     pool.add_sr("shared", "nfs")
     pool.add_network("lan")
     return pool
@@ -97,7 +101,14 @@ def host_on(
 ) -> XapiHost:
     """As root over plain HTTP, unless `chosen` has other fields of Address."""
     address = Address(**{"user": "root", "url": pool.url, "timeout": 20.0, **chosen})
-    return XapiHost(address, state, secret=lambda: PASSWORD, patience=patience, make_disk=make_disk)
+    return XapiHost(
+        address,
+        state,
+        secret=lambda: PASSWORD,
+        patience=patience,
+        make_disk=make_disk,
+        dial=pool.ssh.dial,
+    )
 
 
 def plain_disk(target: Path, master: Master, image: Image, folder: Path) -> None:

@@ -15,6 +15,11 @@ POLL = 0.5
 READY_TIMEOUT = 300.0
 STOP_TIMEOUT = 90.0
 
+_UNREACHED = (
+    "; where its network cannot be reached from here, `reach = false` in the settings file, or "
+    "SKINNYBOX_REACH=false, takes the guest's word"
+)
+
 Look = Callable[[], Machine]
 """How to see one machine as it is now."""
 
@@ -39,8 +44,9 @@ def start(host: Host, machine: Machine, master: Master, folder: Path, operation:
         host.start(machine.instance, master, folder, operation)
 
 
-def wait_ready(host: Host, look: Look, timeout: float, operation: Operation) -> Machine:
-    """Block until the guest says it is ready. GuestFailed when it fails or stops; `timeout` is seconds."""
+def wait_ready(host: Host, look: Look, timeout: float, cancelled: threading.Event) -> Machine:
+    """Block until the guest says it is ready and was reached. GuestFailed when it fails or stops; `timeout`
+    is seconds."""
     deadline = time.monotonic() + timeout
     while True:
         machine = look()
@@ -59,8 +65,9 @@ def wait_ready(host: Host, look: Look, timeout: float, operation: Operation) -> 
             raise Cancelled(f"{machine.name} was not ready yet when this was cancelled; it keeps running")
         if time.monotonic() > deadline:
             raise TimedOut(
-                f"{machine.name} was not ready after {timeout:g} s; it keeps running{_stalled(machine)}",
-                hint=f"`skinnybox console --log {machine.name}` shows how far it came",
+                f"{machine.name} was not ready after {timeout:g} s; it keeps running{_why(machine)}",
+                hint=f"`skinnybox console --log {machine.name}` shows how far it came"
+                + (_UNREACHED if machine.unreached else ""),
             )
         host.wait_change(POLL)
 
@@ -84,6 +91,10 @@ def stop(host: Host, look: Look, how: Stopping, operation: Operation) -> None:
             host.power_off(machine.instance)
             return
         host.wait_change(POLL)
+
+
+def _why(machine: Machine) -> str:
+    return _stalled(machine) or (f": {machine.unreached}" if machine.unreached else "")
 
 
 def _stalled(machine: Machine) -> str:

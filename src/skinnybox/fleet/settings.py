@@ -15,8 +15,8 @@ from skinnybox.hosts.base import Acceleration
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """`parallel` is how many machines may be on their way up at once; None: as many as there are cores.
-    `overlay_warning` and `overlay_critical` are percent of an overlay in use that become events.
-    `accelerator` is for machines on this host's own QEMU."""
+    `overlay_warning` and `overlay_critical` are percent of an overlay in use that become events. Without
+    `reach` a machine is ready when its guest says so, not when its ssh answered."""
 
     state: Path
     host: str = "qemu"
@@ -26,7 +26,7 @@ class Settings:
     parallel: int | None = None
     overlay_warning: int = 80
     overlay_critical: int = 95
-    accelerator: Acceleration = Acceleration.AUTO
+    reach: bool = True
 
     @property
     def boots_at_once(self) -> int:
@@ -67,6 +67,10 @@ def _typed(source: str, key: str, value: Any) -> Any:
         if isinstance(value, bool) or not re.fullmatch("[1-9][0-9]?|100", str(value)):
             raise UsageError(f"{source}: {key} is a percentage from 1 to 100, not {value!r}")
         return int(value)
+    if key == "reach":
+        if not isinstance(value, bool) and value not in ("true", "false"):
+            raise UsageError(f"{source}: reach is true or false, not {value!r}")
+        return value in (True, "true")
     if key in ("cpus", "parallel"):
         if isinstance(value, bool) or not re.fullmatch("[1-9][0-9]{0,4}", str(value)):
             raise UsageError(f"{source}: {key} is a whole number from 1, not {value!r}")

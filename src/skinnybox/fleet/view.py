@@ -1,13 +1,11 @@
 """What a user is shown of a machine: what was asked for, what the host sees, what the guest says."""
 
-import ipaddress
 from dataclasses import dataclass
 from enum import StrEnum
 
-from skinnybox.fleet.catalog.rows import Phase
-from skinnybox.model import Instance, Network, Power, Report, Status, image_uuid
-
-SSH_PORT = 22
+from skinnybox.fleet.catalog.catalog import Phase
+from skinnybox.hosts.reach import SSH_PORT, Way, way_in
+from skinnybox.model import Instance, Power, Report, Status, image_uuid
 
 
 class Condition(StrEnum):
@@ -53,7 +51,19 @@ class Machine:
             return Condition.STARTING
         if not self.current_report.ready:
             return Condition.FAILED
-        return Condition.MISMATCH if self.mismatch else Condition.READY
+        if self.mismatch:
+            return Condition.MISMATCH
+        return Condition.STARTING if self.unreached else Condition.READY
+
+    @property
+    def unreached(self) -> str | None:
+        """What is still missing when its guest says it is ready, and its host could not reach it yet."""
+        report = self.current_report
+        if report is None or not report.ready or report.reachable is not False:
+            return None
+        if self.reach is None:
+            return "its guest is ready, but has no address yet at which to reach it"
+        return f"its guest is ready, but nothing answers as ssh at {self.reach} yet"
 
     @property
     def current_report(self) -> Report | None:
@@ -93,7 +103,7 @@ class Machine:
             return self.current_report.reason
         if self.status is not None and self.status.power in (Power.CRASHED, Power.STALLED):
             return self.status.reason
-        return self.mismatch or ("its overlay is full" if self.full else None)
+        return self.mismatch or self.unreached or ("its overlay is full" if self.full else None)
 
     @property
     def full(self) -> bool:
@@ -106,22 +116,15 @@ class Machine:
     @property
     def address(self) -> str | None:
         """How to reach it by ssh, as `USER@HOST:PORT`; without a port, it is ssh's own."""
-        if self.reach is None:
+        way = self.reach
+        if way is None:
             return None
-        host, port = self.reach
-        return f"{self.instance.ssh_user}@{host}" + (f":{port}" if port != SSH_PORT else "")
+        return f"{self.instance.ssh_user}@{way.host}" + (f":{way.port}" if way.port != SSH_PORT else "")
 
     @property
-    def reach(self) -> tuple[str, int] | None:
-        """Host and port of its ssh: on the loopback; on a bridge its own, static or else as reported."""
-        if self.instance.network is not Network.BRIDGE:
-            port = self.instance.ssh_port
-            return ("127.0.0.1", port) if port else None
-        static, report = self.instance.seed.network, self.current_report
-        if static is not None:
-            return static.address.partition("/")[0], SSH_PORT
-        found = (_outside(words) for words in report.addresses) if report else iter(())
-        return next(((address, SSH_PORT) for address in found if address), None)
+    def reach(self) -> Way | None:
+        """Where its ssh is."""
+        return way_in(self.instance, self.current_report)
 
     @property
     def boot_seconds(self) -> float | None:
@@ -130,11 +133,3 @@ class Machine:
         if not (report and report.ready and report.received and status and status.since and status.pid):
             return None
         return (report.received - status.since).total_seconds()
-
-
-def _outside(words: str) -> str | None:
-    """The address of the guest's `IFNAME ADDRESS/PREFIX`, unless it may lead back to this very host."""
-    address = ipaddress.ip_interface(words.split(" ")[1]).ip
-    mapped = isinstance(address, ipaddress.IPv6Address) and (address.ipv4_mapped or address.scope_id)
-    inside = address.is_loopback or address.is_link_local or address.is_unspecified or address.is_multicast
-    return None if inside or mapped else str(address)

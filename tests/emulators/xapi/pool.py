@@ -19,6 +19,7 @@ from tests.emulators.xapi.database import Database
 from tests.emulators.xapi.faults import Faults
 from tests.emulators.xapi.furnish import GIB
 from tests.emulators.xapi.http_server import Server, port_everywhere
+from tests.emulators.xapi.ssh import Ssh
 
 PASSWORD = "emulated"
 
@@ -28,8 +29,9 @@ class EmulatedPool:
 
     It has roles, storage managers and control domains, the user root (PASSWORD), and nothing else until it
     is furnished. `boots`: VM.start starts QEMU. `guest` stands for the guest where nothing boots: called,
-    under the pool's lock, with the Xapi and the reference of each machine that starts. `plugins` is the
-    hosts' plugin folder; `python` runs plugins in place of what their first line names (e.g. "jython").
+    under the pool's lock, with the Xapi and the reference of each machine that starts; `ssh` is theirs.
+    `plugins` is the hosts' plugin folder; `python` runs plugins in place of what their first line names
+    (e.g. "jython").
     """
 
     def __init__(
@@ -55,6 +57,8 @@ class EmulatedPool:
             python=python,
         )
         self.xapi = Xapi(options=options, scratch=Path(scratch))
+        self.ssh = Ssh()
+        self._stack.callback(self.ssh.close)
         if guest is not None:
             self.xapi.guest = lambda vm: guest(self.xapi, vm)
         addresses = list(certificate.ADDRESSES[: len(hosts)])

@@ -2,8 +2,11 @@
 
 Disks and records are real files (sparse, whatever was asked for); a started machine is an entry in
 `pretended.json`, its guest is ready at once, and its console echoes. For tests, and for trying the commands.
+Its guests run no ssh server, unless told when that `answers`: then they have a host key, and are ready once
+it does.
 """
 
+import base64
 import contextlib
 import fcntl
 import json
@@ -12,7 +15,7 @@ import secrets
 import socket
 import threading
 import time
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -43,6 +46,7 @@ from skinnybox.overlays.copy import copy_data
 
 _POLL = 0.02
 _KERNEL = "pretended"
+_KEY = "ssh-ed25519 " + base64.b64encode(b"\0\0\0\x0bssh-ed25519\0\0\0\x20" + bytes(32)).decode()
 
 
 class MemoryHost(LocalDisks):
@@ -59,7 +63,8 @@ class MemoryHost(LocalDisks):
         boots=False,
     )
 
-    def __init__(self, state: Path) -> None:
+    def __init__(self, state: Path, answers: Callable[[UUID], bool] | None = None) -> None:
+        self._answers = answers
         self._store = Store(state)
         self._machines = state / "pretended.json"
         self._runs = state / "run"
@@ -83,10 +88,12 @@ class MemoryHost(LocalDisks):
                 raise Conflict(f"{instance.name} runs already")
             os.close(lock.acquire(self._store.overlay(instance.uuid)))
             entry = _entry(instance, self._store.overlay(instance.uuid))
+            entry |= {"reachable": None if self._answers is None else False}
             entries[str(instance.uuid)] = entry
             journal = Journal(self._runs)
-            for kind in (EventKind.STARTED, EventKind.READY):
-                journal.write(instance.uuid, instance.name, kind)
+            journal.write(instance.uuid, instance.name, EventKind.STARTED)
+            if self._answers is None:
+                journal.write(instance.uuid, instance.name, EventKind.READY)
         self._tell()
         return _status(entry)  # not as it is now: somebody may have deleted it already
 
@@ -118,8 +125,19 @@ class MemoryHost(LocalDisks):
         return {UUID(key): _status(entry) for key, entry in self._read().items() if entry["runs"]}
 
     def reports(self, uuids: Iterable[UUID]) -> Mapping[UUID, Report]:
+        self._reach()
         entries = self._read()
         return {uuid: _report(uuid, entries[str(uuid)]) for uuid in uuids if str(uuid) in entries}
+
+    def _reach(self) -> None:
+        """As a pool does it: whoever looks finds out."""
+        if self._answers is None:
+            return
+        with self._entries() as entries:
+            for key, entry in entries.items():
+                if entry["runs"] and entry["reachable"] is False and self._answers(UUID(key)):
+                    entry["reachable"] = True
+                    Journal(self._runs).write(UUID(key), entry["name"], EventKind.READY)
 
     def wait_change(self, timeout: float) -> None:
         """Also what another process changed: looks at the file's time every 20 ms."""
@@ -130,6 +148,7 @@ class MemoryHost(LocalDisks):
                     return
 
     def events(self, after: int = 0) -> Iterable[Event]:
+        self._reach()
         return events.read(self._runs, after)
 
     def console_log(self, uuid: UUID) -> bytes:
@@ -212,6 +231,7 @@ def _entry(instance: Instance, overlay: Path) -> dict[str, Any]:
     """What a guest knows that booted from this overlay; the record may be older, as of before a reset."""
     return {
         "runs": True,
+        "name": instance.name,
         "since": datetime.now(UTC).isoformat(),
         "nonce": secrets.token_hex(16),
         "images": [str(image_uuid(digest)) for digest in instance.stack.images],
@@ -248,6 +268,8 @@ def _report(uuid: UUID, entry: dict[str, Any]) -> Report:
         kernel=_KERNEL,
         uptime=0.0,
         received=datetime.fromisoformat(entry["since"]),
+        ssh_host_keys=() if entry.get("reachable") is None else (_KEY,),
+        reachable=entry.get("reachable"),
     )
 
 

@@ -71,10 +71,13 @@ class Panic:
 
 
 class Mailbox:
-    """Puts the report port's bytes together. Only the last complete message of a moment is looked at."""
+    """Puts the report port's bytes together. Only the last complete message of a moment is looked at. `seen`
+    adds to a report what the host knows of its own."""
 
-    def __init__(self, folder: Path, uuid: UUID, nonce: str) -> None:
-        self._folder, self._uuid, self._nonce = folder, uuid, nonce
+    def __init__(
+        self, folder: Path, uuid: UUID, nonce: str, seen: Callable[[Report], Report] = lambda report: report
+    ) -> None:
+        self._folder, self._uuid, self._nonce, self._seen = folder, uuid, nonce, seen
         self._buffer = b""
         self._waiting: bytes | None = None
 
@@ -114,8 +117,13 @@ class Mailbox:
             refused = {"reason": error.message[:500], "received": now.isoformat()}
             write_json(self._folder / "rejected.json", refused)
             return error
-        write_json(self._folder / "report.json", reports.to_record(report))
+        report = self._seen(report)
+        self.keep(report)
         return report
+
+    def keep(self, report: Report) -> None:
+        """In place of the one before. Raises OSError when the disk is full."""
+        write_json(self._folder / "report.json", reports.to_record(report))
 
 
 def conclude(

@@ -16,13 +16,12 @@ from uuid import UUID
 
 from skinnybox.errors import Conflict, NotFound, SkinnyboxError
 from skinnybox.hosts import events
-from skinnybox.hosts.base import Acceleration, Features, Holding
+from skinnybox.hosts.base import Features, Holding
 from skinnybox.hosts.events import DEFAULT_THRESHOLDS, Event, Thresholds
 from skinnybox.hosts.local.disks import LocalDisks
 from skinnybox.hosts.local.store import Store
 from skinnybox.hosts.qemu import attend, process, reports, stall, states
 from skinnybox.hosts.qemu.collect import read_log
-from skinnybox.hosts.qemu.command_line import Accelerator
 from skinnybox.hosts.qemu.folder import machine_process, read_json, read_machine
 from skinnybox.issues import Check, Finding
 from skinnybox.model import (
@@ -48,12 +47,9 @@ class QemuHost(LocalDisks):
     """The machines of one state folder. Several objects, also in several processes, may serve one folder."""
 
     def __init__(
-        self,
-        state: Path,
-        thresholds: Thresholds = DEFAULT_THRESHOLDS,
-        wanted: Acceleration = Acceleration.AUTO,
+        self, state: Path, thresholds: Thresholds = DEFAULT_THRESHOLDS, *, look: bool = True
     ) -> None:
-        self._thresholds, self._wanted = thresholds, wanted
+        self._thresholds, self._looks = thresholds, look
         self._store = Store(state)
         self._state = state
         self._runs = state / "run"
@@ -89,25 +85,17 @@ class QemuHost(LocalDisks):
         self._store.define(instance)
 
     def start(self, instance: Instance, master: Master, folder: Path, operation: Operation) -> Status:
-        from skinnybox.hosts.qemu import watched
         from skinnybox.hosts.qemu.launch import launch
 
         self._settle(instance)
         overlay, run_folder = self._store.overlay(instance.uuid), self._run(instance.uuid)
-
-        def up(accelerator: Accelerator, note: str) -> None:
-            launch(instance, master, folder, overlay, run_folder, accelerator, self._thresholds, note)
-            attend.adopt(self._runs, instance.uuid)
-
-        attempt = watched.Attempt(
-            instance=instance,
-            kernel=folder / KERNEL_FILE,
-            run_folder=run_folder,
-            up=up,
-            down=lambda: self.power_off(instance),
-            look=lambda: self._status(instance.uuid),
-        )
-        return watched.start(attempt, self._wanted, watched.PATIENCE)
+        launch(instance, master, folder, overlay, run_folder, self._thresholds, self._looks)
+        attend.adopt(self._runs, instance.uuid)
+        status = self._status(instance.uuid)
+        if status is None or status.pid is None:
+            why = status.reason if status else "it ended at once"
+            raise SkinnyboxError(f"{instance.name} did not stay up: {why}")
+        return status
 
     def shutdown(self, instance: Instance) -> None:
         from skinnybox.hosts.qemu.qmp import Monitor
@@ -160,7 +148,8 @@ class QemuHost(LocalDisks):
     def reports(self, uuids: Iterable[UUID]) -> Mapping[UUID, Report]:
         found = {uuid: read_json(self._run(uuid) / "report.json") for uuid in uuids}
         understood = {uuid: _understood(reports.from_record, values) for uuid, values in found.items()}
-        return {uuid: report for uuid, report in understood.items() if report is not None}
+        read = {uuid: report for uuid, report in understood.items() if report is not None}
+        return read if self._looks else {uuid: replace(each, reachable=None) for uuid, each in read.items()}
 
     def wait_change(self, timeout: float) -> None:
         """Looks at the run folders' times every 50 ms: each status and report is a file made anew there."""

@@ -13,7 +13,7 @@ from skinnybox import run
 from skinnybox.errors import CommandFailed, Conflict, NotFound, SkinnyboxError, TimedOut, Unsupported
 from skinnybox.hosts.events import DEFAULT_THRESHOLDS, Thresholds
 from skinnybox.hosts.local.store import RECORD
-from skinnybox.hosts.qemu import accelerator, bridge, network, process
+from skinnybox.hosts.qemu import accelerator, bridge, door, network, process
 from skinnybox.hosts.qemu.command_line import Accelerator, Descriptors, Machine, OpenImage, argv
 from skinnybox.hosts.qemu.folder import SOCKETS, listen, tail, write_json
 from skinnybox.hosts.qemu.qmp import Monitor
@@ -40,10 +40,10 @@ def launch(
     run_folder: Path,
     chosen_accelerator: Accelerator,
     thresholds: Thresholds = DEFAULT_THRESHOLDS,
-    note: str = "",
+    look: bool = True,
 ) -> None:
-    """Leave a paused QEMU behind, recorded in machine.json with `note`, which is told with its start; or
-    nothing, also when killed on the way.
+    """Leave a paused QEMU behind, recorded in machine.json; or nothing, also when killed on the way. With
+    `look` it is ready when it was reached, not when its guest says so.
 
     Raises Conflict (the overlay or the ssh port is in use), NotFound (a file is missing), CommandFailed with
     what QEMU said, TimedOut.
@@ -69,7 +69,7 @@ def launch(
         pid = _detached(machine, output, waiting)
         undo.callback(_give_up, pid, run_folder)
         undo.callback(gate.close)
-        _record(machine, pid, run_folder, thresholds, note)
+        _record(machine, pid, run_folder, thresholds, look)
         with contextlib.suppress(BrokenPipeError):
             gate.write(b"go\n")
         _await(machine, pid, run_folder)
@@ -161,7 +161,7 @@ def _detached(machine: Machine, output: int, waiting: int) -> int:
     return process.remember(pid)
 
 
-def _record(machine: Machine, pid: int, run_folder: Path, thresholds: Thresholds, note: str) -> None:
+def _record(machine: Machine, pid: int, run_folder: Path, thresholds: Thresholds, look: bool) -> None:
     found = process.identify(pid)
     if found is None:
         raise _failed(machine, pid, run_folder)
@@ -173,6 +173,7 @@ def _record(machine: Machine, pid: int, run_folder: Path, thresholds: Thresholds
         "name": machine.instance.name,
         "thresholds": [thresholds.warning, thresholds.critical],
         "network": machine.network.value,
+        "way": door.recorded(machine.instance) if look else None,
         "accelerator": machine.accelerator.value,
         "started": datetime.now(UTC).isoformat(),
         "note": note,

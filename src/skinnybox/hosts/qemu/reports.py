@@ -126,12 +126,15 @@ def to_record(report: Report) -> dict[str, Any]:
         "kernel": report.kernel,
         "uptime": report.uptime,
         "received": report.received and report.received.isoformat(),
+        "reachable": report.reachable,
     }
 
 
 def from_record(values: Mapping[str, Any]) -> Report:
-    """What to_record made, read back."""
-    received = values["received"]
+    """What to_record made, read back; an older Skinnybox did not look whether a machine can be reached."""
+    received, reachable = values["received"], values.get("reachable")
+    if reachable not in (None, True, False):
+        raise ValueError("reachable is neither true nor false")
     return Report(
         ready=values["ready"],
         nonce=values["nonce"],
@@ -147,4 +150,5 @@ def from_record(values: Mapping[str, Any]) -> Report:
         kernel=values["kernel"],
         uptime=values["uptime"],
         received=None if received is None else datetime.fromisoformat(received),
+        reachable=reachable,
     )

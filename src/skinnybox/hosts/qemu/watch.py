@@ -15,7 +15,8 @@ from uuid import UUID
 from skinnybox.hosts.events import Journal
 from skinnybox.hosts.qemu import process
 from skinnybox.hosts.qemu.collect import Log, Mailbox, Panic, conclude
-from skinnybox.hosts.qemu.folder import connect, machine_process
+from skinnybox.hosts.qemu.door import Door
+from skinnybox.hosts.qemu.folder import connect, machine_process, read_json
 from skinnybox.hosts.qemu.stall import Stall
 from skinnybox.hosts.qemu.tell import Teller
 
@@ -162,7 +163,8 @@ class Watch:
         self.over = False
         self.hub = Hub(loop)
         self._folder, self._values, self._loop = folder, values, loop
-        self._mailbox = Mailbox(folder, uuid, values["nonce"])
+        self._door = Door(values, read_json(folder / "report.json"))
+        self._mailbox = Mailbox(folder, uuid, values["nonce"], self._door.seen)
         self._teller = Teller(folder, uuid, values, journal)
         self._stall = Stall(folder, self._say, self._teller.stalled, self._teller.went_on)
         self._panic, self._log = Panic(), Log(folder)
@@ -176,6 +178,8 @@ class Watch:
     def attach(self) -> bool:
         """Listen to it; a machine that has ended meanwhile is recorded as such, and False returned."""
         self._teller.started()
+        if self._door.last:
+            self._teller.heard(self._door.last)
         opened = process.descriptor(machine_process(self._values))
         if opened is None:
             self._end()
@@ -198,6 +202,7 @@ class Watch:
             valve.tick()
         if time.monotonic() >= self._next_report and self._collect():
             self._next_report = time.monotonic() + _REPORTS_EVERY
+        self._reach()
         self._stall.tick()
         self._bound_log()
 
@@ -206,6 +211,15 @@ class Watch:
         if said:
             self._teller.heard(said)
         return said is not None
+
+    def _reach(self) -> None:
+        """It is told to be ready when it is written down that it was reached, which a full disk puts off."""
+        report = self._door.look()
+        if report is not None:
+            with contextlib.suppress(OSError):
+                self._mailbox.keep(report)
+                self._door.kept(report)
+                self._teller.heard(report)
 
     def _open(self, name: str, then: Callable[[bytes], None]) -> socket.socket:
         opened = connect(self._folder, name, _CONNECT)
@@ -269,6 +283,7 @@ class Watch:
             conclude(self._folder, self._values, self._cause, panic, self._teller.ended)
         for valve in self._valves:
             valve.close()
+        self._door.close()
         self.hub.close()
         self._log.close()
         if self._pidfd >= 0:

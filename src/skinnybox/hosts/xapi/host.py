@@ -9,17 +9,19 @@ import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import UUID
 
 from skinnybox.errors import Conflict, Unsupported
-from skinnybox.hosts import events
+from skinnybox.hosts import events, reach
 from skinnybox.hosts.base import Contents, Features, Holding, Storage
 from skinnybox.hosts.events import DEFAULT_THRESHOLDS, Event, Thresholds
 from skinnybox.hosts.xapi import account, create, observe, tags
 from skinnybox.hosts.xapi.address import Address, parse, password
+from skinnybox.hosts.xapi.doors import Doors
 from skinnybox.hosts.xapi.observed_events import Told
 from skinnybox.hosts.xapi.pool import Pool
 from skinnybox.issues import Check, Finding
@@ -38,12 +40,18 @@ if TYPE_CHECKING:
     from skinnybox.hosts.xapi.master import MakeDisk
 
 PATIENCE = 60.0
+_KNOCKING = 0.5
+"""Seconds between two looks whether a machine answers by now, for who waits."""
 
 
-def open_pool(name: str, state: Path, thresholds: Thresholds = DEFAULT_THRESHOLDS) -> "XapiHost":
+def open_pool(
+    name: str, state: Path, thresholds: Thresholds = DEFAULT_THRESHOLDS, *, look: bool = True
+) -> "XapiHost":
     """Of `xapi://USER@POOL`. Nothing is asked of the pool, nor a password of anybody, before it is needed."""
     address = parse(name)
-    return XapiHost(address, state, secret=lambda: password(address, os.environ), thresholds=thresholds)
+    return XapiHost(
+        address, state, secret=lambda: password(address, os.environ), thresholds=thresholds, look=look
+    )
 
 
 class XapiHost:
@@ -58,10 +66,13 @@ class XapiHost:
         patience: float = PATIENCE,
         make_disk: "MakeDisk | None" = None,
         thresholds: Thresholds = DEFAULT_THRESHOLDS,
+        look: bool = True,
+        dial: reach.Dial = reach.dial,
     ) -> None:
         self._pool = Pool(address, secret, state, patience)
         self._templates, self._runs = state / "templates", state / "run"
-        self._told = Told(self._runs, thresholds)
+        self._doors = Doors(dial, look=look)
+        self._told = Told(self._runs, thresholds, self._doors)
         self._make_disk = make_disk
         self._own = threading.local()
 
@@ -211,8 +222,10 @@ class XapiHost:
 
     def _look(self) -> None:
         self._pool.things.look()
-        self._told.look(self._pool)
-        self._own.pulse = observe.pulse(self._pool)
+        pulse = observe.pulse(self._pool)
+        self._doors.look(self._pool, pulse, self._told.ready)
+        self._told.look(self._pool, pulse)
+        self._own.pulse = pulse
 
     def statuses(self) -> Mapping[UUID, Status]:
         self._look()
@@ -224,7 +237,14 @@ class XapiHost:
         create.take_orders_back(
             self._pool, {uuid: report.nonce for uuid, report in found.items() if report.ready}
         )
-        return found
+        return {uuid: replace(report, reachable=self._reachable(report)) for uuid, report in found.items()}
+
+    def _reachable(self, report: Report) -> bool | None:
+        return (
+            self._doors.reachable(report.instance, report.nonce, report.ssh_host_keys)
+            if report.ready
+            else None
+        )
 
     def wait_change(self, timeout: float) -> None:
         """Of what this thread last saw. What else happens in the pool does not end it."""
@@ -232,7 +252,9 @@ class XapiHost:
         self._pool.things.look()
         before = getattr(self._own, "pulse", None) or observe.pulse(self._pool)
         while observe.pulse(self._pool) == before and (left := deadline - time.monotonic()) > 0:
-            self._pool.things.wait(left)
+            if self._doors.opened():
+                return
+            self._pool.things.wait(min(left, _KNOCKING) if self._doors.shut else left)
             self._pool.things.look()
 
     def events(self, after: int = 0) -> Iterable[Event]:
@@ -263,4 +285,5 @@ class XapiHost:
         return doctor.check(self._pool)
 
     def close(self) -> None:
+        self._doors.close()
         self._pool.sessions.close()

@@ -45,6 +45,11 @@ def _status(record: Record) -> Status:
     )
 
 
+def since(record: Record) -> datetime | None:
+    """When we started it last."""
+    return _time(tell.start_of(record["xenstore_data"])[1])
+
+
 def _time(text: str | None) -> datetime | None:
     try:
         found = datetime.fromisoformat(text or "")
@@ -70,9 +75,9 @@ def _report(pool: Pool, uuid: UUID, record: Record, told: datetime | None) -> Re
     stamp = stamp_of(metrics)
     if metrics is None or stamp is None:
         return None
-    since = _time(xenstore_data.start_of(record["xenstore_data"])[1])
+    started = since(record)
     received = _server_time(metrics["last_updated"])
-    if stamp.ready and told and since and since <= told:
+    if stamp.ready and told and started and started <= told:
         received = min(received, told)
     return Report(
         ready=stamp.ready,
@@ -88,7 +93,7 @@ def _report(pool: Pool, uuid: UUID, record: Record, told: datetime | None) -> Re
         addresses=_addresses(metrics["networks"]),
         kernel=_kernel(metrics["os_version"]),
         # The two clocks differ, and this one counts whole seconds only.
-        received=max(received, since) if since else received,
+        received=max(received, started) if started else received,
     )
 
 

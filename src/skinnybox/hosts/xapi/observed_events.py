@@ -13,6 +13,7 @@ from uuid import UUID
 from skinnybox.hosts import events, thresholds
 from skinnybox.hosts.events import Event, EventKind, Journal, Thresholds
 from skinnybox.hosts.xapi import observe
+from skinnybox.hosts.xapi.doors import Doors, Start
 from skinnybox.hosts.xapi.guest_metrics import Stamp, stamp_of
 from skinnybox.hosts.xapi.pool import Pool
 
@@ -37,18 +38,26 @@ class _Known:
 class Told:
     """The events of one state folder. A start and an end that nobody saw are told at the next look."""
 
-    def __init__(self, folder: Path, thresholds: Thresholds) -> None:
-        self._folder, self._thresholds = folder, thresholds
+    def __init__(self, folder: Path, thresholds: Thresholds, doors: Doors) -> None:
+        self._folder, self._thresholds, self._doors = folder, thresholds, doors
         self._lock = threading.Lock()
         self._seen: dict[UUID, tuple[object, ...]] | None = None
-        self.ready: dict[UUID, datetime] = {}
-        """When each machine was first seen to be ready after its last start that was told."""
+        self._open: frozenset[Start] = frozenset()
+        self._ready: dict[UUID, datetime] | None = None
 
-    def look(self, pool: Pool) -> None:
-        """Write down what is new since the last event of each machine; quick when nothing is."""
-        now = observe.pulse(pool)
+    @property
+    def ready(self) -> dict[UUID, datetime]:
+        """When each machine was first seen to be ready after its last start that was told."""
+        if self._ready is None:
+            self._ready = _ready(_known(events.read(self._folder)))
+        return self._ready
+
+    def look(self, pool: Pool, now: dict[UUID, tuple[object, ...]]) -> None:
+        """Write down what is new since the last event of each machine; quick when nothing is. `now` is the
+        pool's pulse."""
         with self._lock:
-            if now == self._seen:
+            opened = self._doors.open
+            if now == self._seen and opened == self._open:
                 return
             self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             lock = os.open(self._folder / "events.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -57,11 +66,11 @@ class Told:
                 self._write(pool, now)
             finally:
                 os.close(lock)
-            self._seen = now
+            self._seen, self._open = now, opened
 
     def _write(self, pool: Pool, now: dict[UUID, tuple[object, ...]]) -> None:
         known = _known(events.read(self._folder))
-        self.ready = {uuid: e.time for uuid, e in known.power.items() if e.kind is EventKind.READY}
+        self._ready = _ready(known)
         journal: Journal | None = None
         for uuid, name, kind, detail in self._news(pool, now, known):
             journal = journal or Journal(self._folder)
@@ -77,15 +86,18 @@ class Told:
                 yield uuid, name, EventKind.STARTED, ""
             stamp = stamp_of(observe.metrics_of(pool, ours[uuid][1]))
             if stamp and known.caused[uuid] < _MOST:
-                for kind, detail in self._said(stamp, before, known.level.get(uuid, thresholds.QUIET)):
+                shut = self._doors.reachable(uuid, stamp.nonce, stamp.host_keys) is False
+                for kind, detail in self._said(stamp, shut, before, known.level.get(uuid, levels.QUIET)):
                     yield uuid, name, kind, detail
         for uuid, event in known.power.items():
             if uuid not in now and event.kind in _UP and (uuid in ours or self._was_ours(uuid)):
                 yield uuid, event.name, EventKind.ENDED, "powered off"
 
-    def _said(self, stamp: Stamp, before: Event | None, level: int) -> Iterator[tuple[EventKind, str]]:
+    def _said(
+        self, stamp: Stamp, shut: bool, before: Event | None, level: int
+    ) -> Iterator[tuple[EventKind, str]]:
         kind = EventKind.READY if stamp.ready else EventKind.FAILED
-        if before is None or before.kind != kind:
+        if (before is None or before.kind != kind) and not (stamp.ready and shut):
             yield kind, stamp.reason or ""
         if stamp.overlay:
             size, free = stamp.overlay
@@ -97,6 +109,10 @@ class Told:
     def _was_ours(self, uuid: UUID) -> bool:
         """It ran in this pool when we last looked, and is gone."""
         return uuid in (self._seen or {})
+
+
+def _ready(known: _Known) -> dict[UUID, datetime]:
+    return {uuid: event.time for uuid, event in known.power.items() if event.kind is EventKind.READY}
 
 
 def _known(written: Iterable[Event]) -> _Known:

@@ -1,0 +1,93 @@
+"""The supervisor's look whether a machine can be reached (reach.py): from its guest's first ready report on
+until its ssh has answered, once in each start. What was found is kept in its report: another supervisor goes
+on from there.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+from skinnybox.hosts import reach
+from skinnybox.hosts.qemu import reports
+from skinnybox.hosts.reach import Knock, Way
+from skinnybox.model import Instance, Report
+
+REPORTED = "reported"
+
+
+def recorded(instance: Instance) -> list[str | int] | str | None:
+    """For machine.json: where to look. None: nowhere."""
+    way = reach.fixed(instance)
+    if way is None:
+        return REPORTED if reach.on_bridge(instance) else None
+    return [way.host, way.port]
+
+
+class Door:
+    """`values` are those of machine.json, `last` those of report.json. Never blocks."""
+
+    def __init__(
+        self,
+        values: dict[str, Any],
+        last: dict[str, Any] | None,
+        knock: Callable[[Way], Knock] = Knock,
+    ) -> None:
+        self._where, self._make = values.get("way"), knock
+        self._knock: Knock | None = None
+        self.last = _of_this_start(values, last)
+        """What a supervisor before this one has written down, and may have been killed before it told it."""
+        looked = self.last is not None and self.last.reachable is not None
+        self._report = self.last if looked else None
+        self._answered = self._report is not None and self._report.reachable is True
+
+    def seen(self, report: Report) -> Report:
+        """What came from the guest, with what we know of it."""
+        if self._where is None or not reach.to_be_looked_at(report):
+            self._report = None
+            return report
+        self._report = replace(report, reachable=self._answered)
+        return self._report
+
+    def look(self) -> Report | None:
+        """The last report, once its machine has answered, and until it was `kept`."""
+        if self._report is None:
+            return None
+        if not self._answered:
+            self._answered = self._asked(self._way(self._report))
+        if not self._answered or self._report.reachable:
+            return None
+        return replace(self._report, reachable=True, received=datetime.now(UTC))
+
+    def kept(self, report: Report) -> None:
+        """It is written down: nothing is left to be done in this start."""
+        self._report = report
+        self.close()
+
+    def close(self) -> None:
+        """Idempotent."""
+        if self._knock:
+            self._knock.close()
+            self._knock = None
+
+    def _way(self, report: Report) -> Way | None:
+        match self._where:
+            case [str(host), int(port)]:
+                return Way(host, port)
+            case _:
+                return reach.reported(report.addresses)
+
+    def _asked(self, way: Way | None) -> bool:
+        if self._knock and self._knock.way != way:
+            self.close()
+        if self._knock is None and way is not None:
+            self._knock = self._make(way)
+        return self._knock is not None and self._knock.look()
+
+
+def _of_this_start(values: dict[str, Any], last: dict[str, Any] | None) -> Report | None:
+    try:
+        report = None if last is None else reports.from_record(last)
+    except (KeyError, TypeError, ValueError, AttributeError):
+        return None
+    return report if report and report.nonce == values["nonce"] else None
