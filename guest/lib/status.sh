@@ -15,10 +15,16 @@ addresses() {
     done
 }
 
-has_interface() {
-    local interface
-    for interface in "$SYS"/class/net/*; do
-        [ ! -e "$interface/device" ] || return 0
+# has_card: also one whose driver udev has not loaded yet: on a slow machine that comes after sshd, and a machine that
+# is told to be ready without an address is not.
+has_card() {
+    local found class
+    for found in "$SYS"/class/net/*/device "$SYS"/bus/xen/devices/vif-*; do
+        [ ! -e "$found" ] || return 0
+    done
+    for found in "$SYS"/bus/pci/devices/*/class; do
+        [ -r "$found" ] && read -r class <"$found" || continue
+        case $class in 0x02*) return 0 ;; esac
     done
     return 1
 }
@@ -26,7 +32,7 @@ has_interface() {
 # wait_for_address: 30 s at most, and not at all without a network card.
 wait_for_address() {
     local polls=0
-    has_interface || return 0
+    has_card || return 0
     while [ "$polls" -lt "$ADDRESS_POLLS" ] && [ -z "$(addresses)" ]; do
         sleep 0.2
         polls=$((polls + 1))

@@ -33,6 +33,25 @@ def machine(shell: Shell) -> None:
     (tmp / "root/etc/ssh/ssh_host_ed25519_key.pub").write_text("ssh-ed25519 AAAA skinnybox x\n")
 
 
+@pytest.mark.parametrize(
+    ("file", "text", "polls"),
+    [
+        ("sys/class/net/ens3/device", "", 3),
+        ("sys/bus/pci/devices/0000:00:02.0/class", "0x020000\n", 3),  # its driver comes when udev comes to it
+        ("sys/bus/xen/devices/vif-0", "", 3),
+        ("sys/bus/pci/devices/0000:00:03.0/class", "0x010000\n", 0),
+        ("sys/class/net/lo/address", "", 0),
+    ],
+)
+def test_a_card_is_waited_for_before_its_driver_is_there(
+    shell: Shell, file: str, text: str, polls: int
+) -> None:
+    (shell.tmp / file).parent.mkdir(parents=True)
+    (shell.tmp / file).write_text(text)
+    script = "addresses() { :; }\nADDRESS_POLLS=3\nwait_for_address"
+    assert shell(PARTS, script, stubs=["sleep"]).calls == ["sleep 0.2"] * polls
+
+
 def test_a_ready_report(shell: Shell) -> None:
     text = shell(PARTS, IP + 'ready_report "$(addresses)" 1000000 500000').out
     message = decode(text.encode(), "report")
