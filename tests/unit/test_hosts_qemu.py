@@ -15,7 +15,7 @@ from skinnybox.hosts.qemu.command_line import Accelerator, Descriptors, Machine,
 from skinnybox.hosts.qemu.folder import connect, listen, read_json
 from skinnybox.hosts.qemu.qmp import _TIMEOUT, Monitor
 from skinnybox.hosts.qemu.verdicts import Verdict, cached
-from skinnybox.model import Allocation, Network, Overlay
+from skinnybox.model import Allocation, Network, Overlay, StaticNetwork
 from skinnybox.sizes import GIB, MIB
 from tests.samples import an_instance
 
@@ -109,7 +109,20 @@ def test_the_network_is_closed_unless_said_otherwise() -> None:
 def test_passt_listens_on_the_loopback_only() -> None:
     line = network.argv(5, 22001)
     assert "--no-map-gw" in line and line[line.index("-t") + 1] == "127.0.0.1/22001:22"
-    assert "-t" not in network.argv(5, None)
+    assert "-t" not in network.argv(5, None) and "-a" not in line
+
+
+@pytest.mark.parametrize(
+    ("static", "words"),
+    [
+        (StaticNetwork(address="10.7.0.5/24", gateway="10.7.0.1"), "-a 10.7.0.5 -n 24 -g 10.7.0.1"),
+        (StaticNetwork(address="10.7.0.1/24"), "-a 10.7.0.1 -n 24 -g 10.7.0.2"),
+        (StaticNetwork(address="10.7.0.5/32"), "-a 10.7.0.5 -n 32 -t"),
+        (StaticNetwork(address="2001:db8::5/64"), "-u none -t"),
+    ],
+)
+def test_passt_knows_a_static_address_before_the_guest_has_spoken(static: StaticNetwork, words: str) -> None:
+    assert words in " ".join(network.argv(5, 22001, static))
 
 
 def test_a_taken_port_is_a_conflict() -> None:

@@ -8,6 +8,7 @@ bridge     a tap on a bridge of the host (bridge.py): by explicit choice only
 
 import contextlib
 import errno
+import ipaddress
 import os
 import socket
 from collections.abc import Iterator
@@ -18,7 +19,7 @@ from skinnybox.errors import Conflict, Unsupported
 from skinnybox.hosts.qemu import bridge, process
 from skinnybox.hosts.qemu.passt_probe import probe
 from skinnybox.hosts.qemu.verdicts import Verdict, cached, stamp
-from skinnybox.model import Instance, Network
+from skinnybox.model import Instance, Network, StaticNetwork
 
 
 def verdict() -> Verdict:
@@ -75,7 +76,8 @@ def stream(instance: Instance, user: int | None, output: int) -> Iterator[socket
     """QEMU's end of a socket whose other end a fresh passt holds; it goes when QEMU does."""
     ours, theirs = socket.socketpair()
     with ours, theirs:
-        process.remember(_passt(theirs.fileno(), instance.ssh_port, user, output))
+        words = argv(theirs.fileno(), instance.ssh_port, instance.seed.network)
+        process.remember(run.detach(words, output=output, pass_fds=[theirs.fileno()], user=user))
         theirs.close()
         yield ours
 
@@ -84,6 +86,21 @@ def _passt(descriptor: int, ssh_port: int | None, user: int | None, output: int)
     return run.detach(argv(descriptor, ssh_port), output=output, pass_fds=[descriptor], user=user)
 
 
-def argv(descriptor: int, ssh_port: int | None) -> list[str]:
+def argv(descriptor: int, ssh_port: int | None, static: StaticNetwork | None = None) -> list[str]:
+    """passt sends the SYN of who comes in once, and never again: to the address it gave, until the guest has
+    sent something from another one. So it is told of a static one."""
     forward = ["-t", f"127.0.0.1/{ssh_port}:22"] if ssh_port else []
-    return ["passt", "-f", "-q", "-4", "--no-map-gw", "-F", str(descriptor), "-u", "none", *forward]
+    around = _around(static) if static else []
+    return ["passt", "-f", "-q", "-4", "--no-map-gw", "-F", str(descriptor), "-u", "none", *around, *forward]
+
+
+def _around(static: StaticNetwork) -> list[str]:
+    """The network a static address says it is in. Without a gateway, who comes in comes from a neighbour: to
+    anybody farther away the guest has no route."""
+    own = ipaddress.ip_interface(static.address)
+    if own.version == 6 or own.ip.is_loopback or own.ip.is_multicast or own.ip.is_unspecified:
+        return []
+    others = (str(each) for each in own.network.hosts() if each != own.ip)
+    gateway = static.gateway or next(others, None)
+    words = ["-a", str(own.ip), "-n", str(own.network.prefixlen)]
+    return [*words, "-g", gateway] if gateway else words
