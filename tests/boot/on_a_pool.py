@@ -42,14 +42,16 @@ def state_with(fleet: Fleet, master: str, folder: Path) -> Path:
     return folder / "state"
 
 
-def command_line(pool: EmulatedPool, state: Path) -> Skinnybox:
-    """The real one, over TLS with the certificate pinned. Returns what it prints; it must not fail."""
+def command_line(pool: EmulatedPool, state: Path, *, reach: bool) -> Skinnybox:
+    """The real one, over TLS with the certificate pinned. Returns what it prints; it must not fail. `reach`:
+    machines can be reached from here."""
     host = f"xapi://root@{pool.tls_url.removeprefix('https://').rstrip('/')}?sha256={pool.fingerprint}"
     environment = {
         **os.environ,
         "SKINNYBOX_HOST": host,
         "SKINNYBOX_STATE": str(state),
         "SKINNYBOX_XAPI_PASSWORD": PASSWORD,
+        "SKINNYBOX_REACH": "true" if reach else "false",
     }
 
     def call(*words: str) -> str:

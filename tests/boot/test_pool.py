@@ -24,7 +24,7 @@ def pool(tmp_path: Path) -> Iterator[EmulatedPool]:
 
 @pytest.fixture
 def skinnybox(pool: EmulatedPool, fleet: Fleet, master: str, tmp_path: Path) -> Skinnybox:
-    return command_line(pool, state_with(fleet, master, tmp_path))
+    return command_line(pool, state_with(fleet, master, tmp_path), reach=False)
 
 
 def masters(pool: EmulatedPool) -> list[str]:

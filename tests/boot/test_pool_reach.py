@@ -26,7 +26,7 @@ def test_a_machine_of_a_pool_and_what_is_its_own(
     fleet: Fleet, master: str, bridge_name: str, tmp_path: Path
 ) -> None:
     with booting(tmp_path, bridge_name) as pool:
-        skinnybox = command_line(pool, state_with(fleet, master, tmp_path))
+        skinnybox = command_line(pool, state_with(fleet, master, tmp_path), reach=True)
         skinnybox(
             "create", "web", "--master", master, "--overlay", "128M", "--memory", "384M", "--address", ADDRESS
         )
