@@ -84,6 +84,7 @@ def test_what_is_ready_and_does_not_answer_is_said() -> None:
 def test_boot_time_counts_from_power_on_to_the_report() -> None:
     assert WELL.boot_seconds == 20
     assert replace(WELL, report=None).boot_seconds is None
+    assert replace(WELL, report=replace(READY, reachable=False)).boot_seconds is None
     ended = replace(RUNNING, power=Power.CRASHED, pid=None)
     assert replace(WELL, status=ended).boot_seconds is None
     assert WELL.address == "root@127.0.0.1:20000"

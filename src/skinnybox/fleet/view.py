@@ -128,8 +128,10 @@ class Machine:
 
     @property
     def boot_seconds(self) -> float | None:
-        """From power-on to the first word that it was ready."""
+        """From power-on until it was ready."""
         report, status = self.current_report, self.status
         if not (report and report.ready and report.received and status and status.since and status.pid):
+            return None
+        if self.unreached:
             return None
         return (report.received - status.since).total_seconds()
