@@ -11,6 +11,7 @@ import errno
 import ipaddress
 import os
 import socket
+import struct
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,6 +21,9 @@ from skinnybox.hosts.qemu import bridge, process
 from skinnybox.hosts.qemu.passt_probe import probe
 from skinnybox.hosts.qemu.verdicts import Verdict, cached, stamp
 from skinnybox.model import Instance, Network, StaticNetwork
+
+_EXPERIMENTAL = 0x88B5
+"""An ethertype that nobody is to understand (IEEE 802)."""
 
 
 def verdict() -> Verdict:
@@ -77,9 +81,18 @@ def stream(instance: Instance, user: int | None, output: int) -> Iterator[socket
     ours, theirs = socket.socketpair()
     with ours, theirs:
         words = argv(theirs.fileno(), instance.ssh_port, instance.seed.network)
+        ours.sendall(_introduction(instance.mac))
         process.remember(run.detach(words, output=output, pass_fds=[theirs.fileno()], user=user))
         theirs.close()
         yield ours
+
+
+def _introduction(mac: str) -> bytes:
+    """A frame that says nothing, led by its length, from the card the guest will have. passt sends to that
+    of the last frame it saw, before the first to nobody; and a guest need not say anything by itself."""
+    nobody, nothing = bytes(6), struct.pack("!H46x", _EXPERIMENTAL)
+    frame = nobody + bytes.fromhex(mac.replace(":", "")) + nothing
+    return struct.pack("!I", len(frame)) + frame
 
 
 def _passt(descriptor: int, ssh_port: int | None, user: int | None, output: int) -> int:
