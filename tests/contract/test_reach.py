@@ -1,6 +1,5 @@
 """A guest that says it is ready long before its ssh answers: no host says so before that."""
 
-import contextlib
 import os
 import re
 import shutil
@@ -9,8 +8,10 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 from skinnybox.hosts.memory import MemoryHost
@@ -18,9 +19,11 @@ from skinnybox.hosts.memory import MemoryHost
 from skinnybox import run
 from skinnybox.hosts.base import Contents, Host
 from skinnybox.hosts.events import EventKind
+from skinnybox.hosts.fake.host import MemoryHost
+from skinnybox.hosts.qemu import network
 from skinnybox.hosts.qemu.host import QemuHost
-from skinnybox.model import INITRD_FILE, Instance, Master, Report
-from tests.conftest import INIT, initrd
+from skinnybox.model import INITRD_FILE, Instance, Master, Network, Report, Seed, StaticNetwork
+from tests.conftest import BRIDGE_ADDRESS, INIT, initrd
 from tests.xapi.furnished import HOST_KEY, at_work, furnished, host_on
 
 New = Callable[..., Instance]
@@ -37,29 +40,55 @@ SERVE = "echo 'echo SSH-2.0-late' >/bin/banner; chmod +x /bin/banner; nc -ll -p 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Late:
-    """`folder` is that of a master whose guests are late; `open` lets the instance answer from now on."""
+    """`folder` is that of a master whose guests are late; `open` lets the instance answer from now on;
+    `network` are fields of it."""
 
     opened: Callable[[], Host]
     open: Callable[[Host, Instance], None]
     folder: Path
+    network: dict[str, Any] = field(default_factory=dict)
 
 
-@pytest.fixture
-def late(running_kind: str, state: Path, request: pytest.FixtureRequest) -> Iterator[Late]:
-    with contextlib.ExitStack() as stack:
-        folder = request.getfixturevalue("late_guest" if running_kind == "qemu" else "sealed")
-        if running_kind == "qemu":
-            yield Late(opened=lambda: QemuHost(state), open=_serve, folder=folder)
-        elif running_kind == "xapi":
-            pool = stack.enter_context(furnished(guest=at_work, ssh=False))
-            yield Late(opened=lambda: host_on(pool, state), open=lambda *_: pool.ssh.open(), folder=folder)
-        else:
-            answers = threading.Event()
-            yield Late(
-                opened=lambda: MemoryHost(state, lambda _: answers.is_set()),
-                open=lambda *_: answers.set(),
-                folder=folder,
-            )
+boots = partial(pytest.param, marks=pytest.mark.boot)
+
+
+@pytest.fixture(params=["memory", "xapi", boots("restricted"), boots("bridge"), boots("passt")])
+def late(request: pytest.FixtureRequest, state: Path) -> Iterator[Late]:
+    """Every host, and QEMU with every way in."""
+    yield from {"memory": _pretended, "xapi": _on_a_pool}.get(request.param, _booted)(request, state)
+
+
+def _pretended(request: pytest.FixtureRequest, state: Path) -> Iterator[Late]:
+    answers = threading.Event()
+    yield Late(
+        opened=lambda: MemoryHost(state, lambda _: answers.is_set()),
+        open=lambda *_: answers.set(),
+        folder=request.getfixturevalue("sealed"),
+    )
+
+
+def _on_a_pool(request: pytest.FixtureRequest, state: Path) -> Iterator[Late]:
+    with furnished(guest=at_work, ssh=False) as pool:
+        yield Late(
+            opened=lambda: host_on(pool, state),
+            open=lambda *_: pool.ssh.open(),
+            folder=request.getfixturevalue("sealed"),
+        )
+
+
+def _booted(request: pytest.FixtureRequest, state: Path) -> Iterator[Late]:
+    chosen: dict[str, Any] = {"network": Network(request.param)}
+    address, gateway = "10.0.2.15/24", "10.0.2.2"
+    if request.param == "bridge":
+        chosen |= {"bridge": request.getfixturevalue("bridge_name"), "ssh_port": None}
+        address, gateway = "198.18.77.9/24", BRIDGE_ADDRESS
+    if request.param == "passt":
+        if not network.verdict().works:
+            pytest.skip(network.verdict().detail)
+        static = StaticNetwork(address=address, gateway=gateway)
+        chosen |= {"seed": Seed(hostname="web-01", machine_id="0" * 32, network=static)}
+    folder = request.getfixturevalue("late_guest")(address, gateway)
+    yield Late(opened=lambda: QemuHost(state), open=_serve, folder=folder, network=chosen)
 
 
 def _serve(host: Host, instance: Instance) -> None:
@@ -68,14 +97,20 @@ def _serve(host: Host, instance: Instance) -> None:
 
 
 @pytest.fixture
-def late_guest(tiny_guest: Path, test_kernel: Path, tmp_path: Path) -> Path:
-    busybox = run.find("busybox")
-    assert busybox is not None
-    folder = tmp_path / "late"
-    shutil.copytree(tiny_guest, folder)
-    (folder / INITRD_FILE).chmod(0o644)
-    (folder / INITRD_FILE).write_bytes(initrd(test_kernel / "lib/modules", busybox, LATE))
-    return folder
+def late_guest(tiny_guest: Path, test_kernel: Path, tmp_path: Path) -> Callable[[str, str], Path]:
+    """The folder of a master whose guests have this address and gateway."""
+
+    def make(address: str, gateway: str) -> Path:
+        busybox = run.find("busybox")
+        assert busybox is not None
+        folder = tmp_path / "late"
+        shutil.copytree(tiny_guest, folder)
+        (folder / INITRD_FILE).chmod(0o644)
+        init = LATE.replace(b"10.0.2.15/24", address.encode()).replace(b"10.0.2.2\n", f"{gateway}\n".encode())
+        (folder / INITRD_FILE).write_bytes(initrd(test_kernel / "lib/modules", busybox, init))
+        return folder
+
+    return make
 
 
 @pytest.fixture
@@ -83,7 +118,7 @@ def started(late: Late, new: New, contents_of: ContentsOf, master: Master) -> It
     """A machine whose guest says that it is ready, and does not answer."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    host, instance = late.opened(), new(ssh_port=port)
+    host, instance = late.opened(), new(**{"ssh_port": port, **late.network})
     host.create_overlay(instance, contents_of(instance))
     host.define(instance)
     host.start(instance, master, late.folder)
@@ -130,7 +165,7 @@ def eventually(holds: Callable[[], bool]) -> bool:
     return holds()
 
 
-@pytest.mark.parametrize("running_kind", [pytest.param("qemu", marks=pytest.mark.boot)])
+@pytest.mark.parametrize("late", [boots("restricted")], indirect=True)
 def test_another_supervisor_goes_on_knocking(late: Late, started: tuple[Host, Instance], state: Path) -> None:
     host, instance = started
     assert host.reports([instance.uuid])[instance.uuid].reachable is False
@@ -144,7 +179,7 @@ def test_another_supervisor_goes_on_knocking(late: Late, started: tuple[Host, In
     assert eventually(lambda: kinds(host) == [EventKind.STARTED, EventKind.READY])
 
 
-@pytest.mark.parametrize("running_kind", [pytest.param("qemu", marks=pytest.mark.boot)])
+@pytest.mark.parametrize("late", [boots("restricted")], indirect=True)
 def test_who_does_not_look_takes_the_guests_word(
     late: Late, started: tuple[Host, Instance], state: Path, master: Master
 ) -> None:
