@@ -81,6 +81,8 @@ def test_a_report_that_changes_meanwhile_is_the_one_that_counts(ways: Ways) -> N
     [
         ({**STARTED, "way": None}, READY),
         ({"nonce": "aa"}, READY),  # started by a Skinnybox that did not look
+        ({**STARTED, "way": ["127.0.0.1", 99999]}, READY),
+        ({**STARTED, "way": "127.0.0.1"}, READY),
         (STARTED, replace(READY, ssh_host_keys=())),
         (STARTED, replace(READY, ready=False)),
     ],

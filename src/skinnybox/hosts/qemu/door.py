@@ -33,7 +33,7 @@ class Door:
         last: dict[str, Any] | None,
         knock: Callable[[Way], Knock] = Knock,
     ) -> None:
-        self._where, self._make = values.get("way"), knock
+        self._where, self._make = _understood(values.get("way")), knock
         self._knock: Knock | None = None
         self.last = _of_this_start(values, last)
         """What a supervisor before this one has written down, and may have been killed before it told it."""
@@ -71,11 +71,7 @@ class Door:
             self._knock = None
 
     def _way(self, report: Report) -> Way | None:
-        match self._where:
-            case [str(host), int(port)]:
-                return Way(host, port)
-            case _:
-                return reach.reported(report.addresses)
+        return self._where if isinstance(self._where, Way) else reach.reported(report.addresses)
 
     def _asked(self, way: Way | None) -> bool:
         if self._knock and self._knock.way != way:
@@ -83,6 +79,15 @@ class Door:
         if self._knock is None and way is not None:
             self._knock = self._make(way)
         return self._knock is not None and self._knock.look()
+
+
+def _understood(recorded: Any) -> Way | str | None:
+    """What stands in machine.json; None, nowhere, also when it makes no sense."""
+    match recorded:
+        case [str(host), int(port)] if 0 < port < 1 << 16:
+            return Way(host, port)
+        case _:
+            return REPORTED if recorded == REPORTED else None
 
 
 def _of_this_start(values: dict[str, Any], last: dict[str, Any] | None) -> Report | None:
