@@ -76,6 +76,14 @@ def test_a_report_that_changes_meanwhile_is_the_one_that_counts(ways: Ways) -> N
     assert opened(door).overlay_free == 7
 
 
+def test_nobody_knocks_any_more_at_one_that_failed_meanwhile(ways: Ways) -> None:
+    door = Door(STARTED, None, ways.knock)
+    door.seen(READY)
+    assert door.look() is None and ways.at_work == 1
+    door.seen(replace(READY, ready=False))
+    assert door.look() is None and ways.at_work == 0
+
+
 @pytest.mark.parametrize(
     ("values", "report"),
     [

@@ -45,6 +45,7 @@ class Door:
         """What came from the guest, with what we know of it."""
         if self._where is None or not reach.to_be_looked_at(report):
             self._report = None
+            self.close()
             return report
         self._report = replace(report, reachable=self._answered)
         return self._report
