@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from skinnybox.hosts.base import Contents, Host
-from skinnybox.hosts.fake.host import MemoryHost
+from skinnybox.hosts.fake.host import FakeHost
 from skinnybox.hosts.qemu.host import QemuHost
 from skinnybox.model import Instance, Master, Network
 from skinnybox.overlays.seed import base_message, seed_message
@@ -26,7 +26,7 @@ def on_a_pool(state: Path) -> Host:
     return host_on(_POOLS[state], state)
 
 
-HOSTS: dict[str, Callable[[Path], Host]] = {"memory": MemoryHost, "qemu": QemuHost, "xapi": on_a_pool}
+HOSTS: dict[str, Callable[[Path], Host]] = {"memory": FakeHost, "qemu": QemuHost, "xapi": on_a_pool}
 
 Reopen = Callable[[], Host]
 

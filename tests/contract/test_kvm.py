@@ -14,12 +14,13 @@ import pytest
 
 from skinnybox import run
 from skinnybox.errors import Unsupported
-from skinnybox.hosts.base import Acceleration, Contents
+from skinnybox.hosts.base import Acceleration, Contents, Preferences
 from skinnybox.hosts.events import EventKind
 from skinnybox.hosts.qemu import accelerator, watched
 from skinnybox.hosts.qemu.folder import read_json
 from skinnybox.hosts.qemu.host import QemuHost
 from skinnybox.model import Instance, Master
+from skinnybox.operation import Operation
 
 pytestmark = pytest.mark.boot
 
@@ -87,7 +88,7 @@ class Machine:
 
     def start(self) -> str:
         """Until it reports; on what it runs."""
-        self.host.start(self.instance, self._master, self.sealed)
+        self.host.start(self.instance, self._master, self.sealed, Operation())
         deadline = time.monotonic() + SECONDS
         while not self.host.reports([self.instance.uuid]):
             assert time.monotonic() < deadline, self.host.console_log(self.instance.uuid)[-2000:]
@@ -104,7 +105,7 @@ def machine(
     state: Path, qemu: QemuHost, new: New, contents_of: ContentsOf, master: Master, tiny_guest: Path
 ) -> Machine:
     instance = new()
-    qemu.create_overlay(instance, contents_of(instance))
+    qemu.create_overlay(instance, contents_of(instance), Operation())
     qemu.define(instance)
     return Machine(state, instance, master, tiny_guest)
 
@@ -144,7 +145,7 @@ def test_who_wants_kvm_alone_is_told_why_not(
     pretend: Callable[[str], None], machine: Machine, state: Path
 ) -> None:
     pretend(AT_ONCE)
-    machine.host = QemuHost(state, wanted=Acceleration.KVM)
+    machine.host = QemuHost(state, Preferences(acceleration=Acceleration.KVM))
     for _ in range(2):
         with pytest.raises(Unsupported, match="Assertion failed"):
             machine.start()

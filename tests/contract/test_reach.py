@@ -14,15 +14,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from skinnybox.hosts.memory import MemoryHost
 
 from skinnybox import run
-from skinnybox.hosts.base import Contents, Host
+from skinnybox.hosts.base import Contents, Host, Preferences
 from skinnybox.hosts.events import EventKind
-from skinnybox.hosts.fake.host import MemoryHost
+from skinnybox.hosts.fake.host import FakeHost
 from skinnybox.hosts.qemu import network
 from skinnybox.hosts.qemu.host import QemuHost
 from skinnybox.model import INITRD_FILE, Instance, Master, Network, Report, Seed, StaticNetwork
+from skinnybox.operation import Operation
 from tests.conftest import BRIDGE_ADDRESS, INIT, initrd
 from tests.xapi.furnished import HOST_KEY, at_work, furnished, host_on
 
@@ -61,7 +61,7 @@ def late(request: pytest.FixtureRequest, state: Path) -> Iterator[Late]:
 def _pretended(request: pytest.FixtureRequest, state: Path) -> Iterator[Late]:
     answers = threading.Event()
     yield Late(
-        opened=lambda: MemoryHost(state, lambda _: answers.is_set()),
+        opened=lambda: FakeHost(state, lambda _: answers.is_set()),
         open=lambda *_: answers.set(),
         folder=request.getfixturevalue("sealed"),
     )
@@ -119,9 +119,9 @@ def started(late: Late, new: New, contents_of: ContentsOf, master: Master) -> It
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     host, instance = late.opened(), new(**{"ssh_port": port, **late.network})
-    host.create_overlay(instance, contents_of(instance))
+    host.create_overlay(instance, contents_of(instance), Operation())
     host.define(instance)
-    host.start(instance, master, late.folder)
+    host.start(instance, master, late.folder, Operation())
     until(host, instance, lambda report: report.ready)
     yield host, instance
     host.power_off(instance)
@@ -184,9 +184,9 @@ def test_who_does_not_look_takes_the_guests_word(
     late: Late, started: tuple[Host, Instance], state: Path, master: Master
 ) -> None:
     _, instance = started
-    blind = QemuHost(state, look=False)
+    blind = QemuHost(state, Preferences(reach=False))
     assert blind.reports([instance.uuid])[instance.uuid].reachable is None
     blind.power_off(instance)
-    blind.start(instance, master, late.folder)
+    blind.start(instance, master, late.folder, Operation())
     assert until(blind, instance, lambda report: report.ready).reachable is None
     assert eventually(lambda: kinds(blind)[-1] is EventKind.READY)

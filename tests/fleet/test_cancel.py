@@ -17,14 +17,14 @@ from skinnybox.errors import Cancelled, GuestFailed
 from skinnybox.fleet.power import Stopping
 from skinnybox.fleet.service import Fleet
 from skinnybox.fleet.view import Condition
-from skinnybox.hosts.fake.host import MemoryHost
+from skinnybox.hosts.fake.host import FakeHost
 from skinnybox.model import Instance, Master, Report
 from skinnybox.operation import Operation, Step
 from tests.fleet.conftest import SPARSE
 from tests.fleet.test_disks import write
 
 
-class SlowGuests(MemoryHost):
+class SlowGuests(FakeHost):
     """A guest says that it is ready when it is let."""
 
     def __init__(self, state: Path) -> None:

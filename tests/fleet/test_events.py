@@ -15,6 +15,7 @@ from skinnybox.fleet.registry import open_host
 from skinnybox.fleet.service import Fleet
 from skinnybox.fleet.settings import load
 from skinnybox.hosts import events
+from skinnybox.hosts.base import Preferences
 from skinnybox.hosts.events import EventKind, Journal, Thresholds
 from skinnybox.hosts.qemu.host import QemuHost
 from tests.fleet.conftest import SPARSE
@@ -92,9 +93,9 @@ def test_following_names_what_nobody_has(happened: Fleet) -> None:
 def test_thresholds_come_from_the_settings(state: Path) -> None:
     settings = load({"SKINNYBOX_OVERLAY_WARNING": "70", "XDG_CONFIG_HOME": "/nonexistent"}, {})
     assert (settings.overlay_warning, settings.overlay_critical) == (70, 95)
-    host = open_host("qemu", state, Thresholds(warning=70, critical=95))
+    host = open_host("qemu", state, Preferences(thresholds=Thresholds(warning=70, critical=95)))
     assert isinstance(host, QemuHost)
-    assert host._thresholds == Thresholds(warning=70, critical=95)
+    assert host._preferences.thresholds == Thresholds(warning=70, critical=95)
     host.close()
 
 

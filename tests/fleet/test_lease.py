@@ -24,7 +24,7 @@ from skinnybox.fleet.repair import repair
 from skinnybox.fleet.repair.examine import examine
 from skinnybox.fleet.service import Fleet
 from skinnybox.hosts.base import Host
-from skinnybox.hosts.fake.host import MemoryHost
+from skinnybox.hosts.fake.host import FakeHost
 from skinnybox.model import Instance, Master
 from skinnybox.sizes import MIB
 from tests.fleet.conftest import SPARSE, open_memory, said
@@ -149,7 +149,7 @@ def dies_in(state: Path, place: str, deed: str) -> None:
     assert subprocess.run(argv, cwd=Path(__file__).parents[2], check=False).returncode == 9
 
 
-POWER_OFF = "skinnybox.hosts.fake.host.MemoryHost.power_off"
+POWER_OFF = "skinnybox.hosts.fake.host.FakeHost.power_off"
 
 
 def test_a_forced_delete_that_was_cut_off_is_finished_with_its_force(fleet: Fleet, state: Path) -> None:
@@ -165,7 +165,7 @@ def test_a_forced_delete_that_was_cut_off_is_finished_with_its_force(fleet: Flee
 def test_repair_says_what_happened(fleet: Fleet, state: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A delete without force, of a machine that somebody has started: it is not cleared away, and told so."""
     made(fleet)
-    dies_in(state, "skinnybox.hosts.fake.host.MemoryHost.delete", "fleet.delete(['a'])")
+    dies_in(state, "skinnybox.hosts.fake.host.FakeHost.delete", "fleet.delete(['a'])")
     master = fleet.masters.find("tiny")
     from skinnybox.operation import Operation
 
@@ -183,7 +183,7 @@ def test_repair_says_what_happened(fleet: Fleet, state: Path, capsys: pytest.Cap
 
 @pytest.fixture
 def pausing(state: Path) -> Pausing:
-    return Pausing(MemoryHost(state))
+    return Pausing(FakeHost(state))
 
 
 @pytest.fixture

@@ -5,12 +5,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from skinnybox.hosts.memory import MemoryHost
 
 from skinnybox.errors import TimedOut
 from skinnybox.fleet.service import Fleet
 from skinnybox.fleet.view import Condition
 from skinnybox.hosts.events import EventKind
+from skinnybox.hosts.fake.host import FakeHost
 from skinnybox.model import Master
 from tests.fleet.conftest import SPARSE
 
@@ -23,7 +23,7 @@ def answers() -> threading.Event:
 @pytest.fixture
 def late(state: Path, master: Master, answers: threading.Event) -> Iterator[Fleet]:
     """A fleet whose guests say that they are ready, and answer when told to."""
-    host = MemoryHost(state, lambda _: answers.is_set())
+    host = FakeHost(state, lambda _: answers.is_set())
     with Fleet(state, host, boots_at_once=2) as fleet:
         fleet.create(["a"], "tiny", SPARSE)
         yield fleet

@@ -16,7 +16,7 @@ from skinnybox.fleet.access import USUAL, ssh_argv
 from skinnybox.fleet.catalog.rows import Phase
 from skinnybox.fleet.create import Specification, check
 from skinnybox.fleet.view import Machine
-from skinnybox.hosts.fake.host import MemoryHost
+from skinnybox.hosts.fake.host import FakeHost
 from skinnybox.hosts.qemu.bridge import tap_name
 from skinnybox.hosts.record import from_record, to_record
 from skinnybox.model import Instance, Network, Overlay, Power, Report, Seed, StaticNetwork, Status
@@ -87,7 +87,7 @@ def test_ssh_goes_to_the_machine_itself_with_its_pinned_keys(tmp_path: Path) -> 
 
 
 def test_what_cannot_be_is_refused_before_anything_is_touched() -> None:
-    features = MemoryHost.features
+    features = FakeHost.features
 
     def asked(network: Network | None, bridge: str | None) -> None:
         check(

@@ -11,6 +11,7 @@ from skinnybox.hosts.events import EventKind
 from skinnybox.hosts.reach import Way
 from skinnybox.hosts.xapi.host import XapiHost
 from skinnybox.model import Instance
+from skinnybox.operation import Operation
 from tests.emulators.xapi import EmulatedPool
 from tests.xapi.conftest import Sealed
 from tests.xapi.furnished import at_work, furnished, host_on, plain_disk
@@ -41,8 +42,8 @@ def on(shut: EmulatedPool, tmp_path: Path) -> Iterator[Callable[[], XapiHost]]:
 
 
 def started(host: XapiHost, instance: Instance, sealed: Sealed) -> Instance:
-    make_one(host, instance)
-    host.start(instance, *sealed)
+    make_one(host, instance, Operation())
+    host.start(instance, *sealed, Operation())
     return instance
 
 
@@ -62,7 +63,7 @@ def test_who_was_reached_is_not_asked_again_before_its_next_start(
     assert reachable(another, instance) is True and not shut.ssh.asked
     another.power_off(instance)
     assert another.statuses() == {}
-    another.start(instance, *sealed)
+    another.start(instance, *sealed, Operation())
     assert reachable(another, instance) is True and shut.ssh.asked == [WAY]
     assert [event.kind for event in on().events()] == [
         EventKind.STARTED,
@@ -92,9 +93,9 @@ def test_one_without_an_address_is_not_ready(
 ) -> None:
     shut.ssh.open()
     host = on()
-    make_one(host, instance := new_instance())
+    make_one(host, instance := new_instance(), Operation())
     shut.xapi.guest = _without_address(shut)
-    host.start(instance, *sealed)
+    host.start(instance, *sealed, Operation())
     assert reachable(host, instance) is False and not shut.ssh.asked
     with shut.database() as database:
         for reference, _ in database.where("VM_guest_metrics"):

@@ -193,7 +193,7 @@ def test_a_lost_folder_is_taken_up(pool: EmulatedPool, ours: Path, theirs: Path)
         assert {each.instance.uuid for each in anew.machines()} == {each.uuid for each in before}
         anew.start(["web"], timeout=20.0)
         anew.delete(["*"], force=True)
-    assert id_of(ours) == lost and host_kind.noted(ours) == "xapi" and not in_pool(pool, lost)
+    assert id_of(ours) == lost and host_kind.noted(ours) == host_kind.XAPI and not in_pool(pool, lost)
     assert {path.parts[0] for path in unexplained(ours)} <= {"run"}
     assert len(in_pool(pool, id_of(theirs))) == 2
 

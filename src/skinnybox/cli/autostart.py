@@ -62,7 +62,8 @@ def _unit(arguments: argparse.Namespace) -> int:
     from skinnybox.fleet.catalog import host_kind
 
     settings = options.settings(arguments)
-    if "xapi" in (host_kind.noted(settings.state), settings.host.partition(":")[0]):
+    kinds = (host_kind.noted(settings.state), host_kind.kind_of(settings.host))
+    if any(kind is not None and kind.bears_more for kind in kinds):
         raise Unsupported(
             "these machines run in a pool, which does not start and stop with this computer",
             hint="where the pool's password is in a file: skinnybox start --autostart",

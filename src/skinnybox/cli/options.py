@@ -11,6 +11,7 @@ from skinnybox.cli import interrupt
 from skinnybox.cli.complete import ask_for
 from skinnybox.cli.render import FORMATS
 from skinnybox.errors import UsageError
+from skinnybox.fleet.catalog.host_kind import ADDRESSES, QEMU
 from skinnybox.fleet.settings import Settings, load
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ def add_common(parser: argparse.ArgumentParser, *, top: bool = False) -> None:
         "--host",
         metavar="HOST",
         default=absent(None),
-        help="where machines run: qemu (default), memory, or xapi://USER@POOL",
+        help=f"where machines run: {ADDRESSES} (default {QEMU.address})",
     )
     options.add_argument(
         "-q", "--quiet", action="store_true", default=absent(False), help="no progress on standard error"

@@ -31,13 +31,13 @@ def add_to(commands: options.Commands) -> None:
 
 def _repair(arguments: argparse.Namespace) -> int:
     from skinnybox.fleet.batch import worst
-    from skinnybox.fleet.registry import open_host
+    from skinnybox.fleet.registry import open_host, preferences
     from skinnybox.fleet.repair.examine import examine
     from skinnybox.fleet.repair.repair import repair
 
     settings = options.settings(arguments)
     orphans = arguments.delete_orphans
-    with closing(open_host(settings.host, settings.state)) as host:
+    with closing(open_host(settings.host, settings.state, preferences(settings))) as host:
         seen = examine(settings.state, host, delete_orphans=orphans)
         if arguments.dry_run or not seen.to_do:
             _show([_record(finding) for finding in seen.findings], arguments)

@@ -120,10 +120,10 @@ def _show_storages(
 
 def _doctor(arguments: argparse.Namespace) -> int:
     from skinnybox.fleet.doctor import examine
-    from skinnybox.fleet.registry import open_host
+    from skinnybox.fleet.registry import open_host, preferences
 
     settings = options.settings(arguments)
-    with closing(open_host(settings.host, settings.state, accelerator=settings.accelerator)) as host:
+    with closing(open_host(settings.host, settings.state, preferences(settings))) as host:
         checks = examine(settings.state, host)
     records = [
         {"check": check.name, "status": check.status, "detail": check.detail, "hint": check.hint}

@@ -44,7 +44,7 @@ def start(host: Host, machine: Machine, master: Master, folder: Path, operation:
         host.start(machine.instance, master, folder, operation)
 
 
-def wait_ready(host: Host, look: Look, timeout: float, cancelled: threading.Event) -> Machine:
+def wait_ready(host: Host, look: Look, timeout: float, operation: Operation) -> Machine:
     """Block until the guest says it is ready and was reached. GuestFailed when it fails or stops; `timeout`
     is seconds."""
     deadline = time.monotonic() + timeout

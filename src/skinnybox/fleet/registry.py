@@ -1,58 +1,64 @@
-"""Which host a name means, and the fleet on it."""
+"""Which host an address means, and the fleet on it. The only place of the fleet that knows the hosts there
+are."""
 
+from collections.abc import Callable
 from pathlib import Path
 
-from skinnybox.errors import UsageError
 from skinnybox.fleet.catalog import host_kind
+from skinnybox.fleet.catalog.host_kind import FAKE, QEMU, XAPI
 from skinnybox.fleet.service import Fleet
 from skinnybox.fleet.settings import Settings
-from skinnybox.hosts.base import Host
-from skinnybox.hosts.events import DEFAULT_THRESHOLDS, Thresholds
+from skinnybox.hosts.base import Host, Preferences
+from skinnybox.hosts.events import Thresholds
 
 _ELSEWHERE = 8
 """Machines on their way up at once where it is not this machine's cores that bear it."""
 
 
-def open_host(
-    name: str, folder: Path, thresholds: Thresholds = DEFAULT_THRESHOLDS, *, look: bool = True
-) -> Host:
-    """`qemu`: this machine. `memory`: pretended machines, to try the commands with. `xapi://USER@POOL`: a
-    pool of XenServer or XCP-ng hosts. Raises UsageError; Blocked when the machines there are on another kind.
-
-    `thresholds` hold for the machines that are started from now on. With `look` they are ready when they have
-    been reached, not when their guests say so.
-    """
-    kind = "xapi" if name.startswith("xapi:") else name
-    if kind not in _KINDS:
-        raise UsageError(f"{name!r} is no kind of host", hint="qemu, memory, or xapi://USER@POOL")
+def open_host(address: str, folder: Path, preferences: Preferences | None = None) -> Host:
+    """The kinds are those of host_kind.py. Raises UsageError; Blocked when the machines there are on another
+    kind. `preferences` hold for the machines that are started from now on."""
+    kind = host_kind.kind_of(address)
     host_kind.refuse_other(folder, kind)
-    return _KINDS[kind](name, folder, thresholds, look)
+    return _OPENERS[kind.name](address, folder, preferences or Preferences())
 
 
-def _qemu(_: str, folder: Path, thresholds: Thresholds, look: bool) -> Host:
+def _qemu(_: str, folder: Path, preferences: Preferences) -> Host:
     from skinnybox.hosts.qemu.host import QemuHost
 
-    return QemuHost(folder, thresholds, look=look)
+    return QemuHost(folder, preferences)
 
 
-def _memory(_: str, folder: Path, __: Thresholds, ___: bool) -> Host:
-    from skinnybox.hosts.fake.host import MemoryHost
+def _fake(_: str, folder: Path, __: Preferences) -> Host:
+    from skinnybox.hosts.fake.host import FakeHost
 
-    return MemoryHost(folder)
+    return FakeHost(folder)
 
 
-def _xapi(name: str, folder: Path, thresholds: Thresholds, look: bool) -> Host:
+def _xapi(address: str, folder: Path, preferences: Preferences) -> Host:
     from skinnybox.hosts.xapi.host import open_pool
 
-    return open_pool(name, folder, thresholds, look=look)
+    return open_pool(address, folder, preferences)
 
 
-_KINDS = {"qemu": _qemu, "memory": _memory, "xapi": _xapi}
+_OPENERS: dict[str, Callable[[str, Path, Preferences], Host]] = {
+    QEMU.name: _qemu,
+    FAKE.name: _fake,
+    XAPI.name: _xapi,
+}
+
+
+def preferences(settings: Settings) -> Preferences:
+    """What the settings say of hosts."""
+    return Preferences(
+        thresholds=Thresholds(warning=settings.overlay_warning, critical=settings.overlay_critical),
+        acceleration=settings.accelerator,
+        reach=settings.reach,
+    )
 
 
 def open_fleet(settings: Settings) -> Fleet:
-    thresholds = Thresholds(warning=settings.overlay_warning, critical=settings.overlay_critical)
-    host = open_host(settings.host, settings.state, thresholds, look=settings.reach)
-    elsewhere = settings.host.startswith("xapi:") and settings.parallel is None
+    host = open_host(settings.host, settings.state, preferences(settings))
+    elsewhere = host_kind.kind_of(settings.host).bears_more and settings.parallel is None
     at_once = max(_ELSEWHERE, settings.boots_at_once) if elsewhere else settings.boots_at_once
     return Fleet(settings.state, host, boots_at_once=at_once, accelerator=settings.accelerator)

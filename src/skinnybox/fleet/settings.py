@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from skinnybox.errors import UsageError
+from skinnybox.fleet.catalog.host_kind import QEMU
 from skinnybox.fleet.paths import default_state, read_settings
 from skinnybox.hosts.base import Acceleration
 
@@ -15,17 +16,19 @@ from skinnybox.hosts.base import Acceleration
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """`parallel` is how many machines may be on their way up at once; None: as many as there are cores.
-    `overlay_warning` and `overlay_critical` are percent of an overlay in use that become events. Without
-    `reach` a machine is ready when its guest says so, not when its ssh answered."""
+    `overlay_warning` and `overlay_critical` are percent of an overlay in use that become events.
+    `accelerator` is for machines on this host's own QEMU. Without `reach` a machine is ready when its guest
+    says so, not when its ssh answered."""
 
     state: Path
-    host: str = "qemu"
+    host: str = QEMU.address
     overlay: str = "1G"
     memory: str = "512M"
     cpus: int = 1
     parallel: int | None = None
     overlay_warning: int = 80
     overlay_critical: int = 95
+    accelerator: Acceleration = Acceleration.AUTO
     reach: bool = True
 
     @property

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-from skinnybox.fleet.catalog.catalog import Phase
+from skinnybox.fleet.catalog.rows import Phase
 from skinnybox.hosts.reach import SSH_PORT, Way, way_in
 from skinnybox.model import Instance, Power, Report, Status, image_uuid
 

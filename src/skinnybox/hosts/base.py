@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Protocol
 from uuid import UUID
 
-from skinnybox.hosts.events import Event
+from skinnybox.hosts.events import DEFAULT_THRESHOLDS, Event, Thresholds
 from skinnybox.issues import Check, Finding
 from skinnybox.model import (
     Allocation,
@@ -61,6 +61,16 @@ class Features:
     """How many machines are best made at the same time: more than one where each is many round trips."""
     tells: int = 0
     """Base and seed message of together so many bytes reach a guest beside its overlay, at every start."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Preferences:
+    """What a user prefers, for every kind of host: each takes of it what it can. `thresholds` are of overlays
+    in use. With `reach` machines are ready when they have been reached, not when their guests say so."""
+
+    thresholds: Thresholds = DEFAULT_THRESHOLDS
+    acceleration: Acceleration = Acceleration.AUTO
+    reach: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -60,7 +60,7 @@ class Catalog:
     def _may_be_new(self) -> bool:
         """A memory that is empty beside machines has been lost, and must not give their names away."""
         records = (self._folder / "instances").glob("*/instance.json")  # a pool keeps its own
-        return next(records, None) is None and host_kind.noted(self._folder) != "xapi"
+        return next(records, None) is None and not host_kind.are_elsewhere(self._folder)
 
     def claim(self, instances: Sequence[Instance]) -> list[Instance]:
         """Take all the names, or none. Conflict naming those that are taken. Returns them with the ssh ports

@@ -179,7 +179,7 @@ def damaged(why: str) -> Corrupt:
 
 
 def _lost(path: Path) -> Corrupt:
-    where = "their pool" if host_kind.noted(path.parent) == "xapi" else f"{path.parent}/instances"
+    where = "their pool" if host_kind.are_elsewhere(path.parent) else f"{path.parent}/instances"
     return Corrupt(f"{path} is lost, but machines were made: they are in {where}", hint=REPAIR)
 
 

@@ -49,11 +49,11 @@ _KERNEL = "pretended"
 _KEY = "ssh-ed25519 " + base64.b64encode(b"\0\0\0\x0bssh-ed25519\0\0\0\x20" + bytes(32)).decode()
 
 
-class MemoryHost(LocalDisks):
+class FakeHost(LocalDisks):
     """Several of them may share a folder, also from several processes."""
 
     features = Features(
-        kind="memory",
+        kind="fake",
         allocations=frozenset(Allocation),
         networks=frozenset(Network),
         default_network=Network.RESTRICTED,

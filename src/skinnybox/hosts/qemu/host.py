@@ -10,18 +10,20 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 from uuid import UUID
 
 from skinnybox.errors import Conflict, NotFound, SkinnyboxError
 from skinnybox.hosts import events
-from skinnybox.hosts.base import Features, Holding
-from skinnybox.hosts.events import DEFAULT_THRESHOLDS, Event, Thresholds
+from skinnybox.hosts.base import Features, Holding, Preferences
+from skinnybox.hosts.events import Event
 from skinnybox.hosts.local.disks import LocalDisks
 from skinnybox.hosts.local.store import Store
 from skinnybox.hosts.qemu import attend, process, reports, stall, states
 from skinnybox.hosts.qemu.collect import read_log
+from skinnybox.hosts.qemu.command_line import Accelerator
 from skinnybox.hosts.qemu.folder import machine_process, read_json, read_machine
 from skinnybox.issues import Check, Finding
 from skinnybox.model import (
@@ -46,10 +48,8 @@ _CONCLUDING = 3.0
 class QemuHost(LocalDisks):
     """The machines of one state folder. Several objects, also in several processes, may serve one folder."""
 
-    def __init__(
-        self, state: Path, thresholds: Thresholds = DEFAULT_THRESHOLDS, *, look: bool = True
-    ) -> None:
-        self._thresholds, self._looks = thresholds, look
+    def __init__(self, state: Path, preferences: Preferences | None = None) -> None:
+        self._preferences = preferences or Preferences()
         self._store = Store(state)
         self._state = state
         self._runs = state / "run"
@@ -85,17 +85,25 @@ class QemuHost(LocalDisks):
         self._store.define(instance)
 
     def start(self, instance: Instance, master: Master, folder: Path, operation: Operation) -> Status:
+        from skinnybox.hosts.qemu import watched
         from skinnybox.hosts.qemu.launch import launch
 
         self._settle(instance)
         overlay, run_folder = self._store.overlay(instance.uuid), self._run(instance.uuid)
-        launch(instance, master, folder, overlay, run_folder, self._thresholds, self._looks)
-        attend.adopt(self._runs, instance.uuid)
-        status = self._status(instance.uuid)
-        if status is None or status.pid is None:
-            why = status.reason if status else "it ended at once"
-            raise SkinnyboxError(f"{instance.name} did not stay up: {why}")
-        return status
+
+        def up(accelerator: Accelerator, note: str) -> None:
+            launch(instance, master, folder, overlay, run_folder, accelerator, self._preferences, note)
+            attend.adopt(self._runs, instance.uuid)
+
+        attempt = watched.Attempt(
+            instance=instance,
+            kernel=folder / KERNEL_FILE,
+            run_folder=run_folder,
+            up=up,
+            down=lambda: self.power_off(instance),
+            look=lambda: self._status(instance.uuid),
+        )
+        return watched.start(attempt, self._preferences.acceleration, watched.PATIENCE)
 
     def shutdown(self, instance: Instance) -> None:
         from skinnybox.hosts.qemu.qmp import Monitor
@@ -149,7 +157,11 @@ class QemuHost(LocalDisks):
         found = {uuid: read_json(self._run(uuid) / "report.json") for uuid in uuids}
         understood = {uuid: _understood(reports.from_record, values) for uuid, values in found.items()}
         read = {uuid: report for uuid, report in understood.items() if report is not None}
-        return read if self._looks else {uuid: replace(each, reachable=None) for uuid, each in read.items()}
+        return (
+            read
+            if self._preferences.reach
+            else {uuid: replace(each, reachable=None) for uuid, each in read.items()}
+        )
 
     def wait_change(self, timeout: float) -> None:
         """Looks at the run folders' times every 50 ms: each status and report is a file made anew there."""
@@ -179,7 +191,7 @@ class QemuHost(LocalDisks):
     def doctor(self) -> list[Check]:
         from skinnybox.hosts.qemu.doctor import checks
 
-        return list(checks(self._state, self._wanted))
+        return list(checks(self._state, self._preferences.acceleration))
 
     def close(self) -> None:
         process.reap_remembered()

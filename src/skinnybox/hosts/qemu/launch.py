@@ -11,7 +11,7 @@ from typing import BinaryIO
 
 from skinnybox import run
 from skinnybox.errors import CommandFailed, Conflict, NotFound, SkinnyboxError, TimedOut, Unsupported
-from skinnybox.hosts.events import DEFAULT_THRESHOLDS, Thresholds
+from skinnybox.hosts.base import Preferences
 from skinnybox.hosts.local.store import RECORD
 from skinnybox.hosts.qemu import accelerator, bridge, door, network, process
 from skinnybox.hosts.qemu.command_line import Accelerator, Descriptors, Machine, OpenImage, argv
@@ -39,11 +39,11 @@ def launch(
     overlay: Path,
     run_folder: Path,
     chosen_accelerator: Accelerator,
-    thresholds: Thresholds = DEFAULT_THRESHOLDS,
-    look: bool = True,
+    preferences: Preferences | None = None,
+    note: str = "",
 ) -> None:
-    """Leave a paused QEMU behind, recorded in machine.json; or nothing, also when killed on the way. With
-    `look` it is ready when it was reached, not when its guest says so.
+    """Leave a paused QEMU behind, recorded in machine.json with `note`, which is told with its start; or
+    nothing, also when killed on the way.
 
     Raises Conflict (the overlay or the ssh port is in use), NotFound (a file is missing), CommandFailed with
     what QEMU said, TimedOut.
@@ -69,7 +69,7 @@ def launch(
         pid = _detached(machine, output, waiting)
         undo.callback(_give_up, pid, run_folder)
         undo.callback(gate.close)
-        _record(machine, pid, run_folder, thresholds, look)
+        _record(machine, pid, run_folder, preferences or Preferences(), note)
         with contextlib.suppress(BrokenPipeError):
             gate.write(b"go\n")
         _await(machine, pid, run_folder)
@@ -161,7 +161,7 @@ def _detached(machine: Machine, output: int, waiting: int) -> int:
     return process.remember(pid)
 
 
-def _record(machine: Machine, pid: int, run_folder: Path, thresholds: Thresholds, look: bool) -> None:
+def _record(machine: Machine, pid: int, run_folder: Path, preferences: Preferences, note: str) -> None:
     found = process.identify(pid)
     if found is None:
         raise _failed(machine, pid, run_folder)
@@ -171,9 +171,9 @@ def _record(machine: Machine, pid: int, run_folder: Path, thresholds: Thresholds
         "boot_id": found.boot,
         "nonce": machine.nonce,
         "name": machine.instance.name,
-        "thresholds": [thresholds.warning, thresholds.critical],
+        "thresholds": [preferences.thresholds.warning, preferences.thresholds.critical],
         "network": machine.network.value,
-        "way": door.recorded(machine.instance) if look else None,
+        "way": door.recorded(machine.instance) if preferences.reach else None,
         "accelerator": machine.accelerator.value,
         "started": datetime.now(UTC).isoformat(),
         "note": note,

@@ -12,7 +12,7 @@ from uuid import UUID
 
 from skinnybox.hosts import reach
 from skinnybox.hosts.reach import Dial, Knock
-from skinnybox.hosts.xapi import marks, observe
+from skinnybox.hosts.xapi import observe, tags
 from skinnybox.hosts.xapi.pool import Pool
 from skinnybox.model import Instance, Report
 
@@ -75,7 +75,7 @@ class Doors:
             start, record = (uuid, report.nonce), ours[uuid][1]
             if not reach.to_be_looked_at(report) or start in self.open:
                 continue
-            instance, since = marks.instance_from(record), observe.since(record)
+            instance, since = tags.instance_from(record), observe.since(record)
             if uuid in told and (since is None or since <= told[uuid]):
                 self.open |= {start}
             elif instance is not None:

@@ -17,7 +17,7 @@ from uuid import UUID
 
 from skinnybox.errors import Conflict, Unsupported
 from skinnybox.hosts import events, reach
-from skinnybox.hosts.base import Contents, Features, Holding, Storage
+from skinnybox.hosts.base import Contents, Features, Holding, Preferences, Storage
 from skinnybox.hosts.events import DEFAULT_THRESHOLDS, Event, Thresholds
 from skinnybox.hosts.xapi import account, create, observe, tags
 from skinnybox.hosts.xapi.address import Address, parse, password
@@ -44,13 +44,15 @@ _KNOCKING = 0.5
 """Seconds between two looks whether a machine answers by now, for who waits."""
 
 
-def open_pool(
-    name: str, state: Path, thresholds: Thresholds = DEFAULT_THRESHOLDS, *, look: bool = True
-) -> "XapiHost":
+def open_pool(name: str, state: Path, preferences: Preferences) -> "XapiHost":
     """Of `xapi://USER@POOL`. Nothing is asked of the pool, nor a password of anybody, before it is needed."""
     address = parse(name)
     return XapiHost(
-        address, state, secret=lambda: password(address, os.environ), thresholds=thresholds, look=look
+        address,
+        state,
+        secret=lambda: password(address, os.environ),
+        thresholds=preferences.thresholds,
+        look=preferences.reach,
     )
 
 

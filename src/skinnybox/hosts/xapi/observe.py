@@ -47,7 +47,7 @@ def _status(record: Record) -> Status:
 
 def since(record: Record) -> datetime | None:
     """When we started it last."""
-    return _time(tell.start_of(record["xenstore_data"])[1])
+    return _time(xenstore_data.start_of(record["xenstore_data"])[1])
 
 
 def _time(text: str | None) -> datetime | None:

@@ -87,7 +87,7 @@ class Told:
             stamp = stamp_of(observe.metrics_of(pool, ours[uuid][1]))
             if stamp and known.caused[uuid] < _MOST:
                 shut = self._doors.reachable(uuid, stamp.nonce, stamp.host_keys) is False
-                for kind, detail in self._said(stamp, shut, before, known.level.get(uuid, levels.QUIET)):
+                for kind, detail in self._said(stamp, shut, before, known.level.get(uuid, thresholds.QUIET)):
                     yield uuid, name, kind, detail
         for uuid, event in known.power.items():
             if uuid not in now and event.kind in _UP and (uuid in ours or self._was_ours(uuid)):
