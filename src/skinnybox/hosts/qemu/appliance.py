@@ -162,6 +162,7 @@ def _words(
     kernel, start = _opened(appliance.kernel, False, files), _opened(initrd, False, files)
     disks = [(disk, _opened(disk.file, disk.writable, files)) for disk in appliance.disks]
     words = [
+        *("prlimit", "--core=0"),  # a core file would hold what the guests' disks hold
         *_as_user(appliance, chosen),
         *("qemu-system-x86_64", "-sandbox", SANDBOX, "-no-reboot"),
         *board(chosen, cpus=_CPUS, memory=_MEMORY),

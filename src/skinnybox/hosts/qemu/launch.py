@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO
+from uuid import UUID
 
 from skinnybox import run
 from skinnybox.errors import CommandFailed, Conflict, NotFound, SkinnyboxError, TimedOut, Unsupported
@@ -57,21 +58,21 @@ def launch(
         chosen = network.choose(instance)
         network.check_port(instance.ssh_port)
         output = _prepared(run_folder, files)
-        descriptors = _opened(files, instance, master, sealed, run_folder, disk, chosen, output)
-        machine = Machine(
-            instance=instance,
-            nonce=secrets.token_hex(16),
-            accelerator=chosen_accelerator,
-            network=chosen,
-            descriptors=descriptors,
-        )
+        doors = files.enter_context(ExitStack())
+        undo.callback(_unmark, run_folder)
+        sockets = {name: doors.enter_context(listen(run_folder, name)).fileno() for name in SOCKETS}
+        descriptors = _opened(files, instance, master, sealed, sockets, disk, chosen, output)
+        machine = _machine(instance, chosen, descriptors)
         waiting, gate = _gate(files)
         pid = _detached(machine, output, waiting)
         undo.callback(_give_up, pid, run_folder)
         undo.callback(gate.close)
-        _record(machine, pid, run_folder, preferences or Preferences(), note)
+        undo.callback(doors.close)
+        _record(machine, pid, run_folder, thresholds)
         with contextlib.suppress(BrokenPipeError):
             gate.write(b"go\n")
+        # Ours as well, they would keep whoever knocks waiting at the doors of a QEMU that is dead.
+        doors.close()
         _await(machine, pid, run_folder)
         undo.pop_all()
 
@@ -92,14 +93,13 @@ def _opened(
     instance: Instance,
     master: Master,
     sealed: Path,
-    run_folder: Path,
+    sockets: dict[str, int],
     disk: int,
     chosen: Network,
     output: int,
 ) -> Descriptors:
     kernel, initrd = (_readable(files, sealed / name) for name in (KERNEL_FILE, INITRD_FILE))
     images = tuple(_image(files, instance, master, sealed, digest) for digest in instance.stack.images)
-    sockets = {name: files.enter_context(listen(run_folder, name)).fileno() for name in SOCKETS}
     stream = tap = None
     if chosen is Network.BRIDGE:
         tap = files.enter_context(bridge.tap(instance, instance.bridge or ""))
@@ -107,6 +107,16 @@ def _opened(
         stream = files.enter_context(network.stream(instance, user_of(instance), output)).fileno()
     return Descriptors(
         kernel=kernel, initrd=initrd, images=images, overlay=disk, stream=stream, tap=tap, **sockets
+    )
+
+
+def _machine(instance: Instance, chosen: Network, descriptors: Descriptors) -> Machine:
+    return Machine(
+        instance=instance,
+        nonce=secrets.token_hex(16),
+        accelerator=accelerator.choose(),
+        network=chosen,
+        descriptors=descriptors,
     )
 
 
@@ -187,13 +197,20 @@ def _await(machine: Machine, pid: int, run_folder: Path) -> None:
     while time.monotonic() < deadline:
         if process.identify(pid) is None:
             raise _failed(machine, pid, run_folder)
-        # We have the socket open ourselves: it takes us in also when QEMU has died.
-        with contextlib.suppress(Conflict, TimedOut), Monitor(run_folder, timeout=_ANSWER) as monitor:
-            if monitor.uuid() != machine.instance.uuid:
-                raise Conflict(f"another machine answers for {machine.instance.name}")
+        answer = _answer(run_folder)
+        if answer == machine.instance.uuid:
             return
+        if answer is not None:
+            raise Conflict(f"another machine answers for {machine.instance.name}")
         time.sleep(_POLL)
     raise TimedOut(f"QEMU for {machine.instance.name} does not answer", hint=f"see {run_folder}/qemu.log")
+
+
+def _answer(run_folder: Path) -> UUID | None:
+    """Which machine answers there; None while none does."""
+    with contextlib.suppress(Conflict), Monitor(run_folder, timeout=_PATIENCE) as monitor:
+        return monitor.uuid()
+    return None
 
 
 def _failed(machine: Machine, pid: int, run_folder: Path) -> SkinnyboxError:
@@ -213,6 +230,10 @@ def _give_up(pid: int, run_folder: Path) -> None:
     if found is not None:
         end(found, run_folder)
     process.reap(pid)
+
+
+def _unmark(run_folder: Path) -> None:
+    """Nothing says any more that a machine runs here."""
     for name in ("machine.json", *SOCKETS):
         (run_folder / name).unlink(missing_ok=True)
 

@@ -1,0 +1,141 @@
+"""The whole command line of each kind of QEMU that we start, against the one in tests/data/command-lines.
+
+Word by word a dropped `-nodefaults` or a `locking=off` too many is seen by nobody. Whoever changes a command
+line on purpose changes the file with it, where a reviewer reads the difference: one option a line.
+"""
+
+import re
+import uuid
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from skinnybox.hosts.qemu import accelerator, appliance, command_line, network
+from skinnybox.hosts.qemu.command_line import Accelerator, Descriptors, Machine, OpenImage, argv
+from skinnybox.model import Allocation, Network, Overlay, Seed, StaticNetwork
+from skinnybox.sizes import GIB, MIB
+from tests.samples import an_instance
+
+FILES = Path(__file__).parents[1] / "data" / "command-lines"
+_NUMBER = re.compile(r"(\bfd=|/proc/self/fd/|\bset=|/dev/fdset/)(\d+)")
+
+INSTANCE = an_instance(
+    uuid=uuid.UUID(int=7), overlay=Overlay(size=GIB), memory=384 * MIB, cpus=2, ssh_port=22001
+)
+MASTER, LAYER = OpenImage(descriptor=12, size=352 * MIB), OpenImage(descriptor=30, size=3 * MIB + 1)
+OPENED = Descriptors(
+    kernel=10, initrd=11, images=(MASTER,), overlay=13, console=14, report=15, qmp=16, events=17
+)
+PLAIN = Machine(
+    instance=INSTANCE,
+    nonce="ab",
+    accelerator=Accelerator.TCG,
+    network=Network.RESTRICTED,
+    descriptors=OPENED,
+)
+TWO_IMAGES = replace(OPENED, images=(MASTER, LAYER))
+MAPPED = replace(INSTANCE, stack=replace(INSTANCE.stack, dax=True))
+STATIC = StaticNetwork(address="192.0.2.17/24", gateway="192.0.2.1", dns=("192.0.2.2",))
+SEED = Seed(hostname="web-01", machine_id="0" * 32, network=STATIC)
+
+MACHINES: dict[str, Machine] = {
+    "plain": PLAIN,
+    "kvm": replace(PLAIN, accelerator=Accelerator.KVM),
+    "sparse": replace(
+        PLAIN, instance=replace(INSTANCE, overlay=Overlay(size=GIB, allocation=Allocation.SPARSE))
+    ),
+    "layers": replace(PLAIN, descriptors=TWO_IMAGES),
+    "dax": replace(PLAIN, instance=MAPPED),
+    "dax-layers": replace(PLAIN, instance=MAPPED, descriptors=TWO_IMAGES),
+    "open": replace(PLAIN, network=Network.OPEN),
+    "static": replace(PLAIN, instance=replace(INSTANCE, seed=SEED)),
+    "no-port": replace(PLAIN, instance=replace(INSTANCE, ssh_port=None)),
+    "passt": replace(PLAIN, network=Network.PASST, descriptors=replace(OPENED, stream=18)),
+    "bridge": replace(PLAIN, network=Network.BRIDGE, descriptors=replace(OPENED, tap=19)),
+}
+
+
+def by_lines(words: list[str]) -> str:
+    """An option and its value on one line each."""
+    lines: list[str] = []
+    for word in words:
+        if lines and " " not in lines[-1] and lines[-1].startswith("-") and not word.startswith("-"):
+            lines[-1] += f" {word}"
+        else:
+            lines.append(word)
+    return "".join(f"{line}\n" for line in lines)
+
+
+def kept(name: str) -> str:
+    return (FILES / f"{name}.txt").read_text()
+
+
+@pytest.mark.parametrize("name", MACHINES)
+def test_the_command_line_of_a_machine(name: str) -> None:
+    assert by_lines(argv(MACHINES[name])) == kept(name)
+
+
+def test_what_is_inherited_is_what_the_command_line_names() -> None:
+    """One number too few and QEMU does not start; one too many and a guest that took it over has it."""
+    for name, machine in MACHINES.items():
+        line = " ".join(argv(machine))
+        named = re.findall(r"(?:\bfd=|/proc/self/fd/|addr\.str=)(\d+)", line)
+        assert sorted(machine.descriptors.inherited()) == sorted(map(int, named)), name
+
+
+@pytest.mark.parametrize(("name", "user"), [("appliance", 4242), ("appliance-as-we-are", None)])
+def test_the_command_line_of_the_small_machine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, user: int | None
+) -> None:
+    monkeypatch.setattr(accelerator, "choose", lambda: Accelerator.TCG)
+    words, passed = _of_an_appliance(tmp_path, user)
+    numbers = {str(number): f"FD{place}" for place, number in enumerate(passed)}
+    line = re.sub(_NUMBER, lambda found: found[1] + numbers[found[2]], by_lines(words))
+    assert line == kept(name)
+
+
+def _of_an_appliance(folder: Path, user: int | None) -> tuple[list[str], list[int]]:
+    files = {name: folder / name for name in ("kernel", "initrd", "from", "to")}
+    for path in files.values():
+        path.touch()
+    wanted = appliance.Appliance(
+        kernel=files["kernel"],
+        initrd=files["initrd"],
+        program=b"",
+        files={},
+        words="flatten=1",
+        disks=(
+            appliance.Disk(serial="from", file=files["from"], offset=MIB, size=2 * MIB),
+            appliance.Disk(serial="to", file=files["to"], writable=True),
+        ),
+        user=user,
+        seconds=1,
+    )
+    with ExitStack() as opened:
+        return appliance._words(wanted, wanted.initrd, opened)
+
+
+def test_on_kvm_the_small_machine_may_open_its_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(accelerator, "groups", lambda: (104,))
+    wanted = appliance.Appliance(
+        kernel=Path(), initrd=Path(), program=b"", files={}, words="", disks=(), user=9, seconds=1
+    )
+    words = appliance._as_user(wanted, Accelerator.KVM)
+    assert words[words.index("setpriv") :] == [
+        "setpriv", "--reuid=9", "--regid=9", "--groups", "104", "--no-new-privs"
+    ]  # fmt: skip
+
+
+def test_the_command_lines_of_passt() -> None:
+    assert by_lines(network.argv(5, 22001)) == kept("passt-itself")
+    assert by_lines(network.argv(5, None)) == kept("passt-itself").replace("-t 127.0.0.1/22001:22\n", "")
+
+
+def test_the_sandbox_leaves_nothing_out() -> None:
+    """All that QEMU's manual has for -sandbox, each denied; a newer QEMU's further words belong here."""
+    assert dict(word.split("=") for word in command_line.SANDBOX.split(",")[1:]) == dict.fromkeys(
+        ("obsolete", "elevateprivileges", "spawn", "resourcecontrol"), "deny"
+    )
+    assert command_line.SANDBOX.startswith("on,")
