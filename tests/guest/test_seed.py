@@ -233,3 +233,51 @@ def test_a_key_an_administrator_made_survives_another_seed(shell: Shell, root: P
     whole(shell, generation="4")
     assert host_key(root) == b"the administrator's"
     assert (root / "etc/ssh/ssh_host_rsa_key").exists()
+
+
+def test_further_keys_of_an_administrator_are_no_part_of_the_identity(shell: Shell, root: Path) -> None:
+    """A reseed leaves them alone, what came with the master goes, and a copy of the disk keeps none."""
+    whole(shell)
+    ours, upper = host_key(root), root / "media/root-rw/upper/etc/ssh"
+    upper.mkdir(parents=True)
+    for name in ("ssh_host_ecdsa_key", "ssh_host_ecdsa_key.pub"):
+        (root / "etc/ssh" / name).write_text("the administrator's")
+        (upper / name).write_text("the administrator's")
+    (root / "etc/ssh/ssh_host_dsa_key").write_text("the master's")
+    whole(shell, generation="4")
+    assert sorted(path.name for path in (root / "etc/ssh").iterdir() if "ecdsa" in path.name) == [
+        "ssh_host_ecdsa_key",
+        "ssh_host_ecdsa_key.pub",
+    ]
+    assert not (root / "etc/ssh/ssh_host_dsa_key").exists()
+    assert host_key(root) == ours
+    whole(shell, generation="5", instance=OTHER)
+    assert not list((root / "etc/ssh").glob("*ecdsa*"))
+    assert host_key(root) != ours
+
+
+@pytest.mark.parametrize(
+    ("network", "lines"),
+    [
+        ("dhcp", ["iface skinnybox inet dhcp"]),
+        (
+            "static fd00::2/64 gateway fd00::1 dns fd00::3",
+            ["iface skinnybox inet6 static", "    address fd00::2/64", "    gateway fd00::1"],
+        ),
+        ("static 10.0.0.2/24", ["iface skinnybox inet static", "    address 10.0.0.2/24"]),
+    ],
+)
+def test_every_network_for_ifupdown(shell: Shell, root: Path, network: str, lines: list[str]) -> None:
+    (root / "usr/lib/systemd/systemd-networkd").unlink()
+    (root / "usr/sbin").mkdir()
+    (root / "usr/sbin/ifup").touch()
+    assert apply(shell, Line("network", network)).code == 0
+    written = (root / "etc/network/interfaces.d/skinnybox").read_text().splitlines()
+    assert written[1:] == ["auto /en*=skinnybox", "auto /eth*=skinnybox", *lines]
+    assert (root / "etc/resolv.conf").exists() == ("dns" in network)
+
+
+def test_systemd_resolved_keeps_its_own_resolvers(shell: Shell, root: Path) -> None:
+    (root / "usr/lib/systemd/systemd-resolved").touch()
+    assert apply(shell, Line("network", "static 10.0.0.2/24 dns 9.9.9.9")).code == 0
+    assert not (root / "etc/resolv.conf").exists()

@@ -116,6 +116,20 @@ def test_nothing_done_is_nothing_changed(machine: Machine) -> None:
             ["added - opt/redo/new", "deleted - opt/redo/old", "modified - opt/redo/sub/older"],
         ),
         (
+            "rm -r etc/app usr/share/doc; mkdir etc/app usr/share/doc; touch etc/app/two",
+            [
+                "deleted - etc/app/one",
+                "modified - etc/app/two",
+                "deleted - usr/share/doc/x",
+                "deleted - usr/share/doc/y",
+            ],
+        ),
+        (
+            # One within another, of which the outer one still counts behind the inner one.
+            "rm -r opt/redo/sub; mkdir opt/redo/sub; cp -a opt x; rm -r opt; mv x opt; rm opt/redo/old",
+            ["deleted - opt/redo/old", "deleted - opt/redo/sub/older"],
+        ),
+        (
             "rm -r opt; mkdir -p opt/redo",
             ["deleted - opt/redo/old", "deleted d opt/redo/sub (with 1 below)"],
         ),
@@ -145,6 +159,21 @@ def test_marks_that_hide_nothing_are_not_shown(machine: Machine) -> None:
     """A whiteout of a name that the stack does not have, as a newer master may leave it."""
     machine.sh('mkdir srv/new; mknod "$0/stale" c 0 0; mknod "$0/srv/new/stale" c 0 0')
     assert machine.told() == ["added d srv/new"]
+
+
+@pytest.mark.parametrize("value", ["x", "n", "yy", ""])
+def test_only_one_value_of_the_mark_hides_anything(machine: Machine, value: str) -> None:
+    """Since Linux 6.7 "x" says that a directory may hold whiteouts of another kind; it hides nothing."""
+    mark = f'setfattr -n trusted.overlay.opaque -v "{value}" "$0/etc/app"'
+    machine.sh(f'mkdir -p "$0/etc/app"; {mark}')
+    shown = machine.act("/bin/sh", "-euc", "ls etc/app")
+    assert (shown, machine.told()) == (b"one\ntwo\n", [])
+
+
+def test_a_whiteout_of_the_other_kind_is_named(machine: Machine) -> None:
+    """Overlayfs never makes one, older kernels show it as the empty file it is, and newer ones hide it."""
+    machine.sh('mkdir -p "$0/etc"; : >"$0/etc/a-b"; setfattr -n trusted.overlay.whiteout -v "" "$0/etc/a-b"')
+    assert machine.told() == ["modified - etc/a-b (whiteout)"]
 
 
 SAME = "cp -p etc/app.conf keep; sed -i 's/./X/' etc/app.conf; touch -r keep etc/app.conf; rm keep"

@@ -1,5 +1,6 @@
 """One connection for several threads."""
 
+import stat
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -7,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from skinnybox.errors import Conflict, Corrupt, TimedOut, Unsupported
 from skinnybox.fleet.catalog.database import Database
 
 
@@ -41,3 +43,89 @@ def test_nobody_sees_what_may_be_undone(numbers: Database) -> None:
         raise ZeroDivisionError
     reader.join()
     assert found == [100]
+
+
+FAMILY = """
+    CREATE TABLE parents (n INTEGER PRIMARY KEY);
+    CREATE TABLE children (n INTEGER REFERENCES parents (n) ON DELETE CASCADE)
+"""
+
+
+def test_what_belongs_to_a_row_goes_with_it(tmp_path: Path) -> None:
+    """SQLite looks at foreign keys only where it is told to: a deleted machine's host keys would come back
+    with the next machine that has its UUID."""
+    database = Database(tmp_path / "state.db", [FAMILY], lambda: True)
+    database.execute("INSERT INTO parents VALUES (1), (2)")
+    database.execute("INSERT INTO children VALUES (1), (2)")
+    with pytest.raises(Conflict):
+        database.execute("INSERT INTO children VALUES (3)")
+    database.execute("DELETE FROM parents WHERE n = 1")
+    assert database.all("SELECT n FROM children") == [(2,)]
+    database.close()
+
+
+def test_two_who_write_wait_for_each_other(numbers: Database) -> None:
+    """From the beginning of the block on, not from its first change: what was read in it still holds then."""
+    other = Database(numbers.path, [""], lambda: True)
+    order: list[str] = []
+
+    def second() -> None:
+        with other.writing():
+            order.append(f"second sees {other.all('SELECT count(*) FROM numbers')[0][0]}")
+            other.execute("DELETE FROM numbers")
+
+    later = threading.Thread(target=second)
+    with numbers.writing():
+        later.start()
+        later.join(0.3)
+        numbers.execute("DELETE FROM numbers WHERE n > 9")
+        order.append("first is done")
+    later.join()
+    assert order == ["first is done", "second sees 10"]
+    assert numbers.all("SELECT count(*) FROM numbers") == [(0,)]
+    other.close()
+
+
+def test_readers_do_not_wait_for_who_writes(numbers: Database) -> None:
+    other = Database(numbers.path, [""], lambda: True)
+    with numbers.writing():
+        numbers.execute("DELETE FROM numbers")
+        assert other.all("SELECT count(*) FROM numbers") == [(100,)]
+    assert other.all("SELECT count(*) FROM numbers") == [(0,)]
+    other.close()
+
+
+def test_one_that_is_kept_busy_is_said_to_be(numbers: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("skinnybox.fleet.database._PATIENCE", 0.1)
+    other = Database(numbers.path, [""], lambda: True)
+    with numbers.writing(), pytest.raises(TimedOut, match="in use by another command"), other.writing():
+        pass
+    other.close()
+
+
+def test_only_its_owner_may_read_it(tmp_path: Path) -> None:
+    """With the files beside it that SQLite makes: they hold the same rows."""
+    database = Database(tmp_path / "state.db", ["CREATE TABLE seeds (text TEXT)"], lambda: True)
+    database.execute("INSERT INTO seeds VALUES ('secret')")
+    files = sorted(tmp_path.iterdir())
+    assert [file.name for file in files] == ["state.db", "state.db-shm", "state.db-wal"]
+    assert {stat.S_IMODE(file.stat().st_mode) for file in files} == {0o600}
+    database.close()
+
+
+def test_a_migration_happens_whole_or_not_at_all(tmp_path: Path) -> None:
+    first = "CREATE TABLE numbers (n INTEGER); INSERT INTO numbers VALUES (7)"
+    Database(tmp_path / "state.db", [first], lambda: True).close()
+    broken = "ALTER TABLE numbers ADD COLUMN m INTEGER; INSERT INTO nowhere VALUES (1)"
+    with pytest.raises(Corrupt):
+        Database(tmp_path / "state.db", [first, broken], lambda: False)
+    database = Database(tmp_path / "state.db", [first], lambda: False)
+    assert database.all("SELECT * FROM numbers") == [(7,)]
+    database.close()
+    whole = "ALTER TABLE numbers ADD COLUMN m INTEGER DEFAULT 8"
+    for _ in range(2):
+        database = Database(tmp_path / "state.db", [first, whole], lambda: False)
+        assert database.all("SELECT * FROM numbers") == [(7, 8)]
+        database.close()
+    with pytest.raises(Unsupported, match="format 2, known: 1"):
+        Database(tmp_path / "state.db", [first], lambda: False)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from skinnybox.errors import Corrupt, UsageError
-from skinnybox.masters.index import Entry, content_id, read_index, scan, write_index
+from skinnybox.masters.index import Entry, _entry, content_id, read_index, scan, write_index
 from skinnybox.operation import Operation
 
 
@@ -117,3 +117,16 @@ def test_a_date_before_1970_is_refused(tree: Path) -> None:
     os.utime(tree / "a.b", (-5, -5))
     with pytest.raises(UsageError, match="1970"):
         _scan(tree)
+
+
+@pytest.mark.parametrize("becomes", [b"longer than it was", b"cut", b""])
+def test_a_file_that_changes_while_it_is_sealed_is_named(tmp_path: Path, becomes: bytes) -> None:
+    """Its size is known before its content is read: a master must not have the one of now and the other of
+    then."""
+    log = tmp_path / "log"
+    log.write_bytes(b"as it was")
+    info = log.lstat()
+    assert _entry(os.fsencode(tmp_path), b"log", info, None).size == 9
+    log.write_bytes(becomes)
+    with pytest.raises(Corrupt, match="log changed while it was read"):
+        _entry(os.fsencode(tmp_path), b"log", info, None)

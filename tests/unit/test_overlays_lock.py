@@ -1,3 +1,4 @@
+import fcntl
 import os
 import sys
 from pathlib import Path
@@ -6,6 +7,7 @@ import pytest
 
 from skinnybox import run
 from skinnybox.errors import Conflict, NotFound, SkinnyboxError
+from skinnybox.overlays import lock
 from skinnybox.overlays.lock import acquire, exclusive
 
 TAKE = """
@@ -82,3 +84,80 @@ def test_a_failed_attempt_leaves_no_descriptor(disk: Path) -> None:
         with pytest.raises(Conflict):
             acquire(disk)
         assert len(list(Path("/proc/self/fd").iterdir())) == before
+
+
+def replaced_while_opened(disk: Path, monkeypatch: pytest.MonkeyPatch, times: int) -> None:
+    """So many times the file is replaced behind who has opened it and not locked it yet."""
+    really, left = lock._opened, iter(range(times))
+
+    def opened(path: Path) -> int:
+        descriptor = really(path)
+        if (number := next(left, None)) is not None:
+            beside = disk.with_name("new")
+            beside.write_bytes(b"new %d" % number)
+            beside.replace(disk)
+        return descriptor
+
+    monkeypatch.setattr(lock, "_opened", opened)
+
+
+@pytest.mark.parametrize("times", [1, 4])
+def test_a_file_replaced_between_opening_and_locking_is_let_go(
+    disk: Path, monkeypatch: pytest.MonkeyPatch, times: int
+) -> None:
+    """Else two commands have "the" overlay: one the old file, one the new."""
+    replaced_while_opened(disk, monkeypatch, times)
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    with exclusive(disk) as descriptor:
+        assert os.path.samestat(os.fstat(descriptor), disk.stat())
+        with pytest.raises(Conflict, match="in use"):
+            acquire(disk)
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
+
+
+def test_one_that_is_replaced_again_and_again_is_a_conflict(
+    disk: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    replaced_while_opened(disk, monkeypatch, 100)
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    with pytest.raises(Conflict, match="keeps being replaced"):
+        acquire(disk)
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
+
+
+def test_a_file_removed_between_opening_and_locking_is_not_there(
+    disk: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    really = lock._opened
+
+    def opened(path: Path) -> int:
+        descriptor = really(path)
+        path.unlink()
+        return descriptor
+
+    monkeypatch.setattr(lock, "_opened", opened)
+    with pytest.raises(NotFound):
+        acquire(disk)
+
+
+@pytest.mark.parametrize("byte", [100, 104, 200, 203])
+def test_a_qemu_by_hand_is_seen_and_nothing_of_ours_stays_behind(disk: Path, byte: int) -> None:
+    """Each of its bytes counts. Who was refused must not keep that QEMU from anything either."""
+    other = os.open(disk, os.O_RDWR)
+    lock._lock(other, fcntl.F_RDLCK, byte, 1, disk)
+    with pytest.raises(Conflict, match="Skinnybox did not start"), exclusive(disk):
+        pass
+    mine = acquire(disk)
+    with pytest.raises(Conflict):
+        lock.against_qemu(mine, disk)
+    assert not lock._others_hold(other, 100, 104)
+    os.close(mine)
+    os.close(other)
+
+
+def test_no_qemu_gets_it_meanwhile(disk: Path) -> None:
+    with exclusive(disk):
+        other = os.open(disk, os.O_RDWR)
+        for byte in (*range(100, 105), *range(200, 205)):
+            assert lock._others_hold(other, byte, 1), byte
+        os.close(other)

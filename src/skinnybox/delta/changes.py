@@ -36,6 +36,8 @@ SEED_PATHS = (
 _OWN_XATTRS = "trusted.overlay."
 _KEPT_XATTRS = ("user.", "trusted.", "security.", "system.posix_acl_")
 _OPAQUE, _METACOPY, _REDIRECT = (_OWN_XATTRS + name for name in ("opaque", "metacopy", "redirect"))
+# Of an empty file: since Linux 6.7 it hides what the stack has there. Overlayfs itself makes only devices 0/0.
+_HIDES = _OWN_XATTRS + "whiteout"
 _WHITEOUT = (0, 0)
 
 
@@ -153,7 +155,7 @@ def _below(count: int) -> str:
 def _compared(
     volume: Volume, node: Node, entry: Entry, xattrs: dict[str, bytes], *, quick: bool
 ) -> Iterator[Change]:
-    foreign = [name for name in (_METACOPY, _REDIRECT) if name in xattrs]
+    foreign = [name for name in (_METACOPY, _REDIRECT, _HIDES) if name in xattrs]
     metadata = [*_metadata(node, entry, xattrs), *(name.removeprefix(_OWN_XATTRS) for name in foreign)]
     if _METACOPY not in xattrs and _content_differs(volume, node, entry, quick=quick):
         told = [word for word in metadata if word != "mtime"]

@@ -1,0 +1,38 @@
+"""Whom ssh meets: host keys are pinned as long as the disk keeps the identity they belong to."""
+
+from pathlib import Path
+
+from skinnybox.fleet import pins
+from skinnybox.fleet.service import Fleet
+from skinnybox.model import Instance
+from skinnybox.overlays.patch import put_message
+from skinnybox.wire import Line, encode
+from tests.fleet.conftest import HOST_KEYS, SPARSE
+from tests.fleet.test_disks import image, only, write
+
+
+def identity(instance: Instance, key: bytes) -> bytes:
+    """As the guest keeps it on its disk."""
+    lines = [Line("instance", str(instance.uuid)), Line("ssh-host-key", "ssh_host_ed25519_key", key)]
+    return encode("identity", 1, lines)
+
+
+def test_host_keys_are_pinned_as_long_as_the_identity_stays(fleet: Fleet, state: Path) -> None:
+    """A machine put back to another identity would be taken for an impostor: nobody got in by ssh."""
+    web = fleet.create(["web"], "tiny", SPARSE)[0]
+    put_message(image(state, web), "identity", identity(web, b"one"))
+    fleet.overlays.snapshot(["web"], "first")
+    fleet._state.pin_host_keys(web.uuid, HOST_KEYS)
+    write(image(state, web), "file")
+    assert only([*fleet.overlays.restore(["web"], "first")]) is None
+    assert fleet.machine("web").host_keys == HOST_KEYS
+    put_message(image(state, web), "identity", identity(web, b"two"))
+    assert only([*fleet.overlays.restore(["web"], "first")]) is None
+    assert fleet.machine("web").host_keys == ()
+    assert pins.kept(pins.folder(state), web.uuid) == ()
+    fleet._state.pin_host_keys(web.uuid, HOST_KEYS)
+    assert only([*fleet.overlays.reset(["web"])]) is None
+    assert fleet.machine("web").host_keys == HOST_KEYS
+    put_message(image(state, web), "identity", b"\n")
+    assert only([*fleet.overlays.reset(["web"])]) is None
+    assert fleet.machine("web").host_keys == ()
