@@ -55,7 +55,7 @@ def _compare(fleet: Fleet, folder: Path) -> int:
         fleet.delete(["bench-boot"], force=True)
     for name, taken in (("thin", thin), ("linked clone", clone)):
         print(f"{name}: {statistics.median(taken):.1f} s ({min(taken):.1f} to {max(taken):.1f})")
-    return 0 if verdict("boot to ready, against a linked clone", ratio(thin, clone), 1.0) else 1
+    return verdict("boot to ready, against a linked clone", ratio(thin, clone), 1.0).code
 
 
 def _thin(fleet: Fleet) -> float:

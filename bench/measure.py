@@ -5,8 +5,12 @@ import statistics
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from enum import IntEnum
 
 _RESAMPLES = 4000
+_FEWEST = 5
+"""Pairs: 95 % of what may be is within five of them, and not within four."""
+_OPEN = 78
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,8 +69,32 @@ def ratio(ones: Sequence[float], others: Sequence[float]) -> Ratio:
     )
 
 
-def verdict(name: str, found: Ratio, limit: float) -> bool:
-    """Print one line. The limit holds when the interval's lower bound keeps it: the rest is noise."""
-    kept = found.low <= limit
-    print(f"{name:<44} {found}  limit {limit:g}  {'kept' if kept else 'BROKEN'}")
-    return kept
+class Verdict(IntEnum):
+    """What a measurement says of a limit; the largest of several is the worst."""
+
+    PROVEN = 0
+    OPEN = 1
+    BROKEN = 2
+
+    @property
+    def code(self) -> int:
+        """To end a bench with; script/full-results knows them."""
+        return {Verdict.PROVEN: 0, Verdict.OPEN: _OPEN, Verdict.BROKEN: 1}[self]
+
+    def __str__(self) -> str:
+        return "BROKEN" if self is Verdict.BROKEN else self.name.lower()
+
+
+def judged(found: Ratio, limit: float) -> Verdict:
+    """Proven when the whole interval keeps the limit, broken when none of it does. All between is open: of an
+    interval that contains the limit nothing is known, nor of fewer pairs than make one."""
+    if found.low > limit:
+        return Verdict.BROKEN
+    return Verdict.PROVEN if found.high <= limit and found.pairs >= _FEWEST else Verdict.OPEN
+
+
+def verdict(name: str, found: Ratio, limit: float) -> Verdict:
+    """Print one line."""
+    said = judged(found, limit)
+    print(f"{name:<44} {found}  limit {limit:g}  {said}")
+    return said

@@ -22,7 +22,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from bench.clone import RECIPE, is_up, linked_clone, make_base
-from bench.measure import ratio, until, verdict
+from bench.measure import Verdict, ratio, until, verdict
 from skinnybox.fleet.create import Specification
 from skinnybox.fleet.registry import open_fleet
 from skinnybox.fleet.service import Fleet
@@ -61,12 +61,12 @@ def main() -> int:
         with open_fleet(Settings(state=folder / "state")) as fleet:
             (folder / "recipe.yaml").write_text(RECIPE)
             fleet.masters.build("bench:1", folder / "recipe.yaml", dax=True)
-            kept = _guest(fleet)
+            found = _guest(fleet)
             _host(fleet, folder)
-    return 0 if kept else 1
+    return found.code
 
 
-def _guest(fleet: Fleet) -> bool:
+def _guest(fleet: Fleet) -> Verdict:
     found = {}
     for kind, dax in (("DAX", True), ("disk", False)):
         # With room for all of it, so that what is read last pushes out nothing.

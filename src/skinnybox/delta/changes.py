@@ -36,7 +36,7 @@ SEED_PATHS = (
 _OWN_XATTRS = "trusted.overlay."
 _KEPT_XATTRS = ("user.", "trusted.", "security.", "system.posix_acl_")
 _OPAQUE, _METACOPY, _REDIRECT = (_OWN_XATTRS + name for name in ("opaque", "metacopy", "redirect"))
-# Of an empty file: since Linux 6.7 it hides what the stack has there. Overlayfs itself makes only devices 0/0.
+# On an empty file: since Linux 6.7 it hides what is below. Overlayfs itself makes only devices 0/0.
 _HIDES = _OWN_XATTRS + "whiteout"
 _WHITEOUT = (0, 0)
 

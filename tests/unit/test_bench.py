@@ -1,0 +1,41 @@
+"""What a bench may say of a limit: never "kept" of an interval that contains it."""
+
+import pytest
+
+from bench.measure import Ratio, Verdict, judged, ratio, verdict
+
+
+def of(low: float, high: float, pairs: int = 9) -> Ratio:
+    return Ratio(median=(low + high) / 2, low=low, high=high, pairs=pairs)
+
+
+@pytest.mark.parametrize(
+    ("found", "said"),
+    [
+        (of(0.9, 0.99), Verdict.PROVEN),
+        (of(0.9, 1.0), Verdict.PROVEN),
+        (of(0.9, 1.01), Verdict.OPEN),
+        (of(1.0, 1.2), Verdict.OPEN),
+        (of(1.01, 1.2), Verdict.BROKEN),
+        (of(0.5, 0.5, pairs=4), Verdict.OPEN),
+        (of(0.5, 0.5, pairs=5), Verdict.PROVEN),
+        (of(1.5, 1.5, pairs=1), Verdict.BROKEN),
+    ],
+)
+def test_a_limit_is_proven_open_or_broken(found: Ratio, said: Verdict) -> None:
+    assert judged(found, 1.0) is said
+
+
+def test_the_worst_of_several_ends_the_bench() -> None:
+    assert max(Verdict.PROVEN, Verdict.OPEN) is Verdict.OPEN
+    assert max(Verdict.OPEN, Verdict.BROKEN) is Verdict.BROKEN
+    assert [said.code for said in Verdict] == [0, 78, 1]
+
+
+def test_the_interval_is_that_of_the_pairs(capsys: pytest.CaptureFixture[str]) -> None:
+    found = ratio([9.0, 10.0, 11.0, 10.0, 30.0], [10.0] * 5)
+    assert (found.median, found.low, found.high, found.pairs) == (1.0, 0.9, 3.0, 5)
+    assert verdict("a name", found, 2) is Verdict.OPEN
+    assert capsys.readouterr().out.split() == [
+        "a", "name", "1.00", "(95", "%:", "0.90", "to", "3.00,", "5", "pairs)", "limit", "2", "open"
+    ]  # fmt: skip
