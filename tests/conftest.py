@@ -5,6 +5,7 @@ speaks on the console, the report port and the network, and does what its consol
 without building a master.
 """
 
+import fcntl
 import lzma
 import os
 import stat
@@ -19,7 +20,26 @@ from skinnybox import run
 from skinnybox.errors import CommandFailed, TimedOut
 from skinnybox.hosts.local import leftovers
 from skinnybox.hosts.qemu import bridge
+from tests.pace import (  # hooks for every test
+    pytest_collection_modifyitems,
+    pytest_itemcollected,
+    pytest_runtest_logreport,
+    pytest_runtest_protocol,
+    pytest_sessionfinish,
+    pytest_terminal_summary,
+    pytest_testnodedown,
+)
 from tests.samples import a_sealed_folder
+
+__all__ = [
+    "pytest_collection_modifyitems",
+    "pytest_itemcollected",
+    "pytest_runtest_logreport",
+    "pytest_runtest_protocol",
+    "pytest_sessionfinish",
+    "pytest_terminal_summary",
+    "pytest_testnodedown",
+]
 
 _TOO_LONG_TO_READ = 1024
 
@@ -95,9 +115,10 @@ def _kernel_tree(cache: Path) -> Path | None:
     """A folder with `boot/vmlinuz-*` and `lib/modules`, from Debian's cloud kernel package; None when it is
     neither in `cache` nor to be had. Needs no root."""
     tree = cache / "tree"
-    if not any(tree.glob("boot/vmlinuz-*")):
-        cache.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=cache) as scratch:
+    cache.mkdir(parents=True, exist_ok=True)
+    with (cache / "lock").open("w") as lock, tempfile.TemporaryDirectory(dir=cache) as scratch:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # several workers may want it at once
+        if not any(tree.glob("boot/vmlinuz-*")):
             package = _download(Path(scratch))
             if package is None:
                 return None
@@ -116,6 +137,18 @@ def _download(folder: Path) -> Path | None:
     return next(folder.glob("*.deb"), None)
 
 
+def tiny_parts() -> tuple[Path, Path] | None:
+    """Kernel and initrd of the tiny guest, for as long as the tests run; None when they cannot be made."""
+    tree, busybox = _kernel_tree(CACHE), run.find("busybox")
+    if tree is None or busybox is None or b"/ld-linux" in busybox.read_bytes()[:4096]:
+        return None
+    made = CACHE / "initrd"
+    fresh = CACHE / f"initrd.{os.getpid()}"
+    fresh.write_bytes(initrd(tree / "lib/modules", busybox))
+    fresh.rename(made)
+    return next(tree.glob("boot/vmlinuz-*")), made
+
+
 @pytest.fixture(scope="session")
 def test_kernel() -> Path:
     """A folder with `boot/vmlinuz-*` and `lib/modules`: Debian's cloud kernel, fetched once."""
@@ -128,13 +161,12 @@ def test_kernel() -> Path:
 @pytest.fixture(scope="session")
 def tiny_guest(test_kernel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a master whose kernel and initrd boot; its image is as that of `a_master`."""
-    busybox = run.find("busybox")
-    if busybox is None or b"/ld-linux" in busybox.read_bytes()[:4096]:
+    parts = tiny_parts()
+    if parts is None:
         pytest.skip("no static busybox (Debian: busybox-static)")
+    kernel, start = parts
     folder = a_sealed_folder(
-        tmp_path_factory.mktemp("tiny") / "sealed",
-        kernel=next(test_kernel.glob("boot/vmlinuz-*")).read_bytes(),
-        initrd=initrd(test_kernel / "lib/modules", busybox),
+        tmp_path_factory.mktemp("tiny") / "sealed", kernel=kernel.read_bytes(), initrd=start.read_bytes()
     )
     for path in folder.iterdir():
         path.chmod(0o444)

@@ -15,6 +15,7 @@ from skinnybox.fleet.view import Machine
 from skinnybox.masters import guest_part
 from skinnybox.model import Allocation, Overlay
 from skinnybox.sizes import MIB
+from tests.pace import within
 
 CACHE = Path(__file__).parents[2] / ".cache" / "boot-tests"
 RESULTS = Path(__file__).parents[2] / "test-results"
@@ -116,7 +117,7 @@ def up(fleet: Fleet) -> Callable[[str], Machine]:
     """Start one machine and return it ready."""
 
     def start(name: str) -> Machine:
-        outcome = fleet.start([name], timeout=MOST_SECONDS)[0]
+        outcome = fleet.start([name], timeout=within(MOST_SECONDS))[0]
         if outcome.error:
             raise outcome.error
         return fleet.machine(name)
@@ -130,7 +131,7 @@ def down(fleet: Fleet) -> Callable[[str], None]:
     from skinnybox.fleet.power import Stopping
 
     def stop(name: str) -> None:
-        outcome = fleet.stop([name], Stopping(timeout=MOST_SECONDS))[0]
+        outcome = fleet.stop([name], Stopping(timeout=within(MOST_SECONDS)))[0]
         if outcome.error:
             raise outcome.error
 

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.pace import within
+
 FIRMWARE = Path("/usr/share/OVMF")
 SECONDS = 600.0
 CHECK = """
@@ -61,10 +63,14 @@ def _over_ssh(line: str, port: int, host_keys: Sequence[str], key: Path, folder:
     known.write_text("".join(f"[127.0.0.1]:{port} {public}\n" for public in host_keys))
     words = ["ssh", "-F", "/dev/null", "-i", str(key), "-p", str(port), "-o", f"UserKnownHostsFile={known}"]
     words += ["-o", "StrictHostKeyChecking=yes", "-o", "BatchMode=yes", "-o", "ConnectTimeout=20"]
-    deadline = time.monotonic() + SECONDS
+    deadline = time.monotonic() + within(SECONDS)
     while True:
         done = subprocess.run(
-            [*words, "root@127.0.0.1", line], capture_output=True, text=True, timeout=SECONDS, check=False
+            [*words, "root@127.0.0.1", line],
+            capture_output=True,
+            text=True,
+            timeout=within(SECONDS),
+            check=False,
         )
         if done.returncode != 255:
             assert done.returncode == 0, done.stderr

@@ -15,13 +15,13 @@ from skinnybox.hosts.qemu import reports
 from skinnybox.masters import disk, efi
 from skinnybox.model import Instance, Report
 from skinnybox.operation import Operation
-from skinnybox.overlays import inspect
 from skinnybox.overlays.seed import told_disk
 from skinnybox.sizes import MIB
 from tests.boot.conftest import Create
 from tests.emulators.xapi import qemu_words
 from tests.emulators.xapi.machine import Machine as Running
 from tests.emulators.xapi.qemu_words import Board, Drive
+from tests.pace import within
 
 NONCE = uuid.uuid4().hex
 SECONDS = 240.0
@@ -66,7 +66,7 @@ class Guest:
         self.spoke.set()
 
     def report(self) -> Report:
-        assert self.spoke.wait(SECONDS), self.console.read_text(errors="replace")[-3000:]
+        assert self.spoke.wait(within(SECONDS)), self.console.read_text(errors="replace")[-3000:]
         return self.reports[-1]
 
 
@@ -107,8 +107,8 @@ def test_a_machine_on_firmware_and_a_read_only_disk(
     assert report.images == (disk.image_of(fleet.masters.find(instance.stack.reference)).uuid,)
     assert (report.seed_generation, report.instance, report.nonce) == (2, instance.uuid, NONCE)
     guest.machine.tell("system_powerdown")
-    assert guest.ended.wait(SECONDS), guest.console.read_text(errors="replace")[-3000:]
-    assert inspect.read_generation(overlay) == 2
+    assert guest.ended.wait(within(SECONDS)), guest.console.read_text(errors="replace")[-3000:]
+    assert look.read_generation(overlay) == 2
     assert digest(master_disk) == before
 
 
@@ -123,5 +123,5 @@ def test_a_disk_that_tells_of_another_machine(create: Create, boot: Boot, tmp_pa
     guest = boot(other, overlay, word)
     report = guest.report()
     assert not report.ready and "is blank, and the host gave no order" in (report.reason or "")
-    assert guest.ended.wait(SECONDS)
+    assert guest.ended.wait(within(SECONDS))
     assert not any(overlay.read_bytes())

@@ -23,6 +23,7 @@ from skinnybox.model import Network, Report
 from tests.boot.conftest import CACHE, MOST_SECONDS, Create
 from tests.boot.knocks import knocks, listeners
 from tests.contract.test_qemu import processor_seconds
+from tests.pace import within
 
 pytestmark = pytest.mark.full
 
@@ -38,7 +39,7 @@ def test_a_hostile_guest(fleet: Fleet, create: Create, sh: Sh) -> None:
     """One boot of each serves it all. The neighbour's network is open: it shows that knocks can be heard."""
     create("evil")
     create("calm", network=Network.OPEN)
-    for outcome in fleet.start(["evil", "calm"], timeout=2 * MOST_SECONDS):
+    for outcome in fleet.start(["evil", "calm"], timeout=within(2 * MOST_SECONDS)):
         assert outcome.error is None, outcome.error
     prints_for_ever(fleet, sh)
     lies_in_its_reports(fleet, sh)
@@ -60,7 +61,7 @@ def told(fleet: Fleet) -> list[Event]:
 
 
 def until(holds: Callable[[], object], seconds: float, what: str) -> None:
-    deadline = time.monotonic() + seconds
+    deadline = time.monotonic() + within(seconds)
     while not holds():
         assert time.monotonic() < deadline, what
         time.sleep(0.1)
@@ -111,7 +112,7 @@ def prints_for_ever(fleet: Fleet, sh: Sh) -> None:
     until(lambda: (folder / "console.log").stat().st_size > 100_000, 60, "nothing was printed")
     before, began = processor_seconds(keeper), time.monotonic()
     with fleet.console("calm") as console:
-        console.settimeout(90)
+        console.settimeout(within(90))
         sh("calm", "echo the neighbour still speaks >/dev/console")
         seen = b""
         while b"neighbour still speaks" not in seen:

@@ -17,6 +17,7 @@ from skinnybox.operation import Operation
 from skinnybox.sizes import MIB
 from tests.boot.conftest import MOST_SECONDS
 from tests.kept import unpacked
+from tests.pace import within
 
 pytestmark = pytest.mark.full
 
@@ -58,7 +59,7 @@ def test_a_master_of_the_version_before_lives_on(fleet: Fleet, kept_master: str)
     )
     fleet.create(["kept"], kept_master, specification)
     try:
-        outcome = fleet.start(["kept"], timeout=MOST_SECONDS)[0]
+        outcome = fleet.start(["kept"], timeout=within(MOST_SECONDS))[0]
         assert outcome.ok, (outcome.error, fleet.console_log("kept")[-3000:])
         first = fleet.machine("kept")
         report = first.current_report
@@ -68,11 +69,11 @@ def test_a_master_of_the_version_before_lives_on(fleet: Fleet, kept_master: str)
             0
         ]
         assert done.value is not None and done.value.stdout == b"kept\nwidgets\n", done
-        assert fleet.stop(["kept"], Stopping(timeout=MOST_SECONDS))[0].ok
+        assert fleet.stop(["kept"], Stopping(timeout=within(MOST_SECONDS)))[0].ok
         with fleet.overlays.changes("kept") as found:
             assert b"etc/mine" in {change.path for change in found}
         assert fleet.overlays.reset(["kept"])[0].ok
-        outcome = fleet.start(["kept"], timeout=MOST_SECONDS)[0]
+        outcome = fleet.start(["kept"], timeout=within(MOST_SECONDS))[0]
         assert outcome.ok, outcome.error
         again = fleet.machine("kept")
         assert again.host_keys == first.host_keys

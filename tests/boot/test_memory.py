@@ -12,6 +12,7 @@ from skinnybox.fleet.view import Condition, Machine
 from skinnybox.hosts.qemu import command_line, launch
 from skinnybox.model import Image
 from tests.boot.conftest import Create
+from tests.pace import within
 
 Up = Callable[[str], Machine]
 Down = Callable[[str], None]
@@ -109,7 +110,7 @@ def _cannot_write_to_its_master(fleet: Fleet, machine: Machine, sh: Sh) -> None:
 def _a_disk_in_its_place_is_told(fleet: Fleet, patch: pytest.MonkeyPatch) -> None:
     """Stands for a kernel that turns DAX off without a word: the right image, read through the page cache."""
     patch.setattr(launch, "argv", _as_a_disk)
-    outcome = fleet.start(["mapped"], timeout=240)[0]
+    outcome = fleet.start(["mapped"], timeout=within(240))[0]
     assert isinstance(outcome.error, GuestFailed)
     found = fleet.machine("mapped")
     assert found.condition is Condition.MISMATCH

@@ -14,6 +14,7 @@ from skinnybox.fleet.service import Fleet
 from skinnybox.masters.disk import image_of
 from tests.boot.on_a_pool import SECONDS, Skinnybox, booting, command_line, state_with
 from tests.emulators.xapi import EmulatedPool
+from tests.pace import within
 
 
 @pytest.fixture
@@ -40,7 +41,7 @@ def digest(pool: EmulatedPool, vdi: str) -> str:
 
 
 def until(holds: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + SECONDS
+    deadline = time.monotonic() + within(SECONDS)
     while not holds():
         assert time.monotonic() < deadline
         time.sleep(1)
@@ -55,7 +56,7 @@ def test_four_machines_from_a_command_line(pool: EmulatedPool, master: str, skin
     (vdi,) = set(masters(pool))
     assert len(masters(pool)) == 4
     before = digest(pool, vdi)
-    skinnybox("start", "*", "--timeout", str(SECONDS))
+    skinnybox("start", "*", "--timeout", str(within(SECONDS)))
     listed = json.loads(skinnybox("list", "--format", "json"))
     assert [machine["state"] for machine in listed] == ["ready"] * 4
     shown = json.loads(skinnybox("show", "web-02", "--format", "json"))
@@ -66,7 +67,7 @@ def test_four_machines_from_a_command_line(pool: EmulatedPool, master: str, skin
             key for vm in database.tables["VM"].values() for key in vm["xenstore_data"] if "format" in key
         ]
     assert orders == []
-    skinnybox("stop", "*", "--timeout", str(SECONDS))
+    skinnybox("stop", "*", "--timeout", str(within(SECONDS)))
     assert digest(pool, vdi) == before
     for name in ("web-01", "web-04"):
         changed = json.loads(skinnybox("changes", name, "--format", "json"))

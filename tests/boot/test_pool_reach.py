@@ -9,6 +9,7 @@ import pytest
 from skinnybox.fleet.service import Fleet
 from tests.boot import ordinary
 from tests.boot.on_a_pool import SECONDS, Skinnybox, booting, command_line, state_with
+from tests.pace import within
 
 pytestmark = [pytest.mark.full, pytest.mark.timeout(1800)]
 
@@ -30,7 +31,7 @@ def test_a_machine_of_a_pool_and_what_is_its_own(
         skinnybox(
             "create", "web", "--master", master, "--overlay", "128M", "--memory", "384M", "--address", ADDRESS
         )
-        skinnybox("start", "web", "--timeout", str(SECONDS))
+        skinnybox("start", "web", "--timeout", str(within(SECONDS)))
         shown = json.loads(skinnybox("show", "web", "--format", "json"))
         assert shown["address"] == "root@198.18.77.9"
         sh(skinnybox, "echo mine >/srv/mine; echo other >/etc/motd; sync")
@@ -42,7 +43,7 @@ def test_a_machine_of_a_pool_and_what_is_its_own(
         assert (kinds["/srv/mine"], kinds["/etc/motd"]) == ("added", "modified")
         skinnybox("snapshot", "web", "--label", "mine")
         skinnybox("grow", "web", "192M")
-        skinnybox("start", "web", "--timeout", str(SECONDS))
+        skinnybox("start", "web", "--timeout", str(within(SECONDS)))
         assert sh(skinnybox, SHOW) == before and int(sh(skinnybox, SIZE)) > small * 1.4
 
         skinnybox("stop", "web")
@@ -54,10 +55,10 @@ def test_a_machine_of_a_pool_and_what_is_its_own(
             run(ordinary.CHECK)
 
         skinnybox("reset", "web", "--yes")
-        skinnybox("start", "web", "--timeout", str(SECONDS))
+        skinnybox("start", "web", "--timeout", str(within(SECONDS)))
         assert sh(skinnybox, "cat /etc/ssh/ssh_host_ed25519_key.pub; ls -A /srv").splitlines() == [host_key]
         skinnybox("stop", "web")
         skinnybox("snapshot", "--restore", "mine", "web", "--yes")
-        skinnybox("start", "web", "--timeout", str(SECONDS))
+        skinnybox("start", "web", "--timeout", str(within(SECONDS)))
         assert sh(skinnybox, SHOW) == before
         skinnybox("delete", "web", "--force", "--yes")

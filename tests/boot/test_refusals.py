@@ -18,6 +18,7 @@ from skinnybox.model import ImageKind, Instance, image_uuid
 from skinnybox.operation import Operation
 from skinnybox.overlays.seed import base_message, seed_message
 from tests.boot.conftest import MOST_SECONDS, Create
+from tests.pace import within
 
 Break = Callable[[Fleet, Instance, pytest.MonkeyPatch], None]
 
@@ -72,7 +73,7 @@ def test_it_fails_closed(
 ) -> None:
     machine = create("refused")
     break_it(fleet, machine.instance, monkeypatch)
-    outcome = fleet.start(["refused"], timeout=MOST_SECONDS)[0]
+    outcome = fleet.start(["refused"], timeout=within(MOST_SECONDS))[0]
     assert isinstance(outcome.error, GuestFailed)
     _until_off(fleet)
     found = fleet.machine("refused")
@@ -85,7 +86,7 @@ def test_it_fails_closed(
 
 
 def _until_off(fleet: Fleet) -> None:
-    deadline = time.monotonic() + MOST_SECONDS
+    deadline = time.monotonic() + within(MOST_SECONDS)
     while running(fleet.machine("refused")):
         assert time.monotonic() < deadline, "it refused, but did not go off"
         time.sleep(0.2)

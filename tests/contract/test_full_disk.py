@@ -16,6 +16,7 @@ from skinnybox.model import Instance, Master, Power
 from skinnybox.operation import Operation
 from skinnybox.sizes import MIB
 from tests.contract.test_qemu import SECONDS, Guest
+from tests.pace import within
 
 pytestmark = pytest.mark.boot
 
@@ -123,7 +124,7 @@ def test_a_report_is_filed_when_there_is_room(guest: Guest, state: Path) -> None
     uuid = guest.instance.uuid
     with full(state):
         with guest.host.console(uuid) as console:  # its log may have no room for another byte
-            console.settimeout(SECONDS)
+            console.settimeout(within(SECONDS))
             console.sendall(b"report ready 'overlay 1048576 4096'; echo told'?'\n")
             seen = b""
             while b"told?" not in seen:

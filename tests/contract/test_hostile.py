@@ -15,6 +15,7 @@ from skinnybox.hosts.qemu.tell import AT_ONCE, REFUSED_AT_ONCE
 from skinnybox.model import Instance, Master, Status
 from skinnybox.operation import Operation
 from tests.contract.test_qemu import Guest, processor_seconds, supervisor
+from tests.pace import within
 
 pytestmark = pytest.mark.boot
 
@@ -65,7 +66,7 @@ def test_a_neighbour_does_not_notice(run: Callable[[str], Guest]) -> None:
     evil.until(lambda: kinds(evil).count("report-refused") == REFUSED_AT_ONCE)
     before, began = processor_seconds(keeper), time.monotonic()
     with calm.host.console(calm.instance.uuid) as console:
-        console.settimeout(30)
+        console.settimeout(within(30))
         console.sendall(b"echo 6*7 is $((6*7))\n")
         seen = b""
         while b"is 42" not in seen:

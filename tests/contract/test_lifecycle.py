@@ -11,6 +11,7 @@ from skinnybox.hosts.base import Contents, Host
 from skinnybox.hosts.events import EventKind
 from skinnybox.model import Instance, Master, Power, Report
 from skinnybox.operation import Operation
+from tests.pace import within
 
 New = Callable[..., Instance]
 ContentsOf = Callable[..., Contents]
@@ -28,7 +29,7 @@ def instance(running_host: Host, new: New, contents_of: ContentsOf) -> Instance:
 
 
 def reported(host: Host, instance: Instance, seconds: float = READY) -> Report:
-    deadline = time.monotonic() + seconds
+    deadline = time.monotonic() + within(seconds)
     while time.monotonic() < deadline:
         status = host.statuses().get(instance.uuid)
         found = host.reports([instance.uuid]).get(instance.uuid)
@@ -40,14 +41,14 @@ def reported(host: Host, instance: Instance, seconds: float = READY) -> Report:
 
 
 def stopped(host: Host, instance: Instance, seconds: float = READY) -> None:
-    deadline = time.monotonic() + seconds
+    deadline = time.monotonic() + within(seconds)
     while instance.uuid in host.statuses():
         assert time.monotonic() < deadline, host.console_log(instance.uuid)[-2000:]
         host.wait_change(1.0)
 
 
 def printed(host: Host, instance: Instance, words: bytes, seconds: float = READY) -> None:
-    deadline = time.monotonic() + seconds
+    deadline = time.monotonic() + within(seconds)
     while words not in host.console_log(instance.uuid):
         assert time.monotonic() < deadline, host.console_log(instance.uuid)[-2000:]
         time.sleep(0.05)
@@ -120,7 +121,7 @@ def test_the_console_goes_both_ways(
         return
     with host.console(instance.uuid) as one, host.console(instance.uuid) as two:
         one.sendall(b"echo 6*7 is $((6*7))\n")
-        one.settimeout(READY)
+        one.settimeout(within(READY))
         seen = b""
         while b"6*7" not in seen:
             seen += one.recv(4096)
@@ -141,9 +142,9 @@ def test_waiting_ends_when_something_changed(
     reported(host, instance)
     began = time.monotonic()
     host.shutdown(instance)
-    while host.statuses() and time.monotonic() < began + READY:
-        host.wait_change(READY)
-    assert time.monotonic() - began < READY / 2
+    while host.statuses() and time.monotonic() < began + within(READY):
+        host.wait_change(within(READY))
+    assert time.monotonic() - began < within(READY) / 2
 
 
 def test_what_happened_is_told(

@@ -13,6 +13,7 @@ from skinnybox.hosts.base import Contents
 from skinnybox.hosts.qemu.host import QemuHost
 from skinnybox.model import Instance, Master
 from skinnybox.operation import Operation
+from tests.pace import within
 
 pytestmark = pytest.mark.boot
 
@@ -45,7 +46,7 @@ def refused(overlay: Path) -> bool:
     ]
     leave = b'{"execute": "qmp_capabilities"} {"execute": "quit"}'
     said = [
-        subprocess.run(words, input=leave, capture_output=True, timeout=SECONDS, check=False).stderr
+        subprocess.run(words, input=leave, capture_output=True, timeout=within(SECONDS), check=False).stderr
         for words in programs
     ]
     assert len({b"lock" in text for text in said}) == 1, said
@@ -85,7 +86,7 @@ def test_a_running_machine_keeps_others_out(
 
 def refused_to_read(overlay: Path) -> bool:
     words = ["qemu-io", "-r", "-f", "raw", "-c", "read 0 512", str(overlay)]
-    return subprocess.run(words, capture_output=True, timeout=SECONDS, check=False).returncode != 0
+    return subprocess.run(words, capture_output=True, timeout=within(SECONDS), check=False).returncode != 0
 
 
 def test_an_overlay_that_is_worked_on_keeps_others_out(qemu: QemuHost, overlay: Path) -> None:
@@ -134,7 +135,7 @@ def test_a_qemu_by_hand_keeps_everything_of_ours_out(
 
 
 def _until(holds: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + SECONDS
+    deadline = time.monotonic() + within(SECONDS)
     while not holds():
         assert time.monotonic() < deadline
         time.sleep(0.05)

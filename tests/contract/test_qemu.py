@@ -22,6 +22,7 @@ from skinnybox.hosts.qemu.host import QemuHost
 from skinnybox.hosts.qemu.trial import Patience, boots
 from skinnybox.model import Instance, Master, Network, Power, Status
 from skinnybox.operation import Operation
+from tests.pace import within
 
 pytestmark = pytest.mark.boot
 
@@ -47,7 +48,7 @@ class Guest:
             console.sendall(line.encode() + b"\n")
 
     def until(self, holds: Callable[[], object]) -> None:
-        deadline = time.monotonic() + SECONDS
+        deadline = time.monotonic() + within(SECONDS)
         while not holds():
             assert time.monotonic() < deadline, self.log()[-3000:].decode("utf-8", "replace")
             time.sleep(0.05)

@@ -17,6 +17,7 @@ from skinnybox import run
 from skinnybox.masters import imports
 from skinnybox.operation import Operation
 from tests.conftest import INIT, initrd
+from tests.pace import within
 
 pytestmark = pytest.mark.boot
 
@@ -70,7 +71,7 @@ def cli(state: Path) -> Iterator[Cli]:
     ) -> "subprocess.CompletedProcess[str]":
         program = ("-c", code) if code else ("-m", "skinnybox")
         argv = [*before, sys.executable, *program, "--quiet", "--state", str(state), *words]
-        return subprocess.run(argv, capture_output=True, text=True, check=False, timeout=4 * SECONDS)
+        return subprocess.run(argv, capture_output=True, text=True, check=False, timeout=within(4 * SECONDS))
 
     yield run_it
     kill_all(state)
@@ -98,7 +99,7 @@ def kill_all(state: Path) -> None:
 
 
 def until(holds: Callable[[], object]) -> None:
-    deadline = time.monotonic() + SECONDS
+    deadline = time.monotonic() + within(SECONDS)
     while not holds():
         assert time.monotonic() < deadline
         time.sleep(0.05)

@@ -18,6 +18,7 @@ from skinnybox.hosts.qemu.qmp import Monitor
 from skinnybox.model import Allocation, Consistency, Instance, Master, Overlay
 from skinnybox.operation import Operation
 from skinnybox.sizes import MIB
+from tests.pace import within
 
 New = Callable[..., Instance]
 ContentsOf = Callable[..., Contents]
@@ -100,7 +101,7 @@ def test_a_machine_that_dies_or_a_user_who_interrupts_leaves_no_copy(
     folder = state / "instances" / str(instance.uuid) / "snapshots"
     with _taking(state) as child:
         child.send_signal(signal.SIGINT)
-        assert child.wait(60) != 0
+        assert child.wait(within(60)) != 0
     assert _traces(state, instance) == ([], [], [])
     assert list(folder.iterdir()) == []
     pid = qemu.statuses()[instance.uuid].pid
@@ -112,7 +113,7 @@ def test_a_machine_that_dies_or_a_user_who_interrupts_leaves_no_copy(
         process.kill(pidfd)
         assert process.ended(pidfd, 60)
         child.stdin.close()
-        assert child.wait(60) == 1
+        assert child.wait(within(60)) == 1
     assert qemu.snapshots(instance) == []
     assert list(folder.iterdir()) == []
 

@@ -17,6 +17,7 @@ from skinnybox.model import Allocation, Instance, Overlay
 from skinnybox.sizes import MIB
 from tests.faults.workload import Step, Workload, of_master
 from tests.faults.writelog import BEFORE_ALL, Replay, logged
+from tests.pace import within
 
 SIZE = 64 * MIB
 SECONDS = 60.0
@@ -92,7 +93,7 @@ def record(
         shutil.chown(made.log, user, user)
     with monkeypatch.context() as patched:
         patched.setattr(launch, "argv", through(made.log))
-        started = fleet.start([name], timeout=SECONDS)[0]
+        started = fleet.start([name], timeout=within(SECONDS))[0]
         assert started.ok, (started.error, fleet.console_log(name).decode(errors="replace"))
         made.ready = logged(made.log)
         tell(fleet, made, random.Random(seed), steps)
@@ -103,7 +104,7 @@ def record(
 def tell(fleet: Fleet, made: Recording, chance: random.Random, steps: int) -> None:
     """Give the steps to the guest, with unsynced writes beside them."""
     with fleet.console(made.instance.name) as console:
-        console.settimeout(SECONDS)
+        console.settimeout(within(SECONDS))
         console.sendall(NOISE.encode())
         for number, step in enumerate(Workload(chance=chance).steps(steps)):
             made.steps.append(step)

@@ -19,6 +19,7 @@ from skinnybox.wire import decode
 from tests.faults import small_guest
 from tests.faults.power_cuts import SECONDS, Recording, cuts, overlay_of, record
 from tests.faults.workload import SEEDED, allowed, of_master
+from tests.pace import within
 
 pytestmark = [pytest.mark.boot, pytest.mark.timeout(900)]
 
@@ -137,7 +138,7 @@ def resets(fleet: Fleet, made: Recording, disk: Path) -> None:
 
 def comes_up(fleet: Fleet, made: Recording) -> None:
     name = made.instance.name
-    started = fleet.start([name], timeout=SECONDS)[0]
+    started = fleet.start([name], timeout=within(SECONDS))[0]
     assert started.error is None, (started.error, fleet.console_log(name).decode(errors="replace"))
     assert fleet.machine(name).condition is Condition.READY
     fleet.kill([name])

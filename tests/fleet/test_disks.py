@@ -239,7 +239,7 @@ def test_a_listing_is_read_with_odd_names() -> None:
         b"?\x00644\x000\x000\x003\x001.5\x00x\0\0\0\0",
         b"f\x00abc\x000\x000\x003\x001.5\x00x\0\0\0\0",
         b"f\x00644\x000\x000\x003\xff\x001.5\x00x\0\0\0\0",
-        os.urandom(4096),
+        pytest.param(os.urandom(4096), id="noise"),
     ],
 )  # fmt: skip
 def test_nonsense_of_a_guest_is_refused(said: bytes) -> None:

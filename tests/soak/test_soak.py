@@ -17,6 +17,7 @@ from skinnybox.fleet.view import Condition
 from skinnybox.model import Allocation, Change, Network, Overlay
 from skinnybox.sizes import KIB, MIB
 from tests.faults import small_guest
+from tests.pace import within
 
 pytestmark = [pytest.mark.boot, pytest.mark.full]
 
@@ -77,7 +78,7 @@ def test_nothing_is_left_behind(fleet: Fleet, tmp_path: Path) -> None:
 def _live(fleet: Fleet) -> None:
     """Two machines at once, from create to delete."""
     fleet.create([f"soak-{{1..{TOGETHER}}}"], "small", SPECIFICATION)
-    for started in fleet.start(["soak-*"], timeout=MOST_SECONDS):
+    for started in fleet.start(["soak-*"], timeout=within(MOST_SECONDS)):
         assert started.error is None
     for name in fleet.names():
         _told(fleet, name, "echo lived >/srv/it; sync; poweroff -f")
@@ -97,7 +98,7 @@ def _told(fleet: Fleet, name: str, line: str) -> None:
 
 
 def _await_stopped(fleet: Fleet, name: str) -> None:
-    deadline = time.monotonic() + MOST_SECONDS
+    deadline = time.monotonic() + within(MOST_SECONDS)
     while fleet.machine(name).condition is not Condition.STOPPED:
         assert time.monotonic() < deadline, fleet.machine(name)
         time.sleep(0.1)

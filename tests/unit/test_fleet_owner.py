@@ -52,8 +52,6 @@ def test_a_strange_name_hides_no_process(tmp_path: Path) -> None:
         child.kill()
 
 
-@pytest.mark.parametrize(
-    "nonsense", ["", "boot", "boot/x/1", f"boot/{os.getpid()}", "boot/999999999/1", "//"]
-)
+@pytest.mark.parametrize("nonsense", ["", "boot", "boot/x/1", "boot/1", "boot/999999999/1", "//"])
 def test_what_is_no_mark_is_nobody(nonsense: str) -> None:
     assert not process_lives(nonsense)

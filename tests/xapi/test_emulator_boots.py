@@ -13,6 +13,7 @@ from skinnybox import run
 from skinnybox.masters import efi
 from tests.conftest import _entry, _module
 from tests.emulators.xapi import EmulatedPool, qemu_words
+from tests.pace import within
 from tests.xapi import records
 
 pytestmark = [pytest.mark.boot, pytest.mark.timeout(400)]
@@ -90,7 +91,7 @@ def pool() -> Iterator[EmulatedPool]:
 
 def until(pool: EmulatedPool, vm: str, look: Any) -> Any:
     """What `look` returns once it is true; the console where that takes too long."""
-    deadline = time.monotonic() + SECONDS
+    deadline = time.monotonic() + within(SECONDS)
     while not (found := look()):
         assert time.monotonic() < deadline, pool.console_of(vm)[-3000:].decode("utf-8", "replace")
         time.sleep(0.1)
