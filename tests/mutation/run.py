@@ -1,0 +1,256 @@
+"""Changes the source in small ways and looks which of them no quick test notices: `script/mutate`.
+
+Of all mutants (mutants.py) a sample is drawn, by a seed, at most one of a line. Each is tried in a copy of
+the checkout with the tests that execute its line (mapping.py), quickest first, within a budget of seconds;
+of lines that run in other processes or at import, with those that execute anything of that file or are
+named after it. A test that fails or never ends has caught it. What survives is printed with its difference,
+and is no verdict by itself: read it, and ask whether a user would notice.
+
+Of the tools on PyPI mutmut leaves alone what is outside of functions, where our tables and words are;
+cosmic-ray has one command for all mutants and no sample; both drop neither statements nor elements.
+coverage.py maps.
+"""
+
+import argparse
+import concurrent.futures
+import contextlib
+import difflib
+import functools
+import hashlib
+import itertools
+import json
+import os
+import queue
+import random
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from tests.mutation.mutants import Mutant, mutants
+
+ROOT = Path(__file__).parents[2]
+RESULTS = ROOT / "test-results" / "mutation"
+FOLDERS = ("unit", "fleet", "guest", "image", "plugin", "contract", "xapi", "fuzz")
+QUICK = ["-m", "not full and not boot"]
+_PYTEST = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--no-header"]
+
+
+class Fate(StrEnum):
+    CAUGHT = "caught"
+    SURVIVED = "SURVIVED"
+    UNTRIED = "UNTRIED: no quick test comes near"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chosen:
+    """One mutant of one file; `file` is relative to the checkout."""
+
+    file: str
+    mutant: Mutant
+
+    def difference(self) -> str:
+        source = (ROOT / self.file).read_bytes()
+        before, after = (text.decode().splitlines() for text in (source, self.mutant.applied(source)))
+        lines = list(difflib.unified_diff(before, after, n=0, lineterm=""))[2:]
+        return "\n".join(f"    {line}" for line in lines if not line.startswith("@@"))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Map:
+    """Seconds of each test, in the order of their numbers; file, line, and which of them execute it."""
+
+    seconds: dict[str, float]
+    lines: dict[str, dict[str, list[int]]]
+
+    def tests(self, chosen: Chosen, budget: float) -> list[str]:
+        """Up to `budget` seconds but at least one: those that execute the line, named after it first; others
+        that are named after it, which may start commands; those that execute something of its file."""
+        names, lines = list(self.seconds), self.lines.get(chosen.file, {})
+        executing = {names[number] for number in lines.get(str(chosen.mutant.line), ())}
+        named = {test for test in names if _stem(test) in _stems(chosen.file)}
+        near = {names[number] for numbers in lines.values() for number in numbers}
+        ranked = [executing & named, executing, named, set() if executing else near]
+        order = {test: None for rank in ranked for test in sorted(rank, key=lambda test: self.seconds[test])}
+        total, within = 0.0, list[str]()
+        for test in order:
+            total += self.seconds[test]
+            if within and total > budget:
+                break
+            within.append(test)
+        return within
+
+
+def _stem(test: str) -> str:
+    return Path(test.partition("::")[0]).stem
+
+
+def _stems(file: str) -> set[str]:
+    """Of the tests of a file: hosts/qemu/launch.py has test_hosts, test_qemu_launch and so on."""
+    parts = Path(file).with_suffix("").parts[2:]
+    pieces = itertools.combinations(range(len(parts) + 1), 2)
+    return {f"test_{'_'.join(parts[start:end])}" for start, end in pieces}
+
+
+def main() -> int:
+    options = _options()
+    with contextlib.ExitStack() as stack:
+        copies: queue.SimpleQueue[Path] = queue.SimpleQueue()
+        for _ in range(options.jobs):
+            copies.put(stack.enter_context(_copy()))
+        known = _map(copies, options)
+        sample = _sample(options)
+        print(f"{len(sample)} mutants, seed {options.seed}, of {options.only}", flush=True)
+        counts = dict.fromkeys(Fate, 0)
+        with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
+            work = functools.partial(_tried, copies, known, options.seconds)
+            for chosen, fate in zip(sample, pool.map(work, sample), strict=True):
+                counts[fate] += 1
+                if fate is not Fate.CAUGHT or options.all:
+                    where = f"{chosen.file}:{chosen.mutant.line}"
+                    print(f"{fate}  {where}  {chosen.mutant.what}\n{chosen.difference()}", flush=True)
+    print(", ".join(f"{count} {fate.name.lower()}" for fate, count in counts.items()))
+    return 0
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="script/mutate", description=__doc__.partition("\n")[0])
+    parser.add_argument("--sample", type=int, default=100, metavar="N", help="how many (100)")
+    parser.add_argument("--seed", type=int, default=1, metavar="S", help="which ones (1)")
+    parser.add_argument("--only", default="src/skinnybox/**/*.py", metavar="GLOB", help="of which files")
+    parser.add_argument("--seconds", type=float, default=60.0, help="of tests for each mutant (60)")
+    parser.add_argument("--folders", nargs="+", default=FOLDERS, help="of tests (all that are quick)")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="at once")
+    parser.add_argument("--all", action="store_true", help="print those that were caught as well")
+    return parser.parse_args()
+
+
+def _sample(options: argparse.Namespace) -> list[Chosen]:
+    """At most one of a line, drawn evenly from the lines that have any."""
+    draw = random.Random(options.seed)
+    lines: dict[tuple[str, int], list[Mutant]] = {}
+    for path in sorted(ROOT.glob(options.only)):
+        for mutant in mutants(path.read_bytes()):
+            lines.setdefault((str(path.relative_to(ROOT)), mutant.line), []).append(mutant)
+    order = draw.sample(sorted(lines), len(lines))
+    found: list[Chosen] = []
+    for file, line in order:
+        mutant = draw.choice(lines[file, line])
+        if len(found) < options.sample and mutant.compiles((ROOT / file).read_bytes()):
+            found.append(Chosen(file=file, mutant=mutant))
+    return sorted(found, key=lambda chosen: (chosen.file, chosen.mutant.line))
+
+
+def _files() -> list[str]:
+    words = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    names = subprocess.run(words, cwd=ROOT, stdout=subprocess.PIPE, check=True).stdout.decode().split("\0")
+    return sorted({name for name in names if name and (ROOT / name).is_file()})
+
+
+@contextlib.contextmanager
+def _copy() -> Iterator[Path]:
+    """The checkout in a folder of its own, which everybody may look into, with our .venv and caches."""
+    with tempfile.TemporaryDirectory(prefix="skinnybox-mutate-") as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        for file in _files():
+            (folder / file).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / file, folder / file)
+        for shared in (".venv", ".cache"):
+            (folder / shared).symlink_to(ROOT / shared)
+        yield folder
+
+
+def _map(copies: "queue.SimpleQueue[Path]", options: argparse.Namespace) -> Map:
+    """Made once for each folder of tests and state of what they look at, several at once."""
+    digest = hashlib.sha256()
+    for name in _files():
+        if name.startswith(("src/", "tests/", "guest/")):
+            digest.update(f"{name}\0".encode() + (ROOT / name).read_bytes())
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
+        work = functools.partial(_mapped, copies, digest.hexdigest()[:16])
+        return _joined(list(pool.map(work, options.folders)))
+
+
+def _mapped(copies: "queue.SimpleQueue[Path]", digest: str, folder: str) -> Map:
+    kept = RESULTS / f"map-{digest}-{folder}.json"
+    if not kept.exists():
+        print(f"mapping tests/{folder} to the lines it executes", file=sys.stderr, flush=True)
+        copy = copies.get()
+        words = [*_PYTEST, "-p", "tests.mutation.mapping", *QUICK, f"tests/{folder}"]
+        environment = _environment(copy, MUTATION_MAP=str(kept))
+        subprocess.run(words, cwd=copy, env=environment, stdout=sys.stderr, check=False)
+        copies.put(copy)
+    values: dict[str, Any] = json.loads(kept.read_bytes())
+    return Map(seconds=values["seconds"], lines=values["lines"])
+
+
+def _joined(maps: Sequence[Map]) -> Map:
+    seconds: dict[str, float] = {}
+    lines: dict[str, dict[str, list[int]]] = {}
+    for found in maps:
+        first = len(seconds)
+        seconds |= found.seconds
+        for file, numbered in found.lines.items():
+            into = lines.setdefault(file, {})
+            for line, numbers in numbered.items():
+                into.setdefault(line, []).extend(first + number for number in numbers)
+    return Map(seconds=seconds, lines=lines)
+
+
+def _environment(copy: Path, **more: str) -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": str(copy / "src"), "PYTHONDONTWRITEBYTECODE": "1", **more}
+
+
+def _tried(copies: "queue.SimpleQueue[Path]", known: Map, budget: float, chosen: Chosen) -> Fate:
+    tests = known.tests(chosen, budget)
+    if not tests:
+        return Fate.UNTRIED
+    copy = copies.get()
+    target, source = copy / chosen.file, (ROOT / chosen.file).read_bytes()
+    try:
+        target.write_bytes(chosen.mutant.applied(source))
+        most = 30.0 + 4 * sum(known.seconds[test] for test in tests)
+        return Fate.SURVIVED if _all_pass(copy, tests, most) else Fate.CAUGHT
+    finally:
+        target.write_bytes(source)
+        copies.put(copy)
+
+
+def _all_pass(copy: Path, tests: list[str], most: float) -> bool:
+    with tempfile.NamedTemporaryFile("w") as chosen:
+        chosen.write("\0".join(tests))
+        chosen.flush()
+        files = sorted({test.partition("::")[0] for test in tests})
+        words = [*_PYTEST, "-x", "-p", "tests.mutation.chosen", *QUICK, *files]
+        child = subprocess.Popen(
+            words,
+            cwd=copy,
+            env=_environment(copy, MUTATION_TESTS=chosen.name),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        try:
+            return child.wait(most) == 0
+        except subprocess.TimeoutExpired:
+            return False
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(child.pid, 9)
+            child.wait()
+
+
+if __name__ == "__main__":
+    begun = time.monotonic()
+    code = main()
+    print(f"{time.monotonic() - begun:.0f} s", file=sys.stderr)
+    sys.exit(code)
