@@ -8,27 +8,26 @@ import stat
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from skinnybox.fleet.catalog.catalog import Catalog
-from skinnybox.hosts.base import Contents
+from skinnybox.fleet.catalog.catalog import State
 from skinnybox.hosts.qemu.host import QemuHost
-from skinnybox.model import Instance, Master, Status
-from skinnybox.operation import Operation
+from skinnybox.model import Instance, Network, Status
+from skinnybox.sizes import MIB
+from tests.contract.conftest import contents
 from tests.contract.test_qemu import Guest, supervisor
+from tests.samples import a_master, an_instance
 
 pytestmark = [
     pytest.mark.boot,
+    pytest.mark.xdist_group("two running machines"),
     pytest.mark.skipif(os.geteuid() != 0, reason="only root may choose the user that QEMU runs as"),
 ]
-
-New = Callable[..., Instance]
-ContentsOf = Callable[..., Contents]
 
 KINDS = {"socket", "pipe", "anon_inode:[eventfd]", "anon_inode:[signalfd]", "anon_inode:[eventpoll]"}
 """What QEMU opens for itself, beside what it is handed."""
@@ -55,7 +54,7 @@ json.dump(found, sys.stdout)
 """
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def state() -> Iterator[Path]:
     """A state folder that everybody may look into, so that what is kept from others is so by itself."""
     with tempfile.TemporaryDirectory() as folder:
@@ -65,25 +64,26 @@ def state() -> Iterator[Path]:
         yield state
 
 
-@pytest.fixture
-def two(
-    qemu: QemuHost, new: New, contents_of: ContentsOf, master: Master, tiny_guest: Path, state: Path
-) -> list[Guest]:
-    """Two machines that run."""
-    Catalog(state / "state.db").close()
-    guests = []
+@pytest.fixture(scope="module")
+def two(tiny_guest: Path, state: Path) -> Iterator[list[Guest]]:
+    """Two machines that run, for all tests here."""
+    State(state / "state.db").close()
+    host, guests = QemuHost(state), []
     for name in ("evil", "calm"):
-        instance = new(name)
-        qemu.create_overlay(instance, contents_of(instance), Operation())
-        qemu.define(instance)
+        instance = an_instance(name, memory=128 * MIB, network=Network.RESTRICTED)
+        host.create_overlay(instance, contents(instance))
+        host.define(instance)
 
         def boot(instance: Instance = instance) -> Status:
-            return qemu.start(instance, master, tiny_guest, Operation())
+            return host.start(instance, a_master(), tiny_guest)
 
-        guests.append(Guest(qemu, instance, boot, state))
+        guests.append(Guest(host, instance, boot, state))
         guests[-1].start()
         guests[-1].until(guests[-1].is_told)  # the supervisor is done with its files then
-    return guests
+    yield guests
+    for guest in guests:
+        host.power_off(guest.instance)
+    host.close()
 
 
 def pid_of(guest: Guest) -> int:

@@ -22,9 +22,13 @@ from skinnybox.hosts.qemu.host import QemuHost
 from skinnybox.hosts.qemu.trial import Patience, boots
 from skinnybox.model import Instance, Master, Network, Power, Status
 from skinnybox.operation import Operation
+from skinnybox.sizes import MIB
+from tests.contract.conftest import contents
 from tests.pace import within
+from tests.samples import a_master, an_instance
 
 pytestmark = pytest.mark.boot
+shares = pytest.mark.xdist_group("one running machine")
 
 New = Callable[..., Instance]
 ContentsOf = Callable[..., Contents]
@@ -77,12 +81,30 @@ class Guest:
 def guest(
     qemu: QemuHost, new: New, contents_of: ContentsOf, master: Master, tiny_guest: Path, state: Path
 ) -> Guest:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    instance = new(ssh_port=port)
-    qemu.create_overlay(instance, contents_of(instance), Operation())
+    instance = new(ssh_port=free_port())
+    qemu.create_overlay(instance, contents_of(instance))
     qemu.define(instance)
     return Guest(qemu, instance, lambda: qemu.start(instance, master, tiny_guest, Operation()), state)
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        return int(free.getsockname()[1])
+
+
+@pytest.fixture(scope="module")
+def running(tiny_guest: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guest]:
+    """One machine that is up, for all tests that leave it as it is."""
+    state = tmp_path_factory.mktemp("running")
+    host = QemuHost(state)
+    instance = an_instance(ssh_port=free_port(), memory=128 * MIB, network=Network.RESTRICTED)
+    host.create_overlay(instance, contents(instance))
+    host.define(instance)
+    shared = Guest(host, instance, lambda: host.start(instance, a_master(), tiny_guest), state)
+    shared.start()
+    yield shared
+    host.power_off(instance)
+    host.close()
 
 
 def supervisor(guest: Guest) -> int:
@@ -105,8 +127,10 @@ def size_of(path: Path) -> int:
     return 0
 
 
-def test_qemu_is_confined(guest: Guest) -> None:
-    status = guest.start()
+@shares
+def test_qemu_is_confined(running: Guest) -> None:
+    guest, status = running, running.status()
+    assert status is not None
     shown = dict(line.split(":\t", 1) for line in Path(f"/proc/{status.pid}/status").read_text().splitlines())
     assert shown["NoNewPrivs"] == "1"
     assert shown["Seccomp"] == "2"
@@ -234,8 +258,9 @@ def loopback_service() -> Iterator[tuple[int, list[str]]]:
         thread.join()
 
 
-def test_ssh_comes_in_and_nothing_goes_out(guest: Guest) -> None:
-    guest.start()
+@shares
+def test_ssh_comes_in_and_nothing_goes_out(running: Guest) -> None:
+    guest = running
     guest.says("online 10.0.2.15/24 10.0.2.2; echo online=$?; (echo SSH-2.0-tiny | nc -l -p 22) &")
     guest.prints(b"online=0")
     guest.until(lambda: _greeting(guest) == b"SSH-2.0-tiny\n")
@@ -269,8 +294,10 @@ def _greeting(guest: Guest) -> bytes:
     return b""
 
 
-def test_the_record_of_a_start_is_complete(guest: Guest) -> None:
-    status = guest.start()
+@shares
+def test_the_record_of_a_start_is_complete(running: Guest) -> None:
+    guest, status = running, running.status()
+    assert status is not None
     values = json.loads((guest.folder / "machine.json").read_text())
     assert values["pid"] == status.pid and values["nonce"] == status.nonce
     assert values["network"] == "restricted" and values["accelerator"] in ("tcg", "kvm")
