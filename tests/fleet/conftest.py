@@ -18,7 +18,7 @@ from skinnybox.sizes import MIB
 from tests.fleet.fleetfile import BASIC, File
 from tests.samples import seal
 
-HOST_KEYS = ("ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIA",)
+HOST_KEYS = ("ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIA==",)
 SPARSE = Specification(overlay=Overlay(size=64 * MIB, allocation=Allocation.SPARSE), memory=256 * MIB, cpus=1)
 
 

@@ -1,6 +1,9 @@
 """Whom ssh meets: host keys are pinned as long as the disk keeps the identity they belong to."""
 
 from pathlib import Path
+from uuid import uuid4
+
+import pytest
 
 from skinnybox.fleet import pins
 from skinnybox.fleet.service import Fleet
@@ -36,3 +39,13 @@ def test_host_keys_are_pinned_as_long_as_the_identity_stays(fleet: Fleet, state:
     put_message(image(state, web), "identity", b"\n")
     assert only([*fleet.overlays.reset(["web"])]) is None
     assert fleet.machine("web").host_keys == ()
+
+
+@pytest.mark.parametrize("line", ["", "no key", "ssh-ed25519 AAAA", "ssh-rsa !", "ssh-ed25519", "\udcff"])
+def test_a_pin_that_is_no_key_is_not_taken_up(tmp_path: Path, line: str) -> None:
+    """Once in the memory it would end every command that lists machines."""
+    uuid = uuid4()
+    pins.keep(tmp_path, uuid, HOST_KEYS)
+    assert pins.kept(tmp_path, uuid) == HOST_KEYS
+    pins.file(tmp_path, uuid).write_text(f"{uuid} {line}\n", errors="surrogateescape")
+    assert pins.kept(tmp_path, uuid) == ()

@@ -255,7 +255,8 @@ def _show(arguments: argparse.Namespace) -> int:
     with options.fleet(arguments) as fleet:
         machines = fleet.machines(arguments.names)
         if arguments.format != "table":
-            render.emit([record(m) for m in machines], _COLUMNS, arguments.format, one=len(machines) == 1)
+            headers, one = not arguments.no_headers, len(machines) == 1
+            render.emit([record(m) for m in machines], _COLUMNS, arguments.format, headers=headers, one=one)
             return 0
         for number, machine in enumerate(machines):
             if number:

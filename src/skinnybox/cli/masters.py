@@ -212,7 +212,7 @@ def _show(arguments: argparse.Namespace) -> int:
     with options.fleet(arguments) as fleet:
         record = _record(fleet, fleet.masters.find(arguments.master))
     if arguments.format != "table":
-        render.emit([record], _COLUMNS, arguments.format, one=True)
+        render.emit([record], _COLUMNS, arguments.format, headers=not arguments.no_headers, one=True)
         return 0
     render.pairs(_readable(record))
     return 0

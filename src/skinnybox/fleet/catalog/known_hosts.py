@@ -5,6 +5,8 @@ import os
 from pathlib import Path
 from uuid import UUID
 
+from skinnybox.hosts.host_keys import checked
+
 
 def folder(state: Path) -> Path:
     return state / "ssh" / "known_hosts"
@@ -26,10 +28,10 @@ def keep(pins: Path, uuid: UUID, keys: tuple[str, ...]) -> Path:
 
 
 def kept(pins: Path, uuid: UUID) -> tuple[str, ...]:
-    """The keys in its file; none when there is no such file."""
-    with contextlib.suppress(OSError, UnicodeDecodeError):
+    """The keys in its file; none when there is no such file, or when any line of it is no such key."""
+    with contextlib.suppress(OSError, ValueError):
         words = [line.split(" ", 1) for line in file(pins, uuid).read_text().splitlines()]
-        return tuple(parts[1] for parts in words if len(parts) == 2 and parts[0] == str(uuid))
+        return tuple(checked(parts[1]) for parts in words if len(parts) == 2 and parts[0] == str(uuid))
     return ()
 
 
