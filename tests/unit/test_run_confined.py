@@ -259,3 +259,22 @@ def test_an_ordinary_user_is_nobody_in_a_namespace() -> None:
         assert not [name for name in found if name.startswith(("eth", "en"))]
     else:
         assert set(found["Uid"]) == {"54321"}
+
+
+@pytest.mark.parametrize(("ids", "low", "high"), [(65536, 64508, 65532), (4096, 3068, 4092), (1028, 1, 1024)])
+def test_in_a_namespace_it_is_one_of_the_last_ids(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ids: int, low: int, high: int
+) -> None:
+    maps = tmp_path / "map"
+    maps.write_text(f"         0     100000 {ids:>10}\n")
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setattr(confinement, "_MAPS", (maps, maps))
+    found = {confinement.user() for _ in range(3000)}
+    assert None not in found and len(found) > 500
+    assert low <= min(map(int, filter(None, found))) and max(map(int, filter(None, found))) <= high
+    maps.write_text("         0     100000       1027\n")
+    assert confinement.user() is None
+    maps.write_text("         0          0 4294967295\n")
+    assert confinement.user() in range(confinement.FIRST_USER, confinement.FIRST_USER + confinement.USERS)
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    assert confinement.user() is None

@@ -25,7 +25,9 @@ SEED_PATHS = (
     b"etc/ssh/ssh_host_*",
     b"etc/systemd/network/10-skinnybox.network",
     b"etc/systemd/system/multi-user.target.wants/skinnybox-run-once.service",
+    b"home/*/.ssh",
     b"home/*/.ssh/authorized_keys",
+    b"root/.ssh",
     b"root/.ssh/authorized_keys",
     b"run/skinnybox",
     b"var/lib/skinnybox",
@@ -43,7 +45,10 @@ _WHITEOUT = (0, 0)
 
 def seed_paths(seed: Seed) -> tuple[bytes, ...]:
     """SEED_PATHS, and the files that this very seed brings."""
-    return SEED_PATHS + tuple(glob.escape(os.fsencode(file.path.strip("/"))) for file in seed.files)
+    resolvers = (b"etc/resolv.conf",) if seed.network is not None and seed.network.dns else ()
+    return (
+        SEED_PATHS + resolvers + tuple(glob.escape(os.fsencode(file.path.strip("/"))) for file in seed.files)
+    )
 
 
 def differences(volume: Volume, index: Iterable[Entry], *, quick: bool) -> Iterator[Change]:
