@@ -22,23 +22,23 @@ from skinnybox.hosts.local import leftovers
 from skinnybox.hosts.qemu import bridge
 from tests.pace import (  # hooks for every test
     pytest_collection_modifyitems,
-    pytest_itemcollected,
     pytest_runtest_logreport,
     pytest_runtest_protocol,
     pytest_sessionfinish,
     pytest_terminal_summary,
     pytest_testnodedown,
+    pytest_xdist_make_scheduler,
 )
 from tests.samples import a_sealed_folder
 
 __all__ = [
     "pytest_collection_modifyitems",
-    "pytest_itemcollected",
     "pytest_runtest_logreport",
     "pytest_runtest_protocol",
     "pytest_sessionfinish",
     "pytest_terminal_summary",
     "pytest_testnodedown",
+    "pytest_xdist_make_scheduler",
 ]
 
 _TOO_LONG_TO_READ = 1024

@@ -25,6 +25,8 @@ _READY = b"tiny guest ready"
 _ORDER = ("unit", "guest", "fleet", "xapi", "plugin", "fuzz", "image", "contract", "faults")
 _LAST = len(_ORDER)
 _QUICK = _ORDER[:3]
+_WITH_A_BRIDGE = ("tests/contract/test_bridge.py",)
+_SHARING = ("tests/contract/test_qemu.py", "tests/contract/test_isolation.py")
 
 
 def within(seconds: float) -> float:
@@ -70,12 +72,25 @@ def _wait_for(stream: int, deadline: float) -> None:
         said += piece
 
 
-def pytest_itemcollected(item: pytest.Item) -> None:
-    """With several workers (pytest-xdist): what shares one state folder, or one address of a bridge, stays on
-    one of them."""
-    alone = _folder(item.nodeid) == "boot" or "bridge_name" in getattr(item, "fixturenames", ())
-    if alone and item.config.pluginmanager.hasplugin("xdist"):
-        item.add_marker(pytest.mark.xdist_group("boot"))
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> object:
+    """Of several workers one does all of what `_together` says; any other test goes to whoever is free. (Not
+    --dist loadgroup: that of pytest-xdist 3.8 groups nothing under pytest 9.)"""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Scheduling(LoadScopeScheduling):  # type: ignore[misc]
+        def _split_scope(self, nodeid: str) -> str:
+            return _together(nodeid)
+
+    return Scheduling(config, log)
+
+
+def _together(nodeid: str) -> str:
+    """What shares one state folder, an address of a bridge, or machines that run."""
+    file = nodeid.partition("::")[0]
+    if _folder(nodeid) == "boot" or file in _WITH_A_BRIDGE:
+        return "boot"
+    return file if file in _SHARING else nodeid
 
 
 @pytest.hookimpl(trylast=True)

@@ -25,7 +25,6 @@ from tests.samples import a_master, an_instance
 
 pytestmark = [
     pytest.mark.boot,
-    pytest.mark.xdist_group("two running machines"),
     pytest.mark.skipif(os.geteuid() != 0, reason="only root may choose the user that QEMU runs as"),
 ]
 

@@ -28,7 +28,6 @@ from tests.pace import within
 from tests.samples import a_master, an_instance
 
 pytestmark = pytest.mark.boot
-shares = pytest.mark.xdist_group("one running machine")
 
 New = Callable[..., Instance]
 ContentsOf = Callable[..., Contents]
@@ -127,7 +126,6 @@ def size_of(path: Path) -> int:
     return 0
 
 
-@shares
 def test_qemu_is_confined(running: Guest) -> None:
     guest, status = running, running.status()
     assert status is not None
@@ -258,7 +256,6 @@ def loopback_service() -> Iterator[tuple[int, list[str]]]:
         thread.join()
 
 
-@shares
 def test_ssh_comes_in_and_nothing_goes_out(running: Guest) -> None:
     guest = running
     guest.says("online 10.0.2.15/24 10.0.2.2; echo online=$?; (echo SSH-2.0-tiny | nc -l -p 22) &")
@@ -294,7 +291,6 @@ def _greeting(guest: Guest) -> bytes:
     return b""
 
 
-@shares
 def test_the_record_of_a_start_is_complete(running: Guest) -> None:
     guest, status = running, running.status()
     assert status is not None

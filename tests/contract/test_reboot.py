@@ -92,10 +92,12 @@ def processes(state: Path) -> list[int]:
 
 
 def kill_all(state: Path) -> None:
-    for pid in processes(state):
-        # A supervisor ends by itself, a while after its machines.
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
+    found = processes(state)
+    for each in (signal.SIGSTOP, signal.SIGKILL):  # at once: none sees another's end, and writes it down
+        for pid in found:
+            # A supervisor ends by itself, a while after its machines.
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, each)
 
 
 def until(holds: Callable[[], object]) -> None:

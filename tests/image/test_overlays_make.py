@@ -4,6 +4,7 @@ import os
 import re
 import stat
 import sys
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -135,8 +136,9 @@ def test_an_ordinary_user_makes_the_same_template(cache: Path, tmp_path: Path) -
     theirs = tmp_path / "theirs"
     theirs.mkdir()
     os.chown(theirs, 65534, 65534)
-    for folder in (tmp_path, tmp_path.parent, tmp_path.parent.parent):
-        folder.chmod(0o755)
+    for folder in (tmp_path, *tmp_path.parents):
+        if folder.stat().st_uid == os.geteuid() and folder.is_relative_to(tempfile.gettempdir()):
+            folder.chmod(folder.stat().st_mode | 0o055)
     code = (
         "import sys; from pathlib import Path; from skinnybox.overlays.template import template;"
         f"template(Path(sys.argv[1]), {GIB})"
@@ -216,6 +218,7 @@ def test_no_folder(cache: Path, tmp_path: Path) -> None:
 
 KILLED = """
 import os, signal, sys
+import tempfile
 from pathlib import Path
 from skinnybox.model import Allocation
 from skinnybox.overlays import make as module

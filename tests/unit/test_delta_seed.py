@@ -39,10 +39,9 @@ def test_every_path_that_the_guest_writes_is_the_seeds() -> None:
 @pytest.mark.parametrize(
     ("path", "is_seeds"),
     [
-        (b"root/.ssh", True),
         (b"root/.ssh/authorized_keys", True),
         (b"root/.ssh/config", False),
-        (b"home/debian/.ssh", True),
+        (b"home/debian/.ssh", False),
         (b"home/debian/.ssh/authorized_keys", True),
         (b"home/debian/.ssh/id_ed25519", False),
         (b"etc/ssh/ssh_host_ed25519_key.pub", True),

@@ -2,6 +2,7 @@
 
 import os
 import time
+from pathlib import Path
 
 import pytest
 
@@ -53,6 +54,23 @@ def test_one_of_several_workers_begins_early_with_what_it_does_alone() -> None:
         "unit/test_wire.py::test_a",
         "boot/test_life.py::test_a_life",
     ]
+
+
+def test_what_shares_something_stays_together() -> None:
+    for file in ("tests/boot/test_life.py", "tests/boot/test_kept.py", "tests/contract/test_bridge.py"):
+        assert pace._together(f"{file}::test_it[a/b::c]") == "boot"
+    shared = {pace._together(f"tests/contract/test_isolation.py::{name}") for name in ("a", "b")}
+    assert len(shared) == 1
+    assert len({pace._together(f"tests/unit/test_wire.py::{name}") for name in ("a", "b")}) == 2
+    for file in (*pace._WITH_A_BRIDGE, *pace._SHARING):
+        assert Path(file).exists()
+
+
+def test_every_test_of_a_bridge_is_known_to_need_it() -> None:
+    tests = Path(__file__).parents[1]
+    using = {file for file in tests.rglob("test_*.py") if f"bridge_name{': str'}" in file.read_text()}
+    names = {f"tests/{file.relative_to(tests)}" for file in using}
+    assert {name for name in names if not name.startswith("tests/boot/")} == set(pace._WITH_A_BRIDGE)
 
 
 @pytest.mark.parametrize(
