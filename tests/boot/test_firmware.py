@@ -15,6 +15,7 @@ from skinnybox.hosts.qemu import reports
 from skinnybox.masters import disk, efi
 from skinnybox.model import Instance, Report
 from skinnybox.operation import Operation
+from skinnybox.overlays import inspect
 from skinnybox.overlays.seed import told_disk
 from skinnybox.sizes import MIB
 from tests.boot.conftest import Create
@@ -108,7 +109,7 @@ def test_a_machine_on_firmware_and_a_read_only_disk(
     assert (report.seed_generation, report.instance, report.nonce) == (2, instance.uuid, NONCE)
     guest.machine.tell("system_powerdown")
     assert guest.ended.wait(within(SECONDS)), guest.console.read_text(errors="replace")[-3000:]
-    assert look.read_generation(overlay) == 2
+    assert inspect.read_generation(overlay) == 2
     assert digest(master_disk) == before
 
 

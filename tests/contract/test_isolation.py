@@ -15,9 +15,10 @@ from typing import Any
 
 import pytest
 
-from skinnybox.fleet.catalog.catalog import State
+from skinnybox.fleet.catalog.catalog import Catalog
 from skinnybox.hosts.qemu.host import QemuHost
 from skinnybox.model import Instance, Network, Status
+from skinnybox.operation import Operation
 from skinnybox.sizes import MIB
 from tests.contract.conftest import contents
 from tests.contract.test_qemu import Guest, supervisor
@@ -66,15 +67,15 @@ def state() -> Iterator[Path]:
 @pytest.fixture(scope="module")
 def two(tiny_guest: Path, state: Path) -> Iterator[list[Guest]]:
     """Two machines that run, for all tests here."""
-    State(state / "state.db").close()
+    Catalog(state / "state.db").close()
     host, guests = QemuHost(state), []
     for name in ("evil", "calm"):
         instance = an_instance(name, memory=128 * MIB, network=Network.RESTRICTED)
-        host.create_overlay(instance, contents(instance))
+        host.create_overlay(instance, contents(instance), Operation())
         host.define(instance)
 
         def boot(instance: Instance = instance) -> Status:
-            return host.start(instance, a_master(), tiny_guest)
+            return host.start(instance, a_master(), tiny_guest, Operation())
 
         guests.append(Guest(host, instance, boot, state))
         guests[-1].start()

@@ -81,7 +81,7 @@ def guest(
     qemu: QemuHost, new: New, contents_of: ContentsOf, master: Master, tiny_guest: Path, state: Path
 ) -> Guest:
     instance = new(ssh_port=free_port())
-    qemu.create_overlay(instance, contents_of(instance))
+    qemu.create_overlay(instance, contents_of(instance), Operation())
     qemu.define(instance)
     return Guest(qemu, instance, lambda: qemu.start(instance, master, tiny_guest, Operation()), state)
 
@@ -97,9 +97,9 @@ def running(tiny_guest: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
     state = tmp_path_factory.mktemp("running")
     host = QemuHost(state)
     instance = an_instance(ssh_port=free_port(), memory=128 * MIB, network=Network.RESTRICTED)
-    host.create_overlay(instance, contents(instance))
+    host.create_overlay(instance, contents(instance), Operation())
     host.define(instance)
-    shared = Guest(host, instance, lambda: host.start(instance, a_master(), tiny_guest), state)
+    shared = Guest(host, instance, lambda: host.start(instance, a_master(), tiny_guest, Operation()), state)
     shared.start()
     yield shared
     host.power_off(instance)

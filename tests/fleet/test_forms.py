@@ -36,7 +36,7 @@ def _machines(fleet: Fleet, state: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setenv("SKINNYBOX_STATE", str(state))
     monkeypatch.setenv("SKINNYBOX_HOST", "memory")
     instance = fleet.create(["a", "b"], "tiny", SPARSE)[0]
-    fleet._state.pin_host_keys(instance.uuid, HOST_KEYS)
+    fleet._catalog.pin_host_keys(instance.uuid, HOST_KEYS)
     fleet.start(["a"])
     fleet.overlays.snapshot(["a"], "first")
     write(image(state, fleet.machine("b").instance), "file")

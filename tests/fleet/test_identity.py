@@ -5,7 +5,7 @@ from uuid import uuid4
 
 import pytest
 
-from skinnybox.fleet import pins
+from skinnybox.fleet.catalog import known_hosts
 from skinnybox.fleet.service import Fleet
 from skinnybox.model import Instance
 from skinnybox.overlays.patch import put_message
@@ -25,15 +25,15 @@ def test_host_keys_are_pinned_as_long_as_the_identity_stays(fleet: Fleet, state:
     web = fleet.create(["web"], "tiny", SPARSE)[0]
     put_message(image(state, web), "identity", identity(web, b"one"))
     fleet.overlays.snapshot(["web"], "first")
-    fleet._state.pin_host_keys(web.uuid, HOST_KEYS)
+    fleet._catalog.pin_host_keys(web.uuid, HOST_KEYS)
     write(image(state, web), "file")
     assert only([*fleet.overlays.restore(["web"], "first")]) is None
     assert fleet.machine("web").host_keys == HOST_KEYS
     put_message(image(state, web), "identity", identity(web, b"two"))
     assert only([*fleet.overlays.restore(["web"], "first")]) is None
     assert fleet.machine("web").host_keys == ()
-    assert pins.kept(pins.folder(state), web.uuid) == ()
-    fleet._state.pin_host_keys(web.uuid, HOST_KEYS)
+    assert known_hosts.kept(known_hosts.folder(state), web.uuid) == ()
+    fleet._catalog.pin_host_keys(web.uuid, HOST_KEYS)
     assert only([*fleet.overlays.reset(["web"])]) is None
     assert fleet.machine("web").host_keys == HOST_KEYS
     put_message(image(state, web), "identity", b"\n")
@@ -45,7 +45,7 @@ def test_host_keys_are_pinned_as_long_as_the_identity_stays(fleet: Fleet, state:
 def test_a_pin_that_is_no_key_is_not_taken_up(tmp_path: Path, line: str) -> None:
     """Once in the memory it would end every command that lists machines."""
     uuid = uuid4()
-    pins.keep(tmp_path, uuid, HOST_KEYS)
-    assert pins.kept(tmp_path, uuid) == HOST_KEYS
-    pins.file(tmp_path, uuid).write_text(f"{uuid} {line}\n", errors="surrogateescape")
-    assert pins.kept(tmp_path, uuid) == ()
+    known_hosts.keep(tmp_path, uuid, HOST_KEYS)
+    assert known_hosts.kept(tmp_path, uuid) == HOST_KEYS
+    known_hosts.file(tmp_path, uuid).write_text(f"{uuid} {line}\n", errors="surrogateescape")
+    assert known_hosts.kept(tmp_path, uuid) == ()

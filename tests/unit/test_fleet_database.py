@@ -96,7 +96,7 @@ def test_readers_do_not_wait_for_who_writes(numbers: Database) -> None:
 
 
 def test_one_that_is_kept_busy_is_said_to_be(numbers: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("skinnybox.fleet.database._PATIENCE", 0.1)
+    monkeypatch.setattr("skinnybox.fleet.catalog.database._PATIENCE", 0.1)
     other = Database(numbers.path, [""], lambda: True)
     with numbers.writing(), pytest.raises(TimedOut, match="in use by another command"), other.writing():
         pass

@@ -5,9 +5,9 @@ import shutil
 from pathlib import Path
 
 import pytest
-from skinnybox.fleet.owner import process_lives, process_mark
 
 from skinnybox import run
+from skinnybox.fleet.catalog.owner import process_lives, process_mark
 
 
 def test_we_live() -> None:

@@ -13,10 +13,11 @@ from pathlib import Path
 import pytest
 
 from skinnybox.errors import Conflict
-from skinnybox.fleet import access, repair
+from skinnybox.fleet import access
 from skinnybox.fleet.plan import apply
-from skinnybox.hosts import copies, store
-from skinnybox.hosts.store import Store, write_atomically
+from skinnybox.fleet.repair import repair
+from skinnybox.hosts.local import copies, store
+from skinnybox.hosts.local.store import Store, write_atomically
 from skinnybox.masters import checked, workspace
 from skinnybox.masters.catalogue import folder, locked
 from skinnybox.model import Instance

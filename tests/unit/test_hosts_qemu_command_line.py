@@ -86,10 +86,7 @@ def test_what_is_inherited_is_what_the_command_line_names() -> None:
 
 
 @pytest.mark.parametrize(("name", "user"), [("appliance", 4242), ("appliance-as-we-are", None)])
-def test_the_command_line_of_the_small_machine(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, user: int | None
-) -> None:
-    monkeypatch.setattr(accelerator, "choose", lambda: Accelerator.TCG)
+def test_the_command_line_of_the_small_machine(tmp_path: Path, name: str, user: int | None) -> None:
     words, passed = _of_an_appliance(tmp_path, user)
     numbers = {str(number): f"FD{place}" for place, number in enumerate(passed)}
     line = re.sub(_NUMBER, lambda found: found[1] + numbers[found[2]], by_lines(words))
@@ -114,7 +111,7 @@ def _of_an_appliance(folder: Path, user: int | None) -> tuple[list[str], list[in
         seconds=1,
     )
     with ExitStack() as opened:
-        return appliance._words(wanted, wanted.initrd, opened)
+        return appliance._words(wanted, Accelerator.TCG, wanted.initrd, opened)
 
 
 def test_on_kvm_the_small_machine_may_open_its_device(monkeypatch: pytest.MonkeyPatch) -> None:

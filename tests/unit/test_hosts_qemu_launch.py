@@ -17,10 +17,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from skinnybox.hosts.store import RECORD
 
 from skinnybox.errors import CommandFailed, Conflict, NotFound, SkinnyboxError, Unsupported
+from skinnybox.hosts.base import Preferences
 from skinnybox.hosts.events import Thresholds
+from skinnybox.hosts.local.store import RECORD
 from skinnybox.hosts.qemu import accelerator, launch, process
 from skinnybox.hosts.qemu.command_line import Accelerator
 from skinnybox.hosts.qemu.folder import SOCKETS, listen, machine_process, read_machine
@@ -71,13 +72,14 @@ while True:
         if asked == "quit":
             sys.exit(0)
 """
-LIMITS = Thresholds(warning=71, critical=72)
+LIMITS = Preferences(thresholds=Thresholds(warning=71, critical=72))
 
 
 class Launch:
     """One instance with its files, and what a launch of it leads to."""
 
     def __init__(self, folder: Path) -> None:
+        self.accelerator = Accelerator.TCG
         self.sealed = a_sealed_folder(folder / "sealed")
         self.master = a_master()
         self.instance = an_instance(memory=128 * MIB, network=Network.RESTRICTED)
@@ -90,7 +92,9 @@ class Launch:
 
     def __call__(self) -> dict[str, Any]:
         """What the program in QEMU's place tells of itself."""
-        launch.launch(self.instance, self.master, self.sealed, self.overlay, self.run_folder, LIMITS)
+        launch.launch(
+            self.instance, self.master, self.sealed, self.overlay, self.run_folder, self.accelerator, LIMITS
+        )
         found = self.told()
         assert found is not None
         return found
@@ -173,7 +177,7 @@ def test_it_runs_as_a_user_of_its_own(begun: Launch) -> None:
 
 @needs_root
 def test_only_with_kvm_it_is_in_the_group_that_may(begun: Launch, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(accelerator, "choose", lambda: Accelerator.KVM)
+    begun.accelerator = Accelerator.KVM
     monkeypatch.setattr(accelerator, "groups", lambda: (4243,))
     assert begun()["status"]["Groups"] == ["4243"]
 

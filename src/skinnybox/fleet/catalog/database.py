@@ -32,7 +32,7 @@ class Database:
         path: Path,
         migrations: Sequence[str],
         may_be_new: Callable[[], bool],
-        additions: Mapping[str, str],
+        additions: Mapping[str, str] | None = None,
     ) -> None:
         """`may_be_new` is asked before an empty file becomes a fresh catalog of no machine at all.
         `additions` are tables, by name, that are no part of the format: CREATE statements with two places to
@@ -44,7 +44,7 @@ class Database:
         self._db = self._connected()
         try:
             self._migrate(migrations, may_be_new)
-            self._add(additions)
+            self._add(additions or {})
         except BaseException:
             self._db.close()
             raise

@@ -62,13 +62,19 @@ def launch(
         undo.callback(_unmark, run_folder)
         sockets = {name: doors.enter_context(listen(run_folder, name)).fileno() for name in SOCKETS}
         descriptors = _opened(files, instance, master, sealed, sockets, disk, chosen, output)
-        machine = _machine(instance, chosen, descriptors)
+        machine = Machine(
+            instance=instance,
+            nonce=secrets.token_hex(16),
+            accelerator=chosen_accelerator,
+            network=chosen,
+            descriptors=descriptors,
+        )
         waiting, gate = _gate(files)
         pid = _detached(machine, output, waiting)
         undo.callback(_give_up, pid, run_folder)
         undo.callback(gate.close)
         undo.callback(doors.close)
-        _record(machine, pid, run_folder, thresholds)
+        _record(machine, pid, run_folder, preferences or Preferences(), note)
         with contextlib.suppress(BrokenPipeError):
             gate.write(b"go\n")
         # Ours as well, they would keep whoever knocks waiting at the doors of a QEMU that is dead.
@@ -107,16 +113,6 @@ def _opened(
         stream = files.enter_context(network.stream(instance, user_of(instance), output)).fileno()
     return Descriptors(
         kernel=kernel, initrd=initrd, images=images, overlay=disk, stream=stream, tap=tap, **sockets
-    )
-
-
-def _machine(instance: Instance, chosen: Network, descriptors: Descriptors) -> Machine:
-    return Machine(
-        instance=instance,
-        nonce=secrets.token_hex(16),
-        accelerator=accelerator.choose(),
-        network=chosen,
-        descriptors=descriptors,
     )
 
 
@@ -208,7 +204,7 @@ def _await(machine: Machine, pid: int, run_folder: Path) -> None:
 
 def _answer(run_folder: Path) -> UUID | None:
     """Which machine answers there; None while none does."""
-    with contextlib.suppress(Conflict), Monitor(run_folder, timeout=_PATIENCE) as monitor:
+    with contextlib.suppress(Conflict, TimedOut), Monitor(run_folder, timeout=_ANSWER) as monitor:
         return monitor.uuid()
     return None
 
