@@ -8,9 +8,9 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from skinnybox.hosts.base import Acceleration
-from skinnybox.hosts.qemu.accelerator import choose
-from skinnybox.hosts.qemu.command_line import board
+from skinnybox.emulation.accelerator import choose
+from skinnybox.emulation.board import board
+from skinnybox.model import Acceleration
 
 SAYS = b"bench: up"
 RECIPE = f"""

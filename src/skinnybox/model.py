@@ -227,6 +227,15 @@ class Snapshot:
     written: int
 
 
+class Acceleration(StrEnum):
+    """What a user wants where this machine's own QEMU runs guests: KVM where it works, KVM or nothing, or
+    emulation."""
+
+    AUTO = "auto"
+    KVM = "kvm"
+    TCG = "tcg"
+
+
 class Power(StrEnum):
     STOPPED = "stopped"
     RUNNING = "running"

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from skinnybox.fleet.service import Fleet
-from skinnybox.hosts.qemu import reports
+from skinnybox.hosts.guest_io import reports
 from skinnybox.masters import disk, efi
 from skinnybox.model import Instance, Report
 from skinnybox.operation import Operation

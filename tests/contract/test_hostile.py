@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from skinnybox.hosts.base import Contents
+from skinnybox.hosts.guest_io.event_reporter import AT_ONCE, REFUSED_AT_ONCE
 from skinnybox.hosts.qemu.host import QemuHost
-from skinnybox.hosts.qemu.tell import AT_ONCE, REFUSED_AT_ONCE
 from skinnybox.model import Instance, Master, Status
 from skinnybox.operation import Operation
 from tests.contract.test_qemu import Guest, processor_seconds, supervisor

@@ -13,13 +13,14 @@ from pathlib import Path
 import pytest
 
 from skinnybox import run
+from skinnybox.emulation import accelerator
 from skinnybox.errors import Unsupported
-from skinnybox.hosts.base import Acceleration, Contents, Preferences
+from skinnybox.hosts.base import Contents, Preferences
 from skinnybox.hosts.events import EventKind
-from skinnybox.hosts.qemu import accelerator, watched
-from skinnybox.hosts.qemu.folder import read_json
+from skinnybox.hosts.qemu import watched
 from skinnybox.hosts.qemu.host import QemuHost
-from skinnybox.model import Instance, Master
+from skinnybox.json_file import read_json
+from skinnybox.model import Acceleration, Instance, Master
 from skinnybox.operation import Operation
 
 pytestmark = pytest.mark.boot

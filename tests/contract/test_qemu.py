@@ -13,13 +13,13 @@ from pathlib import Path
 
 import pytest
 
+from skinnybox.emulation.board import Accelerator
+from skinnybox.emulation.trial import Patience, boots
 from skinnybox.errors import Conflict
 from skinnybox.hosts.base import Contents
-from skinnybox.hosts.qemu.collect import LOG_SIZE
-from skinnybox.hosts.qemu.command_line import Accelerator
-from skinnybox.hosts.qemu.folder import read_json
+from skinnybox.hosts.guest_io.machine_output import LOG_SIZE
 from skinnybox.hosts.qemu.host import QemuHost
-from skinnybox.hosts.qemu.trial import Patience, boots
+from skinnybox.json_file import read_json
 from skinnybox.model import Instance, Master, Network, Power, Status
 from skinnybox.operation import Operation
 from skinnybox.sizes import MIB

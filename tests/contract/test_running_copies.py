@@ -12,11 +12,11 @@ import pytest
 
 from skinnybox.errors import Conflict
 from skinnybox.hosts.base import Contents, Host
-from skinnybox.hosts.qemu import process
+from skinnybox.hosts.guest_io.qmp import Monitor
 from skinnybox.hosts.qemu.host import QemuHost
-from skinnybox.hosts.qemu.qmp import Monitor
 from skinnybox.model import Allocation, Consistency, Instance, Master, Overlay
 from skinnybox.operation import Operation
+from skinnybox.run import process
 from skinnybox.sizes import MIB
 from tests.pace import within
 

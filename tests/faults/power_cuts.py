@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from skinnybox import run
+from skinnybox.emulation.user import user_of
 from skinnybox.fleet.create import Specification
 from skinnybox.fleet.service import Fleet
 from skinnybox.hosts.qemu import command_line, launch
@@ -88,7 +89,7 @@ def record(
     made = Recording(instance=instance, before=logs / f"{name}.before", log=logs / f"{name}.log", seed=seed)
     shutil.copyfile(overlay_of(fleet, instance), made.before)
     made.log.touch()
-    user = launch.user_of(instance)
+    user = user_of(instance)
     if user is not None:
         shutil.chown(made.log, user, user)
     with monkeypatch.context() as patched:

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from skinnybox import run
 from skinnybox.errors import Corrupt, SkinnyboxError
-from skinnybox.hosts.qemu import reports
-from skinnybox.hosts.qemu.collect import LOG_SIZE, Log, Mailbox, Panic, read_log
+from skinnybox.hosts.guest_io import reports
+from skinnybox.hosts.guest_io.machine_output import LOG_SIZE, Log, Mailbox, Panic, read_log
 from skinnybox.model import Report
 from skinnybox.wire import Line, Message, decode, encode
 from tests.fuzz.conftest import survives

@@ -17,10 +17,10 @@ from skinnybox.fleet.doctor import examine
 from skinnybox.fleet.registry import open_fleet, open_host
 from skinnybox.fleet.settings import Settings
 from skinnybox.hosts import events
+from skinnybox.hosts.guest_io.event_reporter import Teller
+from skinnybox.hosts.guest_io.run_folder import read_machine
 from skinnybox.hosts.local.store import Store
-from skinnybox.hosts.qemu.folder import read_machine
 from skinnybox.hosts.qemu.host import QemuHost
-from skinnybox.hosts.qemu.tell import Teller
 from skinnybox.hosts.record import _sum, from_record, to_record
 from skinnybox.masters import catalogue, index, manifest
 from skinnybox.model import Instance, Network, Seed, SeedFile, StaticNetwork

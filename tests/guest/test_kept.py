@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from skinnybox import wire
-from skinnybox.hosts.qemu import reports
+from skinnybox.hosts.guest_io import reports
 from skinnybox.model import Instance, Seed, SeedFile, Stack, StaticNetwork
 from skinnybox.overlays.seed import base_message, seed_message
 from skinnybox.wire import padded

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from skinnybox.hosts.qemu import accelerator, trial
+from skinnybox.emulation import accelerator, trial
 from tests.unit.fake_qemu import PATIENT, FakeQemu
 
 

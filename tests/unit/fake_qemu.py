@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from skinnybox.hosts.qemu.trial import Patience
+from skinnybox.emulation.trial import Patience
 
 ASSERTION = "kvm_buf_set_msrs: Assertion 'ret == cpu->kvm_msr_buf->nmsrs' failed."
 BEGINS = "echo 'Linux version 6.1.0 (debian)'"

@@ -10,7 +10,7 @@ import pytest
 from skinnybox.errors import Corrupt
 from skinnybox.hosts import events
 from skinnybox.hosts.events import EventKind, Journal, Thresholds
-from skinnybox.hosts.qemu.tell import AT_ONCE, REFUSED_AT_ONCE, SECONDS_EACH, Teller
+from skinnybox.hosts.guest_io.event_reporter import AT_ONCE, REFUSED_AT_ONCE, SECONDS_EACH, Teller
 from skinnybox.model import Report
 
 ME = UUID(int=5)

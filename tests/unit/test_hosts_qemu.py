@@ -9,13 +9,16 @@ from pathlib import Path
 
 import pytest
 
+from skinnybox.emulation.board import Accelerator
+from skinnybox.emulation.verdicts import Verdict, cached
 from skinnybox.errors import CommandFailed, Conflict, TimedOut
-from skinnybox.hosts.qemu import network, process
-from skinnybox.hosts.qemu.command_line import Accelerator, Descriptors, Machine, OpenImage, argv
-from skinnybox.hosts.qemu.folder import connect, listen, read_json
-from skinnybox.hosts.qemu.qmp import _TIMEOUT, Monitor
-from skinnybox.hosts.qemu.verdicts import Verdict, cached
+from skinnybox.hosts.guest_io.qmp import _TIMEOUT, Monitor
+from skinnybox.hosts.guest_io.run_folder import connect, listen
+from skinnybox.hosts.qemu import network
+from skinnybox.hosts.qemu.command_line import Descriptors, Machine, OpenImage, argv
+from skinnybox.json_file import read_json
 from skinnybox.model import Allocation, Network, Overlay, StaticNetwork
+from skinnybox.run import process
 from skinnybox.sizes import GIB, MIB
 from tests.samples import an_instance
 

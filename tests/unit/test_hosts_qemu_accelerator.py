@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from skinnybox.emulation import accelerator, verdicts
+from skinnybox.emulation.board import Accelerator
 from skinnybox.errors import Unsupported, UsageError
 from skinnybox.fleet import settings
-from skinnybox.hosts.base import Acceleration
-from skinnybox.hosts.qemu import accelerator, verdicts
-from skinnybox.hosts.qemu.command_line import Accelerator
 from skinnybox.hosts.qemu.doctor import checks
+from skinnybox.model import Acceleration
 from tests.unit.fake_qemu import ASSERTION, DIES, LIVES, FakeQemu
 
 

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from skinnybox.appliance.appliance import Appliance, operate
+from skinnybox.emulation import accelerator
 from skinnybox.errors import GuestFailed, Unsupported
-from skinnybox.hosts.base import Acceleration
-from skinnybox.hosts.qemu import accelerator
-from skinnybox.hosts.qemu.appliance import Appliance, operate
+from skinnybox.model import Acceleration
 from tests.unit.fake_qemu import ASSERTION, DIES, LIVES, FakeQemu
 
 

@@ -12,8 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from skinnybox.hosts.qemu import accelerator, appliance, command_line, network
-from skinnybox.hosts.qemu.command_line import Accelerator, Descriptors, Machine, OpenImage, argv
+from skinnybox.appliance import appliance
+from skinnybox.emulation import accelerator
+from skinnybox.emulation.board import SANDBOX, Accelerator
+from skinnybox.hosts.qemu import network
+from skinnybox.hosts.qemu.command_line import Descriptors, Machine, OpenImage, argv
 from skinnybox.model import Allocation, Network, Overlay, Seed, StaticNetwork
 from skinnybox.sizes import GIB, MIB
 from tests.samples import an_instance
@@ -132,7 +135,7 @@ def test_the_command_lines_of_passt() -> None:
 
 def test_the_sandbox_leaves_nothing_out() -> None:
     """All that QEMU's manual has for -sandbox, each denied; a newer QEMU's further words belong here."""
-    assert dict(word.split("=") for word in command_line.SANDBOX.split(",")[1:]) == dict.fromkeys(
+    assert dict(word.split("=") for word in SANDBOX.split(",")[1:]) == dict.fromkeys(
         ("obsolete", "elevateprivileges", "spawn", "resourcecontrol"), "deny"
     )
-    assert command_line.SANDBOX.startswith("on,")
+    assert SANDBOX.startswith("on,")

@@ -7,8 +7,8 @@ from uuid import UUID
 
 import pytest
 
-from skinnybox.hosts.qemu import reports
-from skinnybox.hosts.qemu.door import Door, recorded
+from skinnybox.hosts.guest_io import reports
+from skinnybox.hosts.guest_io.door import Door, recorded
 from skinnybox.hosts.reach import Knock, Way
 from skinnybox.model import Network, Report, Seed, StaticNetwork
 from tests.samples import an_instance

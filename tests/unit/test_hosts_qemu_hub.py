@@ -8,9 +8,9 @@ from typing import NamedTuple
 
 import pytest
 
-from skinnybox.hosts.qemu import watch
-from skinnybox.hosts.qemu.supervisor import Supervisor
-from skinnybox.hosts.qemu.watch import Hub, Loop, Valve
+from skinnybox.hosts.guest_io import watch
+from skinnybox.hosts.guest_io.supervisor import Supervisor
+from skinnybox.hosts.guest_io.watch import Hub, Loop, Valve
 from skinnybox.sizes import KIB
 
 

@@ -18,15 +18,18 @@ from typing import Any
 
 import pytest
 
+from skinnybox.emulation import accelerator
+from skinnybox.emulation.board import Accelerator
+from skinnybox.emulation.user import user_of
 from skinnybox.errors import CommandFailed, Conflict, NotFound, SkinnyboxError, Unsupported
 from skinnybox.hosts.base import Preferences
 from skinnybox.hosts.events import Thresholds
+from skinnybox.hosts.guest_io.run_folder import SOCKETS, listen, machine_process, read_machine
 from skinnybox.hosts.local.store import RECORD
-from skinnybox.hosts.qemu import accelerator, launch, process
-from skinnybox.hosts.qemu.command_line import Accelerator
-from skinnybox.hosts.qemu.folder import SOCKETS, listen, machine_process, read_machine
+from skinnybox.hosts.qemu import launch
 from skinnybox.model import ImageKind, Network
 from skinnybox.overlays import lock
+from skinnybox.run import process
 from skinnybox.sizes import MIB
 from tests.samples import a_master, a_sealed_folder, an_instance
 
@@ -184,7 +187,7 @@ def test_only_with_kvm_it_is_in_the_group_that_may(begun: Launch, monkeypatch: p
 
 def test_who_is_not_root_stays_who_he_is(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
-    assert launch.user_of(an_instance()) is None
+    assert user_of(an_instance()) is None
 
 
 def test_it_has_what_it_needs_open_and_nothing_else(begun: Launch) -> None:
@@ -351,4 +354,4 @@ def test_a_socket_of_the_last_run_is_no_obstacle(begun: Launch) -> None:
 def test_two_machines_have_two_users() -> None:
     first, second = (an_instance(uuid=uuid.UUID(int=number)) for number in (7, 8))
     if os.geteuid() == 0:
-        assert launch.user_of(first) == 0x7000_0007 and launch.user_of(second) == 0x7000_0008
+        assert user_of(first) == 0x7000_0007 and user_of(second) == 0x7000_0008

@@ -8,11 +8,11 @@ from uuid import UUID
 import pytest
 
 from skinnybox.errors import Corrupt
-from skinnybox.hosts.qemu import reports
-from skinnybox.hosts.qemu.collect import LOG_SIZE, Log, Mailbox, Panic, conclude, read_log
-from skinnybox.hosts.qemu.folder import read_json, write_json
-from skinnybox.hosts.qemu.process import boot_id
+from skinnybox.hosts.guest_io import reports
+from skinnybox.hosts.guest_io.machine_output import LOG_SIZE, Log, Mailbox, Panic, conclude, read_log
+from skinnybox.json_file import read_json, write_json
 from skinnybox.model import Report
+from skinnybox.run.process import boot_id
 from skinnybox.wire import Line, encode
 
 ME, NONCE = UUID(int=5), "ab" * 16

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from skinnybox.hosts.qemu.stall import EVERY, FILE, Stall
+from skinnybox.hosts.guest_io.stall import EVERY, FILE, Stall
 
 
 class Clock:

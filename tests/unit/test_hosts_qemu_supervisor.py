@@ -7,7 +7,7 @@ from uuid import UUID
 
 import pytest
 
-from skinnybox.hosts.qemu.supervisor import Supervisor
+from skinnybox.hosts.guest_io.supervisor import Supervisor
 
 
 class Watched:

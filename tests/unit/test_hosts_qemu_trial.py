@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from skinnybox.emulation import trial
+from skinnybox.emulation.board import Accelerator, board, trial_argv
+from skinnybox.emulation.trial import boots
 from skinnybox.errors import NotFound
-from skinnybox.hosts.qemu import trial
-from skinnybox.hosts.qemu.command_line import Accelerator, argv, board, trial_argv
-from skinnybox.hosts.qemu.trial import boots
+from skinnybox.hosts.qemu.command_line import argv
 from tests.unit.fake_qemu import ASSERTION, BEGINS, BRIEF, DIES, HANGS, LIVES, PATIENT, FakeQemu
 from tests.unit.test_hosts_qemu import MACHINE
 

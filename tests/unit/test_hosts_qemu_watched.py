@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
+from skinnybox.emulation import accelerator
+from skinnybox.emulation.board import Accelerator
 from skinnybox.errors import CommandFailed, SkinnyboxError, TimedOut, Unsupported
-from skinnybox.hosts.base import Acceleration
-from skinnybox.hosts.qemu import accelerator, watched
-from skinnybox.hosts.qemu.collect import VANISHED, WITHOUT_A_WORD
-from skinnybox.hosts.qemu.command_line import Accelerator
-from skinnybox.hosts.qemu.folder import listen
+from skinnybox.hosts.guest_io.machine_output import VANISHED, WITHOUT_A_WORD
+from skinnybox.hosts.guest_io.run_folder import listen
+from skinnybox.hosts.qemu import watched
 from skinnybox.hosts.qemu.watched import Attempt
-from skinnybox.model import Power, Status
+from skinnybox.model import Acceleration, Power, Status
 from tests.samples import an_instance
 from tests.unit.fake_qemu import ASSERTION, LIVES, FakeQemu
 

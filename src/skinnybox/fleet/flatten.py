@@ -11,17 +11,17 @@ from pathlib import Path
 from uuid import UUID
 
 from skinnybox import run
+from skinnybox.appliance.appliance import Appliance, Disk, operate, scratch_file
+from skinnybox.emulation.user import user_of
 from skinnybox.errors import Corrupt, GuestFailed, UsageError
 from skinnybox.fleet import power
 from skinnybox.fleet.output_file import handed_out
 from skinnybox.fleet.view import Machine
-from skinnybox.hosts.base import Acceleration, Host
-from skinnybox.hosts.qemu.appliance import Appliance, Disk, operate, scratch_file
-from skinnybox.hosts.qemu.launch import user_of
+from skinnybox.hosts.base import Host
 from skinnybox.masters import efi
 from skinnybox.masters.efi import Partition
 from skinnybox.masters.guest_part import guest_folder
-from skinnybox.model import INITRD_FILE, KERNEL_FILE, Master
+from skinnybox.model import INITRD_FILE, KERNEL_FILE, Acceleration, Master
 from skinnybox.operation import Operation
 from skinnybox.overlays import space
 from skinnybox.overlays.inspect import is_clean

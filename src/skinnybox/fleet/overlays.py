@@ -13,8 +13,8 @@ from skinnybox.fleet.catalog.catalog import Catalog
 from skinnybox.fleet.machine_queries import Roster
 from skinnybox.fleet.masters import Masters
 from skinnybox.fleet.view import Machine
-from skinnybox.hosts.base import Acceleration, Host
-from skinnybox.model import Change, Instance, Snapshot
+from skinnybox.hosts.base import Host
+from skinnybox.model import Acceleration, Change, Instance, Snapshot
 from skinnybox.operation import UNATTENDED, Operation
 
 if TYPE_CHECKING:

@@ -21,8 +21,8 @@ from skinnybox.fleet.machine_queries import Roster
 from skinnybox.fleet.names import expand
 from skinnybox.fleet.repair import unfinished
 from skinnybox.fleet.view import Machine
-from skinnybox.hosts.base import Acceleration, Host
-from skinnybox.model import Instance
+from skinnybox.hosts.base import Host
+from skinnybox.model import Acceleration, Instance
 from skinnybox.operation import UNATTENDED, Operation
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from typing import Any
 from skinnybox.errors import UsageError
 from skinnybox.fleet.catalog.host_kind import QEMU
 from skinnybox.fleet.paths import default_state, read_settings
-from skinnybox.hosts.base import Acceleration
+from skinnybox.model import Acceleration
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

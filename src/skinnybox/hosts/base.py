@@ -8,7 +8,6 @@ import socket
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 from typing import Protocol
 from uuid import UUID
@@ -16,6 +15,7 @@ from uuid import UUID
 from skinnybox.hosts.events import DEFAULT_THRESHOLDS, Event, Thresholds
 from skinnybox.issues import Check, Finding
 from skinnybox.model import (
+    Acceleration,
     Allocation,
     Consistency,
     Instance,
@@ -27,15 +27,6 @@ from skinnybox.model import (
     Status,
 )
 from skinnybox.operation import Operation
-
-
-class Acceleration(StrEnum):
-    """What a user wants where this machine's own QEMU runs guests: KVM where it works, KVM or nothing, or
-    emulation."""
-
-    AUTO = "auto"
-    KVM = "kvm"
-    TCG = "tcg"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+from skinnybox.printable import printable
+
 LIMIT = 1 << 20
 MOST_DETAIL = 500
 _LONGEST = 8192
@@ -55,13 +57,6 @@ class Thresholds:
 
 
 DEFAULT_THRESHOLDS = Thresholds()
-
-
-def printable(text: str) -> str:
-    """Without what a terminal would obey: each such character as Python escapes it."""
-    if text.isprintable():
-        return text
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 class Journal:

@@ -6,21 +6,12 @@ path may be longer than a socket's name can be.
 
 import ipaddress
 from dataclasses import dataclass
-from enum import StrEnum
 
+from skinnybox.emulation.board import PROGRAM, SANDBOX, Accelerator, board
 from skinnybox.model import Allocation, Instance, Network
-from skinnybox.sizes import MIB
 
 REPORT_PORT = "skinnybox.report"
 OVERLAY_SERIAL = "skinny-overlay"
-SANDBOX = "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"
-_PROGRAM = "qemu-system-x86_64"
-_TRIAL_MEMORY = 256 * MIB
-
-
-class Accelerator(StrEnum):
-    KVM = "kvm"
-    TCG = "tcg"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +55,7 @@ class Machine:
     accelerator: Accelerator
     network: Network
     descriptors: Descriptors
-    program: str = _PROGRAM
+    program: str = PROGRAM
 
 
 def argv(machine: Machine) -> list[str]:
@@ -76,7 +67,7 @@ def argv(machine: Machine) -> list[str]:
             machine.accelerator,
             cpus=machine.instance.cpus,
             memory=machine.instance.memory,
-            mapped=_mapped(machine),
+            mapped=tuple(image.size for image in _mapped(machine)),
         ),
         *_kernel(machine),
         *_images(machine),
@@ -86,53 +77,12 @@ def argv(machine: Machine) -> list[str]:
     ]
 
 
-def trial_argv(accelerator: Accelerator, cpus: int, *, kernel: int, initrd: int) -> list[str]:
-    """QEMU's words for a trial of the hardware machines get: a kernel and its first root, both descriptors,
-    and a serial line on the standard output. It ends where a machine would start anew."""
-    # fmt: off
-    return [
-        _PROGRAM, "-sandbox", SANDBOX, "-no-reboot",
-        *board(accelerator, cpus=cpus, memory=_TRIAL_MEMORY),
-        "-kernel", f"/proc/self/fd/{kernel}", "-initrd", f"/proc/self/fd/{initrd}",
-        "-append", "console=ttyS0 panic=-1",
-        "-serial", "stdio", "-monitor", "none",
-    ]
-    # fmt: on
-
-
 def kernel_parameters(instance: Instance, nonce: str) -> str:
     """What the guest is told on its kernel's command line."""
     ours = f"boot=skinnybox skinnybox.instance={instance.uuid} skinnybox.nonce={nonce}"
     # An image lies above 4 GiB: the kernel would keep 64 MiB for devices that cannot reach there. Ours can.
     bounce = " swiotlb=noforce" if instance.stack.dax else ""
     return f"{ours} console=ttyS0 ro quiet panic=-1{bounce}"
-
-
-def board(
-    accelerator: Accelerator, *, cpus: int, memory: int, mapped: tuple[OpenImage, ...] = ()
-) -> list[str]:
-    """The hardware without its disks and ports; `memory` in bytes, with room above it for `mapped` images."""
-    fast = accelerator is Accelerator.KVM
-    # fmt: off
-    return [
-        "-nodefaults", "-no-user-config", "-display", "none",
-        "-machine", "q35,usb=off,vmport=off,sata=off,smbus=off",
-        "-accel", "kvm" if fast else "tcg,thread=multi",
-        # Emulating the newest processor costs a quarter of the boot time: the kernel uses what it finds.
-        "-cpu", "host" if fast else "qemu64,-svm",
-        "-smp", str(cpus),
-        "-m", _memory(max(memory // MIB, 1), mapped),
-        "-rtc", "base=utc,driftfix=slew" if fast else "base=utc",
-        "-device", "pvpanic",
-        "-device", "virtio-rng-pci",
-    ]
-    # fmt: on
-
-
-def _memory(mib: int, mapped: tuple[OpenImage, ...]) -> str:
-    """Every slot also gives QEMU a GiB of address space to align an image in."""
-    room = sum(-(-image.size // MIB) for image in mapped)
-    return f"{mib}M,slots={len(mapped)},maxmem={mib + room}M" if mapped else f"{mib}M"
 
 
 def _mapped(machine: Machine) -> tuple[OpenImage, ...]:

@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from skinnybox import run
+from skinnybox.emulation import accelerator
 from skinnybox.errors import CommandFailed, TimedOut
-from skinnybox.hosts.base import Acceleration
-from skinnybox.hosts.qemu import accelerator, bridge, network
+from skinnybox.hosts.qemu import bridge, network
 from skinnybox.issues import Check
+from skinnybox.model import Acceleration
 from skinnybox.overlays.space import filesystem_type
 from skinnybox.sandbox import confinement
 from skinnybox.sandbox.process import network_words

@@ -15,17 +15,18 @@ from pathlib import Path
 from typing import Any, TypeVar
 from uuid import UUID
 
+from skinnybox.emulation.board import Accelerator
 from skinnybox.errors import Conflict, NotFound, SkinnyboxError
 from skinnybox.hosts import events
 from skinnybox.hosts.base import Features, Holding, Preferences
 from skinnybox.hosts.events import Event
+from skinnybox.hosts.guest_io import reports, stall, states, supervisor_client
+from skinnybox.hosts.guest_io.machine_output import read_log
+from skinnybox.hosts.guest_io.run_folder import machine_process, read_machine
 from skinnybox.hosts.local.disks import LocalDisks
 from skinnybox.hosts.local.store import Store
-from skinnybox.hosts.qemu import attend, process, reports, stall, states
-from skinnybox.hosts.qemu.collect import read_log
-from skinnybox.hosts.qemu.command_line import Accelerator
-from skinnybox.hosts.qemu.folder import machine_process, read_json, read_machine
 from skinnybox.issues import Check, Finding
+from skinnybox.json_file import read_json
 from skinnybox.model import (
     INITRD_FILE,
     KERNEL_FILE,
@@ -38,6 +39,7 @@ from skinnybox.model import (
     Status,
 )
 from skinnybox.operation import Operation
+from skinnybox.run import process
 
 T = TypeVar("T")
 
@@ -93,7 +95,7 @@ class QemuHost(LocalDisks):
 
         def up(accelerator: Accelerator, note: str) -> None:
             launch(instance, master, folder, overlay, run_folder, accelerator, self._preferences, note)
-            attend.adopt(self._runs, instance.uuid)
+            supervisor_client.adopt(self._runs, instance.uuid)
 
         attempt = watched.Attempt(
             instance=instance,
@@ -106,7 +108,7 @@ class QemuHost(LocalDisks):
         return watched.start(attempt, self._preferences.acceleration, watched.PATIENCE)
 
     def shutdown(self, instance: Instance) -> None:
-        from skinnybox.hosts.qemu.qmp import Monitor
+        from skinnybox.hosts.guest_io.qmp import Monitor
 
         if self._process(instance.uuid) is None:
             return
@@ -149,9 +151,9 @@ class QemuHost(LocalDisks):
     def _attend(self, running: Iterator[UUID]) -> None:
         """Machines that run while nobody listens get a new supervisor, which takes all of them over."""
         first = next(running, None)
-        if first is not None and not attend.answers(self._runs):
+        if first is not None and not supervisor_client.answers(self._runs):
             with contextlib.suppress(SkinnyboxError), self._starting:
-                attend.adopt(self._runs, first)
+                supervisor_client.adopt(self._runs, first)
 
     def reports(self, uuids: Iterable[UUID]) -> Mapping[UUID, Report]:
         found = {uuid: read_json(self._run(uuid) / "report.json") for uuid in uuids}
@@ -182,7 +184,7 @@ class QemuHost(LocalDisks):
     def console(self, uuid: UUID) -> Iterator[socket.socket]:
         if self._process(uuid) is None:
             raise Conflict("the machine is off: it has no console", hint="start it first")
-        with attend.console(self._runs, uuid) as opened:
+        with supervisor_client.console(self._runs, uuid) as opened:
             yield opened
 
     def space(self, instances: Iterable[Instance], masters: Iterable[Master]) -> Space:
@@ -230,7 +232,7 @@ class QemuHost(LocalDisks):
         return self._process(instance.uuid) is not None
 
     def _copy_running(self, instance: Instance, descriptor: int, operation: Operation) -> None:
-        from skinnybox.hosts.qemu.backup import copy_running
+        from skinnybox.hosts.guest_io.backup import copy_running
 
         copy_running(self._run(instance.uuid), descriptor, operation)
 
@@ -255,7 +257,7 @@ class QemuHost(LocalDisks):
         if read_machine(record.parent) is None:
             return True
         with self._starting:
-            if not attend.adopt(self._runs, uuid):
+            if not supervisor_client.adopt(self._runs, uuid):
                 return not record.exists()
         deadline = time.monotonic() + _CONCLUDING
         while record.exists() and time.monotonic() < deadline and self._process(uuid) is None:

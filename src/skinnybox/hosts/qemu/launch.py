@@ -11,26 +11,26 @@ from typing import BinaryIO
 from uuid import UUID
 
 from skinnybox import run
+from skinnybox.emulation import accelerator
+from skinnybox.emulation.board import Accelerator
+from skinnybox.emulation.user import user_of
 from skinnybox.errors import CommandFailed, Conflict, NotFound, SkinnyboxError, TimedOut, Unsupported
 from skinnybox.hosts.base import Preferences
+from skinnybox.hosts.guest_io import door
+from skinnybox.hosts.guest_io.qmp import Monitor
+from skinnybox.hosts.guest_io.run_folder import SOCKETS, listen, tail
 from skinnybox.hosts.local.store import RECORD
-from skinnybox.hosts.qemu import accelerator, bridge, door, network, process
-from skinnybox.hosts.qemu.command_line import Accelerator, Descriptors, Machine, OpenImage, argv
-from skinnybox.hosts.qemu.folder import SOCKETS, listen, tail, write_json
-from skinnybox.hosts.qemu.qmp import Monitor
+from skinnybox.hosts.qemu import bridge, network
+from skinnybox.hosts.qemu.command_line import Descriptors, Machine, OpenImage, argv
+from skinnybox.json_file import write_json
 from skinnybox.model import INITRD_FILE, KERNEL_FILE, ImageKind, Instance, Master, Network
 from skinnybox.overlays import lock
+from skinnybox.run import process
 from skinnybox.sizes import MIB
 
-_FIRST_USER, _USERS = 0x7000_0000, 0x0FFF_0000
 _PATIENCE, _ANSWER = 30.0, 5.0
 _POLL = 0.01
 _OF_LAST_RUN = ("end.json", "stopping", "report.json", "rejected.json", "console.log", "console.log.1")
-
-
-def user_of(instance: Instance) -> int | None:
-    """The uid and gid of this instance alone, from a range nobody else uses; None when we may not choose."""
-    return _FIRST_USER + instance.uuid.int % _USERS if os.geteuid() == 0 else None
 
 
 def launch(

@@ -5,10 +5,11 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 from uuid import UUID
 
+from skinnybox.hosts.guest_io import supervisor_client
+from skinnybox.hosts.guest_io.run_folder import SOCKETS, machine_process, read_machine
 from skinnybox.hosts.local.leftovers import as_uuid, half_made, stranger
-from skinnybox.hosts.qemu import attend, process
-from skinnybox.hosts.qemu.folder import SOCKETS, machine_process, read_machine
 from skinnybox.issues import Deed, Finding
+from skinnybox.run import process
 
 _OF_ALL = re.compile(r"supervisor(?:\.lock|\.log)?|events\.jsonl(?:\.1)?")
 _OF_ONE = {
@@ -35,7 +36,7 @@ def _of_all(runs: Path, path: Path) -> Iterator[Finding]:
         yield (
             half_made(path, "half written by a process that was killed") if _is_half(path) else stranger(path)
         )
-    elif path.name == "supervisor" and not attend.answers(runs):
+    elif path.name == "supervisor" and not supervisor_client.answers(runs):
         yield half_made(path, "the socket of a supervisor that is gone; the next start makes another")
 
 

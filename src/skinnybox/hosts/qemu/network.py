@@ -16,11 +16,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from skinnybox import run
+from skinnybox.emulation.verdicts import Verdict, cached, stamp
 from skinnybox.errors import Conflict, Unsupported
-from skinnybox.hosts.qemu import bridge, process
+from skinnybox.hosts.qemu import bridge
 from skinnybox.hosts.qemu.passt_probe import probe
-from skinnybox.hosts.qemu.verdicts import Verdict, cached, stamp
 from skinnybox.model import Instance, Network, StaticNetwork
+from skinnybox.run import process
 
 _EXPERIMENTAL = 0x88B5
 """An ethertype that nobody is to understand (IEEE 802)."""

@@ -18,15 +18,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from skinnybox.emulation import accelerator
+from skinnybox.emulation.board import Accelerator
 from skinnybox.errors import CommandFailed, SkinnyboxError, TimedOut, Unsupported
-from skinnybox.hosts.base import Acceleration
-from skinnybox.hosts.events import printable
-from skinnybox.hosts.qemu import accelerator
-from skinnybox.hosts.qemu.collect import VANISHED, WITHOUT_A_WORD
-from skinnybox.hosts.qemu.command_line import Accelerator
-from skinnybox.hosts.qemu.folder import tail
-from skinnybox.hosts.qemu.qmp import Monitor
-from skinnybox.model import Instance, Status
+from skinnybox.hosts.guest_io.machine_output import VANISHED, WITHOUT_A_WORD
+from skinnybox.hosts.guest_io.qmp import Monitor
+from skinnybox.hosts.guest_io.run_folder import tail
+from skinnybox.model import Acceleration, Instance, Status
+from skinnybox.printable import printable
 
 PATIENCE = 30.0
 """Seconds until a guest must have written to a disk, reported, or at least printed. It takes one or two."""

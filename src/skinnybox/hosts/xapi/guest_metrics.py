@@ -21,7 +21,8 @@ from typing import Any
 from uuid import UUID
 
 from skinnybox.hosts import host_keys
-from skinnybox.hosts.events import MOST_DETAIL, printable
+from skinnybox.hosts.events import MOST_DETAIL
+from skinnybox.printable import printable
 
 LONGEST = 4096
 """Bytes: xenstore takes no more, with the key's name."""

@@ -11,13 +11,13 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-from skinnybox.hosts.events import printable
 from skinnybox.hosts.xapi import xenstore_data
 from skinnybox.hosts.xapi.cache import Record
 from skinnybox.hosts.xapi.guest_metrics import stamp_of
 from skinnybox.hosts.xapi.pool import Pool
 from skinnybox.hosts.xapi.session import NULL
 from skinnybox.model import Power, Report, Status
+from skinnybox.printable import printable
 
 _ADDRESS = re.compile(r"([0-9]{1,3})/(?:ip|ipv4/[0-9]{1,3}|ipv6/[0-9]{1,3})")
 _MOST_ADDRESSES = 64

@@ -16,12 +16,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from skinnybox import run
+from skinnybox.emulation.board import Accelerator, trial_argv
+from skinnybox.emulation.cpio import archive
+from skinnybox.emulation.verdicts import Verdict
 from skinnybox.errors import NotFound
-from skinnybox.hosts.events import printable
-from skinnybox.hosts.qemu import process
-from skinnybox.hosts.qemu.command_line import Accelerator, trial_argv
-from skinnybox.hosts.qemu.cpio import archive
-from skinnybox.hosts.qemu.verdicts import Verdict
+from skinnybox.printable import printable
+from skinnybox.run import process
 
 # A guest that hangs would outlive us for ever; and a core file would be as large as its memory.
 _BOUNDED = ("setpriv", "--pdeathsig", "KILL", "prlimit", "--core=0")

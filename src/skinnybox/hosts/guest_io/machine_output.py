@@ -10,11 +10,12 @@ from typing import Any
 from uuid import UUID
 
 from skinnybox.errors import Corrupt
-from skinnybox.hosts.events import printable
-from skinnybox.hosts.qemu import reports, stall
-from skinnybox.hosts.qemu.folder import read_json, read_machine, tail, write_json
-from skinnybox.hosts.qemu.process import boot_id
+from skinnybox.hosts.guest_io import reports, stall
+from skinnybox.hosts.guest_io.run_folder import read_machine, tail
+from skinnybox.json_file import read_json, write_json
 from skinnybox.model import Report
+from skinnybox.printable import printable
+from skinnybox.run.process import boot_id
 
 LOG_SIZE = 1 << 20
 VANISHED, WITHOUT_A_WORD = "QEMU vanished", ": it was killed"

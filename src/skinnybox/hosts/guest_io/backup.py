@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from skinnybox.errors import CommandFailed, SkinnyboxError, TimedOut
-from skinnybox.hosts.qemu.qmp import Monitor
+from skinnybox.hosts.guest_io.qmp import Monitor
 from skinnybox.operation import Operation
 from skinnybox.overlays.copy import dig_holes
 from skinnybox.sizes import MIB

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from skinnybox.hosts.qemu.folder import read_json, write_json
-from skinnybox.hosts.qemu.process import boot_id
+from skinnybox.json_file import read_json, write_json
+from skinnybox.run.process import boot_id
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

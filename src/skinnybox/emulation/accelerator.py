@@ -17,12 +17,11 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from skinnybox import run
+from skinnybox.emulation import trial, verdicts
+from skinnybox.emulation.board import Accelerator, trial_argv
+from skinnybox.emulation.verdicts import Verdict
 from skinnybox.errors import NotFound, Unsupported
-from skinnybox.hosts.base import Acceleration
-from skinnybox.hosts.qemu import trial, verdicts
-from skinnybox.hosts.qemu.command_line import Accelerator, trial_argv
-from skinnybox.hosts.qemu.verdicts import Verdict
-from skinnybox.model import KERNEL_FILE
+from skinnybox.model import KERNEL_FILE, Acceleration
 
 _DEVICE = Path("/dev/kvm")
 _OWN = Path("/boot")

@@ -10,7 +10,7 @@ from typing import Any, Self
 from uuid import UUID
 
 from skinnybox.errors import CommandFailed, Conflict, TimedOut
-from skinnybox.hosts.qemu.folder import connect
+from skinnybox.hosts.guest_io.run_folder import connect
 
 _LONGEST = 1 << 20
 _TIMEOUT = 10.0

@@ -17,11 +17,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from skinnybox import run
+from skinnybox.emulation import accelerator
+from skinnybox.emulation.board import SANDBOX, Accelerator, board
+from skinnybox.emulation.cpio import archive
 from skinnybox.errors import GuestFailed, TimedOut, Unsupported
-from skinnybox.hosts.base import Acceleration
-from skinnybox.hosts.qemu import accelerator
-from skinnybox.hosts.qemu.command_line import SANDBOX, Accelerator, board
-from skinnybox.hosts.qemu.cpio import archive
+from skinnybox.model import Acceleration
 from skinnybox.sizes import MIB
 
 PROGRAM = "skinnybox-appliance"

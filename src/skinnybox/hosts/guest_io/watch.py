@@ -13,12 +13,13 @@ from typing import Any
 from uuid import UUID
 
 from skinnybox.hosts.events import Journal
-from skinnybox.hosts.qemu import process
-from skinnybox.hosts.qemu.collect import Log, Mailbox, Panic, conclude
-from skinnybox.hosts.qemu.door import Door
-from skinnybox.hosts.qemu.folder import connect, machine_process, read_json
-from skinnybox.hosts.qemu.stall import Stall
-from skinnybox.hosts.qemu.tell import Teller
+from skinnybox.hosts.guest_io.door import Door
+from skinnybox.hosts.guest_io.event_reporter import Teller
+from skinnybox.hosts.guest_io.machine_output import Log, Mailbox, Panic, conclude
+from skinnybox.hosts.guest_io.run_folder import connect, machine_process
+from skinnybox.hosts.guest_io.stall import Stall
+from skinnybox.json_file import read_json
+from skinnybox.run import process
 
 _CHUNK = 65536
 _MOST_CHUNKS = 64

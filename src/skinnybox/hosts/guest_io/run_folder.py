@@ -13,38 +13,17 @@ Sockets are bound and reached through a descriptor of the folder, since a socket
 """
 
 import contextlib
-import json
 import os
 import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from skinnybox.hosts.qemu.process import Process
+from skinnybox.json_file import read_json
+from skinnybox.run.process import Process
 
 SOCKETS = ("console", "report", "qmp", "events")
-_LIMIT = 1 << 20
 _MACHINE = {"pid": int, "start_time": int, "boot_id": str, "nonce": str, "started": str}
-
-
-def write_json(path: Path, values: dict[str, Any]) -> None:
-    """Atomic: whoever reads sees the old values or the new."""
-    beside = path.with_name(f".{path.name}.{os.urandom(4).hex()}")
-    try:
-        beside.write_text(json.dumps(values))
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
-
-
-def read_json(path: Path) -> dict[str, Any] | None:
-    """None when there is nothing, or nothing whole."""
-    try:
-        with path.open("rb") as file:
-            values = json.loads(file.read(_LIMIT))
-    except (OSError, ValueError, RecursionError):
-        return None
-    return values if isinstance(values, dict) else None
 
 
 def read_machine(folder: Path) -> dict[str, Any] | None:

@@ -13,7 +13,7 @@ from uuid import UUID
 from skinnybox.errors import Corrupt
 from skinnybox.hosts import thresholds
 from skinnybox.hosts.events import DEFAULT_THRESHOLDS, EventKind, Journal, Thresholds
-from skinnybox.hosts.qemu.folder import read_json, write_json
+from skinnybox.json_file import read_json, write_json
 from skinnybox.model import Report
 
 FILE = "told.json"

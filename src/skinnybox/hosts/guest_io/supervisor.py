@@ -22,8 +22,8 @@ from pathlib import Path
 from uuid import UUID
 
 from skinnybox.hosts.events import Journal
-from skinnybox.hosts.qemu.folder import listen, read_machine
-from skinnybox.hosts.qemu.watch import Loop, Watch
+from skinnybox.hosts.guest_io.run_folder import listen, read_machine
+from skinnybox.hosts.guest_io.watch import Loop, Watch
 
 LINGER = 5.0
 """Seconds without a machine after which it ends."""

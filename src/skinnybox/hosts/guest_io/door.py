@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from skinnybox.hosts import reach
-from skinnybox.hosts.qemu import reports
+from skinnybox.hosts.guest_io import reports
 from skinnybox.hosts.reach import Knock, Way
 from skinnybox.model import Instance, Report
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from skinnybox.hosts.qemu import stall
+from skinnybox.hosts.guest_io import stall
 from skinnybox.model import Power, Status
 
 _UNWRITTEN = "how it ended cannot be written down: is the disk full?"

@@ -11,8 +11,8 @@ from uuid import UUID
 import skinnybox
 from skinnybox import run
 from skinnybox.errors import Conflict, SkinnyboxError
-from skinnybox.hosts.qemu.folder import connect, tail
-from skinnybox.hosts.qemu.process import identify, remember
+from skinnybox.hosts.guest_io.run_folder import connect, tail
+from skinnybox.run.process import identify, remember
 
 _DEADLINE = 15.0
 _POLL = 0.02
@@ -22,7 +22,7 @@ _LOG_LIMIT = 65536
 _MAIN = (
     "import sys; sys.path.insert(0, sys.argv[1])\n"
     "from pathlib import Path\n"
-    "from skinnybox.hosts.qemu.supervisor import main\n"
+    "from skinnybox.hosts.guest_io.supervisor import main\n"
     "main(Path(sys.argv[2]))"
 )
 

@@ -1,0 +1,28 @@
+"""A small JSON file of ours: replaced whole, and read as far as it can be."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+_LIMIT = 1 << 20
+
+
+def write_json(path: Path, values: dict[str, Any]) -> None:
+    """Atomic: whoever reads sees the old values or the new."""
+    beside = path.with_name(f".{path.name}.{os.urandom(4).hex()}")
+    try:
+        beside.write_text(json.dumps(values))
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def read_json(path: Path) -> dict[str, Any] | None:
+    """None when there is nothing, or nothing whole."""
+    try:
+        with path.open("rb") as file:
+            values = json.loads(file.read(_LIMIT))
+    except (OSError, ValueError, RecursionError):
+        return None
+    return values if isinstance(values, dict) else None
