@@ -205,6 +205,25 @@ def test_how_a_machine_ended(
     assert not (tmp_path / "machine.json").exists()
 
 
+def test_nothing_is_taken_from_who_starts_it_as_soon_as_its_end_is_recorded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It makes its files again the moment machine.json is gone."""
+    files = ("console", "report", "qmp", "events", "stalled", "stopping")
+    write_json(tmp_path / "machine.json", started())
+    unlink = Path.unlink
+
+    def and_start(path: Path, missing_ok: bool = False) -> None:
+        unlink(path, missing_ok=missing_ok)
+        if path.name == "machine.json":
+            for name in files:
+                (tmp_path / name).write_text("of the new start")
+
+    monkeypatch.setattr(Path, "unlink", and_start)
+    conclude(tmp_path, started(), "guest-shutdown", None)
+    assert {name for name in files if (tmp_path / name).exists()} == set(files)
+
+
 def test_a_pulled_plug_is_no_crash(tmp_path: Path) -> None:
     write_json(tmp_path / "machine.json", started())
     (tmp_path / "stopping").touch()

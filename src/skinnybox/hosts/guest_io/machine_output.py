@@ -10,8 +10,10 @@ from typing import Any
 from uuid import UUID
 
 from skinnybox.errors import Corrupt
+from skinnybox.hosts.events import printable
 from skinnybox.hosts.guest_io import reports, stall
-from skinnybox.hosts.guest_io.run_folder import read_machine, tail
+from skinnybox.hosts.guest_io.run_folder import SOCKETS, read_json, read_machine, tail, write_json
+from skinnybox.hosts.qemu import reports, stall
 from skinnybox.json_file import read_json, write_json
 from skinnybox.model import Report
 from skinnybox.printable import printable
@@ -150,7 +152,10 @@ def conclude(
         if reason:
             raise
     tell(reason or ("the plug was pulled" if (folder / "stopping").exists() else "powered off"))
-    for name in ("machine.json", "stopping", stall.FILE, "console", "report", "qmp", "events"):
+    # machine.json is the last to go: who sees it gone may start the machine anew, and makes all these again.
+    # That it was `stopping` is left to that start (launch.py): gone before machine.json, a kill would make
+    # a crash of it; after it, it may be the next one's.
+    for name in (stall.FILE, *SOCKETS, "machine.json"):
         with contextlib.suppress(FileNotFoundError):
             (folder / name).unlink()
 
