@@ -16,9 +16,10 @@ from skinnybox.errors import Conflict
 from skinnybox.fleet import access
 from skinnybox.fleet.plan import apply
 from skinnybox.fleet.repair import repair
+from skinnybox.hosts import copies, store
 from skinnybox.hosts.local import copies, store
 from skinnybox.hosts.local.store import Store, write_atomically
-from skinnybox.masters import checked, workspace
+from skinnybox.masters import checked, seal, workspace
 from skinnybox.masters.catalogue import folder, locked
 from skinnybox.model import Instance
 from tests.samples import a_master, an_instance
@@ -204,3 +205,12 @@ def test_what_is_noted_waits_for_who_writes_there(tmp_path: Path) -> None:
     marks.touch()
     assert waits(lambda: checked.note(tmp_path, master, marks), marks)
     assert set(checked._read(marks)) == {"kernel", "initrd", "root.erofs"}
+
+
+def test_a_master_is_published_while_nobody_looks_masters_up(tmp_path: Path) -> None:
+    """Who binds a machine to a master, or removes one, must not see it come in between."""
+    master, work = a_master(), tmp_path / ".sealing-1-x"
+    work.mkdir()
+    (tmp_path / ".lock").touch()
+    assert waits(lambda: seal._publish(tmp_path, work, master), tmp_path / ".lock", fcntl.LOCK_SH)
+    assert folder(tmp_path, master).is_dir() and not work.exists()

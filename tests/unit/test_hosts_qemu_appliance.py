@@ -1,85 +1,93 @@
-"""The small machine for work on hostile bytes, where KVM takes its QEMU along."""
+"""What is heard of the small machine, with a program in QEMU's place: it may say anything, or nothing."""
 
-from dataclasses import replace
+import os
+import time
 from pathlib import Path
 
 import pytest
 
-from skinnybox.appliance.appliance import Appliance, operate
-from skinnybox.emulation import accelerator
-from skinnybox.errors import GuestFailed, Unsupported
-from skinnybox.model import Acceleration
-from tests.unit.fake_qemu import ASSERTION, DIES, LIVES, FakeQemu
+from skinnybox.appliance.appliance import PROGRAM, Appliance
+from skinnybox.errors import GuestFailed, TimedOut
+from skinnybox.hosts.qemu import accelerator, appliance
+from skinnybox.hosts.qemu.command_line import Accelerator
+
+KERNEL, INITRD = b"kernel", b"sealed initrd"
 
 
 @pytest.fixture
-def small(device: Path, kernel: Path) -> Appliance:
-    """One that needs no disk."""
-    return Appliance(
-        kernel=kernel,
-        initrd=kernel,
-        program=b"",
-        files={},
-        words="",
-        disks=(),
-        user=None,
-        seconds=60,
+def scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where the program lies that is called QEMU, and does what the variable SAYS says."""
+    program = tmp_path / "bin" / "qemu-system-x86_64"
+    program.parent.mkdir()
+    program.write_text('#!/bin/sh\neval "$SAYS"\n')
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{program.parent}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setattr(accelerator, "choose", lambda: Accelerator.TCG)
+    (tmp_path / "kernel").write_bytes(KERNEL)
+    (tmp_path / "initrd").write_bytes(INITRD)
+    return tmp_path
+
+
+def heard(scratch: Path, monkeypatch: pytest.MonkeyPatch, says: str, seconds: float = 60.0) -> list[str]:
+    """What it says beside its end."""
+    monkeypatch.setenv("SAYS", says)
+    found: list[str] = []
+    wanted = Appliance(
+        kernel=scratch / "kernel", initrd=scratch / "initrd", program=b"#!/bin/sh\n", files={"more": b"x"},
+        words="", disks=(), user=None, seconds=seconds,
+    )  # fmt: skip
+    try:
+        appliance.operate(wanted, "flatten", found.append, scratch)
+    finally:
+        assert not list(scratch.glob(".appliance-*")), "it left something behind"
+    return found
+
+
+def test_what_it_says_is_passed_on_until_it_is_done(scratch: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    says = (
+        "echo booting; echo 'flatten: 1/2'; printf '\\033[2Jflatten: 2/2\\r\\n'; echo flatten: done; echo off"
     )
+    assert heard(scratch, monkeypatch, says) == ["1/2", "2/2"]
 
 
-def under_kvm(does: str, emulated: str = "echo 'it: kib 3'; echo 'it: done'") -> str:
-    """A QEMU whose trial succeeds, and which does that with a real program in it."""
-    on_kvm = f'case "$*" in *"-accel kvm"*) {does} ;; *) {emulated} ;; esac'
-    return f'case "$*" in *rdinit*) {on_kvm} ;; *) {LIVES} ;; esac'
-
-
-def heard_of(small: Appliance, scratch: Path) -> list[str]:
-    heard: list[str] = []
-    operate(small, "it", heard.append, scratch)
-    return heard
-
-
-def test_it_goes_on_emulated_when_kvm_takes_qemu_along(
-    small: Appliance, qemu: FakeQemu, tmp_path: Path
-) -> None:
-    qemu.does(under_kvm(DIES))
-    assert heard_of(small, tmp_path) == ["kib 3"]
-    known = accelerator.verdict(small.kernel, 2)
-    assert not known.works and ASSERTION in known.detail
-    heard_of(small, tmp_path)
-    assert [("-accel kvm" in start, "rdinit" in start) for start in qemu.starts()] == [
-        (True, False),  # the trial
-        (True, True),
-        (False, True),
-        (False, True),  # and the next time nothing is tried
-    ]
-
-
-def test_kvm_alone_is_not_replaced(small: Appliance, qemu: FakeQemu, tmp_path: Path) -> None:
-    qemu.does(under_kvm(DIES))
-    with pytest.raises(Unsupported, match="Assertion"):
-        heard_of(replace(small, accelerator=Acceleration.KVM), tmp_path)
+def test_why_it_failed_is_said(scratch: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(GuestFailed, match=r"^flatten: no room$"):
+        heard(scratch, monkeypatch, "echo 'flatten: failed no room'; sleep 60")
 
 
 @pytest.mark.parametrize(
-    "does",
+    ("says", "last"),
     [
-        pytest.param("echo 'it: failed the disk is damaged'", id="says that it failed"),
-        pytest.param("echo 'Kernel panic - not syncing: no'", id="ends without a word"),
-        pytest.param(f"echo 'it: kib 3'; {DIES}", id="dies later"),
+        ("echo 'flatten: 1/2'; echo 'Kernel panic'; echo", "Kernel panic"),
+        ("true", "it said nothing"),
+        ("echo done; echo 'other: done'", "other: done"),
     ],
 )
-def test_what_fails_otherwise_is_not_done_again(
-    small: Appliance, qemu: FakeQemu, tmp_path: Path, does: str
+def test_an_end_without_a_word_is_a_failure(
+    scratch: Path, monkeypatch: pytest.MonkeyPatch, says: str, last: str
 ) -> None:
-    qemu.does(under_kvm(does))
-    with pytest.raises(GuestFailed):
-        heard_of(small, tmp_path)
-    assert len(qemu.starts()) == 2 and accelerator.verdict(small.kernel, 2).works
+    with pytest.raises(GuestFailed, match=f"ended too early: {last}"):
+        heard(scratch, monkeypatch, says)
 
 
-def test_what_dies_emulated_has_failed(small: Appliance, qemu: FakeQemu, tmp_path: Path) -> None:
-    qemu.does(under_kvm(DIES, emulated=DIES))
-    with pytest.raises(GuestFailed, match="ended too early"):
-        heard_of(small, tmp_path)
-    assert accelerator.verdict(small.kernel, 2).works
+def test_one_that_hangs_is_stopped(scratch: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    began = time.monotonic()
+    with pytest.raises(TimedOut, match="took too long"):
+        heard(scratch, monkeypatch, "echo 'flatten: 1/2'; exec sleep 60", seconds=0.5)
+    assert time.monotonic() - began < 30
+
+
+def test_one_that_prints_for_ever_is_stopped(scratch: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(GuestFailed, match="says too much"):
+        heard(scratch, monkeypatch, "exec yes aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa")
+
+
+def test_its_program_lies_over_the_sealed_initrd(scratch: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    says = 'for w; do case $w in */fd/*) cat "$w" >>"$SCRATCH/seen";; esac; done; echo flatten: done'
+    monkeypatch.setenv("SCRATCH", str(scratch))
+    monkeypatch.setenv("SAYS", says)
+    (scratch / "bin" / "qemu-system-x86_64").write_text(f"#!/bin/sh\n{says}\n")
+    heard(scratch, monkeypatch, says)
+    seen = (scratch / "seen").read_bytes()
+    assert seen.startswith(KERNEL + INITRD + bytes(-len(INITRD) % 4) + b"070701")
+    assert PROGRAM.encode() in seen and b"#!/bin/sh\n" in seen and seen.count(b"TRAILER!!!") == 1

@@ -1,69 +1,50 @@
-"""What passt is told of a guest before that has said anything; with the real passt, and no guest."""
-
-import os
-import socket
-import time
-from collections.abc import Callable
-from pathlib import Path
+"""Which network a machine gets: what it asks for where that works, else the closed one."""
 
 import pytest
 
-from skinnybox import run
-from skinnybox.hosts.qemu import network
-from skinnybox.hosts.qemu.passt_probe import _frames, _is_syn
-from skinnybox.model import Instance, Network, Seed, StaticNetwork
-from skinnybox.run import process
+from skinnybox.emulation.verdicts import Verdict
+from skinnybox.errors import Unsupported
+from skinnybox.hosts.qemu import bridge, network
+from skinnybox.model import Network
 from tests.samples import an_instance
 
-SECONDS = 10.0
-DHCP = Seed(hostname="web-01", machine_id="0" * 32)
-STATIC = Seed(
-    hostname="web-01",
-    machine_id="0" * 32,
-    network=StaticNetwork(address="10.7.0.5/24", gateway="10.7.0.1"),
-)
-NEIGHBOUR = Seed(hostname="web-01", machine_id="0" * 32, network=StaticNetwork(address="10.7.0.5/24"))
+
+def passt(monkeypatch: pytest.MonkeyPatch, *, works: bool) -> None:
+    found = Verdict(works=works, detail="as tried", hint=None if works else "sudo apt install passt")
+    monkeypatch.setattr(network, "verdict", lambda: found)
 
 
-@pytest.fixture
-def call(tmp_path: Path) -> Callable[[Seed], tuple[Instance, bytes]]:
-    """The first SYN a machine's card gets when somebody connects to its ssh port."""
-    if run.find("passt") is None:
-        pytest.skip("no passt")
-
-    def one(seed: Seed) -> tuple[Instance, bytes]:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
-        instance = an_instance(seed=seed, ssh_port=port, network=Network.PASST)
-        output = os.open(tmp_path / "log", os.O_WRONLY | os.O_CREAT)
-        try:
-            with network.stream(instance, network._user_of_probe(), output) as guest, _connected(port):
-                found = next((each for each in _frames(guest, SECONDS) if _is_syn(each)), None)
-        finally:
-            os.close(output)
-            process.reap_remembered()
-        assert found is not None, (tmp_path / "log").read_text()
-        return instance, found
-
-    return one
+def test_who_asks_for_none_gets_the_best_that_works(monkeypatch: pytest.MonkeyPatch) -> None:
+    nobody = an_instance(network=None)
+    passt(monkeypatch, works=True)
+    assert network.choose(nobody) is Network.PASST
+    passt(monkeypatch, works=False)
+    assert network.choose(nobody) is Network.RESTRICTED
 
 
-def _connected(port: int) -> socket.socket:
-    for _ in range(int(SECONDS * 100)):
-        try:
-            return socket.create_connection(("127.0.0.1", port), SECONDS)
-        except ConnectionRefusedError:
-            time.sleep(0.01)
-    raise AssertionError("passt does not listen")
+@pytest.mark.parametrize("wanted", [Network.RESTRICTED, Network.OPEN])
+def test_what_always_works_is_given(monkeypatch: pytest.MonkeyPatch, wanted: Network) -> None:
+    passt(monkeypatch, works=False)
+    assert network.choose(an_instance(network=wanted)) is wanted
 
 
-@pytest.mark.parametrize("seed", [DHCP, STATIC, NEIGHBOUR])
-def test_who_comes_before_the_guest_has_spoken_is_sent_to_its_card(
-    call: Callable[[Seed], tuple[Instance, bytes]], seed: Seed
-) -> None:
-    instance, frame = call(seed)
-    assert frame[:6].hex(":") == instance.mac
-    source, target = socket.inet_ntoa(frame[26:30]), socket.inet_ntoa(frame[30:34])
-    if seed.network:
-        assert target == "10.7.0.5" and source.startswith("10.7.0.") and source != target
+def test_passt_is_refused_where_it_does_not_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    passt(monkeypatch, works=False)
+    with pytest.raises(Unsupported, match="wants passt: as tried") as caught:
+        network.choose(an_instance(network=Network.PASST))
+    assert caught.value.hint == "sudo apt install passt"
+    passt(monkeypatch, works=True)
+    assert network.choose(an_instance(network=Network.PASST)) is Network.PASST
+
+
+def test_a_bridge_is_looked_at_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr(bridge, "check", asked.append)
+    assert network.choose(an_instance(network=Network.BRIDGE, bridge="lan")) is Network.BRIDGE
+    assert asked == ["lan"]
+
+
+def test_without_the_program_there_is_no_passt(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("skinnybox.run.find", lambda _: None)
+    found = network.verdict()
+    assert not found.works and found.hint == "sudo apt install passt"

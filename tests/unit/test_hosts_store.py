@@ -1,11 +1,14 @@
 """A file that is replaced as a whole, whoever is killed in the middle of it."""
 
 import fcntl
+import re
 from pathlib import Path
 
 import pytest
 
-from skinnybox.hosts.local.store import write_atomically
+from skinnybox.errors import Corrupt
+from skinnybox.hosts.local.store import Store, write_atomically
+from tests.samples import an_instance
 
 
 def test_it_is_made_and_replaced(tmp_path: Path) -> None:
@@ -32,3 +35,15 @@ def test_what_a_killed_writer_left_goes_with_the_next(tmp_path: Path) -> None:
         assert left.exists()  # its writer lives
     write_atomically(file, b"whole")
     assert not left.exists() and other.exists()
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"format": 1}', "[" * 100_000])
+def test_a_damaged_record_is_named_and_a_missing_one_is_none(tmp_path: Path, text: str) -> None:
+    store, whole, broken = Store(tmp_path), an_instance("a"), an_instance("b")
+    store.folder(broken.uuid).mkdir(parents=True)
+    store.define(whole)
+    assert list(store.records()) == [whole]
+    file = store.folder(broken.uuid) / "instance.json"
+    file.write_text(text)
+    with pytest.raises(Corrupt, match=re.escape(str(file))):
+        list(store.records())

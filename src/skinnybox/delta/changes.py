@@ -147,7 +147,7 @@ def _deleted(entry: Entry, lower: _Lower) -> Change:
 
 
 def _retyped(path: bytes, node: Node, entry: Entry, lower: _Lower) -> Change:
-    gone = "" if node.type == "d" else _below(lower.skip_below(path))
+    gone = _below(lower.skip_below(path))
     return _change(ChangeKind.TYPE, path, node, _detail(f"{entry.type} -> {node.type}", gone))
 
 

@@ -1,0 +1,95 @@
+"""Command lines that keep strangers out: ssh's, and what confined programs are started with. A word dropped
+from one of them is seen by nobody until it matters; see tests/data/command-lines."""
+
+import os
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from skinnybox.confinement import Bounds
+
+from skinnybox import confinement
+from skinnybox.errors import GuestFailed
+from skinnybox.fleet.access import Login
+from skinnybox.fleet.service import Fleet
+from tests.fleet.conftest import HOST_KEYS, SPARSE
+
+KEPT = Path(__file__).parents[1] / "data" / "command-lines"
+BATCH = "-o BatchMode=yes\n"
+
+
+@pytest.fixture
+def calls(fleet: Fleet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A machine that runs, and a program in ssh's place that writes down how it is called."""
+    program, told = tmp_path / "bin" / "ssh", tmp_path / "told"
+    program.parent.mkdir()
+    program.write_text(f'#!/bin/sh\nfor word; do printf "%s\\n" "$word"; done >{shlex.quote(str(told))}\n')
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{program.parent}{os.pathsep}{os.environ['PATH']}")
+    instance = fleet.create(["web"], "tiny", SPARSE)[0]
+    fleet._state.pin_host_keys(instance.uuid, HOST_KEYS)
+    fleet.start(["web"])
+    yield told
+
+
+def shown(fleet: Fleet, told: Path, state: Path) -> tuple[str, list[str]]:
+    """The line, with what differs from run to run named, and the words of the remote command."""
+    instance = fleet.machine("web").instance
+    words = told.read_text().splitlines()
+    ours = next(number for number, word in enumerate(words) if word.endswith("@127.0.0.1")) + 1
+    text = " ".join(words[:ours]).replace(" -", "\n-").replace(" root@", "\nroot@") + "\n"
+    for value, name in ((state, "STATE"), (instance.uuid, "UUID"), (instance.ssh_port, "PORT")):
+        text = text.replace(str(value), name)
+    return text, words[ours:]
+
+
+def test_how_ssh_is_called(fleet: Fleet, calls: Path, state: Path, tmp_path: Path) -> None:
+    kept = (KEPT / "ssh.txt").read_text()
+    fleet.execute(["web"], ["echo", "a b", "$HOME"])
+    assert shown(fleet, calls, state) == (kept, ["echo 'a b' '$HOME'"])
+    fleet.ssh("web", ["id"])
+    assert shown(fleet, calls, state) == (kept.replace(BATCH, ""), ["id"])
+    with pytest.raises(GuestFailed), fleet.overlays.changes("web", live=True):
+        pass
+    assert shown(fleet, calls, state)[0] == kept
+    key = tmp_path / "key"
+    key.touch()
+    fleet.execute(["web"], ["id"], login=Login(user="admin", key=key))
+    line = calls.read_text()
+    assert f"-i\n{key}\n" in line and "\nadmin@127.0.0.1\n" in line and "id_ed25519" not in line
+
+
+@pytest.mark.parametrize(
+    ("name", "who", "euid", "drops_itself"),
+    [
+        ("root", 7, 0, False),
+        ("root-drops", 7, 0, True),
+        ("root-alone", None, 0, False),
+        ("user", None, 1000, False),
+    ],
+)
+def test_what_a_confined_program_is_started_with(
+    monkeypatch: pytest.MonkeyPatch, name: str, who: int | None, euid: int, drops_itself: bool
+) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: euid)
+    bounds = Bounds(memory=1, cpu_seconds=2, file_size=3, output=4, threads=5, files=6)
+    words = confinement.prefix(bounds, who, ["unshare", "--net"], drops_itself=drops_itself)
+    assert "".join(f"{word}\n" for word in words) == (KEPT / f"confined-{name}.txt").read_text()
+
+
+def test_the_usual_bounds_and_the_words_for_python() -> None:
+    usual = Bounds()
+    assert (usual.memory, usual.cpu_seconds, usual.file_size) == (1 << 30, 60, 0)
+    assert (usual.output, usual.threads, usual.files, usual.waiting) == (16 << 20, 1, 64, 240.0)
+    words = confinement.python_words("python", "a.module", 7, ["x"])
+    assert words[:4] == ["python", "-I", "-S", "-c"] and words[6:] == ["a.module", "7", "x"]
+    assert Path(words[5], "skinnybox", "confinement.py").exists()
+    assert confinement.python_words("python", "m", None, [])[6:] == ["m", ""]
+    code = words[4]
+    assert (
+        code.index("import_module(")
+        < code.index("setresgid")
+        < code.index("setresuid")
+        < code.index("main(sys")
+    )
