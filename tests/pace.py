@@ -82,6 +82,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> object:
         def _split_scope(self, nodeid: str) -> str:
             return _together(nodeid)
 
+    config.option.loadscopereorder = False  # it would begin with the largest, and the order is ours
     return Scheduling(config, log)
 
 
