@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from skinnybox.confinement import Bounds
 
-from skinnybox import confinement
 from skinnybox.errors import GuestFailed
 from skinnybox.fleet.access import Login
 from skinnybox.fleet.service import Fleet
+from skinnybox.sandbox import confinement
+from skinnybox.sandbox.confinement import Bounds
 from tests.fleet.conftest import HOST_KEYS, SPARSE
 
 KEPT = Path(__file__).parents[1] / "data" / "command-lines"
@@ -28,7 +28,7 @@ def calls(fleet: Fleet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iter
     program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{program.parent}{os.pathsep}{os.environ['PATH']}")
     instance = fleet.create(["web"], "tiny", SPARSE)[0]
-    fleet._state.pin_host_keys(instance.uuid, HOST_KEYS)
+    fleet._catalog.pin_host_keys(instance.uuid, HOST_KEYS)
     fleet.start(["web"])
     yield told
 
@@ -84,7 +84,7 @@ def test_the_usual_bounds_and_the_words_for_python() -> None:
     assert (usual.output, usual.threads, usual.files, usual.waiting) == (16 << 20, 1, 64, 240.0)
     words = confinement.python_words("python", "a.module", 7, ["x"])
     assert words[:4] == ["python", "-I", "-S", "-c"] and words[6:] == ["a.module", "7", "x"]
-    assert Path(words[5], "skinnybox", "confinement.py").exists()
+    assert Path(words[5], "skinnybox", "sandbox/confinement.py").exists()
     assert confinement.python_words("python", "m", None, [])[6:] == ["m", ""]
     code = words[4]
     assert (

@@ -5,10 +5,10 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from skinnybox.findings import Deed
 
-from skinnybox.fleet import repair
 from skinnybox.fleet.registry import open_host
+from skinnybox.fleet.repair.examine import examine
+from skinnybox.issues import Deed
 from skinnybox.model import Instance
 from tests.fleet.conftest import SPARSE, open_memory
 from tests.fleet.repairing import mended, place
@@ -26,7 +26,7 @@ def lose_both(state: Path, instance: Instance) -> None:
 def test_its_name_is_free_again_and_its_overlay_kept(state: Path, made: dict[str, Instance]) -> None:
     lose_both(state, made["a"])
     host = open_host("memory", state)
-    said = [(finding.deed, finding.what) for finding in repair.look(state, host).findings]
+    said = [(finding.deed, finding.what) for finding in examine(state, host).findings]
     assert (Deed.FORGET, "a is remembered, but can be read nowhere") in said
     mended(state)
     with open_memory(state) as fleet:

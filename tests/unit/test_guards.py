@@ -16,7 +16,6 @@ from skinnybox.errors import Conflict
 from skinnybox.fleet import access
 from skinnybox.fleet.plan import apply
 from skinnybox.fleet.repair import repair
-from skinnybox.hosts import copies, store
 from skinnybox.hosts.local import copies, store
 from skinnybox.hosts.local.store import Store, write_atomically
 from skinnybox.masters import checked, seal, workspace

@@ -10,7 +10,7 @@ from skinnybox import run
 from skinnybox.errors import Unsupported
 from skinnybox.masters import build, namespace
 from skinnybox.masters.recipe import Recipe
-from skinnybox.progress import silent
+from skinnybox.operation import Operation
 
 IDS = "root:100000:65536\n"
 
@@ -32,7 +32,7 @@ def test_root_may(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("ordinary")
 def test_an_ordinary_user_is_told_before_anything_is_made(tmp_path: Path) -> None:
     with pytest.raises(Unsupported, match="only root") as caught:
-        build.build(Recipe(), store=tmp_path / "masters", name="a", version="1", progress=silent)
+        build.build(Recipe(), store=tmp_path / "masters", name="a", version="1", operation=Operation())
     assert caught.value.hint
     assert not list(tmp_path.glob("masters/.work-*"))
 

@@ -10,10 +10,8 @@ from typing import Any
 from uuid import UUID
 
 from skinnybox.errors import Corrupt
-from skinnybox.hosts.events import printable
 from skinnybox.hosts.guest_io import reports, stall
-from skinnybox.hosts.guest_io.run_folder import SOCKETS, read_json, read_machine, tail, write_json
-from skinnybox.hosts.qemu import reports, stall
+from skinnybox.hosts.guest_io.run_folder import SOCKETS, read_machine, tail
 from skinnybox.json_file import read_json, write_json
 from skinnybox.model import Report
 from skinnybox.printable import printable

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from skinnybox.appliance import appliance
 from skinnybox.appliance.appliance import PROGRAM, Appliance
+from skinnybox.emulation import accelerator
+from skinnybox.emulation.board import Accelerator
 from skinnybox.errors import GuestFailed, TimedOut
-from skinnybox.hosts.qemu import accelerator, appliance
-from skinnybox.hosts.qemu.command_line import Accelerator
 
 KERNEL, INITRD = b"kernel", b"sealed initrd"
 
@@ -22,7 +23,7 @@ def scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     program.write_text('#!/bin/sh\neval "$SAYS"\n')
     program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{program.parent}{os.pathsep}{os.environ['PATH']}")
-    monkeypatch.setattr(accelerator, "choose", lambda: Accelerator.TCG)
+    monkeypatch.setattr(accelerator, "choose", lambda *_: Accelerator.TCG)
     (tmp_path / "kernel").write_bytes(KERNEL)
     (tmp_path / "initrd").write_bytes(INITRD)
     return tmp_path
