@@ -17,6 +17,7 @@ from skinnybox.hosts.guest_io.run_folder import listen
 from skinnybox.hosts.qemu import watched
 from skinnybox.hosts.qemu.watched import Attempt
 from skinnybox.model import Acceleration, Power, Status
+from skinnybox.operation import Operation
 from tests.samples import an_instance
 from tests.unit.fake_qemu import ASSERTION, LIVES, FakeQemu
 
@@ -65,6 +66,7 @@ class Start:
     raises: SkinnyboxError | None = None
     emulated_too: bool = False
     deeds: list[str] = field(default_factory=list)
+    noted: list[str] = field(default_factory=list)
 
     def up(self, chosen: Accelerator, note: str) -> None:
         self.deeds.append(f"up {chosen} {note}".strip())
@@ -84,6 +86,7 @@ class Start:
             up=self.up,
             down=self.down,
             look=lambda: self.status,
+            operation=Operation(log=self.noted.append),
         )
         return watched.start(attempt, wanted, patience)
 
@@ -103,9 +106,10 @@ def fails(start: Start, why: str, *, down: bool = True) -> None:
     assert start.deeds[0] == "up kvm" and ("down" in start.deeds) is down
     said = start.deeds[-1]
     assert said.startswith("up tcg emulated, since KVM failed: ") and why in said
+    assert len(start.noted) == 1 and why in start.noted[0] and "emulated from now on" in start.noted[0]
     start.deeds.clear()
     start.go()
-    assert start.deeds == ["up tcg"]
+    assert start.deeds == ["up tcg"] and len(start.noted) == 1
 
 
 def lives(start: Start) -> None:

@@ -104,6 +104,7 @@ class QemuHost(LocalDisks):
             up=up,
             down=lambda: self.power_off(instance),
             look=lambda: self._status(instance.uuid),
+            operation=operation,
         )
         return watched.start(attempt, self._preferences.acceleration, watched.PATIENCE)
 

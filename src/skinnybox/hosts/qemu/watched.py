@@ -25,6 +25,7 @@ from skinnybox.hosts.guest_io.machine_output import VANISHED, WITHOUT_A_WORD
 from skinnybox.hosts.guest_io.qmp import Monitor
 from skinnybox.hosts.guest_io.run_folder import tail
 from skinnybox.model import Acceleration, Instance, Status
+from skinnybox.operation import Operation
 from skinnybox.printable import printable
 
 PATIENCE = 30.0
@@ -44,6 +45,7 @@ class Attempt:
     up: Callable[[Accelerator, str], None]
     down: Callable[[], None]
     look: Callable[[], Status | None]
+    operation: Operation
 
     def proven(self) -> bool:
         return accelerator.is_proven(self.kernel, self.instance.cpus)
@@ -86,6 +88,7 @@ def _without(attempt: Attempt, wanted: Acceleration, why: str) -> Status:
     attempt.up(Accelerator.TCG, f"emulated, since KVM failed: {why}")
     status = _stayed(attempt, attempt.look())
     attempt.note(works=False, detail=why)
+    attempt.operation.note(f"KVM fails on this computer, and machines are emulated from now on: {why}")
     return status
 
 
@@ -105,7 +108,7 @@ def _failure(attempt: Attempt, patience: float) -> str | None:
             return None
         if late:
             return f"did nothing for {patience:g} s after its start with KVM"
-        time.sleep(_POLL)
+        attempt.operation.sleep(_POLL)
 
 
 def _state(run_folder: Path) -> str:
