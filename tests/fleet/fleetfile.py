@@ -26,12 +26,12 @@ class File:
         self.path.write_text(text)
 
     def plan(self, **choices: object) -> list[str]:
-        found = self.fleet.plan(self.path, Choices(**choices))  # type: ignore[arg-type]
+        found = self.fleet.files.plan(self.path, Choices(**choices))  # type: ignore[arg-type]
         return [f"{action.verb} {action.name}" for action in found.actions]
 
     def apply(self, operation: Operation = UNATTENDED, **choices: object) -> Sequence[Outcome[str]]:
         chosen = Choices(**choices)  # type: ignore[arg-type]
-        return self.fleet.apply(self.path, chosen, How(), agreed, operation)
+        return self.fleet.files.apply(self.path, chosen, How(), agreed, operation)
 
 
 def conditions(fleet: Fleet) -> dict[str, Condition]:

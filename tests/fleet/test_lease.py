@@ -40,7 +40,7 @@ def _apply(fleet: Fleet, *, reset: bool) -> "list[Outcome[Any]]":
     file = fleet._folder.parent / "fleet.yaml"
     file.write_text(FILE)
     choices = Choices(adopt=True, reset=frozenset(["a"] if reset else []))
-    return fleet.apply(file, choices, How(wait=False), agreed)
+    return fleet.files.apply(file, choices, How(wait=False), agreed)
 
 
 VERBS: dict[str, Verb] = {

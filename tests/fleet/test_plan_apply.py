@@ -95,7 +95,7 @@ def test_what_left_the_file_is_named_and_only_pruned_when_told(file: File) -> No
     file.fleet.create(["by-hand"], "tiny", SPARSE)
     file.apply()
     file.write(HEAD + "machines:\n  web-1: {state: running}\n")
-    found = file.fleet.plan(file.path, Choices())
+    found = file.fleet.files.plan(file.path, Choices())
     assert (found.actions, found.extras) == ((), ("db", "web-2", "web-3"))
     file.apply()
     assert len(file.fleet.names()) == 5

@@ -60,7 +60,7 @@ def audit(event, arguments):
             os.kill(os.getpid(), signal.SIGKILL)
 with open_memory(Path(sys.argv[1])) as fleet:
     sys.addaudithook(audit)
-    fleet.apply(Path(sys.argv[2]), Choices(prune=True, recreate=frozenset(sys.argv[4:])), How(), agreed)
+    fleet.files.apply(Path(sys.argv[2]), Choices(prune=True, recreate=frozenset(sys.argv[4:])), How(), agreed)
 print(count)
 """
 AFTER = HEAD.replace("256M", "512M") + "machines:\n  web-{2..6}: {state: running}\n  db: {cpus: 2}\n"

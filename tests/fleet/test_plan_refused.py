@@ -21,7 +21,7 @@ def test_a_no_leaves_all_as_it_was(file: File) -> None:
         raise UsageError("not done")
 
     with pytest.raises(UsageError, match="not done"):
-        file.fleet.apply(file.path, Choices(prune=True), How(), refuse)
+        file.fleet.files.apply(file.path, Choices(prune=True), How(), refuse)
     assert len(file.fleet.names()) == 4
 
 
@@ -30,10 +30,10 @@ def test_only_one_apply_at_a_time(file: File, state: Path) -> None:
 
         def meanwhile(plan: Plan) -> None:
             with pytest.raises(Conflict, match="another `skinnybox apply`"):
-                other.apply(file.path, Choices(), How(), agreed)
+                other.files.apply(file.path, Choices(), How(), agreed)
 
-        file.fleet.apply(file.path, Choices(), How(), meanwhile)
-        assert other.apply(file.path, Choices(), How(), agreed) == []
+        file.fleet.files.apply(file.path, Choices(), How(), meanwhile)
+        assert other.files.apply(file.path, Choices(), How(), agreed) == []
 
 
 def test_what_is_not_here_is_named_with_its_line(file: File) -> None:

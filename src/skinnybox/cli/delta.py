@@ -2,12 +2,11 @@
 
 import argparse
 import sys
-from collections.abc import Iterable, Iterator
-from typing import Any
 
 from skinnybox.cli import options, render, report
 from skinnybox.cli.progress import shown
-from skinnybox.model import Change, Instance
+from skinnybox.fleet import present
+from skinnybox.model import Instance
 from skinnybox.sizes import format_size
 
 DIFFERS = 10
@@ -47,31 +46,19 @@ def _changes(arguments: argparse.Namespace) -> int:
         ) as found,
     ):
         source = "guest" if arguments.live else "disk"
-        records = list(_records(found, source, people=arguments.format == "table"))
+        records = [present.change(change, source) for change in found]
     if arguments.live:
         print(
             f"note: this is what {arguments.name} itself says; without --live its disk is read",
             file=sys.stderr,
         )
-    render.emit(records, _COLUMNS, arguments.format, headers=not arguments.no_headers)
+    shown_records = _for_people(records) if arguments.format == "table" else records
+    render.emit(shown_records, _COLUMNS, arguments.format, headers=not arguments.no_headers)
     return DIFFERS if records and arguments.exit_code else 0
 
 
-def _records(changes: Iterable[Change], source: str, *, people: bool) -> Iterator[dict[str, Any]]:
-    for change in changes:
-        yield {
-            "change": str(change.kind),
-            "type": change.type,
-            "size": format_size(change.size) if people else change.size,
-            "path": printable(b"/" + change.path),
-            "detail": change.detail,
-            "source": source,
-        }
-
-
-def printable(path: bytes) -> str:
-    """A path as text without control characters: what is not printable is escaped as in Python."""
-    return render.printable(path.decode("utf-8", "backslashreplace"))
+def _for_people(records: "list[present.Record]") -> "list[present.Record]":
+    return [{**record, "size": format_size(record["size"])} for record in records]
 
 
 def _reset(arguments: argparse.Namespace) -> int:

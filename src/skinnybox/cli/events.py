@@ -3,13 +3,14 @@
 import argparse
 import json
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from skinnybox.cli import options, render
 from skinnybox.errors import UsageError
+from skinnybox.fleet import present
 
 if TYPE_CHECKING:
-    from skinnybox.fleet.events import Event
+    pass
 
 _COLUMNS = ("time", "machine", "event", "detail")
 
@@ -30,7 +31,7 @@ def _events(arguments: argparse.Namespace) -> int:
     if arguments.follow:
         return _follow(arguments)
     with options.fleet(arguments) as fleet:
-        records = [record(event) for event in fleet.events(arguments.names)]
+        records = [present.event(event) for event in fleet.events(arguments.names)]
     render.emit(records, _COLUMNS, arguments.format, headers=not arguments.no_headers)
     return 0
 
@@ -40,22 +41,10 @@ def _follow(arguments: argparse.Namespace) -> int:
         raise UsageError(f"--follow cannot write {arguments.format}", hint="--format table or json")
     with options.fleet(arguments) as fleet:
         for event in fleet.follow_events(arguments.names):
-            values = record(event)
+            values = present.event(event)
             if arguments.format == "json":
                 print(json.dumps(values))
             else:
                 render.table([[str(values[column]) for column in _COLUMNS]])
             sys.stdout.flush()
     return 0
-
-
-def record(event: "Event") -> dict[str, Any]:
-    """Plain values: the stable form of `--format json`; fields are only ever added."""
-    return {
-        "number": event.number,
-        "time": event.time.isoformat(timespec="milliseconds"),
-        "machine": event.name,
-        "uuid": str(event.uuid),
-        "event": str(event.kind),
-        "detail": event.detail,
-    }

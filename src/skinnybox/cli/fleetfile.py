@@ -4,17 +4,18 @@ import argparse
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from skinnybox.cli import options, render, report
 from skinnybox.cli.progress import shown
 from skinnybox.errors import Blocked, UsageError
+from skinnybox.fleet import present
 from skinnybox.model import Network
 from skinnybox.sizes import parse_size
 
 if TYPE_CHECKING:
     from skinnybox.fleet.change import Changes
-    from skinnybox.fleet.plan.actions import Action, Choices
+    from skinnybox.fleet.plan.actions import Choices
     from skinnybox.fleet.plan.apply import Plan
     from skinnybox.fleet.view import Machine
 
@@ -88,7 +89,7 @@ def _plan(arguments: argparse.Namespace) -> int:
     if arguments.file is None:
         raise UsageError("plan needs a FILE", hint="or --schema")
     with options.fleet(arguments) as fleet:
-        plan = fleet.plan(arguments.file, _choices(arguments))
+        plan = fleet.files.plan(arguments.file, _choices(arguments))
     _show(plan, arguments.format, headers=not arguments.no_headers)
     return _code(plan, DIFFERS if arguments.exit_code else 0)
 
@@ -99,7 +100,7 @@ def _apply(arguments: argparse.Namespace) -> int:
 
     if arguments.dry_run:
         with options.fleet(arguments) as fleet:
-            plan = fleet.plan(arguments.file, _choices(arguments))
+            plan = fleet.files.plan(arguments.file, _choices(arguments))
         _show(plan, "table", headers=True)
         return _code(plan, 0)
 
@@ -113,7 +114,7 @@ def _apply(arguments: argparse.Namespace) -> int:
 
     how = How(parallel=arguments.parallel, wait=not arguments.no_wait, timeout=arguments.timeout)
     with options.fleet(arguments) as fleet, shown(arguments.quiet) as operation:
-        results = fleet.apply(arguments.file, _choices(arguments), how, agree, operation)
+        results = fleet.files.apply(arguments.file, _choices(arguments), how, agree, operation)
     return report.outcomes(results, str)
 
 
@@ -156,48 +157,12 @@ def _code(plan: "Plan", differs: int) -> int:
 def _show(plan: "Plan", fmt: str, *, headers: bool) -> None:
     from skinnybox.fleet.plan.words import count
 
-    records = [_record(action) for action in plan.actions]
-    records += [_extra(name) for name in plan.extras]
+    records = [present.action(action) for action in plan.actions]
+    records += [present.extra(name) for name in plan.extras]
     if records or fmt != "table":
         render.emit(records, _COLUMNS, fmt, headers=headers)
     if fmt == "table":
         print(count(plan.actions), file=sys.stderr)
-
-
-def _record(action: "Action") -> dict[str, Any]:
-    """The stable form of `--format json`; fields are only ever added."""
-    return {
-        "action": str(action.verb),
-        "name": action.name,
-        "detail": _detail(action),
-        "changes": [{"what": d.what, "before": d.before, "after": d.after} for d in action.differences],
-        "reason": action.reason,
-        "hint": action.hint,
-        "note": action.note,
-    }
-
-
-def _extra(name: str) -> dict[str, Any]:
-    return {
-        "action": "extra",
-        "name": name,
-        "detail": "not in the file any more; --prune deletes it",
-        "changes": [],
-        "reason": None,
-        "hint": "--prune deletes it",
-        "note": None,
-    }
-
-
-def _detail(action: "Action") -> str:
-    from skinnybox.fleet.plan.actions import Verb
-    from skinnybox.fleet.plan.words import describe, summary
-
-    if action.verb in (Verb.CREATE, Verb.RECREATE) and action.wanted:
-        said = [summary(action.wanted)]
-    else:
-        said = [", ".join(describe(difference) for difference in action.differences)]
-    return "; ".join(filter(None, [*said, action.reason, action.hint, action.note]))
 
 
 def _set(arguments: argparse.Namespace) -> int:

@@ -8,6 +8,7 @@ from skinnybox.cli import options, render, report
 from skinnybox.cli.complete import ask_for
 from skinnybox.cli.progress import shown
 from skinnybox.errors import Unsupported, UsageError
+from skinnybox.fleet import present
 from skinnybox.fleet.settings import Settings
 from skinnybox.model import Allocation, Network, Overlay, SeedFile, StaticNetwork
 from skinnybox.sizes import format_size, parse_size
@@ -187,7 +188,7 @@ def _list(arguments: argparse.Namespace) -> int:
         print("\n".join(machine.name for machine in machines))
         return 0
     people = arguments.format == "table"
-    records = [_brief(machine) if people else record(machine) for machine in machines]
+    records = [_brief(machine) if people else present.machine(machine) for machine in machines]
     render.emit(records, _COLUMNS, arguments.format, headers=not arguments.no_headers)
     return 0
 
@@ -198,53 +199,11 @@ def _brief(machine: "Machine") -> dict[str, Any]:
         "name": machine.name,
         "state": str(machine.condition),
         "master": machine.instance.stack.reference,
-        "overlay": f"{_size(_used(machine))}/{format_size(machine.instance.overlay.size)}",
+        "overlay": f"{_size(present.used(machine))}/{format_size(machine.instance.overlay.size)}",
         "address": machine.address,
         "boot": None if seconds is None else f"{seconds:.1f} s",
         "autostart": machine.instance.autostart or None,
     }
-
-
-def record(machine: "Machine") -> dict[str, Any]:
-    """Everything, in plain values: the stable form of `--format json`; fields are only ever added."""
-    from skinnybox.fleet.access import fingerprint
-
-    instance, report_ = machine.instance, machine.current_report
-    return {
-        "name": machine.name,
-        "uuid": str(instance.uuid),
-        "state": str(machine.condition),
-        "reason": machine.reason,
-        "master": instance.stack.reference,
-        "master_id": instance.stack.master,
-        "overlay": instance.overlay.size,
-        "overlay_used": _used(machine),
-        "overlay_written": machine.written,
-        "allocation": str(instance.overlay.allocation),
-        "memory": instance.memory,
-        "cpus": instance.cpus,
-        "address": machine.address,
-        "network": instance.network and str(instance.network),
-        "bridge": instance.bridge,
-        "guest_addresses": list(report_.addresses) if report_ else [],
-        "mac": instance.mac,
-        "ssh_host_keys": [fingerprint(key) for key in machine.host_keys],
-        "seed_generation": instance.seed.generation,
-        "dax": report_.dax if report_ else None,
-        "kernel": report_.kernel if report_ else None,
-        "boot": machine.boot_seconds,
-        "pid": machine.status.pid if machine.status else None,
-        "autostart": instance.autostart,
-        "created": instance.created.isoformat(timespec="seconds"),
-    }
-
-
-def _used(machine: "Machine") -> int | None:
-    """As the guest sees it while it runs."""
-    report_ = machine.current_report
-    if report_ is None or report_.overlay_size is None or report_.overlay_free is None:
-        return None
-    return report_.overlay_size - report_.overlay_free
 
 
 def _size(size: int | None) -> str:
@@ -256,12 +215,14 @@ def _show(arguments: argparse.Namespace) -> int:
         machines = fleet.machines(arguments.names)
         if arguments.format != "table":
             headers, one = not arguments.no_headers, len(machines) == 1
-            render.emit([record(m) for m in machines], _COLUMNS, arguments.format, headers=headers, one=one)
+            render.emit(
+                [present.machine(m) for m in machines], _COLUMNS, arguments.format, headers=headers, one=one
+            )
             return 0
         for number, machine in enumerate(machines):
             if number:
                 print()
-            render.pairs({**_readable(record(machine)), **_last_words(fleet, machine)})
+            render.pairs({**_readable(present.machine(machine)), **_last_words(fleet, machine)})
     return 0
 
 

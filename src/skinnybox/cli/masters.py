@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from skinnybox.cli import options, render
 from skinnybox.cli.complete import ask_for
 from skinnybox.cli.progress import shown
+from skinnybox.fleet import present
 from skinnybox.model import Image, ImageKind, Master
 from skinnybox.operation import Operation
 from skinnybox.sizes import format_size
@@ -158,7 +159,7 @@ def _list(arguments: argparse.Namespace) -> int:
     with options.fleet(arguments) as fleet:
         masters = fleet.masters.all()
         brief = arguments.format == "table"
-        records = [_brief(fleet, m) if brief else _record(fleet, m) for m in masters]
+        records = [_brief(fleet, m) if brief else present.master(fleet.masters, m) for m in masters]
     render.emit(records, _COLUMNS, arguments.format, headers=not arguments.no_headers)
     return 0
 
@@ -184,33 +185,9 @@ def _sized(image: Image) -> str:
     return format_size(image.size) + (" dax" if image.kind is ImageKind.EROFS_PLAIN else "")
 
 
-def _record(fleet: "Fleet", master: Master) -> dict[str, Any]:
-    image = master.images[0]
-    return {
-        "master": master.reference,
-        "id": master.id,
-        "os": master.os,
-        "architecture": master.architecture,
-        "kernel": master.kernel_version,
-        "image": image.size,
-        "image_kind": str(image.kind),
-        "image_digest": image.digest,
-        "image_uuid": str(image.uuid),
-        "images": [
-            {"kind": str(i.kind), "size": i.size, "digest": i.digest, "uuid": str(i.uuid), "file": i.file}
-            for i in master.images
-        ],
-        "tree": master.tree_size,
-        "entries": master.entries,
-        "machines": fleet.masters.dependants(master),
-        "created": master.created.isoformat(timespec="seconds"),
-        "folder": str(fleet.masters.folder(master)),
-    }
-
-
 def _show(arguments: argparse.Namespace) -> int:
     with options.fleet(arguments) as fleet:
-        record = _record(fleet, fleet.masters.find(arguments.master))
+        record = present.master(fleet.masters, fleet.masters.find(arguments.master))
     if arguments.format != "table":
         render.emit([record], _COLUMNS, arguments.format, headers=not arguments.no_headers, one=True)
         return 0

@@ -2,17 +2,17 @@
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from skinnybox.cli import options, render, report
 from skinnybox.cli.progress import shown
 from skinnybox.errors import UsageError
+from skinnybox.fleet import present
 from skinnybox.model import Consistency, Snapshot
 from skinnybox.sizes import format_size, parse_size
 
 if TYPE_CHECKING:
     from skinnybox.fleet.grow import Grown
-    from skinnybox.fleet.view import Machine
 
 _COLUMNS = ("name", "label", "taken", "consistent", "overlay", "written")
 
@@ -117,25 +117,16 @@ def _taken(snapshot: Snapshot) -> str:
 def _list(arguments: argparse.Namespace) -> int:
     with options.fleet(arguments) as fleet:
         found = fleet.overlays.snapshots(arguments.names or ["*"])
-    people = arguments.format == "table"
-    records = [_record(machine, snapshot, people=people) for machine, snapshot in found]
+    records = [present.snapshot(machine, snapshot) for machine, snapshot in found]
+    if arguments.format == "table":
+        records = [_readable(record, snapshot) for record, (_, snapshot) in zip(records, found, strict=True)]
     render.emit(records, _COLUMNS, arguments.format, headers=not arguments.no_headers)
     return 0
 
 
-def _record(machine: "Machine", snapshot: Snapshot, *, people: bool) -> dict[str, Any]:
-    size = snapshot.instance.overlay.size
-    return {
-        "name": machine.name,
-        "label": snapshot.label,
-        "taken": f"{snapshot.taken:%Y-%m-%d %H:%M:%S}"
-        if people
-        else snapshot.taken.isoformat("T", "seconds"),
-        "consistent": str(snapshot.consistent),
-        "overlay": format_size(size) if people else size,
-        "written": format_size(snapshot.written) if people else snapshot.written,
-        "master": snapshot.instance.stack.reference,
-    }
+def _readable(record: "present.Record", snapshot: Snapshot) -> "present.Record":
+    sizes = {key: format_size(record[key]) for key in ("overlay", "written")}
+    return {**record, **sizes, "taken": f"{snapshot.taken:%Y-%m-%d %H:%M:%S}"}
 
 
 def _restore(arguments: argparse.Namespace) -> int:

@@ -82,17 +82,15 @@ def _stop(arguments: argparse.Namespace) -> int:
 
 def _restart(arguments: argparse.Namespace) -> int:
     with options.fleet(arguments) as fleet, shown(arguments.quiet) as operation:
-        stopped = fleet.stop(arguments.names, _stopping(arguments), operation)
-        names = [result.name for result in stopped if result.ok]
-        started = fleet.start(
-            names,
+        results = fleet.restart(
+            arguments.names,
+            _stopping(arguments),
             wait=not arguments.no_wait,
             timeout=arguments.timeout,
             parallel=arguments.parallel,
             operation=operation,
         )
-    failed = [result for result in stopped if not result.ok]
-    return report.outcomes([*failed, *started], _state)
+    return report.outcomes(results, _state)
 
 
 def _kill(arguments: argparse.Namespace) -> int:

@@ -2,14 +2,13 @@
 
 import argparse
 import sys
-from contextlib import closing
 from typing import TYPE_CHECKING, Any, TextIO
 
 from skinnybox.cli import options, render, report
+from skinnybox.fleet import present
 
 if TYPE_CHECKING:
-    from skinnybox.errors import SkinnyboxError
-    from skinnybox.issues import Finding
+    pass
 
 _COLUMNS = ("deed", "path", "what", "error")
 
@@ -31,36 +30,22 @@ def add_to(commands: options.Commands) -> None:
 
 def _repair(arguments: argparse.Namespace) -> int:
     from skinnybox.fleet.batch import worst
-    from skinnybox.fleet.registry import open_host, preferences
-    from skinnybox.fleet.repair.examine import examine
-    from skinnybox.fleet.repair.repair import repair
 
-    settings = options.settings(arguments)
     orphans = arguments.delete_orphans
-    with closing(open_host(settings.host, settings.state, preferences(settings))) as host:
-        seen = examine(settings.state, host, delete_orphans=orphans)
+    with options.fleet(arguments) as fleet:
+        seen = fleet.upkeep.examine(delete_orphans=orphans)
         if arguments.dry_run or not seen.to_do:
-            _show([_record(finding) for finding in seen.findings], arguments)
+            _show([present.issue(finding) for finding in seen.findings], arguments)
             return 0
         if not arguments.yes:
-            _table([_record(finding) for finding in seen.findings], sys.stderr)
-            options.confirm(arguments, f"do this to {settings.state}")
-        done = repair(settings.state, host, delete_orphans=orphans)
-    _show([_record(outcome.value, outcome.error) for outcome in done if outcome.value], arguments)
+            _table([present.issue(finding) for finding in seen.findings], sys.stderr)
+            options.confirm(arguments, f"do this to {options.settings(arguments).state}")
+        done = fleet.upkeep.repair(delete_orphans=orphans)
+    _show([present.issue(outcome.value, outcome.error) for outcome in done if outcome.value], arguments)
     for outcome in done:
         if outcome.error:
             report.say(outcome.error, outcome.name)
     return worst(done)
-
-
-def _record(finding: "Finding", error: "SkinnyboxError | None" = None) -> dict[str, Any]:
-    """What is to be done or, after it, what was; with the error it was not."""
-    return {
-        "deed": finding.deed.value,
-        "path": str(finding.path),
-        "what": finding.what,
-        "error": error.message if error else None,
-    }
 
 
 def _show(records: "list[dict[str, Any]]", arguments: argparse.Namespace) -> None:

@@ -1,16 +1,16 @@
 """capacity, doctor, completion."""
 
 import argparse
-from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 from skinnybox.cli import complete, options, render
+from skinnybox.fleet import present
 from skinnybox.sizes import format_size, parse_size
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from skinnybox.fleet.capacity import Account, Storage
+    from skinnybox.fleet.capacity import Account
 
 _CHECK_COLUMNS = ("check", "status", "detail", "hint")
 
@@ -50,52 +50,23 @@ def _capacity(arguments: argparse.Namespace) -> int:
     size = parse_size(arguments.fit)
     with options.fleet(arguments) as fleet:
         account = fleet.capacity(size)
-    values: dict[str, Any] = {
-        "disk": account.space.total,
-        "free": account.space.free,
-        "masters": account.space.masters,
-        "machines": account.space.instances,
-        "promised": account.space.promised,
-        "written": account.space.written,
-        "snapshots": account.space.snapshots,
-        "full_copies": account.full_copies,
-        "taken": account.taken,
-        "fit": account.fit,
-        "fit_size": account.fit_size,
-    }
-    storages = [_storage(each, arguments.machines) for each in account.storages]
+    record = present.capacity(account, arguments.machines)
+    storages = record.get("storages", [])
     if arguments.format != "table":
-        if storages:
-            values |= {"system": account.system, "storages": storages}
-        columns = tuple(key for key in values if key != "storages")
-        render.emit([values], columns, arguments.format, headers=not arguments.no_headers, one=True)
+        columns = tuple(key for key in record if key != "storages")
+        render.emit([record], columns, arguments.format, headers=not arguments.no_headers, one=True)
         return 0
-    counts = ("machines", "fit")
-    render.pairs({key: value if key in counts else format_size(value) for key, value in values.items()})
+    render.pairs({key: _readable(key, value) for key, value in record.items() if key not in _OF_STORAGES})
     if storages:
         _show_storages(storages, account, arguments)
     return 0
 
 
-def _storage(storage: "Storage", count: int) -> dict[str, Any]:
-    """Bytes: of one more machine, and of `machines` of them."""
-    return {
-        "storage": storage.name,
-        "type": storage.kind,
-        "chosen": storage.chosen,
-        "estimate": storage.guess,
-        "total": storage.total,
-        "free": storage.free,
-        "machines": count,
-        "each": storage.each,
-        "each_full": storage.full,
-        "take": count * storage.each,
-        "take_full": count * storage.full,
-        "clone": storage.clone,
-        "clone_full": storage.clone_full,
-        "clones_take": count * storage.clone,
-        "clones_take_full": count * storage.clone_full,
-    }
+_COUNTS, _OF_STORAGES = ("machines", "fit"), ("system", "storages")
+
+
+def _readable(key: str, value: int) -> str:
+    return str(value) if key in _COUNTS else format_size(value)
 
 
 def _show_storages(
@@ -119,16 +90,9 @@ def _show_storages(
 
 
 def _doctor(arguments: argparse.Namespace) -> int:
-    from skinnybox.fleet.doctor import examine
-    from skinnybox.fleet.registry import open_host, preferences
-
-    settings = options.settings(arguments)
-    with closing(open_host(settings.host, settings.state, preferences(settings))) as host:
-        checks = examine(settings.state, host)
-    records = [
-        {"check": check.name, "status": check.status, "detail": check.detail, "hint": check.hint}
-        for check in checks
-    ]
+    with options.fleet(arguments) as fleet:
+        checks = fleet.upkeep.doctor()
+    records = [present.check(check) for check in checks]
     if arguments.format == "table":
         for check in checks:
             print(f"{check.status:<5} {check.name:<20} {check.detail}")

@@ -6,12 +6,17 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 from skinnybox.errors import NoSpace, NotFound, SkinnyboxError, Unsupported, UsageError
 from skinnybox.fleet import capacity
+from skinnybox.fleet.catalog import host_kind
 from skinnybox.fleet.catalog.catalog import Catalog
+from skinnybox.fleet.catalog.ports import free_ports
+from skinnybox.fleet.names import expand
 from skinnybox.fleet.parallel import in_parallel
+from skinnybox.fleet.repair import unfinished
 from skinnybox.hosts.base import Contents, Features, Host
 from skinnybox.model import (
     Allocation,
@@ -29,6 +34,9 @@ from skinnybox.operation import UNATTENDED, Operation
 from skinnybox.overlays.format import MIN_OVERLAY
 from skinnybox.overlays.seed import base_message, seed_message
 from skinnybox.sizes import MIB, format_size
+
+if TYPE_CHECKING:
+    from skinnybox.fleet.parts import Parts
 
 BATCH = 100
 """Instances that become visible together, in one durable transaction."""
@@ -58,6 +66,33 @@ class Specification:
     autostart: bool = False
     follow_name: bool = False
     any_allocation: bool = False
+
+
+def create(
+    parts: "Parts",
+    patterns: Sequence[str],
+    master: str,
+    specification: Specification,
+    skip_existing: bool,
+    operation: Operation,
+) -> list[Instance]:
+    """See Fleet.create."""
+    host, catalog = parts.host, parts.catalog
+    names = expand(patterns)
+    unfinished.finish(host, catalog)
+    taken = set(catalog.taken(names)) if skip_existing else set()
+    names = [name for name in names if name not in taken]
+    features = host.features
+    specification = completed(specification, features)
+    check(specification, features, len(names))
+    with parts.masters.kept(master) as found:
+        host_kind.note(parts.folder, features.kind)
+        specification = with_key(specification, parts.public_key)
+        ports = free_ports(catalog.ports(), parts.folder)
+        wanted = instances(names, stack(found, specification.dax, features), specification, ports)
+        check_space(host, wanted)
+        host.add_master(found, parts.masters.folder(found), operation)
+        return list(make(host, catalog, wanted, operation, features.creates_at_once))
 
 
 def completed(specification: Specification, features: Features) -> Specification:

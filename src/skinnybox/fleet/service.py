@@ -18,7 +18,6 @@ from skinnybox.fleet.batch import Outcome
 from skinnybox.fleet.catalog.catalog import Catalog
 from skinnybox.fleet.catalog.ports import free_ports
 from skinnybox.fleet.machine_queries import Roster
-from skinnybox.fleet.names import expand
 from skinnybox.fleet.repair import unfinished
 from skinnybox.fleet.view import Machine
 from skinnybox.hosts.base import Host
@@ -34,9 +33,9 @@ if TYPE_CHECKING:
     from skinnybox.fleet.create import Specification
     from skinnybox.fleet.masters import Masters
     from skinnybox.fleet.overlays import Overlays
-    from skinnybox.fleet.plan.actions import Choices
-    from skinnybox.fleet.plan.apply import Agree, Plan
-    from skinnybox.fleet.plan.parts import How, Parts
+    from skinnybox.fleet.parts import Parts
+    from skinnybox.fleet.plan.files import FleetFiles
+    from skinnybox.fleet.upkeep import Upkeep
     from skinnybox.hosts.events import Event
 
 _ALL = 64
@@ -57,8 +56,16 @@ class Fleet:
         self._folder, self._accelerator = folder, accelerator
         self._ssh = folder / "ssh"
         self._host = host
-        self._catalog = Catalog(folder / "state.db")
-        self._roster = Roster(host, self._catalog, boots_at_once=boots_at_once)
+        self._boots_at_once = boots_at_once
+
+    @cached_property
+    def _catalog(self) -> Catalog:
+        """Opened when it is first needed: `doctor` and `repair` have to work where it cannot be."""
+        return Catalog(self._folder / "state.db")
+
+    @cached_property
+    def _roster(self) -> Roster:
+        return Roster(self._host, self._catalog, boots_at_once=self._boots_at_once)
 
     @cached_property
     def masters(self) -> "Masters":
@@ -72,13 +79,38 @@ class Fleet:
 
         return Overlays(self._host, self._catalog, self.masters, self._roster, self._accelerator)
 
+    @cached_property
+    def files(self) -> "FleetFiles":
+        from skinnybox.fleet.plan.files import FleetFiles
+
+        return FleetFiles(self._parts)
+
+    @property
+    def _parts(self) -> "Parts":
+        from skinnybox.fleet.parts import Parts
+
+        return Parts(
+            folder=self._folder,
+            host=self._host,
+            catalog=self._catalog,
+            masters=self.masters,
+            roster=self._roster,
+        )
+
+    @cached_property
+    def upkeep(self) -> "Upkeep":
+        from skinnybox.fleet.upkeep import Upkeep
+
+        return Upkeep(self._folder, self._host)
+
     def __enter__(self) -> Self:
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._catalog.close()
+        if "_catalog" in self.__dict__:
+            self._catalog.close()
         self._host.close()
 
     def create(
@@ -92,26 +124,9 @@ class Fleet:
     ) -> list[Instance]:
         """Make machines, stopped. All or nothing: a name that is taken, or a disk too small, stops it before
         anything is made. Returns those made."""
-        from skinnybox.fleet import access, create
-        from skinnybox.fleet.catalog import host_kind
+        from skinnybox.fleet.create import create
 
-        names = expand(patterns)
-        unfinished.finish(self._host, self._catalog)
-        taken = set(self._catalog.taken(names))
-        if skip_existing:
-            names = [name for name in names if name not in taken]
-        features = self._host.features
-        specification = create.completed(specification, features)
-        create.check(specification, features, len(names))
-        with self.masters.kept(master) as found:
-            host_kind.note(self._folder, features.kind)
-            ports = free_ports(self._catalog.ports(), self._folder)
-            keyed = create.with_key(specification, access.public_key(self._ssh))
-            stack = create.stack(found, specification.dax, features)
-            wanted = create.instances(names, stack, keyed, ports)
-            create.check_space(self._host, wanted)
-            self._host.add_master(found, self.masters.folder(found), operation)
-            return list(create.make(self._host, self._catalog, wanted, operation, features.creates_at_once))
+        return create(self._parts, patterns, master, specification, skip_existing, operation)
 
     def machines(self, patterns: Sequence[str] = ("*",)) -> list[Machine]:
         """Those that names and globs mean. NotFound when one means nothing; all, without patterns."""
@@ -170,6 +185,22 @@ class Fleet:
             return self._roster.look(machine.instance)
 
         return self._roster.each(patterns, one, "stop", operation, _ALL)
+
+    def restart(
+        self,
+        patterns: Sequence[str],
+        how: power.Stopping,
+        *,
+        wait: bool = True,
+        timeout: float = power.READY_TIMEOUT,
+        parallel: int | None = None,
+        operation: Operation = UNATTENDED,
+    ) -> list[Outcome[Machine]]:
+        """Stop, then start. Those that did not stop are told with the reason, and are not started."""
+        stopped = self.stop(patterns, how, operation)
+        off = [outcome.name for outcome in stopped if outcome.ok]
+        started = self.start(off, wait=wait, timeout=timeout, parallel=parallel, operation=operation)
+        return [*(outcome for outcome in stopped if not outcome.ok), *started]
 
     def kill(self, patterns: Sequence[str], operation: Operation = UNATTENDED) -> list[Outcome[Machine]]:
         """Pull the plug."""
@@ -258,38 +289,11 @@ class Fleet:
 
         return self._roster.each(patterns, one, "set", operation, 1)
 
-    def plan(self, file: Path, choices: "Choices") -> "Plan":
-        """What `apply` would do to make the machines be as a fleet file says."""
-        from skinnybox.fleet.plan import apply
-
-        return apply.make_plan(self._parts(), file, choices)
-
-    def apply(
-        self, file: Path, choices: "Choices", how: "How", agree: "Agree", operation: Operation = UNATTENDED
-    ) -> list[Outcome[str]]:
-        """Make the machines be as a fleet file says. `agree` is asked before anything is done."""
-        from skinnybox.fleet.plan import apply
-
-        return apply.apply(self._parts(), file, choices, how, agree, operation)
-
-    def _parts(self) -> "Parts":
-        from skinnybox.fleet.plan.parts import Parts
-
-        return Parts(
-            folder=self._folder,
-            host=self._host,
-            catalog=self._catalog,
-            masters=self.masters,
-            roster=self._roster,
-        )
-
     def capacity(self, fit_size: int) -> "Account":
         from skinnybox.fleet import capacity
 
-        rows = self._catalog.rows()
-        instances = [row.instance for row in rows]
-        masters = self.masters.all()
-        return capacity.of_host(self._host, instances, masters, fit_size)
+        instances = [row.instance for row in self._catalog.rows()]
+        return capacity.of_host(self._host, instances, self.masters.all(), fit_size)
 
     def _wait_ready(self, machine: Machine, timeout: float, operation: Operation) -> Machine:
         return power.wait_ready(self._host, lambda: self._roster.look(machine.instance), timeout, operation)

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING
 from skinnybox.errors import Conflict
 from skinnybox.fleet.catalog.rows import Phase
 from skinnybox.fleet.names import select
+from skinnybox.fleet.parts import Parts
 from skinnybox.fleet.plan.actions import Action, Choices, Desired, extras, plan
-from skinnybox.fleet.plan.parts import How, Parts
+from skinnybox.fleet.plan.parts import How
 from skinnybox.fleet.repair import unfinished
 from skinnybox.fleet.spec.reading import load
 from skinnybox.fleet.spec.resolve import desired

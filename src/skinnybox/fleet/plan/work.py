@@ -14,8 +14,9 @@ from skinnybox.fleet.catalog.ports import free_ports
 from skinnybox.fleet.change import Changes, change
 from skinnybox.fleet.delete import delete
 from skinnybox.fleet.grow import grow
+from skinnybox.fleet.parts import Parts
 from skinnybox.fleet.plan.actions import Action, Verb, Wanted
-from skinnybox.fleet.plan.parts import How, Parts
+from skinnybox.fleet.plan.parts import How
 from skinnybox.fleet.plan.words import describe
 from skinnybox.fleet.reset import reset
 from skinnybox.fleet.update_seed import reseed

@@ -1,0 +1,28 @@
+"""What a use case is given that needs more than one part of the fleet."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from skinnybox.fleet.catalog.catalog import Catalog
+    from skinnybox.fleet.machine_queries import Roster
+    from skinnybox.fleet.masters import Masters
+    from skinnybox.hosts.base import Host
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """Of the fleet that plans and works."""
+
+    folder: Path
+    host: "Host"
+    catalog: "Catalog"
+    masters: "Masters"
+    roster: "Roster"
+
+    @property
+    def public_key(self) -> str:
+        from skinnybox.fleet import access
+
+        return access.public_key(self.folder / "ssh")

@@ -1,0 +1,219 @@
+"""The stable forms: what programs read of machines, masters and the rest, in plain values.
+
+Every front end shows these: `--format json` prints them, and whoever serves them over a network sends them.
+Fields are only ever added. Sizes are bytes, times ISO 8601, and nothing is shortened for people: that is
+rendering.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+from skinnybox.printable import printable
+
+if TYPE_CHECKING:
+    from skinnybox.errors import SkinnyboxError
+    from skinnybox.fleet.capacity import Account, Storage
+    from skinnybox.fleet.events import Event
+    from skinnybox.fleet.masters import Masters
+    from skinnybox.fleet.plan.actions import Action
+    from skinnybox.fleet.view import Machine
+    from skinnybox.issues import Check, Finding
+    from skinnybox.model import Change, Master, Snapshot
+
+Record = dict[str, Any]
+
+
+def machine(view: "Machine") -> Record:
+    """Everything that is known of it."""
+    from skinnybox.fleet.access import fingerprint
+
+    instance, report_ = view.instance, view.current_report
+    return {
+        "name": view.name,
+        "uuid": str(instance.uuid),
+        "state": str(view.condition),
+        "reason": view.reason,
+        "master": instance.stack.reference,
+        "master_id": instance.stack.master,
+        "overlay": instance.overlay.size,
+        "overlay_used": used(view),
+        "overlay_written": view.written,
+        "allocation": str(instance.overlay.allocation),
+        "memory": instance.memory,
+        "cpus": instance.cpus,
+        "address": view.address,
+        "network": instance.network and str(instance.network),
+        "bridge": instance.bridge,
+        "guest_addresses": list(report_.addresses) if report_ else [],
+        "mac": instance.mac,
+        "ssh_host_keys": [fingerprint(key) for key in view.host_keys],
+        "seed_generation": instance.seed.generation,
+        "dax": report_.dax if report_ else None,
+        "kernel": report_.kernel if report_ else None,
+        "boot": view.boot_seconds,
+        "pid": view.status.pid if view.status else None,
+        "autostart": instance.autostart,
+        "created": instance.created.isoformat(timespec="seconds"),
+    }
+
+
+def used(view: "Machine") -> int | None:
+    """As the guest sees it while it runs."""
+    report_ = view.current_report
+    if report_ is None or report_.overlay_size is None or report_.overlay_free is None:
+        return None
+    return report_.overlay_size - report_.overlay_free
+
+
+def master(masters: "Masters", sealed: "Master") -> Record:
+    image = sealed.images[0]
+    return {
+        "master": sealed.reference,
+        "id": sealed.id,
+        "os": sealed.os,
+        "architecture": sealed.architecture,
+        "kernel": sealed.kernel_version,
+        "image": image.size,
+        "image_kind": str(image.kind),
+        "image_digest": image.digest,
+        "image_uuid": str(image.uuid),
+        "images": [
+            {"kind": str(i.kind), "size": i.size, "digest": i.digest, "uuid": str(i.uuid), "file": i.file}
+            for i in sealed.images
+        ],
+        "tree": sealed.tree_size,
+        "entries": sealed.entries,
+        "machines": masters.dependants(sealed),
+        "created": sealed.created.isoformat(timespec="seconds"),
+        "folder": str(masters.folder(sealed)),
+    }
+
+
+def snapshot(view: "Machine", kept: "Snapshot") -> Record:
+    return {
+        "name": view.name,
+        "label": kept.label,
+        "taken": kept.taken.isoformat("T", "seconds"),
+        "consistent": str(kept.consistent),
+        "overlay": kept.instance.overlay.size,
+        "written": kept.written,
+        "master": kept.instance.stack.reference,
+    }
+
+
+def change(made: "Change", source: str) -> Record:
+    """`source` is where it was read: `disk`, or `guest`, whose word it is. What of a path is no text, or none
+    for a terminal, is escaped as in Python."""
+    return {
+        "change": str(made.kind),
+        "type": made.type,
+        "size": made.size,
+        "path": printable((b"/" + made.path).decode("utf-8", "backslashreplace")),
+        "detail": made.detail,
+        "source": source,
+    }
+
+
+def event(happened: "Event") -> Record:
+    return {
+        "number": happened.number,
+        "time": happened.time.isoformat(timespec="milliseconds"),
+        "machine": happened.name,
+        "uuid": str(happened.uuid),
+        "event": str(happened.kind),
+        "detail": happened.detail,
+    }
+
+
+def action(planned: "Action") -> Record:
+    return {
+        "action": str(planned.verb),
+        "name": planned.name,
+        "detail": detail(planned),
+        "changes": [{"what": d.what, "before": d.before, "after": d.after} for d in planned.differences],
+        "reason": planned.reason,
+        "hint": planned.hint,
+        "note": planned.note,
+    }
+
+
+def extra(name: str) -> Record:
+    """A machine that the fleet's file does not have any more."""
+    return {
+        "action": "extra",
+        "name": name,
+        "detail": "not in the file any more; --prune deletes it",
+        "changes": [],
+        "reason": None,
+        "hint": "--prune deletes it",
+        "note": None,
+    }
+
+
+def detail(planned: "Action") -> str:
+    from skinnybox.fleet.plan.actions import Verb
+    from skinnybox.fleet.plan.words import describe, summary
+
+    if planned.verb in (Verb.CREATE, Verb.RECREATE) and planned.wanted:
+        said = [summary(planned.wanted)]
+    else:
+        said = [", ".join(describe(difference) for difference in planned.differences)]
+    return "; ".join(filter(None, [*said, planned.reason, planned.hint, planned.note]))
+
+
+def capacity(account: "Account", machines: int) -> Record:
+    """With what so many machines would take on each store, where that is not simply their size."""
+    space = account.space
+    record: Record = {
+        "disk": space.total,
+        "free": space.free,
+        "masters": space.masters,
+        "machines": space.instances,
+        "promised": space.promised,
+        "written": space.written,
+        "snapshots": space.snapshots,
+        "full_copies": account.full_copies,
+        "taken": account.taken,
+        "fit": account.fit,
+        "fit_size": account.fit_size,
+    }
+    if account.storages:
+        record |= {
+            "system": account.system,
+            "storages": [storage(each, machines) for each in account.storages],
+        }
+    return record
+
+
+def storage(store: "Storage", count: int) -> Record:
+    """Bytes: of one more machine, and of `machines` of them."""
+    return {
+        "storage": store.name,
+        "type": store.kind,
+        "chosen": store.chosen,
+        "estimate": store.guess,
+        "total": store.total,
+        "free": store.free,
+        "machines": count,
+        "each": store.each,
+        "each_full": store.full,
+        "take": count * store.each,
+        "take_full": count * store.full,
+        "clone": store.clone,
+        "clone_full": store.clone_full,
+        "clones_take": count * store.clone,
+        "clones_take_full": count * store.clone_full,
+    }
+
+
+def issue(finding: "Finding", error: "SkinnyboxError | None" = None) -> Record:
+    """What is to be done or, after it, what was; with the error it was not."""
+    return {
+        "deed": finding.deed.value,
+        "path": str(finding.path),
+        "what": finding.what,
+        "error": error.message if error else None,
+    }
+
+
+def check(found: "Check") -> Record:
+    return {"check": found.name, "status": found.status, "detail": found.detail, "hint": found.hint}
