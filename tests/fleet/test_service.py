@@ -202,13 +202,13 @@ def test_a_newer_database_is_not_touched(fleet: Fleet, state: Path) -> None:
     with closing(sqlite3.connect(state / "state.db")) as db:
         db.execute("PRAGMA user_version = 99")
     with pytest.raises(Unsupported, match="newer Skinnybox"):
-        open_memory(state)
+        open_memory(state).names()
 
 
 def test_a_state_folder_that_cannot_be_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(SkinnyboxError, match=r"the state folder .*/file/state cannot be made") as caught:
-        open_memory(tmp_path / "file" / "state")
+        open_memory(tmp_path / "file" / "state").names()
     assert caught.value.hint
 
 
@@ -216,7 +216,7 @@ def test_a_database_that_is_none_is_named(state: Path, tmp_path: Path) -> None:
     state.mkdir()
     (state / "state.db").write_bytes(b"no database at all" * 1000)
     with pytest.raises(Corrupt, match=r"state\.db is not a readable database"):
-        open_memory(state)
+        open_memory(state).names()
 
 
 def test_masters_are_found_by_name_version_and_id(fleet: Fleet, state: Path, tmp_path: Path) -> None:
