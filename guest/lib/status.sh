@@ -2,7 +2,7 @@
 # What this machine tells its host, and when.
 
 : "${ROOT:=}" "${PROC:=/proc}" "${SYS:=/sys}" "${RUN:=/run/skinnybox}"
-: "${ADDRESS_POLLS:=150}" "${LOOK_SECONDS:=15}" "${SEND_SECONDS:=5}"
+: "${ADDRESS_POLLS:=150}" "${LOOK_SECONDS:=15}" "${SEND_SECONDS:=5}" "${SETTLE_SECONDS:=30}"
 
 # addresses: lines `IFNAME ADDRESS/PREFIX` of what others can reach.
 addresses() {
@@ -27,6 +27,13 @@ has_card() {
         case $class in 0x02*) return 0 ;; esac
     done
     return 1
+}
+
+# wait_for_devices: udev comes to them after sshd is up where the machine is slow. A machine that is told to be ready
+# before its power button is watched loses the word to power off; without an address it is not reached.
+wait_for_devices() {
+    command -v udevadm >/dev/null || return 0
+    udevadm settle --timeout="$SETTLE_SECONDS" || :
 }
 
 # wait_for_address: 30 s at most, and not at all without a network card.

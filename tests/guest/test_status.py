@@ -52,6 +52,12 @@ def test_a_card_is_waited_for_before_its_driver_is_there(
     assert shell(PARTS, script, stubs=["sleep"]).calls == ["sleep 0.2"] * polls
 
 
+def test_what_udev_has_not_come_to_yet_is_waited_for(shell: Shell) -> None:
+    assert shell(PARTS, "wait_for_devices", stubs=["udevadm"]).calls == ["udevadm settle --timeout=30"]
+    assert shell(PARTS, "udevadm() { return 1; }\nset -e\nwait_for_devices\necho on").out == "on\n"
+    assert shell(PARTS, "command() { return 1; }\nset -e\nwait_for_devices\necho on").out == "on\n"
+
+
 def test_a_ready_report(shell: Shell) -> None:
     text = shell(PARTS, IP + 'ready_report "$(addresses)" 1000000 500000').out
     message = decode(text.encode(), "report")

@@ -14,6 +14,8 @@ from skinnybox.operation import Operation
 POLL = 0.5
 READY_TIMEOUT = 300.0
 STOP_TIMEOUT = 90.0
+ASK_AGAIN = 10.0
+"""Seconds after which a guest is asked again to power off, where a host's word may get lost."""
 
 _UNREACHED = (
     "; where its network cannot be reached from here, `reach = false` in the settings file, or "
@@ -78,10 +80,11 @@ def stop(host: Host, look: Look, how: Stopping, operation: Operation) -> None:
     if not running(machine):
         return
     host.shutdown(machine.instance)
-    deadline = time.monotonic() + how.timeout
+    deadline, again = time.monotonic() + how.timeout, time.monotonic() + ASK_AGAIN
     while running(machine := look()):
-        if operation.cancelled:
-            raise Cancelled(f"{machine.name} was asked to power off, and may still do so")
+        if time.monotonic() > again and host.features.presses_a_button:
+            host.shutdown(machine.instance)
+            again = time.monotonic() + ASK_AGAIN
         if time.monotonic() > deadline:
             if not how.then_kill:
                 raise TimedOut(

@@ -50,6 +50,8 @@ class Features:
     """Which of them a machine gets when nobody says another, where BRIDGE is the default network."""
     creates_at_once: int = 1
     """How many machines are best made at the same time: more than one where each is many round trips."""
+    presses_a_button: bool = False
+    """Whether guests are asked to power off by a button, which one that does not watch it yet never hears."""
     tells: int = 0
     """Base and seed message of together so many bytes reach a guest beside its overlay, at every start."""
 

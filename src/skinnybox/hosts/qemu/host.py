@@ -73,6 +73,7 @@ class QemuHost(LocalDisks):
             console=True,
             dax=True,
             boots=True,
+            presses_a_button=True,
         )
 
     def add_master(self, master: Master, folder: Path, operation: Operation) -> None:
