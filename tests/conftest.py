@@ -124,6 +124,8 @@ def _kernel_tree(cache: Path) -> Path | None:
                 return None
             run.run(["dpkg-deb", "-x", package, f"{scratch}/tree"])
             Path(scratch, "tree").rename(tree)
+    if not (tree / "lib").exists():  # since Debian 13 the package itself is merged
+        (tree / "lib").symlink_to("usr/lib")
     return tree
 
 
