@@ -1,0 +1,72 @@
+"""Every option of `create` arrives at the machine: one that is read and then lost only its user sees."""
+
+from pathlib import Path
+
+import pytest
+
+from skinnybox.errors import UsageError
+from skinnybox.fleet import settings
+from skinnybox.fleet.service import Fleet
+from skinnybox.hosts.store import Store
+from skinnybox.model import Allocation, Network, SeedFile, StaticNetwork
+from skinnybox.sizes import MIB
+from tests.fleet.conftest import said
+from tests.samples import PUBLIC_KEY, an_instance
+
+
+def test_every_option_of_create(
+    fleet: Fleet, state: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, text in (("key.pub", PUBLIC_KEY), ("site", "widgets\n"), ("once", "#!/bin/sh\nexit 0\n")):
+        (tmp_path / name).write_text(text)
+    ended = said(
+        capsys, "--state", str(state), "--host", "memory", "create", "-q", "web", "-m", "tiny",
+        "--overlay", "48M", "--sparse", "--memory", "300M", "--cpus", "3", "--network", "open",
+        "--address", "192.0.2.17/24", "--gateway", "192.0.2.1", "--dns", "192.0.2.2", "--dns", "192.0.2.3",
+        "--user", "debian", "--ssh-key", str(tmp_path / "key.pub"), "--run-once", str(tmp_path / "once"),
+        "--file", f"{tmp_path / 'site'}:/etc/site:0640:root:daemon", "--autostart",
+    )  # fmt: skip
+    assert ended.code == 0, ended.err
+    made = fleet.machine("web").instance
+    assert (made.overlay.size, made.overlay.allocation) == (48 * MIB, Allocation.SPARSE)
+    assert (made.memory, made.cpus, made.network, made.autostart) == (300 * MIB, 3, Network.OPEN, True)
+    assert made.seed.network == StaticNetwork(
+        address="192.0.2.17/24", gateway="192.0.2.1", dns=("192.0.2.2", "192.0.2.3")
+    )
+    assert made.seed.run_once == "#!/bin/sh\nexit 0\n" and made.ssh_user == "debian"
+    assert (
+        SeedFile(path="/etc/site", content=b"widgets\n", mode=0o640, owner="root:daemon") in made.seed.files
+    )
+    assert PUBLIC_KEY in made.seed.authorized_keys
+
+
+@pytest.mark.parametrize(
+    ("key", "good", "bad"),
+    [
+        ("overlay_warning", ("1", "9", "99", "100"), ("0", "101", "100x", "", "-1", True)),
+        ("parallel", ("1", "99999"), ("0", "100000", "x", "", True)),
+    ],
+)
+def test_numbers_of_settings(key: str, good: tuple[str, ...], bad: tuple[object, ...]) -> None:
+    for value in good:
+        assert settings._typed("there", key, value) == int(value)
+    for wrong in bad:
+        with pytest.raises(UsageError, match=f"there: {key} is a"):
+            settings._typed("there", key, wrong)
+
+
+def test_what_a_killed_command_left_goes_with_its_machine(tmp_path: Path) -> None:
+    store, instance = Store(tmp_path), an_instance()
+    store.define(instance)
+    folder = store.folder(instance.uuid)
+    (folder / "snapshots").mkdir()
+    for name in ("overlay.img", ".0123.new", ".instance.json.1.new", "snapshots/first"):
+        (folder / name).write_bytes(b"x")
+    (folder / ".settle-1").mkdir()
+    store.delete(instance)
+    assert not folder.exists()
+    store.delete(instance)
+    store.define(instance)
+    (folder / "not ours").touch()
+    store.delete(instance)
+    assert [path.name for path in folder.iterdir()] == ["not ours"]
