@@ -136,3 +136,13 @@ def test_a_tree_that_is_too_deep_is_refused_before_anything_goes(tree: Path, fol
         clean(tree, Operation())
     assert (tree / "etc/hostname").read_text() == before
     delete(tree / folder / "d")  # too deep for pytest
+
+
+def test_logs_are_emptied_however_deep_they_lie(tree: Path) -> None:
+    """They name who built the master, and where."""
+    deep = tree / "var/log/service/old"
+    deep.mkdir(parents=True)
+    (deep / "its.log").write_text("secret")
+    (deep / "its.log.1.gz").write_text("secret")
+    clean(tree, silent)
+    assert (deep / "its.log").read_bytes() == b"" and not (deep / "its.log.1.gz").exists()
