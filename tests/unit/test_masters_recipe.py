@@ -95,3 +95,10 @@ def test_what_is_no_recipe(recipe: Path, text: str, line: int) -> None:
 def test_a_missing_recipe(tmp_path: Path) -> None:
     with pytest.raises(NotFound):
         load(tmp_path / "none.yaml")
+
+
+def test_a_script_that_is_no_text_is_named_with_its_line(tmp_path: Path) -> None:
+    (tmp_path / "set-up").write_bytes(b"\x7fELF\xff\xfe")
+    (tmp_path / "recipe.yaml").write_text("slim: true\nscripts:\n  - {file: set-up}\n")
+    with pytest.raises(UsageError, match=r"line 3: .*set-up cannot be read as text"):
+        load(tmp_path / "recipe.yaml")
