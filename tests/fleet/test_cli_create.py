@@ -7,7 +7,7 @@ import pytest
 from skinnybox.errors import UsageError
 from skinnybox.fleet import settings
 from skinnybox.fleet.service import Fleet
-from skinnybox.hosts.store import Store
+from skinnybox.hosts.local.store import Store
 from skinnybox.model import Allocation, Network, SeedFile, StaticNetwork
 from skinnybox.sizes import MIB
 from tests.fleet.conftest import said

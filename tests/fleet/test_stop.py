@@ -5,20 +5,20 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from skinnybox.hosts.memory import MemoryHost
 
 from skinnybox.errors import TimedOut
 from skinnybox.fleet import power
 from skinnybox.fleet.power import Stopping
 from skinnybox.fleet.service import Fleet
+from skinnybox.hosts.fake.host import FakeHost
 from skinnybox.model import Instance, Master
 from tests.fleet.conftest import SPARSE
 
 
-class Deaf(MemoryHost):
+class Deaf(FakeHost):
     """Its guests hear only the third press."""
 
-    features = replace(MemoryHost.features, presses_a_button=True)
+    features = replace(FakeHost.features, presses_a_button=True)
     presses = 0
 
     def shutdown(self, instance: Instance) -> None:
