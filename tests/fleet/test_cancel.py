@@ -92,6 +92,17 @@ def test_a_bug_in_one_operation_does_not_end_later_ones(
     assert outcome.ok
 
 
+def test_who_waits_for_a_guest_to_power_off_is_let_go(fleet: Fleet, host: SlowGuests) -> None:
+    [made] = fleet.create(["a"], "tiny", SPARSE)
+    host.let = {made.uuid}
+    fleet.start(["a"])
+    host.shutdown = lambda instance: None  # type: ignore[method-assign]
+    operation = Operation()
+    threading.Timer(0.3, operation.cancel).start()
+    [outcome] = fleet.stop(["a"], Stopping(timeout=60), operation)
+    assert isinstance(outcome.error, Cancelled) and "may still do so" in outcome.error.message
+
+
 def test_what_was_not_begun_is_told_as_such_and_no_timeout(fleet: Fleet, host: SlowGuests) -> None:
     fleet.create(["m-{1..6}"], "tiny", SPARSE)
     operation = Operation()

@@ -144,5 +144,5 @@ def test_logs_are_emptied_however_deep_they_lie(tree: Path) -> None:
     deep.mkdir(parents=True)
     (deep / "its.log").write_text("secret")
     (deep / "its.log.1.gz").write_text("secret")
-    clean(tree, silent)
+    clean(tree, Operation())
     assert (deep / "its.log").read_bytes() == b"" and not (deep / "its.log.1.gz").exists()

@@ -82,6 +82,8 @@ def stop(host: Host, look: Look, how: Stopping, operation: Operation) -> None:
     host.shutdown(machine.instance)
     deadline, again = time.monotonic() + how.timeout, time.monotonic() + ASK_AGAIN
     while running(machine := look()):
+        if operation.cancelled:
+            raise Cancelled(f"{machine.name} was asked to power off, and may still do so")
         if time.monotonic() > again and host.features.presses_a_button:
             host.shutdown(machine.instance)
             again = time.monotonic() + ASK_AGAIN
