@@ -18,7 +18,6 @@ from skinnybox.fleet.batch import Outcome
 from skinnybox.fleet.catalog.catalog import Catalog
 from skinnybox.fleet.catalog.ports import free_ports
 from skinnybox.fleet.machine_queries import Roster
-from skinnybox.fleet.repair import unfinished
 from skinnybox.fleet.view import Machine
 from skinnybox.hosts.base import Host
 from skinnybox.model import Acceleration, Instance
@@ -158,6 +157,8 @@ class Fleet:
     def marked(self, patterns: Sequence[str] = ("*",)) -> list[str]:
         """Those of them that are to come up when the host has restarted, after what that interrupted has
         been cleared away."""
+        from skinnybox.fleet.repair import unfinished
+
         unfinished.finish(self._host, self._catalog)
         return [machine.name for machine in self.machines(patterns) if machine.instance.autostart]
 
