@@ -13,7 +13,9 @@ from uuid import UUID
 
 import pytest
 
-from skinnybox.errors import Cancelled, GuestFailed
+from skinnybox import run
+from skinnybox.cli.progress import shown
+from skinnybox.errors import Cancelled, CommandFailed, GuestFailed
 from skinnybox.fleet.power import Stopping
 from skinnybox.fleet.service import Fleet
 from skinnybox.fleet.view import Condition
@@ -193,6 +195,14 @@ def test_ctrl_c_at_any_moment_leaves_no_traceback(state: Path, master: Master, s
         assert process.returncode in (0, -signal.SIGINT) or "skinnybox: " in err
     left = subprocess.run([*WORDS, str(state), "list", "--names"], check=True, capture_output=True, text=True)
     assert (len(left.stdout.split()) - 1) % 40 == 0
+
+
+def test_a_program_that_the_same_ctrl_c_ended_is_told_as_cancelled() -> None:
+    with pytest.raises(Cancelled, match="was killed by SIGINT"), shown(True) as operation:
+        operation.cancel()
+        run.run(["sh", "-c", "kill -INT $$"])
+    with pytest.raises(CommandFailed), shown(True):
+        run.run(["sh", "-c", "kill -INT $$"])
 
 
 def test_a_second_ctrl_c_does_not_wait(state: Path, master: Master) -> None:

@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+from skinnybox.errors import Cancelled, CommandFailed
 from skinnybox.operation import Operation
 
 INTERRUPTED = 130
@@ -26,7 +27,11 @@ _LEFT = b"\nskinnybox: left at once; the next command finishes or clears away wh
 
 @contextmanager
 def cancelled_by_interrupt(operation: Operation) -> Iterator[Operation]:
-    """Ctrl-C cancels the operation during the block."""
+    """Ctrl-C cancels the operation during the block.
+
+    A terminal gives Ctrl-C to the programs we started as well, and they fail by it: that is told as cancelled
+    too.
+    """
 
     def obey(_signal: int, _frame: FrameType | None) -> None:
         # Nothing here may take a lock: the main thread may hold it at this very moment. So no print either.
@@ -37,7 +42,12 @@ def cancelled_by_interrupt(operation: Operation) -> Iterator[Operation]:
         os.write(2, _ENDING)
 
     with _handled_by(obey):
-        yield operation
+        try:
+            yield operation
+        except CommandFailed as error:
+            if operation.cancelled:
+                raise Cancelled(f"cancelled: {error.message}") from error
+            raise
 
 
 @contextmanager

@@ -57,6 +57,9 @@ def public_key(folder: Path) -> str:
     return f"{kind} {encoded} skinnybox"
 
 
+_SSH_FAILED = 255
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Login:
     """Who logs in, and with which private key. None: whom the machine was made for, with the fleet's own."""
@@ -81,6 +84,8 @@ def execute(argv: Sequence[str], command: Sequence[str], operation: Operation) -
     """Run one remote command. Its words are quoted, so that the remote shell sees them as they are. When it
     is cancelled ssh ends here; what it began in the machine may go on."""
     done = run.run([*argv, shlex.join(command)], ok=range(256), attend=operation.check)
+    if done.returncode == _SSH_FAILED:  # which it also does when Ctrl-C ended it
+        operation.check()
     return Executed(code=done.returncode, stdout=done.stdout, stderr=done.stderr)
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from skinnybox.errors import Cancelled, Conflict, SkinnyboxError, from_system
+from skinnybox.errors import Cancelled, CommandFailed, Conflict, SkinnyboxError, from_system
 from skinnybox.operation import Operation, Step
 
 if TYPE_CHECKING:
@@ -49,7 +49,8 @@ def each(
         try:
             return Outcome(name=name(item), value=act(item, work))
         except SkinnyboxError as error:
-            return Outcome(name=name(item), error=error)
+            ended = work.cancelled and isinstance(error, CommandFailed)  # by the same Ctrl-C
+            return Outcome(name=name(item), error=Cancelled(error.message) if ended else error)
         except OSError as error:
             denied = from_system(error) or _vanished(error)
             if denied is None:
