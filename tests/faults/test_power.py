@@ -30,7 +30,7 @@ def fleet(test_kernel: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     folder = tmp_path_factory.mktemp("power")
     state = folder / "state"
     small_guest.sealed(state / "masters", folder, test_kernel)
-    with open_fleet(Settings(state=state)) as opened:
+    with open_fleet(Settings(state=state, reach=False)) as opened:  # its guests have host keys, and no sshd
         yield opened
         if opened.names():
             opened.delete(opened.names(), force=True)
