@@ -26,7 +26,7 @@ def on_a_pool(state: Path) -> Host:
     return host_on(_POOLS[state], state)
 
 
-HOSTS: dict[str, Callable[[Path], Host]] = {"memory": FakeHost, "qemu": QemuHost, "xapi": on_a_pool}
+HOSTS: dict[str, Callable[[Path], Host]] = {"fake": FakeHost, "qemu": QemuHost, "xapi": on_a_pool}
 
 Reopen = Callable[[], Host]
 
@@ -59,7 +59,7 @@ def host(kind: str, state: Path) -> Iterator[Host]:
     opened.close()
 
 
-@pytest.fixture(params=["memory", "xapi", pytest.param("qemu", marks=pytest.mark.boot)])
+@pytest.fixture(params=["fake", "xapi", pytest.param("qemu", marks=pytest.mark.boot)])
 def running_kind(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 

@@ -61,7 +61,7 @@ TAKE = """
 import signal, sys
 from pathlib import Path
 signal.signal(signal.SIGINT, signal.default_int_handler)  # who runs the tests in the background ignores it
-from skinnybox.hosts.qemu import backup
+from skinnybox.hosts.guest_io import backup
 from skinnybox.operation import Operation
 from skinnybox.hosts.qemu.host import QemuHost
 

@@ -84,7 +84,7 @@ def test_the_usual_bounds_and_the_words_for_python() -> None:
     assert (usual.output, usual.threads, usual.files, usual.waiting) == (16 << 20, 1, 64, 240.0)
     words = confinement.python_words("python", "a.module", 7, ["x"])
     assert words[:4] == ["python", "-I", "-S", "-c"] and words[6:] == ["a.module", "7", "x"]
-    assert Path(words[5], "skinnybox", "sandbox/sandbox/confinement.py").exists()
+    assert Path(words[5], "skinnybox", "sandbox", "confinement.py").exists()
     assert confinement.python_words("python", "m", None, [])[6:] == ["m", ""]
     code = words[4]
     assert (

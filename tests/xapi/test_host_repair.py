@@ -75,7 +75,7 @@ def test_a_lost_memory_comes_back_from_the_pool(state: Path, host: XapiHost, mad
     for file in state.glob("state.db*"):
         file.unlink()
     with pytest.raises(Corrupt, match="lost"):  # else it would give their names away
-        Fleet(state, host, boots_at_once=2)
+        Fleet(state, host, boots_at_once=2).names()
     assert {finding.deed for finding in mended(state, host)} == {Deed.REWRITE, Deed.ADOPT}
     with Fleet(state, host, boots_at_once=2) as fleet:
         assert fleet.machine("web").instance == made
