@@ -41,7 +41,7 @@ def test_a_machine_of_a_pool_and_what_is_its_own(
         found = json.loads(skinnybox("changes", "web", "--format", "json"))
         kinds = {change["path"]: change["change"] for change in found}
         assert (kinds["/srv/mine"], kinds["/etc/motd"]) == ("added", "modified")
-        skinnybox("snapshot", "web", "--label", "mine")
+        skinnybox("snapshot", "create", "web", "--label", "mine")
         skinnybox("grow", "web", "192M")
         skinnybox("start", "web", "--timeout", str(within(SECONDS)))
         assert sh(skinnybox, SHOW) == before and int(sh(skinnybox, SIZE)) > small * 1.4
@@ -58,7 +58,7 @@ def test_a_machine_of_a_pool_and_what_is_its_own(
         skinnybox("start", "web", "--timeout", str(within(SECONDS)))
         assert sh(skinnybox, "cat /etc/ssh/ssh_host_ed25519_key.pub; ls -A /srv").splitlines() == [host_key]
         skinnybox("stop", "web")
-        skinnybox("snapshot", "--restore", "mine", "web", "--yes")
+        skinnybox("snapshot", "restore", "mine", "web", "--yes")
         skinnybox("start", "web", "--timeout", str(within(SECONDS)))
         assert sh(skinnybox, SHOW) == before
         skinnybox("delete", "web", "--force", "--yes")

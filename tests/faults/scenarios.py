@@ -131,12 +131,12 @@ def has(**wanted: object) -> Callable[[Place], None]:
 
 def kept_as_it_is(place: Place) -> None:
     place.ok(*CREATE, "one")
-    place.ok("snapshot", "--label", "then", "one")
+    place.ok("snapshot", "create", "--label", "then", "one")
 
 
 def snapshots(*labels: str) -> Callable[[Place], None]:
     def check(place: Place) -> None:
-        found = json.loads(place.ok("snapshot", "--list", "one", "--format", "json"))
+        found = json.loads(place.ok("snapshot", "list", "one", "--format", "json"))
         assert [snapshot["label"] for snapshot in found] == list(labels)
         assert json.loads(place.ok("changes", "one", "--format", "json")) == []
 
@@ -191,20 +191,20 @@ SCENARIOS = (
     Scenario(name="grow", words=("grow", "one", "48M"), prepare=make("one"), wanted=has(overlay=48 << 20)),
     Scenario(
         name="snapshot",
-        words=("snapshot", "--label", "now", "one"),
+        words=("snapshot", "create", "--label", "now", "one"),
         prepare=make("one"),
         wanted=snapshots("now"),
         done=(CONFLICT,),
     ),
     Scenario(
         name="snapshot-restore",
-        words=("snapshot", "-y", "--restore", "then", "one"),
+        words=("snapshot", "restore", "-y", "then", "one"),
         prepare=kept_as_it_is,
         wanted=snapshots("then"),
     ),
     Scenario(
         name="snapshot-delete",
-        words=("snapshot", "-y", "--delete", "then", "one"),
+        words=("snapshot", "delete", "-y", "then", "one"),
         prepare=kept_as_it_is,
         wanted=snapshots(),
         done=(NOT_FOUND,),

@@ -25,7 +25,7 @@ READS = {
     "capacity": ("capacity",),
     "doctor": ("doctor",),
     "events": ("events",),
-    "snapshots": ("snapshot", "--list"),
+    "snapshots": ("snapshot", "list"),
     "changes": ("changes", "b"),
 }
 

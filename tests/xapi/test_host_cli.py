@@ -120,14 +120,14 @@ def test_what_is_done_to_disks(line: Line, tmp_path: Path) -> None:
     assert line("changes", "--no-headers", "disk-1") == "" and "generation 2" in line("reset", "-y", "disk-1")
     assert line("grow", "disk-1", "96M").count("grown") == 1
     assert line.pool.log.count("export_raw_vdi") == 0  # everybody knows what is on a blank disk
-    line("snapshot", "disk-2", "--label", "new")
+    line("snapshot", "create", "disk-2", "--label", "new")
     line("start", "disk-*")
     line("stop", "disk-*")
     assert line("changes", "--no-headers", "disk-2") == ""
-    line("snapshot", "disk-2", "--label", "used")
-    assert [kept["label"] for kept in line.json("snapshot", "--list", "disk-2")] == ["new", "used"]
+    line("snapshot", "create", "disk-2", "--label", "used")
+    assert [kept["label"] for kept in line.json("snapshot", "list", "disk-2")] == ["new", "used"]
     for label in ("used", "new"):
-        assert "as it was" in line("snapshot", "-y", "disk-2", "--restore", label)
+        assert "as it was" in line("snapshot", "restore", "-y", label, "disk-2")
     assert "generation" in line("reset", "-y", "disk-2")
     line("start", "disk-*")
     assert states(line)["disk-1"] == states(line)["disk-2"] == "ready"

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 
 from skinnybox.cli import interrupt
+from skinnybox.cli.former import in_words_of_today
 from skinnybox.cli.parser import build_parser
 from skinnybox.cli.report import say
 from skinnybox.errors import SkinnyboxError, from_system
@@ -16,7 +17,7 @@ BUG = 70
 def run_command(words: Sequence[str]) -> int:
     """The exit code; see `errors` for the table. 70 is a bug of ours, 130 an interruption."""
     before, after = _split(words)
-    arguments = build_parser().parse_args(before)
+    arguments = build_parser().parse_args(in_words_of_today(before))
     arguments.command = after
     try:
         with interrupt.raised():

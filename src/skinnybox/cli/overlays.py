@@ -1,4 +1,4 @@
-"""grow, snapshot, flatten, seed-disk."""
+"""grow, snapshot create, list, restore, delete, flatten, seed-disk."""
 
 import argparse
 from pathlib import Path
@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from skinnybox.cli import options, render, report
 from skinnybox.cli.progress import shown
-from skinnybox.errors import UsageError
 from skinnybox.fleet import present
 from skinnybox.model import Consistency, Snapshot
 from skinnybox.sizes import format_size, parse_size
@@ -54,18 +53,24 @@ def _add_seed_disk(commands: options.Commands) -> None:
 
 
 def _add_snapshot(commands: options.Commands) -> None:
+    nouns = options.group(commands, "snapshot", "keep overlays as they are now, and put them back")
     parser = options.command(
-        commands, "snapshot", _snapshot, "keep the overlay of a machine as it is now, or put it back",
+        nouns, "create", _create, "keep the overlay of each machine as it is now",
         "Of a running machine it is what a power cut would leave: what was not written yet is not in it.",
     )  # fmt: skip
-    options.add_machines(parser, "*")
+    options.add_machines(parser)
     parser.add_argument("--label", metavar="LABEL", help="its name (default: the time, in UTC)")
-    what = parser.add_mutually_exclusive_group()
-    what.add_argument("--list", action="store_true", help="list the snapshots of these machines, or of all")
-    what.add_argument("--restore", metavar="LABEL", help="put the overlay of a stopped machine back")
-    what.add_argument("--delete", metavar="LABEL", help="delete the snapshot")
-    options.add_yes(parser)
+    parser = options.command(nouns, "list", _list, "list the snapshots of these machines, or of all")
+    options.add_machines(parser, "*")
     options.add_format(parser)
+    for name, run, summary in (
+        ("restore", _restore, "put the overlay of stopped machines back"),
+        ("delete", _delete, "delete a snapshot"),
+    ):
+        parser = options.command(nouns, name, run, summary)
+        parser.add_argument("label", metavar="LABEL", help="the snapshot's name; `snapshot list` shows it")
+        options.add_machines(parser)
+        options.add_yes(parser)
 
 
 def _seed_disk(arguments: argparse.Namespace) -> int:
@@ -95,15 +100,7 @@ def _grown(grown: "Grown") -> str:
     return f"grown from {format_size(grown.before)} to {format_size(grown.after)}"
 
 
-def _snapshot(arguments: argparse.Namespace) -> int:
-    if arguments.list:
-        return _list(arguments)
-    if not arguments.names:
-        raise UsageError("snapshot needs a machine", hint="skinnybox snapshot NAME, or snapshot --list")
-    if arguments.restore:
-        return _restore(arguments)
-    if arguments.delete:
-        return _delete(arguments)
+def _create(arguments: argparse.Namespace) -> int:
     with options.fleet(arguments) as fleet, shown(arguments.quiet) as operation:
         results = fleet.overlays.snapshot(arguments.names, arguments.label, operation)
     return report.outcomes(results, _taken)
@@ -132,7 +129,7 @@ def _readable(record: "present.Record", snapshot: Snapshot) -> "present.Record":
 def _restore(arguments: argparse.Namespace) -> int:
     with options.fleet(arguments) as fleet:
         names = [machine.name for machine in fleet.machines(arguments.names)]
-        label = arguments.restore
+        label = arguments.label
         options.confirm(arguments, f"throw away what {options.listed(names)} made since snapshot {label}")
         with shown(arguments.quiet) as operation:
             results = fleet.overlays.restore(names, label, operation)
@@ -142,7 +139,7 @@ def _restore(arguments: argparse.Namespace) -> int:
 def _delete(arguments: argparse.Namespace) -> int:
     with options.fleet(arguments) as fleet:
         names = [machine.name for machine in fleet.machines(arguments.names)]
-        label = arguments.delete
+        label = arguments.label
         options.confirm(arguments, f"delete snapshot {label} of {options.listed(names)}")
         with shown(arguments.quiet) as operation:
             results = fleet.overlays.delete_snapshot(names, label, operation)

@@ -25,7 +25,7 @@ def find(host: Host, instance: Instance, label: str) -> Snapshot:
         if snapshot.label == label:
             return snapshot
     raise NotFound(
-        f"{instance.name} has no snapshot {label!r}", hint=f"skinnybox snapshot --list {instance.name}"
+        f"{instance.name} has no snapshot {label!r}", hint=f"skinnybox snapshot list {instance.name}"
     )
 
 

@@ -134,7 +134,7 @@ def take(store: Store, instance: Instance, label: str, copy: Callable[[Path], Co
     if record.exists():
         raise Conflict(
             f"{instance.name} has a snapshot {label!r} already",
-            hint=f"another label, or: skinnybox snapshot --delete {label} {instance.name}",
+            hint=f"another label, or: skinnybox snapshot delete {label} {instance.name}",
         )
     beside = image.with_name(f".{label}.img.new")
     with translated():
@@ -202,7 +202,7 @@ def opened(store: Store, instance: Instance, label: str) -> Iterator[Path]:
     image = _image(store, instance, label)
     if not (_record(store, instance, label).exists() and image.exists()):
         raise NotFound(
-            f"{instance.name} has no snapshot {label!r}", hint=f"skinnybox snapshot --list {instance.name}"
+            f"{instance.name} has no snapshot {label!r}", hint=f"skinnybox snapshot list {instance.name}"
         )
     yield image
 

@@ -28,7 +28,7 @@ def take(pool: Pool, instance: Instance, label: str, operation: Operation) -> Sn
     with disks.alone(pool, instance):
         overlay = pool.overlay(instance)
         if _find(pool, instance, label):
-            hint = f"another label, or: skinnybox snapshot --delete {label} {instance.name}"
+            hint = f"another label, or: skinnybox snapshot delete {label} {instance.name}"
             raise Conflict(f"{instance.name} has a snapshot {label!r} already", hint=hint)
         _sweep(pool, instance)
         with point_in_time.still(pool, instance, overlay) as (source, consistent):
@@ -123,7 +123,7 @@ def opened(
     pool.things.look()
     found = _find(pool, instance, label)
     if found is None:
-        hint = f"skinnybox snapshot --list {instance.name}"
+        hint = f"skinnybox snapshot list {instance.name}"
         raise NotFound(f"{instance.name} has no snapshot {label!r}", hint=hint)
     of = _loaded(found[1]).instance
     with pool.workspace() as work:
