@@ -16,7 +16,7 @@ def unpacked(name: str, folder: Path) -> Path:
 
 
 def kept_program(folder: Path, *words: str | Path) -> "subprocess.CompletedProcess[str]":
-    """Run a command line of the kept program, on the memory host."""
+    """Run a command line of the kept program, on the fake host."""
     environment = {**os.environ, "PYTHONPATH": str(folder / "src"), "SKINNYBOX_HOST": "memory"}
     argv = [sys.executable, "-c", _MAIN, *map(str, words)]
     return subprocess.run(argv, capture_output=True, text=True, env=environment, check=False, timeout=120)

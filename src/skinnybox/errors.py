@@ -3,7 +3,7 @@
     SkinnyboxError            exit 1   HTTP 500
     +-- UsageError                 2        400   the caller asked for something malformed
     +-- NotFound                   3        404
-    +-- Conflict                   4        409   it exists, is in use, or is in the wrong state
+    +-- Conflict                   4        409   it exists, is in use, or is in the wrong condition
     |   +-- Blocked                5        409   refused to protect data
     +-- Unsupported                6        501   this host or machine cannot do it
     +-- NoSpace                    7        507

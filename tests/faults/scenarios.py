@@ -150,7 +150,7 @@ def fleet_file(place: Place) -> None:
 
 
 def forgotten(place: Place) -> None:
-    """The fleet's memory is lost."""
+    """The catalog is lost."""
     (place.state / "state.db").unlink()
 
 

@@ -1,4 +1,4 @@
-"""A fleet on the memory host: real overlays and real masters, machines only pretended."""
+"""A fleet on the fake host: real overlays and real masters, machines only pretended."""
 
 from collections.abc import Iterator
 from pathlib import Path

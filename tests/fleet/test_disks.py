@@ -41,7 +41,7 @@ def paths(fleet: Fleet) -> list[bytes]:
 
 
 def recorded(fleet: Fleet) -> tuple[int, int]:
-    """In the memory, and beside the overlay."""
+    """In the catalog, and beside the overlay."""
     beside = next(record for record in fleet._host.records() if record.name == "web")
     return fleet.machine("web").instance.overlay.size, beside.overlay.size
 

@@ -66,7 +66,7 @@ rm fill
 def test_on_a_full_disk_machines_are_still_listed_and_deleted(
     state: Path, master: Master, tmp_path: Path
 ) -> None:
-    """Not a byte is left: the memory cannot even be opened in the usual way, and deleting is the cure."""
+    """Not a byte is left: the catalog cannot even be opened in the usual way, and deleting is the cure."""
     place = tmp_path / "small"
     place.mkdir()
     shutil.copytree(state, tmp_path / "copy")

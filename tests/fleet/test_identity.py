@@ -43,7 +43,7 @@ def test_host_keys_are_pinned_as_long_as_the_identity_stays(fleet: Fleet, state:
 
 @pytest.mark.parametrize("line", ["", "no key", "ssh-ed25519 AAAA", "ssh-rsa !", "ssh-ed25519", "\udcff"])
 def test_a_pin_that_is_no_key_is_not_taken_up(tmp_path: Path, line: str) -> None:
-    """Once in the memory it would end every command that lists machines."""
+    """Once in the catalog it would end every command that lists machines."""
     uuid = uuid4()
     known_hosts.keep(tmp_path, uuid, HOST_KEYS)
     assert known_hosts.kept(tmp_path, uuid) == HOST_KEYS

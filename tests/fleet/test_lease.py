@@ -1,4 +1,4 @@
-"""One at a time changes a machine: whoever is at it, whatever state it is in, wherever the other one
+"""One at a time changes a machine: whoever is at it, whatever condition it is in, wherever the other one
 comes."""
 
 import os

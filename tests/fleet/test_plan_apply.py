@@ -1,4 +1,4 @@
-"""Fleet files on the memory host: real overlays and records, machines only pretended."""
+"""Fleet files on the fake host: real overlays and records, machines only pretended."""
 
 import tempfile
 from dataclasses import replace

@@ -30,7 +30,7 @@ machines:
 def cli(
     state: Path, master: Master, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Cli:
-    """Run a command line on the memory host: exit code, standard output, standard error."""
+    """Run a command line on the fake host: exit code, standard output, standard error."""
     monkeypatch.setenv("SKINNYBOX_STATE", str(state))
     monkeypatch.setenv("SKINNYBOX_HOST", "memory")
 

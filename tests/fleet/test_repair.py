@@ -1,4 +1,4 @@
-"""`repair`: the memory lost, damaged or wrong, and everything that a kill or a person may have left."""
+"""`repair`: the catalog lost, damaged or wrong, and everything that a kill or a person may have left."""
 
 import json
 import os

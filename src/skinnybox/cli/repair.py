@@ -15,7 +15,7 @@ _COLUMNS = ("deed", "path", "what", "error")
 
 def add_to(commands: options.Commands) -> None:
     parser = options.command(
-        commands, "repair", _repair, "rebuild the fleet's memory and explain every leftover",
+        commands, "repair", _repair, "rebuild the catalog of machines and explain every leftover",
         "Whatever may hold data of yours stays, or is moved aside. Machines that run are not disturbed.",
     )  # fmt: skip
     parser.add_argument(

@@ -18,7 +18,7 @@ R = TypeVar("R")
 
 
 class Roster:
-    """The machines of one state folder, put together from memory, host and guest. Blocks, thread-safe."""
+    """The machines of one state folder, put together from catalog, host and guest. Blocks, thread-safe."""
 
     def __init__(self, host: Host, catalog: Catalog, *, boots_at_once: int) -> None:
         self._host = host

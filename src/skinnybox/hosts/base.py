@@ -1,6 +1,6 @@
 """What every kind of host can do, in named parts. All of it blocks and may be called from several threads.
 
-A host keeps no fleet state: it is given values and finds machines again by their UUID. What a host cannot do
+A host knows no fleet: it is given values and finds machines again by their UUID. What a host cannot do
 it refuses with Unsupported before it has touched anything; `features` says so beforehand.
 """
 

@@ -1,4 +1,4 @@
-"""An instance as JSON: what lies beside each overlay and in the fleet's memory. See formats.py.
+"""An instance as JSON: what lies beside each overlay and in the catalog. See formats.py.
 
 Written out by hand: dataclasses.asdict takes ten times as long, and a thousand records are made at once.
 """

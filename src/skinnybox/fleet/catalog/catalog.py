@@ -58,7 +58,7 @@ class Catalog:
         self._db.close()
 
     def _may_be_new(self) -> bool:
-        """A memory that is empty beside machines has been lost, and must not give their names away."""
+        """A catalog that is empty beside machines has been lost, and must not give their names away."""
         records = (self._folder / "instances").glob("*/instance.json")  # a pool keeps its own
         return next(records, None) is None and not host_kind.are_elsewhere(self._folder)
 
@@ -204,7 +204,7 @@ class Catalog:
 
     def pin_host_keys(self, uuid: UUID, keys: tuple[str, ...]) -> None:
         """Remember the first keys a machine reported; later ones change nothing. They are kept as a file as
-        well, which ssh reads and which outlives this memory."""
+        well, which ssh reads and which outlives this catalog."""
         with self._db.writing():
             new = self._db.execute(
                 "INSERT OR IGNORE INTO host_keys SELECT uuid, ? FROM instances WHERE uuid = ?",

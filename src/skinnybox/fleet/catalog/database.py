@@ -1,4 +1,4 @@
-"""The SQLite file below the fleet's memory: opened, brought up to date, and every failure of it named.
+"""The SQLite file below the catalog: opened, brought up to date, and every failure of it named.
 
 Its format is counted in `PRAGMA user_version`. An older one is migrated when it is opened; a newer one, or
 one that is damaged or lost, is rebuilt by `skinnybox repair` from the records that lie beside the overlays.
@@ -175,7 +175,7 @@ def _is_full(folder: Path) -> bool:
 
 def damaged(why: str) -> Corrupt:
     """For what SQLite itself does not see."""
-    return Corrupt(f"the fleet's memory is damaged: {why}", hint=REPAIR)
+    return Corrupt(f"the catalog is damaged: {why}", hint=REPAIR)
 
 
 def _lost(path: Path) -> Corrupt:

@@ -1,7 +1,7 @@
 """Fleet files at work: what they would do, and doing it.
 
 `apply` may be interrupted at any point, also by kill -9, and goes on when it is given again: every action is
-one that the memory and the host survive by themselves, and the next plan is made from what there is then.
+one that the catalog and the host survive by themselves, and the next plan is made from what there is then.
 """
 
 import fcntl

@@ -1,4 +1,4 @@
-"""What the fleet's memory should hold, judged from what lies on the host: the records there are the truth.
+"""What the catalog should hold, judged from what lies on the host: the records there are the truth.
 
 Nothing is changed here. A machine is taken as its record says; a place without a record is explained; two
 that claim one name or one identity are never both taken.
@@ -20,7 +20,7 @@ from skinnybox.sizes import format_size
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Known:
     """What is judged by: where the state folder is, the ids of the masters there are, the host keys pinned
-    outside the memory, which machines run, and whether somebody has an overlay open."""
+    outside the catalog, which machines run, and whether somebody has an overlay open."""
 
     folder: Path
     masters: Collection[str]
@@ -32,7 +32,7 @@ class Known:
 
 @dataclass(slots=True, kw_only=True)
 class Rebuilt:
-    """`machines` with their host keys are to be in the memory, `gone` (UUIDs) not; `rewritten` get their
+    """`machines` with their host keys are to be in the catalog, `gone` (UUIDs) not; `rewritten` get their
     record anew. Rows of none of them stay as they are."""
 
     machines: list[tuple[Instance, tuple[str, ...]]] = field(default_factory=list)
@@ -77,7 +77,7 @@ class _Taker:
 
 
 def rebuild(holdings: Iterable[Holding], remains: Sequence[RawRow], known: Known) -> Rebuilt:
-    """`remains` are the rows of the memory there is; none when it is lost."""
+    """`remains` are the rows of the catalog there is; none when it is lost."""
     out = Rebuilt()
     rows = {row.uuid: row for row in remains}
     takers = [_judged(holding, rows.pop(str(holding.uuid), None), known, out) for holding in holdings]

@@ -44,7 +44,7 @@ def parse(raw: bytes, uuid: UUID, nonce: str, received: datetime) -> Report:
 
 def _report(message: Message, uuid: UUID, nonce: str, received: datetime) -> Report:
     state = message.get("state")
-    _require(state in ("ready", "failed"), "its state is neither ready nor failed")
+    _require(state in ("ready", "failed"), "its `state` is neither ready nor failed")
     size, free = _overlay(message.get("overlay"))
     seed, uptime = message.get("seed"), message.get("uptime")
     return Report(

@@ -25,7 +25,7 @@ class Busy(Conflict):
 _RETRY = "try again in a moment"
 _SPACE = "`skinnybox capacity`; delete machines or snapshots, or choose another SR: sr=NAME"
 _RIGHTS = "log in as a user with the role vm-admin or higher (vm-power-admin to change memory)"
-_LOOK = "`skinnybox list` shows its state"
+_LOOK = "`skinnybox list` shows its condition"
 _SR = "`skinnybox doctor`; in the pool: xe pbd-list, xe sr-list"
 _VERSION = "this pool may be older than what Skinnybox needs: XenServer 8 or XCP-ng 8.3"
 _BUG = "this is a bug of Skinnybox, or of the pool: please report it with this line"

@@ -1,4 +1,4 @@
-"""What is seen of machines: their state, and what xapi shows of what guests write to xenstore.
+"""What is seen of machines: their power, and what xapi shows of what guests write to xenstore.
 
 xapi shows a fixed list of keys: the guest's report is in one of them (stamp.py), addresses and the kernel's
 release are where agents of the platform write them.
