@@ -29,6 +29,7 @@ from skinnybox.model import Instance, Master
 from skinnybox.sizes import MIB
 from tests.fleet.conftest import SPARSE, open_memory, said
 from tests.fleet.fleetfile import HEAD
+from tests.pages import rows
 from tests.pausing import Pausing
 
 FILE = HEAD + "machines:\n  a: {run_once: 'new'}\n"
@@ -55,6 +56,15 @@ VERBS: dict[str, Verb] = {
     "delete-force": lambda fleet: fleet.delete(["a"], force=True),
 }
 DELETES = {"delete", "delete-force"}
+PAGE = rows(Path(__file__).parents[2] / "docs" / "contributing" / "states.md", "phase")
+
+
+def page_says(phase: Phase, owner: str, verb: str) -> str:
+    """What docs/contributing/states.md says that this verb does then: done or refused."""
+    [row] = [row for row in PAGE if row[:2] == [phase.value, owner]]
+    if verb in DELETES:
+        return row[4]
+    return row[5] if verb == "create" else row[3] if verb.startswith("apply") else row[2]
 
 
 def made(fleet: Fleet) -> Instance:
@@ -74,6 +84,7 @@ def marked(state: Path, phase: Phase, owner: str | None) -> None:
 def test_what_a_living_process_is_at(fleet: Fleet, state: Path, phase: Phase, verb: str) -> None:
     instance = made(fleet)
     marked(state, phase, process_mark())
+    assert page_says(phase, "lives", verb) == "refused"
     if verb.startswith("apply"):
         refused = _errors(lambda: VERBS[verb](fleet))
         assert all("is being" in error.message for error in refused), refused
@@ -101,7 +112,7 @@ def test_what_a_process_that_is_gone_was_at(fleet: Fleet, state: Path, phase: Ph
     made(fleet)
     marked(state, phase, "x/1/1")
     outcomes = VERBS[verb](fleet)
-    if phase is Phase.DEFINED or verb in DELETES or verb.startswith("apply"):
+    if page_says(phase, "gone", verb) == "done":
         assert [outcome.error for outcome in outcomes if outcome.error] == []
     else:
         [outcome] = outcomes
@@ -112,6 +123,22 @@ def test_what_a_process_that_is_gone_was_at(fleet: Fleet, state: Path, phase: Ph
     there = verb.startswith("apply") or (phase is Phase.DEFINED and verb not in DELETES)
     assert left == (["a"] if there else [])
     assert examine(state, fleet._host).findings == []
+
+
+@pytest.mark.parametrize(("phase", "owner"), [(Phase(row[0]), row[1]) for row in PAGE])
+def test_a_machine_of_that_name_is_created(fleet: Fleet, state: Path, phase: Phase, owner: str) -> None:
+    made(fleet)
+    marked(state, phase, {"none": None, "lives": process_mark(), "gone": "x/1/1"}[owner])
+    refused = _errors(lambda: [Outcome(name="a", value=fleet.create(["a"], "tiny", SPARSE)[0])])
+    assert bool(refused) == (page_says(phase, owner, "create") == "refused")
+    assert all(isinstance(error, Conflict) for error in refused)
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_a_machine_that_nobody_is_at(fleet: Fleet, verb: str) -> None:
+    made(fleet)
+    assert page_says(Phase.DEFINED, "none", verb) == "done"
+    assert [outcome.error for outcome in VERBS[verb](fleet) if outcome.error] == []
 
 
 def test_a_change_that_was_cut_off_after_the_host_knew_is_taken_from_there(

@@ -10,9 +10,8 @@ from pathlib import Path
 import pytest
 
 from skinnybox.cli.parser import build_parser
+from tests.pages import ROOT, names, rows, sources
 
-ROOT = Path(__file__).parents[2]
-SOURCE = ROOT / "src" / "skinnybox"
 GLOSSARY = ROOT / "docs" / "reference" / "words.md"
 PAGES = sorted(
     page
@@ -23,52 +22,16 @@ ANOTHER_STATE = re.compile(r"(?<![-\w{])state\b(?!\s+folder|\.db)")
 """The folder's word; what a machine is like is its condition. Names of fields stand in code spans."""
 
 
-def rows() -> list[list[str]]:
-    """The cells of the glossary's tables, without their heads."""
-    lines = [line for line in GLOSSARY.read_text().splitlines() if line.startswith("|")]
-    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
-    return [row for row in cells if row[0] != "word" and not row[0].startswith("---")]
-
-
-GIVEN_UP = [word for row in rows() for word in row[3].split(", ") if word]
-IN_CODE = [name for row in rows() for name in re.findall(r"`([^`]+)`", row[2])]
-
-
-@cache
-def sources() -> dict[Path, ast.Module]:
-    return {path: ast.parse(path.read_text()) for path in sorted(SOURCE.rglob("*.py"))}
-
-
-@cache
-def names() -> set[str]:
-    """What the code defines: modules, functions, classes, and of these `Class.member`."""
-    found = {path.stem for path in sources()}
-    for tree in sources().values():
-        for node in ast.walk(tree):
-            found.update(_defined(node))
-    return found
-
-
-def _defined(node: ast.AST) -> Iterator[str]:
-    if isinstance(node, ast.FunctionDef):
-        yield node.name
-    if isinstance(node, ast.ClassDef):
-        yield node.name
-        for each in node.body:
-            match each:
-                case ast.FunctionDef(name=name) | ast.AnnAssign(target=ast.Name(id=name)):
-                    yield f"{node.name}.{name}"
-                case ast.Assign(targets=[ast.Name(id=name)]):
-                    yield f"{node.name}.{name}"
-                case _:
-                    pass
+WORDS = rows(GLOSSARY, "word")
+GIVEN_UP = [word for row in WORDS for word in row[3].split(", ") if word]
+IN_CODE = [name for row in WORDS for name in re.findall(r"`([^`]+)`", row[2])]
 
 
 def test_every_row_is_whole_and_every_word_is_there_once() -> None:
-    assert {len(row) for row in rows()} == {4}
-    words = [word for row in rows() for word in row[0].split(", ")]
+    assert {len(row) for row in WORDS} == {4}
+    words = [word for row in WORDS for word in row[0].split(", ")]
     assert len(words) == len(set(words)) > 50
-    assert all(row[1] for row in rows()) and len(IN_CODE) > 50 and len(GIVEN_UP) > 5
+    assert all(row[1] for row in WORDS) and len(IN_CODE) > 50 and len(GIVEN_UP) > 5
 
 
 def test_every_name_in_code_is_there() -> None:
@@ -109,13 +72,13 @@ def texts() -> dict[str, str]:
 @pytest.mark.parametrize("word", GIVEN_UP)
 def test_no_text_says_a_word_that_was_given_up(word: str) -> None:
     spaced = r"\s+".join(map(re.escape, word.split()))
-    pattern = re.compile(rf"(?<!\w){spaced}(?!\w)", re.IGNORECASE)
+    pattern = re.compile(rf"(?<![\w.]){spaced}(?!\w)", re.IGNORECASE)
     assert [where for where, text in texts().items() if pattern.search(text)] == []
 
 
 def test_state_is_the_folder_and_nothing_else() -> None:
     said = {str(page.relative_to(ROOT)): prose(page) for page in PAGES}
-    said["the glossary"] = "\n".join(re.sub(r"`[^`]*`", "`", row[1]) for row in rows())
+    said["the glossary"] = "\n".join(re.sub(r"`[^`]*`", "`", row[1]) for row in WORDS)
     said["the commands' help"] = "\n".join(helps(build_parser()))
     for path, tree in sources().items():
         said[str(path.relative_to(ROOT))] = "\n".join(re.sub(r"`[^`]*`", "`", s) for s in strings(tree))
