@@ -52,10 +52,10 @@ class Late:
 boots = partial(pytest.param, marks=pytest.mark.boot)
 
 
-@pytest.fixture(params=["memory", "xapi", boots("restricted"), boots("bridge"), boots("passt")])
+@pytest.fixture(params=["fake", "xapi", boots("restricted"), boots("bridge"), boots("passt")])
 def late(request: pytest.FixtureRequest, state: Path) -> Iterator[Late]:
     """Every host, and QEMU with every way in."""
-    yield from {"memory": _pretended, "xapi": _on_a_pool}.get(request.param, _booted)(request, state)
+    yield from {"fake": _pretended, "xapi": _on_a_pool}.get(request.param, _booted)(request, state)
 
 
 def _pretended(request: pytest.FixtureRequest, state: Path) -> Iterator[Late]:
