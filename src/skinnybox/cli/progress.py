@@ -7,8 +7,8 @@ from contextlib import ExitStack, contextmanager
 from threading import Lock
 
 from skinnybox.cli.interrupt import cancelled_by_interrupt
-from skinnybox.cli.render import printable
 from skinnybox.operation import Listener, Operation, Step
+from skinnybox.printable import printable
 from skinnybox.sizes import format_size
 
 _QUIET_SECONDS = 3.0

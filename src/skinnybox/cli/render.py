@@ -6,6 +6,8 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from skinnybox.printable import printable
+
 FORMATS = ("table", "json", "yaml", "csv")
 
 Record = Mapping[str, Any]
@@ -56,13 +58,6 @@ def pairs(record: Record) -> None:
         for number, line in enumerate(lines or ["-"]):
             head = f"{key.replace('_', ' ')}:" if number == 0 else ""
             print(f"{head.ljust(width)} {line}".rstrip())
-
-
-def printable(text: str) -> str:
-    """Without what a terminal would obey, since guests may say anything: escaped as in Python."""
-    if text.isprintable():
-        return text
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def safe(output: bytes) -> str:

@@ -4,8 +4,8 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
-from skinnybox.cli.render import printable
 from skinnybox.errors import SkinnyboxError
+from skinnybox.printable import printable
 
 if TYPE_CHECKING:
     from skinnybox.fleet.batch import Outcome
