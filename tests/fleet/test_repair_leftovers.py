@@ -31,6 +31,8 @@ LEFT = (
     "instances/{a}/.settle-abc/overlay.img",
     "templates/.making-abc/template", "templates/overlay-1-67108864-16384",
     "masters/.work-1-abc/tree/etc/motd", "masters/.sealing-1-abc/kernel", "masters/.removing-aa/kernel",
+    ".state.db.0123abcd.new", ".state.db.0123abcd.new-wal", ".state.db.0123abcd.new-journal",
+    ".host.0123abcd.new", ".copy-a_b.new/overlay.img",
     "ssh/.new", "ssh/.new.pub", "ssh/known_hosts/{gone}", "ssh/known_hosts/.{a}.77",
     "verified/" + "e" * 64 + ".json", "instances/{gone}/",
 )  # fmt: skip
@@ -40,6 +42,8 @@ STRANGE = {
     "notes.txt": "notes.txt", "instances/README": "instances/README",
     "instances/{a}/mine.tar": "instances/{a}/mine.tar", "masters/mine/file": "masters/mine",
     "ssh/config": "ssh/config", "templates/mine": "templates/mine", "lost+found/": "lost+found",
+    "verified/notes.txt": "verified/notes.txt", "ssh/known_hosts/notes": "ssh/known_hosts/notes",
+    "run/notes": "run/notes", "instances/{a}/snapshots/notes": "instances/{a}/snapshots/notes",
 }  # fmt: skip
 """By the path it is told of."""
 
@@ -60,6 +64,25 @@ def test_leftovers_are_removed_and_what_is_not_ours_stays(state: Path, made: dic
     for name in LEFT:
         assert not (state / name.format(a=made["a"].uuid, gone=gone)).exists(), name
     assert not list((state / "masters").glob(".[!l]*"))
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "state.db.broken-20260101T000000Z-wal", "state.db.broken-20260101T000000Z.1-shm",
+        f"masters/{'d' * 64}.broken-20260101T000000Z", "instances/{a}/instance.json.broken-20260101T000000Z",
+        "ssh/known_hosts/{a}.broken-20260101T000000Z", f"verified/{'d' * 64}.json.broken-20260101T000000Z",
+    ],
+)  # fmt: skip
+def test_what_was_moved_aside_is_told_as_such_and_kept(
+    state: Path, made: dict[str, Instance], name: str
+) -> None:
+    path = state / name.format(a=made["a"].uuid)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.touch()
+    deed, what = mended(state)[str(path.relative_to(state))]
+    assert deed is Deed.KEEP and "moved aside by an earlier repair" in what
+    assert path.exists()
 
 
 def test_what_is_new_may_be_in_the_making(

@@ -50,8 +50,20 @@ def found(place: Path, *known: uuid.UUID) -> dict[str, tuple[Deed, str]]:
 
 def test_a_machine_that_runs_is_no_leftover(place: Path) -> None:
     runs(place)
-    for name in ("console.log", "report.json", "qemu.log"):
+    for name in (
+        "console.log", "console.log.1", "report.json", "rejected.json", "told.json", "qemu.log", "stalled",
+        "stopping",
+    ):  # fmt: skip
         (place / name).touch()
+    for name in (
+        "supervisor.lock",
+        "supervisor.log",
+        "events.jsonl",
+        "events.jsonl.1",
+        "events.lock",
+        "xapi",
+    ):
+        (place.parent / name).touch()
     with listen(place, "qmp"):
         assert found(place, MACHINE) == {}
 

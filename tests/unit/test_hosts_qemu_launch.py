@@ -24,9 +24,10 @@ from skinnybox.emulation.user import user_of
 from skinnybox.errors import CommandFailed, Conflict, NotFound, SkinnyboxError, Unsupported
 from skinnybox.hosts.base import Preferences
 from skinnybox.hosts.events import Thresholds
-from skinnybox.hosts.guest_io.run_folder import SOCKETS, listen, machine_process, read_machine
+from skinnybox.hosts.guest_io.run_folder import listen, machine_process, read_machine
 from skinnybox.hosts.local.store import RECORD
 from skinnybox.hosts.qemu import launch
+from skinnybox.layout import SOCKETS
 from skinnybox.model import ImageKind, Network
 from skinnybox.overlays import lock
 from skinnybox.run import process
@@ -226,7 +227,9 @@ def test_an_overlay_that_another_qemu_has_open_is_refused(begun: Launch) -> None
 
 def test_nothing_of_the_last_run_is_left(begun: Launch) -> None:
     begun.run_folder.mkdir(parents=True, mode=0o755)
-    for name in ("end.json", "stopping", "report.json", "rejected.json", "console.log", "console.log.1"):
+    for name in (
+        "end.json", "stopping", "stalled", "report.json", "rejected.json", "console.log", "console.log.1",
+    ):  # fmt: skip
         (begun.run_folder / name).touch()
     (begun.run_folder / "qemu.log").write_text("of the last run")
     begun()

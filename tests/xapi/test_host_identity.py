@@ -57,7 +57,7 @@ def test_a_kill_while_the_id_is_written(tmp_path: Path, monkeypatch: pytest.Monk
         own.own()
     assert not (state / FILE).exists()
     assert own.known() is None and str(own.own()) == (state / FILE).read_text().strip()
-    assert unexplained(state) == [Path("run/xapi"), Path("run/xapi/fleet.lock")]
+    assert unexplained(state) == []
 
 
 def test_an_id_that_cannot_be_kept(tmp_path: Path, new_instance: Callable[..., Instance]) -> None:

@@ -229,3 +229,22 @@ def test_machines_of_another_kind_of_host(state: Path, made: Instance) -> None:
     for file in state.glob("state.db*"):
         file.unlink()
     open_host("memory", state).close()  # there are none any more
+
+
+def test_what_kills_and_people_leave_on_this_machine(
+    host: XapiHost, state: Path, made: Instance, nothing_is_young: None
+) -> None:
+    """Beside what a pool's state folder has anyhow: locks, events, templates."""
+    (state / "run/events.lock").touch()
+    assert (state / "run/xapi").is_dir() and told(state, host) == []
+    left = {
+        "run/notes": Deed.KEEP,
+        "run/xapi/notes": Deed.KEEP,
+        "run/xapi/work-a_b": Deed.REMOVE,
+        "templates/.making-ab": Deed.REMOVE,
+        "templates/notes": Deed.KEEP,
+    }
+    for name in left:
+        (state / name).parent.mkdir(exist_ok=True)
+        (state / name).touch()
+    assert {str(found.path.relative_to(state)): found.deed for found in told(state, host)} == left

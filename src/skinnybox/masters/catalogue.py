@@ -20,6 +20,7 @@ from skinnybox.model import INITRD_FILE, KERNEL_FILE, Master, parse_reference
 from skinnybox.operation import Operation
 
 KERNEL, INITRD, INDEX = KERNEL_FILE, INITRD_FILE, "index.jsonl.gz"
+LOCK = ".lock"
 IMAGE, DAX_IMAGE = "root.erofs", "root-dax.erofs"
 _FOLDER = re.compile(r"[0-9a-f]{64}")
 _PREFIX = re.compile(r"(?:sha256:)?([0-9a-f]{8,64})")
@@ -97,7 +98,7 @@ def locked(store: Path, *, exclusive: bool) -> Iterator[None]:
     Held while masters are looked up and bound (shared), published or removed (exclusive). Not reentrant.
     """
     store.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(store / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    descriptor = os.open(store / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH)
         yield

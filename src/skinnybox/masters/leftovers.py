@@ -1,16 +1,15 @@
 """What lies among the masters and is none that can be used."""
 
-import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from skinnybox import layout
 from skinnybox.errors import Corrupt, Unsupported
 from skinnybox.issues import Deed, Finding
-from skinnybox.masters.catalogue import INDEX, INITRD, KERNEL
+from skinnybox.layout import Sort
+from skinnybox.masters.catalogue import INDEX, INITRD, KERNEL, LOCK
 from skinnybox.masters.manifest import FILE, from_manifest
 from skinnybox.masters.workspace import HIDDEN, alive
-
-_FOLDER = re.compile(r"[0-9a-f]{64}")
 
 
 def leftovers(store: Path) -> Iterator[Finding]:
@@ -18,10 +17,8 @@ def leftovers(store: Path) -> Iterator[Finding]:
     for place in sorted(store.iterdir()) if store.is_dir() else []:
         if place.name.startswith(HIDDEN):
             yield _hidden(place)
-        elif _FOLDER.fullmatch(place.name):
-            yield from _master(place)
-        elif place.name != ".lock":
-            yield Finding(path=place, what="is no master", deed=Deed.KEEP)
+        else:
+            yield from _other(place)
 
 
 def _hidden(place: Path) -> Finding:
@@ -29,6 +26,16 @@ def _hidden(place: Path) -> Finding:
         return Finding(path=place, what="a living process makes or removes a master there", deed=Deed.KEEP)
     what = "left by a build, import or removal of a master that was killed"
     return Finding(path=place, what=what, deed=Deed.REMOVE)
+
+
+def _other(place: Path) -> Iterator[Finding]:
+    match layout.sort(layout.MASTERS, place.name):
+        case Sort.ASIDE:
+            yield Finding(path=place, what=layout.MOVED_ASIDE, deed=Deed.KEEP)
+        case Sort.PART if place.name != LOCK:
+            yield from _master(place)
+        case Sort.HALF | Sort.STRANGER:
+            yield Finding(path=place, what="is no master", deed=Deed.KEEP)
 
 
 def _master(place: Path) -> Iterator[Finding]:

@@ -1,27 +1,24 @@
 """What lies in a state folder and on its host, judged and explained; nothing is changed."""
 
 import contextlib
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from skinnybox import layout
 from skinnybox.errors import Corrupt, Unsupported
 from skinnybox.fleet.catalog import known_hosts
 from skinnybox.fleet.catalog.catalog import Catalog
 from skinnybox.fleet.catalog.rows import RawRow
 from skinnybox.fleet.repair.judge import Known, Rebuilt, rebuild
 from skinnybox.hosts.base import Holding, Host
-from skinnybox.hosts.local.leftovers import MOVED_ASIDE, as_uuid, half_made, in_use, moved_aside, stranger
+from skinnybox.hosts.local.leftovers import as_uuid, half_made, in_use, no_part, within
 from skinnybox.issues import Deed, Finding
+from skinnybox.layout import Sort
 from skinnybox.masters.leftovers import leftovers as of_masters
 
 DATABASE = "state.db"
-_PLACES = {"masters", "instances", "run", "templates", "ssh", "verified"}
-_FILES = re.compile(r"host|fleet|pool|state\.db(?:-wal|-shm)?|pretended\.(?:json|lock)")
-_KEYS = re.compile(r"id_ed25519(?:\.pub)?|\.lock")
-_HALF = re.compile(r"\..+\.new|\.new(?:\.pub)?|\.[0-9a-f-]{36}\.[0-9]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,9 +82,10 @@ def examined(
         *rebuilt.findings,
         *masters,
         *host.leftovers(there),
-        *_of_names(known_hosts.folder(folder), set(map(str, there)), "ssh host keys of a machine"),
-        *_of_names(folder / "verified", checks, "the last check of a master"),
-        *_elsewhere(folder),
+        *_of_names(layout.PINS, folder / layout.PINS, set(map(str, there)), "ssh host keys of a machine"),
+        *_of_names(layout.VERIFIED, folder / layout.VERIFIED, checks, "the last check of a master"),
+        *within(layout.STATE, folder),
+        *within(layout.SSH, folder / layout.SSH),
     ]
     return Examination(trouble, rebuilt, findings, {row.uuid: row for row in rows})
 
@@ -113,31 +111,10 @@ def _of_catalog(folder: Path, trouble: str | None) -> Iterator[Finding]:
         yield Finding(path=path, what=what, deed=Deed.REWRITE)
 
 
-def _of_names(folder: Path, known: set[str], what: str) -> Iterator[Finding]:
-    """Of a folder that holds one file for each machine or master."""
+def _of_names(where: str, folder: Path, known: set[str], what: str) -> Iterator[Finding]:
+    """Of a folder that holds one file for each machine or master: those of none are to go, and only those."""
     for path in sorted(folder.iterdir()) if folder.is_dir() else []:
-        if path.name in known:
-            continue
-        if _HALF.fullmatch(path.name):
-            yield half_made(path, "half written by a command that was killed")
-        else:
+        if layout.sort(where, path.name) is not Sort.PART:
+            yield from no_part(where, path)
+        elif path.name not in known:
             yield half_made(path, f"{what} that is no more")
-
-
-def _elsewhere(folder: Path) -> Iterator[Finding]:
-    """The state folder itself, and ssh/."""
-    for path in sorted(folder.iterdir()) if folder.is_dir() else []:
-        if path.name in _PLACES or _FILES.fullmatch(path.name):
-            continue
-        yield _other(path)
-    for path in sorted((folder / "ssh").iterdir()) if (folder / "ssh").is_dir() else []:
-        if path.name != "known_hosts" and not _KEYS.fullmatch(path.name):
-            yield _other(path)
-
-
-def _other(path: Path) -> Finding:
-    if MOVED_ASIDE.fullmatch(path.name):
-        return moved_aside(path)
-    if _HALF.fullmatch(path.name):
-        return half_made(path, "half written by a command that was killed")
-    return stranger(path)

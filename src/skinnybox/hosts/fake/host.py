@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+from skinnybox import layout
 from skinnybox.errors import Conflict, NotFound
 from skinnybox.hosts import events
 from skinnybox.hosts.base import Features, Holding
@@ -119,7 +120,8 @@ class FakeHost(LocalDisks):
     def leftovers(self, known: Collection[UUID]) -> Iterable[Finding]:
         from skinnybox.hosts.local import leftovers
 
-        return leftovers.leftovers(self._machines.parent, known)
+        yield from leftovers.leftovers(self._machines.parent, known)
+        yield from leftovers.within(layout.RUNS, self._runs)
 
     def statuses(self) -> Mapping[UUID, Status]:
         return {UUID(key): _status(entry) for key, entry in self._read().items() if entry["runs"]}

@@ -10,9 +10,10 @@ from typing import Any
 from uuid import UUID
 
 from skinnybox.errors import Corrupt
-from skinnybox.hosts.guest_io import reports, stall
-from skinnybox.hosts.guest_io.run_folder import SOCKETS, read_machine, tail
+from skinnybox.hosts.guest_io import reports
+from skinnybox.hosts.guest_io.run_folder import read_machine, tail
 from skinnybox.json_file import read_json, write_json
+from skinnybox.layout import UNTIL_END
 from skinnybox.model import Report
 from skinnybox.printable import printable
 from skinnybox.run.process import boot_id
@@ -153,7 +154,7 @@ def conclude(
     # machine.json is the last to go: who sees it gone may start the machine anew, and makes all these again.
     # That it was `stopping` is left to that start (launch.py): gone before machine.json, a kill would make
     # a crash of it; after it, it may be the next one's.
-    for name in (stall.FILE, *SOCKETS, "machine.json"):
+    for name in UNTIL_END:
         with contextlib.suppress(FileNotFoundError):
             (folder / name).unlink()
 

@@ -1,12 +1,4 @@
-"""The run folder of one machine, and what lies in it.
-
-    run/<uuid>/machine.json        from start until its end is recorded
-               end.json            how the last run ended
-               stopping            we pulled the plug: its end is no crash
-               report.json, rejected.json
-               console.log, console.log.1, qemu.log
-               console, report, qmp, events      listening sockets of QEMU
-    run/supervisor.lock, supervisor (socket), supervisor.log
+"""The run folder of one machine; what lies in it is in the table of layout.py.
 
 Sockets are bound and reached through a descriptor of the folder, since a socket's name may have no more than
 107 bytes.
@@ -22,7 +14,6 @@ from typing import Any
 from skinnybox.json_file import read_json
 from skinnybox.run.process import Process
 
-SOCKETS = ("console", "report", "qmp", "events")
 _MACHINE = {"pid": int, "start_time": int, "boot_id": str, "nonce": str, "started": str}
 
 

@@ -1,28 +1,27 @@
 """What lies in the folders of a local host: each machine's place, and everything that is part of none."""
 
 import json
-import re
 import time
 from collections.abc import Collection, Iterator
 from pathlib import Path
 from uuid import UUID
 
+from skinnybox import layout
 from skinnybox.errors import Conflict, Corrupt, SkinnyboxError, Unsupported
 from skinnybox.hosts.base import Holding
 from skinnybox.hosts.local.store import RECORD, RECORD_LIMIT, SNAPSHOTS
 from skinnybox.hosts.record import from_record
 from skinnybox.issues import Deed, Finding
+from skinnybox.layout import Sort
 from skinnybox.masters.workspace import alive
 from skinnybox.model import Instance
 from skinnybox.overlays import lock
 from skinnybox.overlays.template import is_whole
 
 OVERLAY = "overlay.img"
-MOVED_ASIDE = re.compile(r".*\.broken-[0-9TZ]{16}(?:\.[0-9]+)?")
-"""How `repair` names what it moves out of the way."""
 
 _YOUNG = 60.0
-_IN_THE_MAKING = re.compile(r"\..*\.new|\.settle-.*|\.making-.*|\.skinnybox-.*")
+_HALF_MADE = "half made by a command that was killed"
 
 
 def holdings(instances: Path) -> Iterator[Holding]:
@@ -41,8 +40,33 @@ def leftovers(state: Path, known: Collection[UUID]) -> Iterator[Finding]:
             yield stranger(place)
         elif uuid in known:
             yield from _inside(place)
-    for file in _entries(state / "templates"):
-        yield from _template(file)
+    yield from templates(state)
+
+
+def templates(state: Path) -> Iterator[Finding]:
+    for file in _entries(state / layout.TEMPLATES):
+        if layout.sort(layout.TEMPLATES, file.name) is not Sort.PART:
+            yield from no_part(layout.TEMPLATES, file)
+        elif not is_whole(file):
+            what = "a damaged template; it is made anew when it is needed"
+            yield Finding(path=file, what=what, deed=Deed.REMOVE)
+
+
+def within(where: str, folder: Path) -> Iterator[Finding]:
+    """Everything in a folder that is no part of it; `where` is that folder in the table of layout.py."""
+    for path in _entries(folder):
+        yield from no_part(where, path)
+
+
+def no_part(where: str, path: Path) -> Iterator[Finding]:
+    """What is to be said of something in that folder; nothing when it belongs there."""
+    match layout.sort(where, path.name):
+        case Sort.ASIDE:
+            yield moved_aside(path)
+        case Sort.HALF:
+            yield half_made(path, _HALF_MADE)
+        case Sort.STRANGER:
+            yield stranger(path)
 
 
 def as_uuid(name: str) -> UUID | None:
@@ -59,8 +83,7 @@ def stranger(path: Path) -> Finding:
 
 
 def moved_aside(path: Path) -> Finding:
-    what = "was moved aside by an earlier repair; delete it when nothing is missing"
-    return Finding(path=path, what=what, deed=Deed.KEEP)
+    return Finding(path=path, what=layout.MOVED_ASIDE, deed=Deed.KEEP)
 
 
 def half_made(path: Path, what: str) -> Finding:
@@ -110,26 +133,23 @@ def _record(path: Path) -> Instance | None:
 
 def _inside(place: Path) -> Iterator[Finding]:
     for path in _entries(place):
-        if path.name in (RECORD, OVERLAY):
-            continue
         if path.name == SNAPSHOTS and path.is_dir():
             yield from _snapshots(path)
-        elif MOVED_ASIDE.fullmatch(path.name):
-            yield moved_aside(path)
-        elif not _IN_THE_MAKING.fullmatch(path.name):
-            yield stranger(path)
+        elif layout.sort(layout.INSTANCE, path.name) is Sort.HALF:
+            yield _half_copied(place, path, _HALF_MADE)
         else:
-            yield _half_copied(place, path, "half made by a command that was killed")
+            yield from no_part(layout.INSTANCE, path)
 
 
 def _snapshots(folder: Path) -> Iterator[Finding]:
     names = {path.name for path in _entries(folder)}
     for path in _entries(folder):
         other = path.with_suffix({".img": ".json", ".json": ".img"}.get(path.suffix, ".none")).name
-        if _IN_THE_MAKING.fullmatch(path.name):
+        sort = layout.sort(layout.SNAPSHOTS, path.name)
+        if sort is Sort.HALF:
             yield _half_copied(folder.parent, path, "a snapshot that was not finished")
-        elif path.suffix not in (".img", ".json"):
-            yield stranger(path)
+        elif sort is not Sort.PART:
+            yield from no_part(layout.SNAPSHOTS, path)
         elif other not in names and path.suffix == ".img":
             yield _half_copied(
                 folder.parent, path, "the copy of a snapshot that was not finished, or is deleted"
@@ -153,13 +173,3 @@ def in_use(overlay: Path) -> bool:
         return True
     except SkinnyboxError:
         return False
-
-
-def _template(file: Path) -> Iterator[Finding]:
-    if file.name.startswith(".making-"):
-        yield half_made(file, "a template half made by a command that was killed")
-    elif not re.fullmatch(r"overlay-[0-9]+-[0-9]+-[0-9]+", file.name):
-        yield stranger(file)
-    elif not is_whole(file):
-        what = "a damaged template; it is made anew when it is needed"
-        yield Finding(path=file, what=what, deed=Deed.REMOVE)

@@ -18,11 +18,12 @@ from skinnybox.errors import CommandFailed, Conflict, NotFound, SkinnyboxError, 
 from skinnybox.hosts.base import Preferences
 from skinnybox.hosts.guest_io import door
 from skinnybox.hosts.guest_io.qmp import Monitor
-from skinnybox.hosts.guest_io.run_folder import SOCKETS, listen, tail
+from skinnybox.hosts.guest_io.run_folder import listen, tail
 from skinnybox.hosts.local.store import RECORD
 from skinnybox.hosts.qemu import bridge, network
 from skinnybox.hosts.qemu.command_line import Descriptors, Machine, OpenImage, argv
 from skinnybox.json_file import write_json
+from skinnybox.layout import OF_LAST_RUN, SOCKETS
 from skinnybox.model import INITRD_FILE, KERNEL_FILE, ImageKind, Instance, Master, Network
 from skinnybox.overlays import lock
 from skinnybox.run import process
@@ -30,7 +31,6 @@ from skinnybox.sizes import MIB
 
 _PATIENCE, _ANSWER = 30.0, 5.0
 _POLL = 0.01
-_OF_LAST_RUN = ("end.json", "stopping", "report.json", "rejected.json", "console.log", "console.log.1")
 
 
 def launch(
@@ -86,7 +86,7 @@ def launch(
 def _prepared(run_folder: Path, files: ExitStack) -> int:
     """A run folder without the traces of the last run; a descriptor of QEMU's log."""
     run_folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    for name in _OF_LAST_RUN:
+    for name in OF_LAST_RUN:
         (run_folder / name).unlink(missing_ok=True)
     flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC
     output = os.open(run_folder / "qemu.log", flags, 0o600)

@@ -1,22 +1,15 @@
 """What runs of machines left in the folder `run`."""
 
-import re
 from collections.abc import Collection, Iterator
 from pathlib import Path
 from uuid import UUID
 
+from skinnybox import layout
 from skinnybox.hosts.guest_io import supervisor_client
-from skinnybox.hosts.guest_io.run_folder import SOCKETS, machine_process, read_machine
-from skinnybox.hosts.local.leftovers import as_uuid, half_made, stranger
+from skinnybox.hosts.guest_io.run_folder import machine_process, read_machine
+from skinnybox.hosts.local.leftovers import as_uuid, half_made, no_part
 from skinnybox.issues import Deed, Finding
 from skinnybox.run import process
-
-_OF_ALL = re.compile(r"supervisor(?:\.lock|\.log)?|events\.jsonl(?:\.1)?")
-_OF_ONE = {
-    "machine.json", "end.json", "stopping", "report.json", "rejected.json", "console.log", "console.log.1",
-    "qemu.log", "told.json", *SOCKETS,
-}  # fmt: skip
-_HALF_WRITTEN = re.compile(r"\..+\.[0-9a-f]{8}")
 
 
 def of_runs(runs: Path, known: Collection[UUID]) -> Iterator[Finding]:
@@ -32,12 +25,10 @@ def of_runs(runs: Path, known: Collection[UUID]) -> Iterator[Finding]:
 
 
 def _of_all(runs: Path, path: Path) -> Iterator[Finding]:
-    if not _OF_ALL.fullmatch(path.name):
-        yield (
-            half_made(path, "half written by a process that was killed") if _is_half(path) else stranger(path)
-        )
-    elif path.name == "supervisor" and not supervisor_client.answers(runs):
+    if path.name == "supervisor" and not supervisor_client.answers(runs):
         yield half_made(path, "the socket of a supervisor that is gone; the next start makes another")
+    else:
+        yield from no_part(layout.RUNS, path)
 
 
 def _unknown(place: Path) -> Finding:
@@ -55,14 +46,10 @@ def _of_one(place: Path) -> Iterator[Finding]:
             yield half_made(path, "not readable: it does not say which QEMU runs")
         elif path.name == "machine.json" and found and not process.alive(found):
             yield Finding(path=path, what=_gone(found), deed=Deed.FINISH)
-        elif path.name in SOCKETS and not (place / "machine.json").exists():
+        elif path.name in layout.SOCKETS and not (place / "machine.json").exists():
             yield half_made(path, "a socket that nobody answers")
-        elif path.name not in _OF_ONE:
-            yield (
-                half_made(path, "half written by a process that was killed")
-                if _is_half(path)
-                else stranger(path)
-            )
+        else:
+            yield from no_part(layout.RUN, path)
 
 
 def _gone(machine: process.Process) -> str:
@@ -74,7 +61,3 @@ def _gone(machine: process.Process) -> str:
 def _process(place: Path) -> process.Process | None:
     values = read_machine(place)
     return machine_process(values) if values is not None else None
-
-
-def _is_half(path: Path) -> bool:
-    return _HALF_WRITTEN.fullmatch(path.name) is not None

@@ -9,8 +9,9 @@ from functools import partial
 from pathlib import Path
 from uuid import UUID
 
+from skinnybox import layout
 from skinnybox.errors import Conflict
-from skinnybox.hosts.local.leftovers import half_made
+from skinnybox.hosts.local.leftovers import half_made, no_part, templates, within
 from skinnybox.hosts.xapi import fleets, master, tags
 from skinnybox.hosts.xapi.cache import Record
 from skinnybox.hosts.xapi.pool import TAKE_MARK_OFF, WORK, Found, Pool
@@ -40,7 +41,7 @@ def found(pool: Pool, known: Collection[UUID]) -> Iterator[Finding]:
             yield _half_made(
                 pool, reference, record, what, master.lock_name(record["other_config"][tags.DIGEST])
             )
-    yield from _copies(pool.folder)
+    yield from _here(pool.folder)
     yield from fleets.others(pool.things, pool.identity.known())
 
 
@@ -111,8 +112,12 @@ def remove_unused(pool: Pool, reference: str) -> None:
     pool.destroy("VDI", reference)
 
 
-def _copies(folder: Path) -> Iterator[Finding]:
-    """Of disks, on this machine: a living command has a lock on its own."""
-    for path in sorted(folder.glob(f"{WORK}*")):
-        if not alive(path):
+def _here(folder: Path) -> Iterator[Finding]:
+    """On this machine: `folder` has the copies of disks, and a living command has a lock on its own."""
+    for path in sorted(folder.iterdir()) if folder.is_dir() else []:
+        if not path.name.startswith(WORK):
+            yield from no_part(layout.ON_POOL, path)
+        elif not alive(path):
             yield half_made(path, "copies of disks that a command which was killed worked with")
+    yield from within(layout.RUNS, folder.parent)
+    yield from templates(folder.parent.parent)

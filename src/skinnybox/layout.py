@@ -1,0 +1,247 @@
+"""What a state folder holds: one table of all its files and folders, and what of them counts when.
+
+Everybody who has to know reads it here: `launch` what to clear away of the last run, the supervisor what ends
+with a machine, `repair` and `doctor` what is a part, what is half made and what is a stranger, the tests of
+faults what may be left, and docs/reference/on-disk.md, which script/disk-reference writes. There were five
+lists once, and `repair` called our own files strangers. So: who writes a new file adds a line here.
+
+It stands below all packages, since masters, overlays, hosts and the fleet each have folders in there, and it
+imports nothing of them: the supervisor loads it as well, and is to be up in 50 ms.
+"""
+
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import cache
+from pathlib import PurePath
+
+_WORDS = {
+    "<uuid>": "[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}",
+    "<content id>": "[0-9a-f]{64}",
+    "<label>": "[A-Za-z0-9][A-Za-z0-9._-]*",
+    "<number>": "[0-9]+",
+    "<random>": "[0-9A-Za-z_-]+",
+}
+"""What stands in a name for what differs from one to the next."""
+_ASIDE = re.compile(r".*\.broken-[0-9TZ]{16}(?:\.[0-9]+)?(?:-wal|-shm)?")
+"""How `repair` names what it moves out of the way, with a database's journal."""
+MOVED_ASIDE = "was moved aside by an earlier repair; delete it when nothing is missing"
+
+NAME = "NAME"
+"""In `half`: the name of the file itself."""
+_JSON, _ATOMIC, _PID = f".{NAME}.<random>", f".{NAME}.<random>.new", f".{NAME}.<number>"
+"""Hosts' write_json, hosts' write_atomically, and the pinned host keys."""
+
+STATE, MASTERS, INSTANCES, RUNS, SSH = "", "masters", "instances", "run", "ssh"
+VERIFIED, TEMPLATES = "verified", "templates"
+MASTER, INSTANCE, RUN = "masters/<content id>", "instances/<uuid>", "run/<uuid>"
+SNAPSHOTS, PINS, ON_POOL = f"{INSTANCE}/snapshots", "ssh/known_hosts", "run/xapi"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """A file or folder, or one kind of them. `path` is relative to the state folder, with _WORDS.
+
+    `of_last_run`: cleared away by the next start. `until_end`: cleared away when the machine's end is written
+    down. `passing`: there only while a command works; what is there without one was left by a kill. `half`:
+    the names of what a kill leaves beside it.
+    """
+
+    path: str
+    what: str
+    by: str
+    of_last_run: bool = False
+    until_end: bool = False
+    socket: bool = False
+    passing: bool = False
+    half: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        return PurePath(self.path).name
+
+    @property
+    def place(self) -> str:
+        """The folder it lies in; "" for the state folder itself."""
+        return self.path.rpartition("/")[0]
+
+
+class Sort(StrEnum):
+    """What something in a folder is, by its name."""
+
+    PART = "part"
+    HALF = "half"
+    ASIDE = "aside"
+    STRANGER = "stranger"
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """A path that the table has, and the machine it belongs to, as its folder or file is named."""
+
+    part: Part
+    machine: str | None
+
+
+_COMMANDS, _QEMU, _SUPERVISOR, _SQLITE = "every command", "QEMU", "the supervisor", "SQLite"
+_SNAPSHOT, _SEAL = "`snapshot`", "`master build`, `master import`"
+_XAPI, _FAKE, _START, _PINNED = "the pool's host", "the fake host", "`start`", "`wait`, `ssh`, `exec`"
+
+TABLE = (
+    # The state folder itself.
+    Part(path="host", what="the kind of host its machines are on: qemu, xapi, or memory (the fake host)",
+         by="`create`", half=(_ATOMIC,)),
+    Part(path="fleet", what="on a pool: the id of this folder, which its machines there bear", by=_XAPI,
+         half=(_ATOMIC,)),
+    Part(path="pool", what="on a pool: its UUID; another pool is refused", by=_XAPI, half=(_ATOMIC,)),
+    Part(path="state.db", what="names, and what is being created, changed or deleted, and by whom (SQLite)",
+         by=_COMMANDS, half=(_ATOMIC, f"{_ATOMIC}-wal", f"{_ATOMIC}-shm", f"{_ATOMIC}-journal")),
+    Part(path="state.db-wal", what="what is to be brought into state.db", by=_SQLITE),
+    Part(path="state.db-shm", what="where what lies in state.db-wal", by=_SQLITE),
+    Part(path="state.db-journal", what="while state.db is made: what it takes to undo that", by=_SQLITE),
+    Part(path="pretended.json", what="with `--host fake`: the machines it pretends", by=_FAKE,
+         half=(_ATOMIC,)),
+    Part(path="pretended.lock", what="held while pretended.json is changed", by=_FAKE),
+    Part(path=".flat-<random>.new", what="what `flatten` works with", by="`flatten`", passing=True),
+    Part(path=".copy-<random>.new", what="the copy that `changes` reads", by="`changes`", passing=True),
+    # Masters. What is in the making there only their own package judges: it knows who is alive.
+    Part(path="masters", what="the masters, each in a folder named by its content id", by=_SEAL),
+    Part(path="masters/.lock", what="held while a master is added or removed", by=_SEAL),
+    Part(path="masters/.sealing-<random>", what="a master that is being sealed", by=_SEAL, passing=True),
+    Part(path="masters/.work-<random>", what="the tree of a master that is being made", by=_SEAL,
+         passing=True),
+    Part(path="masters/.removing-<random>", what="a master that is being removed", by="`master remove`",
+         passing=True),
+    Part(path="masters/<content id>", what="one master; all its files have mode 0444", by=_SEAL),
+    Part(path="masters/<content id>/root.erofs", what="its image, compressed", by=_SEAL),
+    Part(path="masters/<content id>/root-dax.erofs", what="its image that can be mapped", by=_SEAL),
+    Part(path="masters/<content id>/kernel", what="what its machines boot", by=_SEAL),
+    Part(path="masters/<content id>/initrd", what="what its machines boot with", by=_SEAL),
+    Part(path="masters/<content id>/manifest.json", what="its name, version, digests and sizes", by=_SEAL),
+    Part(path="masters/<content id>/index.jsonl.gz", what="every path in it", by=_SEAL),
+    Part(path="verified", what="which masters are known to be whole", by="`start`, `master verify`"),
+    Part(path="verified/<content id>.json", by="`start`, `master verify`",
+         what="of each file of a master: inode, size and ctime at its last good check"),
+    # Machines that are stopped or run.
+    Part(path="instances", what="the machines, each in a folder named by its UUID", by="`create`"),
+    Part(path="instances/<uuid>", what="one machine (0700)", by="`create`"),
+    Part(path="instances/<uuid>/instance.json", what="its whole record, written after its overlay",
+         by="`create`, `set`", half=(_ATOMIC,)),
+    Part(path="instances/<uuid>/overlay.img", what="its disk (0600)", by="`create`, and its QEMU",
+         half=(".<random>.new", _ATOMIC)),
+    Part(path="instances/<uuid>/.settle-<random>", what="a copy of the overlay whose journal is replayed",
+         by="`reset`, `flatten`, `changes`", passing=True),
+    Part(path="instances/<uuid>/snapshots", what="its snapshots (0700)", by=_SNAPSHOT),
+    Part(path="instances/<uuid>/snapshots/<label>.img", what="a copy of its disk (0600)", by=_SNAPSHOT,
+         half=(f".{NAME}.new",)),
+    Part(path="instances/<uuid>/snapshots/<label>.json", by=_SNAPSHOT,
+         what="what it is a copy of; without, it is no snapshot", half=(_ATOMIC,)),
+    Part(path="templates", what="formatted overlays to copy; may be deleted", by="`create`"),
+    Part(path="templates/overlay-<number>-<number>-<number>", by="`create`",
+         what="one: the version of its form, its size, and the room for its seed"),
+    Part(path="templates/.making-<random>", what="a template that is being made", by="`create`",
+         passing=True),
+    # Machines that run, and their last run.
+    Part(path="run", what="what belongs to runs, and may be lost", by=_START),
+    Part(path="run/supervisor", what="socket of the process that listens to the machines", by=_SUPERVISOR,
+         socket=True),
+    Part(path="run/supervisor.lock", what="held by that process: there is one", by=_SUPERVISOR),
+    Part(path="run/supervisor.log", what="what went wrong in it; at most 64 KiB when it starts",
+         by=_SUPERVISOR),
+    Part(path="run/events.jsonl", what="what happened to machines, one JSON object a line; at most 1 MiB",
+         by=f"{_SUPERVISOR}, or the host"),
+    Part(path="run/events.jsonl.1", what="the same, before that", by=f"{_SUPERVISOR}, or the host"),
+    Part(path="run/events.lock", what="on a pool: held while events are written", by=_XAPI),
+    Part(path="run/<uuid>", what="of one machine's last start (0700)", by=_START),
+    Part(path="run/<uuid>/machine.json", what="which process its QEMU is, and how it was started", by=_START,
+         until_end=True, half=(_JSON,)),
+    Part(path="run/<uuid>/stopping", what="we pulled the plug: its end is no crash", by="`kill`, `stop`",
+         of_last_run=True),
+    Part(path="run/<uuid>/stalled", what="it stands still, since the disk below its overlay is full",
+         by=_SUPERVISOR, of_last_run=True, until_end=True),
+    Part(path="run/<uuid>/console", what="socket of its QEMU: its console", by=_START, socket=True,
+         until_end=True),
+    Part(path="run/<uuid>/report", what="socket of its QEMU: what the guest reports", by=_START, socket=True,
+         until_end=True),
+    Part(path="run/<uuid>/qmp", what="socket of its QEMU: commands", by=_START, socket=True, until_end=True),
+    Part(path="run/<uuid>/events", what="socket of its QEMU: what happens to it", by=_START, socket=True,
+         until_end=True),
+    Part(path="run/<uuid>/report.json", what="what its guest reported last", by=_SUPERVISOR, of_last_run=True,
+         half=(_JSON,)),
+    Part(path="run/<uuid>/rejected.json", what="why the last report that was none was refused",
+         by=_SUPERVISOR,
+         of_last_run=True, half=(_JSON,)),
+    Part(path="run/<uuid>/told.json", what="which events were told, so that none is told twice",
+         by=_SUPERVISOR,
+         half=(_JSON,)),
+    Part(path="run/<uuid>/end.json", what="how it ended", by=_SUPERVISOR, of_last_run=True, half=(_JSON,)),
+    Part(path="run/<uuid>/console.log", what="what it printed; at most 1 MiB", by=_SUPERVISOR,
+         of_last_run=True),
+    Part(path="run/<uuid>/console.log.1", what="the same, before that", by=_SUPERVISOR, of_last_run=True),
+    Part(path="run/<uuid>/qemu.log", what="what QEMU and passt said", by=_QEMU, of_last_run=True),
+    Part(path="run/xapi", what="on a pool: locks, and copies of disks on their way", by=_XAPI),
+    Part(path="run/xapi/<uuid>.lock", what="held by the command that works on that machine", by=_XAPI),
+    Part(path="run/xapi/master-<content id>.lock", what="held by who uploads that image", by=_XAPI),
+    Part(path="run/xapi/fleet.lock", what="the id in `fleet` a second time, only to notice when that is gone",
+         by=_XAPI),
+    Part(path="run/xapi/work-<random>", what="copies of disks that a command works with", by=_XAPI,
+         passing=True),
+    # Reaching into machines.
+    Part(path="ssh", what="how machines are reached (0700)", by=_COMMANDS),
+    Part(path="ssh/.lock", what="held while the key is made", by="`create`"),
+    Part(path="ssh/id_ed25519", what="the fleet's own key", by="`create`", half=(".new",)),
+    Part(path="ssh/id_ed25519.pub", what="its public half, which each machine is given", by="`create`",
+         half=(".new.pub",)),
+    Part(path="ssh/known_hosts", what="the host keys that machines are held to", by=_PINNED),
+    Part(path="ssh/known_hosts/<uuid>", what="those of one machine, as ssh reads them",
+         by=_PINNED, half=(_PID,)),
+)  # fmt: skip
+
+
+@cache
+def parts(place: str) -> tuple[Part, ...]:
+    """What lies in a folder, itself named as in the table."""
+    return tuple(part for part in TABLE if part.path and part.place == place)
+
+
+OF_LAST_RUN = tuple(part.name for part in parts(RUN) if part.of_last_run)
+_SAYS_IT_RUNS = "machine.json"
+UNTIL_END = (
+    *(part.name for part in parts(RUN) if part.until_end and part.name != _SAYS_IT_RUNS),
+    _SAYS_IT_RUNS,
+)
+"""In the order in which they go: that a machine runs is taken back last."""
+SOCKETS = tuple(part.name for part in parts(RUN) if part.socket)
+
+
+def sort(place: str, name: str) -> Sort:
+    """What something with this name is in that folder."""
+    if _ASIDE.fullmatch(name):
+        return Sort.ASIDE
+    for part in parts(place):
+        if _pattern(part.name).fullmatch(name):
+            return Sort.HALF if part.passing else Sort.PART
+    return Sort.HALF if any(_pattern(half).fullmatch(name) for half in halves(place)) else Sort.STRANGER
+
+
+@cache
+def halves(place: str) -> tuple[str, ...]:
+    """The names of what kills leave beside the parts."""
+    return tuple(half.replace(NAME, part.name) for part in parts(place) for half in part.half)
+
+
+def placed(path: str) -> Placed | None:
+    """The part that a path, relative to the state folder, is; None of what belongs to no folder at rest."""
+    for part in TABLE:
+        found = None if part.passing else _pattern(part.path).fullmatch(path)
+        if found is not None:
+            return Placed(part, found.groupdict().get("machine"))
+    return None
+
+
+@cache
+def _pattern(written: str) -> re.Pattern[str]:
+    """The `<uuid>` in it, of which there is at most one, is a machine's."""
+    pieces = re.split("(<[^>]+>)", written)
+    meant = "".join(_WORDS[piece] if piece in _WORDS else re.escape(piece) for piece in pieces)
+    return re.compile(meant.replace(_WORDS["<uuid>"], f"(?P<machine>{_WORDS['<uuid>']})"))
