@@ -40,7 +40,9 @@ _QUICK = Bounds(memory=512 * MIB, cpu_seconds=60)
 _PER_SECOND = 10 * MIB
 """Bytes that the slowest machine reads, copies or unpacks in a second of processor time."""
 
-_THREADS = 128
+_THREADS, _ADDRESSES = 128, 4 << 30
+"""Of qemu-img: where the disk is slow it has 64 threads, each with a stack and an arena, which are mostly no
+memory but addresses; with a GiB of those it was seen to abort."""
 _SPARE = 256 * MIB
 """Bytes always left free for the machines that run meanwhile."""
 
