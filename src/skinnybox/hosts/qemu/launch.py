@@ -50,11 +50,7 @@ def launch(
     what QEMU said, TimedOut.
     """
     with ExitStack() as files, ExitStack() as undo:
-        disk = lock.acquire(overlay)
-        files.callback(os.close, disk)
-        lock.against_qemu(disk, overlay)
-        if not overlay.with_name(RECORD).exists():
-            raise NotFound(f"{instance.name} was deleted meanwhile")
+        disk = _held(files, instance, overlay)
         chosen = network.choose(instance)
         network.check_port(instance.ssh_port)
         output = _prepared(run_folder, files)
@@ -62,13 +58,7 @@ def launch(
         undo.callback(_unmark, run_folder)
         sockets = {name: doors.enter_context(listen(run_folder, name)).fileno() for name in SOCKETS}
         descriptors = _opened(files, instance, master, sealed, sockets, disk, chosen, output)
-        machine = Machine(
-            instance=instance,
-            nonce=secrets.token_hex(16),
-            accelerator=chosen_accelerator,
-            network=chosen,
-            descriptors=descriptors,
-        )
+        machine = _machine(instance, chosen_accelerator, chosen, descriptors)
         waiting, gate = _gate(files)
         pid = _detached(machine, output, waiting)
         undo.callback(_give_up, pid, run_folder)
@@ -81,6 +71,29 @@ def launch(
         doors.close()
         _await(machine, pid, run_folder)
         undo.pop_all()
+
+
+def _held(files: ExitStack, instance: Instance, overlay: Path) -> int:
+    """A descriptor of its overlay, which nobody else uses meanwhile."""
+    disk = lock.acquire(overlay)
+    files.callback(os.close, disk)
+    lock.against_qemu(disk, overlay)
+    if not overlay.with_name(RECORD).exists():
+        raise NotFound(f"{instance.name} was deleted meanwhile")
+    return disk
+
+
+def _machine(
+    instance: Instance, accelerator: Accelerator, chosen: Network, descriptors: Descriptors
+) -> Machine:
+    """This very start, with a name of its own."""
+    return Machine(
+        instance=instance,
+        nonce=secrets.token_hex(16),
+        accelerator=accelerator,
+        network=chosen,
+        descriptors=descriptors,
+    )
 
 
 def _prepared(run_folder: Path, files: ExitStack) -> int:
