@@ -14,7 +14,7 @@ Sh = Callable[[str, str], str]
 
 MAKE = """
 mkdir -p /srv/www; echo hello >/srv/www/index.html
-echo more >>/etc/debian_version; rm /etc/issue.net; chmod 700 /opt
+echo more >>/etc/debian_version; rm /etc/issue.net; chmod 700 /opt; chmod 600 /etc/issue
 rm -r /etc/default; ln -s /tmp /etc/default; printf x >"/srv/odd
 name"; rm -r /etc/skel; mkdir /etc/skel; touch /etc/skel/own
 sync
@@ -25,6 +25,7 @@ MADE = {
     b"etc/debian_version": ChangeKind.MODIFIED,
     b"etc/issue.net": ChangeKind.DELETED,
     b"opt": ChangeKind.METADATA,
+    b"etc/issue": ChangeKind.METADATA,
     b"etc/default": ChangeKind.TYPE,
     b"etc/skel/own": ChangeKind.ADDED,
     b"etc/skel/.bashrc": ChangeKind.DELETED,
@@ -36,9 +37,9 @@ def changes(fleet: Fleet, *, live: bool = False) -> dict[bytes, Change]:
         return {change.path: change for change in found}
 
 
-def ours(found: dict[bytes, Change]) -> dict[bytes, tuple[ChangeKind, str, int]]:
+def ours(found: dict[bytes, Change]) -> dict[bytes, Change]:
     """What the test made; logs and such differ from one moment to the next."""
-    return {path: (found[path].kind, found[path].type, found[path].size) for path in MADE if path in found}
+    return {path: found[path] for path in MADE if path in found}
 
 
 def test_a_disk_and_what_is_done_to_it(fleet: Fleet, create: Create, up: Up, down: Down, sh: Sh) -> None:
@@ -47,7 +48,7 @@ def test_a_disk_and_what_is_done_to_it(fleet: Fleet, create: Create, up: Up, dow
     sh("disk", MAKE)
 
     from_copy, from_guest = changes(fleet), changes(fleet, live=True)
-    assert {path: kind for path, (kind, _, _) in ours(from_copy).items()} == MADE
+    assert {path: change.kind for path, change in ours(from_copy).items()} == MADE
     assert ours(from_guest) == ours(from_copy)
     kept = fleet.overlays.snapshot(["disk"], "live")[0].value
     assert kept is not None and kept.consistent is Consistency.CRASH

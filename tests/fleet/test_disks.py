@@ -1,6 +1,5 @@
 """Growing, keeping and putting back overlays, and looking into those of running machines."""
 
-import os
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -8,11 +7,9 @@ from pathlib import Path
 import pytest
 
 from skinnybox import run
-from skinnybox.errors import Blocked, Conflict, GuestFailed, NotFound, SkinnyboxError
-from skinnybox.fleet.live import Listing, Told, compared, listing
+from skinnybox.errors import Blocked, Conflict, NotFound, SkinnyboxError
 from skinnybox.fleet.service import Fleet
-from skinnybox.masters.index import Entry
-from skinnybox.model import ChangeKind, Consistency, Instance
+from skinnybox.model import Consistency, Instance
 from skinnybox.overlays import inspect
 from skinnybox.sizes import MIB
 from tests.fleet.conftest import SPARSE, open_memory, rewritten
@@ -172,76 +169,3 @@ def test_a_running_machine_is_looked_into(fleet: Fleet, web: Instance, state: Pa
 def test_only_a_running_guest_can_be_asked(fleet: Fleet, web: Instance) -> None:
     with pytest.raises(Conflict, match="does not run"), fleet.overlays.changes("web", live=True):
         pass
-
-
-STACK = (
-    Entry(path=b"", type="d", mode=0o755, uid=0, gid=0, mtime_ns=0),
-    Entry(path=b"etc", type="d", mode=0o755, uid=0, gid=0, mtime_ns=0),
-    Entry(path=b"etc/a", type="-", mode=0o644, uid=0, gid=0, mtime_ns=5 * 10**9, size=3),
-    Entry(path=b"etc/b", type="-", mode=0o644, uid=0, gid=0, mtime_ns=5 * 10**9, size=3),
-    Entry(path=b"etc/d", type="d", mode=0o755, uid=0, gid=0, mtime_ns=0),
-    Entry(path=b"etc/d/below", type="-", mode=0o644, uid=0, gid=0, mtime_ns=0),
-    Entry(path=b"etc-more", type="-", mode=0o644, uid=0, gid=0, mtime_ns=0, size=1),
-    Entry(path=b"opt", type="d", mode=0o755, uid=0, gid=0, mtime_ns=0),
-    Entry(path=b"opt/x", type="d", mode=0o755, uid=0, gid=0, mtime_ns=0),
-    Entry(path=b"opt/x/y", type="-", mode=0o644, uid=0, gid=0, mtime_ns=0),
-    Entry(path=b"opt/z", type="-", mode=0o644, uid=0, gid=0, mtime_ns=0),
-)
-
-
-def told(kind: str, size: int = 0, seconds: int = 5, mode: int = 0o644) -> Told:
-    return Told(type=kind, mode=mode, uid=0, gid=0, size=size, seconds=seconds)
-
-
-def test_what_a_guest_tells_is_joined_with_the_index() -> None:
-    found = Listing(
-        paths={
-            b"etc": told("d", mode=0o755),
-            b"etc/a": told("-", 3),
-            b"etc/b": told("-", 3, seconds=6),
-            b"etc/d": told("c", mode=0),
-            b"etc/new": told("-", 9),
-            b"gone": told("c", mode=0),
-            b"opt": told("d", mode=0o700),
-            b"opt/z": told("l", 4, mode=0o777),
-        },
-        whiteouts=frozenset({b"etc/d", b"gone"}),
-        opaque=frozenset({b"opt"}),
-    )
-    assert [(c.path, c.kind, c.size) for c in compared(found, iter(STACK))] == [
-        (b"etc/b", ChangeKind.MODIFIED, 3),
-        (b"etc/d", ChangeKind.DELETED, 0),
-        (b"etc/new", ChangeKind.ADDED, 9),
-        (b"opt", ChangeKind.METADATA, 0),
-        (b"opt/x", ChangeKind.DELETED, 0),
-        (b"opt/z", ChangeKind.TYPE, 4),
-    ]
-
-
-def test_a_listing_is_read_with_odd_names() -> None:
-    row = b"f\x00644\x000\x000\x003\x001.5\x00"
-    found = listing(row + b"a\nb\0" + row.replace(b"f", b"c", 1) + b"w\0" + b"\0" + b"./w\0\0" + b"\0")
-    assert found.paths[b"a\nb"] == Told(type="-", mode=0o644, uid=0, gid=0, size=3, seconds=1)
-    assert found.whiteouts == {b"w"} and found.opaque == frozenset()
-
-
-@pytest.mark.parametrize(
-    "said",
-    [
-        b"",
-        b"\0",
-        b"\0\0",
-        b"f\0644\0",
-        b"f\x00644\x000\x000\x003\x001.5\x00/etc/passwd\0\0\0\0",
-        b"f\x00644\x000\x000\x003\x001.5\x00../x\0\0\0\0",
-        b"f\x00644\x000\x000\x00-3\x001.5\x00x\0\0\0\0",
-        b"f\x00644\x000\x000\x00" + b"9" * 5000 + b"\x001.5\x00x\0\0\0\0",
-        b"?\x00644\x000\x000\x003\x001.5\x00x\0\0\0\0",
-        b"f\x00abc\x000\x000\x003\x001.5\x00x\0\0\0\0",
-        b"f\x00644\x000\x000\x003\xff\x001.5\x00x\0\0\0\0",
-        pytest.param(os.urandom(4096), id="noise"),
-    ],
-)  # fmt: skip
-def test_nonsense_of_a_guest_is_refused(said: bytes) -> None:
-    with pytest.raises(GuestFailed):
-        listing(said)

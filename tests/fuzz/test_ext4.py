@@ -9,8 +9,8 @@ from uuid import UUID
 import pytest
 
 from skinnybox import run
-from skinnybox.delta.changes import differences
 from skinnybox.delta.listing import listed
+from skinnybox.delta.upper_disk import differences
 from skinnybox.errors import SkinnyboxError
 from skinnybox.ext4 import open_volume
 from skinnybox.masters.index import Entry, write_index

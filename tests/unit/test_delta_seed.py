@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from skinnybox.delta.changes import SEED_PATHS, marked, seed_paths
+from skinnybox.delta.seed_marks import SEED_PATHS, marked, seed_paths
 from skinnybox.model import Change, ChangeKind, Seed, SeedFile, StaticNetwork
 
 GUEST = Path(__file__).parents[2] / "guest" / "lib"

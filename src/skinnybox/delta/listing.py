@@ -6,7 +6,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from skinnybox.delta.changes import SEED_PATHS, differences, marked
+from skinnybox.delta.seed_marks import SEED_PATHS, marked
+from skinnybox.delta.upper_disk import differences
 from skinnybox.errors import Corrupt
 from skinnybox.ext4 import open_descriptor
 from skinnybox.masters.index import read_index
@@ -33,7 +34,7 @@ def listed(
     include_seed: bool = True,
     from_seed: Iterable[bytes] = SEED_PATHS,
 ) -> Iterator[Iterator[Change]]:
-    """All that changes.differences tells of a clean disk (see settled) and a sealed index, both files.
+    """All that upper_disk.differences tells of a clean disk (see settled) and a sealed index, both files.
 
     Changes to `from_seed` are marked "seed", or left out. The iteration raises Corrupt, also for a disk made
     to hurt. Left early, the reader is stopped.

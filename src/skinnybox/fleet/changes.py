@@ -5,8 +5,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from skinnybox.delta.changes import seed_paths
 from skinnybox.delta.listing import listed
+from skinnybox.delta.seed_marks import seed_paths
 from skinnybox.hosts.base import Host
 from skinnybox.masters.catalogue import INDEX
 from skinnybox.model import Change, Instance
