@@ -1,0 +1,23 @@
+"""What differs between an overlay and what it lies on."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class ChangeKind(StrEnum):
+    ADDED = "added"
+    MODIFIED = "modified"
+    DELETED = "deleted"
+    METADATA = "metadata"
+    TYPE = "type"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """One path of a delta against its stack. `type` is one of the letters of `ls -l` (d - l p c b s)."""
+
+    path: bytes
+    kind: ChangeKind
+    type: str
+    size: int = 0
+    detail: str = ""

@@ -1,0 +1,120 @@
+"""Machines as they are to be: what they boot from, their disk, their seed, and what is set of them."""
+
+import uuid as uuids
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from uuid import UUID
+
+from skinnybox.sizes import MIB
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stack:
+    """What an instance boots from: a master and the digests of the images, the master's first. With `dax`
+    the guest maps them straight from the host's memory."""
+
+    master: str
+    reference: str
+    images: tuple[str, ...]
+    dax: bool = False
+
+
+class Allocation(StrEnum):
+    RESERVED = "reserved"
+    SPARSE = "sparse"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Overlay:
+    size: int
+    allocation: Allocation = Allocation.RESERVED
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeedFile:
+    """A file put into the guest. `mode` is permission bits; `owner` is `user:group` of the guest."""
+
+    path: str
+    content: bytes
+    mode: int = 0o644
+    owner: str = "root:root"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StaticNetwork:
+    address: str  # with a prefix length: 10.0.0.5/24
+    gateway: str | None = None
+    dns: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seed:
+    """What an instance boots with. The guest applies it once per `generation`. `network` None is DHCP.
+
+    `follows_name`: at each boot the guest takes the name its hypervisor has for it then as its hostname.
+    """
+
+    hostname: str
+    machine_id: str
+    generation: int = 1
+    network: StaticNetwork | None = None
+    authorized_keys: tuple[str, ...] = ()
+    files: tuple[SeedFile, ...] = ()
+    run_once: str | None = None
+    follows_name: bool = False
+
+
+class Acceleration(StrEnum):
+    """What a user wants where this machine's own QEMU runs guests: KVM where it works, KVM or nothing, or
+    emulation."""
+
+    AUTO = "auto"
+    KVM = "kvm"
+    TCG = "tcg"
+
+
+class Network(StrEnum):
+    """How a machine reaches out: through passt; only in by ssh; with the host's loopback open to it; or as a
+    neighbour of whoever is on a bridge of the host."""
+
+    PASST = "passt"
+    RESTRICTED = "restricted"
+    OPEN = "open"
+    BRIDGE = "bridge"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Properties:
+    """What is said of a machine when it is made, and stays said of it: of a Specification and of an Instance
+    alike. `bridge` names the host's bridge of a machine whose network is BRIDGE; `fleet` the fleet file it is
+    of; with `autostart` it is to come up again when the host has restarted.
+
+    One that is added here needs its row in fields.py, and nothing else for being written down."""
+
+    memory: int = 512 * MIB
+    cpus: int = 1
+    ssh_user: str = "root"
+    network: Network | None = None
+    bridge: str | None = None
+    fleet: str | None = None
+    autostart: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Instance(Properties):
+    """One VM. `uuid` is its identity; `name` is unique in a state folder; `ssh_port` is on 127.0.0.1."""
+
+    uuid: UUID
+    name: str
+    stack: Stack
+    overlay: Overlay
+    seed: Seed
+    created: datetime
+    ssh_port: int | None = None
+
+    @property
+    def mac(self) -> str:
+        """A locally administered unicast address made from the UUID, so it is stable and unique."""
+        tail = uuids.uuid5(self.uuid, "mac/0").bytes[:5]
+        return ":".join(f"{octet:02x}" for octet in (0x52, *tail))

@@ -1,0 +1,72 @@
+"""Masters, and the images they are sealed as."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from uuid import UUID
+
+GUEST_PROTOCOL = 2
+"""Version of what host and guest say to each other (see wire.py); part of a master's content id."""
+OLDEST_GUEST_PROTOCOL = 1
+"""What masters sealed long ago speak, and is still spoken to them: at least the one before the newest."""
+
+KERNEL_FILE, INITRD_FILE = "kernel", "initrd"  # beside the images in a master's folder
+
+
+class ImageKind(StrEnum):
+    EROFS_LZ4HC = "erofs-lz4hc"
+    EROFS_PLAIN = "erofs-plain"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Image:
+    """One sealed filesystem image of a master. An overlay is bound to its `digest`; its filesystem UUID is
+    `image_uuid(digest)`, so that no two images ever share one."""
+
+    kind: ImageKind
+    file: str
+    digest: str
+    size: int
+
+    @property
+    def uuid(self) -> UUID:
+        return image_uuid(self.digest)
+
+
+def image_uuid(digest: str) -> UUID:
+    """The filesystem UUID of the image with this digest (RFC 9562, version 8)."""
+    raw = bytearray(bytes.fromhex(digest.removeprefix("sha256:"))[:16])
+    raw[6] = raw[6] & 0x0F | 0x80
+    raw[8] = raw[8] & 0x3F | 0x80
+    return UUID(bytes=bytes(raw))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Master:
+    """A sealed OS tree. `id` is the digest of its content, `kernel` and `initrd` those of these two files;
+    `tree_size` is the sum of its files, in bytes. All images hold the same tree; the first is what new
+    machines get."""
+
+    id: str
+    name: str
+    version: str
+    images: tuple[Image, ...]
+    kernel: str
+    initrd: str
+    os: str
+    architecture: str
+    kernel_version: str
+    tree_size: int
+    entries: int
+    guest_protocol: int
+    created: datetime
+
+    @property
+    def reference(self) -> str:
+        return f"{self.name}:{self.version}"
+
+    def image(self, digest: str) -> Image | None:
+        return next((image for image in self.images if image.digest == digest), None)
+
+    def image_of(self, kind: ImageKind) -> Image | None:
+        return next((image for image in self.images if image.kind is kind), None)

@@ -1,0 +1,81 @@
+"""What is seen of machines and stores, and copies of overlays as they were at one time."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from uuid import UUID
+
+from skinnybox.model.machines import Instance
+
+
+class Consistency(StrEnum):
+    """What a copy of an overlay is like: that of a stopped machine, or one as a power cut would leave it."""
+
+    STOPPED = "stopped"
+    CRASH = "crash"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """One overlay as it was at one time. `instance` is the machine's record at that time, `written` what the
+    snapshot really takes on its host, in bytes."""
+
+    label: str
+    taken: datetime
+    instance: Instance
+    consistent: Consistency
+    written: int
+
+
+class Power(StrEnum):
+    STOPPED = "stopped"
+    RUNNING = "running"
+    CRASHED = "crashed"
+    STALLED = "stalled"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Status:
+    """What a host sees of one machine. `reason` explains a crash or stall; `nonce` names this very start."""
+
+    power: Power
+    since: datetime | None = None
+    pid: int | None = None
+    nonce: str | None = None
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """What the guest says of itself: its word, not the truth. `images` are the filesystem UUIDs mounted."""
+
+    ready: bool
+    nonce: str
+    instance: UUID
+    reason: str | None = None
+    images: tuple[UUID, ...] = ()
+    seed_generation: int | None = None
+    dax: bool | None = None
+    overlay_size: int | None = None
+    overlay_free: int | None = None
+    addresses: tuple[str, ...] = ()
+    ssh_host_keys: tuple[str, ...] = ()
+    kernel: str | None = None
+    uptime: float | None = None
+    received: datetime | None = None
+    reachable: bool | None = None  # the host's own word: its ssh has answered; None: nobody asks it
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Space:
+    """What a store holds, in bytes: `promised` to overlays, really `written`, `free` on the disk now;
+    `snapshots` is what those really take."""
+
+    total: int
+    free: int
+    masters: int
+    promised: int
+    written: int
+    reserved_unwritten: int
+    instances: int
+    snapshots: int = 0
