@@ -8,7 +8,7 @@ from skinnybox.fleet.catalog.rows import Phase
 from skinnybox.fleet.create import Specification
 from skinnybox.fleet.plan.actions import Wanted
 from skinnybox.fleet.view import Machine
-from skinnybox.model import Overlay, Power, Seed, Stack, Status
+from skinnybox.model import Overlay, Power, Seed, Stack, Status, fields
 from skinnybox.sizes import GIB, MIB
 from tests.samples import an_instance
 
@@ -30,22 +30,8 @@ def machine(of: Wanted, *, on: bool = False, fleet: str | None = FLEET) -> Machi
         of.name,
         uuid=uuid.uuid5(uuid.NAMESPACE_DNS, of.name),
         stack=of.stack,
-        overlay=specification.overlay,
-        seed=Seed(
-            hostname=of.name,
-            machine_id="0" * 32,
-            network=specification.static_network,
-            authorized_keys=specification.authorized_keys,
-            files=specification.files,
-            run_once=specification.run_once,
-        ),
-        memory=specification.memory,
-        cpus=specification.cpus,
-        ssh_user=specification.ssh_user,
-        network=specification.network,
-        bridge=specification.bridge,
-        autostart=specification.autostart,
-        fleet=fleet,
+        seed=Seed(hostname=of.name, machine_id="0" * 32, **fields.given(specification, fields.SEED)),
+        **{**fields.given(specification, fields.INSTANCE), "fleet": fleet},
     )
     return Machine(instance=instance, phase=Phase.DEFINED, status=RUNNING if on else None)
 

@@ -10,7 +10,8 @@ from skinnybox.cli.progress import shown
 from skinnybox.errors import Unsupported, UsageError
 from skinnybox.fleet import present
 from skinnybox.fleet.settings import Settings
-from skinnybox.model import Allocation, Network, Overlay, SeedFile, StaticNetwork
+from skinnybox.model import Allocation, Network, Overlay, SeedFile, StaticNetwork, fields
+from skinnybox.model.kinds import SIZE
 from skinnybox.sizes import format_size, parse_size
 
 if TYPE_CHECKING:
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     from skinnybox.fleet.view import Machine
 
 _COLUMNS = ("name", "state", "master", "overlay", "address", "boot", "autostart")
+_SIZES = {"overlay_used", "overlay_written"}.union(
+    field.shown for field in fields.machine_fields() if field.shown and field.kind is SIZE
+)
 _MOST_FILE = 1 << 22
 _LAST_LINES = 8
 
@@ -242,8 +246,7 @@ def _last_words(fleet: "Fleet", machine: "Machine") -> dict[str, Any]:
 
 
 def _readable(values: dict[str, Any]) -> dict[str, Any]:
-    sizes = ("overlay", "overlay_used", "overlay_written", "memory")
-    shown_values = {key: _size(value) if key in sizes else value for key, value in values.items()}
+    shown_values = {key: _size(value) if key in _SIZES else value for key, value in values.items()}
     shown_values["ssh_host_keys"] = values["ssh_host_keys"] or [
         "not yet: the guest makes them at its first start"
     ]

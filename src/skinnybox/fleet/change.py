@@ -12,6 +12,7 @@ from skinnybox.fleet.create import Specification, check, completed
 from skinnybox.fleet.lease import leased
 from skinnybox.hosts.base import Host
 from skinnybox.model import Instance, Network
+from skinnybox.model.fields import INSTANCE
 
 
 class Changes(TypedDict, total=False):
@@ -59,10 +60,8 @@ def _check_port(new: Instance) -> None:
 def _checked(host: Host, new: Instance) -> Instance:
     """With the host's default network where none is said."""
     features = host.features
-    specification = Specification(
-        overlay=new.overlay, memory=new.memory, cpus=new.cpus, network=new.network, bridge=new.bridge,
-        any_allocation=True,  # it has its overlay already
-    )  # fmt: skip
-    specification = completed(specification, features)
+    has = {field.given: getattr(new, field.name) for field in INSTANCE.fields if field.given}
+    # It has its overlay already.
+    specification = completed(Specification(**has, any_allocation=True), features)
     check(specification, features, 1)
     return replace(new, network=specification.network, bridge=specification.bridge)

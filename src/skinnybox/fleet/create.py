@@ -25,10 +25,12 @@ from skinnybox.model import (
     Master,
     Network,
     Overlay,
+    Properties,
     Seed,
     SeedFile,
     Stack,
     StaticNetwork,
+    fields,
 )
 from skinnybox.operation import UNATTENDED, Operation
 from skinnybox.overlays.format import MIN_OVERLAY
@@ -46,24 +48,17 @@ _ROOM = "fewer or smaller machines, or --sparse, which promises nothing"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Specification:
+class Specification(Properties):
     """What every machine of one `create` has in common. `dax` None: what the master's first image is for.
     With `any_allocation` nobody asked for that of the overlay: where a host has only the other, it is that.
-    `network` None is the host's default."""
+    `network` None is the host's default. See `given` in model/fields.py."""
 
     overlay: Overlay
-    memory: int
-    cpus: int
-    network: Network | None = None
-    bridge: str | None = None
     static_network: StaticNetwork | None = None
-    ssh_user: str = "root"
     authorized_keys: tuple[str, ...] = ()
     files: tuple[SeedFile, ...] = ()
     run_once: str | None = None
     dax: bool | None = None
-    fleet: str | None = None
-    autostart: bool = False
     follow_name: bool = False
     any_allocation: bool = False
 
@@ -177,29 +172,15 @@ def _instance(
     port: int | None,
     now: datetime,
 ) -> Instance:
+    properties = fields.given(specification, fields.INSTANCE)
+    properties["overlay"] = whole_mib(specification.overlay)
+    seed = Seed(
+        hostname=name,
+        machine_id=uuid.uuid5(identity, "machine-id").hex,
+        **fields.given(specification, fields.SEED),
+    )
     return Instance(
-        uuid=identity,
-        name=name,
-        stack=stack,
-        overlay=whole_mib(specification.overlay),
-        seed=Seed(
-            hostname=name,
-            machine_id=uuid.uuid5(identity, "machine-id").hex,
-            network=specification.static_network,
-            authorized_keys=specification.authorized_keys,
-            files=specification.files,
-            run_once=specification.run_once,
-            follows_name=specification.follow_name,
-        ),
-        created=now,
-        memory=specification.memory,
-        cpus=specification.cpus,
-        ssh_port=port,
-        ssh_user=specification.ssh_user,
-        network=specification.network,
-        bridge=specification.bridge,
-        fleet=specification.fleet,
-        autostart=specification.autostart,
+        uuid=identity, name=name, stack=stack, seed=seed, created=now, ssh_port=port, **properties
     )
 
 

@@ -21,39 +21,37 @@ if TYPE_CHECKING:
 
 Record = dict[str, Any]
 
+_ORDER = (
+    "name", "uuid", "state", "reason", "master", "master_id", "overlay", "overlay_used", "overlay_written",
+    "allocation", "memory", "cpus", "address", "network", "bridge", "guest_addresses", "mac", "ssh_host_keys",
+    "seed_generation", "dax", "kernel", "boot", "pid", "autostart", "created",
+)  # fmt: skip
+"""In the order in which they always were; what is new in the table comes behind them."""
+
 
 def machine(view: "Machine") -> Record:
     """Everything that is known of it."""
     from skinnybox.fleet.access import fingerprint
+    from skinnybox.model import fields
 
     instance, report_ = view.instance, view.current_report
-    return {
-        "name": view.name,
-        "uuid": str(instance.uuid),
+    values = {
+        **fields.shown(instance),
         "state": str(view.condition),
         "reason": view.reason,
-        "master": instance.stack.reference,
-        "master_id": instance.stack.master,
-        "overlay": instance.overlay.size,
         "overlay_used": used(view),
         "overlay_written": view.written,
-        "allocation": str(instance.overlay.allocation),
-        "memory": instance.memory,
-        "cpus": instance.cpus,
         "address": view.address,
-        "network": instance.network and str(instance.network),
-        "bridge": instance.bridge,
         "guest_addresses": list(report_.addresses) if report_ else [],
         "mac": instance.mac,
         "ssh_host_keys": [fingerprint(key) for key in view.host_keys],
-        "seed_generation": instance.seed.generation,
         "dax": report_.dax if report_ else None,
         "kernel": report_.kernel if report_ else None,
         "boot": view.boot_seconds,
         "pid": view.status.pid if view.status else None,
-        "autostart": instance.autostart,
         "created": instance.created.isoformat(timespec="seconds"),
     }
+    return {key: values[key] for key in dict.fromkeys((*_ORDER, *values))}
 
 
 def used(view: "Machine") -> int | None:

@@ -10,7 +10,7 @@ from enum import StrEnum
 
 from skinnybox.fleet.catalog.rows import Phase
 from skinnybox.fleet.create import Specification, whole_mib
-from skinnybox.fleet.plan.compare import Difference, differences, seed_of, settings
+from skinnybox.fleet.plan.compare import Difference, at_once, differences, seed_of, settings
 from skinnybox.fleet.view import Condition, Machine
 from skinnybox.model import Instance, Stack
 
@@ -150,8 +150,7 @@ def _changes(wanted: Wanted, machine: Machine, choices: Choices) -> Iterator[Act
     yield from _overlay(wanted, machine, stays_on)
     changes = tuple(differences(settings(machine.instance), settings(wanted.specification)))
     if changes:
-        later = stays_on and any(change.what != "autostart" for change in changes)
-        note = "takes effect at its next start" if later else None
+        note = "takes effect at its next start" if stays_on and not at_once(changes) else None
         yield _of(Verb.SET, wanted, machine, changes, note)
     yield from _seed(wanted, machine, choices, stays_on)
 

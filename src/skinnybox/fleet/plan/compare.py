@@ -1,11 +1,15 @@
 """What of a machine can be compared with what is wanted of it, in words that may be shown."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from skinnybox.fleet.create import Specification
-from skinnybox.model import Instance, Seed, StaticNetwork
+from skinnybox.model import Instance, SeedFile, StaticNetwork
+from skinnybox.model import fields as table
+from skinnybox.model.fields import Field, Way
+from skinnybox.model.kinds import KEYS, SCRIPT
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,36 +32,46 @@ def differences(before: Values, after: Values) -> Iterator[Difference]:
 
 def settings(of: Instance | Specification) -> Values:
     """What can be changed in place."""
-    return {
-        "memory": of.memory,
-        "cpus": of.cpus,
-        "network": of.network,
-        "bridge": of.bridge,
-        "autostart": of.autostart,
-    }
+    return _said(of, Way.SET)
 
 
 def seed_of(of: Instance | Specification) -> Values:
     """The parts of a seed in words that may be shown: of keys, contents and scripts only a digest."""
-    seed: Seed | Specification = of.seed if isinstance(of, Instance) else of
-    network = of.seed.network if isinstance(of, Instance) else of.static_network
-    follows = of.seed.follows_name if isinstance(of, Instance) else of.follow_name
-    files: Values = {
-        f"file {file.path}": f"{file.mode:04o} {file.owner} {_digest(file.content)}" for file in seed.files
-    }
-    return {
-        "address": _address(network),
-        "user": of.ssh_user,
-        "ssh_keys": _digest("\n".join(seed.authorized_keys).encode()),
-        "run_once": None if seed.run_once is None else _digest(seed.run_once.encode()),
-        "follow_name": follows,
-        **files,
-    }
+    return _said(of, Way.SEED)
 
 
-def _address(network: StaticNetwork | None) -> str | None:
-    if network is None:
-        return None
+def at_once(differences: Iterable[Difference]) -> bool:
+    """Whether all of them count before the next start."""
+    known = {field.told for field in table.machine_fields() if field.at_once}
+    return all(difference.what in known for difference in differences)
+
+
+def _said(of: Instance | Specification, way: Way) -> Values:
+    """Of all properties that change in this way, and that a fleet file can say."""
+    found: Values = {}
+    for field in table.machine_fields():
+        if field.change is way and field.told and field.given:
+            value = table.part(of, field) if isinstance(of, Instance) else getattr(of, field.given)
+            found.update(_words(field, field.told, value))
+    return found
+
+
+def _words(field: Field, told: str, value: Any) -> Values:
+    match value:
+        case None:
+            return {told: None}
+        case StaticNetwork():
+            return {told: _address(value)}
+        case (SeedFile(), *_):
+            return {f"{told} {f.path}": f"{f.mode:04o} {f.owner} {_digest(f.content)}" for f in value}
+        case () if field.kind is not KEYS:
+            return {}
+    if field.kind is KEYS:
+        return {told: _digest("\n".join(value).encode())}
+    return {told: _digest(value.encode()) if field.kind is SCRIPT else value}
+
+
+def _address(network: StaticNetwork) -> str:
     gateway = f" gateway {network.gateway}" if network.gateway else ""
     return network.address + gateway + (f" dns {','.join(network.dns)}" if network.dns else "")
 

@@ -5,7 +5,11 @@ from collections.abc import Sequence
 from skinnybox.fleet.plan.actions import Action, Verb, Wanted
 from skinnybox.fleet.plan.compare import Difference
 from skinnybox.model import Allocation
+from skinnybox.model.fields import machine_fields
+from skinnybox.model.kinds import SIZE
 from skinnybox.sizes import format_size
+
+_SIZES = {field.told for field in machine_fields() if field.kind is SIZE}
 
 
 def describe(difference: Difference) -> str:
@@ -21,7 +25,7 @@ def _shown(difference: Difference, value: str | int | bool | None) -> str:
             return "none"
         case bool():
             return "on" if value else "off"
-        case int() if difference.what in ("memory", "overlay"):
+        case int() if difference.what in _SIZES:
             return format_size(value)
     return str(value)
 

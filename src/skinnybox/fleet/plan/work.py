@@ -21,7 +21,7 @@ from skinnybox.fleet.plan.words import describe
 from skinnybox.fleet.reset import reset
 from skinnybox.fleet.update_seed import reseed
 from skinnybox.fleet.view import Machine
-from skinnybox.model import Instance, Seed
+from skinnybox.model import Instance, Seed, fields
 from skinnybox.operation import Operation
 
 _ALL = 64
@@ -204,15 +204,9 @@ def _wanted(action: Action) -> Wanted:
 def _with_seed(wanted: Wanted, instance: Instance) -> Instance:
     """Hostname, machine-id and generation stay: whoever gives it the seed raises the last."""
     specification = wanted.specification
-    seed: Seed = replace(
-        instance.seed,
-        network=specification.static_network,
-        authorized_keys=specification.authorized_keys,
-        files=specification.files,
-        run_once=specification.run_once,
-        follows_name=specification.follow_name,
-    )
-    return replace(instance, seed=seed, ssh_user=specification.ssh_user)
+    seed: Seed = replace(instance.seed, **fields.given(specification, fields.SEED))
+    others = fields.given(specification, fields.INSTANCE, fields.Way.SEED)
+    return replace(instance, seed=seed, **others)
 
 
 def _why(action: Action) -> str:

@@ -15,8 +15,10 @@ from skinnybox.fleet.spec.content import public_keys, try_seed
 from skinnybox.fleet.spec.marked import Marked, Mistake, Place, Trail
 from skinnybox.fleet.spec.shape import FleetFile, Group, seed_file, text_of
 from skinnybox.model import Allocation, Network, Overlay, StaticNetwork
+from skinnybox.model.fields import Field, machine_fields
+from skinnybox.model.kinds import KEYS, SCRIPT
 from skinnybox.overlays.seed import seed_capacity
-from skinnybox.sizes import GIB, MIB
+from skinnybox.sizes import GIB
 
 Values = dict[str, Any]
 
@@ -101,28 +103,29 @@ class Groups:
 
     def _specification(self, pattern: str, said: Values) -> Specification:
         network, bridge = self._network(pattern, said)
-        keys = [key for text in said.get("ssh_keys") or () for key in public_keys(self._text(text))]
-        found = Specification(
-            overlay=Overlay(
-                size=said.get("overlay") or GIB,
-                allocation=Allocation.SPARSE if said.get("sparse") else Allocation.RESERVED,
-            ),
-            any_allocation=said.get("sparse") is None,
-            memory=said.get("memory") or 512 * MIB,
-            cpus=said.get("cpus") or 1,
-            network=network,
-            bridge=bridge,
-            ssh_user=said.get("user") or "root",
-            authorized_keys=tuple(dict.fromkeys(keys)),
-            files=tuple(seed_file(file, self._folder) for file in said.get("files") or ()),
-            run_once=None if said.get("run_once") is None else self._text(said["run_once"]),
-            dax=said.get("dax"),
-            autostart=bool(said.get("autostart")),
-            follow_name=bool(said.get("follow_name")),
-            fleet=self._checked.fleet,
+        given = {
+            field.given: self._value(field, said[field.key])
+            for field in machine_fields()
+            if field.given and field.key and said.get(field.key) is not None
+        }
+        given["overlay"] = Overlay(
+            size=said.get("overlay") or GIB,
+            allocation=Allocation.SPARSE if said.get("sparse") else Allocation.RESERVED,
         )
+        given.update(network=network, bridge=bridge, fleet=self._checked.fleet)
+        found = Specification(**given, any_allocation=said.get("sparse") is None)
         self._check_seed(pattern, found)
         return found
+
+    def _value(self, field: Field, said: Any) -> Any:
+        """What stands in files comes from there."""
+        if field.kind is KEYS:
+            return tuple(dict.fromkeys(key for text in said for key in public_keys(self._text(text))))
+        if field.kind is SCRIPT:
+            return self._text(said)
+        if field.given == "files":
+            return tuple(seed_file(file, self._folder) for file in said)
+        return said
 
     def _text(self, text: Any) -> str:
         return text_of(text, self._folder)

@@ -6,7 +6,7 @@ Only what can be said of one value by itself is checked here; spec.py checks wha
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
 from pydantic import (
     BaseModel,
@@ -17,6 +17,7 @@ from pydantic import (
     Tag,
     ValidationInfo,
     WithJsonSchema,
+    create_model,
     model_validator,
 )
 
@@ -26,7 +27,9 @@ from skinnybox.fleet.names import expand
 from skinnybox.fleet.plan.actions import Target
 from skinnybox.fleet.spec import addresses
 from skinnybox.fleet.spec.content import content_of, public_keys, try_seed
-from skinnybox.model import Network, SeedFile, check_name, parse_reference
+from skinnybox.model import Network, SeedFile, check_name, kinds, parse_reference
+from skinnybox.model.fields import machine_fields
+from skinnybox.model.kinds import Kind
 from skinnybox.overlays.format import MIN_OVERLAY
 from skinnybox.sizes import format_size, parse_size
 
@@ -169,51 +172,62 @@ class SeededFile(_Exact):
         return self
 
 
-class Shared(_Exact):
-    """What machines have in common. What neither the group nor `defaults` says is as told in brackets."""
+_KEYS: dict[str, Any] = {
+    "master": Reference,
+    "overlay": OverlaySize,
+    "sparse": bool,
+    "memory": MemorySize,
+    "cpus": Annotated[int, Field(ge=1, le=1024)],
+    "dax": bool,
+    "network": NetworkName,
+    "bridge": Bridge,
+    "gateway": Address,
+    "dns": list[Address],
+    "user": User,
+    "ssh_keys": list[Annotated[Text, BeforeValidator(_is_keys)]],
+    "files": list[SeededFile],
+    "run_once": Text,
+    "follow_name": bool,
+    "state": TargetName,
+    "autostart": bool,
+}
+"""What may stand there, in the order in which the reference has them; what is new in the table comes behind
+them, and needs a line here only where its kind does not say all that is to be checked."""
+_KINDS: dict[Kind, Any] = {
+    kinds.FLAG: bool,
+    kinds.NUMBER: int,
+    kinds.SIZE: Annotated[int, _size(1), WithJsonSchema(_SIZE_SCHEMA)],
+    kinds.TEXT: str,
+    kinds.TEXTS: list[str],
+}
+_GROUPS_OWN = ("address", "addresses")
+_SAID = {field.key: (field.said, _KINDS.get(field.kind)) for field in machine_fields() if field.key}
+_SAID["state"] = ("Whether `apply` starts them, stops them, or leaves that to you (unmanaged).", None)
+_SHARED = [key for key in dict.fromkeys((*_KEYS, *_SAID)) if key not in _GROUPS_OWN]
 
-    master: Reference | None = None
-    """NAME, NAME:VERSION or an id. Without a version new machines get the newest, and existing ones stay on
-    the version they have. Must be said in the group or in `defaults`."""
-    overlay: OverlaySize | None = None
-    """Size of each overlay disk (1G). May grow later, never shrink."""
-    sparse: bool | None = None
-    """Promise the overlay's space without reserving it (false; on a pool as its storage does)."""
-    memory: MemorySize | None = None
-    """Memory of each machine (512M)."""
-    cpus: Annotated[int, Field(ge=1, le=1024)] | None = None
-    """Processors of each machine (1)."""
-    dax: bool | None = None
-    """Map the master from the host's memory (as the master was sealed)."""
-    network: NetworkName | None = None
-    """How machines reach out (the host's default); `bridge` needs the name of one."""
-    bridge: Bridge | None = None
-    """A bridge of the host; says `network: bridge` as well."""
-    gateway: Address | None = None
-    """For machines with a static address."""
-    dns: list[Address] | None = None
-    """For machines with a static address."""
-    user: User | None = None
-    """Who the ssh keys let in (root)."""
-    ssh_keys: list[Annotated[Text, BeforeValidator(_is_keys)]] | None = None
-    """Public keys, each as text or as `{file: PATH}`; a file may hold several."""
-    files: list[SeededFile] | None = None
-    """Files that machines find at their first start and after a reset."""
-    run_once: Text | None = None
-    """A script to run once, when the network is up: as text or as `{file: PATH}`."""
-    follow_name: bool | None = None
-    """At each boot the hostname becomes what the pool calls the machine then (false; only on a pool)."""
-    state: TargetName | None = None
-    """Whether `apply` starts them, stops them, or leaves that to you (unmanaged)."""
-    autostart: bool | None = None
-    """Start them again when the host has restarted (false)."""
+if TYPE_CHECKING:
+
+    class Shared(_Exact):
+        """Its keys are those of the table in model/fields.py."""
+
+else:
+    Shared = create_model(
+        "Shared",
+        __base__=_Exact,
+        __module__=__name__,
+        __doc__="What machines have in common. What neither the group nor `defaults` says is as told in"
+        " brackets.",
+        **{
+            key: ((_KEYS.get(key) or _SAID[key][1]) | None, Field(default=None, description=_SAID[key][0]))
+            for key in _SHARED
+        },
+    )
 
 
 class Group(Shared):
     """Machines alike but for their names and addresses. A key here wins over the one in `defaults`."""
 
-    address: WithPrefix | None = None
-    """ADDRESS/PREFIX of the first machine; each next one has the next address. Left out: DHCP."""
+    address: WithPrefix | None = Field(default=None, description=_SAID["address"][0])
     addresses: list[WithPrefix] | None = None
     """ADDRESS/PREFIX of every machine, in the order of their names."""
 

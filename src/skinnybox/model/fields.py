@@ -1,0 +1,205 @@
+"""The table of what is written down of a machine: each property once.
+
+Its record, what a plan compares, the keys of the fleet file with their reference, the stable JSON form and
+the reference of `instance.json` follow from this table; the seed's message, the guest's part and the plugin
+of dom0 are held to it by tests/unit/test_model_fields.py.
+"""
+
+from collections.abc import Iterator
+from functools import partial
+from typing import Any
+
+from skinnybox.model import kinds
+from skinnybox.model.forms import Field, Form, Way
+from skinnybox.model.machines import Instance, Overlay, Properties, Seed, Stack
+from skinnybox.model.seed_fields import ADDRESS, FILE, SEED
+
+__all__ = ["ADDRESS", "FILE", "SEED", "Field", "Form", "Way"]
+
+_stack = partial(Field, of=Stack, change=Way.RECREATE)
+STACK = Form(
+    Stack,
+    (
+        _stack(name="master", kind=kinds.TEXT, shown="master_id", what="The id of its master."),
+        _stack(
+            name="reference",
+            kind=kinds.TEXT,
+            key="master",
+            told="master",
+            shown="master",
+            what="What its master was called when it was made.",
+            said="NAME, NAME:VERSION or an id. Without a version new machines get the newest, and existing"
+            " ones stay on the version they have. Must be said in the group or in `defaults`.",
+        ),
+        _stack(name="images", kind=kinds.TEXTS, what="Digests of the images, the master's first."),
+        _stack(
+            name="dax",
+            kind=kinds.FLAG,
+            later=True,
+            given="dax",
+            key="dax",
+            told="dax",
+            what="It maps the master from the host's memory.",
+            said="Map the master from the host's memory (as the master was sealed).",
+        ),
+    ),
+)
+
+_overlay = partial(Field, of=Overlay)
+OVERLAY = Form(
+    Overlay,
+    (
+        _overlay(
+            name="size",
+            kind=kinds.SIZE,
+            change=Way.GROW,
+            key="overlay",
+            told="overlay",
+            shown="overlay",
+            what="Size of the overlay disk.",
+            said="Size of each overlay disk (1G). May grow later, never shrink.",
+        ),
+        _overlay(
+            name="allocation",
+            kind=kinds.ALLOCATION,
+            change=Way.RECREATE,
+            key="sparse",
+            told="allocation",
+            shown="allocation",
+            what="Whether its space is reserved or only promised.",
+            said="Promise the overlay's space without reserving it (false; on a pool as its storage does).",
+        ),
+    ),
+)
+
+_instance = partial(Field, of=Instance)
+INSTANCE = Form(
+    Instance,
+    (
+        _instance(
+            name="uuid",
+            kind=kinds.IDENTITY,
+            shown="uuid",
+            word="instance",
+            what="Its identity.",
+        ),
+        _instance(name="name", kind=kinds.TEXT, shown="name", what="Unique in a state folder."),
+        _instance(name="stack", kind=STACK.kind("stack"), what="What it boots from."),
+        _instance(name="overlay", kind=OVERLAY.kind("overlay"), given="overlay", what="Its own disk."),
+        _instance(name="seed", kind=SEED.kind("seed"), what="What the guest is told."),
+        _instance(name="created", kind=kinds.TIME, shown="created", what="When it was made, UTC."),
+        _instance(
+            name="memory",
+            kind=kinds.SIZE,
+            change=Way.SET,
+            given="memory",
+            key="memory",
+            told="memory",
+            shown="memory",
+            what="Its memory.",
+            said="Memory of each machine (512M).",
+        ),
+        _instance(
+            name="cpus",
+            kind=kinds.NUMBER,
+            change=Way.SET,
+            given="cpus",
+            key="cpus",
+            told="cpus",
+            shown="cpus",
+            what="Its processors.",
+            said="Processors of each machine (1).",
+        ),
+        _instance(
+            name="ssh_port",
+            kind=kinds.NUMBER,
+            optional=True,
+            change=Way.SET,
+            what="Where its ssh is, on the host's 127.0.0.1; null: at its own address.",
+        ),
+        _instance(
+            name="ssh_user",
+            kind=kinds.TEXT,
+            change=Way.SEED,
+            given="ssh_user",
+            key="user",
+            told="user",
+            word="authorized-keys",
+            what="Who the ssh keys let in.",
+            said="Who the ssh keys let in (root).",
+        ),
+        _instance(
+            name="network",
+            kind=kinds.WAY_OUT,
+            optional=True,
+            change=Way.SET,
+            given="network",
+            key="network",
+            told="network",
+            shown="network",
+            what="How it reaches out; null: the host's default.",
+            said="How machines reach out (the host's default); `bridge` needs the name of one.",
+        ),
+        _instance(
+            name="bridge",
+            kind=kinds.TEXT,
+            optional=True,
+            later=True,
+            change=Way.SET,
+            given="bridge",
+            key="bridge",
+            told="bridge",
+            shown="bridge",
+            what="The bridge of the host it is on.",
+            said="A bridge of the host; says `network: bridge` as well.",
+        ),
+        _instance(
+            name="autostart",
+            kind=kinds.FLAG,
+            later=True,
+            change=Way.SET,
+            at_once=True,
+            given="autostart",
+            key="autostart",
+            told="autostart",
+            shown="autostart",
+            what="It comes up again when the host has restarted.",
+            said="Start them again when the host has restarted (false).",
+        ),
+        _instance(
+            name="fleet",
+            kind=kinds.TEXT,
+            optional=True,
+            later=True,
+            change=Way.ADOPT,
+            given="fleet",
+            told="fleet",
+            what="The fleet file it is of.",
+        ),
+    ),
+)
+
+FORMS = (INSTANCE, STACK, OVERLAY, SEED, ADDRESS, FILE)
+
+
+def machine_fields() -> Iterator[Field]:
+    """All of the table."""
+    return (field for form in FORMS for field in form.fields)
+
+
+def part(instance: Instance, field: Field) -> Any:
+    """The value of a property of an instance itself, its stack, overlay or seed."""
+    holders = {Instance: instance, Stack: instance.stack, Overlay: instance.overlay, Seed: instance.seed}
+    return getattr(holders[field.of], field.name)
+
+
+def given(specification: Properties, form: Form, way: Way | None = None) -> dict[str, Any]:
+    """What a Specification gives to this part of an instance, as that calls it; only what changes `way`."""
+    return {
+        f.name: getattr(specification, f.given) for f in form.fields if f.given and way in (None, f.change)
+    }
+
+
+def shown(instance: Instance) -> dict[str, Any]:
+    """What the stable JSON form of a machine says of the instance, in plain values."""
+    return {f.shown: f.plain(part(instance, f)) for f in machine_fields() if f.shown}

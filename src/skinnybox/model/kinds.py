@@ -1,0 +1,59 @@
+"""Kinds of values a property can have, and what each is as JSON: text, number, true or false, list, map.
+
+What is read may be damaged, or be written by somebody else: a reader raises ValueError, TypeError, KeyError
+or AttributeError for what is no such value, and takes nothing for a text that is none.
+"""
+
+import base64
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from skinnybox.model.machines import Allocation, Network
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Kind:
+    """`read` makes the value of its JSON, `plain` the JSON of the value; None where the value is that itself.
+    Neither is asked about None."""
+
+    name: str
+    read: Callable[[Any], Any]
+    plain: Callable[[Any], Any] | None = None
+
+
+def _text(value: Any) -> str:
+    if type(value) is not str:
+        raise TypeError(f"{value!r:.40} is no text")
+    return value
+
+
+def _texts(values: Any) -> tuple[str, ...]:
+    if type(values) is not list:
+        raise TypeError(f"{values!r:.40} is no list")
+    return tuple(map(_text, values))
+
+
+def _bytes(value: Any) -> bytes:
+    return base64.b64decode(value, validate=True)
+
+
+def _base64(value: bytes) -> str:
+    return base64.b64encode(value).decode("ascii")
+
+
+TEXT = Kind("text", _text)
+TEXTS = Kind("texts", _texts, list)
+NUMBER = Kind("number", int)
+SIZE = Kind("bytes", int)
+MODE = Kind("permission bits", int)
+FLAG = Kind("true or false", bool)
+TIME = Kind("time", datetime.fromisoformat, datetime.isoformat)
+IDENTITY = Kind("UUID", UUID, str)
+WAY_OUT = Kind("/".join(Network), Network, str)
+ALLOCATION = Kind("/".join(Allocation), Allocation, str)
+CONTENT = Kind("base64", _bytes, _base64)
+KEYS = Kind("public keys", _texts, list)
+SCRIPT = Kind("script", _text)

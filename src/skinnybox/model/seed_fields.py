@@ -1,0 +1,128 @@
+"""The rows of fields.py for what a guest is told."""
+
+from functools import partial
+
+from skinnybox.model import kinds
+from skinnybox.model.forms import Field, Form, Way
+from skinnybox.model.machines import Seed, SeedFile, StaticNetwork
+
+_file = partial(Field, of=SeedFile, change=Way.SEED)
+FILE = Form(
+    SeedFile,
+    (
+        _file(name="path", kind=kinds.TEXT, what="Its absolute path in the guest."),
+        _file(name="content", kind=kinds.CONTENT, what="What is in it."),
+        _file(name="mode", kind=kinds.MODE, what="Permission bits."),
+        _file(name="owner", kind=kinds.TEXT, what="`user:group` of the guest."),
+    ),
+)
+
+_address = partial(Field, of=StaticNetwork, change=Way.SEED)
+ADDRESS = Form(
+    StaticNetwork,
+    (
+        _address(
+            name="address",
+            kind=kinds.TEXT,
+            key="address",
+            what="ADDRESS/PREFIX.",
+            said="ADDRESS/PREFIX of the first machine; each next one has the next address. Left out: DHCP.",
+        ),
+        _address(
+            name="gateway",
+            kind=kinds.TEXT,
+            optional=True,
+            key="gateway",
+            what="Where the way out is.",
+            said="For machines with a static address.",
+        ),
+        _address(
+            name="dns",
+            kind=kinds.TEXTS,
+            key="dns",
+            what="Who knows names.",
+            said="For machines with a static address.",
+        ),
+    ),
+)
+
+_seed = partial(Field, of=Seed, change=Way.SEED)
+SEED = Form(
+    Seed,
+    (
+        _seed(
+            name="hostname",
+            kind=kinds.TEXT,
+            change=Way.NEVER,
+            word="hostname",
+            what="What the guest calls itself.",
+        ),
+        _seed(
+            name="machine_id",
+            kind=kinds.TEXT,
+            change=Way.NEVER,
+            word="machine-id",
+            what="The guest's /etc/machine-id.",
+        ),
+        _seed(
+            name="generation",
+            kind=kinds.NUMBER,
+            change=Way.ITSELF,
+            shown="seed_generation",
+            word="generation",
+            what="Counts seeds: the guest applies each once.",
+        ),
+        _seed(
+            name="network",
+            kind=ADDRESS.kind("static address"),
+            optional=True,
+            given="static_network",
+            told="address",
+            word="network",
+            what="Its static address; null is DHCP.",
+        ),
+        _seed(
+            name="authorized_keys",
+            kind=kinds.KEYS,
+            given="authorized_keys",
+            key="ssh_keys",
+            told="ssh_keys",
+            word="authorized-keys",
+            what="Public keys that let in, the fleet's own first.",
+            said="Public keys, each as text or as `{file: PATH}`; a file may hold several.",
+        ),
+        _seed(
+            name="files",
+            kind=FILE.several("files"),
+            given="files",
+            key="files",
+            told="file",
+            word="file",
+            what="Files that the guest finds.",
+            said="Files that machines find at their first start and after a reset.",
+        ),
+        _seed(
+            name="run_once",
+            kind=kinds.SCRIPT,
+            optional=True,
+            given="run_once",
+            key="run_once",
+            told="run_once",
+            word="run-once",
+            what="A script that runs once, when the network is up.",
+            said="A script to run once, when the network is up: as text or as `{file: PATH}`.",
+        ),
+        _seed(
+            name="follows_name",
+            kind=kinds.FLAG,
+            later=True,
+            given="follow_name",
+            key="follow_name",
+            told="follow_name",
+            word="hostname-from",
+            what="At each boot the hostname becomes what the pool calls the machine then.",
+            said="At each boot the hostname becomes what the pool calls the machine then (false; only on a"
+            " pool).",
+        ),
+    ),
+)
