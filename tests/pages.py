@@ -24,12 +24,19 @@ def sources() -> dict[Path, ast.Module]:
 
 @cache
 def names() -> set[str]:
-    """What the code defines: modules, functions, classes, and of these `Class.member`."""
-    found = {path.stem for path in sources()}
-    for tree in sources().values():
-        for node in ast.walk(tree):
-            found.update(_defined(node))
-    return found
+    """What the code defines: modules, functions, classes, and of these `Class.member`, the inherited too."""
+    nodes = [node for tree in sources().values() for node in ast.walk(tree)]
+    found = {path.stem for path in sources()}.union(*map(_defined, nodes))
+    bases = [
+        (f"{base.id}.", f"{node.name}.")
+        for node in nodes
+        if isinstance(node, ast.ClassDef)
+        for base in node.bases
+        if isinstance(base, ast.Name)
+    ]
+    return found | {
+        own + name.removeprefix(base) for base, own in bases for name in found if name.startswith(base)
+    }
 
 
 def _defined(node: ast.AST) -> Iterator[str]:
