@@ -1,14 +1,16 @@
 """Overlays on their way to a pool and from it: whoever waits is told how far they are."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import pytest
 
+from skinnybox.fleet.batch import Outcome
 from skinnybox.fleet.create import Specification
 from skinnybox.fleet.power import Stopping
 from skinnybox.fleet.service import Fleet
 from skinnybox.model import Overlay
-from skinnybox.operation import Operation, Step
+from skinnybox.operation import UNATTENDED, Operation, Step
 from skinnybox.sizes import MIB
 from tests.samples import seal
 from tests.xapi.furnished import at_work, furnished, host_on, plain_disk
@@ -38,19 +40,24 @@ def changes(fleet: Fleet, operation: Operation) -> None:
 
 
 def grow(fleet: Fleet, operation: Operation) -> None:
-    fleet.overlays.grow(["web"], MIB, by=True, operation=operation)
+    done(fleet.overlays.grow(["web"], MIB, by=True, operation=operation))
 
 
 def snapshot(fleet: Fleet, operation: Operation) -> None:
-    fleet.overlays.snapshot(["web"], "one", operation)
+    done(fleet.overlays.snapshot(["web"], "one", operation))
 
 
 def restore(fleet: Fleet, operation: Operation) -> None:
-    fleet.overlays.restore(["web"], "one", operation)
+    done(fleet.overlays.snapshot(["web"], "before", UNATTENDED))
+    done(fleet.overlays.restore(["web"], "before", operation))
 
 
 def reset(fleet: Fleet, operation: Operation) -> None:
-    fleet.overlays.reset(["web"], operation)
+    done(fleet.overlays.reset(["web"], operation))
+
+
+def done(outcomes: Sequence[Outcome[Any]]) -> None:
+    assert [each.error for each in outcomes] == [None]
 
 
 @pytest.mark.parametrize(
