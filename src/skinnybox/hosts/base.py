@@ -2,16 +2,20 @@
 
 A host knows no fleet: it is given values and finds machines again by their UUID. What a host cannot do
 it refuses with Unsupported before it has touched anything; `features` says so beforehand.
+
+What is abstract has to be written for a kind of host; where disks are files here, most is (local/host.py).
 """
 
 import socket
+from abc import abstractmethod
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 from uuid import UUID
 
+from skinnybox.errors import NotFound
 from skinnybox.hosts.events import DEFAULT_THRESHOLDS, Event, Thresholds
 from skinnybox.issues import Check, Finding
 from skinnybox.model import (
@@ -116,29 +120,38 @@ class Storage:
 class Disks(Protocol):
     """`operation` is told of what takes long because bytes go to the host or come from it, and ends it."""
 
+    @abstractmethod
     def add_master(self, master: Master, folder: Path, operation: Operation) -> None:
         """Make a sealed master usable here. Idempotent by image digest."""
 
+    @abstractmethod
     def remove_master(self, master: Master) -> None:
         """Idempotent."""
 
+    @abstractmethod
     def create_overlay(self, instance: Instance, contents: Contents, operation: Operation) -> None:
         """A fresh overlay. Conflict when the instance has one; NoSpace with nothing left behind."""
 
+    @abstractmethod
     def replace_overlay(self, instance: Instance, contents: Contents, operation: Operation) -> None:
         """Put a fresh overlay in place of the old one, atomically: killed at any moment, one of the two is
         there, whole. Conflict while the machine runs or somebody has it open."""
 
+    @abstractmethod
     def overlay_size(self, instance: Instance) -> int:
         """What it really has, in bytes; quick. NotFound when there is none."""
 
+    @abstractmethod
     def open_overlay(self, instance: Instance, operation: Operation) -> AbstractContextManager[Path]:
         """A local file with the overlay's bytes, not to be written, while nobody else may use it. Conflict
         while the machine runs or somebody else has it open; NotFound when there is none."""
 
     def refuse_used(self, instance: Instance) -> None:
         """Conflict where open_overlay would be refused; quick, also where that has to fetch the overlay."""
+        with suppress(NotFound), self.open_overlay(instance, Operation()):
+            pass
 
+    @abstractmethod
     def rebuild_overlay(
         self,
         instance: Instance,
@@ -150,93 +163,118 @@ class Disks(Protocol):
         refused as that is. `new` is a blank private file of `size` bytes with the allocation of the instance;
         `build` fills it in place and only reads `old`, for which nobody else has a use meanwhile."""
 
+    @abstractmethod
     def copy_overlay(self, instance: Instance, target: Path, operation: Operation) -> Consistency:
         """A copy of one point in time at `target`, a new local file, whether the machine runs or not. Its
         holes are holes, none of its blocks is shared. Conflict while another command copies it or works on
         it; NoSpace, also beforehand; whatever stops it, neither host nor machine keep anything of it."""
 
+    @abstractmethod
     def take_snapshot(self, instance: Instance, label: str, operation: Operation) -> Snapshot:
         """Keep such a copy here under `label`, with the record as given. Conflict when there is one."""
 
+    @abstractmethod
     def snapshots(self, instance: Instance) -> Sequence[Snapshot]:
         """Oldest first. They go with the disk."""
 
+    @abstractmethod
     def open_snapshot(
         self, instance: Instance, label: str, operation: Operation
     ) -> AbstractContextManager[Path]:
         """A local file with its bytes, not to be written. NotFound."""
 
+    @abstractmethod
     def delete_snapshot(self, instance: Instance, label: str) -> None:
         """Idempotent."""
 
+    @abstractmethod
     def written(self, instances: Iterable[Instance]) -> Mapping[UUID, int]:
         """Bytes each overlay really takes on the host; an instance without a disk is left out."""
 
 
 class Lifecycle(Protocol):
+    @abstractmethod
     def define(self, instance: Instance) -> None:
         """Record the instance beside its overlay. Idempotent; replaces an older record, atomically."""
 
+    @abstractmethod
     def delete(self, instance: Instance) -> None:
         """Its record, its overlay and all snapshots, whatever of it is there. Idempotent. Conflict, with
         nothing touched, while the machine runs or somebody has the overlay open; any other error may come
         half way, and the next call goes on."""
 
+    @abstractmethod
     def start(self, instance: Instance, master: Master, folder: Path, operation: Operation) -> Status:
         """Power on; returns when the virtual hardware runs, long before the guest is ready. Conflict when it
         runs already."""
 
+    @abstractmethod
     def shutdown(self, instance: Instance) -> None:
         """Ask the guest to power off; does not wait. Idempotent on a stopped machine."""
 
+    @abstractmethod
     def power_off(self, instance: Instance) -> None:
         """Pull the plug and wait until it is off. Idempotent."""
 
 
 class Observation(Protocol):
+    @abstractmethod
     def records(self) -> Iterable[Instance]:
         """Every instance recorded here, as `define` was given it."""
 
+    @abstractmethod
     def holdings(self) -> Iterable[Holding]:
         """The same with all that is damaged, for repair: what has a record, an overlay or a place here."""
 
+    @abstractmethod
     def leftovers(self, known: Collection[UUID]) -> Iterable[Finding]:
         """What lies here and is part of none of the machines `known`, nor of this host; holdings are not told
         again. Nothing that may be in the making is to be removed."""
 
+    @abstractmethod
     def statuses(self) -> Mapping[UUID, Status]:
         """Every machine that is not simply stopped, in one look."""
 
+    @abstractmethod
     def reports(self, uuids: Iterable[UUID]) -> Mapping[UUID, Report]:
         """The guest's last report since its last start. Not there: it has not spoken yet."""
 
+    @abstractmethod
     def wait_change(self, timeout: float) -> None:
         """Return when a status or report may have changed, or after `timeout` seconds."""
 
+    @abstractmethod
     def events(self, after: int = 0) -> Iterable[Event]:
         """What happened to machines here, as far back as it is kept: those with a number above `after`,
         oldest first. A start and an end are always told; what a guest causes only so often."""
 
+    @abstractmethod
     def console_log(self, uuid: UUID) -> bytes:
         """The end of what the guest printed; b"" when it never ran. Unsupported where nobody keeps it."""
 
+    @abstractmethod
     def console(self, uuid: UUID) -> AbstractContextManager[socket.socket]:
         """Both directions of the serial console, as a stream. Conflict when the machine is off."""
 
 
 class Host(Disks, Lifecycle, Observation, Protocol):
     @property
+    @abstractmethod
     def features(self) -> Features: ...
 
+    @abstractmethod
     def space(self, instances: Iterable[Instance], masters: Iterable[Master]) -> Space:
         """What the store holds and what is free."""
 
     def storages(self, overlay: int, system: int) -> Sequence[Storage]:
         """What overlays of `overlay` bytes and clones of a system's disk of `system` bytes cost, the chosen
         store first. None where an overlay takes its size and nothing more."""
+        return ()
 
+    @abstractmethod
     def doctor(self) -> list[Check]:
         """Whether this host is fit, and what to do when it is not."""
 
     def close(self) -> None:
         """Give back what the object holds. Machines keep running. Idempotent."""
+        return

@@ -24,10 +24,10 @@ from uuid import UUID
 from skinnybox import layout
 from skinnybox.errors import Conflict, NotFound
 from skinnybox.hosts import events
-from skinnybox.hosts.base import Features, Holding
+from skinnybox.hosts.base import Features
 from skinnybox.hosts.events import Event, EventKind, Journal
-from skinnybox.hosts.local.disks import LocalDisks
-from skinnybox.hosts.local.store import Store, write_atomically
+from skinnybox.hosts.local.host import LocalHost
+from skinnybox.hosts.local.store import write_atomically
 from skinnybox.issues import Check, Finding
 from skinnybox.model import (
     KERNEL_FILE,
@@ -37,7 +37,6 @@ from skinnybox.model import (
     Network,
     Power,
     Report,
-    Space,
     Status,
     image_uuid,
 )
@@ -50,7 +49,7 @@ _KERNEL = "pretended"
 _KEY = "ssh-ed25519 " + base64.b64encode(b"\0\0\0\x0bssh-ed25519\0\0\0\x20" + bytes(32)).decode()
 
 
-class FakeHost(LocalDisks):
+class FakeHost(LocalHost):
     """Several of them may share a folder, also from several processes."""
 
     features = Features(
@@ -65,21 +64,11 @@ class FakeHost(LocalDisks):
     )
 
     def __init__(self, state: Path, answers: Callable[[UUID], bool] | None = None) -> None:
+        super().__init__(state)
         self._answers = answers
-        self._store = Store(state)
         self._machines = state / "pretended.json"
         self._runs = state / "run"
         self._changed = threading.Condition()
-
-    def add_master(self, master: Master, folder: Path, operation: Operation) -> None:
-        if not (folder / master.images[0].file).is_file():
-            raise NotFound(f"{folder} does not hold {master.reference}")
-
-    def remove_master(self, master: Master) -> None:
-        """Masters are used where they lie."""
-
-    def define(self, instance: Instance) -> None:
-        self._store.define(instance)
 
     def start(self, instance: Instance, master: Master, folder: Path, operation: Operation) -> Status:
         if not (folder / KERNEL_FILE).is_file():
@@ -109,18 +98,10 @@ class FakeHost(LocalDisks):
     def power_off(self, instance: Instance) -> None:
         self.shutdown(instance)
 
-    def records(self) -> Iterable[Instance]:
-        return self._store.records()
-
-    def holdings(self) -> Iterable[Holding]:
-        from skinnybox.hosts.local import leftovers
-
-        return leftovers.holdings(self._store.instances)
-
     def leftovers(self, known: Collection[UUID]) -> Iterable[Finding]:
         from skinnybox.hosts.local import leftovers
 
-        yield from leftovers.leftovers(self._machines.parent, known)
+        yield from super().leftovers(known)
         yield from leftovers.within(layout.RUNS, self._runs)
 
     def statuses(self) -> Mapping[UUID, Status]:
@@ -170,14 +151,8 @@ class FakeHost(LocalDisks):
                 ours.shutdown(socket.SHUT_RDWR)
                 echo.join()
 
-    def space(self, instances: Iterable[Instance], masters: Iterable[Master]) -> Space:
-        return self._store.space(instances, masters)
-
     def doctor(self) -> list[Check]:
         return [Check(name="host", status="note", detail="machines are only pretended")]
-
-    def close(self) -> None:
-        """Nothing is held."""
 
     def _allocation(self, instance: Instance) -> Allocation:
         return Allocation.SPARSE

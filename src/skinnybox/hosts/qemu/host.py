@@ -16,26 +16,23 @@ from typing import Any, TypeVar
 from uuid import UUID
 
 from skinnybox.emulation.board import Accelerator
-from skinnybox.errors import Conflict, NotFound, SkinnyboxError
+from skinnybox.errors import Conflict, SkinnyboxError
 from skinnybox.hosts import events
-from skinnybox.hosts.base import Features, Holding, Preferences
+from skinnybox.hosts.base import Features, Preferences
 from skinnybox.hosts.events import Event
 from skinnybox.hosts.guest_io import reports, stall, states, supervisor_client
 from skinnybox.hosts.guest_io.machine_output import read_log
 from skinnybox.hosts.guest_io.run_folder import machine_process, read_machine
-from skinnybox.hosts.local.disks import LocalDisks
-from skinnybox.hosts.local.store import Store
+from skinnybox.hosts.local.host import LocalHost
 from skinnybox.issues import Check, Finding
 from skinnybox.json_file import read_json
 from skinnybox.model import (
-    INITRD_FILE,
     KERNEL_FILE,
     Allocation,
     Instance,
     Master,
     Network,
     Report,
-    Space,
     Status,
 )
 from skinnybox.operation import Operation
@@ -47,13 +44,12 @@ _POLL = 0.05
 _CONCLUDING = 3.0
 
 
-class QemuHost(LocalDisks):
+class QemuHost(LocalHost):
     """The machines of one state folder. Several objects, also in several processes, may serve one folder."""
 
     def __init__(self, state: Path, preferences: Preferences | None = None) -> None:
+        super().__init__(state)
         self._preferences = preferences or Preferences()
-        self._store = Store(state)
-        self._state = state
         self._runs = state / "run"
         self._starting = threading.Lock()
 
@@ -75,17 +71,6 @@ class QemuHost(LocalDisks):
             boots=True,
             presses_a_button=True,
         )
-
-    def add_master(self, master: Master, folder: Path, operation: Operation) -> None:
-        for name in (KERNEL_FILE, INITRD_FILE, *(image.file for image in master.images)):
-            if not (folder / name).is_file():
-                raise NotFound(f"{folder / name}: missing from {master.reference}")
-
-    def remove_master(self, master: Master) -> None:
-        """Masters are used where they lie."""
-
-    def define(self, instance: Instance) -> None:
-        self._store.define(instance)
 
     def start(self, instance: Instance, master: Master, folder: Path, operation: Operation) -> Status:
         from skinnybox.hosts.qemu import watched
@@ -129,19 +114,10 @@ class QemuHost(LocalDisks):
         self._await_conclusion(instance.uuid)
         (folder / "end.json").unlink(missing_ok=True)
 
-    def records(self) -> Iterable[Instance]:
-        return self._store.records()
-
-    def holdings(self) -> Iterable[Holding]:
-        from skinnybox.hosts.local import leftovers
-
-        return leftovers.holdings(self._store.instances)
-
     def leftovers(self, known: Collection[UUID]) -> Iterable[Finding]:
-        from skinnybox.hosts.local import leftovers
         from skinnybox.hosts.qemu.leftovers import of_runs
 
-        yield from leftovers.leftovers(self._state, known)
+        yield from super().leftovers(known)
         yield from of_runs(self._runs, known)
 
     def statuses(self) -> Mapping[UUID, Status]:
@@ -188,9 +164,6 @@ class QemuHost(LocalDisks):
             raise Conflict("the machine is off: it has no console", hint="start it first")
         with supervisor_client.console(self._runs, uuid) as opened:
             yield opened
-
-    def space(self, instances: Iterable[Instance], masters: Iterable[Master]) -> Space:
-        return self._store.space(instances, masters)
 
     def doctor(self) -> list[Check]:
         from skinnybox.hosts.qemu.doctor import checks

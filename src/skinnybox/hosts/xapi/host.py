@@ -17,7 +17,7 @@ from uuid import UUID
 
 from skinnybox.errors import Conflict, Unsupported
 from skinnybox.hosts import events, reach
-from skinnybox.hosts.base import Contents, Features, Holding, Preferences, Storage
+from skinnybox.hosts.base import Contents, Features, Holding, Host, Preferences, Storage
 from skinnybox.hosts.events import DEFAULT_THRESHOLDS, Event, Thresholds
 from skinnybox.hosts.xapi import account, create, observe, tags
 from skinnybox.hosts.xapi.address import Address, parse, password
@@ -56,7 +56,7 @@ def open_pool(name: str, state: Path, preferences: Preferences) -> "XapiHost":
     )
 
 
-class XapiHost:
+class XapiHost(Host):
     """Several of them may share a pool and a folder, also from several processes."""
 
     def __init__(

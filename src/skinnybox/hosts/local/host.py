@@ -1,24 +1,35 @@
-"""The disks of every host that keeps them in a folder of this machine. What only some of it needs is imported
-there."""
+"""What is the same of all hosts that keep disks and records in a folder of this machine: all but what runs.
+What only some of it needs is imported there."""
 
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, suppress
+from abc import abstractmethod
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from uuid import UUID
 
 from skinnybox.errors import NotFound
-from skinnybox.hosts.base import Contents, Storage
+from skinnybox.hosts.base import Contents, Holding, Host
 from skinnybox.hosts.local.store import Store
-from skinnybox.model import Allocation, Consistency, Instance, Snapshot
+from skinnybox.issues import Finding
+from skinnybox.model import (
+    INITRD_FILE,
+    KERNEL_FILE,
+    Allocation,
+    Consistency,
+    Instance,
+    Master,
+    Snapshot,
+    Space,
+)
 from skinnybox.operation import Operation
 
 
-class LocalDisks(ABC):
+class LocalHost(Host):
     """Who inherits it knows what runs, and how a running machine's overlay is copied. Everything is here
     already, so no transfer says how far it is; copies can be cancelled."""
 
-    _store: Store
+    def __init__(self, state: Path) -> None:
+        self._state, self._store = state, Store(state)
 
     @abstractmethod
     def _settle(self, instance: Instance) -> None:
@@ -38,6 +49,15 @@ class LocalDisks(ABC):
 
     def _allocation(self, instance: Instance) -> Allocation:
         return instance.overlay.allocation
+
+    def add_master(self, master: Master, folder: Path, operation: Operation) -> None:
+        """Masters are used where they lie."""
+        for name in (KERNEL_FILE, INITRD_FILE, *(image.file for image in master.images)):
+            if not (folder / name).is_file():
+                raise NotFound(f"{folder / name}: missing from {master.reference}")
+
+    def remove_master(self, master: Master) -> None:
+        """Nothing was added."""
 
     def create_overlay(self, instance: Instance, contents: Contents, operation: Operation) -> None:
         self._store.create(instance, contents, self._allocation(instance))
@@ -59,19 +79,31 @@ class LocalDisks(ABC):
         except FileNotFoundError as error:
             raise NotFound(f"{instance.name} has no overlay", hint="`skinnybox repair`") from error
 
-    def storages(self, overlay: int, system: int) -> Sequence[Storage]:
-        """A file takes its size."""
-        return ()
-
-    def refuse_used(self, instance: Instance) -> None:
-        with suppress(NotFound), self.open_overlay(instance, Operation()):
-            pass
+    def define(self, instance: Instance) -> None:
+        self._store.define(instance)
 
     def delete(self, instance: Instance) -> None:
         self._settle(instance)
         with self._store.held(instance):
             self._forget_runs(instance)
             self._store.delete(instance)
+
+    def records(self) -> Iterable[Instance]:
+        return self._store.records()
+
+    def holdings(self) -> Iterable[Holding]:
+        from skinnybox.hosts.local import leftovers
+
+        return leftovers.holdings(self._store.instances)
+
+    def leftovers(self, known: Collection[UUID]) -> Iterable[Finding]:
+        """Of its disks and records; a host adds what it keeps beside them."""
+        from skinnybox.hosts.local import leftovers
+
+        return leftovers.leftovers(self._state, known)
+
+    def space(self, instances: Iterable[Instance], masters: Iterable[Master]) -> Space:
+        return self._store.space(instances, masters)
 
     def written(self, instances: Iterable[Instance]) -> Mapping[UUID, int]:
         return self._store.written(instances)
