@@ -11,7 +11,7 @@ from skinnybox.fleet.create import Specification
 from skinnybox.fleet.registry import open_fleet
 from skinnybox.fleet.service import Fleet
 from skinnybox.fleet.settings import Settings
-from skinnybox.fleet.view import Machine
+from skinnybox.fleet.view import MachineView
 from skinnybox.masters import guest_part
 from skinnybox.model import Allocation, Overlay
 from skinnybox.sizes import MIB
@@ -65,7 +65,7 @@ def _guest_version() -> str:
     return digest.hexdigest()[:16]
 
 
-Create = Callable[..., Machine]
+Create = Callable[..., MachineView]
 
 
 @pytest.fixture
@@ -73,7 +73,7 @@ def create(fleet: Fleet, master: str, request: pytest.FixtureRequest) -> Iterato
     """Make a machine with some of a Specification's fields said; gone after the test."""
     made: list[str] = []
 
-    def make(name: str, **fields: object) -> Machine:
+    def make(name: str, **fields: object) -> MachineView:
         overlay = Overlay(size=128 * MIB, allocation=Allocation.SPARSE)
         given: dict[str, object] = {
             "overlay": overlay, "memory": 512 * MIB, "cpus": 1, "dax": False, **fields
@@ -113,10 +113,10 @@ def _keep_console(fleet: Fleet, name: str, test: str) -> None:
 
 
 @pytest.fixture
-def up(fleet: Fleet) -> Callable[[str], Machine]:
+def up(fleet: Fleet) -> Callable[[str], MachineView]:
     """Start one machine and return it ready."""
 
-    def start(name: str) -> Machine:
+    def start(name: str) -> MachineView:
         outcome = fleet.start([name], timeout=within(MOST_SECONDS))[0]
         if outcome.error:
             raise outcome.error

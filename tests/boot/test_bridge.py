@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from skinnybox.fleet.service import Fleet
-from skinnybox.fleet.view import Machine
+from skinnybox.fleet.view import MachineView
 from skinnybox.model import Network, StaticNetwork
 from tests.boot.conftest import Create
 from tests.conftest import BRIDGE_ADDRESS
@@ -19,7 +19,7 @@ GUEST = "198.18.77.5"
 def test_ssh_over_a_bridge(
     fleet: Fleet,
     create: Create,
-    up: Callable[[str], Machine],
+    up: Callable[[str], MachineView],
     down: Callable[[str], None],
     sh: Callable[[str, str], str],
     bridge_name: str,

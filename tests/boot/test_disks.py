@@ -3,12 +3,12 @@
 from collections.abc import Callable
 
 from skinnybox.fleet.service import Fleet
-from skinnybox.fleet.view import Machine
+from skinnybox.fleet.view import MachineView
 from skinnybox.model import Allocation, Change, ChangeKind, Consistency, Overlay
 from skinnybox.sizes import MIB
 from tests.boot.conftest import Create
 
-Up = Callable[[str], Machine]
+Up = Callable[[str], MachineView]
 Down = Callable[[str], None]
 Sh = Callable[[str, str], str]
 

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from skinnybox.errors import Conflict
-from skinnybox.fleet.flatten import Wanted
+from skinnybox.fleet.flatten import FlatDisk
 from skinnybox.fleet.service import Fleet
-from skinnybox.fleet.view import Machine
+from skinnybox.fleet.view import MachineView
 from skinnybox.masters import efi
 from tests.boot import ordinary
 from tests.boot.conftest import CACHE, Create
@@ -19,7 +19,7 @@ pytestmark = [
     pytest.mark.skipif(bool(efi.missing()), reason=f"not installed: {' '.join(efi.missing())}"),
 ]
 
-Up = Callable[[str], Machine]
+Up = Callable[[str], MachineView]
 Down = Callable[[str], None]
 Sh = Callable[[str, str], str]
 
@@ -43,10 +43,10 @@ def test_a_flattened_machine_is_an_ordinary_one(
     sh("flat", MAKE)
     before = sh("flat", SHOW)
     down("flat")
-    disk = fleet.overlays.flatten("flat", Wanted(file=tmp_path / "flat.qcow2", format="qcow2"))
+    disk = fleet.overlays.flatten("flat", FlatDisk(file=tmp_path / "flat.qcow2", format="qcow2"))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["flat.qcow2"]
     with pytest.raises(Conflict, match="exists already"):
-        fleet.overlays.flatten("flat", Wanted(file=disk))
+        fleet.overlays.flatten("flat", FlatDisk(file=disk))
     with fleet.overlays.changes("flat") as found:
         assert any(change.path == b"srv/www/index.html" for change in found)
     machine, key = fleet.machine("flat"), CACHE / "ssh" / "id_ed25519"

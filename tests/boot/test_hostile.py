@@ -17,7 +17,7 @@ from uuid import uuid4
 import pytest
 
 from skinnybox.fleet.service import Fleet
-from skinnybox.fleet.view import Condition, Machine
+from skinnybox.fleet.view import Condition, MachineView
 from skinnybox.hosts.events import Event
 from skinnybox.model import Network, Report
 from tests.boot.conftest import CACHE, MOST_SECONDS, Create
@@ -130,7 +130,7 @@ def prints_for_ever(fleet: Fleet, sh: Sh) -> None:
     assert b"said to the terminal" in said and b"\x1b" not in said and b"\x07" not in said
 
 
-def report(machine: Machine, *lines: str, state: str = "ready", **instead: str) -> bytes:
+def report(machine: MachineView, *lines: str, state: str = "ready", **instead: str) -> bytes:
     status = machine.status
     assert status is not None and status.nonce is not None
     head = {"state": state, "nonce": status.nonce, "instance": str(machine.instance.uuid), **instead}
@@ -138,7 +138,7 @@ def report(machine: Machine, *lines: str, state: str = "ready", **instead: str) 
     return "\n".join(["skinnybox-report 1", *words, *lines, "end", ""]).encode()
 
 
-Lie = Callable[[Machine], bytes]
+Lie = Callable[[MachineView], bytes]
 LIES: dict[str, Lie] = {
     "it names another instance": lambda m: report(m, instance=str(uuid4())),
     "it belongs to another start": lambda m: report(m, nonce="00" * 16),

@@ -10,7 +10,7 @@ from skinnybox import run
 from skinnybox.errors import CommandFailed
 from skinnybox.fleet.create import Specification
 from skinnybox.fleet.service import Fleet
-from skinnybox.fleet.view import Machine
+from skinnybox.fleet.view import MachineView
 from skinnybox.model import Allocation, Overlay
 from skinnybox.sizes import MIB
 
@@ -53,7 +53,7 @@ def disk(fleet: Fleet, master: str, tmp_path: Path) -> Iterator[Path]:
 
 
 def test_a_disk_image_boots_thin(
-    fleet: Fleet, disk: Path, up: Callable[[str], Machine], sh: Callable[[str, str], str]
+    fleet: Fleet, disk: Path, up: Callable[[str], MachineView], sh: Callable[[str, str], str]
 ) -> None:
     for old in fleet.masters.all():
         if old.name == "from-disk":

@@ -8,12 +8,12 @@ from skinnybox.errors import NotFound
 from skinnybox.ext4 import open_volume
 from skinnybox.fleet.access import Login
 from skinnybox.fleet.service import Fleet
-from skinnybox.fleet.view import Condition, Machine
+from skinnybox.fleet.view import Condition, MachineView
 from skinnybox.model import ChangeKind, SeedFile
 from skinnybox.operation import Operation
 from tests.boot.conftest import Create
 
-Up = Callable[[str], Machine]
+Up = Callable[[str], MachineView]
 Down = Callable[[str], None]
 Sh = Callable[[str, str], str]
 
@@ -76,7 +76,7 @@ def _all_is_started(sh: Sh) -> None:
     sh("life", "systemctl is-system-running --wait || :")
 
 
-def _identity_is_the_seeds(machine: Machine, sh: Sh) -> None:
+def _identity_is_the_seeds(machine: MachineView, sh: Sh) -> None:
     seed = machine.instance.seed
     assert sh(
         "life", "hostname; cat /etc/machine-id; cat /etc/site/name; stat -c '%a %U:%G' /etc/site/name"

@@ -8,13 +8,13 @@ import pytest
 
 from skinnybox.errors import GuestFailed
 from skinnybox.fleet.service import Fleet
-from skinnybox.fleet.view import Condition, Machine
+from skinnybox.fleet.view import Condition, MachineView
 from skinnybox.hosts.qemu import command_line, launch
 from skinnybox.model import Image
 from tests.boot.conftest import Create
 from tests.pace import within
 
-Up = Callable[[str], Machine]
+Up = Callable[[str], MachineView]
 Down = Callable[[str], None]
 Sh = Callable[[str, str], str]
 
@@ -53,7 +53,7 @@ find etc usr/bin usr/sbin -type f | sort | xargs sha256sum
 """
 
 
-def _image(fleet: Fleet, machine: Machine) -> tuple[Path, Image]:
+def _image(fleet: Fleet, machine: MachineView) -> tuple[Path, Image]:
     master = fleet.masters.by_id(machine.instance.stack.master)
     image = master.image(machine.instance.stack.images[0])
     assert image is not None
@@ -95,7 +95,7 @@ def _maps(pid: int | None) -> list[str]:
     return Path(f"/proc/{pid}/maps").read_text().splitlines()
 
 
-def _cannot_write_to_its_master(fleet: Fleet, machine: Machine, sh: Sh) -> None:
+def _cannot_write_to_its_master(fleet: Fleet, machine: MachineView, sh: Sh) -> None:
     path, image = _image(fleet, machine)
     before = hashlib.sha256(path.read_bytes()).hexdigest()
     seen = sh("sibling", SEES)

@@ -11,7 +11,7 @@ import pytest
 from skinnybox.errors import GuestFailed
 from skinnybox.fleet.power import running
 from skinnybox.fleet.service import Fleet
-from skinnybox.fleet.view import Condition, Machine
+from skinnybox.fleet.view import Condition, MachineView
 from skinnybox.hosts.base import Contents
 from skinnybox.hosts.qemu import command_line, launch
 from skinnybox.model import ImageKind, Instance, image_uuid
@@ -110,7 +110,7 @@ def test_another_variant_of_the_same_master_is_refused(fleet: Fleet, create: Cre
 
 
 def test_a_full_overlay_boots_and_says_so(
-    fleet: Fleet, create: Create, up: Callable[[str], Machine], down: Callable[[str], None],
+    fleet: Fleet, create: Create, up: Callable[[str], MachineView], down: Callable[[str], None],
     sh: Callable[[str, str], str],
 ) -> None:  # fmt: skip
     create("full")

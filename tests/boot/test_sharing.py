@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Callable
 
 from skinnybox.fleet.service import Fleet
-from skinnybox.fleet.view import Machine
+from skinnybox.fleet.view import MachineView
 from skinnybox.model import Network, StaticNetwork
 from tests.boot.conftest import Create
 
@@ -26,7 +26,7 @@ echo done
 
 
 def test_two_machines_on_one_master(
-    fleet: Fleet, create: Create, up: Callable[[str], Machine], sh: Callable[[str, str], str]
+    fleet: Fleet, create: Create, up: Callable[[str], MachineView], sh: Callable[[str, str], str]
 ) -> None:
     create("one")
     static = StaticNetwork(address="10.7.0.5/24", gateway="10.7.0.1", dns=("10.7.0.3",))

@@ -14,7 +14,7 @@ from skinnybox.fleet.service import Fleet
 from skinnybox.fleet.settings import Settings
 from skinnybox.fleet.view import Condition
 from skinnybox.model import Allocation, ChangeKind, Instance
-from skinnybox.overlays.journal import settled
+from skinnybox.overlays.journal import replayed
 from skinnybox.wire import decode
 from tests.faults import small_guest
 from tests.faults.power_cuts import SECONDS, Recording, cuts, overlay_of, record
@@ -57,7 +57,7 @@ def check(fleet: Fleet, made: Recording, requests: int, disk: Path) -> None:
     """Everything that must hold for what a cut left, without starting the machine."""
     mended(disk)
     done = made.done(requests)
-    with settled(disk) as image, open_volume(image) as volume:
+    with replayed(disk) as image, open_volume(image) as volume:
         if requests >= made.ready:
             remembered(volume, made.instance, seeded=done > 0)
             under_way(volume, made, done)
@@ -125,7 +125,7 @@ def boots(fleet: Fleet, made: Recording, requests: int, disk: Path) -> None:
     """With what a cut left the machine starts, and starting takes nothing away."""
     put(fleet, made, disk)
     comes_up(fleet, made)
-    with settled(overlay_of(fleet, made.instance)) as image, open_volume(image) as volume:
+    with replayed(overlay_of(fleet, made.instance)) as image, open_volume(image) as volume:
         kept(volume, made, made.done(requests))
 
 

@@ -32,13 +32,13 @@ def master(state: Path, tmp_path: Path) -> Master:
     return seal(state, tmp_path, "tiny", "1")
 
 
-def open_memory(state: Path) -> Fleet:
+def open_fake(state: Path) -> Fleet:
     return open_fleet(Settings(state=state, host="memory"))
 
 
 @pytest.fixture
 def fleet(state: Path, master: Master) -> Iterator[Fleet]:
-    with open_memory(state) as opened:
+    with open_fake(state) as opened:
         yield opened
 
 
@@ -64,7 +64,7 @@ def said(capsys: pytest.CaptureFixture[str], *words: str) -> Said:
 @pytest.fixture
 def made(state: Path, master: Master) -> dict[str, Instance]:
     """Three machines; nobody has the state folder open any more. The first has host keys."""
-    with open_memory(state) as fleet:
+    with open_fake(state) as fleet:
         instances = fleet.create(["a", "b", "c"], "tiny", SPARSE)
         fleet._catalog.pin_host_keys(instances[0].uuid, HOST_KEYS)
     return {instance.name: instance for instance in instances}

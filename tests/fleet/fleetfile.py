@@ -6,7 +6,7 @@ from pathlib import Path
 from skinnybox.fleet.batch import Outcome
 from skinnybox.fleet.plan.actions import Choices
 from skinnybox.fleet.plan.apply import agreed
-from skinnybox.fleet.plan.parts import How
+from skinnybox.fleet.power import Starting
 from skinnybox.fleet.service import Fleet
 from skinnybox.fleet.view import Condition
 from skinnybox.operation import UNATTENDED, Operation
@@ -31,7 +31,7 @@ class File:
 
     def apply(self, operation: Operation = UNATTENDED, **choices: object) -> Sequence[Outcome[str]]:
         chosen = Choices(**choices)  # type: ignore[arg-type]
-        return self.fleet.files.apply(self.path, chosen, How(), agreed, operation)
+        return self.fleet.files.apply(self.path, chosen, Starting(), agreed, operation)
 
 
 def conditions(fleet: Fleet) -> dict[str, Condition]:

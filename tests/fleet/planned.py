@@ -7,7 +7,7 @@ from typing import Any
 from skinnybox.fleet.catalog.rows import Phase
 from skinnybox.fleet.create import Specification
 from skinnybox.fleet.plan.actions import Wanted
-from skinnybox.fleet.view import Machine
+from skinnybox.fleet.view import MachineView
 from skinnybox.model import Overlay, Power, Seed, Stack, Status, fields
 from skinnybox.sizes import GIB, MIB
 from tests.samples import an_instance
@@ -23,7 +23,7 @@ def wanted(name: str = "web-1", **fields: Any) -> Wanted:
     return replace(Wanted(name=name, stack=LAMP1, specification=SPEC), **fields)
 
 
-def machine(of: Wanted, *, on: bool = False, fleet: str | None = FLEET) -> Machine:
+def machine(of: Wanted, *, on: bool = False, fleet: str | None = FLEET) -> MachineView:
     """A machine that is just as it is wanted."""
     specification = of.specification
     instance = an_instance(
@@ -33,7 +33,7 @@ def machine(of: Wanted, *, on: bool = False, fleet: str | None = FLEET) -> Machi
         seed=Seed(hostname=of.name, machine_id="0" * 32, **fields.given(specification, fields.SEED)),
         **{**fields.given(specification, fields.INSTANCE), "fleet": fleet},
     )
-    return Machine(instance=instance, phase=Phase.DEFINED, status=RUNNING if on else None)
+    return MachineView(instance=instance, phase=Phase.DEFINED, status=RUNNING if on else None)
 
 
 RUNNING = Status(power=Power.RUNNING, pid=1, nonce="n")

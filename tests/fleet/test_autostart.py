@@ -72,7 +72,7 @@ def test_one_that_fails_does_not_stop_the_others(fleet: Fleet, monkeypatch: pyte
 
 def test_no_more_come_up_at_once_than_the_host_bears(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
     fleet.create(["m-{1..12}"], "tiny", replace(SPARSE, autostart=True))
-    limit, start, lock = fleet._roster.boots_at_once, fleet._host.start, threading.Lock()
+    limit, start, lock = fleet._queries.boots_at_once, fleet._host.start, threading.Lock()
     coming, most = 0, 0
     together = threading.Barrier(limit, timeout=30)
 

@@ -23,7 +23,7 @@ def cli(
 ) -> Cli:
     """Run a command line on the fake host: exit code, standard output, standard error."""
     monkeypatch.setenv("SKINNYBOX_STATE", str(state))
-    monkeypatch.setenv("SKINNYBOX_HOST", "memory")
+    monkeypatch.setenv("SKINNYBOX_HOST", "fake")
 
     def run(*words: str) -> tuple[int, str, str]:
         capsys.readouterr()
@@ -136,7 +136,7 @@ def test_masters_are_listed_shown_and_verified(cli: Cli, state: Path, master: Ma
 
 def test_the_console_relays_a_pipe(cli: Cli, state: Path) -> None:
     cli(*CREATE, "a", "--start")
-    argv = [sys.executable, "-m", "skinnybox", "--state", str(state), "--host", "memory", "console", "a"]
+    argv = [sys.executable, "-m", "skinnybox", "--state", str(state), "--host", "fake", "console", "a"]
     done = subprocess.run(argv, input=b"hello\x1drest", capture_output=True, timeout=60, check=True)
     assert b"rest" not in done.stdout
     assert b"detached from a" in done.stderr

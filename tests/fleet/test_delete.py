@@ -25,13 +25,13 @@ STOPS_IN = """
 import sys
 from pathlib import Path
 from skinnybox.hosts.local.store import Store
-from tests.fleet.conftest import SPARSE, open_memory
+from tests.fleet.conftest import SPARSE, open_fake
 def stay(*arguments, **others):
     print("there", flush=True)
     sys.stdin.read()
     sys.exit(9)
 Store.{method} = stay
-with open_memory(Path(sys.argv[1])) as fleet:
+with open_fake(Path(sys.argv[1])) as fleet:
     {deed}
 """
 CREATING = STOPS_IN.format(method="create", deed="fleet.create(['a'], 'tiny', SPARSE)")
@@ -173,8 +173,8 @@ def test_two_processes_cannot_delete_one_machine(fleet: Fleet, state: Path) -> N
     """Both try at once, many machines: each goes once, and whoever comes second hears why."""
     fleet.create(["x-{1..40}"], "tiny", SPARSE)
     script = (
-        "import sys; from pathlib import Path; from tests.fleet.conftest import open_memory\n"
-        "with open_memory(Path(sys.argv[1])) as fleet:\n"
+        "import sys; from pathlib import Path; from tests.fleet.conftest import open_fake\n"
+        "with open_fake(Path(sys.argv[1])) as fleet:\n"
         "    print(sum(outcome.ok for outcome in fleet.delete(['x-*'])))"
     )
     argv = [sys.executable, "-c", script, str(state)]
@@ -204,8 +204,8 @@ def test_host_keys_go_with_their_machine(fleet: Fleet, state: Path) -> None:
 def test_names_differ_and_ports_too(fleet: Fleet, state: Path) -> None:
     """Two processes that create at once begin to look for ports at the same place."""
     script = (
-        "import sys; from pathlib import Path; from tests.fleet.conftest import SPARSE, open_memory\n"
-        "with open_memory(Path(sys.argv[1])) as fleet:\n"
+        "import sys; from pathlib import Path; from tests.fleet.conftest import SPARSE, open_fake\n"
+        "with open_fake(Path(sys.argv[1])) as fleet:\n"
         "    made = fleet.create([sys.argv[2] + '-{1..30}'], 'tiny', SPARSE)\n"
         "    assert {m.ssh_port for m in made} == {fleet.machine(m.name).instance.ssh_port for m in made}"
     )

@@ -12,7 +12,7 @@ from skinnybox.fleet.service import Fleet
 from skinnybox.model import Consistency, Instance
 from skinnybox.overlays import inspect
 from skinnybox.sizes import MIB
-from tests.fleet.conftest import SPARSE, open_memory, rewritten
+from tests.fleet.conftest import SPARSE, open_fake, rewritten
 
 
 @pytest.fixture
@@ -81,7 +81,7 @@ def test_a_grow_killed_before_it_was_written_down_is_finished(
         with pytest.raises(KeyboardInterrupt):
             fleet.overlays.grow(["web"], 100 * MIB)
     assert (image(state, web).stat().st_size, recorded(fleet)) == (100 * MIB, (64 * MIB, 64 * MIB))
-    with open_memory(state) as later:
+    with open_fake(state) as later:
         assert only([*later.overlays.grow(["web"], 100 * MIB)]) is None
         assert recorded(later) == (100 * MIB, 100 * MIB)
 

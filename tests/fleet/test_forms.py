@@ -34,7 +34,7 @@ READS = {
 def _machines(fleet: Fleet, state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two that have run, and something of every kind that is listed."""
     monkeypatch.setenv("SKINNYBOX_STATE", str(state))
-    monkeypatch.setenv("SKINNYBOX_HOST", "memory")
+    monkeypatch.setenv("SKINNYBOX_HOST", "fake")
     instance = fleet.create(["a", "b"], "tiny", SPARSE)[0]
     fleet._catalog.pin_host_keys(instance.uuid, HOST_KEYS)
     fleet.start(["a"])

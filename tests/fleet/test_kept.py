@@ -12,7 +12,7 @@ from skinnybox.fleet.repair.examine import examine as examine_folder
 from skinnybox.fleet.service import Fleet
 from skinnybox.fleet.view import Condition
 from skinnybox.model import Master, Network, SeedFile, StaticNetwork
-from tests.fleet.conftest import open_memory
+from tests.fleet.conftest import open_fake
 from tests.kept import kept_program, unpacked
 from tests.samples import seal, write_out
 
@@ -46,7 +46,7 @@ def old(program: Path) -> Old:
 
 
 def test_a_state_folder_of_the_version_before(old_state: Path) -> None:
-    with open_memory(old_state) as fleet:
+    with open_fake(old_state) as fleet:
         machines = {machine.name: machine for machine in fleet.machines()}
         assert {name: machine.condition for name, machine in machines.items()} == {
             "full": Condition.STOPPED,
@@ -72,12 +72,12 @@ def test_a_state_folder_of_the_version_before(old_state: Path) -> None:
 
 def test_its_memory_is_rebuilt_from_its_records(old_state: Path) -> None:
     write_out(old_state)
-    with open_memory(old_state) as fleet:
+    with open_fake(old_state) as fleet:
         before = fleet.machines()
     for path in old_state.glob("state.db*"):
         path.unlink()
     repair.repair(old_state, open_host("memory", old_state))
-    with open_memory(old_state) as fleet:
+    with open_fake(old_state) as fleet:
         assert fleet.machines() == before
 
 

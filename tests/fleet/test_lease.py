@@ -19,7 +19,7 @@ from skinnybox.fleet.catalog.rows import Doing, Phase
 from skinnybox.fleet.lease import leased
 from skinnybox.fleet.plan.actions import Choices
 from skinnybox.fleet.plan.apply import agreed
-from skinnybox.fleet.plan.parts import How
+from skinnybox.fleet.power import Starting
 from skinnybox.fleet.repair import repair
 from skinnybox.fleet.repair.examine import examine
 from skinnybox.fleet.service import Fleet
@@ -27,7 +27,7 @@ from skinnybox.hosts.base import Host
 from skinnybox.hosts.fake.host import FakeHost
 from skinnybox.model import Instance, Master
 from skinnybox.sizes import MIB
-from tests.fleet.conftest import SPARSE, open_memory, said
+from tests.fleet.conftest import SPARSE, open_fake, said
 from tests.fleet.fleetfile import HEAD
 from tests.pages import rows
 from tests.pausing import Pausing
@@ -41,7 +41,7 @@ def _apply(fleet: Fleet, *, reset: bool) -> "list[Outcome[Any]]":
     file = fleet._folder.parent / "fleet.yaml"
     file.write_text(FILE)
     choices = Choices(adopt=True, reset=frozenset(["a"] if reset else []))
-    return fleet.files.apply(file, choices, How(wait=False), agreed)
+    return fleet.files.apply(file, choices, Starting(wait=False), agreed)
 
 
 VERBS: dict[str, Verb] = {
@@ -161,11 +161,11 @@ def test_a_change_that_was_cut_off_after_the_host_knew_is_taken_from_there(
 DIES = """
 import os, sys, importlib
 from pathlib import Path
-from tests.fleet.conftest import SPARSE, open_memory
+from tests.fleet.conftest import SPARSE, open_fake
 path = sys.argv[2].split(".")
 owner = getattr(importlib.import_module(".".join(path[:-2])), path[-2])
 setattr(owner, path[-1], lambda *_, **__: os._exit(9))
-with open_memory(Path(sys.argv[1])) as fleet:
+with open_fake(Path(sys.argv[1])) as fleet:
     eval(sys.argv[3])
 """
 
@@ -238,7 +238,7 @@ def test_two_clash_at_every_call_of_the_host(
     codes: list[int] = []
 
     def clash() -> None:
-        with open_memory(state) as theirs:
+        with open_fake(state) as theirs:
             codes.extend(error.exit_code for error in _errors(lambda: VERBS[other](theirs)))
 
     pausing.other = clash

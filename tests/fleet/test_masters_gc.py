@@ -10,7 +10,7 @@ import pytest
 from skinnybox.cli.main import run_command
 from skinnybox.errors import UsageError
 from skinnybox.fleet.service import Fleet
-from tests.fleet.conftest import SPARSE, open_memory
+from tests.fleet.conftest import SPARSE, open_fake
 from tests.samples import nested, seal
 
 
@@ -28,7 +28,7 @@ def many(state: Path, tmp_path: Path) -> Iterator[Fleet]:
         (place / "tree").write_bytes(b"x" * 100_000)
     held = os.open(state / "masters" / ".work-alive", os.O_RDONLY)
     fcntl.flock(held, fcntl.LOCK_EX)
-    with open_memory(state) as fleet:
+    with open_fake(state) as fleet:
         fleet.create(["web-01"], "a:1", SPARSE)
         yield fleet
     os.close(held)
@@ -84,7 +84,7 @@ def test_the_command_asks_tells_and_removes(
     many: Fleet, state: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("SKINNYBOX_STATE", str(state))
-    monkeypatch.setenv("SKINNYBOX_HOST", "memory")
+    monkeypatch.setenv("SKINNYBOX_HOST", "fake")
     assert run_command(["master", "gc", "--dry-run"]) == 0
     said = capsys.readouterr().out.splitlines()
     assert [line.split(":")[0] for line in said] == ["a", ".work-dead", said[-1]]

@@ -7,8 +7,8 @@ import pytest
 
 from skinnybox.fleet.catalog.rows import Phase
 from skinnybox.fleet.plan.actions import Action, Choices, Desired, Target, Verb, Wanted, extras, plan
-from skinnybox.fleet.plan.words import count
-from skinnybox.fleet.view import Machine
+from skinnybox.fleet.plan.descriptions import count
+from skinnybox.fleet.view import MachineView
 from skinnybox.model import Allocation, Network, Overlay, SeedFile, StaticNetwork
 from skinnybox.sizes import GIB, MIB
 from tests.fleet.planned import FLEET, LAMP1, LAMP2, MAIL, SPEC, machine, wanted
@@ -18,7 +18,7 @@ def verbs(actions: Iterable[Action]) -> list[str]:
     return [f"{action.verb} {action.name}" for action in actions]
 
 
-def one(of: Wanted, found: Machine, **choices: object) -> tuple[Action, ...]:
+def one(of: Wanted, found: MachineView, **choices: object) -> tuple[Action, ...]:
     return plan(Desired(fleet=FLEET, machines=(of,)), [found], Choices(**choices))  # type: ignore[arg-type]
 
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from skinnybox.fleet.create import Specification
 from skinnybox.fleet.plan.actions import ORDER, Action, Choices, Desired, Target, Verb, Wanted, plan, runs
-from skinnybox.fleet.view import Machine
+from skinnybox.fleet.view import MachineView
 from skinnybox.model import Allocation, Instance, Network, Overlay
 from skinnybox.sizes import GIB, MIB
 from tests.fleet.planned import FLEET, LAMP1, LAMP2, MAIL, RUNNING, machine
@@ -61,7 +61,7 @@ CHOICES = st.builds(
 )
 
 
-def done(actual: Iterable[Machine], actions: Iterable[Action]) -> list[Machine]:
+def done(actual: Iterable[MachineView], actions: Iterable[Action]) -> list[MachineView]:
     """The machines after an apply, pretended."""
     machines = {found.name: found for found in actual}
     for action in actions:
@@ -69,7 +69,7 @@ def done(actual: Iterable[Machine], actions: Iterable[Action]) -> list[Machine]:
     return list(machines.values())
 
 
-def _do(machines: dict[str, Machine], action: Action) -> None:
+def _do(machines: dict[str, MachineView], action: Action) -> None:
     name, of = action.name, action.wanted
     if action.verb is Verb.DELETE:
         del machines[name]
@@ -87,7 +87,7 @@ def _do(machines: dict[str, Machine], action: Action) -> None:
         machines[name] = replace(machines[name], instance=_changed(machines[name], action, of))
 
 
-def _changed(now: Machine, action: Action, of: Wanted) -> Instance:
+def _changed(now: MachineView, action: Action, of: Wanted) -> Instance:
     assert not (runs(now) and action.verb in (Verb.GROW, Verb.SEED, Verb.RESET))
     if action.verb is Verb.GROW:
         size = max(d.after for d in action.differences if isinstance(d.after, int))
@@ -103,7 +103,7 @@ def _changed(now: Machine, action: Action, of: Wanted) -> Instance:
 
 @given(DESIRED, ACTUAL, CHOICES)
 def test_after_apply_there_is_nothing_left_but_what_is_blocked(
-    desired: Desired, actual: list[Machine], choices: Choices
+    desired: Desired, actual: list[MachineView], choices: Choices
 ) -> None:
     first = plan(desired, actual, choices)
     second = plan(desired, done(actual, first), replace(choices, recreate=frozenset(), reset=frozenset()))
@@ -112,7 +112,9 @@ def test_after_apply_there_is_nothing_left_but_what_is_blocked(
 
 
 @given(DESIRED, ACTUAL, CHOICES)
-def test_nothing_is_lost_without_its_word(desired: Desired, actual: list[Machine], choices: Choices) -> None:
+def test_nothing_is_lost_without_its_word(
+    desired: Desired, actual: list[MachineView], choices: Choices
+) -> None:
     named = {of.name for of in desired.machines}
     owners = {found.name: found.instance.fleet for found in actual}
     for action in plan(desired, actual, choices):
@@ -126,7 +128,7 @@ def test_nothing_is_lost_without_its_word(desired: Desired, actual: list[Machine
 
 @given(DESIRED, ACTUAL, CHOICES)
 def test_a_plan_is_in_the_order_of_the_work(
-    desired: Desired, actual: list[Machine], choices: Choices
+    desired: Desired, actual: list[MachineView], choices: Choices
 ) -> None:
     order = [ORDER[action.verb] for action in plan(desired, actual, choices)]
     assert order == sorted(order)

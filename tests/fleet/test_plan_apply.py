@@ -14,7 +14,7 @@ from skinnybox.model import Allocation, Network
 from skinnybox.overlays import inspect
 from skinnybox.overlays.seed import seed_message
 from skinnybox.sizes import MIB
-from tests.fleet.conftest import SPARSE, open_memory, rewritten
+from tests.fleet.conftest import SPARSE, open_fake, rewritten
 from tests.fleet.fleetfile import BASIC, HEAD, File, conditions
 from tests.samples import seal
 
@@ -77,7 +77,7 @@ def test_settings_change_in_place_and_at_the_next_start(file: File) -> None:
     assert said["db"] == "memory 256.0M -> 512.0M, cpus 2 -> 1, network none -> open"
     assert file.fleet.machine("db").instance.network is Network.OPEN
     assert file.plan() == []
-    with open_memory(file.path.parent / "state") as again:  # as another process sees it
+    with open_fake(file.path.parent / "state") as again:  # as another process sees it
         assert again.machine("db").instance == file.fleet.machine("db").instance
         assert {i.uuid: i for i in again._host.records()}[again.machine("db").instance.uuid].cpus == 1
 

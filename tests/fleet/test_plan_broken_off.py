@@ -11,7 +11,7 @@ import pytest
 from skinnybox.fleet.view import Condition
 from skinnybox.operation import Operation, Step
 from skinnybox.sizes import MIB
-from tests.fleet.conftest import open_memory
+from tests.fleet.conftest import open_fake
 from tests.fleet.fleetfile import HEAD, File, conditions
 
 
@@ -35,7 +35,7 @@ def test_interrupted_it_goes_on_when_given_again(file: File) -> None:
     with pytest.raises(KeyboardInterrupt):
         file.apply(operation=Operation(interrupt))
     assert len(file.fleet.names()) in (0, 100)
-    with open_memory(file.path.parent / "state") as again:
+    with open_fake(file.path.parent / "state") as again:
         File(again, file.path).apply()
         assert File(again, file.path).plan() == []
         assert set(conditions(again).values()) == {Condition.READY}
@@ -46,9 +46,9 @@ SCRIPT = """
 import os, signal, sys
 from pathlib import Path
 from skinnybox.fleet.plan.apply import agreed
-from skinnybox.fleet.plan.parts import How
+from skinnybox.fleet.power import Starting
 from skinnybox.fleet.plan.actions import Choices
-from tests.fleet.conftest import open_memory
+from tests.fleet.conftest import open_fake
 count = 0
 def audit(event, arguments):
     global count
@@ -58,9 +58,10 @@ def audit(event, arguments):
         count += 1
         if count == int(sys.argv[3]):
             os.kill(os.getpid(), signal.SIGKILL)
-with open_memory(Path(sys.argv[1])) as fleet:
+with open_fake(Path(sys.argv[1])) as fleet:
     sys.addaudithook(audit)
-    fleet.files.apply(Path(sys.argv[2]), Choices(prune=True, recreate=frozenset(sys.argv[4:])), How(), agreed)
+    choices = Choices(prune=True, recreate=frozenset(sys.argv[4:]))
+    fleet.files.apply(Path(sys.argv[2]), choices, Starting(), agreed)
 print(count)
 """
 AFTER = HEAD.replace("256M", "512M") + "machines:\n  web-{2..6}: {state: running}\n  db: {cpus: 2}\n"
@@ -80,7 +81,7 @@ def test_killed_anywhere_it_converges_when_given_again(file: File, state: Path, 
     at = random.Random(part).randrange(1 + part * most // 6, 1 + (part + 1) * most // 6)
     ended = struck(file, state, at)
     assert ended.returncode in (0, -signal.SIGKILL), ended.stderr
-    with open_memory(state) as again:
+    with open_fake(state) as again:
         found = File(again, file.path)
         assert [outcome for outcome in found.apply(prune=True) if not outcome.ok] == [], at
         assert found.plan(prune=True) == [], at

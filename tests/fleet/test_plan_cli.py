@@ -32,7 +32,7 @@ def cli(
 ) -> Cli:
     """Run a command line on the fake host: exit code, standard output, standard error."""
     monkeypatch.setenv("SKINNYBOX_STATE", str(state))
-    monkeypatch.setenv("SKINNYBOX_HOST", "memory")
+    monkeypatch.setenv("SKINNYBOX_HOST", "fake")
 
     def run(*words: str | Path) -> tuple[int, str, str]:
         capsys.readouterr()

@@ -7,8 +7,8 @@ import pytest
 from skinnybox.errors import Conflict, NotFound, Unsupported, UsageError
 from skinnybox.fleet.plan.actions import Choices, Verb
 from skinnybox.fleet.plan.apply import Plan, agreed
-from skinnybox.fleet.plan.parts import How
-from tests.fleet.conftest import open_memory
+from skinnybox.fleet.power import Starting
+from tests.fleet.conftest import open_fake
 from tests.fleet.fleetfile import BASIC, HEAD, File
 
 
@@ -21,19 +21,19 @@ def test_a_no_leaves_all_as_it_was(file: File) -> None:
         raise UsageError("not done")
 
     with pytest.raises(UsageError, match="not done"):
-        file.fleet.files.apply(file.path, Choices(prune=True), How(), refuse)
+        file.fleet.files.apply(file.path, Choices(prune=True), Starting(), refuse)
     assert len(file.fleet.names()) == 4
 
 
 def test_only_one_apply_at_a_time(file: File, state: Path) -> None:
-    with open_memory(state) as other:
+    with open_fake(state) as other:
 
         def meanwhile(plan: Plan) -> None:
             with pytest.raises(Conflict, match="another `skinnybox apply`"):
-                other.files.apply(file.path, Choices(), How(), agreed)
+                other.files.apply(file.path, Choices(), Starting(), agreed)
 
-        file.fleet.files.apply(file.path, Choices(), How(), meanwhile)
-        assert other.files.apply(file.path, Choices(), How(), agreed) == []
+        file.fleet.files.apply(file.path, Choices(), Starting(), meanwhile)
+        assert other.files.apply(file.path, Choices(), Starting(), agreed) == []
 
 
 def test_what_is_not_here_is_named_with_its_line(file: File) -> None:

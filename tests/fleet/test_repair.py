@@ -19,7 +19,7 @@ from skinnybox.hosts.record import to_record
 from skinnybox.issues import Deed
 from skinnybox.model import Instance
 from skinnybox.overlays import lock
-from tests.fleet.conftest import HOST_KEYS, SPARSE, open_memory, said
+from tests.fleet.conftest import HOST_KEYS, SPARSE, open_fake, said
 from tests.fleet.repairing import found, lose, mended, place, second
 
 pytestmark = pytest.mark.usefixtures("nothing_is_young")
@@ -58,7 +58,7 @@ def test_a_memory_that_is_no_more_is_rebuilt_from_the_records(
 ) -> None:
     before = (state / "state.db").stat().st_size
     harm(state)
-    with pytest.raises(Corrupt) as caught, open_memory(state) as fleet:
+    with pytest.raises(Corrupt) as caught, open_fake(state) as fleet:
         fleet.machines()
         fleet.create(["d"], "tiny", SPARSE)
         fleet.delete(["a"])
@@ -66,7 +66,7 @@ def test_a_memory_that_is_no_more_is_rebuilt_from_the_records(
     assert before
     planned = mended(state)
     assert planned["state.db"][0] is Deed.REWRITE
-    with open_memory(state) as fleet:
+    with open_fake(state) as fleet:
         assert {machine.name: machine.instance for machine in fleet.machines()} == made
         assert [machine.host_keys for machine in fleet.machines()] == [HOST_KEYS, (), ()]
         assert len(fleet.create(["d"], "tiny", SPARSE)) == 1
@@ -92,7 +92,7 @@ def test_a_newer_memory_is_kept_aside(state: Path, made: dict[str, Instance]) ->
         Catalog(state / "state.db")
     assert caught.value.hint and "upgrade" in caught.value.hint
     mended(state)
-    with open_memory(state) as fleet:
+    with open_fake(state) as fleet:
         assert fleet.names() == ["a", "b", "c"]
     with closing(sqlite3.connect(next(state.glob("state.db.broken-*")))) as db:
         assert db.execute("PRAGMA user_version").fetchone() == (99,)
@@ -102,7 +102,7 @@ def test_a_memory_older_than_the_folder(state: Path, made: dict[str, Instance]) 
     """As after a restored backup of state.db: a machine that is not remembered, one that is no more, and one
     that was reset since."""
     shutil.copy(state / "state.db", state.parent / "backup")
-    with open_memory(state) as fleet:
+    with open_fake(state) as fleet:
         fleet.create(["d"], "tiny", SPARSE)
         fleet.overlays.reset(["b"])
         fleet.delete(["c"])
@@ -111,7 +111,7 @@ def test_a_memory_older_than_the_folder(state: Path, made: dict[str, Instance]) 
     planned = mended(state)
     assert planned[f"instances/{now['d'].uuid}"][0] is Deed.ADOPT
     assert planned[f"instances/{made['c'].uuid}"][0] is Deed.FORGET
-    with open_memory(state) as fleet:
+    with open_fake(state) as fleet:
         assert {machine.name: machine.instance for machine in fleet.machines()} == now
         assert fleet.machine("a").host_keys == HOST_KEYS
 
@@ -140,7 +140,7 @@ def test_an_unreadable_record_that_nobody_remembers(state: Path, made: dict[str,
     lose(state)
     planned = mended(state)
     assert planned[f"instances/{made['a'].uuid}/instance.json"][0] is Deed.ASIDE
-    with open_memory(state) as fleet:
+    with open_fake(state) as fleet:
         assert fleet.names() == ["b", "c"]
     assert (place(state, made["a"]) / "overlay.img").exists()
 
@@ -149,11 +149,11 @@ def test_a_record_in_the_memory_that_is_none(state: Path, made: dict[str, Instan
     with closing(sqlite3.connect(state / "state.db")) as db:
         db.execute("UPDATE instances SET record = '{}' WHERE name = 'a'")
         db.commit()
-    with pytest.raises(Corrupt) as caught, open_memory(state) as fleet:
+    with pytest.raises(Corrupt) as caught, open_fake(state) as fleet:
         fleet.machines()
     assert caught.value.hint and "skinnybox repair" in caught.value.hint
     mended(state)
-    with open_memory(state) as fleet:
+    with open_fake(state) as fleet:
         assert fleet.machine("a").instance == made["a"]
         assert fleet.machine("a").host_keys == HOST_KEYS
 
@@ -173,7 +173,7 @@ def test_a_copied_folder_is_no_second_machine(state: Path, made: dict[str, Insta
     shutil.copytree(place(state, made["a"]), copy)
     deed, what = mended(state)[f"instances/{copy.name}"]
     assert deed is Deed.KEEP and str(made["a"].uuid) in what
-    with open_memory(state) as fleet:
+    with open_fake(state) as fleet:
         assert fleet.names() == ["a", "b", "c"]
 
 
@@ -186,18 +186,18 @@ def test_of_two_with_one_name_the_remembered_or_older_is_taken(
     harm(state)
     deed, what = mended(state)[f"instances/{double.uuid}"]
     assert deed is Deed.KEEP and "second machine named a" in what
-    with open_memory(state) as fleet:
+    with open_fake(state) as fleet:
         assert fleet.machine("a").instance == made["a"]
         assert fleet.delete(["a"])[0].ok
     mended(state)
-    with open_memory(state) as fleet:
+    with open_fake(state) as fleet:
         assert fleet.machine("a").instance == double
 
 
 def test_of_two_with_one_port_one_gets_another(state: Path, made: dict[str, Instance]) -> None:
     second(state, made["a"], name="d")
     mended(state)
-    with open_memory(state) as fleet:
+    with open_fake(state) as fleet:
         machines = fleet.machines()
         assert len({machine.instance.ssh_port for machine in machines}) == 4
         assert fleet.machine("a").instance == made["a"]
@@ -205,13 +205,13 @@ def test_of_two_with_one_port_one_gets_another(state: Path, made: dict[str, Inst
 
 
 def test_a_machine_that_runs_keeps_its_port(state: Path, made: dict[str, Instance]) -> None:
-    with open_memory(state) as fleet:
+    with open_fake(state) as fleet:
         fleet.start(["c"])
     older = made["c"].created - LONG
     second(state, made["c"], name="d", created=older)
     lose(state)
     mended(state)
-    with open_memory(state) as fleet:
+    with open_fake(state) as fleet:
         assert fleet.machine("c").instance == made["c"]
         assert fleet.machine("c").condition is Condition.READY
         assert fleet.machine("d").instance.ssh_port != made["c"].ssh_port
@@ -224,7 +224,7 @@ def test_the_record_follows_an_overlay_that_grew(state: Path, made: dict[str, In
     with lock.exclusive(overlay):
         assert found(state)[f"instances/{made['a'].uuid}/overlay.img"][0] is Deed.KEEP
     mended(state)
-    with open_memory(state) as fleet:
+    with open_fake(state) as fleet:
         assert fleet.machine("a").instance.overlay.size == 2 * size
         assert set(fleet._host.records()) == {machine.instance for machine in fleet.machines()}
     os.truncate(overlay, size // 2)

@@ -19,7 +19,7 @@ from skinnybox.fleet.view import Condition
 from skinnybox.issues import Check, Deed
 from skinnybox.model import Instance, Master
 from skinnybox.overlays import lock
-from tests.fleet.conftest import SPARSE, open_memory, said
+from tests.fleet.conftest import SPARSE, open_fake, said
 from tests.fleet.repairing import found, lose, mended, place
 
 pytestmark = pytest.mark.usefixtures("nothing_is_young")
@@ -106,7 +106,7 @@ def test_what_was_interrupted_is_finished(state: Path, made: dict[str, Instance]
         db.commit()
     planned = mended(state)
     assert planned[f"instances/{made['a'].uuid}"][0] is Deed.FINISH
-    with open_memory(state) as fleet:
+    with open_fake(state) as fleet:
         assert fleet.names() == ["c"]
     assert len(list((state / "instances").iterdir())) == 1
 
@@ -207,7 +207,7 @@ def test_an_orphan_is_named_and_only_removed_when_told(state: Path, made: dict[s
         assert found(state, delete_orphans=True)[f"instances/{orphan.name}"][0] is Deed.KEEP
     assert mended(state, delete_orphans=True)[f"instances/{orphan.name}"][0] is Deed.REMOVE
     assert not orphan.exists()
-    with open_memory(state) as fleet:
+    with open_fake(state) as fleet:
         assert fleet.names() == ["a", "b", "c"]
 
 
@@ -217,7 +217,7 @@ def test_a_machine_without_its_overlay_is_said_and_can_be_deleted(
     (place(state, made["a"]) / "overlay.img").unlink()
     lose(state)
     assert "lost its overlay" in mended(state)[f"instances/{made['a'].uuid}/overlay.img"][1]
-    with open_memory(state) as fleet:
+    with open_fake(state) as fleet:
         assert fleet.delete(["a"])[0].ok
 
 
@@ -230,13 +230,13 @@ def test_a_missing_or_damaged_master_is_said(state: Path, made: dict[str, Instan
     manifest.write_bytes(manifest.read_bytes()[:-9])
     assert mended(state)[f"masters/{folder.name}"][0] is Deed.ASIDE
     assert "cannot start without its master tiny:1" in found(state)[f"instances/{made['a'].uuid}"][1]
-    with open_memory(state) as fleet:
+    with open_fake(state) as fleet:
         assert fleet.masters.all() == []
         assert len(fleet.machines()) == 3
 
 
 def test_nothing_is_found_where_nothing_is_wrong(state: Path, made: dict[str, Instance]) -> None:
-    with open_memory(state) as fleet:
+    with open_fake(state) as fleet:
         fleet.start(["a"])
         fleet.overlays.reset(["b"])
     assert found(state) == {}

@@ -10,7 +10,7 @@ from skinnybox.fleet.registry import open_host
 from skinnybox.fleet.repair.examine import examine
 from skinnybox.issues import Deed
 from skinnybox.model import Instance
-from tests.fleet.conftest import SPARSE, open_memory
+from tests.fleet.conftest import SPARSE, open_fake
 from tests.fleet.repairing import mended, place
 
 pytestmark = pytest.mark.usefixtures("nothing_is_young")
@@ -29,8 +29,8 @@ def test_its_name_is_free_again_and_its_overlay_kept(state: Path, made: dict[str
     said = [(finding.deed, finding.what) for finding in examine(state, host).findings]
     assert (Deed.FORGET, "a is remembered, but can be read nowhere") in said
     mended(state)
-    with open_memory(state) as fleet:
+    with open_fake(state) as fleet:
         assert fleet.names() == ["b", "c"]
     assert (place(state, made["a"]) / "overlay.img").exists()
-    with open_memory(state) as fleet:
+    with open_fake(state) as fleet:
         assert fleet.create(["a"], "tiny", SPARSE)[0].uuid != made["a"].uuid

@@ -24,7 +24,7 @@ from skinnybox.fleet.service import Fleet
 from skinnybox.fleet.view import Condition
 from skinnybox.model import Allocation, Master, Overlay, StaticNetwork
 from skinnybox.sizes import GIB, MIB
-from tests.fleet.conftest import SPARSE, open_memory
+from tests.fleet.conftest import SPARSE, open_fake
 from tests.samples import seal
 
 
@@ -57,8 +57,8 @@ def test_a_name_clash_stops_all_before_anything_is_made(fleet: Fleet, state: Pat
 def test_two_processes_cannot_create_one_name(fleet: Fleet, state: Path) -> None:
     """Both start at once; exactly one wins, and the other leaves nothing."""
     script = (
-        "import sys; from pathlib import Path; from tests.fleet.conftest import SPARSE, open_memory\n"
-        "with open_memory(Path(sys.argv[1])) as fleet: fleet.create(['x-{1..40}'], 'tiny', SPARSE)"
+        "import sys; from pathlib import Path; from tests.fleet.conftest import SPARSE, open_fake\n"
+        "with open_fake(Path(sys.argv[1])) as fleet: fleet.create(['x-{1..40}'], 'tiny', SPARSE)"
     )
     argv = [sys.executable, "-c", script, str(state)]
     root = Path(__file__).parents[2]
@@ -75,7 +75,7 @@ def test_a_create_killed_anywhere_is_explained_and_done_again(fleet: Fleet, stat
     script = f"""
 import os, sys
 from pathlib import Path
-from tests.fleet.conftest import SPARSE, open_memory
+from tests.fleet.conftest import SPARSE, open_fake
 count = 0
 def audit(event, arguments):
     global count
@@ -85,7 +85,7 @@ def audit(event, arguments):
         count += 1
         if count == {moment}:
             os._exit(9)
-with open_memory(Path(sys.argv[1])) as fleet:
+with open_fake(Path(sys.argv[1])) as fleet:
     sys.addaudithook(audit)
     fleet.create(["y-{{1..5}}"], "tiny", SPARSE)
 """
@@ -202,13 +202,13 @@ def test_a_newer_database_is_not_touched(fleet: Fleet, state: Path) -> None:
     with closing(sqlite3.connect(state / "state.db")) as db:
         db.execute("PRAGMA user_version = 99")
     with pytest.raises(Unsupported, match="newer Skinnybox"):
-        open_memory(state).names()
+        open_fake(state).names()
 
 
 def test_a_state_folder_that_cannot_be_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(SkinnyboxError, match=r"the state folder .*/file/state cannot be made") as caught:
-        open_memory(tmp_path / "file" / "state").names()
+        open_fake(tmp_path / "file" / "state").names()
     assert caught.value.hint
 
 
@@ -216,7 +216,7 @@ def test_a_database_that_is_none_is_named(state: Path, tmp_path: Path) -> None:
     state.mkdir()
     (state / "state.db").write_bytes(b"no database at all" * 1000)
     with pytest.raises(Corrupt, match=r"state\.db is not a readable database"):
-        open_memory(state).names()
+        open_fake(state).names()
 
 
 def test_masters_are_found_by_name_version_and_id(fleet: Fleet, state: Path, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from skinnybox.errors import Blocked, Conflict, NotFound, SkinnyboxError, UsageE
 from skinnybox.fleet.service import Fleet
 from skinnybox.model import Network
 from skinnybox.sizes import MIB
-from tests.fleet.conftest import SPARSE, open_memory
+from tests.fleet.conftest import SPARSE, open_fake
 
 
 def test_set_changes_machines_and_refuses_what_cannot_be(fleet: Fleet) -> None:
@@ -47,7 +47,7 @@ def test_two_changes_at_once_are_both_kept(fleet: Fleet, state: Path) -> None:
     fleet.create(["a"], "tiny", SPARSE)
 
     def change(key: str) -> None:
-        with open_memory(state) as own:
+        with open_fake(state) as own:
             for number in range(2, 12):
                 wanted = number * 256 * MIB if key == "memory" else number
                 while True:  # who comes second is told who is at it

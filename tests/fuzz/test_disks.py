@@ -17,7 +17,7 @@ from skinnybox.ext4.device import Device
 from skinnybox.masters.disk_header import FORMATS, LARGEST, examine
 from skinnybox.masters.disk_image import unpacked_disk
 from skinnybox.masters.ext4_tar import tar_of
-from skinnybox.masters.partitions import KINDS, MOST, Place, places
+from skinnybox.masters.partitions import KINDS, MOST, Stretch, stretches
 from skinnybox.operation import Operation
 from tests.fuzz.conftest import survives
 from tests.fuzz.mutate import BYTES, mutated
@@ -145,7 +145,7 @@ def test_any_header_and_partition_table(
             if isinstance(found, tuple):
                 assert found[0] in FORMATS and SECTOR <= found[1] <= LARGEST
                 assert told in (None, found[0])
-            parts = survives(places, device)
+            parts = survives(stretches, device)
             assert isinstance(parts, SkinnyboxError) or _sensible(parts, len(data))
     assert set(FORMATS) < seen and len(seen) > 8
 
@@ -158,7 +158,7 @@ def _write_ends(file: Path, data: bytes) -> None:
         out.write(data[max(_END, len(data) - _END) :])
 
 
-def _sensible(parts: list[Place], size: int) -> bool:
+def _sensible(parts: list[Stretch], size: int) -> bool:
     return 0 < len(parts) <= MOST and all(
         part.holds in KINDS and part.start >= 0 and part.length > 0 and part.start + part.length <= size
         for part in parts

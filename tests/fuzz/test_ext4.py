@@ -16,7 +16,7 @@ from skinnybox.ext4 import open_volume
 from skinnybox.masters.index import Entry, write_index
 from skinnybox.model import Change
 from skinnybox.overlays.inspect import read_identity
-from skinnybox.overlays.journal import settled
+from skinnybox.overlays.journal import replayed
 from tests.fuzz.conftest import survives
 from tests.fuzz.mutate import BYTES
 
@@ -150,5 +150,5 @@ def test_any_upper_through_the_confined_reader(
 
 
 def _listed(disk: Path, index: Path) -> list[Change]:
-    with settled(disk) as clean, listed(clean, index) as found:
+    with replayed(disk) as clean, listed(clean, index) as found:
         return list(found)

@@ -10,7 +10,7 @@ from skinnybox import run
 from skinnybox.errors import Corrupt
 from skinnybox.ext4 import open_volume
 from skinnybox.model import Allocation
-from skinnybox.overlays.journal import settled
+from skinnybox.overlays.journal import replayed
 from skinnybox.overlays.make import make
 from skinnybox.overlays.template import template
 from skinnybox.sizes import MIB
@@ -41,7 +41,7 @@ def digest(path: Path) -> str:
 
 
 def test_a_clean_overlay_is_read_where_it_is(overlay: Path) -> None:
-    with settled(overlay) as path:
+    with replayed(overlay) as path:
         assert path == overlay
 
 
@@ -54,7 +54,7 @@ def test_the_journal_is_replayed_on_a_copy(overlay: Path, tmp_path: Path) -> Non
     with open_volume(crashed) as volume:
         assert volume.superblock.needs_recovery
         assert not volume.superblock.clean
-    with settled(crashed) as path:
+    with replayed(crashed) as path:
         assert path != crashed
         assert path.stat().st_blocks <= crashed.stat().st_blocks + 4096
         with open_volume(path) as volume:
@@ -70,7 +70,7 @@ def test_every_sign_of_a_crash_counts(overlay: Path, tmp_path: Path, mark: str) 
     before = digest(overlay)
     scratch = tmp_path / "scratch"
     scratch.mkdir()
-    with settled(overlay, scratch=scratch) as path:
+    with replayed(overlay, scratch=scratch) as path:
         assert scratch in path.parents
         with open_volume(path) as volume:
             assert volume.superblock.clean
@@ -81,7 +81,7 @@ def test_every_sign_of_a_crash_counts(overlay: Path, tmp_path: Path, mark: str) 
 def test_damage_that_needs_more_than_the_journal_is_repaired(overlay: Path) -> None:
     for command in ("feature needs_recovery", "clri /upper", "ssv free_blocks_count 5"):
         run.run(["debugfs", "-w", "-R", command, overlay])
-    with settled(overlay) as path, open_volume(path) as volume:
+    with replayed(overlay) as path, open_volume(path) as volume:
         assert volume.lookup(b"skinnybox/seed").type == "-"
 
 
@@ -91,6 +91,6 @@ def test_what_nobody_can_repair_is_corrupt(overlay: Path) -> None:
         for block in range(1, 8):
             file.seek(block * 4096)
             file.write(b"\xff" * 4096)
-    with pytest.raises(Corrupt), settled(overlay) as path, open_volume(path) as volume:
+    with pytest.raises(Corrupt), replayed(overlay) as path, open_volume(path) as volume:
         volume.lookup(b"upper")
     assert [item.name for item in overlay.parent.iterdir() if item.name.startswith(".settle")] == []

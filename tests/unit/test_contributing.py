@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from skinnybox.hosts.local.host import LocalHost
 from skinnybox.hosts.xapi.tags import Role
 from tests.pages import ROOT, SOURCE, names, rows, sources
 
@@ -74,6 +75,11 @@ def test_the_map_says_who_imports_whom() -> None:
     really = imported()
     lines = {name: ", ".join(f"`{each}`" for each in sorted(really.get(name, ()))) for name in said | really}
     assert {name: line for name, line in lines.items() if said.get(name) != really.get(name)} == {}
+
+
+def test_what_a_host_on_local_files_writes_is_in_the_table() -> None:
+    said = {row[0].strip("`") for row in rows(FOLDER / "kind-of-host.md", "method")}
+    assert said == LocalHost.__abstractmethods__
 
 
 def test_every_role_of_a_disk_is_in_the_table() -> None:

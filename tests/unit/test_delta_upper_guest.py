@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from skinnybox import run
-from skinnybox.delta.upper_guest import SCRIPT, UPPER, Told, compared, listing
+from skinnybox.delta.upper_guest import SCRIPT, UPPER, Listed, compared, listing
 from skinnybox.errors import Corrupt, GuestFailed
 from skinnybox.masters.index import Entry
 from skinnybox.model import ChangeKind
@@ -35,11 +35,11 @@ STACK = (
 )
 
 
-WHITEOUT = Told(type="c", mode=0, uid=0, gid=0, size=0, mtime_ns=0)
+WHITEOUT = Listed(type="c", mode=0, uid=0, gid=0, size=0, mtime_ns=0)
 
 
-def told(kind: str, size: int = 0, ns: int = 5 * SECOND, mode: int = 0o644, target: bytes = b"") -> Told:
-    return Told(type=kind, mode=mode, uid=0, gid=0, size=size, mtime_ns=ns, target=target)
+def told(kind: str, size: int = 0, ns: int = 5 * SECOND, mode: int = 0o644, target: bytes = b"") -> Listed:
+    return Listed(type=kind, mode=mode, uid=0, gid=0, size=size, mtime_ns=ns, target=target)
 
 
 FOLDER = told("d", mode=0o755)
@@ -112,7 +112,7 @@ def test_what_a_guest_is_asked_to_run_tells_all_of_it(tmp_path: Path) -> None:
     assert {path for path in found if found[path].opaque} == {b"cut", b"a b/also cut"}
     devices = {path: told.rdev for path, told in found.items() if told.type in "bc"}
     assert devices == {b"go\nne": (0, 0), b"null": (1, 3), b"disk": (300, 70000)}
-    assert found[b"file\n1"] == Told(type="-", mode=0o640, uid=33, gid=44, size=3, mtime_ns=5 * SECOND + 7)
+    assert found[b"file\n1"] == Listed(type="-", mode=0o640, uid=33, gid=44, size=3, mtime_ns=5 * SECOND + 7)
     old = found[b"old"]
     assert (old.target, old.mtime_ns) == (b"to\nthere", -SECOND - SECOND // 4)
     assert set(found) == {

@@ -15,7 +15,7 @@ from skinnybox.errors import Conflict, NotFound, UsageError
 from skinnybox.fleet.access import USUAL, ssh_argv
 from skinnybox.fleet.catalog.rows import Phase
 from skinnybox.fleet.create import Specification, check
-from skinnybox.fleet.view import Machine
+from skinnybox.fleet.view import MachineView
 from skinnybox.hosts.fake.host import FakeHost
 from skinnybox.hosts.qemu.bridge import tap_name
 from skinnybox.hosts.record import from_record, to_record
@@ -34,9 +34,9 @@ def instance(**fields: Any) -> Instance:
     return replace(INSTANCE, **fields)
 
 
-def machine(*addresses: str, made: Instance | None = None) -> Machine:
+def machine(*addresses: str, made: Instance | None = None) -> MachineView:
     report = Report(ready=True, nonce="ab", instance=ME, addresses=addresses)
-    return Machine(
+    return MachineView(
         instance=made or instance(),
         phase=Phase.DEFINED,
         status=Status(power=Power.RUNNING, nonce="ab", pid=1, since=NOW),

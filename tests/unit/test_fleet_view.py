@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from skinnybox.fleet.catalog.rows import Phase
-from skinnybox.fleet.view import Condition, Machine
+from skinnybox.fleet.view import Condition, MachineView
 from skinnybox.model import Network, Power, Report, Seed, Status, image_uuid
 from tests.samples import DIGEST, an_instance
 
@@ -20,7 +20,7 @@ READY = Report(
     seed_generation=3,
     received=NOW + timedelta(seconds=20),
 )
-WELL = Machine(instance=INSTANCE, phase=Phase.DEFINED, status=RUNNING, report=READY)
+WELL = MachineView(instance=INSTANCE, phase=Phase.DEFINED, status=RUNNING, report=READY)
 MAPPED = replace(
     WELL,
     instance=replace(INSTANCE, stack=replace(INSTANCE.stack, dax=True)),
@@ -55,7 +55,7 @@ MAPPED = replace(
     ],
 )
 def test_what_is_shown_follows_from_what_is_asked_seen_and_said(
-    machine: Machine, condition: Condition
+    machine: MachineView, condition: Condition
 ) -> None:
     assert machine.condition is condition
 

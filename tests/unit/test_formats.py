@@ -115,7 +115,7 @@ def test_the_memory_of_an_older_format_is_migrated(tmp_path: Path, monkeypatch: 
     path = tmp_path / "state.db"
     old = Catalog(path)
     old.claim([PLAIN])
-    old.settle([PLAIN])
+    old.confirm([PLAIN])
     old.close()
     known = fleet_state.MIGRATIONS
     monkeypatch.setattr(fleet_state, "MIGRATIONS", (*known, "ALTER TABLE instances ADD COLUMN mood TEXT"))

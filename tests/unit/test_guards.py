@@ -70,19 +70,23 @@ def place(tmp_path: Path) -> tuple[Store, Instance, Path]:
 def test_one_copies_an_overlay(place: tuple[Store, Instance, Path]) -> None:
     found, instance, folder = place
     for _ in range(2):
-        with copies.alone(found, instance):
+        with copies.exclusive(found, instance):
             assert not is_free(folder)
         assert is_free(folder)
-    with held(folder), pytest.raises(Conflict, match="another command copies"), copies.alone(found, instance):
+    with (
+        held(folder),
+        pytest.raises(Conflict, match="another command copies"),
+        copies.exclusive(found, instance),
+    ):
         pass
-    with pytest.raises(ZeroDivisionError), copies.alone(found, instance):
+    with pytest.raises(ZeroDivisionError), copies.exclusive(found, instance):
         raise ZeroDivisionError
     assert is_free(folder)
 
 
 @pytest.mark.parametrize(
     ("guard", "said"),
-    [(apply._alone, "another `skinnybox apply`"), (repair._only_one, "another repair or apply")],
+    [(apply._exclusive, "another `skinnybox apply`"), (repair._only_one, "another repair or apply")],
 )
 def test_one_applies_or_repairs(
     tmp_path: Path, guard: Callable[[Path], contextlib.AbstractContextManager[None]], said: str

@@ -33,7 +33,7 @@ class Ways(dict[Way, bool]):
                 self.way = way
                 ways.at_work += 1
 
-            def look(self) -> bool:
+            def poll(self) -> bool:
                 return ways.get(way, False)
 
             def close(self) -> None:
@@ -48,24 +48,24 @@ def ways() -> Ways:
 
 
 def opened(door: Door) -> Report:
-    found = door.look()
+    found = door.poll()
     assert found is not None and found.reachable
     return found
 
 
 def test_a_guest_is_reached_once_in_a_start(ways: Ways) -> None:
     door = Door(STARTED, None, ways.knock)
-    assert door.look() is None
+    assert door.poll() is None
     assert door.seen(READY) == replace(READY, reachable=False)
-    assert door.look() is None and ways.at_work == 1
+    assert door.poll() is None and ways.at_work == 1
     ways[Way("127.0.0.1", 20000)] = True
     first = opened(door)
     assert first.received is not None and first.received > NOW
     assert opened(door)  # until it could be written down
     door.kept(first)
-    assert door.look() is None and ways.at_work == 0
+    assert door.poll() is None and ways.at_work == 0
     ways.clear()
-    assert door.seen(READY).reachable is True and door.look() is None and ways.at_work == 0
+    assert door.seen(READY).reachable is True and door.poll() is None and ways.at_work == 0
 
 
 def test_a_report_that_changes_meanwhile_is_the_one_that_counts(ways: Ways) -> None:
@@ -79,9 +79,9 @@ def test_a_report_that_changes_meanwhile_is_the_one_that_counts(ways: Ways) -> N
 def test_nobody_knocks_any_more_at_one_that_failed_meanwhile(ways: Ways) -> None:
     door = Door(STARTED, None, ways.knock)
     door.seen(READY)
-    assert door.look() is None and ways.at_work == 1
+    assert door.poll() is None and ways.at_work == 1
     door.seen(replace(READY, ready=False))
-    assert door.look() is None and ways.at_work == 0
+    assert door.poll() is None and ways.at_work == 0
 
 
 @pytest.mark.parametrize(
@@ -99,17 +99,17 @@ def test_nobody_knocks_where_there_is_nothing_to_ask(
     ways: Ways, values: dict[str, Any], report: Report
 ) -> None:
     door = Door(values, None, ways.knock)
-    assert door.seen(report).reachable is None and door.look() is None and ways.at_work == 0
+    assert door.seen(report).reachable is None and door.poll() is None and ways.at_work == 0
 
 
 def test_an_address_may_come_late_and_change(ways: Ways) -> None:
     door = Door({**STARTED, "way": "reported"}, None, ways.knock)
     door.seen(READY)
-    assert door.look() is None and ways.at_work == 0
+    assert door.poll() is None and ways.at_work == 0
     door.seen(replace(READY, addresses=("eth0 127.0.0.1/8", "eth0 198.18.0.5/24")))
-    assert door.look() is None and ways.at_work == 1
+    assert door.poll() is None and ways.at_work == 1
     ways[Way("198.18.0.6")] = True
-    assert door.look() is None
+    assert door.poll() is None
     door.seen(replace(READY, addresses=("eth0 198.18.0.6/24",)))
     assert opened(door).addresses == ("eth0 198.18.0.6/24",) and ways.at_work == 1
 
@@ -119,9 +119,9 @@ def test_another_supervisor_goes_on(ways: Ways) -> None:
     ways[Way("127.0.0.1", 20000)] = True
     assert opened(Door(STARTED, record, ways.knock))
     reached = Door(STARTED, {**record, "reachable": True}, ways.knock)
-    assert reached.look() is None and reached.seen(READY).reachable is True
+    assert reached.poll() is None and reached.seen(READY).reachable is True
     for other in ({**record, "nonce": "bb"}, {**record, "reachable": None}, {"reachable": True}, None):
-        assert Door(STARTED, other, ways.knock).look() is None
+        assert Door(STARTED, other, ways.knock).poll() is None
 
 
 def test_where_to_look_is_known_at_the_start_or_said_by_the_guest() -> None:

@@ -85,7 +85,7 @@ class Start:
             run_folder=self.folder,
             up=self.up,
             down=self.down,
-            look=lambda: self.status,
+            status=lambda: self.status,
             operation=Operation(log=self.noted.append),
         )
         return watched.start(attempt, wanted, patience)

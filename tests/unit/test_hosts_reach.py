@@ -61,7 +61,7 @@ def answered(knock: Knock, seconds: float = 5.0) -> bool:
     deadline = time.monotonic() + seconds
     with contextlib.closing(knock):
         while time.monotonic() < deadline:
-            if knock.look():
+            if knock.poll():
                 return True
             time.sleep(0.01)
     return False
@@ -110,7 +110,7 @@ def test_a_silent_one_is_tried_again_with_more_patience_each_time(service: Servi
     knock = Knock(service.way, dial, clock.now)
     with contextlib.closing(knock):
         while clock.time < 80:
-            assert not knock.look()
+            assert not knock.poll()
             clock.time += 0.25
     apart = [after - before for before, after in itertools.pairwise(tries)]
     assert [round(each) for each in apart[:5]] == [2, 4, 8, 16, 16]
@@ -125,7 +125,7 @@ def test_a_way_that_cannot_even_be_tried_is_no_answer() -> None:
 
     knock = Knock(Way("192.0.2.1"), dial, clock.now)
     while clock.time < 5:
-        assert not knock.look()
+        assert not knock.poll()
         clock.time += 0.1
     assert 8 <= len(tries) <= 11
 

@@ -20,7 +20,7 @@ from skinnybox.fleet.change import Changes
 from skinnybox.fleet.create import Specification
 from skinnybox.fleet.plan.actions import Action, Desired, Verb, plan
 from skinnybox.fleet.spec.shape import Group, Shared
-from skinnybox.fleet.view import Machine
+from skinnybox.fleet.view import MachineView
 from skinnybox.hosts.record import from_record, to_record
 from skinnybox.model import (
     Allocation,
@@ -31,7 +31,7 @@ from skinnybox.model import (
     StaticNetwork,
     fields,
 )
-from skinnybox.model.fields import FORMS, INSTANCE, Field, Form, Way, machine_fields
+from skinnybox.model.fields import FORMS, INSTANCE, Field, Form, Transition, machine_fields
 from skinnybox.model.kinds import FLAG
 from skinnybox.overlays.seed import seed_message
 from skinnybox.sizes import GIB
@@ -68,7 +68,12 @@ OTHER: dict[str, Any] = {
     "dax": True,
 }
 """Of each property that can be given, another value than the usual one."""
-VERBS = {Way.SET: Verb.SET, Way.SEED: Verb.SEED, Way.GROW: Verb.GROW, Way.RECREATE: Verb.BLOCKED}
+VERBS = {
+    Transition.SET: Verb.SET,
+    Transition.SEED: Verb.SEED,
+    Transition.GROW: Verb.GROW,
+    Transition.RECREATE: Verb.BLOCKED,
+}
 
 
 def all_given() -> Instance:
@@ -121,7 +126,7 @@ def test_what_is_given_is_in_the_machine() -> None:
 
 
 def test_what_changes_in_place_can_be_set() -> None:
-    table = {field.name for field in INSTANCE.fields if field.change in (Way.SET, Way.ADOPT)}
+    table = {field.name for field in INSTANCE.fields if field.change in (Transition.SET, Transition.ADOPT)}
     assert table == set(Changes.__annotations__)
 
 
@@ -171,7 +176,7 @@ def test_the_fleet_file_has_the_keys_of_the_table() -> None:
 
 def test_the_form_of_a_machine_shows_what_the_table_says() -> None:
     made = all_given()
-    shown = present.machine(Machine(instance=made, phase=Phase.DEFINED))
+    shown = present.machine(MachineView(instance=made, phase=Phase.DEFINED))
     for field in machine_fields():
         if field.shown and field.shown != "created":  # in seconds there
             assert shown[field.shown] == field.plain(fields.part(made, field))

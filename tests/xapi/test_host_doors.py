@@ -100,7 +100,7 @@ def test_one_without_an_address_is_not_ready(
     with shut.database() as database:
         for reference, _ in database.where("VM_guest_metrics"):
             database.update("VM_guest_metrics", reference, networks={"0/ip": "10.0.0.5"})
-    host._pool.things.look(anew=True)
+    host._pool.things.refresh(anew=True)
     assert reachable(host, instance) is True and shut.ssh.asked == [WAY]
 
 

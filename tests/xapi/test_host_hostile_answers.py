@@ -61,7 +61,7 @@ def test_a_report_of_an_earlier_start_takes_no_order_back(
     for now, ordered in (("0" * 32, True), (nonce, False)):
         with pool.database() as database:
             database.put("VM", vm, "xenstore_data", NONCE, now)
-        host._pool.things.look(anew=True)
+        host._pool.things.refresh(anew=True)
         assert host.reports([running.uuid])[running.uuid].ready
         assert may_format(pool, running) == ordered
 
@@ -119,16 +119,16 @@ def test_a_machine_vanishes_while_its_events_are_written(
 ) -> None:
     """One thread looked and waits for the journal, and another sees that it is gone."""
     late = host_on(pool, tmp_path / "state")
-    write = late._told._write
+    write = late._events._write
 
     def later(*args: Any) -> None:
         with pool.session() as api:
             api.VM.hard_shutdown(vm_of(pool, running))
             api.VM.destroy(vm_of(pool, running))
-        late._pool.things.look(anew=True)
+        late._pool.things.refresh(anew=True)
         write(*args)
 
-    monkeypatch.setattr(late._told, "_write", later)
+    monkeypatch.setattr(late._events, "_write", later)
     assert late.statuses() == {}
     late.close()
 
@@ -147,7 +147,7 @@ def test_a_change_of_what_is_gone_by_now(
         return answer
 
     monkeypatch.setattr(sessions, "call", call)
-    host._pool.things.look(anew=True)
+    host._pool.things.refresh(anew=True)
     assert list(host.statuses()) == [running.uuid]
 
 
@@ -200,4 +200,4 @@ def test_it_is_closed_while_a_thread_waits(
 
     monkeypatch.setattr(host._pool.sessions, "_sent", cut)
     with pytest.raises(Lost):
-        host._pool.things.look(anew=True)
+        host._pool.things.refresh(anew=True)

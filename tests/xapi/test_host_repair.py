@@ -163,7 +163,7 @@ def test_an_upload_that_was_killed(
     (found,) = told(state, host)
     assert found.deed is Deed.KEEP
     mark(pool, "VDI", half, made=LONG_AGO)
-    with host._pool.alone(f"master-{'0' * 64}", "it"):
+    with host._pool.exclusive(f"master-{'0' * 64}", "it"):
         assert told(state, host)[0].deed is Deed.KEEP
     assert [finding.deed for finding in mended(state, host)] == [Deed.REMOVE]
     assert not disks(pool, "half") and digest

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from skinnybox.fleet.change import Changes
     from skinnybox.fleet.plan.actions import Choices
     from skinnybox.fleet.plan.apply import Plan
-    from skinnybox.fleet.view import Machine
+    from skinnybox.fleet.view import MachineView
 
 DIFFERS = 10
 _READY_TIMEOUT = 300.0
@@ -96,7 +96,7 @@ def _plan(arguments: argparse.Namespace) -> int:
 
 def _apply(arguments: argparse.Namespace) -> int:
     from skinnybox.fleet.plan.apply import Plan
-    from skinnybox.fleet.plan.parts import How
+    from skinnybox.fleet.power import Starting
 
     if arguments.dry_run:
         with options.fleet(arguments) as fleet:
@@ -112,7 +112,7 @@ def _apply(arguments: argparse.Namespace) -> int:
             said = options.listed(plan.extras)
             print(f"not in the file any more, and left alone without --prune: {said}", file=sys.stderr)
 
-    how = How(parallel=arguments.parallel, wait=not arguments.no_wait, timeout=arguments.timeout)
+    how = Starting(parallel=arguments.parallel, wait=not arguments.no_wait, timeout=arguments.timeout)
     with options.fleet(arguments) as fleet, shown(arguments.quiet) as operation:
         results = fleet.files.apply(arguments.file, _choices(arguments), how, agree, operation)
     return report.outcomes(results, str)
@@ -155,7 +155,7 @@ def _code(plan: "Plan", differs: int) -> int:
 
 
 def _show(plan: "Plan", fmt: str, *, headers: bool) -> None:
-    from skinnybox.fleet.plan.words import count
+    from skinnybox.fleet.plan.descriptions import count
 
     records = [present.action(action) for action in plan.actions]
     records += [present.extra(name) for name in plan.extras]
@@ -195,6 +195,6 @@ def _network(arguments: argparse.Namespace) -> Network | None:
     return None if arguments.network == "default" else Network(arguments.network)
 
 
-def _changed(machine: "Machine") -> str:
+def _changed(machine: "MachineView") -> str:
     runs = machine.status is not None and machine.status.pid is not None
     return "changed; it takes effect at its next start" if runs else "changed"

@@ -17,7 +17,7 @@ from skinnybox.sizes import format_size, parse_size
 if TYPE_CHECKING:
     from skinnybox.fleet.create import Specification
     from skinnybox.fleet.service import Fleet
-    from skinnybox.fleet.view import Machine
+    from skinnybox.fleet.view import MachineView
 
 _COLUMNS = ("name", "state", "master", "overlay", "address", "boot", "autostart")
 _SIZES = {"overlay_used", "overlay_written"}.union(
@@ -197,7 +197,7 @@ def _list(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _brief(machine: "Machine") -> dict[str, Any]:
+def _brief(machine: "MachineView") -> dict[str, Any]:
     seconds = machine.boot_seconds
     return {
         "name": machine.name,
@@ -230,7 +230,7 @@ def _show(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _last_words(fleet: "Fleet", machine: "Machine") -> dict[str, Any]:
+def _last_words(fleet: "Fleet", machine: "MachineView") -> dict[str, Any]:
     """What a machine that went wrong printed last; a guest may print anything, so nothing but text of it."""
     from skinnybox.fleet.view import Condition
 

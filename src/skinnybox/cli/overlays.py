@@ -147,10 +147,10 @@ def _delete(arguments: argparse.Namespace) -> int:
 
 
 def _flatten(arguments: argparse.Namespace) -> int:
-    from skinnybox.fleet.flatten import Wanted
+    from skinnybox.fleet.flatten import FlatDisk
 
     ending = "qcow2" if arguments.file.suffix == ".qcow2" else "raw"
-    wanted = Wanted(
+    wanted = FlatDisk(
         file=arguments.file.absolute(),
         format=arguments.format or ending,
         size=parse_size(arguments.size) if arguments.size else None,

@@ -7,7 +7,7 @@ from skinnybox.cli import options, report
 from skinnybox.cli.progress import shown
 from skinnybox.errors import UsageError
 from skinnybox.fleet.power import READY_TIMEOUT, STOP_TIMEOUT, Stopping
-from skinnybox.fleet.view import Machine
+from skinnybox.fleet.view import MachineView
 
 
 def add_to(commands: options.Commands) -> None:
@@ -109,6 +109,6 @@ def _stopping(arguments: argparse.Namespace) -> Stopping:
     return Stopping(timeout=arguments.stop_timeout, then_kill=arguments.kill)
 
 
-def _state(machine: Machine) -> str:
+def _state(machine: MachineView) -> str:
     seconds = machine.boot_seconds
     return str(machine.condition) if seconds is None else f"{machine.condition} after {seconds:.1f} s"

@@ -22,7 +22,7 @@ _HIDES = OVERLAY_XATTRS + "whiteout"
 _WHITEOUT = (0, 0)
 
 
-class Node(Protocol):
+class UpperNode(Protocol):
     """What stands at one name of an upper directory, as its reader tells it.
 
     `type` is one of the letters of `ls -l`; `mode` the permission bits with setuid, setgid and sticky; `rdev`
@@ -45,7 +45,7 @@ class Node(Protocol):
     def rdev(self) -> tuple[int, int]: ...
 
 
-N = TypeVar("N", bound=Node)
+N = TypeVar("N", bound=UpperNode)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,7 +154,7 @@ def _deleted(entry: Entry, lower: _Lower) -> Change:
     )
 
 
-def _retyped(node: Node, entry: Entry, lower: _Lower) -> Change:
+def _retyped(node: UpperNode, entry: Entry, lower: _Lower) -> Change:
     gone = _below(lower.skip_below(entry.path))
     detail = ", ".join(filter(None, (f"{entry.type} -> {node.type}", gone)))
     return _change(ChangeKind.TYPE, entry.path, node, detail)
@@ -188,7 +188,7 @@ def _content_differs(node: N, entry: Entry, reader: Reader[N]) -> bool:
     return node.size != entry.size or (node.size > 0 and reader.differs(node, entry))
 
 
-def _permissions(node: Node, entry: Entry) -> Iterator[str]:
+def _permissions(node: UpperNode, entry: Entry) -> Iterator[str]:
     """What differs, in words. A symlink's mode says nothing: nobody sets it, no copy-up keeps it."""
     if node.mode != entry.mode and node.type != "l":
         yield f"mode {entry.mode:o} -> {node.mode:o}"
@@ -203,7 +203,7 @@ def _attributes(xattrs: Mapping[str, bytes], entry: Entry) -> Iterator[str]:
         yield f"xattrs {' '.join(names)}"
 
 
-def _time(node: Node, entry: Entry) -> Iterator[str]:
+def _time(node: UpperNode, entry: Entry) -> Iterator[str]:
     """A directory's says nothing: the kernel sets it at each copy-up."""
     if node.type != "d" and node.mtime_ns != entry.mtime_ns:
         yield "mtime"
@@ -217,7 +217,7 @@ def _kept(xattrs: Mapping[str, bytes]) -> dict[str, bytes]:
     }
 
 
-def _change(kind: ChangeKind, path: bytes, node: Node, detail: str = "") -> Change:
+def _change(kind: ChangeKind, path: bytes, node: UpperNode, detail: str = "") -> Change:
     size = node.size if node.type in "-l" else 0
     return Change(path=path, kind=kind, type=node.type, size=size, detail=detail)
 

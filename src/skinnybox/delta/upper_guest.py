@@ -44,7 +44,7 @@ printf '\\0'
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Told:
+class Listed:
     """What stands at one name of the guest's upper directory, in the terms of join.Node."""
 
     type: str
@@ -58,9 +58,9 @@ class Told:
     opaque: bool = False
 
 
-def compared(told: Mapping[bytes, Told], index: Iterable[Entry]) -> Iterator[Change]:
+def compared(told: Mapping[bytes, Listed], index: Iterable[Entry]) -> Iterator[Change]:
     """All that join.joined tells of what `listing` returned. Raises Corrupt for an index out of order."""
-    reader: Reader[Told] = Reader(
+    reader: Reader[Listed] = Reader(
         xattrs=lambda node: _OPAQUE if node.opaque else _PLAIN,
         target=lambda node: node.target,
         differs=lambda node, entry: node.mtime_ns != entry.mtime_ns,
@@ -69,7 +69,7 @@ def compared(told: Mapping[bytes, Told], index: Iterable[Entry]) -> Iterator[Cha
     return joined(((path, told[path]) for path in sorted(told, key=sort_key)), reader, index)
 
 
-def listing(said: bytes) -> dict[bytes, Told]:
+def listing(said: bytes) -> dict[bytes, Listed]:
     """What the script prints, checked: the upper itself as b"", and names that lie in directories told too.
 
     A device without a number went between two of the lists: as if it were not there. Raises GuestFailed.
@@ -89,8 +89,8 @@ def listing(said: bytes) -> dict[bytes, Told]:
 
 
 def _whole(
-    paths: Mapping[bytes, Told], devices: Mapping[bytes, tuple[int, int]], opaque: Set[bytes]
-) -> Iterator[tuple[bytes, Told]]:
+    paths: Mapping[bytes, Listed], devices: Mapping[bytes, tuple[int, int]], opaque: Set[bytes]
+) -> Iterator[tuple[bytes, Listed]]:
     for path, found in paths.items():
         if found.type in "bc":
             if path in devices:
@@ -99,13 +99,13 @@ def _whole(
             yield path, replace(found, opaque=True) if path in opaque else found
 
 
-def _paths(words: Sequence[bytes]) -> tuple[dict[bytes, Told], int]:
-    found: dict[bytes, Told] = {}
+def _paths(words: Sequence[bytes]) -> tuple[dict[bytes, Listed], int]:
+    found: dict[bytes, Listed] = {}
     at = 0
     while words[at]:
         *fields, target, raw = words[at : at + _FIELDS]
         kind, mode, uid, gid, size, time = (word.decode("ascii") for word in fields)
-        found[_path(raw)] = Told(
+        found[_path(raw)] = Listed(
             type=_TYPES[kind],
             mode=_number(mode, 1 << 12, 8),
             uid=_number(uid),
@@ -131,7 +131,7 @@ def _list(words: Sequence[bytes], at: int) -> tuple[Sequence[bytes], int]:
     return words[at:end], end + 1
 
 
-def _refuse_homeless(paths: Mapping[bytes, Told]) -> None:
+def _refuse_homeless(paths: Mapping[bytes, Listed]) -> None:
     """The join relies on it: nothing lies in what is no directory, and the upper is one. A find that knows no
     -printf tells nothing at all, which is not that nothing changed."""
     if b"" not in paths:

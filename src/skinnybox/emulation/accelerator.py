@@ -58,7 +58,7 @@ def verdict(kernel: Path, cpus: int) -> Verdict:
     closed = _closed()
     if closed is not None:
         return closed
-    with _alone():
+    with _exclusive():
         known = _known()
         found = _of(known, kernel, cpus)
         if found is None:
@@ -79,7 +79,7 @@ def is_proven(kernel: Path, cpus: int) -> bool:
 def note(kernel: Path, cpus: int, *, works: bool, detail: str) -> None:
     """Keep what a real start showed; it overrules what a trial did."""
     tried = Tried(cpus=cpus, kernel=_digest(kernel), works=works, detail=detail, machine=True)
-    with _alone():
+    with _exclusive():
         _keep([*_known(), tried])
 
 
@@ -191,7 +191,7 @@ def _keep(known: Sequence[Tried]) -> None:
 
 
 @contextmanager
-def _alone() -> Iterator[None]:
+def _exclusive() -> Iterator[None]:
     """One at a time for this user: of ten machines that start, one tries. Goes with whoever is killed.
 
     Each user has a file of its own, since root may have the same home."""

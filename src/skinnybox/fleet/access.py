@@ -12,7 +12,7 @@ from pathlib import Path
 from skinnybox import run
 from skinnybox.errors import Conflict, Corrupt, GuestFailed, NotFound, SkinnyboxError, Unsupported
 from skinnybox.fleet.power import running
-from skinnybox.fleet.view import Machine
+from skinnybox.fleet.view import MachineView
 from skinnybox.operation import Operation
 
 
@@ -95,7 +95,7 @@ def fingerprint(public_key: str) -> str:
     return "SHA256:" + base64.b64encode(digest).decode().rstrip("=")
 
 
-def ssh_argv(folder: Path, machine: Machine, login: Login, *, batch: bool) -> list[str]:
+def ssh_argv(folder: Path, machine: MachineView, login: Login, *, batch: bool) -> list[str]:
     """The ssh command line up to, and without, the remote command.
 
     Raises Unsupported when the machine has no ssh port, Conflict before it reported its host keys (on a
@@ -124,7 +124,7 @@ def ssh_argv(folder: Path, machine: Machine, login: Login, *, batch: bool) -> li
     ]
 
 
-def _unreachable(machine: Machine) -> SkinnyboxError:
+def _unreachable(machine: MachineView) -> SkinnyboxError:
     if machine.instance.bridge and not running(machine):
         return Conflict(f"{machine.name} is off", hint=f"skinnybox start {machine.name}")
     if machine.instance.bridge:
@@ -135,7 +135,7 @@ def _unreachable(machine: Machine) -> SkinnyboxError:
     return Unsupported(f"{machine.name} cannot be reached by ssh from here")
 
 
-def _known_hosts(folder: Path, machine: Machine) -> Path:
+def _known_hosts(folder: Path, machine: MachineView) -> Path:
     if not machine.host_keys:
         raise Conflict(
             f"{machine.name} has not reported its ssh host keys yet",

@@ -12,7 +12,7 @@ from skinnybox.masters.catalogue import INDEX
 from skinnybox.model import Change, Instance
 from skinnybox.operation import Operation
 from skinnybox.overlays.inspect import is_clean
-from skinnybox.overlays.journal import replay, settled
+from skinnybox.overlays.journal import replay, replayed
 
 
 @contextmanager
@@ -23,7 +23,7 @@ def changes_of(
     marks = seed_paths(instance.seed)
     with (
         host.open_overlay(instance, operation) as overlay,
-        settled(overlay) as image,
+        replayed(overlay) as image,
         listed(image, sealed / INDEX, include_seed=include_seed, from_seed=marks) as found,
     ):
         yield _attended(found, operation)

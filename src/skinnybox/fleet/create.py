@@ -38,7 +38,7 @@ from skinnybox.overlays.seed import base_message, seed_message
 from skinnybox.sizes import MIB, format_size
 
 if TYPE_CHECKING:
-    from skinnybox.fleet.parts import Parts
+    from skinnybox.fleet.context import Context
 
 BATCH = 100
 """Instances that become visible together, in one durable transaction."""
@@ -64,7 +64,7 @@ class Specification(Properties):
 
 
 def create(
-    parts: "Parts",
+    context: "Context",
     patterns: Sequence[str],
     master: str,
     specification: Specification,
@@ -72,7 +72,7 @@ def create(
     operation: Operation,
 ) -> list[Instance]:
     """See Fleet.create."""
-    host, catalog = parts.host, parts.catalog
+    host, catalog = context.host, context.catalog
     names = expand(patterns)
     unfinished.finish(host, catalog)
     taken = set(catalog.taken(names)) if skip_existing else set()
@@ -80,13 +80,13 @@ def create(
     features = host.features
     specification = completed(specification, features)
     check(specification, features, len(names))
-    with parts.masters.kept(master) as found:
-        host_kind.note(parts.folder, features.kind)
-        specification = with_key(specification, parts.public_key)
-        ports = free_ports(catalog.ports(), parts.folder)
+    with context.masters.kept(master) as found:
+        host_kind.note(context.folder, features.kind)
+        specification = with_key(specification, context.public_key)
+        ports = free_ports(catalog.ports(), context.folder)
         wanted = instances(names, stack(found, specification.dax, features), specification, ports)
         check_space(host, wanted)
-        host.add_master(found, parts.masters.folder(found), operation)
+        host.add_master(found, context.masters.folder(found), operation)
         return list(make(host, catalog, wanted, operation, features.creates_at_once))
 
 
@@ -197,7 +197,7 @@ def make(
 
     Returns them as they are: with another ssh port, where another process took the one wanted."""
     wanted = catalog.claim(wanted)
-    making = _Making(host=host, catalog=catalog, operation=operation, at_once=at_once, total=len(wanted))
+    making = _Creation(host=host, catalog=catalog, operation=operation, at_once=at_once, total=len(wanted))
     try:
         making.tell()
         for start in range(0, len(wanted), BATCH):
@@ -209,7 +209,7 @@ def make(
 
 
 @dataclass(slots=True, kw_only=True)
-class _Making:
+class _Creation:
     """One call of `make`. Where machines are made one after the other, each is told with its batch only: more
     would take longer than making it."""
 
@@ -224,7 +224,7 @@ class _Making:
     def make(self, batch: Sequence[Instance]) -> None:
         """They become visible together."""
         in_parallel(batch, self._one, self.at_once, self._count, self.operation)
-        self.catalog.settle(batch)
+        self.catalog.confirm(batch)
         if self.at_once == 1:
             self.tell()
 

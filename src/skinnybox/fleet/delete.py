@@ -7,12 +7,12 @@ from skinnybox.fleet import power
 from skinnybox.fleet.catalog.catalog import Catalog
 from skinnybox.fleet.catalog.leases import Lease
 from skinnybox.fleet.catalog.rows import Doing, Phase
-from skinnybox.fleet.view import Machine
+from skinnybox.fleet.view import MachineView
 from skinnybox.hosts.base import Host
 from skinnybox.model import Instance
 
 
-def delete(host: Host, catalog: Catalog, machine: Machine, *, force: bool) -> None:
+def delete(host: Host, catalog: Catalog, machine: MachineView, *, force: bool) -> None:
     """The machine and its overlay, for good. Refused, with nothing touched: Blocked while it runs (unless
     `force`), Conflict while a living process creates, changes or deletes it or works on its overlay."""
     if not force:

@@ -16,7 +16,7 @@ from skinnybox.emulation.user import user_of
 from skinnybox.errors import Corrupt, GuestFailed, UsageError
 from skinnybox.fleet import power
 from skinnybox.fleet.output_file import handed_out
-from skinnybox.fleet.view import Machine
+from skinnybox.fleet.view import MachineView
 from skinnybox.hosts.base import Host
 from skinnybox.masters import efi
 from skinnybox.masters.efi import Partition
@@ -25,7 +25,7 @@ from skinnybox.model import INITRD_FILE, KERNEL_FILE, Acceleration, Master
 from skinnybox.operation import Operation
 from skinnybox.overlays import space
 from skinnybox.overlays.inspect import is_clean
-from skinnybox.overlays.journal import replay, settled
+from skinnybox.overlays.journal import replay, replayed
 from skinnybox.sizes import GIB, KIB, MIB, format_size
 
 FORMATS = ("raw", "qcow2")
@@ -37,7 +37,7 @@ _COMMAND_LINE = "boot=ordinary ro quiet console=tty0 console=ttyS0"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
+class FlatDisk:
     """`size` of the whole disk in bytes; None: what it holds, and some room."""
 
     file: Path
@@ -47,10 +47,10 @@ class Wanted:
 
 def flatten(
     host: Host,
-    machine: Machine,
+    machine: MachineView,
     master: Master,
     sealed: Path,
-    wanted: Wanted,
+    wanted: FlatDisk,
     scratch: Path,
     operation: Operation,
     accelerator: Acceleration = Acceleration.AUTO,
@@ -64,7 +64,7 @@ def flatten(
             files.enter_context(tempfile.TemporaryDirectory(dir=scratch, prefix=".flat-", suffix=".new"))
         )
         overlay = files.enter_context(_overlay(host, machine, folder, operation))
-        making = _Making(
+        making = _Flattening(
             machine=machine,
             master=master,
             sealed=sealed,
@@ -79,10 +79,10 @@ def flatten(
 
 
 @contextmanager
-def _overlay(host: Host, machine: Machine, folder: Path, operation: Operation) -> Iterator[Path]:
+def _overlay(host: Host, machine: MachineView, folder: Path, operation: Operation) -> Iterator[Path]:
     """A clean image that nobody writes to."""
     if not power.running(machine):
-        with host.open_overlay(machine.instance, operation) as overlay, settled(overlay) as image:
+        with host.open_overlay(machine.instance, operation) as overlay, replayed(overlay) as image:
             yield image
         return
     copy = folder / "overlay.img"
@@ -104,10 +104,10 @@ def _convert(part: Path, wanted: str, operation: Operation) -> None:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Making:
+class _Flattening:
     """One disk in the making; `folder` is private and goes."""
 
-    machine: Machine
+    machine: MachineView
     master: Master
     sealed: Path
     folder: Path

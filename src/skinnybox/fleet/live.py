@@ -9,7 +9,7 @@ from skinnybox.delta.seed_marks import marked, seed_paths
 from skinnybox.delta.upper_guest import SCRIPT, compared, listing
 from skinnybox.errors import CommandFailed, GuestFailed
 from skinnybox.fleet.access import USUAL, ssh_argv
-from skinnybox.fleet.view import Machine
+from skinnybox.fleet.view import MachineView
 from skinnybox.masters.catalogue import INDEX
 from skinnybox.masters.index import read_index
 from skinnybox.model import Change
@@ -21,7 +21,7 @@ _BOUNDS = Bounds(cpu_seconds=75, output=256 << 20)
 
 @contextmanager
 def changes_by_word(
-    ssh: Path, machine: Machine, sealed: Path, *, include_seed: bool
+    ssh: Path, machine: MachineView, sealed: Path, *, include_seed: bool
 ) -> Iterator[Iterator[Change]]:
     """In path order. GuestFailed when the guest does not answer, or tells nonsense."""
     found = listing(_asked(ssh, machine))
@@ -30,7 +30,7 @@ def changes_by_word(
         yield marked(compared(found, read_index(index)), marks, include_seed=include_seed)
 
 
-def _asked(ssh: Path, machine: Machine) -> bytes:
+def _asked(ssh: Path, machine: MachineView) -> bytes:
     """All it prints, within bounds. As root, since the view is root's."""
     become = 'if [ "$(id -u)" = 0 ]; then exec sh -c "$0"; else exec sudo -n sh -c "$0"; fi'
     words = [*ssh_argv(ssh, machine, USUAL, batch=True), shlex.join(["sh", "-c", become, SCRIPT])]

@@ -9,7 +9,7 @@ from skinnybox.fleet.batch import Outcome
 from skinnybox.fleet.catalog.catalog import Catalog
 from skinnybox.fleet.catalog.rows import Row
 from skinnybox.fleet.names import select
-from skinnybox.fleet.view import Machine
+from skinnybox.fleet.view import MachineView
 from skinnybox.hosts.base import Host
 from skinnybox.model import Instance, Report
 from skinnybox.operation import Operation
@@ -17,7 +17,7 @@ from skinnybox.operation import Operation
 R = TypeVar("R")
 
 
-class Roster:
+class MachineQueries:
     """The machines of one state folder, put together from catalog, host and guest. Blocks, thread-safe."""
 
     def __init__(self, host: Host, catalog: Catalog, *, boots_at_once: int) -> None:
@@ -25,18 +25,18 @@ class Roster:
         self._catalog = catalog
         self.boots_at_once = boots_at_once
 
-    def machines(self, patterns: Sequence[str] = ("*",)) -> list[Machine]:
+    def machines(self, patterns: Sequence[str] = ("*",)) -> list[MachineView]:
         """Those that names and globs mean. NotFound when one means nothing; all, without patterns."""
         return self._seen(self._catalog.rows() if tuple(patterns) == ("*",) else self._chosen(patterns))
 
-    def machine(self, name: str) -> Machine:
+    def machine(self, name: str) -> MachineView:
         """The one that this very name means."""
         rows = self._chosen([name])
         if len(rows) != 1:
             raise NotFound(f"{name!r} means {len(rows)} machines, and one is asked for")
         return self._seen(rows)[0]
 
-    def look(self, instance: Instance) -> Machine:
+    def view(self, instance: Instance) -> MachineView:
         """How this very instance is now. NotFound when it is gone, also if its name lives on."""
         rows = self._catalog.rows([instance.name])
         if not rows or rows[0].instance.uuid != instance.uuid:
@@ -46,7 +46,7 @@ class Roster:
     def each(
         self,
         patterns: Sequence[str],
-        act: Callable[[Machine, Operation], R],
+        act: Callable[[MachineView, Operation], R],
         task: str,
         operation: Operation,
         parallel: int | None = None,
@@ -64,13 +64,13 @@ class Roster:
     def _chosen(self, patterns: Sequence[str]) -> list[Row]:
         return self._catalog.rows(select(patterns, self._catalog.names()))
 
-    def _seen(self, rows: Sequence[Row]) -> list[Machine]:
+    def _seen(self, rows: Sequence[Row]) -> list[MachineView]:
         instances = [row.instance for row in rows]
         statuses = self._host.statuses()
         reports = self._host.reports(instance.uuid for instance in instances)
         written = self._host.written(instances)
         return [
-            Machine(
+            MachineView(
                 instance=row.instance,
                 phase=row.phase,
                 status=statuses.get(row.instance.uuid),

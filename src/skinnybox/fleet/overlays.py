@@ -10,9 +10,9 @@ from skinnybox.errors import Conflict, Unsupported
 from skinnybox.fleet import power
 from skinnybox.fleet.batch import Outcome
 from skinnybox.fleet.catalog.catalog import Catalog
-from skinnybox.fleet.machine_queries import Roster
+from skinnybox.fleet.machine_queries import MachineQueries
 from skinnybox.fleet.masters import Masters
-from skinnybox.fleet.view import Machine
+from skinnybox.fleet.view import MachineView
 from skinnybox.hosts.base import Host
 from skinnybox.model import Acceleration, Change, Instance, Snapshot
 from skinnybox.operation import UNATTENDED, Operation
@@ -20,7 +20,7 @@ from skinnybox.operation import UNATTENDED, Operation
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from skinnybox.fleet.flatten import Wanted
+    from skinnybox.fleet.flatten import FlatDisk
     from skinnybox.fleet.grow import Grown
 
 
@@ -28,12 +28,17 @@ class Overlays:
     """The overlays of a fleet. Everything here blocks."""
 
     def __init__(
-        self, host: Host, catalog: Catalog, masters: Masters, roster: Roster, accelerator: Acceleration
+        self,
+        host: Host,
+        catalog: Catalog,
+        masters: Masters,
+        queries: MachineQueries,
+        accelerator: Acceleration,
     ) -> None:
         self._host = host
         self._catalog = catalog
         self._masters = masters
-        self._roster = roster
+        self._queries = queries
         self._accelerator = accelerator
 
     @contextmanager
@@ -44,7 +49,7 @@ class Overlays:
         one point in time. With `live` the running guest is asked instead: that is its word, not the truth."""
         from skinnybox.fleet import changes
 
-        machine = self._roster.machine(name)
+        machine = self._queries.machine(name)
         sealed = self._masters.folder(self._masters.by_id(machine.instance.stack.master))
         if live:
             from skinnybox.fleet.live import changes_by_word
@@ -75,11 +80,11 @@ class Overlays:
         """Give machines a fresh overlay: the delta is gone, the identity stays. They must be stopped."""
         from skinnybox.fleet.reset import reset
 
-        def one(machine: Machine, operation: Operation) -> Instance:
+        def one(machine: MachineView, operation: Operation) -> Instance:
             power.refuse_running(machine, "reset")
             return reset(self._host, self._catalog, machine.instance, operation)
 
-        return self._roster.each(patterns, one, "reset", operation, 1)
+        return self._queries.each(patterns, one, "reset", operation, 1)
 
     def grow(
         self, patterns: Sequence[str], size: int, *, by: bool = False, operation: Operation = UNATTENDED
@@ -88,11 +93,11 @@ class Overlays:
         Idempotent without `by`; a smaller size is Blocked."""
         from skinnybox.fleet.grow import grow
 
-        def one(machine: Machine, operation: Operation) -> "Grown":
+        def one(machine: MachineView, operation: Operation) -> "Grown":
             power.refuse_running(machine, "grow")
             return grow(self._host, self._catalog, machine.instance, size, by=by, operation=operation)
 
-        return self._roster.each(patterns, one, "grow", operation, 1)
+        return self._queries.each(patterns, one, "grow", operation, 1)
 
     def snapshot(
         self, patterns: Sequence[str], label: str | None = None, operation: Operation = UNATTENDED
@@ -101,14 +106,14 @@ class Overlays:
         is given."""
         given = label or f"{datetime.now(UTC):%Y-%m-%dT%H-%M-%SZ}"
 
-        def one(machine: Machine, operation: Operation) -> Snapshot:
+        def one(machine: MachineView, operation: Operation) -> Snapshot:
             return self._host.take_snapshot(machine.instance, given, operation)
 
-        return self._roster.each(patterns, one, "snapshot", operation, 1)
+        return self._queries.each(patterns, one, "snapshot", operation, 1)
 
-    def snapshots(self, patterns: Sequence[str] = ("*",)) -> list[tuple[Machine, Snapshot]]:
+    def snapshots(self, patterns: Sequence[str] = ("*",)) -> list[tuple[MachineView, Snapshot]]:
         """Of each machine, the oldest first."""
-        machines = self._roster.machines(patterns)
+        machines = self._queries.machines(patterns)
         return [(machine, found) for machine in machines for found in self._host.snapshots(machine.instance)]
 
     def restore(
@@ -117,12 +122,12 @@ class Overlays:
         """Put overlays back as they were. They must be stopped; what they hold now is gone."""
         from skinnybox.fleet import snapshots
 
-        def one(machine: Machine, operation: Operation) -> Instance:
+        def one(machine: MachineView, operation: Operation) -> Instance:
             power.refuse_running(machine, "restore")
             found = snapshots.find(self._host, machine.instance, label)
             return snapshots.restore(self._host, self._catalog, machine.instance, found, operation)
 
-        return self._roster.each(patterns, one, "restore", operation, 1)
+        return self._queries.each(patterns, one, "restore", operation, 1)
 
     def delete_snapshot(
         self, patterns: Sequence[str], label: str, operation: Operation = UNATTENDED
@@ -130,18 +135,18 @@ class Overlays:
         """NotFound for a machine that has none of this label."""
         from skinnybox.fleet import snapshots
 
-        def one(machine: Machine, operation: Operation) -> None:
+        def one(machine: MachineView, operation: Operation) -> None:
             snapshots.find(self._host, machine.instance, label)
             self._host.delete_snapshot(machine.instance, label)
 
-        return self._roster.each(patterns, one, "delete snapshot", operation, 1)
+        return self._queries.each(patterns, one, "delete snapshot", operation, 1)
 
-    def flatten(self, name: str, wanted: "Wanted", operation: Operation = UNATTENDED) -> "Path":
+    def flatten(self, name: str, wanted: "FlatDisk", operation: Operation = UNATTENDED) -> "Path":
         """A whole ordinary disk in a file, that boots by itself under UEFI. Of a running machine it is what a
         power cut would leave."""
         from skinnybox.fleet.flatten import flatten
 
-        machine = self._roster.machine(name)
+        machine = self._queries.machine(name)
         with self._masters.kept(machine.instance.stack.master.removeprefix("sha256:")) as master:
             scratch = self._catalog.path.parent
             sealed = self._masters.folder(master)
@@ -155,7 +160,7 @@ class Overlays:
         from skinnybox.fleet.output_file import handed_out
         from skinnybox.overlays.seed import told_disk
 
-        instance = self._roster.machine(name).instance
+        instance = self._queries.machine(name).instance
         if instance.stack.dax:
             raise Unsupported(f"{name} maps its master, which is not read as a disk", hint="create --no-dax")
         content = told_disk(

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from skinnybox.errors import Blocked, Cancelled, Conflict, GuestFailed, TimedOut
-from skinnybox.fleet.view import Condition, Machine
+from skinnybox.fleet.view import Condition, MachineView
 from skinnybox.hosts.base import Host
 from skinnybox.model import Master
 from skinnybox.operation import Operation
@@ -22,7 +22,7 @@ _UNREACHED = (
     "SKINNYBOX_REACH=false, takes the guest's word"
 )
 
-Look = Callable[[], Machine]
+View = Callable[[], MachineView]
 """How to see one machine as it is now."""
 
 
@@ -34,7 +34,17 @@ class Stopping:
     then_kill: bool = False
 
 
-def start(host: Host, machine: Machine, master: Master, folder: Path, operation: Operation) -> None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Starting:
+    """How machines come up: so many at once (None: as the settings say), waited for until they are ready
+    for at most `timeout` seconds."""
+
+    parallel: int | None = None
+    wait: bool = True
+    timeout: float = READY_TIMEOUT
+
+
+def start(host: Host, machine: MachineView, master: Master, folder: Path, operation: Operation) -> None:
     """Power on. Idempotent on a machine that runs; refused while it is being created or deleted."""
     if machine.condition in (Condition.CREATING, Condition.DELETING):
         raise Conflict(f"{machine.name} is {machine.condition}")
@@ -46,7 +56,7 @@ def start(host: Host, machine: Machine, master: Master, folder: Path, operation:
         host.start(machine.instance, master, folder, operation)
 
 
-def wait_ready(host: Host, look: Look, timeout: float, operation: Operation) -> Machine:
+def wait_ready(host: Host, look: View, timeout: float, operation: Operation) -> MachineView:
     """Block until the guest says it is ready and was reached. GuestFailed when it fails or stops; `timeout`
     is seconds."""
     deadline = time.monotonic() + timeout
@@ -74,7 +84,7 @@ def wait_ready(host: Host, look: Look, timeout: float, operation: Operation) -> 
         host.wait_change(POLL)
 
 
-def stop(host: Host, look: Look, how: Stopping, operation: Operation) -> None:
+def stop(host: Host, look: View, how: Stopping, operation: Operation) -> None:
     """Ask the guest to power off and wait. TimedOut when it does not, unless told to pull the plug then."""
     machine = look()
     if not running(machine):
@@ -98,19 +108,19 @@ def stop(host: Host, look: Look, how: Stopping, operation: Operation) -> None:
         host.wait_change(POLL)
 
 
-def _why(machine: Machine) -> str:
+def _why(machine: MachineView) -> str:
     return _stalled(machine) or (f": {machine.unreached}" if machine.unreached else "")
 
 
-def _stalled(machine: Machine) -> str:
+def _stalled(machine: MachineView) -> str:
     return f": {machine.reason}" if machine.condition is Condition.STALLED else ""
 
 
-def kill(host: Host, machine: Machine) -> None:
+def kill(host: Host, machine: MachineView) -> None:
     host.power_off(machine.instance)
 
 
-def refuse_running(machine: Machine, what: str) -> None:
+def refuse_running(machine: MachineView, what: str) -> None:
     if running(machine):
         raise Blocked(
             f"{machine.name} is {machine.condition}: {what} needs it stopped",
@@ -118,6 +128,6 @@ def refuse_running(machine: Machine, what: str) -> None:
         )
 
 
-def running(machine: Machine) -> bool:
+def running(machine: MachineView) -> bool:
     """Whether its virtual hardware is on, whatever the guest does."""
     return machine.status is not None and machine.status.pid is not None

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from skinnybox.fleet.events import Event
     from skinnybox.fleet.masters import Masters
     from skinnybox.fleet.plan.actions import Action
-    from skinnybox.fleet.view import Machine
+    from skinnybox.fleet.view import MachineView
     from skinnybox.issues import Check, Finding
     from skinnybox.model import Change, Master, Snapshot
 
@@ -29,7 +29,7 @@ _ORDER = (
 """In the order in which they always were; what is new in the table comes behind them."""
 
 
-def machine(view: "Machine") -> Record:
+def machine(view: "MachineView") -> Record:
     """Everything that is known of it."""
     from skinnybox.fleet.access import fingerprint
     from skinnybox.model import fields
@@ -54,7 +54,7 @@ def machine(view: "Machine") -> Record:
     return {key: values[key] for key in dict.fromkeys((*_ORDER, *values))}
 
 
-def used(view: "Machine") -> int | None:
+def used(view: "MachineView") -> int | None:
     """As the guest sees it while it runs."""
     report_ = view.current_report
     if report_ is None or report_.overlay_size is None or report_.overlay_free is None:
@@ -86,7 +86,7 @@ def master(masters: "Masters", sealed: "Master") -> Record:
     }
 
 
-def snapshot(view: "Machine", kept: "Snapshot") -> Record:
+def snapshot(view: "MachineView", kept: "Snapshot") -> Record:
     return {
         "name": view.name,
         "label": kept.label,
@@ -149,7 +149,7 @@ def extra(name: str) -> Record:
 
 def detail(planned: "Action") -> str:
     from skinnybox.fleet.plan.actions import Verb
-    from skinnybox.fleet.plan.words import describe, summary
+    from skinnybox.fleet.plan.descriptions import describe, summary
 
     if planned.verb in (Verb.CREATE, Verb.RECREATE) and planned.wanted:
         said = [summary(planned.wanted)]

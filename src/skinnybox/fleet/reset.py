@@ -11,7 +11,7 @@ from skinnybox.hosts.base import Contents, Host
 from skinnybox.model import Instance
 from skinnybox.operation import Operation
 from skinnybox.overlays.inspect import read_identity
-from skinnybox.overlays.journal import settled
+from skinnybox.overlays.journal import replayed
 
 
 def reset(
@@ -40,7 +40,7 @@ def _fresh(host: Host, instance: Instance, operation: Operation) -> Fresh:
     """A damaged overlay costs the machine its ssh host keys, never the reset."""
     with host.open_overlay(instance, operation) as overlay:
         try:
-            with settled(overlay) as image:
+            with replayed(overlay) as image:
                 return fresh_contents(instance, read_identity(image, instance.uuid))
         except Corrupt:
             return fresh_contents(instance, b"")

@@ -17,8 +17,8 @@ from skinnybox.fleet import delete, power
 from skinnybox.fleet.batch import Outcome
 from skinnybox.fleet.catalog.catalog import Catalog
 from skinnybox.fleet.catalog.ports import free_ports
-from skinnybox.fleet.machine_queries import Roster
-from skinnybox.fleet.view import Machine
+from skinnybox.fleet.machine_queries import MachineQueries
+from skinnybox.fleet.view import MachineView
 from skinnybox.hosts.base import Host
 from skinnybox.model import Acceleration, Instance
 from skinnybox.operation import UNATTENDED, Operation
@@ -29,10 +29,10 @@ if TYPE_CHECKING:
     from skinnybox.fleet.access import Executed, Login
     from skinnybox.fleet.capacity import Account
     from skinnybox.fleet.change import Changes
+    from skinnybox.fleet.context import Context
     from skinnybox.fleet.create import Specification
     from skinnybox.fleet.masters import Masters
     from skinnybox.fleet.overlays import Overlays
-    from skinnybox.fleet.parts import Parts
     from skinnybox.fleet.plan.files import FleetFiles
     from skinnybox.fleet.upkeep import Upkeep
     from skinnybox.hosts.events import Event
@@ -63,8 +63,8 @@ class Fleet:
         return Catalog(self._folder / "state.db")
 
     @cached_property
-    def _roster(self) -> Roster:
-        return Roster(self._host, self._catalog, boots_at_once=self._boots_at_once)
+    def _queries(self) -> MachineQueries:
+        return MachineQueries(self._host, self._catalog, boots_at_once=self._boots_at_once)
 
     @cached_property
     def masters(self) -> "Masters":
@@ -76,24 +76,24 @@ class Fleet:
     def overlays(self) -> "Overlays":
         from skinnybox.fleet.overlays import Overlays
 
-        return Overlays(self._host, self._catalog, self.masters, self._roster, self._accelerator)
+        return Overlays(self._host, self._catalog, self.masters, self._queries, self._accelerator)
 
     @cached_property
     def files(self) -> "FleetFiles":
         from skinnybox.fleet.plan.files import FleetFiles
 
-        return FleetFiles(self._parts)
+        return FleetFiles(self._context)
 
     @property
-    def _parts(self) -> "Parts":
-        from skinnybox.fleet.parts import Parts
+    def _context(self) -> "Context":
+        from skinnybox.fleet.context import Context
 
-        return Parts(
+        return Context(
             folder=self._folder,
             host=self._host,
             catalog=self._catalog,
             masters=self.masters,
-            roster=self._roster,
+            queries=self._queries,
         )
 
     @cached_property
@@ -125,11 +125,11 @@ class Fleet:
         anything is made. Returns those made."""
         from skinnybox.fleet.create import create
 
-        return create(self._parts, patterns, master, specification, skip_existing, operation)
+        return create(self._context, patterns, master, specification, skip_existing, operation)
 
-    def machines(self, patterns: Sequence[str] = ("*",)) -> list[Machine]:
+    def machines(self, patterns: Sequence[str] = ("*",)) -> list[MachineView]:
         """Those that names and globs mean. NotFound when one means nothing; all, without patterns."""
-        return self._roster.machines(patterns)
+        return self._queries.machines(patterns)
 
     def names(self) -> list[str]:
         return self._catalog.names()
@@ -142,17 +142,17 @@ class Fleet:
         timeout: float = power.READY_TIMEOUT,
         parallel: int | None = None,
         operation: Operation = UNATTENDED,
-    ) -> list[Outcome[Machine]]:
+    ) -> list[Outcome[MachineView]]:
         """Power on. With `wait` only so many come up at once as the machine bears, each until it is ready."""
 
-        def one(machine: Machine, operation: Operation) -> Machine:
+        def one(machine: MachineView, operation: Operation) -> MachineView:
             master = self.masters.bootable(machine.instance.stack)
             power.start(self._host, machine, master, self.masters.folder(master), operation)
             if not wait:
-                return self._roster.look(machine.instance)
+                return self._queries.view(machine.instance)
             return self._wait_ready(machine, timeout, operation)
 
-        return self._roster.each(patterns, one, "start", operation, parallel)
+        return self._queries.each(patterns, one, "start", operation, parallel)
 
     def marked(self, patterns: Sequence[str] = ("*",)) -> list[str]:
         """Those of them that are to come up when the host has restarted, after what that interrupted has
@@ -168,24 +168,24 @@ class Fleet:
         *,
         timeout: float = power.READY_TIMEOUT,
         operation: Operation = UNATTENDED,
-    ) -> list[Outcome[Machine]]:
+    ) -> list[Outcome[MachineView]]:
         """Block until they are ready."""
 
-        def one(machine: Machine, operation: Operation) -> Machine:
+        def one(machine: MachineView, operation: Operation) -> MachineView:
             return self._wait_ready(machine, timeout, operation)
 
-        return self._roster.each(patterns, one, "wait", operation, _ALL)
+        return self._queries.each(patterns, one, "wait", operation, _ALL)
 
     def stop(
         self, patterns: Sequence[str], how: power.Stopping, operation: Operation = UNATTENDED
-    ) -> list[Outcome[Machine]]:
+    ) -> list[Outcome[MachineView]]:
         """Ask the guests to power off and wait until they have."""
 
-        def one(machine: Machine, operation: Operation) -> Machine:
-            power.stop(self._host, lambda: self._roster.look(machine.instance), how, operation)
-            return self._roster.look(machine.instance)
+        def one(machine: MachineView, operation: Operation) -> MachineView:
+            power.stop(self._host, lambda: self._queries.view(machine.instance), how, operation)
+            return self._queries.view(machine.instance)
 
-        return self._roster.each(patterns, one, "stop", operation, _ALL)
+        return self._queries.each(patterns, one, "stop", operation, _ALL)
 
     def restart(
         self,
@@ -196,35 +196,35 @@ class Fleet:
         timeout: float = power.READY_TIMEOUT,
         parallel: int | None = None,
         operation: Operation = UNATTENDED,
-    ) -> list[Outcome[Machine]]:
+    ) -> list[Outcome[MachineView]]:
         """Stop, then start. Those that did not stop are told with the reason, and are not started."""
         stopped = self.stop(patterns, how, operation)
         off = [outcome.name for outcome in stopped if outcome.ok]
         started = self.start(off, wait=wait, timeout=timeout, parallel=parallel, operation=operation)
         return [*(outcome for outcome in stopped if not outcome.ok), *started]
 
-    def kill(self, patterns: Sequence[str], operation: Operation = UNATTENDED) -> list[Outcome[Machine]]:
+    def kill(self, patterns: Sequence[str], operation: Operation = UNATTENDED) -> list[Outcome[MachineView]]:
         """Pull the plug."""
 
-        def one(machine: Machine, operation: Operation) -> Machine:
+        def one(machine: MachineView, operation: Operation) -> MachineView:
             self._host.power_off(machine.instance)
-            return self._roster.look(machine.instance)
+            return self._queries.view(machine.instance)
 
-        return self._roster.each(patterns, one, "kill", operation, _ALL)
+        return self._queries.each(patterns, one, "kill", operation, _ALL)
 
     def delete(
         self, patterns: Sequence[str], *, force: bool = False, operation: Operation = UNATTENDED
     ) -> list[Outcome[None]]:
         """Remove machines and their overlays for good. Running ones are refused without `force`."""
 
-        def one(machine: Machine, operation: Operation) -> None:
+        def one(machine: MachineView, operation: Operation) -> None:
             delete.delete(self._host, self._catalog, machine, force=force)
 
-        return self._roster.each(patterns, one, "delete", operation, 1)
+        return self._queries.each(patterns, one, "delete", operation, 1)
 
-    def machine(self, name: str) -> Machine:
+    def machine(self, name: str) -> MachineView:
         """The one that this very name means."""
-        return self._roster.machine(name)
+        return self._queries.machine(name)
 
     def console(self, name: str) -> "AbstractContextManager[socket]":
         return self._host.console(self.machine(name).instance.uuid)
@@ -252,11 +252,11 @@ class Fleet:
         """Run a command in machines by ssh. A command that fails is a value, not an error."""
         from skinnybox.fleet import access
 
-        def one(machine: Machine, operation: Operation) -> access.Executed:
+        def one(machine: MachineView, operation: Operation) -> access.Executed:
             argv = access.ssh_argv(self._ssh, machine, login or access.USUAL, batch=True)
             return access.execute(argv, command, operation)
 
-        return self._roster.each(patterns, one, "exec", operation, parallel)
+        return self._queries.each(patterns, one, "exec", operation, parallel)
 
     def events(self, patterns: Sequence[str] = ()) -> "list[Event]":
         """What happened to the machines that names and globs mean, oldest first, also to deleted ones."""
@@ -274,7 +274,7 @@ class Fleet:
 
     def set(
         self, patterns: Sequence[str], changes: "Changes", operation: Operation = UNATTENDED
-    ) -> list[Outcome[Machine]]:
+    ) -> list[Outcome[MachineView]]:
         """Change machines in place; those that run go on as they were started, but for the ssh port, which
         only one that is stopped can change."""
         from skinnybox.fleet.change import change
@@ -282,13 +282,13 @@ class Fleet:
         if "ssh_port" in changes and len(self.machines(patterns)) > 1:
             raise UsageError("one port cannot lead to several machines", hint="name one machine")
 
-        def one(machine: Machine, operation: Operation) -> Machine:
+        def one(machine: MachineView, operation: Operation) -> MachineView:
             if "ssh_port" in changes:  # else nobody could reach it until it has started anew
                 power.refuse_running(machine, "another ssh port")
             ports = free_ports(self._catalog.ports(), self._folder)
-            return self._roster.look(change(self._host, self._catalog, machine.instance, changes, ports))
+            return self._queries.view(change(self._host, self._catalog, machine.instance, changes, ports))
 
-        return self._roster.each(patterns, one, "set", operation, 1)
+        return self._queries.each(patterns, one, "set", operation, 1)
 
     def capacity(self, fit_size: int) -> "Account":
         from skinnybox.fleet import capacity
@@ -296,5 +296,5 @@ class Fleet:
         instances = [row.instance for row in self._catalog.rows()]
         return capacity.of_host(self._host, instances, self.masters.all(), fit_size)
 
-    def _wait_ready(self, machine: Machine, timeout: float, operation: Operation) -> Machine:
-        return power.wait_ready(self._host, lambda: self._roster.look(machine.instance), timeout, operation)
+    def _wait_ready(self, machine: MachineView, timeout: float, operation: Operation) -> MachineView:
+        return power.wait_ready(self._host, lambda: self._queries.view(machine.instance), timeout, operation)

@@ -21,7 +21,7 @@ class Condition(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Machine:
+class MachineView:
     """`written` is what its overlay really takes on the host, in bytes; `host_keys` are pinned, public."""
 
     instance: Instance

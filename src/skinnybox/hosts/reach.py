@@ -99,7 +99,7 @@ class Knock:
         self._socket: socket.socket | None = None
         self._heard = b""
 
-    def look(self) -> bool:
+    def poll(self) -> bool:
         """Whether it has answered. Never blocks; to be called again until it is so."""
         if self._socket is None and self._now() >= self._next:
             self._begin()

@@ -62,7 +62,7 @@ _KERNEL = re.compile(r"vmlinu[zx]-")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Part:
+class DiskPart:
     """A stretch of a disk, as its confined reader tells. `system` is whether it has an os-release, `kernel`
     whether it has one at its top; `flaw` is why an ext4 volume cannot be read, if so."""
 
@@ -183,7 +183,7 @@ def _unconverted(error: CommandFailed | TimedOut, source: Path) -> SkinnyboxErro
     return Corrupt(f"{source} cannot be converted: {error.message}", hint=_COMPLETE)
 
 
-def _parts(disk: Path, size: int, source: Path) -> list[Part]:
+def _parts(disk: Path, size: int, source: Path) -> list[DiskPart]:
     with opened(disk) as descriptor:
         words = [str(descriptor), "places", str(size)]
         with inquire(_READER, words, subject=str(source), bounds=_QUICK, pass_fds=[descriptor]) as answers:
@@ -193,9 +193,9 @@ def _parts(disk: Path, size: int, source: Path) -> list[Part]:
     return found
 
 
-def _part(value: Any, size: int, source: Path) -> Part:
+def _part(value: Any, size: int, source: Path) -> DiskPart:
     try:
-        part = Part(**value)
+        part = DiskPart(**value)
     except TypeError as error:
         raise _improper(source) from error
     numbers = (part.number, part.start, part.length, part.used)
@@ -212,7 +212,7 @@ def _part(value: Any, size: int, source: Path) -> Part:
     raise _improper(source)
 
 
-def _root(parts: list[Part], wanted: int | None, source: Path) -> Part:
+def _root(parts: list[DiskPart], wanted: int | None, source: Path) -> DiskPart:
     if wanted is not None:
         return _wanted(parts, wanted, source)
     volumes = [part for part in parts if part.holds == "ext4"]
@@ -234,7 +234,7 @@ def _root(parts: list[Part], wanted: int | None, source: Path) -> Part:
     raise Unsupported(f"{source} has no ext4 volume with an operating system on it", hint=told)
 
 
-def _wanted(parts: list[Part], number: int, source: Path) -> Part:
+def _wanted(parts: list[DiskPart], number: int, source: Path) -> DiskPart:
     found = next((part for part in parts if part.number == number), None)
     if found is None:
         there = ", ".join(str(part.number) for part in parts if part.number) or "none"
@@ -245,7 +245,7 @@ def _wanted(parts: list[Part], number: int, source: Path) -> Part:
     return found
 
 
-def _separate_boot(parts: list[Part], root: Part, tree: Path) -> Part | None:
+def _separate_boot(parts: list[DiskPart], root: DiskPart, tree: Path) -> DiskPart | None:
     """The volume that the system mounted at /boot, when its own /boot has no kernel."""
     if not inside.is_folder(tree, "boot") or any(_KERNEL.match(name) for name in inside.names(tree, "boot")):
         return None
@@ -254,7 +254,7 @@ def _separate_boot(parts: list[Part], root: Part, tree: Path) -> Part | None:
 
 
 def _extract(
-    disk: Path, part: Part, work: Path, tree: Path, operation: Operation, source: Path, *, devices: bool
+    disk: Path, part: DiskPart, work: Path, tree: Path, operation: Operation, source: Path, *, devices: bool
 ) -> None:
     subject = f"{source}, {part.name}" if part.number else str(source)
     if part.flaw and part.clean:
@@ -271,7 +271,7 @@ def _extract(
 
 
 @contextmanager
-def _clean(disk: Path, part: Part, work: Path, subject: str) -> Iterator[tuple[Path, int]]:
+def _clean(disk: Path, part: DiskPart, work: Path, subject: str) -> Iterator[tuple[Path, int]]:
     """The file and offset where the volume may be read as the truth: its own copy if it was not clean."""
     if part.clean:
         yield disk, part.start

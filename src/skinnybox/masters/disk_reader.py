@@ -10,7 +10,7 @@ from skinnybox.ext4 import Volume, open_descriptor
 from skinnybox.ext4.device import Device
 from skinnybox.masters.disk_header import examine, is_fixed_vhd
 from skinnybox.masters.ext4_tar import tar_of
-from skinnybox.masters.partitions import Place, places
+from skinnybox.masters.partitions import Stretch, stretches
 from skinnybox.sandbox.reader import answer, complain
 
 _OS_RELEASE = (b"etc/os-release", b"usr/lib/os-release")
@@ -34,12 +34,12 @@ def _header(device: Device, told: str) -> Iterator[Any]:
 
 
 def _places(descriptor: int, size: int) -> Iterator[Any]:
-    for place in places(Device(descriptor, size)):
+    for place in stretches(Device(descriptor, size)):
         found = {"number": place.number, "start": place.start, "length": place.length, "holds": place.holds}
         yield {**found, **(_volume(descriptor, place) if place.holds == "ext4" else {})}
 
 
-def _volume(descriptor: int, place: Place) -> dict[str, Any]:
+def _volume(descriptor: int, place: Stretch) -> dict[str, Any]:
     """What an ext4 volume is good for. Before its journal is replayed this is a guess, or unreadable."""
     try:
         volume = open_descriptor(descriptor, place.start, place.length)

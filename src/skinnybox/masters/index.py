@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
 from skinnybox.errors import Corrupt, UsageError
-from skinnybox.masters.survey import Group, Survey, survey, walk
+from skinnybox.masters.survey import HardLinks, Survey, survey, walk
 from skinnybox.model import GUEST_PROTOCOL
 from skinnybox.operation import Operation
 
@@ -98,7 +98,7 @@ def file_digest(file: Path) -> str:
         return f"sha256:{hashlib.file_digest(source, 'sha256').hexdigest()}"
 
 
-def _entry(tree: bytes, path: bytes, info: os.stat_result, group: Group | None) -> Entry:
+def _entry(tree: bytes, path: bytes, info: os.stat_result, group: HardLinks | None) -> Entry:
     letter = _LETTERS[stat.S_IFMT(info.st_mode)]
     full = tree + b"/" + path
     if info.st_mtime_ns < 0:
@@ -119,7 +119,7 @@ def _entry(tree: bytes, path: bytes, info: os.stat_result, group: Group | None) 
     )
 
 
-def _content(path: bytes, size: int, group: Group | None) -> str:
+def _content(path: bytes, size: int, group: HardLinks | None) -> str:
     if group is None:
         return _hashed(path, size)
     group.digest = group.digest or _hashed(path, size)

@@ -30,7 +30,7 @@ KINDS = frozenset({name for name, _, _ in _SIGNATURES} | {""})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
+class Stretch:
     """A stretch of the disk, in bytes. `number` is the partition's, 0 for the whole disk."""
 
     number: int
@@ -39,9 +39,9 @@ class Place:
     holds: str
 
 
-def places(device: Device) -> list[Place]:
+def stretches(device: Device) -> list[Stretch]:
     """The partitions, or the whole disk when it has none. Raises Corrupt for a table that makes no sense."""
-    whole = Place(number=0, start=0, length=device.size, holds=holds(device, 0, device.size))
+    whole = Stretch(number=0, start=0, length=device.size, holds=holds(device, 0, device.size))
     for sector in _SECTORS:
         if _peek(device, sector, 8) == b"EFI PART":
             return _checked(device, _gpt(device, sector)) or [whole]
@@ -62,15 +62,15 @@ def holds(device: Device, start: int, length: int) -> str:
     return ""
 
 
-def _checked(device: Device, found: Iterator[tuple[int, int, int]]) -> list[Place]:
+def _checked(device: Device, found: Iterator[tuple[int, int, int]]) -> list[Stretch]:
     """(number, start, length) in bytes: inside the disk, apart from each other, and not too many."""
-    out: list[Place] = []
+    out: list[Stretch] = []
     for number, start, length in found:
         if len(out) >= MOST:
             raise Corrupt(f"it has more than {MOST} partitions")
         if start <= 0 or length <= 0 or start + length > device.size:
             raise Corrupt(f"partition {number} lies outside of the disk")
-        out.append(Place(number=number, start=start, length=length, holds=holds(device, start, length)))
+        out.append(Stretch(number=number, start=start, length=length, holds=holds(device, start, length)))
     end, before = 0, 0
     for place in sorted(out, key=lambda place: place.start):
         if place.start < end:

@@ -17,7 +17,7 @@ DEEPEST, LONGEST_PATH = 256, 3072
 
 
 @dataclass(slots=True)
-class Group:
+class HardLinks:
     """A file with several names: the first of them, how many are in the tree, its digest once known."""
 
     first: bytes
@@ -32,9 +32,9 @@ class Survey:
     entries: int = 0
     size: int = 0
     newest: int = 0
-    groups: dict[tuple[int, int], Group] = field(default_factory=dict)
+    groups: dict[tuple[int, int], HardLinks] = field(default_factory=dict)
 
-    def group(self, info: os.stat_result) -> Group | None:
+    def group(self, info: os.stat_result) -> HardLinks | None:
         """The hard-link group of a file; None when it has one name."""
         return self.groups.get((info.st_dev, info.st_ino)) if _linkable(info) else None
 
@@ -49,7 +49,7 @@ def survey(tree: Path) -> Survey:
         found.newest = max(found.newest, info.st_mtime_ns // 1_000_000_000)
         first = True
         if _linkable(info):
-            group = found.groups.setdefault((info.st_dev, info.st_ino), Group(path))
+            group = found.groups.setdefault((info.st_dev, info.st_ino), HardLinks(path))
             group.names += 1
             first = group.names == 1
         if first and stat.S_ISREG(info.st_mode):

@@ -10,13 +10,13 @@ from functools import partial
 from typing import Any
 
 from skinnybox.model import kinds
-from skinnybox.model.forms import Field, Form, Way
+from skinnybox.model.forms import Field, Form, Transition
 from skinnybox.model.machines import Instance, Overlay, Properties, Seed, Stack
 from skinnybox.model.seed_fields import ADDRESS, FILE, SEED
 
-__all__ = ["ADDRESS", "FILE", "SEED", "Field", "Form", "Way"]
+__all__ = ["ADDRESS", "FILE", "SEED", "Field", "Form", "Transition"]
 
-_stack = partial(Field, of=Stack, change=Way.RECREATE)
+_stack = partial(Field, of=Stack, change=Transition.RECREATE)
 STACK = Form(
     Stack,
     (
@@ -52,7 +52,7 @@ OVERLAY = Form(
         _overlay(
             name="size",
             kind=kinds.SIZE,
-            change=Way.GROW,
+            change=Transition.GROW,
             key="overlay",
             told="overlay",
             shown="overlay",
@@ -62,7 +62,7 @@ OVERLAY = Form(
         _overlay(
             name="allocation",
             kind=kinds.ALLOCATION,
-            change=Way.RECREATE,
+            change=Transition.RECREATE,
             key="sparse",
             told="allocation",
             shown="allocation",
@@ -91,7 +91,7 @@ INSTANCE = Form(
         _instance(
             name="memory",
             kind=kinds.SIZE,
-            change=Way.SET,
+            change=Transition.SET,
             given="memory",
             key="memory",
             told="memory",
@@ -102,7 +102,7 @@ INSTANCE = Form(
         _instance(
             name="cpus",
             kind=kinds.NUMBER,
-            change=Way.SET,
+            change=Transition.SET,
             given="cpus",
             key="cpus",
             told="cpus",
@@ -114,13 +114,13 @@ INSTANCE = Form(
             name="ssh_port",
             kind=kinds.NUMBER,
             optional=True,
-            change=Way.SET,
+            change=Transition.SET,
             what="Where its ssh is, on the host's 127.0.0.1; null: at its own address.",
         ),
         _instance(
             name="ssh_user",
             kind=kinds.TEXT,
-            change=Way.SEED,
+            change=Transition.SEED,
             given="ssh_user",
             key="user",
             told="user",
@@ -132,7 +132,7 @@ INSTANCE = Form(
             name="network",
             kind=kinds.WAY_OUT,
             optional=True,
-            change=Way.SET,
+            change=Transition.SET,
             given="network",
             key="network",
             told="network",
@@ -145,7 +145,7 @@ INSTANCE = Form(
             kind=kinds.TEXT,
             optional=True,
             later=True,
-            change=Way.SET,
+            change=Transition.SET,
             given="bridge",
             key="bridge",
             told="bridge",
@@ -157,7 +157,7 @@ INSTANCE = Form(
             name="autostart",
             kind=kinds.FLAG,
             later=True,
-            change=Way.SET,
+            change=Transition.SET,
             at_once=True,
             given="autostart",
             key="autostart",
@@ -171,7 +171,7 @@ INSTANCE = Form(
             kind=kinds.TEXT,
             optional=True,
             later=True,
-            change=Way.ADOPT,
+            change=Transition.ADOPT,
             given="fleet",
             told="fleet",
             what="The fleet file it is of.",
@@ -193,7 +193,7 @@ def part(instance: Instance, field: Field) -> Any:
     return getattr(holders[field.of], field.name)
 
 
-def given(specification: Properties, form: Form, way: Way | None = None) -> dict[str, Any]:
+def given(specification: Properties, form: Form, way: Transition | None = None) -> dict[str, Any]:
     """What a Specification gives to this part of an instance, as that calls it; only what changes `way`."""
     return {
         f.name: getattr(specification, f.given) for f in form.fields if f.given and way in (None, f.change)

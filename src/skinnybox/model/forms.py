@@ -13,7 +13,7 @@ from typing import Any
 from skinnybox.model.kinds import Kind
 
 
-class Way(Enum):
+class Transition(Enum):
     """How a property of a machine that exists becomes another."""
 
     NEVER = "never"
@@ -44,7 +44,7 @@ class Field:
     name: str
     kind: Kind
     what: str
-    change: Way = Way.NEVER
+    change: Transition = Transition.NEVER
     optional: bool = False
     later: bool = False
     at_once: bool = False

@@ -3,10 +3,10 @@
 from functools import partial
 
 from skinnybox.model import kinds
-from skinnybox.model.forms import Field, Form, Way
+from skinnybox.model.forms import Field, Form, Transition
 from skinnybox.model.machines import Seed, SeedFile, StaticNetwork
 
-_file = partial(Field, of=SeedFile, change=Way.SEED)
+_file = partial(Field, of=SeedFile, change=Transition.SEED)
 FILE = Form(
     SeedFile,
     (
@@ -17,7 +17,7 @@ FILE = Form(
     ),
 )
 
-_address = partial(Field, of=StaticNetwork, change=Way.SEED)
+_address = partial(Field, of=StaticNetwork, change=Transition.SEED)
 ADDRESS = Form(
     StaticNetwork,
     (
@@ -46,28 +46,28 @@ ADDRESS = Form(
     ),
 )
 
-_seed = partial(Field, of=Seed, change=Way.SEED)
+_seed = partial(Field, of=Seed, change=Transition.SEED)
 SEED = Form(
     Seed,
     (
         _seed(
             name="hostname",
             kind=kinds.TEXT,
-            change=Way.NEVER,
+            change=Transition.NEVER,
             word="hostname",
             what="What the guest calls itself.",
         ),
         _seed(
             name="machine_id",
             kind=kinds.TEXT,
-            change=Way.NEVER,
+            change=Transition.NEVER,
             word="machine-id",
             what="The guest's /etc/machine-id.",
         ),
         _seed(
             name="generation",
             kind=kinds.NUMBER,
-            change=Way.ITSELF,
+            change=Transition.ITSELF,
             shown="seed_generation",
             word="generation",
             what="Counts seeds: the guest applies each once.",

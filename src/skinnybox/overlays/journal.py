@@ -21,7 +21,7 @@ _CANNOT_COPY = (errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno
 
 
 @contextlib.contextmanager
-def settled(path: Path, *, scratch: Path | None = None) -> Iterator[Path]:
+def replayed(path: Path, *, scratch: Path | None = None) -> Iterator[Path]:
     """A path to an image that may be read as the truth: the overlay, or a copy with its journal replayed.
 
     The copy lies in a private folder in `scratch` (beside the overlay when None), takes as much space as was

@@ -109,11 +109,11 @@ def _made(xapi: Xapi, values: dict[str, Any], *, raw: bool) -> str:
         disks.dirty(file, size, next(file.parent.glob("*.freed"), None))
     else:
         disks.blank(file, size)
-    _settle(xapi, vdi)
+    _require_stopped(xapi, vdi)
     return vdi
 
 
-def _settle(xapi: Xapi, vdi: str) -> None:
+def _require_stopped(xapi: Xapi, vdi: str) -> None:
     srs.account(xapi, xapi.database.get("VDI", vdi, "SR"), vdi)
     refresh(xapi, vdi)
 
@@ -181,7 +181,7 @@ def branch(call: Call, vdi: str, *, snapshot: bool) -> str:
         xapi.bases[new] = base
         xapi.inherited[new] = 0 if kind.lvm else data
     _copy_bytes(call, vdi, new)
-    _settle(xapi, new)
+    _require_stopped(xapi, new)
     return new
 
 
@@ -224,7 +224,7 @@ def copy(call: Call, vdi: str, sr: str = NULL, base_vdi: str = NULL, into_vdi: s
             target = _copied_record(xapi, vdi, snapshot=False, SR=sr, sm_config={})
         _assert_target(xapi, target, record["virtual_size"])
         _copy_bytes(call, vdi, target)
-    _settle(xapi, target)
+    _require_stopped(xapi, target)
     return target
 
 
@@ -257,7 +257,7 @@ def resize(call: Call, vdi: str, size: int) -> None:
         with srs.path(xapi, vdi).open("r+b") as file:
             file.truncate(wanted)
         xapi.database.set("VDI", vdi, "virtual_size", wanted)
-    _settle(xapi, vdi)
+    _require_stopped(xapi, vdi)
 
 
 @implements("VDI.set_on_boot")
@@ -269,7 +269,7 @@ def set_on_boot(call: Call, vdi: str, value: str) -> None:
 
 @implements("VDI.update")
 def update(call: Call, vdi: str) -> None:
-    _settle(call.xapi, vdi)
+    _require_stopped(call.xapi, vdi)
 
 
 @implements(

@@ -95,7 +95,7 @@ class Catalog:
         existing = set(self.names())
         return [name for name in names if name in existing]
 
-    def settle(self, instances: Sequence[Instance]) -> None:
+    def confirm(self, instances: Sequence[Instance]) -> None:
         """Those that this process claimed exist now, as their records say. Conflict, with nothing written,
         when another command has taken one of them back."""
         with self._db.writing():

@@ -11,7 +11,7 @@ from enum import StrEnum
 from skinnybox.fleet.catalog.rows import Phase
 from skinnybox.fleet.create import Specification, whole_mib
 from skinnybox.fleet.plan.compare import Difference, at_once, differences, seed_of, settings
-from skinnybox.fleet.view import Condition, Machine
+from skinnybox.fleet.view import Condition, MachineView
 from skinnybox.model import Instance, Stack
 
 
@@ -88,7 +88,9 @@ class Action:
     note: str | None = None
 
 
-def plan(desired: Desired, actual: Iterable[Machine], choices: Choices | None = None) -> tuple[Action, ...]:
+def plan(
+    desired: Desired, actual: Iterable[MachineView], choices: Choices | None = None
+) -> tuple[Action, ...]:
     """What makes `actual` be as `desired`, in the order in which it is to be done. Empty: nothing to do."""
     chosen = choices or Choices()
     machines = {machine.name: machine for machine in actual}
@@ -102,23 +104,23 @@ def plan(desired: Desired, actual: Iterable[Machine], choices: Choices | None = 
     return tuple(sorted(actions, key=lambda action: ORDER[action.verb]))
 
 
-def extras(desired: Desired, actual: Iterable[Machine]) -> list[Machine]:
+def extras(desired: Desired, actual: Iterable[MachineView]) -> list[MachineView]:
     """Machines of this fleet that its file no longer names. Only `prune` touches them."""
     named = {wanted.name for wanted in desired.machines}
     return [m for m in actual if m.instance.fleet == desired.fleet and m.name not in named]
 
 
-def _prune(machine: Machine) -> Action:
+def _prune(machine: MachineView) -> Action:
     if machine.phase is not Phase.DEFINED:
         return _busy(machine)
     return Action(verb=Verb.DELETE, name=machine.name, instance=machine.instance, note=_off_first(machine))
 
 
-def _off_first(machine: Machine) -> str | None:
+def _off_first(machine: MachineView) -> str | None:
     return "powered off first" if runs(machine) else None
 
 
-def _one(wanted: Wanted, machine: Machine | None, fleet: str, choices: Choices) -> Iterator[Action]:
+def _one(wanted: Wanted, machine: MachineView | None, fleet: str, choices: Choices) -> Iterator[Action]:
     name = wanted.name
     if machine is None:
         yield Action(verb=Verb.CREATE, name=name, wanted=wanted)
@@ -144,7 +146,7 @@ def _one(wanted: Wanted, machine: Machine | None, fleet: str, choices: Choices) 
     yield from _power(wanted, machine)
 
 
-def _changes(wanted: Wanted, machine: Machine, choices: Choices) -> Iterator[Action]:
+def _changes(wanted: Wanted, machine: MachineView, choices: Choices) -> Iterator[Action]:
     stays_on = runs(machine) and wanted.state is not Target.STOPPED
     yield from _stack(wanted, machine)
     yield from _overlay(wanted, machine, stays_on)
@@ -156,26 +158,26 @@ def _changes(wanted: Wanted, machine: Machine, choices: Choices) -> Iterator[Act
 
 
 def _of(
-    verb: Verb, wanted: Wanted, machine: Machine, changes: tuple[Difference, ...], note: str | None = None
+    verb: Verb, wanted: Wanted, machine: MachineView, changes: tuple[Difference, ...], note: str | None = None
 ) -> Action:
     return Action(
         verb=verb, name=machine.name, wanted=wanted, instance=machine.instance, differences=changes, note=note
     )
 
 
-def _blocked(machine: Machine, reason: str, hint: str, *changes: Difference) -> Action:
+def _blocked(machine: MachineView, reason: str, hint: str, *changes: Difference) -> Action:
     return Action(
         verb=Verb.BLOCKED, name=machine.name, instance=machine.instance, differences=changes, reason=reason,
         hint=hint,
     )  # fmt: skip
 
 
-def _busy(machine: Machine) -> Action:
+def _busy(machine: MachineView) -> Action:
     doing = "created" if machine.phase is Phase.CREATING else "deleted"
     return _blocked(machine, f"it is being {doing} by another command", "apply again when that has ended")
 
 
-def _foreign(machine: Machine) -> Action:
+def _foreign(machine: MachineView) -> Action:
     whose = (
         f"belongs to the fleet {machine.instance.fleet!r}" if machine.instance.fleet else "was made by hand"
     )
@@ -184,7 +186,7 @@ def _foreign(machine: Machine) -> Action:
     )
 
 
-def _stack(wanted: Wanted, machine: Machine) -> Iterator[Action]:
+def _stack(wanted: Wanted, machine: MachineView) -> Iterator[Action]:
     has, to_be = machine.instance.stack, wanted.stack
     same = has.master == to_be.master if wanted.pinned else _name(has) == _name(to_be)
     if not same:
@@ -201,11 +203,11 @@ def _name(stack: Stack) -> str:
     return stack.reference.partition(":")[0]
 
 
-def _recreate(machine: Machine) -> str:
+def _recreate(machine: MachineView) -> str:
     return f"--recreate {machine.name} makes it anew: all that is its own is lost"
 
 
-def _overlay(wanted: Wanted, machine: Machine, stays_on: bool) -> Iterator[Action]:
+def _overlay(wanted: Wanted, machine: MachineView, stays_on: bool) -> Iterator[Action]:
     has, to_be = machine.instance.overlay, whole_mib(wanted.specification.overlay)
     if has.allocation is not to_be.allocation:
         change = Difference(what="allocation", before=has.allocation, after=to_be.allocation)
@@ -221,7 +223,7 @@ def _overlay(wanted: Wanted, machine: Machine, stays_on: bool) -> Iterator[Actio
         yield _of(Verb.GROW, wanted, machine, (change,))
 
 
-def _seed(wanted: Wanted, machine: Machine, choices: Choices, stays_on: bool) -> Iterator[Action]:
+def _seed(wanted: Wanted, machine: MachineView, choices: Choices, stays_on: bool) -> Iterator[Action]:
     changes = tuple(differences(seed_of(machine.instance), seed_of(wanted.specification)))
     verb = Verb.RESET if machine.name in choices.reset else Verb.SEED
     if verb is Verb.SEED and not changes:
@@ -234,7 +236,7 @@ def _seed(wanted: Wanted, machine: Machine, choices: Choices, stays_on: bool) ->
         yield _of(verb, wanted, machine, changes, "applied at its next start")
 
 
-def _power(wanted: Wanted, machine: Machine | None) -> Iterator[Action]:
+def _power(wanted: Wanted, machine: MachineView | None) -> Iterator[Action]:
     """`machine` None: it is made by this plan, and off until started."""
     on = machine is not None and runs(machine)
     instance = machine.instance if machine else None
@@ -247,5 +249,5 @@ def _power(wanted: Wanted, machine: Machine | None) -> Iterator[Action]:
         yield _blocked(machine, f"it runs, but failed: {machine.reason}", hint)
 
 
-def runs(machine: Machine) -> bool:
+def runs(machine: MachineView) -> bool:
     return machine.status is not None and machine.status.pid is not None

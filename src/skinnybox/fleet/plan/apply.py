@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING
 
 from skinnybox.errors import Conflict
 from skinnybox.fleet.catalog.rows import Phase
+from skinnybox.fleet.context import Context
 from skinnybox.fleet.names import select
-from skinnybox.fleet.parts import Parts
 from skinnybox.fleet.plan.actions import Action, Choices, Desired, extras, plan
-from skinnybox.fleet.plan.parts import How
+from skinnybox.fleet.power import Starting
 from skinnybox.fleet.repair import unfinished
 from skinnybox.fleet.spec.reading import load
 from skinnybox.fleet.spec.resolve import desired
-from skinnybox.fleet.view import Machine
+from skinnybox.fleet.view import MachineView
 from skinnybox.operation import Operation
 
 if TYPE_CHECKING:
@@ -45,34 +45,34 @@ def agreed(plan: Plan) -> None:
     """The Agree of who has said yes beforehand."""
 
 
-def make_plan(parts: Parts, file: Path, choices: Choices) -> Plan:
+def make_plan(context: Context, file: Path, choices: Choices) -> Plan:
     """What `apply` would do now. Changes nothing."""
-    wanted = desired(load(file), parts.masters, parts.host.features, parts.public_key)
-    actual = _actual(parts)
+    wanted = desired(load(file), context.masters, context.host.features, context.public_key)
+    actual = _actual(context)
     chosen = _named(choices, wanted)
     left = () if choices.prune else tuple(machine.name for machine in extras(wanted, actual))
     return Plan(fleet=wanted.fleet, actions=plan(wanted, actual, chosen), extras=left)
 
 
 def apply(
-    parts: Parts, file: Path, choices: Choices, how: How, agree: Agree, operation: Operation
+    context: Context, file: Path, choices: Choices, starting: Starting, agree: Agree, operation: Operation
 ) -> "list[Outcome[str]]":
     """Make it so. Conflict while another apply is at work here. Each outcome says what was done."""
     from skinnybox.fleet.plan.work import Work
 
-    with _alone(parts.folder):
-        unfinished.finish(parts.host, parts.catalog)
-        found = make_plan(parts, file, choices)
+    with _exclusive(context.folder):
+        unfinished.finish(context.host, context.catalog)
+        found = make_plan(context, file, choices)
         agree(found)
-        return Work(parts, how, operation).run(found.actions)
+        return Work(context, starting, operation).run(found.actions)
 
 
-def _actual(parts: Parts) -> list[Machine]:
+def _actual(context: Context) -> list[MachineView]:
     """The machines; without those that an ended process left half made or half deleted: they are cleared
     away before anything is done."""
-    half = [row for row in parts.catalog.unfinished() if row.phase is not Phase.DEFINED]
+    half = [row for row in context.catalog.unfinished() if row.phase is not Phase.DEFINED]
     leftover = {row.instance.uuid for row in half}
-    return [machine for machine in parts.roster.machines() if machine.instance.uuid not in leftover]
+    return [machine for machine in context.queries.machines() if machine.instance.uuid not in leftover]
 
 
 def _named(choices: Choices, wanted: Desired) -> Choices:
@@ -87,7 +87,7 @@ def _named(choices: Choices, wanted: Desired) -> Choices:
 
 
 @contextmanager
-def _alone(folder: Path) -> Iterator[None]:
+def _exclusive(folder: Path) -> Iterator[None]:
     """The lock is on the state folder itself and ends with the process."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:

@@ -8,7 +8,7 @@ from typing import Any
 from skinnybox.fleet.create import Specification
 from skinnybox.model import Instance, SeedFile, StaticNetwork
 from skinnybox.model import fields as table
-from skinnybox.model.fields import Field, Way
+from skinnybox.model.fields import Field, Transition
 from skinnybox.model.kinds import KEYS, SCRIPT
 
 
@@ -32,12 +32,12 @@ def differences(before: Values, after: Values) -> Iterator[Difference]:
 
 def settings(of: Instance | Specification) -> Values:
     """What can be changed in place."""
-    return _said(of, Way.SET)
+    return _said(of, Transition.SET)
 
 
 def seed_of(of: Instance | Specification) -> Values:
     """The parts of a seed in words that may be shown: of keys, contents and scripts only a digest."""
-    return _said(of, Way.SEED)
+    return _said(of, Transition.SEED)
 
 
 def at_once(differences: Iterable[Difference]) -> bool:
@@ -46,7 +46,7 @@ def at_once(differences: Iterable[Difference]) -> bool:
     return all(difference.what in known for difference in differences)
 
 
-def _said(of: Instance | Specification, way: Way) -> Values:
+def _said(of: Instance | Specification, way: Transition) -> Values:
     """Of all properties that change in this way, and that a fleet file can say."""
     found: Values = {}
     for field in table.machine_fields():

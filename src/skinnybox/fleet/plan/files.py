@@ -3,26 +3,31 @@
 from pathlib import Path
 
 from skinnybox.fleet.batch import Outcome
-from skinnybox.fleet.parts import Parts
+from skinnybox.fleet.context import Context
 from skinnybox.fleet.plan import apply
 from skinnybox.fleet.plan.actions import Choices
 from skinnybox.fleet.plan.apply import Agree, Plan
-from skinnybox.fleet.plan.parts import How
+from skinnybox.fleet.power import Starting
 from skinnybox.operation import UNATTENDED, Operation
 
 
 class FleetFiles:
     """Of one state folder on one host. Everything here blocks."""
 
-    def __init__(self, parts: Parts) -> None:
-        self._parts = parts
+    def __init__(self, context: Context) -> None:
+        self._context = context
 
     def plan(self, file: Path, choices: Choices) -> Plan:
         """What `apply` would do to make the machines be as a fleet file says."""
-        return apply.make_plan(self._parts, file, choices)
+        return apply.make_plan(self._context, file, choices)
 
     def apply(
-        self, file: Path, choices: Choices, how: How, agree: Agree, operation: Operation = UNATTENDED
+        self,
+        file: Path,
+        choices: Choices,
+        starting: Starting,
+        agree: Agree,
+        operation: Operation = UNATTENDED,
     ) -> list[Outcome[str]]:
         """Make the machines be as a fleet file says. `agree` is asked before anything is done."""
-        return apply.apply(self._parts, file, choices, how, agree, operation)
+        return apply.apply(self._context, file, choices, starting, agree, operation)

@@ -12,15 +12,15 @@ from skinnybox.fleet.batch import Outcome
 from skinnybox.fleet.catalog import host_kind
 from skinnybox.fleet.catalog.ports import free_ports
 from skinnybox.fleet.change import Changes, change
+from skinnybox.fleet.context import Context
 from skinnybox.fleet.delete import delete
 from skinnybox.fleet.grow import grow
-from skinnybox.fleet.parts import Parts
 from skinnybox.fleet.plan.actions import Action, Verb, Wanted
-from skinnybox.fleet.plan.parts import How
-from skinnybox.fleet.plan.words import describe
+from skinnybox.fleet.plan.descriptions import describe
+from skinnybox.fleet.power import Starting
 from skinnybox.fleet.reset import reset
 from skinnybox.fleet.update_seed import reseed
-from skinnybox.fleet.view import Machine
+from skinnybox.fleet.view import MachineView
 from skinnybox.model import Instance, Seed, fields
 from skinnybox.operation import Operation
 
@@ -30,10 +30,10 @@ _ALL = 64
 class Work:
     """One run. What failed on a machine keeps later actions from it, never from others."""
 
-    def __init__(self, parts: Parts, how: How, operation: Operation) -> None:
-        self._parts = parts
-        self._host, self._catalog, self._roster = parts.host, parts.catalog, parts.roster
-        self._how = how
+    def __init__(self, context: Context, starting: Starting, operation: Operation) -> None:
+        self._context = context
+        self._host, self._catalog, self._queries = context.host, context.catalog, context.queries
+        self._starting = starting
         self._operation = operation
 
     def run(self, actions: Sequence[Action]) -> list[Outcome[str]]:
@@ -57,7 +57,9 @@ class Work:
                 names = {outcome.name for outcome in failed}
                 return failed + self._create([a for a in todo if a.name not in names], "made anew")
             case Verb.START:
-                return self._each(verb, self._start, todo, self._how.parallel or self._roster.boots_at_once)
+                return self._each(
+                    verb, self._start, todo, self._starting.parallel or self._queries.boots_at_once
+                )
             case Verb.STOP:
                 return self._each(verb, self._stop, todo, _ALL)
         deeds: dict[Verb, Callable[[Action, Operation], str]] = {
@@ -82,11 +84,11 @@ class Work:
             parallel=parallel,
         )
 
-    def _now(self, action: Action) -> Machine:
+    def _now(self, action: Action) -> MachineView:
         """The very machine the plan was made for, as it is now; for one just made, that of the name."""
         if action.instance is not None:
-            return self._roster.look(action.instance)
-        return self._roster.machine(action.name)
+            return self._queries.view(action.instance)
+        return self._queries.machine(action.name)
 
     def _delete(self, action: Action, operation: Operation) -> str:
         """Off before it is marked: the next run could not clear away what is marked and still runs."""
@@ -97,21 +99,21 @@ class Work:
 
     def _stop(self, action: Action, operation: Operation) -> str:
         instance = self._now(action).instance
-        power.stop(self._host, lambda: self._roster.look(instance), power.Stopping(), operation)
+        power.stop(self._host, lambda: self._queries.view(instance), power.Stopping(), operation)
         return "stopped"
 
     def _start(self, action: Action, operation: Operation) -> str:
-        found = self._roster.machine(action.name)
-        master = self._parts.masters.bootable(found.instance.stack)
-        power.start(self._host, found, master, self._parts.masters.folder(master), operation)
-        look = self._looking(found.instance)
-        if not self._how.wait:
+        found = self._queries.machine(action.name)
+        master = self._context.masters.bootable(found.instance.stack)
+        power.start(self._host, found, master, self._context.masters.folder(master), operation)
+        look = self._view(found.instance)
+        if not self._starting.wait:
             return str(look().condition)
-        ready = power.wait_ready(self._host, look, self._how.timeout, operation)
+        ready = power.wait_ready(self._host, look, self._starting.timeout, operation)
         return f"ready after {ready.boot_seconds or 0:.1f} s"
 
-    def _looking(self, instance: Instance) -> power.Look:
-        return lambda: self._roster.look(instance)
+    def _view(self, instance: Instance) -> power.View:
+        return lambda: self._queries.view(instance)
 
     def _set(self, action: Action, operation: Operation) -> str:
         changes = Changes(**{d.what: d.after for d in action.differences})  # type: ignore[typeddict-item]
@@ -120,7 +122,7 @@ class Work:
         return f"{said}; {action.note}" if action.note else said
 
     def _ports(self) -> Iterator[int]:
-        return free_ports(self._catalog.ports(), self._parts.folder)
+        return free_ports(self._catalog.ports(), self._context.folder)
 
     def _reset(self, action: Action, operation: Operation) -> str:
         """Overlay first, record second: killed in between, the next plan still sees the old seed and asks."""
@@ -155,12 +157,12 @@ class Work:
             return [Outcome(name=one.name, error=error) for one in wanted]
 
     def _create_all(self, wanted: Sequence[Wanted], done: str) -> list[Outcome[str]]:
-        masters = self._parts.masters
+        masters = self._context.masters
         with ExitStack() as kept:
             for identity in sorted({one.stack.master for one in wanted}):
                 master = kept.enter_context(masters.kept(identity))
                 self._host.add_master(master, masters.folder(master), self._operation)
-            host_kind.note(self._parts.folder, self._host.features.kind)
+            host_kind.note(self._context.folder, self._host.features.kind)
             instances = self._instances(wanted)
             create.check_space(self._host, instances)
             found: list[Outcome[str]] = []
@@ -205,7 +207,7 @@ def _with_seed(wanted: Wanted, instance: Instance) -> Instance:
     """Hostname, machine-id and generation stay: whoever gives it the seed raises the last."""
     specification = wanted.specification
     seed: Seed = replace(instance.seed, **fields.given(specification, fields.SEED))
-    others = fields.given(specification, fields.INSTANCE, fields.Way.SEED)
+    others = fields.given(specification, fields.INSTANCE, fields.Transition.SEED)
     return replace(instance, seed=seed, **others)
 
 

@@ -11,8 +11,8 @@ from skinnybox.errors import NotFound, UsageError
 from skinnybox.fleet.spec import marked
 from skinnybox.fleet.spec.groups import Described, Groups
 from skinnybox.fleet.spec.marked import Marked, Mistake, Place, Trail
+from skinnybox.fleet.spec.mistakes import mistake
 from skinnybox.fleet.spec.shape import FleetFile
-from skinnybox.fleet.spec.words import told
 
 MOST_MISTAKES = 50
 _EMPTY: dict[str, Any] = {"version": 1, "fleet": "x", "machines": {}}
@@ -69,7 +69,7 @@ def _checked(found: Marked, folder: Path) -> FleetFile:
             return FleetFile.model_validate(data, context=folder)
         except ValidationError as error:
             problems = error.errors(include_url=False)
-            found.mistakes += [told(problem, found) for problem in problems]
+            found.mistakes += [mistake(problem, found) for problem in problems]
             data = _without(data, [problem["loc"] for problem in problems])
     return FleetFile.model_validate(_EMPTY)
 

@@ -157,7 +157,7 @@ class FakeHost(LocalHost):
     def _allocation(self, instance: Instance) -> Allocation:
         return Allocation.SPARSE
 
-    def _runs_now(self, instance: Instance) -> bool:
+    def _is_running(self, instance: Instance) -> bool:
         return instance.uuid in self.statuses()
 
     def _copy_running(self, instance: Instance, descriptor: int, operation: Operation) -> None:
@@ -165,7 +165,7 @@ class FakeHost(LocalHost):
         with self._store.overlay(instance.uuid).open("rb", buffering=0) as source:
             copy_data(source.fileno(), descriptor, operation)
 
-    def _settle(self, instance: Instance) -> None:
+    def _require_stopped(self, instance: Instance) -> None:
         if instance.uuid in self.statuses():
             raise Conflict(f"{instance.name} runs", hint="stop it first")
 

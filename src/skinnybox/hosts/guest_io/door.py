@@ -50,7 +50,7 @@ class Door:
         self._report = replace(report, reachable=self._answered)
         return self._report
 
-    def look(self) -> Report | None:
+    def poll(self) -> Report | None:
         """The last report, once its machine has answered, and until it was `kept`."""
         if self._report is None:
             return None
@@ -79,7 +79,7 @@ class Door:
             self.close()
         if self._knock is None and way is not None:
             self._knock = self._make(way)
-        return self._knock is not None and self._knock.look()
+        return self._knock is not None and self._knock.poll()
 
 
 def _understood(recorded: Any) -> Way | str | None:

@@ -215,7 +215,7 @@ class Watch:
 
     def _reach(self) -> None:
         """It is told to be ready when it is written down that it was reached, which a full disk puts off."""
-        report = self._door.look()
+        report = self._door.poll()
         if report is not None:
             with contextlib.suppress(OSError):
                 self._mailbox.keep(report)

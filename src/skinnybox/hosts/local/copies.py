@@ -39,7 +39,7 @@ _MARGIN = 8 * MIB
 
 
 @contextlib.contextmanager
-def alone(store: Store, instance: Instance) -> Iterator[None]:
+def exclusive(store: Store, instance: Instance) -> Iterator[None]:
     """Nobody else copies this machine's overlay, running or not, or changes its snapshots. Does not wait."""
     try:
         folder = os.open(store.folder(instance.uuid), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)

@@ -32,11 +32,11 @@ class LocalHost(Host):
         self._state, self._store = state, Store(state)
 
     @abstractmethod
-    def _settle(self, instance: Instance) -> None:
+    def _require_stopped(self, instance: Instance) -> None:
         """Conflict while it runs; else its overlay is what its last run left when this returns."""
 
     @abstractmethod
-    def _runs_now(self, instance: Instance) -> bool:
+    def _is_running(self, instance: Instance) -> bool:
         """Whether it runs just now."""
 
     @abstractmethod
@@ -63,17 +63,17 @@ class LocalHost(Host):
         self._store.create(instance, contents, self._allocation(instance))
 
     def replace_overlay(self, instance: Instance, contents: Contents, operation: Operation) -> None:
-        self._settle(instance)
+        self._require_stopped(instance)
         self._store.replace(instance, contents, self._allocation(instance))
 
     @contextmanager
     def open_overlay(self, instance: Instance, operation: Operation) -> Iterator[Path]:
-        self._settle(instance)
+        self._require_stopped(instance)
         with self._store.open(instance) as path:
             yield path
 
     def overlay_size(self, instance: Instance) -> int:
-        self._settle(instance)
+        self._require_stopped(instance)
         try:
             return self._store.overlay(instance.uuid).stat().st_size
         except FileNotFoundError as error:
@@ -83,7 +83,7 @@ class LocalHost(Host):
         self._store.define(instance)
 
     def delete(self, instance: Instance) -> None:
-        self._settle(instance)
+        self._require_stopped(instance)
         with self._store.held(instance):
             self._forget_runs(instance)
             self._store.delete(instance)
@@ -117,20 +117,20 @@ class LocalHost(Host):
     ) -> None:
         from skinnybox.hosts.local import copies
 
-        self._settle(instance)
+        self._require_stopped(instance)
         copies.rebuild(self._store, instance, size, self._allocation(instance), build)
 
     def copy_overlay(self, instance: Instance, target: Path, operation: Operation) -> Consistency:
         from skinnybox.hosts.local import copies
 
-        with copies.alone(self._store, instance):
+        with copies.exclusive(self._store, instance):
             return self._copied(instance, target, operation)
 
     def _copied(self, instance: Instance, target: Path, operation: Operation) -> Consistency:
         from skinnybox.hosts.local import copies
 
-        if not self._runs_now(instance):
-            self._settle(instance)
+        if not self._is_running(instance):
+            self._require_stopped(instance)
             copies.copy_stopped(self._store, instance, target, operation)
             return Consistency.STOPPED
         with (
@@ -143,7 +143,7 @@ class LocalHost(Host):
     def take_snapshot(self, instance: Instance, label: str, operation: Operation) -> Snapshot:
         from skinnybox.hosts.local import copies
 
-        with copies.alone(self._store, instance):
+        with copies.exclusive(self._store, instance):
             return copies.take(
                 self._store, instance, label, lambda target: self._copied(instance, target, operation)
             )
@@ -163,5 +163,5 @@ class LocalHost(Host):
     def delete_snapshot(self, instance: Instance, label: str) -> None:
         from skinnybox.hosts.local import copies
 
-        with copies.alone(self._store, instance):
+        with copies.exclusive(self._store, instance):
             copies.delete(self._store, instance, label)

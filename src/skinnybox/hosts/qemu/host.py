@@ -76,7 +76,7 @@ class QemuHost(LocalHost):
         from skinnybox.hosts.qemu import watched
         from skinnybox.hosts.qemu.launch import launch
 
-        self._settle(instance)
+        self._require_stopped(instance)
         overlay, run_folder = self._store.overlay(instance.uuid), self._run(instance.uuid)
 
         def up(accelerator: Accelerator, note: str) -> None:
@@ -89,7 +89,7 @@ class QemuHost(LocalHost):
             run_folder=run_folder,
             up=up,
             down=lambda: self.power_off(instance),
-            look=lambda: self._status(instance.uuid),
+            status=lambda: self._status(instance.uuid),
             operation=operation,
         )
         return watched.start(attempt, self._preferences.acceleration, watched.PATIENCE)
@@ -203,7 +203,7 @@ class QemuHost(LocalHost):
         found = machine_process(values) if values else None
         return found if found and process.alive(found) else None
 
-    def _runs_now(self, instance: Instance) -> bool:
+    def _is_running(self, instance: Instance) -> bool:
         return self._process(instance.uuid) is not None
 
     def _copy_running(self, instance: Instance, descriptor: int, operation: Operation) -> None:
@@ -211,7 +211,7 @@ class QemuHost(LocalHost):
 
         copy_running(self._run(instance.uuid), descriptor, operation)
 
-    def _settle(self, instance: Instance) -> None:
+    def _require_stopped(self, instance: Instance) -> None:
         """Conflict while it runs; else its last end has been recorded when this returns."""
         if self._process(instance.uuid) is not None:
             raise Conflict(f"{instance.name} runs", hint=f"skinnybox stop {instance.name}")

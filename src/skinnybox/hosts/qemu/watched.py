@@ -37,14 +37,14 @@ _ANSWER = 5.0
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
     """How one machine is started: `up(accelerator, note)` powers it on, and `note` is told with its start;
-    `down()` pulls the plug; `look()` says how it is, and None when it is simply off."""
+    `down()` pulls the plug; `status()` says how it is, and None when it is simply off."""
 
     instance: Instance
     kernel: Path
     run_folder: Path
     up: Callable[[Accelerator, str], None]
     down: Callable[[], None]
-    look: Callable[[], Status | None]
+    status: Callable[[], Status | None]
     operation: Operation
 
     def proven(self) -> bool:
@@ -59,12 +59,12 @@ def start(attempt: Attempt, wanted: Acceleration, patience: float) -> Status:
     chosen = accelerator.choose(wanted, attempt.kernel, attempt.instance.cpus)
     if chosen is Accelerator.TCG:
         attempt.up(chosen, "")
-        return _stayed(attempt, attempt.look())
+        return _stayed(attempt, attempt.status())
     try:
         attempt.up(chosen, "")
     except (CommandFailed, TimedOut) as error:
         return _without(attempt, wanted, error.message)
-    status = attempt.look()
+    status = attempt.status()
     if not (status and status.pid and attempt.proven()):
         why = _failure(attempt, patience)
         if why is not None:
@@ -86,7 +86,7 @@ def _without(attempt: Attempt, wanted: Acceleration, why: str) -> Status:
         attempt.note(works=False, detail=why)
         raise Unsupported(f"only KVM is wanted: {why}", hint=accelerator.GO_ON)
     attempt.up(Accelerator.TCG, f"emulated, since KVM failed: {why}")
-    status = _stayed(attempt, attempt.look())
+    status = _stayed(attempt, attempt.status())
     attempt.note(works=False, detail=why)
     attempt.operation.note(f"KVM fails on this computer, and machines are emulated from now on: {why}")
     return status
@@ -96,7 +96,7 @@ def _failure(attempt: Attempt, patience: float) -> str | None:
     """Why KVM does not run it; None when it lives, which is kept, or ended by itself."""
     deadline = time.monotonic() + patience
     while True:
-        status = attempt.look()
+        status = attempt.status()
         if status is None or status.pid is None:
             return _vanished(status)
         found = _state(attempt.run_folder)

@@ -15,7 +15,7 @@ _AT_ONCE = 8
 
 
 def features(pool: Pool) -> Features:
-    pool.things.look()
+    pool.things.refresh()
     sr, record = pool.sr()
     thin = space.is_thin(record, pool.devices(sr))
     known = [record for _, record in pool.things.all("network")]
@@ -51,7 +51,7 @@ def _default_bridge(pool: Pool, names: Sequence[str]) -> str | None:
 
 def written(pool: Pool, instances: Iterable[Instance]) -> Mapping[UUID, int]:
     """Bytes each overlay takes on its SR."""
-    pool.things.look()
+    pool.things.refresh()
     overlays = pool.overlays()
     return {
         instance.uuid: int(overlays[instance.uuid][1]["physical_utilisation"])
@@ -61,7 +61,7 @@ def written(pool: Pool, instances: Iterable[Instance]) -> Mapping[UUID, int]:
 
 
 def held(pool: Pool, instances: Sequence[Instance], masters: Iterable[Master]) -> Space:
-    pool.things.look()
+    pool.things.refresh()
     sr = pool.sr()[1]
     return Space(
         total=int(sr["physical_size"]),
@@ -96,7 +96,7 @@ def _master_size(pool: Pool, master: Master) -> int:
 
 def storages(pool: Pool, overlay: int, system: int) -> list[Storage]:
     """Every SR that takes disks, the chosen one first."""
-    pool.things.look()
+    pool.things.refresh()
     chosen = pool.sr()[0]
     srs = [each for each in pool.things.all("SR") if space.takes_disks(each[1])]
     srs.sort(key=lambda each: (each[0] != chosen, each[1]["name_label"], each[0]))

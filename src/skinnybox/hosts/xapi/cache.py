@@ -17,7 +17,7 @@ _FRESH = 1.0
 """Seconds for which a look serves the next one as well, unless we changed something meanwhile."""
 
 
-class Mirror:
+class PoolCache:
     """Classes as event.from takes them, e.g. `VM`; `wait` is for what changes in those `waited` for."""
 
     def __init__(self, sessions: Sessions, waited: Sequence[str], *others: str) -> None:
@@ -30,7 +30,7 @@ class Mirror:
         self._tables: dict[str, dict[str, Record]] = {name.lower(): {} for name in self._classes}
         self._token, self._at, self._changes = "", float("-inf"), -1
 
-    def look(self, *, anew: bool = False) -> None:
+    def refresh(self, *, anew: bool = False) -> None:
         """Be as the pool is now; `anew`: not as it was just a moment ago. Of several threads that ask at the
         same time, one asks for all."""
         asked = time.monotonic()

@@ -29,7 +29,7 @@ def define(pool: Pool, instance: Instance) -> str:
 
 def _create(pool: Pool, instance: Instance, text: str) -> str:
     """Nothing of it stays when it fails, also of calls whose answers were lost."""
-    pool.things.look()
+    pool.things.refresh()
     network, _ = pool.network(instance.bridge)
     try:
         record = build.machine(
@@ -80,7 +80,7 @@ def attach(pool: Pool, instance: Instance) -> Found | None:
     found = pool.machine(instance.uuid)
     if found is None:
         return None
-    pool.things.look()
+    pool.things.refresh()
     current = pool.overlays().get(instance.uuid)
     if current and set(current[1]["VBDs"]).isdisjoint(found[1]["VBDs"]):
         for reference, record in pool.disks(instance.uuid):
@@ -104,7 +104,7 @@ def supersede(pool: Pool, reference: str, record: Record) -> None:
 def _update(pool: Pool, instance: Instance, found: Found, text: str) -> None:
     vm, record = found
     config = {**record["other_config"], tags.INSTANCE: str(instance.uuid), tags.RECORD: text}
-    pool.things.look()
+    pool.things.refresh()
     data = xenstore_data.merged(
         record["xenstore_data"], xenstore_data.told(instance, blank=blank(pool, instance))
     )
@@ -123,7 +123,7 @@ def fit(pool: Pool, instance: Instance, found: Found) -> None:
     vm, record = found
     _fit_size(pool, instance, found)
     if not record["VIFs"]:  # whoever made it was killed before
-        pool.things.look()
+        pool.things.refresh()
         pool.call("VIF.create", build.card(vm, pool.network(instance.bridge)[0], instance.mac))
     if not set(build.BLOCKED) <= set(record["blocked_operations"]):
         pool.call("VM.set_blocked_operations", vm, record["blocked_operations"] | build.blocked())
@@ -145,7 +145,7 @@ def _fit_size(pool: Pool, instance: Instance, found: Found) -> None:
 
 def forget(pool: Pool, instance: Instance) -> None:
     """The machine with its attachments; never a disk. Idempotent."""
-    pool.things.look()
+    pool.things.refresh()
     for uuid, (reference, _) in pool.machines():
         if uuid == instance.uuid:
             pool.destroy("VM", reference)
@@ -165,7 +165,7 @@ def take_orders_back(pool: Pool, ready: Mapping[UUID, str | None]) -> None:
 
 def _take_back(pool: Pool, vm: str, uuid: UUID) -> None:
     """The order last: until then the next look does it."""
-    pool.things.look()
+    pool.things.refresh()
     overlay = pool.overlays().get(uuid)
     if overlay:
         pool.call("VDI.remove_from_other_config", overlay[0], BLANK)

@@ -36,9 +36,9 @@ _LOOKED_AT = 64 * KIB
 
 
 @contextmanager
-def alone(pool: Pool, instance: Instance) -> Iterator[None]:
+def exclusive(pool: Pool, instance: Instance) -> Iterator[None]:
     """Nobody else works on its overlay. Conflict."""
-    with pool.alone(str(instance.uuid), f"the overlay of {instance.name}"):
+    with pool.exclusive(str(instance.uuid), f"the overlay of {instance.name}"):
         yield
 
 
@@ -47,8 +47,8 @@ def make_first(
 ) -> None:
     """See create_overlay in base.py."""
     _check(instance)
-    with alone(pool, instance):
-        pool.things.look()
+    with exclusive(pool, instance):
+        pool.things.refresh()
         if instance.uuid in pool.overlays():
             raise Conflict(f"{instance.name} has an overlay in this pool")
         _make(pool, instance, contents, 1, templates, pool.sr()[0], operation)
@@ -66,12 +66,12 @@ def replace(
 ) -> None:
     """See replace_overlay in base.py."""
     _check(instance)
-    with alone(pool, instance):
+    with exclusive(pool, instance):
         still_off = others.off(pool, instance)
         old = pool.overlay(instance)
         generation = tags.generation_of(old[1]) + 1
         _make(pool, instance, contents, generation, templates, old[1]["SR"], operation, still_off)
-        settle(pool, instance, old)
+        attach_current(pool, instance, old)
 
 
 def _make(
@@ -145,7 +145,7 @@ def undone(pool: Pool, instance: Instance, generation: int) -> Iterator[None]:
         yield
     except BaseException:
         with contextlib.suppress(Exception):
-            pool.things.look()
+            pool.things.refresh()
             for reference, record in pool.disks(instance.uuid):
                 ours = tags.role_of(record) in (Role.OVERLAY, Role.MAKING) and not record["is_a_snapshot"]
                 if ours and tags.generation_of(record) == generation:
@@ -153,13 +153,13 @@ def undone(pool: Pool, instance: Instance, generation: int) -> Iterator[None]:
         raise
 
 
-def settle(pool: Pool, instance: Instance, old: Found) -> None:
+def attach_current(pool: Pool, instance: Instance, old: Found) -> None:
     """Attach what counts now, and remove what does not. For who is alone, of a halted machine."""
     create.supersede(pool, *old)
     found = create.attach(pool, instance)
     if found:
         _retell(pool, instance, found[0], found[1])
-    pool.things.look()
+    pool.things.refresh()
     current = pool.overlays().get(instance.uuid)
     for reference, record in pool.disks(instance.uuid):
         useless = (Role.MAKING, Role.SUPERSEDED) if current else (Role.MAKING,)
@@ -179,7 +179,7 @@ def _retell(pool: Pool, instance: Instance, vm: str, record: Record) -> None:
 @contextmanager
 def opened(pool: Pool, instance: Instance, templates: Path, operation: Operation) -> Iterator[Path]:
     """See open_overlay in base.py. What a guest has yet to format is shown as what it will be."""
-    with alone(pool, instance):
+    with exclusive(pool, instance):
         pool.refuse_running(instance)
         found = pool.overlay(instance)
         with pool.workspace() as work:
@@ -259,7 +259,7 @@ def rebuild(
     operation: Operation,
 ) -> None:
     """See rebuild_overlay in base.py."""
-    with alone(pool, instance):
+    with exclusive(pool, instance):
         still_off = others.off(pool, instance)
         found = pool.overlay(instance)
         with pool.workspace() as work:
@@ -272,12 +272,12 @@ def rebuild(
                 raise SkinnyboxError(f"{new} did not keep its size while it was made")
             generation = tags.generation_of(found[1]) + 1
             put(pool, instance, new, generation, found[1]["SR"], operation, still_off)
-        settle(pool, instance, found)
+        attach_current(pool, instance, found)
 
 
 def copy(pool: Pool, instance: Instance, target: Path, templates: Path, operation: Operation) -> Consistency:
     """See copy_overlay in base.py."""
-    with alone(pool, instance):
+    with exclusive(pool, instance):
         overlay = pool.overlay(instance)
         with point_in_time.still(pool, instance, overlay) as (source, consistent):
             fetched(pool, instance, source, overlay[1], target, templates, operation)
@@ -286,11 +286,11 @@ def copy(pool: Pool, instance: Instance, target: Path, templates: Path, operatio
 
 def delete(pool: Pool, instance: Instance) -> None:
     """See delete in base.py. The machine goes first: until then nothing is lost."""
-    with alone(pool, instance):
+    with exclusive(pool, instance):
         pool.refuse_running(instance)
         others.refuse(pool, instance)
         create.forget(pool, instance)
-        pool.things.look()
+        pool.things.refresh()
         for reference, record in pool.disks(instance.uuid):
             try:
                 pool.destroy_disk(reference, record)

@@ -17,7 +17,7 @@ _OVERLAY, _MASTER = 1 * GIB, 8 * GIB
 
 def check(pool: Pool) -> list[Check]:
     try:
-        pool.things.look()
+        pool.things.refresh()
     except SkinnyboxError as error:
         hint = error.hint or "is the address right, and the pool's master up?"
         return [Check(name="pool", status="fail", detail=error.message, hint=hint)]
@@ -28,13 +28,13 @@ def check(pool: Pool) -> list[Check]:
         detail = "the connection proves nothing: whoever answers learns the password"
         found.append(Check(name="trust", status="warn", detail=detail, hint=hint))
     for name, look in _LOOKS.items():
-        found.append(_looked(name, look, pool))
+        found.append(_checked(name, look, pool))
     with contextlib.suppress(SkinnyboxError):  # `fleet` has told that it cannot be said what is ours
         return [*found, *_copies(pool), *fleets.checks(pool.things, pool.identity.known())]
     return [*found, *fleets.checks(pool.things, None)]
 
 
-def _looked(name: str, look: Callable[[Pool], Check], pool: Pool) -> Check:
+def _checked(name: str, look: Callable[[Pool], Check], pool: Pool) -> Check:
     try:
         return look(pool)
     except SkinnyboxError as error:

@@ -25,19 +25,19 @@ Start = tuple[UUID, str]
 
 
 class Doors:
-    """Those of one pool. `look` first; blocks for _PATIENCE, once for each start of a machine."""
+    """Those of one pool. `knock` first; blocks for _PATIENCE, once for each start of a machine."""
 
-    def __init__(self, dial: Dial = reach.dial, *, look: bool = True) -> None:
-        self._dial, self._looks = dial, look
+    def __init__(self, dial: Dial = reach.dial, *, reach: bool = True) -> None:
+        self._dial, self._reach = dial, reach
         self._lock = threading.Lock()
         self._pulse: object = None
         self._wanted: dict[Start, tuple[Instance, Report]] = {}
         self._knocks: dict[Start, Knock] = {}
         self.open: frozenset[Start] = frozenset()
 
-    def look(self, pool: Pool, pulse: object, told: Mapping[UUID, datetime]) -> None:
+    def knock(self, pool: Pool, pulse: object, told: Mapping[UUID, datetime]) -> None:
         """`told`: when machines were told to be ready. `pulse` changes when a machine says something new."""
-        if not self._looks:
+        if not self._reach:
             return
         with self._lock:
             if pulse != self._pulse:
@@ -62,7 +62,7 @@ class Doors:
 
     def reachable(self, uuid: UUID, nonce: str, host_keys: tuple[str, ...]) -> bool | None:
         """Of a guest that is ready, as Report.reachable."""
-        return (uuid, nonce) in self.open if self._looks and host_keys else None
+        return (uuid, nonce) in self.open if self._reach and host_keys else None
 
     def close(self) -> None:
         for knock in self._knocks.values():
@@ -95,7 +95,7 @@ class Doors:
                 knock = None
             if knock is None and way is not None and len(self._knocks) < _AT_ONCE:
                 knock = self._knocks[start] = Knock(way, self._dial)
-            if knock is not None and knock.look():
+            if knock is not None and knock.poll():
                 self.open |= {start}
                 del self._wanted[start], self._knocks[start]
         return bool(self._knocks)

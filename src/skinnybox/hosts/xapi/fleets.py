@@ -5,7 +5,7 @@ from pathlib import Path
 from uuid import UUID
 
 from skinnybox.hosts.xapi import tags
-from skinnybox.hosts.xapi.cache import Mirror
+from skinnybox.hosts.xapi.cache import PoolCache
 from skinnybox.issues import Check, Deed, Finding
 
 _SHOWN = 3
@@ -13,7 +13,7 @@ Machines = dict[UUID | None, dict[UUID, str]]
 """Of each id the machines with their names; None: of those without any."""
 
 
-def machines(things: Mirror) -> Machines:
+def machines(things: PoolCache) -> Machines:
     """As of the last look; also those of which only a disk is there."""
     found: Machines = {}
     for of in ("VM", "VDI"):
@@ -35,21 +35,21 @@ def shown(found: Machines) -> str:
     return "; ".join(f"{fleet} ({names})" for fleet, names in sorted(ids))
 
 
-def others(things: Mirror, own: UUID | None) -> Iterator[Finding]:
+def others(things: PoolCache, own: UUID | None) -> Iterator[Finding]:
     """One finding for each other state folder; what it has is none of our business."""
     for fleet, what in _others(things, own):
         hint = f"; if that folder is lost: fleet={fleet}" if fleet else ""
         yield Finding(path=Path("pool", "fleet", str(fleet or "none")), what=f"{what}{hint}", deed=Deed.KEEP)
 
 
-def checks(things: Mirror, own: UUID | None) -> Iterator[Check]:
+def checks(things: PoolCache, own: UUID | None) -> Iterator[Check]:
     """The same for doctor."""
     for fleet, what in _others(things, own):
         hint = f"if that folder is lost, fleet={fleet} in the address takes them up" if fleet else None
         yield Check(name="neighbour", status="note", detail=f"{fleet or '-'}: {what}", hint=hint)
 
 
-def _others(things: Mirror, own: UUID | None) -> Iterator[tuple[UUID | None, str]]:
+def _others(things: PoolCache, own: UUID | None) -> Iterator[tuple[UUID | None, str]]:
     for fleet, each in sorted(machines(things).items(), key=lambda of: str(of[0])):
         if fleet is None or fleet != own:
             whose = "of another state folder" if fleet else "that bear no state folder's id"

@@ -22,7 +22,7 @@ from skinnybox.hosts.events import DEFAULT_THRESHOLDS, Event, Thresholds
 from skinnybox.hosts.xapi import account, create, observe, tags
 from skinnybox.hosts.xapi.address import Address, parse, password
 from skinnybox.hosts.xapi.doors import Doors
-from skinnybox.hosts.xapi.observed_events import Told
+from skinnybox.hosts.xapi.observed_events import ObservedEvents
 from skinnybox.hosts.xapi.pool import Pool
 from skinnybox.issues import Check, Finding
 from skinnybox.model import (
@@ -52,7 +52,7 @@ def open_pool(name: str, state: Path, preferences: Preferences) -> "XapiHost":
         state,
         secret=lambda: password(address, os.environ),
         thresholds=preferences.thresholds,
-        look=preferences.reach,
+        reach=preferences.reach,
     )
 
 
@@ -68,13 +68,13 @@ class XapiHost(Host):
         patience: float = PATIENCE,
         make_disk: "MakeDisk | None" = None,
         thresholds: Thresholds = DEFAULT_THRESHOLDS,
-        look: bool = True,
+        reach: bool = True,
         dial: reach.Dial = reach.dial,
     ) -> None:
         self._pool = Pool(address, secret, state, patience)
         self._templates, self._runs = state / "templates", state / "run"
-        self._doors = Doors(dial, look=look)
-        self._told = Told(self._runs, thresholds, self._doors)
+        self._doors = Doors(dial, reach=reach)
+        self._events = ObservedEvents(self._runs, thresholds, self._doors)
         self._make_disk = make_disk
         self._own = threading.local()
 
@@ -126,7 +126,7 @@ class XapiHost(Host):
     def refuse_used(self, instance: Instance) -> None:
         from skinnybox.hosts.xapi import disks
 
-        with disks.alone(self._pool, instance):
+        with disks.exclusive(self._pool, instance):
             self._pool.refuse_running(instance)
 
     def rebuild_overlay(
@@ -208,7 +208,7 @@ class XapiHost(Host):
         power.reboot(self._pool, instance)
 
     def records(self) -> Iterable[Instance]:
-        self._pool.things.look()
+        self._pool.things.refresh()
         found = [tags.instance_from(record) for _, record in self._pool.ours().values()]
         return [instance for instance in found if instance is not None]
 
@@ -222,20 +222,20 @@ class XapiHost(Host):
 
         return leftovers.found(self._pool, known)
 
-    def _look(self) -> None:
-        self._pool.things.look()
+    def _refresh(self) -> None:
+        self._pool.things.refresh()
         pulse = observe.pulse(self._pool)
-        self._doors.look(self._pool, pulse, self._told.ready)
-        self._told.look(self._pool, pulse)
+        self._doors.knock(self._pool, pulse, self._events.ready)
+        self._events.observe(self._pool, pulse)
         self._own.pulse = pulse
 
     def statuses(self) -> Mapping[UUID, Status]:
-        self._look()
+        self._refresh()
         return observe.statuses(self._pool)
 
     def reports(self, uuids: Iterable[UUID]) -> Mapping[UUID, Report]:
-        self._look()
-        found = observe.reports(self._pool, uuids, self._told.ready)
+        self._refresh()
+        found = observe.reports(self._pool, uuids, self._events.ready)
         create.take_orders_back(
             self._pool, {uuid: report.nonce for uuid, report in found.items() if report.ready}
         )
@@ -251,16 +251,16 @@ class XapiHost(Host):
     def wait_change(self, timeout: float) -> None:
         """Of what this thread last saw. What else happens in the pool does not end it."""
         deadline = time.monotonic() + timeout
-        self._pool.things.look()
+        self._pool.things.refresh()
         before = getattr(self._own, "pulse", None) or observe.pulse(self._pool)
         while observe.pulse(self._pool) == before and (left := deadline - time.monotonic()) > 0:
             if self._doors.opened():
                 return
             self._pool.things.wait(min(left, _KNOCKING) if self._doors.shut else left)
-            self._pool.things.look()
+            self._pool.things.refresh()
 
     def events(self, after: int = 0) -> Iterable[Event]:
-        self._look()
+        self._refresh()
         return events.read(self._runs, after)
 
     def console_log(self, uuid: UUID) -> bytes:

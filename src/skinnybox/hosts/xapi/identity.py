@@ -16,7 +16,7 @@ from uuid import UUID
 from skinnybox.errors import Blocked, Corrupt, NotFound, SkinnyboxError, UsageError
 from skinnybox.hosts.local.store import sync_file, sync_folder, translated, write_atomically
 from skinnybox.hosts.xapi import fleets
-from skinnybox.hosts.xapi.cache import Mirror
+from skinnybox.hosts.xapi.cache import PoolCache
 
 FILE, POOL = "fleet", "pool"
 _LONGEST = 64
@@ -26,7 +26,7 @@ class Identity:
     """Of one state folder, with a folder for locks. `wanted` is what the address says, and `things` are the
     pool's records."""
 
-    def __init__(self, state: Path, locks: Path, wanted: UUID | None, things: Mirror) -> None:
+    def __init__(self, state: Path, locks: Path, wanted: UUID | None, things: PoolCache) -> None:
         self._path, self._lock = state / FILE, locks / f"{FILE}.lock"
         self._pool = state / POOL
         self._wanted, self._things = wanted, things
@@ -99,7 +99,7 @@ class Identity:
     def _keep(self, wanted: UUID) -> UUID:
         """What is kept: `wanted`, unless another command came first. On the disk before anybody bears it."""
         try:
-            with self._alone() as lock:
+            with self._exclusive() as lock:
                 self._known = self._kept()
                 if self._known is None:
                     _write(self._path, f"{wanted}\n")
@@ -111,7 +111,7 @@ class Identity:
         return self._known
 
     @contextmanager
-    def _alone(self) -> Iterator[int]:
+    def _exclusive(self) -> Iterator[int]:
         self._lock.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         lock = os.open(self._lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:

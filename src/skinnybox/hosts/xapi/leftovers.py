@@ -22,7 +22,7 @@ from skinnybox.masters.workspace import alive
 
 def found(pool: Pool, known: Collection[UUID]) -> Iterator[Finding]:
     """Of disks of machines: what no holding tells of. `known` are machines that somebody has."""
-    pool.things.look(anew=True)
+    pool.things.refresh(anew=True)
     overlays, machines = pool.overlays(), pool.ours()
     for reference, record in sorted(pool.disks()):
         uuid = tags.instance_of(record)
@@ -90,20 +90,20 @@ def is_used(pool: Pool, record: Record, lock: str) -> bool:
     if record["VBDs"] or record["current_operations"] or tags.is_young(record):
         return True
     try:
-        with pool.alone(lock, "it"):
+        with pool.exclusive(lock, "it"):
             return False
     except Conflict:
         return True
 
 
 def _remove(pool: Pool, reference: str, lock: str) -> None:
-    with pool.alone(lock, "that disk"):
+    with pool.exclusive(lock, "that disk"):
         remove_unused(pool, reference)
 
 
 def remove_unused(pool: Pool, reference: str) -> None:
     """Looks once more, as late as can be. Gone already is fine; Conflict when somebody has it by now."""
-    pool.things.look(anew=True)
+    pool.things.refresh(anew=True)
     record = pool.things.get("VDI", reference)
     if record is None:
         return

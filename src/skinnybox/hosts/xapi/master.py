@@ -75,13 +75,13 @@ def add(
     uploaded when there is none. Idempotent by digest."""
     require_files(master, folder)
     image = image_of(master)
-    pool.things.look()
+    pool.things.refresh()
     if of and _has(pool, of, image.digest):
         return
     sr = _sr_for(pool, of)
     if find(pool, image.digest, sr[0]):
         return
-    with pool.alone(lock_name(image.digest), f"the master {master.reference}"), pool.workspace() as work:
+    with pool.exclusive(lock_name(image.digest), f"the master {master.reference}"), pool.workspace() as work:
         _sweep(pool, image.digest)
         file = work / "master.img"
         make(file, master, image, folder)
@@ -127,7 +127,7 @@ def is_half(pool: Pool, record: Record) -> bool:
 
 def _sweep(pool: Pool, digest: str) -> None:
     """What interrupted uploads left: ours, whose lock we have, and those that nobody can still be at."""
-    pool.things.look()
+    pool.things.refresh()
     own = pool.identity.known()
     for reference, record in _of(pool, digest):
         ours = own is not None and tags.fleet_of(record) == own
@@ -138,7 +138,7 @@ def _sweep(pool: Pool, digest: str) -> None:
 def remove(pool: Pool, master: Master) -> None:
     """Idempotent. Blocked while a machine has it attached, whether that runs or not."""
     for image in master.images:
-        pool.things.look()
+        pool.things.refresh()
         disks = _of(pool, image.digest)
         used = sum(len(record["VBDs"]) for _, record in disks)
         if used:

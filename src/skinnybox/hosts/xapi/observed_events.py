@@ -35,7 +35,7 @@ class _Known:
     caused: Counter[UUID] = field(default_factory=Counter)
 
 
-class Told:
+class ObservedEvents:
     """The events of one state folder. A start and an end that nobody saw are told at the next look."""
 
     def __init__(self, folder: Path, thresholds: Thresholds, doors: Doors) -> None:
@@ -52,7 +52,7 @@ class Told:
             self._ready = _ready(_known(events.read(self._folder)))
         return self._ready
 
-    def look(self, pool: Pool, now: dict[UUID, tuple[object, ...]]) -> None:
+    def observe(self, pool: Pool, now: dict[UUID, tuple[object, ...]]) -> None:
         """Write down what is new since the last event of each machine; quick when nothing is. `now` is the
         pool's pulse."""
         with self._lock:

@@ -17,7 +17,7 @@ def off(pool: Pool, instance: Instance) -> Callable[[], None]:
     before = _last_start(pool, instance)
 
     def still_off() -> None:
-        pool.things.look(anew=True)
+        pool.things.refresh(anew=True)
         pool.refuse_running(instance)
         if _last_start(pool, instance) != before:
             what = f"somebody started {instance.name} meanwhile: its overlay stays as it is"

@@ -40,7 +40,7 @@ def _taken(pool: Pool, instance: Instance, overlay: Found) -> str:
         return moment
     except BaseException:
         with contextlib.suppress(Exception):
-            pool.things.look(anew=True)
+            pool.things.refresh(anew=True)
             for reference, each in pool.disks(instance.uuid):
                 if each["snapshot_of"] == vdi and reference not in before:
                     pool.destroy("VDI", reference)
@@ -49,7 +49,7 @@ def _taken(pool: Pool, instance: Instance, overlay: Found) -> str:
 
 def sweep(pool: Pool, instance: Instance) -> None:
     """Those of a command that was killed. For who is alone."""
-    pool.things.look()
+    pool.things.refresh()
     for reference, record in pool.disks(instance.uuid):
         if tags.role_of(record) == Role.MOMENT:
             pool.destroy_disk(reference, record)

@@ -12,7 +12,7 @@ from uuid import UUID
 from skinnybox.errors import Conflict, NotFound, SkinnyboxError, UsageError
 from skinnybox.hosts.xapi import tags
 from skinnybox.hosts.xapi.address import Address
-from skinnybox.hosts.xapi.cache import Mirror, Record
+from skinnybox.hosts.xapi.cache import PoolCache, Record
 from skinnybox.hosts.xapi.identity import Identity
 from skinnybox.hosts.xapi.session import NULL, Sessions
 from skinnybox.hosts.xapi.tags import Role
@@ -36,7 +36,7 @@ class Pool:
         self.address = address
         self.sessions = Sessions(address, password, patience=patience)
         self.call = self.sessions.call
-        self.things = Mirror(self.sessions, _MACHINES, "VDI", "SR", "PBD", "network", "pool")
+        self.things = PoolCache(self.sessions, _MACHINES, "VDI", "SR", "PBD", "network", "pool")
         self.fresh: set[UUID] = set()
         """Whose overlay we made just now, so that no machine ever had it."""
         self.folder = state / "run" / "xapi"
@@ -56,7 +56,7 @@ class Pool:
         return [(uuid, each) for each in sorted(real) if (uuid := tags.instance_for(own, each[1]))]
 
     def machine(self, uuid: UUID) -> Found | None:
-        self.things.look()
+        self.things.refresh()
         return self.ours().get(uuid)
 
     def disks(self, uuid: UUID | None = None) -> list[Found]:
@@ -89,7 +89,7 @@ class Pool:
 
     def overlay(self, instance: Instance) -> Found:
         """NotFound when there is none, Conflict when nobody can say which it is."""
-        self.things.look()
+        self.things.refresh()
         claims = self._claims().get(instance.uuid, [])
         if not claims:
             raise NotFound(f"{instance.name} has no overlay in this pool", hint="`skinnybox repair`")
@@ -102,7 +102,7 @@ class Pool:
 
     def refuse_running(self, instance: Instance) -> None:
         """As it is now, not as it was a moment ago."""
-        self.things.look(anew=True)
+        self.things.refresh(anew=True)
         found = self.ours().get(instance.uuid)
         if found and found[1]["power_state"] == "Suspended":
             hint = f"resume it in the pool and stop it then, or: skinnybox kill {instance.name}"
@@ -164,7 +164,7 @@ class Pool:
         self.destroy("VDI", reference)
 
     @contextmanager
-    def alone(self, name: str, what: str) -> Iterator[None]:
+    def exclusive(self, name: str, what: str) -> Iterator[None]:
         """No other command on this machine has the lock of that name. Does not wait: Conflict."""
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         lock = os.open(self.folder / f"{name}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)

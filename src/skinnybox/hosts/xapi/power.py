@@ -13,7 +13,7 @@ from skinnybox.model import Instance
 def start(pool: Pool, instance: Instance) -> None:
     """Its master is in the pool already. Conflict when it runs, or a command works on its overlay: that would
     put another in place of what the guest writes to."""
-    with pool.alone(str(instance.uuid), f"the overlay of {instance.name}"):
+    with pool.exclusive(str(instance.uuid), f"the overlay of {instance.name}"):
         _start(pool, instance)
 
 

@@ -25,7 +25,7 @@ LABEL = "skinnybox:label"
 def take(pool: Pool, instance: Instance, label: str, operation: Operation) -> Snapshot:
     """See take_snapshot in base.py. It is there from the last call on."""
     check_label(label)
-    with disks.alone(pool, instance):
+    with disks.exclusive(pool, instance):
         overlay = pool.overlay(instance)
         if _find(pool, instance, label):
             hint = f"another label, or: skinnybox snapshot delete {label} {instance.name}"
@@ -34,7 +34,7 @@ def take(pool: Pool, instance: Instance, label: str, operation: Operation) -> Sn
         with point_in_time.still(pool, instance, overlay) as (source, consistent):
             share = tasks.shared(operation, f"copy {instance.name}", int(overlay[1]["virtual_size"]))
             _copied(pool, instance, label, source, overlay[1], consistent, share)
-        pool.things.look()
+        pool.things.refresh()
         found = _find(pool, instance, label)
         if found is None:
             raise NotFound(f"somebody deleted the snapshot {label!r} just now")
@@ -68,7 +68,7 @@ def _copied(
         pool.call("VDI.set_other_config", target, made["other_config"] | {tags.ROLE: Role.SNAPSHOT.value})
     except BaseException:
         with contextlib.suppress(Exception):
-            pool.things.look()
+            pool.things.refresh()
             for each in pool.disks(instance.uuid):
                 if each[1]["other_config"].get(LABEL) == label:
                     pool.destroy_disk(*each)
@@ -92,7 +92,7 @@ def _find(pool: Pool, instance: Instance, label: str) -> Found | None:
 
 def listed(pool: Pool, instance: Instance) -> list[Snapshot]:
     """Oldest first. Corrupt, naming it, for one whose record is damaged."""
-    pool.things.look()
+    pool.things.refresh()
     return sorted((_loaded(record) for _, record in _all(pool, instance)), key=lambda kept: kept.taken)
 
 
@@ -120,7 +120,7 @@ def opened(
 ) -> Iterator[Path]:
     """NotFound when there is none of this label."""
     check_label(label)
-    pool.things.look()
+    pool.things.refresh()
     found = _find(pool, instance, label)
     if found is None:
         hint = f"skinnybox snapshot list {instance.name}"
@@ -133,8 +133,8 @@ def opened(
 def delete(pool: Pool, instance: Instance, label: str) -> None:
     """Idempotent."""
     check_label(label)
-    with disks.alone(pool, instance), contextlib.suppress(NotFound):
-        pool.things.look()
+    with disks.exclusive(pool, instance), contextlib.suppress(NotFound):
+        pool.things.refresh()
         found = _find(pool, instance, label)
         if found:
             pool.destroy_disk(*found)

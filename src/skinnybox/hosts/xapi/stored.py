@@ -13,7 +13,7 @@ from skinnybox.hosts.xapi.pool import Found, Pool
 
 def found(pool: Pool, folder: Path) -> Iterator[Holding]:
     """Of every machine and overlay with our mark. In `folder` is nothing: a place is only a name here."""
-    pool.things.look(anew=True)
+    pool.things.refresh(anew=True)
     machines, overlays = pool.ours(), pool.overlays()
     for uuid in sorted({*machines, *overlays}):
         yield _holding(pool, uuid, folder / str(uuid), machines.get(uuid), overlays.get(uuid))
@@ -39,8 +39,8 @@ def _holding(pool: Pool, uuid: UUID, place: Path, machine: Found | None, overlay
 
 def _remove(pool: Pool, uuid: UUID) -> None:
     """All disks of a machine that is not there. Conflict when it is by now."""
-    with pool.alone(str(uuid), f"the disks of {uuid}"):
-        pool.things.look(anew=True)
+    with pool.exclusive(str(uuid), f"the disks of {uuid}"):
+        pool.things.refresh(anew=True)
         if uuid in pool.ours():
             raise Conflict(f"there is a machine for the disks of {uuid} by now", hint="look again")
         for reference, _ in pool.disks(uuid):

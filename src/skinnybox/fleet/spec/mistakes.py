@@ -22,7 +22,7 @@ _KINDS = {
 }
 
 
-def told(problem: "ErrorDetails", found: Marked) -> Mistake:
+def mistake(problem: "ErrorDetails", found: Marked) -> Mistake:
     kind = problem["type"]
     trail = _existing(problem["loc"], found)
     at_key = kind == "extra_forbidden" or problem["loc"][-1:] == ("[key]",) or kind == "missing"

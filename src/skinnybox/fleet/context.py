@@ -6,20 +6,20 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from skinnybox.fleet.catalog.catalog import Catalog
-    from skinnybox.fleet.machine_queries import Roster
+    from skinnybox.fleet.machine_queries import MachineQueries
     from skinnybox.fleet.masters import Masters
     from skinnybox.hosts.base import Host
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Parts:
+class Context:
     """Of the fleet that plans and works."""
 
     folder: Path
     host: "Host"
     catalog: "Catalog"
     masters: "Masters"
-    roster: "Roster"
+    queries: "MachineQueries"
 
     @property
     def public_key(self) -> str:
