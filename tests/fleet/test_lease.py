@@ -312,3 +312,33 @@ def test_who_wants_another_port_and_fails_keeps_the_old_one(
     ]
     [other] = fleet.set(["b"], {"ssh_port": 23456})
     assert other.ok
+
+
+DEFINE = "skinnybox.hosts.fake.host.FakeHost.define"
+
+
+def test_a_port_that_its_record_names_is_nobody_elses_while_it_is_taken_back(
+    fleet: Fleet, state: Path
+) -> None:
+    """Killed between the port and the host's record: it goes back to the old port, so that must be free."""
+    fleet.create(["a"], "tiny", SPARSE)
+    old = fleet.machine("a").instance.ssh_port
+    assert old is not None
+    dies_in(state, DEFINE, "fleet.set(['a'], {'ssh_port': 23456})")
+    assert fleet._catalog.ports() == {old, 23456}
+    fleet.create(["b"], "tiny", SPARSE)
+    [outcome] = fleet.set(["b"], {"ssh_port": old})
+    assert isinstance(outcome.error, Conflict) and "leads to a" in outcome.error.message
+    [outcome] = fleet.set(["a"], {"cpus": 2})
+    assert outcome.ok and fleet.machine("a").instance.ssh_port == old
+    assert old not in {fleet.machine("b").instance.ssh_port} and fleet._catalog.ports() >= {old}
+    assert 23456 not in fleet._catalog.ports()
+
+
+def test_who_looks_sees_what_a_command_is_at(fleet: Fleet, state: Path) -> None:
+    instance = made(fleet)
+    with leased(fleet._host, fleet._catalog, instance, Doing.GROW):
+        assert fleet.machine("a").reason == f"it is being grown by process {os.getpid()}"
+    assert fleet.machine("a").reason is None
+    marked(state, Phase.DEFINED, "x/1/1")
+    assert "when that command was killed" in str(fleet.machine("a").reason)

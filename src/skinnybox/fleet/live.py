@@ -13,6 +13,7 @@ from skinnybox.fleet.view import MachineView
 from skinnybox.masters.catalogue import INDEX
 from skinnybox.masters.index import read_index
 from skinnybox.model import Change
+from skinnybox.operation import Operation
 from skinnybox.sandbox.confinement import Bounds
 from skinnybox.sandbox.process import relayed
 
@@ -21,21 +22,21 @@ _BOUNDS = Bounds(cpu_seconds=75, output=256 << 20)
 
 @contextmanager
 def changes_by_word(
-    ssh: Path, machine: MachineView, sealed: Path, *, include_seed: bool
+    ssh: Path, machine: MachineView, sealed: Path, operation: Operation, *, include_seed: bool
 ) -> Iterator[Iterator[Change]]:
     """In path order. GuestFailed when the guest does not answer, or tells nonsense."""
-    found = listing(_asked(ssh, machine))
+    found = listing(_asked(ssh, machine, operation))
     marks = seed_paths(machine.instance.seed)
     with (sealed / INDEX).open("rb") as index:
         yield marked(compared(found, read_index(index)), marks, include_seed=include_seed)
 
 
-def _asked(ssh: Path, machine: MachineView) -> bytes:
+def _asked(ssh: Path, machine: MachineView, operation: Operation) -> bytes:
     """All it prints, within bounds. As root, since the view is root's."""
     become = 'if [ "$(id -u)" = 0 ]; then exec sh -c "$0"; else exec sudo -n sh -c "$0"; fi'
     words = [*ssh_argv(ssh, machine, USUAL, batch=True), shlex.join(["sh", "-c", become, SCRIPT])]
     try:
-        return relayed(words, _BOUNDS).stdout
+        return relayed(words, _BOUNDS, operation.check).stdout
     except CommandFailed as error:
         raise GuestFailed(
             f"{machine.name} does not list what it changed: {error.message}",

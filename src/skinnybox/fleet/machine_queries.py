@@ -77,6 +77,7 @@ class MachineQueries:
                 report=reports.get(row.instance.uuid),
                 written=written.get(row.instance.uuid),
                 host_keys=row.host_keys or self._pin(row.instance, reports.get(row.instance.uuid)),
+                work=row.work,
             )
             for row in rows
         ]

@@ -57,7 +57,7 @@ class Overlays:
             if not power.running(machine):
                 raise Conflict(f"{name} does not run: there is no guest to ask", hint="leave --live out")
             ssh = self._catalog.path.parent / "ssh"
-            with changes_by_word(ssh, machine, sealed, include_seed=include_seed) as told:
+            with changes_by_word(ssh, machine, sealed, operation, include_seed=include_seed) as told:
                 yield told
         elif power.running(machine):
             scratch = self._catalog.path.parent

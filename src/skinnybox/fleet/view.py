@@ -22,7 +22,8 @@ class Condition(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MachineView:
-    """`written` is what its overlay really takes on the host, in bytes; `host_keys` are pinned, public."""
+    """`written` is what its overlay really takes on the host, in bytes; `host_keys` are pinned, public;
+    `work` is what a command does to it just now, or was killed at."""
 
     instance: Instance
     phase: Phase
@@ -30,6 +31,7 @@ class MachineView:
     report: Report | None = None
     written: int | None = None
     host_keys: tuple[str, ...] = ()
+    work: str | None = None
 
     @property
     def name(self) -> str:
@@ -103,7 +105,7 @@ class MachineView:
             return self.current_report.reason
         if self.status is not None and self.status.power in (Power.CRASHED, Power.STALLED):
             return self.status.reason
-        return self.mismatch or self.unreached or ("its overlay is full" if self.full else None)
+        return self.mismatch or self.unreached or ("its overlay is full" if self.full else self.work)
 
     @property
     def full(self) -> bool:

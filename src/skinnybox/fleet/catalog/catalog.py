@@ -199,8 +199,7 @@ class Catalog:
         return [name for (name,) in found]
 
     def ports(self) -> set[int]:
-        found = self._db.all("SELECT ssh_port FROM instances WHERE ssh_port IS NOT NULL")
-        return {port for (port,) in found}
+        return {port for (port,) in self._db.all(f"SELECT port FROM ({leases.PORTS})")}
 
     def pin_host_keys(self, uuid: UUID, keys: tuple[str, ...]) -> None:
         """Remember the first keys a machine reported; later ones change nothing. They are kept as a file as

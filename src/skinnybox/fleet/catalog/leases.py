@@ -6,10 +6,10 @@ each other. It is taken in one short transaction and ended in another; in betwee
 long as that takes, and nobody else's command waits for the database.
 
     creating   the row appears with it; given back, or died of, the next command clears the machine away
-    changing   the row stays `defined`: whatever is left, it is a machine, and its record on the host is the
-    truth deleting   the row says so; given back half way, or died of, the next command goes on with it
+    changing   the row stays `defined`: it is a machine, and its record on the host is the truth
+    deleting   the row says so; given back half way, or died of, the next command goes on with it
 
-What a dead owner leaves is judged by fleet/unfinished.py.
+What a dead owner leaves is judged by fleet/repair/unfinished.py.
 """
 
 import secrets
@@ -32,6 +32,15 @@ TABLE = """
 """
 """No part of the format: a version that does not know it passes it over, and its rows go with their
 machines."""
+
+PORTS = """
+    SELECT uuid, name, ssh_port AS port FROM instances WHERE ssh_port IS NOT NULL
+    UNION
+    SELECT uuid, name, json_extract(record, '$.ssh_port') AS port FROM instances
+    WHERE owner IS NOT NULL AND json_valid(record) AND port IS NOT NULL
+"""
+"""What leads to which machine. One that is being changed, or whose owner died over it, has two: the new one,
+and that of its record, which it goes back to when the host was not told."""
 
 _DELETING = frozenset({Doing.DELETE, Doing.DELETE_FORCED})
 
@@ -82,7 +91,7 @@ def hold_port(db: Database, lease: Lease, port: int | None) -> None:
     """Keep the port for it, before the host is told. Conflict when it leads to another machine."""
     with db.writing():
         require(db, lease)
-        taken = db.all("SELECT name FROM instances WHERE ssh_port = ? AND uuid <> ?", (port, str(lease.uuid)))
+        taken = db.all(f"SELECT name FROM ({PORTS}) WHERE port = ? AND uuid <> ?", (port, str(lease.uuid)))
         if taken:
             raise Conflict(
                 f"port {port} leads to {taken[0][0]}", hint="`skinnybox list` shows which are taken"

@@ -55,6 +55,15 @@ class Row:
         return self.owner is not None and process_lives(self.owner)
 
     @property
+    def work(self) -> str | None:
+        """What a command does to it, or did when it was killed; None: nobody is at it."""
+        if not self.owner or self.doing is None:
+            return None
+        if process_lives(self.owner):
+            return f"it is being {self.doing} by process {self.owner.split('/')[1]}"
+        return f"it was being {self.doing} when that command was killed: the next one that changes it goes on"
+
+    @property
     def is_unfinished(self) -> bool:
         """Whether a process that is gone left it half created, changed or deleted."""
         return not self.is_held and (self.owner is not None or self.phase is not Phase.DEFINED)
