@@ -70,7 +70,7 @@ def test_all_mistakes_are_told_at_once_each_at_its_place(tmp_path: Path) -> None
         "10:11: cpus: expected a whole number, not 'many'",
         "11:14: network: expected 'passt', 'restricted', 'open' or 'bridge', not 'wan'",
         "12:30: '10.0.0.300/24' is not ADDRESS/PREFIX; as in 10.7.0.5/24",
-        "15:9: 'admin.pub' is no public key; one that lies in a file is {file: PATH}",
+        "15:9: 'admin.pub' is no public key; in a fleet file, one that lies in a file is {file: PATH}",
         f"16:9: {tmp_path}/nothing.pub does not exist",
         "17:9: 'file' is missing",
         "17:10: 'path' is not known here: there are file",

@@ -6,12 +6,11 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from skinnybox.cli import options, render, report
+from skinnybox.cli import numbers, options, render, report
 from skinnybox.cli.progress import shown
 from skinnybox.errors import Blocked, UsageError
 from skinnybox.fleet import present
 from skinnybox.model import Network
-from skinnybox.sizes import parse_size
 
 if TYPE_CHECKING:
     from skinnybox.fleet.change import Changes
@@ -71,13 +70,13 @@ def _add_set(commands: options.Commands) -> None:
     )  # fmt: skip
     options.add_machines(parser)
     add = parser.add_argument
-    add("--memory", metavar="SIZE", help="memory of each machine")
-    add("--cpus", metavar="N", type=int, help="processors of each machine")
+    add("--memory", metavar="SIZE", type=numbers.size, help="memory of each machine")
+    add("--cpus", metavar="N", type=numbers.count, help="processors of each machine")
     add("--network", choices=["default", *(str(n) for n in Network)], help="how they reach out; default: "
         "what the host takes for machines of which nothing is said")  # fmt: skip
     add("--bridge", metavar="NAME", help="a tap on this bridge of the host")
-    add("--ssh-port", metavar="PORT", type=int, help="of the host's loopback, leads to its ssh; only of one "
-        "machine, stopped")  # fmt: skip
+    add("--ssh-port", metavar="PORT", type=numbers.count,
+        help="of the host's loopback, leads to its ssh; only of one machine, stopped")  # fmt: skip
 
 
 def _plan(arguments: argparse.Namespace) -> int:
@@ -176,8 +175,8 @@ def _set(arguments: argparse.Namespace) -> int:
 
 def _changes(arguments: argparse.Namespace) -> "Changes":
     changes: Changes = {}
-    if arguments.memory:
-        changes["memory"] = parse_size(arguments.memory)
+    if arguments.memory is not None:
+        changes["memory"] = arguments.memory
     if arguments.cpus is not None:
         changes["cpus"] = arguments.cpus
     if arguments.network or arguments.bridge:

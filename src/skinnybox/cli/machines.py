@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from skinnybox.cli import options, render, report
+from skinnybox.cli import numbers, options, render, report
 from skinnybox.cli.complete import ask_for
 from skinnybox.cli.progress import shown
 from skinnybox.errors import Unsupported, UsageError
@@ -59,7 +59,7 @@ def _add_create(commands: options.Commands) -> None:
     add = parser.add_argument
     add("names", metavar="NAME", nargs="+", help="names, or patterns that make names")
     ask_for(add("-m", "--master", required=True, metavar="MASTER", help="NAME or NAME:VERSION"), "masters")
-    add("--overlay", metavar="SIZE", help="size of each overlay disk (default 1G)")
+    add("--overlay", metavar="SIZE", type=numbers.size, help="size of each overlay disk (default 1G)")
     add("--dax", action=argparse.BooleanOptionalAction, help="map the master from this machine's memory, "
         "or do not (default: as the master was sealed)")  # fmt: skip
     kept = parser.add_mutually_exclusive_group()
@@ -67,8 +67,8 @@ def _add_create(commands: options.Commands) -> None:
         "--sparse", action="store_true", help="promise the overlay's space without reserving it"
     )
     kept.add_argument("--reserved", action="store_true", help="reserve it (default, where the host can)")
-    add("--memory", metavar="SIZE", help="memory of each machine (default 512M)")
-    add("--cpus", metavar="N", type=int, help="processors of each machine (default 1)")
+    add("--memory", metavar="SIZE", type=numbers.size, help="memory of each machine (default 512M)")
+    add("--cpus", metavar="N", type=numbers.count, help="processors of each machine (default 1)")
     add("--start", action="store_true", help="start them and wait until they are ready")
     add("--autostart", action="store_true", help="they are to come up again when the host has restarted")
     add("--skip-existing", action="store_true", help="leave those that exist as they are")
@@ -117,21 +117,22 @@ def _create(arguments: argparse.Namespace) -> int:
 
 def _specification(arguments: argparse.Namespace, settings: Settings) -> "Specification":
     from skinnybox.fleet.create import Specification
+    from skinnybox.fleet.seed_parts import public_keys
 
     return Specification(
         overlay=Overlay(
-            size=parse_size(arguments.overlay or settings.overlay),
+            size=arguments.overlay or parse_size(settings.overlay),
             allocation=Allocation.SPARSE if arguments.sparse else Allocation.RESERVED,
         ),
-        memory=parse_size(arguments.memory or settings.memory),
+        memory=arguments.memory or parse_size(settings.memory),
         cpus=arguments.cpus or settings.cpus,
         network=_network(arguments),
         bridge=arguments.bridge,
         static_network=_static_network(arguments),
         ssh_user=arguments.user,
-        authorized_keys=tuple(_read(path).decode("utf-8", "replace").strip() for path in arguments.ssh_key),
+        authorized_keys=tuple(key for path in arguments.ssh_key for key in public_keys(_text(path))),
         files=tuple(_seed_file(text) for text in arguments.file),
-        run_once=_read(arguments.run_once).decode("utf-8") if arguments.run_once else None,
+        run_once=_text(arguments.run_once) if arguments.run_once else None,
         dax=arguments.dax,
         autostart=arguments.autostart,
         follow_name=arguments.follow_name,
@@ -170,6 +171,13 @@ def _seed_file(text: str) -> SeedFile:
     return SeedFile(
         path=parts[1], content=content, mode=mode, owner=parts[3] if len(parts) > 3 else "root:root"
     )
+
+
+def _text(path: Path) -> str:
+    try:
+        return _read(path).decode()
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{path} is no text: byte {error.start} is not UTF-8") from error
 
 
 def _read(path: Path) -> bytes:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from skinnybox.cli import options, render
+from skinnybox.cli import numbers, options, render
 from skinnybox.cli.complete import ask_for
 from skinnybox.cli.progress import shown
 from skinnybox.fleet import present
@@ -74,7 +74,7 @@ def _add_import(nouns: options.Commands) -> None:
     parser.add_argument(
         "--partition",
         metavar="N",
-        type=int,
+        type=numbers.count_or_none,
         help="of a disk image, when several hold a system; 0: the whole disk",
     )
     _add_dax(parser)
@@ -85,7 +85,9 @@ def _add_gc(nouns: options.Commands) -> None:
         nouns, "gc", _collect, "remove masters that no machine needs, and what dead work left",
         "The newest version of each name stays.",
     )  # fmt: skip
-    parser.add_argument("--keep", metavar="N", type=int, default=1, help="this many of each name stay (1)")
+    parser.add_argument(
+        "--keep", metavar="N", type=numbers.count_or_none, default=1, help="this many of each name stay (1)"
+    )
     parser.add_argument(
         "--all", dest="keep", action="store_const", const=0, help="also the newest of each name: as --keep 0"
     )

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from skinnybox.cli import interrupt
+from skinnybox.cli import interrupt, numbers
 from skinnybox.cli.complete import ask_for
 from skinnybox.cli.render import FORMATS
 from skinnybox.errors import UsageError
@@ -95,12 +95,16 @@ def add_machine(parser: argparse.ArgumentParser) -> None:
 
 
 def add_parallel(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--parallel", metavar="N", type=int, help="how many machines at once")
+    parser.add_argument("--parallel", metavar="N", type=numbers.count, help="how many machines at once")
 
 
 def add_timeout(parser: argparse.ArgumentParser, seconds: float, help_text: str) -> None:
     parser.add_argument(
-        "--timeout", metavar="SECONDS", type=float, default=seconds, help=f"{help_text} (default {seconds:g})"
+        "--timeout",
+        metavar="SECONDS",
+        type=numbers.seconds,
+        default=seconds,
+        help=f"{help_text} (default {seconds:g})",
     )
 
 

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from skinnybox.cli import options, render, report
+from skinnybox.cli import numbers, options, render, report
 from skinnybox.cli.progress import shown
 from skinnybox.fleet import present
 from skinnybox.model import Consistency, Snapshot
@@ -32,7 +32,12 @@ def add_to(commands: options.Commands) -> None:
     options.add_machine(parser)
     parser.add_argument("file", metavar="FILE", type=Path, help="the disk; must not exist yet")
     parser.add_argument("--format", choices=("raw", "qcow2"), help="default: by FILE's ending, else raw")
-    parser.add_argument("--size", metavar="SIZE", help="of the disk (default: what it holds, and some room)")
+    parser.add_argument(
+        "--size",
+        metavar="SIZE",
+        type=numbers.size,
+        help="of the disk (default: what it holds, and some room)",
+    )
     _add_seed_disk(commands)
 
 
@@ -153,7 +158,7 @@ def _flatten(arguments: argparse.Namespace) -> int:
     wanted = FlatDisk(
         file=arguments.file.absolute(),
         format=arguments.format or ending,
-        size=parse_size(arguments.size) if arguments.size else None,
+        size=arguments.size,
     )
     with options.fleet(arguments) as fleet, shown(arguments.quiet) as operation:
         made = fleet.overlays.flatten(arguments.name, wanted, operation)

@@ -3,7 +3,7 @@
 import argparse
 import sys
 
-from skinnybox.cli import options, report
+from skinnybox.cli import numbers, options, report
 from skinnybox.cli.progress import shown
 from skinnybox.errors import UsageError
 from skinnybox.fleet.power import READY_TIMEOUT, STOP_TIMEOUT, Stopping
@@ -48,7 +48,7 @@ def _add_starting(parser: argparse.ArgumentParser) -> None:
 
 def _add_stopping(parser: argparse.ArgumentParser, flag: str = "--timeout") -> None:
     parser.add_argument(
-        flag, metavar="SECONDS", type=float, default=STOP_TIMEOUT, dest="stop_timeout",
+        flag, metavar="SECONDS", type=numbers.seconds, default=STOP_TIMEOUT, dest="stop_timeout",
         help=f"how long each guest may take (default {STOP_TIMEOUT:g})",
     )  # fmt: skip
     parser.add_argument("--kill", action="store_true", help="pull the plug when that time is over")

@@ -3,9 +3,9 @@
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from skinnybox.cli import complete, options, render
+from skinnybox.cli import complete, numbers, options, render
 from skinnybox.fleet import present
-from skinnybox.sizes import format_size, parse_size
+from skinnybox.sizes import format_size
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,11 +17,17 @@ _CHECK_COLUMNS = ("check", "status", "detail", "hint")
 
 def add_to(commands: options.Commands) -> None:
     parser = options.command(commands, "capacity", _capacity, "show what is promised, written and free")
-    parser.add_argument("--fit", metavar="SIZE", default="1G", help="how many more of this size (default 1G)")
+    parser.add_argument(
+        "--fit",
+        metavar="SIZE",
+        type=numbers.size,
+        default="1G",
+        help="how many more of this size (default 1G)",
+    )
     parser.add_argument(
         "--machines",
         metavar="N",
-        type=int,
+        type=numbers.count,
         default=40,
         help="on a pool: what so many would take (default 40)",
     )
@@ -47,7 +53,7 @@ def add_completion(commands: options.Commands, whole: argparse.ArgumentParser) -
 
 
 def _capacity(arguments: argparse.Namespace) -> int:
-    size = parse_size(arguments.fit)
+    size = arguments.fit
     with options.fleet(arguments) as fleet:
         account = fleet.capacity(size)
     record = present.capacity(account, arguments.machines)

@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-from skinnybox.errors import NoSpace, NotFound, SkinnyboxError, Unsupported, UsageError
-from skinnybox.fleet import capacity
+from skinnybox.errors import Conflict, NoSpace, NotFound, SkinnyboxError, Unsupported, UsageError
+from skinnybox.fleet import capacity, seed_parts
 from skinnybox.fleet.catalog import host_kind
 from skinnybox.fleet.catalog.catalog import Catalog
 from skinnybox.fleet.catalog.ports import free_ports
@@ -31,10 +31,10 @@ from skinnybox.model import (
     Stack,
     StaticNetwork,
     fields,
+    ranges,
 )
 from skinnybox.operation import UNATTENDED, Operation
-from skinnybox.overlays.format import MIN_OVERLAY
-from skinnybox.overlays.seed import base_message, seed_message
+from skinnybox.overlays.seed import base_message, seed_capacity, seed_message
 from skinnybox.sizes import MIB, format_size
 
 if TYPE_CHECKING:
@@ -43,15 +43,14 @@ if TYPE_CHECKING:
 BATCH = 100
 """Instances that become visible together, in one durable transaction."""
 
-MIN_MEMORY = 128 * MIB
 _ROOM = "fewer or smaller machines, or --sparse, which promises nothing"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Specification(Properties):
-    """What every machine of one `create` has in common. `dax` None: what the master's first image is for.
-    With `any_allocation` nobody asked for that of the overlay: where a host has only the other, it is that.
-    `network` None is the host's default. See `given` in model/fields.py."""
+    """What every machine of one `create` has in common; UsageError for numbers out of range. `dax` None: what
+    the master's first image is for. With `any_allocation` nobody asked for that of the overlay: where a host
+    has only the other, it is that. `network` None is the host's default. See `given` in model/fields.py."""
 
     overlay: Overlay
     static_network: StaticNetwork | None = None
@@ -61,6 +60,11 @@ class Specification(Properties):
     dax: bool | None = None
     follow_name: bool = False
     any_allocation: bool = False
+
+    def __post_init__(self) -> None:
+        ranges.OVERLAY.check(self.overlay.size)
+        ranges.MEMORY.check(self.memory)
+        ranges.CPUS.check(self.cpus)
 
 
 def create(
@@ -80,6 +84,8 @@ def create(
     features = host.features
     specification = completed(specification, features)
     check(specification, features, len(names))
+    if names:
+        _check_address(specification, catalog)
     with context.masters.kept(master) as found:
         host_kind.note(context.folder, features.kind)
         specification = with_key(specification, context.public_key)
@@ -102,12 +108,9 @@ def completed(specification: Specification, features: Features) -> Specification
 
 def check(specification: Specification, features: Features, count: int) -> None:
     """Refuse, before anything is touched, what cannot be right or what this host cannot do."""
-    if specification.overlay.size < MIN_OVERLAY:
-        raise UsageError(f"an overlay has at least {format_size(MIN_OVERLAY)}")
-    if specification.memory < MIN_MEMORY:
-        raise UsageError(f"a machine has at least {format_size(MIN_MEMORY)} of memory")
-    if specification.cpus < 1:
-        raise UsageError("a machine has at least one processor")
+    if features.memory is not None and specification.memory > features.memory:
+        asked, there = format_size(specification.memory), format_size(features.memory)
+        raise UsageError(f"{asked} of memory is more than this host has: {there}")
     if specification.static_network and count > 1:
         raise UsageError("one static address cannot serve several machines")
     if specification.overlay.allocation not in features.allocations:
@@ -125,6 +128,17 @@ def check(specification: Specification, features: Features, count: int) -> None:
             hint="leave --follow-name (in a fleet file: follow_name) out",
         )
     _check_bridge(specification, features)
+    _check_seed(specification)
+
+
+def _check_seed(specification: Specification) -> None:
+    for key in specification.authorized_keys:
+        seed_parts.public_keys(key)
+    targets = [file.path for file in specification.files]
+    if twice := {path for path in targets if targets.count(path) > 1}:
+        raise UsageError(f"{min(twice)} is written by two files")
+    seed = fields.given(specification, fields.SEED)
+    seed_capacity(seed_parts.message_of(specification.ssh_user, **seed))
 
 
 def _check_bridge(specification: Specification, features: Features) -> None:
@@ -136,6 +150,18 @@ def _check_bridge(specification: Specification, features: Features) -> None:
     if specification.bridge is not None and specification.bridge not in features.bridges:
         known = ", ".join(sorted(features.bridges)) or "none"
         raise NotFound(f"this host has no bridge {specification.bridge!r}", hint=f"it has {known}")
+
+
+def _check_address(specification: Specification, catalog: Catalog) -> None:
+    """On one bridge an address is one machine's; elsewhere each machine is alone in its network."""
+    static, bridge = specification.static_network, specification.bridge
+    if static is None or bridge is None:
+        return
+    address = static.address.partition("/")[0]
+    for row in catalog.rows():
+        other = row.instance.seed.network
+        if row.instance.bridge == bridge and other and other.address.partition("/")[0] == address:
+            raise Conflict(f"{address} on {bridge} is the address of {row.instance.name}")
 
 
 def stack(master: Master, dax: bool | None, features: Features) -> Stack:

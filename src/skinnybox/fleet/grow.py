@@ -9,7 +9,7 @@ from skinnybox.fleet.catalog.rows import Doing
 from skinnybox.fleet.create import whole_mib
 from skinnybox.fleet.lease import Held, leased
 from skinnybox.hosts.base import Host
-from skinnybox.model import Instance
+from skinnybox.model import Instance, ranges
 from skinnybox.operation import Operation
 from skinnybox.overlays.grow import grow as grow_image
 from skinnybox.sizes import format_size
@@ -36,7 +36,8 @@ def _grown(host: Host, held: Held, size: int, by: bool, operation: Operation) ->
     instance = held.instance
     host.refuse_used(instance)
     before = host.overlay_size(instance)
-    wanted = whole_mib(replace(instance.overlay, size=before + size if by else size)).size
+    asked = ranges.OVERLAY.check(before + size if by else size)
+    wanted = whole_mib(replace(instance.overlay, size=asked)).size
     if wanted < before:
         raise Blocked(
             f"the overlay of {instance.name} has {format_size(before)}: it never shrinks",

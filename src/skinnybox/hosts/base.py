@@ -56,6 +56,8 @@ class Features:
     """How many machines are best made at the same time: more than one where each is many round trips."""
     presses_a_button: bool = False
     """Whether guests are asked to power off by a button, which one that does not watch it yet never hears."""
+    memory: int | None = None
+    """Bytes that all of this host has, for the largest machine it could run; None where nobody knows."""
     tells: int = 0
     """Base and seed message of together so many bytes reach a guest beside its overlay, at every start."""
 

@@ -12,12 +12,13 @@ from pathlib import Path
 from skinnybox import run
 from skinnybox.crc32c import crc32c
 from skinnybox.ext4 import open_volume
+from skinnybox.model.ranges import OVERLAY
 from skinnybox.overlays import space
 from skinnybox.sizes import GIB, KIB, MIB
 
 LABEL = "skinny-overlay"
 BLOCK = 4096
-MIN_OVERLAY = 32 * MIB
+MIN_OVERLAY = OVERLAY.least
 UUID = bytes.fromhex("5b0c1f6e6f7645728c61790000000001")
 HASH_SEED = bytes.fromhex("5b0c1f6e6f7645728c61790000000002")
 """What every fresh image has, until make.py gives a copy its own."""

@@ -22,19 +22,17 @@ from pydantic import (
 )
 
 from skinnybox.errors import UsageError
-from skinnybox.fleet.create import MIN_MEMORY
 from skinnybox.fleet.names import expand
 from skinnybox.fleet.plan.actions import Target
 from skinnybox.fleet.spec import addresses
-from skinnybox.fleet.spec.content import content_of, public_keys, try_seed
-from skinnybox.model import Network, SeedFile, check_name, kinds, parse_reference
+from skinnybox.fleet.spec.content import checked, content_of, public_keys, try_seed
+from skinnybox.model import Network, SeedFile, check_name, kinds, parse_reference, ranges
 from skinnybox.model.fields import machine_fields
 from skinnybox.model.kinds import Kind
-from skinnybox.overlays.format import MIN_OVERLAY
+from skinnybox.model.ranges import Range
 from skinnybox.sizes import format_size, parse_size
 
 SCHEMA = "https://json-schema.org/draft/2020-12/schema"
-_MOST_SIZE = 1 << 50
 
 
 def _said(check: Callable[[str], object]) -> BeforeValidator:
@@ -49,10 +47,7 @@ def _said(check: Callable[[str], object]) -> BeforeValidator:
 
 
 def _translated(check: Callable[[str], object], value: str) -> Any:
-    try:
-        return check(value)
-    except UsageError as error:
-        raise ValueError(f"{error.message}; {error.hint}" if error.hint else error.message) from error
+    return checked(lambda: check(value))
 
 
 def _fits(pattern: str, what: str) -> BeforeValidator:
@@ -63,13 +58,14 @@ def _fits(pattern: str, what: str) -> BeforeValidator:
     return _said(check)
 
 
-def _size(least: int) -> BeforeValidator:
+def _size(range_: Range) -> BeforeValidator:
     def check(value: Any) -> int:
         if isinstance(value, bool) or not isinstance(value, int | str):
             raise ValueError("expected a size, as in 512M or 1.5G")
         size: int = _translated(parse_size, str(value))
-        if not least <= size <= _MOST_SIZE:
-            raise ValueError(f"from {format_size(least)} to {format_size(_MOST_SIZE)}, not {value}")
+        if not range_.least <= size <= range_.most:
+            least, most = format_size(range_.least), format_size(range_.most)
+            raise ValueError(f"from {least} to {most}, not {value!s:.20}")
         return size
 
     return BeforeValidator(check)
@@ -101,8 +97,8 @@ _USER, _USER_WHAT = "[a-z_][a-z0-9_-]{0,31}", "a user's name"
 _WORD = "[A-Za-z0-9_][A-Za-z0-9_.-]{0,31}"
 _BRIDGE = r"[^\x00-\x1f\x7f]{1,255}"  # a pool's networks have names like "Pool-wide network of eth0"
 
-OverlaySize = Annotated[int, _size(MIN_OVERLAY), WithJsonSchema(_SIZE_SCHEMA)]
-MemorySize = Annotated[int, _size(MIN_MEMORY), WithJsonSchema(_SIZE_SCHEMA)]
+OverlaySize = Annotated[int, _size(ranges.OVERLAY), WithJsonSchema(_SIZE_SCHEMA)]
+MemorySize = Annotated[int, _size(ranges.MEMORY), WithJsonSchema(_SIZE_SCHEMA)]
 Mode = Annotated[int, BeforeValidator(_mode), WithJsonSchema(_MODE_SCHEMA)]
 Label = Annotated[str, _said(check_name), Field(pattern=f"^{_LABEL}$")]
 Reference = Annotated[str, _said(_master)]
@@ -177,7 +173,7 @@ _KEYS: dict[str, Any] = {
     "overlay": OverlaySize,
     "sparse": bool,
     "memory": MemorySize,
-    "cpus": Annotated[int, Field(ge=1, le=1024)],
+    "cpus": Annotated[int, Field(ge=ranges.CPUS.least, le=ranges.CPUS.most)],
     "dax": bool,
     "network": NetworkName,
     "bridge": Bridge,
@@ -193,10 +189,11 @@ _KEYS: dict[str, Any] = {
 }
 """What may stand there, in the order in which the reference has them; what is new in the table comes behind
 them, and needs a line here only where its kind does not say all that is to be checked."""
+_ANY = Range("a size", 1, 1 << 50)
 _KINDS: dict[Kind, Any] = {
     kinds.FLAG: bool,
     kinds.NUMBER: int,
-    kinds.SIZE: Annotated[int, _size(1), WithJsonSchema(_SIZE_SCHEMA)],
+    kinds.SIZE: Annotated[int, _size(_ANY), WithJsonSchema(_SIZE_SCHEMA)],
     kinds.TEXT: str,
     kinds.TEXTS: list[str],
 }

@@ -70,6 +70,7 @@ class QemuHost(LocalHost):
             dax=True,
             boots=True,
             presses_a_button=True,
+            memory=os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"),
         )
 
     def start(self, instance: Instance, master: Master, folder: Path, operation: Operation) -> Status:

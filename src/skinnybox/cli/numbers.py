@@ -1,0 +1,42 @@
+"""Numbers as people type them on a command line; argparse says what is wrong with one, and exits with 2."""
+
+import argparse
+import re
+
+from skinnybox.errors import UsageError
+from skinnybox.sizes import parse_size
+
+MOST_SECONDS = 10_000_000
+"""A third of a year: more than anybody waits, and less than what the kernel's clocks overflow at."""
+_MOST = 1_000_000
+
+
+def count(text: str) -> int:
+    """A whole number from 1."""
+    return _whole(text, 1)
+
+
+def count_or_none(text: str) -> int:
+    """A whole number from 0."""
+    return _whole(text, 0)
+
+
+def seconds(text: str) -> float:
+    """Not nan, not negative; with a fraction, if one likes."""
+    if not re.fullmatch(r"[0-9]{1,9}(\.[0-9]{0,9})?|\.[0-9]{1,9}", text) or float(text) > MOST_SECONDS:
+        raise argparse.ArgumentTypeError(f"{text!r:.40} is no number of seconds, 0 to {MOST_SECONDS}")
+    return float(text)
+
+
+def size(text: str) -> int:
+    """In bytes: 512M, 1.5G."""
+    try:
+        return parse_size(text)
+    except UsageError as error:
+        raise argparse.ArgumentTypeError(f"{error.message}: {error.hint}") from error
+
+
+def _whole(text: str, least: int) -> int:
+    if not re.fullmatch("[0-9]{1,9}", text) or not least <= int(text) <= _MOST:
+        raise argparse.ArgumentTypeError(f"{text!r:.40} is no whole number from {least} to {_MOST}")
+    return int(text)

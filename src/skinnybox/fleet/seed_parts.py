@@ -1,0 +1,40 @@
+"""Whether a seed can carry what it is to: asked before anything is made, by whoever takes it from a user."""
+
+import re
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+from skinnybox.errors import UsageError
+from skinnybox.model import Instance, Overlay, Seed, Stack
+from skinnybox.overlays.seed import seed_message
+
+_PUBLIC_KEY = re.compile(r"(?:^|\s)(?:ssh|ecdsa|sk)-\S+\s+[A-Za-z0-9+/]{20,}={0,3}(?:\s|$)")
+
+
+def public_keys(text: str) -> tuple[str, ...]:
+    """The keys in it, one a line. Raises UsageError for what is none, above all for a private one."""
+    if "PRIVATE KEY" in text:
+        raise UsageError("that is a private key: it belongs to nobody else; the public one ends in .pub")
+    lines = [line.strip() for line in text.splitlines()]
+    keys = tuple(line for line in lines if line and not line.startswith("#"))
+    for key in keys or (text,):
+        if not _PUBLIC_KEY.search(key):
+            hint = "in a fleet file, one that lies in a file is {file: PATH}"
+            raise UsageError(f"{key[:40]!r} is no public key", hint=hint)
+    message_of(authorized_keys=keys)
+    return keys
+
+
+def message_of(user: str = "root", **parts: Any) -> bytes:
+    """The message of a seed with these parts. Raises UsageError for what it cannot carry."""
+    nobody = Instance(
+        uuid=UUID(int=0),
+        name="x",
+        stack=Stack(master="", reference="", images=()),
+        overlay=Overlay(size=0),
+        seed=Seed(hostname="x", machine_id="0" * 32, **parts),
+        created=datetime.fromtimestamp(0, UTC),
+        ssh_user=user,
+    )
+    return seed_message(nobody)
