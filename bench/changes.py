@@ -15,9 +15,9 @@ from pathlib import Path
 
 from bench.measure import alternate, ratio, seconds, verdict
 from bench.store import scratch
-from skinnybox.fleet.create import Specification
 from skinnybox.fleet.registry import open_fleet
 from skinnybox.fleet.settings import Settings
+from skinnybox.fleet.specification import Specification
 from skinnybox.masters import imports
 from skinnybox.model import Allocation, Overlay
 from skinnybox.operation import Operation

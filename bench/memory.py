@@ -23,10 +23,10 @@ from pathlib import Path
 
 from bench.clone import RECIPE, is_up, linked_clone, make_base
 from bench.measure import Verdict, ratio, until, verdict
-from skinnybox.fleet.create import Specification
 from skinnybox.fleet.registry import open_fleet
 from skinnybox.fleet.service import Fleet
 from skinnybox.fleet.settings import Settings
+from skinnybox.fleet.specification import Specification
 from skinnybox.model import Allocation, Network, Overlay
 from skinnybox.sizes import GIB, MIB, format_size
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from skinnybox.fleet.create import Specification
 from skinnybox.fleet.registry import open_fleet
 from skinnybox.fleet.service import Fleet
 from skinnybox.fleet.settings import Settings
+from skinnybox.fleet.specification import Specification
 from skinnybox.fleet.view import MachineView
 from skinnybox.masters import guest_part
 from skinnybox.model import Allocation, Overlay

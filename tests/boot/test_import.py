@@ -8,8 +8,8 @@ import pytest
 
 from skinnybox import run
 from skinnybox.errors import CommandFailed
-from skinnybox.fleet.create import Specification
 from skinnybox.fleet.service import Fleet
+from skinnybox.fleet.specification import Specification
 from skinnybox.fleet.view import MachineView
 from skinnybox.model import Allocation, Overlay
 from skinnybox.sizes import MIB

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from skinnybox import run
-from skinnybox.fleet.create import Specification
 from skinnybox.fleet.power import Stopping
 from skinnybox.fleet.service import Fleet
+from skinnybox.fleet.specification import Specification
 from skinnybox.masters.clean import clean
 from skinnybox.model import Allocation, Overlay, SeedFile
 from skinnybox.operation import Operation

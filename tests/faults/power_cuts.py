@@ -11,8 +11,8 @@ import pytest
 
 from skinnybox import run
 from skinnybox.emulation.user import user_of
-from skinnybox.fleet.create import Specification
 from skinnybox.fleet.service import Fleet
+from skinnybox.fleet.specification import Specification
 from skinnybox.hosts.qemu import command_line, launch
 from skinnybox.model import Allocation, Instance, Overlay
 from skinnybox.sizes import MIB

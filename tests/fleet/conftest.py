@@ -8,11 +8,11 @@ import pytest
 
 from skinnybox.cli.main import run_command
 from skinnybox.fleet.catalog.rows import Doing
-from skinnybox.fleet.create import Specification
 from skinnybox.fleet.lease import leased
 from skinnybox.fleet.registry import open_fleet
 from skinnybox.fleet.service import Fleet
 from skinnybox.fleet.settings import Settings
+from skinnybox.fleet.specification import Specification
 from skinnybox.model import Allocation, Instance, Master, Overlay
 from skinnybox.sizes import MIB
 from tests.fleet.fleetfile import BASIC, File

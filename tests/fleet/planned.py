@@ -5,8 +5,8 @@ from dataclasses import replace
 from typing import Any
 
 from skinnybox.fleet.catalog.rows import Phase
-from skinnybox.fleet.create import Specification
 from skinnybox.fleet.plan.actions import Wanted
+from skinnybox.fleet.specification import Specification
 from skinnybox.fleet.view import MachineView
 from skinnybox.model import Overlay, Power, Seed, Stack, Status, fields
 from skinnybox.sizes import GIB, MIB

@@ -9,8 +9,8 @@ import pytest
 
 from skinnybox.errors import Conflict, SkinnyboxError, UsageError
 from skinnybox.fleet.change import Changes
-from skinnybox.fleet.create import Specification
 from skinnybox.fleet.service import Fleet
+from skinnybox.fleet.specification import Specification
 from skinnybox.model import Network, Overlay, SeedFile, StaticNetwork
 from skinnybox.sizes import GIB, MIB
 from tests.fleet.conftest import SPARSE, said

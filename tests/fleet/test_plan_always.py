@@ -6,8 +6,8 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from skinnybox.fleet.create import Specification
 from skinnybox.fleet.plan.actions import ORDER, Action, Choices, Desired, Target, Verb, Wanted, plan, runs
+from skinnybox.fleet.specification import Specification
 from skinnybox.fleet.view import MachineView
 from skinnybox.model import Allocation, Instance, Network, Overlay
 from skinnybox.sizes import GIB, MIB

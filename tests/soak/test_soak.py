@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from skinnybox.fleet.create import Specification
 from skinnybox.fleet.registry import open_fleet
 from skinnybox.fleet.service import Fleet
 from skinnybox.fleet.settings import Settings
+from skinnybox.fleet.specification import Specification
 from skinnybox.fleet.view import Condition
 from skinnybox.model import Allocation, Change, Network, Overlay
 from skinnybox.sizes import KIB, MIB

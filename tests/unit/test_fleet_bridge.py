@@ -14,7 +14,7 @@ from skinnybox.cli.parser import build_parser
 from skinnybox.errors import Conflict, NotFound, UsageError
 from skinnybox.fleet.access import USUAL, ssh_argv
 from skinnybox.fleet.catalog.rows import Phase
-from skinnybox.fleet.create import Specification, check
+from skinnybox.fleet.specification import Specification, check
 from skinnybox.fleet.view import MachineView
 from skinnybox.hosts.fake.host import FakeHost
 from skinnybox.hosts.qemu.bridge import tap_name

@@ -17,9 +17,9 @@ from skinnybox import wire
 from skinnybox.fleet import create, present
 from skinnybox.fleet.catalog.rows import Phase
 from skinnybox.fleet.change import Changes
-from skinnybox.fleet.create import Specification
 from skinnybox.fleet.plan.actions import Action, Desired, Verb, plan
 from skinnybox.fleet.spec.shape import Group, Shared
+from skinnybox.fleet.specification import Specification
 from skinnybox.fleet.view import MachineView
 from skinnybox.hosts.record import from_record, to_record
 from skinnybox.model import (

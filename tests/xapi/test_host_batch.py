@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from skinnybox.errors import NoSpace, SkinnyboxError
-from skinnybox.fleet.create import Specification
 from skinnybox.fleet.service import Fleet
+from skinnybox.fleet.specification import Specification
 from skinnybox.model import Overlay
 from skinnybox.operation import Operation, Step
 from skinnybox.sizes import MIB

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from skinnybox.errors import Unsupported
-from skinnybox.fleet.create import Specification
 from skinnybox.fleet.power import Stopping
 from skinnybox.fleet.service import Fleet
+from skinnybox.fleet.specification import Specification
 from skinnybox.fleet.view import Condition
 from skinnybox.model import Allocation, Network, Overlay
 from skinnybox.sizes import MIB

@@ -10,11 +10,11 @@ import pytest
 
 from skinnybox.errors import Blocked, Corrupt, NotFound, SkinnyboxError, UsageError
 from skinnybox.fleet.catalog import host_kind
-from skinnybox.fleet.create import Specification
 from skinnybox.fleet.doctor import examine
 from skinnybox.fleet.repair import repair
 from skinnybox.fleet.repair.examine import examine as examine_folder
 from skinnybox.fleet.service import Fleet
+from skinnybox.fleet.specification import Specification
 from skinnybox.hosts.xapi import tags
 from skinnybox.hosts.xapi.host import XapiHost
 from skinnybox.hosts.xapi.identity import FILE

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from skinnybox.errors import Blocked
-from skinnybox.fleet.create import Specification
 from skinnybox.fleet.repair import repair
 from skinnybox.fleet.service import Fleet
+from skinnybox.fleet.specification import Specification
 from skinnybox.hosts.xapi.identity import POOL
 from skinnybox.model import Overlay
 from skinnybox.sizes import MIB

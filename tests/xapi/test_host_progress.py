@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from skinnybox.fleet.batch import Outcome
-from skinnybox.fleet.create import Specification
 from skinnybox.fleet.power import Stopping
 from skinnybox.fleet.service import Fleet
+from skinnybox.fleet.specification import Specification
 from skinnybox.model import Overlay
 from skinnybox.operation import UNATTENDED, Operation, Step
 from skinnybox.sizes import MIB

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from skinnybox.errors import Blocked, Corrupt, SkinnyboxError
-from skinnybox.fleet.create import Specification
 from skinnybox.fleet.registry import open_host
 from skinnybox.fleet.repair import repair
 from skinnybox.fleet.repair.examine import examine as examine_folder
 from skinnybox.fleet.service import Fleet
+from skinnybox.fleet.specification import Specification
 from skinnybox.hosts.base import Contents
 from skinnybox.hosts.xapi import tags
 from skinnybox.hosts.xapi.host import XapiHost

@@ -15,8 +15,8 @@ from skinnybox.model.kinds import SIZE
 from skinnybox.sizes import format_size, parse_size
 
 if TYPE_CHECKING:
-    from skinnybox.fleet.create import Specification
     from skinnybox.fleet.service import Fleet
+    from skinnybox.fleet.specification import Specification
     from skinnybox.fleet.view import MachineView
 
 _COLUMNS = ("name", "state", "master", "overlay", "address", "boot", "autostart")
@@ -116,8 +116,8 @@ def _create(arguments: argparse.Namespace) -> int:
 
 
 def _specification(arguments: argparse.Namespace, settings: Settings) -> "Specification":
-    from skinnybox.fleet.create import Specification
     from skinnybox.fleet.seed_parts import public_keys
+    from skinnybox.fleet.specification import Specification
 
     return Specification(
         overlay=Overlay(

@@ -8,8 +8,8 @@ from skinnybox.errors import UsageError
 from skinnybox.fleet.catalog.catalog import Catalog
 from skinnybox.fleet.catalog.ports import FIRST_FOR_ALL, LAST
 from skinnybox.fleet.catalog.rows import Doing
-from skinnybox.fleet.create import Specification, check, completed
 from skinnybox.fleet.lease import leased
+from skinnybox.fleet.specification import Specification, check, completed
 from skinnybox.hosts.base import Host
 from skinnybox.model import Instance, Network
 from skinnybox.model.fields import INSTANCE

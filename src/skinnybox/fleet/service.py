@@ -30,10 +30,10 @@ if TYPE_CHECKING:
     from skinnybox.fleet.capacity import Account
     from skinnybox.fleet.change import Changes
     from skinnybox.fleet.context import Context
-    from skinnybox.fleet.create import Specification
     from skinnybox.fleet.masters import Masters
     from skinnybox.fleet.overlays import Overlays
     from skinnybox.fleet.plan.files import FleetFiles
+    from skinnybox.fleet.specification import Specification
     from skinnybox.fleet.upkeep import Upkeep
     from skinnybox.hosts.events import Event
 

@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from skinnybox.fleet.catalog.rows import Phase
-from skinnybox.fleet.create import Specification, whole_mib
+from skinnybox.fleet.create import whole_mib
 from skinnybox.fleet.plan.compare import Difference, at_once, differences, seed_of, settings
+from skinnybox.fleet.specification import Specification
 from skinnybox.fleet.view import Condition, MachineView
 from skinnybox.model import Instance, Stack
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from skinnybox.fleet.create import Specification
+from skinnybox.fleet.specification import Specification
 from skinnybox.model import Instance, SeedFile, StaticNetwork
 from skinnybox.model import fields as table
 from skinnybox.model.fields import Field, Transition

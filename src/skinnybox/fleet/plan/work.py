@@ -19,6 +19,7 @@ from skinnybox.fleet.plan.actions import Action, Verb, Wanted
 from skinnybox.fleet.plan.descriptions import describe
 from skinnybox.fleet.power import Starting
 from skinnybox.fleet.reset import reset
+from skinnybox.fleet.specification import check_space
 from skinnybox.fleet.update_seed import reseed
 from skinnybox.fleet.view import MachineView
 from skinnybox.model import Instance, Seed, fields
@@ -164,7 +165,7 @@ class Work:
                 self._host.add_master(master, masters.folder(master), self._operation)
             host_kind.note(self._context.folder, self._host.features.kind)
             instances = self._instances(wanted)
-            create.check_space(self._host, instances)
+            check_space(self._host, instances)
             found: list[Outcome[str]] = []
             for start in range(0, len(instances), create.BATCH):
                 some = instances[start : start + create.BATCH]

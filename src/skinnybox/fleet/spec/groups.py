@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from skinnybox.errors import UsageError
-from skinnybox.fleet.create import Specification
 from skinnybox.fleet.names import MOST_NAMES, expand
 from skinnybox.fleet.plan.actions import Target
 from skinnybox.fleet.spec import addresses
 from skinnybox.fleet.spec.content import public_keys, try_seed
 from skinnybox.fleet.spec.marked import Marked, Mistake, Place, Trail
 from skinnybox.fleet.spec.shape import FleetFile, Group, seed_file, text_of
+from skinnybox.fleet.specification import Specification
 from skinnybox.model import Allocation, Network, Overlay, StaticNetwork
 from skinnybox.model.fields import Field, machine_fields
 from skinnybox.model.kinds import KEYS, SCRIPT

@@ -5,12 +5,12 @@ from dataclasses import replace
 
 from skinnybox.errors import SkinnyboxError
 from skinnybox.fleet import create
-from skinnybox.fleet.create import Specification
 from skinnybox.fleet.masters import Masters
 from skinnybox.fleet.plan.actions import Desired, Wanted
 from skinnybox.fleet.spec.groups import Described
 from skinnybox.fleet.spec.marked import Mistake
 from skinnybox.fleet.spec.reading import Description, mistaken
+from skinnybox.fleet.specification import Specification, check, completed, with_key
 from skinnybox.hosts.base import Features
 from skinnybox.model import Master, Stack
 
@@ -48,16 +48,14 @@ class _Resolving:
             name=described.name,
             stack=stack,
             pinned=described.master != master.name,
-            specification=create.with_key(
-                create.completed(described.specification, self._features), self._key
-            ),
+            specification=with_key(completed(described.specification, self._features), self._key),
             state=described.state,
         )
 
     def _look(self, described: Described) -> tuple[Master, Stack] | None:
         try:
-            completed = create.completed(described.specification, self._features)
-            create.check(completed, self._features, 1)
+            whole = completed(described.specification, self._features)
+            check(whole, self._features, 1)
             master = self._masters.find(described.master)
             return master, create.stack(master, described.specification.dax, self._features)
         except SkinnyboxError as error:

@@ -1,0 +1,131 @@
+"""What all machines of one `create` have in common, and whether that can be."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from skinnybox.errors import Conflict, NoSpace, NotFound, Unsupported, UsageError
+from skinnybox.fleet import capacity, seed_parts
+from skinnybox.fleet.catalog.catalog import Catalog
+from skinnybox.hosts.base import Features, Host
+from skinnybox.model import (
+    Allocation,
+    Instance,
+    Network,
+    Overlay,
+    Properties,
+    SeedFile,
+    StaticNetwork,
+    fields,
+    ranges,
+)
+from skinnybox.overlays.seed import seed_capacity
+from skinnybox.sizes import format_size
+
+_ROOM = "fewer or smaller machines, or --sparse, which promises nothing"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Specification(Properties):
+    """What every machine of one `create` has in common; UsageError for numbers out of range. `dax` None: what
+    the master's first image is for. With `any_allocation` nobody asked for that of the overlay: where a host
+    has only the other, it is that. `network` None is the host's default. See `given` in model/fields.py."""
+
+    overlay: Overlay
+    static_network: StaticNetwork | None = None
+    authorized_keys: tuple[str, ...] = ()
+    files: tuple[SeedFile, ...] = ()
+    run_once: str | None = None
+    dax: bool | None = None
+    follow_name: bool = False
+    any_allocation: bool = False
+
+    def __post_init__(self) -> None:
+        ranges.OVERLAY.check(self.overlay.size)
+        ranges.MEMORY.check(self.memory)
+        ranges.CPUS.check(self.cpus)
+
+
+def completed(specification: Specification, features: Features) -> Specification:
+    """With what this host does when nothing is said."""
+    overlay, network, bridge = specification.overlay, specification.network, specification.bridge
+    if specification.any_allocation and overlay.allocation not in features.allocations:
+        overlay = replace(overlay, allocation=next(iter(features.allocations)))
+    if network is None and features.default_network is Network.BRIDGE:
+        network, bridge = Network.BRIDGE, bridge or features.default_bridge
+    return replace(specification, overlay=overlay, network=network, bridge=bridge)
+
+
+def check(specification: Specification, features: Features, count: int) -> None:
+    """Refuse, before anything is touched, what cannot be right or what this host cannot do."""
+    if features.memory is not None and specification.memory > features.memory:
+        asked, there = format_size(specification.memory), format_size(features.memory)
+        raise UsageError(f"{asked} of memory is more than this host has: {there}")
+    if specification.static_network and count > 1:
+        raise UsageError("one static address cannot serve several machines")
+    if specification.overlay.allocation not in features.allocations:
+        others = " or ".join(f"--{other}" for other in sorted(features.allocations))
+        raise Unsupported(
+            f"this host cannot keep {specification.overlay.allocation} overlays", hint=f"use {others}"
+        )
+    if specification.network and specification.network not in features.networks:
+        raise Unsupported(f"this host has no {specification.network} network", hint="`skinnybox doctor`")
+    if specification.dax and not features.dax:
+        raise Unsupported("this host cannot let a guest map its master", hint="leave --dax out")
+    if specification.follow_name and not features.tells_name:
+        raise Unsupported(
+            "guests of this host do not see what it calls them",
+            hint="leave --follow-name (in a fleet file: follow_name) out",
+        )
+    _check_bridge(specification, features)
+    _check_seed(specification)
+
+
+def _check_seed(specification: Specification) -> None:
+    for key in specification.authorized_keys:
+        seed_parts.public_keys(key)
+    targets = [file.path for file in specification.files]
+    if twice := {path for path in targets if targets.count(path) > 1}:
+        raise UsageError(f"{min(twice)} is written by two files")
+    seed = fields.given(specification, fields.SEED)
+    seed_capacity(seed_parts.message_of(specification.ssh_user, **seed))
+
+
+def _check_bridge(specification: Specification, features: Features) -> None:
+    bridged = specification.network is Network.BRIDGE
+    if bridged and specification.bridge is None and features.default_network is Network.BRIDGE:
+        raise NotFound("this host has no network with a way out", hint="--bridge names another one")
+    if bridged != (specification.bridge is not None):
+        raise UsageError("a bridged machine needs the name of a bridge, and no other does")
+    if specification.bridge is not None and specification.bridge not in features.bridges:
+        known = ", ".join(sorted(features.bridges)) or "none"
+        raise NotFound(f"this host has no bridge {specification.bridge!r}", hint=f"it has {known}")
+
+
+def check_address(specification: Specification, catalog: Catalog) -> None:
+    """On one bridge an address is one machine's; elsewhere each machine is alone in its network."""
+    static, bridge = specification.static_network, specification.bridge
+    if static is None or bridge is None:
+        return
+    address = static.address.partition("/")[0]
+    for row in catalog.rows():
+        other = row.instance.seed.network
+        if row.instance.bridge == bridge and other and other.address.partition("/")[0] == address:
+            raise Conflict(f"{address} on {bridge} is the address of {row.instance.name}")
+
+
+def with_key(specification: Specification, public_key: str) -> Specification:
+    """The fleet's own key lets `ssh` and `exec` in; the user's keys come after it."""
+    return replace(specification, authorized_keys=(public_key, *specification.authorized_keys))
+
+
+def check_space(host: Host, wanted: Sequence[Instance]) -> None:
+    """Refuse a batch that the disk cannot keep its promise to, before the first byte is written."""
+    reserved = Counter(i.overlay.size for i in wanted if i.overlay.allocation is Allocation.RESERVED)
+    need = sum(count * capacity.taken_by(host, size) for size, count in reserved.items())
+    free = host.space((), ()).free
+    if need > free:
+        raise NoSpace(
+            f"{len(wanted)} reserved overlays need {format_size(need)}; {format_size(free)} are free",
+            hint=_ROOM if Allocation.SPARSE in host.features.allocations else "fewer or smaller machines",
+        )
