@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from uuid import UUID
 
@@ -43,8 +43,9 @@ def host(state: Path) -> SlowGuests:
 
 
 @pytest.fixture
-def fleet(state: Path, master: Master, host: SlowGuests) -> Fleet:
-    return Fleet(state, host, boots_at_once=2)
+def fleet(state: Path, master: Master, host: SlowGuests) -> Iterator[Fleet]:
+    with Fleet(state, host, boots_at_once=2) as opened:
+        yield opened
 
 
 def test_one_that_is_cancelled_ends_and_the_other_is_as_if_nothing_had_been(

@@ -74,8 +74,9 @@ def test_nothing_is_found_where_all_is_well(state: Path, host: XapiHost, made: I
 def test_a_lost_memory_comes_back_from_the_pool(state: Path, host: XapiHost, made: Instance) -> None:
     for file in state.glob("state.db*"):
         file.unlink()
-    with pytest.raises(Corrupt, match="lost"):  # else it would give their names away
-        Fleet(state, host, boots_at_once=2).names()
+    # Else it would give their names away.
+    with Fleet(state, host, boots_at_once=2) as lost, pytest.raises(Corrupt, match="lost"):
+        lost.names()
     assert {finding.deed for finding in mended(state, host)} == {Deed.REWRITE, Deed.ADOPT}
     with Fleet(state, host, boots_at_once=2) as fleet:
         assert fleet.machine("web").instance == made
