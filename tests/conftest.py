@@ -133,7 +133,7 @@ def _download(folder: Path) -> Path | None:
     try:
         shown = run.run(["apt-cache", "depends", "--important", "linux-image-cloud-amd64"]).stdout.decode()
         names = [line.split()[-1] for line in shown.splitlines() if "linux-image-" in line.strip()[8:]]
-        run.run(["apt-get", "download", names[0]], cwd=folder, timeout=300)
+        run.run(["apt-get", "download", names[0]], cwd=folder, timeout=300, keep=run.FETCHING)
     except (CommandFailed, TimedOut, IndexError):
         return None
     return next(folder.glob("*.deb"), None)

@@ -305,3 +305,20 @@ def test_a_trial_tells_a_kernel_that_runs_from_one_that_hangs(tiny_guest: Path) 
         assert boots(Accelerator.TCG, kernel, cpus, patient).works
     hung = boots(Accelerator.TCG, kernel, 1, Patience(word=0.0, end=0.0))
     assert not hung.works and "says nothing" in hung.detail
+
+
+def test_no_process_of_a_machine_has_the_environment_of_who_started_it(
+    guest: Guest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """QEMU, passt where it serves, and the supervisor live on for months, as users that a guest may be."""
+    monkeypatch.setenv("SKINNYBOX_XAPI_PASSWORD", "sesame-48151623")
+    guest.start()
+    status = guest.status()
+    assert status is not None and status.pid
+    environments = {}
+    for path in Path("/proc").glob("[0-9]*/environ"):
+        with contextlib.suppress(OSError):  # it has ended, or is nobody's to look into
+            environments[int(path.parent.name)] = path.read_bytes()
+    assert b"PATH=" in environments[status.pid] and environments[supervisor(guest)]
+    assert not [pid for pid, found in environments.items() if b"sesame" in found]
+    assert b"HOME=" not in environments[status.pid] + environments[supervisor(guest)]

@@ -3,7 +3,7 @@ from one of them is seen by nobody until it matters; see tests/data/command-line
 
 import os
 import shlex
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -24,7 +24,8 @@ def calls(fleet: Fleet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iter
     """A machine that runs, and a program in ssh's place that writes down how it is called."""
     program, told = tmp_path / "bin" / "ssh", tmp_path / "told"
     program.parent.mkdir()
-    program.write_text(f'#!/bin/sh\nfor word; do printf "%s\\n" "$word"; done >{shlex.quote(str(told))}\n')
+    lines = f'for word; do printf "%s\\n" "$word"; done >{shlex.quote(str(told))}'
+    program.write_text(f"#!/bin/sh\n{lines}\ncat /proc/self/environ >{shlex.quote(f'{told}.environment')}\n")
     program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{program.parent}{os.pathsep}{os.environ['PATH']}")
     instance = fleet.create(["web"], "tiny", SPARSE)[0]
@@ -93,3 +94,25 @@ def test_the_usual_bounds_and_the_words_for_python() -> None:
         < code.index("setresuid")
         < code.index("main(sys")
     )
+
+
+@pytest.mark.parametrize("own", [False, True])
+@pytest.mark.parametrize("reach", [Fleet.ssh, Fleet.execute])
+def test_ssh_gets_no_secret_of_the_caller_and_an_agent_only_for_a_key_of_his_own(
+    fleet: Fleet,
+    calls: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    reach: Callable[..., object],
+    own: bool,
+) -> None:
+    for name in ("SKINNYBOX_XAPI_PASSWORD", "AWS_SESSION_TOKEN", "anything"):
+        monkeypatch.setenv(name, "sesame-48151623")
+    monkeypatch.setenv("SSH_AUTH_SOCK", "/the/agent")
+    monkeypatch.setenv("TERM", "xterm-kitty")
+    (tmp_path / "key").touch()
+    login = Login(key=tmp_path / "key") if own else None
+    reach(fleet, "web" if reach is Fleet.ssh else ["web"], ["true"], login=login)
+    got = calls.with_name(f"{calls.name}.environment").read_bytes()
+    assert b"sesame" not in got and b"TERM=xterm-kitty" in got
+    assert (b"SSH_AUTH_SOCK=/the/agent" in got) is own

@@ -1,6 +1,7 @@
 """What is heard of the small machine, with a program in QEMU's place: it may say anything, or nothing."""
 
 import os
+import shlex
 import time
 from pathlib import Path
 
@@ -17,10 +18,10 @@ KERNEL, INITRD = b"kernel", b"sealed initrd"
 
 @pytest.fixture
 def scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where the program lies that is called QEMU, and does what the variable SAYS says."""
+    """Where the program lies that is called QEMU, and does what the file `says` says."""
     program = tmp_path / "bin" / "qemu-system-x86_64"
     program.parent.mkdir()
-    program.write_text('#!/bin/sh\neval "$SAYS"\n')
+    program.write_text(f"#!/bin/sh\n. {shlex.quote(str(tmp_path / 'says'))}\n")
     program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{program.parent}{os.pathsep}{os.environ['PATH']}")
     monkeypatch.setattr(accelerator, "choose", lambda *_: Accelerator.TCG)
@@ -31,7 +32,7 @@ def scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def heard(scratch: Path, monkeypatch: pytest.MonkeyPatch, says: str, seconds: float = 60.0) -> list[str]:
     """What it says beside its end."""
-    monkeypatch.setenv("SAYS", says)
+    (scratch / "says").write_text(f"{says}\n")
     found: list[str] = []
     wanted = Appliance(
         kernel=scratch / "kernel", initrd=scratch / "initrd", program=b"#!/bin/sh\n", files={"more": b"x"},
@@ -84,10 +85,8 @@ def test_one_that_prints_for_ever_is_stopped(scratch: Path, monkeypatch: pytest.
 
 
 def test_its_program_lies_over_the_sealed_initrd(scratch: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    says = 'for w; do case $w in */fd/*) cat "$w" >>"$SCRATCH/seen";; esac; done; echo flatten: done'
-    monkeypatch.setenv("SCRATCH", str(scratch))
-    monkeypatch.setenv("SAYS", says)
-    (scratch / "bin" / "qemu-system-x86_64").write_text(f"#!/bin/sh\n{says}\n")
+    seen_file = shlex.quote(str(scratch / "seen"))
+    says = f'for w; do case $w in */fd/*) cat "$w" >>{seen_file};; esac; done; echo flatten: done'
     heard(scratch, monkeypatch, says)
     seen = (scratch / "seen").read_bytes()
     assert seen.startswith(KERNEL + INITRD + bytes(-len(INITRD) % 4) + b"070701")

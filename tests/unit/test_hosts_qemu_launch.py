@@ -38,7 +38,7 @@ needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root may choose 
 
 FAKE = r"""#!/usr/bin/python3 -IS
 import json, os, signal, socket, sys
-mood = os.environ["MOOD"]
+mood = open(os.path.join(os.path.dirname(sys.argv[0]), "mood")).read()
 if mood == "refuses":
     print("qemu-system-x86_64: the first line\nqemu-system-x86_64: could not do it")
     sys.exit(3)
@@ -84,6 +84,7 @@ class Launch:
 
     def __init__(self, folder: Path) -> None:
         self.accelerator = Accelerator.TCG
+        self._mood = folder / "bin" / "mood"
         self.sealed = a_sealed_folder(folder / "sealed")
         self.master = a_master()
         self.instance = an_instance(memory=128 * MIB, network=Network.RESTRICTED)
@@ -93,6 +94,10 @@ class Launch:
         self.overlay.touch(0o600)
         os.truncate(self.overlay, self.instance.overlay.size)
         self.overlay.with_name(RECORD).touch()
+
+    def mood(self, word: str) -> None:
+        """What the program in QEMU's place does, which gets no variable of ours to be told by."""
+        self._mood.write_text(word)
 
     def __call__(self) -> dict[str, Any]:
         """What the program in QEMU's place tells of itself."""
@@ -132,9 +137,9 @@ def begun(monkeypatch: pytest.MonkeyPatch) -> Iterator[Launch]:
         program.write_text(FAKE)
         program.chmod(0o755)
         monkeypatch.setenv("PATH", f"{program.parent}{os.pathsep}{os.environ['PATH']}")
-        monkeypatch.setenv("MOOD", "well")
         monkeypatch.setattr(accelerator, "choose", lambda: Accelerator.TCG)
         made = Launch(folder)
+        made.mood("well")
         yield made
         if (values := read_machine(made.run_folder)) is not None:
             launch.end(machine_process(values), made.run_folder, patience=0.1)
@@ -292,7 +297,7 @@ def test_a_port_that_somebody_has_is_named_before_anything_starts(begun: Launch)
 
 
 def test_a_qemu_that_refuses_is_quoted(begun: Launch, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MOOD", "refuses")
+    begun.mood("refuses")
     with pytest.raises(CommandFailed, match="did not start: qemu-system-x86_64: could not do it") as caught:
         begun()
     assert caught.value.returncode == 3 and "the first line" in caught.value.stderr
@@ -302,7 +307,7 @@ def test_a_qemu_that_refuses_is_quoted(begun: Launch, monkeypatch: pytest.Monkey
 def test_a_port_taken_in_the_last_moment_is_a_conflict(
     begun: Launch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("MOOD", "port")
+    begun.mood("port")
     with pytest.raises(Conflict, match="in use by another program"):
         begun()
     assert begun.has_left_nothing()
@@ -311,7 +316,7 @@ def test_a_port_taken_in_the_last_moment_is_a_conflict(
 def test_another_machine_in_its_place_is_not_taken_for_it(
     begun: Launch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("MOOD", "another")
+    begun.mood("another")
     began = time.monotonic()
     with pytest.raises(Conflict, match="another machine answers"):
         begun()
@@ -332,7 +337,7 @@ def test_one_that_never_answers_is_given_up(begun: Launch, monkeypatch: pytest.M
 def test_it_is_told_to_quit_and_killed_when_it_does_not(
     begun: Launch, monkeypatch: pytest.MonkeyPatch, mood: str
 ) -> None:
-    monkeypatch.setenv("MOOD", mood)
+    begun.mood(mood)
     begun()
     ours = begun.process()
     launch.end(ours, begun.run_folder, patience=5.0 if mood == "well" else 0.3)

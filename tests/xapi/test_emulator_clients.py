@@ -1,6 +1,7 @@
 """A client that nobody wrote for the emulator: Xen Orchestra's own, over JSON-RPC, from npm."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -40,7 +41,7 @@ def xen_api() -> Path:
         CACHE.mkdir(parents=True, exist_ok=True)
         words = ["npm", "install", "--no-audit", "--no-fund", "--prefix", str(CACHE), f"xen-api@{VERSION}"]
         try:
-            run.run(words, timeout=300)
+            run.run(words, timeout=300, env=os.environ)
         except (CommandFailed, TimedOut) as error:
             pytest.skip(f"xen-api cannot be installed from npm: {error}")
     (CACHE / "follow.mjs").write_text(SCRIPT)

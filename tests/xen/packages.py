@@ -31,7 +31,7 @@ def unpacked(cache: Path = CACHE) -> Path | None:
 def _unpack(folder: Path) -> bool:
     try:
         names = _depends("xen-system-amd64", _WANTED, "--recurse") + _depends("linux-image-amd64", _KERNEL)
-        run.run(["apt-get", "download", *names], cwd=folder, timeout=_SECONDS)
+        run.run(["apt-get", "download", *names], cwd=folder, timeout=_SECONDS, keep=run.FETCHING)
         for package in folder.glob("*.deb"):
             run.run(["dpkg-deb", "-x", package, folder / "tree"])
     except (CommandFailed, TimedOut):

@@ -95,7 +95,9 @@ def _operate(
         initrd = Path(folder, "initrd")
         _lay_over(appliance, initrd)
         argv, descriptors = _words(appliance, chosen, initrd, files)
-        with run.start(argv, stdout=run.PIPE, stderr=run.STDOUT, pass_fds=descriptors) as child:
+        with run.start(
+            argv, stdout=run.PIPE, stderr=run.STDOUT, keep=run.NOTHING, pass_fds=descriptors
+        ) as child:
             assert child.stdout is not None
             deadline = time.monotonic() + appliance.seconds
             try:

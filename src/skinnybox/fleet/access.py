@@ -67,6 +67,11 @@ class Login:
     user: str | None = None
     key: Path | None = None
 
+    @property
+    def variables(self) -> run.Names:
+        """Which of the caller's ssh gets."""
+        return run.ORDINARY if self.key is None else run.WITH_AGENT
+
 
 USUAL = Login()
 
@@ -80,10 +85,11 @@ class Executed:
     stderr: bytes
 
 
-def execute(argv: Sequence[str], command: Sequence[str], operation: Operation) -> Executed:
+def execute(argv: Sequence[str], command: Sequence[str], login: Login, operation: Operation) -> Executed:
     """Run one remote command. Its words are quoted, so that the remote shell sees them as they are. When it
     is cancelled ssh ends here; what it began in the machine may go on."""
-    done = run.run([*argv, shlex.join(command)], ok=range(256), attend=operation.check)
+    words = [*argv, shlex.join(command)]
+    done = run.run(words, ok=range(256), keep=login.variables, attend=operation.check)
     if done.returncode == _SSH_FAILED:  # which it also does when Ctrl-C ended it
         operation.check()
     return Executed(code=done.returncode, stdout=done.stdout, stderr=done.stderr)

@@ -34,7 +34,7 @@ class Masters:
 
         if not namespace.needed() or namespace.why_not():
             return None
-        return run.interactive([*namespace.argv_prefix(), *command])
+        return run.interactive([*namespace.argv_prefix(), *command], keep=run.OURSELVES)
 
     def build(
         self,

@@ -238,7 +238,7 @@ class Fleet:
         from skinnybox.fleet import access
 
         argv = access.ssh_argv(self._ssh, self.machine(name), login or access.USUAL, batch=False)
-        return run.interactive([*argv, *command])
+        return run.interactive([*argv, *command], keep=(login or access.USUAL).variables)
 
     def execute(
         self,
@@ -254,7 +254,7 @@ class Fleet:
 
         def one(machine: MachineView, operation: Operation) -> access.Executed:
             argv = access.ssh_argv(self._ssh, machine, login or access.USUAL, batch=True)
-            return access.execute(argv, command, operation)
+            return access.execute(argv, command, login or access.USUAL, operation)
 
         return self._queries.each(patterns, one, "exec", operation, parallel)
 

@@ -91,7 +91,7 @@ def _install(recipe: Recipe, work: Path, tree: Path, operation: Operation) -> No
         stanzas.write("\n".join(source.stanza() for source in _sources(recipe, suite)).encode())
         stanzas.seek(0)
         try:
-            run.run(run.tied(argv), stdin=stanzas, output=Reported(operation))
+            run.run(run.tied(argv), stdin=stanzas, output=Reported(operation), keep=run.FETCHING)
         except CommandFailed as error:
             raise explained(error) from error
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import IO, TypeAlias
 
 from skinnybox.errors import CommandFailed, TimedOut
+from skinnybox.run.environment import NOTHING, ORDINARY, Names, environment, search_path
 
 STDERR_TAIL = 4000
 _LINE = 500
@@ -31,8 +32,7 @@ PIPE, STDOUT = subprocess.PIPE, subprocess.STDOUT
 
 def find(program: str) -> Path | None:
     """Where a program is; the system's administration folders count, whatever the caller's PATH says."""
-    path = os.pathsep.join([os.environ.get("PATH", ""), "/usr/local/sbin", "/usr/sbin", "/sbin"])
-    found = shutil.which(program, path=path)
+    found = shutil.which(program, path=search_path())
     return Path(found) if found else None
 
 
@@ -42,6 +42,7 @@ def run(
     stdin: bytes | IO[bytes] | None = None,
     stdout: Stream = subprocess.PIPE,
     env: Mapping[str, str] | None = None,
+    keep: Names = ORDINARY,
     cwd: Path | None = None,
     timeout: float | None = None,
     ok: Sequence[int] = (0,),
@@ -51,6 +52,8 @@ def run(
 ) -> Ended:
     """Run to the end. Blocks. Raises CommandFailed (exit code not in `ok`, or no such program), TimedOut.
 
+    `keep` names what it gets of our environment (environment.py), `env` what it gets beside that.
+
     `attend` is called several times a second while the program runs: what it raises kills the program.
 
     `output` is called with every line the program prints on either stream, as it comes; nothing is captured
@@ -58,14 +61,14 @@ def run(
     """
     words = words_of(argv)
     if output is not None:
-        return _stream(words, output, env=env, cwd=cwd, ok=ok, stdin=stdin)
+        return _stream(words, output, env=env, keep=keep, cwd=cwd, ok=ok, stdin=stdin)
     try:
         with subprocess.Popen(
             words,
             stdin=subprocess.PIPE if isinstance(stdin, bytes) else _stdin(stdin),
             stdout=stdout,
             stderr=subprocess.PIPE,
-            env=_environment(env),
+            env=environment(keep, env),
             cwd=cwd,
             pass_fds=pass_fds,
         ) as child:
@@ -108,6 +111,7 @@ def _stream(
     output: Callable[[str], None],
     *,
     env: Mapping[str, str] | None,
+    keep: Names,
     cwd: Path | None,
     ok: Sequence[int],
     stdin: bytes | IO[bytes] | None,
@@ -115,7 +119,13 @@ def _stream(
     if isinstance(stdin, bytes):
         raise TypeError("a streamed program takes a file as its standard input")
     with start(
-        words, stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=env, cwd=cwd
+        words,
+        stdin=stdin,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        env=env,
+        keep=keep,
+        cwd=cwd,
     ) as child:
         tail = b""
         assert child.stdout is not None
@@ -135,6 +145,7 @@ def start(
     stdout: Stream = None,
     stderr: Stream = None,
     env: Mapping[str, str] | None = None,
+    keep: Names = ORDINARY,
     cwd: Path | None = None,
     pass_fds: Sequence[int] = (),
     shut_in: bool = False,
@@ -148,7 +159,7 @@ def start(
             stdin=subprocess.DEVNULL if stdin is None else stdin,
             stdout=subprocess.DEVNULL if stdout is None else stdout,
             stderr=subprocess.DEVNULL if stderr is None else stderr,
-            env=_bare_environment() if shut_in else _environment(env),
+            env=environment(NOTHING if shut_in else keep, env),
             cwd=Path("/") if shut_in else cwd,
             pass_fds=pass_fds,
             start_new_session=shut_in,
@@ -189,6 +200,7 @@ def detach(
     user: int | None = None,
     groups: Sequence[int] = (),
     env: Mapping[str, str] | None = None,
+    keep: Names = NOTHING,
     cwd: Path = Path("/"),
     gate: int | None = None,
 ) -> int:
@@ -199,6 +211,7 @@ def detach(
 
     `output` is the descriptor both its streams go to. `user` is the uid and gid it runs as, dropped before it
     is executed, and `groups` the further groups it then has. The child stays ours to reap while we live.
+    `keep` names what it gets of our environment, for years, and all who become `user` may read it.
     """
     words = words_of(argv)
     if gate is not None:
@@ -209,7 +222,7 @@ def detach(
             stdin=subprocess.DEVNULL if gate is None else gate,
             stdout=output,
             stderr=output,
-            env=_environment(env),
+            env=environment(keep, env),
             cwd=cwd,
             pass_fds=pass_fds,
             start_new_session=True,
@@ -233,11 +246,11 @@ def tied(argv: Argv) -> list[str | os.PathLike[str]]:
     return ["setpriv", "--pdeathsig", "KILL", *alone, *argv]
 
 
-def interactive(argv: Argv) -> int:
-    """Hand the terminal to a program (ssh) and return its exit code."""
+def interactive(argv: Argv, *, keep: Names = ORDINARY) -> int:
+    """Hand the terminal to a program (ssh), in the user's own language, and return its exit code."""
     words = words_of(argv)
     try:
-        return subprocess.call(words)
+        return subprocess.call(words, env=environment(keep, locale=None))
     except FileNotFoundError as error:
         raise missing(words[0]) from error
 
@@ -253,14 +266,6 @@ def words_of(argv: Argv) -> list[str]:
     words = [os.fspath(word) for word in argv]
     found = find(words[0])
     return [str(found) if found else words[0], *words[1:]]
-
-
-def _environment(extra: Mapping[str, str] | None) -> dict[str, str]:
-    return {**os.environ, "LC_ALL": "C.UTF-8", **(extra or {})}
-
-
-def _bare_environment() -> dict[str, str]:
-    return {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C.UTF-8"}
 
 
 def _stdin(stdin: bytes | IO[bytes] | None) -> Stream:
