@@ -5,6 +5,8 @@ import os
 from pathlib import Path
 from typing import Any
 
+from skinnybox import private
+
 _LIMIT = 1 << 20
 
 
@@ -12,7 +14,8 @@ def write_json(path: Path, values: dict[str, Any]) -> None:
     """Atomic: whoever reads sees the old values or the new."""
     beside = path.with_name(f".{path.name}.{os.urandom(4).hex()}")
     try:
-        beside.write_text(json.dumps(values))
+        with private.create(beside) as file:
+            file.write(json.dumps(values).encode())
         beside.replace(path)
     finally:
         beside.unlink(missing_ok=True)

@@ -32,6 +32,10 @@ NAME = "NAME"
 _JSON, _ATOMIC, _PID = f".{NAME}.<random>", f".{NAME}.<random>.new", f".{NAME}.<number>"
 """Hosts' write_json, hosts' write_atomically, and the pinned host keys."""
 
+FOLDER, FILE, SEALED, OPENED_ANEW = 0o700, 0o600, 0o400, 0o444
+"""The modes there are, whatever the umask. QEMU runs as a user of its own and is handed its files open; a
+kernel, an initrd and memory it opens anew by what it was handed, so those are for all who get as far."""
+
 STATE, MASTERS, INSTANCES, RUNS, SSH = "", "masters", "instances", "run", "ssh"
 VERIFIED, TEMPLATES = "verified", "templates"
 MASTER, INSTANCE, RUN = "masters/<content id>", "instances/<uuid>", "run/<uuid>"
@@ -44,12 +48,13 @@ class Part:
 
     `of_last_run`: cleared away by the next start. `until_end`: cleared away when the machine's end is written
     down. `passing`: there only while a command works; what is there without one was left by a kill. `half`:
-    the names of what a kill leaves beside it.
+    the names of what a kill leaves beside it. `mode` is what it is made with (private.py).
     """
 
     path: str
     what: str
     by: str
+    mode: int = FILE
     of_last_run: bool = False
     until_end: bool = False
     socket: bool = False
@@ -102,47 +107,56 @@ TABLE = (
     Part(path="pretended.json", what="with `--host fake`: the machines it pretends", by=_FAKE,
          half=(_ATOMIC,)),
     Part(path="pretended.lock", what="held while pretended.json is changed", by=_FAKE),
-    Part(path=".flat-<random>.new", what="what `flatten` works with", by="`flatten`", passing=True),
-    Part(path=".copy-<random>.new", what="the copy that `changes` reads", by="`changes`", passing=True),
+    Part(path=".flat-<random>.new", mode=FOLDER,
+         what="what `flatten` works with", by="`flatten`", passing=True),
+    Part(path=".copy-<random>.new", mode=FOLDER,
+         what="the copy that `changes` reads", by="`changes`", passing=True),
     # Masters. What is in the making there only their own package judges: it knows who is alive.
-    Part(path="masters", what="the masters, each in a folder named by its content id", by=_SEAL),
+    Part(path="masters", mode=FOLDER, what="the masters, each in a folder named by its content id", by=_SEAL),
     Part(path="masters/.lock", what="held while a master is added or removed", by=_SEAL),
-    Part(path="masters/.sealing-<random>", what="a master that is being sealed", by=_SEAL, passing=True),
-    Part(path="masters/.work-<random>", what="the tree of a master that is being made", by=_SEAL,
+    Part(path="masters/.sealing-<random>", mode=FOLDER,
+         what="a master that is being sealed", by=_SEAL, passing=True),
+    Part(path="masters/.work-<random>", mode=FOLDER, what="the tree of a master that is being made", by=_SEAL,
          passing=True),
-    Part(path="masters/.removing-<random>", what="a master that is being removed", by="`master remove`",
+    Part(path="masters/.removing-<random>", mode=FOLDER,
+         what="a master that is being removed", by="`master remove`",
          passing=True),
-    Part(path="masters/<content id>", what="one master; all its files have mode 0444", by=_SEAL),
-    Part(path="masters/<content id>/root.erofs", what="its image, compressed", by=_SEAL),
-    Part(path="masters/<content id>/root-dax.erofs", what="its image that can be mapped", by=_SEAL),
-    Part(path="masters/<content id>/kernel", what="what its machines boot", by=_SEAL),
-    Part(path="masters/<content id>/initrd", what="what its machines boot with", by=_SEAL),
-    Part(path="masters/<content id>/manifest.json", what="its name, version, digests and sizes", by=_SEAL),
-    Part(path="masters/<content id>/index.jsonl.gz", what="every path in it", by=_SEAL),
-    Part(path="verified", what="which masters are known to be whole", by="`start`, `master verify`"),
+    Part(path="masters/<content id>", mode=FOLDER, what="one master; its files never change", by=_SEAL),
+    Part(path="masters/<content id>/root.erofs", mode=SEALED, what="its image, compressed", by=_SEAL),
+    Part(path="masters/<content id>/root-dax.erofs", mode=OPENED_ANEW,
+         what="its image that can be mapped", by=_SEAL),
+    Part(path="masters/<content id>/kernel", mode=OPENED_ANEW, what="what its machines boot", by=_SEAL),
+    Part(path="masters/<content id>/initrd", mode=OPENED_ANEW, what="what its machines boot with", by=_SEAL),
+    Part(path="masters/<content id>/manifest.json", mode=SEALED,
+         what="its name, version, digests and sizes", by=_SEAL),
+    Part(path="masters/<content id>/index.jsonl.gz", mode=SEALED, what="every path in it", by=_SEAL),
+    Part(path="verified", mode=FOLDER,
+         what="which masters are known to be whole", by="`start`, `master verify`"),
     Part(path="verified/<content id>.json", by="`start`, `master verify`",
          what="of each file of a master: inode, size and ctime at its last good check"),
     # Machines that are stopped or run.
-    Part(path="instances", what="the machines, each in a folder named by its UUID", by="`create`"),
-    Part(path="instances/<uuid>", what="one machine (0700)", by="`create`"),
+    Part(path="instances", mode=FOLDER,
+         what="the machines, each in a folder named by its UUID", by="`create`"),
+    Part(path="instances/<uuid>", mode=FOLDER, what="one machine", by="`create`"),
     Part(path="instances/<uuid>/instance.json", what="its whole record, written after its overlay",
          by="`create`, `set`", half=(_ATOMIC,)),
-    Part(path="instances/<uuid>/overlay.img", what="its disk (0600)", by="`create`, and its QEMU",
+    Part(path="instances/<uuid>/overlay.img", what="its disk", by="`create`, and its QEMU",
          half=(".<random>.new", _ATOMIC)),
-    Part(path="instances/<uuid>/.settle-<random>", what="a copy of the overlay whose journal is replayed",
+    Part(path="instances/<uuid>/.settle-<random>", mode=FOLDER,
+         what="a copy of the overlay whose journal is replayed",
          by="`reset`, `flatten`, `changes`", passing=True),
-    Part(path="instances/<uuid>/snapshots", what="its snapshots (0700)", by=_SNAPSHOT),
-    Part(path="instances/<uuid>/snapshots/<label>.img", what="a copy of its disk (0600)", by=_SNAPSHOT,
+    Part(path="instances/<uuid>/snapshots", mode=FOLDER, what="its snapshots", by=_SNAPSHOT),
+    Part(path="instances/<uuid>/snapshots/<label>.img", what="a copy of its disk", by=_SNAPSHOT,
          half=(f".{NAME}.new",)),
     Part(path="instances/<uuid>/snapshots/<label>.json", by=_SNAPSHOT,
          what="what it is a copy of; without, it is no snapshot", half=(_ATOMIC,)),
-    Part(path="templates", what="formatted overlays to copy; may be deleted", by="`create`"),
+    Part(path="templates", mode=FOLDER, what="formatted overlays to copy; may be deleted", by="`create`"),
     Part(path="templates/overlay-<number>-<number>-<number>", by="`create`",
          what="one: the version of its form, its size, and the room for its seed"),
-    Part(path="templates/.making-<random>", what="a template that is being made", by="`create`",
+    Part(path="templates/.making-<random>", mode=FOLDER, what="a template that is being made", by="`create`",
          passing=True),
     # Machines that run, and their last run.
-    Part(path="run", what="what belongs to runs, and may be lost", by=_START),
+    Part(path="run", mode=FOLDER, what="what belongs to runs, and may be lost", by=_START),
     Part(path="run/supervisor", what="socket of the process that listens to the machines", by=_SUPERVISOR,
          socket=True),
     Part(path="run/supervisor.lock", what="held by that process: there is one", by=_SUPERVISOR),
@@ -152,7 +166,7 @@ TABLE = (
          by=f"{_SUPERVISOR}, or the host"),
     Part(path="run/events.jsonl.1", what="the same, before that", by=f"{_SUPERVISOR}, or the host"),
     Part(path="run/events.lock", what="on a pool: held while events are written", by=_XAPI),
-    Part(path="run/<uuid>", what="of one machine's last start (0700)", by=_START),
+    Part(path="run/<uuid>", mode=FOLDER, what="of one machine's last start", by=_START),
     Part(path="run/<uuid>/machine.json", what="which process its QEMU is, and how it was started", by=_START,
          until_end=True, half=(_JSON,)),
     Part(path="run/<uuid>/stopping", what="we pulled the plug: its end is no crash", by="`kill`, `stop`",
@@ -179,20 +193,21 @@ TABLE = (
          of_last_run=True),
     Part(path="run/<uuid>/console.log.1", what="the same, before that", by=_SUPERVISOR, of_last_run=True),
     Part(path="run/<uuid>/qemu.log", what="what QEMU and passt said", by=_QEMU, of_last_run=True),
-    Part(path="run/xapi", what="on a pool: locks, and copies of disks on their way", by=_XAPI),
+    Part(path="run/xapi", mode=FOLDER, what="on a pool: locks, and copies of disks on their way", by=_XAPI),
     Part(path="run/xapi/<uuid>.lock", what="held by the command that works on that machine", by=_XAPI),
     Part(path="run/xapi/master-<content id>.lock", what="held by who uploads that image", by=_XAPI),
     Part(path="run/xapi/fleet.lock", what="the id in `fleet` a second time, only to notice when that is gone",
          by=_XAPI),
-    Part(path="run/xapi/work-<random>", what="copies of disks that a command works with", by=_XAPI,
+    Part(path="run/xapi/work-<random>", mode=FOLDER,
+         what="copies of disks that a command works with", by=_XAPI,
          passing=True),
     # Reaching into machines.
-    Part(path="ssh", what="how machines are reached (0700)", by=_COMMANDS),
+    Part(path="ssh", mode=FOLDER, what="how machines are reached", by=_COMMANDS),
     Part(path="ssh/.lock", what="held while the key is made", by="`create`"),
     Part(path="ssh/id_ed25519", what="the fleet's own key", by="`create`", half=(".new",)),
     Part(path="ssh/id_ed25519.pub", what="its public half, which each machine is given", by="`create`",
          half=(".new.pub",)),
-    Part(path="ssh/known_hosts", what="the host keys that machines are held to", by=_PINNED),
+    Part(path="ssh/known_hosts", mode=FOLDER, what="the host keys that machines are held to", by=_PINNED),
     Part(path="ssh/known_hosts/<uuid>", what="those of one machine, as ssh reads them",
          by=_PINNED, half=(_PID,)),
 )  # fmt: skip

@@ -6,6 +6,7 @@ import os
 import re
 import signal
 import socket
+import stat
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from skinnybox import layout
 from skinnybox.emulation.board import Accelerator
 from skinnybox.emulation.trial import Patience, boots
 from skinnybox.errors import Conflict
@@ -322,3 +324,19 @@ def test_no_process_of_a_machine_has_the_environment_of_who_started_it(
     assert b"PATH=" in environments[status.pid] and environments[supervisor(guest)]
     assert not [pid for pid, found in environments.items() if b"sesame" in found]
     assert b"HOME=" not in environments[status.pid] + environments[supervisor(guest)]
+
+
+def test_what_a_run_makes_is_ours_alone_whatever_the_umask(guest: Guest, state: Path) -> None:
+    """And QEMU, which is another user, gets all it needs nevertheless: it is handed that."""
+    before = os.umask(0)
+    try:
+        guest.start()
+    finally:
+        os.umask(before)
+    found = {}
+    for path in state.rglob("*"):
+        placed = layout.placed(str(path.relative_to(state)))
+        assert placed is not None, path
+        found[placed.part.path] = stat.S_IMODE(path.lstat().st_mode), placed.part.mode
+    assert {path: modes for path, modes in found.items() if modes[0] != modes[1]} == {}
+    assert {"run/supervisor", "run/<uuid>/qmp", "run/<uuid>/qemu.log", "run/<uuid>/report.json"} <= set(found)

@@ -98,8 +98,9 @@ def test_a_sealed_master_is_whole_read_only_and_verifies(tree: Path, store: Path
     master = _seal(tree, store)
     place = catalogue.folder(store, master)
     files = {item.name: stat.S_IMODE(item.stat().st_mode) for item in place.iterdir()}
-    assert files == dict.fromkeys(
-        ["root.erofs", "kernel", "initrd", "manifest.json", "index.jsonl.gz"], 0o444
+    closed = dict.fromkeys(["root.erofs", "manifest.json", "index.jsonl.gz"], 0o400)
+    assert (
+        files == {**closed, "kernel": 0o444, "initrd": 0o444} and stat.S_IMODE(place.stat().st_mode) == 0o700
     )
     assert list(read_index(place / "index.jsonl.gz")) == list(scan(tree, Operation()))
     assert (master.kernel_version, master.entries, master.reference) == ("6.1", survey(tree).entries, "odd:1")

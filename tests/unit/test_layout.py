@@ -121,3 +121,12 @@ def test_a_path_is_placed_with_its_machine() -> None:
     assert found is not None and (found.part.name, found.machine) == ("stalled", MACHINE)
     assert layout.placed(f"instances/{MACHINE}/.settle-abc") is None  # only while a command works
     assert layout.placed(f"masters/{DIGEST}/kernel/x") is None
+
+
+def test_nobody_makes_folders_past_the_one_function_that_gives_them_their_mode() -> None:
+    """`mkdir(parents=True, mode=0o700)` gives only the last of them that mode."""
+    source = ROOT / "src" / "skinnybox"
+    making = {str(path.relative_to(source)) for path in source.rglob("*.py") if ".mkdir(" in path.read_text()}
+    inside_a_private_one = {"masters/build.py", "masters/tree.py", "overlays/format.py"}
+    assert making == {"private.py", *inside_a_private_one}
+    assert not [path for path in source.rglob("*.py") if "makedirs(" in path.read_text()]

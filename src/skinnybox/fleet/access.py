@@ -3,16 +3,17 @@
 import base64
 import fcntl
 import hashlib
-import os
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from skinnybox import run
+from skinnybox import private, run
 from skinnybox.errors import Conflict, Corrupt, GuestFailed, NotFound, SkinnyboxError, Unsupported
+from skinnybox.fleet.catalog import known_hosts
 from skinnybox.fleet.power import running
 from skinnybox.fleet.view import MachineView
+from skinnybox.layout import FILE
 from skinnybox.operation import Operation
 
 
@@ -21,8 +22,8 @@ def own_key(folder: Path) -> Path:
     key = folder / "id_ed25519"
     if key.exists():
         return key
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with (folder / ".lock").open("w") as lock:
+    private.make_folder(folder)
+    with private.lock_file(folder / ".lock") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not key.exists():
             _make_key(folder, key)
@@ -35,6 +36,7 @@ def _make_key(folder: Path, key: Path) -> None:
     for leftover in (fresh, folder / ".new.pub"):
         leftover.unlink(missing_ok=True)
     run.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "skinnybox", "-f", fresh])
+    (folder / ".new.pub").chmod(FILE)
     (folder / ".new.pub").rename(folder / "id_ed25519.pub")
     fresh.rename(key)
 
@@ -153,11 +155,4 @@ def _known_hosts(folder: Path, machine: MachineView) -> Path:
             f"{machine.name} reports other ssh host keys than those pinned at its first start",
             hint="compare them with `skinnybox show`; a machine keeps its keys over reset",
         )
-    path = folder / "known_hosts" / str(machine.instance.uuid)
-    text = "".join(f"{machine.instance.uuid} {key}\n" for key in machine.host_keys)
-    if not path.exists() or path.read_text() != text:
-        path.parent.mkdir(mode=0o700, exist_ok=True)
-        fresh = path.with_name(f".{path.name}.{os.getpid()}")
-        fresh.write_text(text)
-        fresh.rename(path)
-    return path
+    return known_hosts.keep(folder / "known_hosts", machine.instance.uuid, machine.host_keys)

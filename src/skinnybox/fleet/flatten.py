@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from uuid import UUID
 
-from skinnybox import run
+from skinnybox import private, run
 from skinnybox.appliance.appliance import Appliance, Disk, operate, scratch_file
 from skinnybox.emulation.user import user_of
 from skinnybox.errors import Corrupt, GuestFailed, UsageError
@@ -96,6 +96,7 @@ def _convert(part: Path, wanted: str, operation: Operation) -> None:
     if wanted == "raw":
         return
     converted = part.with_name(f"{part.name}.{wanted}")
+    private.create(converted).close()  # qemu-img would have it readable to all
     try:
         run.run(["qemu-img", "convert", "-f", "raw", "-O", wanted, part, converted], attend=operation.check)
         converted.replace(part)

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+from skinnybox import private
 from skinnybox.printable import printable
 
 LIMIT = 1 << 20
@@ -78,7 +79,7 @@ class Journal:
             "detail": printable(detail)[:MOST_DETAIL],
         }
         line = json.dumps(values).encode() + b"\n"
-        self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        private.make_folder(self._path.parent)
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
         file = os.open(self._path, flags, 0o600)
         try:

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from skinnybox import run
+from skinnybox import private, run
 from skinnybox.errors import Conflict, Corrupt, NotFound
 from skinnybox.masters import erofs
 from skinnybox.masters.index import content_id, file_digest, read_index
@@ -27,7 +27,8 @@ _PREFIX = re.compile(r"(?:sha256:)?([0-9a-f]{8,64})")
 
 
 def masters(store: Path) -> list[Master]:
-    """All of them, by name, then oldest first. Raises Corrupt, naming the file, for a bad manifest."""
+    """All of them, by name, then oldest first. Raises Corrupt, naming the file, for a bad manifest, and
+    Blocked for one that others put there or may write to."""
     if not store.is_dir():
         return []
     found = [_read(item) for item in store.iterdir() if _FOLDER.fullmatch(item.name)]
@@ -97,7 +98,7 @@ def locked(store: Path, *, exclusive: bool) -> Iterator[None]:
 
     Held while masters are looked up and bound (shared), published or removed (exclusive). Not reentrant.
     """
-    store.mkdir(parents=True, exist_ok=True)
+    private.make_folder(store)
     descriptor = os.open(store / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH)
@@ -116,6 +117,8 @@ def _hex(master: Master) -> str:
 
 
 def _read(place: Path) -> Master | None:
+    with contextlib.suppress(OSError):  # it may be removed while we look
+        private.refuse_others([place, *place.iterdir()])
     try:
         master, _ = from_manifest(place / FILE)
     except Corrupt:

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import BinaryIO, TypeAlias
 
+from skinnybox import private
 from skinnybox.errors import Corrupt
 from skinnybox.masters import erofs
 from skinnybox.masters.catalogue import KERNEL, folder
@@ -29,8 +30,8 @@ def ensure(store: Path, master: Master, names: Iterable[str], marks: Path) -> No
     now = {name: _mark(where / name) for name in names}
     if now.items() <= _read(marks).items():
         return
-    marks.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with marks.open("a+b") as file:
+    private.make_folder(marks.parent)
+    with private.lock_file(marks) as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         known = _parsed(file)
         for name in (name for name in now if now[name] != known.get(name)):
@@ -43,8 +44,8 @@ def note(store: Path, master: Master, marks: Path) -> None:
     where = folder(store, master)
     names = [KERNEL, INITRD_FILE, *(image.file for image in master.images)]
     with contextlib.suppress(OSError):
-        marks.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with marks.open("a+b") as file:
+        private.make_folder(marks.parent)
+        with private.lock_file(marks) as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             _write(file, {name: _mark(where / name) for name in names})
 

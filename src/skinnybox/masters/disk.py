@@ -9,6 +9,7 @@ import uuid
 from pathlib import Path
 from uuid import UUID
 
+from skinnybox import private
 from skinnybox.errors import Unsupported
 from skinnybox.masters import efi
 from skinnybox.masters.efi import Partition
@@ -59,7 +60,7 @@ def _make(target: Path, master: Master, image: Image, folder: Path, work: Path) 
             name=IMAGE_NAME, kind=IMAGE_TYPE, uuid=image.uuid, size=-(-tree.stat().st_size // MIB) * MIB
         ),
     ]
-    target.open("xb").close()
+    private.create(target).close()
     efi.make_table(target, _id(image, "disk"), partitions)
     for file, start in zip((esp, tree), efi.offsets(partitions), strict=False):
         _put(file, target, start)

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from skinnybox.errors import Conflict
+from skinnybox.layout import FOLDER, MASTER, parts
 from skinnybox.masters import erofs, guest_part
 from skinnybox.masters.catalogue import DAX_IMAGE, IMAGE, INDEX, INITRD, KERNEL, folder, locked, masters
 from skinnybox.masters.index import content_id, file_digest, scan, write_index
@@ -16,6 +17,8 @@ from skinnybox.masters.survey import survey
 from skinnybox.masters.workspace import workspace
 from skinnybox.model import GUEST_PROTOCOL, Image, ImageKind, Master
 from skinnybox.operation import Operation
+
+_MODES = {part.name: part.mode for part in parts(MASTER)}
 
 
 def seal(
@@ -99,9 +102,9 @@ def _image(work: Path, file: str, kind: ImageKind) -> Image:
 
 def _finish(work: Path) -> None:
     for file in work.iterdir():
-        file.chmod(0o444)
+        file.chmod(_MODES[file.name])
         _sync(file)
-    work.chmod(0o755)
+    work.chmod(FOLDER)
     _sync(work)
 
 
@@ -134,7 +137,7 @@ def _completed(store: Path, work: Path, there: Master, made: Master) -> Master:
     place = folder(store, there)
     manifest = work / f"{FILE}.new"
     manifest.write_bytes(with_images(place / FILE, lacking))
-    manifest.chmod(0o444)
+    manifest.chmod(_MODES[FILE])
     _sync(manifest)
     for image in lacking:
         (work / image.file).rename(place / image.file)

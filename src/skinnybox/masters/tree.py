@@ -50,7 +50,8 @@ def unpacked(source: Path, work: Path, operation: Operation, *, devices: bool = 
     _check_source(source, work)
     namespace.require_root()
     tree = work / "tree"
-    tree.mkdir(mode=0o755)
+    tree.mkdir()
+    tree.chmod(0o755)  # the root of the machines, whatever the umask
     # Of the filesystem's clock, which lags behind ours.
     started = tree.stat().st_mtime_ns
     operation.step(task="unpack", detail=source.name)
@@ -67,7 +68,8 @@ def extracted(
 ) -> None:
     """Extract a tar that comes in pieces, and names every folder, to a folder. Raises like `unpacked`; what
     the pieces raise ends it."""
-    tree.mkdir(mode=0o755, exist_ok=True)
+    tree.mkdir(exist_ok=True)
+    tree.chmod(0o755)
     done = 0
 
     def fed() -> Iterator[bytes]:

@@ -3,22 +3,28 @@
 The cache keeps its non-zero bytes alone, under a digest; a file that is damaged is made anew.
 """
 
+import errno
 import hashlib
 import json
+import os
+import stat
 import tempfile
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from skinnybox import private
 from skinnybox.crc32c import bit_effects
 from skinnybox.errors import Corrupt, UsageError
 from skinnybox.ext4 import Volume, open_volume
+from skinnybox.layout import FILE
 from skinnybox.overlays.format import BLOCK, MIN_OVERLAY, format_image, pieces
 from skinnybox.sizes import KIB, format_size
 
-FORMAT = 1
-"""Counts up when a template of an older Skinnybox must not be used any more."""
+FORMAT = 2
+"""Counts up when a template of an older Skinnybox must not be used any more: those of 1 were made with the
+caller's umask, and may have been written to by others."""
 BASE_CAPACITY, SEED_CAPACITY, IDENTITY_CAPACITY = 4 * KIB, 16 * KIB, 32 * KIB
 PLACES = ("base", "seed", "identity")
 UUID_AT, HASH_SEED_AT, CHECKSUM_AT = 0x68, 0xEC, 0x3FC
@@ -61,24 +67,45 @@ def template(cache: Path, size: int, seed_capacity: int = SEED_CAPACITY) -> Temp
     _check_size(size)
     file = cache / f"overlay-{FORMAT}-{size}-{seed_capacity}"
     try:
-        return _loaded(file.read_bytes())
+        return _kept(file)
     except (FileNotFoundError, Corrupt):
-        cache.mkdir(parents=True, exist_ok=True)
+        private.make_folder(cache)
     with tempfile.TemporaryDirectory(dir=cache, prefix=".making-") as folder:
         made = _made(Path(folder), size, seed_capacity)
         beside = Path(folder, "template")
-        beside.write_bytes(_saved(made))
+        with private.create(beside) as saved:
+            saved.write(_saved(made))
         beside.replace(file)
     return made
 
 
 def is_whole(file: Path) -> bool:
-    """Whether a file of the cache holds a template; one that does not is made anew when it is needed."""
+    """Whether a file of the cache holds a template; one that does not is made anew when it is needed. One of
+    another Skinnybox, which we do not use, is held to no more than that holds it to."""
     try:
-        _loaded(file.read_bytes())
+        _kept(file) if file.name.startswith(f"overlay-{FORMAT}-") else _loaded(file.read_bytes())
     except (OSError, Corrupt):
         return False
     return True
+
+
+def _kept(file: Path) -> Template:
+    """Corrupt when anybody else can have put it there, or written to it: every machine made from it would be
+    his. Its digest is no proof, since whoever writes it can count that as well."""
+    try:
+        descriptor = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        if error.errno != errno.ELOOP:
+            raise
+        raise Corrupt(f"{file} is a symlink") from error
+    with os.fdopen(descriptor, "rb") as opened:
+        found = os.fstat(descriptor)
+        # Its mode is just the one it was made with: one that was open once, and was closed since, may hold
+        # what others wrote meanwhile.
+        private_file = stat.S_ISREG(found.st_mode) and stat.S_IMODE(found.st_mode) == FILE
+        if not (private_file and private.is_ours(found) and found.st_nlink == 1):
+            raise Corrupt(f"{file} is not ours alone")
+        return _loaded(opened.read())
 
 
 def _check_size(size: int) -> None:

@@ -19,6 +19,8 @@ STDERR_TAIL = 4000
 _LINE = 500
 _NOT_FOUND = 127
 _NAP = 0.1
+_UMASK = 0o022
+"""What goes into a master must not depend on the caller's, nor be everybody's."""
 _AT_THE_GATE = 'read -r _ && exec "$0" "$@" </dev/null'
 
 Argv = Sequence[str | os.PathLike[str]]
@@ -69,6 +71,7 @@ def run(
             stdout=stdout,
             stderr=subprocess.PIPE,
             env=environment(keep, env),
+            umask=_UMASK,
             cwd=cwd,
             pass_fds=pass_fds,
         ) as child:
@@ -118,15 +121,7 @@ def _stream(
 ) -> Ended:
     if isinstance(stdin, bytes):
         raise TypeError("a streamed program takes a file as its standard input")
-    with start(
-        words,
-        stdin=stdin,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        env=env,
-        keep=keep,
-        cwd=cwd,
-    ) as child:
+    with start(words, stdin=stdin, stdout=PIPE, stderr=STDOUT, env=env, keep=keep, cwd=cwd) as child:
         tail = b""
         assert child.stdout is not None
         for line in child.stdout:
@@ -160,6 +155,7 @@ def start(
             stdout=subprocess.DEVNULL if stdout is None else stdout,
             stderr=subprocess.DEVNULL if stderr is None else stderr,
             env=environment(NOTHING if shut_in else keep, env),
+            umask=_UMASK,
             cwd=Path("/") if shut_in else cwd,
             pass_fds=pass_fds,
             start_new_session=shut_in,
@@ -223,6 +219,7 @@ def detach(
             stdout=output,
             stderr=output,
             env=environment(keep, env),
+            umask=_UMASK,
             cwd=cwd,
             pass_fds=pass_fds,
             start_new_session=True,

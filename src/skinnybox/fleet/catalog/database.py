@@ -13,6 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from skinnybox import private
 from skinnybox.errors import Conflict, Corrupt, NoSpace, SkinnyboxError, TimedOut, Unsupported
 from skinnybox.fleet.catalog import host_kind
 
@@ -191,7 +192,7 @@ def _make_private(path: Path) -> None:
 
 def _make_folder(folder: Path) -> None:
     try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        private.make_folder(folder)
     except OSError as error:
         raise SkinnyboxError(
             f"the state folder {folder} cannot be made: {error.strerror}",

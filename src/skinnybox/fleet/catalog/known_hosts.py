@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 from uuid import UUID
 
+from skinnybox import private
 from skinnybox.hosts.host_keys import checked
 
 
@@ -20,9 +21,12 @@ def keep(pins: Path, uuid: UUID, keys: tuple[str, ...]) -> Path:
     """The machine's file with just these keys, `TYPE BASE64` each. Atomic; raises OSError."""
     path, text = file(pins, uuid), "".join(f"{uuid} {key}\n" for key in keys)
     if not path.exists() or path.read_text() != text:
-        pins.mkdir(mode=0o700, parents=True, exist_ok=True)
+        private.make_folder(pins)
         fresh = path.with_name(f".{path.name}.{os.getpid()}")
-        fresh.write_text(text)
+        if fresh.exists():  # of a process that had our number, and was killed
+            fresh.unlink()
+        with private.create(fresh) as new:
+            new.write(text.encode())
         fresh.rename(path)
     return path
 

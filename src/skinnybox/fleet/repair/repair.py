@@ -17,6 +17,7 @@ from functools import partial
 from pathlib import Path
 from uuid import UUID
 
+from skinnybox import private
 from skinnybox.errors import Conflict, SkinnyboxError
 from skinnybox.fleet.batch import Outcome
 from skinnybox.fleet.catalog import host_kind
@@ -185,7 +186,8 @@ def _keep_aside(path: Path) -> None:
         try:
             os.link(path, broken)
         except OSError:
-            shutil.copyfile(path, broken)
+            with path.open("rb") as source, private.create(broken) as target:
+                shutil.copyfileobj(source, target)
 
 
 @contextlib.contextmanager

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from skinnybox import layout
+from skinnybox import layout, private
 from skinnybox.errors import Conflict, NotFound
 from skinnybox.hosts import events
 from skinnybox.hosts.base import Features
@@ -194,8 +194,8 @@ class FakeHost(LocalHost):
     @contextlib.contextmanager
     def _entries(self) -> Iterator[dict[str, dict[str, Any]]]:
         """The machines, to be changed in the block by nobody else."""
-        self._machines.parent.mkdir(parents=True, exist_ok=True)
-        with self._machines.with_suffix(".lock").open("wb") as file:
+        private.make_folder(self._machines.parent)
+        with private.lock_file(self._machines.with_suffix(".lock")) as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             entries = self._read()
             before = json.dumps(entries)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from skinnybox.json_file import read_json
+from skinnybox.layout import FILE
 from skinnybox.run.process import Process
 
 _MACHINE = {"pid": int, "start_time": int, "boot_id": str, "nonce": str, "started": str}
@@ -53,9 +54,10 @@ def listen(folder: Path, name: str) -> socket.socket:
     (folder / name).unlink(missing_ok=True)
     opened = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
+        os.fchmod(opened.fileno(), FILE)  # which the name has from the moment it is bound
         with short(folder) as path:
             opened.bind(f"{path}/{name}")
-        (folder / name).chmod(0o600)
+        (folder / name).chmod(FILE)
         opened.listen(16)
     except BaseException:
         opened.close()

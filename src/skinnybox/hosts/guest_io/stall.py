@@ -7,6 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from skinnybox import layout
+
 FILE = "stalled"
 """In the run folder while it stands still. Empty: for that a full disk has room."""
 REASON = "the disk below its overlay is full; it goes on by itself when there is room"
@@ -40,7 +42,7 @@ class Stall:
         if self._since is None:
             self._since = self._now()
             with contextlib.suppress(OSError):
-                self._mark.touch()
+                self._mark.touch(mode=layout.FILE)
             self._stopped()
 
     def tick(self) -> None:

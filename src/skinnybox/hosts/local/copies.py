@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from skinnybox import formats
+from skinnybox import formats, private
 from skinnybox.errors import Conflict, Corrupt, NotFound, SkinnyboxError, Unsupported
 from skinnybox.hosts.local.store import (
     SNAPSHOTS,
@@ -138,7 +138,7 @@ def take(store: Store, instance: Instance, label: str, copy: Callable[[Path], Co
         )
     beside = image.with_name(f".{label}.img.new")
     with translated():
-        image.parent.mkdir(exist_ok=True, mode=0o700)
+        private.make_folder(image.parent)
         _sweep_snapshots(image.parent)
         try:
             consistent = copy(beside)

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import UUID
 
+from skinnybox import private
 from skinnybox.errors import Corrupt, NoSpace, NotFound, SkinnyboxError
 from skinnybox.hosts.base import Contents
 from skinnybox.hosts.record import from_record, to_record
@@ -51,7 +52,7 @@ class Store:
         """A fresh overlay. Conflict when there is one; NoSpace with nothing left behind."""
         folder = self.folder(instance.uuid)
         with translated():
-            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            private.make_folder(folder)
         try:
             self._make(instance, contents, allocation, replace=False)
         except BaseException:
@@ -136,7 +137,7 @@ class Store:
     def define(self, instance: Instance) -> None:
         folder = self.folder(instance.uuid)
         with translated():
-            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            private.make_folder(folder)
             write_atomically(folder / RECORD, json.dumps(to_record(instance)).encode())
 
     def records(self) -> Iterator[Instance]:
@@ -154,7 +155,7 @@ class Store:
         known = list(instances)
         written = self.written(known)
         with translated():
-            self._state.mkdir(parents=True, exist_ok=True, mode=0o700)
+            private.make_folder(self._state)
         disk = os.statvfs(self._state)
         sparse = [i for i in known if i.overlay.allocation is Allocation.SPARSE]
         return Space(
@@ -194,7 +195,7 @@ def write_atomically(path: Path, data: bytes) -> None:
 def _put(path: Path, data: bytes) -> bool:
     beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}.new")
     try:
-        with beside.open("xb") as file:
+        with private.create(beside) as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             file.write(data)
             file.flush()

@@ -26,6 +26,7 @@ from skinnybox.hosts.guest_io.run_folder import machine_process, read_machine
 from skinnybox.hosts.local.host import LocalHost
 from skinnybox.issues import Check, Finding
 from skinnybox.json_file import read_json
+from skinnybox.layout import FILE
 from skinnybox.model import (
     KERNEL_FILE,
     Allocation,
@@ -110,7 +111,7 @@ class QemuHost(LocalHost):
         found = self._process(instance.uuid)
         if found is not None:
             with contextlib.suppress(OSError):  # a full disk: it is recorded as a crash then
-                (folder / "stopping").touch()
+                (folder / "stopping").touch(mode=FILE)
             end(found, folder)
         self._await_conclusion(instance.uuid)
         (folder / "end.json").unlink(missing_ok=True)

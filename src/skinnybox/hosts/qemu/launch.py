@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import BinaryIO
 from uuid import UUID
 
-from skinnybox import run
+from skinnybox import private, run
 from skinnybox.emulation import accelerator
 from skinnybox.emulation.board import Accelerator
 from skinnybox.emulation.user import user_of
@@ -98,7 +98,7 @@ def _machine(
 
 def _prepared(run_folder: Path, files: ExitStack) -> int:
     """A run folder without the traces of the last run; a descriptor of QEMU's log."""
-    run_folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    private.make_folder(run_folder)
     for name in OF_LAST_RUN:
         (run_folder / name).unlink(missing_ok=True)
     flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC

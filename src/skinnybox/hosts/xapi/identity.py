@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from uuid import UUID
 
+from skinnybox import private
 from skinnybox.errors import Blocked, Corrupt, NotFound, SkinnyboxError, UsageError
 from skinnybox.hosts.local.store import sync_file, sync_folder, translated, write_atomically
 from skinnybox.hosts.xapi import fleets
@@ -112,7 +113,7 @@ class Identity:
 
     @contextmanager
     def _exclusive(self) -> Iterator[int]:
-        self._lock.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        private.make_folder(self._lock.parent)
         lock = os.open(self._lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX)

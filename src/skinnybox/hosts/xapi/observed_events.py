@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import UUID
 
+from skinnybox import private
 from skinnybox.hosts import events, thresholds
 from skinnybox.hosts.events import Event, EventKind, Journal, Thresholds
 from skinnybox.hosts.xapi import observe
@@ -59,7 +60,7 @@ class ObservedEvents:
             opened = self._doors.open
             if now == self._seen and opened == self._open:
                 return
-            self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            private.make_folder(self._folder)
             lock = os.open(self._folder / "events.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX)

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from uuid import UUID
 
+from skinnybox import private
 from skinnybox.errors import Conflict, NotFound, SkinnyboxError, UsageError
 from skinnybox.hosts.xapi import tags
 from skinnybox.hosts.xapi.address import Address
@@ -166,7 +167,7 @@ class Pool:
     @contextmanager
     def exclusive(self, name: str, what: str) -> Iterator[None]:
         """No other command on this machine has the lock of that name. Does not wait: Conflict."""
-        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        private.make_folder(self.folder)
         lock = os.open(self.folder / f"{name}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -179,7 +180,7 @@ class Pool:
     @contextmanager
     def workspace(self) -> Iterator[Path]:
         """A private folder, gone in the end."""
-        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        private.make_folder(self.folder)
         try:
             with tempfile.TemporaryDirectory(dir=self.folder, prefix=WORK) as folder:
                 lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)

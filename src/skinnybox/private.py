@@ -1,0 +1,132 @@
+"""Folders and files that are ours alone, whatever the caller's umask says, and whether those there are.
+
+With a umask of 000, as some containers and services have it, a folder made without a mode is everybody's: a
+neighbour once replaced the template that all overlays are copied from, and had his key in every new machine.
+So who makes anything in a state folder makes it with this, and the modes are those of layout.py.
+"""
+
+import grp
+import os
+import pwd
+import stat
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+from skinnybox.errors import Blocked
+from skinnybox.layout import FILE, FOLDER
+
+
+def make_folder(path: Path) -> None:
+    """With all that is missing above it. Idempotent; what is there already keeps its mode. Raises OSError."""
+    missing = [path]
+    while missing:
+        try:
+            missing[-1].mkdir(mode=FOLDER)
+        except FileNotFoundError:
+            if missing[-1] == missing[-1].parent:
+                raise
+            missing.append(missing[-1].parent)
+            continue
+        except FileExistsError:
+            if not missing[-1].is_dir():
+                raise
+        missing.pop()
+
+
+def create(path: Path) -> BinaryIO:
+    """A new file, to be written; FileExistsError when anything has its name."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    return os.fdopen(os.open(path, flags, FILE), "wb")
+
+
+def lock_file(path: Path) -> BinaryIO:
+    """A file of no content, made when it is missing."""
+    return os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, FILE), "r+b")
+
+
+def owns(found: os.stat_result) -> bool:
+    """Whether it is ours, or root's, who could do anything anyhow."""
+    return found.st_uid in (0, os.geteuid())
+
+
+def is_ours(found: os.stat_result) -> bool:
+    """Whether nobody but us and root can have put there what is there, and nobody else can change it."""
+    return owns(found) and not _others_may_write(found)
+
+
+def _others_may_write(found: os.stat_result) -> bool:
+    if found.st_mode & stat.S_IWOTH:
+        return True
+    return bool(found.st_mode & stat.S_IWGRP) and not _is_own_group(found.st_gid)
+
+
+def _is_own_group(gid: int) -> bool:
+    """Whether it is the group of one user that distributions give each, who then goes with a umask of 002.
+    Root's never is: others are in it, or run with it."""
+    if os.geteuid() == 0:
+        return False
+    try:
+        user, group = pwd.getpwuid(os.geteuid()), grp.getgrgid(gid)
+    except KeyError:
+        return False
+    return (group.gr_name, gid) == (user.pw_name, user.pw_gid) and not {*group.gr_mem} - {user.pw_name}
+
+
+def refuse_others(paths: Iterable[Path]) -> None:
+    """Blocked, naming them, when another user owns one of them or may write to it. What is missing is ours to
+    make; a symlink counts as well as what it leads to."""
+    strange, open_to_others = [], []
+    for path in paths:
+        for found in _stats(path):
+            if not owns(found):
+                strange.append((path, found.st_uid))
+            elif _others_may_write(found) and not stat.S_ISLNK(found.st_mode):
+                open_to_others.append(path)
+    if strange:
+        raise _not_ours(*strange[0])
+    if open_to_others:
+        more = f", and {len(open_to_others) - 1} more in it" if len(open_to_others) > 1 else ""
+        raise Blocked(
+            f"others may write to {open_to_others[0]}{more}: nothing in it can be trusted",
+            hint=f"look who can have been there, then: chmod go-w {' '.join(map(str, open_to_others))}",
+        )
+
+
+def refuse_place(folder: Path) -> None:
+    """Blocked when somebody else could put another folder in its place: one above it is everybody's, and not
+    sticky as /tmp is. (Who owns a folder above it can as well, but then it is his, and refused as such.)"""
+    for above in dict.fromkeys((*folder.absolute().parents, *folder.resolve().parents)):
+        for found in _stats(above):
+            if stat.S_ISDIR(found.st_mode) and found.st_mode & (stat.S_IWOTH | stat.S_ISVTX) == stat.S_IWOTH:
+                raise Blocked(
+                    f"others may replace {folder}: everybody may write to {above}",
+                    hint=f"chmod o-w {above}, or another folder: --state or SKINNYBOX_STATE names one",
+                )
+
+
+def _stats(path: Path) -> Iterator[os.stat_result]:
+    try:
+        found = path.lstat()
+        yield found
+        if stat.S_ISLNK(found.st_mode):
+            yield path.stat()
+    except OSError:  # missing, or to be told by who needs it
+        return
+
+
+def _not_ours(path: Path, uid: int) -> Blocked:
+    name = name_of(uid)
+    if os.geteuid() == 0:
+        hint = f"as that user: sudo -u {name} skinnybox ...; if it is to be root's: chown -R root {path}"
+    else:
+        hint = f"--state or SKINNYBOX_STATE names another folder; if it is yours: sudo chown -R $USER {path}"
+    return Blocked(f"{path} belongs to another user, {name}", hint=hint)
+
+
+def name_of(uid: int) -> str:
+    """The user's, or the number in the form that sudo takes."""
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return f"#{uid}"
