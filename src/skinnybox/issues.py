@@ -21,6 +21,7 @@ class Deed(StrEnum):
 
     KEEP = "keep"
     REMOVE = "remove"
+    CLOSE = "close"
     ASIDE = "move aside"
     ADOPT = "adopt"
     REWRITE = "rewrite"

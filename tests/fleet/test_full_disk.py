@@ -15,7 +15,7 @@ pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="a filesystem of its o
 # In a mount namespace of its own, so that the small filesystem is gone with the process.
 SCRIPT = """
 set -eu
-mount -t tmpfs -o size=$2 none "$1/instances"
+mount -t tmpfs -o size=$2,mode=700 none "$1/instances"
 cd "$1/.."
 set +e
 shift 2

@@ -11,6 +11,7 @@ from skinnybox.fleet.repair import repair
 from skinnybox.fleet.repair.examine import examine as examine_folder
 from skinnybox.fleet.service import Fleet
 from skinnybox.fleet.view import Condition
+from skinnybox.issues import Deed
 from skinnybox.model import Master, Network, SeedFile, StaticNetwork
 from tests.fleet.conftest import open_fake
 from tests.kept import kept_program, unpacked
@@ -67,6 +68,9 @@ def test_a_state_folder_of_the_version_before(old_state: Path) -> None:
             assert list(found) == []
         assert [outcome.ok for outcome in fleet.start(["full"])] == [True]
         assert [outcome.ok for outcome in fleet.overlays.reset(["plain"])] == [True]
+    with open_fake(old_state) as fleet:  # it was readable to all, which that version had nothing against
+        closed = fleet.upkeep.repair()
+    assert closed and {outcome.value.deed for outcome in closed if outcome.value} == {Deed.CLOSE}
     assert examine_folder(old_state, open_host("memory", old_state)).findings == []
 
 

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from skinnybox import run
+from skinnybox import private, run
 from skinnybox.emulation import trial, verdicts
 from skinnybox.emulation.board import Accelerator, trial_argv
 from skinnybox.emulation.verdicts import Verdict
@@ -196,13 +196,12 @@ def _exclusive() -> Iterator[None]:
 
     Each user has a file of its own, since root may have the same home."""
     path = verdicts.file_of(_NAME).with_suffix(f".{os.geteuid()}.lock")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
+    if not verdicts.made_ours(path.parent):
+        yield  # a neighbour could hold it for ever; and nothing is kept there anyhow
+        return
+    with private.lock_file(path) as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
-    finally:
-        os.close(lock)
 
 
 def _digest(kernel: Path) -> str:

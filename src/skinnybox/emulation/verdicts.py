@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from skinnybox import private
 from skinnybox.json_file import read_json, write_json
+from skinnybox.layout import FOLDER
 from skinnybox.run.process import boot_id
 
 
@@ -31,14 +33,32 @@ def cached(name: str, stamp: str, probe: Callable[[], Verdict], cache: Path | No
 
 def recall(name: str, stamp: str, cache: Path | None = None) -> dict[str, Any] | None:
     """What was kept in this boot, with this stamp; None when nothing was."""
-    known = read_json(file_of(name, cache))
+    path = file_of(name, cache)
+    known = read_json(path) if _is_believed(path.parent) and _is_believed(path) else None
     return known if known is not None and known.get("key") == _key(stamp) else None
 
 
 def keep(name: str, stamp: str, values: dict[str, Any], cache: Path | None = None) -> None:
+    """Not where another user would say what we believe."""
     path = file_of(name, cache)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_json(path, {"key": _key(stamp), **values})
+    if made_ours(path.parent):
+        write_json(path, {"key": _key(stamp), **values})
+
+
+def made_ours(folder: Path) -> bool:
+    """Make it; whether it is ours alone. One of ours that others may write to is closed."""
+    private.make_folder(folder)
+    if folder.stat().st_uid == os.geteuid() and not _is_believed(folder):
+        folder.chmod(FOLDER)
+    return _is_believed(folder)
+
+
+def _is_believed(path: Path) -> bool:
+    """That passt keeps the host's loopback closed is nothing to be told by a neighbour."""
+    try:
+        return private.is_ours(path.stat())
+    except OSError:
+        return False
 
 
 def file_of(name: str, cache: Path | None = None) -> Path:
@@ -58,5 +78,8 @@ def stamp(path: Path | None) -> str:
 
 
 def _cache() -> Path:
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "skinnybox"
+    """Root with another user's home (`sudo`, `su`) keeps nothing there, as he could change it."""
+    base = os.environ.get("XDG_CACHE_HOME")
+    if not base and os.geteuid() == 0 and not _is_believed(Path.home()):
+        return Path("/var/cache/skinnybox")
+    return Path(base or Path.home() / ".cache") / "skinnybox"

@@ -7,15 +7,25 @@ from pathlib import Path
 
 from skinnybox.errors import SkinnyboxError
 from skinnybox.fleet.repair.examine import examine as examine_folder
+from skinnybox.fleet.repair.modes import open_to_others
 from skinnybox.hosts.base import Host
 from skinnybox.issues import Check
 
-_FOLDER = "state folder"
+_FOLDER, _PRIVACY = "state folder", "privacy"
 
 
 def examine(folder: Path, host: Host) -> list[Check]:
     """What the host says of itself, and, last, of the state folder."""
-    return [*host.doctor(), _folder(folder, host)]
+    return [*host.doctor(), _privacy(folder), _folder(folder, host)]
+
+
+def _privacy(folder: Path) -> Check:
+    """Whether other users of this machine may read in it; where they may write it is refused before this."""
+    found = list(open_to_others(folder))
+    if not found:
+        return Check(name=_PRIVACY, status="ok", detail=f"{folder} is open to nobody else")
+    detail = f"{folder}: {len(found)} files and folders are open to other users, or theirs"
+    return Check(name=_PRIVACY, status="warn", detail=detail, hint="`skinnybox repair` closes them")
 
 
 def _folder(folder: Path, host: Host) -> Check:

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from skinnybox import private
 from skinnybox.errors import UsageError
 
 
@@ -22,8 +23,10 @@ def settings_file(environment: Mapping[str, str]) -> Path:
 
 
 def read_settings(environment: Mapping[str, str]) -> dict[str, Any]:
-    """What the settings file says; nothing when there is none. Raises UsageError when it does not parse."""
+    """What the settings file says; nothing when there is none. Raises UsageError when it does not parse,
+    Blocked when others may write to it."""
     path = settings_file(environment)
+    private.refuse_others([path.parent, path])  # it says whom to believe
     try:
         text = path.read_bytes()
     except FileNotFoundError:

@@ -4,6 +4,7 @@ are."""
 from collections.abc import Callable
 from pathlib import Path
 
+from skinnybox.fleet import trust
 from skinnybox.fleet.catalog import host_kind
 from skinnybox.fleet.catalog.host_kind import FAKE, QEMU, XAPI
 from skinnybox.fleet.service import Fleet
@@ -17,8 +18,9 @@ _ELSEWHERE = 8
 
 def open_host(address: str, folder: Path, preferences: Preferences | None = None) -> Host:
     """The kinds are those of host_kind.py. Raises UsageError; Blocked when the machines there are on another
-    kind. `preferences` hold for the machines that are started from now on."""
+    kind, or the folder is not ours alone. `preferences` hold for the machines started from now on."""
     kind = host_kind.kind_of(address)
+    trust.refuse_others(folder)
     host_kind.refuse_other(folder, kind)
     return _OPENERS[kind.name](address, folder, preferences or Preferences())
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from skinnybox import layout
+from skinnybox import layout, private
 from skinnybox.errors import Corrupt, Unsupported
 from skinnybox.issues import Deed, Finding
 from skinnybox.layout import Sort
@@ -39,6 +39,10 @@ def _other(place: Path) -> Iterator[Finding]:
 
 
 def _master(place: Path) -> Iterator[Finding]:
+    if not private.owns(place.lstat()):
+        what = f"a master that another user put there, {private.name_of(place.lstat().st_uid)}: remove it"
+        yield Finding(path=place, what=what, deed=Deed.KEEP)
+        return
     try:
         master, _ = from_manifest(place / FILE)
     except Unsupported as error:

@@ -12,6 +12,7 @@ from skinnybox.fleet.catalog import known_hosts
 from skinnybox.fleet.catalog.catalog import Catalog
 from skinnybox.fleet.catalog.rows import RawRow
 from skinnybox.fleet.repair.judge import Known, Rebuilt, rebuild
+from skinnybox.fleet.repair.modes import open_to_others
 from skinnybox.hosts.base import Holding, Host
 from skinnybox.hosts.local.leftovers import as_uuid, half_made, in_use, no_part, within
 from skinnybox.issues import Deed, Finding
@@ -84,6 +85,7 @@ def examined(
         *host.leftovers(there),
         *_of_names(layout.PINS, folder / layout.PINS, set(map(str, there)), "ssh host keys of a machine"),
         *_of_names(layout.VERIFIED, folder / layout.VERIFIED, checks, "the last check of a master"),
+        *open_to_others(folder),
         *within(layout.STATE, folder),
         *within(layout.SSH, folder / layout.SSH),
     ]

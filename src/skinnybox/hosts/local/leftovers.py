@@ -48,7 +48,7 @@ def templates(state: Path) -> Iterator[Finding]:
         if layout.sort(layout.TEMPLATES, file.name) is not Sort.PART:
             yield from no_part(layout.TEMPLATES, file)
         elif not is_whole(file):
-            what = "a damaged template; it is made anew when it is needed"
+            what = "a template that is damaged, or was open to others; it is made anew when it is needed"
             yield Finding(path=file, what=what, deed=Deed.REMOVE)
 
 
