@@ -2,6 +2,7 @@ from pathlib import Path
 
 import pytest
 
+from skinnybox.cli.main import run_command
 from skinnybox.errors import NotFound, UsageError
 from skinnybox.masters.recipe import Copy, Recipe, load, parse
 
@@ -102,3 +103,36 @@ def test_a_script_that_is_no_text_is_named_with_its_line(tmp_path: Path) -> None
     (tmp_path / "recipe.yaml").write_text("slim: true\nscripts:\n  - {file: set-up}\n")
     with pytest.raises(UsageError, match=r"line 3: .*set-up cannot be read as text"):
         load(tmp_path / "recipe.yaml")
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"suite": ""},
+        {"suite": "--help"},
+        {"suite": "book worm"},
+        {"suite": "../x"},
+        {"packages": ("",)},
+        {"packages": ("apache2,--include=x",)},
+        {"packages": ("-x",)},
+        {"packages": ("a b",)},
+        {"packages": ("php\n",)},
+        {"kernel": "linux image"},
+        {"mirror": "deb.example"},
+        {"components": ("main contrib",)},
+        {"sources": ("deb http://x y z\nTrusted: yes",)},
+    ],
+    ids=str,
+)
+def test_what_is_said_beside_a_recipe_is_checked_as_in_it(
+    tmp_path: Path, wrong: dict[str, object], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(UsageError, match=r" is not (a |one )"):
+        Recipe(**wrong)  # type: ignore[arg-type]
+    options = {"suite": "--suite", "packages": "--package"}
+    for key in options.keys() & wrong.keys():
+        value = wrong[key] if isinstance(wrong[key], str) else wrong[key][0]  # type: ignore[index]
+        assert (
+            run_command(["--state", str(tmp_path), "master", "build", "x:1", f"{options[key]}={value}"]) == 2
+        )
+        assert " is not a" in capsys.readouterr().err and not list(tmp_path.glob("masters/*"))

@@ -55,7 +55,7 @@ class Masters:
         return build.build(
             replace(
                 chosen,
-                suite=suite or chosen.suite,
+                suite=chosen.suite if suite is None else suite,
                 packages=(*chosen.packages, *packages),
                 dax=dax or chosen.dax,
             ),

@@ -29,6 +29,7 @@ _PACKAGE = re.compile(r"[a-z0-9][a-z0-9+.-]+(?::[a-z0-9]+)?(?:[=/][A-Za-z0-9.+~:
 _SUITE = re.compile(r"[a-z][a-z0-9.-]{0,63}")
 _OWNER = re.compile(r"[a-z_][a-z0-9_-]*|\d+")
 _URL = re.compile(r"(?:https?|file|copy)://\S+|file:/\S+")
+_LINE = re.compile(r"[^\x00-\x1f\x7f]+")
 _LIMIT = 1 << 20
 
 
@@ -58,6 +59,20 @@ class Recipe:
     dax: bool = False
     copy: tuple[Copy, ...] = ()
     scripts: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """UsageError for what would be another word to the programs that build: whoever says it, a recipe,
+        an option, a caller."""
+        for pattern, what, values in (
+            (_SUITE, "a suite, as in bookworm", (self.suite,)),
+            (_URL, "a URL of a mirror", (self.mirror,)),
+            (_SUITE, "a component, as in main", self.components),
+            (_PACKAGE, "a package name", (*self.packages, self.kernel)),
+            (_LINE, "one line", self.sources),
+        ):
+            for value in values:
+                if value is not None and not pattern.fullmatch(value):
+                    raise UsageError(f"{value!r:.80} is not {what}")
 
 
 Reader = Callable[[yaml.Node], Any]
@@ -107,7 +122,7 @@ def _readers(folder: Path) -> dict[str, Reader]:
     return {
         "suite": _matching(_SUITE, "a suite, as in bookworm"),
         "mirror": _matching(_URL, "a URL of a mirror"),
-        "sources": _many(_text),
+        "sources": _many(_matching(_LINE, "one line")),
         "components": _many(_matching(_SUITE, "a component, as in main")),
         "packages": _many(_matching(_PACKAGE, "a package name")),
         "kernel": _matching(_PACKAGE, "a package name"),
