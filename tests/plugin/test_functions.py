@@ -77,7 +77,9 @@ def test_list_asks_the_same_number_of_calls_for_any_number(dom0: Dom0) -> None:
 
 def test_an_overlay_whose_machine_is_gone_is_shown_and_kept(dom0: Dom0) -> None:
     made = dom0.provision()
-    dom0.api.VM.destroy(dom0.api.VM.get_by_name_label("web-01")[0])
+    vm = dom0.api.VM.get_by_name_label("web-01")[0]
+    dom0.api.VM.set_blocked_operations(vm, {})
+    dom0.api.VM.destroy(vm)
     dom0.provision("web-02")
     (orphan,) = dom0.call("list")["orphans"]
     assert (orphan["name"], orphan["instance"]) == ("web-01 overlay", made["instance"])
@@ -117,7 +119,7 @@ def test_a_delete_that_broke_off_goes_on_the_next_time(dom0: Dom0) -> None:
 def test_nothing_is_lost_when_the_machine_may_not_be_deleted(dom0: Dom0) -> None:
     dom0.provision()
     vm = dom0.api.VM.get_by_name_label("web-01")[0]
-    dom0.api.VM.add_to_blocked_operations(vm, "destroy", "MINE")
+    dom0.api.VM.set_blocked_operations(vm, {"destroy": "MINE"})
     assert dom0.refused("delete", name="web-01") == ["OPERATION_BLOCKED", vm, "MINE"]
     assert dom0.call("list")["machines"][0]["overlay_vdi"]
 

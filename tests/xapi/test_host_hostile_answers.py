@@ -124,6 +124,7 @@ def test_a_machine_vanishes_while_its_events_are_written(
     def later(*args: Any) -> None:
         with pool.session() as api:
             api.VM.hard_shutdown(vm_of(pool, running))
+            api.VM.set_blocked_operations(vm_of(pool, running), {})
             api.VM.destroy(vm_of(pool, running))
         late._pool.things.refresh(anew=True)
         write(*args)

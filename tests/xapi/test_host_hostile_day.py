@@ -210,6 +210,7 @@ def test_a_disk_that_another_machine_has_is_not_deleted(
         host.delete(made)
     assert overlay in disks(pool, made) and machine(pool, made)
     with pool.session() as api:
+        api.VM.set_blocked_operations(vm, {})
         api.VM.destroy(vm)
     host.delete(made)
     assert disks(pool, made) == {}

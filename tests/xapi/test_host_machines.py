@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import XenAPI
 
 from skinnybox.errors import Blocked, Conflict, Corrupt, SkinnyboxError
 from skinnybox.fleet.create import make_one
@@ -240,3 +241,30 @@ def test_a_suspended_machine_is_not_simply_stopped(
     assert status.pid is None and status.reason == "suspended in the pool"
     with pytest.raises(Conflict), host.open_overlay(instance, Operation()):
         pass
+
+
+def test_who_deletes_machines_with_their_disks_does_not_get_at_the_master(
+    our_pool: EmulatedPool, host: XapiHost, instance: Instance
+) -> None:
+    """As Ansible does it with `state: absent`: the machine first, then every disk that it had."""
+    with our_pool.session() as api:
+        [vm] = api.VM.get_by_name_label(instance.name)
+        with pytest.raises(XenAPI.Failure) as refused:
+            api.VM.destroy(vm)
+    assert refused.value.details == ["OPERATION_BLOCKED", vm, build.OURS_TO_DELETE]
+    host.delete(instance)
+    left = [record["other_config"]["skinnybox:role"] for record in all_of(our_pool, "VDI")]
+    assert "master" in left and "overlay" not in left
+    assert not [vm for vm in all_of(our_pool, "VM") if vm["name_label"] == instance.name]
+
+
+def test_what_an_administrator_forbids_stays_forbidden(
+    our_pool: EmulatedPool, host: XapiHost, instance: Instance
+) -> None:
+    with our_pool.session() as api:
+        [vm] = api.VM.get_by_name_label(instance.name)
+        api.VM.set_blocked_operations(vm, {"destroy": "it is being looked into"})
+    host.define(instance)
+    with pytest.raises(Blocked, match="it is being looked into"):
+        host.delete(instance)
+    assert machine(our_pool, instance)["blocked_operations"]["destroy"] == "it is being looked into"

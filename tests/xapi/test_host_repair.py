@@ -87,6 +87,7 @@ def test_a_machine_that_is_gone_is_forgotten(
 ) -> None:
     with pool.session() as api:
         (vm,) = [ref for ref, each in api.VM.get_all_records().items() if each["name_label"] == "web"]
+        api.VM.set_blocked_operations(vm, {})
         api.VM.destroy(vm)
         api.VDI.destroy(disks(pool, "web overlay")[0])
     assert [finding.deed for finding in mended(state, host)] == [Deed.FORGET]

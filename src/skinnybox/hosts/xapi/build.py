@@ -13,9 +13,13 @@ from skinnybox.hosts.xapi.tags import Role
 from skinnybox.model import Instance
 from skinnybox.sizes import MIB
 
-BLOCKED = ("clone", "copy", "export", "migrate_send", "checkpoint", "snapshot", "make_into_template")
+_COPIES = ("clone", "copy", "export", "migrate_send", "checkpoint", "snapshot", "make_into_template")
 """What would copy the master, or make others write what only this machine may."""
+BLOCKED = (*_COPIES, "destroy")
 _WHY = "Skinnybox: this would copy the whole master"
+OURS_TO_DELETE = "Skinnybox: its first disk is shared by other machines; `skinnybox delete` deletes it"
+"""Who deletes a machine with its disks, as many clients do, takes the master from under all the others: the
+pool refuses only while one of them runs. It asks for the machine first, so that has to be refused."""
 _QOS: dict[str, Any] = {"qos_algorithm_type": "", "qos_algorithm_params": {}}
 _PV = ("bootloader", "kernel", "ramdisk", "args", "bootloader_args", "legacy_args")
 _OF_TEMPLATE = (
@@ -28,7 +32,7 @@ _LEAST_MEMORY = 128 * MIB
 
 
 def blocked() -> dict[str, str]:
-    return dict.fromkeys(BLOCKED, _WHY)
+    return {**dict.fromkeys(_COPIES, _WHY), "destroy": OURS_TO_DELETE}
 
 
 def machine(instance: Instance, fleet: UUID, record: str, template: Record | None, *, blank: bool) -> Record:

@@ -126,7 +126,7 @@ def fit(pool: Pool, instance: Instance, found: Found) -> None:
         pool.things.refresh()
         pool.call("VIF.create", build.card(vm, pool.network(instance.bridge)[0], instance.mac))
     if not set(build.BLOCKED) <= set(record["blocked_operations"]):
-        pool.call("VM.set_blocked_operations", vm, record["blocked_operations"] | build.blocked())
+        pool.call("VM.set_blocked_operations", vm, build.blocked() | record["blocked_operations"])
 
 
 def _fit_size(pool: Pool, instance: Instance, found: Found) -> None:
@@ -144,10 +144,13 @@ def _fit_size(pool: Pool, instance: Instance, found: Found) -> None:
 
 
 def forget(pool: Pool, instance: Instance) -> None:
-    """The machine with its attachments; never a disk. Idempotent."""
+    """The machine with its attachments; never a disk. Idempotent. Blocked where an administrator says so."""
     pool.things.refresh()
-    for uuid, (reference, _) in pool.machines():
+    for uuid, (reference, record) in pool.machines():
         if uuid == instance.uuid:
+            if record["blocked_operations"].get("destroy") == build.OURS_TO_DELETE:
+                with contextlib.suppress(NotFound):
+                    pool.call("VM.remove_from_blocked_operations", reference, "destroy")
             pool.destroy("VM", reference)
 
 
