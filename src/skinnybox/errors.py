@@ -18,12 +18,7 @@ tree is a bug of ours (exit 70).
 """
 
 import errno
-
-_NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
-_DENIED = (
-    errno.EIO, errno.EROFS, errno.EACCES, errno.EPERM, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOLCK,
-    errno.ESTALE,
-)  # fmt: skip
+import os
 
 
 class SkinnyboxError(Exception):
@@ -95,9 +90,58 @@ class CommandFailed(SkinnyboxError):
         self.stderr = stderr
 
 
+_CAPACITY = (
+    "`skinnybox capacity` shows what is promised and what is free; `df -i`, whether there are inodes left"
+)
+_DISK = "the disk or its cable may be failing: `dmesg` says more; copy away what is dear"
+_READ_ONLY = "after an error a kernel makes a filesystem read-only (`dmesg`); else: mount -o remount,rw"
+_RIGHTS = "another user's, perhaps of a command with sudo: use the same user, or give it back with chown"
+_SHAPE = "something else lies where Skinnybox keeps this: `skinnybox repair --dry-run` names it"
+_LIMITS = "a limit of this process or machine: `ulimit -a`, `free`"
+
+_OF_SYSTEM: dict[int, tuple[type[SkinnyboxError], str, str]] = {
+    errno.ENOSPC: (NoSpace, "the disk is full", _CAPACITY),
+    errno.EDQUOT: (NoSpace, "the quota is used up", "`quota -s` shows it; make room, or have it raised"),
+    errno.EFBIG: (NoSpace, "no file may be so large there", "`ulimit -f`; FAT has a limit of its own, 4G"),
+    errno.EROFS: (SkinnyboxError, "the filesystem is read-only", _READ_ONLY),
+    errno.EIO: (SkinnyboxError, "the disk cannot be read or written (EIO)", _DISK),
+    errno.EUCLEAN: (SkinnyboxError, "the filesystem is damaged (EUCLEAN)", "unmount it, and run fsck"),
+    errno.ESTALE: (SkinnyboxError, "the file server does not know it any more (ESTALE)", "mount it again"),
+    errno.ENODEV: (SkinnyboxError, "there is no such device any more", _DISK),
+    errno.ENXIO: (SkinnyboxError, "there is no such device any more", _DISK),
+    errno.ENOTCONN: (SkinnyboxError, "the filesystem's own process is gone", "mount it again"),
+    errno.EACCES: (SkinnyboxError, "Permission denied", _RIGHTS),
+    errno.EPERM: (SkinnyboxError, "Operation not permitted", _RIGHTS),
+    errno.ELOOP: (SkinnyboxError, "symbolic links in a circle, or one where none may be", _SHAPE),
+    errno.ENOTDIR: (SkinnyboxError, "a file where a folder should be", _SHAPE),
+    errno.EISDIR: (SkinnyboxError, "a folder where a file should be", _SHAPE),
+    errno.EMFILE: (SkinnyboxError, "too many open files", _LIMITS),
+    errno.ENFILE: (SkinnyboxError, "too many open files on this machine", _LIMITS),
+    errno.ENOMEM: (SkinnyboxError, "not enough memory", _LIMITS),
+    errno.ENOLCK: (SkinnyboxError, "the filesystem gives no locks", "a file server needs its lock service"),
+}  # fmt: skip
+"""What the machine may deny us wherever we are: which error that is, in which words, and what to do. Every
+seam takes it from here. What is not here is told by its place, or is a bug of ours."""
+
+
 def from_system(error: OSError) -> SkinnyboxError | None:
     """What the machine denied us wherever we were: room, a working disk, a right. None: a bug of ours."""
-    what = f"{error.filename}: {error.strerror}" if error.filename else f"{error.strerror}"
-    if error.errno in _NO_ROOM:
-        return NoSpace(what, hint="`skinnybox capacity` shows what is promised and what is free")
-    return SkinnyboxError(what, hint="`skinnybox doctor`") if error.errno in _DENIED else None
+    if error.errno not in _OF_SYSTEM:
+        return None
+    kind, what, hint = _OF_SYSTEM[error.errno]
+    return kind(f"{_path(error)}{what}", hint=hint)
+
+
+def of_system(error: OSError, where: str = "") -> SkinnyboxError:
+    """The same for what is known to come from the machine: always an error of ours. `where` is named when the
+    system names no file."""
+    found = from_system(error)
+    path = _path(error) or (f"{where}: " if where else "")
+    if found is None:
+        return SkinnyboxError(f"{path}{error.strerror or error}", hint="`skinnybox doctor`")
+    return found if error.filename else type(found)(f"{path}{found.message}", hint=found.hint)
+
+
+def _path(error: OSError) -> str:
+    name = error.filename
+    return f"{os.fsdecode(name) if isinstance(name, bytes | str | os.PathLike) else name}: " if name else ""

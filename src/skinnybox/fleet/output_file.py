@@ -6,8 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from skinnybox.errors import Conflict, NoSpace, SkinnyboxError
-from skinnybox.overlays import space
+from skinnybox.errors import Conflict, of_system
 
 _NO_HARD_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS)
 """What a filesystem answers that knows none: FAT, exFAT, some network shares."""
@@ -28,9 +27,7 @@ def handed_out(file: Path) -> Iterator[Path]:
         finally:
             part.unlink(missing_ok=True)
     except OSError as error:
-        if space.is_out_of_space(error):
-            raise NoSpace(f"the disk is full: {error.filename or file}") from error
-        raise SkinnyboxError(f"{error.filename or file}: {error.strerror}") from error
+        raise of_system(error, str(file)) from error
 
 
 def _claim(part: Path) -> None:

@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from skinnybox.errors import CommandFailed, Corrupt, SkinnyboxError, TimedOut
+from skinnybox.errors import CommandFailed, Corrupt, TimedOut, of_system
 from skinnybox.overlays import inspect, space
 from skinnybox.sandbox.confinement import path_of
 from skinnybox.sandbox.process import confined
@@ -80,7 +80,7 @@ def copied(path: Path, copy: Path, start: int = 0, length: int | None = None) ->
     except OSError as error:
         if space.is_out_of_space(error):
             raise space.out_of_space(size) from error
-        raise SkinnyboxError(f"{path} cannot be copied: {error.strerror}") from error
+        raise of_system(error, str(path)) from error
 
 
 def _copy_range(source: int, target: int, start: int, end: int, shift: int) -> None:

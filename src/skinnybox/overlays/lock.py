@@ -12,7 +12,7 @@ import struct
 from collections.abc import Iterator
 from pathlib import Path
 
-from skinnybox.errors import Conflict, NotFound, SkinnyboxError
+from skinnybox.errors import Conflict, NotFound, of_system
 
 PRIVATE_BYTE = 1 << 60
 """Far from any data and from the bytes that QEMU locks."""
@@ -76,7 +76,7 @@ def _opened(path: Path) -> int:
     except FileNotFoundError as error:
         raise NotFound(f"{path}: no such overlay") from error
     except OSError as error:
-        raise SkinnyboxError(f"{path} cannot be opened: {error.strerror}") from error
+        raise of_system(error, str(path)) from error
 
 
 def _lock(descriptor: int, kind: int, start: int, length: int, path: Path) -> None:
@@ -85,7 +85,7 @@ def _lock(descriptor: int, kind: int, start: int, length: int, path: Path) -> No
     except OSError as error:
         if error.errno in _TAKEN:
             raise Conflict(f"{path} is in use", hint=_HINT) from error
-        raise SkinnyboxError(f"{path} cannot be locked: {error.strerror}") from error
+        raise of_system(error, str(path)) from error
 
 
 def _others_hold(descriptor: int, start: int, length: int) -> bool:

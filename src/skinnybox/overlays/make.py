@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from skinnybox.crc32c import changed
-from skinnybox.errors import Conflict, NotFound, SkinnyboxError, Unsupported, UsageError
+from skinnybox.errors import Conflict, NotFound, Unsupported, UsageError, of_system
 from skinnybox.model import Allocation
 from skinnybox.overlays import space
 from skinnybox.overlays.format import HASH_SEED, UUID
@@ -149,4 +149,4 @@ def _translated(destination: Path, size: int) -> Iterator[None]:
     except OSError as error:
         if space.is_out_of_space(error):
             raise space.out_of_space(size) from error
-        raise SkinnyboxError(f"{destination} cannot be written: {error.strerror}") from error
+        raise of_system(error, str(destination)) from error

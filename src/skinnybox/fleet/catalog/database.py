@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from skinnybox import private
-from skinnybox.errors import Conflict, Corrupt, NoSpace, SkinnyboxError, TimedOut, Unsupported
+from skinnybox.errors import Conflict, Corrupt, NoSpace, SkinnyboxError, TimedOut, Unsupported, of_system
 from skinnybox.fleet.catalog import host_kind
 
 REPAIR = "`skinnybox repair` rebuilds it from the records beside the overlays"
@@ -195,6 +195,6 @@ def _make_folder(folder: Path) -> None:
         private.make_folder(folder)
     except OSError as error:
         raise SkinnyboxError(
-            f"the state folder {folder} cannot be made: {error.strerror}",
+            f"the state folder {folder} cannot be made: {of_system(error).message}",
             hint="--state or SKINNYBOX_STATE names another one",
         ) from error

@@ -18,7 +18,7 @@ from pathlib import Path
 from uuid import UUID
 
 from skinnybox import private
-from skinnybox.errors import Conflict, SkinnyboxError
+from skinnybox.errors import Conflict, SkinnyboxError, of_system
 from skinnybox.fleet.batch import Outcome
 from skinnybox.fleet.catalog import host_kind
 from skinnybox.fleet.catalog.catalog import Catalog
@@ -136,8 +136,7 @@ def _attempt(finding: Finding, act: partial[None]) -> Outcome[Finding]:
     except SkinnyboxError as error:
         return Outcome(name=str(finding.path), value=finding, error=error)
     except OSError as error:
-        failed = SkinnyboxError(f"{finding.path}: {error.strerror}")
-        return Outcome(name=str(finding.path), value=finding, error=failed)
+        return Outcome(name=str(finding.path), value=finding, error=of_system(error, str(finding.path)))
     return Outcome(name=str(finding.path), value=finding)
 
 

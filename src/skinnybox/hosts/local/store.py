@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 from uuid import UUID
 
 from skinnybox import private
-from skinnybox.errors import Corrupt, NoSpace, NotFound, SkinnyboxError
+from skinnybox.errors import Corrupt, NotFound, of_system
 from skinnybox.hosts.base import Contents
 from skinnybox.hosts.record import from_record, to_record
 from skinnybox.model import Allocation, Instance, Master, Space
@@ -255,9 +255,4 @@ def translated() -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        from skinnybox.overlays.space import is_out_of_space
-
-        where = f"{error.filename}: " if error.filename else ""
-        if is_out_of_space(error):
-            raise NoSpace(f"{where}the disk is full", hint="`skinnybox capacity`") from error
-        raise SkinnyboxError(f"{where}{error.strerror}") from error
+        raise of_system(error) from error

@@ -14,7 +14,7 @@ from pathlib import Path
 from uuid import UUID
 
 from skinnybox import private
-from skinnybox.errors import Blocked, Corrupt, NotFound, SkinnyboxError, UsageError
+from skinnybox.errors import Blocked, Corrupt, NotFound, UsageError, of_system
 from skinnybox.hosts.local.store import sync_file, sync_folder, translated, write_atomically
 from skinnybox.hosts.xapi import fleets
 from skinnybox.hosts.xapi.cache import PoolCache
@@ -107,7 +107,7 @@ class Identity:
                     os.pwrite(lock, f"{wanted}\n".encode(), 0)  # to notice when the file gets lost
                     self._known = wanted
         except OSError as error:
-            raise SkinnyboxError(f"{error.filename or self._path}: {error.strerror}") from error
+            raise of_system(error, str(self._path)) from error
         self._refuse_other_pool()
         return self._known
 
@@ -129,7 +129,7 @@ def _id_in(path: Path) -> UUID | None:
     except (FileNotFoundError, NotADirectoryError, ValueError):
         return None
     except OSError as error:
-        raise SkinnyboxError(f"{path}: {error.strerror}") from error
+        raise of_system(error, str(path)) from error
 
 
 def _write(path: Path, text: str) -> None:

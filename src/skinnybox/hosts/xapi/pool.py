@@ -10,7 +10,7 @@ from pathlib import Path
 from uuid import UUID
 
 from skinnybox import private
-from skinnybox.errors import Conflict, NotFound, SkinnyboxError, UsageError
+from skinnybox.errors import Conflict, NotFound, SkinnyboxError, UsageError, of_system
 from skinnybox.hosts.xapi import tags
 from skinnybox.hosts.xapi.address import Address
 from skinnybox.hosts.xapi.cache import PoolCache, Record
@@ -190,11 +190,7 @@ class Pool:
                 finally:
                     os.close(lock)
         except OSError as error:
-            from skinnybox.overlays.space import is_out_of_space, out_of_space
-
-            if is_out_of_space(error):
-                raise out_of_space(0) from error
-            raise SkinnyboxError(f"{error.filename}: {error.strerror}") from error
+            raise of_system(error, str(self.folder)) from error
 
 
 def _has_its_name(machine: Record) -> bool:
