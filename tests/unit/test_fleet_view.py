@@ -6,7 +6,7 @@ import pytest
 
 from skinnybox.fleet.catalog.rows import Phase
 from skinnybox.fleet.view import Condition, MachineView
-from skinnybox.model import Network, Power, Report, Seed, Status, image_uuid
+from skinnybox.model import Network, Power, Report, Seed, Status, Trouble, image_uuid
 from tests.samples import DIGEST, an_instance
 
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
@@ -21,6 +21,7 @@ READY = Report(
     received=NOW + timedelta(seconds=20),
 )
 WELL = MachineView(instance=INSTANCE, phase=Phase.DEFINED, status=RUNNING, report=READY)
+FAILS = Trouble(brief="EIO", why="/a: EIO")
 MAPPED = replace(
     WELL,
     instance=replace(INSTANCE, stack=replace(INSTANCE.stack, dax=True)),
@@ -35,6 +36,10 @@ MAPPED = replace(
         (replace(WELL, phase=Phase.CREATING, status=None), Condition.CREATING),
         (replace(WELL, phase=Phase.DELETING), Condition.DELETING),
         (replace(WELL, status=None), Condition.STOPPED),
+        (replace(WELL, status=None, trouble=FAILS), Condition.DAMAGED),
+        (replace(WELL, status=None, trouble=replace(FAILS, unreadable=True)), Condition.UNREADABLE),
+        (replace(WELL, phase=Phase.DELETING, trouble=FAILS), Condition.DELETING),
+        (replace(WELL, trouble=FAILS), Condition.READY),
         (replace(WELL, report=None), Condition.STARTING),
         (replace(WELL, report=replace(READY, reachable=True)), Condition.READY),
         (replace(WELL, report=replace(READY, reachable=False)), Condition.STARTING),

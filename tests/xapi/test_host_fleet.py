@@ -10,6 +10,7 @@ from skinnybox.fleet.power import Stopping
 from skinnybox.fleet.service import Fleet
 from skinnybox.fleet.specification import Specification
 from skinnybox.fleet.view import Condition
+from skinnybox.hosts.xapi import tags
 from skinnybox.model import Allocation, Network, Overlay
 from skinnybox.sizes import MIB
 from tests.samples import seal
@@ -48,3 +49,23 @@ def test_a_fleet_on_a_pool(tmp_path: Path) -> None:
             own = [record for record in database.tables["VM"].values() if not record["is_control_domain"]]
             assert [record["name_label"] for record in own] == ["web-03"]
             assert len(database.tables["VDI"]) == 3 and not database.tables["session"]
+
+
+def test_a_record_in_the_pool_that_cannot_be_read(tmp_path: Path) -> None:
+    """Of one machine; whether it runs or not, the others are seen and go on."""
+    state = tmp_path / "state"
+    seal(state, tmp_path, "tiny", "1")
+    with furnished() as pool:
+        with Fleet(state, host_on(pool, state, make_disk=plain_disk), boots_at_once=2) as fleet:
+            fleet.create(["a", "b"], "tiny", SMALL)
+            assert [outcome.error for outcome in fleet.start(["a"], timeout=20.0)] == [None]
+        with pool.database() as database:
+            for reference, record in database.tables["VM"].items():
+                if record["name_label"] in ("a", "b") and tags.RECORD in record["other_config"]:
+                    broken = record["other_config"] | {tags.RECORD: "no record"}
+                    database.set("VM", reference, "other_config", broken)
+        with Fleet(state, host_on(pool, state), boots_at_once=2) as fleet:
+            a, b = fleet.machines()
+            assert a.condition in (Condition.READY, Condition.STARTING) and a.reason and "a" in a.reason
+            assert b.condition is Condition.DAMAGED and b.reason and "machine b" in b.reason
+            assert [outcome.error for outcome in fleet.kill(["a"])] == [None]

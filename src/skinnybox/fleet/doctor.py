@@ -5,7 +5,7 @@ It opens no fleet: it has to work where a fleet cannot be opened, and say why.
 
 from pathlib import Path
 
-from skinnybox.errors import SkinnyboxError
+from skinnybox.errors import SkinnyboxError, of_system
 from skinnybox.fleet.repair.examine import examine as examine_folder
 from skinnybox.fleet.repair.modes import open_to_others
 from skinnybox.hosts.base import Host
@@ -33,6 +33,9 @@ def _folder(folder: Path, host: Host) -> Check:
         seen = examine_folder(folder, host)
     except SkinnyboxError as error:
         return Check(name=_FOLDER, status="fail", detail=error.message, hint=error.hint)
+    except OSError as error:
+        denied = of_system(error, str(folder))
+        return Check(name=_FOLDER, status="fail", detail=denied.message, hint=denied.hint)
     if not seen.findings:
         return Check(name=_FOLDER, status="ok", detail=f"{folder}: nothing is left over")
     done, kept = len(seen.to_do), len(seen.findings) - len(seen.to_do)

@@ -68,7 +68,7 @@ class MachineQueries:
         instances = [row.instance for row in rows]
         statuses = self._host.statuses()
         reports = self._host.reports(instance.uuid for instance in instances)
-        written = self._host.written(instances)
+        written, troubles = self._host.written(instances), self._host.troubles(instances)
         return [
             MachineView(
                 instance=row.instance,
@@ -76,6 +76,7 @@ class MachineQueries:
                 status=statuses.get(row.instance.uuid),
                 report=reports.get(row.instance.uuid),
                 written=written.get(row.instance.uuid),
+                trouble=troubles.get(row.instance.uuid),
                 host_keys=row.host_keys or self._pin(row.instance, reports.get(row.instance.uuid)),
                 work=row.work,
             )

@@ -22,6 +22,10 @@ _UNREACHED = (
     "SKINNYBOX_REACH=false, takes the guest's word"
 )
 
+_UNREAD = (Condition.DAMAGED, Condition.UNREADABLE)
+_OFF = (Condition.STOPPED, Condition.CRASHED, Condition.FAILED, *_UNREAD)
+"""What can be started, or tried to: of what cannot be read, the host knows best whether it is needed."""
+
 View = Callable[[], MachineView]
 """How to see one machine as it is now."""
 
@@ -48,7 +52,7 @@ def start(host: Host, machine: MachineView, master: Master, folder: Path, operat
     """Power on. Idempotent on a machine that runs; refused while it is being created or deleted."""
     if machine.condition in (Condition.CREATING, Condition.DELETING):
         raise Conflict(f"{machine.name} is {machine.condition}")
-    if machine.condition in (Condition.STOPPED, Condition.CRASHED, Condition.FAILED):
+    if machine.condition in _OFF:
         if machine.status and machine.status.pid:
             raise Conflict(
                 f"{machine.name} runs, but failed: {machine.reason}", hint="kill it, then start it again"
@@ -65,7 +69,7 @@ def wait_ready(host: Host, look: View, timeout: float, operation: Operation) -> 
         match machine.condition:
             case Condition.READY:
                 return machine
-            case Condition.FAILED | Condition.MISMATCH | Condition.CRASHED | Condition.STOPPED:
+            case condition if condition in (*_OFF, Condition.MISMATCH):
                 raise GuestFailed(
                     f"{machine.name} is {machine.condition}"
                     + (f": {machine.reason}" if machine.reason else ""),

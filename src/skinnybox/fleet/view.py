@@ -5,7 +5,7 @@ from enum import StrEnum
 
 from skinnybox.fleet.catalog.rows import Phase
 from skinnybox.hosts.reach import SSH_PORT, Way, way_in
-from skinnybox.model import Instance, Power, Report, Status, image_uuid
+from skinnybox.model import Instance, Power, Report, Status, Trouble, image_uuid
 
 
 class Condition(StrEnum):
@@ -18,12 +18,15 @@ class Condition(StrEnum):
     MISMATCH = "mismatch"
     CRASHED = "crashed"
     STALLED = "stalled"
+    DAMAGED = "damaged"
+    UNREADABLE = "unreadable"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MachineView:
     """`written` is what its overlay really takes on the host, in bytes; `host_keys` are pinned, public;
-    `work` is what a command does to it just now, or was killed at."""
+    `work` is what a command does to it just now, or was killed at; `trouble` is why something of it cannot
+    be read there."""
 
     instance: Instance
     phase: Phase
@@ -32,6 +35,7 @@ class MachineView:
     written: int | None = None
     host_keys: tuple[str, ...] = ()
     work: str | None = None
+    trouble: Trouble | None = None
 
     @property
     def name(self) -> str:
@@ -43,6 +47,8 @@ class MachineView:
             return Condition.CREATING
         if self.phase is Phase.DELETING:
             return Condition.DELETING
+        if self.trouble is not None and (self.status is None or self.status.pid is None):
+            return Condition.UNREADABLE if self.trouble.unreadable else Condition.DAMAGED
         if self.status is None or self.status.power is Power.STOPPED:
             return Condition.STOPPED
         if self.status.power is Power.CRASHED:
@@ -101,11 +107,21 @@ class MachineView:
     @property
     def reason(self) -> str | None:
         """Why it is not simply well."""
+        if self.trouble is not None and self.condition in (Condition.DAMAGED, Condition.UNREADABLE):
+            return self.trouble.why
         if self.reported_failure and self.current_report:
             return self.current_report.reason
         if self.status is not None and self.status.power in (Power.CRASHED, Power.STALLED):
             return self.status.reason
-        return self.mismatch or self.unreached or ("its overlay is full" if self.full else self.work)
+        return self.mismatch or self._trouble or self.unreached or self._full or self.work
+
+    @property
+    def _trouble(self) -> str | None:
+        return self.trouble.why if self.trouble else None
+
+    @property
+    def _full(self) -> str | None:
+        return "its overlay is full" if self.full else None
 
     @property
     def full(self) -> bool:

@@ -29,6 +29,7 @@ from skinnybox.model import (
     Snapshot,
     Space,
     Status,
+    Trouble,
 )
 from skinnybox.operation import Operation
 
@@ -86,7 +87,8 @@ class Holding:
     """What lies on a host under one machine's identity, whole or not.
 
     `overlay` is the size of its overlay in bytes, None when there is none. Without `instance` there is no
-    record, or `trouble` says why it cannot be read; `later`: only because a later Skinnybox wrote it.
+    record, or `trouble` says why it cannot be read; `later`: only because a later Skinnybox wrote it;
+    `unread`: the place cannot be looked at now, so that nothing is known of it, and nothing may be changed.
     Where `place` is no folder but only a name, `used` says whether somebody may be at work on it, and
     `remove` takes all of it away, unless somebody is by then.
     """
@@ -97,6 +99,7 @@ class Holding:
     overlay: int | None = None
     trouble: str | None = None
     later: bool = False
+    unread: bool = False
     used: bool = False
     remove: Callable[[], None] | None = None
 
@@ -235,7 +238,12 @@ class Observation(Protocol):
 
     @abstractmethod
     def statuses(self) -> Mapping[UUID, Status]:
-        """Every machine that is not simply stopped, in one look."""
+        """Every machine that is not simply stopped, in one look. Here and in the other looks at many
+        machines, one that cannot be read is left out, and costs the others nothing."""
+
+    @abstractmethod
+    def troubles(self, instances: Iterable[Instance]) -> Mapping[UUID, Trouble]:
+        """Those of them of which something here cannot be read, and why."""
 
     @abstractmethod
     def reports(self, uuids: Iterable[UUID]) -> Mapping[UUID, Report]:

@@ -9,6 +9,7 @@ by one and go on over restarts.
 import json
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -19,6 +20,7 @@ from uuid import UUID
 from skinnybox import private
 from skinnybox.printable import printable
 
+FILE = "events.jsonl"
 LIMIT = 1 << 20
 MOST_DETAIL = 500
 _LONGEST = 8192
@@ -64,7 +66,7 @@ class Journal:
     """The writer. There is one at a time in each folder; who reads needs none."""
 
     def __init__(self, folder: Path) -> None:
-        self._path = folder / "events.jsonl"
+        self._path = folder / FILE
         self._number = max((event.number for event in read(folder)), default=0)
 
     def write(self, uuid: UUID, name: str, kind: EventKind, detail: str = "") -> None:
@@ -94,17 +96,18 @@ class Journal:
 
 def read(folder: Path, after: int = 0) -> Iterator[Event]:
     """Those kept with a number above `after`, oldest first. What is none, as a kill leaves it, is skipped."""
-    for name in ("events.jsonl.1", "events.jsonl"):
-        try:
-            text = (folder / name).open("rb")
-        except FileNotFoundError:
-            continue
-        with text:
-            for line in text:
-                event = _event(line)
-                if event is not None and event.number > after:
-                    after = event.number
-                    yield event
+    for name in (f"{FILE}.1", FILE):
+        for line in _lines(folder / name):
+            event = _event(line)
+            if event is not None and event.number > after:
+                after = event.number
+                yield event
+
+
+def _lines(path: Path) -> Iterator[bytes]:
+    """As far as they can be read. A file that cannot, `repair --dry-run` names; the other one counts."""
+    with suppress(OSError), path.open("rb") as text:
+        yield from text
 
 
 def _event(line: bytes) -> Event | None:

@@ -28,7 +28,7 @@ from skinnybox.model.masters import (
     image_uuid,
 )
 from skinnybox.model.names import check_label, check_name, parse_reference
-from skinnybox.model.observed import Consistency, Power, Report, Snapshot, Space, Status
+from skinnybox.model.observed import Consistency, Power, Report, Snapshot, Space, Status, Trouble
 
 __all__ = [
     "GUEST_PROTOCOL",
@@ -56,6 +56,7 @@ __all__ = [
     "Stack",
     "StaticNetwork",
     "Status",
+    "Trouble",
     "check_label",
     "check_name",
     "image_uuid",

@@ -46,6 +46,16 @@ class Status:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Trouble:
+    """Why a machine's place on its host cannot be read: `brief` in a word (EIO), `why` with what it is of.
+    `unreadable`: only for want of a right; all else is damage."""
+
+    brief: str
+    why: str
+    unreadable: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
     """What the guest says of itself: its word, not the truth. `images` are the filesystem UUIDs mounted."""
 

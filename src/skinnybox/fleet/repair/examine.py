@@ -14,7 +14,7 @@ from skinnybox.fleet.catalog.rows import RawRow
 from skinnybox.fleet.repair.judge import Known, Rebuilt, rebuild
 from skinnybox.fleet.repair.modes import open_to_others
 from skinnybox.hosts.base import Holding, Host
-from skinnybox.hosts.local.leftovers import as_uuid, half_made, in_use, no_part, within
+from skinnybox.hosts.local.leftovers import as_uuid, contained, half_made, in_use, no_part, within
 from skinnybox.issues import Deed, Finding
 from skinnybox.layout import Sort
 from skinnybox.masters.leftovers import leftovers as of_masters
@@ -63,7 +63,7 @@ def examined(
     folder: Path, host: Host, catalog: Catalog | None, trouble: str | None, orphans: bool
 ) -> Examination:
     """The same, of a catalog that is open."""
-    masters = list(of_masters(folder / "masters"))
+    masters = list(contained(folder / "masters", of_masters(folder / "masters")))
     holdings, rows = _machines(host, catalog)
     known = Known(
         folder=folder,
@@ -82,12 +82,12 @@ def examined(
         *_of_catalog(folder, trouble),
         *rebuilt.findings,
         *masters,
-        *host.leftovers(there),
+        *contained(folder / layout.RUNS, host.leftovers(there)),
         *_of_names(layout.PINS, folder / layout.PINS, set(map(str, there)), "ssh host keys of a machine"),
         *_of_names(layout.VERIFIED, folder / layout.VERIFIED, checks, "the last check of a master"),
         *open_to_others(folder),
-        *within(layout.STATE, folder),
-        *within(layout.SSH, folder / layout.SSH),
+        *contained(folder, within(layout.STATE, folder)),
+        *contained(folder / layout.SSH, within(layout.SSH, folder / layout.SSH)),
     ]
     return Examination(trouble, rebuilt, findings, {row.uuid: row for row in rows})
 
@@ -115,8 +115,12 @@ def _of_catalog(folder: Path, trouble: str | None) -> Iterator[Finding]:
 
 def _of_names(where: str, folder: Path, known: set[str], what: str) -> Iterator[Finding]:
     """Of a folder that holds one file for each machine or master: those of none are to go, and only those."""
-    for path in sorted(folder.iterdir()) if folder.is_dir() else []:
-        if layout.sort(where, path.name) is not Sort.PART:
-            yield from no_part(where, path)
-        elif path.name not in known:
-            yield half_made(path, f"{what} that is no more")
+
+    def found() -> Iterator[Finding]:
+        for path in sorted(folder.iterdir()) if folder.is_dir() else []:
+            if layout.sort(where, path.name) is not Sort.PART:
+                yield from no_part(where, path)
+            elif path.name not in known:
+                yield half_made(path, f"{what} that is no more")
+
+    return contained(folder, found())

@@ -80,10 +80,12 @@ def rebuild(holdings: Iterable[Holding], remains: Sequence[RawRow], known: Known
     """`remains` are the rows of the catalog there is; none when it is lost."""
     out = Rebuilt()
     rows = {row.uuid: row for row in remains}
-    takers = [_judged(holding, rows.pop(str(holding.uuid), None), known, out) for holding in holdings]
+    seen = list(holdings)
+    unread = {str(holding.uuid) for holding in seen if holding.unread}
+    takers = [_judged(holding, rows.pop(str(holding.uuid), None), known, out) for holding in seen]
     for row in rows.values():
         _without_place(row, known, out)
-    untouched = [row for row in remains if _is_unfinished(row)]
+    untouched = [row for row in remains if _is_unfinished(row) or row.uuid in unread]
     named = _with_names([taker for taker in takers if taker], {row.name for row in untouched}, out)
     for taker in _with_ports(named, untouched, known, out):
         _remember(taker, known, out)
@@ -101,6 +103,10 @@ def _judged(holding: Holding, row: RawRow | None, known: Known, out: Rebuilt) ->
         _say_unfinished(row, holding.place, out)
         if _is_unfinished(row):
             return None
+    if holding.unread:
+        name = f"{row.name} stays as it is: " if row is not None else ""
+        out.say(holding.place, Deed.KEEP, f"{name}{holding.trouble}")
+        return None
     if holding.later:
         out.say(holding.place, Deed.KEEP, f"{holding.trouble}; upgrade, and repair again")
         return None

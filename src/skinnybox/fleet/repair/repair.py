@@ -39,9 +39,7 @@ def repair(folder: Path, host: Host, *, delete_orphans: bool = False) -> list[Ou
         catalog, trouble = opened(folder)
         if catalog is None:
             seen = examined(folder, host, None, trouble, delete_orphans)
-            done = _do(folder, seen)
-            for instance in seen.rebuilt.rewritten.values():
-                host.define(instance)
+            done = _but_for(_do(folder, seen), _defined(host, seen.rebuilt))
             _replace_catalog(folder, seen.rebuilt)
         else:
             with contextlib.closing(catalog):
@@ -90,11 +88,22 @@ def _put_right(host: Host, catalog: Catalog, seen: Examination) -> dict[str, Ski
             except SkinnyboxError as error:
                 left[row.uuid] = error
                 rebuilt.leave(row.uuid)
-        for instance in rebuilt.rewritten.values():
-            host.define(instance)
+        left |= _defined(host, rebuilt)
         gone = [leases[UUID(uuid)] for uuid in rebuilt.gone]
         replaced = [leases[machine.uuid] for machine, _ in rebuilt.machines if machine.uuid in leases]
         catalog.put_right(rebuilt.machines, replaced, gone)
+    return left
+
+
+def _defined(host: Host, rebuilt: Rebuilt) -> dict[str, SkinnyboxError]:
+    """Records written anew; those that could not be are left as they are, and cost the others nothing."""
+    left: dict[str, SkinnyboxError] = {}
+    for instance in list(rebuilt.rewritten.values()):
+        try:
+            host.define(instance)
+        except SkinnyboxError as error:
+            left[str(instance.uuid)] = error
+            rebuilt.leave(str(instance.uuid))
     return left
 
 

@@ -1,6 +1,6 @@
 """What commands that were killed left half done: gone on with by the next one, and told as it came out."""
 
-from skinnybox.errors import SkinnyboxError
+from skinnybox.errors import SkinnyboxError, of_system
 from skinnybox.fleet import delete
 from skinnybox.fleet.batch import Outcome
 from skinnybox.fleet.catalog.catalog import Catalog
@@ -26,4 +26,6 @@ def _finished(host: Host, catalog: Catalog, row: Row) -> Outcome[Row]:
             delete.complete(host, catalog, instance, force=row.doing is Doing.DELETE_FORCED)
     except SkinnyboxError as error:
         return Outcome(name=instance.name, value=row, error=error)
+    except OSError as error:
+        return Outcome(name=instance.name, value=row, error=of_system(error))
     return Outcome(name=instance.name, value=row)

@@ -67,7 +67,6 @@ class FakeHost(LocalHost):
         super().__init__(state)
         self._answers = answers
         self._machines = state / "pretended.json"
-        self._runs = state / "run"
         self._changed = threading.Condition()
 
     def start(self, instance: Instance, master: Master, folder: Path, operation: Operation) -> Status:

@@ -10,6 +10,7 @@ from uuid import UUID
 from skinnybox.errors import NotFound
 from skinnybox.hosts.base import Contents, Holding, Host
 from skinnybox.hosts.local.store import Store
+from skinnybox.hosts.local.trouble import of_place
 from skinnybox.issues import Finding
 from skinnybox.model import (
     INITRD_FILE,
@@ -20,6 +21,7 @@ from skinnybox.model import (
     Master,
     Snapshot,
     Space,
+    Trouble,
 )
 from skinnybox.operation import Operation
 
@@ -30,6 +32,7 @@ class LocalHost(Host):
 
     def __init__(self, state: Path) -> None:
         self._state, self._store = state, Store(state)
+        self._runs = state / "run"  # what a run of a machine leaves, in a folder for each
 
     @abstractmethod
     def _require_stopped(self, instance: Instance) -> None:
@@ -104,6 +107,10 @@ class LocalHost(Host):
 
     def space(self, instances: Iterable[Instance], masters: Iterable[Master]) -> Space:
         return self._store.space(instances, masters)
+
+    def troubles(self, instances: Iterable[Instance]) -> Mapping[UUID, Trouble]:
+        looked = {i.uuid: of_place(self._store.folder(i.uuid), self._runs / str(i.uuid)) for i in instances}
+        return {uuid: trouble for uuid, trouble in looked.items() if trouble is not None}
 
     def written(self, instances: Iterable[Instance]) -> Mapping[UUID, int]:
         return self._store.written(instances)

@@ -1,14 +1,17 @@
 """What lies in the folders of a local host: each machine's place, and everything that is part of none."""
 
 import json
+import os
+import stat
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from uuid import UUID
 
 from skinnybox import layout
-from skinnybox.errors import Conflict, Corrupt, SkinnyboxError, Unsupported
+from skinnybox.errors import Corrupt, NotFound, SkinnyboxError, Unsupported
 from skinnybox.hosts.base import Holding
+from skinnybox.hosts.local import trouble
 from skinnybox.hosts.local.store import RECORD, RECORD_LIMIT, SNAPSHOTS
 from skinnybox.hosts.record import from_record
 from skinnybox.issues import Deed, Finding
@@ -25,10 +28,11 @@ _HALF_MADE = "half made by a command that was killed"
 
 
 def holdings(instances: Path) -> Iterator[Holding]:
-    """Every folder named as a machine, in order."""
+    """Everything named as a machine, in order. OSError only where `instances` itself cannot be
+    looked at: that there are no machines would be a lie."""
     for place in _entries(instances):
         uuid = as_uuid(place.name)
-        if uuid is not None and place.is_dir() and not place.is_symlink():
+        if uuid is not None:
             yield _holding(uuid, place)
 
 
@@ -36,11 +40,21 @@ def leftovers(state: Path, known: Collection[UUID]) -> Iterator[Finding]:
     """Of the folders `instances` and `templates`."""
     for place in _entries(state / "instances"):
         uuid = as_uuid(place.name)
-        if uuid is None or not place.is_dir() or place.is_symlink():
+        if uuid is None:
             yield stranger(place)
-        elif uuid in known:
-            yield from _inside(place)
-    yield from templates(state)
+        elif uuid in known and trouble.of_folder(place) is None:
+            yield from contained(place, _inside(place))
+    yield from contained(state / layout.TEMPLATES, templates(state))
+
+
+def contained(path: Path, findings: Iterable[Finding]) -> Iterator[Finding]:
+    """What cannot be looked at is told as that, and what comes behind it is looked at all the same."""
+    try:
+        yield from findings
+    except OSError as error:
+        place = Path(os.fsdecode(error.filename)) if isinstance(error.filename, str | bytes) else path
+        what = f"cannot be looked at: {trouble.of_error(error, place).why}"
+        yield Finding(path=place, what=what, deed=Deed.KEEP)
 
 
 def templates(state: Path) -> Iterator[Finding]:
@@ -105,15 +119,21 @@ def is_young(path: Path) -> bool:
 def _entries(folder: Path) -> list[Path]:
     try:
         return sorted(folder.iterdir())
-    except (FileNotFoundError, NotADirectoryError):
+    except FileNotFoundError:
         return []
 
 
 def _holding(uuid: UUID, place: Path) -> Holding:
-    overlay = place / OVERLAY
-    size = overlay.stat().st_size if overlay.is_file() and not overlay.is_symlink() else None
+    found = trouble.of_folder(place)
+    if found is not None:
+        return Holding(uuid=uuid, place=place, trouble=found.why, unread=True)
+    size = None
     try:
+        size = _overlay_size(place / OVERLAY)
         instance = _record(place / RECORD)
+    except OSError as error:
+        why = trouble.of_error(error, place / RECORD).why
+        return Holding(uuid=uuid, place=place, overlay=size, trouble=why, unread=True)
     except Unsupported as error:
         return Holding(uuid=uuid, place=place, overlay=size, trouble=error.message, later=True)
     except Corrupt as error:
@@ -121,20 +141,33 @@ def _holding(uuid: UUID, place: Path) -> Holding:
     return Holding(uuid=uuid, place=place, instance=instance, overlay=size)
 
 
+def _overlay_size(overlay: Path) -> int | None:
+    try:
+        found = overlay.lstat()
+    except FileNotFoundError:
+        return None
+    return found.st_size if stat.S_ISREG(found.st_mode) else None
+
+
 def _record(path: Path) -> Instance | None:
+    """Corrupt for what is none; OSError where that cannot be known now, and another time may be."""
     try:
         with path.open("rb") as file:
             return from_record(json.loads(file.read(RECORD_LIMIT)))
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
+        raise Corrupt(f"not readable: {error}") from error
+    except OSError as error:
+        if error.errno not in trouble.OF_SHAPE:
+            raise
         raise Corrupt(f"not readable: {error}") from error
 
 
 def _inside(place: Path) -> Iterator[Finding]:
     for path in _entries(place):
         if path.name == SNAPSHOTS and path.is_dir():
-            yield from _snapshots(path)
+            yield from contained(path, _snapshots(path))
         elif layout.sort(layout.INSTANCE, path.name) is Sort.HALF:
             yield _half_copied(place, path, _HALF_MADE)
         else:
@@ -169,7 +202,7 @@ def in_use(overlay: Path) -> bool:
     try:
         with lock.exclusive(overlay):
             return False
-    except Conflict:
-        return True
-    except SkinnyboxError:
+    except NotFound:
         return False
+    except SkinnyboxError:  # Conflict; or nobody can say
+        return True

@@ -130,7 +130,7 @@ class Store:
     def written(self, instances: Iterable[Instance]) -> Mapping[UUID, int]:
         found = {}
         for instance in instances:
-            with contextlib.suppress(FileNotFoundError):
+            with contextlib.suppress(OSError):
                 found[instance.uuid] = self.overlay(instance.uuid).stat().st_blocks * 512
         return found
 
@@ -172,7 +172,7 @@ class Store:
         )
 
     def _snapshots_size(self, uuid: UUID) -> int:
-        with contextlib.suppress(FileNotFoundError):
+        with contextlib.suppress(OSError):
             entries = list(os.scandir(self.folder(uuid) / SNAPSHOTS))
             return sum(entry.stat(follow_symlinks=False).st_blocks * 512 for entry in entries)
         return 0

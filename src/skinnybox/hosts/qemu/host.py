@@ -51,7 +51,6 @@ class QemuHost(LocalHost):
     def __init__(self, state: Path, preferences: Preferences | None = None) -> None:
         super().__init__(state)
         self._preferences = preferences or Preferences()
-        self._runs = state / "run"
         self._starting = threading.Lock()
 
     @property
@@ -132,7 +131,7 @@ class QemuHost(LocalHost):
         """Machines that run while nobody listens get a new supervisor, which takes all of them over."""
         first = next(running, None)
         if first is not None and not supervisor_client.answers(self._runs):
-            with contextlib.suppress(SkinnyboxError), self._starting:
+            with contextlib.suppress(SkinnyboxError, OSError), self._starting:
                 supervisor_client.adopt(self._runs, first)
 
     def reports(self, uuids: Iterable[UUID]) -> Mapping[UUID, Report]:
@@ -180,7 +179,7 @@ class QemuHost(LocalHost):
 
     def _known(self) -> Iterator[UUID]:
         """Machines with a run folder."""
-        with contextlib.suppress(FileNotFoundError):
+        with contextlib.suppress(OSError):
             for name in os.listdir(self._runs):  # noqa: PTH208
                 with contextlib.suppress(ValueError):
                     yield UUID(name)
@@ -234,7 +233,11 @@ class QemuHost(LocalHost):
         if read_machine(record.parent) is None:
             return True
         with self._starting:
-            if not supervisor_client.adopt(self._runs, uuid):
+            try:
+                first = supervisor_client.adopt(self._runs, uuid)
+            except (SkinnyboxError, OSError):  # there is no room for one, or no right
+                return False
+            if not first:
                 return not record.exists()
         deadline = time.monotonic() + _CONCLUDING
         while record.exists() and time.monotonic() < deadline and self._process(uuid) is None:
@@ -245,7 +248,7 @@ class QemuHost(LocalHost):
         """A file that is made, replaced or removed changes its folder's time."""
         found = []
         for uuid in self._known():
-            with contextlib.suppress(FileNotFoundError):
+            with contextlib.suppress(OSError):
                 found.append((str(uuid), self._run(uuid).stat().st_mtime_ns))
         return sorted(found)
 

@@ -5,9 +5,10 @@ from pathlib import Path
 from uuid import UUID
 
 from skinnybox import layout
+from skinnybox.hosts.events import FILE as EVENTS
 from skinnybox.hosts.guest_io import supervisor_client
 from skinnybox.hosts.guest_io.run_folder import machine_process, read_machine
-from skinnybox.hosts.local.leftovers import as_uuid, half_made, no_part
+from skinnybox.hosts.local.leftovers import as_uuid, contained, half_made, no_part
 from skinnybox.issues import Deed, Finding
 from skinnybox.run import process
 
@@ -21,7 +22,7 @@ def of_runs(runs: Path, known: Collection[UUID]) -> Iterator[Finding]:
         elif uuid not in known:
             yield _unknown(place)
         else:
-            yield from _of_one(place)
+            yield from contained(place, _of_one(place))
 
 
 def _of_all(runs: Path, path: Path) -> Iterator[Finding]:
@@ -29,6 +30,15 @@ def _of_all(runs: Path, path: Path) -> Iterator[Finding]:
         yield half_made(path, "the socket of a supervisor that is gone; the next start makes another")
     else:
         yield from no_part(layout.RUNS, path)
+        yield from contained(path, _readable(path))
+
+
+def _readable(path: Path) -> Iterator[Finding]:
+    """Nothing, unless it is what happened to machines, and cannot be read."""
+    if path.name.startswith(EVENTS):
+        with path.open("rb") as file:
+            file.read(1)
+    yield from ()
 
 
 def _unknown(place: Path) -> Finding:

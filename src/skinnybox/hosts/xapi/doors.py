@@ -75,7 +75,7 @@ class Doors:
             start, record = (uuid, report.nonce), ours[uuid][1]
             if not reach.to_be_looked_at(report) or start in self.open:
                 continue
-            instance, since = tags.instance_from(record), observe.since(record)
+            instance, since = tags.readable_instance(record), observe.since(record)
             if uuid in told and (since is None or since <= told[uuid]):
                 self.open |= {start}
             elif instance is not None:

@@ -33,6 +33,7 @@ from skinnybox.model import (
     Snapshot,
     Space,
     Status,
+    Trouble,
 )
 from skinnybox.operation import Operation
 
@@ -232,6 +233,9 @@ class XapiHost(Host):
     def statuses(self) -> Mapping[UUID, Status]:
         self._refresh()
         return observe.statuses(self._pool)
+
+    def troubles(self, instances: Iterable[Instance]) -> Mapping[UUID, Trouble]:
+        return observe.troubles(self._pool, instances)
 
     def reports(self, uuids: Iterable[UUID]) -> Mapping[UUID, Report]:
         self._refresh()

@@ -11,12 +11,13 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-from skinnybox.hosts.xapi import xenstore_data
+from skinnybox.errors import SkinnyboxError
+from skinnybox.hosts.xapi import tags, xenstore_data
 from skinnybox.hosts.xapi.cache import Record
 from skinnybox.hosts.xapi.guest_metrics import stamp_of
 from skinnybox.hosts.xapi.pool import Pool
 from skinnybox.hosts.xapi.session import NULL
-from skinnybox.model import Power, Report, Status
+from skinnybox.model import Instance, Power, Report, Status, Trouble
 from skinnybox.printable import printable
 
 _ADDRESS = re.compile(r"([0-9]{1,3})/(?:ip|ipv4/[0-9]{1,3}|ipv6/[0-9]{1,3})")
@@ -26,6 +27,19 @@ _MOST_ADDRESSES = 64
 def statuses(pool: Pool) -> dict[UUID, Status]:
     """As of the last look."""
     return {uuid: _status(record) for uuid, (_, record) in pool.ours().items() if _is_on(record)}
+
+
+def troubles(pool: Pool, instances: Iterable[Instance]) -> dict[UUID, Trouble]:
+    """Of machines whose record in the pool cannot be read, as of the last look."""
+    ours, found = pool.ours(), {}
+    for instance in instances:
+        if instance.uuid not in ours:
+            continue
+        try:
+            tags.instance_from(ours[instance.uuid][1])
+        except SkinnyboxError as error:
+            found[instance.uuid] = Trouble(brief="its record", why=printable(error.message))
+    return found
 
 
 def _is_on(record: Record) -> bool:

@@ -10,7 +10,7 @@ from pathlib import Path
 from uuid import UUID
 
 from skinnybox import private
-from skinnybox.errors import Conflict, NotFound, SkinnyboxError, UsageError, of_system
+from skinnybox.errors import Conflict, NotFound, UsageError, of_system
 from skinnybox.hosts.xapi import tags
 from skinnybox.hosts.xapi.address import Address
 from skinnybox.hosts.xapi.cache import PoolCache, Record
@@ -195,10 +195,7 @@ class Pool:
 
 def _has_its_name(machine: Record) -> bool:
     """Whether it is called in the pool what its record calls it."""
-    try:
-        instance = tags.instance_from(machine)
-    except SkinnyboxError:
-        return False
+    instance = tags.readable_instance(machine)
     return instance is not None and instance.name == machine["name_label"]
 
 

@@ -22,7 +22,7 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from skinnybox.errors import Corrupt, Unsupported
+from skinnybox.errors import Corrupt, SkinnyboxError, Unsupported
 from skinnybox.hosts.record import from_record, to_record
 from skinnybox.model import Instance
 from skinnybox.sizes import KIB, MIB
@@ -124,6 +124,14 @@ def unpack(text: str, what: str) -> dict[str, Any]:
 
 def record_text(instance: Instance) -> str:
     return pack(to_record(instance))
+
+
+def readable_instance(record: Mapping[str, Any]) -> Instance | None:
+    """The same for who looks at many: None also when its record cannot be read."""
+    try:
+        return instance_from(record)
+    except SkinnyboxError:
+        return None
 
 
 def instance_from(record: Mapping[str, Any]) -> Instance | None:
