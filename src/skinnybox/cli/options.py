@@ -120,6 +120,8 @@ def fleet(arguments: argparse.Namespace) -> "Iterator[Fleet]":
 
     with open_fleet(settings(arguments)) as opened:
         yield opened
+        if opened.note:
+            print(f"skinnybox: note: {opened.note}", file=sys.stderr)
 
 
 def add_yes(parser: argparse.ArgumentParser) -> None:

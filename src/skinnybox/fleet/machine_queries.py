@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from skinnybox.errors import NotFound
+from skinnybox.errors import NotFound, SkinnyboxError
 from skinnybox.fleet import batch
 from skinnybox.fleet.batch import Outcome
 from skinnybox.fleet.catalog.catalog import Catalog
@@ -87,5 +87,10 @@ class MachineQueries:
         """The first host keys a machine reports are those it is held to from then on."""
         if report is None or not report.ssh_host_keys:
             return ()
-        self._catalog.pin_host_keys(instance.uuid, report.ssh_host_keys)
+        try:
+            self._catalog.pin_host_keys(instance.uuid, report.ssh_host_keys)
+        except SkinnyboxError:
+            if self._catalog.note is None:
+                raise
+            return ()  # nothing can be written: the next look at it, when something can, pins them
         return report.ssh_host_keys

@@ -45,12 +45,7 @@ class Fleet:
     """The machines and masters of one state folder on one host."""
 
     def __init__(
-        self,
-        folder: Path,
-        host: Host,
-        *,
-        boots_at_once: int,
-        accelerator: Acceleration = Acceleration.AUTO,
+        self, folder: Path, host: Host, *, boots_at_once: int, accelerator: Acceleration = Acceleration.AUTO
     ) -> None:
         self._folder, self._accelerator = folder, accelerator
         self._ssh = folder / "ssh"
@@ -101,6 +96,11 @@ class Fleet:
         from skinnybox.fleet.upkeep import Upkeep
 
         return Upkeep(self._folder, self._host)
+
+    @property
+    def note(self) -> str | None:
+        """What is to be said of what was read, when it was."""
+        return self._catalog.note if "_catalog" in self.__dict__ else None
 
     def __enter__(self) -> Self:
         return self

@@ -54,6 +54,16 @@ class Catalog:
     def path(self) -> Path:
         return self._db.path
 
+    @property
+    def note(self) -> str | None:
+        """What who reads it has to know: that nothing can be written, and why."""
+        denied = self._db.read_only
+        if denied is None:
+            return None
+        return f"only read, nothing can be written: {denied.message}" + (
+            f"; {self._db.missing}" if self._db.missing else ""
+        )
+
     def close(self) -> None:
         self._db.close()
 

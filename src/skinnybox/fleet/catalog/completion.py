@@ -1,17 +1,20 @@
 """Names read without opening the fleet, for shell completion: quick, and never creating or repairing."""
 
+import os
 from contextlib import closing
 from pathlib import Path
 
 
 def machine_names(state: Path) -> list[str]:
     path = state / "state.db"
-    if not path.exists():
+    if not os.access(path, os.R_OK):
         return []
     import sqlite3
 
+    from skinnybox.fleet.catalog import read_only
+
     try:
-        with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=0.2)) as db:
+        with closing(read_only.opened(path)[0]) as db:
             return [name for (name,) in db.execute("SELECT name FROM instances ORDER BY name")]
     except (sqlite3.Error, UnicodeDecodeError):  # the latter of bytes that were damaged
         return []

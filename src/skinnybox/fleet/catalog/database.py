@@ -22,11 +22,19 @@ _OF_A_MACHINE = "REFERENCES instances (uuid) ON DELETE CASCADE"
 _PATIENCE = 30.0
 _PAUSE = 0.02
 _DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR)
+_DENIED = (
+    sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM, sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_IOERR, sqlite3.SQLITE_NOLFS,
+)  # fmt: skip
 _BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 
 
 class Database:
-    """One connection, for several threads. Raises Corrupt when the file is damaged, NoSpace, TimedOut."""
+    """One connection, for several threads. Raises Corrupt when the file is damaged, NoSpace, TimedOut.
+
+    Where nothing can be written it is only read, `read_only` says why, and `writing` tries anew each time:
+    what is deleted meanwhile makes room.
+    """
 
     def __init__(
         self,
@@ -42,10 +50,13 @@ class Database:
         _make_folder(path.parent)
         _make_private(path)
         self._lock = threading.RLock()
+        self._additions = additions or {}
+        self.read_only: SkinnyboxError | None = None
+        self.missing = ""
         self._db = self._connected()
         try:
             self._migrate(migrations, may_be_new)
-            self._add(additions or {})
+            self._add()
         except BaseException:
             self._db.close()
             raise
@@ -72,6 +83,8 @@ class Database:
     def writing(self) -> Iterator[None]:
         """One durable transaction, by nobody else meanwhile; undone when the block fails. Not nested."""
         with self._lock:
+            if self.read_only is not None:
+                self._become_writable()
             self.execute("BEGIN IMMEDIATE")
             try:
                 yield
@@ -81,11 +94,32 @@ class Database:
             self.execute("COMMIT")
 
     def _connected(self) -> sqlite3.Connection:
+        """To be read only where it cannot be more."""
+        try:
+            return self._writable()
+        except (_Denied, NoSpace) as error:
+            from skinnybox.fleet.catalog import read_only
+
+            try:
+                found, self.missing = read_only.opened(self.path)
+            except sqlite3.Error:
+                raise error from None
+            self.read_only = error
+            return found
+
+    def _writable(self) -> sqlite3.Connection:
         """On a full disk there is no room for the file that processes share: then alone, without it."""
         try:
             return self._open("NORMAL")
-        except NoSpace:
+        except (_Denied, NoSpace):
             return self._open("EXCLUSIVE")
+
+    def _become_writable(self) -> None:
+        """With a connection that was only for reading; raises why it cannot."""
+        before, self._db = self._db, self._writable()
+        before.close()
+        self.read_only, self.missing = None, ""
+        self._add()
 
     def _open(self, locking: str) -> sqlite3.Connection:
         with self._in_turn():
@@ -96,6 +130,8 @@ class Database:
                 opened.execute(f"PRAGMA locking_mode = {locking}")
                 opened.execute("PRAGMA foreign_keys = ON")
                 opened.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+                if not os.access(self.path, os.W_OK):  # SQLite reads quietly what it may not write
+                    raise sqlite3.OperationalError("attempt to write a readonly database")
             except BaseException:
                 opened.close()
                 raise
@@ -119,15 +155,16 @@ class Database:
                     self.execute(statement)
                 self.execute(f"PRAGMA user_version = {number + 1}")
 
-    def _add(self, additions: Mapping[str, str]) -> None:
+    def _add(self) -> None:
         """On a disk without room for a new table, one of this process alone does, so that it can still be
         read, and machines deleted."""
         there = {name for (name,) in self.all("SELECT name FROM sqlite_schema WHERE type = 'table'")}
+        additions = self._additions
         for name in additions.keys() - there:
             try:
                 with self.writing():
                     self.execute(additions[name].format("IF NOT EXISTS", _OF_A_MACHINE))
-            except NoSpace:
+            except (_Denied, NoSpace):
                 self.execute("PRAGMA temp_store = MEMORY")
                 self.execute(additions[name].format("", "").replace("TABLE", "TEMP TABLE", 1))
 
@@ -157,21 +194,24 @@ class Database:
             raise _explained(self.path, error) from error
 
 
+class _Denied(SkinnyboxError):
+    """The system keeps us from the file, or from writing to it."""
+
+
 def _explained(path: Path, error: sqlite3.DatabaseError | UnicodeDecodeError) -> SkinnyboxError:
     code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
     if code in _BUSY:
         return TimedOut(f"{path} is in use by another command for more than {_PATIENCE:g} s")
-    if code == sqlite3.SQLITE_FULL or (code == sqlite3.SQLITE_IOERR and _is_full(path.parent)):
-        return NoSpace(f"{path}: the disk is full", hint="`skinnybox capacity`")
+    if code in _DENIED and isinstance(error, sqlite3.DatabaseError):
+        from skinnybox.fleet.catalog import read_only
+
+        why = read_only.why_not(path, error)
+        return why if isinstance(why, NoSpace) else _Denied(why.message, hint=why.hint)
     if code == sqlite3.SQLITE_CONSTRAINT:
         return Conflict(f"{path}: {error}")
     if code in _DAMAGED:
         return Corrupt(f"{path} is not a readable database: {error}", hint=REPAIR)
     return SkinnyboxError(f"{path}: {error}")
-
-
-def _is_full(folder: Path) -> bool:
-    return os.statvfs(folder).f_bavail == 0
 
 
 def damaged(why: str) -> Corrupt:

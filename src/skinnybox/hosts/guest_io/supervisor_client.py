@@ -12,10 +12,12 @@ import skinnybox
 from skinnybox import run
 from skinnybox.errors import Conflict, SkinnyboxError
 from skinnybox.hosts.guest_io.run_folder import connect, tail
-from skinnybox.run.process import identify, remember
+from skinnybox.run.process import identify, reap, remember
 
 _DEADLINE = 15.0
 _POLL = 0.02
+_TRIES = 3
+"""How many supervisors may fail before it is given up: one that only finds another at work does not fail."""
 _LOG = "supervisor.log"
 _LOG_LIMIT = 65536
 # Isolated and without site-packages: it needs the standard library and this package, and starts in 50 ms.
@@ -53,12 +55,15 @@ def console(runs: Path, uuid: UUID) -> socket.socket:
 
 
 def _ask(runs: Path, line: str) -> tuple[socket.socket, str]:
-    deadline, started = time.monotonic() + _DEADLINE, 0
+    deadline, started, failed = time.monotonic() + _DEADLINE, 0, 0
     while time.monotonic() < deadline:
         with contextlib.suppress(OSError):
             return _asked(runs, line)
         # One that is about to end still holds its lock: the next try comes after it is gone.
         if not started or identify(started) is None:
+            failed += bool(started and reap(started))
+            if failed >= _TRIES:
+                break
             started = _start(runs)
         time.sleep(_POLL)
     said = tail(runs / _LOG, 2000).decode("utf-8", "replace").strip()

@@ -5,6 +5,7 @@ how it ended is written there by the supervisor.
 """
 
 import contextlib
+import errno
 import os
 import socket
 import threading
@@ -113,7 +114,11 @@ class QemuHost(LocalHost):
                 (folder / "stopping").touch(mode=FILE)
             end(found, folder)
         self._await_conclusion(instance.uuid)
-        (folder / "end.json").unlink(missing_ok=True)
+        try:
+            (folder / "end.json").unlink(missing_ok=True)
+        except OSError as error:
+            if error.errno != errno.EROFS:  # there nothing is written down either
+                raise
 
     def leftovers(self, known: Collection[UUID]) -> Iterable[Finding]:
         from skinnybox.hosts.qemu.leftovers import of_runs
