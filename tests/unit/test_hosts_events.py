@@ -1,6 +1,7 @@
 """Events: what becomes one, how often, and that they are bounded on disk."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 from uuid import UUID
@@ -183,3 +184,19 @@ def test_a_line_that_is_no_event_is_skipped(tmp_path: Path, line: bytes) -> None
         file.write(line + b"\n")
     Journal(tmp_path).write(ME, "web-01", EventKind.ENDED)
     assert kinds(tmp_path) == ["started", "ended"]
+
+
+def test_two_writers_count_as_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The supervisor, and a command that could not start a machine; also over the change to a new file."""
+    monkeypatch.setattr(events, "LIMIT", 10000)
+    writers = [Journal(tmp_path), Journal(tmp_path)]
+
+    def writes(which: int) -> None:
+        for _ in range(50):
+            writers[which].write(ME, "web-01", EventKind.FAILED, "x" * 100)
+
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(writes, (0, 1)))
+    numbers = [event.number for event in events.read(tmp_path)]
+    assert (tmp_path / "events.jsonl.1").exists() and numbers[-1] == 100
+    assert numbers == list(range(numbers[0], 101))

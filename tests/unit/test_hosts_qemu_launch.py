@@ -4,6 +4,7 @@ What a real QEMU under a hostile guest could do is in tests/contract/test_isolat
 so that a dropped limit, user or lock is found in seconds.
 """
 
+import contextlib
 import json
 import os
 import socket
@@ -26,7 +27,7 @@ from skinnybox.hosts.base import Preferences
 from skinnybox.hosts.events import Thresholds
 from skinnybox.hosts.guest_io.run_folder import listen, machine_process, read_machine
 from skinnybox.hosts.local.store import RECORD
-from skinnybox.hosts.qemu import launch
+from skinnybox.hosts.qemu import launch, network
 from skinnybox.layout import SOCKETS
 from skinnybox.model import ImageKind, Network
 from skinnybox.overlays import lock
@@ -301,6 +302,28 @@ def test_a_qemu_that_refuses_is_quoted(begun: Launch, monkeypatch: pytest.Monkey
     with pytest.raises(CommandFailed, match="did not start: qemu-system-x86_64: could not do it") as caught:
         begun()
     assert caught.value.returncode == 3 and "the first line" in caught.value.stderr
+    assert begun.has_left_nothing()
+
+
+def test_a_passt_that_ends_is_quoted_and_not_waited_for(
+    begun: Launch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """QEMU itself answers and goes on: its guest would have no network, and nobody would say why."""
+
+    @contextlib.contextmanager
+    def ends(*_: object) -> Iterator[socket.socket]:
+        ours, theirs = socket.socketpair()
+        theirs.close()
+        with (begun.run_folder / "qemu.log").open("a") as log:
+            log.write("there is no\x1b[31m route\n")
+        with ours:
+            yield ours
+
+    monkeypatch.setattr(network, "stream", ends)
+    monkeypatch.setattr(network, "choose", lambda _: Network.PASST)
+    with pytest.raises(CommandFailed, match="passt for web-01 did not start: ") as caught:
+        begun()
+    assert "\x1b" not in caught.value.message and "there is no" in caught.value.stderr
     assert begun.has_left_nothing()
 
 

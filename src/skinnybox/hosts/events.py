@@ -6,6 +6,7 @@
 by one and go on over restarts.
 """
 
+import fcntl
 import json
 import os
 from collections.abc import Iterator
@@ -23,6 +24,7 @@ from skinnybox.printable import printable
 FILE = "events.jsonl"
 LIMIT = 1 << 20
 MOST_DETAIL = 500
+_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
 _LONGEST = 8192
 
 
@@ -63,35 +65,63 @@ DEFAULT_THRESHOLDS = Thresholds()
 
 
 class Journal:
-    """The writer. There is one at a time in each folder; who reads needs none."""
+    """A writer. Others may write to the same folder, also from other processes: the supervisor what happens
+    to machines, a command that it could not start one. Who reads needs none."""
 
     def __init__(self, folder: Path) -> None:
-        self._path = folder / FILE
-        self._number = max((event.number for event in read(folder)), default=0)
+        self._folder, self._path = folder, folder / FILE
+        self._number = 0
+        self._left: tuple[int, int] | None = None
+        """The file and its size when we had written to it last."""
 
     def write(self, uuid: UUID, name: str, kind: EventKind, detail: str = "") -> None:
         """Raises OSError when the disk is full."""
-        self._number += 1
         values = {
-            "number": self._number,
             "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
             "uuid": str(uuid),
             "name": name,
             "kind": kind.value,
             "detail": printable(detail)[:MOST_DETAIL],
         }
-        line = json.dumps(values).encode() + b"\n"
-        private.make_folder(self._path.parent)
-        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
-        file = os.open(self._path, flags, 0o600)
+        private.make_folder(self._folder)
+        file = self._alone()
         try:
+            line = json.dumps({"number": self._next(file), **values}).encode() + b"\n"
             if os.fstat(file).st_size + len(line) > LIMIT:
                 self._path.replace(self._path.with_suffix(".jsonl.1"))
                 os.close(file)
-                file = os.open(self._path, flags, 0o600)
+                file = self._alone()
             os.write(file, line)
+            self._number, self._left = self._number + 1, _state(file)
         finally:
             os.close(file)
+
+    def _alone(self) -> int:
+        """A descriptor of the file that has the name now; nobody else writes to it until that is closed."""
+        while True:
+            file = os.open(self._path, _FLAGS, 0o600)
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX)
+                if os.path.samestat(os.fstat(file), self._path.stat()):
+                    return file
+            except FileNotFoundError:
+                pass
+            except BaseException:
+                os.close(file)
+                raise
+            os.close(file)
+
+    def _next(self, file: int) -> int:
+        """One above the last, whoever wrote that."""
+        if self._left != _state(file):
+            self._number = max((event.number for event in read(self._folder)), default=0)
+            self._left = _state(file)
+        return self._number + 1
+
+
+def _state(file: int) -> tuple[int, int]:
+    found = os.fstat(file)
+    return found.st_ino, found.st_size
 
 
 def read(folder: Path, after: int = 0) -> Iterator[Event]:

@@ -17,10 +17,10 @@ from typing import Any, TypeVar
 from uuid import UUID
 
 from skinnybox.emulation.board import Accelerator
-from skinnybox.errors import Conflict, SkinnyboxError
+from skinnybox.errors import CommandFailed, Conflict, SkinnyboxError, TimedOut
 from skinnybox.hosts import events
 from skinnybox.hosts.base import Features, Preferences
-from skinnybox.hosts.events import Event
+from skinnybox.hosts.events import Event, EventKind, Journal
 from skinnybox.hosts.guest_io import reports, stall, states, supervisor_client
 from skinnybox.hosts.guest_io.machine_output import read_log
 from skinnybox.hosts.guest_io.run_folder import machine_process, read_machine
@@ -94,7 +94,12 @@ class QemuHost(LocalHost):
             status=lambda: self._status(instance.uuid),
             operation=operation,
         )
-        return watched.start(attempt, self._preferences.acceleration, watched.PATIENCE)
+        try:
+            return watched.start(attempt, self._preferences.acceleration, watched.PATIENCE)
+        except (CommandFailed, TimedOut) as error:
+            with contextlib.suppress(OSError):
+                Journal(self._runs).write(instance.uuid, instance.name, EventKind.FAILED, error.message)
+            raise
 
     def shutdown(self, instance: Instance) -> None:
         from skinnybox.hosts.guest_io.qmp import Monitor

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import secrets
+import select
 import time
 from contextlib import ExitStack
 from datetime import UTC, datetime
@@ -26,11 +27,13 @@ from skinnybox.json_file import write_json
 from skinnybox.layout import OF_LAST_RUN, SOCKETS
 from skinnybox.model import INITRD_FILE, KERNEL_FILE, ImageKind, Instance, Master, Network
 from skinnybox.overlays import lock
+from skinnybox.printable import printable
 from skinnybox.run import process
 from skinnybox.sizes import MIB
 
 _PATIENCE, _ANSWER = 30.0, 5.0
 _POLL = 0.01
+_TAIL, _MOST_SAID = 4000, 300
 
 
 def launch(
@@ -206,6 +209,8 @@ def _await(machine: Machine, pid: int, run_folder: Path) -> None:
     while time.monotonic() < deadline:
         if process.identify(pid) is None:
             raise _failed(machine, pid, run_folder)
+        if _hung_up(machine.descriptors.stream):
+            raise _failed(machine, pid, run_folder, "passt")
         answer = _answer(run_folder)
         if answer == machine.instance.uuid:
             return
@@ -222,15 +227,26 @@ def _answer(run_folder: Path) -> UUID | None:
     return None
 
 
-def _failed(machine: Machine, pid: int, run_folder: Path) -> SkinnyboxError:
+def _hung_up(stream: int | None) -> bool:
+    """Whether passt, at the other end, is gone: QEMU would run on, and the guest without a network."""
+    if stream is None:
+        return False
+    poller = select.poll()
+    poller.register(stream, select.POLLRDHUP)
+    return bool(poller.poll(0))
+
+
+def _failed(machine: Machine, pid: int, run_folder: Path, program: str = "QEMU") -> SkinnyboxError:
     code = process.reap(pid)
-    said = tail(run_folder / "qemu.log", 4000).decode("utf-8", "replace").strip()
-    last = said.splitlines()[-1] if said else "it said nothing"
+    said = tail(run_folder / "qemu.log", _TAIL).decode("utf-8", "replace").strip()
+    last = printable(said.splitlines()[-1])[:_MOST_SAID] if said else "it said nothing"
     name, port = machine.instance.name, machine.instance.ssh_port
     if "host forwarding rule" in said:
         return Conflict(f"port {port} of 127.0.0.1, for ssh to {name}, is in use by another program")
+    if program == "passt" and "in use" in said:
+        return Conflict(f"port {port} of 127.0.0.1, for ssh to {name}, is in use by another program")
     return CommandFailed(
-        f"QEMU for {name} did not start: {last}", returncode=code if code is not None else 1, stderr=said
+        f"{program} for {name} did not start: {last}", returncode=code if code is not None else 1, stderr=said
     )
 
 
