@@ -17,6 +17,7 @@ from skinnybox.fleet.repair import repair
 from skinnybox.fleet.service import Fleet
 from skinnybox.fleet.view import Condition
 from skinnybox.issues import Check, Deed
+from skinnybox.masters.workspace import at_work
 from skinnybox.model import Instance, Master
 from skinnybox.overlays import lock
 from tests.fleet.conftest import SPARSE, open_fake, said
@@ -241,3 +242,18 @@ def test_nothing_is_found_where_nothing_is_wrong(state: Path, made: dict[str, In
         fleet.overlays.reset(["b"])
     assert found(state) == {}
     assert mended(state) == {}
+
+
+def test_a_folder_in_which_somebody_works_stays(state: Path, made: dict[str, Instance]) -> None:
+    """A flatten takes minutes; and of one that was killed its small machine may be left."""
+    place = state / ".flat-x.new"
+    place.mkdir()
+    (place / "disk").touch()
+    with at_work(place):
+        assert found(state)[place.name] == (Deed.KEEP, "a command works here")
+    with (place / "disk").open("rb") as disk, subprocess.Popen(["sleep", "60"], stdin=disk) as left:
+        disk.close()
+        deed, what = found(state)[place.name]
+        assert deed is Deed.KEEP and f"process {left.pid} (sleep) works here" in what and "kill" in what
+        left.kill()
+    assert "works here" not in found(state)[place.name][1]

@@ -1,5 +1,8 @@
 """The small machine for work on hostile bytes, where KVM takes its QEMU along."""
 
+import subprocess
+import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,6 +12,8 @@ from skinnybox.appliance.appliance import Appliance, operate
 from skinnybox.emulation import accelerator
 from skinnybox.errors import GuestFailed, Unsupported
 from skinnybox.model import Acceleration
+from skinnybox.run import process
+from tests.pace import within
 from tests.unit.fake_qemu import ASSERTION, DIES, LIVES, FakeQemu
 
 
@@ -83,3 +88,31 @@ def test_what_dies_emulated_has_failed(small: Appliance, qemu: FakeQemu, tmp_pat
     with pytest.raises(GuestFailed, match="ended too early"):
         heard_of(small, tmp_path)
     assert accelerator.verdict(small.kernel, 2).works
+
+
+def test_it_ends_with_the_command_that_began_it(qemu: FakeQemu, tmp_path: Path) -> None:
+    """However that ends: a kill leaves nobody who could end it."""
+    qemu.does("exec sleep 100")
+    kernel = tmp_path / "kernel"
+    kernel.write_bytes(b"a kernel")
+    ours = f"""
+from pathlib import Path
+from skinnybox.appliance.appliance import Appliance, operate
+from skinnybox.model import Acceleration
+kernel = Path({str(kernel)!r})
+small = Appliance(kernel=kernel, initrd=kernel, program=b"", files={{}}, words="", disks=(), user=None,
+    seconds=60, accelerator=Acceleration.TCG)
+operate(small, "it", print, kernel.parent)
+"""
+    with subprocess.Popen([sys.executable, "-c", ours]) as command:
+        deadline = time.monotonic() + within(30)
+        while not qemu.starts():
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        [pid] = [int(line.split()[0]) for line in qemu.starts()]
+        running = process.identify(pid)
+        assert running is not None
+        command.kill()
+    while process.alive(running):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)

@@ -4,6 +4,7 @@ Word by word a dropped `-nodefaults` or a `locking=off` too many is seen by nobo
 line on purpose changes the file with it, where a reviewer reads the difference: one option a line.
 """
 
+import os
 import re
 import uuid
 from contextlib import ExitStack
@@ -92,6 +93,7 @@ def test_what_is_inherited_is_what_the_command_line_names() -> None:
 def test_the_command_line_of_the_small_machine(tmp_path: Path, name: str, user: int | None) -> None:
     words, passed = _of_an_appliance(tmp_path, user)
     numbers = {str(number): f"FD{place}" for place, number in enumerate(passed)}
+    words = ["OUR-PID" if word == str(os.getpid()) else word for word in words]
     line = re.sub(_NUMBER, lambda found: found[1] + numbers[found[2]], by_lines(words))
     assert line == kept(name)
 
@@ -123,8 +125,8 @@ def test_on_kvm_the_small_machine_may_open_its_device(monkeypatch: pytest.Monkey
         kernel=Path(), initrd=Path(), program=b"", files={}, words="", disks=(), user=9, seconds=1
     )
     words = appliance._as_user(wanted, Accelerator.KVM)
-    assert words[words.index("setpriv") :] == [
-        "setpriv", "--reuid=9", "--regid=9", "--groups", "104", "--no-new-privs"
+    assert words == [
+        "--reuid=9", "--regid=9", "--groups", "104", "--no-new-privs"
     ]  # fmt: skip
 
 

@@ -165,7 +165,7 @@ def _words(
     disks = [(disk, _opened(disk.file, disk.writable, files)) for disk in appliance.disks]
     words = [
         *("prlimit", "--core=0"),  # a core file would hold what the guests' disks hold
-        *_as_user(appliance, chosen),
+        *run.ending_with_us(*_as_user(appliance, chosen)),
         *("qemu-system-x86_64", "-sandbox", SANDBOX, "-no-reboot"),
         *board(chosen, cpus=_CPUS, memory=_MEMORY),
         *("-kernel", f"/proc/self/fd/{kernel}", "-initrd", f"/proc/self/fd/{start}"),
@@ -182,7 +182,7 @@ def _as_user(appliance: Appliance, chosen: Accelerator) -> list[str]:
         return []
     groups = accelerator.groups() if chosen is Accelerator.KVM else ()
     kept = ["--groups", ",".join(map(str, groups))] if groups else ["--clear-groups"]
-    return ["setpriv", f"--reuid={appliance.user}", f"--regid={appliance.user}", *kept, "--no-new-privs"]
+    return [f"--reuid={appliance.user}", f"--regid={appliance.user}", *kept, "--no-new-privs"]
 
 
 def _opened(path: Path, writable: bool, files: ExitStack) -> int:

@@ -1,7 +1,7 @@
 """What machines made their own: read from their overlays, or thrown away with them."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -9,6 +9,7 @@ from skinnybox.delta.listing import listed
 from skinnybox.delta.seed_marks import seed_paths
 from skinnybox.hosts.base import Host
 from skinnybox.masters.catalogue import INDEX
+from skinnybox.masters.workspace import at_work
 from skinnybox.model import Change, Instance
 from skinnybox.operation import Operation
 from skinnybox.overlays.inspect import is_clean
@@ -34,7 +35,8 @@ def changes_of_copy(
     host: Host, instance: Instance, sealed: Path, scratch: Path, *, include_seed: bool, operation: Operation
 ) -> Iterator[Iterator[Change]]:
     """The same of a machine that may run: of a copy of one point in time, made in `scratch` for the block."""
-    with TemporaryDirectory(dir=scratch, prefix=".copy-", suffix=".new") as folder:
+    with TemporaryDirectory(dir=scratch, prefix=".copy-", suffix=".new") as folder, ExitStack() as held:
+        held.enter_context(at_work(Path(folder)))
         copy = Path(folder, "overlay.img")
         host.copy_overlay(instance, copy, operation)
         if not is_clean(copy):

@@ -21,6 +21,7 @@ from skinnybox.hosts.base import Host
 from skinnybox.masters import efi
 from skinnybox.masters.efi import Partition
 from skinnybox.masters.guest_part import guest_folder
+from skinnybox.masters.workspace import at_work
 from skinnybox.model import INITRD_FILE, KERNEL_FILE, Acceleration, Master
 from skinnybox.operation import Operation
 from skinnybox.overlays import space
@@ -63,6 +64,7 @@ def flatten(
         folder = Path(
             files.enter_context(tempfile.TemporaryDirectory(dir=scratch, prefix=".flat-", suffix=".new"))
         )
+        files.enter_context(at_work(folder))
         overlay = files.enter_context(_overlay(host, machine, folder, operation))
         making = _Flattening(
             machine=machine,

@@ -52,6 +52,17 @@ def _hold(work: Path, undo: contextlib.ExitStack) -> None:
     fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
+@contextlib.contextmanager
+def at_work(folder: Path) -> Iterator[None]:
+    """In the block a lock on the folder tells `repair` that it is not left over, however long that takes."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH)
+        yield
+    finally:
+        os.close(descriptor)
+
+
 def sweep(store: Path) -> None:
     """Remove what was left by makers that died. Blocks while a master is published or removed."""
     with locked(store, exclusive=True):

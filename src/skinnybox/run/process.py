@@ -40,6 +40,15 @@ def identify(pid: int) -> Process | None:
     return Process(pid=pid, started=int(fields[_START_TIME]), boot=boot_id())
 
 
+def holding(folder: Path) -> Iterator[tuple[int, str]]:
+    """Processes that have something in it open, as far as we may see, with the names of their programs."""
+    inside = f"{folder.resolve()}/"
+    for found in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if any(f"{link.readlink()}/".startswith(inside) for link in (found / "fd").iterdir()):
+                yield int(found.name), (found / "comm").read_text().strip()
+
+
 def alive(process: Process) -> bool:
     return identify(process.pid) == process
 

@@ -18,6 +18,8 @@ from skinnybox.hosts.local.leftovers import as_uuid, contained, half_made, in_us
 from skinnybox.issues import Deed, Finding
 from skinnybox.layout import Sort
 from skinnybox.masters.leftovers import leftovers as of_masters
+from skinnybox.masters.workspace import alive
+from skinnybox.run import process
 
 DATABASE = "state.db"
 
@@ -86,7 +88,7 @@ def examined(
         *_of_names(layout.PINS, folder / layout.PINS, set(map(str, there)), "ssh host keys of a machine"),
         *_of_names(layout.VERIFIED, folder / layout.VERIFIED, checks, "the last check of a master"),
         *open_to_others(folder),
-        *contained(folder, within(layout.STATE, folder)),
+        *contained(folder, _of_state(folder)),
         *contained(folder / layout.SSH, within(layout.SSH, folder / layout.SSH)),
     ]
     return Examination(trouble, rebuilt, findings, {row.uuid: row for row in rows})
@@ -111,6 +113,28 @@ def _of_catalog(folder: Path, trouble: str | None) -> Iterator[Finding]:
         kept = "what there is of it is moved aside, and it" if path.exists() and path.stat().st_size else "it"
         what = f"{trouble}; {kept} is written anew from the records"
         yield Finding(path=path, what=what, deed=Deed.REWRITE)
+
+
+def _of_state(folder: Path) -> Iterator[Finding]:
+    """What is no part of it; a folder in which somebody works stays, however long that takes."""
+    for path in sorted(folder.iterdir()):
+        half = layout.sort(layout.STATE, path.name) is Sort.HALF and path.is_dir()
+        at_work = _at_work(path) if half else None
+        if at_work is not None:
+            yield Finding(path=path, what=at_work, deed=Deed.KEEP)
+        else:
+            yield from no_part(layout.STATE, path)
+
+
+def _at_work(path: Path) -> str | None:
+    """Whether a command is, or only what one began that was killed."""
+    if alive(path):
+        return "a command works here"
+    left = sorted(process.holding(path))
+    if not left:
+        return None
+    named = ", ".join(f"process {pid} ({name})" for pid, name in left)
+    return f"{named} works here, though its command is gone: end it with kill, and repair again"
 
 
 def _of_names(where: str, folder: Path, known: set[str], what: str) -> Iterator[Finding]:
