@@ -230,3 +230,35 @@ def test_the_record_follows_an_overlay_that_grew(state: Path, made: dict[str, In
     os.truncate(overlay, size // 2)
     deed, what = mended(state)[f"instances/{made['a'].uuid}/overlay.img"]
     assert deed is Deed.KEEP and "cut off" in what
+
+
+def test_a_disk_that_is_not_mounted_costs_nobody_his_ports(
+    state: Path, made: dict[str, Instance], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Forgotten, their names and ports would be anybody's until they are taken up again."""
+    words = ("--state", str(state), "--host", "memory")
+    before = said(capsys, *words, "list", "--format", "json").out
+    (state / "instances").rename(state.parent / "mounted")
+    (state / "instances").mkdir()
+    assert said(capsys, *words, "repair", "--dry-run").code == 0
+    assert "mounted" in said(capsys, *words, "doctor").out
+    refused = said(capsys, *words, "repair", "--yes")
+    assert refused.code == 5 and "nothing is there of 3 of 3 machines" in refused.err
+    assert "--forget" in refused.err
+    (state / "instances").rmdir()
+    (state.parent / "mounted").rename(state / "instances")
+    assert said(capsys, *words, "repair", "--yes").code == 0
+    assert said(capsys, *words, "list", "--format", "json").out == before
+
+
+@pytest.mark.parametrize(("gone", "code"), [("a", 0), ("ab", 5), ("abc", 5)])
+def test_how_many_are_forgotten_without_a_word(
+    state: Path, made: dict[str, Instance], capsys: pytest.CaptureFixture[str], gone: str, code: int
+) -> None:
+    words = ("--state", str(state), "--host", "memory")
+    for name in gone:
+        shutil.rmtree(place(state, made[name]))
+    assert said(capsys, *words, "repair", "--yes").code == code
+    assert said(capsys, *words, "repair", "--yes", "--forget").code == 0
+    left = [name for name in "abc" if name not in gone]
+    assert said(capsys, *words, "list", "--names").out.split() == left

@@ -90,7 +90,7 @@ def test_a_machine_that_is_gone_is_forgotten(
         api.VM.set_blocked_operations(vm, {})
         api.VM.destroy(vm)
         api.VDI.destroy(disks(pool, "web overlay")[0])
-    assert [finding.deed for finding in mended(state, host)] == [Deed.FORGET]
+    assert [finding.deed for finding in mended(state, host, forget=True)] == [Deed.FORGET]
     assert told(state, host) == []
 
 

@@ -8,7 +8,7 @@ from skinnybox.cli import options, render, report
 from skinnybox.fleet import present
 
 if TYPE_CHECKING:
-    pass
+    from skinnybox.fleet.repair.examine import Examination
 
 _COLUMNS = ("deed", "path", "what", "error")
 
@@ -24,6 +24,9 @@ def add_to(commands: options.Commands) -> None:
     parser.add_argument(
         "--delete-orphans", action="store_true", help="remove overlays that no record belongs to"
     )
+    parser.add_argument(
+        "--forget", action="store_true", help="forget machines of which nothing is there, also most or all"
+    )
     options.add_yes(parser)
     options.add_format(parser)
 
@@ -31,21 +34,29 @@ def add_to(commands: options.Commands) -> None:
 def _repair(arguments: argparse.Namespace) -> int:
     from skinnybox.fleet.batch import worst
 
-    orphans = arguments.delete_orphans
+    orphans, forget = arguments.delete_orphans, arguments.forget
     with options.fleet(arguments) as fleet:
-        seen = fleet.upkeep.examine(delete_orphans=orphans)
+        seen = fleet.upkeep.examine(delete_orphans=orphans, forget=forget)
         if arguments.dry_run or not seen.to_do:
             _show([present.issue(finding) for finding in seen.findings], arguments)
-            return 0
+            return 0 if arguments.dry_run else _refused(seen)
         if not arguments.yes:
             _table([present.issue(finding) for finding in seen.findings], sys.stderr)
             options.confirm(arguments, f"do this to {options.settings(arguments).state}")
-        done = fleet.upkeep.repair(delete_orphans=orphans)
+        done = fleet.upkeep.repair(delete_orphans=orphans, forget=forget)
     _show([present.issue(outcome.value, outcome.error) for outcome in done if outcome.value], arguments)
     for outcome in done:
         if outcome.error:
             report.say(outcome.error, outcome.name)
-    return worst(done)
+    return max(worst(done), _refused(seen))
+
+
+def _refused(seen: "Examination") -> int:
+    """What is left undone, once for all of it."""
+    if seen.refused is None:
+        return 0
+    report.say(seen.refused)
+    return seen.refused.exit_code
 
 
 def _show(records: "list[dict[str, Any]]", arguments: argparse.Namespace) -> None:

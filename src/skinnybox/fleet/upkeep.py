@@ -22,10 +22,11 @@ class Upkeep:
         """Whether the host is fit, and what was left half done. Changes nothing."""
         return doctor.examine(self._folder, self._host)
 
-    def examine(self, *, delete_orphans: bool = False) -> Examination:
+    def examine(self, *, delete_orphans: bool = False, forget: bool = False) -> Examination:
         """What lies in the state folder and on the host, and what `repair` would do about it."""
-        return examine(self._folder, self._host, delete_orphans=delete_orphans)
+        return examine(self._folder, self._host, delete_orphans=delete_orphans, forget=forget)
 
-    def repair(self, *, delete_orphans: bool = False) -> list[Outcome[Finding]]:
-        """Do what `examine` says, and return what came of it. Conflict while another repair runs here."""
-        return repair(self._folder, self._host, delete_orphans=delete_orphans)
+    def repair(self, *, delete_orphans: bool = False, forget: bool = False) -> list[Outcome[Finding]]:
+        """Do what `examine` says, and return what came of it. Conflict while another repair runs here.
+        Without `forget` no more than half of the machines are forgotten at once."""
+        return repair(self._folder, self._host, delete_orphans=delete_orphans, forget=forget)

@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from skinnybox import layout
-from skinnybox.errors import Corrupt, Unsupported
+from skinnybox.errors import Blocked, Corrupt, Unsupported
 from skinnybox.fleet.catalog import known_hosts
 from skinnybox.fleet.catalog.catalog import Catalog
 from skinnybox.fleet.catalog.rows import RawRow
@@ -22,6 +22,7 @@ from skinnybox.masters.workspace import alive
 from skinnybox.run import process
 
 DATABASE = "state.db"
+_FORGET = "is the disk mounted, and the pool the right one? Are they really gone: `skinnybox repair --forget`"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,15 +36,22 @@ class Examination:
     rows: Mapping[str, RawRow]
 
     @property
+    def refused(self) -> Blocked | None:
+        """What is not done though it was asked for, and how to have it done."""
+        if self.rebuilt.refused is None:
+            return None
+        return Blocked(f"{self.rebuilt.refused}: they are not forgotten", hint=_FORGET)
+
+    @property
     def to_do(self) -> list[Finding]:
         return [finding for finding in self.findings if finding.deed is not Deed.KEEP]
 
 
-def examine(folder: Path, host: Host, *, delete_orphans: bool = False) -> Examination:
+def examine(folder: Path, host: Host, *, delete_orphans: bool = False, forget: bool = False) -> Examination:
     """What is there and what `repair` would do about it; nothing is changed."""
     catalog, trouble = opened(folder)
     with contextlib.closing(catalog) if catalog else contextlib.nullcontext():
-        return examined(folder, host, catalog, trouble, delete_orphans)
+        return examined(folder, host, catalog, trouble, delete_orphans, forget)
 
 
 def opened(folder: Path) -> tuple[Catalog | None, str | None]:
@@ -62,7 +70,7 @@ def opened(folder: Path) -> tuple[Catalog | None, str | None]:
 
 
 def examined(
-    folder: Path, host: Host, catalog: Catalog | None, trouble: str | None, orphans: bool
+    folder: Path, host: Host, catalog: Catalog | None, trouble: str | None, orphans: bool, forget: bool
 ) -> Examination:
     """The same, of a catalog that is open."""
     masters = list(contained(folder / "masters", of_masters(folder / "masters")))
@@ -75,6 +83,7 @@ def examined(
         running=lambda: {uuid for uuid, status in host.statuses().items() if status.pid},
         in_use=in_use,
         delete_orphans=orphans,
+        forget=forget,
     )
     rebuilt = rebuild(holdings, rows, known)
     there = {uuid for uuid in map(as_uuid, (row.uuid for row in rows)) if uuid}

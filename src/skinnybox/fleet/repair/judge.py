@@ -20,7 +20,8 @@ from skinnybox.sizes import format_size
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Known:
     """What is judged by: where the state folder is, the ids of the masters there are, the host keys pinned
-    outside the catalog, which machines run, and whether somebody has an overlay open."""
+    outside the catalog, which machines run, and whether somebody has an overlay open. `forget`: it was said
+    that machines are gone, however many."""
 
     folder: Path
     masters: Collection[str]
@@ -28,6 +29,7 @@ class Known:
     running: Callable[[], Collection[UUID]]
     in_use: Callable[[Path], bool]
     delete_orphans: bool = False
+    forget: bool = False
 
 
 @dataclass(slots=True, kw_only=True)
@@ -39,6 +41,8 @@ class Rebuilt:
     gone: list[str] = field(default_factory=list)
     rewritten: dict[UUID, Instance] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
+    refused: str | None = None
+    """Why machines of which nothing is there are remembered all the same: too many of them at once."""
 
     def say(self, path: Path, deed: Deed, what: str, act: Callable[[], None] | None = None) -> None:
         self.findings.append(Finding(path=path, what=what, deed=deed, act=act))
@@ -83,9 +87,12 @@ def rebuild(holdings: Iterable[Holding], remains: Sequence[RawRow], known: Known
     seen = list(holdings)
     unread = {str(holding.uuid) for holding in seen if holding.unread}
     takers = [_judged(holding, rows.pop(str(holding.uuid), None), known, out) for holding in seen]
+    lost = {row.uuid for row in rows.values() if not _is_unfinished(row)}
+    out.refused = None if known.forget else _too_many(len(lost), remains, known)
     for row in rows.values():
         _without_place(row, known, out)
-    untouched = [row for row in remains if _is_unfinished(row) or row.uuid in unread]
+    kept = unread | (lost if out.refused else set())
+    untouched = [row for row in remains if _is_unfinished(row) or row.uuid in kept]
     named = _with_names([taker for taker in takers if taker], {row.name for row in untouched}, out)
     for taker in _with_ports(named, untouched, known, out):
         _remember(taker, known, out)
@@ -171,10 +178,24 @@ def _say_orphan(holding: Holding, known: Known, out: Rebuilt) -> None:
         out.say(holding.place, Deed.KEEP, f"{what}: nobody can say whose; --delete-orphans removes it")
 
 
+def _too_many(lost: int, remains: Sequence[RawRow], known: Known) -> str | None:
+    """Machines go one by one. When most are gone at once it is more likely that the place where they are kept
+    is: a disk that was not mounted. Forgotten, others would get their names and ports meanwhile."""
+    there = sum(not _is_unfinished(row) for row in remains)
+    if 2 * lost <= there:
+        return None
+    return f"nothing is there of {lost} of {there} machines, in {known.folder / 'instances'} or in the pool"
+
+
 def _without_place(row: RawRow, known: Known, out: Rebuilt) -> None:
     path = known.folder / "instances" / row.uuid
     if _is_unfinished(row):
         _say_unfinished(row, path, out)
+    elif out.refused:
+        what = (
+            f"{row.name} is remembered, but nothing of it is there; so many are only forgotten with --forget"
+        )
+        out.say(path, Deed.KEEP, what)
     else:
         out.say(path, Deed.FORGET, f"{row.name} is remembered, but nothing of it is there any more")
         out.gone.append(row.uuid)

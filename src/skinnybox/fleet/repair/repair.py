@@ -32,19 +32,21 @@ from skinnybox.issues import Deed, Finding
 from skinnybox.masters import catalogue, workspace
 
 
-def repair(folder: Path, host: Host, *, delete_orphans: bool = False) -> list[Outcome[Finding]]:
+def repair(
+    folder: Path, host: Host, *, delete_orphans: bool = False, forget: bool = False
+) -> list[Outcome[Finding]]:
     """Do what `examine` says, and return what came of it. Conflict while another repair of this folder
     runs."""
     with _only_one(folder):
         catalog, trouble = opened(folder)
         if catalog is None:
-            seen = examined(folder, host, None, trouble, delete_orphans)
+            seen = examined(folder, host, None, trouble, delete_orphans, forget)
             done = _but_for(_do(folder, seen), _defined(host, seen.rebuilt))
             _replace_catalog(folder, seen.rebuilt)
         else:
             with contextlib.closing(catalog):
                 done = [_told(folder, outcome) for outcome in unfinished.finish(host, catalog)]
-                seen = examined(folder, host, catalog, None, delete_orphans)
+                seen = examined(folder, host, catalog, None, delete_orphans, forget)
                 mended = _do(folder, seen)
                 done += _but_for(mended, _put_right(host, catalog, seen))
         if (
