@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -73,3 +74,21 @@ def test_what_is_not_there_is_said(our_pool: EmulatedPool, new_instance: New, tm
             make_one(host, dataclasses.replace(new_instance(), bridge=None), Operation())
         assert "fail" in [check.status for check in host.doctor()]
         host.close()
+
+
+def test_the_usual_network_is_the_management_network(our_pool: EmulatedPool, tmp_path: Path) -> None:
+    """Bonds and VLANs are called xapiN, before xenbrN: by name a storage network would be first."""
+    storage, lan = our_pool.add_network("Storage VLAN 30"), our_pool.add_network("DMZ VLAN 99")
+    with our_pool.database() as database:
+        database.set("network", storage, "bridge", "xapi0")
+        database.set("network", lan, "bridge", "xapi1")
+    with closing(host_on(our_pool, tmp_path / "state")) as host:
+        assert host.features.default_bridge == "lan"
+    with our_pool.database() as database:
+        for pif in database.tables["PIF"]:
+            database.set("PIF", pif, "management", False)
+    with closing(host_on(our_pool, tmp_path / "other")) as host:
+        assert host.features.default_bridge is None
+        [check] = [check for check in host.doctor() if check.name == "network"]
+    assert check.status == "fail"
+    assert "several" in check.detail and "DMZ VLAN 99, Storage VLAN 30, lan" in check.detail

@@ -94,7 +94,8 @@ def _check_seed(specification: Specification) -> None:
 def _check_bridge(specification: Specification, features: Features) -> None:
     bridged = specification.network is Network.BRIDGE
     if bridged and specification.bridge is None and features.default_network is Network.BRIDGE:
-        raise NotFound("this host has no network with a way out", hint="--bridge names another one")
+        known = ", ".join(sorted(features.bridges)[:20]) or "nothing to name"
+        raise NotFound("no network of this host is the one to take", hint=f"--bridge names one: {known}")
     if bridged != (specification.bridge is not None):
         raise UsageError("a bridged machine needs the name of a bridge, and no other does")
     if specification.bridge is not None and specification.bridge not in features.bridges:

@@ -37,7 +37,7 @@ class Pool:
         self.address = address
         self.sessions = Sessions(address, password, patience=patience)
         self.call = self.sessions.call
-        self.things = PoolCache(self.sessions, _MACHINES, "VDI", "SR", "PBD", "network", "pool")
+        self.things = PoolCache(self.sessions, _MACHINES, "VDI", "SR", "PBD", "network", "PIF", "pool")
         self.fresh: set[UUID] = set()
         """Whose overlay we made just now, so that no machine ever had it."""
         self.folder = state / "run" / "xapi"
@@ -132,16 +132,20 @@ class Pool:
         return self._named("SR", chosen)
 
     def network(self, name: str | None) -> Found:
-        """`name`, or the chosen one, or the pool's first with a way out: as of the last look."""
+        """`name`, or the chosen one, or the pool's management network: as of the last look. Without one, the
+        only network with a way out. NotFound when there are several: bonds and VLANs are called as cards are,
+        so no name tells which of them leads where machines should be."""
         chosen = name or self.address.network
         if chosen is not None:
             return self._named("network", chosen)
-        found = sorted(
-            (each for each in self.things.all("network") if each[1]["PIFs"]),
-            key=lambda each: each[1]["bridge"],
-        )
-        if not found:
-            raise NotFound("the pool has no network with a way out", hint="choose one: ?network=NAME")
+        outward = [each for each in self.things.all("network") if each[1]["PIFs"]]
+        managing = {record["network"] for _, record in self.things.all("PIF") if record["management"]}
+        found = [each for each in outward if each[0] in managing] or outward
+        if len(found) != 1:
+            names = ", ".join(sorted(record["name_label"] for _, record in found)[:20])
+            several = f"several networks with a way out, and none is its management network: {names}"
+            what = several if found else "no network with a way out"
+            raise NotFound(f"the pool has {what}", hint="choose one: ?network=NAME")
         return found[0]
 
     def template(self, name: str) -> Found:
