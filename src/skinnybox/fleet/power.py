@@ -25,6 +25,8 @@ _UNREACHED = (
 _UNREAD = (Condition.DAMAGED, Condition.UNREADABLE)
 _OFF = (Condition.STOPPED, Condition.CRASHED, Condition.FAILED, *_UNREAD)
 """What can be started, or tried to: of what cannot be read, the host knows best whether it is needed."""
+_HELD = (Condition.SUSPENDED, Condition.PAUSED)
+"""Somebody halted it in the middle of its work: a start lets it go on."""
 
 View = Callable[[], MachineView]
 """How to see one machine as it is now."""
@@ -52,11 +54,11 @@ def start(host: Host, machine: MachineView, master: Master, folder: Path, operat
     """Power on. Idempotent on a machine that runs; refused while it is being created or deleted."""
     if machine.condition in (Condition.CREATING, Condition.DELETING):
         raise Conflict(f"{machine.name} is {machine.condition}")
-    if machine.condition in _OFF:
-        if machine.status and machine.status.pid:
-            raise Conflict(
-                f"{machine.name} runs, but failed: {machine.reason}", hint="kill it, then start it again"
-            )
+    if machine.condition in _OFF and machine.status and machine.status.pid:
+        raise Conflict(
+            f"{machine.name} runs, but failed: {machine.reason}", hint="kill it, then start it again"
+        )
+    if machine.condition in (*_OFF, *_HELD):
         host.start(machine.instance, master, folder, operation)
 
 
@@ -75,6 +77,9 @@ def wait_ready(host: Host, look: View, timeout: float, operation: Operation) -> 
                     + (f": {machine.reason}" if machine.reason else ""),
                     hint=f"`skinnybox console --log {machine.name}` shows what it printed",
                 )
+            case condition if condition in _HELD:
+                hint = f"`skinnybox start {machine.name}` lets it go on"
+                raise Conflict(f"{machine.name} is {machine.condition}, by somebody else", hint=hint)
             case Condition.DELETING:
                 raise Conflict(f"{machine.name} is being deleted", hint="by another command")
         if operation.cancelled:
@@ -91,6 +96,9 @@ def wait_ready(host: Host, look: View, timeout: float, operation: Operation) -> 
 def stop(host: Host, look: View, how: Stopping, operation: Operation) -> None:
     """Ask the guest to power off and wait. TimedOut when it does not, unless told to pull the plug then."""
     machine = look()
+    if machine.condition in _HELD:
+        _stop_held(host, machine, how)
+        return
     if not running(machine):
         return
     host.shutdown(machine.instance)
@@ -110,6 +118,16 @@ def stop(host: Host, look: View, how: Stopping, operation: Operation) -> None:
             host.power_off(machine.instance)
             return
         host.wait_change(POLL)
+
+
+def _stop_held(host: Host, machine: MachineView, how: Stopping) -> None:
+    """What it holds in memory and has not written is lost with a power-off: so only who says so does it."""
+    if not how.then_kill:
+        raise Conflict(
+            f"{machine.name} is {machine.condition}: its guest cannot be asked to power off",
+            hint=f"`skinnybox start {machine.name}` lets it go on; skinnybox kill pulls the plug",
+        )
+    host.power_off(machine.instance)
 
 
 def _why(machine: MachineView) -> str:

@@ -18,8 +18,18 @@ class Condition(StrEnum):
     MISMATCH = "mismatch"
     CRASHED = "crashed"
     STALLED = "stalled"
+    SUSPENDED = "suspended"
+    PAUSED = "paused"
     DAMAGED = "damaged"
     UNREADABLE = "unreadable"
+
+
+_STILL = {
+    Power.STALLED: Condition.STALLED,
+    Power.SUSPENDED: Condition.SUSPENDED,
+    Power.PAUSED: Condition.PAUSED,
+}
+"""Whatever its guest said before: it does nothing now."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,8 +63,8 @@ class MachineView:
             return Condition.STOPPED
         if self.status.power is Power.CRASHED:
             return Condition.FAILED if self.reported_failure else Condition.CRASHED
-        if self.status.power is Power.STALLED:
-            return Condition.STALLED
+        if self.status.power in _STILL:
+            return _STILL[self.status.power]
         if self.current_report is None:
             return Condition.STARTING
         if not self.current_report.ready:
@@ -111,7 +121,7 @@ class MachineView:
             return self.trouble.why
         if self.reported_failure and self.current_report:
             return self.current_report.reason
-        if self.status is not None and self.status.power in (Power.CRASHED, Power.STALLED):
+        if self.status is not None and self.status.power in (Power.CRASHED, *_STILL):
             return self.status.reason
         return self.mismatch or self._trouble or self.unreached or self._full or self.work
 

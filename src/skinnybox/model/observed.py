@@ -32,6 +32,8 @@ class Power(StrEnum):
     RUNNING = "running"
     CRASHED = "crashed"
     STALLED = "stalled"
+    SUSPENDED = "suspended"
+    PAUSED = "paused"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

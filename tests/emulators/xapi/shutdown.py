@@ -126,5 +126,6 @@ def resume(call: Call, vm: str, paused: bool, force: bool) -> None:
     host = placement.choose(call.xapi, vm)
     with call.operation("VM", vm, "resume"):
         state = "Paused" if paused else "Running"
-        call.database.update("VM", vm, power_state=state, resident_on=host)
+        domain = max([each["domid"] for _, each in call.database.where("VM")], default=0) + 1
+        call.database.update("VM", vm, power_state=state, resident_on=host, domid=domain)
     lifecycle.refresh(call.xapi, vm, devices=True)

@@ -22,6 +22,7 @@ from skinnybox.printable import printable
 
 _ADDRESS = re.compile(r"([0-9]{1,3})/(?:ip|ipv4/[0-9]{1,3}|ipv6/[0-9]{1,3})")
 _MOST_ADDRESSES = 64
+_POWERS = {"Suspended": Power.SUSPENDED, "Paused": Power.PAUSED}
 
 
 def statuses(pool: Pool) -> dict[UUID, Status]:
@@ -51,7 +52,7 @@ def _status(record: Record) -> Status:
     nonce, started = xenstore_data.start_of(record["xenstore_data"])
     state, domain = record["power_state"], int(record["domid"])
     return Status(
-        power=Power.RUNNING,
+        power=_POWERS.get(state, Power.RUNNING),
         since=_time(started),
         pid=domain if domain > 0 else None,
         nonce=nonce,

@@ -3,11 +3,15 @@
 import contextlib
 import secrets
 from datetime import UTC, datetime
+from typing import Any
 
 from skinnybox.errors import Conflict, NotFound
 from skinnybox.hosts.xapi import create, tasks, xenstore_data
 from skinnybox.hosts.xapi.pool import Found, Pool
 from skinnybox.model import Instance
+
+_GOES_ON: dict[str, tuple[Any, ...]] = {"Suspended": ("VM.resume", False, False), "Paused": ("VM.unpause",)}
+"""How a machine goes on that somebody halted in the middle of its work: still the same start."""
 
 
 def start(pool: Pool, instance: Instance) -> None:
@@ -19,6 +23,10 @@ def start(pool: Pool, instance: Instance) -> None:
 
 def _start(pool: Pool, instance: Instance) -> None:
     found = pool.machine(instance.uuid)
+    if found and found[1]["power_state"] in _GOES_ON:
+        method, *more = _GOES_ON[found[1]["power_state"]]
+        tasks.run(pool.sessions, method, found[0], *more)
+        return
     if found and found[1]["power_state"] != "Halted":
         raise Conflict(f"{instance.name} runs already")
     pool.overlay(instance)
