@@ -8,7 +8,7 @@ from skinnybox.cli import options, render, report
 from skinnybox.fleet import present
 
 if TYPE_CHECKING:
-    from skinnybox.fleet.repair.examine import Examination
+    from skinnybox.errors import Blocked
 
 _COLUMNS = ("deed", "path", "what", "error")
 
@@ -39,7 +39,7 @@ def _repair(arguments: argparse.Namespace) -> int:
         seen = fleet.upkeep.examine(delete_orphans=orphans, forget=forget)
         if arguments.dry_run or not seen.to_do:
             _show([present.issue(finding) for finding in seen.findings], arguments)
-            return 0 if arguments.dry_run else _refused(seen)
+            return 0 if arguments.dry_run else _refused(seen.refused)
         if not arguments.yes:
             _table([present.issue(finding) for finding in seen.findings], sys.stderr)
             options.confirm(arguments, f"do this to {options.settings(arguments).state}")
@@ -48,15 +48,15 @@ def _repair(arguments: argparse.Namespace) -> int:
     for outcome in done:
         if outcome.error:
             report.say(outcome.error, outcome.name)
-    return max(worst(done), _refused(seen))
+    return max(worst(done), _refused(seen.refused))
 
 
-def _refused(seen: "Examination") -> int:
+def _refused(error: "Blocked | None") -> int:
     """What is left undone, once for all of it."""
-    if seen.refused is None:
+    if error is None:
         return 0
-    report.say(seen.refused)
-    return seen.refused.exit_code
+    report.say(error)
+    return error.exit_code
 
 
 def _show(records: "list[dict[str, Any]]", arguments: argparse.Namespace) -> None:
