@@ -58,7 +58,8 @@ def test_how_ssh_is_called(fleet: Fleet, calls: Path, state: Path, tmp_path: Pat
     key.touch()
     fleet.execute(["web"], ["id"], login=Login(user="admin", key=key))
     line = calls.read_text()
-    assert f"-i\n{key}\n" in line and "\nadmin@127.0.0.1\n" in line and "id_ed25519" not in line
+    assert f"IdentityFile={key}\n" in line and "IdentityAgent" not in line
+    assert "\nadmin@127.0.0.1\n" in line and "id_ed25519" not in line
 
 
 @pytest.mark.parametrize(

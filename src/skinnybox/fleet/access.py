@@ -12,6 +12,7 @@ from skinnybox import private, run
 from skinnybox.errors import Conflict, Corrupt, GuestFailed, NotFound, SkinnyboxError, Unsupported
 from skinnybox.fleet.catalog import known_hosts
 from skinnybox.fleet.power import running
+from skinnybox.fleet.ssh_words import quoted
 from skinnybox.fleet.view import MachineView
 from skinnybox.layout import FILE
 from skinnybox.operation import Operation
@@ -104,7 +105,8 @@ def fingerprint(public_key: str) -> str:
 
 
 def ssh_argv(folder: Path, machine: MachineView, login: Login, *, batch: bool) -> list[str]:
-    """The ssh command line up to, and without, the remote command.
+    """The ssh command line up to, and without, the remote command. A key of one's own may need the agent that
+    has its passphrase, or is it; the fleet's own key needs none.
 
     Raises Unsupported when the machine has no ssh port, Conflict before it reported its host keys (on a
     bridge: its address), GuestFailed when it reported others than before, NotFound without the key's file.
@@ -118,16 +120,18 @@ def ssh_argv(folder: Path, machine: MachineView, login: Login, *, batch: bool) -
     return [
         "ssh",
         *("-F", "/dev/null"),
-        *("-i", str(login.key or own_key(folder))),
+        *("-o", f"IdentityFile={quoted(login.key or own_key(folder))}"),
+        *(() if login.key else ("-o", "IdentityAgent=none")),  # an agent that hangs would hang us
         *("-p", str(port)),
         *("-o", "IdentitiesOnly=yes"),
         *("-o", "StrictHostKeyChecking=yes"),
-        *("-o", f"UserKnownHostsFile={known}"),
+        *("-o", f"UserKnownHostsFile={quoted(known)}"),
         *("-o", "GlobalKnownHostsFile=/dev/null"),
         *("-o", f"HostKeyAlias={machine.instance.uuid}"),
         *("-o", "ConnectTimeout=20"),
         *("-o", "LogLevel=ERROR"),
         *(("-o", "BatchMode=yes") if batch else ()),
+        "--",  # so that no word of the remote command is taken for an option
         f"{login.user or machine.instance.ssh_user}@{host}",
     ]
 
