@@ -9,6 +9,7 @@
     +-- NoSpace                    7        507
     +-- Corrupt                    1        500   bytes are not what was sealed or written
     +-- GuestFailed                1        502   the guest said no, or died
+    |   +-- NotReached             1        502   ssh did not come through to it, or not to the end
     +-- TimedOut                   1        504
     +-- Cancelled                130        499   nobody wants it any more; never told as a timeout
     +-- CommandFailed              1        500   a program we started failed
@@ -68,6 +69,10 @@ class Corrupt(SkinnyboxError):
 
 class GuestFailed(SkinnyboxError):
     http_status = 502
+
+
+class NotReached(GuestFailed):
+    pass
 
 
 class TimedOut(SkinnyboxError):

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from skinnybox import run
-from skinnybox.errors import NotFound
+from skinnybox.errors import NotFound, NotReached
 from skinnybox.ext4 import open_volume
 from skinnybox.fleet.access import Login
 from skinnybox.fleet.service import Fleet
@@ -91,7 +91,7 @@ def _only_known_keys_get_in(fleet: Fleet, key: Path) -> None:
     other = key.with_name("other")
     run.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", other])
     (stranger,) = fleet.execute(["life"], ["id", "-un"], login=Login(key=other))
-    assert stranger.value is not None and stranger.value.code == 255
+    assert stranger.value is not None and isinstance(stranger.value.error, NotReached)
     (absent,) = fleet.execute(["life"], ["id"], login=Login(key=key.with_name("absent")))
     assert isinstance(absent.error, NotFound)
 

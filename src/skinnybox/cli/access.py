@@ -1,22 +1,16 @@
-"""console, ssh, exec."""
+"""console, ssh."""
 
 import argparse
 import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING
 
-from skinnybox.cli import options, render, report
-from skinnybox.cli.progress import shown
-from skinnybox.errors import UsageError
-from skinnybox.fleet.batch import worst
+from skinnybox.cli import execute, options, render
 
 if TYPE_CHECKING:
     from socket import socket
-
-    from skinnybox.fleet.access import Login
 
 DETACH = b"\x1d"  # Ctrl-]
 
@@ -34,28 +28,9 @@ def add_to(commands: options.Commands) -> None:
         "The host keys are those the machine itself reported. Exits as ssh does.",
     )  # fmt: skip
     options.add_machine(parser)
-    _add_login(parser)
+    execute.add_login(parser)
 
-    parser = options.command(
-        commands, "exec", _exec, "run the command after `--` in machines, by ssh",
-        "One machine: the exit code is the command's. Several: 1 when it failed anywhere.",
-    )  # fmt: skip
-    options.add_machines(parser)
-    _add_login(parser)
-    options.add_parallel(parser)
-
-
-def _add_login(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("-l", "--user", help="instead of the machine's own")
-    parser.add_argument(
-        "-i", "--identity", metavar="FILE", type=Path, help="a private key instead of the fleet's own"
-    )
-
-
-def _login(arguments: argparse.Namespace) -> "Login":
-    from skinnybox.fleet.access import Login
-
-    return Login(user=arguments.user, key=arguments.identity)
+    execute.add_to(commands)
 
 
 def _console(arguments: argparse.Namespace) -> int:
@@ -112,33 +87,4 @@ def _relay(stream: "socket") -> None:
 
 def _ssh(arguments: argparse.Namespace) -> int:
     with options.fleet(arguments) as fleet:
-        return fleet.ssh(arguments.name, arguments.command, _login(arguments))
-
-
-def _exec(arguments: argparse.Namespace) -> int:
-    if not arguments.command:
-        raise UsageError("exec needs a command after `--`", hint="skinnybox exec 'web-*' -- uptime")
-    with options.fleet(arguments) as fleet, shown(arguments.quiet) as operation:
-        results = fleet.execute(
-            arguments.names,
-            arguments.command,
-            login=_login(arguments),
-            parallel=arguments.parallel,
-            operation=operation,
-        )
-    for result in results:
-        if result.error:
-            report.say(result.error, result.name)
-        elif result.value:
-            _print_output(result.name if len(results) > 1 else None, result.value.stdout, sys.stdout)
-            _print_output(result.name if len(results) > 1 else None, result.value.stderr, sys.stderr)
-    codes = [result.value.code for result in results if result.value]
-    if len(results) == 1 and codes:
-        return codes[0]
-    return max(worst(results), int(any(codes)))
-
-
-def _print_output(name: str | None, output: bytes, stream: TextIO) -> None:
-    text = render.safe(output) if stream.isatty() else output.decode("utf-8", "replace")
-    for line in text.splitlines():
-        print(f"{name}: {line}" if name else line, file=stream)
+        return fleet.ssh(arguments.name, arguments.command, execute.login(arguments))

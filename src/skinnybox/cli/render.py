@@ -62,7 +62,11 @@ def pairs(record: Record) -> None:
 
 def safe(output: bytes) -> str:
     """What a guest printed, line by line, but nothing that moves a terminal's cursor or worse."""
-    text = output.decode("utf-8", "backslashreplace").replace("\r\n", "\n")
+    return safe_text(output.decode("utf-8", "backslashreplace"))
+
+
+def safe_text(text: str) -> str:
+    text = text.replace("\r\n", "\n")
     return re.sub(r"[^\n\t -~]+", lambda found: printable(found[0]), text)
 
 

@@ -3,8 +3,6 @@
 import base64
 import fcntl
 import hashlib
-import shlex
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +13,6 @@ from skinnybox.fleet.power import running
 from skinnybox.fleet.ssh_words import quoted
 from skinnybox.fleet.view import MachineView
 from skinnybox.layout import FILE
-from skinnybox.operation import Operation
 
 
 def own_key(folder: Path) -> Path:
@@ -60,9 +57,6 @@ def public_key(folder: Path) -> str:
     return f"{kind} {encoded} skinnybox"
 
 
-_SSH_FAILED = 255
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Login:
     """Who logs in, and with which private key. None: whom the machine was made for, with the fleet's own."""
@@ -77,25 +71,6 @@ class Login:
 
 
 USUAL = Login()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Executed:
-    """What a command in a machine said, and its exit code. 255 is ssh's own: it did not get in."""
-
-    code: int
-    stdout: bytes
-    stderr: bytes
-
-
-def execute(argv: Sequence[str], command: Sequence[str], login: Login, operation: Operation) -> Executed:
-    """Run one remote command. Its words are quoted, so that the remote shell sees them as they are. When it
-    is cancelled ssh ends here; what it began in the machine may go on."""
-    words = [*argv, shlex.join(command)]
-    done = run.run(words, ok=range(256), keep=login.variables, attend=operation.check)
-    if done.returncode == _SSH_FAILED:  # which it also does when Ctrl-C ended it
-        operation.check()
-    return Executed(code=done.returncode, stdout=done.stdout, stderr=done.stderr)
 
 
 def fingerprint(public_key: str) -> str:

@@ -5,16 +5,19 @@ Fields are only ever added. Sizes are bytes, times ISO 8601, and nothing is shor
 rendering.
 """
 
+from base64 import b64encode
 from typing import TYPE_CHECKING, Any
 
 from skinnybox.printable import printable
 
 if TYPE_CHECKING:
     from skinnybox.errors import SkinnyboxError
+    from skinnybox.fleet.batch import Outcome
     from skinnybox.fleet.capacity import Account, Storage
     from skinnybox.fleet.events import Event
     from skinnybox.fleet.masters import Masters
     from skinnybox.fleet.plan.actions import Action
+    from skinnybox.fleet.remote import Executed, Said
     from skinnybox.fleet.view import MachineView
     from skinnybox.issues import Check, Finding
     from skinnybox.model import Change, Master, Snapshot
@@ -211,6 +214,27 @@ def issue(finding: "Finding", error: "SkinnyboxError | None" = None) -> Record:
         "what": finding.what,
         "error": error.message if error else None,
     }
+
+
+def executed(outcome: "Outcome[Executed]") -> Record:
+    """What came of a command in a machine. `exit_code` is null when `error` says why there is none. Of each
+    stream `_encoding` says whether it is text, or base64 since its bytes are no UTF-8, and `_cut` how many
+    bytes came after what is in it."""
+    from skinnybox.fleet.remote import Executed
+
+    value = outcome.value or Executed(code=None)
+    error = outcome.error or value.error
+    record: Record = {"name": outcome.name, "exit_code": value.code}
+    record |= _stream("stdout", value.out) | _stream("stderr", value.err)
+    return {**record, "error": error.message if error else None}
+
+
+def _stream(key: str, said: "Said") -> Record:
+    try:
+        text, encoding = said.content.decode(), "utf-8"
+    except UnicodeDecodeError:
+        text, encoding = b64encode(said.content).decode(), "base64"
+    return {key: text, f"{key}_encoding": encoding, f"{key}_cut": said.cut}
 
 
 def check(found: "Check") -> Record:

@@ -26,13 +26,14 @@ from skinnybox.operation import UNATTENDED, Operation
 if TYPE_CHECKING:
     from socket import socket
 
-    from skinnybox.fleet.access import Executed, Login
+    from skinnybox.fleet.access import Login
     from skinnybox.fleet.capacity import Account
     from skinnybox.fleet.change import Changes
     from skinnybox.fleet.context import Context
     from skinnybox.fleet.masters import Masters
     from skinnybox.fleet.overlays import Overlays
     from skinnybox.fleet.plan.files import FleetFiles
+    from skinnybox.fleet.remote import Executed, Remote
     from skinnybox.fleet.specification import Specification
     from skinnybox.fleet.upkeep import Upkeep
     from skinnybox.hosts.events import Event
@@ -78,6 +79,12 @@ class Fleet:
         from skinnybox.fleet.plan.files import FleetFiles
 
         return FleetFiles(self._context)
+
+    @cached_property
+    def remote(self) -> "Remote":
+        from skinnybox.fleet.remote import Remote
+
+        return Remote(self._ssh, self._queries)
 
     @property
     def _context(self) -> "Context":
@@ -234,11 +241,7 @@ class Fleet:
 
     def ssh(self, name: str, command: Sequence[str] = (), login: "Login | None" = None) -> int:
         """Hand the terminal to ssh; returns its exit code."""
-        from skinnybox import run
-        from skinnybox.fleet import access
-
-        argv = access.ssh_argv(self._ssh, self.machine(name), login or access.USUAL, batch=False)
-        return run.interactive([*argv, *command], keep=(login or access.USUAL).variables)
+        return self.remote.ssh(name, command, login)
 
     def execute(
         self,
@@ -246,17 +249,10 @@ class Fleet:
         command: Sequence[str],
         *,
         login: "Login | None" = None,
-        parallel: int | None = None,
         operation: Operation = UNATTENDED,
     ) -> "list[Outcome[Executed]]":
-        """Run a command in machines by ssh. A command that fails is a value, not an error."""
-        from skinnybox.fleet import access
-
-        def one(machine: MachineView, operation: Operation) -> access.Executed:
-            argv = access.ssh_argv(self._ssh, machine, login or access.USUAL, batch=True)
-            return access.execute(argv, command, login or access.USUAL, operation)
-
-        return self._queries.each(patterns, one, "exec", operation, parallel)
+        """Run a command in machines by ssh, as remote.py does with its own choices."""
+        return self.remote.execute(patterns, command, login=login, operation=operation)
 
     def events(self, patterns: Sequence[str] = ()) -> "list[Event]":
         """What happened to the machines that names and globs mean, oldest first, also to deleted ones."""
