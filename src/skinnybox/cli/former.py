@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-from skinnybox.cli.options import add_common, add_format, add_yes
+from skinnybox.cli.options import Parser, add_common, add_format, add_yes
 
 _SNAPSHOT = ("create", "list", "restore", "delete", "-h", "--help")
 
@@ -19,7 +19,7 @@ class _NotFormer(Exception):
     pass
 
 
-class _Reader(argparse.ArgumentParser):
+class _Reader(Parser):
     """Leaves it to the parser of today to say what is wrong, with the usage of today."""
 
     def error(self, message: str) -> NoReturn:
@@ -37,6 +37,14 @@ def in_words_of_today(words: Sequence[str]) -> list[str]:
         return list(words)
     print(f"skinnybox: this is now: skinnybox {shlex.join(today)}", file=sys.stderr)
     return [*words[: len(words) - len(command)], *today]
+
+
+def command_of(words: Sequence[str]) -> str | None:
+    """The command in a line of which some words may be missing yet; None when nobody would understand it."""
+    try:
+        return next(iter(_command(words)), None)
+    except _NotFormer:
+        return None
 
 
 def _command(words: Sequence[str]) -> list[str]:
@@ -61,7 +69,7 @@ def _snapshot(words: Sequence[str]) -> list[str]:
     what.add_argument("--delete")
     add_yes(reader)
     add_format(reader)
-    said = reader.parse_intermixed_args(list(words))
+    said = reader.parse_args(list(words))
     yes = ["--yes"] * said.yes
     if said.list:
         form = ["--format", said.format] if said.format != "table" else []

@@ -6,19 +6,19 @@ import sys
 from collections.abc import Sequence
 
 from skinnybox.cli import interrupt
-from skinnybox.cli.former import in_words_of_today
+from skinnybox.cli.former import command_of, in_words_of_today
+from skinnybox.cli.options import Plain
 from skinnybox.cli.parser import build_parser
 from skinnybox.cli.report import say
 from skinnybox.errors import SkinnyboxError, from_system
 
 BUG = 70
+_RUN_IN_MACHINES = ("exec", "ssh")
 
 
 def run_command(words: Sequence[str]) -> int:
     """The exit code; see `errors` for the table. 70 is a bug of ours, 130 an interruption."""
-    before, after = _split(words)
-    arguments = build_parser().parse_args(in_words_of_today(before))
-    arguments.command = after
+    arguments = parsed(words)
     try:
         with interrupt.raised():
             return _run(arguments)
@@ -57,9 +57,18 @@ def _show_origin() -> None:
     traceback.print_exc()
 
 
-def _split(words: Sequence[str]) -> tuple[list[str], list[str]]:
-    """What stands after `--` belongs to the command that runs in a machine."""
-    if "--" not in words:
-        return list(words), []
-    cut = list(words).index("--")
-    return list(words[:cut]), list(words[cut + 1 :])
+def parsed(words: Sequence[str]) -> argparse.Namespace:
+    """What this line says; `command` is what stands behind `--` where that runs in a machine. Everywhere else
+    `--` says that only arguments follow."""
+    ours, command = list(words), []
+    parser = build_parser()
+    if "--" in ours:
+        cut = ours.index("--")
+        ours, command = ours[:cut], ours[cut + 1 :]
+        if command_of(ours) not in _RUN_IN_MACHINES:
+            if "--" in command:
+                parser.error("`--` is no argument, and needed once only")
+            ours, command = [*ours, *map(Plain, command)], []
+    arguments = parser.parse_args(in_words_of_today(ours))
+    arguments.command = command
+    return arguments

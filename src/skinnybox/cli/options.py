@@ -21,6 +21,36 @@ Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 Run: TypeAlias = Callable[[argparse.Namespace], int]
 
 
+class Plain(str):
+    """A word that stands behind `--`: an argument, whatever it looks like."""
+
+    __slots__ = ()
+
+
+class Parser(argparse.ArgumentParser):
+    """Takes Plain words for what they are, and arguments also behind options that stand between them.
+
+    `--` itself never comes here: what argparse does with it depends on where it stands among the arguments,
+    on their numbers, and on the version of Python.
+    """
+
+    _within = False
+
+    def _parse_optional(self, arg_string: str) -> Any:
+        return None if isinstance(arg_string, Plain) else super()._parse_optional(arg_string)
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Intermixed, where there are no commands below; older Pythons do that by calling this again."""
+        rest = (argparse.PARSER, argparse.REMAINDER)
+        if self._within or any(action.nargs in rest for action in self._get_positional_actions()):
+            return super().parse_known_args(args, namespace)
+        self._within = True
+        try:
+            return self.parse_known_intermixed_args(args, namespace)
+        finally:
+            self._within = False
+
+
 class Help(argparse.HelpFormatter):
     """`-l, --user USER`, as argparse itself says from Python 3.13 on: one help for every Python."""
 

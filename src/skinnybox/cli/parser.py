@@ -16,11 +16,11 @@ from skinnybox.cli import (
     repair,
     store,
 )
-from skinnybox.cli.options import Commands, Help, add_common
+from skinnybox.cli.options import Commands, Help, Parser, add_common
 
 
 def build_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser: argparse.ArgumentParser = Parser(
         prog="skinnybox",
         description="Thin virtual machines: one sealed master, one small overlay each.",
         epilog="Exit codes: 0 done, 1 failed, 2 usage, 3 not found, 4 conflict, 5 blocked, 6 unsupported, "
