@@ -129,8 +129,14 @@ _OF_SYSTEM: dict[int, tuple[type[SkinnyboxError], str, str]] = {
 seam takes it from here. What is not here is told by its place, or is a bug of ours."""
 
 
+class NotAFile(OSError):
+    """What a name leads to is nothing that can be read to its end; `strerror` says why."""
+
+
 def from_system(error: OSError) -> SkinnyboxError | None:
     """What the machine denied us wherever we were: room, a working disk, a right. None: a bug of ours."""
+    if isinstance(error, NotAFile):
+        return SkinnyboxError(f"{_path(error)}{error.strerror}", hint=_SHAPE)
     if error.errno not in _OF_SYSTEM:
         return None
     kind, what, hint = _OF_SYSTEM[error.errno]

@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from skinnybox import private
+from skinnybox import named_file, private
 
 _LIMIT = 1 << 20
 
@@ -24,8 +24,7 @@ def write_json(path: Path, values: dict[str, Any]) -> None:
 def read_json(path: Path) -> dict[str, Any] | None:
     """None when there is nothing, or nothing whole."""
     try:
-        with path.open("rb") as file:
-            values = json.loads(file.read(_LIMIT))
+        values = json.loads(named_file.content(path, _LIMIT))
     except (OSError, ValueError, RecursionError):
         return None
     return values if isinstance(values, dict) else None

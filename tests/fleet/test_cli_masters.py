@@ -14,7 +14,7 @@ def test_a_table_is_brief_and_other_formats_have_everything(
     fleet: Fleet, master: Master, state: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     fleet.create(["a", "b"], "tiny", SPARSE)
-    where = ("--state", str(state))
+    where = ("--host", "fake", "--state", str(state))
     table = said(capsys, *where, "master", "list").out
     assert master.id.removeprefix("sha256:")[:12] in table and master.id not in table
     heads, row = (line.split() for line in table.splitlines())

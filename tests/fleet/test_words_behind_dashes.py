@@ -2,6 +2,7 @@
 
 import argparse
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -59,7 +60,7 @@ def test_no_word_is_swallowed(path: tuple[str, ...]) -> None:
         before, behind = arguments[:cut], arguments[cut:]
         assert meant(*path, *options, *before, "--", *behind) == whole
         assert meant(*path, *before, *options, "--", *behind) == whole
-        assert meant("--state", "x", *path, *options, *before, "--", *behind) == {**whole, "state": "x"}
+        assert meant("--state", "x", *path, *options, *before, "--", *behind) == {**whole, "state": Path("x")}
 
 
 @pytest.mark.parametrize("path", [path for path in TAKING if path not in RUN_IN_MACHINES], ids=" ".join)
@@ -80,6 +81,32 @@ def test_what_runs_in_a_machine_is_kept(path: tuple[str, ...]) -> None:
     for before in ([], ["--quiet"], ["--state", "list"]):
         found = parsed([*before, *path, "web", "--", *words])
         assert found.command == words and found.quiet == ("--quiet" in before)
+
+
+PATHS = [
+    (path, action)
+    for path, parser in LEAVES.items()
+    for action in parser._actions
+    if action.metavar in ("FILE", "FOLDER", "SOURCE")
+]
+
+
+@pytest.mark.parametrize(("path", "action"), PATHS)
+def test_no_path_is_empty(
+    path: tuple[str, ...], action: argparse.Action, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if action.option_strings:
+        words = [*options_of(path), action.option_strings[-1], "", *arguments_of(path)]
+    else:
+        words = ["" if word == f"the-{action.dest}" else word for word in arguments_of(path)]
+    told = said(capsys, *path, *words)
+    assert told.code == 2 and "the path is empty" in told.err
+
+
+def test_the_state_folder_is_not_nowhere(capsys: pytest.CaptureFixture[str]) -> None:
+    assert len(PATHS) > 50
+    told = said(capsys, "--state=", "list")
+    assert told.code == 2 and "argument --state: the path is empty" in told.err
 
 
 def test_former_words_too(capsys: pytest.CaptureFixture[str]) -> None:

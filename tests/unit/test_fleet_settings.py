@@ -35,6 +35,7 @@ def test_a_switch_is_true_or_false_in_the_file_and_as_text(tmp_path: Path) -> No
         ("cpus = true", "cpus is a whole number"),
         ("memory = 5", "memory is a text"),
         ("state = 5", "state is a text"),
+        ("state = ''", "state is the path of a folder, and empty"),
         ("state = ['/a']", "state is a text"),
         ("memory =", "config.toml"),
         ("reach = 1", "reach is true or false"),

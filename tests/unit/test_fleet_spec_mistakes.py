@@ -160,9 +160,9 @@ def test_files_that_are_no_files(tmp_path: Path) -> None:
     assert mistakes(text, tmp_path) == [
         "6:15: run_once: binary is not a text",
         "7:16: that is a private key: it belongs to nobody else; the public one ends in .pub",
-        f"9:7: {tmp_path} is not a file",
-        "10:7: /dev/zero is not a file",
-        f"11:7: {tmp_path}/large is larger than 4.0M; large files belong in the master",
+        f"9:7: {tmp_path}: Is a directory",
+        "10:7: /dev/zero: not a regular file",
+        f"11:7: {tmp_path}/large: larger than 4 MiB; large files belong in the master",
     ]
 
 

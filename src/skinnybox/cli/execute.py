@@ -8,10 +8,10 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from skinnybox.cli import options, render, report
+from skinnybox.cli.options import path
 from skinnybox.cli.progress import shown
 from skinnybox.errors import NotReached, SkinnyboxError, TimedOut, UsageError
 from skinnybox.fleet import present
@@ -55,7 +55,7 @@ def add_to(commands: options.Commands) -> None:
 def add_login(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-l", "--user", help="instead of the machine's own")
     parser.add_argument(
-        "-i", "--identity", metavar="FILE", type=Path, help="a private key instead of the fleet's own"
+        "-i", "--identity", metavar="FILE", type=path, help="a private key instead of the fleet's own"
     )
 
 

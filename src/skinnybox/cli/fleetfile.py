@@ -3,10 +3,10 @@
 import argparse
 import json
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from skinnybox.cli import numbers, options, render, report
+from skinnybox.cli.options import path
 from skinnybox.cli.progress import shown
 from skinnybox.errors import Blocked, UsageError
 from skinnybox.fleet import present
@@ -28,7 +28,7 @@ def add_to(commands: options.Commands) -> None:
         commands, "plan", _plan, "show what apply would do with a fleet file",
         "Changes nothing. Exits with 5 when something is blocked.",
     )  # fmt: skip
-    parser.add_argument("file", metavar="FILE", nargs="?", type=Path, help="the fleet file, YAML")
+    parser.add_argument("file", metavar="FILE", nargs="?", type=path, help="the fleet file, YAML")
     _add_choices(parser)
     options.add_format(parser)
     parser.add_argument(
@@ -41,7 +41,7 @@ def add_to(commands: options.Commands) -> None:
         "Interrupted, the same command again goes on. Nothing is deleted, made anew or reset unless it is "
         "said here.",
     )  # fmt: skip
-    parser.add_argument("file", metavar="FILE", type=Path, help="the fleet file, YAML")
+    parser.add_argument("file", metavar="FILE", type=path, help="the fleet file, YAML")
     _add_choices(parser)
     parser.add_argument("--dry-run", action="store_true", help="only show what would be done")
     options.add_yes(parser)

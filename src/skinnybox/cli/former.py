@@ -85,5 +85,5 @@ def _snapshot(words: Sequence[str]) -> list[str]:
 
 def _common(said: argparse.Namespace) -> list[str]:
     found = vars(said)
-    values = [word for key in ("state", "host") if key in found for word in (f"--{key}", found[key])]
+    values = [word for key in ("state", "host") if key in found for word in (f"--{key}", str(found[key]))]
     return [*values, *(f"--{key}" for key in ("quiet", "debug") if found.get(key))]

@@ -1,11 +1,14 @@
 """create, list, show, delete."""
 
 import argparse
+from errno import EFBIG
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from skinnybox import named_file
 from skinnybox.cli import numbers, options, render, report
 from skinnybox.cli.complete import ask_for
+from skinnybox.cli.options import path
 from skinnybox.cli.progress import shown
 from skinnybox.errors import Unsupported, UsageError
 from skinnybox.fleet import present
@@ -76,9 +79,16 @@ def _add_create(commands: options.Commands) -> None:
     identity = parser.add_argument_group("what the guest finds")
     add = identity.add_argument
     add("--user", default="root", help="who the ssh keys let in (default root)")
-    add("--ssh-key", action="append", default=[], metavar="FILE", type=Path, help="a public key; may repeat")
+    add(
+        "--ssh-key",
+        action="append",
+        default=[],
+        metavar="FILE",
+        type=path,
+        help="a public key; may repeat",
+    )
     add("--file", action="append", default=[], metavar="SOURCE:TARGET[:MODE[:OWNER]]", help="may repeat")
-    add("--run-once", metavar="FILE", type=Path, help="a script to run once, when the network is up")
+    add("--run-once", metavar="FILE", type=path, help="a script to run once, when the network is up")
     add("--follow-name", action="store_true", help="at each boot the hostname becomes what the pool calls it")
     network = parser.add_argument_group("network")
     add = network.add_argument
@@ -162,6 +172,8 @@ def _seed_file(text: str) -> SeedFile:
     parts = text.split(":", 3)
     if len(parts) < 2 or not parts[1].startswith("/"):
         raise UsageError(f"--file {text!r}: the target is an absolute path", hint="motd.txt:/etc/motd:644")
+    if not parts[0]:
+        raise UsageError(f"--file {text!r}: the source is empty", hint="motd.txt:/etc/motd:644")
     source = Path(parts[0])
     content = _read(source)
     try:
@@ -182,15 +194,10 @@ def _text(path: Path) -> str:
 
 def _read(path: Path) -> bytes:
     try:
-        with path.open("rb") as file:
-            content = file.read(_MOST_FILE + 1)
+        return named_file.content(path, _MOST_FILE)
     except OSError as error:
-        raise UsageError(f"{path}: {error.strerror}") from error
-    if len(content) > _MOST_FILE:
-        raise UsageError(
-            f"{path} is larger than {format_size(_MOST_FILE)}", hint="large files belong in the master"
-        )
-    return content
+        hint = "large files belong in the master" if error.errno == EFBIG else None
+        raise UsageError(f"{path}: {error.strerror}", hint=hint) from error
 
 
 def _list(arguments: argparse.Namespace) -> int:

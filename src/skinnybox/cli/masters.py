@@ -4,11 +4,11 @@ import argparse
 import re
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from skinnybox.cli import numbers, options, render
 from skinnybox.cli.complete import ask_for
+from skinnybox.cli.options import path
 from skinnybox.cli.progress import shown
 from skinnybox.fleet import present
 from skinnybox.model import Image, ImageKind, Master
@@ -49,7 +49,7 @@ def _add_build(nouns: options.Commands) -> None:
         "Without a recipe: this machine's own distribution, from its own package sources.",
     )  # fmt: skip
     parser.add_argument("master", metavar="NAME[:VERSION]", help="the version defaults to today's date")
-    parser.add_argument("--recipe", metavar="FILE", type=Path, help="YAML: packages, scripts, files to copy")
+    parser.add_argument("--recipe", metavar="FILE", type=path, help="YAML: packages, scripts, files to copy")
     parser.add_argument("--suite", help="release to build, as bookworm")
     parser.add_argument(
         "--package", action="append", default=[], metavar="NAME", help="one more package; may repeat"
@@ -60,14 +60,17 @@ def _add_build(nouns: options.Commands) -> None:
 def _add_import(nouns: options.Commands) -> None:
     parser = options.command(nouns, "import", _import, "seal a directory, a tar or a disk image as a master")
     parser.add_argument(
-        "source", metavar="SOURCE", type=Path, help="a directory, a tar, or a disk image with a root of ext4"
+        "source",
+        metavar="SOURCE",
+        type=path,
+        help="a directory, a tar, or a disk image with a root of ext4",
     )
     parser.add_argument("master", metavar="NAME[:VERSION]", help="the version defaults to today's date")
     parser.add_argument(
         "--as-is", action="store_true", help="change nothing: the guest part is in it already"
     )
-    parser.add_argument("--kernel", metavar="FILE", type=Path, help="instead of the newest in its /boot")
-    parser.add_argument("--initrd", metavar="FILE", type=Path, help="instead of the one beside its kernel")
+    parser.add_argument("--kernel", metavar="FILE", type=path, help="instead of the newest in its /boot")
+    parser.add_argument("--initrd", metavar="FILE", type=path, help="instead of the one beside its kernel")
     parser.add_argument(
         "--format", choices=_DISKS, help="of a disk image; its header tells when this is not given"
     )
@@ -101,7 +104,7 @@ def _add_disk(nouns: options.Commands) -> None:
         "Attach it read-only to any number of machines; `seed-disk` makes what tells each who it is.",
     )  # fmt: skip
     ask_for(parser.add_argument("master", metavar="MASTER", help="NAME, NAME:VERSION or an id"), "masters")
-    parser.add_argument("file", metavar="FILE", type=Path, help="the disk, raw; must not exist yet")
+    parser.add_argument("file", metavar="FILE", type=path, help="the disk, raw; must not exist yet")
 
 
 def _add_dax(parser: argparse.ArgumentParser) -> None:

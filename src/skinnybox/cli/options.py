@@ -5,6 +5,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from skinnybox.cli import interrupt, numbers
@@ -93,7 +94,11 @@ def add_common(parser: argparse.ArgumentParser, *, top: bool = False) -> None:
 
     options = parser.add_argument_group("everywhere")
     options.add_argument(
-        "--state", metavar="FOLDER", default=absent(None), help="where masters and machines are kept"
+        "--state",
+        metavar="FOLDER",
+        type=path,
+        default=absent(None),
+        help="where masters and machines are kept",
     )
     options.add_argument(
         "--host",
@@ -107,6 +112,13 @@ def add_common(parser: argparse.ArgumentParser, *, top: bool = False) -> None:
     options.add_argument(
         "--debug", action="store_true", default=absent(False), help="show where an error came from"
     )
+
+
+def path(text: str) -> Path:
+    """Of an option or an argument. An empty one would be the folder one is in, which nobody means by it."""
+    if not text:
+        raise argparse.ArgumentTypeError("the path is empty")
+    return Path(text)
 
 
 def add_format(parser: argparse.ArgumentParser) -> None:

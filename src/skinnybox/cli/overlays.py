@@ -1,10 +1,10 @@
 """grow, snapshot create, list, restore, delete, flatten, seed-disk."""
 
 import argparse
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from skinnybox.cli import numbers, options, render, report
+from skinnybox.cli.options import path
 from skinnybox.cli.progress import shown
 from skinnybox.fleet import present
 from skinnybox.model import Consistency, Snapshot
@@ -30,7 +30,7 @@ def add_to(commands: options.Commands) -> None:
         "It boots by itself under UEFI, and no Skinnybox is in it: the way out. The machine stays as it is.",
     )  # fmt: skip
     options.add_machine(parser)
-    parser.add_argument("file", metavar="FILE", type=Path, help="the disk; must not exist yet")
+    parser.add_argument("file", metavar="FILE", type=path, help="the disk; must not exist yet")
     parser.add_argument("--format", choices=("raw", "qcow2"), help="default: by FILE's ending, else raw")
     parser.add_argument(
         "--size",
@@ -47,7 +47,7 @@ def _add_seed_disk(commands: options.Commands) -> None:
         "For a hypervisor that Skinnybox does not drive, beside the disk of `master disk` and the overlay.",
     )  # fmt: skip
     options.add_machine(parser)
-    parser.add_argument("file", metavar="FILE", type=Path, help="the disk, raw; must not exist yet")
+    parser.add_argument("file", metavar="FILE", type=path, help="the disk, raw; must not exist yet")
     parser.add_argument(
         "--master-disk", metavar="DISK", default="skinny-master", help="serial or device of the master's disk"
     )

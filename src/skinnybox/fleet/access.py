@@ -6,7 +6,7 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from skinnybox import private, run
+from skinnybox import named_file, private, run
 from skinnybox.errors import Conflict, Corrupt, GuestFailed, NotFound, SkinnyboxError, Unsupported
 from skinnybox.fleet.catalog import known_hosts
 from skinnybox.fleet.power import running
@@ -14,10 +14,21 @@ from skinnybox.fleet.ssh_words import quoted
 from skinnybox.fleet.view import MachineView
 from skinnybox.layout import FILE
 
+_KEY = "id_ed25519"
+_MOST_KEY = 64 << 10
+
+
+KEY_TO_BE = f"ssh-ed25519 {'A' * 68} skinnybox"
+"""Stands for the fleet's public key before there is one."""
+
+
+def has_key(folder: Path) -> bool:
+    return (folder / _KEY).exists()
+
 
 def own_key(folder: Path) -> Path:
     """The fleet's ssh key, made when there is none. Its public half goes into every seed."""
-    key = folder / "id_ed25519"
+    key = folder / _KEY
     if key.exists():
         return key
     private.make_folder(folder)
@@ -35,7 +46,7 @@ def _make_key(folder: Path, key: Path) -> None:
         leftover.unlink(missing_ok=True)
     run.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "skinnybox", "-f", fresh])
     (folder / ".new.pub").chmod(FILE)
-    (folder / ".new.pub").rename(folder / "id_ed25519.pub")
+    (folder / ".new.pub").rename(folder / f"{_KEY}.pub")
     fresh.rename(key)
 
 
@@ -44,12 +55,12 @@ def public_key(folder: Path) -> str:
     key = own_key(folder)
     public = key.with_suffix(".pub")
     try:
-        kind, encoded = public.read_bytes().decode("ascii").split()[:2]
-        private = b"".join(key.read_bytes().splitlines()[1:-1])
+        kind, encoded = named_file.content(public, _MOST_KEY).decode("ascii").split()[:2]
+        private = b"".join(named_file.content(key, _MOST_KEY).splitlines()[1:-1])
         whole = kind == "ssh-ed25519" and base64.b64decode(encoded, validate=True) in base64.b64decode(
             private
         )
-    except ValueError:
+    except (OSError, ValueError):
         whole = False
     if not whole:
         hint = f"if {key} is whole, this makes the other half anew: ssh-keygen -y -f {key} >{public}"

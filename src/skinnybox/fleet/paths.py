@@ -5,8 +5,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from skinnybox import private
+from skinnybox import named_file, private
 from skinnybox.errors import UsageError
+from skinnybox.named_file import expanded
+
+_MOST = 1 << 20
 
 
 def default_state() -> Path:
@@ -14,21 +17,24 @@ def default_state() -> Path:
     if os.geteuid() == 0:
         return Path("/var/lib/skinnybox")
     base = os.environ.get("XDG_STATE_HOME") or "~/.local/state"
-    return Path(base).expanduser() / "skinnybox"
+    return expanded(base) / "skinnybox"
 
 
 def settings_file(environment: Mapping[str, str]) -> Path:
     base = environment.get("XDG_CONFIG_HOME") or "~/.config"
-    return Path(base).expanduser() / "skinnybox" / "config.toml"
+    return expanded(base) / "skinnybox" / "config.toml"
 
 
 def read_settings(environment: Mapping[str, str]) -> dict[str, Any]:
     """What the settings file says; nothing when there is none. Raises UsageError when it does not parse,
     Blocked when others may write to it."""
-    path = settings_file(environment)
+    try:
+        path = settings_file(environment)
+    except UsageError:  # nobody's home has no settings
+        return {}
     private.refuse_others([path.parent, path])  # it says whom to believe
     try:
-        text = path.read_bytes()
+        text = named_file.content(path, _MOST)
     except FileNotFoundError:
         return {}
     except OSError as error:
@@ -44,4 +50,4 @@ def read_settings(environment: Mapping[str, str]) -> dict[str, Any]:
 def state_folder(environment: Mapping[str, str]) -> Path:
     """The state folder when no flag names one."""
     said = environment.get("SKINNYBOX_STATE") or read_settings(environment).get("state")
-    return Path(said).expanduser().absolute() if isinstance(said, str) else default_state()
+    return expanded(said).absolute() if isinstance(said, str) else default_state()

@@ -11,6 +11,9 @@ from skinnybox.errors import UsageError
 from skinnybox.fleet.catalog.host_kind import QEMU
 from skinnybox.fleet.paths import default_state, read_settings
 from skinnybox.model import Acceleration
+from skinnybox.named_file import expanded
+
+_UNSAID = Path()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,14 +41,15 @@ class Settings:
 
 def load(environment: Mapping[str, str], flags: Mapping[str, Any]) -> Settings:
     """Raises UsageError for a file that does not parse, an unknown key or a value of the wrong type."""
-    settings = Settings(state=default_state())
+    settings = Settings(state=_UNSAID)
     for source, values in (
         ("the settings file", read_settings(environment)),
         ("the environment", _from_environment(environment)),
         ("the command line", {key: value for key, value in flags.items() if value is not None}),
     ):
         settings = _override(settings, source, values)
-    return settings
+    # Only now: where somebody says it, nobody has to know a home.
+    return replace(settings, state=default_state()) if settings.state is _UNSAID else settings
 
 
 def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
@@ -65,7 +69,9 @@ def _override(settings: Settings, source: str, values: Mapping[str, Any]) -> Set
 
 def _typed(source: str, key: str, value: Any) -> Any:
     if key == "state" and isinstance(value, str | Path):
-        return Path(value).expanduser().absolute()
+        if not str(value):
+            raise UsageError(f"{source}: {key} is the path of a folder, and empty")
+        return expanded(value).absolute()
     if key.startswith("overlay_"):
         if isinstance(value, bool) or not re.fullmatch("[1-9][0-9]?|100", str(value)):
             raise UsageError(f"{source}: {key} is a percentage from 1 to 100, not {value!r}")

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from skinnybox import private
+from skinnybox import named_file, private
 from skinnybox.printable import printable
 
 FILE = "events.jsonl"
@@ -136,7 +136,7 @@ def read(folder: Path, after: int = 0) -> Iterator[Event]:
 
 def _lines(path: Path) -> Iterator[bytes]:
     """As far as they can be read. A file that cannot, `repair --dry-run` names; the other one counts."""
-    with suppress(OSError), path.open("rb") as text:
+    with suppress(OSError), named_file.opened(path) as text:
         yield from text
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import BinaryIO, TypeAlias
 
-from skinnybox import private
+from skinnybox import named_file, private
 from skinnybox.errors import Corrupt
 from skinnybox.masters import erofs
 from skinnybox.masters.catalogue import KERNEL, folder
@@ -71,7 +71,7 @@ def _verify(path: Path, master: Master) -> None:
 
 def _read(marks: Path) -> Marks:
     try:
-        with marks.open("rb") as file:
+        with named_file.opened(marks) as file:
             return _parsed(file)
     except OSError:
         return {}

@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
+from skinnybox import named_file
 from skinnybox.errors import Corrupt, UsageError
 from skinnybox.masters.survey import HardLinks, Survey, survey, walk
 from skinnybox.model import GUEST_PROTOCOL
@@ -94,7 +95,7 @@ def content_id(index_file: Path, kernel: Path, initrd: Path, protocol: int = GUE
 
 
 def file_digest(file: Path) -> str:
-    with file.open("rb") as source:
+    with named_file.opened(file) as source:
         return f"sha256:{hashlib.file_digest(source, 'sha256').hexdigest()}"
 
 

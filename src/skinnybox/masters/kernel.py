@@ -6,6 +6,7 @@ import shlex
 import struct
 from pathlib import Path
 
+from skinnybox import named_file
 from skinnybox.errors import NotFound
 from skinnybox.masters import inside
 
@@ -37,8 +38,7 @@ def find_kernel(tree: Path) -> tuple[Path, Path, str]:
 
 def kernel_version(kernel: Path) -> str:
     """What the kernel image says of itself, or else its file name; "unknown" when neither tells."""
-    with kernel.open("rb") as source:
-        head = source.read(_HEAD)
+    head = named_file.head(kernel, _HEAD)
     if head[_SETUP_HEADER : _SETUP_HEADER + 4] == b"HdrS":
         start = struct.unpack_from("<H", head, 0x20E)[0] + 0x200
         words = head[start : start + 256].split(b"\0")[0].decode("ascii", "replace").split()

@@ -11,7 +11,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from skinnybox import formats
+from skinnybox import formats, named_file
 from skinnybox.errors import Corrupt, Unsupported
 from skinnybox.model import Image, ImageKind, Master
 
@@ -122,8 +122,7 @@ def _image(record: dict[str, Any]) -> Image:
 
 def _record(file: Path) -> dict[str, Any]:
     try:
-        with file.open("rb") as source:
-            data = source.read(_LIMIT)
+        data = named_file.content(file, _LIMIT)
         record: dict[str, Any] = json.loads(data)
         whole = isinstance(record, dict) and _bytes(record) == data
     except (OSError, ValueError, RecursionError) as error:

@@ -35,7 +35,10 @@ def why_not() -> str | None:
     """What is missing for that, and how to get it; None when nothing is."""
     if not (run.find("newuidmap") and run.find("newgidmap")):
         return "newuidmap is missing: install the package uidmap"
-    user = pwd.getpwuid(os.geteuid()).pw_name
+    try:
+        user = pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:  # as in a container that runs as some uid; /etc/subuid takes numbers as well
+        user = str(os.geteuid())
     for file in (Path("/etc/subuid"), Path("/etc/subgid")):
         if _ids(file, user) < _LEAST_IDS:
             return (

@@ -23,6 +23,7 @@ from typing import Any
 
 import yaml
 
+from skinnybox import named_file
 from skinnybox.errors import NotFound, UsageError
 
 _PACKAGE = re.compile(r"[a-z0-9][a-z0-9+.-]+(?::[a-z0-9]+)?(?:[=/][A-Za-z0-9.+~:-]+)?")
@@ -88,10 +89,13 @@ class _Mistakes(Exception):
 
 def load(file: Path) -> Recipe:
     """Raises NotFound, and UsageError that names every mistake with its line."""
-    if not file.is_file():
-        raise NotFound(f"{file}: no such recipe")
-    with file.open("rb") as source:
-        return parse(source.read(_LIMIT).decode("utf-8", "replace"), file)
+    try:
+        text = named_file.content(file, _LIMIT).decode("utf-8", "replace")
+    except (FileNotFoundError, IsADirectoryError) as error:
+        raise NotFound(f"{file}: no such recipe") from error
+    except OSError as error:
+        raise UsageError(f"{file}: {error.strerror}") from error
+    return parse(text, file)
 
 
 def parse(text: str, file: Path) -> Recipe:
@@ -244,9 +248,9 @@ def _script(node: yaml.Node, folder: Path) -> str:
         return _text(node)
     found = _fields(node, {"file": lambda value: _existing(value, folder)}, needed=("file",))
     file: Path = found["file"]
-    if not file.is_file():
-        raise _wrong(node, f"{file} is not a file")
     try:
-        return file.read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+        return named_file.content(file, _LIMIT).decode()
+    except OSError as error:
+        raise _wrong(node, f"{file}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
         raise _wrong(node, f"{file} cannot be read as text: {error}") from error

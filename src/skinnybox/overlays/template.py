@@ -14,7 +14,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from skinnybox import private
+from skinnybox import named_file, private
 from skinnybox.crc32c import bit_effects
 from skinnybox.errors import Corrupt, UsageError
 from skinnybox.ext4 import Volume, open_volume
@@ -30,6 +30,7 @@ PLACES = ("base", "seed", "identity")
 UUID_AT, HASH_SEED_AT, CHECKSUM_AT = 0x68, 0xEC, 0x3FC
 UUID_LENGTH = 16
 _PRIMARY = 1024
+_MOST = 1 << 30
 _DIGEST = hashlib.sha256().digest_size
 
 
@@ -83,7 +84,8 @@ def is_whole(file: Path) -> bool:
     """Whether a file of the cache holds a template; one that does not is made anew when it is needed. One of
     another Skinnybox, which we do not use, is held to no more than that holds it to."""
     try:
-        _kept(file) if file.name.startswith(f"overlay-{FORMAT}-") else _loaded(file.read_bytes())
+        own = file.name.startswith(f"overlay-{FORMAT}-")
+        _kept(file) if own else _loaded(named_file.content(file, _MOST))
     except (OSError, Corrupt):
         return False
     return True

@@ -4,6 +4,10 @@ import os
 from contextlib import closing
 from pathlib import Path
 
+from skinnybox import named_file
+
+_MOST = 1 << 20
+
 
 def machine_names(state: Path) -> list[str]:
     path = state / "state.db"
@@ -26,7 +30,7 @@ def master_references(state: Path) -> list[str]:
     found = []
     for manifest in (state / "masters").glob("[0-9a-f]*/manifest.json"):
         try:
-            values = json.loads(manifest.read_bytes())
+            values = json.loads(named_file.content(manifest, _MOST))
             found.append(f"{values['name']}:{values['version']}")
         except (OSError, ValueError, KeyError, TypeError, RecursionError):
             continue

@@ -8,7 +8,8 @@ which kind it has.
 from dataclasses import dataclass
 from pathlib import Path
 
-from skinnybox.errors import Blocked, UsageError
+from skinnybox import named_file
+from skinnybox.errors import Blocked, Corrupt, SkinnyboxError, UsageError
 from skinnybox.fleet.catalog.completion import machine_names
 
 FILE = "host"
@@ -19,9 +20,8 @@ _LONGEST = 64
 class HostKind:
     """`address` is how a user writes one, `scheme` what that begins with, `noted` the word in the file.
 
-    `keeps_records`: the records of machines are on the host; of kinds that keep none, what one made in a
-    folder the others find there. `bears_more`: machines run on other computers than this one, and start and
-    stop with those.
+    `keeps_records`: the records of machines are on the host, not in the folder. `bears_more`: machines run on
+    other computers than this one, and start and stop with those.
     """
 
     name: str
@@ -73,12 +73,19 @@ def refuse_other(folder: Path, kind: HostKind) -> None:
     """Blocked when the machines there are on another kind of host: they would seem to be stopped, or gone."""
     word = _word(folder)
     known = noted(folder)
-    here = known is not None and not known.keeps_records and not kind.keeps_records
-    if word and known != kind and not here and machine_names(folder):
-        raise Blocked(
-            f"the machines in {folder} are on a host of the kind {word!r}, not {kind.name!r}",
-            hint="--host says which host is meant, --state names another folder",
+    if word is None or known == kind or not machine_names(folder):
+        return
+    if not word:
+        words = " or ".join(each.noted for each in KINDS)
+        raise Corrupt(
+            f"{folder / FILE} is empty, and should say on which kind of host the machines in that folder are",
+            hint=f"write that word into it: {words}",
         )
+    raise Blocked(
+        f"the machines in {folder} are on a host of the kind {known.name if known else word!r}, "
+        f"not {kind.name!r}",
+        hint="--host says which host is meant, --state names another folder",
+    )
 
 
 def noted(folder: Path) -> HostKind | None:
@@ -94,8 +101,12 @@ def are_elsewhere(folder: Path) -> bool:
 
 
 def _word(folder: Path) -> str | None:
+    """None when there is no such file; "" when there is nothing in it."""
+    path = folder / FILE
     try:
-        with (folder / FILE).open(encoding="ascii", errors="replace") as file:
-            return file.read(_LONGEST).strip()
-    except OSError:
+        return named_file.head(path, _LONGEST).decode("ascii", "replace").strip()
+    except (FileNotFoundError, NotADirectoryError):
         return None
+    except OSError as error:
+        hint = f"it should hold one word: {' or '.join(kind.noted for kind in KINDS)}"
+        raise SkinnyboxError(f"{path}: {error.strerror}", hint=hint) from error

@@ -4,12 +4,13 @@ Every ValueError here is for the user: pydantic takes them as what is wrong with
 """
 
 from collections.abc import Callable
+from errno import EFBIG
 from pathlib import Path
 from typing import Any, TypeVar
 
+from skinnybox import named_file
 from skinnybox.errors import UsageError
 from skinnybox.fleet import seed_parts
-from skinnybox.sizes import format_size
 
 T = TypeVar("T")
 
@@ -18,17 +19,16 @@ _MOST_FILE = 4 << 20
 
 def content_of(file: str, folder: Path) -> bytes:
     """At most 4 MiB of an ordinary file. Raises ValueError."""
-    path = folder / Path(file).expanduser()
     try:
-        if not path.is_file():
-            raise ValueError(f"{path} is not a file" if path.exists() else f"{path} does not exist")
-        with path.open("rb") as source:
-            content = source.read(_MOST_FILE + 1)
+        path = folder / named_file.expanded(file)
+        return named_file.content(path, _MOST_FILE)
+    except FileNotFoundError as error:
+        raise ValueError(f"{path} does not exist") from error
     except OSError as error:
-        raise ValueError(f"{path}: {error.strerror}") from error
-    if len(content) > _MOST_FILE:
-        raise ValueError(f"{path} is larger than {format_size(_MOST_FILE)}; large files belong in the master")
-    return content
+        more = "; large files belong in the master" if error.errno == EFBIG else ""
+        raise ValueError(f"{path}: {error.strerror}{more}") from error
+    except UsageError as error:
+        raise ValueError(f"{error.message}; {error.hint}") from error
 
 
 def public_keys(text: str) -> tuple[str, ...]:

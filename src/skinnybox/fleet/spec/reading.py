@@ -7,6 +7,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from skinnybox import named_file
 from skinnybox.errors import NotFound, UsageError
 from skinnybox.fleet.spec import marked
 from skinnybox.fleet.spec.groups import Described, Groups
@@ -28,13 +29,13 @@ class Description:
 
 def load(file: Path) -> Description:
     """Raises NotFound, and UsageError that names every mistake. Other paths count from its folder."""
-    if not file.is_file():
-        raise NotFound(f"{file}: no such fleet file")
     try:
-        with file.open("rb") as source:
-            return parse(source.read(marked.MOST_BYTES + 1), file)
+        content = named_file.head(file, marked.MOST_BYTES + 1)
+    except (FileNotFoundError, IsADirectoryError) as error:
+        raise NotFound(f"{file}: no such fleet file") from error
     except OSError as error:
         raise UsageError(f"{file}: {error.strerror}") from error
+    return parse(content, file)
 
 
 def parse(content: bytes, file: Path) -> Description:

@@ -30,6 +30,7 @@ from skinnybox.model import Network, SeedFile, check_name, kinds, parse_referenc
 from skinnybox.model.fields import machine_fields
 from skinnybox.model.kinds import Kind
 from skinnybox.model.ranges import Range
+from skinnybox.named_file import expanded
 from skinnybox.sizes import format_size, parse_size
 
 SCHEMA = "https://json-schema.org/draft/2020-12/schema"
@@ -282,7 +283,7 @@ def seed_file(file: SeededFile, folder: Path) -> SeedFile:
         content, mode = (file.content or "").encode(), 0o644
     else:
         content = content_of(file.source, folder)
-        executable = (folder / Path(file.source).expanduser()).stat().st_mode & 0o100
+        executable = (folder / expanded(file.source)).stat().st_mode & 0o100
         mode = 0o755 if executable else 0o644
     chosen = mode if file.mode is None else file.mode
     return SeedFile(path=file.target, content=content, mode=chosen, owner=file.owner)

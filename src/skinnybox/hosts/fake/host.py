@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from skinnybox import layout, private
+from skinnybox import layout, named_file, private
 from skinnybox.errors import Conflict, NotFound
 from skinnybox.hosts import events
 from skinnybox.hosts.base import Features
@@ -45,6 +45,7 @@ from skinnybox.overlays import lock
 from skinnybox.overlays.copy import copy_data
 
 _POLL = 0.02
+_MOST_MACHINES = 64 << 20
 _KERNEL = "pretended"
 _KEY = "ssh-ed25519 " + base64.b64encode(b"\0\0\0\x0bssh-ed25519\0\0\0\x20" + bytes(32)).decode()
 
@@ -186,7 +187,7 @@ class FakeHost(LocalHost):
 
     def _read(self) -> dict[str, dict[str, Any]]:
         with contextlib.suppress(FileNotFoundError):
-            found: dict[str, dict[str, Any]] = json.loads(self._machines.read_bytes())
+            found: dict[str, dict[str, Any]] = json.loads(named_file.content(self._machines, _MOST_MACHINES))
             return found
         return {}
 

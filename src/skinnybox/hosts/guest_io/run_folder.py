@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from skinnybox import named_file
 from skinnybox.json_file import read_json
 from skinnybox.layout import FILE
 from skinnybox.run.process import Process
@@ -32,7 +33,7 @@ def machine_process(values: dict[str, Any]) -> Process:
 def tail(path: Path, length: int) -> bytes:
     """The end of a file; b"" when there is none."""
     try:
-        with path.open("rb") as file:
+        with named_file.opened(path) as file:
             file.seek(max(0, os.fstat(file.fileno()).st_size - length))
             return file.read(length)
     except FileNotFoundError:

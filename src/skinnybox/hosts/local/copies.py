@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from skinnybox import formats, private
+from skinnybox import formats, named_file, private
 from skinnybox.errors import Conflict, Corrupt, NotFound, SkinnyboxError, Unsupported
 from skinnybox.hosts.local.store import (
     SNAPSHOTS,
@@ -181,8 +181,7 @@ def listed(store: Store, instance: Instance) -> list[Snapshot]:
 
 def _loaded(path: Path) -> Snapshot:
     try:
-        with path.open("rb") as file:
-            values: dict[str, Any] = json.loads(file.read(_RECORD_LIMIT))
+        values: dict[str, Any] = json.loads(named_file.content(path, _RECORD_LIMIT))
         formats.check(values, FORMAT, "a snapshot's record")
         return Snapshot(
             label=check_label(values["label"]),

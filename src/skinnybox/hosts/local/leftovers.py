@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from uuid import UUID
 
-from skinnybox import layout
+from skinnybox import layout, named_file
 from skinnybox.errors import Corrupt, NotFound, SkinnyboxError, Unsupported
 from skinnybox.hosts.base import Holding
 from skinnybox.hosts.local import trouble
@@ -152,8 +152,7 @@ def _overlay_size(overlay: Path) -> int | None:
 def _record(path: Path) -> Instance | None:
     """Corrupt for what is none; OSError where that cannot be known now, and another time may be."""
     try:
-        with path.open("rb") as file:
-            return from_record(json.loads(file.read(RECORD_LIMIT)))
+        return from_record(json.loads(named_file.content(path, RECORD_LIMIT)))
     except FileNotFoundError:
         return None
     except (ValueError, RecursionError) as error:

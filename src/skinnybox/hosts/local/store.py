@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-from skinnybox import private
+from skinnybox import named_file, private
 from skinnybox.errors import Corrupt, NotFound, of_system
 from skinnybox.hosts.base import Contents
 from skinnybox.hosts.record import from_record, to_record
@@ -144,19 +144,16 @@ class Store:
         """Every whole record; Corrupt, naming the file, for one that is not."""
         for path in sorted(self.instances.glob("*/instance.json")):
             try:
-                with path.open("rb") as file:
-                    yield from_record(json.loads(file.read(RECORD_LIMIT)))
+                yield from_record(json.loads(named_file.content(path, RECORD_LIMIT)))
             except FileNotFoundError:
                 continue
-            except (ValueError, RecursionError, Corrupt) as error:
+            except (OSError, ValueError, RecursionError, Corrupt) as error:
                 raise Corrupt(f"{path}: {error}") from error
 
     def space(self, instances: Iterable[Instance], masters: Iterable[Master]) -> Space:
         known = list(instances)
         written = self.written(known)
-        with translated():
-            private.make_folder(self._state)
-        disk = os.statvfs(self._state)
+        disk = os.statvfs(existing(self._state))
         sparse = [i for i in known if i.overlay.allocation is Allocation.SPARSE]
         return Space(
             total=disk.f_blocks * disk.f_frsize,
@@ -181,6 +178,11 @@ class Store:
         folder = self._state / "masters" / master.id.removeprefix("sha256:")
         sizes = [path.stat().st_blocks * 512 for path in folder.glob("*")]
         return sum(sizes) or sum(image.size for image in master.images)
+
+
+def existing(folder: Path) -> Path:
+    """The folder itself, or the nearest above it that is there already."""
+    return next(each for each in (folder, *folder.absolute().parents) if each.is_dir())
 
 
 def write_atomically(path: Path, data: bytes) -> None:

@@ -18,6 +18,7 @@ from pathlib import Path
 from urllib.parse import parse_qsl, unquote, urlsplit
 from uuid import UUID
 
+from skinnybox import named_file
 from skinnybox.errors import NotFound, UsageError
 
 SCHEME = "xapi"
@@ -80,12 +81,18 @@ def _with(user: str, url: str, said: Mapping[str, str]) -> Address:
         sr=said.get("sr"),
         network=said.get("network"),
         template=said.get("template"),
-        ca=Path(said["ca"]).expanduser() if "ca" in said else None,
+        ca=_path("ca", said["ca"]) if "ca" in said else None,
         pins=pins,
         insecure=said.get("insecure") == "yes",
-        password_file=Path(said["password-file"]).expanduser() if "password-file" in said else None,
+        password_file=_path("password-file", said["password-file"]) if "password-file" in said else None,
         fleet=_fleet(said["fleet"]) if "fleet" in said else None,
     )
+
+
+def _path(key: str, text: str) -> Path:
+    if not text:
+        raise UsageError(f"{key} is the path of a file, and empty")
+    return named_file.expanded(text)
 
 
 def _fleet(text: str) -> UUID:
@@ -114,8 +121,7 @@ def password(address: Address, environment: Mapping[str, str]) -> str:
 
 def _first_line(file: Path) -> str:
     try:
-        with file.open(encoding="utf-8") as text:
-            return text.readline(_LONGEST).rstrip("\r\n")
+        return named_file.head(file, _LONGEST).decode().split("\n")[0].rstrip("\r")
     except FileNotFoundError as error:
         raise NotFound(f"there is no password file {file}") from error
     except (OSError, ValueError) as error:

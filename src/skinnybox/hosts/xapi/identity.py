@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from uuid import UUID
 
-from skinnybox import private
+from skinnybox import named_file, private
 from skinnybox.errors import Blocked, Corrupt, NotFound, UsageError, of_system
 from skinnybox.hosts.local.store import sync_file, sync_folder, translated, write_atomically
 from skinnybox.hosts.xapi import fleets
@@ -124,8 +124,7 @@ class Identity:
 
 def _id_in(path: Path) -> UUID | None:
     try:
-        with path.open(encoding="ascii", errors="replace") as file:
-            return UUID(file.read(_LONGEST).strip())
+        return UUID(named_file.head(path, _LONGEST).decode("ascii", "replace").strip())
     except (FileNotFoundError, NotADirectoryError, ValueError):
         return None
     except OSError as error:
