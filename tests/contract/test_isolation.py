@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +67,8 @@ def state() -> Iterator[Path]:
 @pytest.fixture(scope="module")
 def two(tiny_guest: Path, state: Path) -> Iterator[list[Guest]]:
     """Two machines that run, for all tests here."""
-    Catalog(state / "state.db").close()
+    with closing(Catalog(state / "state.db")) as catalog:
+        catalog.forget([])  # who writes makes it
     host, guests = QemuHost(state), []
     for name in ("evil", "calm"):
         instance = an_instance(name, memory=128 * MIB, network=Network.RESTRICTED)

@@ -204,7 +204,7 @@ def test_a_newer_database_is_not_touched(fleet: Fleet, state: Path) -> None:
 
 def test_a_state_folder_that_cannot_be_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(SkinnyboxError, match=r"the state folder .*/file/state cannot be made") as caught:
+    with pytest.raises(SkinnyboxError, match=r"the state folder .*/file/state cannot be used") as caught:
         open_fake(tmp_path / "file" / "state").names()
     assert caught.value.hint
 

@@ -106,7 +106,8 @@ def test_one_that_is_kept_busy_is_said_to_be(numbers: Database, monkeypatch: pyt
 def test_only_its_owner_may_read_it(tmp_path: Path) -> None:
     """With the files beside it that SQLite makes: they hold the same rows."""
     database = Database(tmp_path / "state.db", ["CREATE TABLE seeds (text TEXT)"], lambda: True)
-    database.execute("INSERT INTO seeds VALUES ('secret')")
+    with database.writing():
+        database.execute("INSERT INTO seeds VALUES ('secret')")
     files = sorted(tmp_path.iterdir())
     assert [file.name for file in files] == ["state.db", "state.db-shm", "state.db-wal"]
     assert {stat.S_IMODE(file.stat().st_mode) for file in files} == {0o600}
@@ -115,7 +116,10 @@ def test_only_its_owner_may_read_it(tmp_path: Path) -> None:
 
 def test_a_migration_happens_whole_or_not_at_all(tmp_path: Path) -> None:
     first = "CREATE TABLE numbers (n INTEGER); INSERT INTO numbers VALUES (7)"
-    Database(tmp_path / "state.db", [first], lambda: True).close()
+    database = Database(tmp_path / "state.db", [first], lambda: True)
+    with database.writing():
+        pass
+    database.close()
     broken = "ALTER TABLE numbers ADD COLUMN m INTEGER; INSERT INTO nowhere VALUES (1)"
     with pytest.raises(Corrupt):
         Database(tmp_path / "state.db", [first, broken], lambda: False)
@@ -129,3 +133,20 @@ def test_a_migration_happens_whole_or_not_at_all(tmp_path: Path) -> None:
         database.close()
     with pytest.raises(Unsupported, match="format 2, known: 1"):
         Database(tmp_path / "state.db", [first], lambda: False)
+
+
+def test_a_file_is_made_by_who_writes(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "state.db"
+    statements = ["CREATE TABLE numbers (n INTEGER)"]
+    first, second = (Database(path, statements, lambda: True) for _ in range(2))
+    assert first.all("SELECT * FROM numbers") == [] and not path.parent.exists()
+    with second.writing():
+        second.execute("INSERT INTO numbers VALUES (7)")
+    with first.writing():
+        first.execute("INSERT INTO numbers VALUES (8)")
+    for database in (first, second):
+        assert database.all("SELECT * FROM numbers") == [(7,), (8,)]
+        database.close()
+    with pytest.raises(Corrupt, match="is lost"):
+        Database(tmp_path / "state.db", statements, lambda: False)
+    assert not (tmp_path / "state.db").exists()

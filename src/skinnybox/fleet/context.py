@@ -26,3 +26,11 @@ class Context:
         from skinnybox.fleet import access
 
         return access.public_key(self.folder / "ssh")
+
+    @property
+    def known_public_key(self) -> str:
+        """The same for who only looks: of a key that is not there yet, what stands for it."""
+        from skinnybox.fleet import access
+
+        there = access.has_key(self.folder / "ssh")
+        return self.public_key if there else access.KEY_TO_BE

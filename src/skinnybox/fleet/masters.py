@@ -122,6 +122,8 @@ class Masters:
         """Blocked while a machine depends on it. What an earlier call that failed left goes as well."""
         from skinnybox.masters import workspace
 
+        if not self._store.is_dir():
+            return self.find(reference)  # NotFound, and no folder is made for that
         workspace.sweep(self._store)
         with catalogue.locked(self._store, exclusive=True):
             master = self.find(reference)

@@ -98,6 +98,9 @@ def locked(store: Path, *, exclusive: bool) -> Iterator[None]:
 
     Held while masters are looked up and bound (shared), published or removed (exclusive). Not reentrant.
     """
+    if not (exclusive or store.is_dir()):
+        yield  # there is nothing in it, and whoever only looks makes nothing
+        return
     private.make_folder(store)
     descriptor = os.open(store / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:

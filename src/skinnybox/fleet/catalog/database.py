@@ -45,27 +45,54 @@ class Database:
     ) -> None:
         """`may_be_new` is asked before an empty file becomes a fresh catalog of no machine at all.
         `additions` are tables, by name, that are no part of the format: CREATE statements with two places to
-        fill in, made where they are missing."""
+        fill in, made where they are missing.
+
+        The file, and the folder it is in, are made by the first who writes. Until then an empty catalog is
+        read, which is in memory only: who looks on leaves nothing behind.
+        """
         self.path = path
-        _make_folder(path.parent)
-        _make_private(path)
+        self._migrations, self._additions = migrations, additions or {}
+        self._may_be_new = may_be_new
         self._lock = threading.RLock()
-        self._additions = additions or {}
         self.read_only: SkinnyboxError | None = None
         self.missing = ""
+        self._pretended = not _exists(path)
+        if self._pretended and not may_be_new():
+            raise _lost(path)
+        self._db = self._prepared()
+
+    def _prepared(self) -> sqlite3.Connection:
         self._db = self._connected()
         try:
-            self._migrate(migrations, may_be_new)
+            self._migrate(self._migrations, self._may_be_new)
             self._add()
         except BaseException:
             self._db.close()
             raise
+        return self._db
+
+    def _settle(self, *, make: bool) -> None:
+        """From memory to the file, when there is one by now, or is to be."""
+        with self._lock:
+            if not self._pretended or not (make or _exists(self.path)):
+                return
+            make_folder(self.path.parent)
+            _make_private(self.path)
+            self._db.close()
+            self._pretended = False
+            try:
+                self._prepared()
+            except BaseException:
+                self._pretended = True
+                self._prepared()
+                raise
 
     def close(self) -> None:
         with self._lock:
             self._db.close()
 
     def all(self, query: str, values: Sequence[Any] = ()) -> list[Any]:
+        self._settle(make=False)
         with self._in_turn():
             return self._db.execute(query, values).fetchall()
 
@@ -82,6 +109,12 @@ class Database:
     @contextmanager
     def writing(self) -> Iterator[None]:
         """One durable transaction, by nobody else meanwhile; undone when the block fails. Not nested."""
+        self._settle(make=True)
+        with self._transaction():
+            yield
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
         with self._lock:
             if self.read_only is not None:
                 self._become_writable()
@@ -123,14 +156,15 @@ class Database:
 
     def _open(self, locking: str) -> sqlite3.Connection:
         with self._in_turn():
-            opened = sqlite3.connect(
-                self.path, timeout=_PATIENCE, isolation_level=None, check_same_thread=False
-            )
+            file = ":memory:" if self._pretended else self.path
+            opened = sqlite3.connect(file, timeout=_PATIENCE, isolation_level=None, check_same_thread=False)
             try:
                 opened.execute(f"PRAGMA locking_mode = {locking}")
                 opened.execute("PRAGMA foreign_keys = ON")
                 opened.execute("SELECT count(*) FROM sqlite_schema").fetchone()
-                if not os.access(self.path, os.W_OK):  # SQLite reads quietly what it may not write
+                if not (
+                    self._pretended or os.access(self.path, os.W_OK)
+                ):  # SQLite reads quietly what it may not write
                     raise sqlite3.OperationalError("attempt to write a readonly database")
             except BaseException:
                 opened.close()
@@ -149,7 +183,7 @@ class Database:
         if not may_be_new() and self._version() == 0:  # looked at again: another process may have begun it
             raise _lost(self.path)
         self._share()
-        with self.writing():
+        with self._transaction():
             for number in range(self._version(), len(migrations)):
                 for statement in migrations[number].split(";"):
                     self.execute(statement)
@@ -162,7 +196,7 @@ class Database:
         additions = self._additions
         for name in additions.keys() - there:
             try:
-                with self.writing():
+                with self._transaction():
                     self.execute(additions[name].format("IF NOT EXISTS", _OF_A_MACHINE))
             except (_Denied, NoSpace):
                 self.execute("PRAGMA temp_store = MEMORY")
@@ -230,11 +264,26 @@ def _make_private(path: Path) -> None:
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
 
 
-def _make_folder(folder: Path) -> None:
+def make_folder(folder: Path) -> None:
+    """The state folder. Idempotent."""
     try:
         private.make_folder(folder)
     except OSError as error:
-        raise SkinnyboxError(
-            f"the state folder {folder} cannot be made: {of_system(error).message}",
-            hint="--state or SKINNYBOX_STATE names another one",
-        ) from error
+        raise _unusable(folder, "made", error) from error
+
+
+def _exists(path: Path) -> bool:
+    try:
+        path.stat()
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        raise _unusable(path.parent, "used", error) from error
+    return True
+
+
+def _unusable(folder: Path, what: str, error: OSError) -> SkinnyboxError:
+    return SkinnyboxError(
+        f"the state folder {folder} cannot be {what}: {of_system(error).message}",
+        hint="--state or SKINNYBOX_STATE names another one",
+    )

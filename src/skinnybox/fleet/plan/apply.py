@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from skinnybox.errors import Conflict
+from skinnybox.fleet.catalog.database import make_folder
 from skinnybox.fleet.catalog.rows import Phase
 from skinnybox.fleet.context import Context
 from skinnybox.fleet.names import select
@@ -47,7 +48,11 @@ def agreed(plan: Plan) -> None:
 
 def make_plan(context: Context, file: Path, choices: Choices) -> Plan:
     """What `apply` would do now. Changes nothing."""
-    wanted = desired(load(file), context.masters, context.host.features, context.public_key)
+    return _plan(context, file, choices, context.known_public_key)
+
+
+def _plan(context: Context, file: Path, choices: Choices, public_key: str) -> Plan:
+    wanted = desired(load(file), context.masters, context.host.features, public_key)
     actual = _actual(context)
     chosen = _named(choices, wanted)
     left = () if choices.prune else tuple(machine.name for machine in extras(wanted, actual))
@@ -62,7 +67,7 @@ def apply(
 
     with _exclusive(context.folder):
         unfinished.finish(context.host, context.catalog)
-        found = make_plan(context, file, choices)
+        found = _plan(context, file, choices, context.public_key)
         agree(found)
         return Work(context, starting, operation).run(found.actions)
 
@@ -89,6 +94,7 @@ def _named(choices: Choices, wanted: Desired) -> Choices:
 @contextmanager
 def _exclusive(folder: Path) -> Iterator[None]:
     """The lock is on the state folder itself and ends with the process."""
+    make_folder(folder)
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -22,6 +22,7 @@ from skinnybox.errors import Conflict, SkinnyboxError, of_system
 from skinnybox.fleet.batch import Outcome
 from skinnybox.fleet.catalog import host_kind
 from skinnybox.fleet.catalog.catalog import Catalog
+from skinnybox.fleet.catalog.database import make_folder
 from skinnybox.fleet.catalog.leases import Lease
 from skinnybox.fleet.catalog.rows import Doing, Phase, RawRow, Row
 from skinnybox.fleet.repair import unfinished
@@ -202,6 +203,7 @@ def _keep_aside(path: Path) -> None:
 
 @contextlib.contextmanager
 def _only_one(folder: Path) -> Iterator[None]:
+    make_folder(folder)
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -8,6 +8,7 @@ from pathlib import Path
 from skinnybox import run
 from skinnybox.emulation import accelerator
 from skinnybox.errors import CommandFailed, TimedOut
+from skinnybox.hosts.local.store import existing
 from skinnybox.hosts.qemu import bridge, network
 from skinnybox.issues import Check
 from skinnybox.model import Acceleration
@@ -136,7 +137,7 @@ def _flatten() -> Check:
 
 
 def _free(state: Path) -> Check:
-    disk = os.statvfs(_existing(state))
+    disk = os.statvfs(existing(state))
     free = disk.f_bavail * disk.f_frsize
     detail = f"{format_size(free)} free of {format_size(disk.f_blocks * disk.f_frsize)} at {state}"
     little = free < _LITTLE
@@ -145,7 +146,7 @@ def _free(state: Path) -> Check:
 
 
 def _filesystem(state: Path) -> Check:
-    descriptor = os.open(_existing(state), os.O_RDONLY | os.O_DIRECTORY)
+    descriptor = os.open(existing(state), os.O_RDONLY | os.O_DIRECTORY)
     try:
         magic = filesystem_type(descriptor)
     finally:
@@ -159,8 +160,3 @@ def _filesystem(state: Path) -> Check:
         detail=f"{state} lies on {name}: a promise of reserved space may not hold there",
         hint="a state folder on ext4 or XFS, or --sparse",
     )
-
-
-def _existing(path: Path) -> Path:
-    """The folder itself, or the nearest above it that is there already."""
-    return next(folder for folder in (path, *path.absolute().parents) if folder.is_dir())
