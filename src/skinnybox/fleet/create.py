@@ -65,6 +65,7 @@ def create(
     if names:
         check_address(specification, catalog)
     with context.masters.kept(master) as found:
+        catalog.make()
         host_kind.note(context.folder, features.kind)
         specification = with_key(specification, context.public_key)
         ports = free_ports(catalog.ports(), context.folder)

@@ -64,6 +64,11 @@ class Catalog:
             f"; {self._db.missing}" if self._db.missing else ""
         )
 
+    def make(self) -> None:
+        """Its file, which otherwise the first change makes: before anything says that machines are elsewhere,
+        which would make one that is absent a lost one. Idempotent."""
+        self._db.make()
+
     def close(self) -> None:
         self._db.close()
 

@@ -71,6 +71,10 @@ class Database:
             raise
         return self._db
 
+    def make(self) -> None:
+        """The file is there when this returns. Idempotent."""
+        self._settle(make=True)
+
     def _settle(self, *, make: bool) -> None:
         """From memory to the file, when there is one by now, or is to be."""
         with self._lock:
@@ -109,7 +113,7 @@ class Database:
     @contextmanager
     def writing(self) -> Iterator[None]:
         """One durable transaction, by nobody else meanwhile; undone when the block fails. Not nested."""
-        self._settle(make=True)
+        self.make()
         with self._transaction():
             yield
 

@@ -163,6 +163,7 @@ class Work:
             for identity in sorted({one.stack.master for one in wanted}):
                 master = kept.enter_context(masters.kept(identity))
                 self._host.add_master(master, masters.folder(master), self._operation)
+            self._context.catalog.make()
             host_kind.note(self._context.folder, self._host.features.kind)
             instances = self._instances(wanted)
             check_space(self._host, instances)
