@@ -7,7 +7,25 @@ import sys
 
 def main() -> int:
     signal.signal(signal.SIGINT, _before_anything)
-    words = sys.argv[1:]
+    from skinnybox.cli import streams
+    from skinnybox.errors import CannotWrite
+
+    streams.prepare()
+    try:
+        try:
+            code = _ended(sys.argv[1:])
+        except SystemExit as asked:  # of the parser: help, or a line it does not understand
+            code = asked.code if isinstance(asked.code, int) else 0
+        sys.stdout.flush()
+    except CannotWrite as error:
+        print(f"skinnybox: {error.message}", file=sys.stderr)
+        code = error.exit_code
+    # All is done and told: what is left is Python's own end, which Ctrl-C would litter with a traceback.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    return code
+
+
+def _ended(words: list[str]) -> int:
     if words == ["--version"]:
         from skinnybox import __version__
 
@@ -20,10 +38,7 @@ def main() -> int:
         return 0
     from skinnybox.cli.main import run_command
 
-    code = run_command(words)
-    # All is done and told: what is left is Python's own end, which Ctrl-C would litter with a traceback.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    return code
+    return run_command(words)
 
 
 def _before_anything(_signal: int, _frame: object) -> None:

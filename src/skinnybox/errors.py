@@ -13,6 +13,7 @@
     +-- TimedOut                   1        504
     +-- Cancelled                130        499   nobody wants it any more; never told as a timeout
     +-- CommandFailed              1        500   a program we started failed
+    +-- CannotWrite                1        500   our own output has no room, or no reader any more
 
 A message says what is wrong with which thing; a hint says what to do about it. An exception outside this
 tree is a bug of ours (exit 70).
@@ -93,6 +94,10 @@ class CommandFailed(SkinnyboxError):
         super().__init__(message, hint=hint)
         self.returncode = returncode
         self.stderr = stderr
+
+
+class CannotWrite(SkinnyboxError):
+    """Says nothing of the disk below the state folder."""
 
 
 _CAPACITY = (

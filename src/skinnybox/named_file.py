@@ -10,8 +10,8 @@ O_NONBLOCK is for what took its place in between. What is wrong is an OSError wi
 import errno
 import os
 import stat
+from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO
 
 from skinnybox.errors import NotAFile, UsageError
 
@@ -19,7 +19,7 @@ _MIB = 1 << 20
 _FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 
 
-def opened(path: Path) -> BinaryIO:
+def opened(path: Path) -> BufferedReader:
     """A regular file, at its beginning. OSError for everything else."""
     _check(path, path.stat())
     descriptor = os.open(path, _FLAGS)

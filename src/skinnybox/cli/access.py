@@ -76,7 +76,8 @@ def _relay(stream: "socket") -> None:
             data = stream.recv(65536)
             if not data:
                 return
-            os.write(sys.stdout.fileno(), data)
+            sys.stdout.buffer.write(data)
+            sys.stdout.flush()
         if sys.stdin.fileno() in readable:
             keys = os.read(sys.stdin.fileno(), 4096)
             before, detach, _ = keys.partition(DETACH)

@@ -1,7 +1,6 @@
 """From the words of a command line to an exit code."""
 
 import argparse
-import os
 import sys
 from collections.abc import Sequence
 
@@ -37,10 +36,6 @@ def _run(arguments: argparse.Namespace) -> int:
             _show_origin()
         say(error)
         return error.exit_code
-    except BrokenPipeError:
-        # Whoever read our output has gone; Python must not complain about it again at its own exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
     except Exception as error:
         denied = from_system(error) if isinstance(error, OSError) else None
         if denied is not None and not arguments.debug:
