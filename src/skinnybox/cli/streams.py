@@ -8,10 +8,12 @@ the state folder, though the errno is the same.
 import io
 import os
 import sys
-from contextlib import suppress
-from typing import Any, TextIO
 
 from skinnybox.errors import CannotWrite
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # importing typing, or contextlib, takes longer than all the rest of `--version`
+    from typing import Any, TextIO
 
 _IN, _OUT, _ERR = 0, 1, 2
 
@@ -19,7 +21,7 @@ _IN, _OUT, _ERR = 0, 1, 2
 class _Output(io.FileIO):
     """CannotWrite when it cannot be written; what is still to come goes nowhere, so that it is told once."""
 
-    def write(self, data: Any, /) -> int:
+    def write(self, data: "Any", /) -> int:
         try:
             return super().write(data)
         except BlockingIOError:
@@ -32,10 +34,11 @@ class _Output(io.FileIO):
 class _Words(io.FileIO):
     """What is said beside the output. That nobody can hear it is no reason to leave the work half done."""
 
-    def write(self, data: Any, /) -> int:
-        with suppress(OSError):
+    def write(self, data: "Any", /) -> int:
+        try:
             return super().write(data)
-        return len(memoryview(data))
+        except OSError:
+            return len(memoryview(data))
 
 
 def prepare() -> None:
@@ -52,7 +55,7 @@ def prepare() -> None:
     sys.stderr = _text(_Words(_ERR, "wb", closefd=False), sys.stderr, errors="backslashreplace", lines=True)
 
 
-def _text(raw: io.FileIO, before: TextIO | None, *, errors: str, lines: bool = False) -> TextIO:
+def _text(raw: io.FileIO, before: "TextIO | None", *, errors: str, lines: bool = False) -> "TextIO":
     """As Python made it."""
     known: Any = before
     return io.TextIOWrapper(
