@@ -6,6 +6,7 @@
     +-- Conflict                   4        409   it exists, is in use, or is in the wrong condition
     |   +-- Blocked                5        409   refused to protect data
     +-- Unsupported                6        501   this host or machine cannot do it
+    +-- NotStarted                 6        501   what reads strangers' bytes could not be shut in
     +-- NoSpace                    7        507
     +-- Corrupt                    1        500   bytes are not what was sealed or written
     +-- GuestFailed                1        502   the guest said no, or died
@@ -55,6 +56,14 @@ class Blocked(Conflict):
 
 
 class Unsupported(SkinnyboxError):
+    exit_code = 6
+    http_status = 501
+
+
+class NotStarted(SkinnyboxError):
+    """A confined program never began: it is missing, or its confinement could not be set up. That says
+    nothing about what it was to read."""
+
     exit_code = 6
     http_status = 501
 

@@ -5,18 +5,37 @@ It opens no fleet: it has to work where a fleet cannot be opened, and say why.
 
 from pathlib import Path
 
-from skinnybox.errors import SkinnyboxError, of_system
+from skinnybox.errors import NotStarted, SkinnyboxError, of_system
 from skinnybox.fleet.repair.examine import examine as examine_folder
 from skinnybox.fleet.repair.modes import open_to_others
 from skinnybox.hosts.base import Host
 from skinnybox.issues import Check
+from skinnybox.sandbox import confinement, jail
+from skinnybox.sandbox.process import in_force
 
-_FOLDER, _PRIVACY = "state folder", "privacy"
+_CONFINEMENT, _FOLDER, _PRIVACY = "confinement", "state folder", "privacy"
 
 
 def examine(folder: Path, host: Host) -> list[Check]:
-    """What the host says of itself, and, last, of the state folder."""
-    return [*host.doctor(), _privacy(folder), _folder(folder, host)]
+    """What the host says of itself, how readers are shut in here, and, last, of the state folder."""
+    return [*host.doctor(), _confinement(), _privacy(folder), _folder(folder, host)]
+
+
+def _confinement() -> Check:
+    """By doing it: where it fails, everything that reads a disk does, unless the settings say otherwise."""
+    try:
+        found = in_force()
+    except NotStarted as error:
+        return Check(name=_CONFINEMENT, status="fail", detail=error.message, hint=error.hint)
+    who = "as this user" if confinement.user() is None else "as users of their own"
+    shut = any(word.startswith((jail.LANDLOCK, jail.EMPTY_ROOT)) for word in found) and jail.FILTER in found
+    if shut:
+        detail = f"readers of foreign disks run {who}, and open only what they are handed: {', '.join(found)}"
+        return Check(name=_CONFINEMENT, status="ok", detail=detail)
+    had = ", ".join(["bounds", *found])
+    detail = f"weak, as the settings allow: readers of foreign disks run {who}, with {had}"
+    hint = "a kernel with Landlock and seccomp, and without `confinement = weak`: then nothing runs with less"
+    return Check(name=_CONFINEMENT, status="warn", detail=detail, hint=hint)
 
 
 def _privacy(folder: Path) -> Check:

@@ -8,9 +8,10 @@ from skinnybox.fleet import trust
 from skinnybox.fleet.catalog import host_kind
 from skinnybox.fleet.catalog.host_kind import FAKE, QEMU, XAPI
 from skinnybox.fleet.service import Fleet
-from skinnybox.fleet.settings import Settings
+from skinnybox.fleet.settings import Confinement, Settings
 from skinnybox.hosts.base import Host, Preferences
 from skinnybox.hosts.events import Thresholds
+from skinnybox.sandbox import confinement
 
 _ELSEWHERE = 8
 """Machines on their way up at once where it is not this machine's cores that bear it."""
@@ -60,6 +61,7 @@ def preferences(settings: Settings) -> Preferences:
 
 
 def open_fleet(settings: Settings) -> Fleet:
+    confinement.allow_weak(settings.confinement is Confinement.WEAK)
     host = open_host(settings.host, settings.state, preferences(settings))
     elsewhere = host_kind.kind_of(settings.host).bears_more and settings.parallel is None
     at_once = max(_ELSEWHERE, settings.boots_at_once) if elsewhere else settings.boots_at_once

@@ -4,6 +4,7 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,16 @@ from skinnybox.model import Acceleration
 from skinnybox.named_file import expanded
 
 _UNSAID = Path()
+
+
+class Confinement(StrEnum):
+    """Of what reads foreign disks: as promised or not at all, or with what this machine can give."""
+
+    REQUIRED = "required"
+    WEAK = "weak"
+
+
+_CHOICES: dict[str, type[StrEnum]] = {"accelerator": Acceleration, "confinement": Confinement}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +44,7 @@ class Settings:
     overlay_critical: int = 95
     accelerator: Acceleration = Acceleration.AUTO
     reach: bool = True
+    confinement: Confinement = Confinement.REQUIRED
 
     @property
     def boots_at_once(self) -> int:
@@ -84,10 +96,11 @@ def _typed(source: str, key: str, value: Any) -> Any:
         if isinstance(value, bool) or not re.fullmatch("[1-9][0-9]{0,4}", str(value)):
             raise UsageError(f"{source}: {key} is a whole number from 1, not {value!r}")
         return int(value)
-    if key == "accelerator":
-        if value not in [*Acceleration]:
-            raise UsageError(f"{source}: {key} is {' or '.join(Acceleration)}, not {value!r}")
-        return Acceleration(value)
+    if key in _CHOICES:
+        choices = _CHOICES[key]
+        if value not in [*choices]:
+            raise UsageError(f"{source}: {key} is {' or '.join(choices)}, not {value!r}")
+        return choices(value)
     if not isinstance(value, str):
         raise UsageError(f"{source}: {key} is a text, not {value!r}")
     return value

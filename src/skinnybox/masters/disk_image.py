@@ -178,7 +178,7 @@ def _convert(copy: Path, disk: Path, kind: str, size: int, operation: Operation,
 
 
 def _unconverted(error: CommandFailed | TimedOut, source: Path) -> SkinnyboxError:
-    if isinstance(error, CommandFailed) and (error.returncode == 127 or _FULL in error.stderr):
+    if isinstance(error, CommandFailed) and _FULL in error.stderr:
         return error
     return Corrupt(f"{source} cannot be converted: {error.message}", hint=_COMPLETE)
 

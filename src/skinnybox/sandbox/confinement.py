@@ -1,13 +1,16 @@
-"""What a parser of foreign bytes may do: its bounds, and who it runs as, in words for util-linux.
+"""What a parser of foreign bytes may do: its bounds, who it runs as, and how its process is told (see jail).
 
-Started by root, it runs as a user of its own that nobody else is; started by an ordinary user, in a namespace
-where it is nobody. It gains no privilege, has no network, no terminal, and none of our environment.
+Started by root, it runs as a user of its own that nobody else is; started by an ordinary user, it still is
+that user to the kernel, so who it is protects nothing. Whoever started it: it opens no file but those it was
+handed (a program: and those it consists of), makes and changes none, has no sockets, sends no signals, starts
+no process, gains no privilege, and has no terminal and none of our environment.
 """
 
 import contextlib
 import os
 import select
 import signal
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -22,6 +25,21 @@ if TYPE_CHECKING:
 FIRST_USER, USERS = 0x6F000000, 1 << 24
 """The uids that confined programs run as when root starts them: a random one for each call."""
 
+WITHOUT: tuple[str, ...] = ()
+"""What of jail is done without, by name: so a test runs as on a kernel that has less."""
+
+_PYTHON = (sys.executable, "-I", "-S", "-c")
+_PACKAGES = Path(__file__).parent.parent.parent
+# The standard library comes first: what else lies beside our package has no say here.
+_RUN = "import sys; sys.path.append(sys.argv[1]); from skinnybox.sandbox import jail; jail.run(sys.argv[2:])"
+# Imports come first: what root may read (a home, a virtual environment) its user often may not; and
+# afterwards nothing at all may be opened.
+_READ = (
+    "import sys; sys.path.append(sys.argv[1]); from importlib import import_module; "
+    "from skinnybox.sandbox import jail; main = import_module(sys.argv[4]).main; "
+    "jail.read(sys.argv[2:4]); main(sys.argv[5:])"
+)
+_weak = False
 _FEWEST_IDS = 1024
 _PIECE = 1 << 16
 _WATCH = 0.5
@@ -32,7 +50,7 @@ _MAPS = (Path("/proc/self/uid_map"), Path("/proc/self/gid_map"))
 class Bounds:
     """What one call may take: `memory` (address space), `file_size` (the largest file it may write) and
     `output` (all it may print) in bytes; `waiting` is the seconds we wait for it, all together; `threads`
-    counts its processes and threads, and holds only where it has a user of its own."""
+    counts its threads; it has no processes. More than one are counted only where it has a user of its own."""
 
     memory: int = 1 << 30
     cpu_seconds: int = 60
@@ -60,47 +78,54 @@ def user() -> int | None:
     return None
 
 
-def prefix(
-    bounds: Bounds, who: int | None, network: Sequence[str], *, drops_itself: bool = False
+def allow_weak(allowed: bool) -> None:
+    """Whether programs may run with less around them than is promised, where this machine cannot give it.
+
+    Said once for the whole process, by who read the settings: a reader is started far below those, by much
+    that has no business knowing them.
+    """
+    global _weak
+    _weak = allowed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Handed:
+    """What a confined process is given: open files to read, `owned` ones also to be written and opened anew,
+    and a folder in which it may do as it likes."""
+
+    files: Sequence[int] = ()
+    owned: Sequence[int] = ()
+    folder: Path | None = None
+
+
+def program_words(
+    bounds: Bounds, who: int | None, handed: Handed, report: int, words: list[str]
 ) -> list[str]:
-    """What goes before a program's own words. `network` are the words that take the network away, `who` the
-    user; with `drops_itself` the program may still become that user, and nothing more (see python_words)."""
+    """The words that run a program shut in; what is in force is told on `report` (see jail)."""
+    return [*_PYTHON, _RUN, str(_PACKAGES), *_told(bounds, who, handed, report), *words]
+
+
+def reader_words(
+    bounds: Bounds, who: int | None, handed: Handed, report: int, module: str, arguments: Sequence[str]
+) -> list[str]:
+    """The same for `main(arguments)` of a module of this package: without site-packages, in 50 ms."""
+    return [*_PYTHON, _READ, str(_PACKAGES), *_told(bounds, who, handed, report), module, *arguments]
+
+
+def _told(bounds: Bounds, who: int | None, handed: Handed, report: int) -> list[str]:
     limits = {
         "as": bounds.memory, "cpu": bounds.cpu_seconds, "fsize": bounds.file_size, "core": 0,
         "nofile": bounds.files,
     }  # fmt: skip
     if who is not None:
         limits["nproc"] = bounds.threads
-    words = ["prlimit", *(f"--{name}={value}" for name, value in limits.items()), *network]
-    words += ["setpriv", "--no-new-privs"]
-    if os.geteuid() == 0:
-        kept = ",+setuid,+setgid" if drops_itself and who is not None else ""
-        words += ["--inh-caps=-all", f"--bounding-set=-all{kept}"]
-    if who is not None:
-        words += (
-            ["--clear-groups"] if drops_itself else [f"--reuid={who}", f"--regid={who}", "--clear-groups"]
-        )
-    return words
-
-
-# Imports come first: what root may read (a home, a virtual environment) this user often may not.
-_MAIN = (
-    "import os, sys\n"
-    "sys.path.insert(0, sys.argv[1])\n"
-    "from importlib import import_module\n"
-    "main = import_module(sys.argv[2]).main\n"
-    "if sys.argv[3]:\n"
-    "    os.setresgid(*[int(sys.argv[3])] * 3)\n"
-    "    os.setresuid(*[int(sys.argv[3])] * 3)\n"
-    "main(sys.argv[4:])"
-)
-
-
-def python_words(interpreter: str, module: str, who: int | None, arguments: Sequence[str]) -> list[str]:
-    """The words that run `main(arguments)` of a module of this package: without site-packages, in 50 ms."""
-    package = Path(__file__).parent.parent.parent
-    named = "" if who is None else str(who)
-    return [interpreter, "-I", "-S", "-c", _MAIN, str(package), module, named, *arguments]
+    files = [*(f"{file}:read" for file in handed.files), *(f"{file}:write" for file in handed.owned)]
+    orders = {
+        "report": report, "user": "" if who is None else who, "threads": bounds.threads,
+        "limits": ",".join(f"{name}:{value}" for name, value in limits.items()), "handed": ",".join(files),
+        "weak": int(_weak), "without": ",".join(WITHOUT),
+    }  # fmt: skip
+    return [";".join(f"{key}={value}" for key, value in orders.items()), str(handed.folder or "")]
 
 
 def path_of(descriptor: int) -> str:

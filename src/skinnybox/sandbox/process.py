@@ -1,18 +1,28 @@
 """Starting programs that read what strangers wrote: shut in, bounded, and heard only so far."""
 
 import contextlib
-import functools
 import os
-import sys
+import select
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
 from skinnybox import run
-from skinnybox.errors import CommandFailed, TimedOut
-from skinnybox.run.programs import STDERR_TAIL, Argv, check, find, missing, words_of
-from skinnybox.sandbox import confinement
-from skinnybox.sandbox.confinement import Bounds
+from skinnybox.errors import NotStarted, TimedOut
+from skinnybox.run.programs import STDERR_TAIL, Argv, check, find, words_of
+from skinnybox.sandbox import confinement, jail
+from skinnybox.sandbox.confinement import Bounds, Handed
+
+_NOT_SET_UP = "the confinement could not be set up"
+_WHICH_PACKAGE = "`skinnybox doctor` says which package brings it"
+_HINT = (
+    "what reads foreign disks is shut in by Landlock (Linux 5.13, and not switched off at boot), else by a "
+    "mount namespace, and by seccomp: `skinnybox doctor`. With `confinement = weak` in the settings it runs "
+    "with what there is"
+)
+_PATIENCE = 60.0
+_NOT_LOADED = 127
 
 
 def relayed(argv: Argv, bounds: confinement.Bounds, watch: Callable[[], None] | None = None) -> run.Ended:
@@ -40,26 +50,29 @@ def confined(
     ok: Sequence[int] = (0,),
     pass_fds: Sequence[int] = (),
     owned: Sequence[int] = (),
+    folder: Path | None = None,
     watch: Callable[[], None] | None = None,
 ) -> run.Ended:
-    """Run a parser of foreign bytes within bounds, as nobody, without network (see confinement.Bounds).
+    """Run a parser of foreign bytes within bounds, shut in (see confinement).
 
-    It gets files as descriptors: `pass_fds` as they are, `owned` (private files of ours) so that it may also
-    open them anew, at confinement.path_of. `watch` is called twice a second; what it raises stops the
-    program. Raises CommandFailed, also for too much output; TimedOut.
+    It gets files as descriptors: `pass_fds` to read, `owned` (private files of ours) to write as well; it may
+    open them anew, at confinement.path_of (root's user only the owned ones). In `folder`, also private, it
+    may make files. `watch` is called twice a second; what it raises stops the program. Raises CommandFailed,
+    also for too much output; TimedOut; NotStarted, when it never saw a byte.
     """
     bounds = Bounds(
         memory=memory, cpu_seconds=cpu_seconds, file_size=file_size, output=output, threads=threads
     )
-    who = confinement.user()
-    if who is not None:
-        for descriptor in owned:
-            os.fchown(descriptor, who, who)
     words = words_of(argv)
     if not find(words[0]):
-        raise missing(words[0])
-    bounded = [*confinement.prefix(bounds, who, network_words()), *words]
-    with _bounded(bounded, (*pass_fds, *owned)) as child:
+        raise NotStarted(f"{words[0]}: no such program", hint=_WHICH_PACKAGE)
+    handed = Handed(files=pass_fds, owned=owned, folder=folder)
+    who = confinement.user()
+    if who is not None:
+        _give(handed, who)
+    with _shut_in(
+        lambda report: confinement.program_words(bounds, who, handed, report, words), bounds, handed
+    ) as (child, _):
         said = b"".join(confinement.pieces(child, Path(words[0]).name, bounds, watch))
         code = _ended(child, words, bounds, ok)
     return run.Ended(words, code, said)
@@ -73,42 +86,92 @@ def confined_python(
 
     Killed when the block is left early. The iteration ends with CommandFailed when it ended badly.
     """
-    who = confinement.user()
-    words = confinement.python_words(sys.executable, module, who, arguments)
-    bounded = [*confinement.prefix(bounds, who, network_words(), drops_itself=True), *words]
-
-    def pieces() -> Iterator[bytes]:
-        yield from confinement.pieces(child, module, bounds)
-        _ended(child, [module, *arguments], bounds, (0,))
-
-    with _bounded(bounded, pass_fds) as child:
-        yield pieces()
+    with _reader(module, arguments, bounds, pass_fds) as (child, _):
+        yield _until_its_end(child, module, arguments, bounds)
 
 
-@functools.cache
-def network_words() -> tuple[str, ...]:
-    """What takes the network from a program we start, its own words following; () where we are not let."""
-    words = ("unshare", "--net") if os.geteuid() == 0 else ("unshare", "--user", "--net")
-    try:
-        run.run([*words, "true"], timeout=10)
-    except (CommandFailed, TimedOut):
-        return ()
-    return words
+def in_force() -> list[str]:
+    """What shuts in who reads foreign bytes on this machine, in words, found by doing it. NotStarted."""
+    with _reader("skinnybox.sandbox.nothing", [], Bounds(cpu_seconds=10), ()) as (_, report):
+        return report
 
 
 @contextlib.contextmanager
-def _bounded(words: list[str], pass_fds: Sequence[int]) -> Iterator[run.Child]:
-    """Shut in; what it says on stderr is lost beyond what fits a pipe."""
+def _reader(
+    module: str, arguments: Sequence[str], bounds: Bounds, pass_fds: Sequence[int]
+) -> Iterator[tuple[run.Child, list[str]]]:
+    who, handed = confinement.user(), Handed(files=pass_fds)
+    with _shut_in(
+        lambda report: confinement.reader_words(bounds, who, handed, report, module, arguments),
+        bounds,
+        handed,
+    ) as found:
+        yield found
+
+
+def _until_its_end(
+    child: run.Child, module: str, arguments: Sequence[str], bounds: Bounds
+) -> Iterator[bytes]:
+    yield from confinement.pieces(child, module, bounds)
+    _ended(child, [module, *arguments], bounds, (0,))
+
+
+def _give(handed: Handed, who: int) -> None:
+    for descriptor in handed.owned:
+        os.fchown(descriptor, who, who)
+    if handed.folder is not None:
+        os.chown(handed.folder, who, who)
+
+
+@contextlib.contextmanager
+def _shut_in(
+    words: Callable[[int], list[str]], bounds: Bounds, handed: Handed
+) -> Iterator[tuple[run.Child, list[str]]]:
+    """Once what is promised is in force, and what that is; what it says on stderr is lost beyond what fits a
+    pipe. Raises NotStarted."""
     reading, writing = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
-    with os.fdopen(reading, "rb", buffering=0) as said, ExitStack() as ours:
-        ours.callback(os.close, writing)
-        with run.start(words, stdout=run.PIPE, stderr=writing, pass_fds=pass_fds, shut_in=True) as child:
-            ours.close()
-            child.stderr = said
-            try:
-                yield child
-            finally:
-                confinement.kill(child)
+    hearing, report = os.pipe2(os.O_CLOEXEC)
+    with ExitStack() as mine, ExitStack() as theirs:
+        theirs.callback(os.close, writing)
+        theirs.callback(os.close, report)
+        said = mine.enter_context(os.fdopen(reading, "rb", buffering=0))
+        mine.callback(os.close, hearing)
+        child = mine.enter_context(
+            run.start(
+                words(report),
+                stdout=run.PIPE,
+                stderr=writing,
+                pass_fds=(*handed.files, *handed.owned, report),
+                shut_in=True,
+            )
+        )
+        mine.callback(confinement.kill, child)
+        theirs.close()
+        child.stderr = said
+        yield child, _report(hearing, child, max(bounds.waiting, _PATIENCE))
+
+
+def _report(hearing: int, child: run.Child, patience: float) -> list[str]:
+    """What the child said on its own pipe, which closes before it, or the program, sees a stranger's byte: so
+    nobody else can have said it, and without it nothing was read."""
+    poller = select.poll()
+    poller.register(hearing, select.POLLIN)
+    told, end = b"", time.monotonic() + patience
+    while True:
+        if not poller.poll(max(0.0, end - time.monotonic()) * 1000):
+            raise NotStarted(f"{_NOT_SET_UP}: it took more than {patience:g} s")
+        piece = os.read(hearing, 4096)
+        if not piece:
+            break
+        told += piece
+    lines = told.decode("utf-8", "replace").splitlines()
+    if jail.FAILED in lines:
+        raise NotStarted(f"{_NOT_SET_UP}: {lines[-1]}", hint=_HINT)
+    if lines[:1] != [jail.REPORTED]:
+        code = child.wait(patience)
+        last = (_complaint(child).splitlines() or ["it said nothing"])[-1]
+        raise NotStarted(f"{_NOT_SET_UP}: its process ended with {code}: {last}", hint=_HINT)
+    return lines[1:]
 
 
 def _ended(child: run.Child, words: list[str], bounds: Bounds, ok: Sequence[int]) -> int:
@@ -116,9 +179,15 @@ def _ended(child: run.Child, words: list[str], bounds: Bounds, ok: Sequence[int]
         code = child.wait(bounds.waiting)
     except run.Overdue as error:
         raise TimedOut(f"{Path(words[0]).name} did not end within {bounds.waiting:g} s") from error
-    assert child.stderr is not None
-    said = (child.stderr.read() or b"").decode("utf-8", "replace")[-STDERR_TAIL:]
-    # Words of a stranger, perhaps: fit for a terminal.
-    clean = "".join(letter if letter.isprintable() or letter == "\n" else "?" for letter in said)
+    clean = _complaint(child)
+    if code == _NOT_LOADED and "error while loading shared libraries" in clean:
+        raise NotStarted(f"{_NOT_SET_UP}: {clean.splitlines()[-1]}", hint=_HINT)
     check(words, code, clean.encode(), ok)
     return code
+
+
+def _complaint(child: run.Child) -> str:
+    """Words of a stranger, perhaps: fit for a terminal."""
+    assert child.stderr is not None
+    said = (child.stderr.read() or b"").decode("utf-8", "replace")[-STDERR_TAIL:]
+    return "".join(letter if letter.isprintable() or letter == "\n" else "?" for letter in said)

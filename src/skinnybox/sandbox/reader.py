@@ -29,7 +29,7 @@ def inquire(
     """The answers of `module`, whose `main` hands its arguments to `answer`. Killed when left early.
 
     `subject` is what it reads, for messages. The iteration raises what the child did: Corrupt, NotFound,
-    Unsupported; and Corrupt when it broke its bounds.
+    Unsupported; and Corrupt when it broke its bounds. NotStarted: it never saw what it was to read.
     """
     from skinnybox.sandbox.process import confined_python  # the child needs this module, but not that one
 
@@ -148,6 +148,4 @@ def _complaint(error: CommandFailed | TimedOut, subject: str) -> SkinnyboxError:
 
 
 def _broken(error: CommandFailed | TimedOut, subject: str) -> SkinnyboxError:
-    if isinstance(error, CommandFailed) and error.returncode == 127:
-        return error
     return Corrupt(f"{subject}: reading it broke the bounds it was set: {error.message}", hint=_HINT)

@@ -13,8 +13,6 @@ from skinnybox.hosts.qemu import bridge, network
 from skinnybox.issues import Check
 from skinnybox.model import Acceleration
 from skinnybox.overlays.space import filesystem_type
-from skinnybox.sandbox import confinement
-from skinnybox.sandbox.process import network_words
 from skinnybox.sizes import GIB, format_size
 
 _PROGRAMS = (
@@ -47,7 +45,6 @@ def checks(state: Path, wanted: Acceleration = Acceleration.AUTO) -> Iterator[Ch
     if run.find("qemu-system-x86_64"):
         yield _accelerator(wanted, state)
     yield _network()
-    yield _confinement()
     if known := sorted(bridge.bridges()):
         yield _bridges(known)
     yield _flatten()
@@ -100,22 +97,6 @@ def _network() -> Check:
         return Check(name="network", status="ok", detail=f"passt: {found.detail}")
     detail = f"{found.detail}; machines are reached by ssh, but do not reach out (restricted)"
     return Check(name="network", status="note", detail=detail, hint=found.hint)
-
-
-def _confinement() -> Check:
-    """How far what reads foreign disks is shut in: bounded always, without network and user where we may."""
-    alone = bool(network_words())
-    if confinement.user() is not None:
-        who = "as users of their own"
-    else:
-        who = "as nobody" if alone and os.geteuid() else "as this user"
-    if alone:
-        return Check(name="confinement", status="ok", detail=f"readers of foreign disks run {who}, offline")
-    hint = (
-        "user namespaces are switched off here (user.max_user_namespaces, AppArmor), or this is a container"
-    )
-    detail = f"readers of foreign disks run {who}, bounded, but reach the network"
-    return Check(name="confinement", status="note", detail=detail, hint=hint)
 
 
 def _bridges(known: list[str]) -> Check:

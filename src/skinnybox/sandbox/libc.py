@@ -1,0 +1,81 @@
+"""System calls that Python has no words for. Used in the child only, before it does what it is for."""
+
+import ctypes
+import os
+import platform
+
+NEW_MOUNTS, NEW_USER, NEW_NETWORK = 0x00020000, 0x10000000, 0x40000000
+
+_LIBC = ctypes.CDLL(None, use_errno=True)
+_NO_NEW_PRIVILEGES, _DROP_BOUNDING, _AMBIENT, _CLEAR_ALL = 38, 24, 47, 4
+_CAPABILITIES_VERSION = 0x20080522
+_PIVOT_ROOT = {"x86_64": 155}
+_GENERIC_PIVOT_ROOT = 41
+_MOST_CAPABILITIES = 64
+
+
+def system_call(what: str, number: int, *arguments: "int | bytes | ctypes.Array[ctypes.c_char]") -> int:
+    """Raises OSError, which names `what`."""
+    # A variadic function: each argument as wide as a register, or its upper half is whatever was there.
+    words = [ctypes.c_long(value) if isinstance(value, int) else value for value in arguments]
+    return _checked(what, _LIBC.syscall(ctypes.c_long(number), *words))
+
+
+def control(what: str, *arguments: int) -> int:
+    """prctl. Raises OSError, which names `what`."""
+    words = [ctypes.c_ulong(value) for value in (*arguments, 0, 0, 0, 0)[:5]]
+    return _checked(what, _LIBC.prctl(*words))
+
+
+def address_of(buffer: "ctypes.Array[ctypes.c_char]") -> int:
+    return ctypes.addressof(buffer)
+
+
+def buffer_of(content: bytes) -> "ctypes.Array[ctypes.c_char]":
+    return ctypes.create_string_buffer(content, len(content))
+
+
+def unshare(what: str, flags: int) -> None:
+    _checked(what, _LIBC.unshare(ctypes.c_int(flags)))
+
+
+def mount(source: str, target: str, kind: str, flags: int, data: str = "") -> None:
+    words = [os.fsencode(word) or None for word in (source, target, kind)]
+    _checked(f"mounting {target}", _LIBC.mount(*words, ctypes.c_ulong(flags), os.fsencode(data) or None))
+
+
+def make_root(folder: str, old: int) -> None:
+    """`folder`, which is a mount, becomes the root, and what was it is gone. `old` is the flag to detach."""
+    os.chdir(folder)
+    number = _PIVOT_ROOT.get(platform.machine(), _GENERIC_PIVOT_ROOT)
+    # Onto itself: the old root then lies on top of the new one, and is taken off.
+    system_call("a new root", number, b".", b".")
+    _checked("leaving the old root", _LIBC.umount2(b".", ctypes.c_int(old)))
+    os.chdir("/")
+
+
+def give_up_privileges() -> None:
+    """For good, whoever we are: no set-uid program and no file's capabilities count from now on."""
+    control("no new privileges", _NO_NEW_PRIVILEGES, 1)
+
+
+def drop_bounding() -> None:
+    """All capabilities from what programs we execute could have. Does nothing for who has none."""
+    for number in range(_MOST_CAPABILITIES):
+        try:
+            control("the bounding set", _DROP_BOUNDING, number)
+        except OSError:  # no such capability, or not ours to drop: then none can come of it either
+            return
+
+
+def drop_capabilities() -> None:
+    control("ambient capabilities", _AMBIENT, _CLEAR_ALL)
+    header, nothing = (ctypes.c_uint32 * 2)(_CAPABILITIES_VERSION, 0), (ctypes.c_uint32 * 6)()
+    _checked("capabilities", _LIBC.capset(header, nothing))
+
+
+def _checked(what: str, result: int) -> int:
+    if result < 0:
+        number = ctypes.get_errno()
+        raise OSError(number, f"{what}: {os.strerror(number)}")
+    return result
