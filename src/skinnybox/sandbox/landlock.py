@@ -26,7 +26,7 @@ _RIGHTS = {
 }
 _NETWORK_SINCE, _TCP = 4, 0b11
 _SCOPES_SINCE, _SCOPES = 6, (0b11, 0b01, 0)
-"""Signals and abstract sockets, of processes outside. Kernels of RHEL 9 were seen to say 6 and lack signals."""
+"""Signals and abstract sockets, of processes outside. Some kernels of RHEL 9 say 6 and lack signals."""
 
 
 def version() -> int:

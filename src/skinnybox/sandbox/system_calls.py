@@ -21,29 +21,28 @@ _NEWEST = 450
 
 # Numbers of x86_64, and of what has the kernel's common table: aarch64, riscv64 and loongarch64.
 _DENIED = """
-    socket 41 198
-    ptrace 101 117   process_vm_readv 310 270   process_vm_writev 311 271   kcmp 312 272
-    process_madvise 440 440   process_mrelease 448 448   pidfd_open 434 434   pidfd_getfd 438 438   pidfd_send_signal 424 424
-    tkill 200 130   rt_sigqueueinfo 129 138   rt_tgsigqueueinfo 297 240   perf_event_open 298 241
-    setpriority 141 140   ioprio_set 251 30   sched_setparam 142 118   sched_setscheduler 144 119
-    sched_setaffinity 203 122   sched_setattr 314 274   migrate_pages 256 238   move_pages 279 239
-    fork 57 -   vfork 58 -   unshare 272 97   setns 308 268   personality 135 92
-    mount 165 40   umount2 166 39   pivot_root 155 41   chroot 161 51   open_tree 428 428   move_mount 429 429
-    fsopen 430 430   fsconfig 431 431   fsmount 432 432   fspick 433 433   mount_setattr 442 442
-    io_uring_setup 425 425   io_uring_enter 426 426   io_uring_register 427 427   bpf 321 280
-    userfaultfd 323 282   keyctl 250 219   add_key 248 217   request_key 249 218   memfd_create 319 279   memfd_secret 447 447
-    vmsplice 278 75   modify_ldt 154 -   uselib 134 -   lookup_dcookie 212 18   nfsservctl 180 42
-    kexec_load 246 104   kexec_file_load 320 294   reboot 169 142   init_module 175 105   finit_module 313 273
-    delete_module 176 106   acct 163 89   swapon 167 224   swapoff 168 225   quotactl 179 60
-    quotactl_fd 443 443   iopl 172 -   ioperm 173 -   syslog 103 116   vhangup 153 58   sethostname 170 161   setdomainname 171 162
-    settimeofday 164 170   clock_settime 227 112   clock_adjtime 305 266   adjtimex 159 171
-    name_to_handle_at 303 264   open_by_handle_at 304 265   truncate 76 45
-    chmod 90 -   fchmod 91 52   fchmodat 268 53   chown 92 -   lchown 94 -   fchown 93 55   fchownat 260 54
-    utime 132 -   utimes 235 -   futimesat 261 -   utimensat 280 88
-    setxattr 188 5   lsetxattr 189 6   fsetxattr 190 7   removexattr 197 14   lremovexattr 198 15
-    fremovexattr 199 16   inotify_init 253 -   inotify_init1 294 26   fanotify_init 300 262
-    shmget 29 194   shmat 30 196   shmctl 31 195   semget 64 190   semop 65 193   semctl 66 191
-    semtimedop 220 192   msgget 68 186   msgsnd 69 189   msgrcv 70 188   msgctl 71 187
+    socket 41 198   ptrace 101 117   process_vm_readv 310 270   process_vm_writev 311 271   kcmp 312 272
+    process_madvise 440 440   process_mrelease 448 448   pidfd_open 434 434   pidfd_getfd 438 438
+    pidfd_send_signal 424 424   tkill 200 130   rt_sigqueueinfo 129 138   rt_tgsigqueueinfo 297 240
+    perf_event_open 298 241   setpriority 141 140   ioprio_set 251 30   sched_setparam 142 118
+    sched_setscheduler 144 119   sched_setaffinity 203 122   sched_setattr 314 274   migrate_pages 256 238
+    move_pages 279 239   fork 57 -   vfork 58 -   unshare 272 97   setns 308 268   personality 135 92
+    mount 165 40   umount2 166 39   pivot_root 155 41   chroot 161 51   open_tree 428 428
+    move_mount 429 429   fsopen 430 430   fsconfig 431 431   fsmount 432 432   fspick 433 433
+    mount_setattr 442 442   io_uring_setup 425 425   io_uring_enter 426 426   io_uring_register 427 427
+    bpf 321 280   userfaultfd 323 282   keyctl 250 219   add_key 248 217   request_key 249 218
+    memfd_create 319 279   memfd_secret 447 447   vmsplice 278 75   modify_ldt 154 -   uselib 134 -
+    lookup_dcookie 212 18   nfsservctl 180 42   kexec_load 246 104   kexec_file_load 320 294
+    reboot 169 142   init_module 175 105   finit_module 313 273   delete_module 176 106   acct 163 89
+    swapon 167 224   swapoff 168 225   quotactl 179 60   quotactl_fd 443 443   iopl 172 -   ioperm 173 -
+    syslog 103 116   vhangup 153 58   sethostname 170 161   setdomainname 171 162   settimeofday 164 170
+    clock_settime 227 112   clock_adjtime 305 266   adjtimex 159 171   name_to_handle_at 303 264
+    open_by_handle_at 304 265   truncate 76 45   chmod 90 -   fchmod 91 52   fchmodat 268 53   chown 92 -
+    lchown 94 -   fchown 93 55   fchownat 260 54   utime 132 -   utimes 235 -   futimesat 261 -
+    utimensat 280 88   setxattr 188 5   lsetxattr 189 6   fsetxattr 190 7   removexattr 197 14
+    lremovexattr 198 15   fremovexattr 199 16   inotify_init 253 -   inotify_init1 294 26
+    fanotify_init 300 262   shmget 29 194   shmat 30 196   shmctl 31 195   semget 64 190   semop 65 193
+    semctl 66 191   semtimedop 220 192   msgget 68 186   msgsnd 69 189   msgrcv 70 188   msgctl 71 187
     mq_open 240 180   mq_unlink 241 181   mq_timedsend 242 182   mq_timedreceive 243 183   mq_notify 244 184
     mq_getsetattr 245 185
 """
