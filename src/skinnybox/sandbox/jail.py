@@ -80,9 +80,9 @@ def _shut(found: dict[str, str], places: list[Place]) -> list[str]:
     """What is in force then. The order matters: what takes a privilege comes before it is gone."""
     weak, without = found["weak"] == "1", found["without"].split(",")
     libc.give_up_privileges()
-    known = 0 if LANDLOCK in without else landlock.version()
+    known = 0 if LANDLOCK in without else _version(without)
     said = [f"{LANDLOCK} {known}"] if known else _another_root(places, weak, without)
-    if known and _alone():
+    if NETWORK not in said and _alone():
         said.append(NETWORK)
     _limit(found["limits"])
     _become(found["user"])
@@ -97,6 +97,12 @@ def _shut(found: dict[str, str], places: list[Place]) -> list[str]:
         if not weak:
             raise
     return said
+
+
+def _version(without: list[str]) -> int:
+    """Older than any that is to be done without: a number after its name."""
+    refused = [int(word.removeprefix(LANDLOCK)) for word in without if word.startswith(LANDLOCK)]
+    return min([landlock.version(), *(number - 1 for number in refused)])
 
 
 def _alone() -> bool:
