@@ -2,7 +2,6 @@
 
 import ctypes
 import os
-import platform
 
 NEW_MOUNTS, NEW_USER, NEW_NETWORK = 0x00020000, 0x10000000, 0x40000000
 
@@ -12,6 +11,7 @@ _CAPABILITIES_VERSION = 0x20080522
 _PIVOT_ROOT = {"x86_64": 155}
 _GENERIC_PIVOT_ROOT = 41
 _MOST_CAPABILITIES = 64
+_SIGPIPE, _SIGXFSZ = 13, 25
 
 
 def system_call(what: str, number: int, *arguments: "int | bytes | ctypes.Array[ctypes.c_char]") -> int:
@@ -47,11 +47,17 @@ def mount(source: str, target: str, kind: str, flags: int, data: str = "") -> No
 def make_root(folder: str, old: int) -> None:
     """`folder`, which is a mount, becomes the root, and what was it is gone. `old` is the flag to detach."""
     os.chdir(folder)
-    number = _PIVOT_ROOT.get(platform.machine(), _GENERIC_PIVOT_ROOT)
+    number = _PIVOT_ROOT.get(os.uname().machine, _GENERIC_PIVOT_ROOT)
     # Onto itself: the old root then lies on top of the new one, and is taken off.
     system_call("a new root", number, b".", b".")
     _checked("leaving the old root", _LIBC.umount2(b".", ctypes.c_int(old)))
     os.chdir("/")
+
+
+def default_signals() -> None:
+    """Python ignores these two, and what is ignored stays so: a program that writes too much dies of it."""
+    for number in (_SIGPIPE, _SIGXFSZ):
+        _LIBC.signal(ctypes.c_int(number), None)
 
 
 def give_up_privileges() -> None:

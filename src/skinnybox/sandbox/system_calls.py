@@ -11,7 +11,6 @@ of every kind, shared memory), and what has served to break out of kernels.
 
 import errno
 import os
-import platform
 import struct
 
 from skinnybox.sandbox import libc
@@ -77,7 +76,7 @@ def filtered(threads: int) -> None:
 
     Needs no_new_privs. Raises OSError.
     """
-    steps = program(platform.machine(), os.getpid(), threads)
+    steps = program(os.uname().machine, os.getpid(), threads)
     code = libc.buffer_of(b"".join(struct.pack("=HBBI", *step) for step in steps))
     # struct sock_fprog: a length, padding, a pointer.
     header = libc.buffer_of(struct.pack("@HP", len(steps), libc.address_of(code)))
