@@ -3,7 +3,9 @@ from pathlib import Path
 import pytest
 
 from skinnybox.errors import UsageError
+from skinnybox.fleet.registry import open_fleet
 from skinnybox.fleet.settings import load
+from skinnybox.sandbox import confinement
 
 
 def environment(tmp_path: Path, text: str, **values: str) -> dict[str, str]:
@@ -40,11 +42,24 @@ def test_a_switch_is_true_or_false_in_the_file_and_as_text(tmp_path: Path) -> No
         ("memory =", "config.toml"),
         ("reach = 1", "reach is true or false"),
         ("reach = 'no'", "reach is true or false"),
+        ("confinement = 'none'", "confinement is required or weak"),
+        ("accelerator = 'xen'", "accelerator is auto or kvm or tcg"),
     ],
 )
 def test_a_wrong_file_is_refused(tmp_path: Path, text: str, why: str) -> None:
     with pytest.raises(UsageError, match=why):
         load(environment(tmp_path, text), {})
+
+
+def test_weak_confinement_is_said_and_holds_for_that_fleet(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(confinement, "_weak", False)
+    usual = load(environment(tmp_path, f"state = '{tmp_path}'\nhost = 'fake'\n"), {})
+    weak = load(environment(tmp_path, f"state = '{tmp_path}'\nhost = 'fake'\nconfinement = 'weak'\n"), {})
+    for settings, wanted in ((usual, False), (weak, True), (usual, False)):
+        with open_fleet(settings):
+            assert confinement._weak is wanted
 
 
 def test_other_variables_of_that_prefix_are_left_alone(tmp_path: Path) -> None:
