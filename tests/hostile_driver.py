@@ -44,7 +44,7 @@ def tried(arguments: list[str], descriptor: int) -> bytes:
 
 def main() -> None:
     confinement.WITHOUT = tuple(WITHOUT)
-    home = Path(HOME, "home")
+    home = Path(HOME, f"home-{Path(HOME).name}")
     lived(home)
     with contextlib.ExitStack() as stack:
         internet, abstract, named = (

@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import re
+import shutil
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -94,22 +95,24 @@ def test_it_may_not_start_processes_and_threads_only_as_told() -> None:
 
 
 @needs_python
-def test_it_has_one_folder_where_we_say_so(tmp_path: Path) -> None:
+def test_it_has_one_folder_where_we_say_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ours, other = tmp_path / "ours", tmp_path / "other"
     for folder in (ours, other):
         folder.mkdir()
-    for folder in (tmp_path, *tmp_path.parents[:2]):
-        folder.chmod(0o755)
+        folder.chmod(0o777)
     script = (
         "import os, sys; os.mkdir(sys.argv[1] + '/a'); open(sys.argv[1] + '/a/b', 'w').write('c');"
         "os.rename(sys.argv[1] + '/a/b', sys.argv[1] + '/d'); open(sys.argv[1] + '/d').read()"
     )
     words = [PYTHON, "-I", "-S", "-c", script]
-    confined([*words, str(ours)], folder=ours, file_size=100)
-    assert (ours / "d").read_text() == "c"
-    other.chmod(0o777)
-    with pytest.raises(CommandFailed, match="denied"):
-        confined([*words, str(other)], folder=ours, file_size=100)
+    for without in ((), ("Landlock",)):
+        monkeypatch.setattr(confinement, "WITHOUT", without)
+        confined([*words, "."], folder=ours, file_size=100)
+        assert (ours / "d").read_text() == "c"
+        shutil.rmtree(ours / "a")
+        for refused in ("..", "../other", str(other), "/tmp"):
+            with pytest.raises(CommandFailed, match=r"denied|Read-only|No such file"):
+                confined([*words, refused], folder=ours, file_size=100)
     assert not list(other.iterdir())
 
 

@@ -49,7 +49,7 @@ def place(user: int | None) -> Iterator[Path]:
         os.chown(made, user, user)
     yield made
     shutil.rmtree(made)
-    Path("/tmp/home-made").unlink(missing_ok=True)
+    Path(f"/tmp/home-{made.name}-made").unlink(missing_ok=True)
 
 
 def tried(place: Path, user: int | None, *words: str) -> dict[str, Any]:

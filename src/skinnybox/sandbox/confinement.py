@@ -91,7 +91,7 @@ def allow_weak(allowed: bool) -> None:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Handed:
     """What a confined process is given: open files to read, `owned` ones also to be written and opened anew,
-    and a folder in which it may do as it likes."""
+    and a folder in which it may do as it likes, and starts."""
 
     files: Sequence[int] = ()
     owned: Sequence[int] = ()

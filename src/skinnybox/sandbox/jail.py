@@ -55,7 +55,8 @@ def read(words: list[str]) -> None:
 
 
 def shut_in(orders: str, folder: str, program: str | None) -> int:
-    """Do as `orders` say (see confinement.orders); `folder` may be written to, if it is one. Returns the pipe
+    """Do as `orders` say (see confinement.orders); `folder`, if it is one, may be written to, and is where
+    it finds itself. Returns the pipe
     on which what is in force was told. Where something cannot be had that is told there, and the process
     ends."""
     found = dict(word.split("=", 1) for word in orders.split(";"))
@@ -65,7 +66,7 @@ def shut_in(orders: str, folder: str, program: str | None) -> int:
         places = [*_handed(found["handed"]), *([(folder, "folder")] if folder else [])]
         if program is not None:
             places += _of_program(program)
-        said = _shut(found, places)
+        said = _shut(found, places, folder)
     except (OSError, ValueError) as error:
         _fail(report, (error.strerror if isinstance(error, OSError) else None) or str(error))
     os.write(report, "\n".join([REPORTED, *said, ""]).encode())
@@ -77,7 +78,7 @@ def _fail(report: int, why: str) -> "NoReturn":
     os._exit(_NOT_SHUT_IN)
 
 
-def _shut(found: dict[str, str], places: list[Place]) -> list[str]:
+def _shut(found: dict[str, str], places: list[Place], folder: str) -> list[str]:
     """What is in force then. The order matters: what takes a privilege comes before it is gone."""
     weak, without = found["weak"] == "1", found["without"].split(",")
     libc.give_up_privileges()
@@ -85,10 +86,13 @@ def _shut(found: dict[str, str], places: list[Place]) -> list[str]:
     said = [f"{LANDLOCK} {known}"] if known else _another_root(places, weak, without)
     if NETWORK not in said and _alone():
         said.append(NETWORK)
+    rules = landlock.ruleset(places, known) if known else None
+    if folder:
+        os.chdir(folder)  # which may lie where nobody but who started us gets: it is not named any more
     _limit(found["limits"])
     _become(found["user"])
-    if known:
-        landlock.restrict(places, known)
+    if rules is not None:
+        landlock.restrict(rules)
     try:
         if FILTER in without:
             raise OSError(0, "the kernel has no filter of system calls (seccomp)")

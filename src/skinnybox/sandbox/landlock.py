@@ -39,22 +39,28 @@ def version() -> int:
         raise
 
 
-def restrict(places: list[tuple[str | int, str]], known: int) -> None:
-    """Nothing may be opened but `places`: (path or open file, what for). `known` is the kernel's version.
+def ruleset(places: list[tuple[str | int, str]], known: int) -> int:
+    """What restrict takes: nothing may be opened but `places`, (path or open file, what for). `known` is the
+    kernel's version. Made by who still reaches the paths.
 
     A path that is not there is passed over. Raises OSError.
     """
     handled = _FIRST
     for since, right in _SINCE:
         handled |= right if known >= since else 0
-    rules = _ruleset(handled, known)
+    rules = _empty(handled, known)
     for place, what in places:
         _allow(rules, place, _RIGHTS[what] & handled)
+    return rules
+
+
+def restrict(rules: int) -> None:
+    """From now on, for good. Needs no_new_privs. Raises OSError."""
     libc.system_call("Landlock", _RESTRICT, rules, 0)
     os.close(rules)
 
 
-def _ruleset(handled: int, known: int) -> int:
+def _empty(handled: int, known: int) -> int:
     network = _TCP if known >= _NETWORK_SINCE else 0
     for scopes in _SCOPES if known >= _SCOPES_SINCE else (0,):
         # As long as the kernel knows it: of an older one, a longer value would have to end in zeros.

@@ -57,8 +57,8 @@ def confined(
 
     It gets files as descriptors: `pass_fds` to read, `owned` (private files of ours) to write as well; it may
     open them anew, at confinement.path_of (root's user only the owned ones). In `folder`, also private, it
-    may make files. `watch` is called twice a second; what it raises stops the program. Raises CommandFailed,
-    also for too much output; TimedOut; NotStarted, when it never saw a byte.
+    runs and may make files. `watch` is called twice a second; what it raises stops the program. Raises
+    CommandFailed, also for too much output; TimedOut; NotStarted, when it never saw a byte.
     """
     bounds = Bounds(
         memory=memory, cpu_seconds=cpu_seconds, file_size=file_size, output=output, threads=threads
