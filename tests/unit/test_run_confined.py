@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 import skinnybox
-from skinnybox.errors import CommandFailed, Corrupt, NotFound, NotStarted, TimedOut
+from skinnybox.errors import CommandFailed, Corrupt, NotFound, NotStarted, TimedOut, Unsupported
 from skinnybox.sandbox import confinement, system_calls
 from skinnybox.sandbox.confinement import Bounds, path_of
 from skinnybox.sandbox.process import confined, in_force
@@ -290,6 +290,11 @@ def wild(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "def values():\n    yield {'uid': __import__('os').getresuid()}\n    raise NotFound('gone')\n"
         "def main(arguments): answer(values())\n"
     )
+    (tmp_path / "wild_feature.py").write_text(
+        "from skinnybox.sandbox.reader import answer\nfrom skinnybox.errors import Unsupported\n"
+        "def values():\n    yield 1\n    raise Unsupported('no such feature')\n"
+        "def main(arguments): answer(values())\n"
+    )
     (tmp_path / "skinnybox").symlink_to(SOURCE / "skinnybox")
     monkeypatch.setattr(confinement, "_PACKAGES", tmp_path)
     return tmp_path
@@ -316,6 +321,15 @@ def test_the_same_where_bytes_are_streamed(wild: Path, name: str) -> None:
     ):
         for _ in pieces:
             pass
+
+
+def test_what_is_not_supported_is_neither_damage_nor_a_failed_confinement(wild: Path) -> None:
+    with (
+        pytest.raises(Unsupported, match=r"^disk: no such feature$") as caught,
+        inquire("wild_feature", [], subject="disk", bounds=Bounds(), pass_fds=[]) as answers,
+    ):
+        list(answers)
+    assert caught.value.hint is None
 
 
 def test_a_reader_drops_its_user_and_its_errors_arrive(wild: Path) -> None:
