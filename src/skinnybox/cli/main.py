@@ -56,7 +56,8 @@ def parsed(words: Sequence[str]) -> argparse.Namespace:
     """What this line says; `command` is what stands behind `--` where that runs in a machine. Everywhere else
     `--` says that only arguments follow."""
     ours, command = list(words), []
-    parser = build_parser()
+    typed = ours[: ours.index("--")] if "--" in ours else ours
+    parser = build_parser(command_of(typed))
     if "--" in ours:
         cut = ours.index("--")
         ours, command = ours[:cut], ours[cut + 1 :]

@@ -1,25 +1,30 @@
-"""The command line as a whole: one parser, put together from the groups of commands."""
+"""The command line: one parser, put together from the groups of commands that it takes."""
 
 import argparse
+from importlib import import_module
 
 from skinnybox import __version__
-from skinnybox.cli import (
-    access,
-    autostart,
-    delta,
-    events,
-    fleetfile,
-    machines,
-    masters,
-    overlays,
-    power,
-    repair,
-    store,
-)
 from skinnybox.cli.options import Commands, Help, Parser, add_common
 
+_GROUPS = {
+    "masters": ("master",),
+    "machines": ("create", "list", "show", "delete"),
+    "power": ("start", "stop", "restart", "kill", "wait"),
+    "autostart": ("autostart",),
+    "fleetfile": ("plan", "apply", "set"),
+    "access": ("console", "ssh", "exec"),
+    "delta": ("changes", "reset"),
+    "overlays": ("grow", "snapshot", "flatten", "seed-disk"),
+    "events": ("events",),
+    "repair": ("repair",),
+    "store": ("capacity", "doctor"),
+}
+"""Modules beside this one, each with an add_to, and the commands it adds: a command waits only for its own.
+In the order of the help."""
 
-def build_parser() -> argparse.ArgumentParser:
+
+def build_parser(command: str | None = None) -> argparse.ArgumentParser:
+    """Of `command` and those of its group; of everything when it is no command, or one for all of them."""
     parser: argparse.ArgumentParser = Parser(
         prog="skinnybox",
         description="Thin virtual machines: one sealed master, one small overlay each.",
@@ -31,8 +36,11 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"skinnybox {__version__}")
     add_common(parser, top=True)
     commands: Commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    machinery = (machines, power, autostart, fleetfile, access, delta, overlays)
-    for group in (masters, *machinery, events, repair, store):
-        group.add_to(commands)
-    store.add_completion(commands, parser)
+    groups = [name for name, its in _GROUPS.items() if command in its]
+    for name in groups or _GROUPS:
+        import_module(f"{__package__}.{name}").add_to(commands)
+    if not groups:
+        from skinnybox.cli.store import add_completion
+
+        add_completion(commands, parser)
     return parser
