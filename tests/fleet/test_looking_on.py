@@ -55,4 +55,9 @@ def test_a_plan_makes_no_key_and_does_as_apply(tmp_path: Path, capsys: pytest.Ca
 def test_a_state_folder_that_is_none(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "file").touch()
     ended = said(capsys, "--state", str(tmp_path / "file" / "state"), "--host", "fake", "list")
-    assert ended.code == 1 and "cannot be used: Not a directory" in ended.err and "hint: --state" in ended.err
+    assert (
+        ended.code == 1
+        and "cannot be used" in ended.err
+        and "a file where a folder should be" in ended.err
+        and "hint: --state" in ended.err
+    )

@@ -101,7 +101,6 @@ def _record(folder: Path) -> object:
         lambda folder: manifest.from_manifest(fifo(folder / "manifest.json")),
         lambda folder: kernel.kernel_version(fifo(folder / "vmlinuz")),
         lambda folder: tail(fifo(folder / "console.log"), 10),
-        lambda folder: list(events.read(fifo(folder / "events.jsonl").parent)),
         _settings,
         _key,
         _password,
@@ -139,3 +138,9 @@ def test_a_uid_without_an_account(monkeypatch: pytest.MonkeyPatch) -> None:
     )
     with pytest.raises(UsageError, match="no home is known"):
         load({}, {"state": "~nobody-of-that-name/x"})
+
+
+def test_a_fifo_in_the_place_of_the_journal_is_passed_over(tmp_path: Path) -> None:
+    """`repair` names it; what can be read of the events is read."""
+    fifo(tmp_path / "events.jsonl")
+    assert list(events.read(tmp_path)) == []
