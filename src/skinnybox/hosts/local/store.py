@@ -154,7 +154,6 @@ class Store:
         known = list(instances)
         written = self.written(known)
         disk = os.statvfs(existing(self._state))
-        sparse = [i for i in known if i.overlay.allocation is Allocation.SPARSE]
         return Space(
             total=disk.f_blocks * disk.f_frsize,
             free=disk.f_bavail * disk.f_frsize,
@@ -162,7 +161,9 @@ class Store:
             promised=sum(instance.overlay.size for instance in known),
             written=sum(written.values()),
             reserved_unwritten=sum(
-                max(0, i.overlay.size - written.get(i.uuid, 0)) for i in known if i not in sparse
+                max(0, i.overlay.size - written.get(i.uuid, 0))
+                for i in known
+                if i.overlay.allocation is Allocation.RESERVED
             ),
             instances=len(known),
             snapshots=sum(self._snapshots_size(instance.uuid) for instance in known),
