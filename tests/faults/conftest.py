@@ -49,6 +49,7 @@ class Place:
     """One state folder, in a folder of its own where a test may lie things beside it."""
 
     folder: Path
+    host: str = "qemu"
 
     @property
     def state(self) -> Path:
@@ -57,6 +58,8 @@ class Place:
     def words(self, *words: str) -> list[str]:
         return [
             "-q",
+            "--host",
+            self.host,
             "--state",
             os.fspath(self.state),
             *(word.replace("@", str(self.folder)) for word in words),

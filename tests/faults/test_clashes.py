@@ -8,11 +8,13 @@ import random
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from skinnybox.cli.main import run_command
+from skinnybox.fleet.catalog import host_kind
 from tests.faults.conftest import CREATE, IMPORT, KEPT, Place, Said, no_bug
 
 pytestmark = pytest.mark.image
@@ -44,17 +46,23 @@ def pairs() -> list[tuple[str, str]]:
 
 def host_of(pair: tuple[str, str]) -> str:
     """Machines that really start would cost minutes: there the pretending host, which has the same locks."""
-    return "memory" if POWER & set(pair) else "qemu"
+    return "fake" if POWER & set(pair) else "qemu"
 
 
-def together(place: Place, pair: tuple[str, str], host: str, delay: float) -> list[Said]:
+def on(place: Place, host: str) -> Place:
+    """The same machines, as if they had been made on that host."""
+    host_kind.note(place.state, host)
+    return replace(place, host=host)
+
+
+def together(place: Place, pair: tuple[str, str], delay: float) -> list[Said]:
     """Both commands, each in a process of its own, let go at once; the second `delay` seconds later."""
     gate, opened = os.pipe()
     with contextlib.ExitStack() as files:
         said = [[files.enter_context(tempfile.TemporaryFile()) for _ in "oe"] for _ in pair]
         children = []
         for number, (name, (out, err)) in enumerate(zip(pair, said, strict=True)):
-            argv = place.words("--host", host, *COMMANDS[name])
+            argv = place.words(*COMMANDS[name])
             children.append(_forked(argv, gate, opened, out.fileno(), err.fileno(), delay * number))
         os.close(gate)
         os.close(opened)
@@ -93,20 +101,20 @@ def _whole(descriptor: int) -> str:
 
 def clash(place: Place, pair: tuple[str, str], *, there: bool, delay: float) -> None:
     """`there`: the machine `one` and the master `other` are there before."""
-    host = host_of(pair)
+    place = on(place, host_of(pair))
     if there:
         place.ok(*CREATE, "one")
         place.ok(*IMPORT)
     before = place.kept()
     outrun = "start" in pair and bool(STOPPING & set(pair))
-    for said in together(place, pair, host, delay):
+    for said in together(place, pair, delay):
         stopped = outrun and said.code == 1 and "one is stopped" in said.err
         assert no_bug(said).code in DONE or stopped, (pair, there, said)
     names = place.names()
     assert {"one", *KEPT} >= set(names) >= set(KEPT)
     if "one" in names:
-        place.ok("--host", host, "stop", "one")
-        assert json.loads(place.ok("--host", host, "changes", "one", "--format", "json")) == []
+        place.ok("stop", "one")
+        assert json.loads(place.ok("changes", "one", "--format", "json")) == []
     assert place.kept() == before
     place.tidy()
 
@@ -134,5 +142,5 @@ def test_the_state_folder_itself_is_made_once(tmp_path: Path, copied: Callable[[
     """The first two commands there ever are, at once."""
     for _ in range(5):
         place = Place(folder=copied().folder / "fresh")
-        for said in together(place, ("list", "list"), "qemu", 0.0):
+        for said in together(place, ("list", "list"), 0.0):
             assert no_bug(said).code == 0
