@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from skinnybox.cli import numbers
 from skinnybox.errors import Conflict, SkinnyboxError, UsageError
 from skinnybox.fleet.change import Changes
 from skinnybox.fleet.service import Fleet
@@ -55,6 +56,12 @@ def test_a_number_that_is_none_comes_in_by_no_door(
 def test_a_specification_out_of_range_cannot_be_made(said_of_it: dict[str, object]) -> None:
     with pytest.raises(UsageError, match=r"is from .* to"):
         Specification(**{"overlay": OVERLAY, **said_of_it})  # type: ignore[arg-type]
+
+
+def test_a_time_may_have_any_fraction() -> None:
+    """As a script counts it: Python prints up to 17 digits."""
+    assert numbers.seconds("330.61323780020757") == 330.61323780020757
+    assert numbers.seconds(".5") == 0.5 and numbers.seconds("0") == 0.0
 
 
 WAITS = ("nan", "inf", "-1", "1e400", "", "x", DIGITS)

@@ -23,7 +23,7 @@ def count_or_none(text: str) -> int:
 
 def seconds(text: str) -> float:
     """Not nan, not negative; with a fraction, if one likes."""
-    if not re.fullmatch(r"[0-9]{1,9}(\.[0-9]{0,9})?|\.[0-9]{1,9}", text) or float(text) > MOST_SECONDS:
+    if not re.fullmatch(r"[0-9]{1,9}(\.[0-9]{0,30})?|\.[0-9]{1,30}", text) or float(text) > MOST_SECONDS:
         raise argparse.ArgumentTypeError(f"{text!r:.40} is no number of seconds, 0 to {MOST_SECONDS}")
     return float(text)
 

@@ -136,15 +136,17 @@ def _shut_in(
         theirs.callback(os.close, report)
         said = mine.enter_context(os.fdopen(reading, "rb", buffering=0))
         mine.callback(os.close, hearing)
-        child = mine.enter_context(
-            run.start(
-                words(report),
-                stdout=run.PIPE,
-                stderr=writing,
-                pass_fds=(*handed.files, *handed.owned, report),
-                shut_in=True,
-            )
+        shut_in = run.start(
+            words(report),
+            stdout=run.PIPE,
+            stderr=writing,
+            pass_fds=(*handed.files, *handed.owned, report),
+            shut_in=True,
         )
+        try:
+            child = mine.enter_context(shut_in)
+        except PermissionError as error:  # this Python is in a folder that is not for this user
+            raise NotStarted(f"{_NOT_SET_UP}: {error.filename}: {error.strerror}") from error
         mine.callback(confinement.kill, child)
         theirs.close()
         child.stderr = said
