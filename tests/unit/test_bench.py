@@ -1,8 +1,22 @@
-"""What a bench may say of a limit: never "kept" of an interval that contains it."""
+"""What a bench may say of a limit: never "kept" of an interval that contains it. And that no command which
+reads is left out of the one about their cost."""
+
+import argparse
+from collections.abc import Iterator
 
 import pytest
 
+from bench import reading
 from bench.measure import Ratio, Verdict, judged, ratio, verdict
+from skinnybox.cli.parser import build_parser
+
+NOT_READING = {
+    ("apply",), ("autostart", "off"), ("autostart", "on"), ("delete",), ("exec",), ("flatten",), ("grow",),
+    ("kill",), ("master", "build"), ("master", "disk"), ("master", "import"), ("master", "remove"),
+    ("reset",), ("restart",), ("seed-disk",), ("set",), ("snapshot", "create"), ("snapshot", "delete"),
+    ("snapshot", "restore"), ("ssh",), ("start",), ("stop",),
+}  # fmt: skip
+"""What changes something, or hands over to another program."""
 
 
 def of(low: float, high: float, pairs: int = 9) -> Ratio:
@@ -39,3 +53,19 @@ def test_the_interval_is_that_of_the_pairs(capsys: pytest.CaptureFixture[str]) -
     assert capsys.readouterr().out.split() == [
         "a", "name", "1.00", "(95", "%:", "0.90", "to", "3.00,", "5", "pairs)", "limit", "2", "open"
     ]  # fmt: skip
+
+
+def commands(parser: argparse.ArgumentParser, before: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    groups = [action for action in parser._actions if isinstance(action, argparse._SubParsersAction)]
+    if not groups:
+        yield before
+    for group in groups:
+        for name, inner in group.choices.items():
+            yield from commands(inner, (*before, name))
+
+
+def test_every_command_that_reads_is_measured() -> None:
+    measured = {
+        words for words in commands(build_parser()) if any(c[: len(words)] == words for c in reading.COMMANDS)
+    }
+    assert set(commands(build_parser())) - measured == NOT_READING
