@@ -200,7 +200,9 @@ def test_space_adds_up(host: Host, new: New, contents_of: ContentsOf, master: Ma
     write_out(state)
     space = host.space(instances, [master])
     assert space.promised == 3 * 32 * MIB
-    assert space.written == sum(host.written(instances).values())
+    assert space.allocated == sum(host.written(instances).values())
+    assert 0 < space.written <= space.allocated
+    assert space.owed >= 0 and space.owed + space.allocated >= space.promised
     assert space.instances == 3
     assert space.masters == MIB
     assert 0 < space.free <= space.total

@@ -7,11 +7,12 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from skinnybox.fleet.capacity import fits
+from skinnybox.fleet.capacity import account, fits
 from skinnybox.masters import imports
 from skinnybox.model import Space
 from skinnybox.operation import Operation
@@ -23,9 +24,9 @@ OVERLAY = -(-GIB // SCALE // MIB)  # in whole MiB, rounded up
 MASTER = 8 * GIB // SCALE
 
 
-def space(free: int) -> Space:
+def space(free: int, owed: int = 0) -> Space:
     return Space(
-        total=DISK, free=free, masters=8 * GIB, promised=0, written=0, reserved_unwritten=0, instances=0
+        total=DISK, free=free, masters=8 * GIB, promised=owed, written=0, allocated=0, owed=owed, instances=0
     )
 
 
@@ -33,6 +34,17 @@ def test_eighty_fit_and_ninety_eight_never_did() -> None:
     assert fits(space(DISK - 8 * GIB), GIB) >= SERVERS
     # What the filesystem keeps for itself costs more than what is left: 98 GiB are 105 GB.
     assert fits(space(DISK), GIB) < 98
+
+
+def test_what_sparse_overlays_were_promised_is_not_given_away_again() -> None:
+    assert fits(space(50 * GIB, owed=20 * GIB), GIB) == 30 - 2  # the rest of it, but for 2 % of the disk
+    assert fits(space(50 * GIB, owed=90 * GIB), GIB) == 0
+
+
+def test_sparse_ones_are_reckoned_with_what_machines_write() -> None:
+    said = account(replace(space(52 * GIB), instances=4, written=2 * GIB), (), ())
+    assert (said.sparse_each, said.fit_sparse) == (512 * MIB, 100)
+    assert account(space(52 * GIB), (), ()).sparse_each == MIB
 
 
 # In a mount namespace of its own, so that the filesystem is gone with the process.
@@ -87,5 +99,6 @@ def test_eighty_reserved_machines_at_one_twentieth(tmp_path: Path) -> None:
     assert before["fit"] >= SERVERS
     assert after["machines"] == SERVERS
     assert after["promised"] == SERVERS * OVERLAY * MIB
-    assert after["written"] >= after["promised"]
+    assert after["allocated"] >= after["promised"] and after["owed"] == 0
+    assert 0 < after["written"] < after["promised"] // 10  # reserved, and nobody has written to it yet
     assert int(done.stdout.split()[-1]) * 512 >= OVERLAY * MIB

@@ -23,7 +23,7 @@ from skinnybox.fleet.power import Stopping
 from skinnybox.fleet.service import Fleet
 from skinnybox.fleet.view import Condition
 from skinnybox.model import Allocation, Master, Overlay, StaticNetwork
-from skinnybox.sizes import GIB, MIB
+from skinnybox.sizes import MIB
 from tests.fleet.conftest import SPARSE, open_fake
 from tests.samples import seal
 
@@ -187,12 +187,16 @@ def test_names_and_globs_that_mean_nothing(fleet: Fleet) -> None:
 
 def test_capacity_adds_up(fleet: Fleet, state: Path, tmp_path: Path) -> None:
     fleet.create(["a", "b"], "tiny", SPARSE)
-    account = fleet.capacity(GIB)
+    account = fleet.capacity(MIB)
     assert account.space.promised == 2 * 64 * MIB
     assert account.space.instances == 2
     assert 0 < account.space.written < 4 * MIB
-    assert account.taken == account.space.masters + account.space.written
-    assert account.fit == max(0, account.space.free - int(account.space.total * 0.02)) // GIB
+    assert account.space.owed == account.space.promised - account.space.allocated
+    assert account.taken == account.space.masters + account.space.allocated
+    room = account.space.free - int(account.space.total * 0.02)
+    assert account.fit == max(0, room - account.space.owed) // MIB  # what was promised is not given away
+    assert account.sparse_each == max(MIB, account.space.written // 2)
+    assert account.fit_sparse == max(0, room) // account.sparse_each
 
 
 def test_a_newer_database_is_not_touched(fleet: Fleet, state: Path) -> None:

@@ -135,14 +135,19 @@ def test_what_is_done_to_disks(line: Line, tmp_path: Path) -> None:
 
 
 def test_capacity_is_told_for_each_kind_of_storage(line: Line) -> None:
+    line("create", "promised", "-m", "tiny", "--overlay", "64M")
     told = line.json("capacity", "--fit", "1G", "--machines", "40")
     thin, thick = told["storages"]
     assert (thin["storage"], thin["chosen"]) == ("shared", True) and thick["type"] == "lvmoiscsi"
     assert thick["take"] == 40 * (1032 << 20) and thin["take"] < 1 << 20 < thin["take_full"]
     assert thick["clones_take"] > thick["take"]
     here = line.json("capacity", "--fit", "1G", host=f"{line.host}&sr=san")
-    assert here["fit"] == (here["free"] - here["disk"] // 50) // (1032 << 20)
+    assert here["fit"] == (here["free"] - here["disk"] // 50 - here["owed"]) // (1032 << 20)
+    assert here["fit_sparse"] is None and told["fit_sparse"] > told["fit"]
+    owed = told["promised"] - told["allocated"]
+    assert told["owed"] > owed >= 0  # a VHD written full is larger than its disk
     assert "*shared" in line("capacity")
+    line("delete", "-y", "promised")
 
 
 def test_thick_storage_reserves(line: Line) -> None:

@@ -62,17 +62,22 @@ def _capacity(arguments: argparse.Namespace) -> int:
         columns = tuple(key for key in record if key != "storages")
         render.emit([record], columns, arguments.format, headers=not arguments.no_headers, one=True)
         return 0
-    render.pairs({key: _readable(key, value) for key, value in record.items() if key not in _OF_STORAGES})
+    render.pairs({key: _readable(key, record[key]) for key in _SUMS})
     if storages:
         _show_storages(storages, account, arguments)
     return 0
 
 
-_COUNTS, _OF_STORAGES = ("machines", "fit"), ("system", "storages")
+_COUNTS = ("machines", "fit", "fit_sparse")
+_SUMS = (
+    "disk", "free", "masters", "machines", "promised", "written", "allocated", "owed", "snapshots",
+    "full_copies", "taken", "fit", "fit_size", "fit_sparse", "sparse_each",
+)  # fmt: skip
+"""For people, what belongs together stands together."""
 
 
-def _readable(key: str, value: int) -> str:
-    return str(value) if key in _COUNTS else format_size(value)
+def _readable(key: str, value: int | None) -> str | None:
+    return value if value is None else str(value) if key in _COUNTS else format_size(value)
 
 
 def _show_storages(

@@ -1,4 +1,9 @@
-"""The space account: what is promised, what is written, what is free, and what fits."""
+"""The space account: what is promised, what is written, what is free, and what fits.
+
+No byte is given away twice: what sparse overlays were promised and do not have yet is not free for a reserved
+one. `create` is less strict, and refuses only what the disk has no room for now: whoever promises more than
+there is has chosen so.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -6,16 +11,22 @@ from dataclasses import dataclass, replace
 from skinnybox.hosts.base import Host
 from skinnybox.hosts.base import Storage as Storage
 from skinnybox.model import Allocation, Instance, Master, Space
-from skinnybox.sizes import GIB
+from skinnybox.sizes import GIB, MIB
 
 HEADROOM = 0.02
 """Part of the disk that is never promised: a full disk stops more than machines."""
+LEAST = MIB
+"""What a sparse overlay is reckoned to take at the least; a new one takes less, up to some 50 GiB."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Account:
-    """Bytes, but for `fit`: how many more machines with a reserved overlay of `fit_size` there is room for.
+    """Bytes, but for `fit` and `fit_sparse`: how many more machines with a reserved overlay of `fit_size`
+    there is room for, every promise kept; and how many with a sparse one, if each comes to take
+    `sparse_each`, what machines here have written on average, and no promise is called in. Both None on
+    storage that keeps no sparse ones.
 
+    `taken` is what masters, overlays and snapshots have of the disk.
     `full_copies` is what as many ordinary machines would have taken: one unpacked tree each, and what their
     overlays hold. `storages` is what one more machine costs where that is not simply its overlay's size, and
     what a clone of an ordinary machine with a disk of `system` bytes would.
@@ -26,6 +37,8 @@ class Account:
     taken: int
     fit: int
     fit_size: int
+    fit_sparse: int | None
+    sparse_each: int | None
     storages: Sequence[Storage] = ()
     system: int = 0
 
@@ -43,6 +56,8 @@ def of_host(
     system = max((master.tree_size for master in masters), default=0) + fit_size
     storages = host.storages(fit_size, system)
     fit = fits(found.space, taken_by(host, fit_size))
+    if Allocation.SPARSE not in host.features.allocations:
+        found = replace(found, fit_sparse=None, sparse_each=None)
     return replace(found, fit=fit, storages=storages, system=system)
 
 
@@ -51,18 +66,25 @@ def account(
 ) -> Account:
     trees = {master.id: master.tree_size for master in masters}
     copies = sum(trees.get(instance.stack.master, 0) for instance in instances)
+    each = max(space.written // max(1, space.instances), LEAST)
     return Account(
         space=space,
         full_copies=copies + space.written,
-        taken=space.masters + space.written + space.snapshots,
+        taken=space.masters + space.allocated + space.snapshots,
         fit=fits(space, fit_size),
         fit_size=fit_size,
+        fit_sparse=_room(space) // each,
+        sparse_each=each,
     )
 
 
 def fits(space: Space, size: int) -> int:
-    """How many more reserved overlays of this size the store can keep its promise to."""
-    return max(0, space.free - int(space.total * HEADROOM)) // size
+    """How many more reserved overlays of this size the store can keep its promise to, and all it gave."""
+    return max(0, _room(space) - space.owed) // size
+
+
+def _room(space: Space) -> int:
+    return max(0, space.free - int(space.total * HEADROOM))
 
 
 def promised(instances: Sequence[Instance], allocation: Allocation) -> int:

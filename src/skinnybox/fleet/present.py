@@ -162,7 +162,8 @@ def detail(planned: "Action") -> str:
 
 
 def capacity(account: "Account", machines: int) -> Record:
-    """With what so many machines would take on each store, where that is not simply their size."""
+    """With what so many machines would take on each store, where that is not simply their size. `written`
+    does not count what is reserved and was never written; `allocated` and `taken` do."""
     space = account.space
     record: Record = {
         "disk": space.total,
@@ -176,6 +177,10 @@ def capacity(account: "Account", machines: int) -> Record:
         "taken": account.taken,
         "fit": account.fit,
         "fit_size": account.fit_size,
+        "allocated": space.allocated,
+        "owed": space.owed,
+        "fit_sparse": account.fit_sparse,
+        "sparse_each": account.sparse_each,
     }
     if account.storages:
         record |= {

@@ -274,7 +274,7 @@ class Host(Disks, Lifecycle, Observation, Protocol):
 
     @abstractmethod
     def space(self, instances: Iterable[Instance], masters: Iterable[Master]) -> Space:
-        """What the store holds and what is free."""
+        """What the store holds and what is free. Blocks as long as it takes to look at every overlay."""
 
     def storages(self, overlay: int, system: int) -> Sequence[Storage]:
         """What overlays of `overlay` bytes and clones of a system's disk of `system` bytes cost, the chosen

@@ -80,14 +80,16 @@ class Report:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Space:
-    """What a store holds, in bytes: `promised` to overlays, really `written`, `free` on the disk now;
-    `snapshots` is what those really take."""
+    """What a store holds, in bytes. Of all overlays: what was `promised` to them, what machines have
+    `written`, the part of the disk `allocated` to them, written or not, and what is `owed`: promised, and not
+    theirs yet. `free` is on the disk now, `snapshots` what those really take."""
 
     total: int
     free: int
     masters: int
     promised: int
     written: int
-    reserved_unwritten: int
+    allocated: int
+    owed: int
     instances: int
     snapshots: int = 0

@@ -63,16 +63,36 @@ def written(pool: Pool, instances: Iterable[Instance]) -> Mapping[UUID, int]:
 def held(pool: Pool, instances: Sequence[Instance], masters: Iterable[Master]) -> Space:
     pool.things.refresh()
     sr = pool.sr()[1]
+    taken = written(pool, instances)
     return Space(
         total=int(sr["physical_size"]),
         free=_free(sr),
         masters=sum(_master_size(pool, master) for master in masters),
         promised=sum(instance.overlay.size for instance in instances),
-        written=sum(written(pool, instances).values()),
-        reserved_unwritten=0,  # storage that reserves has taken it at once
+        written=sum(taken.values()),  # a pool does not say what of a volume was written
+        allocated=sum(taken.values()),
+        owed=_owed(pool, instances),
         instances=len(instances),
         snapshots=_snapshots(pool, {instance.uuid for instance in instances}),
     )
+
+
+def _owed(pool: Pool, instances: Iterable[Instance]) -> int:
+    """What the overlays on the chosen SR will still take of it. Storage that reserves has taken it at once,
+    but for volumes that are deflated while nobody uses them."""
+    chosen, sr = pool.sr()
+    overlays, devices = pool.overlays(), pool.devices(chosen)
+    full: dict[int, int] = {}
+    found = 0
+    for instance in instances:
+        record = overlays[instance.uuid][1] if instance.uuid in overlays else None
+        if record is None or record["SR"] != chosen:
+            continue
+        size = instance.overlay.size
+        if size not in full:
+            full[size] = space.cost(sr, devices, size, 0).full
+        found += max(0, full[size] - int(record["physical_utilisation"]))
+    return found
 
 
 def _snapshots(pool: Pool, of: set[UUID]) -> int:
