@@ -167,3 +167,14 @@ def test_the_examples_in_the_documents_are_fleet_files(tmp_path: Path, cli: Cli)
                 assert parse(text.encode(), tmp_path / "f").machines
                 found += 1
     assert found >= 2
+
+
+def test_no_room_is_said_once(cli: Cli, tmp_path: Path) -> None:
+    file = tmp_path / "fleet.yaml"
+    file.write_text(FILE.replace("64M, sparse: true", "900T").replace(", address: 10.7.0.5/24", ""))
+    refused = "skinnybox: 3 reserved overlays need 2700.0T; "
+    for words in (("plan",), ("apply", "--dry-run"), ("apply", "-y")):
+        code, out, said = cli(*words, file)
+        assert (code, said.count("reserved overlays"), said.count("hint:")) == (7, 1, 1), words
+        assert refused in said
+        assert out.count("create") == (0 if "-y" in words else 3), "what would be made is shown all the same"

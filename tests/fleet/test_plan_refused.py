@@ -4,10 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from skinnybox.errors import Conflict, NotFound, Unsupported, UsageError
+from skinnybox.errors import Conflict, NoSpace, NotFound, Unsupported, UsageError
 from skinnybox.fleet.plan.actions import Choices, Verb
 from skinnybox.fleet.plan.apply import Plan, agreed
 from skinnybox.fleet.power import Starting
+from skinnybox.hosts.fake.host import FakeHost
+from skinnybox.model import Space
+from skinnybox.sizes import GIB, MIB
 from tests.fleet.conftest import open_fake
 from tests.fleet.fleetfile import BASIC, HEAD, File
 
@@ -59,7 +62,35 @@ def test_what_is_not_here_is_named_with_its_line(file: File) -> None:
 
 def test_what_does_not_fit_is_refused_before_anything_is_made(file: File) -> None:
     file.write(BASIC.replace("64M, sparse: true", "900T"))
-    outcomes = file.apply()
-    assert {type(outcome.error).__name__ for outcome in outcomes} == {"NoSpace"}
-    assert [outcome.name for outcome in outcomes] == ["web-1", "web-2", "web-3", "db"]  # and none is started
+    planned = file.fleet.files.plan(file.path, Choices())
+    assert [action.verb for action in planned.actions].count(Verb.CREATE) == 4
+    assert planned.refusal and planned.refusal.message.startswith("4 reserved overlays need 3600.0T; ")
+    with pytest.raises(NoSpace, match="4 reserved overlays"):
+        file.apply()
     assert file.fleet.names() == []
+
+
+def test_each_fits_and_all_do_not(file: File, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What will have been deleted by then is room as well; a sparse one is promised nothing."""
+    free = 3 * 64 * MIB
+
+    def space(*_: object) -> Space:
+        return Space(total=GIB, free=free, masters=0, promised=0, written=0, allocated=0, owed=0, instances=0)
+
+    monkeypatch.setattr(FakeHost, "space", space)
+    file.write(BASIC)
+    assert file.fleet.files.plan(file.path, Choices()).refusal is None
+    file.write(BASIC.replace(", sparse: true", ""))
+    planned = file.fleet.files.plan(file.path, Choices())
+    assert planned.refusal
+    assert planned.refusal.message == "4 reserved overlays need 256.0M; 192.0M are free"
+    free = 4 * 64 * MIB
+    file.apply()
+    free = 3 * 64 * MIB
+    assert file.fleet.files.plan(file.path, Choices()).refusal is None  # nothing is to be made
+    anew = Choices(recreate=frozenset({"*"}))
+    monkeypatch.setattr(FakeHost, "written", lambda _, gone: {each.uuid: 16 * MIB for each in gone})
+    assert file.fleet.files.plan(file.path, anew).refusal is None
+    free -= 1
+    planned = file.fleet.files.plan(file.path, anew)
+    assert planned.refusal and planned.refusal.message.endswith(" are free, with what is deleted first")

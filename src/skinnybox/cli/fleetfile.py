@@ -90,7 +90,7 @@ def _plan(arguments: argparse.Namespace) -> int:
     with options.fleet(arguments) as fleet:
         plan = fleet.files.plan(arguments.file, _choices(arguments))
     _show(plan, arguments.format, headers=not arguments.no_headers)
-    return _code(plan, DIFFERS if arguments.exit_code else 0)
+    return _ended(plan, DIFFERS if arguments.exit_code else 0)
 
 
 def _apply(arguments: argparse.Namespace) -> int:
@@ -101,7 +101,7 @@ def _apply(arguments: argparse.Namespace) -> int:
         with options.fleet(arguments) as fleet:
             plan = fleet.files.plan(arguments.file, _choices(arguments))
         _show(plan, "table", headers=True)
-        return _code(plan, 0)
+        return _ended(plan, 0)
 
     def agree(plan: Plan) -> None:
         _confirm(arguments, plan)
@@ -145,9 +145,12 @@ def _confirm(arguments: argparse.Namespace, plan: "Plan") -> None:
         options.confirm(arguments, "; ".join(said))
 
 
-def _code(plan: "Plan", differs: int) -> int:
+def _ended(plan: "Plan", differs: int) -> int:
+    """What is true of each machine has been shown; what is of all of them is said now."""
     from skinnybox.fleet.plan.actions import Verb
 
+    if plan.refusal is not None:
+        raise plan.refusal
     if any(action.verb is Verb.BLOCKED for action in plan.actions):
         return Blocked.exit_code
     return differs if plan.actions else 0

@@ -1,7 +1,7 @@
 """What all machines of one `create` have in common, and whether that can be."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from skinnybox.errors import Conflict, NoSpace, NotFound, Unsupported, UsageError
@@ -10,7 +10,6 @@ from skinnybox.fleet.catalog.catalog import Catalog
 from skinnybox.hosts.base import Features, Host
 from skinnybox.model import (
     Allocation,
-    Instance,
     Network,
     Overlay,
     Properties,
@@ -120,13 +119,17 @@ def with_key(specification: Specification, public_key: str) -> Specification:
     return replace(specification, authorized_keys=(public_key, *specification.authorized_keys))
 
 
-def check_space(host: Host, wanted: Sequence[Instance]) -> None:
-    """Refuse a batch that the disk cannot keep its promise to, before the first byte is written."""
-    reserved = Counter(i.overlay.size for i in wanted if i.overlay.allocation is Allocation.RESERVED)
+def check_space(host: Host, overlays: Iterable[Overlay], freed: int = 0) -> None:
+    """Refuse a batch that the disk cannot keep its promise to, before the first byte is written. `freed` is
+    what will have been given back by then."""
+    reserved = Counter(each.size for each in overlays if each.allocation is Allocation.RESERVED)
+    if not reserved:
+        return
     need = sum(count * capacity.taken_by(host, size) for size, count in reserved.items())
-    free = host.space((), ()).free
+    free = host.space((), ()).free + freed
     if need > free:
+        said = f"{reserved.total()} reserved overlays need {format_size(need)}; {format_size(free)} are free"
         raise NoSpace(
-            f"{len(wanted)} reserved overlays need {format_size(need)}; {format_size(free)} are free",
+            f"{said}, with what is deleted first" if freed else said,
             hint=_ROOM if Allocation.SPARSE in host.features.allocations else "fewer or smaller machines",
         )

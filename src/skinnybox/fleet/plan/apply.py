@@ -6,36 +6,42 @@ one that the catalog and the host survive by themselves, and the next plan is ma
 
 import fcntl
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from skinnybox.errors import Conflict
+from skinnybox.errors import Conflict, NoSpace, SkinnyboxError
 from skinnybox.fleet.catalog.database import make_folder
 from skinnybox.fleet.catalog.rows import Phase
 from skinnybox.fleet.context import Context
+from skinnybox.fleet.create import whole_mib
 from skinnybox.fleet.names import select
-from skinnybox.fleet.plan.actions import Action, Choices, Desired, extras, plan
+from skinnybox.fleet.plan.actions import Action, Choices, Desired, Verb, extras, plan
 from skinnybox.fleet.power import Starting
 from skinnybox.fleet.repair import unfinished
 from skinnybox.fleet.spec.reading import load
 from skinnybox.fleet.spec.resolve import desired
+from skinnybox.fleet.specification import check_space
 from skinnybox.fleet.view import MachineView
 from skinnybox.operation import Operation
 
 if TYPE_CHECKING:
     from skinnybox.fleet.batch import Outcome
 
+_MAKING = (Verb.CREATE, Verb.RECREATE)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """`extras` are names of machines that the fleet's file does not have any more: they stay."""
+    """`extras` are names of machines that the fleet's file does not have any more: they stay. `refusal` is
+    why none of it can be done, whatever the machines are."""
 
     fleet: str
     actions: tuple[Action, ...]
     extras: tuple[str, ...]
+    refusal: SkinnyboxError | None = None
 
 
 Agree = Callable[[Plan], None]
@@ -56,18 +62,34 @@ def _plan(context: Context, file: Path, choices: Choices, public_key: str) -> Pl
     actual = _actual(context)
     chosen = _named(choices, wanted)
     left = () if choices.prune else tuple(machine.name for machine in extras(wanted, actual))
-    return Plan(fleet=wanted.fleet, actions=plan(wanted, actual, chosen), extras=left)
+    actions = plan(wanted, actual, chosen)
+    return Plan(fleet=wanted.fleet, actions=actions, extras=left, refusal=_no_room(context, actions))
+
+
+def _no_room(context: Context, actions: Sequence[Action]) -> SkinnyboxError | None:
+    """Said once for all machines that are to be made: each by itself may well fit."""
+    gone = [a.instance for a in actions if a.instance and a.verb in (Verb.DELETE, Verb.RECREATE)]
+    made = [a.wanted.specification.overlay for a in actions if a.wanted and a.verb in _MAKING]
+    try:
+        freed = sum(context.host.written(gone).values()) if gone else 0
+        check_space(context.host, map(whole_mib, made), freed)
+    except NoSpace as error:
+        return error
+    return None
 
 
 def apply(
     context: Context, file: Path, choices: Choices, starting: Starting, agree: Agree, operation: Operation
 ) -> "list[Outcome[str]]":
-    """Make it so. Conflict while another apply is at work here. Each outcome says what was done."""
+    """Make it so. Conflict while another apply is at work here; NoSpace, with nothing done, when there is no
+    room for all that is to be made. Each outcome says what was done."""
     from skinnybox.fleet.plan.work import Work
 
     with _exclusive(context.folder):
         unfinished.finish(context.host, context.catalog)
         found = _plan(context, file, choices, context.public_key)
+        if found.refusal is not None:
+            raise found.refusal
         agree(found)
         return Work(context, starting, operation).run(found.actions)
 
