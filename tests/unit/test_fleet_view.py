@@ -88,6 +88,8 @@ def test_what_is_ready_and_does_not_answer_is_said() -> None:
 
 def test_boot_time_counts_from_power_on_to_the_report() -> None:
     assert WELL.boot_seconds == 20
+    again = replace(READY, ready_since=READY.received, received=NOW + timedelta(hours=1))
+    assert replace(WELL, report=again).boot_seconds == 20
     assert replace(WELL, report=None).boot_seconds is None
     assert replace(WELL, report=replace(READY, reachable=False)).boot_seconds is None
     ended = replace(RUNNING, power=Power.CRASHED, pid=None)

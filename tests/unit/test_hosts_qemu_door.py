@@ -1,7 +1,7 @@
 """Ready is what was reached: the supervisor's part, with a stand-in for the way in."""
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -56,7 +56,7 @@ def opened(door: Door) -> Report:
 def test_a_guest_is_reached_once_in_a_start(ways: Ways) -> None:
     door = Door(STARTED, None, ways.knock)
     assert door.poll() is None
-    assert door.seen(READY) == replace(READY, reachable=False)
+    assert door.seen(READY) == replace(READY, reachable=False, ready_since=NOW)
     assert door.poll() is None and ways.at_work == 1
     ways[Way("127.0.0.1", 20000)] = True
     first = opened(door)
@@ -132,3 +132,30 @@ def test_where_to_look_is_known_at_the_start_or_said_by_the_guest() -> None:
     assert recorded(an_instance(ssh_port=None)) is None
     assert recorded(bridged) == "reported"
     assert recorded(replace(bridged, seed=static)) == ["192.0.2.5", 22]
+
+
+def test_when_it_was_ready_stays_when_it_reports_again(ways: Ways) -> None:
+    """By its word alone; once it has answered; and for the supervisor that takes over."""
+    later = NOW + timedelta(minutes=5)
+    alone = Door({**STARTED, "way": None}, None, ways.knock)
+    assert alone.seen(replace(READY, ready=False)).ready_since is None
+    assert alone.seen(READY).ready_since == NOW
+    again = alone.seen(replace(READY, received=later))
+    assert (again.ready_since, again.received) == (NOW, later)
+    assert Door({**STARTED, "way": None}, reports.to_record(again)).seen(READY).ready_since == NOW
+
+    door = Door(STARTED, None, ways.knock)
+    assert door.seen(READY).ready_since == door.seen(replace(READY, received=later)).ready_since == NOW
+    ways[Way("127.0.0.1", 20000)] = True
+    first = opened(door)
+    assert first.ready_since and NOW < first.ready_since <= (first.received or NOW)
+    assert opened(door).ready_since == first.ready_since
+    door.kept(first)
+    again = door.seen(replace(READY, received=later))
+    assert again.ready_since == first.ready_since
+    other = Door(STARTED, reports.to_record(again), ways.knock)
+    assert other.seen(replace(READY, received=later)).ready_since == first.ready_since
+    older = {**reports.to_record(first), "ready_since": None}
+    assert Door(STARTED, older, ways.knock).seen(replace(READY, received=later)).ready_since == first.received
+    earlier = {**reports.to_record(again), "nonce": "bb"}
+    assert Door(STARTED, earlier, ways.knock).seen(READY).ready_since == NOW

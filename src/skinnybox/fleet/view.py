@@ -156,10 +156,9 @@ class MachineView:
 
     @property
     def boot_seconds(self) -> float | None:
-        """From power-on until it was ready."""
+        """From power-on until it was ready for the first time; what it reports later changes nothing."""
         report, status = self.current_report, self.status
-        if not (report and report.ready and report.received and status and status.since and status.pid):
+        since = report and report.ready and (report.ready_since or report.received)
+        if not (since and status and status.since and status.pid) or self.unreached:
             return None
-        if self.unreached:
-            return None
-        return (report.received - status.since).total_seconds()
+        return (since - status.since).total_seconds()

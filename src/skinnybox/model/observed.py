@@ -59,7 +59,9 @@ class Trouble:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """What the guest says of itself: its word, not the truth. `images` are the filesystem UUIDs mounted."""
+    """What the guest says of itself: its word, not the truth. `images` are the filesystem UUIDs mounted.
+    `received` is when the host got it, `ready_since` when the machine was reached first in this start, or
+    else when it first said that it is ready: guests go on reporting, and have not booted anew for that."""
 
     ready: bool
     nonce: str
@@ -75,6 +77,7 @@ class Report:
     kernel: str | None = None
     uptime: float | None = None
     received: datetime | None = None
+    ready_since: datetime | None = None
     reachable: bool | None = None  # the host's own word: its ssh has answered; None: nobody asks it
 
 

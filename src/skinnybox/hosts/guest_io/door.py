@@ -39,10 +39,14 @@ class Door:
         """What a supervisor before this one has written down, and may have been killed before it told it."""
         looked = self.last is not None and self.last.reachable is not None
         self._report = self.last if looked else None
+        self._since = self.last.ready_since or self.last.received if self.last and self.last.ready else None
         self._answered = self._report is not None and self._report.reachable is True
 
     def seen(self, report: Report) -> Report:
         """What came from the guest, with what we know of it."""
+        if report.ready:
+            self._since = self._since or report.received
+        report = replace(report, ready_since=self._since)
         if self._where is None or not reach.to_be_looked_at(report):
             self._report = None
             self.close()
@@ -56,9 +60,10 @@ class Door:
             return None
         if not self._answered:
             self._answered = self._asked(self._way(self._report))
+            self._since = datetime.now(UTC) if self._answered else self._since
         if not self._answered or self._report.reachable:
             return None
-        return replace(self._report, reachable=True, received=datetime.now(UTC))
+        return replace(self._report, reachable=True, received=datetime.now(UTC), ready_since=self._since)
 
     def kept(self, report: Report) -> None:
         """It is written down: nothing is left to be done in this start."""

@@ -127,12 +127,14 @@ def to_record(report: Report) -> dict[str, Any]:
         "uptime": report.uptime,
         "received": report.received and report.received.isoformat(),
         "reachable": report.reachable,
+        "ready_since": report.ready_since and report.ready_since.isoformat(),
     }
 
 
 def from_record(values: Mapping[str, Any]) -> Report:
-    """What to_record made, read back; an older Skinnybox did not look whether a machine can be reached."""
-    received, reachable = values["received"], values.get("reachable")
+    """What to_record made, read back; an older Skinnybox did not look whether a machine can be reached, nor
+    kept since when it is ready."""
+    received, reachable, since = values["received"], values.get("reachable"), values.get("ready_since")
     if reachable not in (None, True, False):
         raise ValueError("reachable is neither true nor false")
     return Report(
@@ -151,4 +153,5 @@ def from_record(values: Mapping[str, Any]) -> Report:
         uptime=values["uptime"],
         received=None if received is None else datetime.fromisoformat(received),
         reachable=reachable,
+        ready_since=None if since is None else datetime.fromisoformat(since),
     )
