@@ -59,7 +59,7 @@ def test_four_machines_from_a_command_line(pool: EmulatedPool, master: str, skin
     skinnybox("start", "*", "--timeout", str(within(SECONDS)))
     listed = json.loads(skinnybox("list", "--format", "json"))
     assert [machine["state"] for machine in listed] == ["ready"] * 4
-    shown = json.loads(skinnybox("show", "web-02", "--format", "json"))
+    (shown,) = json.loads(skinnybox("show", "web-02", "--format", "json"))
     assert shown["ssh_host_keys"] or shown["host_keys"]
     until(lambda: b"shop-front login" in pool.console_of(second))
     with pool.database() as database:

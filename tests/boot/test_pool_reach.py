@@ -32,7 +32,7 @@ def test_a_machine_of_a_pool_and_what_is_its_own(
             "create", "web", "--master", master, "--overlay", "128M", "--memory", "384M", "--address", ADDRESS
         )
         skinnybox("start", "web", "--timeout", str(within(SECONDS)))
-        shown = json.loads(skinnybox("show", "web", "--format", "json"))
+        (shown,) = json.loads(skinnybox("show", "web", "--format", "json"))
         assert shown["address"] == "root@198.18.77.9"
         sh(skinnybox, "echo mine >/srv/mine; echo other >/etc/motd; sync")
         before, small = sh(skinnybox, SHOW), int(sh(skinnybox, SIZE))

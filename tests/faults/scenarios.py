@@ -98,7 +98,7 @@ def renewed(*names: str) -> Callable[[Place], None]:
     def check(place: Place) -> None:
         for name in names:
             assert json.loads(place.ok("changes", name, "--format", "json")) == []
-            assert json.loads(place.ok("show", name, "--format", "json"))["seed_generation"] >= 2
+            assert json.loads(place.ok("show", name, "--format", "json"))[0]["seed_generation"] >= 2
 
     return check
 
@@ -122,7 +122,7 @@ def has(**wanted: object) -> Callable[[Place], None]:
     """The machine `one` is as wanted, and its overlay whole."""
 
     def check(place: Place) -> None:
-        record = json.loads(place.ok("show", "one", "--format", "json"))
+        (record,) = json.loads(place.ok("show", "one", "--format", "json"))
         assert {key: record[key] for key in wanted} == wanted
         assert json.loads(place.ok("changes", "one", "--format", "json")) == []
 

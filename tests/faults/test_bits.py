@@ -50,7 +50,7 @@ def flip(file: Path, chance: random.Random) -> int:
 def kinds(place: Place) -> dict[str, Path]:
     """One file of every kind there is in a state folder; what a start leaves is put there."""
     state = place.state
-    uuid = json.loads(place.ok("show", "keep-1", "--format", "json"))["uuid"]
+    uuid = json.loads(place.ok("show", "keep-1", "--format", "json"))[0]["uuid"]
     tiny = Path(json.loads(place.ok("master", "show", "tiny:1", "--format", "json"))["folder"])
     found = {f"master {name}": tiny / name for name in SEALED}
     found |= {"overlay": state / "instances" / uuid / "overlay.img"}

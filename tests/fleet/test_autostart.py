@@ -42,7 +42,7 @@ def test_the_mark_is_made_shown_and_obeyed(cli: Cli) -> None:
     started = cli("start", "--autostart").out
     assert [line.split()[0] for line in started.splitlines()] == ["a:", "d:"]
     cli("reset", "-y", "b")
-    assert json.loads(cli("show", "a", "--format", "json").out)["autostart"] is True
+    assert json.loads(cli("show", "a", "--format", "json").out)[0]["autostart"] is True
     assert cli("start", "--autostart", "b", "c").out == ""
     cli("kill", "*")
     assert cli("start", "--autostart", "[a-c]").out.startswith("a: ready")

@@ -66,7 +66,9 @@ def test_every_format_says_the_same(cli: Cli) -> None:
     rows = list(csv.DictReader(io.StringIO(cli("list", "--format", "csv")[1])))
     assert [row["name"] for row in rows] == [record["name"] for record in as_json] == ["a", "b"]
     assert as_json[0]["overlay"] == 64 << 20
-    assert json.loads(cli("show", "a", "--format", "json")[1])["uuid"] == as_json[0]["uuid"]
+    for names in (["a"], ["a*"], ["a", "b"]):  # a list, however many are named or matched
+        assert json.loads(cli("show", *names, "--format", "json")[1]) == as_json[: 1 + names.count("b")]
+        assert yaml.safe_load(cli("show", *names, "--format", "yaml")[1]) == as_json[: 1 + names.count("b")]
     assert not cli("list", "--no-headers")[1].startswith("NAME")
 
 

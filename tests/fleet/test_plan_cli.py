@@ -143,7 +143,7 @@ def test_set_changes_in_place(cli: Cli, file: Path) -> None:
     assert cli("set", "db", "--memory", "2G", "--cpus", "4")[:2] == (0, "db: changed\n")
     code, out, _ = cli("set", "web-*", "--network", "open")
     assert (code, out.splitlines()[0]) == (0, "web-1: changed; it takes effect at its next start")
-    shown = json.loads(cli("show", "db", "--format", "json")[1])
+    (shown,) = json.loads(cli("show", "db", "--format", "json")[1])
     assert (shown["memory"], shown["cpus"]) == (2 << 30, 4)
     assert cli("set", "web-1", "--network", "default")[0] == 0
     assert cli("set", "db")[0] == 2

@@ -87,11 +87,11 @@ def test_a_life_on_a_pool(line: Line) -> None:
     line.pool.log.clear()
     assert states(line) == dict.fromkeys(["web-01", "web-02", "web-03"], "stopped")
     assert line.pool.log.methods() == ["session.login_with_password", "event.from", "session.logout"]
-    shown = line.json("show", "web-01")
+    (shown,) = line.json("show", "web-01")
     assert (shown["network"], shown["bridge"], shown["allocation"]) == ("bridge", "lan", "sparse")
     assert line("start", "web-*").count("ready") == 3
     assert line("wait", "web-01", "--timeout", "20").count("ready") == 1
-    shown = line.json("show", "web-01")
+    (shown,) = line.json("show", "web-01")
     assert (shown["state"], shown["overlay_used"], shown["dax"]) == ("ready", 15_000_000, False)
     assert shown["address"] == "root@10.0.0.5" and len(shown["ssh_host_keys"]) == 1
     kept = [event["event"] for event in line.json("events", "web-01")]
@@ -153,7 +153,7 @@ def test_capacity_is_told_for_each_kind_of_storage(line: Line) -> None:
 def test_thick_storage_reserves(line: Line) -> None:
     san = f"{line.host}&sr=san"
     line("create", "thick", "-m", "tiny", "--overlay", "64M", host=san)
-    assert line.json("show", "thick")["allocation"] == "reserved"
+    assert line.json("show", "thick")[0]["allocation"] == "reserved"
     assert line.try_("create", "x", "-m", "tiny", "--overlay", "64M", "--sparse", host=san).code == 6
     line("grow", "thick", "96M")  # stays where it is, whatever is chosen now
     with line.pool.database() as database:
@@ -189,7 +189,7 @@ def test_a_fleet_file(line: Line, tmp_path: Path) -> None:
     assert apply("stopped", 'run_once: "true"').count("a new seed") == 2
     assert not line.pool.log.count("*_raw_vdi")  # it is told, not written onto the disk
     assert apply("running", 'run_once: "true"').count("ready") == 2
-    assert {line.json("show", f"app-{n}")["seed_generation"] for n in (1, 2)} == {3}
+    assert {each["seed_generation"] for each in line.json("show", "app-{1,2}")} == {3}
     assert apply("stopped", 'run_once: "true"').count("stopped") == 2
     file.write_text(FLEET.replace("STATE", "stopped").replace("SEED", f'run_once: "echo {"x" * 15_000}"'))
     large = line.try_("apply", "-y", str(file))  # more than an overlay has room for, told or not
