@@ -6,7 +6,7 @@ what the kernel reads of the disk for itself. Limit: 5 %.
 
 On the host: the memory of eight idle guests as the sum of PSS, which divides every shared page among those
 who share it, printed for machines with DAX, for machines on a compressed disk, and for linked clones. It is
-printed by what it is for: emulated guests (TCG) each keep hundreds of megabytes of translated code, which has
+printed by what it is for: emulated guests (TCG) each keep up to 128 MiB of translated code, which has
 nothing to do with their disks. What the host caches of the images' files is printed beside it: it is not in
 the PSS of who reads a disk, and is there once however many read it.
 """

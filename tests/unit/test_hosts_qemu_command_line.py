@@ -15,7 +15,7 @@ import pytest
 
 from skinnybox.appliance import appliance
 from skinnybox.emulation import accelerator
-from skinnybox.emulation.board import SANDBOX, Accelerator
+from skinnybox.emulation.board import SANDBOX, TRANSLATED, Accelerator, trial_argv
 from skinnybox.hosts.qemu import network
 from skinnybox.hosts.qemu.command_line import Descriptors, Machine, OpenImage, argv
 from skinnybox.model import Allocation, Network, Overlay, Seed, StaticNetwork
@@ -128,6 +128,17 @@ def test_on_kvm_the_small_machine_may_open_its_device(monkeypatch: pytest.Monkey
     assert words == [
         "--reuid=9", "--regid=9", "--groups", "104", "--no-new-privs"
     ]  # fmt: skip
+
+
+def test_what_is_translated_is_bounded_for_all_three(tmp_path: Path) -> None:
+    """QEMU's own bound is 1 GiB, which every guest comes to fill."""
+    machine = argv(MACHINES["plain"])
+    small, _ = _of_an_appliance(tmp_path, None)
+    tried = trial_argv(Accelerator.TCG, 2, kernel=10, initrd=11)
+    for words in (machine, small, tried):
+        assert words[words.index("-accel") + 1] == f"tcg,thread=multi,tb-size={TRANSLATED // MIB}"
+    native = argv(replace(PLAIN, accelerator=Accelerator.KVM))
+    assert native[native.index("-accel") + 1] == "kvm"
 
 
 def test_the_command_lines_of_passt() -> None:
