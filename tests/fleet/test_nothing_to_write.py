@@ -131,7 +131,7 @@ def test_what_a_killed_command_wrote_last_is_read_too(state: Path, master: Maste
 
 MACHINE = r"""
 must "$@" create a -m tiny --sparse --overlay 64M >&2
-uuid=$("$@" show a --format json | python3 -c 'import json, sys; print(json.load(sys.stdin)["uuid"])')
+uuid=$("$@" show a --format json | python3 -c 'import json, sys; print(json.load(sys.stdin)[0]["uuid"])')
 mkdir -p state/run/$uuid
 sleep 60 >/dev/null 2>&1 &
 ticks=$(sed 's/.*) //' /proc/$!/stat | cut -d' ' -f20)

@@ -195,7 +195,7 @@ def test_a_machine_of_another_user(theirs: Path, made: dict[str, Instance], part
     listed = as_nobody(theirs, "list")
     assert listed.returncode == 0, listed.stderr
     assert "unreadable: belongs to root" in listed.stdout.splitlines()[1]
-    record = json.loads(as_nobody(theirs, "show", "a", "--format", "json").stdout)
+    (record,) = json.loads(as_nobody(theirs, "show", "a", "--format", "json").stdout)
     assert record["state"] == "unreadable" and "belongs to root" in record["reason"]
     examined = as_nobody(theirs, "doctor").stdout.splitlines()
     # The interpreter of these tests may lie where an ordinary user cannot start it again.
