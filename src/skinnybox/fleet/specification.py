@@ -121,12 +121,11 @@ def with_key(specification: Specification, public_key: str) -> Specification:
 
 def check_space(host: Host, overlays: Iterable[Overlay], freed: int = 0) -> None:
     """Refuse a batch that the disk cannot keep its promise to, before the first byte is written. `freed` is
-    what will have been given back by then."""
-    reserved = Counter(each.size for each in overlays if each.allocation is Allocation.RESERVED)
-    if not reserved:
-        return
-    need = sum(count * capacity.taken_by(host, size) for size, count in reserved.items())
+    what will have been given back by then. The host is asked whatever it is: one that cannot even say what is
+    free would not be able to undo the batch either."""
     free = host.space((), ()).free + freed
+    reserved = Counter(each.size for each in overlays if each.allocation is Allocation.RESERVED)
+    need = sum(count * capacity.taken_by(host, size) for size, count in reserved.items())
     if need > free:
         said = f"{reserved.total()} reserved overlays need {format_size(need)}; {format_size(free)} are free"
         raise NoSpace(
