@@ -132,6 +132,21 @@ def test_a_private_file_may_be_opened_anew_and_others_not(tmp_path: Path) -> Non
             confined(["cat", secret])
 
 
+@needs_python
+@pytest.mark.parametrize("without", [(), ("Landlock",)], ids=["landlock", "empty-root"])
+def test_a_file_in_memory_is_handed_like_any_other(
+    monkeypatch: pytest.MonkeyPatch, without: tuple[str, ...]
+) -> None:
+    """The kernel knows no path to it, so no rule about one can be made."""
+    monkeypatch.setattr(confinement, "WITHOUT", without)
+    with os.fdopen(os.memfd_create("handed"), "w+b", buffering=0) as file:
+        file.write(b"text")
+        file.seek(0)
+        script = f"import os; print(os.read({file.fileno()}, 9))"
+        ended = confined([PYTHON, "-I", "-S", "-c", script], pass_fds=[file.fileno()])
+    assert ended.stdout == b"b'text'\n"
+
+
 @pytest.mark.parametrize(
     "script",
     [

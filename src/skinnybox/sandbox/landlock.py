@@ -90,5 +90,10 @@ def _allow(rules: int, place: str | int, rights: int) -> None:
         else:
             rights &= _OF_A_FILE
         libc.system_call("Landlock", _ADD, rules, _BENEATH, struct.pack("=Qi", rights, opened), 0)
+    except OSError as error:
+        # A file of the kernel's own filesystems (memfd_create) takes no rule: no path leads to it but its
+        # descriptor, so there is nothing that Landlock would deny.
+        if isinstance(place, str) or error.errno != errno.EBADFD:
+            raise
     finally:
         os.close(opened)
