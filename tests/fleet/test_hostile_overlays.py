@@ -76,6 +76,27 @@ def test_a_gigantic_file_of_holes_costs_nothing(fleet: Fleet, write: Write, tmp_
     assert time.monotonic() - began < 60
 
 
+def test_nothing_hides_behind_what_the_seed_brings(fleet: Fleet, write: Write, tmp_path: Path) -> None:
+    """The name is as the seed has it, the key of another's, and nobody knows that ssh host key."""
+    if os.geteuid() != 0:
+        pytest.skip("debugfs keeps the owner of what it writes")
+    (tmp_path / "hostname").write_text("evil\n")
+    (tmp_path / "key").write_text("ssh-ed25519 AAAA intruder\n")
+    write(
+        "mkdir /upper/etc\nmkdir /upper/etc/ssh\nmkdir /upper/root\nmkdir /upper/root/.ssh\n"
+        f"write {tmp_path}/hostname /upper/etc/hostname\n"
+        f"write {tmp_path}/key /upper/root/.ssh/authorized_keys\n"
+        f"write {tmp_path}/key /upper/etc/ssh/ssh_host_ed25519_key.pub\n"
+    )
+    found = changes(fleet)
+    assert b"etc/hostname" not in found
+    assert found[b"root/.ssh/authorized_keys"] == found[b"etc/ssh/ssh_host_ed25519_key.pub"] == "added"
+    with fleet.overlays.changes("evil", include_seed=True) as every:
+        details = {change.path: change.detail for change in every}
+    assert details[b"etc/hostname"] == "seed"
+    assert details[b"root/.ssh/authorized_keys"] == "not as the seed has it"
+
+
 def test_no_name_reaches_a_terminal_raw(
     fleet: Fleet, overlay: Path, tmp_path: Path, state: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

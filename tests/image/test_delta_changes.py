@@ -12,7 +12,7 @@ import pytest
 
 from skinnybox import run
 from skinnybox.delta.listing import listed
-from skinnybox.delta.seed_marks import SEED_PATHS, seed_paths
+from skinnybox.delta.seed_marks import expected
 from skinnybox.delta.upper_disk import differences
 from skinnybox.errors import Corrupt
 from skinnybox.ext4 import open_volume
@@ -20,6 +20,7 @@ from skinnybox.masters.index import Entry, read_index, scan
 from skinnybox.model import ChangeKind, Seed, SeedFile
 from skinnybox.operation import Operation
 from tests.image.overlaid import Machine
+from tests.samples import PUBLIC_KEY, an_instance
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="mounting an overlay needs root")
 pytestmark = [pytest.mark.image, needs_root]
@@ -148,21 +149,40 @@ def test_a_forged_time_fools_only_the_quick_look(machine: Machine) -> None:
     assert machine.told(quick=True) == machine.told_by_guest() == []
 
 
-def test_the_seed_own_writes_are_marked_or_left_out(machine: Machine) -> None:
-    machine.sh("echo web-01 >etc/hostname; mkdir -p root/.ssh; touch root/.ssh/authorized_keys etc/motd")
-    seed = Seed(hostname="h", machine_id="0" * 32, files=(SeedFile(path="/etc/motd", content=b""),))
-    files = seed_paths(seed)
-    assert machine.told(from_seed=files) == [
+def test_the_seeds_own_writes_are_marked_or_left_out(machine: Machine) -> None:
+    machine.sh("echo web-01 >etc/hostname; mkdir -m 700 -p root/.ssh; touch root/.ssh/authorized_keys")
+    machine.sh("touch etc/motd; chmod 644 etc/motd; echo 127.0.0.1 >etc/hosts")
+    seed = Seed(
+        hostname="web-01",
+        machine_id="0" * 32,
+        files=(SeedFile(path="/etc/motd", content=b""),),
+        authorized_keys=(PUBLIC_KEY,),
+    )
+    wanted = expected(an_instance(seed=seed), ())
+    changed = [
+        "added - etc/hosts (not as the seed has it)",
+        "added - root/.ssh/authorized_keys (not as the seed has it)",
+    ]
+    shown = machine.told(expected=wanted)
+    assert [line for line in shown if "not as" in line] == changed
+    assert [line for line in shown if "(seed)" in line] == [
         "modified - etc/hostname (seed)",
         "added - etc/motd (seed)",
-        "added d root",
-        "added d root/.ssh",
-        "added - root/.ssh/authorized_keys (seed)",
+        "added d root (seed)",
+        "added d root/.ssh (seed)",
     ]
-    assert "added - etc/motd" in machine.told()
-    assert machine.told(include_seed=False, from_seed=files) == ["added d root", "added d root/.ssh"]
-    assert len(machine.told(include_seed=False, from_seed=())) == 5
-    assert b"etc/hostname" in SEED_PATHS
+    assert len(shown) == 6
+    assert machine.told(include_seed=False, expected=wanted) == changed
+    assert len(machine.told(include_seed=False)) == 6
+
+
+def test_a_folder_of_the_stack_is_no_work_of_the_seed(machine: Machine) -> None:
+    """Though one that the seed needs would look just so."""
+    files = (SeedFile(path="/srv/x", content=b""),)
+    wanted = expected(an_instance(seed=Seed(hostname="h", machine_id="0" * 32, files=files)), ())
+    (machine.lower / "srv").chmod(0o711)
+    machine.sh("chmod 755 srv")
+    assert machine.told(include_seed=False, expected=wanted) == ["metadata d srv (mode 711 -> 755)"]
 
 
 def test_a_foreign_kernels_metacopy_is_not_taken_for_content(machine: Machine) -> None:
@@ -233,7 +253,9 @@ write_index(scan(Path("."), Operation()), Path({os.fspath(view)!r}))
 """
 
 
-def expected(lower: dict[bytes, Entry], merged: dict[bytes, Entry]) -> Iterator[tuple[bytes, ChangeKind]]:
+def compared_views(
+    lower: dict[bytes, Entry], merged: dict[bytes, Entry]
+) -> Iterator[tuple[bytes, ChangeKind]]:
     """By comparing the two whole views; a deleted directory is one change."""
     for path in sorted(lower.keys() | merged.keys(), key=lambda path: path.split(b"/") if path else []):
         old, new = lower.get(path), merged.get(path)
@@ -270,6 +292,6 @@ def test_the_list_equals_a_comparison_of_the_two_views(tmp_path: Path, cache: Pa
     merged = {entry.path: entry for entry in read_index(view)}
     lower = {entry.path: entry for entry in scan(machine.lower, Operation())}
     found = [(change.path, change.kind) for change in machine.changes()]
-    assert found == list(expected(lower, merged))
+    assert found == list(compared_views(lower, merged))
     assert machine.told_by_guest() == machine.told()
     assert len(found) > 3

@@ -23,7 +23,7 @@ def add_to(commands: options.Commands) -> None:
     options.add_format(parser)
     parser.add_argument("--exit-code", action="store_true", help=f"exit with {DIFFERS} when there are any")
     parser.add_argument(
-        "--all", action="store_true", help="also what Skinnybox itself put there: hostname, keys, network"
+        "--all", action="store_true", help="also what is just as its seed has it: hostname, keys, network"
     )
     parser.add_argument(
         "--live", action="store_true", help="ask the running guest by ssh: quick, and only its word"

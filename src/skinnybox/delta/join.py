@@ -197,7 +197,7 @@ def _permissions(node: UpperNode, entry: Entry) -> Iterator[str]:
 
 
 def _attributes(xattrs: Mapping[str, bytes], entry: Entry) -> Iterator[str]:
-    old, new = _kept(dict(entry.xattrs)), _kept(xattrs)
+    old, new = kept_xattrs(dict(entry.xattrs)), kept_xattrs(xattrs)
     names = [name for name in sorted(old.keys() | new.keys()) if old.get(name) != new.get(name)]
     if names:
         yield f"xattrs {' '.join(names)}"
@@ -209,7 +209,8 @@ def _time(node: UpperNode, entry: Entry) -> Iterator[str]:
         yield "mtime"
 
 
-def _kept(xattrs: Mapping[str, bytes]) -> dict[str, bytes]:
+def kept_xattrs(xattrs: Mapping[str, bytes]) -> dict[str, bytes]:
+    """Those that are the file's own, and not how overlayfs or the kernel keep it."""
     return {
         name: value
         for name, value in xattrs.items()

@@ -1,13 +1,14 @@
 """The changes of a disk that a guest wrote to, listed by a confined process and checked value by value."""
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from skinnybox.delta.seed_marks import SEED_PATHS, marked
-from skinnybox.delta.upper_disk import differences
+from skinnybox.delta.as_seeded import Expected, decode, encode
+from skinnybox.delta.seed_marks import marked
+from skinnybox.delta.upper_disk import NOTHING, differences
 from skinnybox.errors import Corrupt
 from skinnybox.ext4 import open_descriptor
 from skinnybox.masters.index import read_index
@@ -32,38 +33,50 @@ def listed(
     *,
     quick: bool = False,
     include_seed: bool = True,
-    from_seed: Iterable[bytes] = SEED_PATHS,
+    expected: Expected = NOTHING,
 ) -> Iterator[Iterator[Change]]:
     """All that upper_disk.differences tells of a clean disk (see settled) and a sealed index, both files.
 
-    Changes to `from_seed` are marked "seed", or left out. The iteration raises Corrupt, also for a disk made
-    to hurt. Left early, the reader is stopped.
+    What is as `expected` is marked "seed", or left out; what else is at such a path says so. The iteration
+    raises Corrupt, also for a disk made to hurt. Left early, the reader is stopped.
     """
-    with opened(disk) as device, opened(index) as entries:
+    with opened(disk) as device, opened(index) as entries, _handed(encode(expected)) as seed:
         bounds = Bounds(cpu_seconds=300 + os.fstat(device).st_size // _HASHED_PER_SECOND, output=1 << 40)
-        words = [str(device), str(entries), "quick" if quick else "whole"]
+        words = [str(device), str(entries), str(seed), "quick" if quick else "whole"]
         with inquire(
-            __name__, words, subject=str(disk), bounds=bounds, pass_fds=[device, entries]
+            __name__, words, subject=str(disk), bounds=bounds, pass_fds=[device, entries, seed]
         ) as answers:
-            yield marked(map(_checked, answers), from_seed, include_seed=include_seed)
+            yield marked(map(_checked, answers), include_seed=include_seed)
+
+
+@contextmanager
+def _handed(text: bytes) -> Iterator[int]:
+    """A descriptor of it, for what may be too long to be a word of a command line."""
+    with os.fdopen(os.memfd_create("handed"), "w+b") as file:
+        file.write(text)
+        file.seek(0)
+        yield file.fileno()
 
 
 def main(arguments: Sequence[str]) -> None:
     """In the confined child."""
-    device, entries, how = arguments
-    answer(_told(int(device), int(entries), quick=how == "quick"))
+    device, entries, seed, how = arguments
+    with os.fdopen(int(seed), "rb") as handed:
+        expected = decode(handed.read())
+    answer(_told(int(device), int(entries), expected, quick=how == "quick"))
 
 
-def _told(device: int, entries: int, *, quick: bool) -> Iterator[list[Any]]:
+def _told(device: int, entries: int, expected: Expected, *, quick: bool) -> Iterator[list[Any]]:
     with open(entries, "rb") as source:
-        for change in differences(open_descriptor(device), read_index(source), quick=quick):
+        volume, index = open_descriptor(device), read_index(source)
+        for change, is_seeds in differences(volume, index, quick=quick, expected=expected):
             path, detail = os.fsdecode(change.path), change.detail[:_DETAIL_LIMIT]
-            yield [change.kind.value, change.type, change.size, path, detail]
+            yield [change.kind.value, change.type, change.size, path, detail, is_seeds]
 
 
-def _checked(value: Any) -> Change:
+def _checked(value: Any) -> tuple[Change, bool | None]:
     try:
-        kind, letter, size, path, detail = value
+        kind, letter, size, path, detail, is_seeds = value
         raw = path.encode("utf-8", "surrogateescape")
         if not (
             letter in _TYPES
@@ -73,8 +86,9 @@ def _checked(value: Any) -> Change:
             and b"\0" not in raw
             and type(detail) is str
             and len(detail) <= _DETAIL_LIMIT
+            and (is_seeds is None or type(is_seeds) is bool)
         ):
             raise ValueError(f"not a change: {value!r:.80}")
-        return Change(path=raw, kind=_KINDS[kind], type=letter, size=size, detail=detail)
+        return Change(path=raw, kind=_KINDS[kind], type=letter, size=size, detail=detail), is_seeds
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise Corrupt("the reader of the disk gave no proper answer") from error

@@ -1,49 +1,191 @@
-"""Which of a machine's changes its seed brought, and not the machine itself."""
+"""What a machine's seed has its guest write, and which of the machine's changes are no more than that.
 
-import fnmatch
-import glob
+The guest part writes it (guest/lib: seed.sh, network.sh, identity.sh); tests/guest/test_seed_expected.py
+holds that the two say the same, byte for byte. A master with another guest part may write it differently:
+then it is listed, which is the safe side.
+"""
+
+import base64
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from pathlib import PurePosixPath
 
-from skinnybox.model import Change, Seed
-
-SEED_PATHS = (
-    b"etc/hostname",
-    b"etc/hosts",
-    b"etc/machine-id",
-    b"etc/network/interfaces.d/skinnybox",
-    b"etc/ssh/ssh_host_*",
-    b"etc/systemd/network/10-skinnybox.network",
-    b"etc/systemd/system/multi-user.target.wants/skinnybox-run-once.service",
-    b"home/*/.ssh/authorized_keys",
-    b"root/.ssh/authorized_keys",
-    b"run/skinnybox",
-    b"var/lib/skinnybox",
-    b"var/lib/skinnybox/*",
+from skinnybox.delta.as_seeded import (
+    BLOCK,
+    FOLDER,
+    HOSTS,
+    KEY,
+    LINK,
+    TEXT,
+    Expected,
+    Seeded,
+    hosts_with_name,
 )
-"""Patterns of what Skinnybox itself writes into a guest when it applies a seed."""
+from skinnybox.model import Change, ChangeKind, Instance, SeedFile, StaticNetwork
+
+SEED, NOT_AS_SEEDED, PERHAPS_SEED = "seed", "not as the seed has it", "seed?"
+_HOSTNAME, _HOSTS = "/etc/hostname", "/etc/hosts"
+_HOST_KEY = "/etc/ssh/ssh_host_ed25519_key"
+_HOST_KEY_TYPE = "ssh-ed25519 "
+_KEPT = "/var/lib/skinnybox"
+_UNIT = "skinnybox-run-once.service"
+_INTERFACES = ("en*", "eth*")
+_BY_US = "# Written from the seed by skinnybox.\n"
+_LONGEST_HOSTNAME = 63
+_CHANGED_BY = str.maketrans("ABCDEFGHIJKLMNOPQRSTUVWXYZ _.", "abcdefghijklmnopqrstuvwxyz---")
+
+Found = Iterator[tuple[str, Seeded]]
 
 
-def seed_paths(seed: Seed) -> tuple[bytes, ...]:
-    """SEED_PATHS, and the files that this very seed brings."""
-    resolvers = (b"etc/resolv.conf",) if seed.network is not None and seed.network.dns else ()
-    return (
-        SEED_PATHS + resolvers + tuple(glob.escape(os.fsencode(file.path.strip("/"))) for file in seed.files)
+def expected(instance: Instance, host_keys: Sequence[str]) -> Expected:
+    """By path, the ways in which the guest part may have left it; none where nothing could be right.
+
+    `host_keys` are those it is held to. Without them nobody can say whose the ssh host key is.
+    """
+    found: dict[str, tuple[Seeded, ...]] = {_HOST_KEY: (), f"{_HOST_KEY}.pub": ()}
+    for path, way in _written(instance, host_keys):
+        found[path] = (*found.get(path, ()), way)
+    for file in instance.seed.files:
+        found[file.path] = tuple(_file(file, instance, found.get(file.path, ())))
+    for path in tuple(found):
+        for folder in map(str, PurePosixPath(path).parents):
+            found.setdefault(folder, (Seeded(kind=FOLDER, mode=0o755),))
+    return {os.fsencode(path.strip("/")): ways for path, ways in found.items()}
+
+
+def marked(found: Iterable[tuple[Change, bool | None]], *, include_seed: bool) -> Iterator[Change]:
+    """Each with what as_seeded says of it: the seed's is marked, or left out; what else is at its paths says
+    so."""
+    for change, is_seeds in found:
+        if is_seeds is None:
+            yield change
+        elif not is_seeds:
+            yield _with(change, NOT_AS_SEEDED)
+        elif include_seed:
+            yield _with(change, SEED)
+
+
+def guessed(found: Iterable[Change], wanted: Expected) -> Iterator[Change]:
+    """Where only paths are known, nothing is left out: what is at a path of the seed's is marked "seed?"."""
+    for change in found:
+        ways = wanted.get(change.path)
+        folder = bool(ways) and all(way.kind == FOLDER for way in ways or ())
+        if ways is None or (folder and change.kind is not ChangeKind.ADDED):
+            yield change
+        else:
+            yield _with(change, PERHAPS_SEED)
+
+
+def _with(change: Change, word: str) -> Change:
+    return replace(change, detail=f"{change.detail}, {word}" if change.detail else word)
+
+
+def _written(instance: Instance, host_keys: Sequence[str]) -> Found:
+    seed = instance.seed
+    for name in _hostnames(instance):
+        yield _HOSTNAME, _text(0o644, f"{name}\n")
+        yield _HOSTS, Seeded(kind=HOSTS, mode=0o644, text=name.encode())
+    yield "/etc/machine-id", _text(0o444, f"{seed.machine_id}\n")
+    yield from _network(seed.network)
+    if seed.authorized_keys:
+        yield from _authorized_keys(instance.ssh_user, seed.authorized_keys)
+    if seed.run_once is not None:
+        yield from _run_once(seed.run_once)
+    yield f"{_KEPT}/seed-applied", _text(0o644, f"{seed.generation} {instance.uuid}\n")
+    yield "/run/skinnybox", Seeded(kind=FOLDER, mode=0o755)
+    for key in host_keys:
+        if key.startswith(_HOST_KEY_TYPE):
+            yield f"{_HOST_KEY}.pub", _text(0o644, f"{key} skinnybox {instance.uuid}\n")
+            yield _HOST_KEY, Seeded(kind=KEY, mode=0o600, text=base64.b64decode(key.split()[1]))
+
+
+def _text(mode: int, text: str) -> Seeded:
+    return Seeded(kind=TEXT, mode=mode, text=text.encode())
+
+
+def _hostnames(instance: Instance) -> list[str]:
+    """Its own and, where it follows it, what its host calls it: the guest takes that at each boot."""
+    followed = hostname_of(instance.name) if instance.seed.follows_name else ""
+    return list(dict.fromkeys(filter(None, (instance.seed.hostname, followed))))
+
+
+def hostname_of(name: str) -> str:
+    """As the function of that name in the guest's boot.sh."""
+    kept = re.sub(r"[^a-z0-9-]", "", name.translate(_CHANGED_BY))
+    return kept[:_LONGEST_HOSTNAME].strip("-")
+
+
+def _network(network: StaticNetwork | None) -> Found:
+    """For systemd-networkd and for ifupdown: a guest has one of them."""
+    yield "/etc/systemd/network/10-skinnybox.network", _text(0o644, "".join(_for_networkd(network)))
+    yield "/etc/network/interfaces.d/skinnybox", _text(0o644, "".join(_for_ifupdown(network)))
+    if network is not None and network.dns:
+        servers = "".join(f"nameserver {server}\n" for server in network.dns)
+        yield "/etc/resolv.conf", _text(0o644, servers)
+
+
+def _for_networkd(network: StaticNetwork | None) -> Iterator[str]:
+    yield f"{_BY_US}[Match]\nName={' '.join(_INTERFACES)}\n\n[Network]\n"
+    if network is None:
+        yield "DHCP=yes\n"
+        return
+    yield f"Address={network.address}\n"
+    if network.gateway:
+        yield f"Gateway={network.gateway}\n"
+    if network.dns:
+        yield f"DNS={' '.join(network.dns)}\n"
+
+
+def _for_ifupdown(network: StaticNetwork | None) -> Iterator[str]:
+    yield _BY_US
+    yield from (f"auto /{pattern}=skinnybox\n" for pattern in _INTERFACES)
+    if network is None:
+        yield "iface skinnybox inet dhcp\n"
+        return
+    yield f"iface skinnybox {'inet6' if ':' in network.address else 'inet'} static\n"
+    yield f"    address {network.address}\n"
+    if network.gateway:
+        yield f"    gateway {network.gateway}\n"
+
+
+def _authorized_keys(user: str, keys: tuple[str, ...]) -> Found:
+    """Homes elsewhere than usual are known to the guest alone: what is there is listed."""
+    number = 0 if user == "root" else None
+    folder = "/root/.ssh" if user == "root" else f"/home/{user}/.ssh"
+    lines = "".join(f"{key}\n" for key in keys)
+    block = f"# skinnybox: from the seed\n{lines}\n# skinnybox: end\n".encode()
+    yield folder, Seeded(kind=FOLDER, mode=0o700, uid=number, gid=number)
+    yield (
+        f"{folder}/authorized_keys",
+        Seeded(kind=BLOCK, mode=0o600, text=block, uid=number, gid=number),
     )
 
 
-def marked(found: Iterable[Change], from_seed: Iterable[bytes], *, include_seed: bool) -> Iterator[Change]:
-    """Those to `from_seed` marked "seed", or left out."""
-    patterns = _matcher(from_seed)
-    for change in found:
-        if not patterns.fullmatch(change.path):
-            yield change
-        elif include_seed:
-            yield replace(change, detail=f"{change.detail}, seed" if change.detail else "seed")
+def _run_once(script: str) -> Found:
+    """The script moves when it has run, and the link goes."""
+    for name in ("run-once", "run-once.ran"):
+        yield f"{_KEPT}/{name}", _text(0o700, script)
+    wants = f"/etc/systemd/system/multi-user.target.wants/{_UNIT}"
+    yield wants, Seeded(kind=LINK, mode=0o777, text=f"/usr/lib/systemd/system/{_UNIT}".encode())
 
 
-def _matcher(patterns: Iterable[bytes]) -> re.Pattern[bytes]:
-    each = (os.fsencode(fnmatch.translate(os.fsdecode(pattern))) for pattern in patterns)
-    return re.compile(b"|".join([b"(?!)", *each]))  # the first matches nothing, so that none may be given
+def _file(file: SeedFile, instance: Instance, before: tuple[Seeded, ...]) -> Iterator[Seeded]:
+    """A file of the seed's own takes the place of what we write there ourselves, but for what is written
+    after it: the identity, and a name that is followed."""
+    uid, gid = map(_number, file.owner.split(":"))
+    own = Seeded(kind=TEXT, mode=file.mode, text=file.content, uid=uid, gid=gid)
+    yield own
+    if file.path.startswith(_HOST_KEY):
+        yield from before
+    if instance.seed.follows_name and file.path == _HOSTNAME:
+        yield from before
+    if instance.seed.follows_name and file.path == _HOSTS:
+        for name in _hostnames(instance):
+            text = hosts_with_name(file.content, name.encode())
+            yield Seeded(kind=TEXT, mode=0o644, text=text)
+
+
+def _number(owner: str) -> int | None:
+    return 0 if owner == "root" else int(owner) if owner.isdigit() else None

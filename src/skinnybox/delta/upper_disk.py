@@ -1,19 +1,24 @@
 """The upper directory on a disk that a guest wrote to. For the confined process of listing.py."""
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from functools import partial
+from types import MappingProxyType
 
+from skinnybox.delta.as_seeded import Expected, as_seeded
 from skinnybox.delta.join import Reader, joined
 from skinnybox.ext4 import Node, Volume
 from skinnybox.masters.index import Entry
 from skinnybox.model import Change
 
 UPPER = b"upper"
+NOTHING: Expected = MappingProxyType({})
 
 
-def differences(volume: Volume, index: Iterable[Entry], *, quick: bool) -> Iterator[Change]:
-    """All that join.joined tells of a disk. Raises Corrupt.
+def differences(
+    volume: Volume, index: Iterable[Entry], *, quick: bool, expected: Expected = NOTHING
+) -> Iterator[tuple[Change, bool | None]]:
+    """All that join.joined tells of a disk, each with what as_seeded says of it. Raises Corrupt.
 
     A file of unchanged size is read and hashed; with `quick` only when its mtime differs, which a guest can
     forge.
@@ -24,7 +29,28 @@ def differences(volume: Volume, index: Iterable[Entry], *, quick: bool) -> Itera
         differs=partial(_differs, volume, quick),
         all_xattrs=True,
     )
-    return joined(volume.walk(UPPER), reader, index)
+    nodes, entries = dict[bytes, Node](), dict[bytes, Entry]()
+    upper, lower = _nodes(volume.walk(UPPER), expected, nodes), _entries(index, expected, entries)
+    for change in joined(upper, reader, lower):
+        path = change.path
+        yield change, as_seeded(volume, change, nodes.get(path), entries.get(path), expected)
+
+
+def _nodes(
+    found: Iterable[tuple[bytes, Node]], wanted: Container[bytes], kept: dict[bytes, Node]
+) -> Iterator[tuple[bytes, Node]]:
+    """As they come, and the wanted ones kept: the join has passed them when it tells of a change to them."""
+    for path, node in found:
+        if path in wanted:
+            kept[path] = node
+        yield path, node
+
+
+def _entries(found: Iterable[Entry], wanted: Container[bytes], kept: dict[bytes, Entry]) -> Iterator[Entry]:
+    for entry in found:
+        if entry.path in wanted:
+            kept[entry.path] = entry
+        yield entry
 
 
 def _differs(volume: Volume, quick: bool, node: Node, entry: Entry) -> bool:

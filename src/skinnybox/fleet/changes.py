@@ -6,11 +6,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from skinnybox.delta.listing import listed
-from skinnybox.delta.seed_marks import seed_paths
+from skinnybox.delta.seed_marks import expected
+from skinnybox.fleet.view import MachineView
 from skinnybox.hosts.base import Host
 from skinnybox.masters.catalogue import INDEX
 from skinnybox.masters.workspace import at_work
-from skinnybox.model import Change, Instance
+from skinnybox.model import Change
 from skinnybox.operation import Operation
 from skinnybox.overlays.inspect import is_clean
 from skinnybox.overlays.journal import replay, replayed
@@ -18,31 +19,37 @@ from skinnybox.overlays.journal import replay, replayed
 
 @contextmanager
 def changes_of(
-    host: Host, instance: Instance, sealed: Path, *, include_seed: bool, operation: Operation
+    host: Host, machine: MachineView, sealed: Path, *, include_seed: bool, operation: Operation
 ) -> Iterator[Iterator[Change]]:
     """Its changes against the master in `sealed`, in path order; nobody else may use it meanwhile."""
-    marks = seed_paths(instance.seed)
+    wanted = expected(machine.instance, machine.host_keys)
     with (
-        host.open_overlay(instance, operation) as overlay,
+        host.open_overlay(machine.instance, operation) as overlay,
         replayed(overlay) as image,
-        listed(image, sealed / INDEX, include_seed=include_seed, from_seed=marks) as found,
+        listed(image, sealed / INDEX, include_seed=include_seed, expected=wanted) as found,
     ):
         yield _attended(found, operation)
 
 
 @contextmanager
 def changes_of_copy(
-    host: Host, instance: Instance, sealed: Path, scratch: Path, *, include_seed: bool, operation: Operation
+    host: Host,
+    machine: MachineView,
+    sealed: Path,
+    scratch: Path,
+    *,
+    include_seed: bool,
+    operation: Operation,
 ) -> Iterator[Iterator[Change]]:
     """The same of a machine that may run: of a copy of one point in time, made in `scratch` for the block."""
     with TemporaryDirectory(dir=scratch, prefix=".copy-", suffix=".new") as folder, ExitStack() as held:
         held.enter_context(at_work(Path(folder)))
         copy = Path(folder, "overlay.img")
-        host.copy_overlay(instance, copy, operation)
+        host.copy_overlay(machine.instance, copy, operation)
         if not is_clean(copy):
             replay(copy)
-        marks = seed_paths(instance.seed)
-        with listed(copy, sealed / INDEX, include_seed=include_seed, from_seed=marks) as found:
+        wanted = expected(machine.instance, machine.host_keys)
+        with listed(copy, sealed / INDEX, include_seed=include_seed, expected=wanted) as found:
             yield _attended(found, operation)
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from skinnybox.delta.seed_marks import marked, seed_paths
+from skinnybox.delta.seed_marks import expected, guessed
 from skinnybox.delta.upper_guest import SCRIPT, compared, listing
 from skinnybox.errors import CommandFailed, GuestFailed
 from skinnybox.fleet.access import USUAL, ssh_argv
@@ -22,13 +22,14 @@ _BOUNDS = Bounds(cpu_seconds=75, output=256 << 20)
 
 @contextmanager
 def changes_by_word(
-    ssh: Path, machine: MachineView, sealed: Path, operation: Operation, *, include_seed: bool
+    ssh: Path, machine: MachineView, sealed: Path, operation: Operation
 ) -> Iterator[Iterator[Change]]:
-    """In path order. GuestFailed when the guest does not answer, or tells nonsense."""
+    """In path order. What is at a path of the seed's is marked, never left out: from size and time nobody can
+    tell whose it is. GuestFailed when the guest does not answer, or tells nonsense."""
     found = listing(_asked(ssh, machine, operation))
-    marks = seed_paths(machine.instance.seed)
+    wanted = expected(machine.instance, machine.host_keys)
     with (sealed / INDEX).open("rb") as index:
-        yield marked(compared(found, read_index(index)), marks, include_seed=include_seed)
+        yield guessed(compared(found, read_index(index)), wanted)
 
 
 def _asked(ssh: Path, machine: MachineView, operation: Operation) -> bytes:

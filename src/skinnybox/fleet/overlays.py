@@ -46,7 +46,8 @@ class Overlays:
         self, name: str, *, include_seed: bool = False, live: bool = False, operation: Operation = UNATTENDED
     ) -> Iterator[Iterator[Change]]:
         """What a machine made its own, in path order, read from outside; of a running one, from a copy of
-        one point in time. With `live` the running guest is asked instead: that is its word, not the truth."""
+        one point in time. What is as its seed has it only counts with `include_seed`. With `live` the running
+        guest is asked instead: that is its word, not the truth, and what may be the seed's is in it."""
         from skinnybox.fleet import changes
 
         machine = self._queries.machine(name)
@@ -57,13 +58,13 @@ class Overlays:
             if not power.running(machine):
                 raise Conflict(f"{name} does not run: there is no guest to ask", hint="leave --live out")
             ssh = self._catalog.path.parent / "ssh"
-            with changes_by_word(ssh, machine, sealed, operation, include_seed=include_seed) as told:
+            with changes_by_word(ssh, machine, sealed, operation) as told:
                 yield told
         elif power.running(machine):
             scratch = self._catalog.path.parent
             with changes.changes_of_copy(
                 self._host,
-                machine.instance,
+                machine,
                 sealed,
                 scratch,
                 include_seed=include_seed,
@@ -72,7 +73,7 @@ class Overlays:
                 yield found
         else:
             with changes.changes_of(
-                self._host, machine.instance, sealed, include_seed=include_seed, operation=operation
+                self._host, machine, sealed, include_seed=include_seed, operation=operation
             ) as found:
                 yield found
 
