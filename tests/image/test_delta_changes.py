@@ -15,11 +15,11 @@ from skinnybox.delta.listing import listed
 from skinnybox.delta.seed_marks import expected
 from skinnybox.delta.upper_disk import differences
 from skinnybox.errors import Corrupt
-from skinnybox.ext4 import open_volume
+from skinnybox.ext4 import TOO_DEEP, directory, open_volume
 from skinnybox.masters.index import Entry, read_index, scan
 from skinnybox.model import ChangeKind, Seed, SeedFile
 from skinnybox.operation import Operation
-from tests.image.overlaid import Machine
+from tests.image.overlaid import Machine, line
 from tests.samples import PUBLIC_KEY, an_instance
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="mounting an overlay needs root")
@@ -211,6 +211,57 @@ def test_a_disk_or_an_index_that_makes_no_sense_is_corrupt(machine: Machine) -> 
     with pytest.raises(Corrupt, match="inode") as caught:
         machine.changes()
     assert caught.value.hint
+
+
+DEEP = """
+import os
+os.mkdir("srv/deep")
+top = os.open("srv/deep", os.O_RDONLY)
+for depth in range({depth}):
+    os.mkdir("{name}", dir_fd=top)
+    below = os.open("{name}", os.O_RDONLY, dir_fd=top)
+    os.close(top)
+    top = below
+open("srv/later", "w").close()
+os.unlink("usr/share/doc/x")
+"""
+LATER = ["added - srv/later", "deleted - usr/share/doc/x"]
+
+
+@pytest.mark.parametrize(("name", "depth"), [("n" * 255, 40), ("n", 5000)])
+def test_a_branch_without_end_hides_nothing_else(machine: Machine, name: str, depth: int) -> None:
+    """Any user of a guest can make one: without a right to anything but a directory of its own."""
+    machine.act(sys.executable, "-c", DEEP.format(name=name, depth=depth))
+    for told in (machine.told(), machine.told_by_guest()):
+        unread = [line for line in told if line.startswith("unread")]
+        assert len(unread) == 1 and unread[0].endswith(f"/{name} ({TOO_DEEP})")
+        place = told.index(unread[0])
+        assert [line.split(" (")[0] for line in told[place - 1 : place + 1]] == [
+            f"{kind} d {unread[0].split()[2]}" for kind in ("added", "unread")
+        ]
+        assert told[place + 1 :] == LATER
+    with open_volume(machine.image) as volume, pytest.raises(Corrupt, match="more than 4096 bytes"):
+        list(volume.walk(b"upper"))
+
+
+@pytest.mark.parametrize("where", ["one directory", "all together"])
+def test_more_names_than_are_listed_hide_nothing_else(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    """Links cost no inode, so that a user can fill a directory with millions of names."""
+    monkeypatch.setattr(directory, "MAX_NAMES", 100 if where == "one directory" else 160)
+    count, parts = (300, ("d",)) if where == "one directory" else (150, ("d", "d/e", "d/e/f"))
+    for part in parts:
+        machine.sh(f"mkdir srv/{part}; cd srv/{part}; for n in $(seq {count}); do : >$n; done")
+    machine.sh("touch srv/later; rm usr/share/doc/x")
+    with open_volume(machine.image) as volume:
+        found = [
+            line(change) for change, _ in differences(volume, scan(machine.lower, Operation()), quick=False)
+        ]
+    assert [told for told in found if told.startswith("unread")] == [
+        f"unread d srv/{parts[-1]} (too many names to be listed)"
+    ]
+    assert found[-2:] == LATER
 
 
 def mischief(seed: int, steps: int, view: Path) -> str:

@@ -183,3 +183,22 @@ def test_a_device_that_went_between_two_lists_is_not_told() -> None:
 def test_nonsense_of_a_guest_is_refused(said: bytes) -> None:
     with pytest.raises(GuestFailed):
         listing(said)
+
+
+def test_what_is_too_deep_is_one_line_and_all_else_is_told() -> None:
+    name = b"n" * 255
+    chain = [b"/".join([name] * depth) for depth in range(1, 18)]
+    rows = b"".join(row(b"d", path) for path in chain)
+    said = TOP + rows + row(b"f", chain[15] + b"/" + b"z" * 255, size=b"1") + row(b"f", b"o", size=b"1") + END
+    found = list(compared(listing(said), [entry(b"", "d", mode=0o755)]))
+    assert [(change.kind, change.path) for change in found if change.kind != "added"] == [
+        (ChangeKind.UNREAD, chain[15])
+    ]
+    assert [change.path for change in found] == [*chain[:16], chain[15], b"o"]
+
+
+def test_a_name_that_no_directory_could_hold_is_nonsense() -> None:
+    with pytest.raises(GuestFailed):
+        listing(TOP + row(b"f", b"x" * 4096) + END)
+    with pytest.raises(GuestFailed):
+        listing(TOP + row(b"f", b"/".join([b"n" * 255] * 17)) + END)  # in nothing

@@ -16,7 +16,8 @@ _COLUMNS = ("change", "type", "size", "path", "detail")
 def add_to(commands: options.Commands) -> None:
     parser = options.command(
         commands, "changes", _changes, "list what a machine made its own",
-        "Read from outside: added, modified, deleted, metadata (mode, owner, times), type. A running machine "
+        "Read from outside: added, modified, deleted, metadata (mode, owner, times), type, unread (too deep "
+        "or too much to be listed). A running machine "
         "is read from a copy of one point in time, which is as exact.",
     )  # fmt: skip
     options.add_machine(parser)

@@ -92,6 +92,24 @@ def joined(upper: Iterable[tuple[bytes, N]], reader: Reader[N], index: Iterable[
     yield from _gone_before(lower, None, cut)
 
 
+def with_unread(changes: Iterable[Change], unread: list[Change]) -> Iterator[Change]:
+    """Those, and each in its place what is added to `unread` while they are made."""
+    for change in changes:
+        yield from _taken(unread)
+        yield change
+    yield from _taken(unread)
+
+
+def unread_folder(path: bytes, why: str) -> Change:
+    return Change(path=path, kind=ChangeKind.UNREAD, type="d", detail=why)
+
+
+def _taken(unread: list[Change]) -> list[Change]:
+    taken = list(unread)
+    unread.clear()
+    return taken
+
+
 def sort_key(path: bytes) -> bytes:
     """Sorts as the path's components do: no name holds a zero byte, and it comes before all others."""
     return path.replace(b"/", b"\0")

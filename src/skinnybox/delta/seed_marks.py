@@ -70,7 +70,7 @@ def marked(found: Iterable[tuple[Change, bool | None]], *, include_seed: bool) -
 def guessed(found: Iterable[Change], wanted: Expected) -> Iterator[Change]:
     """Where only paths are known, nothing is left out: what is at a path of the seed's is marked "seed?"."""
     for change in found:
-        ways = wanted.get(change.path)
+        ways = wanted.get(change.path) if change.kind is not ChangeKind.UNREAD else None
         folder = bool(ways) and all(way.kind == FOLDER for way in ways or ())
         if ways is None or (folder and change.kind is not ChangeKind.ADDED):
             yield change

@@ -6,7 +6,7 @@ from functools import partial
 from types import MappingProxyType
 
 from skinnybox.delta.as_seeded import Expected, as_seeded
-from skinnybox.delta.join import Reader, joined
+from skinnybox.delta.join import Reader, joined, unread_folder, with_unread
 from skinnybox.ext4 import Node, Volume
 from skinnybox.masters.index import Entry
 from skinnybox.model import Change
@@ -30,8 +30,10 @@ def differences(
         all_xattrs=True,
     )
     nodes, entries = dict[bytes, Node](), dict[bytes, Entry]()
-    upper, lower = _nodes(volume.walk(UPPER), expected, nodes), _entries(index, expected, entries)
-    for change in joined(upper, reader, lower):
+    unread = list[Change]()
+    found = volume.walk(UPPER, lambda path, why: unread.append(unread_folder(path, why)))
+    upper, lower = _nodes(found, expected, nodes), _entries(index, expected, entries)
+    for change in with_unread(joined(upper, reader, lower), unread):
         path = change.path
         yield change, as_seeded(volume, change, nodes.get(path), entries.get(path), expected)
 

@@ -8,8 +8,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
-from skinnybox.delta.join import OPAQUE, Reader, joined, sort_key
+from skinnybox.delta.join import OPAQUE, Reader, joined, sort_key, unread_folder, with_unread
 from skinnybox.errors import GuestFailed
+from skinnybox.ext4 import TOO_DEEP
 from skinnybox.masters.index import Entry
 from skinnybox.model import Change
 
@@ -17,6 +18,7 @@ UPPER = "/media/root-rw/upper"
 _FIELDS = 8
 _MOST_PATHS = 1_000_000
 _PATH_LIMIT = 4096
+_NAME_LIMIT = 255
 _LARGEST = 1 << 63
 _LATEST = 1 << 34
 """Seconds, either way: ext4 keeps no other times."""
@@ -26,15 +28,20 @@ _OPAQUE: Mapping[str, bytes] = MappingProxyType({OPAQUE: b"y"})
 _PLAIN: Mapping[str, bytes] = MappingProxyType({})
 
 # Three lists, each ended by an empty word: names; numbers of devices, since find cannot tell; opaque ones.
-# What goes between two of them is no error. The path of the upper itself is the empty one.
+# What goes between two of them is no error. The path of the upper itself is the empty one. What is too long
+# for a path is named once and not looked into: any user can make directories within each other without end,
+# and to print them all takes the square of that.
 SCRIPT = f"""
 cd {UPPER} 2>/dev/null || {{ echo 'this guest shows no {UPPER}' >&2; exit 3; }}
-find . -printf '%y\\0%m\\0%U\\0%G\\0%s\\0%T@\\0%l\\0%P\\0' 2>/dev/null || :
+export LC_ALL=C
+deep=$(printf '%{_PATH_LIMIT + len("./")}s' '' | tr ' ' '?')'*'
+find . -printf '%y\\0%m\\0%U\\0%G\\0%s\\0%T@\\0%l\\0%P\\0' -path "$deep" -prune 2>/dev/null || :
 printf '\\0'
-find . '(' -type c -o -type b ')' -exec stat --printf '%t:%T\\0%n\\0' {{}} + 2>/dev/null || :
+find . -path "$deep" -prune -o '(' -type c -o -type b ')' \\
+    -exec stat --printf '%t:%T\\0%n\\0' {{}} + 2>/dev/null || :
 printf '\\0'
 if command -v getfattr >/dev/null; then
-    find . -mindepth 1 -type d -exec sh -c 'for d; do
+    find . -mindepth 1 -path "$deep" -prune -o -type d -exec sh -c 'for d; do
         [ "$(getfattr -h --only-values -n trusted.overlay.opaque "$d" 2>/dev/null)" != y ] ||
             printf "%s\\0" "$d"
     done' sh {{}} +
@@ -56,6 +63,7 @@ class Listed:
     rdev: tuple[int, int] = (0, 0)
     target: bytes = b""
     opaque: bool = False
+    too_deep: bool = False
 
 
 def compared(told: Mapping[bytes, Listed], index: Iterable[Entry]) -> Iterator[Change]:
@@ -66,7 +74,15 @@ def compared(told: Mapping[bytes, Listed], index: Iterable[Entry]) -> Iterator[C
         differs=lambda node, entry: node.mtime_ns != entry.mtime_ns,
         all_xattrs=False,
     )
-    return joined(((path, told[path]) for path in sorted(told, key=sort_key)), reader, index)
+    unread = list[Change]()
+    return with_unread(joined(_in_order(told, unread), reader, index), unread)
+
+
+def _in_order(told: Mapping[bytes, Listed], unread: list[Change]) -> Iterator[tuple[bytes, Listed]]:
+    for path in sorted(told, key=sort_key):
+        yield path, told[path]
+        if told[path].too_deep:
+            unread.append(unread_folder(path, TOO_DEEP))
 
 
 def listing(said: bytes) -> dict[bytes, Listed]:
@@ -101,10 +117,15 @@ def _whole(
 
 def _paths(words: Sequence[bytes]) -> tuple[dict[bytes, Listed], int]:
     found: dict[bytes, Listed] = {}
+    deep = set[bytes]()
     at = 0
     while words[at]:
         *fields, target, raw = words[at : at + _FIELDS]
         kind, mode, uid, gid, size, time = (word.decode("ascii") for word in fields)
+        at += _FIELDS
+        if len(raw) >= _PATH_LIMIT:
+            deep.add(_last_listed(raw))
+            continue
         found[_path(raw)] = Listed(
             type=_TYPES[kind],
             mode=_number(mode, 1 << 12, 8),
@@ -114,10 +135,17 @@ def _paths(words: Sequence[bytes]) -> tuple[dict[bytes, Listed], int]:
             mtime_ns=_nanoseconds(time),
             target=_bounded(target),
         )
-        at += _FIELDS
         if len(found) > _MOST_PATHS:
             raise ValueError(f"more than {_MOST_PATHS} paths")
+    found |= {path: replace(found[path], too_deep=True) for path in deep}
     return found, at + 1
+
+
+def _last_listed(raw: bytes) -> bytes:
+    """The directory around what is too long for a path; all above that is listed."""
+    if max(map(len, raw.split(b"/"))) > _NAME_LIMIT:
+        raise ValueError(f"{raw[:80]!r}... has a name that is too long")
+    return raw[:_PATH_LIMIT].rpartition(b"/")[0]
 
 
 def _devices(words: Sequence[bytes], at: int) -> tuple[dict[bytes, tuple[int, int]], int]:

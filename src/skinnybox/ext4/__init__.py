@@ -6,6 +6,6 @@ offset, count, length and depth is checked against the volume before it is used.
 
 from skinnybox.ext4.inode import Node
 from skinnybox.ext4.superblock import Superblock
-from skinnybox.ext4.volume import Volume, open_descriptor, open_volume
+from skinnybox.ext4.volume import TOO_DEEP, Volume, open_descriptor, open_volume
 
-__all__ = ["Node", "Superblock", "Volume", "open_descriptor", "open_volume"]
+__all__ = ["TOO_DEEP", "Node", "Superblock", "Volume", "open_descriptor", "open_volume"]

@@ -9,6 +9,11 @@ from skinnybox.errors import Corrupt
 MAX_NAMES = 1 << 20
 """More names in one directory are refused: they must be sorted, and memory must stay bounded."""
 
+
+class TooManyNames(Corrupt):
+    """Not damage: whoever may write to a directory can fill it with so many."""
+
+
 _ENTRY = struct.Struct("<IHBB")
 _BIG_BLOCK = 1 << 16
 
@@ -33,7 +38,7 @@ def _all_names(inode: int, blocks: Iterable[bytes]) -> Iterator[tuple[bytes, int
         for entry in _names(inode, block):
             count += 1
             if count > MAX_NAMES:
-                raise Corrupt(f"inode {inode}: a directory of more than {MAX_NAMES} names")
+                raise TooManyNames(f"inode {inode}: a directory of more than {MAX_NAMES} names")
             yield entry
 
 

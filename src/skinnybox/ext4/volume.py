@@ -3,7 +3,7 @@
 import contextlib
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from skinnybox.errors import Corrupt, NotFound
@@ -13,12 +13,17 @@ from skinnybox.ext4.extents import runs
 from skinnybox.ext4.inode import EA_INODE, INLINE, Node, parse_inode
 from skinnybox.ext4.superblock import Superblock, inode_offset, read_superblock
 
+TOO_DEEP = "what lies below is too deep to be listed"
+
 _ROOT = 2
 _CHUNK = 1 << 20
 _ZEROS = bytes(_CHUNK)
 _MAX_PATH = 4096
 _INLINE_DOTDOT = 4
 _MAX_DIRECTORY = 256 << 20
+
+Cut = Callable[[bytes, str], None]
+"""Told of a directory whose names were left out, all or some, and why."""
 
 
 @contextlib.contextmanager
@@ -80,17 +85,21 @@ class Volume:
             node = self._child(node, found)
         return node
 
-    def walk(self, top: bytes) -> Iterator[tuple[bytes, Node]]:
+    def walk(self, top: bytes, cut: Cut | None = None) -> Iterator[tuple[bytes, Node]]:
         """Everything at and below `top`, parents first, siblings by the raw bytes of their names.
 
         Paths are relative to `top`, which itself is b"". A directory met twice, or more directory blocks or
         names than the volume can have, are Corrupt: so it ends, whatever the bytes are.
+
+        Paths that are too long and directories with too many names are no damage: any user of a guest can
+        make them. With `cut` they are left out, and it is told before the rest of that directory comes;
+        without it they are Corrupt as well.
         """
         first = self.lookup(top)
         yield b"", first
         seen = {first.inode}
         budget = _Budget(self.superblock)
-        pending = [self._children(b"", first, budget)] if first.type == "d" else []
+        pending = [self._children(b"", first, budget, cut)] if first.type == "d" else []
         while pending:
             path, node = next(pending[-1], (b"", None))
             if node is None:
@@ -101,7 +110,7 @@ class Volume:
             yield path, node
             if node.type == "d":
                 seen.add(node.inode)
-                pending.append(self._children(path, node, budget))
+                pending.append(self._children(path, node, budget, cut))
 
     def read(self, node: Node, limit: int | None = None) -> Iterator[bytes]:
         """The first `limit` bytes of a file's content, all when None; in pieces of at most 1 MiB."""
@@ -194,15 +203,27 @@ class Volume:
             return None
         return directory.find_name(folder.inode, self._blocks(folder), name)
 
-    def _children(self, path: bytes, folder: Node, budget: "_Budget") -> Iterator[tuple[bytes, Node]]:
+    def _children(
+        self, path: bytes, folder: Node, budget: "_Budget", cut: Cut | None
+    ) -> Iterator[tuple[bytes, Node]]:
         budget.read(folder)
-        names = directory.sorted_names(folder.inode, self._blocks(folder))
-        budget.hold(folder, len(names))
+        try:
+            names = directory.sorted_names(folder.inode, self._blocks(folder))
+            budget.hold(folder, len(names))
+        except directory.TooManyNames:
+            if cut is None:
+                raise
+            cut(path, "too many names to be listed")
+            return
         prefix = path + b"/" if path else b""
-        for name, number in names:
-            if len(prefix) + len(name) >= _MAX_PATH:
+        room = _MAX_PATH - len(prefix)
+        if any(len(name) >= room for name, _ in names):
+            if cut is None:
                 raise Corrupt(f"inode {folder.inode}: a path of more than {_MAX_PATH} bytes")
-            yield prefix + name, self._child(folder, number)
+            cut(path, TOO_DEEP)
+        for name, number in names:
+            if len(name) < room:
+                yield prefix + name, self._child(folder, number)
         budget.drop(len(names))
 
     def _child(self, folder: Node, number: int) -> Node:
@@ -229,10 +250,10 @@ class _Budget:
             raise Corrupt(f"inode {folder.inode}: the directories are larger than the volume")
 
     def hold(self, folder: Node, names: int) -> None:
+        if names > self._names or self._held + names > 2 * directory.MAX_NAMES:
+            raise directory.TooManyNames(f"inode {folder.inode}: the volume holds too many names")
         self._names -= names
         self._held += names
-        if self._names < 0 or self._held > 2 * directory.MAX_NAMES:
-            raise Corrupt(f"inode {folder.inode}: the volume holds more names than can be sound")
 
     def drop(self, names: int) -> None:
         self._held -= names

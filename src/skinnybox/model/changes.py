@@ -10,6 +10,8 @@ class ChangeKind(StrEnum):
     DELETED = "deleted"
     METADATA = "metadata"
     TYPE = "type"
+    UNREAD = "unread"
+    """Not looked into, all or in part: no difference that is known, and no word that there is none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
