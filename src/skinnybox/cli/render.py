@@ -8,6 +8,11 @@ from typing import Any
 
 from skinnybox.printable import printable
 
+_WIDE = (
+    "\N{FULLWIDTH EQUALS SIGN}\N{FULLWIDTH PLUS SIGN}\N{FULLWIDTH HYPHEN-MINUS}\N{FULLWIDTH COMMERCIAL AT}"
+)
+_FORMULA = tuple(f"=+-@\t\r{_WIDE}")
+"""With these a spreadsheet begins to compute, and what it computes may be a guest's text."""
 FORMATS = ("table", "json", "yaml", "csv")
 
 Record = Mapping[str, Any]
@@ -32,7 +37,7 @@ def emit(
             writer = csv.writer(sys.stdout, lineterminator="\n")
             if headers:
                 writer.writerow(columns)
-            writer.writerows([_plain(record.get(column)) for column in columns] for record in records)
+            writer.writerows([_cell(record.get(column)) for column in columns] for record in records)
         case _:
             table(
                 [[_plain(record.get(c)) for c in columns] for record in records], columns if headers else ()
@@ -68,6 +73,15 @@ def safe(output: bytes) -> str:
 def safe_text(text: str) -> str:
     text = text.replace("\r\n", "\n")
     return re.sub(r"[^\n\t -~]+", lambda found: printable(found[0]), text)
+
+
+def _cell(value: Any) -> str:
+    """For CSV: text that a spreadsheet would compute, or that begins with an apostrophe, has one before it. A
+    dash alone is our own word for nothing, and computes nothing."""
+    text = _plain(value)
+    if isinstance(value, str | list | tuple) and text.startswith((*_FORMULA, "'")) and text != "-":
+        return f"'{text}"
+    return text
 
 
 def _plain(value: Any) -> str:

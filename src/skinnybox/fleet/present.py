@@ -8,7 +8,7 @@ rendering.
 from base64 import b64encode
 from typing import TYPE_CHECKING, Any
 
-from skinnybox.printable import printable
+from skinnybox.printable import printable_path
 
 if TYPE_CHECKING:
     from skinnybox.errors import SkinnyboxError
@@ -102,13 +102,13 @@ def snapshot(view: "MachineView", kept: "Snapshot") -> Record:
 
 
 def change(made: "Change", source: str) -> Record:
-    """`source` is where it was read: `disk`, or `guest`, whose word it is. What of a path is no text, or none
-    for a terminal, is escaped as in Python."""
+    """`source` is where it was read: `disk`, or `guest`, whose word it is. A path is escaped so that its
+    bytes can be got back."""
     return {
         "change": str(made.kind),
         "type": made.type,
         "size": made.size,
-        "path": printable((b"/" + made.path).decode("utf-8", "backslashreplace")),
+        "path": printable_path(b"/" + made.path),
         "detail": made.detail,
         "source": source,
     }
