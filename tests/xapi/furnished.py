@@ -41,7 +41,7 @@ def ready(xapi: Xapi, vm: str) -> None:
     images = "".join(f"image {line.split()[-1]}\n" for line in base_of(told) if line.startswith("image "))
     report = (
         "skinnybox-report 1\nstate ready\n"
-        f"nonce {told[f'{PREFIX}nonce']}\ninstance {told[f'{PREFIX}instance']}\n{images}seed 1\n"
+        f"nonce {told.get(f'{PREFIX}nonce', '-')}\ninstance {told[f'{PREFIX}instance']}\n{images}seed 1\n"
         "address eth0 10.0.0.5/24\nkernel 6.1.0\nend\n"
     )
     guests.write(xapi, vm, {**xenstore.keys_of(report), "control/feature-shutdown": "1"})
@@ -56,7 +56,7 @@ def at_work(xapi: Xapi, vm: str) -> None:
     seed = next(line for line in message_of(told, "seed").decode().splitlines() if "generation" in line)
     report = (
         "skinnybox-report 1\nstate ready\n"
-        f"nonce {told[f'{PREFIX}nonce']}\ninstance {told[f'{PREFIX}instance']}\n{images}"
+        f"nonce {told.get(f'{PREFIX}nonce', '-')}\ninstance {told[f'{PREFIX}instance']}\n{images}"
         f"seed {seed.split()[-1]}\ndax off\noverlay 60000000 45000000\naddress eth0 10.0.0.5/24\n"
         f"ssh-host-key {HOST_KEY}\nkernel 6.1.0\nend\n"
     )

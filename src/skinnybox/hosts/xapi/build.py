@@ -51,7 +51,7 @@ def machine(instance: Instance, fleet: UUID, record: str, template: Record | Non
         "HVM_boot_policy": "BIOS order",
         "domain_type": "hvm",
         "other_config": {**values["other_config"], **tags.of(instance, fleet), tags.RECORD: record},
-        "xenstore_data": xenstore_data.told(instance, blank=blank),
+        "xenstore_data": xenstore_data.with_nonce(xenstore_data.told(instance, blank=blank)),
         "tags": [tags.TAG],
     }
 

@@ -161,7 +161,7 @@ def take_orders_back(pool: Pool, ready: Mapping[UUID, str | None]) -> None:
     for uuid, nonce in ready.items():
         vm, record = ours.get(uuid, ("", {}))
         told = record.get("xenstore_data", {})
-        if xenstore_data.may_format(told, uuid) and xenstore_data.start_of(told)[0] == nonce:
+        if xenstore_data.may_format(told, uuid) and xenstore_data.nonce_of(told) == nonce:
             with contextlib.suppress(NotFound, Blocked):  # deleted just now, or we may only look
                 _take_back(pool, vm, uuid)
 

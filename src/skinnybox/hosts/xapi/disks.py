@@ -168,10 +168,12 @@ def attach_current(pool: Pool, instance: Instance, old: Found) -> None:
 
 
 def _retell(pool: Pool, instance: Instance, vm: str, record: Record) -> None:
-    """Whether it may format is a matter of the overlay it has now."""
+    """Whether it may format is a matter of the overlay it has now. A pool still shows what the guest said of
+    the one before; with a fresh nonce that is not taken for the word of who has formatted this one."""
     _, overlay = pool.overlay(instance)
     blank = BLANK in overlay["other_config"]
     data = xenstore_data.merged(record["xenstore_data"], xenstore_data.told(instance, blank=blank))
+    data = xenstore_data.with_nonce(data) if blank else data
     if data != record["xenstore_data"]:
         pool.call("VM.set_xenstore_data", vm, data)
 
@@ -198,7 +200,7 @@ def never_started(pool: Pool, instance: Instance) -> bool:
     found = pool.ours().get(instance.uuid)
     if found is None or tags.FIRST not in found[1]["other_config"]:
         return False
-    if xenstore_data.start_of(found[1]["xenstore_data"])[0] or found[1]["last_booted_record"]:
+    if xenstore_data.started_of(found[1]["xenstore_data"]) or found[1]["last_booted_record"]:
         return False
     started = pool.call("VM_metrics.get_start_time", found[1]["metrics"])
     return str(started).startswith("1970")

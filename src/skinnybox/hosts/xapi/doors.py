@@ -34,6 +34,7 @@ class Doors:
         self._wanted: dict[Start, tuple[Instance, Report]] = {}
         self._knocks: dict[Start, Knock] = {}
         self.open: frozenset[Start] = frozenset()
+        self._domains: dict[UUID, str] = {}
 
     def knock(self, pool: Pool, pulse: object, told: Mapping[UUID, datetime]) -> None:
         """`told`: when machines were told to be ready. `pulse` changes when a machine says something new."""
@@ -71,16 +72,23 @@ class Doors:
     def _found(self, pool: Pool, told: Mapping[UUID, datetime]) -> dict[Start, tuple[Instance, Report]]:
         """Those that say they are ready and were not reached yet; what was before us is noted."""
         ours, found = pool.ours(), {}
+        self._shut_restarted({uuid: record["domid"] for uuid, (_, record) in ours.items()})
         for uuid, report in observe.reports(pool, ours, told).items():
             start, record = (uuid, report.nonce), ours[uuid][1]
             if not reach.to_be_looked_at(report) or start in self.open:
                 continue
-            instance, since = tags.readable_instance(record), observe.since(record)
+            instance, since = tags.readable_instance(record), observe.since(pool, record)
             if uuid in told and (since is None or since <= told[uuid]):
                 self.open |= {start}
             elif instance is not None:
                 found[start] = (instance, report)
         return found
+
+    def _shut_restarted(self, domains: Mapping[UUID, str]) -> None:
+        """Who restarts a machine past us gives it no fresh nonce: its domain tells."""
+        again = {uuid for uuid, domain in domains.items() if self._domains.get(uuid, domain) != domain}
+        self.open = frozenset(start for start in self.open if start[0] not in again)
+        self._domains = dict(domains)
 
     def _forget(self) -> None:
         for start in [start for start in self._knocks if start not in self._wanted]:

@@ -2,7 +2,7 @@
 
     1 STATE NONCE IMAGE[,IMAGE...] GENERATION [TAIL]
 
-STATE is ready or failed, NONCE what this start was told, IMAGE the filesystem UUIDs that are mounted,
+STATE is ready or failed, NONCE what the guest was told, IMAGE the filesystem UUIDs that are mounted,
 GENERATION that of the seed applied; what is not known is `-`. The TAIL is words NAME=VALUE, of which unknown
 ones are passed over, and behind them, of `failed`, the reason: a text.
 
@@ -29,7 +29,7 @@ LONGEST = 4096
 MOST_KEYS = 8
 _MOST_IMAGES = 64
 _LARGEST = 1 << 50
-_NONCE = re.compile("[0-9a-f]{32}")
+_NONCE = re.compile("[0-9a-f]{32}|-")
 _NUMBER = re.compile("[0-9]{1,9}")
 _WORD = re.compile("(?:overlay|dax|key)=.*")
 _OVERLAY = re.compile("([0-9]{1,16})/([0-9]{1,16})")

@@ -7,7 +7,7 @@ release are where agents of the platform write them.
 import ipaddress
 import re
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -22,12 +22,16 @@ from skinnybox.printable import printable
 
 _ADDRESS = re.compile(r"([0-9]{1,3})/(?:ip|ipv4/[0-9]{1,3}|ipv6/[0-9]{1,3})")
 _MOST_ADDRESSES = 64
+_SLACK = timedelta(minutes=2)
+"""By which a pool's clock may be ahead of ours, and a start may have waited in the pool."""
+_NEVER = 1970
+"""The year in which a pool says that a machine was started which never was."""
 _POWERS = {"Suspended": Power.SUSPENDED, "Paused": Power.PAUSED}
 
 
 def statuses(pool: Pool) -> dict[UUID, Status]:
     """As of the last look."""
-    return {uuid: _status(record) for uuid, (_, record) in pool.ours().items() if _is_on(record)}
+    return {uuid: _status(pool, record) for uuid, (_, record) in pool.ours().items() if _is_on(record)}
 
 
 def troubles(pool: Pool, instances: Iterable[Instance]) -> dict[UUID, Trouble]:
@@ -47,22 +51,31 @@ def _is_on(record: Record) -> bool:
     return bool(record["power_state"] != "Halted")
 
 
-def _status(record: Record) -> Status:
+def _status(pool: Pool, record: Record) -> Status:
     """`pid` is the domain's number: there is no process here."""
-    nonce, started = xenstore_data.start_of(record["xenstore_data"])
     state, domain = record["power_state"], int(record["domid"])
     return Status(
         power=_POWERS.get(state, Power.RUNNING),
-        since=_time(started),
+        since=since(pool, record),
         pid=domain if domain > 0 else None,
-        nonce=nonce,
+        nonce=xenstore_data.nonce_of(record["xenstore_data"]),
         reason=None if state == "Running" else f"{state.lower()} in the pool",
     )
 
 
-def since(record: Record) -> datetime | None:
-    """When we started it last."""
-    return _time(xenstore_data.start_of(record["xenstore_data"])[1])
+def since(pool: Pool, record: Record) -> datetime | None:
+    """When it was started last: by our clock where that was us, else by the pool's, as of the last look. A
+    start past us is told by its being later than ours; where the pool's clock is behind it may not be."""
+    ours = _time(xenstore_data.started_of(record["xenstore_data"]))
+    theirs = _started(pool.things.get("VM_metrics", record["metrics"]))
+    if ours is None or (theirs is not None and theirs - ours > _SLACK):
+        return theirs
+    return ours
+
+
+def _started(metrics: Record | None) -> datetime | None:
+    found = _server_time(metrics["start_time"]) if metrics else None
+    return found if found and found.year > _NEVER else None
 
 
 def _time(text: str | None) -> datetime | None:
@@ -90,8 +103,8 @@ def _report(pool: Pool, uuid: UUID, record: Record, told: datetime | None) -> Re
     stamp = stamp_of(metrics)
     if metrics is None or stamp is None:
         return None
-    started = since(record)
-    received = _server_time(metrics["last_updated"])
+    started = since(pool, record)
+    received = _server_time(metrics["last_updated"]) or datetime.now(UTC)
     if stamp.ready and told and started and started <= told:
         received = min(received, told)
     return Report(
@@ -139,12 +152,12 @@ def _kernel(versions: Mapping[str, str]) -> str | None:
     return printable(versions["uname"][:100]) if versions.get("uname") else None
 
 
-def _server_time(value: Any) -> datetime:
+def _server_time(value: Any) -> datetime | None:
     text = str(value)
     try:
         return datetime.strptime(text, "%Y%m%dT%H:%M:%SZ").replace(tzinfo=UTC)
     except ValueError:
-        return _time(text) or datetime.now(UTC)
+        return _time(text)
 
 
 def pulse(pool: Pool) -> dict[UUID, tuple[object, ...]]:

@@ -24,6 +24,7 @@ TAKE_MARK_OFF = f"delete it in the pool, or take {tags.INSTANCE} off its other_c
 WORK = "work-"
 """How the folders begin that commands work in."""
 _MACHINES = ("VM", "VM_guest_metrics")
+_OTHERS = ("VM_metrics", "VDI", "SR", "PBD", "network", "PIF", "pool")
 Found = tuple[str, Record]
 """Reference and record."""
 _Claim = tuple[tuple[int, bool], Found]
@@ -37,7 +38,7 @@ class Pool:
         self.address = address
         self.sessions = Sessions(address, password, patience=patience)
         self.call = self.sessions.call
-        self.things = PoolCache(self.sessions, _MACHINES, "VDI", "SR", "PBD", "network", "PIF", "pool")
+        self.things = PoolCache(self.sessions, _MACHINES, *_OTHERS)
         self.fresh: set[UUID] = set()
         """Whose overlay we made just now, so that no machine ever had it."""
         self.folder = state / "run" / "xapi"

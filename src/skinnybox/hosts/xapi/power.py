@@ -37,9 +37,9 @@ def _start(pool: Pool, instance: Instance) -> None:
             raise NotFound(f"somebody deleted {instance.name} just now")
     create.attach(pool, instance)
     create.fit(pool, instance, found)
-    nonce, now = secrets.token_hex(16), datetime.now(UTC).isoformat()
     # Anew, as whoever put this overlay in place may have been killed before it was told.
     told = xenstore_data.told(instance, blank=create.blank(pool, instance))
+    nonce, now = secrets.token_hex(16), datetime.now(UTC).isoformat()
     data = xenstore_data.with_start(xenstore_data.merged(found[1]["xenstore_data"], told), nonce, now)
     pool.call("VM.set_xenstore_data", found[0], data)
     tasks.run(pool.sessions, "VM.start", found[0], False, False)

@@ -1,7 +1,9 @@
 """What a machine is told through xenstore: keys below `vm-data/skinnybox/` of VM.xenstore_data.
 
     instance              the UUID it has to find on its overlay
-    nonce, started        of this very start: 32 hexadecimal digits, ISO 8601 (UTC)
+    nonce                 what the guest's report has to repeat, 32 hexadecimal digits: of our last start, or
+                          of the machine's making, for a first start that is not ours
+    started               when our last start began, ISO 8601 (UTC)
     master, overlay       the two disks by their names on Xen: xvda, xvdb
     format                the instance's UUID: a blank overlay may be formatted, for this machine only
     base, seed            into how many parts the message is split; base-0, base-1, ...: its base64
@@ -11,6 +13,7 @@ record reads all of it, so neither keys nor passwords belong there; the identity
 """
 
 import base64
+import secrets
 from collections.abc import Mapping
 from uuid import UUID
 
@@ -26,6 +29,8 @@ MOST = 32 * KIB
 MASTER_DEVICE, OVERLAY_DEVICE = "xvda", "xvdb"
 MASTER_PLACE, OVERLAY_PLACE = "0", "1"
 FORMAT = "format"
+UNTOLD = "-"
+"""In place of a nonce: what a guest says that was told none, as machines of an earlier version are."""
 
 
 def contents_of(instance: Instance) -> Contents:
@@ -53,6 +58,12 @@ def with_start(data: Mapping[str, str], nonce: str, started: str) -> dict[str, s
     return {**data, f"{PREFIX}nonce": nonce, f"{PREFIX}started": started}
 
 
+def with_nonce(data: Mapping[str, str]) -> dict[str, str]:
+    """A fresh one, which no report can have repeated yet. Who starts it past us (XenCenter, XO, a restart of
+    its host) cannot give it one, so that it has to be there before."""
+    return {**data, f"{PREFIX}nonce": secrets.token_hex(16)}
+
+
 def merged(before: Mapping[str, str], ours: Mapping[str, str]) -> dict[str, str]:
     """What others put there stays, and so does what is said of the start."""
     kept = ("nonce", "started")
@@ -63,9 +74,14 @@ def merged(before: Mapping[str, str], ours: Mapping[str, str]) -> dict[str, str]
     } | dict(ours)
 
 
-def start_of(data: Mapping[str, str]) -> tuple[str | None, str | None]:
-    """Nonce and time of the last start."""
-    return data.get(f"{PREFIX}nonce"), data.get(f"{PREFIX}started")
+def nonce_of(data: Mapping[str, str]) -> str:
+    """What a report has to repeat."""
+    return data.get(f"{PREFIX}nonce", UNTOLD)
+
+
+def started_of(data: Mapping[str, str]) -> str | None:
+    """When we started it last."""
+    return data.get(f"{PREFIX}started")
 
 
 def may_format(data: Mapping[str, str], uuid: UUID) -> bool:

@@ -1,0 +1,117 @@
+"""Machines that somebody else starts and restarts: XenCenter, XO, Ansible, the pool after a power cut."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from skinnybox.fleet.service import Fleet
+from skinnybox.fleet.specification import Specification
+from skinnybox.fleet.view import Condition, MachineView
+from skinnybox.hosts.xapi import xenstore_data
+from skinnybox.hosts.xapi.host import XapiHost
+from skinnybox.model import Overlay
+from skinnybox.sizes import MIB
+from tests.emulators.xapi import EmulatedPool
+from tests.samples import seal
+from tests.xapi.furnished import at_work, furnished, host_on, plain_disk
+
+pytestmark = pytest.mark.image
+SMALL = Specification(overlay=Overlay(size=32 * MIB), memory=256 * MIB, any_allocation=True)
+NONCE, STARTED = (f"{xenstore_data.PREFIX}{name}" for name in ("nonce", "started"))
+
+
+@pytest.fixture
+def pool() -> Iterator[EmulatedPool]:
+    with furnished(guest=at_work) as opened:
+        yield opened
+
+
+@pytest.fixture
+def fleet(pool: EmulatedPool, tmp_path: Path) -> Iterator[Fleet]:
+    """One machine, `web`, that was never started."""
+    seal(tmp_path / "state", tmp_path, "tiny", "1")
+    host = host_on(pool, tmp_path / "state", make_disk=plain_disk)
+    with Fleet(tmp_path / "state", host, boots_at_once=1) as fleet:
+        fleet.create(["web"], "tiny", SMALL)
+        yield fleet
+
+
+def by_another(pool: EmulatedPool, *operations: str) -> None:
+    with pool.session() as api:
+        vm = api.VM.get_by_name_label("web")[0]
+        for operation in operations:
+            getattr(api.VM, operation)(vm, *([False, False] if operation == "start" else []))
+
+
+def told(pool: EmulatedPool) -> dict[str, str]:
+    with pool.database() as database:
+        [vm] = [record for _, record in database.where("VM", name_label="web")]
+        return dict(vm["xenstore_data"])
+
+
+def tell(pool: EmulatedPool, key: str, value: str | None) -> None:
+    with pool.database() as database:
+        [vm] = [ref for ref, _ in database.where("VM", name_label="web")]
+        database.put("VM", vm, "xenstore_data", key, value)
+
+
+def seen(fleet: Fleet) -> MachineView:
+    """Now, not as it was a moment ago."""
+    host = fleet._host
+    assert isinstance(host, XapiHost)
+    host._pool.things.refresh(anew=True)
+    return fleet.machine("web")
+
+
+def test_a_first_start_past_us_comes_up(pool: EmulatedPool, fleet: Fleet) -> None:
+    by_another(pool, "start")
+    machine = seen(fleet)
+    assert machine.condition is Condition.READY
+    assert machine.boot_seconds is not None and machine.boot_seconds < 60
+    assert f"{xenstore_data.PREFIX}{xenstore_data.FORMAT}" not in told(pool), "it has formatted its overlay"
+
+
+def test_a_machine_that_was_told_no_nonce(pool: EmulatedPool, fleet: Fleet) -> None:
+    """Those of an earlier version."""
+    tell(pool, NONCE, None)
+    by_another(pool, "start")
+    assert seen(fleet).condition is Condition.READY
+
+
+def test_who_was_told_a_nonce_repeats_it(pool: EmulatedPool, fleet: Fleet) -> None:
+    by_another(pool, "start")
+    tell(pool, NONCE, "0" * 32)
+    assert seen(fleet).condition is Condition.STARTING
+    with pool.database() as database:
+        [vm] = [ref for ref, _ in database.where("VM", name_label="web")]
+    pool.guest_writes(vm, {"data/ts": "1 ready - - 1", "data/updated": "1"})
+    assert seen(fleet).condition is Condition.STARTING
+
+
+@pytest.mark.parametrize("operations", [("clean_reboot",), ("hard_shutdown", "start")])
+def test_a_restart_past_us(pool: EmulatedPool, fleet: Fleet, operations: tuple[str, ...]) -> None:
+    assert [outcome.error for outcome in fleet.start(["web"])] == [None]
+    long_ago = datetime.now(UTC) - timedelta(days=3)
+    tell(pool, STARTED, long_ago.isoformat())
+    by_another(pool, *operations)
+    machine = seen(fleet)
+    assert machine.condition is Condition.READY
+    assert machine.status and machine.status.since and machine.status.since > long_ago + timedelta(days=2)
+    assert machine.boot_seconds is not None and machine.boot_seconds < 60
+
+
+def test_a_fresh_overlay_comes_with_a_fresh_nonce(pool: EmulatedPool, fleet: Fleet) -> None:
+    """What the guest said of the old one is still shown in the pool; who starts it then must not have the
+    order to format taken away by that."""
+    by_another(pool, "start")
+    assert seen(fleet).condition is Condition.READY
+    before = told(pool)[NONCE]
+    by_another(pool, "hard_shutdown")
+    seen(fleet)
+    assert [outcome.error for outcome in fleet.overlays.reset(["web"])] == [None]
+    after = told(pool)
+    assert after[NONCE] != before and xenstore_data.may_format(after, fleet.machine("web").instance.uuid)
+    by_another(pool, "start")
+    assert seen(fleet).condition is Condition.READY
