@@ -5,6 +5,8 @@ import uuid
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from skinnybox import wire
 from skinnybox.hosts.xapi import build, tags, xenstore_data
 from skinnybox.model import Seed, Stack
@@ -113,6 +115,16 @@ def test_a_large_seed_is_cut_into_values_that_xenstore_takes(dom0: Dom0) -> None
     message = wire.decode(message_of(found, "seed"), "seed")
     assert message.all("authorized-keys")[0].payload == keys.encode()
     assert len(message_of(found, "seed")) <= SEED_CAPACITY
+
+
+@pytest.mark.parametrize("asked", ["true", "auto"])
+def test_secure_boot_of_a_template_is_off(dom0: Dom0, asked: str) -> None:
+    with dom0.pool.database() as database:
+        template = next(ref for ref, _ in database.where("VM", name_label="thin"))
+        database.put("VM", template, "platform", "secureboot", asked)
+    dom0.provision()
+    found = dom0.vm("web-01")["platform"]
+    assert found["secureboot"] == "false" and found["viridian"] == "false"
 
 
 def test_what_would_copy_the_master_is_blocked(dom0: Dom0) -> None:

@@ -66,6 +66,28 @@ def test_templates(our_pool: EmulatedPool, new_instance: New, tmp_path: Path) ->
         other.close()
 
 
+@pytest.mark.parametrize("asked", ["true", "auto"])
+def test_secure_boot_of_a_template_is_off(
+    our_pool: EmulatedPool, new_instance: New, sealed: Sealed, tmp_path: Path, asked: str
+) -> None:
+    """Firmware that asks for a signature boots no master: nobody signed that."""
+    template = our_pool.add_template("Signed")
+    with our_pool.database() as database:
+        database.put("VM", template, "platform", "secureboot", asked)
+    with closing(host_on(our_pool, tmp_path / "state", template="Signed", make_disk=plain_disk)) as host:
+        [check] = [check for check in host.doctor() if check.name == "template"]
+        assert check.status == "ok" and "Secure Boot" in check.detail
+        instance = new_instance()
+        make_one(host, instance, Operation())
+        assert machine(our_pool, instance)["platform"]["secureboot"] == "false"
+        with our_pool.database() as database:
+            vm = next(ref for ref, each in database.where("VM", name_label=instance.name))
+            database.put("VM", vm, "platform", "secureboot", asked)
+        host.start(instance, *sealed, Operation())
+        found = machine(our_pool, instance)["platform"]
+        assert found["secureboot"] == "false" and found["viridian"] == "false"
+
+
 def test_what_is_not_there_is_said(our_pool: EmulatedPool, new_instance: New, tmp_path: Path) -> None:
     choices: list[dict[str, Any]] = [{"sr": "none"}, {"network": "none"}]
     for chosen in choices:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from skinnybox.errors import Unsupported
+from skinnybox.errors import Conflict, Unsupported
 from skinnybox.fleet.power import Stopping
 from skinnybox.fleet.service import Fleet
 from skinnybox.fleet.specification import Specification
@@ -13,6 +13,7 @@ from skinnybox.fleet.view import Condition
 from skinnybox.hosts.xapi import tags
 from skinnybox.model import Allocation, Network, Overlay
 from skinnybox.sizes import MIB
+from tests.emulators.xapi import vms
 from tests.samples import seal
 from tests.xapi.furnished import furnished, host_on, plain_disk
 
@@ -49,6 +50,26 @@ def test_a_fleet_on_a_pool(tmp_path: Path) -> None:
             own = [record for record in database.tables["VM"].values() if not record["is_control_domain"]]
             assert [record["name_label"] for record in own] == ["web-03"]
             assert len(database.tables["VDI"]) == 3 and not database.tables["session"]
+
+
+def test_names_that_others_have(tmp_path: Path) -> None:
+    """One name, two machines in XenCenter: refused before anything is made. Templates may be called so."""
+    state = tmp_path / "state"
+    seal(state, tmp_path, "tiny", "1")
+    with furnished() as pool:
+        pool.add_template("web-01")
+        with pool.database() as database:
+            vm = vms.make(pool.xapi, {"name_label": "web-02", "HVM_boot_policy": "BIOS order"})
+        with Fleet(state, host_on(pool, state, make_disk=plain_disk), boots_at_once=2) as fleet:
+            pool.log.clear()
+            with pytest.raises(Conflict, match="other machines of that name: web-02") as caught:
+                fleet.create(["web-{01..03}"], "tiny", SMALL)
+            assert caught.value.hint and not fleet.names()
+            assert not pool.log.count("*.create") and not pool.log.count("import_raw_vdi")
+        with pool.database() as database:
+            database.update("VM", vm, is_a_snapshot=True, is_a_template=True)
+        with Fleet(state, host_on(pool, state, make_disk=plain_disk), boots_at_once=2) as fleet:
+            assert len(fleet.create(["web-{01..03}"], "tiny", SMALL)) == 3
 
 
 def test_a_record_in_the_pool_that_cannot_be_read(tmp_path: Path) -> None:

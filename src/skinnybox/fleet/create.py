@@ -70,6 +70,7 @@ def create(
         specification = with_key(specification, context.public_key)
         ports = free_ports(catalog.ports(), context.folder)
         wanted = instances(names, stack(found, specification.dax, features), specification, ports)
+        host.refuse_names([instance.name for instance in wanted])
         check_space(host, (instance.overlay for instance in wanted))
         host.add_master(found, context.masters.folder(found), operation)
         return list(make(host, catalog, wanted, operation, features.creates_at_once))

@@ -133,6 +133,11 @@ class Disks(Protocol):
     def remove_master(self, master: Master) -> None:
         """Idempotent."""
 
+    def refuse_names(self, names: Collection[str]) -> None:
+        """Conflict where machines of these names cannot be made, because others here are called so. Before
+        anything is made of any of them."""
+        return
+
     @abstractmethod
     def create_overlay(self, instance: Instance, contents: Contents, operation: Operation) -> None:
         """A fresh overlay. Conflict when the instance has one; NoSpace with nothing left behind."""

@@ -166,6 +166,7 @@ class Work:
             self._context.catalog.make()
             host_kind.note(self._context.folder, self._host.features.kind)
             instances = self._instances(wanted)
+            self._host.refuse_names([instance.name for instance in instances])
             check_space(self._host, (instance.overlay for instance in instances))
             found: list[Outcome[str]] = []
             for start in range(0, len(instances), create.BATCH):

@@ -20,6 +20,7 @@ _WHY = "Skinnybox: this would copy the whole master"
 OURS_TO_DELETE = "Skinnybox: its first disk is shared by other machines; `skinnybox delete` deletes it"
 """Who deletes a machine with its disks, as many clients do, takes the master from under all the others: the
 pool refuses only while one of them runs. It asks for the machine first, so that has to be refused."""
+SECURE_BOOT = "secureboot"
 _QOS: dict[str, Any] = {"qos_algorithm_type": "", "qos_algorithm_params": {}}
 _PV = ("bootloader", "kernel", "ramdisk", "args", "bootloader_args", "legacy_args")
 _OF_TEMPLATE = (
@@ -81,7 +82,18 @@ def _from(template: Record) -> Record:
         )
     kept = {key: value for key, value in template["other_config"].items() if key not in _NOT_KEPT}
     values = {name: template[name] for name in _OF_TEMPLATE if name in template}
+    values["platform"] = unsigned(template["platform"])
     return {**values, "other_config": {**kept, "base_template_name": template["name_label"]}}
+
+
+def unsigned(platform: Mapping[str, str]) -> dict[str, str]:
+    """Without Secure Boot (also `auto`: as the pool has it): no one signed a master's own boot image, so that
+    firmware which asks for a signature boots nothing."""
+    return {**platform, SECURE_BOOT: "false"}
+
+
+def boots_signed(platform: Mapping[str, str]) -> bool:
+    return platform.get(SECURE_BOOT, "false") != "false"
 
 
 def memory(instance: Instance) -> dict[str, str]:

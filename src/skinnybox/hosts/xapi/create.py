@@ -31,6 +31,7 @@ def _create(pool: Pool, instance: Instance, text: str) -> str:
     """Nothing of it stays when it fails, also of calls whose answers were lost."""
     pool.things.refresh()
     network, _ = pool.network(instance.bridge)
+    pool.refuse_names([instance.name])
     try:
         record = build.machine(
             instance, pool.identity.own(), text, _template(pool), blank=blank(pool, instance)
@@ -122,6 +123,8 @@ def fit(pool: Pool, instance: Instance, found: Found) -> None:
     """Hardware of a halted machine as its record has it; no call when it is."""
     vm, record = found
     _fit_size(pool, instance, found)
+    if build.boots_signed(record["platform"]):  # of a template that an earlier version took as it was
+        pool.call("VM.set_platform", vm, build.unsigned(record["platform"]))
     if not record["VIFs"]:  # whoever made it was killed before
         pool.things.refresh()
         pool.call("VIF.create", build.card(vm, pool.network(instance.bridge)[0], instance.mac))

@@ -4,7 +4,7 @@ import contextlib
 from collections.abc import Callable, Iterator
 
 from skinnybox.errors import SkinnyboxError
-from skinnybox.hosts.xapi import fleets, space, tags
+from skinnybox.hosts.xapi import build, fleets, space, tags
 from skinnybox.hosts.xapi.pool import Pool
 from skinnybox.issues import Check
 from skinnybox.masters import efi
@@ -82,7 +82,8 @@ def _template(pool: Pool) -> Check:
     if record["HVM_boot_params"].get("firmware") != "uefi":
         hint = "choose one with UEFI firmware, or none"
         return Check(name="template", status="fail", detail=f"{name} boots by BIOS", hint=hint)
-    return Check(name="template", status="ok", detail=name)
+    signed = ", whose Secure Boot is off for our machines" if build.boots_signed(record["platform"]) else ""
+    return Check(name="template", status="ok", detail=f"{name}{signed}")
 
 
 def _fleet(pool: Pool) -> Check:

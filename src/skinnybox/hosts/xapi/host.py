@@ -102,6 +102,10 @@ class XapiHost(Host):
 
         masters.remove(self._pool, master)
 
+    def refuse_names(self, names: Collection[str]) -> None:
+        self._pool.things.refresh()
+        self._pool.refuse_names(names)
+
     def create_overlay(self, instance: Instance, contents: Contents, operation: Operation) -> None:
         from skinnybox.hosts.xapi import disks
 

@@ -4,7 +4,7 @@ import contextlib
 import fcntl
 import os
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from uuid import UUID
@@ -60,6 +60,21 @@ class Pool:
     def machine(self, uuid: UUID) -> Found | None:
         self.things.refresh()
         return self.ours().get(uuid)
+
+    def refuse_names(self, names: Collection[str]) -> None:
+        """Conflict when machines are called so that are nobody's of Skinnybox, nor made by its plugin, which
+        refuses in the same way: who looks for one by its name must not find two. As of the last look."""
+        wanted = set(names)
+        real = self.things.where("VM", is_a_template=False, is_a_snapshot=False, is_control_domain=False)
+        taken = {
+            str(record["name_label"])
+            for _, record in real
+            if record["name_label"] in wanted and tags.instance_of(record) is None
+        }
+        if taken:
+            said = ", ".join(sorted(taken)[:20])
+            hint = "choose another name, or rename what is called so in the pool"
+            raise Conflict(f"the pool has other machines of that name: {said}", hint=hint)
 
     def disks(self, uuid: UUID | None = None) -> list[Found]:
         """Of one machine, or of all machines: as of the last look."""
