@@ -27,6 +27,7 @@ class Deed(StrEnum):
     REWRITE = "rewrite"
     FORGET = "forget"
     FINISH = "finish"
+    ATTACH = "attach"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,7 +4,7 @@ import contextlib
 from collections.abc import Callable, Iterator
 
 from skinnybox.errors import SkinnyboxError
-from skinnybox.hosts.xapi import build, fleets, space, tags
+from skinnybox.hosts.xapi import build, drives, fleets, space, tags
 from skinnybox.hosts.xapi.pool import Pool
 from skinnybox.issues import Check
 from skinnybox.masters import efi
@@ -29,6 +29,7 @@ def check(pool: Pool) -> list[Check]:
         found.append(Check(name="trust", status="warn", detail=detail, hint=hint))
     for name, look in _LOOKS.items():
         found.append(_checked(name, look, pool))
+    found += drives.check_writers(pool)
     with contextlib.suppress(SkinnyboxError):  # `fleet` has told that it cannot be said what is ours
         return [*found, *_copies(pool), *fleets.checks(pool.things, pool.identity.known())]
     return [*found, *fleets.checks(pool.things, None)]
@@ -107,6 +108,7 @@ _LOOKS: dict[str, Callable[[Pool], Check]] = {
     "network": _network,
     "template": _template,
     "fleet": _fleet,
+    "drives": drives.check,
     "programs": _programs,
 }
 

@@ -12,7 +12,7 @@ from uuid import UUID
 from skinnybox import layout
 from skinnybox.errors import Conflict
 from skinnybox.hosts.local.leftovers import half_made, no_part, templates, within
-from skinnybox.hosts.xapi import fleets, master, tags
+from skinnybox.hosts.xapi import drives, fleets, master, tags
 from skinnybox.hosts.xapi.cache import Record
 from skinnybox.hosts.xapi.pool import TAKE_MARK_OFF, WORK, Found, Pool
 from skinnybox.hosts.xapi.tags import Role
@@ -21,7 +21,7 @@ from skinnybox.masters.workspace import alive
 
 
 def found(pool: Pool, known: Collection[UUID]) -> Iterator[Finding]:
-    """Of disks of machines: what no holding tells of. `known` are machines that somebody has."""
+    """Of disks and drives of machines: what no holding tells of. `known` are machines that somebody has."""
     pool.things.refresh(anew=True)
     overlays, machines = pool.overlays(), pool.ours()
     for reference, record in sorted(pool.disks()):
@@ -41,6 +41,7 @@ def found(pool: Pool, known: Collection[UUID]) -> Iterator[Finding]:
             yield _half_made(
                 pool, reference, record, what, master.lock_name(record["other_config"][tags.DIGEST])
             )
+    yield from drives.findings(pool, known)
     yield from _here(pool.folder)
     yield from fleets.others(pool.things, pool.identity.known())
 

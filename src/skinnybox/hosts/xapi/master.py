@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from skinnybox.errors import Blocked, Conflict, NotFound
-from skinnybox.hosts.xapi import build, space, tags, transfer
+from skinnybox.hosts.xapi import build, others, space, tags, transfer
 from skinnybox.hosts.xapi.cache import Record
 from skinnybox.hosts.xapi.pool import Found, Pool
 from skinnybox.hosts.xapi.tags import Role
@@ -72,14 +72,14 @@ def add(
     pool: Pool, master: Master, folder: Path, make: MakeDisk, share: Share, of: Instance | None = None
 ) -> None:
     """There is a disk for machines on the chosen SR, or for this one, which may have one already: made and
-    uploaded when there is none. Idempotent by digest."""
+    uploaded when there is none. Idempotent by digest. Conflict while somebody may write to it."""
     require_files(master, folder)
     image = image_of(master)
     pool.things.refresh()
-    if of and _has(pool, of, image.digest):
-        return
     sr = _sr_for(pool, of)
-    if find(pool, image.digest, sr[0]):
+    there = (_had(pool, of, image.digest) if of else None) or find(pool, image.digest, sr[0])
+    if there:
+        others.refuse_writers(pool, there[0], there[1]["name_label"])
         return
     with pool.exclusive(lock_name(image.digest), f"the master {master.reference}"), pool.workspace() as work:
         _sweep(pool, image.digest)
@@ -88,10 +88,11 @@ def add(
         _upload(pool, master, image, file, share, sr)
 
 
-def _has(pool: Pool, instance: Instance, digest: str) -> bool:
+def _had(pool: Pool, instance: Instance, digest: str) -> Found | None:
+    """What it has attached already, on whichever SR."""
     found = pool.ours().get(instance.uuid)
     attached = set(found[1]["VBDs"]) if found else set()
-    return any(attached & set(record["VBDs"]) for _, record in _of(pool, digest))
+    return next((each for each in _of(pool, digest) if attached & set(each[1]["VBDs"])), None)
 
 
 def _upload(pool: Pool, master: Master, image: Image, file: Path, share: Share, sr: Found) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 from uuid import UUID
 
 from skinnybox.errors import SkinnyboxError
-from skinnybox.hosts.xapi import tags, xenstore_data
+from skinnybox.hosts.xapi import drives, tags, xenstore_data
 from skinnybox.hosts.xapi.cache import Record
 from skinnybox.hosts.xapi.guest_metrics import stamp_of
 from skinnybox.hosts.xapi.pool import Pool
@@ -35,9 +35,10 @@ def statuses(pool: Pool) -> dict[UUID, Status]:
 
 
 def troubles(pool: Pool, instances: Iterable[Instance]) -> dict[UUID, Trouble]:
-    """Of machines whose record in the pool cannot be read, as of the last look."""
-    ours, found = pool.ours(), {}
-    for instance in instances:
+    """Of machines whose record in the pool cannot be read, or which lack a disk: as of the last look."""
+    wanted = list(instances)
+    ours, found = pool.ours(), drives.troubles(pool, wanted)
+    for instance in wanted:
         if instance.uuid not in ours:
             continue
         try:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from skinnybox.errors import Conflict, NotFound
 from skinnybox.hosts.xapi import tags
+from skinnybox.hosts.xapi.cache import Record
 from skinnybox.hosts.xapi.pool import TAKE_MARK_OFF, Pool
 from skinnybox.hosts.xapi.session import NULL
 from skinnybox.hosts.xapi.tags import Role
@@ -63,3 +64,27 @@ def _refuse_drive(pool: Pool, vbd: str, disk: str) -> None:
     except NotFound:
         return
     raise Conflict(f"{disk} is attached to the machine {name}", hint="detach it there first")
+
+
+def writers(pool: Pool, vdi: str) -> list[tuple[Record, str]]:
+    """Who may write a master: the drive, and whose it is. A host's own domain has one only for a moment."""
+    found = []
+    drives = pool.call("VBD.get_all_records_where", f'field "VDI" = "{vdi}" and field "mode" = "RW"')
+    for drive in drives.values():
+        try:
+            machine = pool.call("VM.get_record", drive["VM"])
+        except NotFound:
+            continue
+        if not machine["is_control_domain"]:
+            found.append((drive, f"{machine['name_label']} ({machine['uuid']})"))
+    return found
+
+
+def refuse_writers(pool: Pool, vdi: str, name: str) -> None:
+    """Conflict while any machine may write this master, whether it runs or not: all others boot from it."""
+    for drive, machine in writers(pool, vdi):
+        hint = (
+            f"detach it there: xe vbd-destroy uuid={drive['uuid']}; if that machine ran with it, delete the "
+            "disk too: the next start uploads it again"
+        )
+        raise Conflict(f"{name} is attached to {machine}, which may write to it", hint=hint)
