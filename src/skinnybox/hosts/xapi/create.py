@@ -8,6 +8,7 @@ from uuid import UUID
 from skinnybox.errors import Blocked, NotFound
 from skinnybox.hosts.xapi import build, master, tags, xenstore_data
 from skinnybox.hosts.xapi.cache import Record
+from skinnybox.hosts.xapi.errors import Denied
 from skinnybox.hosts.xapi.pool import Found, Pool
 from skinnybox.hosts.xapi.tags import Role
 from skinnybox.hosts.xapi.xenstore_data import MASTER_PLACE, OVERLAY_PLACE
@@ -102,8 +103,24 @@ def supersede(pool: Pool, reference: str, record: Record) -> None:
         pool.call("VDI.set_other_config", reference, old)
 
 
+def _refuse_memory(pool: Pool, instance: Instance, record: Record) -> None:
+    """Denied where it is to change, and whoever is logged in may not do that: before anything of the machine
+    is changed, and not at its next start, which changes that of one that runs."""
+    before = tags.readable_instance(record)
+    now = record["power_state"] == "Halted" and not _has(record, build.memory(instance))
+    changes = now or (before is not None and before.memory != instance.memory)
+    if changes and not pool.may("VM.set_memory_limits"):
+        what = f"{pool.address.user} may not change the memory of {instance.name}"
+        raise Denied(what, hint="log in as a user with the role vm-power-admin or higher")
+
+
+def _has(record: Record, values: Mapping[str, str]) -> bool:
+    return all(record[name] == value for name, value in values.items())
+
+
 def _update(pool: Pool, instance: Instance, found: Found, text: str) -> None:
     vm, record = found
+    _refuse_memory(pool, instance, record)
     config = {**record["other_config"], tags.INSTANCE: str(instance.uuid), tags.RECORD: text}
     pool.things.refresh()
     data = xenstore_data.merged(
@@ -129,13 +146,16 @@ def fit(pool: Pool, instance: Instance, found: Found) -> None:
         pool.things.refresh()
         pool.call("VIF.create", build.card(vm, pool.network(instance.bridge)[0], instance.mac))
     if not set(build.BLOCKED) <= set(record["blocked_operations"]):
-        pool.call("VM.set_blocked_operations", vm, build.blocked() | record["blocked_operations"])
+        with contextlib.suppress(
+            Denied
+        ):  # it is a guard, which an operator may not set, nor needs for a start
+            pool.call("VM.set_blocked_operations", vm, build.blocked() | record["blocked_operations"])
 
 
 def _fit_size(pool: Pool, instance: Instance, found: Found) -> None:
     vm, record = found
     wanted = build.memory(instance)
-    if any(record[name] != value for name, value in wanted.items()):
+    if not _has(record, wanted):
         names = ("memory_static_min", "memory_static_max", "memory_dynamic_min", "memory_dynamic_max")
         pool.call("VM.set_memory_limits", vm, *(wanted[name] for name in names))
     cpus, now = str(instance.cpus), int(record["VCPUs_max"])

@@ -44,6 +44,14 @@ class Pool:
         self.folder = state / "run" / "xapi"
         self.identity = Identity(state, self.folder, address.fleet, self.things)
 
+    def may(self, method: str) -> bool:
+        """Whether who is logged in has the right to call that: `VM.start`."""
+        try:
+            own = self.call("session.get_record", self.sessions.handle())
+        except NotFound:  # it ended just now; the call itself will tell
+            return True
+        return bool(own["is_local_superuser"]) or method.lower() in own["rbac_permissions"]
+
     def ours(self) -> dict[UUID, Found]:
         """Every machine, as of the last look. Of copies somebody made of one, that with its name counts."""
         found: dict[UUID, Found] = {}
