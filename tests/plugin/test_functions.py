@@ -11,7 +11,7 @@ from tests.emulators.xapi.context import Xapi
 from tests.plugin.conftest import GIB, MIB, Dom0, details, furnished
 from tests.xapi import records
 
-FUNCTIONS = ["batch", "capacity", "create_template", "delete", "list", "provision", "version"]
+FUNCTIONS = ["attach", "batch", "capacity", "create_template", "delete", "list", "provision", "version"]
 
 
 def test_version(bare: Dom0) -> None:
@@ -43,7 +43,7 @@ def test_list(answering: Dom0) -> None:
     listed = dom0.call("list")
     idle, first, second = listed["machines"]
     assert [each["name"] for each in listed["machines"]] == ["idle", "web-01", "web-02"]
-    assert (idle["state"], idle["host"], idle["report"]) == ("Halted", None, None)
+    assert (idle["state"], idle["host"], idle["report"], idle["missing"]) == ("Halted", None, None, [])
     assert (first["state"], first["host"], first["report"]) == ("Running", "alpha", "ready")
     assert second["report"] is None
     assert first["overlay"] == GIB and first["master"] == "lamp:1"
