@@ -37,6 +37,11 @@ def test_without_one_it_is_not_found(tmp_path: Path, names: list[str]) -> None:
     assert "--kernel" in (caught.value.hint or "")
 
 
+def test_a_folder_where_a_file_should_be_says_nothing(tmp_path: Path) -> None:
+    (tmp_path / "etc/os-release").mkdir(parents=True)
+    assert os_name(tmp_path) == "unknown"
+
+
 def test_symlinks_are_not_followed(tmp_path: Path) -> None:
     outside = tmp_path / "outside"
     outside.mkdir()

@@ -52,8 +52,11 @@ def read(tree: Path, path: str, limit: int) -> bytes | None:
         return None
     finally:
         os.close(descriptor)
+    if not is_regular(os.fstat(file)):
+        os.close(file)
+        return None
     with os.fdopen(file, "rb") as source:
-        return source.read(limit) if is_regular(os.fstat(file)) else None
+        return source.read(limit)
 
 
 def is_regular(info: os.stat_result) -> bool:
