@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from skinnybox import run
-from skinnybox.errors import CommandFailed
+from skinnybox.errors import CommandFailed, Unsupported
 from skinnybox.fleet.service import Fleet
 from skinnybox.fleet.specification import Specification
 from skinnybox.fleet.view import MachineView
@@ -16,27 +16,51 @@ from skinnybox.sizes import MIB
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="mounting an image needs root")
 
-# $1 sealed image, $2 mount point, $3 disk: the tree with what a disk has besides, as a volume
+# $1 sealed image, $2 mount point, $3 disk: the tree with what a disk has besides, and with filesystems of its
+# own for /var and /srv
 MAKE = """
 mount -t tmpfs none "$2"
 cd "$2"
-mkdir lower upper work tree
+mkdir lower upper work tree srv var
 mount -t erofs -o loop,ro "$1" lower
 mount -t overlay -o lowerdir=lower,upperdir=upper,workdir=work overlay tree
-printf 'UUID=0-0 / ext4 defaults 0 1\\nUUID=0-1 /boot/efi vfat defaults 0 1\\n' >tree/etc/fstab
-echo imported >tree/srv/one
-ln tree/srv/one tree/srv/two
-mkfifo tree/srv/fifo
-cp tree/bin/true tree/srv/capable
-setfattr -n security.capability -v 0x0100000200040000000000000000000000000000 tree/srv/capable
-chown 1234:5678 tree/srv/one
+cat >tree/etc/fstab <<X
+UUID=0-0 / ext4 defaults 0 1
+UUID=0-1 /boot/efi vfat defaults 0 1
+PARTLABEL=variable /var ext4 defaults 0 2
+LABEL=service /srv ext4 nosuid,nodev 0 2
+UUID=0-2 none swap sw 0 0
+nas:/export /mnt nfs defaults 0 0
+X
+echo imported >srv/one
+ln srv/one srv/two
+mkfifo srv/fifo
+cp tree/bin/true srv/capable
+setfattr -n security.capability -v 0x0100000200040000000000000000000000000000 srv/capable
+chown 1234:5678 srv/one
+cp -a tree/var/. var/
+rm -rf tree/var/*
 mke2fs -q -F -t ext4 -L golden -d tree "$3" 1500M
+mke2fs -q -F -t ext4 -d var "$3.var" 300M
+mke2fs -q -F -t ext3 -L service -d srv "$3.srv" 16M
+truncate -s 1900M "$3.gpt"
+sfdisk --quiet "$3.gpt" <<X
+label: gpt
+start=1MiB, size=1500MiB
+start=1501MiB, size=300MiB, name=variable
+start=1801MiB, size=16MiB
+X
+dd if="$3" of="$3.gpt" bs=1M seek=1 conv=notrunc,sparse status=none
+dd if="$3.var" of="$3.gpt" bs=1M seek=1501 conv=notrunc,sparse status=none
+dd if="$3.srv" of="$3.gpt" bs=1M seek=1801 conv=notrunc,sparse status=none
+rm "$3.var" "$3.srv"
+mv "$3.gpt" "$3"
 """
 
 
 @pytest.fixture
 def disk(fleet: Fleet, master: str, tmp_path: Path) -> Iterator[Path]:
-    """A qcow2 image with the tests' Debian on it."""
+    """A qcow2 image with the tests' Debian on it, its /var and /srv on partitions of their own."""
     raw, found, mount = tmp_path / "golden.raw", tmp_path / "golden.qcow2", tmp_path / "mount"
     mount.mkdir()
     sealed = fleet.masters.folder(fleet.masters.find(master)) / "root.erofs"
@@ -58,7 +82,10 @@ def test_a_disk_image_boots_thin(
     for old in fleet.masters.all():
         if old.name == "from-disk":
             fleet.masters.remove(old.reference)
-    fleet.masters.import_tree(disk, "from-disk:1", as_is=False)
+    with pytest.raises(Unsupported, match=r"/mnt: nas:/export \(nfs\) lies on another machine"):
+        fleet.masters.import_tree(disk, "from-disk:1", as_is=False)
+    master = fleet.masters.import_tree(disk, "from-disk:1", as_is=False, leave_out=["/mnt"])
+    assert (master.placed, master.left_out) == (("/srv", "/var"), ("/mnt",))
     overlay = Overlay(size=64 * MIB, allocation=Allocation.SPARSE)
     fleet.create(["imported"], "from-disk:1", Specification(overlay=overlay, memory=512 * MIB, cpus=1))
     try:
@@ -69,10 +96,15 @@ def test_a_disk_image_boots_thin(
             "1 0:0 fifo",
         ]
         assert "capability=0x01000002" in sh("imported", "getfattr -e hex -d -m - /srv/capable 2>/dev/null")
-        assert sh("imported", "cat /etc/fstab; systemctl is-system-running --wait || :").strip() in (
-            "running",
-            "degraded",
+        # Nothing waits for the disks of before, and what was mounted with care still is.
+        assert sh("imported", "cat /etc/fstab") == "/srv /srv none bind,nosuid,nodev 0 0\n"
+        options = sh("imported", "findmnt -n -o OPTIONS /srv").strip().split(",")
+        assert {"rw", "nosuid", "nodev"} <= set(options)
+        assert sh("imported", "systemctl is-active local-fs.target").strip() == "active"
+        assert sh("imported", "dpkg-query -W -f '${Status}' systemd; touch /srv/new /var/new") == (
+            "install ok installed"
         )
+        assert sh("imported", "systemctl is-system-running --wait || :").strip() in ("running", "degraded")
     finally:
         fleet.delete(["imported"], force=True)
         fleet.masters.remove("from-disk:1")

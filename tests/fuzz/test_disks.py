@@ -206,7 +206,7 @@ def test_any_image_through_the_confined_readers(
 
 
 def _unpacked(source: Path, work: Path) -> Path:
-    tree = unpacked_disk(source, work, Operation(), format=None, partition=None, devices=False)
+    tree, _ = unpacked_disk(source, work, Operation(), format=None, partition=None, devices=False)
     assert (tree / "etc").is_dir() and tree.is_relative_to(work)
     return tree
 

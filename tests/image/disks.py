@@ -145,15 +145,16 @@ def _digest(path: Path, info: os.stat_result) -> str:
 
 
 def as_ext4(image: Path, tree: Path, *options: str, size: str = "24M") -> Path:
-    run.run(["mke2fs", "-q", "-F", "-t", "ext4", "-E", "nodiscard", *options, "-d", tree, image, size])
+    kind = [] if "-t" in options else ["-t", "ext4"]
+    run.run(["mke2fs", "-q", "-F", *kind, "-E", "nodiscard", *options, "-d", tree, image, size])
     return image
 
 
-def unpack(image: Path, work: Path, **options: Any) -> Path:
+def unpack(image: Path, work: Path, *, only_tree: bool = True, **options: Any) -> Path:
     work.mkdir(exist_ok=True)
     chosen = {"format": None, "partition": None, "devices": True, **options}
-    tree = unpacked_disk(image, work, Operation(), **chosen)
-    assert [item.name for item in work.iterdir()] == ["tree"]
+    tree, _ = unpacked_disk(image, work, Operation(), **chosen)
+    assert [item.name for item in work.iterdir()] == ["tree"] or not only_tree
     return tree
 
 

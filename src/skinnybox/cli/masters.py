@@ -80,6 +80,13 @@ def _add_import(nouns: options.Commands) -> None:
         type=numbers.count_or_none,
         help="of a disk image, when several hold a system; 0: the whole disk",
     )
+    parser.add_argument(
+        "--leave-out",
+        action="append",
+        default=[],
+        metavar="PATH",
+        help="do without the filesystem that its fstab mounts there; may repeat",
+    )
     _add_dax(parser)
 
 
@@ -140,6 +147,7 @@ def _import(arguments: argparse.Namespace) -> int:
             dax=arguments.dax,
             format=arguments.format,
             partition=arguments.partition,
+            leave_out=tuple(arguments.leave_out),
             operation=operation,
         )
 
@@ -156,8 +164,17 @@ def _made(arguments: argparse.Namespace, make: "Callable[[Masters, Operation], M
             return code
         with shown(arguments.quiet) as operation:
             master = make(fleet.masters, operation)
+    if not arguments.quiet:
+        _tell_places(master)
     print(f"{master.reference}: sealed, {_sizes(master)}, {master.id[:19]}")
     return 0
+
+
+def _tell_places(master: Master) -> None:
+    told = (("put in place", master.placed), ("left out", master.left_out))
+    words = "; ".join(f"{what}: {', '.join(places)}" for what, places in told if places)
+    if words:
+        print(f"{master.reference}: {words}", file=sys.stderr)
 
 
 def _list(arguments: argparse.Namespace) -> int:

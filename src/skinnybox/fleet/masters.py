@@ -76,10 +76,12 @@ class Masters:
         dax: bool = False,
         format: str | None = None,
         partition: int | None = None,
+        leave_out: Sequence[str] = (),
         operation: Operation = UNATTENDED,
     ) -> Master:
         """Seal a directory, a tar, or a disk image (of `format`, its root on `partition`: both are found out
-        when None); `as_is` untouched, otherwise with the guest part put in."""
+        when None); `as_is` untouched, otherwise with the guest part put in. Without the filesystems that its
+        fstab mounts at the places in `leave_out`."""
         from skinnybox.masters import imports, seal
 
         name, version = parse_reference(reference)
@@ -94,6 +96,7 @@ class Masters:
             dax=dax,
             format=format,
             partition=partition,
+            leave_out=leave_out,
             operation=operation,
         )
 

@@ -86,6 +86,8 @@ def master(masters: "Masters", sealed: "Master") -> Record:
         "machines": masters.dependants(sealed),
         "created": sealed.created.isoformat(timespec="seconds"),
         "folder": str(masters.folder(sealed)),
+        "placed": list(sealed.placed),
+        "left_out": list(sealed.left_out),
     }
 
 

@@ -4,13 +4,12 @@ Nothing here looks at the image's bytes: confined processes do, and each of thei
 comes out of them is a tar, extracted like any other.
 """
 
-import re
+import base64
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from skinnybox.errors import (
     CommandFailed,
@@ -19,12 +18,25 @@ from skinnybox.errors import (
     NotFound,
     SkinnyboxError,
     TimedOut,
-    Unsupported,
     UsageError,
 )
-from skinnybox.masters import inside, namespace
+from skinnybox.masters import mount_units, namespace
 from skinnybox.masters.disk_header import FORMATS, LARGEST
-from skinnybox.masters.partitions import KINDS, MOST
+from skinnybox.masters.disk_parts import (
+    COMPLETE,
+    FILESYSTEMS,
+    QUICK,
+    READER,
+    DiskPart,
+    improper,
+    parts_of,
+    root_of,
+    separate_boot,
+)
+from skinnybox.masters.disk_sources import locator
+from skinnybox.masters.filesystem_table import LONGEST, Tables, parsed
+from skinnybox.masters.mount_points import emptied, rewrite
+from skinnybox.masters.mounts import Brought, Locate, decide
 from skinnybox.masters.tree import extracted
 from skinnybox.operation import Operation
 from skinnybox.overlays.inspect import opened
@@ -34,9 +46,7 @@ from skinnybox.sandbox.process import confined
 from skinnybox.sandbox.reader import ask, inquire, stream
 from skinnybox.sizes import GIB, MIB, format_size
 
-_READER = "skinnybox.masters.disk_reader"
 _DRIVERS = {"qcow2": "qcow2", "vmdk": "vmdk", "vhd": "vpc"}
-_QUICK = Bounds(memory=512 * MIB, cpu_seconds=60)
 _PER_SECOND = 10 * MIB
 """Bytes that the slowest machine reads, copies or unpacks in a second of processor time."""
 
@@ -49,36 +59,17 @@ _SPARE = 256 * MIB
 _APPARENT = (4, 16 * GIB)
 """What all files together may claim to hold, for each byte of the disk, and beyond."""
 
-_ELSEWHERE = ("LVM", "btrfs", "xfs", "LUKS", "RAID", "bcache", "F2FS", "EROFS", "squashfs", "NTFS")
 _FULL = "No space left on device"
-_COMPLETE = "is the image complete, and was its machine shut down when it was copied?"
-_TAR = (
-    "make a tar in the running system, and import that: "
-    "tar --one-file-system --xattrs --acls --numeric-owner -cf root.tar -C / ."
-)
-
-
-_KERNEL = re.compile(r"vmlinu[zx]-")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DiskPart:
-    """A stretch of a disk, as its confined reader tells. `system` is whether it has an os-release, `kernel`
-    whether it has one at its top; `flaw` is why an ext4 volume cannot be read, if so."""
+class _Volume:
+    """A part that may be read as the truth: where it lies, and how it is called in messages."""
 
-    number: int
+    file: Path
     start: int
-    length: int
-    holds: str
-    clean: bool = False
-    used: int = 0
-    system: bool = False
-    kernel: bool = False
-    flaw: str = ""
-
-    @property
-    def name(self) -> str:
-        return f"partition {self.number}" if self.number else "the disk"
+    part: DiskPart
+    subject: str
 
 
 def unpacked_disk(
@@ -89,24 +80,54 @@ def unpacked_disk(
     format: str | None,
     partition: int | None,
     devices: bool,
-) -> Path:
+    leave_out: Sequence[str] = (),
+) -> tuple[Path, Brought]:
     """Extract the root filesystem of a disk image to `work`/tree, losing nothing. The source is only read.
 
     `format` is one of FORMATS, told by the header when None. The root is the ext4 volume with an os-release;
-    a /boot of its own is put into it. Raises Unsupported for other filesystems, by name; UsageError when
-    several could be meant; Corrupt; NoSpace.
+    what its fstab mounts is put in its place, but for what is to be left out (see mounts). Raises Unsupported
+    for other filesystems, by name; UsageError when several could be meant; Corrupt; NoSpace.
     """
     namespace.require_root()
     _check_source(source, format)
     tree = work / "tree"
     with _plain(source, work, format, operation) as (disk, size):
-        parts = _parts(disk, size, source)
-        root = _root(parts, partition, source)
-        _extract(disk, root, work, tree, operation, source, devices=devices)
-        boot = _separate_boot(parts, root, tree)
-        if boot:
-            _extract(disk, boot, work, tree / "boot", operation, source, devices=devices)
-    return tree
+        parts = parts_of(disk, size, source)
+        root = root_of(parts, partition, source)
+        with _volume(disk, root, work, source) as volume:
+            tables = _tables(volume)
+            locate = locator(tables, parts, root)
+            plan = decide(tables, locate, leave_out, str(source))
+            _extract(volume, work, tree, operation, source, devices=devices)
+        boot = None if tables.at("/boot") else separate_boot(parts, root, tree)
+        places = (*plan.parts, *([("/boot", boot)] if boot else []))
+        for place, part in places:
+            operation.step(task="disk", detail=f"{part.name} to {place}")
+            with emptied(tree, place, work / "hidden") as folder, _volume(disk, part, work, source) as volume:
+                _extract(volume, work, folder, operation, source, devices=True)
+    rewrite(tree, plan)
+    return tree, _told(plan.brought, tables, locate, parts, [("/", root), *places])
+
+
+def _told(
+    brought: Brought,
+    tables: Tables,
+    locate: Locate,
+    parts: Sequence[DiskPart],
+    places: Sequence[tuple[str, DiskPart]],
+) -> Brought:
+    """With what else is on the disk: no line names it, or one that mounts nothing at boot."""
+    known = {part.number for _, part in places}
+    known |= {
+        found.part.number
+        for entry in tables.entries
+        if entry.place in brought.left_out and (found := locate(entry)).part
+    }
+    others = (part.name for part in parts if part.holds in FILESYSTEMS and part.number not in known)
+    return Brought(
+        placed=tuple(sorted(place for place, _ in places if place != "/")),
+        left_out=(*brought.left_out, *others),
+    )
 
 
 def _check_source(source: Path, format: str | None) -> None:
@@ -140,17 +161,17 @@ def _plain(source: Path, work: Path, format: str | None, operation: Operation) -
 def _header(file: Path, format: str | None, source: Path) -> tuple[str, int, bool]:
     with opened(file) as descriptor:
         found = ask(
-            _READER,
+            READER,
             [str(descriptor), "header", format or ""],
             subject=str(source),
-            bounds=_QUICK,
+            bounds=QUICK,
             pass_fds=[descriptor],
         )
     match found:
         case {"format": str(kind), "size": int(size), "plain": bool(plain)}:
             if kind in FORMATS and 0 < size <= LARGEST and not (plain and size > file.stat().st_size):
                 return kind, size, plain
-    raise _improper(source)
+    raise improper(source)
 
 
 def _convert(copy: Path, disk: Path, kind: str, size: int, operation: Operation, source: Path) -> None:
@@ -180,94 +201,49 @@ def _convert(copy: Path, disk: Path, kind: str, size: int, operation: Operation,
 def _unconverted(error: CommandFailed | TimedOut, source: Path) -> SkinnyboxError:
     if isinstance(error, CommandFailed) and _FULL in error.stderr:
         return error
-    return Corrupt(f"{source} cannot be converted: {error.message}", hint=_COMPLETE)
+    return Corrupt(f"{source} cannot be converted: {error.message}", hint=COMPLETE)
 
 
-def _parts(disk: Path, size: int, source: Path) -> list[DiskPart]:
-    with opened(disk) as descriptor:
-        words = [str(descriptor), "places", str(size)]
-        with inquire(_READER, words, subject=str(source), bounds=_QUICK, pass_fds=[descriptor]) as answers:
-            found = [_part(value, size, source) for _, value in zip(range(MOST + 1), answers, strict=False)]
-    if not 0 < len(found) <= MOST:
-        raise _improper(source)
-    return found
+@contextmanager
+def _volume(disk: Path, part: DiskPart, work: Path, source: Path) -> Iterator[_Volume]:
+    subject = f"{source}, {part.name}" if part.number else str(source)
+    if part.flaw and part.clean:
+        raise Corrupt(f"{subject}: {part.flaw}", hint=COMPLETE)
+    with _clean(disk, part, work, subject) as (file, start):
+        yield _Volume(file=file, start=start, part=part, subject=subject)
 
 
-def _part(value: Any, size: int, source: Path) -> DiskPart:
+def _tables(volume: _Volume) -> Tables:
+    """What the system on it mounts."""
+    most = 2 + 2 * mount_units.MOST
+    with opened(volume.file) as descriptor:
+        words = [str(descriptor), "tables", str(volume.start), str(volume.part.length)]
+        with inquire(READER, words, subject=volume.subject, bounds=QUICK, pass_fds=[descriptor]) as answers:
+            found = [value for _, value in zip(range(most + 1), answers, strict=False)]
+    names = found[2::2]
     try:
-        part = DiskPart(**value)
-    except TypeError as error:
-        raise _improper(source) from error
-    numbers = (part.number, part.start, part.length, part.used)
-    flags = (part.clean, part.system, part.kernel)
-    if (
-        all(type(number) is int and number >= 0 for number in numbers)
-        and all(type(flag) is bool for flag in flags)
-        and part.holds in KINDS
-        and part.start + part.length <= size
-        and type(part.flaw) is str
-        and len(part.flaw) < 1000
-    ):
-        return part
-    raise _improper(source)
-
-
-def _root(parts: list[DiskPart], wanted: int | None, source: Path) -> DiskPart:
-    if wanted is not None:
-        return _wanted(parts, wanted, source)
-    volumes = [part for part in parts if part.holds == "ext4"]
-    # What cannot be read before its journal is replayed may be it, if nothing else is.
-    found = [part for part in volumes if part.system] or [part for part in volumes if not part.clean]
-    if len(found) > 1:
-        names = ", ".join(str(part.number) for part in found)
-        raise UsageError(f"{source} has systems on partitions {names}", hint="choose one with --partition")
-    if found:
-        return found[0]
-    others = [part for part in parts if part.holds in _ELSEWHERE]
-    if others:
-        told = ", ".join(f"{part.name} holds {part.holds}" for part in others)
-        raise Unsupported(f"{source}: {told}; only a root filesystem of ext4 can be read", hint=_TAR)
-    flawed = next((part for part in volumes if part.flaw), None)
-    if flawed:
-        raise Corrupt(f"{source}, {flawed.name}: {flawed.flaw}", hint=_COMPLETE)
-    told = ", ".join(f"{part.name} holds {part.holds or 'nothing that is known'}" for part in parts[:10])
-    raise Unsupported(f"{source} has no ext4 volume with an operating system on it", hint=told)
-
-
-def _wanted(parts: list[DiskPart], number: int, source: Path) -> DiskPart:
-    found = next((part for part in parts if part.number == number), None)
-    if found is None:
-        there = ", ".join(str(part.number) for part in parts if part.number) or "none"
-        raise NotFound(f"{source} has no partition {number}", hint=f"there are: {there}")
-    if found.holds != "ext4":
-        what = found.holds or "nothing that is known"
-        raise Unsupported(f"{source}: partition {number} holds {what}; only ext4 can be read", hint=_TAR)
-    return found
-
-
-def _separate_boot(parts: list[DiskPart], root: DiskPart, tree: Path) -> DiskPart | None:
-    """The volume that the system mounted at /boot, when its own /boot has no kernel."""
-    if not inside.is_folder(tree, "boot") or any(_KERNEL.match(name) for name in inside.names(tree, "boot")):
-        return None
-    found = [part for part in parts if part.kernel and not part.system and part is not root]
-    return found[0] if len(found) == 1 else None
+        fstab, crypttab, *units = (base64.b64decode(text, validate=True) for text in found[:2] + found[3::2])
+    except (TypeError, ValueError) as error:
+        raise improper(Path(volume.subject)) from error
+    texts = (fstab, crypttab, *units)
+    if len(found) > most or len(names) != len(units) or not all(mount_units.is_name(name) for name in names):
+        raise improper(Path(volume.subject))
+    if max(len(text) for text in texts) > LONGEST:
+        raise improper(Path(volume.subject))
+    return parsed(fstab, crypttab, list(zip(names, units, strict=True)))
 
 
 def _extract(
-    disk: Path, part: DiskPart, work: Path, tree: Path, operation: Operation, source: Path, *, devices: bool
+    volume: _Volume, work: Path, tree: Path, operation: Operation, source: Path, *, devices: bool
 ) -> None:
-    subject = f"{source}, {part.name}" if part.number else str(source)
-    if part.flaw and part.clean:
-        raise Corrupt(f"{subject}: {part.flaw}", hint=_COMPLETE)
-    seconds = 300 + 2 * part.length // _PER_SECOND
-    bounds = Bounds(cpu_seconds=seconds, output=2 * part.length + GIB, files=16)
-    with _clean(disk, part, work, subject) as (volume, start):
-        _need(work, part.used)
-        with opened(volume) as descriptor:
-            apparent = _APPARENT[0] * part.length + _APPARENT[1]
-            words = [str(descriptor), "tar", str(start), str(part.length), str(apparent)]
-            with stream(_READER, words, subject=subject, bounds=bounds, pass_fds=[descriptor]) as pieces:
-                extracted(pieces, tree, source, operation, devices=devices)
+    length = volume.part.length
+    bounds = Bounds(cpu_seconds=300 + 2 * length // _PER_SECOND, output=2 * length + GIB, files=16)
+    _need(work, volume.part.used)
+    with opened(volume.file) as descriptor:
+        apparent = _APPARENT[0] * length + _APPARENT[1]
+        words = [str(descriptor), "tar", str(volume.start), str(length), str(apparent)]
+        with stream(READER, words, subject=volume.subject, bounds=bounds, pass_fds=[descriptor]) as pieces:
+            extracted(pieces, tree, source, operation, devices=devices)
 
 
 @contextmanager
@@ -296,7 +272,3 @@ def _need(work: Path, size: int) -> None:
             f"{format_size(size + _SPARE)} are needed below {work.parent}, and {format_size(free)} are free",
             hint="free some space there, or put the state folder elsewhere (SKINNYBOX_STATE)",
         )
-
-
-def _improper(source: Path) -> Corrupt:
-    return Corrupt(f"{source}: its reader gave no proper answer", hint=_COMPLETE)

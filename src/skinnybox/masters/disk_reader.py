@@ -1,15 +1,19 @@
-"""The confined process that reads a foreign disk: its header, its partitions, one volume as a tar."""
+"""The confined process that reads a foreign disk: its header, its partitions, what the root says of its
+filesystems, one volume as a tar."""
 
+import base64
 import os
 import sys
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from skinnybox.errors import Corrupt, SkinnyboxError
+from skinnybox.errors import Corrupt, NotFound, SkinnyboxError
 from skinnybox.ext4 import Volume, open_descriptor
 from skinnybox.ext4.device import Device
+from skinnybox.masters import mount_units
 from skinnybox.masters.disk_header import examine, is_fixed_vhd
 from skinnybox.masters.ext4_tar import tar_of
+from skinnybox.masters.filesystem_table import CRYPTTAB, FSTAB, LONGEST, linked, too_long
 from skinnybox.masters.partitions import Stretch, stretches
 from skinnybox.sandbox.reader import answer, complain
 
@@ -23,6 +27,8 @@ def main(arguments: Sequence[str]) -> None:
         answer(_header(device, rest[0]))
     elif what == "places":
         answer(_places(int(descriptor), int(rest[0])))
+    elif what == "tables":
+        answer(_tables(open_descriptor(int(descriptor), *map(int, rest))))
     else:
         start, length, apparent = map(int, rest)
         _tar(int(descriptor), start, length, apparent)
@@ -35,7 +41,13 @@ def _header(device: Device, told: str) -> Iterator[Any]:
 
 def _places(descriptor: int, size: int) -> Iterator[Any]:
     for place in stretches(Device(descriptor, size)):
-        found = {"number": place.number, "start": place.start, "length": place.length, "holds": place.holds}
+        found = {
+            "number": place.number,
+            "start": place.start,
+            "length": place.length,
+            "holds": place.holds,
+            "names": place.names,
+        }
         yield {**found, **(_volume(descriptor, place) if place.holds == "ext4" else {})}
 
 
@@ -62,6 +74,38 @@ def _has_system(volume: Volume) -> bool:
 
 def _has_kernel(volume: Volume) -> bool:
     return any(name.startswith((b"vmlinuz-", b"vmlinux-")) for name in volume.names(b""))
+
+
+def _tables(volume: Volume) -> Iterator[str]:
+    """The two files, base64: nothing in them is text for sure; then name and text of each mount unit."""
+
+    def names(path: str) -> list[str]:
+        return [os.fsdecode(name) for name in volume.names(path.encode())]
+
+    for path in (FSTAB, CRYPTTAB):
+        yield base64.b64encode(_content(volume, path, LONGEST)).decode()
+    for name, text in mount_units.enabled(names, lambda path: _unit(volume, path)):
+        yield name
+        yield base64.b64encode(text).decode()
+
+
+def _unit(volume: Volume, path: str) -> bytes:
+    """Nothing of a link: what packages bring, or a unit that is masked."""
+    return b"" if volume.lookup(path.encode()).type == "l" else _content(volume, path, mount_units.LONGEST)
+
+
+def _content(volume: Volume, path: str, limit: int) -> bytes:
+    try:
+        node = volume.lookup(path.encode())
+    except NotFound:
+        return b""
+    if node.type == "l":
+        raise linked(path)
+    if node.type != "-":
+        return b""
+    if node.size > limit:
+        raise too_long(path, limit)
+    return b"".join(volume.read(node))
 
 
 def _tar(descriptor: int, start: int, length: int, apparent: int) -> None:

@@ -1,11 +1,14 @@
 """A master from a tree that somebody else made."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from skinnybox.errors import CommandFailed, NotFound, SkinnyboxError, Unsupported, UsageError
 from skinnybox.masters import guest_part
 from skinnybox.masters.clean import clean
 from skinnybox.masters.kernel import find_kernel
+from skinnybox.masters.mount_points import in_tree, rewrite, tables_of
+from skinnybox.masters.mounts import Brought, decide
 from skinnybox.masters.seal import seal
 from skinnybox.masters.tree import is_tree, unpacked
 from skinnybox.masters.workspace import workspace
@@ -27,16 +30,20 @@ def import_tree(
     dax: bool = False,
     format: str | None = None,
     partition: int | None = None,
+    leave_out: Sequence[str] = (),
 ) -> Master:
     """Seal a directory, tar or disk image: untouched when `as_is`, else cleaned up and with the guest part.
 
     `kernel` and `initrd` come together, or are found in the tree's /boot. An as-is tree needs a guest part
     that speaks our protocol; `allow_foreign` seals one that cannot boot thin. The source is only read.
-    `format` and `partition` are a disk image's (see disk_image).
+    `format` and `partition` are a disk image's (see disk_image). What its fstab mounts besides the root is in
+    the tree then, or one of `leave_out`, places or devices; else Unsupported names it (see mounts).
     """
     _check_kernel(kernel, initrd)
     with workspace(store, "work") as work:
-        tree = _copied(source, work, operation, format=format, partition=partition, devices=as_is)
+        tree, brought = _copied(
+            source, work, operation, format=format, partition=partition, devices=as_is, leave_out=leave_out
+        )
         if as_is and not allow_foreign:
             _check_guest_part(tree)
         if not as_is:
@@ -52,6 +59,7 @@ def import_tree(
             initrd=initrd,
             operation=operation,
             dax=dax,
+            brought=brought,
         )
 
 
@@ -71,12 +79,18 @@ def _copied(
     format: str | None,
     partition: int | None,
     devices: bool,
-) -> Path:
+    leave_out: Sequence[str],
+) -> tuple[Path, Brought]:
     if format is None and partition is None and is_tree(source):
-        return unpacked(source, work, operation, devices=devices)
+        tree = unpacked(source, work, operation, devices=devices)
+        plan = decide(tables_of(tree), in_tree(tree), leave_out, str(source))
+        rewrite(tree, plan)
+        return tree, plan.brought
     from skinnybox.masters.disk_image import unpacked_disk
 
-    return unpacked_disk(source, work, operation, format=format, partition=partition, devices=devices)
+    return unpacked_disk(
+        source, work, operation, format=format, partition=partition, devices=devices, leave_out=leave_out
+    )
 
 
 def prepare(tree: Path, operation: Operation) -> None:

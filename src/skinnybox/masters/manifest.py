@@ -26,6 +26,8 @@ _TYPES = {
     **dict.fromkeys(("guest_protocol", "entries", "tree_size"), int),
     "images": list,
 }
+_PLACES = ("placed", "left_out")
+"""Later than the first version: not in every manifest."""
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _FILE = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 """An image lies in its master's folder and nowhere else, whatever a manifest says."""
@@ -50,6 +52,8 @@ def to_manifest(master: Master, *, index: str) -> bytes:
             "initrd": master.initrd,
             "index": index,
             "images": _to_images(master.images),
+            "placed": list(master.placed),
+            "left_out": list(master.left_out),
         }
     )
 
@@ -87,6 +91,9 @@ def _check_types(record: dict[str, Any]) -> None:
     for key, kind in _TYPES.items():
         if type(record[key]) is not kind:
             raise TypeError(key)
+    for key in _PLACES:
+        if not (type(record.get(key, [])) is list and all(type(p) is str for p in record.get(key, []))):
+            raise TypeError(key)
     for image in record["images"]:
         if not (
             type(image["size"]) is int
@@ -111,6 +118,8 @@ def _master(record: dict[str, Any]) -> Master:
         kernel=record["kernel"],
         initrd=record["initrd"],
         images=tuple(_image(image) for image in record["images"] if image["kind"] in _KINDS),
+        placed=tuple(record.get("placed", ())),
+        left_out=tuple(record.get("left_out", ())),
     )
 
 

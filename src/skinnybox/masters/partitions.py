@@ -4,9 +4,11 @@ import struct
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from skinnybox.errors import Corrupt
 from skinnybox.ext4.device import Device
+from skinnybox.masters import disk_names
 
 MOST = 256
 """Partitions of a disk: more are refused."""
@@ -15,6 +17,7 @@ _SECTORS = (512, 4096)
 _GPT = struct.Struct("<8sIIIIQQQQ16sQIII")
 _GPT_ENTRY = struct.Struct("<16s16sQQ")
 _LARGEST_ENTRY = 4096
+_GPT_NAME = range(56, 128)
 _EXTENDED = (0x05, 0x0F, 0x85)
 _PROTECTIVE = 0xEE
 _SIGNATURES = (
@@ -31,17 +34,28 @@ KINDS = frozenset({name for name, _, _ in _SIGNATURES} | {""})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stretch:
-    """A stretch of the disk, in bytes. `number` is the partition's, 0 for the whole disk."""
+    """A stretch of the disk, in bytes. `number` is the partition's, 0 for the whole disk; `names` are those
+    by which an fstab may call it."""
 
     number: int
     start: int
     length: int
     holds: str
+    names: tuple[str, ...] = ()
+
+
+class _Row(NamedTuple):
+    """Of a partition table, in bytes; with the names that the table gives it."""
+
+    number: int
+    start: int
+    length: int
+    names: tuple[str, ...] = ()
 
 
 def stretches(device: Device) -> list[Stretch]:
     """The partitions, or the whole disk when it has none. Raises Corrupt for a table that makes no sense."""
-    whole = Stretch(number=0, start=0, length=device.size, holds=holds(device, 0, device.size))
+    whole = _stretch(device, _Row(0, 0, device.size))
     for sector in _SECTORS:
         if _peek(device, sector, 8) == b"EFI PART":
             return _checked(device, _gpt(device, sector)) or [whole]
@@ -62,15 +76,22 @@ def holds(device: Device, start: int, length: int) -> str:
     return ""
 
 
-def _checked(device: Device, found: Iterator[tuple[int, int, int]]) -> list[Stretch]:
-    """(number, start, length) in bytes: inside the disk, apart from each other, and not too many."""
+def _stretch(device: Device, row: _Row) -> Stretch:
+    what = holds(device, row.start, row.length)
+    names = (*disk_names.of_filesystem(device, row.start, row.length, what), *row.names)
+    return Stretch(number=row.number, start=row.start, length=row.length, holds=what, names=names)
+
+
+def _checked(device: Device, found: Iterator[_Row]) -> list[Stretch]:
+    """Inside the disk, apart from each other, and not too many."""
     out: list[Stretch] = []
-    for number, start, length in found:
+    for row in found:
+        number, start, length, _ = row
         if len(out) >= MOST:
             raise Corrupt(f"it has more than {MOST} partitions")
         if start <= 0 or length <= 0 or start + length > device.size:
             raise Corrupt(f"partition {number} lies outside of the disk")
-        out.append(Stretch(number=number, start=start, length=length, holds=holds(device, start, length)))
+        out.append(_stretch(device, row))
     end, before = 0, 0
     for place in sorted(out, key=lambda place: place.start):
         if place.start < end:
@@ -79,7 +100,7 @@ def _checked(device: Device, found: Iterator[tuple[int, int, int]]) -> list[Stre
     return out
 
 
-def _gpt(device: Device, sector: int) -> Iterator[tuple[int, int, int]]:
+def _gpt(device: Device, sector: int) -> Iterator[_Row]:
     raw = device.read(sector, _GPT.size)
     (_, _, length, checksum, _, _, _, first, last, _, table, count, each, table_sum) = _GPT.unpack(raw)
     if not _GPT.size <= length <= sector or zlib.crc32(_without_sum(device.read(sector, length))) != checksum:
@@ -90,29 +111,32 @@ def _gpt(device: Device, sector: int) -> Iterator[tuple[int, int, int]]:
     if zlib.crc32(entries) != table_sum:
         raise Corrupt("the entries of its GPT have a wrong checksum")
     for number in range(count):
-        kind, _, start, end = _GPT_ENTRY.unpack_from(entries, number * each)
+        kind, unique, start, end = _GPT_ENTRY.unpack_from(entries, number * each)
         if not any(kind):
             continue
         if not first <= start <= end <= last:
             raise Corrupt(f"partition {number + 1} lies outside of what its GPT has to give")
-        yield number + 1, start * sector, (end - start + 1) * sector
+        name = entries[number * each + _GPT_NAME.start : number * each + min(each, _GPT_NAME.stop)]
+        names = tuple(disk_names.of_gpt_entry(unique, name))
+        yield _Row(number + 1, start * sector, (end - start + 1) * sector, names)
 
 
 def _without_sum(header: bytes) -> bytes:
     return header[:16] + bytes(4) + header[20:]
 
 
-def _mbr(device: Device) -> Iterator[tuple[int, int, int]]:
+def _mbr(device: Device) -> Iterator[_Row]:
+    signature = _peek(device, 440, 4)
     for number, (kind, start, count) in enumerate(_slots(device, 0), start=1):
         if kind == _PROTECTIVE:
             raise Corrupt("it has a protective MBR, but no GPT")
         if kind in _EXTENDED:
-            yield from _logical(device, start, count)
+            yield from _logical(device, start, count, signature)
         elif kind and count:
-            yield number, start * 512, count * 512
+            yield _Row(number, start * 512, count * 512, tuple(disk_names.of_mbr_slot(signature, number)))
 
 
-def _logical(device: Device, base: int, size: int) -> Iterator[tuple[int, int, int]]:
+def _logical(device: Device, base: int, size: int, signature: bytes) -> Iterator[_Row]:
     """The chain of tables in an extended partition; each must lie behind the one before, so it ends."""
     table, number = base, 5
     while True:
@@ -120,7 +144,8 @@ def _logical(device: Device, base: int, size: int) -> Iterator[tuple[int, int, i
         if kind and count:
             if start + count > base + size - table:
                 raise Corrupt(f"partition {number} lies outside of the extended one")
-            yield number, (table + start) * 512, count * 512
+            names = tuple(disk_names.of_mbr_slot(signature, number))
+            yield _Row(number, (table + start) * 512, count * 512, names)
             number += 1
         if more not in _EXTENDED:
             return

@@ -13,6 +13,7 @@ from skinnybox.masters.catalogue import DAX_IMAGE, IMAGE, INDEX, INITRD, KERNEL,
 from skinnybox.masters.index import content_id, file_digest, scan, write_index
 from skinnybox.masters.kernel import architecture, kernel_version, os_name
 from skinnybox.masters.manifest import FILE, to_manifest, with_images
+from skinnybox.masters.mounts import NOTHING, Brought
 from skinnybox.masters.survey import survey
 from skinnybox.masters.workspace import workspace
 from skinnybox.model import GUEST_PROTOCOL, Image, ImageKind, Master
@@ -31,6 +32,7 @@ def seal(
     initrd: Path,
     operation: Operation,
     dax: bool = False,
+    brought: Brought = NOTHING,
 ) -> Master:
     """Seal a tree that nobody writes to. Killed at any instant, the master is there whole or not at all.
 
@@ -43,6 +45,7 @@ def seal(
         shutil.copyfile(kernel, work / KERNEL)
         shutil.copyfile(initrd, work / INITRD)
         master = _made(tree, work, name=name, version=version, kernel=kernel, operation=operation, dax=dax)
+        master = replace(master, placed=brought.placed, left_out=brought.left_out)
         operation.step(task="seal", detail=master.reference)
         (work / FILE).write_bytes(to_manifest(master, index=file_digest(work / INDEX)))
         _finish(work)

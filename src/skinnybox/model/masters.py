@@ -45,7 +45,8 @@ def image_uuid(digest: str) -> UUID:
 class Master:
     """A sealed OS tree. `id` is the digest of its content, `kernel` and `initrd` those of these two files;
     `tree_size` is the sum of its files, in bytes. All images hold the same tree; the first is what new
-    machines get."""
+    machines get. `placed` are the filesystems of their own that the system had where it came from, each by
+    where its files are in the tree; `left_out` those whose files are not."""
 
     id: str
     name: str
@@ -60,6 +61,8 @@ class Master:
     entries: int
     guest_protocol: int
     created: datetime
+    placed: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
 
     @property
     def reference(self) -> str:
