@@ -47,7 +47,7 @@ def test_the_life_of_a_batch(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     assert code == 0
     assert [line.split(" after")[0] for line in out.splitlines()] == [f"web-{n}: ready" for n in (1, 2, 3)]
     assert err == ""  # what takes no time needs no progress
-    assert cli("stop", "-q", "web-2") == (0, "web-2: stopped\n", "")
+    assert cli("stop", "web-2") == (0, "web-2: stopped\n", "")
     code, out, _ = cli("list")
     assert [line.split()[:3] for line in out.splitlines()] == [
         ["NAME", "STATE", "MASTER"],
@@ -102,7 +102,7 @@ def test_errors_have_a_reason_and_an_exit_code(cli: Cli, words: tuple[str, ...],
 def test_a_batch_ends_with_the_worst_of_its_items(cli: Cli) -> None:
     cli(*CREATE, "a", "b")
     cli("start", "a")
-    code, out, err = cli("reset", "-q", "--yes", "a", "b")
+    code, out, err = cli("reset", "--yes", "a", "b")
     assert code == 5
     assert out == "b: reset, generation 2\n"
     assert "a is ready: reset needs it stopped" in err

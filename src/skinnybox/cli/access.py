@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from skinnybox.cli import execute, options, render
+from skinnybox.cli import execute, options, render, report
 
 if TYPE_CHECKING:
     from socket import socket
@@ -41,10 +41,10 @@ def _console(arguments: argparse.Namespace) -> int:
             sys.stdout.buffer.write(render.safe(said).encode() if sys.stdout.isatty() else said)
             return 0
         with fleet.console(arguments.name) as stream:
-            print(f"attached to {arguments.name}; Ctrl-] detaches", file=sys.stderr)
+            report.note(f"attached to {arguments.name}; Ctrl-] detaches")
             with _raw_terminal():
                 _relay(stream)
-    print(f"\ndetached from {arguments.name}", file=sys.stderr)
+    report.note(f"\ndetached from {arguments.name}")
     return 0
 
 

@@ -1,11 +1,10 @@
 """changes, reset."""
 
 import argparse
-import sys
 
 from skinnybox.cli import options, render, report
 from skinnybox.cli.progress import shown
-from skinnybox.fleet import present
+from skinnybox.fleet import asked, present
 from skinnybox.model import Instance
 from skinnybox.sizes import format_size
 
@@ -49,10 +48,7 @@ def _changes(arguments: argparse.Namespace) -> int:
         source = "guest" if arguments.live else "disk"
         records = [present.change(change, source) for change in found]
     if arguments.live:
-        print(
-            f"note: this is what {arguments.name} itself says; without --live its disk is read",
-            file=sys.stderr,
-        )
+        report.note(f"note: this is what {arguments.name} itself says; without --live its disk is read")
     shown_records = _for_people(records) if arguments.format == "table" else records
     render.emit(shown_records, _COLUMNS, arguments.format, headers=not arguments.no_headers)
     return DIFFERS if records and arguments.exit_code else 0
@@ -64,8 +60,10 @@ def _for_people(records: "list[present.Record]") -> "list[present.Record]":
 
 def _reset(arguments: argparse.Namespace) -> int:
     with options.fleet(arguments) as fleet:
-        names = [machine.name for machine in fleet.machines(arguments.names)]
-        options.confirm(arguments, f"throw away what {options.listed(names)} made their own")
+        machines = fleet.machines(arguments.names)
+        names = [machine.name for machine in machines]
+        would = asked.passing(machines, asked.resettable)
+        options.confirm_for(arguments, would, "throw away what {} made their own")
         with shown(arguments.quiet) as operation:
             results = fleet.overlays.reset(names, operation)
     return report.outcomes(results, _done)

@@ -157,10 +157,7 @@ def _show(result: "Outcome[Executed]") -> None:
             _print_output(result.name, said.content, stream)
             if said.cut:
                 kept, whole = format_size(len(said.content)), format_size(len(said.content) + said.cut)
-                print(
-                    f"skinnybox: {result.name}: only {kept} of {whole} of its standard {what} were kept",
-                    file=sys.stderr,
-                )
+                report.warn(f"{result.name}: only {kept} of {whole} of its standard {what} were kept")
     error = _error(result)
     if error is not None:
         report.say(error, result.name)

@@ -2,7 +2,6 @@
 
 import argparse
 import json
-import sys
 from typing import TYPE_CHECKING
 
 from skinnybox.cli import numbers, options, render, report
@@ -106,10 +105,10 @@ def _apply(arguments: argparse.Namespace) -> int:
     def agree(plan: Plan) -> None:
         _confirm(arguments, plan)
         if not plan.actions:
-            print("nothing to do", file=sys.stderr)
+            report.note("nothing to do")
         if plan.extras:
             said = options.listed(plan.extras)
-            print(f"not in the file any more, and left alone without --prune: {said}", file=sys.stderr)
+            report.note(f"not in the file any more, and left alone without --prune: {said}")
 
     how = Starting(parallel=arguments.parallel, wait=not arguments.no_wait, timeout=arguments.timeout)
     with options.fleet(arguments) as fleet, shown(arguments.quiet) as operation:
@@ -164,7 +163,7 @@ def _show(plan: "Plan", fmt: str, *, headers: bool) -> None:
     if records or fmt != "table":
         render.emit(records, _COLUMNS, fmt, headers=headers)
     if fmt == "table":
-        print(count(plan.actions), file=sys.stderr)
+        report.note(count(plan.actions))
 
 
 def _set(arguments: argparse.Namespace) -> int:

@@ -6,11 +6,11 @@ know only those.
 
 import argparse
 import shlex
-import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
 from skinnybox.cli.options import Parser, add_common, add_format, add_yes
+from skinnybox.cli.report import note
 
 _SNAPSHOT = ("create", "list", "restore", "delete", "-h", "--help")
 
@@ -35,7 +35,8 @@ def in_words_of_today(words: Sequence[str]) -> list[str]:
         today = _snapshot(command[1:])
     except _NotFormer:
         return list(words)
-    print(f"skinnybox: this is now: skinnybox {shlex.join(today)}", file=sys.stderr)
+    if not {"-q", "--quiet"}.intersection(words):  # nobody has parsed that yet
+        note(f"skinnybox: this is now: skinnybox {shlex.join(today)}")
     return [*words[: len(words) - len(command)], *today]
 
 

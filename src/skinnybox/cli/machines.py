@@ -10,8 +10,8 @@ from skinnybox.cli import numbers, options, render, report
 from skinnybox.cli.complete import ask_for
 from skinnybox.cli.options import path
 from skinnybox.cli.progress import shown
-from skinnybox.errors import Unsupported, UsageError
-from skinnybox.fleet import present
+from skinnybox.errors import NotFound, Unsupported, UsageError
+from skinnybox.fleet import asked, present
 from skinnybox.fleet.settings import Settings
 from skinnybox.model import Allocation, Network, Overlay, SeedFile, StaticNetwork, fields
 from skinnybox.model.kinds import SIZE
@@ -119,7 +119,7 @@ def _create(arguments: argparse.Namespace) -> int:
         names = [instance.name for instance in made]
         if not (arguments.start and names):
             for name in names:
-                print(f"{name}: created")
+                report.done(f"{name}: created")
             return 0
         results = fleet.start(names, operation=operation)
     return report.outcomes(results, lambda machine: str(machine.condition))
@@ -195,6 +195,8 @@ def _text(path: Path) -> str:
 def _read(path: Path) -> bytes:
     try:
         return named_file.content(path, _MOST_FILE)
+    except FileNotFoundError as error:
+        raise NotFound(f"{path}: no such file") from error
     except OSError as error:
         hint = "large files belong in the master" if error.errno == EFBIG else None
         raise UsageError(f"{path}: {error.strerror}", hint=hint) from error
@@ -278,9 +280,11 @@ def _readable(values: dict[str, Any]) -> dict[str, Any]:
 
 def _delete(arguments: argparse.Namespace) -> int:
     with options.fleet(arguments) as fleet:
-        names = [machine.name for machine in fleet.machines(arguments.names)]
-        arguments.yes = arguments.yes or arguments.force
-        options.confirm(arguments, f"delete {options.listed(names)} and all that is theirs, snapshots too")
+        machines, force = fleet.machines(arguments.names), arguments.force
+        names = [machine.name for machine in machines]
+        arguments.yes = arguments.yes or force
+        would = asked.passing(machines, lambda machine: asked.deletable(machine, force=force))
+        options.confirm_for(arguments, would, "delete {} and all that is theirs, snapshots too")
         with shown(arguments.quiet) as operation:
-            results = fleet.delete(names, force=arguments.force, operation=operation)
+            results = fleet.delete(names, force=force, operation=operation)
     return report.outcomes(results, lambda _: "deleted")

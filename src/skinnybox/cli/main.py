@@ -8,7 +8,7 @@ from skinnybox.cli import interrupt
 from skinnybox.cli.former import command_of, in_words_of_today
 from skinnybox.cli.options import Plain
 from skinnybox.cli.parser import build_parser
-from skinnybox.cli.report import say
+from skinnybox.cli.report import quietly, say, warn
 from skinnybox.errors import SkinnyboxError, from_system
 
 BUG = 70
@@ -19,10 +19,10 @@ def run_command(words: Sequence[str]) -> int:
     """The exit code; see `errors` for the table. 70 is a bug of ours, 130 an interruption."""
     arguments = parsed(words)
     try:
-        with interrupt.raised():
+        with interrupt.raised(), quietly(arguments.quiet):
             return _run(arguments)
     except KeyboardInterrupt:
-        print("skinnybox: interrupted; the same command again goes on", file=sys.stderr)
+        warn("interrupted; the same command again goes on")
         return interrupt.INTERRUPTED
 
 
@@ -42,7 +42,7 @@ def _run(arguments: argparse.Namespace) -> int:
             say(denied)
             return denied.exit_code
         _show_origin()
-        print("skinnybox: this is a bug of Skinnybox, please report it with the lines above", file=sys.stderr)
+        warn("this is a bug of Skinnybox, please report it with the lines above")
         return BUG
 
 

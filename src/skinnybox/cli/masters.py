@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from skinnybox.cli import numbers, options, render
+from skinnybox.cli import numbers, options, render, report
 from skinnybox.cli.complete import ask_for
 from skinnybox.cli.options import path
 from skinnybox.cli.progress import shown
@@ -164,9 +164,8 @@ def _made(arguments: argparse.Namespace, make: "Callable[[Masters, Operation], M
             return code
         with shown(arguments.quiet) as operation:
             master = make(fleet.masters, operation)
-    if not arguments.quiet:
-        _tell_places(master)
-    print(f"{master.reference}: sealed, {_sizes(master)}, {master.id[:19]}")
+    _tell_places(master)
+    report.done(f"{master.reference}: sealed, {_sizes(master)}, {master.id[:19]}")
     return 0
 
 
@@ -174,7 +173,7 @@ def _tell_places(master: Master) -> None:
     told = (("put in place", master.placed), ("left out", master.left_out))
     words = "; ".join(f"{what}: {', '.join(places)}" for what, places in told if places)
     if words:
-        print(f"{master.reference}: {words}", file=sys.stderr)
+        report.note(f"{master.reference}: {words}")
 
 
 def _list(arguments: argparse.Namespace) -> int:
@@ -227,21 +226,22 @@ def _readable(record: dict[str, Any]) -> dict[str, Any]:
 def _verify(arguments: argparse.Namespace) -> int:
     with options.fleet(arguments) as fleet, shown(arguments.quiet) as operation:
         master = fleet.masters.verify(arguments.master, operation)
-    print(f"{master.reference}: every byte is as it was sealed")
+    report.done(f"{master.reference}: every byte is as it was sealed")
     return 0
 
 
 def _disk(arguments: argparse.Namespace) -> int:
     with options.fleet(arguments) as fleet:
         master = fleet.masters.disk(arguments.master, arguments.file.absolute())
-    print(f"{master.reference}: written to {arguments.file}, {format_size(arguments.file.stat().st_size)}")
+    size = format_size(arguments.file.stat().st_size)
+    report.done(f"{master.reference}: written to {arguments.file}, {size}")
     return 0
 
 
 def _remove(arguments: argparse.Namespace) -> int:
     with options.fleet(arguments) as fleet:
         master = fleet.masters.remove(arguments.master)
-    print(f"{master.reference}: removed")
+    report.done(f"{master.reference}: removed")
     return 0
 
 
@@ -250,20 +250,17 @@ def _collect(arguments: argparse.Namespace) -> int:
         found = fleet.masters.garbage(keep=arguments.keep)
         total = format_size(sum(item.size for item in found))
         if not found:
-            print("nothing to remove")
+            report.done("nothing to remove")
             return 0
-        for item in found if arguments.dry_run or not arguments.yes else ():
-            print(
-                f"{item.name}: {format_size(item.size)}", file=sys.stdout if arguments.dry_run else sys.stderr
-            )
+        sizes = [f"{item.name}: {format_size(item.size)}" for item in found]
         if arguments.dry_run:
-            print(f"{total} would be free")
+            print("\n".join([*sizes, f"{total} would be free"]))
             return 0
-        options.confirm(arguments, f"remove these {len(found)}, {total}")
+        options.confirm(arguments, f"remove these {len(found)}, {total}", sizes)
         gone = fleet.masters.collect(found)
     for item in gone:
-        print(f"{item.name}: removed, {format_size(item.size)}")
+        report.done(f"{item.name}: removed, {format_size(item.size)}")
     left = [item for item in found if item not in gone]
     for item in left:
-        print(f"{item.name}: not removed, it is in use or somebody else's", file=sys.stderr)
+        report.warn(f"{item.name}: not removed, it is in use or somebody else's")
     return 1 if left else 0

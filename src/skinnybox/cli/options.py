@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from skinnybox.cli import interrupt, numbers
+from skinnybox.cli import interrupt, numbers, report
 from skinnybox.cli.complete import ask_for
 from skinnybox.cli.render import FORMATS
 from skinnybox.errors import UsageError
@@ -107,7 +107,11 @@ def add_common(parser: argparse.ArgumentParser, *, top: bool = False) -> None:
         help=f"where machines run: {ADDRESSES} (default {QEMU.address})",
     )
     options.add_argument(
-        "-q", "--quiet", action="store_true", default=absent(False), help="no progress on standard error"
+        "-q",
+        "--quiet",
+        action="store_true",
+        default=absent(False),
+        help="nothing but what was asked for, and errors",
     )
     options.add_argument(
         "--debug", action="store_true", default=absent(False), help="show where an error came from"
@@ -163,17 +167,19 @@ def fleet(arguments: argparse.Namespace) -> "Iterator[Fleet]":
     with open_fleet(settings(arguments)) as opened:
         yield opened
         if opened.note:
-            print(f"skinnybox: note: {opened.note}", file=sys.stderr)
+            report.warn(f"note: {opened.note}")
 
 
 def add_yes(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-y", "--yes", action="store_true", help="do not ask")
 
 
-def confirm(arguments: argparse.Namespace, deed: str) -> None:
+def confirm(arguments: argparse.Namespace, deed: str, details: Sequence[str] = ()) -> None:
     """Ask before what cannot be undone. Without a terminal to ask on, only --yes goes on."""
     if arguments.yes:
         return
+    for line in details:
+        print(line, file=sys.stderr)
     if not sys.stdin.isatty():
         raise UsageError(f"not done without a yes: {deed}", hint="--yes says it beforehand")
     print(f"About to {deed}. Go on? [y/N] ", end="", file=sys.stderr, flush=True)
@@ -181,6 +187,13 @@ def confirm(arguments: argparse.Namespace, deed: str) -> None:
         answer = sys.stdin.readline()
     if answer.strip().lower() not in ("y", "yes"):
         raise UsageError("not done")
+
+
+def confirm_for(arguments: argparse.Namespace, names: Sequence[str], deed: str) -> None:
+    """The same of those machines that nothing speaks against; `{}` in the deed stands for them. Of none of
+    them nobody is asked: what speaks against it is told in the end."""
+    if names:
+        confirm(arguments, deed.replace("{}", listed(names)))
 
 
 def listed(names: Sequence[str]) -> str:

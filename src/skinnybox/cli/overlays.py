@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from skinnybox.cli import numbers, options, render, report
 from skinnybox.cli.options import path
 from skinnybox.cli.progress import shown
-from skinnybox.fleet import present
+from skinnybox.fleet import asked, present
 from skinnybox.model import Consistency, Snapshot
 from skinnybox.sizes import format_size, parse_size
 
@@ -87,7 +87,7 @@ def _seed_disk(arguments: argparse.Namespace) -> int:
             overlay_disk=arguments.overlay_disk,
             blank=arguments.blank,
         )
-    print(f"{arguments.name}: written to {arguments.file}")
+    report.done(f"{arguments.name}: written to {arguments.file}")
     return 0
 
 
@@ -133,9 +133,10 @@ def _readable(record: "present.Record", snapshot: Snapshot) -> "present.Record":
 
 def _restore(arguments: argparse.Namespace) -> int:
     with options.fleet(arguments) as fleet:
-        names = [machine.name for machine in fleet.machines(arguments.names)]
-        label = arguments.label
-        options.confirm(arguments, f"throw away what {options.listed(names)} made since snapshot {label}")
+        machines, label = fleet.machines(arguments.names), arguments.label
+        names = [machine.name for machine in machines]
+        would = asked.passing(machines, lambda machine: fleet.overlays.restorable(machine, label))
+        options.confirm_for(arguments, would, f"throw away what {{}} made since snapshot {label}")
         with shown(arguments.quiet) as operation:
             results = fleet.overlays.restore(names, label, operation)
     return report.outcomes(results, lambda _: f"is as it was at snapshot {label}")
@@ -143,9 +144,10 @@ def _restore(arguments: argparse.Namespace) -> int:
 
 def _delete(arguments: argparse.Namespace) -> int:
     with options.fleet(arguments) as fleet:
-        names = [machine.name for machine in fleet.machines(arguments.names)]
-        label = arguments.label
-        options.confirm(arguments, f"delete snapshot {label} of {options.listed(names)}")
+        machines, label = fleet.machines(arguments.names), arguments.label
+        names = [machine.name for machine in machines]
+        would = asked.passing(machines, lambda machine: fleet.overlays.kept(machine, label))
+        options.confirm_for(arguments, would, f"delete snapshot {label} of {{}}")
         with shown(arguments.quiet) as operation:
             results = fleet.overlays.delete_snapshot(names, label, operation)
     return report.outcomes(results, lambda _: f"snapshot {label} deleted")
@@ -163,5 +165,5 @@ def _flatten(arguments: argparse.Namespace) -> int:
     with options.fleet(arguments) as fleet, shown(arguments.quiet) as operation:
         made = fleet.overlays.flatten(arguments.name, wanted, operation)
     taken = made.stat().st_blocks * 512
-    print(f"{arguments.name}: flattened to {arguments.file}, {format_size(taken)}")
+    report.done(f"{arguments.name}: flattened to {arguments.file}, {format_size(taken)}")
     return 0

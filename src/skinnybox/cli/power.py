@@ -1,7 +1,6 @@
 """start, stop, restart, kill, wait."""
 
 import argparse
-import sys
 
 from skinnybox.cli import numbers, options, report
 from skinnybox.cli.progress import shown
@@ -62,7 +61,7 @@ def _start(arguments: argparse.Namespace) -> int:
         if arguments.autostart:
             names = fleet.marked(names or ["*"])
             if not names:
-                print("no machine is marked: `skinnybox autostart on NAME` marks one", file=sys.stderr)
+                report.note("no machine is marked: `skinnybox autostart on NAME` marks one")
                 return 0
         results = fleet.start(
             names,

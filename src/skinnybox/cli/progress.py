@@ -7,6 +7,7 @@ from contextlib import ExitStack, contextmanager
 from threading import Lock
 
 from skinnybox.cli.interrupt import cancelled_by_interrupt
+from skinnybox.cli.report import note
 from skinnybox.operation import Listener, Operation, Step
 from skinnybox.printable import printable
 from skinnybox.sizes import format_size
@@ -28,7 +29,7 @@ def shown(quiet: bool) -> Iterator[Operation]:
 
 
 def _say(line: str) -> None:
-    print(f"skinnybox: {printable(line)}", file=sys.stderr, flush=True)
+    note(f"skinnybox: {printable(line)}")
 
 
 def _lines() -> Listener:

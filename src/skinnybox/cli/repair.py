@@ -65,7 +65,7 @@ def _show(records: "list[dict[str, Any]]", arguments: argparse.Namespace) -> Non
         return
     _table(records, sys.stdout)
     if not records:
-        print("nothing to put right")
+        report.done("nothing to put right")
 
 
 def _table(records: "list[dict[str, Any]]", stream: TextIO) -> None:

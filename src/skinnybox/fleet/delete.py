@@ -3,7 +3,7 @@
 import contextlib
 
 from skinnybox.errors import Conflict, NoSpace, SkinnyboxError
-from skinnybox.fleet import power
+from skinnybox.fleet import asked
 from skinnybox.fleet.catalog.catalog import Catalog
 from skinnybox.fleet.catalog.leases import Lease
 from skinnybox.fleet.catalog.rows import Doing, Phase
@@ -15,8 +15,7 @@ from skinnybox.model import Instance
 def delete(host: Host, catalog: Catalog, machine: MachineView, *, force: bool) -> None:
     """The machine and its overlay, for good. Refused, with nothing touched: Blocked while it runs (unless
     `force`), Conflict while a living process creates, changes or deletes it or works on its overlay."""
-    if not force:
-        power.refuse_running(machine, "delete")
+    asked.deletable(machine, force=force)
     complete(host, catalog, machine.instance, force=force)
 
 

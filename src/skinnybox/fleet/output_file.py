@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from skinnybox.errors import Conflict, of_system
+from skinnybox.errors import Conflict, NotFound, of_system
 
 _NO_HARD_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS)
 """What a filesystem answers that knows none: FAT, exFAT, some network shares."""
@@ -15,7 +15,8 @@ _NO_HARD_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS)
 @contextmanager
 def handed_out(file: Path) -> Iterator[Path]:
     """An empty private file beside `file` to be filled, or replaced; it gets that name after the block, and
-    is gone when that fails. Conflict when the name is taken, or somebody else makes it just now; NoSpace."""
+    is gone when that fails. Conflict when the name is taken, or somebody else makes it just now; NotFound
+    without its folder; NoSpace."""
     if file.exists():
         raise Conflict(f"{file} exists already", hint="another name, or remove it first")
     part = file.with_name(f"{file.name}.part")
@@ -26,6 +27,8 @@ def handed_out(file: Path) -> Iterator[Path]:
             _publish(part, file)
         finally:
             part.unlink(missing_ok=True)
+    except FileNotFoundError as error:
+        raise NotFound(f"{file}: there is no folder {file.parent}") from error
     except OSError as error:
         raise of_system(error, str(file)) from error
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from skinnybox.errors import Conflict, Unsupported
-from skinnybox.fleet import power
+from skinnybox.fleet import asked, power
 from skinnybox.fleet.batch import Outcome
 from skinnybox.fleet.catalog.catalog import Catalog
 from skinnybox.fleet.machine_queries import MachineQueries
@@ -82,7 +82,7 @@ class Overlays:
         from skinnybox.fleet.reset import reset
 
         def one(machine: MachineView, operation: Operation) -> Instance:
-            power.refuse_running(machine, "reset")
+            asked.resettable(machine)
             return reset(self._host, self._catalog, machine.instance, operation)
 
         return self._queries.each(patterns, one, "reset", operation, 1)
@@ -124,20 +124,33 @@ class Overlays:
         from skinnybox.fleet import snapshots
 
         def one(machine: MachineView, operation: Operation) -> Instance:
-            power.refuse_running(machine, "restore")
-            found = snapshots.find(self._host, machine.instance, label)
+            found = self.restorable(machine, label)
             return snapshots.restore(self._host, self._catalog, machine.instance, found, operation)
 
         return self._queries.each(patterns, one, "restore", operation, 1)
+
+    def restorable(self, machine: MachineView, label: str) -> Snapshot:
+        """The snapshot. Blocked while it runs or boots from another stack than then, NotFound without one."""
+        from skinnybox.fleet import snapshots
+
+        power.refuse_running(machine, "restore")
+        found = snapshots.find(self._host, machine.instance, label)
+        snapshots.refuse(machine.instance, found)
+        return found
+
+    def kept(self, machine: MachineView, label: str) -> Snapshot:
+        """The snapshot. NotFound for a machine that has none of this label."""
+        from skinnybox.fleet import snapshots
+
+        return snapshots.find(self._host, machine.instance, label)
 
     def delete_snapshot(
         self, patterns: Sequence[str], label: str, operation: Operation = UNATTENDED
     ) -> list[Outcome[None]]:
         """NotFound for a machine that has none of this label."""
-        from skinnybox.fleet import snapshots
 
         def one(machine: MachineView, operation: Operation) -> None:
-            snapshots.find(self._host, machine.instance, label)
+            self.kept(machine, label)
             self._host.delete_snapshot(machine.instance, label)
 
         return self._queries.each(patterns, one, "delete snapshot", operation, 1)

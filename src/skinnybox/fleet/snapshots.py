@@ -39,7 +39,7 @@ def restore(
     """
     with leased(host, catalog, instance, Doing.RESTORE) as held:
         now = held.instance
-        _refuse(now, snapshot)
+        refuse(now, snapshot)
         restored = replace(now, seed=_seed(now.seed, snapshot.instance.seed))
         fill = _Fill(host=host, catalog=catalog, restored=restored, snapshot=snapshot, operation=operation)
         if restored.seed.generation <= now.seed.generation:
@@ -49,7 +49,8 @@ def restore(
         return held.commit(restored)
 
 
-def _refuse(instance: Instance, snapshot: Snapshot) -> None:
+def refuse(instance: Instance, snapshot: Snapshot) -> None:
+    """Blocked where the snapshot cannot take the place of the overlay."""
     then = snapshot.instance
     if then.stack.images != instance.stack.images:
         raise Blocked(
