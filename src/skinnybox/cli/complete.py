@@ -1,6 +1,6 @@
 """Shell completion: a static script, and the few names it has to ask for."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -10,10 +10,12 @@ _ASK = {
     "bash": """
 _skinnybox_machines() { compgen -W "$(skinnybox __complete machines 2>/dev/null)" -- "$1"; }
 _skinnybox_masters() { compgen -W "$(skinnybox __complete masters 2>/dev/null)" -- "$1"; }
+_skinnybox_labels() { compgen -W "$(skinnybox __complete labels 2>/dev/null)" -- "$1"; }
 """,
     "zsh": """
 _skinnybox_machines() { compadd -- ${(f)"$(skinnybox __complete machines 2>/dev/null)"} }
 _skinnybox_masters() { compadd -- ${(f)"$(skinnybox __complete masters 2>/dev/null)"} }
+_skinnybox_labels() { compadd -- ${(f)"$(skinnybox __complete labels 2>/dev/null)"} }
 """,
 }
 SHELLS = tuple(_ASK)
@@ -23,11 +25,23 @@ def script(parser: "argparse.ArgumentParser", shell: str) -> str:
     """The completion script of this shell, to be sourced or put where the shell looks for such."""
     import shtab
 
+    for action in _actions(parser):
+        if getattr(action.type, "__name__", "") == "path":
+            action.complete = shtab.DIRECTORY if action.metavar == "FOLDER" else shtab.FILE  # type: ignore[attr-defined]
     return str(shtab.complete(parser, shell=shell, preamble=_ASK[shell]))
 
 
+def _actions(parser: "argparse.ArgumentParser") -> "Iterator[argparse.Action]":
+    """All there are, also of commands below."""
+    for action in parser._actions:
+        yield action
+        if isinstance(action.choices, dict):
+            for below in action.choices.values():
+                yield from _actions(below)
+
+
 def ask_for(action: "argparse.Action", what: str) -> None:
-    """Let the shell complete this argument with `machines` or `masters`."""
+    """Let the shell complete this argument with `machines`, `masters` or `labels` of snapshots."""
     action.complete = dict.fromkeys(SHELLS, f"_skinnybox_{what}")  # type: ignore[attr-defined]
 
 
@@ -36,11 +50,12 @@ def candidates(words: Sequence[str]) -> list[str]:
     import os
 
     from skinnybox.errors import SkinnyboxError
-    from skinnybox.fleet.catalog.completion import machine_names, master_references
+    from skinnybox.fleet.catalog.completion import machine_names, master_references, snapshot_labels
     from skinnybox.fleet.paths import state_folder
 
     try:
         state = state_folder(os.environ)
-        return master_references(state) if list(words) == ["masters"] else machine_names(state)
+        ask = {"masters": master_references, "labels": snapshot_labels}.get("".join(words), machine_names)
+        return ask(state)
     except (SkinnyboxError, OSError):
         return []

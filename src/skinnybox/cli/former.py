@@ -42,10 +42,15 @@ def in_words_of_today(words: Sequence[str]) -> list[str]:
 
 def command_of(words: Sequence[str]) -> str | None:
     """The command in a line of which some words may be missing yet; None when nobody would understand it."""
+    return next(iter(command_words(words)), None)
+
+
+def command_words(words: Sequence[str]) -> list[str]:
+    """The words from the command on; none when nobody would understand the line."""
     try:
-        return next(iter(_command(words)), None)
+        return _command(words)
     except _NotFormer:
-        return None
+        return []
 
 
 def _command(words: Sequence[str]) -> list[str]:

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Sequence
 
 from skinnybox.cli import interrupt
+from skinnybox.cli.aliases import in_full
 from skinnybox.cli.former import command_of, in_words_of_today
 from skinnybox.cli.options import Plain
 from skinnybox.cli.parser import build_parser
@@ -55,16 +56,14 @@ def _show_origin() -> None:
 def parsed(words: Sequence[str]) -> argparse.Namespace:
     """What this line says; `command` is what stands behind `--` where that runs in a machine. Everywhere else
     `--` says that only arguments follow."""
-    ours, command = list(words), []
-    typed = ours[: ours.index("--")] if "--" in ours else ours
-    parser = build_parser(command_of(typed))
-    if "--" in ours:
-        cut = ours.index("--")
-        ours, command = ours[:cut], ours[cut + 1 :]
-        if command_of(ours) not in _RUN_IN_MACHINES:
-            if "--" in command:
-                parser.error("`--` is no argument, and needed once only")
-            ours, command = [*ours, *map(Plain, command)], []
+    cut = list(words).index("--") if "--" in words else len(words)
+    ours, command = in_full(words[:cut]), list(words[cut + 1 :])
+    named = command_of(ours)
+    parser = build_parser(named)
+    if cut < len(words) and named not in _RUN_IN_MACHINES:
+        if "--" in command:
+            parser.error("`--` is no argument, and needed once only")
+        ours, command = [*ours, *map(Plain, command)], []
     arguments = parser.parse_args(in_words_of_today(ours))
     arguments.command = command
     return arguments

@@ -6,14 +6,16 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
 
 from skinnybox.cli import interrupt, numbers, report
 from skinnybox.cli.complete import ask_for
 from skinnybox.cli.render import FORMATS
 from skinnybox.errors import UsageError
 from skinnybox.fleet.catalog.host_kind import ADDRESSES, QEMU
+from skinnybox.fleet.names import near
 from skinnybox.fleet.settings import Settings, load
+from skinnybox.printable import printable
 
 if TYPE_CHECKING:
     from skinnybox.fleet.service import Fleet
@@ -36,20 +38,62 @@ class Parser(argparse.ArgumentParser):
     """
 
     _within = False
+    _words: Sequence[str] = ()
+
+    def error(self, message: str) -> NoReturn:
+        """With the usage of this very command, and what was perhaps meant."""
+        self.print_usage(sys.stderr)
+        self.exit(UsageError.exit_code, f"{self.prog}: error: {message}\n  hint: {self._hint()}\n")
+
+    def _hint(self) -> str:
+        long = [option for option in self._option_string_actions if option.startswith("--")]
+        for word in self._words:
+            option = word.partition("=")[0]
+            if isinstance(word, Plain) or not option.startswith("--"):
+                continue
+            if not any(known.startswith(option) for known in long):
+                return near(option, long, before="--") or f"{self.prog} --help"
+        return f"{self.prog} --help"
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        """A word that is no command gets no list of all that there are."""
+        if isinstance(action, argparse._SubParsersAction) and value not in action.choices:
+            from skinnybox.cli.aliases import HELP, SHORT
+
+            short = [HELP, *SHORT] if not self._subcommand else []
+            hint = near(str(value), [*action.choices, *short]) or f"`{self.prog} --help` lists them"
+            what = f"{self.prog}: there is no command {printable(str(value))!r}\n  hint: {hint}\n"
+            self.exit(UsageError.exit_code, what)
+        super()._check_value(action, value)
+
+    @property
+    def _subcommand(self) -> bool:
+        return " " in self.prog
+
+    def format_help(self) -> str:
+        from skinnybox.cli.examples import of_command
+
+        return super().format_help() + of_command(self.prog)
 
     def _parse_optional(self, arg_string: str) -> Any:
         return None if isinstance(arg_string, Plain) else super()._parse_optional(arg_string)
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
         """Intermixed, where there are no commands below; older Pythons do that by calling this again."""
-        rest = (argparse.PARSER, argparse.REMAINDER)
-        if self._within or any(action.nargs in rest for action in self._get_positional_actions()):
+        if self._within:
             return super().parse_known_args(args, namespace)
-        self._within = True
+        rest = (argparse.PARSER, argparse.REMAINDER)
+        below = any(action.nargs in rest for action in self._get_positional_actions())
+        self._within, self._words = True, () if below else args or ()
         try:
-            return self.parse_known_intermixed_args(args, namespace)
+            parse = super().parse_known_args if below else self.parse_known_intermixed_args
+            found, unknown = parse(args, namespace)
         finally:
             self._within = False
+        if unknown:  # here, not in the outermost parser, whose usage does not help
+            self._words = self._words or unknown
+            self.error(f"unrecognized arguments: {printable(' '.join(unknown))}")
+        return found, unknown
 
 
 class Help(argparse.HelpFormatter):

@@ -4,6 +4,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 from skinnybox.cli import numbers, options, render, report
+from skinnybox.cli.complete import ask_for
 from skinnybox.cli.options import path
 from skinnybox.cli.progress import shown
 from skinnybox.fleet import asked, present
@@ -73,7 +74,8 @@ def _add_snapshot(commands: options.Commands) -> None:
         ("delete", _delete, "delete a snapshot"),
     ):
         parser = options.command(nouns, name, run, summary)
-        parser.add_argument("label", metavar="LABEL", help="the snapshot's name; `snapshot list` shows it")
+        label = parser.add_argument("label", metavar="LABEL", help="the snapshot's name, see `snapshot list`")
+        ask_for(label, "labels")
         options.add_machines(parser)
         options.add_yes(parser)
 

@@ -30,7 +30,8 @@ def build_parser(command: str | None = None) -> argparse.ArgumentParser:
         description="Thin virtual machines: one sealed master, one small overlay each.",
         epilog="Exit codes: 0 done, 1 failed, 2 usage, 3 not found, 4 conflict, 5 blocked, 6 unsupported, "
         "7 no space, 10 differs (only with --exit-code), 70 a bug, 130 cancelled; a batch ends with "
-        "the worst of its items.",
+        "the worst of its items. `ls`, `rm` and `info` are `list`, `delete` and `show`; `help COMMAND` is "
+        "`COMMAND --help`.",
         formatter_class=Help,
     )
     parser.add_argument("--version", action="version", version=f"skinnybox {__version__}")

@@ -12,6 +12,7 @@ MOST_NAMES = 100_000
 _BRACES = re.compile(r"\{([^{}]*)\}")
 _RANGE = re.compile(r"([0-9]{1,60})\.\.([0-9]{1,60})")
 _LONGEST = 1000
+_ALL = "`skinnybox list` shows them all"
 
 
 def expand(patterns: Iterable[str]) -> list[str]:
@@ -71,18 +72,23 @@ def select(patterns: Iterable[str], existing: Iterable[str]) -> list[str]:
         if any(sign in pattern for sign in "*?["):
             found = fnmatch.filter(known, pattern)
             if not found:
-                raise NotFound(f"no machine matches {pattern!r}", hint="`skinnybox list` shows them all")
+                raise NotFound(f"no machine matches {pattern!r}", hint=_ALL)
         else:
             found = _expand(pattern)
             missing = [name for name in found if name not in lookup]
             if missing:
-                raise NotFound(f"no machine named {', '.join(missing[:5])}", hint=_near(missing[0], known))
+                raise NotFound(
+                    f"no machine named {', '.join(missing[:5])}", hint=near(missing[0], known, _ALL)
+                )
         chosen.update(dict.fromkeys(found))
     return list(chosen)
 
 
-def _near(name: str, known: Sequence[str]) -> str:
+def near(name: str, known: Iterable[str], otherwise: str | None = None, before: str = "") -> str | None:
+    """A hint at what was perhaps meant; `otherwise` when nothing is near. That all begin with `before` makes
+    none of them nearer."""
     import difflib
 
-    near = difflib.get_close_matches(name, known, n=3)
-    return f"did you mean {', '.join(near)}?" if near else "`skinnybox list` shows them all"
+    words = [word.removeprefix(before) for word in known]
+    found = difflib.get_close_matches(name.removeprefix(before), words, n=3)
+    return f"did you mean {', '.join(before + word for word in found)}?" if found else otherwise

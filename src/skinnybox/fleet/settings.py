@@ -10,6 +10,7 @@ from typing import Any
 
 from skinnybox.errors import UsageError
 from skinnybox.fleet.catalog.host_kind import QEMU
+from skinnybox.fleet.names import near
 from skinnybox.fleet.paths import default_state, read_settings
 from skinnybox.model import Acceleration
 from skinnybox.named_file import expanded
@@ -74,7 +75,8 @@ def _override(settings: Settings, source: str, values: Mapping[str, Any]) -> Set
     unknown = sorted(set(values) - known)
     if unknown:
         raise UsageError(
-            f"{source} sets {unknown[0]!r}, which is no setting", hint=f"one of {', '.join(sorted(known))}"
+            f"{source} sets {unknown[0]!r}, which is no setting",
+            hint=near(unknown[0], known, f"one of {', '.join(sorted(known))}"),
         )
     return replace(settings, **{key: _typed(source, key, value) for key, value in values.items()})
 

@@ -7,6 +7,7 @@ from skinnybox.errors import Blocked, NotFound
 from skinnybox.fleet.catalog.catalog import Catalog
 from skinnybox.fleet.catalog.rows import Doing
 from skinnybox.fleet.lease import leased
+from skinnybox.fleet.names import near
 from skinnybox.hosts.base import Host
 from skinnybox.model import Instance, Seed, Snapshot
 from skinnybox.operation import Operation
@@ -21,12 +22,11 @@ from skinnybox.sizes import format_size
 
 def find(host: Host, instance: Instance, label: str) -> Snapshot:
     """NotFound when it has none of this label."""
-    for snapshot in host.snapshots(instance):
-        if snapshot.label == label:
-            return snapshot
-    raise NotFound(
-        f"{instance.name} has no snapshot {label!r}", hint=f"skinnybox snapshot list {instance.name}"
-    )
+    kept = {snapshot.label: snapshot for snapshot in host.snapshots(instance)}
+    if label in kept:
+        return kept[label]
+    hint = near(label, kept, f"skinnybox snapshot list {instance.name}")
+    raise NotFound(f"{instance.name} has no snapshot {label!r}", hint=hint)
 
 
 def restore(

@@ -24,6 +24,12 @@ def machine_names(state: Path) -> list[str]:
         return []
 
 
+def snapshot_labels(state: Path) -> list[str]:
+    """Of all machines whose overlays lie here, each once."""
+    found = {record.stem for record in state.glob("instances/*/snapshots/[A-Za-z0-9]*.json")}
+    return sorted(label for label in found if label.isprintable())
+
+
 def master_references(state: Path) -> list[str]:
     import json
 

@@ -1,0 +1,76 @@
+"""Examples for each command's help, read only when help is asked for. tests/fleet/test_help.py parses each:
+a new command needs some."""
+
+_OF = {
+    "master build": (
+        "skinnybox master build debian",
+        "skinnybox master build lamp:2026-11 --recipe lamp.yaml",
+    ),
+    "master import": (
+        "skinnybox master import disk.qcow2 lamp:1",
+        "skinnybox master import ./rootfs lamp --as-is",
+    ),
+    "master list": ("skinnybox master list", "skinnybox master list --format json"),
+    "master gc": ("skinnybox master gc --dry-run", "skinnybox master gc --keep 2   # of each name"),
+    "master show": ("skinnybox master show lamp",),
+    "master verify": ("skinnybox master verify lamp:2026-11",),
+    "master remove": ("skinnybox master remove lamp:2026-10",),
+    "master disk": ("skinnybox master disk lamp lamp.img",),
+    "create": (
+        "skinnybox create web-01 --master lamp",
+        "skinnybox create 'web-{01..40}' -m lamp --overlay 2G --start",
+        "skinnybox create db -m lamp --sparse --memory 2G --cpus 2 --ssh-key ~/.ssh/id_ed25519.pub",
+    ),
+    "list": (
+        "skinnybox list",
+        "skinnybox list 'web-*' --format json",
+    ),
+    "show": ("skinnybox show web-01", "skinnybox show web-01 --format json"),
+    "delete": ("skinnybox delete web-01", "skinnybox delete --force 'web-*'"),
+    "start": ("skinnybox start 'web-*'", "skinnybox start --autostart"),
+    "stop": ("skinnybox stop web-01", "skinnybox stop 'web-*' --timeout 30 --kill"),
+    "restart": ("skinnybox restart web-01",),
+    "kill": ("skinnybox kill web-01",),
+    "wait": ("skinnybox wait 'web-*' --timeout 120",),
+    "autostart on": ("skinnybox autostart on 'web-*'",),
+    "autostart off": ("skinnybox autostart off web-01",),
+    "autostart unit": ("skinnybox autostart unit > /etc/systemd/system/skinnybox.service",),
+    "plan": (
+        "skinnybox plan fleet.yaml",
+        "skinnybox plan fleet.yaml --exit-code   # for scripts: 10 when there is anything to do",
+        "skinnybox plan --schema > fleet.schema.json",
+    ),
+    "apply": ("skinnybox apply fleet.yaml", "skinnybox apply fleet.yaml --prune --yes"),
+    "set": ("skinnybox set 'web-*' --memory 1G --cpus 2", "skinnybox set web-01 --ssh-port 2201"),
+    "console": ("skinnybox console web-01",),
+    "ssh": ("skinnybox ssh web-01", "skinnybox ssh web-01 -- uptime"),
+    "exec": (
+        "skinnybox exec 'web-*' -- systemctl is-active apache2",
+        "tar c site | skinnybox exec web-01 -- tar x -C /srv",
+    ),
+    "changes": ("skinnybox changes web-01", "skinnybox changes web-01 --all --format csv"),
+    "reset": ("skinnybox reset web-01",),
+    "grow": ("skinnybox grow web-01 4G", "skinnybox grow 'web-*' +1G"),
+    "snapshot create": ("skinnybox snapshot create 'web-*' --label before-upgrade",),
+    "snapshot list": ("skinnybox snapshot list", "skinnybox snapshot list web-01"),
+    "snapshot restore": ("skinnybox snapshot restore before-upgrade web-01",),
+    "snapshot delete": ("skinnybox snapshot delete before-upgrade 'web-*'",),
+    "flatten": ("skinnybox flatten web-01 web-01.qcow2",),
+    "seed-disk": ("skinnybox seed-disk web-01 web-01-seed.img",),
+    "events": ("skinnybox events web-01", "skinnybox events --follow"),
+    "repair": ("skinnybox repair --dry-run", "skinnybox repair"),
+    "capacity": ("skinnybox capacity", "skinnybox capacity --fit 2G"),
+    "doctor": ("skinnybox doctor",),
+    "completion": ('eval "$(skinnybox completion bash)"',),
+    "": (
+        "skinnybox master build debian",
+        "skinnybox create 'web-{01..04}' --master debian --start",
+        "skinnybox ssh web-01",
+    ),
+}
+
+
+def of_command(prog: str) -> str:
+    """The last part of its help; nothing for a noun, whose commands have their own."""
+    lines = _OF.get(prog.removeprefix("skinnybox").lstrip(), ())
+    return "".join(["\nexamples:\n", *(f"  {line}\n" for line in lines)]) if lines else ""
