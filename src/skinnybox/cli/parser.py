@@ -13,6 +13,7 @@ _GROUPS = {
     "autostart": ("autostart",),
     "fleetfile": ("plan", "apply", "set"),
     "access": ("console", "ssh", "exec"),
+    "copy": ("cp",),
     "delta": ("changes", "reset"),
     "overlays": ("grow", "snapshot", "flatten", "seed-disk"),
     "events": ("events",),

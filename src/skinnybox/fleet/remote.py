@@ -5,6 +5,7 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from skinnybox import run
 from skinnybox.errors import Cancelled, NotReached, SkinnyboxError, TimedOut
@@ -16,6 +17,9 @@ from skinnybox.fleet.spool import Spool
 from skinnybox.fleet.view import MachineView
 from skinnybox.operation import UNATTENDED, Operation
 from skinnybox.sizes import KIB, MIB
+
+if TYPE_CHECKING:
+    from skinnybox.fleet.sftp.session import Session
 
 MOST_OUTPUT, MOST_TOGETHER = 4 * MIB, 256 * MIB
 """Bytes that are kept of each stream of a command, and of those of all machines together."""
@@ -79,6 +83,48 @@ class Remote:
         argv = ssh_argv(self._keys, machine, login or USUAL, batch=True)
         words, keep = shlex.join(command), (login or USUAL).variables
         return converse(machine.name, argv, words, streams, keep=keep, timeout=timeout, operation=operation)
+
+    def fetch(
+        self,
+        name: str,
+        sources: Sequence[str],
+        target: Path,
+        *,
+        recursive: bool = False,
+        login: Login | None = None,
+        operation: Operation = UNATTENDED,
+    ) -> None:
+        """Copy files out of a machine: see sftp/fetch.py."""
+        from skinnybox.fleet import copying
+
+        machine = self._queries.machine(name)
+        with self._session(machine, login, operation) as session:
+            copying.fetch_all(machine.name, session, sources, target, recursive, operation)
+
+    def send(
+        self,
+        name: str,
+        sources: Sequence[Path],
+        target: str,
+        *,
+        recursive: bool = False,
+        login: Login | None = None,
+        operation: Operation = UNATTENDED,
+    ) -> None:
+        """Copy files into a machine: see sftp/send.py."""
+        from skinnybox.fleet import copying
+
+        machine = self._queries.machine(name)
+        with self._session(machine, login, operation) as session:
+            copying.send_all(machine.name, session, sources, target, recursive, operation)
+
+    def _session(
+        self, machine: MachineView, login: Login | None, operation: Operation
+    ) -> "contextlib.AbstractContextManager[Session]":
+        from skinnybox.fleet import copying
+
+        argv = ssh_argv(self._keys, machine, login or USUAL, batch=True)
+        return copying.session(machine.name, argv, (login or USUAL).variables, operation)
 
     def execute(
         self,

@@ -1,0 +1,84 @@
+"""Files between here and a running machine, through one connection of ssh."""
+
+import contextlib
+import socket
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from threading import Thread
+
+from skinnybox import run
+from skinnybox.errors import NotReached, SkinnyboxError, UsageError
+from skinnybox.fleet.conversation import Beginning, Streams, converse
+from skinnybox.fleet.sftp.fetch import fetch
+from skinnybox.fleet.sftp.packets import Connection
+from skinnybox.fleet.sftp.send import send
+from skinnybox.fleet.sftp.session import Session
+from skinnybox.fleet.sftp.tally import Tally
+from skinnybox.operation import Operation
+
+_MOST_SAID = 4096
+
+
+def fetch_all(
+    name: str, session: Session, sources: Sequence[str], target: Path, recursive: bool, operation: Operation
+) -> None:
+    """Each as `fetch` does, in this order, and what came before one that fails stays."""
+    if len(sources) > 1 and not target.is_dir():
+        raise UsageError(f"{target} is no folder, and several files go there")
+    tally = Tally(name, operation)
+    for source in sources:
+        fetch(session, source, target, tally, recursive=recursive)
+    tally.end()
+
+
+def send_all(
+    name: str, session: Session, sources: Sequence[Path], target: str, recursive: bool, operation: Operation
+) -> None:
+    """Each as `send` does, in this order, and what came before one that fails stays."""
+    if len(sources) > 1 and not ((there := session.look(target.encode() or b".")) and there.is_folder):
+        raise UsageError(f"{name}:{target} is no folder, and several files go there")
+    files = all(source.is_file() for source in sources)
+    tally = Tally(name, operation, sum(source.stat().st_size for source in sources) if files else None)
+    for source in sources:
+        send(session, source, target, tally, operation, recursive=recursive)
+    tally.end()
+
+
+@contextlib.contextmanager
+def session(name: str, argv: Sequence[str], keep: run.Names, operation: Operation) -> Iterator[Session]:
+    """Behind these words of ssh's, which has ended after the block. NotReached with ssh's own reason."""
+    ours, theirs = socket.socketpair()
+    # Of its own: what was copied in vain is cleared away over the same connection after a Ctrl-C.
+    way, failed = Operation(), list[BaseException]()
+    words = [argv[0], "-s", *argv[1:]]
+
+    def hold() -> None:
+        streams = Streams(stdin=theirs.fileno(), stdout=theirs.fileno(), stderr=Beginning(_MOST_SAID))
+        try:
+            converse(name, words, "sftp", streams, keep=keep, timeout=None, operation=way)
+        except BaseException as error:
+            failed.append(error)
+        finally:
+            theirs.close()  # it was ours as well: without it nobody would see the end
+
+    holding = Thread(target=hold)
+    holding.start()
+    try:
+        with ours:
+            yield Session(name, Connection(name, ours, operation))
+    except NotReached as error:
+        holding.join()
+        raise _why(failed, error) from error
+    finally:
+        way.cancel()
+        holding.join()
+
+
+def _why(failed: Sequence[BaseException], error: NotReached) -> BaseException:
+    """What ssh said of an end that we only saw."""
+    if failed and "subsystem request failed" in str(failed[0]):
+        hint = "it needs a line `Subsystem sftp internal-sftp` in its sshd_config"
+        return NotReached("the machine's ssh server serves no files (sftp)", hint=hint)
+    if failed and not isinstance(failed[0], SkinnyboxError):
+        return failed[0]
+    return failed[0] if failed else error
