@@ -99,6 +99,11 @@ def _with_payload(kind: str, number: int, line: Line, payload: list[str]) -> Lin
 
 def padded(message: bytes, size: int) -> bytes:
     """The message filled with newlines to exactly `size` bytes; ValueError when it does not fit."""
+    return fitting(message, size).ljust(size, b"\n")
+
+
+def fitting(message: bytes, size: int) -> bytes:
+    """The message itself; ValueError when it does not fit. What lies behind its `end` is never looked at."""
     if len(message) > size:
         raise ValueError(f"{len(message)} bytes do not fit into {size}")
-    return message.ljust(size, b"\n")
+    return message

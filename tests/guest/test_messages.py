@@ -28,6 +28,7 @@ def unpack(shell: Shell, data: bytes, kind: str = "seed") -> int:
 
 def test_lines_and_payloads_come_back(shell: Shell) -> None:
     assert unpack(shell, padded(SEED, 16384)) == 0
+    assert unpack(shell, SEED.ljust(16384, b"\0")) == 0
     unpacked = shell.tmp / "u"
     assert shell("message", f"message_values {unpacked} file").out.splitlines() == [
         "/etc/with blanks 0644 root:root",

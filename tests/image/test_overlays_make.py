@@ -76,9 +76,9 @@ def test_what_lies_in_it(cache: Path, tmp_path: Path) -> None:
         b"work": ("d", 0o755, 0, 0),
     }
     assert content == {
-        b"skinnybox/base": b"base\n".ljust(4096, b"\n"),
-        b"skinnybox/identity": b"me\n".ljust(32768, b"\n"),
-        b"skinnybox/seed": b"sown\n".ljust(16384, b"\n"),
+        b"skinnybox/base": b"base\n".ljust(4096, b"\0"),
+        b"skinnybox/identity": b"me\n".ljust(32768, b"\0"),
+        b"skinnybox/seed": b"sown\n".ljust(16384, b"\0"),
     }
 
 

@@ -9,6 +9,7 @@ import json
 import os
 import stat
 import tempfile
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -22,9 +23,9 @@ from skinnybox.layout import FILE
 from skinnybox.overlays.format import BLOCK, MIN_OVERLAY, format_image, pieces
 from skinnybox.sizes import KIB, format_size
 
-FORMAT = 2
+FORMAT = 3
 """Counts up when a template of an older Skinnybox must not be used any more: those of 1 were made with the
-caller's umask, and may have been written to by others."""
+caller's umask, and may have been written to by others; those of 2 hold newlines where messages go."""
 BASE_CAPACITY, SEED_CAPACITY, IDENTITY_CAPACITY = 4 * KIB, 16 * KIB, 32 * KIB
 PLACES = ("base", "seed", "identity")
 UUID_AT, HASH_SEED_AT, CHECKSUM_AT = 0x68, 0xEC, 0x3FC
@@ -38,8 +39,8 @@ _DIGEST = hashlib.sha256().digest_size
 class Template:
     """A formatted overlay of `size` bytes: its non-zero pieces, and where to patch a copy of it.
 
-    `places` gives the offset of base, seed and identity; `superblocks` is (offset, checksum) of each copy of
-    the superblock. Shared by threads.
+    `places` gives the offset of base, seed and identity, which are zeros here; `superblocks` is (offset,
+    checksum) of each copy of the superblock. Shared by threads.
     """
 
     size: int
@@ -126,6 +127,7 @@ def _made(folder: Path, size: int, seed_capacity: int) -> Template:
     with open_volume(image) as volume:
         places = {name: _place(volume, name) for name in PLACES}
         superblocks = _superblocks(volume)
+    _blank(image, ((places[name], capacity) for name, capacity in zip(PLACES, capacities, strict=True)))
     return Template(
         size=size,
         seed_capacity=seed_capacity,
@@ -144,6 +146,13 @@ def _place(volume: Volume, name: str) -> int:
             hint="make the overlay larger, or the seed smaller",
         )
     return extents[0][1]
+
+
+def _blank(image: Path, places: Iterable[tuple[int, int]]) -> None:
+    """So that copies take no space for what no message fills, nor time to write it."""
+    with image.open("r+b", buffering=0) as file:
+        for offset, length in places:
+            os.pwrite(file.fileno(), bytes(length), offset)
 
 
 def _superblocks(volume: Volume) -> list[int]:

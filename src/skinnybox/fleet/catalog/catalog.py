@@ -111,13 +111,13 @@ class Catalog:
         return [name for name in names if name in existing]
 
     def confirm(self, instances: Sequence[Instance]) -> None:
-        """Those that this process claimed exist now, as their records say. Conflict, with nothing written,
-        when another command has taken one of them back."""
+        """Those that this process claimed exist now. Conflict, with nothing written, when another command
+        has taken one of them back."""
         with self._db.writing():
             written = self._db.many(
-                "UPDATE instances SET phase = 'defined', owner = NULL, record = ?"
+                "UPDATE instances SET phase = 'defined', owner = NULL"
                 " WHERE uuid = ? AND phase = 'creating' AND owner = ?",
-                [(rows.record_text(i), str(i.uuid), process_mark()) for i in instances],
+                [(str(instance.uuid), process_mark()) for instance in instances],
             )
             if written != len(instances):
                 raise Conflict("another command cleared away what was being created", hint="try again")

@@ -135,10 +135,13 @@ class Store:
         return found
 
     def define(self, instance: Instance) -> None:
-        folder = self.folder(instance.uuid)
+        record, text = self.folder(instance.uuid) / RECORD, json.dumps(to_record(instance)).encode()
         with translated():
-            private.make_folder(folder)
-            write_atomically(folder / RECORD, json.dumps(to_record(instance)).encode())
+            try:
+                write_atomically(record, text)
+            except FileNotFoundError:  # it has no overlay either
+                private.make_folder(record.parent)
+                write_atomically(record, text)
 
     def records(self) -> Iterator[Instance]:
         """Every whole record; Corrupt, naming the file, for one that is not."""
