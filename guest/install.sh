@@ -41,6 +41,8 @@ put_units() {
     put systemd/skinnybox-report.service $system/skinnybox-report.service 0644
     put systemd/skinnybox-run-once.service $system/skinnybox-run-once.service 0644
     put systemd/wait-online.conf $system/systemd-networkd-wait-online.service.d/skinnybox.conf 0644
+    put systemd/emergency.conf $system/emergency.service.d/skinnybox.conf 0644
+    put systemd/emergency.conf $system/rescue.service.d/skinnybox.conf 0644
     put systemd/journald.conf /usr/lib/systemd/journald.conf.d/skinnybox.conf 0644
     put systemd/shutdown /usr/lib/systemd/system-shutdown/skinnybox 0755
     mkdir -p "$root$system/multi-user.target.wants"

@@ -1,14 +1,14 @@
 # shellcheck shell=dash
 # A report in xenstore. A pool shows its clients a fixed list of keys and nothing else, so most of it is one line:
 #   data/ts              1 STATE NONCE IMAGE[,IMAGE...] GENERATION, then the reason of a failure, or NAME=VALUE words:
-#                        dax=on|off overlay=SIZE/FREE key=TYPE:BASE64
+#                        dax=on|off overlay=SIZE/FREE key=TYPE:BASE64 failed=UNIT
 #   attr/vif/N/ipv4/M    addresses; data/os_uname the kernel; data/updated makes the pool look at all of them
 
 : "${SYS:=/sys}"
 
 # report_to_xenstore FILE
 report_to_xenstore() {
-    local key value state=- nonce=- images='' seed=- tail='' kernel=
+    local key value state=- nonce=- images='' seed=- tail='' kernel='' units=''
     while read -r key value; do
         case $key in
         state) state=$value ;;
@@ -18,6 +18,7 @@ report_to_xenstore() {
         overlay) tail="$tail overlay=${value% *}/${value#* }" ;;
         dax) tail="$tail dax=$value" ;;
         ssh-host-key) tail="$tail key=${value% *}:${value#* }" ;;
+        failed-unit) [ "${#units}" -gt 1024 ] || units="$units failed=$value" ;; # all of it is 4,096 bytes at most
         reason) tail="$tail $value" ;;
         kernel) kernel=$value ;;
         esac
@@ -25,7 +26,7 @@ report_to_xenstore() {
     images=${images#,}
     addresses_to_xenstore "$1"
     [ -z "$kernel" ] || xenstore_write data/os_uname "$kernel" || return 1
-    xenstore_write data/ts "1 $state $nonce ${images:--} $seed$tail" && xenstore_write data/updated 1
+    xenstore_write data/ts "1 $state $nonce ${images:--} $seed$units$tail" && xenstore_write data/updated 1
 }
 
 # addresses_to_xenstore FILE: of each card, what the report says of it now.

@@ -90,7 +90,7 @@ seed_generation() {
     printf '%s\n' "${applied%% *}"
 }
 
-# ready_report ADDRESSES SIZE FREE
+# ready_report ADDRESSES SIZE FREE FAILED
 ready_report() {
     local uptime kernel
     read -r uptime _ <"$PROC/uptime"
@@ -101,10 +101,11 @@ ready_report() {
     [ "$3" -ge "$(($2 / 50))" ] || echo full
     [ -z "$1" ] || printf '%s\n' "$1" | prefixed address
     host_keys
+    [ -z "${4-}" ] || printf '%s\n' "$4" | prefixed failed-unit
     printf 'kernel %s\nuptime %s\nend\n' "$kernel" "$uptime"
 }
 
-# tell ADDRESSES SIZE FREE: until the host took it.
+# tell ADDRESSES SIZE FREE FAILED: until the host took it.
 tell() {
     until ready_report "$@" >"$RUN/report" && send_report "$RUN/report" "$SEND_SECONDS"; do
         sleep "$SEND_SECONDS"
@@ -119,20 +120,23 @@ differs() {
     [ "${change#-}" -gt "$step" ]
 }
 
+# tell_for_ever: what fails in a boot fails soon after the way in is open, so the first looks follow one another quickly.
 tell_for_ever() {
-    local told now size free was
-    told=$(addresses)
+    local told now size free was failed failing look=1
+    told=$(addresses) failed=$(failed_units)
     # shellcheck disable=SC2046 # two words
     set -- $(space)
     size=$1 was=$2
-    tell "$told" "$size" "$was"
-    while sleep "$LOOK_SECONDS"; do
-        now=$(addresses)
+    tell "$told" "$size" "$was" "$failed"
+    while sleep "$look"; do
+        look=$((look * 2))
+        [ "$look" -lt "$LOOK_SECONDS" ] || look=$LOOK_SECONDS
+        now=$(addresses) failing=$(failed_units)
         # shellcheck disable=SC2046 # two words
         set -- $(space)
         size=$1 free=$2
-        [ "$now" = "$told" ] && ! differs "$was" "$free" "$size" && continue
-        told=$now was=$free
-        tell "$told" "$size" "$was"
+        [ "$now$failing" = "$told$failed" ] && ! differs "$was" "$free" "$size" && continue
+        told=$now was=$free failed=$failing
+        tell "$told" "$size" "$was" "$failed"
     done
 }

@@ -22,6 +22,8 @@ address eth0 10.0.0.6/24
 address eth0 fd00::5/64
 address eth1 192.168.1.5/24
 ssh-host-key {KEY}
+failed-unit apache2.service
+failed-unit getty@tty1.service
 kernel 6.1.0-44-cloud-amd64
 uptime 12.34
 end

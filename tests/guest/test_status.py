@@ -7,7 +7,7 @@ import pytest
 from skinnybox.wire import decode
 from tests.guest.conftest import IMAGE, INSTANCE, Shell
 
-PARTS = "message applied host status"
+PARTS = "message applied host failing status"
 IP = """ip() { cat <<'END'
 2: ens3    inet 10.0.2.15/24 metric 1024 brd 10.0.2.255 scope global dynamic ens3
 2: ens3    inet6 fd00::15/64 scope global tentative
@@ -77,6 +77,47 @@ def test_a_ready_report(shell: Shell) -> None:
     assert UUID(message.get("image"))
 
 
+SYSTEMCTL = r"""systemctl() { printf '%s\n' 'apache2.service loaded failed failed The Apache HTTP Server' \
+    'a\x2db.mount loaded failed failed /a-b'; }
+"""
+
+
+def test_units_that_failed_are_reported(shell: Shell) -> None:
+    text = shell(PARTS, SYSTEMCTL + 'ready_report "" 1000000 500000 "$(failed_units)"').out
+    lines = decode(text.encode(), "report").lines
+    assert [line.value for line in lines if line.key == "failed-unit"] == ["apache2.service", r"a\x2db.mount"]
+    assert shell(PARTS, "systemctl() { seq 100; }\nfailed_units | wc -l").out.strip() == "64"
+    assert shell(PARTS, "systemctl() { return 127; }\nset -e\nfailed_units\necho on").out == "on\n"
+
+
+FSTAB = """# what was there
+/dev/vdz  /srv\tauto  defaults 0 2
+
+UUID=1    /var/with\\040blank ext4 nosuid
+LABEL=x   /media/x ext4 nofail
+LABEL=y   /media/y ext4 noauto,user
+LABEL=z   none swap sw
+LABEL=z   none what sw
+tmpfs     /tmp tmpfs defaults
+proc      /pro proc defaults
+"""
+
+
+def test_a_machine_in_emergency_mode_says_why(shell: Shell) -> None:
+    (shell.tmp / "root/etc/fstab").write_text(FSTAB)
+    with (shell.tmp / "proc/mounts").open("a") as mounts:
+        mounts.write("tmpfs /tmp tmpfs rw 0 0\nproc /proc proc rw 0 0\n")
+    message = decode(shell(PARTS, SYSTEMCTL + "emergency_report emergency").out.encode(), "report")
+    assert message.get("state") == "failed"
+    assert message.get("reason") == (
+        r"it came up in emergency mode only; not mounted: /srv /var/with\040blank /pro; "
+        r"failed units: apache2.service a\x2db.mount"
+    )
+    (shell.tmp / "root/etc/fstab").unlink()
+    text = shell(PARTS, "systemctl() { :; }\nemergency_report rescue").out
+    assert decode(text.encode(), "report").get("reason") == "it came up in rescue mode only"
+
+
 @pytest.mark.parametrize(("free", "full"), [(19999, True), (20000, False)])
 def test_full_is_said_below_two_percent(shell: Shell, free: int, full: bool) -> None:
     text = shell(PARTS, f"ready_report '' 1000000 {free}").out
@@ -138,11 +179,24 @@ space() {
     echo 1000 $1
 }
 tell() { echo "told $* at $looks_left"; }
+failed_units() { [ "$looks_left" -gt 0 ] || echo 'x.service'; }
 tell_for_ever"""
-    assert shell(PARTS, script).out.splitlines() == [
+    assert [" ".join(line.split()) for line in shell(PARTS, script).out.splitlines()] == [
         "told a 1/8 1000 900 at 8",
         "told a 2/8 1000 855 at 6",
         "told a 2/8 1000 760 at 4",
         "told a 2/8 1000 200 at 3",
         "told a 2/8 1000 185 at 1",
+        "told a 2/8 1000 180 x.service at 0",
     ]
+
+
+def test_it_looks_often_at_first(shell: Shell) -> None:
+    script = """looks_left=7
+sleep() { echo "$1"; looks_left=$((looks_left - 1)); [ "$looks_left" -gt 0 ]; }
+space() { echo 1000 900; }
+addresses() { :; }
+failed_units() { :; }
+tell() { :; }
+tell_for_ever"""
+    assert shell(PARTS, script).out.split() == ["1", "2", "4", "8", "15", "15", "15"]

@@ -40,6 +40,8 @@ def test_a_full_report_is_read_and_kept() -> None:
         ("full", ""),
         ("address", "eth0 10.0.2.15/24 fe80::1/64"),
         ("ssh-host-key", KEY),
+        ("failed-unit", "apache2.service"),
+        ("failed-unit", r"srv-a\x2db.mount"),
         ("kernel", "6.1.0-56-cloud-amd64"),
         ("uptime", "12.34"),
         ("something-of-tomorrow", "x"),
@@ -48,6 +50,7 @@ def test_a_full_report_is_read_and_kept() -> None:
     assert report.ready and report.images == (UUID(int=9),) and report.seed_generation == 3
     assert report.dax is False and (report.overlay_size, report.overlay_free) == (1000, 10)
     assert report.addresses == ("eth0 10.0.2.15/24", "eth0 fe80::1/64")
+    assert report.failed_units == ("apache2.service", r"srv-a\x2db.mount")
     assert report.ssh_host_keys == (KEY,) and report.uptime == 12.34
     assert reports.from_record(json.loads(json.dumps(reports.to_record(report)))) == report
     for reachable in (True, False):

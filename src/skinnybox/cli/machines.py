@@ -218,23 +218,13 @@ def _brief(machine: "MachineView") -> dict[str, Any]:
     seconds = machine.boot_seconds
     return {
         "name": machine.name,
-        "state": _state(machine),
+        "state": machine.told,
         "master": machine.instance.stack.reference,
         "overlay": f"{_size(present.used(machine))}/{format_size(machine.instance.overlay.size)}",
         "address": machine.address,
         "boot": None if seconds is None else f"{seconds:.1f} s",
         "autostart": machine.instance.autostart or None,
     }
-
-
-def _state(machine: "MachineView") -> str:
-    """What is wrong with a machine that cannot be read is short, and what all who list it have to know."""
-    unread = machine.trouble is not None and machine.condition in ("damaged", "unreadable")
-    return (
-        f"{machine.condition}: {machine.trouble.brief}"
-        if unread and machine.trouble
-        else str(machine.condition)
-    )
 
 
 def _size(size: int | None) -> str:

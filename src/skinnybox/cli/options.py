@@ -189,12 +189,13 @@ def add_parallel(parser: argparse.ArgumentParser) -> None:
 
 
 def add_timeout(parser: argparse.ArgumentParser, seconds: float, help_text: str) -> None:
+    from skinnybox.fleet.patience import MOST
+
     parser.add_argument(
         "--timeout",
         metavar="SECONDS",
         type=numbers.seconds,
-        default=seconds,
-        help=f"{help_text} (default {seconds:g})",
+        help=f"{help_text} (default {seconds:g}, and up to {MOST} times as long while it is seen to work)",
     )
 
 

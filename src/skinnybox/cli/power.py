@@ -5,6 +5,7 @@ import argparse
 from skinnybox.cli import numbers, options, report
 from skinnybox.cli.progress import shown
 from skinnybox.errors import UsageError
+from skinnybox.fleet.patience import MOST
 from skinnybox.fleet.power import READY_TIMEOUT, STOP_TIMEOUT, Stopping
 from skinnybox.fleet.view import MachineView
 
@@ -47,8 +48,9 @@ def _add_starting(parser: argparse.ArgumentParser) -> None:
 
 def _add_stopping(parser: argparse.ArgumentParser, flag: str = "--timeout") -> None:
     parser.add_argument(
-        flag, metavar="SECONDS", type=numbers.seconds, default=STOP_TIMEOUT, dest="stop_timeout",
-        help=f"how long each guest may take (default {STOP_TIMEOUT:g})",
+        flag, metavar="SECONDS", type=numbers.seconds, dest="stop_timeout",
+        help=f"how long each guest may take (default {STOP_TIMEOUT:g}, and up to {MOST} times as long while "
+        "it is seen to work)",
     )  # fmt: skip
     parser.add_argument("--kill", action="store_true", help="pull the plug when that time is over")
 
@@ -110,4 +112,6 @@ def _stopping(arguments: argparse.Namespace) -> Stopping:
 
 def _state(machine: MachineView) -> str:
     seconds = machine.boot_seconds
-    return str(machine.condition) if seconds is None else f"{machine.condition} after {seconds:.1f} s"
+    if seconds is None:
+        return machine.told
+    return machine.told.replace("ready", f"ready after {seconds:.1f} s", 1)

@@ -2,10 +2,13 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from skinnybox.errors import Blocked, Cancelled, Conflict, GuestFailed, TimedOut
+from skinnybox.fleet.batch import Outcome
+from skinnybox.fleet.patience import Patience
 from skinnybox.fleet.view import Condition, MachineView
 from skinnybox.hosts.base import Host
 from skinnybox.model import Master
@@ -14,6 +17,7 @@ from skinnybox.operation import Operation
 POLL = 0.5
 READY_TIMEOUT = 300.0
 STOP_TIMEOUT = 90.0
+"""Seconds, as patience.py takes them: usual ones, unless somebody names others."""
 ASK_AGAIN = 10.0
 """Seconds after which a guest is asked again to power off, where a host's word may get lost."""
 
@@ -34,20 +38,21 @@ View = Callable[[], MachineView]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stopping:
-    """How long the guest may take, and whether the plug is pulled after that. Seconds."""
+    """How long the guest may take, in seconds, and whether the plug is pulled after that. None: the usual
+    time (patience.py)."""
 
-    timeout: float = STOP_TIMEOUT
+    timeout: float | None = None
     then_kill: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Starting:
     """How machines come up: so many at once (None: as the settings say), waited for until they are ready
-    for at most `timeout` seconds."""
+    for at most `timeout` seconds (None: the usual time, patience.py)."""
 
     parallel: int | None = None
     wait: bool = True
-    timeout: float = READY_TIMEOUT
+    timeout: float | None = None
 
 
 def start(host: Host, machine: MachineView, master: Master, folder: Path, operation: Operation) -> None:
@@ -62,12 +67,12 @@ def start(host: Host, machine: MachineView, master: Master, folder: Path, operat
         host.start(machine.instance, master, folder, operation)
 
 
-def wait_ready(host: Host, look: View, timeout: float, operation: Operation) -> MachineView:
+def wait_ready(host: Host, look: View, timeout: float | None, operation: Operation) -> MachineView:
     """Block until the guest says it is ready and was reached. GuestFailed when it fails or stops; `timeout`
-    is seconds."""
-    deadline = time.monotonic() + timeout
+    is seconds, None the usual time (patience.py)."""
+    machine = look()
+    patience = Patience(timeout, READY_TIMEOUT, partial(host.moving, machine.instance.uuid))
     while True:
-        machine = look()
         match machine.condition:
             case Condition.READY:
                 return machine
@@ -84,13 +89,15 @@ def wait_ready(host: Host, look: View, timeout: float, operation: Operation) -> 
                 raise Conflict(f"{machine.name} is being deleted", hint="by another command")
         if operation.cancelled:
             raise Cancelled(f"{machine.name} was not ready yet when this was cancelled; it keeps running")
-        if time.monotonic() > deadline:
+        if patience.over():
             raise TimedOut(
-                f"{machine.name} was not ready after {timeout:g} s; it keeps running{_why(machine)}",
+                f"{machine.name} was not ready after {patience.waited:.0f} s; it keeps running"
+                f"{_why(machine)}{_slowed(host, machine)}",
                 hint=f"`skinnybox console --log {machine.name}` shows how far it came"
-                + (_UNREACHED if machine.unreached else ""),
+                + (_UNREACHED if machine.unreached else f", `skinnybox wait {machine.name}` goes on waiting"),
             )
         host.wait_change(POLL)
+        machine = look()
 
 
 def stop(host: Host, look: View, how: Stopping, operation: Operation) -> None:
@@ -102,22 +109,36 @@ def stop(host: Host, look: View, how: Stopping, operation: Operation) -> None:
     if not running(machine):
         return
     host.shutdown(machine.instance)
-    deadline, again = time.monotonic() + how.timeout, time.monotonic() + ASK_AGAIN
+    patience = Patience(how.timeout, STOP_TIMEOUT, partial(host.moving, machine.instance.uuid))
+    again = time.monotonic() + ASK_AGAIN
     while running(machine := look()):
         if operation.cancelled:
             raise Cancelled(f"{machine.name} was asked to power off, and may still do so")
         if time.monotonic() > again and host.features.presses_a_button:
             host.shutdown(machine.instance)
             again = time.monotonic() + ASK_AGAIN
-        if time.monotonic() > deadline:
+        if patience.over():
             if not how.then_kill:
                 raise TimedOut(
-                    f"{machine.name} did not power off within {how.timeout:g} s{_stalled(machine)}",
+                    f"{machine.name} did not power off within {patience.waited:.0f} s; it may still do so"
+                    f"{_stalled(machine)}{_slowed(host, machine)}",
                     hint=f"wait longer, or pull the plug: skinnybox kill {machine.name}",
                 )
             host.power_off(machine.instance)
             return
         host.wait_change(POLL)
+
+
+def not_restarted(outcome: Outcome[MachineView]) -> Outcome[MachineView]:
+    """A guest that was asked to power off may do so later, when nobody is there any more to start it."""
+    if not isinstance(outcome.error, TimedOut | Cancelled):
+        return outcome
+    error = type(outcome.error)(
+        f"{outcome.error.message}; nobody starts it then",
+        hint=f"`skinnybox start {outcome.name}` once it is off; `restart --kill` pulls the plug when the "
+        "time is over",
+    )
+    return replace(outcome, error=error)
 
 
 def _stop_held(host: Host, machine: MachineView, how: Stopping) -> None:
@@ -132,6 +153,12 @@ def _stop_held(host: Host, machine: MachineView, how: Stopping) -> None:
 
 def _why(machine: MachineView) -> str:
     return _stalled(machine) or (f": {machine.unreached}" if machine.unreached else "")
+
+
+def _slowed(host: Host, machine: MachineView) -> str:
+    """A limit that passed on a busy host says little about the guest."""
+    slowed = host.slowed(machine.instance.uuid)
+    return f"; {slowed}" if slowed else ""
 
 
 def _stalled(machine: MachineView) -> str:

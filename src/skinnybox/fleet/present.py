@@ -49,6 +49,7 @@ def machine(view: "MachineView") -> Record:
         "mac": instance.mac,
         "ssh_host_keys": [fingerprint(key) for key in view.host_keys],
         "dax": report_.dax if report_ else None,
+        "failed_units": list(view.failed_units),
         "kernel": report_.kernel if report_ else None,
         "boot": view.boot_seconds,
         "pid": view.status.pid if view.status else None,

@@ -146,7 +146,7 @@ class Fleet:
         patterns: Sequence[str],
         *,
         wait: bool = True,
-        timeout: float = power.READY_TIMEOUT,
+        timeout: float | None = None,
         parallel: int | None = None,
         operation: Operation = UNATTENDED,
     ) -> list[Outcome[MachineView]]:
@@ -173,7 +173,7 @@ class Fleet:
         self,
         patterns: Sequence[str],
         *,
-        timeout: float = power.READY_TIMEOUT,
+        timeout: float | None = None,
         operation: Operation = UNATTENDED,
     ) -> list[Outcome[MachineView]]:
         """Block until they are ready."""
@@ -200,12 +200,12 @@ class Fleet:
         how: power.Stopping,
         *,
         wait: bool = True,
-        timeout: float = power.READY_TIMEOUT,
+        timeout: float | None = None,
         parallel: int | None = None,
         operation: Operation = UNATTENDED,
     ) -> list[Outcome[MachineView]]:
         """Stop, then start. Those that did not stop are told with the reason, and are not started."""
-        stopped = self.stop(patterns, how, operation)
+        stopped = [power.not_restarted(outcome) for outcome in self.stop(patterns, how, operation)]
         off = [outcome.name for outcome in stopped if outcome.ok]
         started = self.start(off, wait=wait, timeout=timeout, parallel=parallel, operation=operation)
         return [*(outcome for outcome in stopped if not outcome.ok), *started]
@@ -292,5 +292,5 @@ class Fleet:
         instances = [row.instance for row in self._catalog.rows()]
         return capacity.of_host(self._host, instances, self.masters.all(), fit_size)
 
-    def _wait_ready(self, machine: MachineView, timeout: float, operation: Operation) -> MachineView:
+    def _wait_ready(self, machine: MachineView, timeout: float | None, operation: Operation) -> MachineView:
         return power.wait_ready(self._host, lambda: self._queries.view(machine.instance), timeout, operation)

@@ -123,11 +123,36 @@ class MachineView:
             return self.current_report.reason
         if self.status is not None and self.status.power in (Power.CRASHED, *_STILL):
             return self.status.reason
-        return self.mismatch or self._trouble or self.unreached or self._full or self.work
+        return (
+            self.mismatch or self._trouble or self.unreached or self._full or self._failed_units or self.work
+        )
 
     @property
     def _trouble(self) -> str | None:
         return self.trouble.why if self.trouble else None
+
+    @property
+    def failed_units(self) -> tuple[str, ...]:
+        """What the init of a machine that is ready could not start, or what ended badly since, by the guest's
+        last word."""
+        report = self.current_report
+        return report.failed_units if report and report.ready else ()
+
+    @property
+    def _failed_units(self) -> str | None:
+        return f"failed units: {', '.join(self.failed_units)}" if self.failed_units else None
+
+    @property
+    def told(self) -> str:
+        """Its condition in the few words of a table."""
+        match self.condition:
+            case (Condition.DAMAGED | Condition.UNREADABLE) as condition if self.trouble:
+                return f"{condition}: {self.trouble.brief}"
+            case Condition.READY if self.failed_units:
+                count = len(self.failed_units)
+                return f"ready, {count} failed unit{'s' if count > 1 else ''}"
+            case condition:
+                return str(condition)
 
     @property
     def _full(self) -> str | None:

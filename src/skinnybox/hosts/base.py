@@ -258,6 +258,14 @@ class Observation(Protocol):
     def wait_change(self, timeout: float) -> None:
         """Return when a status or report may have changed, or after `timeout` seconds."""
 
+    def moving(self, uuid: UUID) -> int | None:
+        """A number that changes while its guest prints or works; None where nobody sees that. Quick."""
+        return None
+
+    def slowed(self, uuid: UUID) -> str | None:
+        """What makes its guest slow just now, in words; None where nothing is known to."""
+        return None
+
     @abstractmethod
     def events(self, after: int = 0) -> Iterable[Event]:
         """What happened to machines here, as far back as it is kept: those with a number above `after`,

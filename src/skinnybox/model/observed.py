@@ -61,7 +61,8 @@ class Trouble:
 class Report:
     """What the guest says of itself: its word, not the truth. `images` are the filesystem UUIDs mounted.
     `received` is when the host got it, `ready_since` when the machine was reached first in this start, or
-    else when it first said that it is ready: guests go on reporting, and have not booted anew for that."""
+    else when it first said that it is ready: guests go on reporting, and have not booted anew for that.
+    `failed_units` are names of what its init could not start, the first few."""
 
     ready: bool
     nonce: str
@@ -74,6 +75,7 @@ class Report:
     overlay_free: int | None = None
     addresses: tuple[str, ...] = ()
     ssh_host_keys: tuple[str, ...] = ()
+    failed_units: tuple[str, ...] = ()
     kernel: str | None = None
     uptime: float | None = None
     received: datetime | None = None

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-_START_TIME, _STATE = 19, 0
-"""Fields of /proc/<pid>/stat behind the command's closing parenthesis (proc(5): 22 and 3)."""
+_STATE, _USER_TIME, _SYSTEM_TIME, _START_TIME = 0, 11, 12, 19
+"""Fields of /proc/<pid>/stat behind the command's closing parenthesis (proc(5): 3, 14, 15 and 22)."""
 _DEAD = (b"Z", b"X")
 
 _children: set[int] = set()
@@ -38,6 +38,15 @@ def identify(pid: int) -> Process | None:
     if fields[_STATE] in _DEAD:
         return None
     return Process(pid=pid, started=int(fields[_START_TIME]), boot=boot_id())
+
+
+def cpu_seconds(pid: int) -> float:
+    """What it has used of processors since it began, with all its threads; 0 once it is gone."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return 0.0
+    return (int(fields[_USER_TIME]) + int(fields[_SYSTEM_TIME])) / os.sysconf("SC_CLK_TCK")
 
 
 def holding(folder: Path) -> Iterator[tuple[int, str]]:

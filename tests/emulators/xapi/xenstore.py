@@ -5,7 +5,7 @@ The rig's guests have no xenstore: they send `skinnybox-report` messages on a vi
 
     data/ts        `1 STATE NONCE IMAGE[,IMAGE...] GENERATION`   shown as VM_guest_metrics.other["data-ts"]
                    (STATE ready or failed; what is not known is `-`; of a failure the reason follows, else
-                   `dax=on|off overlay=SIZE/FREE key=TYPE:BASE64`, each as far as it was reported)
+                   `failed=UNIT dax=on|off overlay=SIZE/FREE key=TYPE:BASE64`, each as far as it was reported)
     attr/vif/N/ipv4/M, attr/vif/N/ipv6/M                           shown in VM_guest_metrics.networks
     data/os_uname                                                  shown in VM_guest_metrics.os_version
     data/updated                                                   written last
@@ -66,7 +66,8 @@ def _status(words: dict[str, list[list[str]]]) -> str:
 
 def _more(words: dict[str, list[list[str]]]) -> list[str]:
     """In the order the guest reports them."""
-    found = [f"dax={rest[0]}" for rest in words.get("dax", [])]
+    found = [f"failed={rest[0]}" for rest in words.get("failed-unit", [])]
+    found += [f"dax={rest[0]}" for rest in words.get("dax", [])]
     found += [f"overlay={'/'.join(rest)}" for rest in words.get("overlay", [])]
     return found + [f"key={':'.join(rest)}" for rest in words.get("ssh-host-key", [])]
 

@@ -56,6 +56,13 @@ def read_log(folder: Path, length: int = 2 * LOG_SIZE) -> bytes:
     return tail(folder / "console.log.1", length - len(newest)) + newest
 
 
+def printed_bytes(folder: Path) -> int:
+    """How much of the newest is kept: as good as always another number when the guest has printed."""
+    with contextlib.suppress(OSError):
+        return (folder / "console.log").stat().st_size
+    return 0
+
+
 class Panic:
     """Sees the kernel say that it panicked, also when the words come in pieces."""
 

@@ -22,6 +22,7 @@ _LARGEST = 1 << 50
 _NUMBER = re.compile(r"[0-9]{1,16}")
 _UPTIME = re.compile(r"[0-9]{1,10}(\.[0-9]{1,6})?")
 _INTERFACE = re.compile(r"[A-Za-z0-9._-]{1,15}")
+_UNIT = re.compile(r"[A-Za-z0-9:_.@\\-]{1,255}")
 _RELEASE = re.compile(r"[A-Za-z0-9.+~_-]{1,128}")
 
 
@@ -32,7 +33,7 @@ def parse(raw: bytes, uuid: UUID, nonce: str, received: datetime) -> Report:
         raise Corrupt(f"report: version {message.version} is not known")
     for key in _ONCE:
         _require(len(message.all(key)) <= 1, f"several lines `{key}`")
-    for key in ("image", "address", "ssh-host-key"):
+    for key in ("image", "address", "ssh-host-key", "failed-unit"):
         _require(len(message.all(key)) <= _MOST, f"too many lines `{key}`")
     _require(message.get("instance") == str(uuid), "it names another instance")
     _require(message.get("nonce") == nonce, "it belongs to another start")
@@ -59,6 +60,7 @@ def _report(message: Message, uuid: UUID, nonce: str, received: datetime) -> Rep
         overlay_free=free,
         addresses=tuple(_addresses(message)),
         ssh_host_keys=tuple(host_keys.checked(line.value) for line in message.all("ssh-host-key")),
+        failed_units=tuple(_unit(line.value) for line in message.all("failed-unit")),
         kernel=_matching(_RELEASE, message.get("kernel")),
         uptime=None if uptime is None else float(_matching(_UPTIME, uptime) or 0),
         received=received,
@@ -83,6 +85,11 @@ def _number(text: str) -> int:
 def _reason(message: Message) -> str | None:
     text = message.get("reason")
     return None if text is None else text[:500]
+
+
+def _unit(name: str) -> str:
+    _matching(_UNIT, name)
+    return name
 
 
 def _overlay(value: str | None) -> tuple[int | None, int | None]:
@@ -123,6 +130,7 @@ def to_record(report: Report) -> dict[str, Any]:
         "overlay_free": report.overlay_free,
         "addresses": list(report.addresses),
         "ssh_host_keys": list(report.ssh_host_keys),
+        "failed_units": list(report.failed_units),
         "kernel": report.kernel,
         "uptime": report.uptime,
         "received": report.received and report.received.isoformat(),
@@ -133,7 +141,7 @@ def to_record(report: Report) -> dict[str, Any]:
 
 def from_record(values: Mapping[str, Any]) -> Report:
     """What to_record made, read back; an older Skinnybox did not look whether a machine can be reached, nor
-    kept since when it is ready."""
+    kept since when it is ready or what failed in it."""
     received, reachable, since = values["received"], values.get("reachable"), values.get("ready_since")
     if reachable not in (None, True, False):
         raise ValueError("reachable is neither true nor false")
@@ -149,6 +157,7 @@ def from_record(values: Mapping[str, Any]) -> Report:
         overlay_free=values["overlay_free"],
         addresses=tuple(values["addresses"]),
         ssh_host_keys=tuple(values["ssh_host_keys"]),
+        failed_units=tuple(values.get("failed_units", ())),
         kernel=values["kernel"],
         uptime=values["uptime"],
         received=None if received is None else datetime.fromisoformat(received),

@@ -22,9 +22,10 @@ from skinnybox.hosts import events
 from skinnybox.hosts.base import Features, Preferences
 from skinnybox.hosts.events import Event, EventKind, Journal
 from skinnybox.hosts.guest_io import reports, stall, states, supervisor_client
-from skinnybox.hosts.guest_io.machine_output import read_log
+from skinnybox.hosts.guest_io.machine_output import printed_bytes, read_log
 from skinnybox.hosts.guest_io.run_folder import machine_process, read_machine
 from skinnybox.hosts.local.host import LocalHost
+from skinnybox.hosts.local.load import busy
 from skinnybox.issues import Check, Finding
 from skinnybox.json_file import read_json
 from skinnybox.layout import FILE
@@ -44,6 +45,9 @@ T = TypeVar("T")
 
 _POLL = 0.05
 _CONCLUDING = 3.0
+_WORKED = 3.0
+"""Seconds of a processor in which a guest has done something: an idle one takes longer than fleet/patience.py
+waits."""
 
 
 class QemuHost(LocalHost):
@@ -162,6 +166,20 @@ class QemuHost(LocalHost):
             process.reap_remembered()
             if self._stamps() != before:
                 return
+
+    def moving(self, uuid: UUID) -> int | None:
+        """What it has printed, and one for each few seconds of a processor: a guest that waits for what never
+        comes uses hardly any."""
+        running = self._process(uuid)
+        if running is None:
+            return None
+        printed = printed_bytes(self._run(uuid))
+        return printed + int(process.cpu_seconds(running.pid) / _WORKED)
+
+    def slowed(self, uuid: UUID) -> str | None:
+        values = read_machine(self._run(uuid)) or {}
+        emulated = values.get("accelerator") == Accelerator.TCG.value
+        return " and ".join(filter(None, ["its processor is emulated" if emulated else None, busy()])) or None
 
     def events(self, after: int = 0) -> Iterable[Event]:
         return events.read(self._runs, after)

@@ -7,6 +7,7 @@ GENERATION that of the seed applied; what is not known is `-`. The TAIL is words
 ones are passed over, and behind them, of `failed`, the reason: a text.
 
     overlay=SIZE/FREE   bytes        dax=on|off        key=TYPE:BASE64   a public ssh host key; may repeat
+    failed=UNIT         what the guest's init could not start; may repeat
 
 A guest may write what it likes: everything is bounded and checked, and a word that is not understood is not
 there.
@@ -31,7 +32,9 @@ _MOST_IMAGES = 64
 _LARGEST = 1 << 50
 _NONCE = re.compile("[0-9a-f]{32}|-")
 _NUMBER = re.compile("[0-9]{1,9}")
-_WORD = re.compile("(?:overlay|dax|key)=.*")
+_WORD = re.compile("(?:overlay|dax|key|failed)=.*")
+_UNIT = re.compile(r"[A-Za-z0-9:_.@\\-]{1,255}")
+_MOST_UNITS = 64
 _OVERLAY = re.compile("([0-9]{1,16})/([0-9]{1,16})")
 
 
@@ -47,6 +50,7 @@ class Stamp:
     overlay: tuple[int, int] | None = None
     dax: bool | None = None
     host_keys: tuple[str, ...] = ()
+    failed_units: tuple[str, ...] = ()
 
 
 def stamp_of(metrics: Mapping[str, Any] | None) -> Stamp | None:
@@ -68,6 +72,7 @@ def stamp_of(metrics: Mapping[str, Any] | None) -> Stamp | None:
         reason=printable(reason[:MOST_DETAIL]) if reason else None,
         overlay=_first(_overlay(value) for name, _, value in words if name == "overlay"),
         dax=_first({"on": True, "off": False}.get(value) for name, _, value in words if name == "dax"),
+        failed_units=_units([value for name, _, value in words if name == "failed"]),
         host_keys=_keys([value for name, _, value in words if name == "key"]),
     )
 
@@ -89,6 +94,10 @@ def _overlay(text: str) -> tuple[int, int] | None:
         return None
     size, free = int(found[1]), int(found[2])
     return (size, free) if 0 < size <= _LARGEST and free <= size else None
+
+
+def _units(texts: list[str]) -> tuple[str, ...]:
+    return tuple(text for text in texts[:_MOST_UNITS] if _UNIT.fullmatch(text))
 
 
 def _keys(texts: list[str]) -> tuple[str, ...]:
