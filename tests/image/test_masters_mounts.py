@@ -3,20 +3,23 @@
 Requirements: mke2fs, sfdisk; root, or root of a namespace.
 """
 
+import contextlib
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from skinnybox import run
-from skinnybox.errors import SkinnyboxError, Unsupported
+from skinnybox.errors import Corrupt, SkinnyboxError, Unsupported
 from skinnybox.ext4 import open_volume
-from skinnybox.masters import catalogue, namespace
+from skinnybox.masters import catalogue, disk_image, namespace
 from skinnybox.masters.disk_image import unpacked_disk
 from skinnybox.masters.imports import import_tree
 from skinnybox.model import Master
 from skinnybox.operation import Operation
+from skinnybox.sandbox import reader
 from tests.image.disks import REAL_ROOT, SECTOR, as_ext4, describe, fill, signed, unpack, write_system
 
 pytestmark = [
@@ -262,6 +265,7 @@ def with_unit(tree: Path, unit: str = UNIT) -> Path:
     system = folder(tree / "etc/systemd/system", **{"srv-www.mount": unit, "off.mount": UNIT})
     (system / "masked.mount").symlink_to("/dev/null")
     wants = folder(system / "multi-user.target.wants")
+    folder(system / os.fsdecode(b"\xff.wants"))
     for name in ("srv-www.mount", "masked.mount", "other.service"):
         (wants / name).symlink_to(f"../{name}")
     (tree / "etc/fstab").unlink(missing_ok=True)
@@ -278,6 +282,23 @@ def test_mount_units_are_read_too(tmp_path: Path, root: Path) -> None:
     with pytest.raises(Unsupported, match="/srv/www: LABEL=www was not packed"):
         sealed(with_unit(write_system(tmp_path / "tree")), tmp_path / "masters")
     assert sealed(tmp_path / "tree", tmp_path / "masters", "/srv/www").left_out == ("/srv/www",)
+
+
+@pytest.mark.parametrize(
+    "answers", [[], ["eA=="], ["eA==", 1], ["eA==", "?"], ["eA==", "", "a.mount"], ["", "", "../x.mount", ""],
+                ["", "", "srv.mount", None], ["", "", *["a.mount", ""] * 257], ["eA==" * (1 << 14) * 2, ""]]
+)  # fmt: skip
+def test_a_reader_that_was_taken_over_says_nothing_else(
+    tmp_path: Path, plain: Path, monkeypatch: pytest.MonkeyPatch, answers: list[Any]
+) -> None:
+    @contextlib.contextmanager
+    def taken_over(module: str, words: list[str], **options: Any) -> Iterator[Iterator[Any]]:
+        with reader.inquire(module, words, **options) as found:
+            yield iter(answers) if words[1] == "tables" else found
+
+    monkeypatch.setattr(disk_image, "inquire", taken_over)
+    with pytest.raises(Corrupt, match="no proper answer"):
+        unpack(plain, tmp_path / "work")
 
 
 def test_a_unit_that_is_too_long_is_refused(tmp_path: Path, root: Path) -> None:

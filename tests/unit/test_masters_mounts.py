@@ -110,6 +110,17 @@ def test_all_refusals_are_told_at_once() -> None:
     assert "; and 30 more" in many and len(many) < 2000
 
 
+def test_no_name_does_anything_to_the_shell_that_the_hint_is_for() -> None:
+    assert "--leave-out '/$(reboot)'; or make" in refusal("UUID=x /$(reboot) ext4")
+    assert refusal("UUID=x /a\\040b ext4").endswith("-C / . './a b'")
+
+
+def test_tables_without_end_are_refused() -> None:
+    for tables in ((b"x /srv ext4\n" * 513, b""), (b"", b"x y\n" * 513)):
+        with pytest.raises(Unsupported, match="more than 512"):
+            parsed(*tables)
+
+
 UNTOUCHED = """\
 # /etc/fstab
 UUID=1 / ext4 errors=remount-ro 0 1

@@ -99,7 +99,8 @@ def unpacked_disk(
             locate = locator(tables, parts, root)
             plan = decide(tables, locate, leave_out, str(source))
             _extract(volume, work, tree, operation, source, devices=devices)
-        boot = None if tables.at("/boot") else separate_boot(parts, root, tree)
+        said = {*plan.brought.placed, *plan.brought.left_out}
+        boot = None if "/boot" in said else separate_boot(parts, root, tree)
         places = (*plan.parts, *([("/boot", boot)] if boot else []))
         for place, part in places:
             operation.step(task="disk", detail=f"{part.name} to {place}")

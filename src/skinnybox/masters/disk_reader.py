@@ -28,7 +28,8 @@ def main(arguments: Sequence[str]) -> None:
     elif what == "places":
         answer(_places(int(descriptor), int(rest[0])))
     elif what == "tables":
-        answer(_tables(open_descriptor(int(descriptor), *map(int, rest))))
+        start, length = map(int, rest)
+        answer(_tables(int(descriptor), start, length))
     else:
         start, length, apparent = map(int, rest)
         _tar(int(descriptor), start, length, apparent)
@@ -76,11 +77,12 @@ def _has_kernel(volume: Volume) -> bool:
     return any(name.startswith((b"vmlinuz-", b"vmlinux-")) for name in volume.names(b""))
 
 
-def _tables(volume: Volume) -> Iterator[str]:
+def _tables(descriptor: int, start: int, length: int) -> Iterator[str]:
     """The two files, base64: nothing in them is text for sure; then name and text of each mount unit."""
+    volume = open_descriptor(descriptor, start, length)
 
     def names(path: str) -> list[str]:
-        return [os.fsdecode(name) for name in volume.names(path.encode())]
+        return [os.fsdecode(name) for name in volume.names(os.fsencode(path))]
 
     for path in (FSTAB, CRYPTTAB):
         yield base64.b64encode(_content(volume, path, LONGEST)).decode()

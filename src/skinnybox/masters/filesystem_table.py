@@ -12,18 +12,18 @@ from skinnybox.errors import Unsupported
 from skinnybox.masters import mount_units
 
 FSTAB, CRYPTTAB = "etc/fstab", "etc/crypttab"
-LONGEST = 1 << 16
-"""Bytes of either file: more are refused, not cut off."""
+LONGEST, MOST = 1 << 16, 512
+"""Bytes of either file, and lines that mount something: more are refused, not cut off."""
 
 VIRTUAL = frozenset({
     "autofs", "bpf", "binfmt_misc", "cgroup", "cgroup2", "configfs", "cpuset", "debugfs", "devpts",
     "devtmpfs", "efivarfs", "fusectl", "hugetlbfs", "mqueue", "nfsd", "overlay", "proc", "pstore", "ramfs",
-    "rpc_pipefs", "securityfs", "selinuxfs", "sysfs", "tmpfs", "tracefs",
+    "rpc_pipefs", "securityfs", "selinuxfs", "sysfs", "tmpfs", "tracefs", "usbfs",
 })  # fmt: skip
 """Kinds that hold nothing of their own: such a line is as good in a thin machine."""
 SERVED = frozenset({
     "9p", "afs", "ceph", "cifs", "coda", "davfs", "gfs2", "glusterfs", "lustre", "ncpfs", "nfs", "nfs4",
-    "ocfs2", "smb3", "smbfs", "virtiofs", "fuse.ceph", "fuse.glusterfs", "fuse.rclone", "fuse.s3fs",
+    "ocfs2", "smb3", "smbfs", "vboxsf", "virtiofs", "fuse.ceph", "fuse.glusterfs", "fuse.rclone", "fuse.s3fs",
     "fuse.sshfs",
 })  # fmt: skip
 """Kinds whose files lie on another machine."""
@@ -103,12 +103,11 @@ def parsed(fstab: bytes, crypttab: bytes, units: Sequence[tuple[str, bytes]] = (
     """`units` are names and texts of mount units. Raises Unsupported for a line that names what cannot be
     shown, or no folder that can be."""
     lines, others = _lines(fstab), _lines(crypttab)
-    return Tables(
-        fstab=lines,
-        crypttab=others,
-        entries=(*_entries(lines), *_of_units(units)),
-        mappings=tuple(_mappings(others)),
-    )
+    entries = (*_entries(lines), *_of_units(units))
+    mappings = tuple(_mappings(others))
+    if max(len(entries), len(mappings)) > MOST:
+        raise Unsupported(f"it mounts more than {MOST} filesystems", hint="take out what no system needs")
+    return Tables(fstab=lines, crypttab=others, entries=entries, mappings=mappings)
 
 
 def treatment(entry: Entry) -> Treatment:

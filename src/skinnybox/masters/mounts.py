@@ -5,6 +5,7 @@ its place there, or left out because somebody said so; nothing is lost without a
 that would keep a machine waiting for a disk, which ends in systemd's emergency mode.
 """
 
+import shlex
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -166,8 +167,9 @@ def _refusal(refused: Sequence[tuple[str, str]], subject: str) -> SkinnyboxError
     told = "; ".join(f"{what}: {why}" for what, why in refused[:_MOST_TOLD])
     more = f"; and {len(refused) - _MOST_TOLD} more" if len(refused) > _MOST_TOLD else ""
     names = [what for what, _ in refused[:_MOST_TOLD]]
-    folders = " ".join(f".{name}" for name in names if not name.startswith("/dev/"))
-    options = " ".join(f"--leave-out {name}" for name in names)
+    # To be typed into a shell, and written by whoever made the image.
+    folders = shlex.join(f".{name}" for name in names if not name.startswith("/dev/"))
+    options = " ".join(f"--leave-out {shlex.quote(name)}" for name in names)
     return Unsupported(
         f"{subject}: what it mounts cannot be brought: {told}{more}",
         hint=f"do without: {options}; or {TAR} {folders}".rstrip(),
