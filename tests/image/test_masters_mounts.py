@@ -5,12 +5,14 @@ Requirements: mke2fs, sfdisk; root, or root of a namespace.
 
 import contextlib
 import os
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+import skinnybox
 from skinnybox import run
 from skinnybox.errors import Corrupt, SkinnyboxError, Unsupported
 from skinnybox.ext4 import open_volume
@@ -21,6 +23,7 @@ from skinnybox.model import Master
 from skinnybox.operation import Operation
 from skinnybox.sandbox import reader
 from tests.image.disks import REAL_ROOT, SECTOR, as_ext4, describe, fill, signed, unpack, write_system
+from tests.image.test_masters_disk import IN_NAMESPACE, in_namespace
 
 pytestmark = [
     pytest.mark.image,
@@ -164,6 +167,27 @@ def test_the_master_says_what_it_was_put_together_of(tmp_path: Path, disk: Path)
     again = sealed(disk, tmp_path / "others", "/var/log")
     assert again.id == master.id
     assert sealed(disk, tmp_path / "whole").id != master.id
+
+
+@pytest.mark.skipif(not REAL_ROOT, reason="making a namespace of many ids needs the real root")
+@pytest.mark.usefixtures("for_everyone")
+def test_an_ordinary_user_puts_them_in_the_same_places(tmp_path: Path, root: Path) -> None:
+    python = Path("/usr/bin/python3")
+    if not python.exists():
+        pytest.skip("no python3 that everyone may run")
+    (root / "boot/vmlinuz-6.1").write_text("kernel")
+    (root / "boot/initrd.img-6.1").write_text("initrd")
+    (root / "etc/fstab").write_text("PARTLABEL=www /srv/www ext4 nosuid\n")
+    www = folder(tmp_path / "www", index="index")
+    os.chown(www / "index", 33, 34)
+    images = [as_ext4(tmp_path / "system.img", root), as_ext4(tmp_path / "www.img", www, size="4M")]
+    source = Path(skinnybox.__file__).parent.parent
+    with tempfile.TemporaryDirectory() as name:
+        theirs = Path(name)
+        os.chown(theirs, 100_000, 100_000)  # the root of that namespace
+        disk = partitioned(theirs / "disk.raw", images)
+        words: list[str | Path] = [python, "-I", "-c", IN_NAMESPACE, source, disk, theirs / "masters"]
+        assert in_namespace(words).strip() == sealed(disk, tmp_path / "masters").id
 
 
 def test_what_is_left_out_leaves_what_lay_below_it(tmp_path: Path, disk: Path) -> None:
