@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from skinnybox.errors import Blocked, Cancelled, Conflict, GuestFailed, TimedOut
+from skinnybox.errors import Blocked, Cancelled, Conflict, GuestFailed, SkinnyboxError, TimedOut, Unsupported
 from skinnybox.fleet.batch import Outcome
 from skinnybox.fleet.patience import Patience
 from skinnybox.fleet.view import Condition, MachineView
@@ -126,7 +126,21 @@ def stop(host: Host, look: View, how: Stopping, operation: Operation) -> None:
                 )
             host.power_off(machine.instance)
             return
-        host.wait_change(POLL)
+        try:
+            host.wait_change(POLL)
+        except SkinnyboxError as error:
+            _unheard(host, look, how, error)
+            return
+
+
+def _unheard(host: Host, look: View, how: Stopping, error: SkinnyboxError) -> None:
+    """The host knows by now that the guest cannot be asked. Raises that, unless it went off all the same."""
+    machine = look()
+    if not running(machine):
+        return
+    if not how.then_kill or not isinstance(error, Unsupported | TimedOut):
+        raise error
+    host.power_off(machine.instance)
 
 
 def not_restarted(outcome: Outcome[MachineView]) -> Outcome[MachineView]:

@@ -256,7 +256,8 @@ class Observation(Protocol):
 
     @abstractmethod
     def wait_change(self, timeout: float) -> None:
-        """Return when a status or report may have changed, or after `timeout` seconds."""
+        """Return when a status or report may have changed, or after `timeout` seconds. A host that learns
+        late that it could not do what this thread asked for (a shutdown) raises that here."""
 
     def moving(self, uuid: UUID) -> int | None:
         """A number that changes while its guest prints or works; None where nobody sees that. Quick."""

@@ -168,12 +168,10 @@ def attach_current(pool: Pool, instance: Instance, old: Found) -> None:
 
 
 def _retell(pool: Pool, instance: Instance, vm: str, record: Record) -> None:
-    """Whether it may format is a matter of the overlay it has now. A pool still shows what the guest said of
-    the one before; with a fresh nonce that is not taken for the word of who has formatted this one."""
+    """Whether it may format is a matter of the overlay it has now."""
     _, overlay = pool.overlay(instance)
     blank = BLANK in overlay["other_config"]
-    data = xenstore_data.merged(record["xenstore_data"], xenstore_data.told(instance, blank=blank))
-    data = xenstore_data.with_nonce(data) if blank else data
+    data = xenstore_data.retold(record["xenstore_data"], instance, blank=blank)
     if data != record["xenstore_data"]:
         pool.call("VM.set_xenstore_data", vm, data)
 

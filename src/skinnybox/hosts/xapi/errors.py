@@ -54,6 +54,7 @@ CODES: dict[str, tuple[Kind, str, str | None]] = {
     "VM_HVM_REQUIRED": (Unsupported, "no host can run this machine: it needs HVM", None),
     "VM_LACKS_FEATURE": (Unsupported, "the guest cannot be asked to do that", "skinnybox kill"),
     "VM_SHUTDOWN_TIMEOUT": (TimedOut, "the guest did not power off", "skinnybox kill"),
+    "VM_FAILED_SHUTDOWN_ACKNOWLEDGMENT": (TimedOut, "the guest does not hear us", "skinnybox kill"),
     "VM_DUPLICATE_VBD_DEVICE": (Conflict, "two disks have the place {2}", "`skinnybox doctor`"),
     "DEVICE_ALREADY_EXISTS": (Conflict, "the place {0} is taken", "another disk or card was added by hand"),
     "INVALID_DEVICE": (UsageError, "there is no place {0}", None),

@@ -207,7 +207,6 @@ class XapiHost(Host):
         power.power_off(self._pool, instance)
 
     def reboot(self, instance: Instance) -> None:
-        """Ask the guest to start again; does not wait."""
         from skinnybox.hosts.xapi import power
 
         power.reboot(self._pool, instance)
@@ -258,6 +257,7 @@ class XapiHost(Host):
 
     def wait_change(self, timeout: float) -> None:
         """Of what this thread last saw. What else happens in the pool does not end it."""
+        self._pool.begun.look()
         deadline = time.monotonic() + timeout
         self._pool.things.refresh()
         before = getattr(self._own, "pulse", None) or observe.pulse(self._pool)
@@ -296,4 +296,5 @@ class XapiHost(Host):
 
     def close(self) -> None:
         self._doors.close()
+        self._pool.begun.close()
         self._pool.sessions.close()

@@ -17,6 +17,7 @@ from skinnybox.hosts.xapi.cache import PoolCache, Record
 from skinnybox.hosts.xapi.identity import Identity
 from skinnybox.hosts.xapi.session import NULL, Sessions
 from skinnybox.hosts.xapi.tags import Role
+from skinnybox.hosts.xapi.tasks import Begun
 from skinnybox.model import Instance
 
 TAKE_MARK_OFF = f"delete it in the pool, or take {tags.INSTANCE} off its other_config"
@@ -38,6 +39,7 @@ class Pool:
         self.address = address
         self.sessions = Sessions(address, password, patience=patience)
         self.call = self.sessions.call
+        self.begun = Begun(self.sessions)
         self.things = PoolCache(self.sessions, _MACHINES, *_OTHERS)
         self.fresh: set[UUID] = set()
         """Whose overlay we made just now, so that no machine ever had it."""

@@ -56,10 +56,10 @@ def _tell(pool: Pool, found: Found, data: dict[str, str]) -> None:
 
 
 def shutdown(pool: Pool, instance: Instance) -> None:
-    """Ask the guest; does not wait."""
+    """Ask the guest; does not wait. What the pool says of it in the end, pool.begun tells."""
     found = _running(pool, instance)
     if found:
-        tasks.begin(pool.sessions, "VM.clean_shutdown", found[0])
+        pool.begun.begin("VM.clean_shutdown", found[0])
 
 
 def power_off(pool: Pool, instance: Instance) -> None:
@@ -78,7 +78,7 @@ def reboot(pool: Pool, instance: Instance) -> None:
     found = _running(pool, instance)
     if not found:
         raise Conflict(f"{instance.name} does not run")
-    tasks.begin(pool.sessions, "VM.clean_reboot", found[0])
+    pool.begun.begin("VM.clean_reboot", found[0])
 
 
 def _running(pool: Pool, instance: Instance) -> Found | None:

@@ -2,9 +2,11 @@
 
 import contextlib
 import re
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 from skinnybox.errors import NotFound, SkinnyboxError
@@ -12,6 +14,7 @@ from skinnybox.hosts.xapi.errors import Busy, translated
 from skinnybox.hosts.xapi.session import EVENTS_AT_ONCE, Sessions
 from skinnybox.operation import Operation
 
+_GOES_ON = ("pending", "cancelling")
 Share = Callable[[float], None]
 """Is told how much is done, 0 to 1."""
 
@@ -39,11 +42,74 @@ def run(sessions: Sessions, method: str, *params: Any, share: Share = quiet) -> 
         pause = min(2 * pause, 5.0)
 
 
-def begin(sessions: Sessions, method: str, *params: Any) -> None:
-    """Do not wait for the end; the task goes when it has ended."""
-    task = sessions.call(f"Async.{method}", *params)
-    with contextlib.suppress(SkinnyboxError):
-        sessions.call("task.destroy", task)
+@dataclass(slots=True, kw_only=True)
+class _Order:
+    """A call that was begun; looked at again after `pause` seconds, at `due`."""
+
+    method: str
+    params: tuple[Any, ...]
+    until: float
+    task: str = ""
+    pause: float = 0.5
+    due: float = 0.0
+
+
+class Begun:
+    """Calls that nobody waits for, such as a shutdown that a guest is only asked for. What the pool says of
+    them in the end is told to the thread that began them, when it looks; what is busy is begun anew."""
+
+    def __init__(self, sessions: Sessions) -> None:
+        self._sessions = sessions
+        self._own = threading.local()
+        self._tasks: set[str] = set()
+
+    def begin(self, method: str, *params: Any) -> None:
+        until = time.monotonic() + self._sessions.patience
+        self._own.orders = [*self._orders(), self._begun(_Order(method=method, params=params, until=until))]
+
+    def look(self) -> None:
+        """Raises what the pool refused of what this thread began. Asks for it less and less often."""
+        for order in self._orders():
+            if time.monotonic() < order.due:
+                continue
+            order.due, order.pause = time.monotonic() + order.pause, min(2 * order.pause, EVENTS_AT_ONCE)
+            record = self._record(order.task)
+            if record is None or record["status"] not in _GOES_ON:
+                self._ended(order, record)
+
+    def close(self) -> None:
+        """Their tasks go when they have ended."""
+        while self._tasks:
+            with contextlib.suppress(SkinnyboxError):
+                self._sessions.call("task.destroy", self._tasks.pop())
+
+    def _orders(self) -> list[_Order]:
+        return list(getattr(self._own, "orders", ()))
+
+    def _begun(self, order: _Order) -> _Order:
+        order.task = self._sessions.call(f"Async.{order.method}", *order.params)
+        self._tasks.add(order.task)
+        return order
+
+    def _record(self, task: str) -> dict[str, Any] | None:
+        """None when a pool that has another master by now knows nothing of it."""
+        with contextlib.suppress(NotFound):
+            return dict(self._sessions.call("task.get_record", task))
+        return None
+
+    def _ended(self, order: _Order, record: dict[str, Any] | None) -> None:
+        self._own.orders = [each for each in self._orders() if each is not order]
+        self._tasks.discard(order.task)
+        if record is None:
+            return
+        with contextlib.suppress(SkinnyboxError):
+            self._sessions.call("task.destroy", order.task)
+        try:
+            _result(record)
+        except Busy:
+            if time.monotonic() > order.until:
+                raise
+            self._own.orders = [*self._orders(), self._begun(order)]
 
 
 @contextmanager
@@ -67,7 +133,7 @@ def wait(sessions: Sessions, task: str, share: Share = quiet) -> str:
         token = news["token"]
         for record in _seen(sessions, task, news["events"]):
             share(float(record["progress"]))
-            if record["status"] not in ("pending", "cancelling"):
+            if record["status"] not in _GOES_ON:
                 return _result(record)
 
 
@@ -86,4 +152,8 @@ def _result(record: dict[str, Any]) -> str:
     if record["status"] == "success":
         found = re.search(r"OpaqueRef:[0-9A-Za-z-]+", record["result"])
         return found[0] if found else ""
-    raise translated(record["error_info"] or ["TASK_CANCELLED", record["uuid"]])
+    if record["error_info"]:
+        raise translated(record["error_info"])
+    if record["status"] == "cancelled":
+        raise translated(["TASK_CANCELLED", record["uuid"]])
+    raise SkinnyboxError(f"{record['name_label']} failed, and the pool does not say why", hint="see its logs")

@@ -29,7 +29,7 @@ _ZEROS = bytes(_BLOCK)
 _ANSWER = 10.0
 """Seconds to wait for an answer before the bytes are sent anyway."""
 _LAST_WORD = 3.0
-"""Seconds in which the pool says why it sent too little."""
+"""Seconds in which the pool says why it sent too little, or took no more."""
 _MOST_HOPS = 3
 
 
@@ -69,9 +69,8 @@ def _task(sessions: Sessions, label: str) -> Iterator[str]:
 
 
 def _told_by(sessions: Sessions, task: str, error: Exception) -> None:
-    """Raises what the pool says of a broken transfer, or that it broke."""
-    record = sessions.call("task.get_record", task)
-    if record["status"] not in ("pending", "cancelling"):
+    """Raises what the pool says of a broken transfer, which it may take a moment to say, or that it broke."""
+    if _has_ended(sessions, task):
         tasks.wait(sessions, task)
     raise Lost(f"the transfer broke: {error or type(error).__name__}", hint="try again") from error
 

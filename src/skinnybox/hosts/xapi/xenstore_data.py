@@ -74,6 +74,13 @@ def merged(before: Mapping[str, str], ours: Mapping[str, str]) -> dict[str, str]
     } | dict(ours)
 
 
+def retold(before: Mapping[str, str], instance: Instance, *, blank: bool) -> dict[str, str]:
+    """Of an overlay that took another's place. The pool still shows what the guest said of the one before:
+    with a fresh nonce that is not taken for the word of a guest that has formatted this one."""
+    data = merged(before, told(instance, blank=blank))
+    return with_nonce(data) if blank else data
+
+
 def nonce_of(data: Mapping[str, str]) -> str:
     """What a report has to repeat."""
     return data.get(f"{PREFIX}nonce", UNTOLD)
