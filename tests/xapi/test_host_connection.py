@@ -129,6 +129,8 @@ def test_answers_that_are_lost(tmp_path: Path) -> None:
     "name",
     [
         "xapi://pool", "xapi://root@", "xapi://root@pool/path", "xapi://root@pool:port", "xen://root@pool",
+        "xapi://root@a,", "xapi://root@a,,b", "xapi://root@[fe80::1%]", "xapi://root@[fe80::1%e th0]",
+        "xapi://root@[fe80]", "xapi://root@pool:99999", "xapi://root@fd00::1",
         "xapi://root@pool?sha256=12", "xapi://root@pool?colour=red", "xapi://root@pool?insecure=maybe",
     ],
 )  # fmt: skip
@@ -143,7 +145,20 @@ def test_a_pool_by_its_name() -> None:
         "ro@ot", "https://pool.example:8443", "fast", "lan",
     )  # fmt: skip
     assert found.pins == ("ab" * 32,) and not found.insecure
+    assert address.parse("xapi://anna@example.org@pool").user == "anna@example.org"
     assert address.parse("xapi://root@[fd00::1]").url == "https://[fd00::1]"
+
+
+def test_several_addresses_of_a_pool() -> None:
+    found = address.parse("xapi://root@Alpha.example,10.0.0.2:8443,[fe80::2%eth0],[fd00::1]:444/?sr=fast")
+    assert found.url == "https://alpha.example" and found.sr == "fast"
+    assert found.others == ("https://10.0.0.2:8443", "https://[fe80::2%eth0]", "https://[fd00::1]:444")
+
+
+@pytest.mark.parametrize("zone", ["%eth0", "%25eth0"])
+def test_the_zone_of_an_address(zone: str) -> None:
+    """Plain, and as RFC 6874 writes it in a URL."""
+    assert address.parse(f"xapi://root@[fe80::1{zone}]:8443").url == "https://[fe80::1%eth0]:8443"
 
 
 def test_a_password_is_never_an_argument(tmp_path: Path) -> None:

@@ -195,6 +195,19 @@ class EmulatedPool:
             for ref in list(self.xapi.sessions):
                 sessions.end(self.xapi, ref)
 
+    def fail_over(self, number: int) -> None:
+        """The master dies: its connections break, nobody listens there any more, its sessions are gone. The
+        n-th host is the master from now on."""
+        with self.database() as database:
+            dead = database.get("pool", self.xapi.pool, "master")
+            database.set("pool", self.xapi.pool, "master", self.hosts[number])
+        self.expire_sessions()
+        servers = [server for server in self._servers if server.host == dead]
+        for server in servers:
+            server.stop_listening()
+        for server in servers:
+            server.close()
+
     def close(self) -> None:
         """Every machine is killed, every connection and thread ended, every file deleted."""
         with self.xapi.changed:

@@ -1,6 +1,7 @@
-"""Which pool is meant, as whom, and how it proves to be the one: `xapi://USER@POOL[:PORT][?KEY=VALUE&...]`.
+"""Which pool is meant, as whom, and how it proves to be the one:
+`xapi://USER@POOL[:PORT][,POOL[:PORT]...][?KEY=VALUE&...]`, of several members that which answers.
 
-    sr, network, template   by name or UUID; the pool's default SR, its first network and a plain UEFI machine
+    sr, network, template   by name or UUID; the default SR, the management network, a plain UEFI machine
     ca                      a file of certificates to trust in place of the system's
     sha256                  the certificate's own fingerprint; several, with commas, for several hosts
     password-file           its first line is the password
@@ -12,10 +13,11 @@ A password is never part of it: other users of this machine see arguments.
 
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from ipaddress import IPv6Address
 from pathlib import Path
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import parse_qsl, unquote
 from uuid import UUID
 
 from skinnybox import named_file
@@ -25,12 +27,17 @@ SCHEME = "xapi"
 PASSWORD, PASSWORD_FILE = "SKINNYBOX_XAPI_PASSWORD", "SKINNYBOX_XAPI_PASSWORD_FILE"
 _KEYS = {"sr", "network", "template", "ca", "sha256", "password-file", "insecure", "fleet"}
 _FINGERPRINT = re.compile("[0-9a-f]{64}")
+_NAME = re.compile(f"{SCHEME}://([^:/?#]+)(?::([^/?#]*))?@([^@/?#]+)/?(?:[?]([^#]*))?(?:#.*)?")
+_HOST = re.compile(
+    r"(?:\[([0-9A-Fa-f:.]+)(?:%(?:25)?([A-Za-z0-9._~-]+))?\]|([^\s\[\]:%]+))(?::([0-9]{1,5}))?"
+)
 _LONGEST = 4096
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Address:
-    """`url` is `https://HOST[:PORT]` of the pool's master or of any member; `pins` are hexadecimal."""
+    """`url` is `https://HOST[:PORT]` of the pool's master or of any member, `others` the same of further
+    ones, for when that does not answer; `pins` are hexadecimal."""
 
     user: str
     url: str
@@ -42,23 +49,36 @@ class Address:
     insecure: bool = False
     password_file: Path | None = None
     fleet: UUID | None = None
+    others: tuple[str, ...] = ()
     timeout: float = 120.0
 
 
 def parse(name: str) -> Address:
     """Raises UsageError."""
-    try:
-        parts = urlsplit(name)
-        port = parts.port
-    except ValueError as error:
-        raise UsageError(f"{name!r} is no pool: {error}", hint="xapi://root@pool.example.org") from error
-    if parts.password is not None:
+    parts = _NAME.fullmatch(name)
+    if parts is None:
+        raise UsageError(f"{name!r} is no pool", hint="xapi://USER@POOL, as in xapi://root@pool.example.org")
+    user, password, hosts, query = parts.groups()
+    if password is not None:
         hint = f"leave it out: it is asked for, or read from {PASSWORD_FILE} or {PASSWORD}"
         raise UsageError("a password does not belong into a host's name", hint=hint)
-    if parts.scheme != SCHEME or not parts.hostname or not parts.username or parts.path not in ("", "/"):
-        raise UsageError(f"{name!r} is no pool", hint="xapi://USER@POOL, as in xapi://root@pool.example.org")
-    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
-    return _with(unquote(parts.username), f"https://{host}{f':{port}' if port else ''}", _query(parts.query))
+    urls = [_url(name, host) for host in hosts.split(",")]
+    return _with(unquote(user), urls, _query(query or ""))
+
+
+def _url(name: str, host: str) -> str:
+    """An IPv6 address of the link has a zone, by which card it is reached here (%eth0, or as RFC 6874 has it
+    %25eth0)."""
+    found = _HOST.fullmatch(host)
+    six, zone, plain, port = found.groups() if found else (None, None, None, None)
+    try:
+        if found is None or (port is not None and not 0 < int(port) < 1 << 16):
+            raise ValueError(f"{host!r} is neither a name nor an address, with or without a port")
+        if six is not None:
+            plain = f"[{IPv6Address(six)}{f'%{zone}' if zone else ''}]"
+    except ValueError as error:
+        raise UsageError(f"{name!r} is no pool: {error}", hint="xapi://root@pool.example.org") from error
+    return f"https://{plain if six else str(plain).lower()}{f':{port}' if port else ''}"
 
 
 def _query(text: str) -> dict[str, str]:
@@ -69,7 +89,7 @@ def _query(text: str) -> dict[str, str]:
     return found
 
 
-def _with(user: str, url: str, said: Mapping[str, str]) -> Address:
+def _with(user: str, urls: Sequence[str], said: Mapping[str, str]) -> Address:
     pins = tuple(p.replace(":", "").lower() for p in said.get("sha256", "").split(",") if p)
     if not all(_FINGERPRINT.fullmatch(pin) for pin in pins):
         raise UsageError("a SHA-256 fingerprint has 64 hexadecimal digits")
@@ -77,7 +97,8 @@ def _with(user: str, url: str, said: Mapping[str, str]) -> Address:
         raise UsageError("insecure is yes or no")
     return Address(
         user=user,
-        url=url,
+        url=urls[0],
+        others=tuple(dict.fromkeys(urls[1:])),
         sr=said.get("sr"),
         network=said.get("network"),
         template=said.get("template"),

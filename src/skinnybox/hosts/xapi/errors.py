@@ -22,6 +22,10 @@ class Busy(Conflict):
     """The object does something else just now: nothing was done."""
 
 
+class Booting(Conflict):
+    """The host does not know yet who the master is."""
+
+
 class Denied(Blocked):
     """The role of who is logged in does not have this right."""
 
@@ -39,7 +43,7 @@ CODES: dict[str, tuple[Kind, str, str | None]] = {
     "SESSION_AUTHENTICATION_FAILED": (UsageError, "the pool does not accept this name and password", None),
     "SESSION_INVALID": (Conflict, "the pool ended the session", _RETRY),
     "HOST_IS_SLAVE": (Conflict, "this host is not the pool's master, which is at {0}", "use that address"),
-    "HOST_STILL_BOOTING": (Conflict, "the host is still booting", _RETRY),
+    "HOST_STILL_BOOTING": (Booting, "the host is still booting", _RETRY),
     "HOST_OFFLINE": (Conflict, "the host {0} is offline", None),
     "HOST_DISABLED": (Conflict, "the host {0} is disabled", "xe host-enable"),
     "HANDLE_INVALID": (NotFound, "the {0} is no longer there ({1})", "somebody deleted it; `skinnybox list`"),

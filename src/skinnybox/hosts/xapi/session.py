@@ -6,6 +6,7 @@ and who made them looks in the pool for what came of it (everything ours is mark
 
 import contextlib
 import http.client
+import ssl
 import threading
 import time
 import weakref
@@ -19,7 +20,7 @@ import XenAPI
 from skinnybox.errors import SkinnyboxError
 from skinnybox.hosts.xapi import transport
 from skinnybox.hosts.xapi.address import Address
-from skinnybox.hosts.xapi.errors import translated
+from skinnybox.hosts.xapi.errors import Booting, translated
 from skinnybox.hosts.xapi.transport import Transport
 
 NULL = "OpaqueRef:NULL"
@@ -40,6 +41,7 @@ class Sessions:
     def __init__(self, address: Address, password: Callable[[], str], *, patience: float = 60.0) -> None:
         self.address = address
         self.scheme, self._host = transport.split(address.url)
+        self._hosts = [transport.split(url)[1] for url in (address.url, *address.others)]
         self.connect = transport.connector(address, self.scheme)
         self.changes = 0
         self.patience = patience
@@ -81,6 +83,7 @@ class Sessions:
                 own: Transport | None = getattr(self._own, "transport", None)  # none: `close` came in between
                 if own:
                     own.close()
+                    self._leave_silent(own)
                 if not own or not again or not _name(method).startswith(_REPEATABLE):
                     raise _lost(self.address.url, method, error) from error
         raise AssertionError(method)
@@ -97,7 +100,7 @@ class Sessions:
         return self._own.session
 
     def _begun(self) -> tuple[XenAPI.Session, Transport]:
-        found = self._logged_in(self._host)
+        found = self._logged_in()
         with self._lock:
             self._all.append(found)
             self._threads[found[1]] = threading.current_thread()
@@ -112,10 +115,37 @@ class Sessions:
                     return session, own
         return None
 
-    def _logged_in(self, host: str) -> tuple[XenAPI.Session, Transport]:
+    def _logged_in(self) -> tuple[XenAPI.Session, Transport]:
+        """By the host that was the master last, or by any of the address that answers: a pool whose master
+        died has another one."""
+        if len(self._hosts) == 1:
+            return self._logged_in_by(self._host)
+        silent = []
+        for host in dict.fromkeys([self._host, *self._hosts]):
+            try:
+                transport.knock(self.connect, host)
+                return self._logged_in_by(host)
+            except OSError as error:
+                silent.append(f"{host}: {error}")
+            except (Lost, Booting) as error:
+                if isinstance(error.__cause__, ssl.SSLError):
+                    raise
+                silent.append(error.message)
+        hint = "is any of these hosts up? try again"
+        raise Lost(f"no host of the pool answers: {'; '.join(silent)}", hint=hint)
+
+    def _leave_silent(self, own: Transport) -> None:
+        """The session of a host that does not answer any more, where others may: it has ended with it."""
+        if len(self._hosts) > 1:
+            try:
+                transport.knock(self.connect, own.host)
+            except OSError:
+                self._drop()
+
+    def _logged_in_by(self, host: str) -> tuple[XenAPI.Session, Transport]:
         """On the pool's master, wherever we began."""
         for _ in range(_MOST_HOPS):
-            own = Transport(self.connect)
+            own = Transport(self.connect, host)
             session = XenAPI.Session(f"{self.scheme}://{host}", transport=own)
             try:
                 session.xenapi.login_with_password(self.address.user, self._secret(), "1.0", ORIGINATOR)
@@ -149,11 +179,15 @@ class Sessions:
         return self._host
 
     def _forget(self) -> None:
-        with self._lock:
-            self._all.remove((self._own.session, self._own.transport))
-            del self._threads[self._own.transport]
-        _end(self._own.session, self._own.transport)
+        _end(*self._drop())
+
+    def _drop(self) -> tuple[XenAPI.Session, Transport]:
+        own: tuple[XenAPI.Session, Transport] = (self._own.session, self._own.transport)
+        with self._lock, contextlib.suppress(ValueError, KeyError):  # `close` came in between
+            self._all.remove(own)
+            del self._threads[own[1]]
         self._own.session = None
+        return own
 
     def close(self) -> None:
         """Log every session out. Idempotent; a later call logs in again."""
@@ -179,15 +213,16 @@ def _name(method: str) -> str:
 
 
 def _moved(host: str, address: str) -> str:
-    """The master's address with the port we came by."""
+    """The master's address with the port we came by, and with the zone where it is one of the link."""
     port = host.rpartition(":")[2] if ":" in host.rpartition("]")[2] else ""
+    zone = host.partition("]")[0].partition("%")[2]
+    if zone and address.lower().startswith("fe80:") and "%" not in address:
+        address = f"{address}%{zone}"
     plain = f"[{address}]" if ":" in address else address
     return f"{plain}:{port}" if port else plain
 
 
 def _lost(url: str, method: str, error: Exception) -> Lost:
-    import ssl
-
     if isinstance(error, ssl.SSLCertVerificationError):
         hint = "?ca=FILE or ?sha256=FINGERPRINT says whom to trust; ?insecure=yes trusts anybody"
         return Lost(f"{url} cannot prove who it is: {error.verify_message}", hint=hint)

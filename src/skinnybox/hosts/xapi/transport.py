@@ -2,12 +2,12 @@
 
 import hashlib
 import http.client
+import socket
 import ssl
 import time
 import xmlrpc.client
 from collections.abc import Callable
 from typing import Any
-from urllib.parse import urlsplit
 
 from skinnybox.errors import Corrupt, NotFound, UsageError
 from skinnybox.hosts.xapi.address import Address
@@ -15,11 +15,24 @@ from skinnybox.hosts.xapi.address import Address
 Connect = Callable[[str], http.client.HTTPConnection]
 """From HOST[:PORT] to a connection, not yet open."""
 
+_KNOCK = 5.0
 _IDLE = 20.0
 """Seconds after which a kept connection may have been closed at its other end: a new one is opened then."""
 
 
-class Pinned(http.client.HTTPSConnection):
+class Secure(http.client.HTTPSConnection):
+    """The zone of an address is no part of what a certificate or the other end knows."""
+
+    def __init__(self, host: str, *, timeout: float, context: ssl.SSLContext) -> None:
+        super().__init__(host, timeout=timeout, context=context)
+        self._of_tls = context
+
+    def connect(self) -> None:
+        http.client.HTTPConnection.connect(self)
+        self.sock = self._of_tls.wrap_socket(self.sock, server_hostname=self.host.partition("%")[0])
+
+
+class Pinned(Secure):
     """Speaks only to who has one of these certificates."""
 
     def __init__(self, host: str, *, pins: tuple[str, ...], timeout: float, context: ssl.SSLContext) -> None:
@@ -43,7 +56,7 @@ def connector(address: Address, scheme: str) -> Connect:
     context = _context(address)
     if address.pins:
         return lambda host: Pinned(host, pins=address.pins, timeout=address.timeout, context=context)
-    return lambda host: http.client.HTTPSConnection(host, timeout=address.timeout, context=context)
+    return lambda host: Secure(host, timeout=address.timeout, context=context)
 
 
 def _context(address: Address) -> ssl.SSLContext:
@@ -60,12 +73,13 @@ def _context(address: Address) -> ssl.SSLContext:
 
 
 class Transport(xmlrpc.client.Transport):
-    """One kept connection. Never sends a call twice: whoever lost the answer must look what happened."""
+    """One kept connection to `host`. Never sends a call twice: who lost an answer must look what happened."""
 
     user_agent = "skinnybox"
 
-    def __init__(self, connect: Connect) -> None:
+    def __init__(self, connect: Connect, host: str) -> None:
         super().__init__()
+        self.host = host
         self._connect = connect
         self._kept: tuple[str, http.client.HTTPConnection] | None = None
         self._used = 0.0
@@ -90,5 +104,11 @@ class Transport(xmlrpc.client.Transport):
 
 def split(url: str) -> tuple[str, str]:
     """Scheme and HOST[:PORT]."""
-    parts = urlsplit(url)
-    return parts.scheme, parts.netloc
+    scheme, _, host = url.partition("://")
+    return scheme, host
+
+
+def knock(connect: Connect, host: str) -> None:
+    """OSError where nobody answers at HOST[:PORT] within _KNOCK seconds."""
+    to = connect(host)
+    socket.create_connection((to.host, to.port), timeout=_KNOCK).close()
