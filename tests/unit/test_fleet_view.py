@@ -101,3 +101,10 @@ def test_a_full_overlay_is_said() -> None:
     report = replace(READY, overlay_size=1000, overlay_free=19)
     assert replace(WELL, report=report).reason == "its overlay is full"
     assert replace(WELL, report=replace(report, overlay_free=20)).reason is None
+
+
+def test_what_is_not_there_yet_is_no_trouble() -> None:
+    """Its place is looked at before its disks are made, and after they went."""
+    for phase in (Phase.CREATING, Phase.DELETING):
+        assert replace(WELL, phase=phase, status=None, trouble=FAILS).reason is None
+    assert replace(WELL, trouble=FAILS).reason == FAILS.why

@@ -87,6 +87,22 @@ def test_who_went_off_meanwhile_has_stopped(pool: EmulatedPool, fleet: Fleet) ->
     assert [outcome.error for outcome in fleet.stop(["web"], WAIT)] == [None]
 
 
+def test_what_was_said_of_another_machine_is_not_told(pool: EmulatedPool, fleet: Fleet) -> None:
+    """One thread stops one after the other."""
+    host = fleet._host
+    assert isinstance(host, XapiHost)
+    pool.faults.fail("VM.clean_shutdown", "VM_LACKS_FEATURE", "OpaqueRef:web")
+    host.shutdown(fleet.machine("web").instance)
+    host.shutdown(fleet.machine("db").instance)
+    for _ in range(4):
+        host.wait_change(0.3)
+    pool.faults.fail_after("VM.clean_shutdown", "VM_BAD_POWER_STATE", "OpaqueRef:web", "running", "halted")
+    host.shutdown(fleet.machine("web").instance)
+    for _ in range(4):
+        host.wait_change(0.3)
+    assert {machine.condition for machine in fleet.machines()} == {Condition.STOPPED}
+
+
 def test_a_restart_that_is_refused(pool: EmulatedPool, fleet: Fleet) -> None:
     host = fleet._host
     assert isinstance(host, XapiHost)

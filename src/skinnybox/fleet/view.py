@@ -129,7 +129,8 @@ class MachineView:
 
     @property
     def _trouble(self) -> str | None:
-        return self.trouble.why if self.trouble else None
+        """Of one that is made or deleted just now, what is not there says nothing."""
+        return self.trouble.why if self.trouble and self.phase is Phase.DEFINED else None
 
     @property
     def failed_units(self) -> tuple[str, ...]:

@@ -44,7 +44,7 @@ def run(sessions: Sessions, method: str, *params: Any, share: Share = quiet) -> 
 
 @dataclass(slots=True, kw_only=True)
 class _Order:
-    """A call that was begun; looked at again after `pause` seconds, at `due`."""
+    """A call that was begun, its first parameter a machine; looked at at `due`, then `pause` s later."""
 
     method: str
     params: tuple[Any, ...]
@@ -55,8 +55,9 @@ class _Order:
 
 
 class Begun:
-    """Calls that nobody waits for, such as a shutdown that a guest is only asked for. What the pool says of
-    them in the end is told to the thread that began them, when it looks; what is busy is begun anew."""
+    """Calls that nobody waits for, such as a shutdown that a guest is only asked for. What the pool refuses
+    of the last one that a thread began is told to that thread, when it looks, unless the machine went off all
+    the same: of earlier ones it wants to know nothing any more. What is busy is begun anew."""
 
     def __init__(self, sessions: Sessions) -> None:
         self._sessions = sessions
@@ -65,26 +66,24 @@ class Begun:
 
     def begin(self, method: str, *params: Any) -> None:
         until = time.monotonic() + self._sessions.patience
-        self._own.orders = [*self._orders(), self._begun(_Order(method=method, params=params, until=until))]
+        self._own.order = self._begun(_Order(method=method, params=params, until=until))
 
     def look(self) -> None:
         """Raises what the pool refused of what this thread began. Asks for it less and less often."""
-        for order in self._orders():
-            if time.monotonic() < order.due:
-                continue
-            order.due, order.pause = time.monotonic() + order.pause, min(2 * order.pause, EVENTS_AT_ONCE)
-            record = self._record(order.task)
-            if record is None or record["status"] not in _GOES_ON:
-                self._ended(order, record)
+        order: _Order | None = getattr(self._own, "order", None)
+        if order is None or time.monotonic() < order.due:
+            return
+        order.due, order.pause = time.monotonic() + order.pause, min(2 * order.pause, EVENTS_AT_ONCE)
+        record = self._record(order.task)
+        if record is None or record["status"] not in _GOES_ON:
+            self._own.order = None
+            self._ended(order, record)
 
     def close(self) -> None:
         """Their tasks go when they have ended."""
         while self._tasks:
             with contextlib.suppress(SkinnyboxError):
                 self._sessions.call("task.destroy", self._tasks.pop())
-
-    def _orders(self) -> list[_Order]:
-        return list(getattr(self._own, "orders", ()))
 
     def _begun(self, order: _Order) -> _Order:
         order.task = self._sessions.call(f"Async.{order.method}", *order.params)
@@ -98,7 +97,6 @@ class Begun:
         return None
 
     def _ended(self, order: _Order, record: dict[str, Any] | None) -> None:
-        self._own.orders = [each for each in self._orders() if each is not order]
         self._tasks.discard(order.task)
         if record is None:
             return
@@ -109,7 +107,15 @@ class Begun:
         except Busy:
             if time.monotonic() > order.until:
                 raise
-            self._own.orders = [*self._orders(), self._begun(order)]
+            self._own.order = self._begun(order)
+        except SkinnyboxError:
+            if self._is_on(order.params[0]):
+                raise
+
+    def _is_on(self, vm: str) -> bool:
+        with contextlib.suppress(NotFound):
+            return bool(self._sessions.call("VM.get_power_state", vm) != "Halted")
+        return False
 
 
 @contextmanager
