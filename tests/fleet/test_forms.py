@@ -27,6 +27,7 @@ READS = {
     "events": ("events",),
     "snapshots": ("snapshot", "list"),
     "changes": ("changes", "b"),
+    "top": ("top", "--once", "--interval", "0.1"),
 }
 
 

@@ -15,9 +15,10 @@ from tests.fleet.conftest import SPARSE, said
 
 CLI = Path(skinnybox.cli.__file__).parent
 ANSWERS = {
-    "events._follow", "fleetfile._plan", "machines._create", "machines._list", "machines._show",
-    "masters._collect", "overlays.", "autostart._unit", "render.emit", "render.table", "render.pairs",
-    "repair._table", "store.add_completion", "store._show_storages", "store._doctor",
+    "events._follow", "fleetfile._plan", "machines._create", "listing._list", "listing._show",
+    "masters._collect", "autostart._unit", "logs._logs", "render.emit", "render.table", "render.pairs",
+    "top._top", "top._paint", "repair._table", "store.add_completion",
+    "store._show_storages", "store._doctor",
 }  # fmt: skip
 """Who prints what was asked for: what is there, what would be done, a script."""
 ITSELF = {"report.done", "report.note", "report.warn", "report.say"}

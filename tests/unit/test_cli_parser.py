@@ -42,4 +42,4 @@ def test_a_list_does_not_wait_for_the_others() -> None:
         "print(sorted(name for name in sys.modules if name.startswith('skinnybox.cli.')))"
     )
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
-    assert "'skinnybox.cli.machines'" in said and "skinnybox.cli.overlays" not in said
+    assert "'skinnybox.cli.listing'" in said and "skinnybox.cli.overlays" not in said

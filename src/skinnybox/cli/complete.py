@@ -33,9 +33,11 @@ def script(parser: "argparse.ArgumentParser", shell: str) -> str:
 
 def _actions(parser: "argparse.ArgumentParser") -> "Iterator[argparse.Action]":
     """All there are, also of commands below."""
+    import argparse
+
     for action in parser._actions:
         yield action
-        if isinstance(action.choices, dict):
+        if isinstance(action, argparse._SubParsersAction):
             for below in action.choices.values():
                 yield from _actions(below)
 

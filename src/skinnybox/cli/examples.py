@@ -24,8 +24,11 @@ _OF = {
     "list": (
         "skinnybox list",
         "skinnybox list 'web-*' --format json",
+        "skinnybox list --columns name,memory,reason --sort memory --reverse",
     ),
     "show": ("skinnybox show web-01", "skinnybox show web-01 --format json"),
+    "top": ("skinnybox top", "skinnybox top 'web-*' --sort memory", "skinnybox top --format json"),
+    "logs": ("skinnybox logs web-01", "skinnybox logs --follow --lines 20 web-01"),
     "delete": ("skinnybox delete web-01", "skinnybox delete --force 'web-*'"),
     "start": ("skinnybox start 'web-*'", "skinnybox start --autostart"),
     "stop": ("skinnybox stop web-01", "skinnybox stop 'web-*' --timeout 30 --kill"),

@@ -1,46 +1,29 @@
-"""create, list, show, delete."""
+"""create, delete."""
 
 import argparse
 from errno import EFBIG
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from skinnybox import named_file
-from skinnybox.cli import numbers, options, render, report
+from skinnybox.cli import numbers, options, report
 from skinnybox.cli.complete import ask_for
 from skinnybox.cli.options import path
 from skinnybox.cli.progress import shown
-from skinnybox.errors import NotFound, Unsupported, UsageError
-from skinnybox.fleet import asked, present
+from skinnybox.errors import NotFound, UsageError
+from skinnybox.fleet import asked
 from skinnybox.fleet.settings import Settings
-from skinnybox.model import Allocation, Network, Overlay, SeedFile, StaticNetwork, fields
-from skinnybox.model.kinds import SIZE
-from skinnybox.sizes import format_size, parse_size
+from skinnybox.model import Allocation, Network, Overlay, SeedFile, StaticNetwork
+from skinnybox.sizes import parse_size
 
 if TYPE_CHECKING:
-    from skinnybox.fleet.service import Fleet
     from skinnybox.fleet.specification import Specification
-    from skinnybox.fleet.view import MachineView
 
-_COLUMNS = ("name", "state", "master", "overlay", "address", "boot", "autostart")
-_SIZES = {"overlay_used", "overlay_written"}.union(
-    field.shown for field in fields.machine_fields() if field.shown and field.kind is SIZE
-)
 _MOST_FILE = 1 << 22
-_LAST_LINES = 8
 
 
 def add_to(commands: options.Commands) -> None:
     _add_create(commands)
-
-    parser = options.command(commands, "list", _list, "list machines and how they are")
-    options.add_machines(parser, "*")
-    options.add_format(parser)
-    parser.add_argument("--names", dest="names_only", action="store_true", help="nothing but the names")
-
-    parser = options.command(commands, "show", _show, "show all that is known of machines")
-    options.add_machines(parser)
-    options.add_format(parser)
 
     parser = options.command(
         commands,
@@ -200,72 +183,6 @@ def _read(path: Path) -> bytes:
     except OSError as error:
         hint = "large files belong in the master" if error.errno == EFBIG else None
         raise UsageError(f"{path}: {error.strerror}", hint=hint) from error
-
-
-def _list(arguments: argparse.Namespace) -> int:
-    with options.fleet(arguments) as fleet:
-        machines = fleet.machines(arguments.names or ["*"])
-    if arguments.names_only:
-        print("\n".join(machine.name for machine in machines))
-        return 0
-    people = arguments.format == "table"
-    records = [_brief(machine) if people else present.machine(machine) for machine in machines]
-    render.emit(records, _COLUMNS, arguments.format, headers=not arguments.no_headers)
-    return 0
-
-
-def _brief(machine: "MachineView") -> dict[str, Any]:
-    seconds = machine.boot_seconds
-    return {
-        "name": machine.name,
-        "state": machine.told,
-        "master": machine.instance.stack.reference,
-        "overlay": f"{_size(present.used(machine))}/{format_size(machine.instance.overlay.size)}",
-        "address": machine.address,
-        "boot": None if seconds is None else f"{seconds:.1f} s",
-        "autostart": machine.instance.autostart or None,
-    }
-
-
-def _size(size: int | None) -> str:
-    return "-" if size is None else format_size(size)
-
-
-def _show(arguments: argparse.Namespace) -> int:
-    with options.fleet(arguments) as fleet:
-        machines = fleet.machines(arguments.names)
-        if arguments.format != "table":
-            records = [present.machine(machine) for machine in machines]
-            render.emit(records, _COLUMNS, arguments.format, headers=not arguments.no_headers)
-            return 0
-        for number, machine in enumerate(machines):
-            if number:
-                print()
-            render.pairs({**_readable(present.machine(machine)), **_last_words(fleet, machine)})
-    return 0
-
-
-def _last_words(fleet: "Fleet", machine: "MachineView") -> dict[str, Any]:
-    """What a machine that went wrong printed last; a guest may print anything, so nothing but text of it."""
-    from skinnybox.fleet.view import Condition
-
-    if machine.condition not in (Condition.CRASHED, Condition.FAILED):
-        return {}
-    try:
-        said = fleet.console_log(machine.name)
-    except Unsupported:
-        return {}
-    lines = said[-4096:].decode("utf-8", "replace").splitlines()
-    shown_lines = ["".join(c for c in line if c.isprintable()).strip() for line in lines]
-    return {"console": [line for line in shown_lines if line][-_LAST_LINES:]}
-
-
-def _readable(values: dict[str, Any]) -> dict[str, Any]:
-    shown_values = {key: _size(value) if key in _SIZES else value for key, value in values.items()}
-    shown_values["ssh_host_keys"] = values["ssh_host_keys"] or [
-        "not yet: the guest makes them at its first start"
-    ]
-    return {key: value for key, value in shown_values.items() if value not in (None, [])}
 
 
 def _delete(arguments: argparse.Namespace) -> int:

@@ -8,7 +8,10 @@ from skinnybox.cli.options import Commands, Help, Parser, add_common
 
 _GROUPS = {
     "masters": ("master",),
-    "machines": ("create", "list", "show", "delete"),
+    "machines": ("create", "delete"),
+    "listing": ("list", "show"),
+    "top": ("top",),
+    "logs": ("logs",),
     "power": ("start", "stop", "restart", "kill", "wait"),
     "autostart": ("autostart",),
     "fleetfile": ("plan", "apply", "set"),

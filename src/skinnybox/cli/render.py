@@ -6,6 +6,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from skinnybox.cli import terminal
 from skinnybox.printable import printable
 
 _WIDE = (
@@ -16,6 +17,8 @@ _FORMULA = tuple(f"=+-@\t\r{_WIDE}")
 FORMATS = ("table", "json", "yaml", "csv")
 
 Record = Mapping[str, Any]
+
+_BETWEEN = "  "
 
 
 def emit(
@@ -39,27 +42,40 @@ def emit(
                 writer.writerow(columns)
             writer.writerows([_cell(record.get(column)) for column in columns] for record in records)
         case _:
-            table(
-                [[_plain(record.get(c)) for c in columns] for record in records], columns if headers else ()
-            )
+            table([[plain(record.get(c)) for c in columns] for record in records], columns if headers else ())
 
 
 def table(rows: Sequence[Sequence[str]], columns: Sequence[str] = ()) -> None:
-    """Columns two blanks apart, nothing drawn: easy to read and to cut."""
+    """Columns two blanks apart, nothing drawn: easy to read and to cut. On a terminal it fits: the widest
+    columns are cut, and no line goes on in the next. Elsewhere it is whole."""
+    for line in lines(rows, columns):
+        print(line)
+
+
+def lines(rows: Sequence[Sequence[str]], columns: Sequence[str] = ()) -> list[str]:
+    """The same, to be printed by whoever asks."""
     heads = [column.upper().replace("_", " ") for column in columns]
-    lines = [heads, *rows] if columns else list(rows)
-    if not lines:
-        return
-    widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
-    for line in lines:
-        print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+    whole = [heads, *rows] if columns else list(rows)
+    if not whole:
+        return []
+    widths = [max(terminal.cells(row[i]) for row in whole) for i in range(len(whole[0]))]
+    room = terminal.width()
+    if room is not None:
+        widths = terminal.fitted(widths, room - len(_BETWEEN) * (len(widths) - 1))
+    return [_line(row, widths, room) for row in whole]
+
+
+def _line(cells: Sequence[str], widths: Sequence[int], room: int | None) -> str:
+    columns = zip(cells, widths, strict=True)
+    text = _BETWEEN.join(terminal.padded(terminal.cut(cell, wide), wide) for cell, wide in columns).rstrip()
+    return text if room is None else terminal.cut(text, room)
 
 
 def pairs(record: Record) -> None:
     """One record as `key: value` lines; lists below each other."""
     width = max(len(key) for key in record) + 1
     for key, value in record.items():
-        lines = [_plain(item) for item in value] if isinstance(value, list | tuple) else [_plain(value)]
+        lines = [plain(item) for item in value] if isinstance(value, list | tuple) else [plain(value)]
         for number, line in enumerate(lines or ["-"]):
             head = f"{key.replace('_', ' ')}:" if number == 0 else ""
             print(f"{head.ljust(width)} {line}".rstrip())
@@ -78,13 +94,13 @@ def safe_text(text: str) -> str:
 def _cell(value: Any) -> str:
     """For CSV: text that a spreadsheet would compute, or that begins with an apostrophe, has one before it. A
     dash alone is our own word for nothing, and computes nothing."""
-    text = _plain(value)
+    text = plain(value)
     if isinstance(value, str | list | tuple) and text.startswith((*_FORMULA, "'")) and text != "-":
         return f"'{text}"
     return text
 
 
-def _plain(value: Any) -> str:
+def plain(value: Any) -> str:
     match value:
         case None:
             return "-"

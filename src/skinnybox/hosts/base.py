@@ -30,6 +30,7 @@ from skinnybox.model import (
     Space,
     Status,
     Trouble,
+    Usage,
 )
 from skinnybox.operation import Operation
 
@@ -294,6 +295,10 @@ class Host(Disks, Lifecycle, Observation, Protocol):
         """What overlays of `overlay` bytes and clones of a system's disk of `system` bytes cost, the chosen
         store first. None where an overlay takes its size and nothing more."""
         return ()
+
+    def usage(self, instances: Iterable[Instance]) -> Mapping[UUID, Usage]:
+        """What those of them that run take. None where the host does not tell."""
+        return {}
 
     @abstractmethod
     def doctor(self) -> list[Check]:

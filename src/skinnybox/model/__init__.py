@@ -28,7 +28,7 @@ from skinnybox.model.masters import (
     image_uuid,
 )
 from skinnybox.model.names import check_label, check_name, parse_reference
-from skinnybox.model.observed import Consistency, Power, Report, Snapshot, Space, Status, Trouble
+from skinnybox.model.observed import Consistency, Power, Report, Snapshot, Space, Status, Trouble, Usage
 
 __all__ = [
     "GUEST_PROTOCOL",
@@ -57,6 +57,7 @@ __all__ = [
     "StaticNetwork",
     "Status",
     "Trouble",
+    "Usage",
     "check_label",
     "check_name",
     "image_uuid",

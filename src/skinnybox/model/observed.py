@@ -84,6 +84,17 @@ class Report:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Usage:
+    """What a machine that runs takes of its host. Seconds of processors, and bytes from and to disks, since
+    it was started; bytes of memory that are there for it alone, now. None: nobody may see that."""
+
+    cpu: float
+    memory: int
+    read: int | None = None
+    written: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Space:
     """What a store holds, in bytes. Of all overlays: what was `promised` to them, what machines have
     `written`, the part of the disk `allocated` to them, written or not, and what is `owed`: promised, and not

@@ -38,6 +38,7 @@ from skinnybox.model import (
     Power,
     Report,
     Status,
+    Usage,
     image_uuid,
 )
 from skinnybox.operation import Operation
@@ -150,6 +151,11 @@ class FakeHost(LocalHost):
             finally:
                 ours.shutdown(socket.SHUT_RDWR)
                 echo.join()
+
+    def usage(self, instances: Iterable[Instance]) -> Mapping[UUID, Usage]:
+        """What is only pretended takes nothing."""
+        nothing = Usage(cpu=0.0, memory=0, read=0, written=0)
+        return {instance.uuid: nothing for instance in instances if self._is_running(instance)}
 
     def doctor(self) -> list[Check]:
         return [Check(name="host", status="note", detail="machines are only pretended")]

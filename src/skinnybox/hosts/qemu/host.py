@@ -37,6 +37,7 @@ from skinnybox.model import (
     Network,
     Report,
     Status,
+    Usage,
 )
 from skinnybox.operation import Operation
 from skinnybox.run import process
@@ -193,6 +194,13 @@ class QemuHost(LocalHost):
             raise Conflict("the machine is off: it has no console", hint="start it first")
         with supervisor_client.console(self._runs, uuid) as opened:
             yield opened
+
+    def usage(self, instances: Iterable[Instance]) -> Mapping[UUID, Usage]:
+        from skinnybox.hosts.qemu import usage
+
+        running = {i.uuid: found.pid for i in instances if (found := self._process(i.uuid))}
+        taken = {uuid: usage.of_process(pid) for uuid, pid in running.items()}
+        return {uuid: each for uuid, each in taken.items() if each is not None}
 
     def doctor(self) -> list[Check]:
         from skinnybox.hosts.qemu.doctor import checks

@@ -1,0 +1,117 @@
+"""list, show."""
+
+import argparse
+from typing import TYPE_CHECKING, Any
+
+from skinnybox.cli import options, render
+from skinnybox.cli.choose import add_columns, checked, ordered
+from skinnybox.errors import Unsupported
+from skinnybox.fleet import present
+from skinnybox.model import fields
+from skinnybox.model.kinds import SIZE
+from skinnybox.sizes import format_size
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from skinnybox.fleet.service import Fleet
+    from skinnybox.fleet.view import MachineView
+
+_COLUMNS = ("name", "state", "master", "overlay", "address", "boot", "autostart")
+_SIZES = {"overlay_used", "overlay_written"}.union(
+    field.shown for field in fields.machine_fields() if field.shown and field.kind is SIZE
+)
+_LAST_LINES = 8
+
+
+def add_to(commands: options.Commands) -> None:
+    parser = options.command(commands, "list", _list, "list machines and how they are")
+    options.add_machines(parser, "*")
+    options.add_format(parser)
+    add_columns(parser)
+    parser.add_argument("--names", dest="names_only", action="store_true", help="nothing but the names")
+
+    parser = options.command(commands, "show", _show, "show all that is known of machines")
+    options.add_machines(parser)
+    options.add_format(parser)
+
+
+def _list(arguments: argparse.Namespace) -> int:
+    known = present.machine_fields()
+    columns = checked(arguments, known)
+    with options.fleet(arguments) as fleet:
+        machines: Sequence[MachineView] = fleet.machines(arguments.names or ["*"])
+    machines = ordered(arguments, machines, present.machine)
+    if arguments.names_only:
+        print("\n".join(machine.name for machine in machines))
+        return 0
+    people = arguments.format == "table"
+    records = [_for_people(machine, columns) if people else present.machine(machine) for machine in machines]
+    if columns and not people:
+        records = [{column: record[column] for column in columns} for record in records]
+    render.emit(records, columns or _COLUMNS, arguments.format, headers=not arguments.no_headers)
+    return 0
+
+
+def _for_people(machine: "MachineView", columns: "Sequence[str]") -> dict[str, Any]:
+    """What is not in the brief form is worked out only when it is asked for: of some it takes time."""
+    if set(columns) <= set(_COLUMNS):
+        return _brief(machine)
+    whole = present.machine(machine)
+    return {key: _size(value) if key in _SIZES else value for key, value in whole.items()} | _brief(machine)
+
+
+def _brief(machine: "MachineView") -> dict[str, Any]:
+    seconds = machine.boot_seconds
+    return {
+        "name": machine.name,
+        "state": machine.told,
+        "master": machine.instance.stack.reference,
+        "overlay": f"{_size(present.used(machine))}/{format_size(machine.instance.overlay.size)}",
+        "address": machine.address,
+        "boot": None if seconds is None else f"{seconds:.1f} s",
+        "autostart": machine.instance.autostart or None,
+    }
+
+
+def _size(size: int | None) -> str:
+    return "-" if size is None else format_size(size)
+
+
+def _show(arguments: argparse.Namespace) -> int:
+    with options.fleet(arguments) as fleet:
+        machines = fleet.machines(arguments.names)
+        if arguments.format != "table":
+            headers, one = not arguments.no_headers, len(machines) == 1
+            render.emit(
+                [present.machine(m) for m in machines], _COLUMNS, arguments.format, headers=headers, one=one
+            )
+            return 0
+        for number, machine in enumerate(machines):
+            if number:
+                print()
+            render.pairs({**_readable(present.machine(machine)), **_last_words(fleet, machine)})
+    return 0
+
+
+def _last_words(fleet: "Fleet", machine: "MachineView") -> dict[str, Any]:
+    """What a machine that went wrong printed last; a guest may print anything, so nothing but text of it."""
+    from skinnybox.fleet.view import Condition
+
+    if machine.condition not in (Condition.CRASHED, Condition.FAILED):
+        return {}
+    try:
+        said = fleet.console_log(machine.name)
+    except Unsupported:
+        return {}
+    lines = said[-4096:].decode("utf-8", "replace").splitlines()
+    shown_lines = ["".join(c for c in line if c.isprintable()).strip() for line in lines]
+    return {"console": [line for line in shown_lines if line][-_LAST_LINES:]}
+
+
+def _readable(values: dict[str, Any]) -> dict[str, Any]:
+    shown_values = {key: _size(value) if key in _SIZES else value for key, value in values.items()}
+    shown_values["ssh_host_keys"] = values["ssh_host_keys"] or [
+        "not yet: the guest makes them at its first start"
+    ]
+    return {key: value for key, value in shown_values.items() if value not in (None, [])}
