@@ -14,6 +14,7 @@ from skinnybox.cli.parser import build_parser
 from skinnybox.errors import Conflict, NotFound, UsageError
 from skinnybox.fleet.access import USUAL, ssh_argv
 from skinnybox.fleet.catalog.rows import Phase
+from skinnybox.fleet.settings import Settings
 from skinnybox.fleet.specification import Specification, check
 from skinnybox.fleet.view import MachineView
 from skinnybox.hosts.fake.host import FakeHost
@@ -22,6 +23,8 @@ from skinnybox.hosts.record import from_record, to_record
 from skinnybox.model import Instance, Network, Overlay, Power, Report, Seed, StaticNetwork, Status
 from skinnybox.sizes import GIB
 from tests.samples import an_instance
+
+NOTHING_SAID = Settings(state=Path("x"))
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 ME = uuid.UUID(int=7)
@@ -119,9 +122,9 @@ def test_one_word_is_enough(words: list[str], network: Network | type[UsageError
     arguments = build_parser().parse_args(["create", "web-01", "--master", "m", *words])
     if network is UsageError:
         with pytest.raises(UsageError):
-            _network(arguments)
+            _network(arguments, NOTHING_SAID)
     else:
-        assert _network(arguments) is network
+        assert _network(arguments, NOTHING_SAID)[0] is network
 
 
 def test_cards_have_addresses_of_their_own_that_stay() -> None:

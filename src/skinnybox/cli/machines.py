@@ -44,7 +44,10 @@ def _add_create(commands: options.Commands) -> None:
     )  # fmt: skip
     add = parser.add_argument
     add("names", metavar="NAME", nargs="+", help="names, or patterns that make names")
-    ask_for(add("-m", "--master", required=True, metavar="MASTER", help="NAME or NAME:VERSION"), "masters")
+    master = add(
+        "-m", "--master", metavar="MASTER", help="NAME or NAME:VERSION (default: that of the settings)"
+    )
+    ask_for(master, "masters")
     add("--overlay", metavar="SIZE", type=numbers.size, help="size of each overlay disk (default 1G)")
     add("--dax", action=argparse.BooleanOptionalAction, help="map the master from this machine's memory, "
         "or do not (default: as the master was sealed)")  # fmt: skip
@@ -68,7 +71,7 @@ def _add_create(commands: options.Commands) -> None:
         default=[],
         metavar="FILE",
         type=path,
-        help="a public key; may repeat",
+        help="a public key; may repeat (default: those of the settings)",
     )
     add("--file", action="append", default=[], metavar="SOURCE:TARGET[:MODE[:OWNER]]", help="may repeat")
     add("--run-once", metavar="FILE", type=path, help="a script to run once, when the network is up")
@@ -90,11 +93,15 @@ def _create(arguments: argparse.Namespace) -> int:
 
         print("\n".join(expand(arguments.names)))
         return 0
-    specification = _specification(arguments, options.settings(arguments))
+    settings = options.settings(arguments)
+    master = arguments.master or settings.master
+    if master is None:
+        raise UsageError("no master is named", hint="--master NAME; `skinnybox master list` shows them")
+    specification = _specification(arguments, settings)
     with options.fleet(arguments) as fleet, shown(arguments.quiet) as operation:
         made = fleet.create(
             arguments.names,
-            arguments.master,
+            master,
             specification,
             skip_existing=arguments.skip_existing,
             operation=operation,
@@ -112,6 +119,8 @@ def _specification(arguments: argparse.Namespace, settings: Settings) -> "Specif
     from skinnybox.fleet.seed_parts import public_keys
     from skinnybox.fleet.specification import Specification
 
+    network, bridge = _network(arguments, settings)
+    keys = arguments.ssh_key or settings.ssh_key
     return Specification(
         overlay=Overlay(
             size=arguments.overlay or parse_size(settings.overlay),
@@ -119,11 +128,11 @@ def _specification(arguments: argparse.Namespace, settings: Settings) -> "Specif
         ),
         memory=arguments.memory or parse_size(settings.memory),
         cpus=arguments.cpus or settings.cpus,
-        network=_network(arguments),
-        bridge=arguments.bridge,
+        network=network,
+        bridge=bridge,
         static_network=_static_network(arguments),
         ssh_user=arguments.user,
-        authorized_keys=tuple(key for path in arguments.ssh_key for key in public_keys(_text(path))),
+        authorized_keys=tuple(key for path in keys for key in public_keys(_text(path))),
         files=tuple(_seed_file(text) for text in arguments.file),
         run_once=_text(arguments.run_once) if arguments.run_once else None,
         dax=arguments.dax,
@@ -133,13 +142,17 @@ def _specification(arguments: argparse.Namespace, settings: Settings) -> "Specif
     )
 
 
-def _network(arguments: argparse.Namespace) -> Network | None:
-    """--bridge says it all; --network bridge needs the name as well."""
-    if arguments.bridge and arguments.network in (None, Network.BRIDGE):
-        return Network.BRIDGE
-    if arguments.bridge or arguments.network == Network.BRIDGE:
-        raise UsageError("--bridge NAME and --network bridge go together")
-    return Network(arguments.network) if arguments.network else None
+def _network(arguments: argparse.Namespace, settings: Settings) -> tuple[Network | None, str | None]:
+    """A bridge says it all; the network `bridge` needs the name as well. With either option the settings
+    count no more."""
+    said: Settings | argparse.Namespace = arguments
+    if not (arguments.network or arguments.bridge):
+        said = settings
+    if said.bridge and said.network in (None, Network.BRIDGE):
+        return Network.BRIDGE, said.bridge
+    if said.bridge or said.network == Network.BRIDGE:
+        raise UsageError("--bridge NAME and --network bridge go together, also in the settings")
+    return (Network(said.network) if said.network else None), None
 
 
 def _static_network(arguments: argparse.Namespace) -> StaticNetwork | None:

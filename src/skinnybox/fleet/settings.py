@@ -12,7 +12,7 @@ from skinnybox.errors import UsageError
 from skinnybox.fleet.catalog.host_kind import QEMU
 from skinnybox.fleet.names import near
 from skinnybox.fleet.paths import default_state, read_settings
-from skinnybox.model import Acceleration
+from skinnybox.model import Acceleration, Network
 from skinnybox.named_file import expanded
 
 _UNSAID = Path()
@@ -25,7 +25,11 @@ class Confinement(StrEnum):
     WEAK = "weak"
 
 
-_CHOICES: dict[str, type[StrEnum]] = {"accelerator": Acceleration, "confinement": Confinement}
+_CHOICES: dict[str, type[StrEnum]] = {
+    "accelerator": Acceleration,
+    "confinement": Confinement,
+    "network": Network,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,13 +37,18 @@ class Settings:
     """`parallel` is how many machines may be on their way up at once; None: as many as there are cores.
     `overlay_warning` and `overlay_critical` are percent of an overlay in use that become events.
     `accelerator` is for machines on this host's own QEMU. Without `reach` a machine is ready when its guest
-    says so, not when its ssh answered."""
+    says so, not when its ssh answered. `master`, `ssh_key`, `network` and `bridge` are what `create` takes
+    when its options say nothing; a fleet file says all of that itself."""
 
     state: Path
     host: str = QEMU.address
     overlay: str = "1G"
     memory: str = "512M"
     cpus: int = 1
+    master: str | None = None
+    ssh_key: tuple[Path, ...] = ()
+    network: Network | None = None
+    bridge: str | None = None
     parallel: int | None = None
     overlay_warning: int = 80
     overlay_critical: int = 95
@@ -86,6 +95,8 @@ def _typed(source: str, key: str, value: Any) -> Any:
         if not str(value):
             raise UsageError(f"{source}: {key} is the path of a folder, and empty")
         return expanded(value).absolute()
+    if key == "ssh_key":
+        return _files(source, key, value)
     if key.startswith("overlay_"):
         if isinstance(value, bool) or not re.fullmatch("[1-9][0-9]?|100", str(value)):
             raise UsageError(f"{source}: {key} is a percentage from 1 to 100, not {value!r}")
@@ -105,4 +116,14 @@ def _typed(source: str, key: str, value: Any) -> Any:
         return choices(value)
     if not isinstance(value, str):
         raise UsageError(f"{source}: {key} is a text, not {value!r}")
+    if not value:
+        raise UsageError(f"{source}: {key} is empty")
     return value
+
+
+def _files(source: str, key: str, value: Any) -> tuple[Path, ...]:
+    """One path, or a list of them where there are lists."""
+    paths = value if isinstance(value, list) else [value]
+    if not all(isinstance(path, str) and path for path in paths):
+        raise UsageError(f"{source}: {key} is the path of a file, or a list of such, not {value!r}")
+    return tuple(expanded(path) for path in paths)
