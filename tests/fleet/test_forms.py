@@ -6,6 +6,7 @@ Whoever changes one on purpose changes tests/data/forms with it; scripts of user
 import csv
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 import yaml
 
 from skinnybox.fleet.service import Fleet
+from skinnybox.model import Forward
 from tests.fleet.conftest import HOST_KEYS, SPARSE, said
 from tests.fleet.test_disks import image, write
 
@@ -25,6 +27,7 @@ READS = {
     "capacity": ("capacity",),
     "doctor": ("doctor",),
     "events": ("events",),
+    "forward": ("forward",),
     "snapshots": ("snapshot", "list"),
     "changes": ("changes", "b"),
     "top": ("top", "--once", "--interval", "0.1"),
@@ -36,7 +39,8 @@ def _machines(fleet: Fleet, state: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     """Two that have run, and something of every kind that is listed."""
     monkeypatch.setenv("SKINNYBOX_STATE", str(state))
     monkeypatch.setenv("SKINNYBOX_HOST", "fake")
-    instance = fleet.create(["a", "b"], "tiny", SPARSE)[0]
+    forwards = (Forward(port=8080, to=80),)
+    instance = fleet.create(["a", "b"], "tiny", replace(SPARSE, forwards=forwards))[0]
     fleet._catalog.pin_host_keys(instance.uuid, HOST_KEYS)
     fleet.start(["a"])
     fleet.overlays.snapshot(["a"], "first")

@@ -98,7 +98,10 @@ def test_no_path_is_empty(
     if action.option_strings:
         words = [*options_of(path), action.option_strings[-1], "", *arguments_of(path)]
     else:
-        words = ["" if word == f"the-{action.dest}" else word for word in arguments_of(path)]
+        words = [
+            "" if word in (f"the-{action.dest}", f"the-{action.dest}-1") else word
+            for word in arguments_of(path)
+        ]
     told = said(capsys, *path, *words)
     assert told.code == 2 and "the path is empty" in told.err
 

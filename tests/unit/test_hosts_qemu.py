@@ -17,7 +17,7 @@ from skinnybox.hosts.guest_io.run_folder import connect, listen
 from skinnybox.hosts.qemu import network
 from skinnybox.hosts.qemu.command_line import Descriptors, Machine, OpenImage, argv
 from skinnybox.json_file import read_json
-from skinnybox.model import Allocation, Network, Overlay, StaticNetwork
+from skinnybox.model import Allocation, Forward, Network, Overlay, StaticNetwork
 from skinnybox.run import process
 from skinnybox.sizes import GIB, MIB
 from tests.samples import an_instance
@@ -109,10 +109,13 @@ def test_the_network_is_closed_unless_said_otherwise() -> None:
     assert 18 in passt.descriptors.inherited()
 
 
+SSH = (Forward(port=22001, to=22),)
+
+
 def test_passt_listens_on_the_loopback_only() -> None:
-    line = network.argv(5, 22001)
+    line = network.argv(5, SSH)
     assert "--no-map-gw" in line and line[line.index("-t") + 1] == "127.0.0.1/22001:22"
-    assert "-t" not in network.argv(5, None) and "-a" not in line
+    assert "-t" not in network.argv(5, ()) and "-a" not in line
 
 
 @pytest.mark.parametrize(
@@ -125,16 +128,33 @@ def test_passt_listens_on_the_loopback_only() -> None:
     ],
 )
 def test_passt_knows_a_static_address_before_the_guest_has_spoken(static: StaticNetwork, words: str) -> None:
-    assert words in " ".join(network.argv(5, 22001, static))
+    assert words in " ".join(network.argv(5, SSH, static))
 
 
 def test_a_taken_port_is_a_conflict() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
         with pytest.raises(Conflict, match=str(port)):
-            network.check_port(port)
-    network.check_port(port)
-    network.check_port(None)
+            network.check_ports(replace(INSTANCE, ssh_port=port))
+        with pytest.raises(Conflict, match=f"port {port} of") as told:
+            network.check_ports(replace(INSTANCE, ssh_port=None, forwards=(Forward(port=port, to=80),)))
+        assert f"skinnybox forward {INSTANCE.name} --remove {port}" in str(told.value.hint)
+        everywhere = Forward(address="0.0.0.0", port=port, to=80)
+        with pytest.raises(Conflict, match=rf"port {port} of 0\.0\.0\.0"):
+            network.check_ports(replace(INSTANCE, ssh_port=None, forwards=(everywhere,)))
+    network.check_ports(replace(INSTANCE, ssh_port=port, forwards=(everywhere,)))
+    network.check_ports(replace(INSTANCE, ssh_port=None))
+    elsewhere = Forward(address="192.0.2.1", port=port, to=80)
+    with pytest.raises(Conflict, match="is no address of this host"):
+        network.check_ports(replace(INSTANCE, ssh_port=None, forwards=(elsewhere,)))
+
+
+def test_other_ports_lead_in_as_that_of_ssh_does() -> None:
+    forwards = (Forward(port=8080, to=80), Forward(address="0.0.0.0", port=8443, to=443))
+    with_them = replace(MACHINE, instance=replace(INSTANCE, forwards=forwards))
+    ssh, web, tls = "127.0.0.1:22001-:22", "127.0.0.1:8080-:80", "0.0.0.0:8443-:443"
+    assert f"restrict=on,hostfwd=tcp:{ssh},hostfwd=tcp:{web},hostfwd=tcp:{tls}" in words(with_them)
+    assert " ".join(network.argv(5, forwards)).endswith("-t 127.0.0.1/8080:80 -t 0.0.0.0/8443:443")
 
 
 def test_a_process_is_more_than_its_pid() -> None:

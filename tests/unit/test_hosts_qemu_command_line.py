@@ -18,7 +18,7 @@ from skinnybox.emulation import accelerator
 from skinnybox.emulation.board import SANDBOX, TRANSLATED, Accelerator, trial_argv
 from skinnybox.hosts.qemu import network
 from skinnybox.hosts.qemu.command_line import Descriptors, Machine, OpenImage, argv
-from skinnybox.model import Allocation, Network, Overlay, Seed, StaticNetwork
+from skinnybox.model import Allocation, Forward, Network, Overlay, Seed, StaticNetwork
 from skinnybox.sizes import GIB, MIB
 from tests.samples import an_instance
 
@@ -142,8 +142,8 @@ def test_what_is_translated_is_bounded_for_all_three(tmp_path: Path) -> None:
 
 
 def test_the_command_lines_of_passt() -> None:
-    assert by_lines(network.argv(5, 22001)) == kept("passt-itself")
-    assert by_lines(network.argv(5, None)) == kept("passt-itself").replace("-t 127.0.0.1/22001:22\n", "")
+    assert by_lines(network.argv(5, [Forward(port=22001, to=22)])) == kept("passt-itself")
+    assert by_lines(network.argv(5, ())) == kept("passt-itself").replace("-t 127.0.0.1/22001:22\n", "")
 
 
 def test_the_sandbox_leaves_nothing_out() -> None:

@@ -24,6 +24,7 @@ from skinnybox.fleet.view import MachineView
 from skinnybox.hosts.record import from_record, to_record
 from skinnybox.model import (
     Allocation,
+    Forward,
     Instance,
     Network,
     Overlay,
@@ -58,6 +59,7 @@ OTHER: dict[str, Any] = {
     "network": Network.BRIDGE,
     "bridge": "br0",
     "autostart": True,
+    "forwards": (Forward(port=8080, to=80),),
     "ssh_user": "admin",
     "fleet": FLEET,
     "static_network": StaticNetwork(address="10.0.0.5/24", gateway="10.0.0.1", dns=("1.1.1.1",)),

@@ -82,6 +82,8 @@ def _add_create(commands: options.Commands) -> None:
         "only ssh from here; open: outbound, and the host's loopback services are reachable; bridge: with "
         "--bridge")  # fmt: skip
     add("--bridge", metavar="NAME", help="a tap on this bridge of the host; needs the right to make one")
+    add("--forward", metavar="PORTS", action="append", default=[], help="[ADDRESS:]PORT:GUEST_PORT: a port "
+        "of the host that leads to one of the machine; counts up for several; may repeat")  # fmt: skip
     add("--address", metavar="ADDRESS/PREFIX", help="a static address instead of DHCP")
     add("--gateway", metavar="ADDRESS", help="with --address")
     add("--dns", metavar="ADDRESS", action="append", default=[], help="with --address; may repeat")
@@ -118,6 +120,7 @@ def _create(arguments: argparse.Namespace) -> int:
 def _specification(arguments: argparse.Namespace, settings: Settings) -> "Specification":
     from skinnybox.fleet.seed_parts import public_keys
     from skinnybox.fleet.specification import Specification
+    from skinnybox.model.forwards import parse_forward
 
     network, bridge = _network(arguments, settings)
     keys = arguments.ssh_key or settings.ssh_key
@@ -137,6 +140,7 @@ def _specification(arguments: argparse.Namespace, settings: Settings) -> "Specif
         run_once=_text(arguments.run_once) if arguments.run_once else None,
         dax=arguments.dax,
         autostart=arguments.autostart,
+        forwards=tuple(map(parse_forward, arguments.forward)),
         follow_name=arguments.follow_name,
         any_allocation=not (arguments.sparse or arguments.reserved),
     )

@@ -17,6 +17,7 @@ _GROUPS = {
     "fleetfile": ("plan", "apply", "set"),
     "access": ("console", "ssh", "exec"),
     "copy": ("cp",),
+    "forward": ("forward",),
     "delta": ("changes", "reset"),
     "overlays": ("grow", "snapshot", "flatten", "seed-disk"),
     "events": ("events",),

@@ -1,17 +1,17 @@
 """Changing machines that exist, in place: what the host reads at the next start."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import TypedDict
+from typing import TypeAlias, TypedDict
 
 from skinnybox.errors import UsageError
 from skinnybox.fleet.catalog.catalog import Catalog
 from skinnybox.fleet.catalog.ports import FIRST_FOR_ALL, LAST
 from skinnybox.fleet.catalog.rows import Doing
 from skinnybox.fleet.lease import leased
-from skinnybox.fleet.specification import Specification, check, completed
+from skinnybox.fleet.specification import Specification, check, check_ports, completed
 from skinnybox.hosts.base import Host
-from skinnybox.model import Instance, Network
+from skinnybox.model import Forward, Instance, Network
 from skinnybox.model.fields import INSTANCE
 
 
@@ -25,11 +25,16 @@ class Changes(TypedDict, total=False):
     bridge: str | None
     ssh_port: int
     autostart: bool
+    forwards: tuple[Forward, ...]
     fleet: str | None
 
 
+Changing: TypeAlias = Changes | Callable[[Instance], Changes]
+"""What to change, or what makes that of the machine as it is when it is its turn."""
+
+
 def change(
-    host: Host, catalog: Catalog, instance: Instance, changes: Changes, ports: Iterator[int]
+    host: Host, catalog: Catalog, instance: Instance, changing: Changing, ports: Iterator[int]
 ) -> Instance:
     """Rewrite a machine's record; returns it as it is then. A machine that runs goes on as it was started.
 
@@ -38,12 +43,15 @@ def change(
     """
 
     with leased(host, catalog, instance, Doing.SET) as held:
+        changes = changing(held.instance) if callable(changing) else changing
         new = replace(held.instance, **changes)
         if "network" in changes and "bridge" not in changes and new.network is not Network.BRIDGE:
             new = replace(new, bridge=None)
         if "ssh_port" in changes:
             _check_port(new)
         new = _checked(host, new)
+        if changes.keys() & {"ssh_port", "forwards"}:
+            check_ports([new], catalog)
         reached = new.network is not Network.BRIDGE
         return held.commit(replace(new, ssh_port=(new.ssh_port or next(ports)) if reached else None))
 

@@ -5,6 +5,7 @@ import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from itertools import count
 from typing import TYPE_CHECKING
 from uuid import UUID
 
@@ -19,6 +20,7 @@ from skinnybox.fleet.specification import (
     Specification,
     check,
     check_address,
+    check_ports,
     check_space,
     completed,
     with_key,
@@ -34,6 +36,7 @@ from skinnybox.model import (
     Stack,
     fields,
 )
+from skinnybox.model.forwards import counted
 from skinnybox.operation import UNATTENDED, Operation
 from skinnybox.overlays.seed import base_message, seed_message
 from skinnybox.sizes import MIB
@@ -71,6 +74,7 @@ def create(
         ports = free_ports(catalog.ports(), context.folder)
         wanted = instances(names, stack(found, specification.dax, features), specification, ports)
         host.refuse_names([instance.name for instance in wanted])
+        check_ports(wanted, catalog)
         check_space(host, (instance.overlay for instance in wanted))
         host.add_master(found, context.masters.folder(found), operation)
         return list(make(host, catalog, wanted, operation, features.creates_at_once))
@@ -93,12 +97,15 @@ def stack(master: Master, dax: bool | None, features: Features) -> Stack:
 def instances(
     names: Sequence[str], stack: Stack, specification: Specification, ports: Iterator[int]
 ) -> list[Instance]:
-    """The values, with a new identity each; nothing exists yet."""
+    """The values, with a new identity each; nothing exists yet. Forwarded ports are those of the first, and
+    count up."""
     now = datetime.now(UTC)
     reached = specification.network is not Network.BRIDGE
+    first = specification.forwards
+    each = (replace(specification, forwards=counted(first, n)) if first else specification for n in count())
     return [
         _instance(uuid.uuid4(), name, stack, specification, next(ports) if reached else None, now)
-        for name in names
+        for name, specification in zip(names, each, strict=False)
     ]
 
 

@@ -94,6 +94,20 @@ def machine_fields() -> tuple[str, ...]:
     return tuple(dict.fromkeys((*_ORDER, *(f.shown for f in fields.machine_fields() if f.shown))))
 
 
+def forwards(view: "MachineView") -> list[Record]:
+    """Ports of this host that lead into it, from its next start on."""
+    return [
+        {
+            "name": view.name,
+            "state": str(view.condition),
+            "address": forward.address,
+            "port": forward.port,
+            "guest_port": forward.to,
+        }
+        for forward in view.instance.forwards
+    ]
+
+
 def used(view: "MachineView") -> int | None:
     """As the guest sees it while it runs."""
     report_ = view.current_report

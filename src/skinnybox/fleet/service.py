@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from skinnybox.fleet.access import Login
     from skinnybox.fleet.capacity import Account
-    from skinnybox.fleet.change import Changes
+    from skinnybox.fleet.change import Changing
     from skinnybox.fleet.context import Context
     from skinnybox.fleet.masters import Masters
     from skinnybox.fleet.overlays import Overlays
@@ -269,17 +269,18 @@ class Fleet:
         return events.followed(self._host, self._catalog, patterns, operation)
 
     def set(
-        self, patterns: Sequence[str], changes: "Changes", operation: Operation = UNATTENDED
+        self, patterns: Sequence[str], changes: "Changing", operation: Operation = UNATTENDED
     ) -> list[Outcome[MachineView]]:
         """Change machines in place; those that run go on as they were started, but for the ssh port, which
         only one that is stopped can change."""
         from skinnybox.fleet.change import change
 
-        if "ssh_port" in changes and len(self.machines(patterns)) > 1:
+        new_port = not callable(changes) and "ssh_port" in changes
+        if new_port and len(self.machines(patterns)) > 1:
             raise UsageError("one port cannot lead to several machines", hint="name one machine")
 
         def one(machine: MachineView, operation: Operation) -> MachineView:
-            if "ssh_port" in changes:  # else nobody could reach it until it has started anew
+            if new_port:  # else nobody could reach it until it has started anew
                 power.refuse_running(machine, "another ssh port")
             ports = free_ports(self._catalog.ports(), self._folder)
             return self._queries.view(change(self._host, self._catalog, machine.instance, changes, ports))

@@ -10,6 +10,8 @@ from skinnybox.fleet.catalog.catalog import Catalog
 from skinnybox.hosts.base import Features, Host
 from skinnybox.model import (
     Allocation,
+    Forward,
+    Instance,
     Network,
     Overlay,
     Properties,
@@ -18,6 +20,7 @@ from skinnybox.model import (
     fields,
     ranges,
 )
+from skinnybox.model.forwards import check_together
 from skinnybox.overlays.seed import seed_capacity
 from skinnybox.sizes import format_size
 
@@ -77,6 +80,7 @@ def check(specification: Specification, features: Features, count: int) -> None:
             hint="leave --follow-name (in a fleet file: follow_name) out",
         )
     _check_bridge(specification, features)
+    _check_forwards(specification)
     _check_seed(specification)
 
 
@@ -100,6 +104,43 @@ def _check_bridge(specification: Specification, features: Features) -> None:
     if specification.bridge is not None and specification.bridge not in features.bridges:
         known = ", ".join(sorted(features.bridges)) or "none"
         raise NotFound(f"this host has no bridge {specification.bridge!r}", hint=f"it has {known}")
+
+
+def _check_forwards(specification: Specification) -> None:
+    check_together(specification.forwards)
+    if specification.forwards and specification.network is Network.BRIDGE:
+        raise Unsupported(
+            "no port of this host leads to a machine on a bridge",
+            hint="it has an address of its own, and all its ports are there: skinnybox list",
+        )
+
+
+def check_ports(new: Sequence[Instance], catalog: Catalog) -> None:
+    """On one host a port leads to one machine; Conflict, naming that. Two commands at the same time may both
+    find one free: then the host lets only one of the machines start."""
+    if not any(i.forwards or (i.ssh_port and not ranges.SSH_PORTS.has(i.ssh_port)) for i in new):
+        return  # the catalog gives out those for ssh, and no other may be in their range
+    uuids = {instance.uuid for instance in new}
+    taken: dict[int, list[tuple[Forward, Instance]]] = {}
+    for other in (row.instance for row in catalog.rows()):
+        if other.uuid not in uuids:
+            _refuse_meeting(other, taken, refuse=False)
+    for instance in new:
+        _refuse_meeting(instance, taken, refuse=True)
+
+
+def _refuse_meeting(
+    instance: Instance, taken: dict[int, list[tuple[Forward, Instance]]], *, refuse: bool
+) -> None:
+    ssh = [Forward(port=instance.ssh_port, to=22)] if instance.ssh_port else []
+    for forward in (*instance.forwards, *ssh):
+        for other, whose in taken.get(forward.port, ()) if refuse else ():
+            if other.meets(forward):
+                raise Conflict(
+                    f"port {forward.port} of {forward.address} leads to {whose.name} already",
+                    hint=f"another port, or: skinnybox forward {whose.name} --remove {forward.port}",
+                )
+        taken.setdefault(forward.port, []).append((forward, instance))
 
 
 def check_address(specification: Specification, catalog: Catalog) -> None:

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from skinnybox.model import Instance, Network, Report
+from skinnybox.model import Forward, Instance, Network, Report
 
 SSH_PORT = 22
 _BANNER = b"SSH-"
@@ -45,6 +45,12 @@ def way_in(instance: Instance, report: Report | None) -> Way | None:
     """On the loopback; on a bridge its own address, static or else as reported. None when there is none, or
     none is known."""
     return fixed(instance) or (reported(report.addresses) if report and on_bridge(instance) else None)
+
+
+def ways_in(instance: Instance) -> list[Forward]:
+    """Ports of this host that lead into it: to its ssh first, then those that somebody asked for."""
+    ssh = [Forward(port=instance.ssh_port, to=SSH_PORT)] if instance.ssh_port else []
+    return [*ssh, *instance.forwards]
 
 
 def on_bridge(instance: Instance) -> bool:

@@ -8,6 +8,7 @@ from skinnybox.model.changes import Change, ChangeKind
 from skinnybox.model.machines import (
     Acceleration,
     Allocation,
+    Forward,
     Instance,
     Network,
     Overlay,
@@ -40,6 +41,7 @@ __all__ = [
     "Change",
     "ChangeKind",
     "Consistency",
+    "Forward",
     "Image",
     "ImageKind",
     "Instance",

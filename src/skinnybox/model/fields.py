@@ -167,6 +167,19 @@ INSTANCE = Form(
             said="Start them again when the host has restarted (false).",
         ),
         _instance(
+            name="forwards",
+            kind=kinds.FORWARDS,
+            later=True,
+            change=Transition.SET,
+            given="forwards",
+            key="forwards",
+            told="forwards",
+            shown="forwards",
+            what="Ports of the host that lead to ports of it, while it runs.",
+            said='Ports of this host that lead into the first machine, as in `"8080:80"`, or for others'
+            ' than this host `"192.0.2.7:8080:80"`; they count up for the others.',
+        ),
+        _instance(
             name="fleet",
             kind=kinds.TEXT,
             optional=True,

@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from skinnybox.model.machines import Allocation, Network
+from skinnybox.model.machines import Allocation, Forward, Network
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -44,6 +44,16 @@ def _base64(value: bytes) -> str:
     return base64.b64encode(value).decode("ascii")
 
 
+def _forwards(values: Any) -> tuple[Forward, ...]:
+    """As they were written: what is out of range by now was not then, and is told when it is used."""
+    found = [text.rsplit(":", 2) for text in _texts(values)]
+    return tuple(Forward(address=address, port=int(port), to=int(to)) for address, port, to in found)
+
+
+def _forwards_plain(values: tuple[Forward, ...]) -> list[str]:
+    return list(map(str, values))
+
+
 TEXT = Kind("text", _text)
 TEXTS = Kind("texts", _texts, list)
 NUMBER = Kind("number", int)
@@ -57,3 +67,4 @@ ALLOCATION = Kind("/".join(Allocation), Allocation, str)
 CONTENT = Kind("base64", _bytes, _base64)
 KEYS = Kind("public keys", _texts, list)
 SCRIPT = Kind("script", _text)
+FORWARDS = Kind("list of ADDRESS:PORT:GUEST_PORT", _forwards, _forwards_plain)

@@ -85,6 +85,26 @@ class Network(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Forward:
+    """A TCP port of the host, at one of its addresses or at all (0.0.0.0), that leads to one of the guest."""
+
+    address: str = "127.0.0.1"
+    port: int
+    to: int
+
+    def __str__(self) -> str:
+        return f"{self.address}:{self.port}:{self.to}"
+
+    def meets(self, other: "Forward") -> bool:
+        """Whether the host could not have both."""
+        same = self.address == other.address or EVERYWHERE in (self.address, other.address)
+        return same and self.port == other.port
+
+
+EVERYWHERE = "0.0.0.0"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Properties:
     """What is said of a machine when it is made, and stays said of it: of a Specification and of an Instance
     alike. `bridge` names the host's bridge of a machine whose network is BRIDGE; `fleet` the fleet file it is
@@ -99,6 +119,7 @@ class Properties:
     bridge: str | None = None
     fleet: str | None = None
     autostart: bool = False
+    forwards: tuple[Forward, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

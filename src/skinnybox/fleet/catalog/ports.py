@@ -5,11 +5,10 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from skinnybox.errors import NoSpace
+from skinnybox.model.ranges import HOST_PORT, SSH_PORTS
 
-FIRST_FOR_ALL, LAST = 1024, 65_535
-"""Those that no right is needed for: what listens there has a user of its own."""
-
-FIRST_SSH_PORT, LAST_SSH_PORT, PORTS_APART = 20_000, 31_999, 100
+FIRST_FOR_ALL, LAST = HOST_PORT.least, HOST_PORT.most
+FIRST_SSH_PORT, LAST_SSH_PORT, PORTS_APART = SSH_PORTS.least, SSH_PORTS.most, 100
 
 
 def free_ports(used: Iterable[int], folder: Path) -> Iterator[int]:

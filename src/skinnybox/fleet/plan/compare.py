@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from skinnybox.fleet.specification import Specification
-from skinnybox.model import Instance, SeedFile, StaticNetwork
+from skinnybox.model import Forward, Instance, SeedFile, StaticNetwork
 from skinnybox.model import fields as table
 from skinnybox.model.fields import Field, Transition
 from skinnybox.model.kinds import KEYS, SCRIPT
@@ -66,6 +66,8 @@ def _words(field: Field, told: str, value: Any) -> Values:
             return {f"{told} {f.path}": f"{f.mode:04o} {f.owner} {_digest(f.content)}" for f in value}
         case () if field.kind is not KEYS:
             return {}
+        case (Forward(), *_):
+            return {told: ", ".join(map(str, value))}
     if field.kind is KEYS:
         return {told: _digest("\n".join(value).encode())}
     return {told: _digest(value.encode()) if field.kind is SCRIPT else value}

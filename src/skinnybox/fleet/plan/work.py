@@ -19,7 +19,7 @@ from skinnybox.fleet.plan.actions import Action, Verb, Wanted
 from skinnybox.fleet.plan.descriptions import describe
 from skinnybox.fleet.power import Starting
 from skinnybox.fleet.reset import reset
-from skinnybox.fleet.specification import check_space
+from skinnybox.fleet.specification import check_ports, check_space
 from skinnybox.fleet.update_seed import reseed
 from skinnybox.fleet.view import MachineView
 from skinnybox.model import Instance, Seed, fields
@@ -117,7 +117,7 @@ class Work:
         return lambda: self._queries.view(instance)
 
     def _set(self, action: Action, operation: Operation) -> str:
-        changes = Changes(**{d.what: d.after for d in action.differences})  # type: ignore[typeddict-item]
+        changes = _changes(action)
         change(self._host, self._catalog, self._now(action).instance, changes, self._ports())
         said = ", ".join(describe(difference) for difference in action.differences)
         return f"{said}; {action.note}" if action.note else said
@@ -167,6 +167,7 @@ class Work:
             host_kind.note(self._context.folder, self._host.features.kind)
             instances = self._instances(wanted)
             self._host.refuse_names([instance.name for instance in instances])
+            check_ports(instances, self._context.catalog)
             check_space(self._host, (instance.overlay for instance in instances))
             found: list[Outcome[str]] = []
             for start in range(0, len(instances), create.BATCH):
@@ -204,6 +205,16 @@ def _wanted(action: Action) -> Wanted:
     if action.wanted is None:
         raise ValueError(f"{action.verb} {action.name} without what is wanted")
     return action.wanted
+
+
+def _changes(action: Action) -> Changes:
+    """What differs, as the values that are wanted, and not the words that a plan shows of them."""
+    named = {field.told: field for field in fields.machine_fields() if field.told}
+    differing = [named[difference.what] for difference in action.differences]
+    specification = _wanted(action).specification
+    values = {field.name: getattr(specification, field.given) for field in differing if field.given}
+    changes: Changes = Changes(**values)  # type: ignore[typeddict-item]
+    return changes
 
 
 def _with_seed(wanted: Wanted, instance: Instance) -> Instance:

@@ -1,7 +1,7 @@
 """From the groups of a fleet file to its machines: what a group and `defaults` say together, names and
 addresses that must not meet."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,9 +14,10 @@ from skinnybox.fleet.spec.content import public_keys, try_seed
 from skinnybox.fleet.spec.marked import Marked, Mistake, Place, Trail
 from skinnybox.fleet.spec.shape import FleetFile, Group, seed_file, text_of
 from skinnybox.fleet.specification import Specification
-from skinnybox.model import Allocation, Network, Overlay, StaticNetwork
+from skinnybox.model import Allocation, Forward, Network, Overlay, StaticNetwork
 from skinnybox.model.fields import Field, machine_fields
-from skinnybox.model.kinds import KEYS, SCRIPT
+from skinnybox.model.forwards import check_together, counted, parse_forward
+from skinnybox.model.kinds import FORWARDS, KEYS, SCRIPT
 from skinnybox.overlays.seed import seed_capacity
 from skinnybox.sizes import GIB
 
@@ -45,6 +46,7 @@ class Groups:
         self._checked = checked
         self._patterns: dict[str, str] = {}
         self._addresses: dict[str, str] = {}
+        self._forwards: dict[int, list[tuple[Forward, str]]] = {}
 
     def machines(self) -> tuple[Described, ...]:
         found: list[Described] = []
@@ -62,11 +64,12 @@ class Groups:
         common = self._specification(pattern, said)
         networks = self._networks(pattern, names, group, said)
         place = self._place(pattern, "master")
-        for name, network in zip(names, networks, strict=True):
+        ports = self._ports(pattern, common.forwards, len(names))
+        for name, network, forwards in zip(names, networks, ports, strict=True):
             yield Described(
                 name=name,
                 master=master,
-                specification=replace(common, static_network=network),
+                specification=replace(common, static_network=network, forwards=forwards),
                 state=said.get("state") or Target.UNMANAGED,
                 place=place,
             )
@@ -123,6 +126,8 @@ class Groups:
             return tuple(dict.fromkeys(key for text in said for key in public_keys(self._text(text))))
         if field.kind is SCRIPT:
             return self._text(said)
+        if field.kind is FORWARDS:
+            return tuple(map(parse_forward, said))
         if field.given == "files":
             return tuple(seed_file(file, self._folder) for file in said)
         return said
@@ -198,6 +203,23 @@ class Groups:
             if first != pattern or again:
                 self._wrong(("machines", pattern, key), f"{address} is given twice, first in {first!r}")
                 return
+
+    def _ports(self, pattern: str, first: Sequence[Forward], count: int) -> list[tuple[Forward, ...]]:
+        """One for each machine; all empty after a mistake."""
+        try:
+            check_together(first)
+            found = [counted(first, number) for number in range(count)] if first else []
+        except UsageError as error:
+            self._wrong(self._trail(pattern, "forwards"), error.message)
+            found = []
+        for forward in (forward for forwards in found for forward in forwards):
+            for other, where in self._forwards.setdefault(forward.port, []):
+                if other.meets(forward):
+                    what = f"{forward} leads to two machines, first in {where!r}"
+                    self._wrong(self._trail(pattern, "forwards"), what)
+                    return [()] * count
+            self._forwards[forward.port].append((forward, pattern))
+        return found or [()] * count
 
     def _written(self, pattern: str, key: str, value: Any = None) -> bool:
         """Whether it stands there but was not understood: that has been told already."""

@@ -37,7 +37,7 @@ class _Resolving:
 
     def wanted(self, described: Described) -> Wanted | None:
         """None after a mistake, which is among the errors then."""
-        group = (described.master, replace(described.specification, static_network=None))
+        group = (described.master, replace(described.specification, static_network=None, forwards=()))
         if group not in self._found:
             self._found[group] = self._look(described)
         found = self._found[group]

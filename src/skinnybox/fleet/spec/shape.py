@@ -28,6 +28,7 @@ from skinnybox.fleet.spec import addresses
 from skinnybox.fleet.spec.content import checked, content_of, public_keys, try_seed
 from skinnybox.model import Network, SeedFile, check_name, kinds, parse_reference, ranges
 from skinnybox.model.fields import machine_fields
+from skinnybox.model.forwards import parse_forward
 from skinnybox.model.kinds import Kind
 from skinnybox.model.ranges import Range
 from skinnybox.named_file import expanded
@@ -112,6 +113,7 @@ Bridge = Annotated[str, _fits(_BRIDGE, "a bridge's name"), Field(pattern=f"^{_BR
 Address = Annotated[str, _said(addresses.check)]
 WithPrefix = Annotated[str, _said(addresses.check_with_prefix)]
 NetworkName = Annotated[Network, Field(strict=False)]
+PortForward = Annotated[str, _said(parse_forward), Field(pattern="^([0-9.]{7,15}:)?[0-9]{1,5}:[0-9]{1,5}$")]
 TargetName = Annotated[Target, Field(strict=False)]
 
 
@@ -187,6 +189,7 @@ _KEYS: dict[str, Any] = {
     "follow_name": bool,
     "state": TargetName,
     "autostart": bool,
+    "forwards": list[PortForward],
 }
 """What may stand there, in the order in which the reference has them; what is new in the table comes behind
 them, and needs a line here only where its kind does not say all that is to be checked."""

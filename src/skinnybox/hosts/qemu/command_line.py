@@ -8,6 +8,7 @@ import ipaddress
 from dataclasses import dataclass
 
 from skinnybox.emulation.board import PROGRAM, SANDBOX, Accelerator, board
+from skinnybox.hosts import reach
 from skinnybox.model import Allocation, Instance, Network
 
 REPORT_PORT = "skinnybox.report"
@@ -176,8 +177,8 @@ def _around(instance: Instance) -> str:
         address = str(own.ip)
         words = f",net={own.network},dhcpstart={own.ip}"
         words += f",host={static.gateway}" if static.gateway else ""
-    port = instance.ssh_port
-    return f"{words},hostfwd=tcp:127.0.0.1:{port}-{address}:22" if port else words
+    ways = (f",hostfwd=tcp:{way.address}:{way.port}-{address}:{way.to}" for way in reach.ways_in(instance))
+    return words + "".join(ways)
 
 
 def _ports(descriptors: Descriptors) -> list[str]:

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import secrets
 import select
 import time
@@ -23,6 +24,7 @@ from skinnybox.hosts.guest_io.run_folder import listen, tail
 from skinnybox.hosts.local.store import RECORD
 from skinnybox.hosts.qemu import bridge, network
 from skinnybox.hosts.qemu.command_line import Descriptors, Machine, OpenImage, argv
+from skinnybox.hosts.reach import ways_in
 from skinnybox.json_file import write_json
 from skinnybox.layout import OF_LAST_RUN, SOCKETS
 from skinnybox.model import INITRD_FILE, KERNEL_FILE, ImageKind, Instance, Master, Network
@@ -55,7 +57,7 @@ def launch(
     with ExitStack() as files, ExitStack() as undo:
         disk = _held(files, instance, overlay)
         chosen = network.choose(instance)
-        network.check_port(instance.ssh_port)
+        network.check_ports(instance)
         output = _prepared(run_folder, files)
         doors = files.enter_context(ExitStack())
         undo.callback(_unmark, run_folder)
@@ -240,11 +242,12 @@ def _failed(machine: Machine, pid: int, run_folder: Path, program: str = "QEMU")
     code = process.reap(pid)
     said = tail(run_folder / "qemu.log", _TAIL).decode("utf-8", "replace").strip()
     last = printable(said.splitlines()[-1])[:_MOST_SAID] if said else "it said nothing"
-    name, port = machine.instance.name, machine.instance.ssh_port
-    if "host forwarding rule" in said:
-        return Conflict(f"port {port} of 127.0.0.1, for ssh to {name}, is in use by another program")
-    if program == "passt" and "in use" in said:
-        return Conflict(f"port {port} of 127.0.0.1, for ssh to {name}, is in use by another program")
+    name, ways = machine.instance.name, ways_in(machine.instance)
+    if "host forwarding rule" in said or (program == "passt" and "in use" in said):
+        named = next((way for way in ways if re.search(rf"\b{way.port}\b", said)), None)
+        if named is not None:
+            return network.in_use(machine.instance, named)
+        return Conflict(f"a port that leads to {name} is in use by another program")
     return CommandFailed(
         f"{program} for {name} did not start: {last}", returncode=code if code is not None else 1, stderr=said
     )

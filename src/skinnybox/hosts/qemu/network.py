@@ -12,15 +12,16 @@ import ipaddress
 import os
 import socket
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from skinnybox import run
 from skinnybox.emulation.verdicts import Verdict, cached, stamp
 from skinnybox.errors import Conflict, Unsupported
+from skinnybox.hosts import reach
 from skinnybox.hosts.qemu import bridge
 from skinnybox.hosts.qemu.passt_probe import probe
-from skinnybox.model import Instance, Network, StaticNetwork
+from skinnybox.model import Forward, Instance, Network, StaticNetwork
 from skinnybox.run import process
 
 _EXPERIMENTAL = 0x88B5
@@ -59,21 +60,34 @@ def choose(instance: Instance) -> Network:
     return instance.network
 
 
-def check_port(port: int | None) -> None:
-    """Conflict when somebody has the port already. Who comes between is found out by QEMU itself."""
-    if port is None:
-        return
+def check_ports(instance: Instance) -> None:
+    """Conflict when somebody has one of its ports already. Who comes between is found out by QEMU itself."""
+    for way in () if instance.network is Network.BRIDGE else reach.ways_in(instance):
+        _check_port(instance, way)
+
+
+def _check_port(instance: Instance, way: Forward) -> None:
     with socket.socket() as trial:
         trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            trial.bind(("127.0.0.1", port))
+            trial.bind((way.address, way.port))
         except OSError as error:
+            if error.errno == errno.EADDRNOTAVAIL:
+                hint = f"skinnybox forward {instance.name} --remove {way.port}"
+                raise Conflict(f"{way.address} is no address of this host", hint=hint) from error
             if error.errno != errno.EADDRINUSE:
-                raise Unsupported(f"port {port} cannot be used: {error.strerror}") from error
-            raise Conflict(
-                f"port {port} of 127.0.0.1 is in use by another program",
-                hint=f"`ss -ltnp sport = :{port}` shows which; or `skinnybox set NAME --ssh-port PORT`",
-            ) from error
+                raise Unsupported(f"port {way.port} cannot be used: {error.strerror}") from error
+            raise in_use(instance, way) from error
+
+
+def in_use(instance: Instance, way: Forward) -> Conflict:
+    """Another program has the port."""
+    is_ssh = way.port == instance.ssh_port
+    other = "set NAME --ssh-port PORT" if is_ssh else f"forward {instance.name} --remove {way.port}"
+    return Conflict(
+        f"port {way.port} of {way.address} is in use by another program",
+        hint=f"`ss -ltnp sport = :{way.port}` shows which; or `skinnybox {other}`",
+    )
 
 
 @contextlib.contextmanager
@@ -81,7 +95,7 @@ def stream(instance: Instance, user: int | None, output: int) -> Iterator[socket
     """QEMU's end of a socket whose other end a fresh passt holds; it goes when QEMU does."""
     ours, theirs = socket.socketpair()
     with ours, theirs:
-        words = argv(theirs.fileno(), instance.ssh_port, instance.seed.network)
+        words = argv(theirs.fileno(), reach.ways_in(instance), instance.seed.network)
         ours.sendall(_introduction(instance.mac))
         process.remember(run.detach(words, output=output, pass_fds=[theirs.fileno()], user=user))
         theirs.close()
@@ -97,13 +111,14 @@ def _introduction(mac: str) -> bytes:
 
 
 def _passt(descriptor: int, ssh_port: int | None, user: int | None, output: int) -> int:
-    return run.detach(argv(descriptor, ssh_port), output=output, pass_fds=[descriptor], user=user)
+    ways = [Forward(port=ssh_port, to=reach.SSH_PORT)] if ssh_port else []
+    return run.detach(argv(descriptor, ways), output=output, pass_fds=[descriptor], user=user)
 
 
-def argv(descriptor: int, ssh_port: int | None, static: StaticNetwork | None = None) -> list[str]:
+def argv(descriptor: int, ways: Sequence[Forward], static: StaticNetwork | None = None) -> list[str]:
     """passt sends the SYN of who comes in once, and never again: to the address it gave, until the guest has
     sent something from another one. So it is told of a static one."""
-    forward = ["-t", f"127.0.0.1/{ssh_port}:22"] if ssh_port else []
+    forward = [word for way in ways for word in ("-t", f"{way.address}/{way.port}:{way.to}")]
     around = _around(static) if static else []
     return ["passt", "-f", "-q", "-4", "--no-map-gw", "-F", str(descriptor), "-u", "none", *around, *forward]
 

@@ -1,0 +1,74 @@
+"""forward: ports of this host that lead into machines."""
+
+import argparse
+from typing import TYPE_CHECKING
+
+from skinnybox.cli import numbers, options, render, report
+from skinnybox.cli.complete import ask_for
+from skinnybox.cli.progress import shown
+from skinnybox.errors import NotFound, UsageError
+from skinnybox.fleet import present
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from skinnybox.fleet.change import Changes
+    from skinnybox.fleet.view import MachineView
+    from skinnybox.model import Forward, Instance
+
+_COLUMNS = ("name", "state", "address", "port", "guest_port")
+
+
+def add_to(commands: options.Commands) -> None:
+    parser = options.command(
+        commands, "forward", _forward, "lead ports of this host into a machine, or list those that do",
+        "Kept with the machine: they lead into it whenever it runs, from its next start on. Only this host "
+        "reaches them unless an address is given. A machine on a bridge needs none: it has an address.",
+    )  # fmt: skip
+    ask_for(parser.add_argument("name", metavar="NAME", nargs="?", help="one machine"), "machines")
+    parser.add_argument("ports", metavar="PORTS", nargs="*", help="[ADDRESS:]PORT:GUEST_PORT, as in 8080:80")
+    parser.add_argument(
+        "--remove", metavar="PORT", action="append", default=[], type=numbers.count,
+        help="it leads nowhere any more; may repeat",
+    )  # fmt: skip
+    options.add_format(parser)
+
+
+def _forward(arguments: argparse.Namespace) -> int:
+    from skinnybox.model.forwards import parse_forward
+
+    with options.fleet(arguments) as fleet:
+        if not arguments.ports and not arguments.remove:
+            machines = fleet.machines([arguments.name] if arguments.name else ["*"])
+            records = [record for machine in machines for record in present.forwards(machine)]
+            render.emit(records, _COLUMNS, arguments.format, headers=not arguments.no_headers)
+            return 0
+        if not arguments.name:
+            raise UsageError("--remove needs a machine", hint="skinnybox forward web1 --remove 8080")
+        added = [parse_forward(text) for text in arguments.ports]
+        machine = fleet.machine(arguments.name)
+        with shown(arguments.quiet) as operation:
+            results = fleet.set([machine.name], _changes(added, arguments.remove), operation)
+    return report.outcomes(results, _changed)
+
+
+def _changes(added: "list[Forward]", removed: list[int]) -> "Callable[[Instance], Changes]":
+    """Of what it has when it is its turn: two that add one each at the same time add two."""
+
+    def change(instance: "Instance") -> "Changes":
+        forwards = instance.forwards
+        for port in removed:
+            if port not in [forward.port for forward in forwards]:
+                raise NotFound(
+                    f"port {port} does not lead to {instance.name}", hint=f"skinnybox forward {instance.name}"
+                )
+        kept = [forward for forward in forwards if forward.port not in removed]
+        return {"forwards": (*kept, *(forward for forward in added if forward not in kept))}
+
+    return change
+
+
+def _changed(machine: "MachineView") -> str:
+    said = ", ".join(map(str, machine.instance.forwards)) or "no port"
+    runs = machine.status is not None and machine.status.pid is not None
+    return f"{said} leads into it{' from its next start on' if runs else ''}"

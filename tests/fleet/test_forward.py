@@ -1,0 +1,118 @@
+"""forward: added, listed, removed; and in a fleet file."""
+
+import json
+import threading
+from pathlib import Path
+
+import pytest
+
+from skinnybox.errors import SkinnyboxError
+from skinnybox.fleet.service import Fleet
+from skinnybox.model import Instance
+from tests.fleet.conftest import open_fake, said
+from tests.fleet.fleetfile import HEAD, File
+
+
+def words(state: Path, *more: str) -> tuple[str, ...]:
+    return ("forward", "--host", "fake", "--state", str(state), *more)
+
+
+def test_ports_are_added_listed_and_removed(
+    made: dict[str, Instance], state: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    told = said(capsys, *words(state, "a", "8080:80", "192.0.2.7:8443:443"))
+    assert told == (0, "a: 127.0.0.1:8080:80, 192.0.2.7:8443:443 leads into it\n", "")
+    assert said(capsys, *words(state, "a", "8080:80")).code == 0  # again, and once only
+    assert said(capsys, *words(state, "b", "9090:80")).code == 0
+    assert said(capsys, *words(state)).out == (
+        "NAME  STATE    ADDRESS    PORT  GUEST PORT\n"
+        "a     stopped  127.0.0.1  8080  80\n"
+        "a     stopped  192.0.2.7  8443  443\n"
+        "b     stopped  127.0.0.1  9090  80\n"
+    )
+    (only,) = json.loads(said(capsys, *words(state, "b", "--format", "json")).out)
+    assert only == {"name": "b", "state": "stopped", "address": "127.0.0.1", "port": 9090, "guest_port": 80}
+    with open_fake(state) as fleet:
+        fleet.start(["a"])
+    told = said(capsys, *words(state, "a", "--remove", "8080", "--remove", "8443"))
+    assert told.out == "a: no port leads into it from its next start on\n"
+    with open_fake(state) as fleet:
+        assert fleet.machine("a").instance.forwards == ()
+
+
+def test_what_is_refused(made: dict[str, Instance], state: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert said(capsys, *words(state, "a", "8080:80")).code == 0
+    for more, code, why in (
+        (("b", "8080:80"), 4, "port 8080 of 127.0.0.1 leads to a already"),
+        (("b", "0.0.0.0:8080:80"), 4, "skinnybox forward a --remove 8080"),
+        (("a", "--remove", "1234"), 3, "port 1234 does not lead to a"),
+        (("a", "8080:81"), 2, "are the same port of this host"),
+        (("--remove", "8080"), 2, "--remove needs a machine"),
+        (("a", "80:80"), 2, "from 1024 to 65535"),
+        (("*", "8081:80"), 3, "means 3 machines"),
+        (("nobody",), 3, "nobody"),
+    ):
+        told = said(capsys, *words(state, *more))
+        assert (told.code, told.out, why in told.err) == (code, "", True), (more, told)
+
+
+def test_two_at_once_add_both(made: dict[str, Instance], state: Path) -> None:
+    from skinnybox.cli.forward import _changes
+    from skinnybox.model import Forward
+
+    def add(first: int) -> None:
+        with open_fake(state) as own:
+            for port in range(first, first + 10):
+                while not own.set(["a"], _changes([Forward(port=port, to=80)], []))[0].ok:
+                    pass
+
+    threads = [threading.Thread(target=add, args=(first,)) for first in (8000, 9000)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    with open_fake(state) as fleet:
+        assert len(fleet.machine("a").instance.forwards) == 20
+
+
+def test_a_fleet_file_has_them(fleet: Fleet, file: File) -> None:
+    file.write(f"{HEAD}machines:\n  web-{{1..2}}: {{forwards: [8080:80, '0.0.0.0:8443:443']}}\n  db: {{}}\n")
+    assert all(outcome.ok for outcome in file.apply()) and file.plan() == []
+    ports = {machine.name: list(map(str, machine.instance.forwards)) for machine in fleet.machines()}
+    assert ports == {
+        "db": [],
+        "web-1": ["127.0.0.1:8080:80", "0.0.0.0:8443:443"],
+        "web-2": ["127.0.0.1:8081:80", "0.0.0.0:8444:443"],
+    }
+    fleet.start(["web-1"])
+    file.write(f"{HEAD}machines:\n  web-{{1..2}}: {{forwards: [9080:22]}}\n  db: {{}}\n")
+    assert file.plan() == ["set web-1", "set web-2"]
+    first, second = file.apply()
+    assert first.value == (
+        "forwards 127.0.0.1:8080:80, 0.0.0.0:8443:443 -> 127.0.0.1:9080:22; takes effect at its next start"
+    )
+    assert second.ok and file.plan() == []
+    file.write(f"{HEAD}machines:\n  web-{{1..2}}: {{}}\n  db: {{forwards: [9081:22]}}\n")
+    assert all(outcome.ok for outcome in file.apply()) and file.plan() == []
+
+
+@pytest.mark.parametrize(
+    ("machines", "why"),
+    [
+        ("a: {forwards: [80:80]}", "from 1024 to 65535"),
+        ("a: {forwards: [8080]}", "expected a text"),
+        ("a: {forwards: [8080:80, 8080:81]}", "are the same port"),
+        ("a-{1..2}: {forwards: [65535:80]}", "from 1024 to 65535"),
+        (
+            "a: {forwards: [8080:80]}\n  b-{1..2}: {forwards: [8079:80]}",
+            "leads to two machines, first in 'a'",
+        ),
+        ("a-{1..2}: {forwards: [8080:80, 8081:81]}", "leads to two machines, first in 'a-{1..2}'"),
+        ("a: {bridge: br0, forwards: [8080:80]}", "a machine on a bridge"),
+    ],
+)
+def test_what_a_file_cannot_say(file: File, machines: str, why: str) -> None:
+    file.write(f"{HEAD}machines:\n  {machines}\n")
+    with pytest.raises(SkinnyboxError) as told:
+        file.plan()
+    assert why in told.value.message and "fleet.yaml:" in told.value.message
