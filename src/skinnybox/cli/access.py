@@ -25,12 +25,38 @@ def add_to(commands: options.Commands) -> None:
 
     parser = options.command(
         commands, "ssh", _ssh, "log in by ssh, or run a command after `--`",
-        "The host keys are those the machine itself reported. Exits as ssh does.",
+        "The host keys are those the machine itself reported. Exits as ssh does. Options of ssh's own that "
+        "do not change that may be given as to ssh.",
     )  # fmt: skip
     options.add_machine(parser)
     execute.add_login(parser)
+    _add_options_of_ssh(parser)
 
     execute.add_to(commands)
+
+
+def _add_options_of_ssh(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument_group("as of ssh").add_argument
+    for letter, what in (
+        ("L", "a port here leads into the machine, as in 8080:localhost:80"),
+        ("R", "a port of the machine leads here"),
+        ("D", "a SOCKS proxy here, which goes out from the machine"),
+    ):
+        add(f"-{letter}", metavar="PORTS", action="append", default=[], help=f"{what}; may repeat")
+    add("-N", action="store_true", help="no command: only what -L, -R and -D say")
+    add("-t", action="store_true", help="a terminal there also for a command")
+    add("-v", action="count", default=0, help="say what ssh does; may repeat")
+    add("-o", metavar="OPTION", action="append", default=[], help="OPTION=VALUE of ssh_config(5); may repeat")
+
+
+def _options_of_ssh(arguments: argparse.Namespace) -> list[str]:
+    from skinnybox.fleet import ssh_words
+
+    words = [word for text in arguments.o for word in ssh_words.option(text)]
+    for letter in "LRD":
+        words += [word for text in getattr(arguments, letter) for word in ssh_words.forwarding(letter, text)]
+    verbose = ["-" + "v" * min(arguments.v, 3)] if arguments.v else []
+    return [*words, *["-N"] * arguments.N, *["-t"] * arguments.t, *verbose]
 
 
 def _console(arguments: argparse.Namespace) -> int:
@@ -87,5 +113,6 @@ def _relay(stream: "socket") -> None:
 
 
 def _ssh(arguments: argparse.Namespace) -> int:
+    more = _options_of_ssh(arguments)
     with options.fleet(arguments) as fleet:
-        return fleet.ssh(arguments.name, arguments.command, execute.login(arguments))
+        return fleet.remote.ssh(arguments.name, arguments.command, execute.login(arguments), more)

@@ -3,6 +3,7 @@
 import base64
 import fcntl
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -90,9 +91,12 @@ def fingerprint(public_key: str) -> str:
     return "SHA256:" + base64.b64encode(digest).decode().rstrip("=")
 
 
-def ssh_argv(folder: Path, machine: MachineView, login: Login, *, batch: bool) -> list[str]:
-    """The ssh command line up to, and without, the remote command. A key of one's own may need the agent that
-    has its passphrase, or is it; the fleet's own key needs none.
+def ssh_argv(
+    folder: Path, machine: MachineView, login: Login, *, batch: bool, options: Sequence[str] = ()
+) -> list[str]:
+    """The ssh command line up to, and without, the remote command. `options` are words that ssh_words.py let
+    through: they come first, and of two that say the same ssh takes the first. A key of one's own may need
+    the agent that has its passphrase, or is it; the fleet's own key needs none.
 
     Raises Unsupported when the machine has no ssh port, Conflict before it reported its host keys (on a
     bridge: its address), GuestFailed when it reported others than before, NotFound without the key's file.
@@ -105,6 +109,7 @@ def ssh_argv(folder: Path, machine: MachineView, login: Login, *, batch: bool) -
     known = _known_hosts(folder, machine)
     return [
         "ssh",
+        *options,
         *("-F", "/dev/null"),
         *("-o", f"IdentityFile={quoted(login.key or own_key(folder))}"),
         *(() if login.key else ("-o", "IdentityAgent=none")),  # an agent that hangs would hang us

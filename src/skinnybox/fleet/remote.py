@@ -62,9 +62,16 @@ class Remote:
         """`keys` is the folder with the fleet's own key."""
         self._keys, self._queries = keys, queries
 
-    def ssh(self, name: str, command: Sequence[str] = (), login: Login | None = None) -> int:
-        """Hand the terminal to ssh; returns its exit code."""
-        argv = ssh_argv(self._keys, self._queries.machine(name), login or USUAL, batch=False)
+    def ssh(
+        self,
+        name: str,
+        command: Sequence[str] = (),
+        login: Login | None = None,
+        options: Sequence[str] = (),
+    ) -> int:
+        """Hand the terminal to ssh; returns its exit code. `options` as ssh_words.py makes them."""
+        machine = self._queries.machine(name)
+        argv = ssh_argv(self._keys, machine, login or USUAL, batch=False, options=options)
         return run.interactive([*argv, *command], keep=(login or USUAL).variables)
 
     def attach(
