@@ -1,7 +1,7 @@
 """What all machines of one `create` have in common, and whether that can be."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from skinnybox.errors import Conflict, NoSpace, NotFound, Unsupported, UsageError
