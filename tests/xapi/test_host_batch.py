@@ -139,6 +139,7 @@ def test_what_is_made_at_the_same_time_costs_no_more_calls(fleet: Fleet, pool: E
     shared = ("event.from", "session.login_with_password", "session.logout")
     own = sum(count for name, count in calls.items() if name not in shared)
     print(f"\n80 machines made in {seconds:.2f} s, {own / 80:g} calls each, {calls['event.from']} looks")
-    assert own <= 6 * 80 and calls["event.from"] <= 3 * 80
+    asked = 2  # who may write to the master: once for each `create`
+    assert own <= 6 * 80 + asked and calls["event.from"] <= 3 * 80
     with pool.database() as database:
         assert len(database.tables["session"]) <= 1 + 8  # those of threads that ended are used again
