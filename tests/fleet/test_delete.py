@@ -12,13 +12,15 @@ import pytest
 from skinnybox.errors import Blocked, Conflict, NoSpace, NotFound
 from skinnybox.fleet.catalog.database import Database
 from skinnybox.fleet.catalog.leases import Lease
-from skinnybox.fleet.catalog.rows import Doing
+from skinnybox.fleet.catalog.rows import Doing, Phase
+from skinnybox.fleet.delete import delete
 from skinnybox.fleet.service import Fleet
 from skinnybox.fleet.view import Condition
 from skinnybox.model import Instance
 from skinnybox.operation import Operation
 from skinnybox.overlays import lock
-from tests.fleet.conftest import SPARSE
+from tests.fleet.conftest import SPARSE, open_fake, said
+from tests.fleet.fleetfile import HEAD, File
 
 ROOT = Path(__file__).parents[2]
 STOPS_IN = """
@@ -216,3 +218,41 @@ def test_names_differ_and_ports_too(fleet: Fleet, state: Path) -> None:
     said = [process.communicate()[1] for process in both]
     assert [process.returncode for process in both] == [0, 0], said
     assert len({machine.instance.ssh_port for machine in fleet.machines()}) == 60
+
+
+def test_a_protected_machine_is_deleted_by_nobody(
+    made: dict[str, Instance], state: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    common = ("--host", "fake", "--state", str(state))
+    assert said(capsys, "set", *common, "a", "b", "--protect") == (0, "a: changed\nb: changed\n", "")
+    for words in (("--yes",), ("--force",)):
+        told = said(capsys, "delete", *common, "a", "b", "c" if words == ("--yes",) else "a", *words)
+        assert told.code == 5 and "a is protected" in told.err
+        assert "hint: skinnybox set a --no-protect" in told.err
+    with open_fake(state) as fleet:
+        assert fleet.names() == ["a", "b"]
+        assert all(machine.condition == "stopped" for machine in fleet.machines())
+    assert said(capsys, "set", *common, "a", "--no-protect").code == 0
+    assert said(capsys, "delete", *common, "a", "--yes").code == 0
+    assert said(capsys, "create", *common, "d", "--master", "tiny", "--sparse", "--protect").code == 0
+    assert said(capsys, "delete", *common, "d", "--force").code == 5
+
+
+def test_one_that_is_protected_meanwhile_stays(fleet: Fleet) -> None:
+    fleet.create(["a"], "tiny", SPARSE)
+    before = fleet.machine("a")
+    assert fleet.set(["a"], {"protected": True})[0].ok
+    with pytest.raises(Blocked, match="is protected"):
+        delete(fleet._host, fleet._catalog, before, force=True)
+    assert fleet.machine("a").phase is Phase.DEFINED
+    assert fleet.set(["a"], {"protected": False})[0].ok and fleet.delete(["a"])[0].ok
+
+
+def test_a_fleet_file_protects_as_well(fleet: Fleet, file: File) -> None:
+    file.write(f"{HEAD}machines:\n  a: {{protected: true}}\n  b: {{protected: true}}\n")
+    assert all(outcome.ok for outcome in file.apply())
+    assert file.plan(recreate=frozenset(["a"])) == ["blocked a"]
+    file.write(f"{HEAD}machines:\n  a: {{}}\n")
+    assert file.plan(prune=True) == ["set a", "blocked b"]
+    assert [outcome.ok for outcome in file.apply(prune=True)] == [True, False]
+    assert fleet.names() == ["a", "b"] and file.plan() == []

@@ -59,6 +59,7 @@ OTHER: dict[str, Any] = {
     "network": Network.BRIDGE,
     "bridge": "br0",
     "autostart": True,
+    "protected": True,
     "forwards": (Forward(port=8080, to=80),),
     "ssh_user": "admin",
     "fleet": FLEET,

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 DIFFERS = 10
 _READY_TIMEOUT = 300.0
+_AT_ONCE = {"protected"}
 _COLUMNS = ("action", "name", "detail")
 
 
@@ -74,6 +75,8 @@ def _add_set(commands: options.Commands) -> None:
     add("--network", choices=["default", *(str(n) for n in Network)], help="how they reach out; default: "
         "what the host takes for machines of which nothing is said")  # fmt: skip
     add("--bridge", metavar="NAME", help="a tap on this bridge of the host")
+    add("--protect", action=argparse.BooleanOptionalAction, help="nobody deletes them, also by force; counts "
+        "at once")  # fmt: skip
     add("--ssh-port", metavar="PORT", type=numbers.count,
         help="of the host's loopback, leads to its ssh; only of one machine, stopped")  # fmt: skip
 
@@ -172,7 +175,7 @@ def _set(arguments: argparse.Namespace) -> int:
         raise UsageError("set changes nothing as long as nothing is said", hint="--memory 1G, for example")
     with options.fleet(arguments) as fleet, shown(arguments.quiet) as operation:
         results = fleet.set(arguments.names, changes, operation)
-    return report.outcomes(results, _changed)
+    return report.outcomes(results, lambda machine: _changed(machine, set(changes) <= _AT_ONCE))
 
 
 def _changes(arguments: argparse.Namespace) -> "Changes":
@@ -184,6 +187,8 @@ def _changes(arguments: argparse.Namespace) -> "Changes":
     if arguments.network or arguments.bridge:
         changes["network"] = _network(arguments)
         changes["bridge"] = arguments.bridge
+    if arguments.protect is not None:
+        changes["protected"] = arguments.protect
     if arguments.ssh_port is not None:
         changes["ssh_port"] = arguments.ssh_port
     return changes
@@ -196,6 +201,8 @@ def _network(arguments: argparse.Namespace) -> Network | None:
     return None if arguments.network == "default" else Network(arguments.network)
 
 
-def _changed(machine: "MachineView") -> str:
+def _changed(machine: "MachineView", at_once: bool) -> str:
+    if at_once:
+        return "changed"
     runs = machine.status is not None and machine.status.pid is not None
     return "changed; it takes effect at its next start" if runs else "changed"

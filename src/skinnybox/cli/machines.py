@@ -30,7 +30,7 @@ def add_to(commands: options.Commands) -> None:
         "delete",
         _delete,
         "delete machines and all that is theirs, snapshots too",
-        "Masters are never touched.",
+        "Masters are never touched; protected machines are refused.",
     )
     options.add_machines(parser)
     options.add_yes(parser)
@@ -60,6 +60,7 @@ def _add_create(commands: options.Commands) -> None:
     add("--cpus", metavar="N", type=numbers.count, help="processors of each machine (default 1)")
     add("--start", action="store_true", help="start them and wait until they are ready")
     add("--autostart", action="store_true", help="they are to come up again when the host has restarted")
+    add("--protect", action="store_true", help="nobody deletes them, also by force, until `set --no-protect`")
     add("--skip-existing", action="store_true", help="leave those that exist as they are")
     add("--dry-run", action="store_true", help="only print the names")
     identity = parser.add_argument_group("what the guest finds")
@@ -140,6 +141,7 @@ def _specification(arguments: argparse.Namespace, settings: Settings) -> "Specif
         run_once=_text(arguments.run_once) if arguments.run_once else None,
         dax=arguments.dax,
         autostart=arguments.autostart,
+        protected=arguments.protect,
         forwards=tuple(map(parse_forward, arguments.forward)),
         follow_name=arguments.follow_name,
         any_allocation=not (arguments.sparse or arguments.reserved),

@@ -6,9 +6,10 @@ look again when they do it, by the same checks: meanwhile a machine may have bee
 
 from collections.abc import Callable, Sequence
 
-from skinnybox.errors import SkinnyboxError
+from skinnybox.errors import Blocked, SkinnyboxError
 from skinnybox.fleet import power
 from skinnybox.fleet.view import MachineView
+from skinnybox.model import Instance
 
 Check = Callable[[MachineView], object]
 """Raises what speaks against it."""
@@ -28,9 +29,20 @@ def passing(machines: Sequence[MachineView], check: Check) -> list[str]:
 
 
 def deletable(machine: MachineView, *, force: bool) -> None:
-    """Blocked while it runs, unless `force`."""
+    """Blocked while it is protected and, unless `force`, while it runs."""
+    refuse_protected(machine.instance)
     if not force:
         power.refuse_running(machine, "delete")
+
+
+def refuse_protected(instance: Instance) -> None:
+    """Blocked, `force` or not: who protects a machine means just the command that is typed too quickly, and
+    those have --force in them. So it is with Incus, Proxmox and EC2 as well."""
+    if instance.protected:
+        raise Blocked(
+            f"{instance.name} is protected: nobody deletes it, also not by force",
+            hint=f"skinnybox set {instance.name} --no-protect",
+        )
 
 
 def resettable(machine: MachineView) -> None:

@@ -26,6 +26,7 @@ class Changes(TypedDict, total=False):
     ssh_port: int
     autostart: bool
     forwards: tuple[Forward, ...]
+    protected: bool
     fleet: str | None
 
 

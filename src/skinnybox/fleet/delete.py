@@ -13,8 +13,9 @@ from skinnybox.model import Instance
 
 
 def delete(host: Host, catalog: Catalog, machine: MachineView, *, force: bool) -> None:
-    """The machine and its overlay, for good. Refused, with nothing touched: Blocked while it runs (unless
-    `force`), Conflict while a living process creates, changes or deletes it or works on its overlay."""
+    """The machine and its overlay, for good. Refused, with nothing touched: Blocked while it is protected or,
+    without `force`, runs; Conflict while a living process creates, changes or deletes it or works on its
+    overlay."""
     asked.deletable(machine, force=force)
     complete(host, catalog, machine.instance, force=force)
 
@@ -23,6 +24,9 @@ def complete(host: Host, catalog: Catalog, instance: Instance, *, force: bool) -
     """Delete it, or go on with that. Killed at any moment, the next command does so, with `force` when it was
     said. Refused because somebody uses it, it is as it was before, and nobody deletes it later."""
     lease = _taken(catalog, instance, Doing.DELETE_FORCED if force else Doing.DELETE)
+    if lease and lease.instance and lease.phase is Phase.DEFINED and lease.instance.protected:
+        _let_go(catalog, lease, begun=False)  # somebody was quicker
+        asked.refuse_protected(lease.instance)
     if force:
         try:
             host.power_off(instance)

@@ -108,7 +108,7 @@ EVERYWHERE = "0.0.0.0"
 class Properties:
     """What is said of a machine when it is made, and stays said of it: of a Specification and of an Instance
     alike. `bridge` names the host's bridge of a machine whose network is BRIDGE; `fleet` the fleet file it is
-    of; with `autostart` it is to come up again when the host has restarted.
+    of; with `autostart` it is to come up again when the host has restarted; nobody deletes one that is `protected`.
 
     One that is added here needs its row in fields.py, and nothing else for being written down."""
 
@@ -120,6 +120,7 @@ class Properties:
     fleet: str | None = None
     autostart: bool = False
     forwards: tuple[Forward, ...] = ()
+    protected: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -114,6 +114,8 @@ def extras(desired: Desired, actual: Iterable[MachineView]) -> list[MachineView]
 def _prune(machine: MachineView) -> Action:
     if machine.phase is not Phase.DEFINED:
         return _busy(machine)
+    if machine.instance.protected:
+        return _protected(machine)
     return Action(verb=Verb.DELETE, name=machine.name, instance=machine.instance, note=_off_first(machine))
 
 
@@ -136,6 +138,9 @@ def _one(wanted: Wanted, machine: MachineView | None, fleet: str, choices: Choic
             return
         change = Difference(what="fleet", before=machine.instance.fleet, after=fleet)
         yield _of(Verb.ADOPT, wanted, machine, (change,))
+    if name in choices.recreate and machine.instance.protected:
+        yield _protected(machine)
+        return
     if name in choices.recreate:
         yield Action(
             verb=Verb.RECREATE, name=name, wanted=wanted, instance=machine.instance,
@@ -176,6 +181,12 @@ def _blocked(machine: MachineView, reason: str, hint: str, *changes: Difference)
 def _busy(machine: MachineView) -> Action:
     doing = "created" if machine.phase is Phase.CREATING else "deleted"
     return _blocked(machine, f"it is being {doing} by another command", "apply again when that has ended")
+
+
+def _protected(machine: MachineView) -> Action:
+    return _blocked(
+        machine, "it is protected", f"skinnybox set {machine.name} --no-protect, then apply again"
+    )
 
 
 def _foreign(machine: MachineView) -> Action:
