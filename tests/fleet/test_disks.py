@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from skinnybox import run
-from skinnybox.errors import Blocked, Conflict, NotFound, SkinnyboxError
+from skinnybox.errors import Blocked, NotFound, SkinnyboxError
 from skinnybox.fleet.service import Fleet
 from skinnybox.model import Consistency, Instance
 from skinnybox.overlays import inspect
@@ -164,8 +164,3 @@ def test_a_running_machine_is_looked_into(fleet: Fleet, web: Instance, state: Pa
     assert sorted(path.name for path in state.iterdir()) == before
     kept = fleet.overlays.snapshot(["web"], "live")[0].value
     assert kept is not None and kept.consistent is Consistency.CRASH
-
-
-def test_only_a_running_guest_can_be_asked(fleet: Fleet, web: Instance) -> None:
-    with pytest.raises(Conflict, match="does not run"), fleet.overlays.changes("web", live=True):
-        pass

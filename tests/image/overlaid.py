@@ -1,4 +1,4 @@
-"""A tree below a real overlayfs mount, on a disk as Skinnybox makes it, and both who tell what it holds."""
+"""A tree below a real overlayfs mount, on a disk as Skinnybox makes it, and what is told of it."""
 
 import os
 from pathlib import Path
@@ -6,7 +6,6 @@ from typing import Any
 
 from skinnybox import run
 from skinnybox.delta.listing import listed
-from skinnybox.delta.upper_guest import SCRIPT, UPPER, compared, listing
 from skinnybox.masters.index import scan, write_index
 from skinnybox.model import Allocation, Change
 from skinnybox.operation import Operation
@@ -55,16 +54,6 @@ class Machine:
     def told(self, **options: Any) -> list[str]:
         """KIND TYPE PATH (DETAIL)"""
         return list(map(line, self.changes(**options)))
-
-    def said(self) -> bytes:
-        """What the guest itself answers when it is asked."""
-        mount = self.folder / "mount"
-        script = SCRIPT.replace(UPPER, f"{mount}/upper")
-        look = 'mount -o loop,ro "$1" "$2"; sh -c "$3"; umount "$2"'
-        return run.run(["unshare", "-m", "sh", "-ec", look, "sh", self.image, mount, script]).stdout
-
-    def told_by_guest(self) -> list[str]:
-        return list(map(line, compared(listing(self.said()), scan(self.lower, Operation()))))
 
 
 def line(change: Change) -> str:

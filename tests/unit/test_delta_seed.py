@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from skinnybox.delta.as_seeded import FOLDER, decode, encode, public_part
-from skinnybox.delta.seed_marks import expected, guessed, marked
+from skinnybox.delta.seed_marks import expected, marked
 from skinnybox.model import Change, ChangeKind, Seed, SeedFile, StaticNetwork
 from tests.samples import PUBLIC_KEY, an_instance
 
@@ -80,17 +80,6 @@ def test_what_is_said_of_each() -> None:
     said = ["mode 644 -> 600, not as the seed has it", "not as the seed has it", ""]
     assert [each.detail for each in marked(found, include_seed=False)] == said
     assert [each.detail for each in marked(found, include_seed=True)] == ["mode 644 -> 600, seed", *said]
-
-
-def test_where_only_paths_are_known_nothing_is_left_out() -> None:
-    found = [
-        change(b"etc", ChangeKind.METADATA, "mode 755 -> 777"),
-        change(b"etc/hosts"),
-        change(b"root/.ssh", ChangeKind.ADDED),
-        change(b"srv/x"),
-    ]
-    said = [each.detail for each in guessed(found, EXPECTED)]
-    assert said == ["mode 755 -> 777", "seed?", "seed?", ""]
 
 
 def test_what_is_expected_reaches_the_child_as_it_is() -> None:

@@ -31,7 +31,7 @@ def test_the_page_says_how() -> None:
 @example("\x85\xa0\u202e\U000e0001é".encode() + b"\x85\xed\xa0\x80")
 @example(b"\t\n\r\x1b[2J")
 def test_a_path_can_be_turned_back(raw: bytes) -> None:
-    record = present.change(Change(path=raw, kind=ChangeKind.ADDED, type="-"), "disk")
+    record = present.change(Change(path=raw, kind=ChangeKind.ADDED, type="-"))
     path = json.loads(json.dumps(record))["path"]
     assert path.isprintable()
     assert eval(AS_BYTES, {"path": path}) == b"/" + raw

@@ -25,9 +25,6 @@ def add_to(commands: options.Commands) -> None:
     parser.add_argument(
         "--all", action="store_true", help="also what is just as its seed has it: hostname, keys, network"
     )
-    parser.add_argument(
-        "--live", action="store_true", help="ask the running guest by ssh: quick, and only its word"
-    )
 
     parser = options.command(
         commands, "reset", _reset, "throw away what stopped machines made their own",
@@ -41,14 +38,9 @@ def _changes(arguments: argparse.Namespace) -> int:
     with (
         options.fleet(arguments) as fleet,
         shown(arguments.quiet) as operation,
-        fleet.overlays.changes(
-            arguments.name, include_seed=arguments.all, live=arguments.live, operation=operation
-        ) as found,
+        fleet.overlays.changes(arguments.name, include_seed=arguments.all, operation=operation) as found,
     ):
-        source = "guest" if arguments.live else "disk"
-        records = [present.change(change, source) for change in found]
-    if arguments.live:
-        report.note(f"note: this is what {arguments.name} itself says; without --live its disk is read")
+        records = [present.change(change) for change in found]
     shown_records = _for_people(records) if arguments.format == "table" else records
     render.emit(shown_records, _COLUMNS, arguments.format, headers=not arguments.no_headers)
     return DIFFERS if records and arguments.exit_code else 0

@@ -1,7 +1,6 @@
 """What a machine made its own: the names of its upper directory against the index of its stack.
 
-There is one join, and two who tell it what the upper holds: the disk (upper_disk.py) and the running guest
-(upper_guest.py). Both sides come sorted, so they are joined like two sorted lists; neither is held in memory.
+Both sides come sorted, so they are joined like two sorted lists; neither is held in memory.
 """
 
 import os
@@ -53,14 +52,12 @@ class Reader(Generic[N]):
     """What the join asks of a node, and only where the stack has its name too: to read is dear.
 
     `xattrs` by full name, `target` of a symlink, and `differs`: whether a file that is as long as the
-    entry's, and not empty, holds something else. Without `all_xattrs` its attributes say what overlayfs is
-    to do, and are not compared.
+    entry's, and not empty, holds something else.
     """
 
     xattrs: Callable[[N], Mapping[str, bytes]]
     target: Callable[[N], bytes]
     differs: Callable[[N, Entry], bool]
-    all_xattrs: bool
 
 
 def joined(upper: Iterable[tuple[bytes, N]], reader: Reader[N], index: Iterable[Entry]) -> Iterator[Change]:
@@ -185,7 +182,7 @@ def _below(count: int) -> str:
 def _compared(node: N, entry: Entry, xattrs: Mapping[str, bytes], reader: Reader[N]) -> Iterator[Change]:
     metadata = [
         *_permissions(node, entry),
-        *(_attributes(xattrs, entry) if reader.all_xattrs else ()),
+        *_attributes(xattrs, entry),
         *_time(node, entry),
         *(mark.removeprefix(OVERLAY_XATTRS) for mark in (_METACOPY, _REDIRECT, _HIDES) if mark in xattrs),
     ]

@@ -23,9 +23,9 @@ from skinnybox.delta.as_seeded import (
     Seeded,
     hosts_with_name,
 )
-from skinnybox.model import Change, ChangeKind, Instance, SeedFile, StaticNetwork
+from skinnybox.model import Change, Instance, SeedFile, StaticNetwork
 
-SEED, NOT_AS_SEEDED, PERHAPS_SEED = "seed", "not as the seed has it", "seed?"
+SEED, NOT_AS_SEEDED = "seed", "not as the seed has it"
 _HOSTNAME, _HOSTS = "/etc/hostname", "/etc/hosts"
 _HOST_KEY = "/etc/ssh/ssh_host_ed25519_key"
 _HOST_KEY_TYPE = "ssh-ed25519 "
@@ -65,17 +65,6 @@ def marked(found: Iterable[tuple[Change, bool | None]], *, include_seed: bool) -
             yield _with(change, NOT_AS_SEEDED)
         elif include_seed:
             yield _with(change, SEED)
-
-
-def guessed(found: Iterable[Change], wanted: Expected) -> Iterator[Change]:
-    """Where only paths are known, nothing is left out: what is at a path of the seed's is marked "seed?"."""
-    for change in found:
-        ways = wanted.get(change.path) if change.kind is not ChangeKind.UNREAD else None
-        folder = bool(ways) and all(way.kind == FOLDER for way in ways or ())
-        if ways is None or (folder and change.kind is not ChangeKind.ADDED):
-            yield change
-        else:
-            yield _with(change, PERHAPS_SEED)
 
 
 def _with(change: Change, word: str) -> Change:

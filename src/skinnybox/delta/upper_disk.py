@@ -27,7 +27,6 @@ def differences(
         xattrs=volume.xattrs,
         target=volume.target,
         differs=partial(_differs, volume, quick),
-        all_xattrs=True,
     )
     nodes, entries = dict[bytes, Node](), dict[bytes, Entry]()
     unread = list[Change]()

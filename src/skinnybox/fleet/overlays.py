@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from skinnybox.errors import Conflict, Unsupported
+from skinnybox.errors import Unsupported
 from skinnybox.fleet import asked, power
 from skinnybox.fleet.batch import Outcome
 from skinnybox.fleet.catalog.catalog import Catalog
@@ -43,24 +43,15 @@ class Overlays:
 
     @contextmanager
     def changes(
-        self, name: str, *, include_seed: bool = False, live: bool = False, operation: Operation = UNATTENDED
+        self, name: str, *, include_seed: bool = False, operation: Operation = UNATTENDED
     ) -> Iterator[Iterator[Change]]:
         """What a machine made its own, in path order, read from outside; of a running one, from a copy of
-        one point in time. What is as its seed has it only counts with `include_seed`. With `live` the running
-        guest is asked instead: that is its word, not the truth, and what may be the seed's is in it."""
+        one point in time. What is as its seed has it only counts with `include_seed`."""
         from skinnybox.fleet import changes
 
         machine = self._queries.machine(name)
         sealed = self._masters.folder(self._masters.by_id(machine.instance.stack.master))
-        if live:
-            from skinnybox.fleet.live import changes_by_word
-
-            if not power.running(machine):
-                raise Conflict(f"{name} does not run: there is no guest to ask", hint="leave --live out")
-            ssh = self._catalog.path.parent / "ssh"
-            with changes_by_word(ssh, machine, sealed, operation) as told:
-                yield told
-        elif power.running(machine):
+        if power.running(machine):
             scratch = self._catalog.path.parent
             with changes.changes_of_copy(
                 self._host,

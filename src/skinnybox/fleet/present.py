@@ -154,16 +154,14 @@ def snapshot(view: "MachineView", kept: "Snapshot") -> Record:
     }
 
 
-def change(made: "Change", source: str) -> Record:
-    """`source` is where it was read: `disk`, or `guest`, whose word it is. A path is escaped so that its
-    bytes can be got back."""
+def change(made: "Change") -> Record:
+    """A path is escaped so that its bytes can be got back."""
     return {
         "change": str(made.kind),
         "type": made.type,
         "size": made.size,
         "path": printable_path(b"/" + made.path),
         "detail": made.detail,
-        "source": source,
     }
 
 

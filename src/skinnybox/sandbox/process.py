@@ -25,20 +25,6 @@ _PATIENCE = 60.0
 _NOT_LOADED = 127
 
 
-def relayed(argv: Argv, bounds: confinement.Bounds, watch: Callable[[], None] | None = None) -> run.Ended:
-    """Run a program that passes on what a stranger says, as ssh does: its output and our patience end.
-
-    `watch` is called twice a second; what it raises stops the program. Raises CommandFailed, also for too
-    much output; TimedOut.
-    """
-    words = words_of(argv)
-    with run.start(words, stdout=run.PIPE) as child:
-        said = b"".join(confinement.pieces(child, Path(words[0]).name, bounds, watch))
-        code = child.wait(bounds.waiting)
-    check(words, code, b"", (0,))
-    return run.Ended(words, code, said)
-
-
 def confined(
     argv: Argv,
     *,
