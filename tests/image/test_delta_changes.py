@@ -166,6 +166,56 @@ def test_the_seeds_own_writes_are_marked_or_left_out(machine: Machine) -> None:
     assert len(machine.told(include_seed=False)) == 6
 
 
+FLAGGED = [
+    ("chattr +i etc/app.conf", "metadata - etc/app.conf (flags i)"),
+    ("chattr +ai etc/app.conf", "metadata - etc/app.conf (flags ia)"),
+    ("chattr +dA etc/app.conf", "metadata - etc/app.conf (flags dA)"),
+    ("chattr +i srv", "metadata d srv (flags i)"),
+    ("chattr +D srv", "metadata d srv (flags D)"),
+    ("echo >srv/new; chattr +i srv/new", "added - srv/new (flags i)"),
+    ("rm -r etc/app; echo >etc/app; chattr +a etc/app", "type - etc/app (d -> -, with 2 below, flags a)"),
+    ("echo >>etc/app.conf; chattr +i etc/app.conf", "modified - etc/app.conf (flags i)"),
+    # As a kernel before 5.15 leaves it, and one that says what this one does not understand.
+    (
+        'chmod 600 etc/app.conf; chattr +i "$0/etc/app.conf"',
+        "metadata - etc/app.conf (mode 644 -> 600, flags i)",
+    ),
+    (
+        'chmod 600 etc/app.conf; setfattr -n trusted.overlay.protattr -v iz "$0/etc/app.conf"',
+        "metadata - etc/app.conf (mode 644 -> 600)",
+    ),
+]
+
+
+@pytest.mark.parametrize(("script", "wanted"), FLAGGED)
+def test_flags_are_told_as_lsattr_shows_them(machine: Machine, script: str, wanted: str) -> None:
+    machine.sh(script)
+    assert machine.told() == [wanted]
+
+
+def test_what_lsattr_shows_is_what_is_told(machine: Machine) -> None:
+    shown = machine.act("/bin/sh", "-euc", "chattr +aiAdSc etc/app.conf; lsattr etc/app.conf").decode()
+    (told,) = machine.told()
+    letters = shown.split()[0].replace("-", "").replace("e", "")
+    assert told == f"metadata - etc/app.conf (flags {letters})"
+
+
+def test_flags_that_were_taken_back_are_none(machine: Machine) -> None:
+    machine.sh("chattr +i etc/app.conf; chattr -i etc/app.conf; chattr +d srv; chattr -d srv")
+    assert machine.told() == []
+
+
+def test_what_is_immutable_is_not_as_seeded(machine: Machine) -> None:
+    files = (SeedFile(path="/srv/x", content=b""),)
+    wanted = expected(an_instance(seed=Seed(hostname="h", machine_id="0" * 32, files=files)), ())
+    machine.sh(": >srv/x; chmod 644 srv/x")
+    assert machine.told(include_seed=False, expected=wanted) == []
+    machine.sh("chattr +i srv/x")
+    assert machine.told(include_seed=False, expected=wanted) == [
+        "added - srv/x (flags i, not as the seed has it)"
+    ]
+
+
 def test_a_folder_of_the_stack_is_no_work_of_the_seed(machine: Machine) -> None:
     """Though one that the seed needs would look just so."""
     files = (SeedFile(path="/srv/x", content=b""),)

@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from skinnybox.delta.flags import flags
 from skinnybox.delta.join import OVERLAY_XATTRS, kept_xattrs
 from skinnybox.ext4 import Node, Volume
 from skinnybox.masters.index import Entry
@@ -118,7 +119,7 @@ def _holds(volume: Volume, node: Node, entry: Entry | None, way: Seeded) -> bool
         and (node.mode == way.mode or node.type == "l")
         and _belongs(node.uid, way.uid)
         and _belongs(node.gid, way.gid)
-        and _is_plain(volume.xattrs(node))
+        and _is_plain(node, volume.xattrs(node))
         and _content_holds(volume, node, entry, way)
     )
 
@@ -127,9 +128,11 @@ def _belongs(number: int, wanted: int | None) -> bool:
     return number == wanted if wanted is not None else number != 0
 
 
-def _is_plain(xattrs: Mapping[str, bytes]) -> bool:
-    """Also an access list lets somebody write; and with a mark of overlayfs the content is not the node's."""
-    return not kept_xattrs(xattrs) and not any(name in xattrs for name in _REDIRECTING)
+def _is_plain(node: Node, xattrs: Mapping[str, bytes]) -> bool:
+    """Also an access list lets somebody write, and nothing of a seed is immutable; with a mark of overlayfs
+    the content is not the node's."""
+    plain = not kept_xattrs(xattrs) and not any(name in xattrs for name in _REDIRECTING)
+    return plain and not flags(node.flags, xattrs)
 
 
 def _content_holds(volume: Volume, node: Node, entry: Entry | None, way: Seeded) -> bool:

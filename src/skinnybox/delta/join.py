@@ -49,7 +49,8 @@ N = TypeVar("N", bound=UpperNode)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reader(Generic[N]):
-    """What the join asks of a node, and only where the stack has its name too: to read is dear.
+    """What the join asks of a node: `flags`, the letters of lsattr, of whatever it tells; the rest only where
+    the stack has its name too, for to read is dear.
 
     `xattrs` by full name, `target` of a symlink, and `differs`: whether a file that is as long as the
     entry's, and not empty, holds something else.
@@ -58,6 +59,7 @@ class Reader(Generic[N]):
     xattrs: Callable[[N], Mapping[str, bytes]]
     target: Callable[[N], bytes]
     differs: Callable[[N, Entry], bool]
+    flags: Callable[[N], str]
 
 
 def joined(upper: Iterable[tuple[bytes, N]], reader: Reader[N], index: Iterable[Entry]) -> Iterator[Change]:
@@ -77,10 +79,10 @@ def joined(upper: Iterable[tuple[bytes, N]], reader: Reader[N], index: Iterable[
                 yield _deleted(entry, lower)
             continue
         if entry is None:
-            yield _change(ChangeKind.ADDED, path, node)
+            yield _change(ChangeKind.ADDED, path, node, ", ".join(_flags(node, reader)))
             continue
         if node.type != entry.type:
-            yield _retyped(node, entry, lower)
+            yield _retyped(node, entry, lower, reader)
             continue
         xattrs = reader.xattrs(node)
         if _is_opaque(path, xattrs) and not (cut is not None and _is_below(path, cut)):
@@ -169,9 +171,9 @@ def _deleted(entry: Entry, lower: _Lower) -> Change:
     )
 
 
-def _retyped(node: UpperNode, entry: Entry, lower: _Lower) -> Change:
+def _retyped(node: N, entry: Entry, lower: _Lower, reader: Reader[N]) -> Change:
     gone = _below(lower.skip_below(entry.path))
-    detail = ", ".join(filter(None, (f"{entry.type} -> {node.type}", gone)))
+    detail = ", ".join(filter(None, (f"{entry.type} -> {node.type}", gone, *_flags(node, reader))))
     return _change(ChangeKind.TYPE, entry.path, node, detail)
 
 
@@ -182,6 +184,7 @@ def _below(count: int) -> str:
 def _compared(node: N, entry: Entry, xattrs: Mapping[str, bytes], reader: Reader[N]) -> Iterator[Change]:
     metadata = [
         *_permissions(node, entry),
+        *_flags(node, reader),
         *_attributes(xattrs, entry),
         *_time(node, entry),
         *(mark.removeprefix(OVERLAY_XATTRS) for mark in (_METACOPY, _REDIRECT, _HIDES) if mark in xattrs),
@@ -216,6 +219,12 @@ def _attributes(xattrs: Mapping[str, bytes], entry: Entry) -> Iterator[str]:
     names = [name for name in sorted(old.keys() | new.keys()) if old.get(name) != new.get(name)]
     if names:
         yield f"xattrs {' '.join(names)}"
+
+
+def _flags(node: N, reader: Reader[N]) -> Iterator[str]:
+    """Whatever there is: the stack has none."""
+    if node.type in "-d" and (letters := reader.flags(node)):
+        yield f"flags {letters}"
 
 
 def _time(node: UpperNode, entry: Entry) -> Iterator[str]:

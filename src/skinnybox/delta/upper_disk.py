@@ -6,6 +6,7 @@ from functools import partial
 from types import MappingProxyType
 
 from skinnybox.delta.as_seeded import Expected, as_seeded
+from skinnybox.delta.flags import flags
 from skinnybox.delta.join import Reader, joined, unread_folder, with_unread
 from skinnybox.ext4 import Node, Volume
 from skinnybox.masters.index import Entry
@@ -27,6 +28,7 @@ def differences(
         xattrs=volume.xattrs,
         target=volume.target,
         differs=partial(_differs, volume, quick),
+        flags=lambda node: flags(node.flags, volume.xattrs(node)),
     )
     nodes, entries = dict[bytes, Node](), dict[bytes, Entry]()
     unread = list[Change]()
