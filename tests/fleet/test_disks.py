@@ -1,5 +1,7 @@
 """Growing, keeping and putting back overlays, and looking into those of running machines."""
 
+import sys
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -154,6 +156,45 @@ def test_snapshots_go_with_their_machine(fleet: Fleet, web: Instance, state: Pat
     fleet.overlays.snapshot(["web"], "first")
     fleet.delete(["web"])
     assert list((state / "instances").iterdir()) == []
+
+
+@pytest.fixture
+def started() -> Iterator[list[str]]:
+    """The programs that are started, as Python tells its auditors. A hook stays for good, so it is switched
+    off."""
+    found, listening = list[str](), [True]
+
+    def hears(event: str, arguments: tuple[object, ...]) -> None:
+        if event == "subprocess.Popen" and listening:
+            found.append(str(arguments[0]))
+
+    sys.addaudithook(hears)
+    yield found
+    listening.clear()
+
+
+def test_a_disk_that_is_clean_takes_one_process(
+    fleet: Fleet, web: Instance, state: Path, started: list[str]
+) -> None:
+    write(image(state, web), "file")
+    started.clear()
+    assert paths(fleet) == [b"file"]
+    assert len(started) == 1
+
+
+@pytest.mark.parametrize("mark", ["feature needs_recovery", "ssv state 0"])
+def test_a_disk_that_is_not_clean_is_mended_on_a_copy(
+    fleet: Fleet, web: Instance, state: Path, started: list[str], mark: str
+) -> None:
+    overlay = image(state, web)
+    write(overlay, "file")
+    run.run(["debugfs", "-w", "-R", mark, overlay])
+    before = overlay.read_bytes()
+    started.clear()
+    assert paths(fleet) == [b"file"]
+    assert len(started) > 1
+    assert overlay.read_bytes() == before
+    assert [file.name for file in overlay.parent.iterdir() if file.name.startswith(".settle")] == []
 
 
 def test_a_running_machine_is_looked_into(fleet: Fleet, web: Instance, state: Path) -> None:

@@ -19,11 +19,16 @@ from skinnybox.sandbox.reader import answer, inquire
 
 _TYPES = frozenset("-dlcbps")
 _KINDS = {str(kind): kind for kind in ChangeKind}
+_NO_ANSWER = "the reader of the disk gave no proper answer"
 _DETAIL_LIMIT = 1000
 _PATH_LIMIT = 4096
 _LARGEST = 1 << 63
 _HASHED_PER_SECOND = 20 << 20
 """Bytes: slow machines hash ten times as much."""
+
+
+class Unsettled(Corrupt):
+    """It may be read as the truth once its journal is replayed (overlays/journal.py)."""
 
 
 @contextmanager
@@ -35,10 +40,12 @@ def listed(
     include_seed: bool = True,
     expected: Expected = NOTHING,
 ) -> Iterator[Iterator[Change]]:
-    """All that upper_disk.differences tells of a clean disk (see settled) and a sealed index, both files.
+    """All that upper_disk.differences tells of a disk and a sealed index, both files.
 
-    What is as `expected` is marked "seed", or left out; what else is at such a path says so. The iteration
-    raises Corrupt, also for a disk made to hurt. Left early, the reader is stopped.
+    What is as `expected` is marked "seed", or left out; what else is at such a path says so. Raises Unsettled
+    for a disk whose journal is to be replayed first: to ask before would take a process of its own, and most
+    disks are clean. Entering and the iteration raise Corrupt, also for a disk made to hurt. Left early, the
+    reader is stopped.
     """
     with opened(disk) as device, opened(index) as entries, _handed(encode(expected)) as seed:
         bounds = Bounds(cpu_seconds=300 + os.fstat(device).st_size // _HASHED_PER_SECOND, output=1 << 40)
@@ -46,7 +53,16 @@ def listed(
         with inquire(
             __name__, words, subject=str(disk), bounds=bounds, pass_fds=[device, entries, seed]
         ) as answers:
+            _refuse_unsettled(answers, disk)
             yield marked(map(_checked, answers), include_seed=include_seed)
+
+
+def _refuse_unsettled(answers: Iterator[Any], disk: Path) -> None:
+    settled = next(answers, None)
+    if type(settled) is not bool:
+        raise Corrupt(_NO_ANSWER)
+    if not settled:
+        raise Unsettled(f"{disk} was not shut down cleanly: its journal is to be replayed first")
 
 
 @contextmanager
@@ -66,9 +82,13 @@ def main(arguments: Sequence[str]) -> None:
     answer(_told(int(device), int(entries), expected, quick=how == "quick"))
 
 
-def _told(device: int, entries: int, expected: Expected, *, quick: bool) -> Iterator[list[Any]]:
+def _told(device: int, entries: int, expected: Expected, *, quick: bool) -> Iterator[bool | list[Any]]:
+    volume = open_descriptor(device)
+    yield volume.superblock.clean
+    if not volume.superblock.clean:
+        return
     with open(entries, "rb") as source:
-        volume, index = open_descriptor(device), read_index(source)
+        index = read_index(source)
         for change, is_seeds in differences(volume, index, quick=quick, expected=expected):
             path, detail = os.fsdecode(change.path), change.detail[:_DETAIL_LIMIT]
             yield [change.kind.value, change.type, change.size, path, detail, is_seeds]
@@ -91,4 +111,4 @@ def _checked(value: Any) -> tuple[Change, bool | None]:
             raise ValueError(f"not a change: {value!r:.80}")
         return Change(path=raw, kind=_KINDS[kind], type=letter, size=size, detail=detail), is_seeds
     except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise Corrupt("the reader of the disk gave no proper answer") from error
+        raise Corrupt(_NO_ANSWER) from error

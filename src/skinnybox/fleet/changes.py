@@ -1,11 +1,12 @@
 """What machines made their own: read from their overlays, or thrown away with them."""
 
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from skinnybox.delta.listing import listed
+from skinnybox.delta.listing import Unsettled, listed
 from skinnybox.delta.seed_marks import expected
 from skinnybox.fleet.view import MachineView
 from skinnybox.hosts.base import Host
@@ -13,8 +14,7 @@ from skinnybox.masters.catalogue import INDEX
 from skinnybox.masters.workspace import at_work
 from skinnybox.model import Change
 from skinnybox.operation import Operation
-from skinnybox.overlays.inspect import is_clean
-from skinnybox.overlays.journal import replay, replayed
+from skinnybox.overlays.journal import replay, replayed_copy
 
 
 @contextmanager
@@ -22,12 +22,12 @@ def changes_of(
     host: Host, machine: MachineView, sealed: Path, *, include_seed: bool, operation: Operation
 ) -> Iterator[Iterator[Change]]:
     """Its changes against the master in `sealed`, in path order; nobody else may use it meanwhile."""
-    wanted = expected(machine.instance, machine.host_keys)
-    with (
-        host.open_overlay(machine.instance, operation) as overlay,
-        replayed(overlay) as image,
-        listed(image, sealed / INDEX, include_seed=include_seed, expected=wanted) as found,
-    ):
+    with host.open_overlay(machine.instance, operation) as overlay, ExitStack() as held:
+        read = partial(_read, machine, sealed, include_seed=include_seed)
+        try:
+            found = held.enter_context(read(overlay))
+        except Unsettled:
+            found = held.enter_context(read(held.enter_context(replayed_copy(overlay))))
         yield _attended(found, operation)
 
 
@@ -46,11 +46,17 @@ def changes_of_copy(
         held.enter_context(at_work(Path(folder)))
         copy = Path(folder, "overlay.img")
         host.copy_overlay(machine.instance, copy, operation)
-        if not is_clean(copy):
-            replay(copy)
-        wanted = expected(machine.instance, machine.host_keys)
-        with listed(copy, sealed / INDEX, include_seed=include_seed, expected=wanted) as found:
-            yield _attended(found, operation)
+        # Of what is mounted the journal is always to be replayed; of a clean one e2fsck has nothing to do.
+        replay(copy)
+        found = held.enter_context(_read(machine, sealed, copy, include_seed=include_seed))
+        yield _attended(found, operation)
+
+
+def _read(
+    machine: MachineView, sealed: Path, disk: Path, *, include_seed: bool
+) -> AbstractContextManager[Iterator[Change]]:
+    wanted = expected(machine.instance, machine.host_keys)
+    return listed(disk, sealed / INDEX, include_seed=include_seed, expected=wanted)
 
 
 def _attended(found: Iterator[Change], operation: Operation) -> Iterator[Change]:

@@ -31,6 +31,13 @@ def replayed(path: Path, *, scratch: Path | None = None) -> Iterator[Path]:
     if inspect.is_clean(path):
         yield path
         return
+    with replayed_copy(path, scratch=scratch) as copy:
+        yield copy
+
+
+@contextlib.contextmanager
+def replayed_copy(path: Path, *, scratch: Path | None = None) -> Iterator[Path]:
+    """The same of an overlay that is known not to be clean."""
     with tempfile.TemporaryDirectory(dir=scratch or path.parent, prefix=".settle-") as folder:
         copy = Path(folder, "overlay.img")
         copied(path, copy)
