@@ -223,7 +223,7 @@ def _attributes(xattrs: Mapping[str, bytes], entry: Entry) -> Iterator[str]:
 
 def _flags(node: N, reader: Reader[N]) -> Iterator[str]:
     """Whatever there is: the stack has none."""
-    if node.type in "-d" and (letters := reader.flags(node)):
+    if letters := reader.flags(node):
         yield f"flags {letters}"
 
 
