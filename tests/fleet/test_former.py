@@ -10,7 +10,7 @@ from skinnybox.fleet.service import Fleet
 from tests.fleet.conftest import SPARSE, Said, said
 
 # What was typed, and the same in the words of today.
-SNAPSHOTS = {
+FORMER = {
     "snapshot web": "snapshot create web",
     "snapshot web db --label one": "snapshot create web db --label one",
     "snapshot --label=one web": "snapshot create web --label one",
@@ -23,8 +23,11 @@ SNAPSHOTS = {
     "snapshot --del one web --state /there --host fake --debug": (
         "snapshot delete one web --state /there --host fake --debug"
     ),
+    "changes web --live": "changes web",
+    "changes --live --format json web": "changes --format json web",
 }
 NEVER_FORMER = (
+    "changes web", "list changes --live",
     "snapshot", "snapshot -h", "snapshot list", "snapshot create web", "snapshot restore one web --yes",
     "snapshot delete -y one web", "list snapshot --names", "start web", "exec snapshot", "--version", "",
 )  # fmt: skip
@@ -39,9 +42,9 @@ def _machine(fleet: Fleet, state: object, monkeypatch: pytest.MonkeyPatch) -> It
     yield
 
 
-@pytest.mark.parametrize("typed", SNAPSHOTS)
+@pytest.mark.parametrize("typed", FORMER)
 def test_each_becomes_the_words_of_today(typed: str, capsys: pytest.CaptureFixture[str]) -> None:
-    today = SNAPSHOTS[typed]
+    today = FORMER[typed]
     for before in ("", "--host fake -q ", "--state=/a --debug "):
         quiet = {"-q", "--quiet"}.intersection((before + typed).split())
         assert in_words_of_today((before + typed).split()) == (before + today).split()

@@ -30,9 +30,12 @@ def in_words_of_today(words: Sequence[str]) -> list[str]:
     """The same command line, as it is written now; unchanged when it was never written otherwise."""
     try:
         command = _command(words)
-        if command[:1] != ["snapshot"] or not command[1:] or command[1] in _SNAPSHOT:
+        if command[:1] == ["changes"] and "--live" in command:
+            today = [word for word in command if word != "--live"]  # the disk was quicker, and tells more
+        elif command[:1] == ["snapshot"] and command[1:] and command[1] not in _SNAPSHOT:
+            today = _snapshot(command[1:])
+        else:
             return list(words)
-        today = _snapshot(command[1:])
     except _NotFormer:
         return list(words)
     if not {"-q", "--quiet"}.intersection(words):  # nobody has parsed that yet
