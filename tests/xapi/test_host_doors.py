@@ -74,6 +74,23 @@ def test_who_was_reached_is_not_asked_again_before_its_next_start(
     ]
 
 
+@pytest.mark.parametrize("operation", ["hard_reboot", "clean_reboot"])
+def test_who_is_restarted_past_us_is_asked_again(
+    shut: EmulatedPool, on: Callable[[], XapiHost], new_instance: New, sealed: Sealed, operation: str
+) -> None:
+    """Its nonce is that of the start at which it was reached."""
+    shut.ssh.open()
+    host = on()
+    instance = started(host, new_instance(), sealed)
+    assert reachable(host, instance) is True and shut.ssh.asked == [WAY]
+    with shut.session() as api:
+        getattr(api.VM, operation)(api.VM.get_by_name_label(instance.name)[0])
+    host._pool.things.refresh(anew=True)
+    assert reachable(host, instance) is True and shut.ssh.asked == [WAY, WAY]
+    host._pool.things.refresh(anew=True)
+    assert reachable(host, instance) is True and shut.ssh.asked == [WAY, WAY]
+
+
 def test_one_that_is_never_reached_is_waited_for_once(
     on: Callable[[], XapiHost], new_instance: New, sealed: Sealed
 ) -> None:

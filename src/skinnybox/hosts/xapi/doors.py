@@ -35,6 +35,7 @@ class Doors:
         self._knocks: dict[Start, Knock] = {}
         self.open: frozenset[Start] = frozenset()
         self._domains: dict[UUID, str] = {}
+        self._restarted: set[UUID] = set()
 
     def knock(self, pool: Pool, pulse: object, told: Mapping[UUID, datetime]) -> None:
         """`told`: when machines were told to be ready. `pulse` changes when a machine says something new."""
@@ -78,16 +79,20 @@ class Doors:
             if not reach.to_be_looked_at(report) or start in self.open:
                 continue
             instance, since = tags.readable_instance(record), observe.since(pool, record)
-            if uuid in told and (since is None or since <= told[uuid]):
+            before = uuid not in self._restarted and uuid in told
+            if before and (since is None or since <= told[uuid]):
                 self.open |= {start}
             elif instance is not None:
                 found[start] = (instance, report)
         return found
 
     def _shut_restarted(self, domains: Mapping[UUID, str]) -> None:
-        """Who restarts a machine past us gives it no fresh nonce: its domain tells."""
-        again = {uuid for uuid, domain in domains.items() if self._domains.get(uuid, domain) != domain}
-        self.open = frozenset(start for start in self.open if start[0] not in again)
+        """Who restarts a machine past us gives it no fresh nonce, so that it seems to be the start at which
+        it was reached: its domain tells, to who looks before and after."""
+        self._restarted |= {
+            uuid for uuid, domain in domains.items() if self._domains.get(uuid, domain) != domain
+        }
+        self.open = frozenset(start for start in self.open if start[0] not in self._restarted)
         self._domains = dict(domains)
 
     def _forget(self) -> None:
@@ -105,5 +110,6 @@ class Doors:
                 knock = self._knocks[start] = Knock(way, self._dial)
             if knock is not None and knock.poll():
                 self.open |= {start}
+                self._restarted.discard(start[0])
                 del self._wanted[start], self._knocks[start]
         return bool(self._knocks)
