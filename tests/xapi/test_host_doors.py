@@ -80,8 +80,8 @@ def test_who_is_restarted_past_us_is_asked_again(
 ) -> None:
     """Its nonce is that of the start at which it was reached."""
     shut.ssh.open()
+    instance = started(on(), new_instance(), sealed)
     host = on()
-    instance = started(host, new_instance(), sealed)
     assert reachable(host, instance) is True and shut.ssh.asked == [WAY]
     with shut.session() as api:
         getattr(api.VM, operation)(api.VM.get_by_name_label(instance.name)[0])
