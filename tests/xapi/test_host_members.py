@@ -3,7 +3,7 @@
 import contextlib
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -108,18 +108,36 @@ def link_address() -> str | None:
     return None
 
 
-def forward(listener: socket.socket, to: tuple[str, int]) -> None:
-    """Every connection, one after the other, until the listener is closed."""
-    with contextlib.suppress(OSError):
-        while True:
-            ours, _ = listener.accept()
-            theirs = socket.create_connection(to)
-            for source, target in ((ours, theirs), (theirs, ours)):
-                threading.Thread(target=_pump, args=(source, target), daemon=True).start()
+@contextlib.contextmanager
+def forwarded(at: str, to: tuple[str, int]) -> Iterator[int]:
+    """A port there whose connections lead elsewhere; all of them ended in the end."""
+    place = socket.getaddrinfo(at, 0, type=socket.SOCK_STREAM)[0][4]
+    threads: list[threading.Thread] = []
+
+    def begin(work: Callable[..., None], *given: object) -> None:
+        threads.append(threading.Thread(target=work, args=given))
+        threads[-1].start()
+
+    def accept(listener: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                ours, _ = listener.accept()
+                theirs = socket.create_connection(to)
+                begin(_pump, ours, theirs)
+                begin(_pump, theirs, ours)
+
+    with socket.create_server(place, family=socket.AF_INET6) as listener:
+        begin(accept, listener)
+        try:
+            yield int(listener.getsockname()[1])
+        finally:
+            listener.shutdown(socket.SHUT_RDWR)
+            for thread in threads:
+                thread.join(timeout=20)
 
 
 def _pump(source: socket.socket, target: socket.socket) -> None:
-    with contextlib.suppress(OSError):
+    with source, contextlib.suppress(OSError):
         while piece := source.recv(65536):
             target.sendall(piece)
         target.shutdown(socket.SHUT_WR)
@@ -130,13 +148,10 @@ def test_a_pool_at_an_address_with_a_zone(pool: EmulatedPool, tmp_path: Path, tl
     found = link_address()
     if found is None:
         pytest.skip("this machine has no IPv6 address of a link")
-    place = socket.getaddrinfo(found, 0, type=socket.SOCK_STREAM)[0][4]
-    with socket.create_server(place, family=socket.AF_INET6) as listener:
-        url = pool.url_of(0, tls=tls)
-        _, _, to = url.rpartition("/")
-        name, _, port = to.partition(":")
-        threading.Thread(target=forward, args=(listener, (name, int(port))), daemon=True).start()
-        here = f"{'https' if tls else 'http'}://[{found}]:{listener.getsockname()[1]}"
-        pins = (pool.fingerprint,) if tls else ()
-        with closing(host_on(pool, tmp_path, url=here, pins=pins)) as host:
+    url = pool.url_of(0, tls=tls)
+    name, _, port = url.rpartition("/")[2].partition(":")
+    pins = (pool.fingerprint,) if tls else ()
+    with forwarded(found, (name, int(port))) as here:
+        reached = f"{'https' if tls else 'http'}://[{found}]:{here}"
+        with closing(host_on(pool, tmp_path, url=reached, pins=pins)) as host:
             assert host.statuses() == {}
