@@ -32,7 +32,7 @@ exit $code
 def test_a_disk_that_fills(state: Path, master: Master, host: str, options: tuple[str, ...]) -> None:
     (state / "instances").mkdir()
     argv = [sys.executable, "-m", "skinnybox", "--host", host, "--state", str(state)]
-    create = [*argv, "create", "x-{1..100}", "-m", "tiny", "--overlay", "64M", *options]
+    create = [*argv, "create", "x-{1..300}", "-m", "tiny", "--overlay", "64M", *options]
     done = subprocess.run(
         ["unshare", "--mount", "sh", "-c", SCRIPT, "sh", state, "8m", *create],
         capture_output=True, text=True, check=False,

@@ -11,8 +11,8 @@ from bench.measure import Ratio, Verdict, judged, ratio, verdict
 from skinnybox.cli.parser import build_parser
 
 NOT_READING = {
-    ("apply",), ("autostart", "off"), ("autostart", "on"), ("delete",), ("exec",), ("flatten",), ("grow",),
-    ("kill",), ("master", "build"), ("master", "disk"), ("master", "import"), ("master", "remove"),
+    ("apply",), ("autostart", "off"), ("autostart", "on"), ("cp",), ("delete",), ("exec",), ("flatten",),
+    ("grow",), ("kill",), ("master", "build"), ("master", "disk"), ("master", "import"), ("master", "remove"),
     ("reset",), ("restart",), ("seed-disk",), ("set",), ("snapshot", "create"), ("snapshot", "delete"),
     ("snapshot", "restore"), ("ssh",), ("start",), ("stop",),
 }  # fmt: skip

@@ -51,6 +51,11 @@ _OF = {
         "skinnybox exec 'web-*' -- systemctl is-active apache2",
         "tar c site | skinnybox exec web-01 -- tar x -C /srv",
     ),
+    "cp": (
+        "skinnybox cp site.tar web-01:/root/",
+        "skinnybox cp -r web-01:/var/log/apache2 logs",
+    ),
+    "forward": ("skinnybox forward", "skinnybox forward web-01"),
     "changes": ("skinnybox changes web-01", "skinnybox changes web-01 --all --format csv"),
     "reset": ("skinnybox reset web-01",),
     "grow": ("skinnybox grow web-01 4G", "skinnybox grow 'web-*' +1G"),

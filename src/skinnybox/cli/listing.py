@@ -82,10 +82,8 @@ def _show(arguments: argparse.Namespace) -> int:
     with options.fleet(arguments) as fleet:
         machines = fleet.machines(arguments.names)
         if arguments.format != "table":
-            headers, one = not arguments.no_headers, len(machines) == 1
-            render.emit(
-                [present.machine(m) for m in machines], _COLUMNS, arguments.format, headers=headers, one=one
-            )
+            records = [present.machine(machine) for machine in machines]
+            render.emit(records, _COLUMNS, arguments.format, headers=not arguments.no_headers)
             return 0
         for number, machine in enumerate(machines):
             if number:

@@ -108,7 +108,8 @@ EVERYWHERE = "0.0.0.0"
 class Properties:
     """What is said of a machine when it is made, and stays said of it: of a Specification and of an Instance
     alike. `bridge` names the host's bridge of a machine whose network is BRIDGE; `fleet` the fleet file it is
-    of; with `autostart` it is to come up again when the host has restarted; nobody deletes one that is `protected`.
+    of; with `autostart` it is to come up again when the host has restarted; one that is `protected` nobody
+    deletes.
 
     One that is added here needs its row in fields.py, and nothing else for being written down."""
 

@@ -10,6 +10,8 @@ from skinnybox.hosts.xapi.session import NULL
 from skinnybox.hosts.xapi.tags import Role
 from skinnybox.model import Instance
 
+_DETACH = "vbd-destroy"  # as xe calls it, and nobody here
+
 
 def off(pool: Pool, instance: Instance) -> Callable[[], None]:
     """Conflict while it runs; and what is returned raises that when it has been started since, past us as
@@ -84,7 +86,7 @@ def refuse_writers(pool: Pool, vdi: str, name: str) -> None:
     """Conflict while any machine may write this master, whether it runs or not: all others boot from it."""
     for drive, machine in writers(pool, vdi):
         hint = (
-            f"detach it there: xe vbd-destroy uuid={drive['uuid']}; if that machine ran with it, delete the "
+            f"detach it there: xe {_DETACH} uuid={drive['uuid']}; if that machine ran with it, delete the "
             "disk too: the next start uploads it again"
         )
         raise Conflict(f"{name} is attached to {machine}, which may write to it", hint=hint)
