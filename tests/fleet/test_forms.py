@@ -40,7 +40,9 @@ def _machines(fleet: Fleet, state: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setenv("SKINNYBOX_STATE", str(state))
     monkeypatch.setenv("SKINNYBOX_HOST", "fake")
     forwards = (Forward(port=8080, to=80),)
-    instance = fleet.create(["a", "b"], "tiny", replace(SPARSE, forwards=forwards))[0]
+    instance = fleet.create(
+        ["a", "b"], "tiny", replace(SPARSE, forwards=forwards, labels=(("role", "web"),))
+    )[0]
     fleet._catalog.pin_host_keys(instance.uuid, HOST_KEYS)
     fleet.start(["a"])
     fleet.overlays.snapshot(["a"], "first")

@@ -60,6 +60,7 @@ OTHER: dict[str, Any] = {
     "bridge": "br0",
     "autostart": True,
     "protected": True,
+    "labels": (("role", "web"), ("site", "b")),
     "forwards": (Forward(port=8080, to=80),),
     "ssh_user": "admin",
     "fleet": FLEET,

@@ -12,10 +12,13 @@ from skinnybox.fleet import present
 from skinnybox.model import Network
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from skinnybox.fleet.change import Changes
     from skinnybox.fleet.plan.actions import Choices
     from skinnybox.fleet.plan.apply import Plan
     from skinnybox.fleet.view import MachineView
+    from skinnybox.model import Instance
 
 DIFFERS = 10
 _READY_TIMEOUT = 300.0
@@ -77,6 +80,9 @@ def _add_set(commands: options.Commands) -> None:
     add("--bridge", metavar="NAME", help="a tap on this bridge of the host")
     add("--protect", action=argparse.BooleanOptionalAction, help="nobody deletes them, also by force; counts "
         "at once")  # fmt: skip
+    add("--label", metavar="KEY=VALUE", action="append", default=[], help="a word of your own, for --filter; "
+        "may repeat")  # fmt: skip
+    add("--no-label", metavar="KEY", action="append", default=[], help="take it away; may repeat")
     add("--ssh-port", metavar="PORT", type=numbers.count,
         help="of the host's loopback, leads to its ssh; only of one machine, stopped")  # fmt: skip
 
@@ -170,11 +176,12 @@ def _show(plan: "Plan", fmt: str, *, headers: bool) -> None:
 
 
 def _set(arguments: argparse.Namespace) -> int:
-    changes = _changes(arguments)
-    if not changes:
+    changes, relabel = _changes(arguments), arguments.label or arguments.no_label
+    if not changes and not relabel:
         raise UsageError("set changes nothing as long as nothing is said", hint="--memory 1G, for example")
     with options.fleet(arguments) as fleet, shown(arguments.quiet) as operation:
-        results = fleet.set(arguments.names, changes, operation)
+        wanted = _with_labels(arguments, changes) if relabel else changes
+        results = fleet.set(arguments.names, wanted, operation)
     return report.outcomes(results, lambda machine: _changed(machine, set(changes) <= _AT_ONCE))
 
 
@@ -192,6 +199,16 @@ def _changes(arguments: argparse.Namespace) -> "Changes":
     if arguments.ssh_port is not None:
         changes["ssh_port"] = arguments.ssh_port
     return changes
+
+
+def _with_labels(arguments: argparse.Namespace, changes: "Changes") -> "Callable[[Instance], Changes]":
+    from skinnybox.fleet.labelled import labelling
+    from skinnybox.model.labels import check_key, parse_label
+
+    for key in arguments.no_label:
+        check_key(key)
+    relabel = labelling(dict(map(parse_label, arguments.label)), arguments.no_label)
+    return lambda instance: {**changes, **relabel(instance)}
 
 
 def _network(arguments: argparse.Namespace) -> Network | None:

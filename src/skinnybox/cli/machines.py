@@ -61,6 +61,7 @@ def _add_create(commands: options.Commands) -> None:
     add("--start", action="store_true", help="start them and wait until they are ready")
     add("--autostart", action="store_true", help="they are to come up again when the host has restarted")
     add("--protect", action="store_true", help="nobody deletes them, also by force, until `set --no-protect`")
+    add("--label", metavar="KEY=VALUE", action="append", default=[], help="for --filter; may repeat")
     add("--skip-existing", action="store_true", help="leave those that exist as they are")
     add("--dry-run", action="store_true", help="only print the names")
     identity = parser.add_argument_group("what the guest finds")
@@ -122,6 +123,7 @@ def _specification(arguments: argparse.Namespace, settings: Settings) -> "Specif
     from skinnybox.fleet.seed_parts import public_keys
     from skinnybox.fleet.specification import Specification
     from skinnybox.model.forwards import parse_forward
+    from skinnybox.model.labels import labels_of, parse_label
 
     network, bridge = _network(arguments, settings)
     keys = arguments.ssh_key or settings.ssh_key
@@ -142,6 +144,7 @@ def _specification(arguments: argparse.Namespace, settings: Settings) -> "Specif
         dax=arguments.dax,
         autostart=arguments.autostart,
         protected=arguments.protect,
+        labels=labels_of(dict(map(parse_label, arguments.label))),
         forwards=tuple(map(parse_forward, arguments.forward)),
         follow_name=arguments.follow_name,
         any_allocation=not (arguments.sparse or arguments.reserved),

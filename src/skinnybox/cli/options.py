@@ -178,6 +178,11 @@ def add_machines(parser: argparse.ArgumentParser, what: str = "+") -> None:
     """Names of existing machines; `what` as argparse's nargs."""
     text = "names, web-{01..40} or globs like 'web-*'"
     ask_for(parser.add_argument("names", metavar="NAME", nargs=what, help=text), "machines")
+    parser.add_argument(
+        "--filter", metavar="LABEL", action="append", default=[],
+        help="of these only those with this label: KEY=VALUE, KEY!=VALUE, KEY or !KEY; state, master and "
+        "fleet are as labels; may repeat",
+    )  # fmt: skip
 
 
 def add_machine(parser: argparse.ArgumentParser) -> None:
@@ -210,6 +215,10 @@ def fleet(arguments: argparse.Namespace) -> "Iterator[Fleet]":
     from skinnybox.fleet.registry import open_fleet
 
     with open_fleet(settings(arguments)) as opened:
+        if filters := vars(arguments).get("filter"):
+            from skinnybox.fleet.labelled import meant
+
+            arguments.names = meant(opened.machines(arguments.names or ["*"]), filters)
         yield opened
         if opened.note:
             report.warn(f"note: {opened.note}")

@@ -27,6 +27,7 @@ class Changes(TypedDict, total=False):
     autostart: bool
     forwards: tuple[Forward, ...]
     protected: bool
+    labels: tuple[tuple[str, str], ...]
     fleet: str | None
 
 

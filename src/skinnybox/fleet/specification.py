@@ -21,6 +21,7 @@ from skinnybox.model import (
     ranges,
 )
 from skinnybox.model.forwards import check_together
+from skinnybox.model.labels import labels_of
 from skinnybox.overlays.seed import seed_capacity
 from skinnybox.sizes import format_size
 
@@ -46,6 +47,7 @@ class Specification(Properties):
         ranges.OVERLAY.check(self.overlay.size)
         ranges.MEMORY.check(self.memory)
         ranges.CPUS.check(self.cpus)
+        labels_of(dict(self.labels))
 
 
 def completed(specification: Specification, features: Features) -> Specification:

@@ -54,6 +54,12 @@ def _forwards_plain(values: tuple[Forward, ...]) -> list[str]:
     return list(map(str, values))
 
 
+def _labels(values: Any) -> tuple[tuple[str, str], ...]:
+    if type(values) is not dict:
+        raise TypeError(f"{values!r:.40} is no map")
+    return tuple((_text(key), _text(value)) for key, value in sorted(values.items()))
+
+
 TEXT = Kind("text", _text)
 TEXTS = Kind("texts", _texts, list)
 NUMBER = Kind("number", int)
@@ -68,3 +74,4 @@ CONTENT = Kind("base64", _bytes, _base64)
 KEYS = Kind("public keys", _texts, list)
 SCRIPT = Kind("script", _text)
 FORWARDS = Kind("list of ADDRESS:PORT:GUEST_PORT", _forwards, _forwards_plain)
+LABELS = Kind("map of texts", _labels, dict)

@@ -122,6 +122,7 @@ class Properties:
     autostart: bool = False
     forwards: tuple[Forward, ...] = ()
     protected: bool = False
+    labels: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,7 +9,7 @@ from skinnybox.fleet.specification import Specification
 from skinnybox.model import Forward, Instance, SeedFile, StaticNetwork
 from skinnybox.model import fields as table
 from skinnybox.model.fields import Field, Transition
-from skinnybox.model.kinds import KEYS, SCRIPT
+from skinnybox.model.kinds import KEYS, LABELS, SCRIPT
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +68,8 @@ def _words(field: Field, told: str, value: Any) -> Values:
             return {}
         case (Forward(), *_):
             return {told: ", ".join(map(str, value))}
+    if field.kind is LABELS:
+        return {told: ", ".join(f"{key}={text}" for key, text in value)}
     if field.kind is KEYS:
         return {told: _digest("\n".join(value).encode())}
     return {told: _digest(value.encode()) if field.kind is SCRIPT else value}

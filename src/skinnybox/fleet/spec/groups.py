@@ -17,7 +17,8 @@ from skinnybox.fleet.specification import Specification
 from skinnybox.model import Allocation, Forward, Network, Overlay, StaticNetwork
 from skinnybox.model.fields import Field, machine_fields
 from skinnybox.model.forwards import check_together, counted, parse_forward
-from skinnybox.model.kinds import FORWARDS, KEYS, SCRIPT
+from skinnybox.model.kinds import FORWARDS, KEYS, LABELS, SCRIPT
+from skinnybox.model.labels import labels_of
 from skinnybox.overlays.seed import seed_capacity
 from skinnybox.sizes import GIB
 
@@ -126,6 +127,8 @@ class Groups:
             return tuple(dict.fromkeys(key for text in said for key in public_keys(self._text(text))))
         if field.kind is SCRIPT:
             return self._text(said)
+        if field.kind is LABELS:
+            return labels_of(said)
         if field.kind is FORWARDS:
             return tuple(map(parse_forward, said))
         if field.given == "files":

@@ -30,6 +30,7 @@ from skinnybox.model import Network, SeedFile, check_name, kinds, parse_referenc
 from skinnybox.model.fields import machine_fields
 from skinnybox.model.forwards import parse_forward
 from skinnybox.model.kinds import Kind
+from skinnybox.model.labels import labels_of
 from skinnybox.model.ranges import Range
 from skinnybox.named_file import expanded
 from skinnybox.sizes import format_size, parse_size
@@ -171,6 +172,12 @@ class SeededFile(_Exact):
         return self
 
 
+def _labelled(value: Any) -> Any:
+    if isinstance(value, dict) and all(isinstance(text, str) for pair in value.items() for text in pair):
+        checked(lambda: labels_of(value))
+    return value
+
+
 _KEYS: dict[str, Any] = {
     "master": Reference,
     "overlay": OverlaySize,
@@ -190,6 +197,7 @@ _KEYS: dict[str, Any] = {
     "state": TargetName,
     "autostart": bool,
     "forwards": list[PortForward],
+    "labels": Annotated[dict[str, str], BeforeValidator(_labelled)],
 }
 """What may stand there, in the order in which the reference has them; what is new in the table comes behind
 them, and needs a line here only where its kind does not say all that is to be checked."""
