@@ -49,7 +49,7 @@ def test_a_master_without_the_image_is_refused(fleet: Fleet, master: Master) -> 
 def test_a_host_without_dax_gets_the_other_image(fleet: Fleet, both: Master) -> None:
     features = replace(fleet._host.features, dax=False)
     with pytest.raises(Unsupported, match="cannot let a guest map"):
-        specification.check(replace(SPARSE, dax=True), features, 1)
+        specification.check(replace(SPARSE, dax=True), features)
     stack = create.stack(both, None, features)
     assert not stack.dax
     image = both.image(stack.images[0])

@@ -22,7 +22,7 @@ from skinnybox.errors import (
 from skinnybox.fleet.power import Stopping
 from skinnybox.fleet.service import Fleet
 from skinnybox.fleet.view import Condition
-from skinnybox.model import Allocation, Master, Overlay, StaticNetwork
+from skinnybox.model import Allocation, Forward, Master, Network, Overlay, StaticNetwork
 from skinnybox.sizes import MIB
 from tests.fleet.conftest import SPARSE, open_fake
 from tests.samples import seal
@@ -114,8 +114,6 @@ def test_what_cannot_be_right_is_refused_before_anything_is_made(fleet: Fleet, s
             fleet.create(["a"], "tiny", wrong)
     with pytest.raises(NotFound, match="no master other"):
         fleet.create(["a"], "other", SPARSE)
-    with pytest.raises(UsageError, match="one static address"):
-        fleet.create(["a", "b"], "tiny", replace(SPARSE, static_network=StaticNetwork(address="10.0.0.5/24")))
     assert fleet.names() == []
     assert not list((state / "instances").glob("*"))
 
@@ -256,8 +254,33 @@ def test_an_unsupported_choice_names_the_host(fleet: Fleet) -> None:
         boots=False,
     )
     with pytest.raises(Unsupported, match="cannot keep sparse overlays"):
-        specification.check(SPARSE, features, 1)
+        specification.check(SPARSE, features)
     sparse = replace(features, allocations=frozenset([Allocation.SPARSE]))
     with pytest.raises(Unsupported, match="do not see what it calls them"):
-        specification.check(replace(SPARSE, follow_name=True), sparse, 1)
-    specification.check(replace(SPARSE, follow_name=True), replace(sparse, tells_name=True), 1)
+        specification.check(replace(SPARSE, follow_name=True), sparse)
+    specification.check(replace(SPARSE, follow_name=True), replace(sparse, tells_name=True))
+
+
+def test_addresses_and_ports_count_up(fleet: Fleet) -> None:
+    static = StaticNetwork(address="10.0.0.9/24", gateway="10.0.0.1", dns=("10.0.0.2",))
+    wanted = replace(SPARSE, static_network=static, forwards=(Forward(port=8009, to=80),))
+    fleet.create(["web-2"], "tiny", SPARSE)
+    made = fleet.create(["web-{1..4}"], "tiny", wanted, skip_existing=True)
+    assert [(each.name, each.seed.network, [way.port for way in each.forwards]) for each in made] == [
+        (f"web-{number}", replace(static, address=f"10.0.0.{8 + number}/24"), [8008 + number])
+        for number in (1, 3, 4)
+    ]
+    for names, other, why in (
+        (["x-{1..3}"], replace(static, address="10.0.0.253/24"), "no room for 3 machines"),
+        (["x-{1..3}"], replace(static, gateway="10.0.0.10"), "machine 2 of 3 would get the gateway's"),
+        (["x-1", "x-2"], StaticNetwork(address="10.0.0.300/24"), "10.0.0.300"),
+    ):
+        with pytest.raises(UsageError, match=why):
+            fleet.create(names, "tiny", replace(SPARSE, static_network=other))
+    bridged = replace(SPARSE, network=Network.BRIDGE, bridge="br0")
+    fleet.create(["y-{1..2}"], "tiny", replace(bridged, static_network=static))
+    with pytest.raises(Conflict, match=r"10\.0\.0\.9 on br0 is the address of y-1"):
+        fleet.create(
+            ["z-{1..3}"], "tiny", replace(bridged, static_network=replace(static, address="10.0.0.8/24"))
+        )
+    assert not [name for name in fleet.names() if name[0] in "xz"]

@@ -96,7 +96,6 @@ def test_what_cannot_be_is_refused_before_anything_is_touched() -> None:
         check(
             Specification(overlay=Overlay(size=GIB), memory=GIB, cpus=1, network=network, bridge=bridge),
             features,
-            1,
         )
 
     asked(Network.BRIDGE, "br0")

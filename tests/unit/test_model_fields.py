@@ -82,8 +82,7 @@ VERBS = {
 
 def all_given() -> Instance:
     specification = Specification(**OTHER)
-    (made,) = create.instances(["web-1"], replace(LAMP1, dax=True), specification, iter((22000,)))
-    return made
+    return create.instance("web-1", replace(LAMP1, dax=True), specification, iter((22000,)))
 
 
 @pytest.mark.parametrize("form", FORMS, ids=lambda form: form.of.__name__)

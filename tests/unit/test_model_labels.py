@@ -14,7 +14,8 @@ def test_labels_are_in_the_order_of_their_keys() -> None:
 
 @pytest.mark.parametrize(
     "text", ["", "role", "=web", "Role=web", "-a=b", "a-=b", "a b=c", "ro\u00e4=x", "a" * 64 + "=x",
-             "state=x", "name=x", "master=x", "fleet=x", "a=" + "x" * (MOST_VALUE + 1), "a=\x1b[31m", "a=b\n", "!a=b"],
+             "state=x", "name=x", "master=x", "fleet=x", "a=" + "x" * (MOST_VALUE + 1),
+             "a=\x1b[31m", "a=b\n", "!a=b"],
 )  # fmt: skip
 def test_what_is_none(text: str) -> None:
     with pytest.raises(UsageError):

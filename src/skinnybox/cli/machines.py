@@ -86,7 +86,8 @@ def _add_create(commands: options.Commands) -> None:
     add("--bridge", metavar="NAME", help="a tap on this bridge of the host; needs the right to make one")
     add("--forward", metavar="PORTS", action="append", default=[], help="[ADDRESS:]PORT:GUEST_PORT: a port "
         "of the host that leads to one of the machine; counts up for several; may repeat")  # fmt: skip
-    add("--address", metavar="ADDRESS/PREFIX", help="a static address instead of DHCP")
+    add("--address", metavar="ADDRESS/PREFIX", help="a static address instead of DHCP; of several "
+        "machines the first one's, and it counts up")  # fmt: skip
     add("--gateway", metavar="ADDRESS", help="with --address")
     add("--dns", metavar="ADDRESS", action="append", default=[], help="with --address; may repeat")
 

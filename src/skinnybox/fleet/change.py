@@ -73,5 +73,5 @@ def _checked(host: Host, new: Instance) -> Instance:
     has = {field.given: getattr(new, field.name) for field in INSTANCE.fields if field.given}
     # It has its overlay already.
     specification = completed(Specification(**has, any_allocation=True), features)
-    check(specification, features, 1)
+    check(specification, features)
     return replace(new, network=specification.network, bridge=specification.bridge)

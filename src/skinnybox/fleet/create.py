@@ -5,7 +5,6 @@ import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from itertools import count
 from typing import TYPE_CHECKING
 from uuid import UUID
 
@@ -13,13 +12,14 @@ from skinnybox.errors import SkinnyboxError, Unsupported
 from skinnybox.fleet.catalog import host_kind
 from skinnybox.fleet.catalog.catalog import Catalog
 from skinnybox.fleet.catalog.ports import free_ports
+from skinnybox.fleet.counting import numbered
 from skinnybox.fleet.names import expand
 from skinnybox.fleet.parallel import in_parallel
 from skinnybox.fleet.repair import unfinished
 from skinnybox.fleet.specification import (
     Specification,
     check,
-    check_address,
+    check_addresses,
     check_ports,
     check_space,
     completed,
@@ -36,7 +36,6 @@ from skinnybox.model import (
     Stack,
     fields,
 )
-from skinnybox.model.forwards import counted
 from skinnybox.operation import UNATTENDED, Operation
 from skinnybox.overlays.seed import base_message, seed_message
 from skinnybox.sizes import MIB
@@ -60,20 +59,21 @@ def create(
     host, catalog = context.host, context.catalog
     names = expand(patterns)
     unfinished.finish(host, catalog)
-    taken = set(catalog.taken(names)) if skip_existing else set()
-    names = [name for name in names if name not in taken]
     features = host.features
     specification = completed(specification, features)
-    check(specification, features, len(names))
-    if names:
-        check_address(specification, catalog)
+    check(specification, features)
+    each = dict(zip(names, numbered(specification, len(names)), strict=True))
+    for name in catalog.taken(names) if skip_existing else ():
+        del each[name]  # what it would have had stays free: the others have what they had without this
+    check_addresses(list(each.values()), catalog)
     with context.masters.kept(master) as found:
         catalog.make()
         host_kind.note(context.folder, features.kind)
-        specification = with_key(specification, context.public_key)
         ports = free_ports(catalog.ports(), context.folder)
-        wanted = instances(names, stack(found, specification.dax, features), specification, ports)
-        host.refuse_names([instance.name for instance in wanted])
+        base, key = stack(found, specification.dax, features), context.public_key
+        keyed = {own: with_key(own, key) for own in dict.fromkeys(each.values())}
+        wanted = [instance(name, base, keyed[own], ports) for name, own in each.items()]
+        host.refuse_names([each.name for each in wanted])
         check_ports(wanted, catalog)
         check_space(host, (instance.overlay for instance in wanted))
         host.add_master(found, context.masters.folder(found), operation)
@@ -94,29 +94,10 @@ def stack(master: Master, dax: bool | None, features: Features) -> Stack:
     return Stack(master=master.id, reference=master.reference, images=(image.digest,), dax=dax)
 
 
-def instances(
-    names: Sequence[str], stack: Stack, specification: Specification, ports: Iterator[int]
-) -> list[Instance]:
-    """The values, with a new identity each; nothing exists yet. Forwarded ports are those of the first, and
-    count up."""
-    now = datetime.now(UTC)
-    reached = specification.network is not Network.BRIDGE
-    first = specification.forwards
-    each = (replace(specification, forwards=counted(first, n)) if first else specification for n in count())
-    return [
-        _instance(uuid.uuid4(), name, stack, specification, next(ports) if reached else None, now)
-        for name, specification in zip(names, each, strict=False)
-    ]
-
-
-def _instance(
-    identity: UUID,
-    name: str,
-    stack: Stack,
-    specification: Specification,
-    port: int | None,
-    now: datetime,
-) -> Instance:
+def instance(name: str, stack: Stack, specification: Specification, ports: Iterator[int]) -> Instance:
+    """The value, with a new identity; nothing exists yet."""
+    identity, now = uuid.uuid4(), datetime.now(UTC)
+    port = next(ports) if specification.network is not Network.BRIDGE else None
     properties = fields.given(specification, fields.INSTANCE)
     properties["overlay"] = whole_mib(specification.overlay)
     seed = Seed(

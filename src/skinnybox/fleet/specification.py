@@ -60,13 +60,11 @@ def completed(specification: Specification, features: Features) -> Specification
     return replace(specification, overlay=overlay, network=network, bridge=bridge)
 
 
-def check(specification: Specification, features: Features, count: int) -> None:
+def check(specification: Specification, features: Features) -> None:
     """Refuse, before anything is touched, what cannot be right or what this host cannot do."""
     if features.memory is not None and specification.memory > features.memory:
         asked, there = format_size(specification.memory), format_size(features.memory)
         raise UsageError(f"{asked} of memory is more than this host has: {there}")
-    if specification.static_network and count > 1:
-        raise UsageError("one static address cannot serve several machines")
     if specification.overlay.allocation not in features.allocations:
         others = " or ".join(f"--{other}" for other in sorted(features.allocations))
         raise Unsupported(
@@ -145,15 +143,17 @@ def _refuse_meeting(
         taken.setdefault(forward.port, []).append((forward, instance))
 
 
-def check_address(specification: Specification, catalog: Catalog) -> None:
+def check_addresses(specifications: Sequence[Specification], catalog: Catalog) -> None:
     """On one bridge an address is one machine's; elsewhere each machine is alone in its network."""
-    static, bridge = specification.static_network, specification.bridge
-    if static is None or bridge is None:
-        return
-    address = static.address.partition("/")[0]
-    for row in catalog.rows():
-        other = row.instance.seed.network
-        if row.instance.bridge == bridge and other and other.address.partition("/")[0] == address:
+    wanted = {
+        (of.bridge, of.static_network.address.partition("/")[0])
+        for of in specifications
+        if of.bridge is not None and of.static_network is not None
+    }
+    for row in catalog.rows() if wanted else ():
+        bridge, other = row.instance.bridge, row.instance.seed.network
+        address = other.address.partition("/")[0] if other else None
+        if (bridge, address) in wanted:
             raise Conflict(f"{address} on {bridge} is the address of {row.instance.name}")
 
 

@@ -177,11 +177,7 @@ class Work:
 
     def _instances(self, wanted: Sequence[Wanted]) -> list[Instance]:
         ports = self._ports()
-        return [
-            instance
-            for one in wanted
-            for instance in create.instances([one.name], one.stack, one.specification, ports)
-        ]
+        return [create.instance(one.name, one.stack, one.specification, ports) for one in wanted]
 
     def _create_some(
         self, instances: Sequence[Instance], done: str, operation: Operation

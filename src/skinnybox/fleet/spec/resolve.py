@@ -55,7 +55,7 @@ class _Resolving:
     def _look(self, described: Described) -> tuple[Master, Stack] | None:
         try:
             whole = completed(described.specification, self._features)
-            check(whole, self._features, 1)
+            check(whole, self._features)
             master = self._masters.find(described.master)
             return master, create.stack(master, described.specification.dax, self._features)
         except SkinnyboxError as error:
