@@ -73,9 +73,9 @@ def create(
         base, key = stack(found, specification.dax, features), context.public_key
         keyed = {own: with_key(own, key) for own in dict.fromkeys(each.values())}
         wanted = [instance(name, base, keyed[own], ports) for name, own in each.items()]
-        host.refuse_names([each.name for each in wanted])
+        host.refuse_names([new.name for new in wanted])
         check_ports(wanted, catalog)
-        check_space(host, (instance.overlay for instance in wanted))
+        check_space(host, (new.overlay for new in wanted))
         host.add_master(found, context.masters.folder(found), operation)
         return list(make(host, catalog, wanted, operation, features.creates_at_once))
 
