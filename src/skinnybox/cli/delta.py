@@ -2,8 +2,9 @@
 
 import argparse
 
-from skinnybox.cli import options, render, report
+from skinnybox.cli import numbers, options, render, report, terminal, tree
 from skinnybox.cli.progress import shown
+from skinnybox.errors import UsageError
 from skinnybox.fleet import asked, present
 from skinnybox.model import Instance
 from skinnybox.sizes import format_size
@@ -25,6 +26,13 @@ def add_to(commands: options.Commands) -> None:
     parser.add_argument(
         "--all", action="store_true", help="also what is just as its seed has it: hostname, keys, network"
     )
+    parser.add_argument(
+        "--tree", action="store_true", help="as a tree of folders with totals, the largest first"
+    )
+    parser.add_argument(
+        "--depth", metavar="N", type=numbers.count, default=tree.DEPTH,
+        help=f"with --tree: what is deeper is only in the totals (default {tree.DEPTH})",
+    )  # fmt: skip
 
     parser = options.command(
         commands, "reset", _reset, "throw away what stopped machines made their own",
@@ -35,12 +43,19 @@ def add_to(commands: options.Commands) -> None:
 
 
 def _changes(arguments: argparse.Namespace) -> int:
+    if arguments.tree and arguments.format != "table":
+        raise UsageError("--tree is for people", hint="without --format, or without --tree")
     with (
         options.fleet(arguments) as fleet,
         shown(arguments.quiet) as operation,
         fleet.overlays.changes(arguments.name, include_seed=arguments.all, operation=operation) as found,
     ):
         records = [present.change(change) for change in found]
+    if arguments.tree:
+        for line in tree.lines(records, arguments.depth):
+            wide = terminal.width()
+            print(line if wide is None else terminal.cut(line, wide))
+        return DIFFERS if records and arguments.exit_code else 0
     shown_records = _for_people(records) if arguments.format == "table" else records
     render.emit(shown_records, _COLUMNS, arguments.format, headers=not arguments.no_headers)
     return DIFFERS if records and arguments.exit_code else 0

@@ -56,7 +56,11 @@ _OF = {
         "skinnybox cp -r web-01:/var/log/apache2 logs",
     ),
     "forward": ("skinnybox forward", "skinnybox forward web-01"),
-    "changes": ("skinnybox changes web-01", "skinnybox changes web-01 --all --format csv"),
+    "changes": (
+        "skinnybox changes web-01",
+        "skinnybox changes web-01 --tree",
+        "skinnybox changes web-01 --all --format csv",
+    ),
     "reset": ("skinnybox reset web-01",),
     "grow": ("skinnybox grow web-01 4G", "skinnybox grow 'web-*' +1G"),
     "snapshot create": ("skinnybox snapshot create 'web-*' --label before-upgrade",),

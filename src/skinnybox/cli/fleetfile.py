@@ -4,7 +4,7 @@ import argparse
 import json
 from typing import TYPE_CHECKING
 
-from skinnybox.cli import numbers, options, render, report
+from skinnybox.cli import grouped, numbers, options, render, report, terminal
 from skinnybox.cli.options import path
 from skinnybox.cli.progress import shown
 from skinnybox.errors import Blocked, UsageError
@@ -169,7 +169,11 @@ def _show(plan: "Plan", fmt: str, *, headers: bool) -> None:
 
     records = [present.action(action) for action in plan.actions]
     records += [present.extra(name) for name in plan.extras]
-    if records or fmt != "table":
+    wide = terminal.width()
+    if fmt == "table" and wide is not None:
+        for line in grouped.lines(records, wide):
+            print(line)
+    elif records or fmt != "table":
         render.emit(records, _COLUMNS, fmt, headers=headers)
     if fmt == "table":
         report.note(count(plan.actions))

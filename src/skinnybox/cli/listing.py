@@ -3,7 +3,7 @@
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from skinnybox.cli import options, render
+from skinnybox.cli import options, pictures, render, terminal
 from skinnybox.cli.choose import add_columns, checked, ordered
 from skinnybox.errors import Unsupported
 from skinnybox.fleet import present
@@ -67,11 +67,18 @@ def _brief(machine: "MachineView") -> dict[str, Any]:
         "name": machine.name,
         "state": machine.told,
         "master": machine.instance.stack.reference,
-        "overlay": f"{_size(present.used(machine))}/{format_size(machine.instance.overlay.size)}",
+        "overlay": _overlay(machine),
         "address": machine.address,
         "boot": None if seconds is None else f"{seconds:.1f} s",
         "autostart": machine.instance.autostart or None,
     }
+
+
+def _overlay(machine: "MachineView") -> str:
+    """On a terminal with how full that is; of one that is off nobody knows it."""
+    used, size = present.used(machine), machine.instance.overlay.size
+    said = f"{_size(used)}/{format_size(size)}"
+    return said if used is None or terminal.width() is None else f"{pictures.fill(used, size)} {said}"
 
 
 def _size(size: int | None) -> str:

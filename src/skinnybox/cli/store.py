@@ -3,7 +3,7 @@
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from skinnybox.cli import complete, numbers, options, render
+from skinnybox.cli import complete, numbers, options, pictures, render, terminal
 from skinnybox.fleet import present
 from skinnybox.sizes import format_size
 
@@ -62,6 +62,9 @@ def _capacity(arguments: argparse.Namespace) -> int:
         columns = tuple(key for key in record if key != "storages")
         render.emit([record], columns, arguments.format, headers=not arguments.no_headers, one=True)
         return 0
+    wide = terminal.width()
+    if wide is not None:
+        print("\n".join([*pictures.bar(pictures.shares(record), wide), ""]))
     render.pairs({key: _readable(key, record[key]) for key in _SUMS})
     if storages:
         _show_storages(storages, account, arguments)

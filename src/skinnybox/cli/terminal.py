@@ -1,4 +1,5 @@
-"""What the terminal is like that is written to: how wide, which characters, whether coloured."""
+"""What the terminal is like that is written to: how wide, and which characters. Nothing of ours is coloured
+but progress, and that (rich) heeds NO_COLOR by itself."""
 
 import os
 import re
@@ -39,11 +40,6 @@ def knows_unicode() -> bool:
     locale = said[0] or said[1] or os.environ.get("LANG", "")
     writes = (sys.stdout.encoding or "").lower().replace("-", "")
     return writes == "utf8" and locale.lower().replace("-", "").endswith("utf8")
-
-
-def coloured() -> bool:
-    """https://no-color.org: whatever NO_COLOR says, as long as it says something."""
-    return sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
 def cells(text: str) -> int:
