@@ -75,7 +75,7 @@ def test_a_table_fits_the_terminal(fleet: Fleet, state: Path, capsys: pytest.Cap
         assert max(map(len, lines)) <= columns and "…" in text
     assert lines[0].split() == whole[0].split()
     assert [line.split()[1] for line in lines] == [line.split()[1] for line in whole]
-    assert on_a_terminal.shown(state, "list", columns=200)[1].splitlines() == whole
+    assert "…" not in on_a_terminal.shown(state, "list", columns=200)[1]
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from tests.fleet.conftest import SPARSE, said
 from tests.fleet.test_disks import image, write
 
 GIB = 1 << 30
-DISK = {"disk": 100, "free": 40, "masters": 10, "written": 5, "snapshots": 2, "promised": 30}
+DISK = {"disk": 100, "free": 40, "masters": 10, "written": 5, "snapshots": 2, "allocated": 5, "owed": 25}
 
 
 @pytest.fixture(autouse=True)

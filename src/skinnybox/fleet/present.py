@@ -27,7 +27,7 @@ Record = dict[str, Any]
 _ORDER = (
     "name", "uuid", "state", "reason", "master", "master_id", "overlay", "overlay_used", "overlay_written",
     "allocation", "memory", "cpus", "address", "network", "bridge", "guest_addresses", "mac", "ssh_host_keys",
-    "seed_generation", "dax", "kernel", "boot", "pid", "autostart", "created",
+    "seed_generation", "dax", "kernel", "boot", "pid", "autostart", "created", "failed_units",
 )  # fmt: skip
 """In the order in which they always were; what is new in the table comes behind them."""
 
