@@ -47,13 +47,19 @@ def main() -> None:
     home = Path(HOME, f"home-{Path(HOME).name}")
     lived(home)
     with contextlib.ExitStack() as stack:
-        internet, abstract, named = (
-            stack.enter_context(socket.socket(family))
-            for family in (socket.AF_INET, socket.AF_UNIX, socket.AF_UNIX)
+        internet, abstract, named, log = (
+            stack.enter_context(socket.socket(family, kind))
+            for family, kind in (
+                (socket.AF_INET, socket.SOCK_STREAM),
+                (socket.AF_UNIX, socket.SOCK_STREAM),
+                (socket.AF_UNIX, socket.SOCK_STREAM),
+                (socket.AF_UNIX, socket.SOCK_DGRAM),
+            )
         )
         internet.bind(("127.0.0.1", 0))
         abstract.bind(f"\0{home.name}")
         named.bind(str(home / "socket"))
+        log.bind(str(home / "log"))
         for each in (internet, abstract, named):
             each.listen(5)
         shown = Path(HOME, "handed")

@@ -47,6 +47,13 @@ def connected(family: int, address: Any) -> None:
         made.connect(address)
 
 
+def sent(address: str) -> None:
+    """By one end of a pair, which takes no `socket`: datagrams go where they are told to."""
+    one, other = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+    with one, other:
+        one.sendto(b"taken", address)
+
+
 def forked() -> None:
     child = os.fork()
     if not child:
@@ -100,6 +107,7 @@ def tries(home: str, port: int, parent: int, handed: int) -> dict[str, Callable[
         "connect to 127.0.0.1": lambda: connected(socket.AF_INET, ("127.0.0.1", port)),
         "connect to an abstract socket": lambda: connected(socket.AF_UNIX, f"\0{name}"),
         "connect to a socket": lambda: connected(socket.AF_UNIX, f"{home}/socket"),
+        "send to a socket": lambda: sent(f"{home}/log"),
         "signal its parent": lambda: os.kill(parent, 0),
         "signal it by a thread": lambda: called("syscall", 234, parent, parent, 0),
         "signal it by a descriptor": lambda: signal.pidfd_send_signal(os.pidfd_open(parent), 0),

@@ -18,7 +18,7 @@ SOURCE = Path(skinnybox.__file__).parent.parent
 TESTS = Path(__file__).parent.parent
 PYTHON = "/usr/bin/python3"
 ORDINARY = 54321
-LEFT = {".ssh", ".ssh/id", ".ssh/old", ".ssh/spare", "socket"}
+LEFT = {".ssh", ".ssh/id", ".ssh/old", ".ssh/spare", "socket", "log"}
 
 pytestmark = [
     pytest.mark.usefixtures("for_everyone"),

@@ -6,7 +6,8 @@ an allow-list for today's is a broken `grow` after an upgrade, at somebody else'
 forgets what is to come is met otherwise: every call newer than Linux 6.1 does not exist here (ENOSYS), which
 a libc takes as an older kernel and asks in the old way. Files are Landlock's, or the empty root's, business;
 here is what those do not know (modes, owners and times of files by path, signals, other processes, sockets
-of every kind, shared memory), and what has served to break out of kernels.
+of every kind, shared memory), and what has served to break out of kernels. Sockets are more than `socket`:
+each end of a socketpair of datagrams sends to whoever listens at a path, as the system's log does.
 """
 
 import errno
@@ -20,7 +21,8 @@ _NEWEST = 450
 
 # Numbers of x86_64, and of what has the kernel's common table: aarch64, riscv64 and loongarch64.
 _DENIED = """
-    socket 41 198   ptrace 101 117   process_vm_readv 310 270   process_vm_writev 311 271   kcmp 312 272
+    socket 41 198   socketpair 53 199   connect 42 203   ptrace 101 117
+    process_vm_readv 310 270   process_vm_writev 311 271   kcmp 312 272
     process_madvise 440 440   process_mrelease 448 448   pidfd_open 434 434   pidfd_getfd 438 438
     pidfd_send_signal 424 424   tkill 200 130   rt_sigqueueinfo 129 138   rt_tgsigqueueinfo 297 240
     perf_event_open 298 241   setpriority 141 140   ioprio_set 251 30   sched_setparam 142 118
