@@ -54,6 +54,24 @@ def sent(address: str) -> None:
         one.sendto(b"taken", address)
 
 
+def sent_at_once(port: int) -> None:
+    """TCP, without `connect`."""
+    with socket.socket() as made:
+        made.sendto(b"taken", socket.MSG_FASTOPEN, ("127.0.0.1", port))
+
+
+def told_in_a_datagram(port: int) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as made:
+        made.sendto(b"taken", ("127.0.0.1", port))
+
+
+def listened(port: int) -> None:
+    with socket.socket() as made:
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        made.bind(("127.0.0.1", port))
+        made.listen(1)
+
+
 def forked() -> None:
     child = os.fork()
     if not child:
@@ -80,13 +98,15 @@ def sealed(descriptor: int) -> None:
     fcntl.ioctl(descriptor, 0x40086602, struct.pack("=q", struct.unpack("=q", flags)[0] ^ 0x40))
 
 
-def tries(home: str, port: int, parent: int, handed: int) -> dict[str, Callable[[], Any]]:
+def tries(home: str, port: int, parent: int, handed: int, own: int) -> dict[str, Callable[[], Any]]:
     """By name; each raises OSError when it is refused."""
     key, name = f"{home}/.ssh/id", os.path.basename(home)
     one = f"{home}/.ssh/old"
     return {
         "read a secret": lambda: read(key),
         "read /etc/passwd": lambda: read("/etc/passwd"),
+        "read /etc/shadow": lambda: read("/etc/shadow"),
+        "read another machine's disk": lambda: read(f"{home}/other/overlay.img"),
         "list a folder": lambda: os.listdir(home),
         "write authorized_keys": lambda: written(f"{home}/.ssh/authorized_keys"),
         "overwrite a file": lambda: written(one),
@@ -108,6 +128,11 @@ def tries(home: str, port: int, parent: int, handed: int) -> dict[str, Callable[
         "connect to an abstract socket": lambda: connected(socket.AF_UNIX, f"\0{name}"),
         "connect to a socket": lambda: connected(socket.AF_UNIX, f"{home}/socket"),
         "send to a socket": lambda: sent(f"{home}/log"),
+        "send to 127.0.0.1 at once": lambda: sent_at_once(port),
+        "a datagram to 127.0.0.1": lambda: told_in_a_datagram(port),
+        "listen at its own port": lambda: listened(own),
+        "listen at another port": lambda: listened(own + 1),
+        "a raw socket of this machine's": lambda: socket.socket(socket.AF_NETLINK, socket.SOCK_RAW).close(),
         "signal its parent": lambda: os.kill(parent, 0),
         "signal it by a thread": lambda: called("syscall", 234, parent, parent, 0),
         "signal it by a descriptor": lambda: signal.pidfd_send_signal(os.pidfd_open(parent), 0),
@@ -138,10 +163,10 @@ def read_whole(path: str) -> bytes:
 
 
 def main(arguments: Sequence[str]) -> None:
-    home, port, parent, handed, *but = arguments
+    home, port, parent, handed, own, *but = arguments
     os.umask(0)
     said: dict[str, str | None] = {"handed": os.pread(int(handed), 100, 0).decode()}
-    for name, attempt in tries(home, int(port), int(parent), int(handed)).items():
+    for name, attempt in tries(home, int(port), int(parent), int(handed), int(own)).items():
         if name in but:
             continue
         try:

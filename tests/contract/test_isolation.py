@@ -19,6 +19,9 @@ from skinnybox.fleet.catalog.catalog import Catalog
 from skinnybox.hosts.qemu.host import QemuHost
 from skinnybox.model import Instance, Network, Status
 from skinnybox.operation import Operation
+from skinnybox.sandbox import jail
+from skinnybox.sandbox.confinement import MachineBounds
+from skinnybox.sandbox.process import in_force_of_machine
 from skinnybox.sizes import MIB
 from tests.contract.conftest import contents
 from tests.contract.test_qemu import Guest, supervisor
@@ -104,6 +107,7 @@ def test_a_machine_of_its_own(two: list[Guest], state: Path) -> None:
         _every_thread_is_dropped(guest)
         _only_what_is_meant_is_open(guest, state)
         _limits_are_set(guest)
+        _its_root_has_what_it_needs_and_no_more(guest)
     _files_are_the_owners(state)
     _its_user_reaches_nothing(evil, calm, state)
 
@@ -119,6 +123,7 @@ def _every_thread_is_dropped(guest: Guest) -> None:
             assert int(shown[kind][0], 16) == 0, kind
         assert shown["NoNewPrivs"] == ["1"]
         assert shown["Seccomp"] == ["2"]
+        assert int(shown.get("Seccomp_filters", ["2"])[0]) >= 2, "QEMU's own and ours"
 
 
 def _status_of(task: Path) -> list[str]:
@@ -161,8 +166,22 @@ def _limits_are_set(guest: Guest) -> None:
     shown = {line[:26].strip(): line[26:].split()[:2] for line in lines}
     assert shown["Max core file size"] == ["0", "0"]
     assert shown["Max file size"] == [str(guest.instance.overlay.size)] * 2
+    assert shown["Max processes"] == [str(500 + guest.instance.cpus)] * 2
     ours = Path(f"/proc/{supervisor(guest)}/limits").read_text().splitlines()
     assert next(line for line in ours if line.startswith("Max core file size")).split()[4:6] == ["0", "0"]
+
+
+def _its_root_has_what_it_needs_and_no_more(guest: Guest) -> None:
+    if jail.EMPTY_ROOT not in in_force_of_machine(
+        ["/bin/true"], MachineBounds(limits={"core": 0}, user=None)
+    ):
+        return  # a container, perhaps, which may not mount
+    root = Path(f"/proc/{pid_of(guest)}/root")
+    seen = {path.name for path in root.iterdir()}
+    assert "proc" in seen and seen <= {"dev", "etc", "lib", "lib64", "proc", "sys", "usr"}, seen
+    names = {path.name for path in (root / "etc").iterdir()}
+    assert names <= {"ld.so.cache", "ld.so.preload"}, names
+    assert not (root / "dev" / "kvm").exists()
 
 
 def _files_are_the_owners(state: Path) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from skinnybox.emulation import accelerator, trial
+from skinnybox.sandbox import confinement
 from tests.unit.fake_qemu import PATIENT, FakeQemu
 
 
@@ -17,6 +18,7 @@ def qemu(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeQemu]:
         folder = Path(name)
         folder.chmod(0o755)
         monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
+        monkeypatch.setattr(confinement, "_weak", True)  # a script is not to be confined
         yield FakeQemu(folder)
 
 

@@ -11,7 +11,8 @@ from skinnybox.appliance import appliance
 from skinnybox.appliance.appliance import PROGRAM, Appliance
 from skinnybox.emulation import accelerator
 from skinnybox.emulation.board import Accelerator
-from skinnybox.errors import GuestFailed, TimedOut
+from skinnybox.errors import GuestFailed, NotStarted, TimedOut
+from skinnybox.sandbox import confinement
 
 KERNEL, INITRD = b"kernel", b"sealed initrd"
 
@@ -25,6 +26,7 @@ def scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{program.parent}{os.pathsep}{os.environ['PATH']}")
     monkeypatch.setattr(accelerator, "choose", lambda *_: Accelerator.TCG)
+    monkeypatch.setattr(confinement, "_weak", True)  # a script is not to be confined
     (tmp_path / "kernel").write_bytes(KERNEL)
     (tmp_path / "initrd").write_bytes(INITRD)
     return tmp_path
@@ -50,6 +52,12 @@ def test_what_it_says_is_passed_on_until_it_is_done(scratch: Path, monkeypatch: 
         "echo booting; echo 'flatten: 1/2'; printf '\\033[2Jflatten: 2/2\\r\\n'; echo flatten: done; echo off"
     )
     assert heard(scratch, monkeypatch, says) == ["1/2", "2/2"]
+
+
+def test_what_cannot_be_shut_in_is_not_begun(scratch: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(confinement, "_weak", False)
+    with pytest.raises(NotStarted, match="could not be confined"):
+        heard(scratch, monkeypatch, "echo flatten: done")
 
 
 def test_why_it_failed_is_said(scratch: Path, monkeypatch: pytest.MonkeyPatch) -> None:

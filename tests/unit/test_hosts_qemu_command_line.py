@@ -6,6 +6,7 @@ line on purpose changes the file with it, where a reviewer reads the difference:
 
 import os
 import re
+import sys
 import uuid
 from contextlib import ExitStack
 from dataclasses import replace
@@ -16,14 +17,15 @@ import pytest
 from skinnybox.appliance import appliance
 from skinnybox.emulation import accelerator
 from skinnybox.emulation.board import SANDBOX, TRANSLATED, Accelerator, trial_argv
-from skinnybox.hosts.qemu import network
+from skinnybox.hosts.qemu import launch, network
 from skinnybox.hosts.qemu.command_line import Descriptors, Machine, OpenImage, argv
 from skinnybox.model import Allocation, Forward, Network, Overlay, Seed, StaticNetwork
+from skinnybox.sandbox.sockets import INTERNET, LISTENING, NO_SOCKETS
 from skinnybox.sizes import GIB, MIB
 from tests.samples import an_instance
 
 FILES = Path(__file__).parents[1] / "data" / "command-lines"
-_NUMBER = re.compile(r"(\bfd=|/proc/self/fd/|\bset=|/dev/fdset/)(\d+)")
+_NUMBER = re.compile(r"(\bfd=|/proc/self/fd/|\bset=|/dev/fdset/|\bhanded=|:anew,)(\d+)")
 
 INSTANCE = an_instance(
     uuid=uuid.UUID(int=7), overlay=Overlay(size=GIB), memory=384 * MIB, cpus=2, ssh_port=22001
@@ -81,6 +83,39 @@ def test_the_command_line_of_a_machine(name: str) -> None:
     assert by_lines(argv(MACHINES[name])) == kept(name)
 
 
+@pytest.mark.parametrize(
+    ("name", "sockets", "port"),
+    [
+        ("plain", LISTENING, "22001"), ("no-port", NO_SOCKETS, ""), ("open", INTERNET, ""),
+        ("passt", NO_SOCKETS, ""), ("bridge", NO_SOCKETS, ""),
+    ],
+)  # fmt: skip
+def test_a_machine_is_left_the_sockets_that_its_network_takes(name: str, sockets: str, port: str) -> None:
+    orders = orders_of(MACHINES[name])
+    assert (orders["sockets"], orders["port"]) == (sockets, port)
+    assert (orders["resolves"] == "1") == (sockets == INTERNET)
+    assert orders["parent"] == "", "it outlives us"
+
+
+@pytest.mark.parametrize("name", MACHINES)
+def test_a_machine_opens_anew_what_its_command_line_names_by_a_path(name: str) -> None:
+    orders, machine = orders_of(MACHINES[name]), MACHINES[name]
+    by_path = set(re.findall(r"/proc/self/fd/(\d+)", " ".join(argv(machine))))
+    read = {word.removesuffix(":anew") for word in orders["handed"].split(",")}
+    assert by_path <= read and str(machine.descriptors.overlay) not in read
+    assert (orders["kvm"] == "1") == (machine.accelerator is Accelerator.KVM)
+
+
+def orders_of(machine: Machine) -> dict[str, str]:
+    """What it is told of how to shut itself in; it never gets to a file."""
+    opened = replace(machine.descriptors, overlay=os.open("/dev/null", os.O_RDONLY))
+    try:
+        words = launch._bounded(replace(machine, descriptors=opened))
+    finally:
+        os.close(opened.overlay)
+    return dict(word.split("=", 1) for word in words[6].split(";"))
+
+
 def test_what_is_inherited_is_what_the_command_line_names() -> None:
     """One number too few and QEMU does not start; one too many and a guest that took it over has it."""
     for name, machine in MACHINES.items():
@@ -93,7 +128,10 @@ def test_what_is_inherited_is_what_the_command_line_names() -> None:
 def test_the_command_line_of_the_small_machine(tmp_path: Path, name: str, user: int | None) -> None:
     words, passed = _of_an_appliance(tmp_path, user)
     numbers = {str(number): f"FD{place}" for place, number in enumerate(passed)}
-    words = ["OUR-PID" if word == str(os.getpid()) else word for word in words]
+    assert words[0] == sys.executable and Path(words[5], "skinnybox", "sandbox", "machine.py").exists()
+    orders = f"root={int(os.geteuid() == 0)};parent={os.getpid()}"
+    told = words[6].replace(orders, "root=IF-WE-ARE;parent=OUR-PID")
+    words = ["PYTHON", *words[1:5], "PACKAGES", told, Path(words[7]).name, *words[8:]]
     line = re.sub(_NUMBER, lambda found: found[1] + numbers[found[2]], by_lines(words))
     assert line == kept(name)
 
@@ -122,12 +160,15 @@ def _of_an_appliance(folder: Path, user: int | None) -> tuple[list[str], list[in
 def test_on_kvm_the_small_machine_may_open_its_device(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(accelerator, "groups", lambda: (104,))
     wanted = appliance.Appliance(
-        kernel=Path(), initrd=Path(), program=b"", files={}, words="", disks=(), user=9, seconds=1
+        kernel=Path("/dev/null"), initrd=Path(), program=b"", files={}, words="", disks=(), user=9, seconds=1
     )
-    words = appliance._as_user(wanted, Accelerator.KVM)
-    assert words == [
-        "--reuid=9", "--regid=9", "--groups", "104", "--no-new-privs"
-    ]  # fmt: skip
+    with ExitStack() as opened:
+        made = {}
+        for chosen in Accelerator:
+            words, _ = appliance._words(wanted, chosen, Path("/dev/null"), opened)
+            orders = dict(word.split("=", 1) for word in words[6].split(";"))
+            made[chosen] = (orders["user"], orders["groups"], orders["kvm"])
+    assert made == {Accelerator.KVM: ("9", "104", "1"), Accelerator.TCG: ("9", "", "0")}
 
 
 def test_what_is_translated_is_bounded_for_all_three(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ import pytest
 from skinnybox.emulation import accelerator
 from skinnybox.emulation.board import Accelerator
 from skinnybox.emulation.user import user_of
-from skinnybox.errors import CommandFailed, Conflict, NotFound, SkinnyboxError, Unsupported
+from skinnybox.errors import CommandFailed, Conflict, NotFound, NotStarted, SkinnyboxError, Unsupported
 from skinnybox.hosts.base import Preferences
 from skinnybox.hosts.events import Thresholds
 from skinnybox.hosts.guest_io.run_folder import listen, machine_process, read_machine
@@ -32,6 +32,7 @@ from skinnybox.layout import SOCKETS
 from skinnybox.model import ImageKind, Network
 from skinnybox.overlays import lock
 from skinnybox.run import process
+from skinnybox.sandbox import confinement
 from skinnybox.sizes import MIB
 from tests.samples import a_master, a_sealed_folder, an_instance
 
@@ -139,6 +140,7 @@ def begun(monkeypatch: pytest.MonkeyPatch) -> Iterator[Launch]:
         program.chmod(0o755)
         monkeypatch.setenv("PATH", f"{program.parent}{os.pathsep}{os.environ['PATH']}")
         monkeypatch.setattr(accelerator, "choose", lambda: Accelerator.TCG)
+        monkeypatch.setattr(confinement, "_weak", True)  # a script is not to be confined
         made = Launch(folder)
         made.mood("well")
         yield made
@@ -156,6 +158,17 @@ def test_it_is_started_as_it_is_recorded(begun: Launch) -> None:
     found = process.identify(values["pid"])
     assert found is not None and found == begun.process()
     assert facts["leads"] and facts["cwd"] == "/"
+
+
+def test_what_cannot_be_shut_in_is_not_begun(begun: Launch, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What lies in QEMU's place here is a script."""
+    monkeypatch.setattr(confinement, "_weak", False)
+    with pytest.raises(
+        NotStarted, match=r"could not be set up: .*qemu-system-x86_64 could not be confined"
+    ) as caught:
+        begun()
+    assert caught.value.exit_code == 6 and "confinement = weak" in (caught.value.hint or "")
+    assert begun.told() is None and begun.has_left_nothing()
 
 
 def test_every_start_has_another_nonce(begun: Launch) -> None:

@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from skinnybox.emulation import trial
+from skinnybox.emulation import accelerator, trial
 from skinnybox.emulation.board import Accelerator, board, trial_argv
 from skinnybox.emulation.trial import boots
-from skinnybox.errors import NotFound
+from skinnybox.errors import NotFound, NotStarted
 from skinnybox.hosts.qemu.command_line import argv
+from skinnybox.sandbox import confinement
 from tests.unit.fake_qemu import ASSERTION, BEGINS, BRIEF, DIES, HANGS, LIVES, PATIENT, FakeQemu
 from tests.unit.test_hosts_qemu import MACHINE
 
@@ -68,6 +69,19 @@ def test_a_kernel_that_does_not_come_so_far(qemu: FakeQemu, kernel: Path, does: 
     qemu.does(does)
     found = boots(Accelerator.KVM, kernel, 1, BRIEF if HANGS in does else PATIENT)
     assert not found.works and why in found.detail and gone(qemu.starts()[0])
+
+
+def test_a_confinement_that_fails_says_nothing_of_kvm(
+    qemu: FakeQemu, kernel: Path, device: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A verdict is kept until this host starts anew; this one would be a false one."""
+    qemu.does(LIVES)
+    monkeypatch.setattr(confinement, "_weak", False)
+    with pytest.raises(NotStarted, match="could not be confined"):
+        accelerator.verdict(kernel, 1)
+    assert qemu.starts() == []
+    monkeypatch.setattr(confinement, "_weak", True)
+    assert accelerator.verdict(kernel, 1).works
 
 
 def test_a_trial_needs_a_kernel(qemu: FakeQemu, tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 It boots a sealed master's own kernel and initramfs with one more program laid over it, sees only the disks it
 is given, has no network, and ends by itself. QEMU runs as it does for machines: as a user of its own, with
-descriptors instead of paths, sandboxed.
+descriptors instead of paths, shut in.
 """
 
 import contextlib
@@ -22,6 +22,7 @@ from skinnybox.emulation.board import SANDBOX, Accelerator, board
 from skinnybox.emulation.cpio import archive
 from skinnybox.errors import GuestFailed, TimedOut, Unsupported
 from skinnybox.model import Acceleration
+from skinnybox.sandbox.confinement import MachineBounds, machine_words, never_began
 from skinnybox.sizes import MIB
 
 PROGRAM = "skinnybox-appliance"
@@ -103,7 +104,10 @@ def _operate(
             try:
                 _listen(child.stdout.fileno(), name, heard, deadline)
             except _Silent as error:
-                if child.wait(_ENDING) < 0:
+                code = child.wait(_ENDING)
+                if (unconfined := never_began(code, error.message)) is not None:
+                    raise unconfined from error
+                if code < 0:
                     raise _Died(error.message) from error
                 raise
             child.wait(_ENDING)
@@ -164,8 +168,6 @@ def _words(
     kernel, start = _opened(appliance.kernel, False, files), _opened(initrd, False, files)
     disks = [(disk, _opened(disk.file, disk.writable, files)) for disk in appliance.disks]
     words = [
-        *("prlimit", "--core=0"),  # a core file would hold what the guests' disks hold
-        *run.ending_with_us(*_as_user(appliance, chosen)),
         *("qemu-system-x86_64", "-sandbox", SANDBOX, "-no-reboot"),
         *board(chosen, cpus=_CPUS, memory=_MEMORY),
         *("-kernel", f"/proc/self/fd/{kernel}", "-initrd", f"/proc/self/fd/{start}"),
@@ -174,15 +176,16 @@ def _words(
     ]
     for number, (disk, descriptor) in enumerate(disks):
         words += _disk(number, disk, descriptor)
-    return words, [kernel, start, *(descriptor for _, descriptor in disks)]
-
-
-def _as_user(appliance: Appliance, chosen: Accelerator) -> list[str]:
-    if appliance.user is None:
-        return []
-    groups = accelerator.groups() if chosen is Accelerator.KVM else ()
-    kept = ["--groups", ",".join(map(str, groups))] if groups else ["--clear-groups"]
-    return [f"--reuid={appliance.user}", f"--regid={appliance.user}", *kept, "--no-new-privs"]
+    kvm = chosen is Accelerator.KVM
+    bounds = MachineBounds(
+        limits={"core": 0},  # such a file would hold what the guests' disks hold
+        user=appliance.user,
+        groups=accelerator.groups() if kvm else (),
+        files=(kernel, start),
+        kvm=kvm,
+        tied=True,
+    )
+    return machine_words(words, bounds), [kernel, start, *(descriptor for _, descriptor in disks)]
 
 
 def _opened(path: Path, writable: bool, files: ExitStack) -> int:

@@ -62,8 +62,8 @@ def verdict(kernel: Path, cpus: int) -> Verdict:
         known = _known()
         found = _of(known, kernel, cpus)
         if found is None:
-            root = os.geteuid() == 0
-            user, also = (_NOBODY, tuple(groups())) if root else (None, ())
+            user = user_of_trial()
+            also = () if user is None else tuple(groups())
             tried = trial.boots(Accelerator.KVM, kernel, cpus, trial.PATIENCE, user=user, groups=also)
             found = Tried(cpus=cpus, kernel=_digest(kernel), works=tried.works, detail=tried.detail)
             _keep([*known, found])
@@ -97,6 +97,11 @@ def summary(wanted: Acceleration, state: Path) -> Verdict | None:
         return _as_verdict((bad or known)[-1])
     kernel = _some_kernel(state)
     return verdict(kernel, 1) if kernel else None
+
+
+def user_of_trial() -> int | None:
+    """Nobody, where we may choose."""
+    return _NOBODY if os.geteuid() == 0 else None
 
 
 def groups() -> Sequence[int]:

@@ -10,6 +10,7 @@ import contextlib
 import os
 import re
 import select
+import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -22,9 +23,8 @@ from skinnybox.emulation.verdicts import Verdict
 from skinnybox.errors import NotFound
 from skinnybox.printable import printable
 from skinnybox.run import process
+from skinnybox.sandbox.confinement import MachineBounds, machine_words, never_began
 
-# A guest that hangs would outlive us for ever; and a core file would be as large as its memory.
-_BOUNDED = ("setpriv", "--pdeathsig", "KILL", "prlimit", "--core=0")
 _EXIT = 42
 # mov edi, _EXIT; mov eax, 60 (exit); syscall
 _CODE = bytes([0xBF, _EXIT, 0, 0, 0, 0xB8, 60, 0, 0, 0, 0x0F, 0x05])
@@ -71,16 +71,28 @@ def boots(
     """Whether this kernel comes through its start with this accelerator and so many processors. Blocks.
 
     QEMU runs as `user` (uid and gid, with `groups`), confined as those of machines are. It leaves no process
-    behind but one that this machine's own kernel does not let go. NotFound without the kernel.
+    behind but one that this machine's own kernel does not let go. NotFound without the kernel; NotStarted
+    when QEMU could not be confined, which says nothing of KVM.
     """
     with _opened(kernel) as first, _initrd() as second:
         stream, output = os.pipe2(os.O_CLOEXEC)
         try:
-            words = [*_BOUNDED, *trial_argv(accelerator, cpus, kernel=first, initrd=second)]
-            pid = run.detach(words, output=output, pass_fds=[first, second], user=user, groups=groups)
+            bounds = MachineBounds(
+                limits={"core": 0},  # such a file would be as large as its memory
+                user=user,
+                groups=groups,
+                files=(first, second),
+                kvm=accelerator is Accelerator.KVM,
+                tied=True,  # a guest that hangs would outlive us for ever
+            )
+            words = machine_words(trial_argv(accelerator, cpus, kernel=first, initrd=second), bounds)
+            pid = run.detach(words, output=output, pass_fds=[first, second])
             os.close(output)
             output = -1
-            return _judged(accelerator, cpus, *_listened(pid, stream, patience))
+            heard, code = _listened(pid, stream, patience)
+            if (unconfined := never_began(code, heard.tail.decode("utf-8", "replace"))) is not None:
+                raise unconfined
+            return _judged(accelerator, cpus, heard, code)
         finally:
             os.close(stream)
             if output >= 0:
@@ -101,13 +113,14 @@ def _opened(path: Path) -> Iterator[int]:
 
 @contextlib.contextmanager
 def _initrd() -> Iterator[int]:
-    """QEMU opens it anew, as its own user: a memory file is open to all who can name it."""
-    descriptor = os.memfd_create("initrd")
-    try:
-        os.write(descriptor, archive({"init": program()}))
-        yield descriptor
-    finally:
-        os.close(descriptor)
+    """QEMU opens it anew, as its own user; and by its name where it has a root folder of its own, as a memory
+    file cannot be."""
+    with tempfile.NamedTemporaryFile(prefix="skinnybox-trial-") as file:
+        os.fchmod(file.fileno(), 0o444)
+        file.write(archive({"init": program()}))
+        file.flush()
+        with _opened(Path(file.name)) as descriptor:
+            yield descriptor
 
 
 def program() -> bytes:

@@ -10,8 +10,8 @@ from skinnybox.fleet.repair.examine import examine as examine_folder
 from skinnybox.fleet.repair.modes import open_to_others
 from skinnybox.hosts.base import Host
 from skinnybox.issues import Check
-from skinnybox.sandbox import confinement, jail
-from skinnybox.sandbox.process import in_force
+from skinnybox.sandbox import confinement
+from skinnybox.sandbox.process import in_force, is_whole
 
 _CONFINEMENT, _FOLDER, _PRIVACY = "confinement", "state folder", "privacy"
 
@@ -28,14 +28,12 @@ def _confinement() -> Check:
     except NotStarted as error:
         return Check(name=_CONFINEMENT, status="fail", detail=error.message, hint=error.hint)
     who = "as this user" if confinement.user() is None else "as users of their own"
-    shut = any(word.startswith((jail.LANDLOCK, jail.EMPTY_ROOT)) for word in found) and jail.FILTER in found
-    if shut:
+    if is_whole(found):
         detail = f"readers of foreign disks run {who}, and open only what they are handed: {', '.join(found)}"
         return Check(name=_CONFINEMENT, status="ok", detail=detail)
     had = ", ".join(["bounds", *found])
     detail = f"weak, as the settings allow: readers of foreign disks run {who}, with {had}"
-    hint = "a kernel with Landlock and seccomp, and without `confinement = weak`: then nothing runs with less"
-    return Check(name=_CONFINEMENT, status="warn", detail=detail, hint=hint)
+    return Check(name=_CONFINEMENT, status="warn", detail=detail, hint=confinement.WEAK)
 
 
 def _privacy(folder: Path) -> Check:

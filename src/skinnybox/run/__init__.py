@@ -5,7 +5,6 @@ handed, and of our environment only what is named. A program that fails is repor
 it said.
 """
 
-from skinnybox.run.bound import ending_with_us
 from skinnybox.run.environment import FETCHING, NOTHING, ORDINARY, OURSELVES, WITH_AGENT, Names
 from skinnybox.run.programs import (
     PIPE,
@@ -39,7 +38,6 @@ __all__ = [
     "Overdue",
     "Stream",
     "detach",
-    "ending_with_us",
     "feed",
     "find",
     "interactive",

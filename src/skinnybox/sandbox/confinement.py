@@ -12,12 +12,13 @@ import select
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from skinnybox.errors import CommandFailed, TimedOut
+from skinnybox.errors import CommandFailed, NotStarted, TimedOut
+from skinnybox.sandbox.sockets import NO_SOCKETS
 
 if TYPE_CHECKING:
     from skinnybox.run import Child
@@ -32,6 +33,7 @@ _PYTHON = (sys.executable, "-I", "-S", "-c")
 _PACKAGES = Path(__file__).parent.parent.parent
 # The standard library comes first: what else lies beside our package has no say here.
 _RUN = "import sys; sys.path.append(sys.argv[1]); from skinnybox.sandbox import jail; jail.run(sys.argv[2:])"
+_MACHINE = _RUN.replace("jail", "machine")
 # Imports come first: what root may read (a home, a virtual environment) its user often may not; and
 # afterwards nothing at all may be opened.
 _READ = (
@@ -39,7 +41,15 @@ _READ = (
     "from skinnybox.sandbox import jail; main = import_module(sys.argv[4]).main; "
     "jail.read(sys.argv[2:4]); main(sys.argv[5:])"
 )
+NOT_SET_UP = "the confinement could not be set up"
+HINT = (
+    "what reads foreign disks, and QEMU, is shut in by Landlock (Linux 5.13, and not switched off at boot), "
+    "else by a mount namespace, and by seccomp: `skinnybox doctor`. With `confinement = weak` in the "
+    "settings it runs with what there is"
+)
+WEAK = "a kernel with Landlock and seccomp, and without `confinement = weak`: then nothing runs with less"
 _weak = False
+_MANY = 1 << 16
 _FEWEST_IDS = 1024
 _PIECE = 1 << 16
 _WATCH = 0.5
@@ -110,6 +120,57 @@ def reader_words(
 ) -> list[str]:
     """The same for `main(arguments)` of a module of this package: without site-packages, in 50 ms."""
     return [*_PYTHON, _READ, str(_PACKAGES), *_told(bounds, who, handed, report), module, *arguments]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MachineBounds:
+    """What a QEMU is left (see machine): who it is (None: ourselves) and in which `groups`, limits by name,
+    what of `sockets` (see there; `port` is where it listens), files it opens anew to be read, the device of
+    KVM, and which resolvers this machine has. `tied`: it ends with us, which start it and wait for it."""
+
+    limits: Mapping[str, int]
+    user: int | None
+    groups: Sequence[int] = ()
+    files: Sequence[int] = ()
+    sockets: str = NO_SOCKETS
+    port: int | None = None
+    kvm: bool = False
+    resolves: bool = False
+    tied: bool = False
+
+
+def machine_words(words: Sequence[str], bounds: MachineBounds, report: int | None = None) -> list[str]:
+    """The words that run QEMU shut in; what is in force is told on `report`. What never began ends as
+    never_began knows it. CommandFailed where there is no such program."""
+    from skinnybox.run.programs import find, missing, words_of
+
+    if find(words[0]) is None:
+        raise missing(words[0])
+    program, *told = words_of(words)
+    orders = {
+        "report": "" if report is None else report, "user": "" if bounds.user is None else bounds.user,
+        "groups": ",".join(map(str, bounds.groups)), "threads": _MANY,
+        "limits": ",".join(f"{name}:{value}" for name, value in bounds.limits.items()),
+        "handed": ",".join(f"{file}:anew" for file in bounds.files), "sockets": bounds.sockets,
+        "port": bounds.port or "", "kvm": int(bounds.kvm), "resolves": int(bounds.resolves),
+        # Beside Landlock, which closes what matters: no more than who is root has anyhow is used for it.
+        "root": int(os.geteuid() == 0), "parent": os.getpid() if bounds.tied else "",
+        "weak": int(_weak), "without": ",".join(WITHOUT),
+    }  # fmt: skip
+    said = ";".join(f"{key}={value}" for key, value in orders.items())
+    return [*_PYTHON, _MACHINE, str(_PACKAGES), said, program, *told]
+
+
+def never_began(code: int | None, said: str) -> NotStarted | None:
+    """What is to be raised when that is how QEMU ended, and what it said: it was never begun, for want of a
+    confinement. Nothing that a guest or a kernel is to blame for."""
+    from skinnybox.printable import printable
+    from skinnybox.sandbox import jail, machine
+
+    last = (said.strip().splitlines() or [""])[-1]
+    if code != jail.NOT_SHUT_IN or machine.FAILED not in last:
+        return None
+    return NotStarted(f"{NOT_SET_UP}: {printable(last)[:300]}", hint=HINT)
 
 
 def _told(bounds: Bounds, who: int | None, handed: Handed, report: int) -> list[str]:

@@ -17,9 +17,10 @@ _PLACES = ("/tmp", "/mnt", "/var", "/usr")
 """Where the new root is put together; it hides what is there from this process only."""
 
 
-def enter(places: list[tuple[str | int, str]]) -> None:
-    """The places are as in jail. A path that is not there is passed over. Raises OSError."""
-    _unshared()
+def enter(places: list[tuple[str | int, str]], *, network: bool) -> None:
+    """The places are as in jail. A path that is not there is passed over. Without `network` it has one of its
+    own as well, with nobody in it. Raises OSError."""
+    _unshared(0 if network else libc.NEW_NETWORK)
     libc.mount("", "/", "", _WITH_ALL | _PRIVATE)
     opened = [found for place, what in places if (found := _opened(place, what))]
     root = next(place for place in _PLACES if os.path.isdir(place))
@@ -32,10 +33,10 @@ def enter(places: list[tuple[str | int, str]]) -> None:
     libc.make_root(root, _DETACH)
 
 
-def _unshared() -> None:
+def _unshared(network: int) -> None:
     user, group = os.geteuid(), os.getegid()
     own = 0 if user == 0 else libc.NEW_USER
-    libc.unshare("a mount namespace", libc.NEW_MOUNTS | libc.NEW_NETWORK | own)
+    libc.unshare("a mount namespace", libc.NEW_MOUNTS | network | own)
     if not own:
         return
     # Files can be made only by somebody that there is.
@@ -72,7 +73,7 @@ def _opened(place: str | int, what: str) -> tuple[str, int, str] | None:
 
 def _nameless(what: str, why: str | None) -> None:
     """It has no name any more, or one that is closed to us. Only to be opened anew it needs one."""
-    if what == "write":
+    if what in ("write", "anew"):
         raise OSError(0, f"a file that was handed over is not to be found by its name: {why}")
 
 

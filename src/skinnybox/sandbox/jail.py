@@ -1,9 +1,10 @@
 """How a process shuts itself in, before it sees a byte of a stranger's. Runs in the child, and imports next
-to nothing: measured in processor time, a program costs 16 ms to start where `prlimit unshare setpriv` before
-it took 6 (an interpreter 10, ctypes 4), and a reader of ours what it did, 60.
+to nothing: measured in processor time, a program costs 17 to 19 ms to start where `prlimit unshare setpriv`
+before it took 6 (an interpreter 10, ctypes 4), and a reader of ours what it did, 60.
 
-Two kinds of process do it. A reader of ours has imported all it needs, and needs no file any more but those
-it was handed. A program (e2fsck) is executed afterwards, so it may open itself, its loader and libraries.
+Three kinds of process do it. A reader of ours has imported all it needs, and needs no file any more but
+those it was handed. A program (e2fsck) is executed afterwards, so it may open itself, its loader and
+libraries. QEMU is such a program, with more of its own (machine.py).
 """
 
 import os
@@ -12,6 +13,7 @@ import stat
 import struct
 
 from skinnybox.sandbox import empty_root, landlock, libc, system_calls
+from skinnybox.sandbox.sockets import INTERNET, NO_SOCKETS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # `typing` takes as long as an interpreter; so does `signal`, and `platform`
@@ -21,7 +23,8 @@ REPORTED, FAILED = "in force", "failed"
 LANDLOCK, EMPTY_ROOT, FILTER, NETWORK = "Landlock", "an empty root", "a filter of system calls", "no network"
 
 Place = tuple[str | int, str]
-"""A path, or an open file, and what for: "read", "execute", "write" or "folder" (all but execute, in it)."""
+"""A path, or an open file, and what for: "read", "anew" (an open file that surely is opened anew to be read),
+"execute", "write", "device" or "folder" (all but execute, in it)."""
 
 _LIBRARIES = ("/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/local/lib")
 _ALWAYS: tuple[Place, ...] = (
@@ -34,7 +37,7 @@ _LIMITS = {
     "as": resource.RLIMIT_AS, "cpu": resource.RLIMIT_CPU, "fsize": resource.RLIMIT_FSIZE,
     "core": resource.RLIMIT_CORE, "nofile": resource.RLIMIT_NOFILE, "nproc": resource.RLIMIT_NPROC,
 }  # fmt: skip
-_NOT_SHUT_IN = 125
+NOT_SHUT_IN = 125
 _INTERPRETER = 3
 
 
@@ -63,45 +66,59 @@ def shut_in(orders: str, folder: str, program: str | None) -> int:
     report = int(found["report"])
     os.set_inheritable(report, False)
     try:
-        places = [*_handed(found["handed"]), *([(folder, "folder")] if folder else [])]
+        places = [*handed(found["handed"]), *([(folder, "folder")] if folder else [])]
         if program is not None:
-            places += _of_program(program)
-        said = _shut(found, places, folder)
+            places += of_program(program)
+        said = shut(found, places, folder)
     except (OSError, ValueError) as error:
-        _fail(report, (error.strerror if isinstance(error, OSError) else None) or str(error))
+        _fail(report, why(error))
     os.write(report, "\n".join([REPORTED, *said, ""]).encode())
     return report
 
 
-def _fail(report: int, why: str) -> "NoReturn":
-    os.write(report, f"{FAILED}\n{why}\n".encode("utf-8", "replace"))
-    os._exit(_NOT_SHUT_IN)
+def _fail(report: int, because: str) -> "NoReturn":
+    os.write(report, f"{FAILED}\n{because}\n".encode("utf-8", "replace"))
+    os._exit(NOT_SHUT_IN)
 
 
-def _shut(found: dict[str, str], places: list[Place], folder: str) -> list[str]:
+def why(error: OSError | ValueError) -> str:
+    return (error.strerror if isinstance(error, OSError) else None) or str(error)
+
+
+def shut(
+    found: dict[str, str], places: list[Place], folder: str = "", sockets: str = NO_SOCKETS
+) -> list[str]:
     """What is in force then. The order matters: what takes a privilege comes before it is gone."""
     weak, without = found["weak"] == "1", found["without"].split(",")
     libc.give_up_privileges()
     known = 0 if LANDLOCK in without else _version(without)
-    said = [f"{LANDLOCK} {known}"] if known else _another_root(places, weak, without)
-    if NETWORK not in said and _alone():
+    port = int(found["port"]) if found.get("port") else None
+    # Made by who still reaches the paths, and in the root they are in.
+    rules = landlock.ruleset(places, known, network=sockets == INTERNET, port=port) if known else None
+    said = [f"{LANDLOCK} {known}"] if known else []
+    if not known or found.get("root") == "1":
+        said += _another_root(places, weak or known > 0, without, sockets)
+    if sockets == NO_SOCKETS and NETWORK not in said and _alone():
         said.append(NETWORK)
-    rules = landlock.ruleset(places, known) if known else None
     if folder:
         os.chdir(folder)  # which may lie where nobody but who started us gets: it is not named any more
-    _limit(found["limits"])
-    _become(found["user"])
+    limit(found["limits"])
+    become(found)
     if rules is not None:
         landlock.restrict(rules)
+    return said + _filtered(int(found["threads"]), sockets, weak, without)
+
+
+def _filtered(threads: int, sockets: str, weak: bool, without: list[str]) -> list[str]:
     try:
         if FILTER in without:
             raise OSError(0, "the kernel has no filter of system calls (seccomp)")
-        system_calls.filtered(int(found["threads"]))
-        said.append(FILTER)
+        system_calls.filtered(threads, sockets=sockets)
     except OSError:
         if not weak:
             raise
-    return said
+        return []
+    return [FILTER]
 
 
 def _version(without: list[str]) -> int:
@@ -121,21 +138,23 @@ def _alone() -> bool:
     return True
 
 
-def _another_root(places: list[Place], weak: bool, without: list[str]) -> list[str]:
-    """Where the kernel has no Landlock (Debian 11) or it was switched off at boot."""
+def _another_root(places: list[Place], optional: bool, without: list[str], sockets: str) -> list[str]:
+    """Where the kernel has no Landlock (Debian 11) or it was switched off at boot; beside it for a QEMU that
+    root starts."""
+    network = sockets != NO_SOCKETS
     try:
         if EMPTY_ROOT in without:
             raise OSError(0, "it may not be tried")
-        empty_root.enter(places)
+        empty_root.enter(places, network=network)
     except OSError as error:
-        if weak:
+        if optional:
             return []
-        why = f"this kernel gives no Landlock, and no root of its own either: {error.strerror}"
-        raise OSError(error.errno, why) from error
-    return [EMPTY_ROOT, NETWORK]
+        because = f"this kernel gives no Landlock, and no root of its own either: {error.strerror}"
+        raise OSError(error.errno, because) from error
+    return [EMPTY_ROOT] if network else [EMPTY_ROOT, NETWORK]
 
 
-def _limit(limits: str) -> None:
+def limit(limits: str) -> None:
     for word in limits.split(","):
         name, value = word.split(":")
         _, most = resource.getrlimit(_LIMITS[name])
@@ -147,20 +166,23 @@ def _limit(limits: str) -> None:
             raise OSError(error.errno, f"the limit {name} of {value}: {error.strerror}") from error
 
 
-def _become(user: str) -> None:
+def become(found: dict[str, str]) -> None:
+    """Who it is to be, and, where that is asked for, nobody any more when who started it is gone."""
     libc.drop_bounding()
-    if user:
-        os.setgroups([])
-        os.setresgid(*[int(user)] * 3)
-        os.setresuid(*[int(user)] * 3)
+    if found["user"]:
+        os.setgroups([int(group) for group in found.get("groups", "").split(",") if group])
+        os.setresgid(*[int(found["user"])] * 3)
+        os.setresuid(*[int(found["user"])] * 3)
     libc.drop_capabilities()
+    if found.get("parent"):
+        libc.end_with(int(found["parent"]))
 
 
-def _handed(words: str) -> list[Place]:
+def handed(words: str) -> list[Place]:
     return [(int(number), what) for number, what in (word.split(":") for word in words.split(",") if word)]
 
 
-def _of_program(program: str) -> list[Place]:
+def of_program(program: str) -> list[Place]:
     """What it takes to execute it; libraries lie beside it where it is not the distribution's."""
     prefix = os.path.dirname(os.path.dirname(os.path.realpath(program)))
     beside = [f"{prefix}/{name}" for name in ("lib", "lib64")]

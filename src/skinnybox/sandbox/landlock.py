@@ -19,12 +19,14 @@ _SINCE = ((2, _REFER), (3, _TRUNCATE), (5, _DEVICE_CONTROL))
 _OF_A_FILE = _EXECUTE | _WRITE | _READ | _TRUNCATE | _DEVICE_CONTROL
 _RIGHTS = {
     "read": _READ | _LIST,
+    "anew": _READ,
     "execute": _READ | _EXECUTE,
     "write": _READ | _WRITE | _TRUNCATE,
+    "device": _READ | _WRITE | _DEVICE_CONTROL,
     # No devices, sockets and pipes: nothing but plain content comes to be there.
     "folder": _FIRST & ~(_EXECUTE | 1 << 6 | 1 << 9 | 1 << 10 | 1 << 11) | _REFER | _TRUNCATE,
 }
-_NETWORK_SINCE, _TCP = 4, 0b11
+_NETWORK_SINCE, _TCP, _BIND, _PORT = 4, 0b11, 0b01, 2
 _SCOPES_SINCE, _SCOPES = 6, (0b11, 0b01, 0)
 """Signals and abstract sockets, of processes outside. Some kernels of RHEL 9 say 6 and lack signals."""
 
@@ -40,18 +42,23 @@ def version() -> int:
         raise
 
 
-def ruleset(places: list[tuple[str | int, str]], known: int) -> int:
+def ruleset(
+    places: list[tuple[str | int, str]], known: int, *, network: bool = False, port: int | None = None
+) -> int:
     """What restrict takes: nothing may be opened but `places`, (path or open file, what for). `known` is the
-    kernel's version. Made by who still reaches the paths.
+    kernel's version. Made by who still reaches the paths. TCP is denied but with `network`; to listen at
+    `port` is not.
 
     A path that is not there is passed over. Raises OSError.
     """
     handled = _FIRST
     for since, right in _SINCE:
         handled |= right if known >= since else 0
-    rules = _empty(handled, known)
+    rules = _empty(handled, known, network)
     for place, what in places:
         _allow(rules, place, _RIGHTS[what] & handled)
+    if port is not None and not network and known >= _NETWORK_SINCE:
+        libc.system_call("Landlock", _ADD, rules, _PORT, struct.pack("=QQ", _BIND, port), 0)
     return rules
 
 
@@ -61,12 +68,12 @@ def restrict(rules: int) -> None:
     os.close(rules)
 
 
-def _empty(handled: int, known: int) -> int:
-    network = _TCP if known >= _NETWORK_SINCE else 0
+def _empty(handled: int, known: int, network: bool) -> int:
+    denied = _TCP if known >= _NETWORK_SINCE and not network else 0
     for scopes in _SCOPES if known >= _SCOPES_SINCE else (0,):
         # As long as the kernel knows it: of an older one, a longer value would have to end in zeros.
-        value = struct.pack("=QQQ", handled, network, scopes)
-        size = 24 if scopes else 16 if network else 8
+        value = struct.pack("=QQQ", handled, denied, scopes)
+        size = 24 if scopes else 16 if denied else 8
         try:
             return libc.system_call("Landlock", _CREATE, value[:size], size, 0)
         except OSError as error:

@@ -12,6 +12,7 @@ _PIVOT_ROOT = {"x86_64": 155}
 _GENERIC_PIVOT_ROOT = 41
 _MOST_CAPABILITIES = 64
 _SIGPIPE, _SIGXFSZ = 13, 25
+_DEATH_SIGNAL, _KILL = 1, 9
 
 
 def system_call(what: str, number: int, *arguments: "int | bytes | ctypes.Array[ctypes.c_char]") -> int:
@@ -72,6 +73,14 @@ def drop_bounding() -> None:
             control("the bounding set", _DROP_BOUNDING, number)
         except OSError:  # no such capability, or not ours to drop: then none can come of it either
             return
+
+
+def end_with(parent: int) -> None:
+    """Killed as soon as that thread of our parent ends that started us. A change of user clears it, so it
+    comes after. Raises OSError when it came too late."""
+    control("ending with who started us", _DEATH_SIGNAL, _KILL)
+    if os.getppid() != parent:
+        raise OSError(0, "who started this is gone")
 
 
 def drop_capabilities() -> None:

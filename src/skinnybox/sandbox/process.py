@@ -9,18 +9,12 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from skinnybox import run
-from skinnybox.errors import NotStarted, TimedOut
+from skinnybox.errors import CommandFailed, NotStarted, TimedOut
 from skinnybox.run.programs import STDERR_TAIL, Argv, check, find, words_of
 from skinnybox.sandbox import confinement, jail
-from skinnybox.sandbox.confinement import Bounds, Handed
+from skinnybox.sandbox.confinement import HINT, NOT_SET_UP, Bounds, Handed, MachineBounds
 
-_NOT_SET_UP = "the confinement could not be set up"
 _WHICH_PACKAGE = "`skinnybox doctor` says which package brings it"
-_HINT = (
-    "what reads foreign disks is shut in by Landlock (Linux 5.13, and not switched off at boot), else by a "
-    "mount namespace, and by seccomp: `skinnybox doctor`. With `confinement = weak` in the settings it runs "
-    "with what there is"
-)
 _PATIENCE = 60.0
 _NOT_LOADED = 127
 
@@ -82,6 +76,28 @@ def in_force() -> list[str]:
         return report
 
 
+def is_whole(found: Sequence[str]) -> bool:
+    """Whether what is in force is all that is promised."""
+    return jail.FILTER in found and any(word.startswith((jail.LANDLOCK, jail.EMPTY_ROOT)) for word in found)
+
+
+def in_force_of_machine(argv: Sequence[str], bounds: MachineBounds) -> list[str]:
+    """The same of QEMU, which does what `argv` says, with nothing handed over, and ends. Raises NotStarted,
+    also when it does not come to its end."""
+    waiting = Bounds(cpu_seconds=10)
+    with _shut_in(lambda report: confinement.machine_words(argv, bounds, report), waiting, Handed()) as (
+        child,
+        report,
+    ):
+        try:
+            for _ in confinement.pieces(child, "QEMU", waiting):
+                pass
+            _ended(child, words_of(argv), waiting, (0,))
+        except (CommandFailed, TimedOut) as error:
+            raise NotStarted(f"{NOT_SET_UP}: {error.message}", hint=HINT) from error
+        return report
+
+
 @contextlib.contextmanager
 def _reader(
     module: str, arguments: Sequence[str], bounds: Bounds, pass_fds: Sequence[int]
@@ -132,7 +148,7 @@ def _shut_in(
         try:
             child = mine.enter_context(shut_in)
         except PermissionError as error:  # this Python is in a folder that is not for this user
-            raise NotStarted(f"{_NOT_SET_UP}: {error.filename}: {error.strerror}") from error
+            raise NotStarted(f"{NOT_SET_UP}: {error.filename}: {error.strerror}") from error
         mine.callback(confinement.kill, child)
         theirs.close()
         child.stderr = said
@@ -147,18 +163,18 @@ def _report(hearing: int, child: run.Child, patience: float) -> list[str]:
     told, end = b"", time.monotonic() + patience
     while True:
         if not poller.poll(max(0.0, end - time.monotonic()) * 1000):
-            raise NotStarted(f"{_NOT_SET_UP}: it took more than {patience:g} s")
+            raise NotStarted(f"{NOT_SET_UP}: it took more than {patience:g} s")
         piece = os.read(hearing, 4096)
         if not piece:
             break
         told += piece
     lines = told.decode("utf-8", "replace").splitlines()
     if jail.FAILED in lines:
-        raise NotStarted(f"{_NOT_SET_UP}: {lines[-1]}", hint=_HINT)
+        raise NotStarted(f"{NOT_SET_UP}: {lines[-1]}", hint=HINT)
     if lines[:1] != [jail.REPORTED]:
         code = child.wait(patience)
         last = (_complaint(child).splitlines() or ["it said nothing"])[-1]
-        raise NotStarted(f"{_NOT_SET_UP}: its process ended with {code}: {last}", hint=_HINT)
+        raise NotStarted(f"{NOT_SET_UP}: its process ended with {code}: {last}", hint=HINT)
     return lines[1:]
 
 
@@ -169,7 +185,7 @@ def _ended(child: run.Child, words: list[str], bounds: Bounds, ok: Sequence[int]
         raise TimedOut(f"{Path(words[0]).name} did not end within {bounds.waiting:g} s") from error
     clean = _complaint(child)
     if code == _NOT_LOADED and "error while loading shared libraries" in clean:
-        raise NotStarted(f"{_NOT_SET_UP}: {clean.splitlines()[-1]}", hint=_HINT)
+        raise NotStarted(f"{NOT_SET_UP}: {clean.splitlines()[-1]}", hint=HINT)
     check(words, code, clean.encode(), ok)
     return code
 

@@ -15,6 +15,7 @@ import os
 import struct
 
 from skinnybox.sandbox import libc
+from skinnybox.sandbox.sockets import INTERNET, LISTENING, NO_SOCKETS
 
 _NEWEST = 450
 """Of Linux 6.1; from 424 on the numbers are the same everywhere."""
@@ -58,6 +59,12 @@ _OWNER_COMMANDS = (8, 10, 15)
 _CONTROLS = (0x40086602, 0x40046602, 0x401C5820, 0x40806685, 0x40087602, 0x40047602, 0x5412, 0x541C)
 """What changes a file that is open to read only (its flags, twice, its project, fs-verity, which is for good,
 its generation, twice), or types into a terminal."""
+_SOCKET = (41, 198)
+_SENDS = (((44, 206), 3), ((46, 211), 2), ((307, 269), 3))
+"""sendto, sendmsg, sendmmsg, and which of their arguments are flags."""
+_CONNECTS = 0x20000000
+"""MSG_FASTOPEN: to send is to connect."""
+_IPV4, _IPV6, _STREAM, _TCP = 2, 10, 1, 6
 _NEW_NAMESPACES = 0x7E020000
 _THREAD = 0x00010000
 
@@ -66,26 +73,31 @@ _ARCHITECTURES = {
     "loongarch64": (0xC0000102, 1),
 }  # fmt: skip
 _KILL, _ALLOW, _ERROR = 0x80000000, 0x7FFF0000, 0x00050000
-_LOAD, _EQUAL, _AT_LEAST, _ANY, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
+_LOAD, _EQUAL, _AT_LEAST, _ANY, _RETURN, _MASK = 0x20, 0x15, 0x35, 0x45, 0x06, 0x54
 _NUMBER, _ARCHITECTURE, _FIRST, _SECOND = 0, 4, 16, 24
+_WIDE, _WHOLE, _KIND = 8, 0xFFFFFFFF, 0xF
 _SECCOMP, _FILTER = 22, 2
 
 Step = tuple[int, int, int, int]
 
+_LEFT: dict[str, tuple[str, ...]] = {
+    NO_SOCKETS: (), LISTENING: ("socket",), INTERNET: ("socket", "connect"),
+}  # fmt: skip
 
-def filtered(threads: int) -> None:
+
+def filtered(threads: int, *, sockets: str = NO_SOCKETS) -> None:
     """From now on, for good. This process may start threads if `threads` is above 1, and no process.
 
     Needs no_new_privs. Raises OSError.
     """
-    steps = program(os.uname().machine, os.getpid(), threads)
+    steps = program(os.uname().machine, os.getpid(), threads, sockets=sockets)
     code = libc.buffer_of(b"".join(struct.pack("=HBBI", *step) for step in steps))
     # struct sock_fprog: a length, padding, a pointer.
     header = libc.buffer_of(struct.pack("@HP", len(steps), libc.address_of(code)))
     libc.control("the filter of system calls", _SECCOMP, _FILTER, libc.address_of(header))
 
 
-def program(machine: str, own: int, threads: int) -> list[Step]:
+def program(machine: str, own: int, threads: int, *, sockets: str = NO_SOCKETS) -> list[Step]:
     """For the kernel's packet filter. `own` is the pid that may be named. Raises OSError: no such numbers."""
     if machine not in _ARCHITECTURES:
         raise OSError(errno.ENOSYS, f"the filter of system calls: none is known for {machine}")
@@ -99,8 +111,10 @@ def program(machine: str, own: int, threads: int) -> list[Step]:
         *_when(_CLONE3, [(_RETURN, 0, 0, missing)]),
         *_when(_CLONE[column], _threads_only(threads, denied)),
     ]  # fmt: skip
-    for number in numbers(column).values():
-        steps += _when(number, [(_RETURN, 0, 0, denied)])
+    for name, number in numbers(column).items():
+        if name not in _LEFT[sockets]:
+            steps += _when(number, [(_RETURN, 0, 0, denied)])
+    steps += _sockets(sockets, column, denied)
     for numbers_of in _TO_ITSELF_ONLY:
         steps += _when(numbers_of[column], _only(_FIRST, (own,), denied))
     steps += _when(_OF_ITSELF_ONLY[column], _only(_FIRST, (0, own), denied))
@@ -130,9 +144,31 @@ def _threads_only(threads: int, denied: int) -> list[Step]:
     ]  # fmt: skip
 
 
+def _sockets(left: str, column: int, denied: int) -> list[Step]:
+    if left == INTERNET:
+        return _when(_SOCKET[column], _only(_FIRST, (_IPV4, _IPV6), denied))
+    if left != LISTENING:
+        return []
+    # Of other protocols, to listen and to connect are not as clearly two things (SCTP connects by an option).
+    tests = [
+        *_one_of(_FIRST, _WHOLE, (_IPV4,), denied), *_one_of(_SECOND, _KIND, (_STREAM,), denied),
+        *_one_of(_FIRST + 2 * _WIDE, _WHOLE, (0, _TCP), denied),
+    ]  # fmt: skip
+    steps = _when(_SOCKET[column], [*tests, (_RETURN, 0, 0, _ALLOW)])
+    for numbers_of, flags in _SENDS:
+        test: list[Step] = [(_LOAD, 0, 0, _FIRST + flags * _WIDE), (_ANY, 0, 1, _CONNECTS)]
+        steps += _when(numbers_of[column], [*test, (_RETURN, 0, 0, denied), (_RETURN, 0, 0, _ALLOW)])
+    return steps
+
+
 def _only(argument: int, values: tuple[int, ...], denied: int) -> list[Step]:
+    return [*_one_of(argument, _WHOLE, values, denied), (_RETURN, 0, 0, _ALLOW)]
+
+
+def _one_of(argument: int, mask: int, values: tuple[int, ...], denied: int) -> list[Step]:
+    """Goes on behind them where it is."""
     tests = [(_EQUAL, len(values) - at, 0, value) for at, value in enumerate(values)]
-    return [(_LOAD, 0, 0, argument), *tests, (_RETURN, 0, 0, denied), (_RETURN, 0, 0, _ALLOW)]
+    return [(_LOAD, 0, 0, argument), (_MASK, 0, 0, mask), *tests, (_RETURN, 0, 0, denied)]
 
 
 def _none_of(argument: int, values: tuple[int, ...], denied: int) -> list[Step]:

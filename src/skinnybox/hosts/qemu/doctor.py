@@ -7,12 +7,14 @@ from pathlib import Path
 
 from skinnybox import run
 from skinnybox.emulation import accelerator
-from skinnybox.errors import CommandFailed, TimedOut
+from skinnybox.errors import CommandFailed, NotStarted, TimedOut
 from skinnybox.hosts.local.store import existing
 from skinnybox.hosts.qemu import bridge, network
 from skinnybox.issues import Check
 from skinnybox.model import Acceleration
 from skinnybox.overlays.space import filesystem_type
+from skinnybox.sandbox.confinement import WEAK, MachineBounds
+from skinnybox.sandbox.process import in_force_of_machine, is_whole
 from skinnybox.sizes import GIB, format_size
 
 _PROGRAMS = (
@@ -23,6 +25,7 @@ _PROGRAMS = (
     ("ssh", "openssh-client", "warn"),
 )
 """Program, Debian's package, and how bad it is to miss it: without the last three machines still run."""
+_CONFINED = "confinement of QEMU"
 _SHORT_FLAG = ("ssh", "mke2fs", "mkfs.erofs")
 _VERSION = re.compile(r"[0-9]+(?:\.[0-9]+)+")
 _OLDEST_QEMU = (7, 2)
@@ -44,6 +47,7 @@ def checks(state: Path, wanted: Acceleration = Acceleration.AUTO) -> Iterator[Ch
         yield _program(program, package, missing)
     if run.find("qemu-system-x86_64"):
         yield _accelerator(wanted, state)
+        yield _confinement()
     yield _network()
     if known := sorted(bridge.bridges()):
         yield _bridges(known)
@@ -77,7 +81,11 @@ def _numbers(version: str) -> tuple[int, ...]:
 
 
 def _accelerator(wanted: Acceleration, state: Path) -> Check:
-    found = accelerator.summary(wanted, state)
+    try:
+        found = accelerator.summary(wanted, state)
+    except NotStarted:
+        detail = "KVM was not tried: QEMU cannot be confined, see below"
+        return Check(name="acceleration", status="note", detail=detail)
     if found is None:
         detail = "KVM was not tried: there is no kernel yet to try it with; the first start does"
         return Check(name="acceleration", status="note", detail=detail)
@@ -89,6 +97,23 @@ def _accelerator(wanted: Acceleration, state: Path) -> Check:
     )
     detail = f"{found.detail}; {then}"
     return Check(name="acceleration", status="fail" if only else "note", detail=detail, hint=found.hint)
+
+
+def _confinement() -> Check:
+    """By doing it, to a QEMU that says its version. Where it fails no machine starts, unless the settings say
+    otherwise."""
+    own = accelerator.user_of_trial()
+    bounds = MachineBounds(limits={"core": 0}, user=own)
+    try:
+        found = in_force_of_machine(["qemu-system-x86_64", "--version"], bounds)
+    except NotStarted as error:
+        return Check(name=_CONFINED, status="fail", detail=error.message, hint=error.hint)
+    who = "as this user" if own is None else "as users of their own"
+    if is_whole(found):
+        detail = f"machines run {who}, and open only their own parts: {', '.join(found)}"
+        return Check(name=_CONFINED, status="ok", detail=detail)
+    detail = f"weak, as the settings allow: machines run {who}, with {', '.join(['bounds', *found])}"
+    return Check(name=_CONFINED, status="warn", detail=detail, hint=WEAK)
 
 
 def _network() -> Check:

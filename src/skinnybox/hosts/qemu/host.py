@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 from uuid import UUID
 
 from skinnybox.emulation.board import Accelerator
-from skinnybox.errors import CommandFailed, Conflict, SkinnyboxError, TimedOut
+from skinnybox.errors import CommandFailed, Conflict, NotStarted, SkinnyboxError, TimedOut
 from skinnybox.hosts import events
 from skinnybox.hosts.base import Features, Preferences
 from skinnybox.hosts.events import Event, EventKind, Journal
@@ -101,7 +101,7 @@ class QemuHost(LocalHost):
         )
         try:
             return watched.start(attempt, self._preferences.acceleration, watched.PATIENCE)
-        except (CommandFailed, TimedOut) as error:
+        except (CommandFailed, NotStarted, TimedOut) as error:
             with contextlib.suppress(OSError):
                 Journal(self._runs).write(instance.uuid, instance.name, EventKind.FAILED, error.message)
             raise

@@ -31,10 +31,14 @@ from skinnybox.model import INITRD_FILE, KERNEL_FILE, ImageKind, Instance, Maste
 from skinnybox.overlays import lock
 from skinnybox.printable import printable
 from skinnybox.run import process
+from skinnybox.sandbox.confinement import MachineBounds, machine_words, never_began
+from skinnybox.sandbox.sockets import INTERNET, LISTENING, NO_SOCKETS
 from skinnybox.sizes import MIB
 
 _PATIENCE, _ANSWER = 30.0, 5.0
 _POLL = 0.01
+_OTHER_THREADS = 500
+"""Than its processors', of a user of its own and with its passt's: QEMU has at most 64 that write."""
 _TAIL, _MOST_SAID = 4000, 300
 
 
@@ -155,15 +159,33 @@ def _readable(files: ExitStack, path: Path) -> int:
 
 
 def _bounded(machine: Machine) -> list[str]:
-    """No core file, which would hold the guest's memory, and no file larger than the overlay."""
+    """As its own user, shut in; no core file, which would hold the guest's memory, and no file larger than
+    the overlay."""
     # As it is, not as recorded: a `grow` may have been killed before it could write the size down.
     largest = max(os.fstat(machine.descriptors.overlay).st_size, MIB)
     words = argv(machine)
-    program = run.find(words[0])
-    if program is None:
-        return words
-    # prlimit becomes the program it is given: the pid and all descriptors stay.
-    return ["prlimit", "--core=0", f"--fsize={largest}", str(program), *words[1:]]
+    files, user, sockets = machine.descriptors, user_of(machine.instance), _sockets(machine)
+    kvm, cpus = machine.accelerator is Accelerator.KVM, machine.instance.cpus
+    bounds = MachineBounds(
+        limits={"core": 0, "fsize": largest, **({} if user is None else {"nproc": _OTHER_THREADS + cpus})},
+        user=user,
+        groups=accelerator.groups() if kvm else (),
+        files=(files.kernel, files.initrd, *(image.descriptor for image in files.images)),
+        sockets=sockets,
+        port=machine.instance.ssh_port if sockets == LISTENING else None,
+        kvm=kvm,
+        resolves=machine.network is Network.OPEN,
+    )
+    # What shuts in becomes the program it is given: the pid and all descriptors stay.
+    return machine_words(words, bounds)
+
+
+def _sockets(machine: Machine) -> str:
+    """What it may make itself. With passt or a tap its network is a descriptor that it was handed."""
+    if machine.network is Network.OPEN:
+        return INTERNET
+    restricted = machine.network is Network.RESTRICTED
+    return LISTENING if restricted and machine.instance.ssh_port else NO_SOCKETS
 
 
 def _gate(files: ExitStack) -> tuple[int, BinaryIO]:
@@ -179,8 +201,6 @@ def _detached(machine: Machine, output: int, waiting: int) -> int:
         output=output,
         gate=waiting,
         pass_fds=machine.descriptors.inherited(),
-        user=user_of(machine.instance),
-        groups=accelerator.groups() if machine.accelerator is Accelerator.KVM else (),
     )
     return process.remember(pid)
 
@@ -241,6 +261,8 @@ def _hung_up(stream: int | None) -> bool:
 def _failed(machine: Machine, pid: int, run_folder: Path, program: str = "QEMU") -> SkinnyboxError:
     code = process.reap(pid)
     said = tail(run_folder / "qemu.log", _TAIL).decode("utf-8", "replace").strip()
+    if (unconfined := never_began(code, said)) is not None:
+        return unconfined
     last = printable(said.splitlines()[-1])[:_MOST_SAID] if said else "it said nothing"
     name, ways = machine.instance.name, ways_in(machine.instance)
     if "host forwarding rule" in said or (program == "passt" and "in use" in said):
