@@ -64,12 +64,19 @@ def test_a_life(
 ) -> None:
     """One boot serves all that can be asked of a running machine."""
     host = running_host
+    assert host.usage([instance]) == {}
     status = host.start(instance, master, bootable, Operation())
+    early = host.usage([instance]).get(instance.uuid)
     assert status.power is Power.RUNNING and status.pid and status.nonce and status.since
     assert host.statuses() == {instance.uuid: status}
     report = reported(host, instance)
     assert report.ready and report.instance == instance.uuid and report.nonce == status.nonce
     assert report.received is not None and report.received >= status.since
+    now = host.usage([instance]).get(instance.uuid)  # where a host tells it at all
+    assert (early is None) == (now is None)
+    if early and now:
+        assert now.cpu >= early.cpu >= 0 and now.memory >= 0
+        assert (now.cpu > 0) == host.features.boots == (now.memory > 0)
 
     with pytest.raises(Conflict):
         host.start(instance, master, bootable, Operation())
@@ -88,6 +95,7 @@ def test_a_life(
         printed(found_again, instance, b"ready")
     found_again.shutdown(instance)
     stopped(found_again, instance)
+    assert found_again.usage([instance]) == {}
     found_again.shutdown(instance)
     with found_again.open_overlay(instance, Operation()):
         pass

@@ -152,7 +152,11 @@ def test_what_is_seen_on_a_terminal(machines: Fleet, state: Path, tmp_path: Path
         assert ended == code and text.isascii() is plain and max(map(len, text.splitlines())) <= 80
         return text
 
-    assert "▕        ▏ 0/64.0M" in see("list", "a") and "[--------] 0/64.0M" in see("list", "a", plain=True)
+    few = ("list", "a", "--columns", "name,overlay")
+    assert "▕        ▏ 0/64.0M" in see(*few) and "[--------] 0/64.0M" in see(*few, plain=True)
+    for columns in (60, 72, 78, 80, 84, 90, 110):  # the picture gives way first
+        cut, drawn = (sign in on_a_terminal.shown(state, "list", columns=columns)[1] for sign in "…▕")
+        assert not (cut and drawn)
     capacity = see("capacity")
     assert capacity.startswith("▕") and "▒ promised" in capacity.splitlines()[1]
     assert see("capacity", plain=True).startswith("[")

@@ -3,7 +3,7 @@
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from skinnybox.cli import options, pictures, render, terminal
+from skinnybox.cli import options, render, terminal
 from skinnybox.cli.choose import add_columns, checked, ordered
 from skinnybox.errors import Unsupported
 from skinnybox.fleet import present
@@ -49,6 +49,9 @@ def _list(arguments: argparse.Namespace) -> int:
     records = [_for_people(machine, columns) if people else present.machine(machine) for machine in machines]
     if columns and not people:
         records = [{column: record[column] for column in columns} for record in records]
+    room = terminal.width() if people else None
+    if room is not None:
+        _draw(machines, records, room - render.width(records, columns or _COLUMNS))
     render.emit(records, columns or _COLUMNS, arguments.format, headers=not arguments.no_headers)
     return 0
 
@@ -74,11 +77,24 @@ def _brief(machine: "MachineView") -> dict[str, Any]:
     }
 
 
+def _draw(machines: "Sequence[MachineView]", records: "Sequence[dict[str, Any]]", room: int) -> None:
+    """How full each overlay is, where that costs no other column anything."""
+    from skinnybox.cli import pictures
+
+    wide = min(room - pictures.AROUND, pictures.FILL)
+    if wide < pictures.LEAST:
+        return
+    for machine, record in zip(machines, records, strict=True):
+        used = present.used(machine)
+        if used is not None:
+            drawn = pictures.fill(used, machine.instance.overlay.size, wide)
+            record["overlay"] = f"{drawn} {record['overlay']}"
+
+
 def _overlay(machine: "MachineView") -> str:
-    """On a terminal with how full that is; of one that is off nobody knows it."""
+    """Of one that is off nobody knows how full it is."""
     used, size = present.used(machine), machine.instance.overlay.size
-    said = f"{_size(used)}/{format_size(size)}"
-    return said if used is None or terminal.width() is None else f"{pictures.fill(used, size)} {said}"
+    return f"{_size(used)}/{format_size(size)}"
 
 
 def _size(size: int | None) -> str:

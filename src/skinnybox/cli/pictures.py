@@ -7,7 +7,10 @@ from typing import Any
 from skinnybox.cli import terminal
 from skinnybox.sizes import format_size
 
-FILL = 8
+FILL, LEAST = 8, 4
+"""Characters of what is filled, as a rule, and with which it still says something."""
+AROUND = 3
+"""The two ends, and the blank behind them."""
 _EIGHTHS = " ▏▎▍▌▋▊▉█"
 _WIDEST = 72
 

@@ -52,6 +52,12 @@ def table(rows: Sequence[Sequence[str]], columns: Sequence[str] = ()) -> None:
         print(line)
 
 
+def width(records: Sequence[Record], columns: Sequence[str]) -> int:
+    """Of their table, whole."""
+    longest = [max([len(c), *(terminal.cells(plain(r.get(c))) for r in records)]) for c in columns]
+    return sum(longest) + len(_BETWEEN) * (len(columns) - 1)
+
+
 def lines(rows: Sequence[Sequence[str]], columns: Sequence[str] = ()) -> list[str]:
     """The same, to be printed by whoever asks."""
     heads = [column.upper().replace("_", " ") for column in columns]

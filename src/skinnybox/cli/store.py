@@ -3,7 +3,7 @@
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from skinnybox.cli import complete, numbers, options, pictures, render, terminal
+from skinnybox.cli import complete, numbers, options, render, terminal
 from skinnybox.fleet import present
 from skinnybox.sizes import format_size
 
@@ -64,6 +64,8 @@ def _capacity(arguments: argparse.Namespace) -> int:
         return 0
     wide = terminal.width()
     if wide is not None:
+        from skinnybox.cli import pictures
+
         print("\n".join([*pictures.bar(pictures.shares(record), wide), ""]))
     render.pairs({key: _readable(key, record[key]) for key in _SUMS})
     if storages:

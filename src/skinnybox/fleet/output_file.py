@@ -27,8 +27,6 @@ def handed_out(file: Path) -> Iterator[Path]:
             _publish(part, file)
         finally:
             part.unlink(missing_ok=True)
-    except FileNotFoundError as error:
-        raise NotFound(f"{file}: there is no folder {file.parent}") from error
     except OSError as error:
         raise of_system(error, str(file)) from error
 
@@ -37,6 +35,8 @@ def _claim(part: Path) -> None:
     """With its mode from the first; a stick's filesystem has none, and a chmod there fails."""
     try:
         os.close(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+    except FileNotFoundError as error:
+        raise NotFound(f"{part}: there is no folder {part.parent}") from error
     except FileExistsError as error:
         hint = "another command makes it, or one was killed: then remove that file"
         raise Conflict(f"{part} exists already", hint=hint) from error
