@@ -93,13 +93,7 @@ def _check(folder: Path, overlay: Path, sealed: Path) -> None:
 
 
 def _against_virt_diff(folder: Path) -> Verdict:
-    master, machine = folder / "master.img", folder / "machine.img"
-    for disk in (master, machine):
-        subprocess.run(
-            ["mke2fs", "-q", "-t", "ext4", "-d", folder / "tree", disk, "1G"], check=True, capture_output=True
-        )
-        # The second time with what the machine did.
-        subprocess.run(["sh", "-euc", _DONE], check=True, cwd=folder / "tree")
+    master, machine = _whole_disks(folder)
     ours, others = alternate(
         lambda: seconds(lambda: skinnybox(folder, "changes", "m")),
         lambda: seconds(lambda: _virt_diff(master, machine)),
@@ -107,6 +101,18 @@ def _against_virt_diff(folder: Path) -> Verdict:
     )
     print(f"virt-diff {min(others):.2f} s")
     return verdict("changes against virt-diff", ratio(ours, others), LIMIT)
+
+
+def _whole_disks(folder: Path) -> tuple[Path, Path]:
+    """The master's tree on an ordinary disk, and a copy of that on which _DONE was done."""
+    master, machine = folder / "master.img", folder / "machine.img"
+    words: list[str | Path] = ["mke2fs", "-q", "-t", "ext4", "-d", folder / "tree", master, "1G"]
+    subprocess.run(words, check=True, capture_output=True)
+    shutil.copyfile(master, machine)
+    script = 'mount -o loop "$1" "$2"; cd "$2"; sh -euc "$3"; cd /; umount "$2"'
+    words = ["unshare", "-m", "sh", "-euc", script, "sh", machine, folder / "merged", _DONE]
+    subprocess.run(words, check=True)
+    return master, machine
 
 
 def _virt_diff(master: Path, machine: Path) -> None:
@@ -144,8 +150,12 @@ def _tree(tree: Path) -> None:
         file.parent.mkdir(parents=True, exist_ok=True)
         size, start = int(draw.expovariate(1 / MEAN)), draw.randrange(len(text) // 2)
         file.write_bytes(text[start : start + size])
-    (tree / "etc").mkdir()
-    (tree / "etc" / "os-release").write_text("PRETTY_NAME=bench\n")
+    # What virt-diff takes for a system: it refuses to look into any other disk.
+    for name in ("etc", "bin", "lib"):
+        (tree / name).mkdir()
+    (tree / "etc" / "os-release").write_text('PRETTY_NAME="bench"\nID=debian\nVERSION_ID="12"\n')
+    (tree / "etc" / "fstab").write_text("/dev/sda / ext4 defaults 0 1\n")
+    (tree / "etc" / "debian_version").write_text("12.0\n")
 
 
 def _shell(script: str, overlay: Path, sealed: Path, folder: Path, *words: str) -> None:
