@@ -14,7 +14,8 @@ Sh = Callable[[str, str], str]
 
 MAKE = """
 mkdir -p /srv/www; echo hello >/srv/www/index.html
-echo more >>/etc/debian_version; rm /etc/issue.net; chmod 700 /opt; chattr +id /etc/issue
+echo more >>/etc/debian_version; rm /etc/issue.net; chmod 700 /opt
+chmod 600 /etc/issue; chattr +id /etc/issue
 rm -r /etc/default; ln -s /tmp /etc/default; printf x >"/srv/odd
 name"; rm -r /etc/skel; mkdir /etc/skel; touch /etc/skel/own
 sync
@@ -49,7 +50,7 @@ def test_a_disk_and_what_is_done_to_it(fleet: Fleet, create: Create, up: Up, dow
 
     from_copy = changes(fleet)
     assert {path: change.kind for path, change in ours(from_copy).items()} == MADE
-    assert from_copy[b"etc/issue"].detail == "flags id"
+    assert from_copy[b"etc/issue"].detail == "mode 644 -> 600, flags id"
     kept = fleet.overlays.snapshot(["disk"], "live")[0].value
     assert kept is not None and kept.consistent is Consistency.CRASH
     assert kept.written < 100 * MIB
