@@ -37,6 +37,7 @@ class Server:
             "twice": [(b"a", LINK), (b"a", FILE)],
             "device": [(b"null", stat.S_IFCHR | 0o666), (b"pipe", stat.S_IFIFO | 0o666)],
             "setuid": [(b"sh", FILE | 0o6755)],
+            "none": [],
             "link": [(b"a", LINK)],
             "deep": [(b"a", FOLDER)],
             "endless": [(b"%d-%d" % (self.listed, n), LINK) for n in range(1000)],

@@ -14,7 +14,7 @@ import pytest
 
 from skinnybox.errors import GuestFailed
 from skinnybox.fleet.service import Fleet
-from skinnybox.fleet.sftp import tally
+from skinnybox.fleet.sftp import fetch, tally
 from skinnybox.fleet.sftp.fetch import stays_within
 from skinnybox.operation import Operation
 from tests.fleet import sftp_server
@@ -197,6 +197,7 @@ def test_where_links_may_lead(target: bytes, depth: int, stays: bool) -> None:
         ("device", 0, "left out: a:/made/null (no file)"),
         ("link", 0, "left out: a:/made/a (a link that leads out of it)"),
         ("setuid", 0, ""),
+        ("none", 1, "a list of no names"),
         ("deep", 1, "more than 64 folders deep"),
         ("babble", 1, "a packet of an impossible length"),
         ("other-number", 1, "an answer to what was not asked"),
@@ -280,6 +281,8 @@ def test_what_is_refused(cp: Run, here: Path, there: Path) -> None:
         (("g", f"a:{there}"), 3, "g: no such file"),
         ((f"a:{there}/g", "."), 3, f"a:{there}/g: no such file"),
         (("f", f"a:{there}/no/f"), 3, "no such file"),
+        (("f", f"a:{there}/no/"), 3, "no/: no such folder"),
+        (("a:/etc/hostname", "no/"), 3, "no/: no such folder"),
         ((f"a:{there}", "x"), 2, "-r copies it"),
         (("a:/dev/null", "x"), 2, "neither a file nor a folder"),
         (("/dev/null", f"a:{there}"), 2, "neither a file nor a folder"),
@@ -301,3 +304,23 @@ def test_without_a_server_of_files(cp: Run, ssh: Path, here: Path) -> None:
     ssh.write_text("#!/bin/sh\necho 'ssh: connect to host x port 1: Connection refused' >>$2\nexit 255\n")
     done = cp("f", "a:/f")
     assert done.returncode == 1 and "Connection refused" in done.stderr
+
+
+def test_folders_that_forbid_it_are_cleared_away_too(
+    cp: Run, here: Path, there: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As an ordinary user, whom a mode binds."""
+    (there / "t/closed/in").mkdir(parents=True)
+    (there / "t/closed").chmod(0o000)
+    folder = os.open(there, os.O_RDONLY)
+    removed: list[tuple[str, int]] = []
+    real = os.chmod
+
+    def chmod(name: str, mode: int, *, dir_fd: int) -> None:
+        removed.append((name, mode))
+        real(name, mode, dir_fd=dir_fd)
+
+    monkeypatch.setattr(os, "chmod", chmod)
+    fetch._remove(folder, "t")
+    os.close(folder)
+    assert only(there) and ("closed", 0o700) in removed

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from skinnybox.cli import execute, options
 from skinnybox.cli.progress import shown
-from skinnybox.errors import UsageError
+from skinnybox.errors import NotFound, UsageError
 
 
 def add_to(commands: options.Commands) -> None:
@@ -37,6 +37,8 @@ def _copy(arguments: argparse.Namespace) -> int:
     how = {"recursive": arguments.recursive, "login": execute.login(arguments)}
     with options.fleet(arguments) as fleet, shown(arguments.quiet) as operation:
         if name is None:
+            if target.endswith("/") and not arguments.recursive and not Path(target).is_dir():
+                raise NotFound(f"{target}: no such folder")
             paths = [path for _, path in sources]
             fleet.remote.fetch(str(machine), paths, Path(target), operation=operation, **how)
         else:

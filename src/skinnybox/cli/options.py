@@ -180,8 +180,8 @@ def add_machines(parser: argparse.ArgumentParser, what: str = "+") -> None:
     ask_for(parser.add_argument("names", metavar="NAME", nargs=what, help=text), "machines")
     parser.add_argument(
         "--filter", metavar="LABEL", action="append", default=[],
-        help="of these only those with this label: KEY=VALUE, KEY!=VALUE, KEY or !KEY; state, master and "
-        "fleet are as labels; may repeat",
+        help="of these only those with this label: KEY=VALUE, KEY!=VALUE, KEY or !KEY; "
+        "{state,master,fleet,name} are as labels; may repeat",
     )  # fmt: skip
 
 

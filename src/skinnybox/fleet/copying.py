@@ -1,6 +1,7 @@
 """Files between here and a running machine, through one connection of ssh."""
 
 import contextlib
+import os
 import socket
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -35,7 +36,7 @@ def send_all(
     name: str, session: Session, sources: Sequence[Path], target: str, recursive: bool, operation: Operation
 ) -> None:
     """Each as `send` does, in this order, and what came before one that fails stays."""
-    if len(sources) > 1 and not ((there := session.look(target.encode() or b".")) and there.is_folder):
+    if len(sources) > 1 and not ((there := session.look(os.fsencode(target) or b".")) and there.is_folder):
         raise UsageError(f"{name}:{target} is no folder, and several files go there")
     files = all(source.is_file() for source in sources)
     tally = Tally(name, operation, sum(source.stat().st_size for source in sources) if files else None)

@@ -2,7 +2,7 @@
 
 role=web    its label `role` is `web`        role!=web   it is another, or it has none
 role        it has a label `role`            !role       it has none
-state, master and fleet stand for what the machine is, as if they were labels
+`state`, `master`, `fleet` and `name` stand for what the machine is, as if they were labels
 """
 
 import re

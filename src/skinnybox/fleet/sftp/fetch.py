@@ -9,7 +9,6 @@ import contextlib
 import errno
 import os
 import secrets
-import shutil
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -69,8 +68,8 @@ def _final(source: str, target: Path, is_folder: bool) -> Path:
 
 
 @contextlib.contextmanager
-def _opened(folder: Path) -> Iterator[int]:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+def _opened(folder: Path | str | bytes, within: int | None = None) -> Iterator[int]:
+    descriptor = os.open(folder, _FOLDER, dir_fd=within)
     try:
         yield descriptor
     finally:
@@ -85,10 +84,19 @@ def _staged(folder: int, name: str) -> Iterator[str]:
         yield stage
     finally:
         with contextlib.suppress(FileNotFoundError):
-            if stat.S_ISDIR(os.stat(stage, dir_fd=folder, follow_symlinks=False).st_mode):
-                shutil.rmtree(stage, dir_fd=folder)
-            else:
-                os.unlink(stage, dir_fd=folder)
+            _remove(folder, stage)
+
+
+def _remove(folder: int, name: str) -> None:
+    """Also folders that have the modes of the guest's by then, which may forbid just that."""
+    if not stat.S_ISDIR(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode):
+        os.unlink(name, dir_fd=folder)
+        return
+    os.chmod(name, 0o700, dir_fd=folder)
+    with _opened(name, folder) as within:
+        for each in list(os.scandir(within)):
+            _remove(within, each.name)
+    os.rmdir(name, dir_fd=folder)
 
 
 def _file(
@@ -102,7 +110,7 @@ def _file(
     descriptor = os.open(name, _NEW, 0o600, dir_fd=folder)
     with os.fdopen(descriptor, "wb") as file:
         got = 0
-        for piece in session.read(path, size or UNSIZED):
+        for piece in session.read(path, size or UNSIZED, ahead=size > 0):
             file.write(piece)
             got += len(piece)
             tally.add(len(piece), path)
@@ -126,13 +134,10 @@ class _Tree:
         if depth > DEEPEST:
             raise GuestFailed(f"{self._tally.there(path[:200])}... is more than {DEEPEST} folders deep")
         os.mkdir(name, 0o700, dir_fd=folder)
-        within = os.open(name, _FOLDER, dir_fd=folder)
-        try:
+        with _opened(name, folder) as within:
             for each, said in self._session.names(path):
                 self._one(path + b"/" + each, within, each, said, depth)
             os.fchmod(within, found.mode & _PERMISSIONS)
-        finally:
-            os.close(within)
 
     def _one(self, path: bytes, folder: int, name: bytes, said: Attributes, depth: int) -> None:
         self._tally.enter(path)

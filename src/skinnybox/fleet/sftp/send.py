@@ -55,6 +55,9 @@ def _final(session: Session, source: Path, target: bytes, is_folder: bool, tally
         if source.name in ("", ".."):
             raise UsageError(f"{source} has no name of its own", hint="give the copy a name")
         there = session.look(final)
+    if final.endswith(b"/") and not is_folder:
+        raise NotFound(f"{tally.there(final)}: no such folder")
+    final = final.rstrip(b"/")
     link = session.look(final, follow=False)
     if is_folder and link is not None:
         raise Conflict(
@@ -62,7 +65,7 @@ def _final(session: Session, source: Path, target: bytes, is_folder: bool, tally
         )
     if there is not None and not there.is_file:
         raise Conflict(f"{tally.there(final)} is there and no file")
-    return session.real(final) if link is not None and link.is_link else final.rstrip(b"/")
+    return session.real(final) if link is not None and link.is_link else final
 
 
 @contextlib.contextmanager
@@ -88,6 +91,7 @@ def _remove(session: Session, path: bytes) -> None:
     if not found.is_folder:
         session.remove(path)
         return
+    session.set_mode(path, 0o700)
     for name, _ in list(session.names(path)):
         _remove(session, path + b"/" + name)
     session.remove_folder(path)

@@ -46,7 +46,7 @@ class Session:
         joined it to a path of his own would leave that."""
         handle = self._handle(path, packets.OPENDIR, text(path))
         while (packet := self._more_names(handle, path)) is not None:
-            for _ in range(packet.number()):
+            for _ in range(packet.number() or nonsense("a list of no names")):
                 name, _long, found = packet.text(_MOST_PATH), packet.text(), packet.attributes()
                 if name in (b".", b".."):
                     continue
@@ -87,12 +87,12 @@ class Session:
             nonsense("a path that is none")
         return found
 
-    def read(self, path: bytes, most: int) -> Iterator[bytes]:
-        """The first `most` bytes, or all when it has fewer."""
+    def read(self, path: bytes, most: int, *, ahead: bool = True) -> Iterator[bytes]:
+        """The first `most` bytes, or all when it has fewer; with `ahead` asked for before they are due."""
         flags = struct.pack(">I", _READING) + packets.WITH_NOTHING
         handle = self._handle(path, packets.OPEN, text(path) + flags)
         asked: deque[tuple[int, int, int]] = deque()  # request, offset, length
-        offset, at_once = 0, _AT_ONCE
+        offset, at_once = 0, _AT_ONCE if ahead else 1
         while asked or offset < most:
             while len(asked) < at_once and offset < most:
                 length = min(PIECE, most - offset)
