@@ -9,8 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from skinnybox.hosts.base import Host
-from skinnybox.hosts.base import Storage as Storage
-from skinnybox.model import Allocation, Instance, Master, Space
+from skinnybox.model import Allocation, Instance, Master, Space, Storage
 from skinnybox.sizes import GIB, MIB
 
 HEADROOM = 0.02

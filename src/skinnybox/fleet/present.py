@@ -13,14 +13,14 @@ from skinnybox.printable import printable_path
 if TYPE_CHECKING:
     from skinnybox.errors import SkinnyboxError
     from skinnybox.fleet.batch import Outcome
-    from skinnybox.fleet.capacity import Account, Storage
+    from skinnybox.fleet.capacity import Account
     from skinnybox.fleet.events import Event
     from skinnybox.fleet.masters import Masters
     from skinnybox.fleet.plan.actions import Action
     from skinnybox.fleet.remote import Executed, Said
     from skinnybox.fleet.view import MachineView
     from skinnybox.issues import Check, Finding
-    from skinnybox.model import Change, Master, Snapshot, Usage
+    from skinnybox.model import Change, Master, Snapshot, Storage, Usage
 
 Record = dict[str, Any]
 

@@ -29,6 +29,7 @@ from skinnybox.model import (
     Snapshot,
     Space,
     Status,
+    Storage,
     Trouble,
     Usage,
 )
@@ -103,24 +104,6 @@ class Holding:
     unread: bool = False
     used: bool = False
     remove: Callable[[], None] | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Storage:
-    """What one more machine takes on a store that is not simply a folder here, in bytes: `each` once it runs,
-    `full` when its overlay is written full. `clone` and `clone_full` are the same of a copy-on-write clone of
-    a whole system's disk, the other way to make machines there. `chosen`: overlays go there."""
-
-    name: str
-    kind: str
-    total: int
-    free: int
-    each: int
-    full: int
-    clone: int
-    clone_full: int
-    chosen: bool
-    guess: bool = False
 
 
 class Disks(Protocol):

@@ -29,7 +29,17 @@ from skinnybox.model.masters import (
     image_uuid,
 )
 from skinnybox.model.names import check_label, check_name, parse_reference
-from skinnybox.model.observed import Consistency, Power, Report, Snapshot, Space, Status, Trouble, Usage
+from skinnybox.model.observed import (
+    Consistency,
+    Power,
+    Report,
+    Snapshot,
+    Space,
+    Status,
+    Storage,
+    Trouble,
+    Usage,
+)
 
 __all__ = [
     "GUEST_PROTOCOL",
@@ -58,6 +68,7 @@ __all__ = [
     "Stack",
     "StaticNetwork",
     "Status",
+    "Storage",
     "Trouble",
     "Usage",
     "check_label",

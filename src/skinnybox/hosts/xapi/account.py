@@ -4,11 +4,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from uuid import UUID
 
 from skinnybox.errors import NotFound
-from skinnybox.hosts.base import Features, Storage
+from skinnybox.hosts.base import Features
 from skinnybox.hosts.xapi import space, tags, xenstore_data
 from skinnybox.hosts.xapi.cache import Record
 from skinnybox.hosts.xapi.pool import Found, Pool
-from skinnybox.model import Allocation, Instance, Master, Network, Space
+from skinnybox.model import Allocation, Instance, Master, Network, Space, Storage
 
 _AT_ONCE = 8
 """Machines made at the same time. A pool does most of it one after the other; more only wait there."""

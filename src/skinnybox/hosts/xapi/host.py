@@ -17,7 +17,7 @@ from uuid import UUID
 
 from skinnybox.errors import Conflict, Unsupported
 from skinnybox.hosts import events, reach
-from skinnybox.hosts.base import Contents, Features, Holding, Host, Preferences, Storage
+from skinnybox.hosts.base import Contents, Features, Holding, Host, Preferences
 from skinnybox.hosts.events import DEFAULT_THRESHOLDS, Event, Thresholds
 from skinnybox.hosts.xapi import account, create, observe, tags
 from skinnybox.hosts.xapi.address import Address, parse, password
@@ -33,6 +33,7 @@ from skinnybox.model import (
     Snapshot,
     Space,
     Status,
+    Storage,
     Trouble,
 )
 from skinnybox.operation import Operation
