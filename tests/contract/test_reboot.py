@@ -70,7 +70,7 @@ def cli(state: Path) -> Iterator[Cli]:
         *words: str, before: tuple[str, ...] = (), code: str = ""
     ) -> "subprocess.CompletedProcess[str]":
         program = ("-c", code) if code else ("-m", "skinnybox")
-        argv = [*before, sys.executable, *program, "--quiet", "--state", str(state), *words]
+        argv = [*before, sys.executable, *program, "--state", str(state), *words]
         return subprocess.run(argv, capture_output=True, text=True, check=False, timeout=within(4 * SECONDS))
 
     yield run_it
