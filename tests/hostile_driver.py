@@ -46,7 +46,7 @@ def tried(arguments: list[str], descriptor: int) -> bytes:
             user=54322 if os.geteuid() == 0 else None,
             files=[descriptor],
             sockets=sockets,
-            port=int(arguments[-1]),
+            ports=[int(arguments[-1])],
             resolves=sockets == INTERNET,
         )
         words = [sys.executable, "-I", "-S", "-c", PARSER.read_text(), *arguments]

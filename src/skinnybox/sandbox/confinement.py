@@ -125,7 +125,7 @@ def reader_words(
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MachineBounds:
     """What a QEMU is left (see machine): who it is (None: ourselves) and in which `groups`, limits by name,
-    what of `sockets` (see there; `port` is where it listens), files it opens anew to be read, the device of
+    what of `sockets` (see there; `ports` are where it listens), files it opens anew to be read, the device of
     KVM, and which resolvers this machine has. `tied`: it ends with us, which start it and wait for it."""
 
     limits: Mapping[str, int]
@@ -133,7 +133,7 @@ class MachineBounds:
     groups: Sequence[int] = ()
     files: Sequence[int] = ()
     sockets: str = NO_SOCKETS
-    port: int | None = None
+    ports: Sequence[int] = ()
     kvm: bool = False
     resolves: bool = False
     tied: bool = False
@@ -152,7 +152,7 @@ def machine_words(words: Sequence[str], bounds: MachineBounds, report: int | Non
         "groups": ",".join(map(str, bounds.groups)), "threads": _MANY,
         "limits": ",".join(f"{name}:{value}" for name, value in bounds.limits.items()),
         "handed": ",".join(f"{file}:anew" for file in bounds.files), "sockets": bounds.sockets,
-        "port": bounds.port or "", "kvm": int(bounds.kvm), "resolves": int(bounds.resolves),
+        "ports": ",".join(map(str, bounds.ports)), "kvm": int(bounds.kvm), "resolves": int(bounds.resolves),
         # Beside Landlock, which closes what matters: no more than who is root has anyhow is used for it.
         "root": int(os.geteuid() == 0), "parent": os.getpid() if bounds.tied else "",
         "weak": int(_weak), "without": ",".join(WITHOUT),

@@ -92,9 +92,9 @@ def shut(
     weak, without = found["weak"] == "1", found["without"].split(",")
     libc.give_up_privileges()
     known = 0 if LANDLOCK in without else _version(without)
-    port = int(found["port"]) if found.get("port") else None
+    ports = [int(port) for port in found.get("ports", "").split(",") if port]
     # Made by who still reaches the paths, and in the root they are in.
-    rules = landlock.ruleset(places, known, network=sockets == INTERNET, port=port) if known else None
+    rules = landlock.ruleset(places, known, network=sockets == INTERNET, ports=ports) if known else None
     said = [f"{LANDLOCK} {known}"] if known else []
     if not known or found.get("root") == "1":
         said += _another_root(places, weak or known > 0, without, sockets)

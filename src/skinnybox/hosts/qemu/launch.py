@@ -172,7 +172,7 @@ def _bounded(machine: Machine) -> list[str]:
         groups=accelerator.groups() if kvm else (),
         files=(files.kernel, files.initrd, *(image.descriptor for image in files.images)),
         sockets=sockets,
-        port=machine.instance.ssh_port if sockets == LISTENING else None,
+        ports=[way.port for way in ways_in(machine.instance)] if sockets == LISTENING else (),
         kvm=kvm,
         resolves=machine.network is Network.OPEN,
     )
@@ -185,7 +185,7 @@ def _sockets(machine: Machine) -> str:
     if machine.network is Network.OPEN:
         return INTERNET
     restricted = machine.network is Network.RESTRICTED
-    return LISTENING if restricted and machine.instance.ssh_port else NO_SOCKETS
+    return LISTENING if restricted and ways_in(machine.instance) else NO_SOCKETS
 
 
 def _gate(files: ExitStack) -> tuple[int, BinaryIO]:
