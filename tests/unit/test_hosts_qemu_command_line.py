@@ -92,7 +92,7 @@ def test_the_command_line_of_a_machine(name: str) -> None:
 )  # fmt: skip
 def test_a_machine_is_left_the_sockets_that_its_network_takes(name: str, sockets: str, port: str) -> None:
     orders = orders_of(MACHINES[name])
-    assert (orders["sockets"], orders["port"]) == (sockets, port)
+    assert (orders["sockets"], orders["ports"]) == (sockets, port)
     assert (orders["resolves"] == "1") == (sockets == INTERNET)
     assert orders["parent"] == "", "it outlives us"
 
