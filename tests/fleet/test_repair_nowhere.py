@@ -34,3 +34,9 @@ def test_its_name_is_free_again_and_its_overlay_kept(state: Path, made: dict[str
     assert (place(state, made["a"]) / "overlay.img").exists()
     with open_fake(state) as fleet:
         assert fleet.create(["a"], "tiny", SPARSE)[0].uuid != made["a"].uuid
+
+
+@pytest.mark.parametrize("kind", ["qemu", "fake"])
+def test_where_nothing_was_made_yet_nothing_is_left_over(tmp_path: Path, kind: str) -> None:
+    assert examine(tmp_path / "new", open_host(kind, tmp_path / "new")).findings == []
+    assert not (tmp_path / "new").exists()

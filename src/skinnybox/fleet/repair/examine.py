@@ -126,7 +126,11 @@ def _of_catalog(folder: Path, trouble: str | None) -> Iterator[Finding]:
 
 def _of_state(folder: Path) -> Iterator[Finding]:
     """What is no part of it; a folder in which somebody works stays, however long that takes."""
-    for path in sorted(folder.iterdir()):
+    try:
+        there = sorted(folder.iterdir())
+    except FileNotFoundError:  # nobody made anything yet
+        there = []
+    for path in there:
         half = layout.sort(layout.STATE, path.name) is Sort.HALF and path.is_dir()
         at_work = _at_work(path) if half else None
         if at_work is not None:
