@@ -46,7 +46,7 @@ def tried(arguments: list[str], descriptor: int) -> bytes:
             user=54322 if os.geteuid() == 0 else None,
             files=[descriptor],
             sockets=sockets,
-            ports=[int(arguments[-1])],
+            ports=[1024, int(arguments[-1])],  # its ssh, and one that was led in
             resolves=sockets == INTERNET,
         )
         words = [sys.executable, "-I", "-S", "-c", PARSER.read_text(), *arguments]

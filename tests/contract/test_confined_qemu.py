@@ -15,7 +15,7 @@ from skinnybox.hosts.base import Contents
 from skinnybox.hosts.guest_io.qmp import Monitor
 from skinnybox.hosts.qemu import launch, network
 from skinnybox.hosts.qemu.host import QemuHost
-from skinnybox.model import Instance, Master, Network
+from skinnybox.model import Forward, Instance, Master, Network
 from skinnybox.operation import Operation
 from skinnybox.sizes import MIB
 from tests.contract.test_qemu import free_port
@@ -47,7 +47,8 @@ def monitor(
     """Of a machine with that network, which waits for its guest to be let go."""
     if request.param is Network.PASST and not network.verdict().works:
         pytest.skip("passt does not serve here")
-    wanted: dict[str, object] = {"ssh_port": free_port()}
+    led = tuple(Forward(port=free_port(), to=port) for port in (80, 443))
+    wanted: dict[str, object] = {"ssh_port": free_port(), "forwards": led}
     if request.param is Network.BRIDGE:
         wanted = {"bridge": request.getfixturevalue("bridge_name")}
     instance = new(network=request.param, memory=128 * MIB, **wanted)

@@ -84,17 +84,24 @@ def test_the_command_line_of_a_machine(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "sockets", "port"),
+    ("name", "sockets", "ports"),
     [
         ("plain", LISTENING, "22001"), ("no-port", NO_SOCKETS, ""), ("open", INTERNET, ""),
         ("passt", NO_SOCKETS, ""), ("bridge", NO_SOCKETS, ""),
     ],
 )  # fmt: skip
-def test_a_machine_is_left_the_sockets_that_its_network_takes(name: str, sockets: str, port: str) -> None:
+def test_a_machine_is_left_the_sockets_that_its_network_takes(name: str, sockets: str, ports: str) -> None:
     orders = orders_of(MACHINES[name])
-    assert (orders["sockets"], orders["ports"]) == (sockets, port)
+    assert (orders["sockets"], orders["ports"]) == (sockets, ports)
     assert (orders["resolves"] == "1") == (sockets == INTERNET)
     assert orders["parent"] == "", "it outlives us"
+
+
+def test_a_machine_may_listen_wherever_a_port_leads_into_it() -> None:
+    led = (Forward(port=8080, to=80), Forward(address="192.0.2.7", port=8443, to=443))
+    for ssh_port, ports in ((22001, "22001,8080,8443"), (None, "8080,8443")):
+        orders = orders_of(replace(PLAIN, instance=replace(INSTANCE, ssh_port=ssh_port, forwards=led)))
+        assert (orders["sockets"], orders["ports"]) == (LISTENING, ports)
 
 
 @pytest.mark.parametrize("name", MACHINES)

@@ -29,7 +29,7 @@ from skinnybox.hosts.guest_io.run_folder import listen, machine_process, read_ma
 from skinnybox.hosts.local.store import RECORD
 from skinnybox.hosts.qemu import launch, network
 from skinnybox.layout import SOCKETS
-from skinnybox.model import ImageKind, Network
+from skinnybox.model import Forward, ImageKind, Network
 from skinnybox.overlays import lock
 from skinnybox.run import process
 from skinnybox.sandbox import confinement
@@ -46,6 +46,11 @@ if mood == "refuses":
     sys.exit(3)
 if mood == "port":
     print("qemu-system-x86_64: -netdev user,id=net: Could not set up host forwarding rule 'tcp::1-:22'\n-")
+    sys.exit(1)
+if mood == "led port":
+    words = sys.argv[sys.argv.index("-netdev") + 1]
+    rule = "Could not set up host forwarding rule 'tcp:127.0.0.1:8080-:80'"
+    print(f"qemu-system-x86_64: -netdev {words}: {rule}")
     sys.exit(1)
 status = dict(line.split(":", 1) for line in open("/proc/self/status").read().splitlines())
 links = {}
@@ -347,6 +352,13 @@ def test_a_port_taken_in_the_last_moment_is_a_conflict(
     with pytest.raises(Conflict, match="in use by another program"):
         begun()
     assert begun.has_left_nothing()
+
+
+def test_of_several_ports_that_one_is_named_which_could_not_be_had(begun: Launch) -> None:
+    begun.instance = replace(begun.instance, forwards=(Forward(port=8080, to=80),))
+    begun.mood("led port")
+    with pytest.raises(Conflict, match=r"port 8080 of 127\.0\.0\.1 is in use"):
+        begun()
 
 
 def test_another_machine_in_its_place_is_not_taken_for_it(

@@ -43,15 +43,11 @@ def version() -> int:
 
 
 def ruleset(
-    places: list[tuple[str | int, str]],
-    known: int,
-    *,
-    network: bool = False,
-    ports: list[int] | tuple[()] = (),
+    places: list[tuple[str | int, str]], known: int, *, network: bool = False, ports: list[int] | None = None
 ) -> int:
     """What restrict takes: nothing may be opened but `places`, (path or open file, what for). `known` is the
     kernel's version. Made by who still reaches the paths. TCP is denied but with `network`; to listen at
-    `ports` are not.
+    `ports` is not.
 
     A path that is not there is passed over. Raises OSError.
     """
@@ -61,7 +57,7 @@ def ruleset(
     rules = _empty(handled, known, network)
     for place, what in places:
         _allow(rules, place, _RIGHTS[what] & handled)
-    for port in ports if not network and known >= _NETWORK_SINCE else ():
+    for port in (ports or ()) if not network and known >= _NETWORK_SINCE else ():
         libc.system_call("Landlock", _ADD, rules, _PORT, struct.pack("=QQ", _BIND, port), 0)
     return rules
 

@@ -55,8 +55,7 @@ def launch(
     """Leave a paused QEMU behind, recorded in machine.json with `note`, which is told with its start; or
     nothing, also when killed on the way.
 
-    Raises Conflict (the overlay or the ssh port is in use), NotFound (a file is missing), CommandFailed with
-    what QEMU said, TimedOut.
+    Raises Conflict (overlay or port in use), NotFound (of a file), CommandFailed (QEMU's words), TimedOut.
     """
     with ExitStack() as files, ExitStack() as undo:
         disk = _held(files, instance, overlay)
@@ -266,10 +265,10 @@ def _failed(machine: Machine, pid: int, run_folder: Path, program: str = "QEMU")
     last = printable(said.splitlines()[-1])[:_MOST_SAID] if said else "it said nothing"
     name, ways = machine.instance.name, ways_in(machine.instance)
     if "host forwarding rule" in said or (program == "passt" and "in use" in said):
-        named = next((way for way in ways if re.search(rf"\b{way.port}\b", said)), None)
-        if named is not None:
-            return network.in_use(machine.instance, named)
-        return Conflict(f"a port that leads to {name} is in use by another program")
+        rule = said.rpartition("host forwarding rule")[2]  # before it QEMU repeats its words, with every port
+        named = next((way for way in ways if re.search(rf"\b{way.port}\b", rule)), None)
+        unnamed = Conflict(f"a port that leads to {name} is in use by another program")
+        return unnamed if named is None else network.in_use(machine.instance, named)
     return CommandFailed(
         f"{program} for {name} did not start: {last}", returncode=code if code is not None else 1, stderr=said
     )
