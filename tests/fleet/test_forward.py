@@ -21,7 +21,7 @@ def test_ports_are_added_listed_and_removed(
     made: dict[str, Instance], state: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     told = said(capsys, *words(state, "a", "8080:80", "192.0.2.7:8443:443"))
-    assert told == (0, "a: 127.0.0.1:8080:80, 192.0.2.7:8443:443 leads into it\n", "")
+    assert told == (0, "a: 127.0.0.1:8080:80, 192.0.2.7:8443:443 lead into it\n", "")
     assert said(capsys, *words(state, "a", "8080:80")).code == 0  # again, and once only
     assert said(capsys, *words(state, "b", "9090:80")).code == 0
     assert said(capsys, *words(state)).out == (

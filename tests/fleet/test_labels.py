@@ -22,6 +22,15 @@ def common(made: dict[str, Instance], state: Path) -> tuple[str, ...]:
     return "--host", "fake", "--state", str(state)
 
 
+def test_people_read_labels_as_they_gave_them(
+    common: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    shown = {name: said(capsys, "show", *common, name).out.splitlines() for name in "ac"}
+    assert "labels:          role=web, site=x" in shown["a"] and "labels:          -" in shown["c"]
+    csv = said(capsys, "list", *common, "--format", "csv", "--columns", "name,labels").out
+    assert csv == 'name,labels\na,"role=web, site=x"\nb,role=db\nc,-\n'
+
+
 def test_labels_are_given_and_taken(common: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
     told = said(capsys, "set", *common, "*", "--label", "role=mail", "--label", "new=1", "--no-label", "site")
     assert told == (0, "a: changed\nb: changed\nc: changed\n", "")  # at once, also where one runs

@@ -69,6 +69,8 @@ def _changes(added: "list[Forward]", removed: list[int]) -> "Callable[[Instance]
 
 
 def _changed(machine: "MachineView") -> str:
-    said = ", ".join(map(str, machine.instance.forwards)) or "no port"
+    forwards = machine.instance.forwards
+    said = ", ".join(map(str, forwards)) or "no port"
     runs = machine.status is not None and machine.status.pid is not None
-    return f"{said} leads into it{' from its next start on' if runs else ''}"
+    verb = "lead" if len(forwards) > 1 else "leads"
+    return f"{said} {verb} into it{' from its next start on' if runs else ''}"

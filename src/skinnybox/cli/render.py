@@ -101,7 +101,7 @@ def _cell(value: Any) -> str:
     """For CSV: text that a spreadsheet would compute, or that begins with an apostrophe, has one before it. A
     dash alone is our own word for nothing, and computes nothing."""
     text = plain(value)
-    if isinstance(value, str | list | tuple) and text.startswith((*_FORMULA, "'")) and text != "-":
+    if isinstance(value, str | list | tuple | Mapping) and text.startswith((*_FORMULA, "'")) and text != "-":
         return f"'{text}"
     return text
 
@@ -112,6 +112,8 @@ def plain(value: Any) -> str:
             return "-"
         case bool():
             return "yes" if value else "no"
+        case Mapping():
+            return printable(", ".join(f"{key}={item}" for key, item in value.items())) or "-"
         case list() | tuple():
             return printable(", ".join(map(str, value)))
         case _:
