@@ -123,6 +123,32 @@ def test_no_name_is_lost(names: list[str]) -> None:
     assert expand(grouped.ranges(names)) == names
 
 
+def told(*actions: tuple[str, str, str]) -> list[str]:
+    records = [dict(zip(("action", "name", "detail"), action, strict=True)) for action in actions]
+    return list(grouped.lines(records, 200))
+
+
+def test_what_counts_up_parts_no_machines() -> None:
+    made = [("create", f"w-{n}", f"m:1, 10.7.0.{n}/24, 127.0.0.1:{8000 + n}:80") for n in (9, 10, 11)]
+    assert told(*made) == [
+        "create  3  w-{9..11}", "    m:1, 10.7.0.9/24 to 10.7.0.11/24, 127.0.0.1:8009:80 to 127.0.0.1:8011:80"
+    ]  # fmt: skip
+    others = [
+        ("create", name, f"{ip}/24, gateway 10.7.0.1") for name, ip in (("a", "10.7.0.9"), ("b", "10.7.0.3"))
+    ]
+    assert told(*others) == ["create  2  a, b", "    10.7.0.9/24 10.7.0.3/24, gateway 10.7.0.1"]
+    # Another prefix, version or gateway is another thing to be told.
+    for one, other in (("m:1.2.3.4", "m:1.2.3.5"), ("to 10.7.0.1", "to 10.7.0.2"), ("1.0G", "2.0G")):
+        assert len(told(("set", "a", one), ("set", "b", other))) == 4
+
+
+def test_a_hint_that_names_the_machine_names_all_of_them() -> None:
+    hint = "key of {}: needs it stopped; skinnybox stop {}, then apply again"
+    blocked = [("blocked", name, hint.format("x", name)) for name in ("web-1", "web-2", "web-3", "db")]
+    assert told(*blocked) == ["blocked  4  web-{1..3}, db", f"    {hint.format('x', 'web-{1..3} db')}"]
+    assert len(told(("set", "a", "skinnybox stop a-1"), ("set", "b", "skinnybox stop b-1"))) == 4
+
+
 FILE = """
 version: 1
 fleet: f

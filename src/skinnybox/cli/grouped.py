@@ -7,6 +7,8 @@ from collections.abc import Iterator, Sequence
 from skinnybox.fleet import present
 
 _NUMBERED = re.compile(r"(.*?)([0-9]+)([^0-9]*)")
+_COUNTED = re.compile(r"(?<![\w.:])\d+(?:\.\d+){3}(?:/\d+|:\d+:\d+)(?![\w.])")
+"""What a fleet file counts up from machine to machine: addresses with their prefix, ports that lead in."""
 _INDENT = " " * 4
 
 
@@ -15,15 +17,57 @@ def lines(actions: Sequence[present.Record], wide: int) -> Iterator[str]:
     takes."""
     import textwrap
 
-    groups: dict[tuple[str, str], list[str]] = defaultdict(list)
+    groups: dict[tuple[str, str], list[present.Record]] = defaultdict(list)
     for action in actions:
-        groups[action["action"], action["detail"]].append(action["name"])
-    count = max((len(str(len(names))) for names in groups.values()), default=1)
+        groups[action["action"], _shape(action)].append(action)
+    count = max((len(str(len(same))) for same in groups.values()), default=1)
     verb = max((len(kind) for kind, _ in groups), default=1)
-    for (kind, detail), names in groups.items():
-        head = f"{kind.ljust(verb)}  {str(len(names)).rjust(count)}  "
-        yield from textwrap.wrap(head + ", ".join(ranges(names)), wide, subsequent_indent=" " * len(head))
+    for (kind, _), same in groups.items():
+        head = f"{kind.ljust(verb)}  {str(len(same)).rjust(count)}  "
+        names = ranges([action["name"] for action in same])
+        yield from textwrap.wrap(head + ", ".join(names), wide, subsequent_indent=" " * len(head))
+        detail = _detail(same, " ".join(names))
         yield from textwrap.wrap(detail, wide, initial_indent=_INDENT, subsequent_indent=_INDENT)
+
+
+def _shape(action: present.Record) -> str:
+    """Its detail, but for what is another one for each machine."""
+    return _COUNTED.sub("\0", _typed(action["detail"], action["name"], "\1"))
+
+
+def _typed(detail: str, name: str, instead: str) -> str:
+    """With other words where a hint has the machine's name typed."""
+    return re.sub(
+        rf"(?<=skinnybox )([a-z]+) {re.escape(name)}(?![\w-])", lambda m: f"{m[1]} {instead}", detail
+    )
+
+
+def _detail(same: Sequence[present.Record], names: str) -> str:
+    """Of all of them, who are alike but for what counts up, and their names."""
+    first = same[0]
+    columns = zip(*(_COUNTED.findall(action["detail"]) for action in same), strict=True)
+    counted = iter([_counted(values) for values in columns])
+    return _typed(_COUNTED.sub(lambda _: next(counted), first["detail"]), first["name"], names)
+
+
+def _counted(values: Sequence[str]) -> str:
+    parts = [_parts(value) for value in values]
+    if len(set(parts)) == 1:
+        return values[0]
+    if parts == [(parts[0][0], parts[0][1] + number) for number in range(len(parts))]:
+        return f"{values[0]} to {values[-1]}"
+    return " ".join(values)
+
+
+def _parts(value: str) -> tuple[str, int]:
+    """What stays the same, and the number that counts up."""
+    from ipaddress import ip_address
+
+    address, slash, prefix = value.partition("/")
+    if slash:
+        return prefix, int(ip_address(address))
+    host, port, inner = value.split(":")
+    return f"{host} {inner}", int(port)
 
 
 def ranges(names: Sequence[str]) -> list[str]:
