@@ -137,6 +137,11 @@ def test_what_counts_up_parts_no_machines() -> None:
         ("create", name, f"{ip}/24, gateway 10.7.0.1") for name, ip in (("a", "10.7.0.9"), ("b", "10.7.0.3"))
     ]
     assert told(*others) == ["create  2  a, b", "    10.7.0.9/24 10.7.0.3/24, gateway 10.7.0.1"]
+    paths = [
+        ("set", name, f"file {path} 0644")
+        for name, path in (("a", "/e/10.7.0.1/24"), ("b", "10.7.0.999/24/x"))
+    ]
+    assert len(told(*paths)) == 4 and told(("set", "a", "10.700.0.01/99"))[1] == "    10.700.0.01/99"
     # Another prefix, version or gateway is another thing to be told.
     for one, other in (("m:1.2.3.4", "m:1.2.3.5"), ("to 10.7.0.1", "to 10.7.0.2"), ("1.0G", "2.0G")):
         assert len(told(("set", "a", one), ("set", "b", other))) == 4

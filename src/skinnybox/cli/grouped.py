@@ -7,7 +7,9 @@ from collections.abc import Iterator, Sequence
 from skinnybox.fleet import present
 
 _NUMBERED = re.compile(r"(.*?)([0-9]+)([^0-9]*)")
-_COUNTED = re.compile(r"(?<![\w.:])\d+(?:\.\d+){3}(?:/\d+|:\d+:\d+)(?![\w.])")
+_COUNTED = re.compile(
+    r"(?<![\w.:/-])[0-9]{1,3}(?:\.[0-9]{1,3}){3}(?:/[0-9]{1,2}|(?::[0-9]{1,5}){2})(?![\w./])"
+)
 """What a fleet file counts up from machine to machine: addresses with their prefix, ports that lead in."""
 _INDENT = " " * 4
 
@@ -61,11 +63,11 @@ def _counted(values: Sequence[str]) -> str:
 
 def _parts(value: str) -> tuple[str, int]:
     """What stays the same, and the number that counts up."""
-    from ipaddress import ip_address
-
     address, slash, prefix = value.partition("/")
-    if slash:
-        return prefix, int(ip_address(address))
+    if slash:  # or a path that looks like one: nothing is refused here
+        return prefix, sum(
+            int(part) << shift for part, shift in zip(address.split("."), (24, 16, 8, 0), strict=True)
+        )
     host, port, inner = value.split(":")
     return f"{host} {inner}", int(port)
 
