@@ -37,7 +37,7 @@ def base_of(told: dict[str, str]) -> list[str]:
 
 def ready(xapi: Xapi, vm: str) -> None:
     """What a guest that comes up at once writes: its report as xenstore has it, and that it obeys."""
-    told = xapi.database.get("VM", vm, "xenstore_data")
+    told = guests.told(xapi, vm)
     images = "".join(f"image {line.split()[-1]}\n" for line in base_of(told) if line.startswith("image "))
     report = (
         "skinnybox-report 1\nstate ready\n"
@@ -50,7 +50,7 @@ def ready(xapi: Xapi, vm: str) -> None:
 def at_work(xapi: Xapi, vm: str) -> None:
     """The same of one that formats its overlay first when it is told to, applies the seed it is told, and
     says more of itself."""
-    told = xapi.database.get("VM", vm, "xenstore_data")
+    told = guests.told(xapi, vm)
     _format(xapi, vm, told)
     images = "".join(f"image {line.split()[-1]}\n" for line in base_of(told) if line.startswith("image "))
     seed = next(line for line in message_of(told, "seed").decode().splitlines() if "generation" in line)

@@ -85,6 +85,8 @@ class Xapi:
     """VDI reference of a clone -> bytes it shares with its parent on a thin SR."""
     guest: Callable[[str], None] | None = None
     """Stands for the guest where nothing boots: called with a VM's reference when it starts."""
+    others: Callable[["Call"], None] | None = None
+    """Other clients: called before each call, under the lock, to do what they do at that moment."""
     bugs: list[str] = field(default_factory=list)
     """Tracebacks of what went wrong in the emulator itself."""
     local_url: str = ""

@@ -96,6 +96,8 @@ def run(call: Call, message: Message, params: list[Any]) -> Any:
         checks.constructed(call.database, message.of, params[1])
     first = params[1] if len(params) > 1 and isinstance(params[1], str) else NULL
     call.meeting.before(message.of, first)
+    if call.xapi.others:
+        call.xapi.others(call)
     handler = HANDLERS.get(message.full_name)
     if handler is not None:
         value = handler(call, *params[1:])

@@ -3,6 +3,7 @@
 from tests.emulators.xapi import (
     copies,
     events,
+    guests,
     hosts,
     placement,
     plugins,
@@ -19,7 +20,20 @@ from tests.emulators.xapi import (
 )
 from tests.emulators.xapi.context import HANDLERS
 
-_MODULES = (copies, events, hosts, placement, plugins, power, provision, sessions, shutdown, srs, tasks)
+_MODULES = (
+    copies,
+    events,
+    guests,
+    hosts,
+    placement,
+    plugins,
+    power,
+    provision,
+    sessions,
+    shutdown,
+    srs,
+    tasks,
+)
 _OF_MACHINES = (vbds, vdis, vifs, vms)
 
 CALLS = tuple(sorted(HANDLERS))

@@ -3,7 +3,7 @@
 import hashlib
 import ssl
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -173,10 +173,21 @@ class EmulatedPool:
         with self.database():
             furnish.add_user(self.xapi, name, password, roles)
 
-    def guest_writes(self, vm: str, keys: dict[str, str]) -> None:
-        """A running guest writes to xenstore; shown when `data/updated` is among the keys."""
+    def guest_writes(self, vm: str, keys: Mapping[str, str | None]) -> None:
+        """A running guest writes to xenstore, or removes (None): shown with `data/updated` among the keys."""
         with self.database():
             guests.write(self.xapi, vm, keys)
+
+    def guest_reads(self, vm: str) -> dict[str, str]:
+        """vm-data of a running guest's own tree, which is not always what its record says."""
+        with self.database():
+            return guests.told(self.xapi, vm)
+
+    def restart_toolstack(self) -> None:
+        """As `xe-toolstack-restart` on every host: machines run on, and what they were told is read anew."""
+        with self.database() as database:
+            for vm, _ in database.where("VM", power_state="Running", is_control_domain=False):
+                guests.write_back(self.xapi, vm)
 
     def file_of(self, vdi: str) -> Path:
         """The disk's bytes."""

@@ -52,7 +52,7 @@ def _start(call: Call, vm: str, choose: Callable[[], str], operation: str, *, pa
             raise found
     host = choose()
     with call.operation("VM", vm, operation):
-        guests.forget(xapi, vm)
+        guests.begin(xapi, vm)
         for vbd in devices:
             vbds.attach(xapi, vbd, attached=True)
         _powered(xapi, vm, "Paused" if paused else "Running", host)
@@ -176,7 +176,7 @@ def _ended(xapi: Xapi, vm: str, machine: Machine, reason: str) -> None:
 
 def again(xapi: Xapi, vm: str) -> None:
     """A reboot: another domain on the same host, with what the records say now."""
-    guests.forget(xapi, vm)
+    guests.begin(xapi, vm)
     _powered(xapi, vm, "Running", xapi.database.get("VM", vm, "resident_on"))
     try:
         power_on(xapi, vm, paused=False)
