@@ -9,6 +9,7 @@ from tests.plugin.conftest import Dom0
 from tests.xapi import records
 
 CALL = "0b6f1c1e-5f0e-4c5f-9a53-6d8f0b3a1c11"
+NONCE, ORDER = "vm-data/skinnybox/nonce", "vm-data/skinnybox/format"
 
 
 def overlay(dom0: Dom0) -> str:
@@ -34,8 +35,41 @@ def test_a_machine_deleted_meanwhile_does_not_end_the_list(dom0: Dom0) -> None:
     nonce = dom0.vm("web-01")["xenstore_data"]["vm-data/skinnybox/nonce"]
     dom0.api.VM.start(vm, False, False)
     dom0.pool.guest_writes(vm, {"data/ts": f"1 ready {nonce} - 1", "data/updated": "1"})
-    dom0.pool.faults.fail("VM.remove_from_xenstore_data", "HANDLE_INVALID", "VM", vm)
+    dom0.pool.faults.fail("VM.get_xenstore_data", "HANDLE_INVALID", "VM", vm)
     assert [each["report"] for each in dom0.call("list")["machines"]] == ["ready"]
+
+
+def test_nothing_is_decided_by_what_a_guest_may_write(dom0: Dom0) -> None:
+    """It forges its nonce and orders itself to format again; and what was taken back does not return when
+    xapi reads anew what its machines have."""
+    dom0.provision()
+    (vm,) = dom0.api.VM.get_by_name_label("web-01")
+    dom0.api.VM.start(vm, False, False)
+    nonce = dom0.vm("web-01")["other_config"]["skinnybox:nonce"]
+    for said, report in (("f" * 32, None), (nonce, "ready")):
+        told = {NONCE: "f" * 32, "data/ts": f"1 ready {said} - 1", "data/updated": "1"}
+        dom0.pool.guest_writes(vm, told)
+        assert [each["report"] for each in dom0.call("list")["machines"]] == [report]
+    assert ORDER not in dom0.pool.guest_reads(vm)
+    dom0.pool.restart_toolstack()
+    assert ORDER not in dom0.vm("web-01")["xenstore_data"]
+    dom0.pool.guest_writes(vm, {ORDER: "again"})
+    dom0.pool.log.clear()
+    dom0.call("list")
+    assert dom0.pool.log.count() == 6
+
+
+def test_an_order_of_an_earlier_version_is_taken_back(dom0: Dom0) -> None:
+    """It marked neither the machine nor its overlay."""
+    dom0.provision()
+    (vm,) = dom0.api.VM.get_by_name_label("web-01")
+    nonce = dom0.vm("web-01")["other_config"]["skinnybox:nonce"]
+    dom0.api.VM.remove_from_other_config(vm, "skinnybox:nonce")
+    dom0.api.VDI.remove_from_other_config(overlay(dom0), "skinnybox:blank")
+    dom0.api.VM.start(vm, False, False)
+    dom0.pool.guest_writes(vm, {"data/ts": f"1 ready {nonce} - 1", "data/updated": "1"})
+    assert [each["report"] for each in dom0.call("list")["machines"]] == ["ready"]
+    assert ORDER not in dom0.pool.guest_reads(vm)
 
 
 def test_an_overlay_that_another_machine_has_as_well_stays(dom0: Dom0) -> None:

@@ -71,7 +71,7 @@ def test_disks_of_a_machine(dom0: Dom0) -> None:
     assert "owner" in overlay["other_config"] and "owner" not in master["other_config"]
     disk = dom0.api.VDI.get_record(overlay["VDI"])
     assert int(disk["virtual_size"]) == 64 * MIB and disk["tags"] == ["skinnybox"]
-    assert disk["other_config"] == {"skinnybox:dom0": made["instance"]}
+    assert disk["other_config"] == {"skinnybox:dom0": made["instance"], "skinnybox:blank": "yes"}
     assert set(dom0.pool.file_of(overlay["VDI"]).read_bytes()) == {0}
 
 

@@ -107,7 +107,7 @@ def test_nothing_stays(
 
 
 @pytest.mark.parametrize("fault", HARMLESS)
-@pytest.mark.parametrize(("step", "at"), [*STEPS, ("VM.set_xenstore_data", 1), ("VM.start", 1)])
+@pytest.mark.parametrize(("step", "at"), [*STEPS, ("VM.add_to_xenstore_data", 1), ("VM.start", 1)])
 def test_what_passes_is_waited_for(
     pool: EmulatedPool, host: XapiHost, sealed: Sealed, new_instance: New, step: str, at: int, fault: str
 ) -> None:
@@ -120,7 +120,10 @@ def test_what_passes_is_waited_for(
 
 
 @pytest.mark.parametrize("fault", ["drop_before", "drop_after", "fail"])
-@pytest.mark.parametrize("step", ["VDI.create", "import_raw_vdi", "VDI.clone", "VDI.set_other_config"])
+@pytest.mark.parametrize(
+    "step",
+    ["VDI.create", "import_raw_vdi", "VDI.clone", "VDI.add_to_other_config", "VDI.remove_from_other_config"],
+)
 def test_an_interrupted_upload_is_swept(
     pool: EmulatedPool, host: XapiHost, sealed: Sealed, new_instance: New, step: str, fault: str
 ) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from skinnybox.errors import Conflict, Corrupt, SkinnyboxError
 from skinnybox.fleet.create import make_one
-from skinnybox.hosts.xapi import tasks, transfer, xenstore_data
+from skinnybox.hosts.xapi import tags, tasks, transfer, xenstore_data
 from skinnybox.hosts.xapi.address import Address
 from skinnybox.hosts.xapi.host import XapiHost
 from skinnybox.hosts.xapi.session import Lost
@@ -23,7 +23,6 @@ from tests.xapi.conftest import Sealed
 from tests.xapi.furnished import host_on, machine, plain_disk
 
 pytestmark = pytest.mark.image
-NONCE = f"{xenstore_data.PREFIX}nonce"
 
 
 @pytest.fixture
@@ -57,10 +56,10 @@ def test_a_report_of_an_earlier_start_takes_no_order_back(
     pool: EmulatedPool, host: XapiHost, running: Instance
 ) -> None:
     """The guest that it is meant for has yet to read it."""
-    vm, nonce = vm_of(pool, running), machine(pool, running)["xenstore_data"][NONCE]
-    for now, ordered in (("0" * 32, True), (nonce, False)):
+    vm, started = vm_of(pool, running), machine(pool, running)["other_config"][tags.START]
+    for now, ordered in (("0" * 32, True), (started, False)):
         with pool.database() as database:
-            database.put("VM", vm, "xenstore_data", NONCE, now)
+            database.put("VM", vm, "other_config", tags.START, now)
         host._pool.things.refresh(anew=True)
         assert host.reports([running.uuid])[running.uuid].ready
         assert may_format(pool, running) == ordered

@@ -231,7 +231,11 @@ def test_a_copied_machine_is_not_ours(
         host.delete(made)
 
 
-CHANGES = {"reset": renewed, "upload": lambda host, made: renewed(host, made, b"x"), "rebuild": rebuilt}
+CHANGES: dict[str, Callable[..., None]] = {
+    "reset": renewed,
+    "upload": lambda host, made: renewed(host, made, b"x"),
+    "rebuild": rebuilt,
+}
 
 
 @pytest.mark.parametrize("stride", [4, pytest.param(1, marks=pytest.mark.full)])

@@ -107,7 +107,15 @@ def test_the_order_to_format_is_given_once(
 
 
 @pytest.mark.parametrize(
-    "step", ["VDI.create", "import_raw_vdi", "VDI.set_other_config", "VBD.create", "VDI.destroy"]
+    "step",
+    [
+        "VDI.create",
+        "import_raw_vdi",
+        "VDI.add_to_other_config",
+        "VDI.remove_from_other_config",
+        "VBD.create",
+        "VDI.destroy",
+    ],
 )
 @pytest.mark.parametrize("fault", ["fail", "fail_after", "drop"])
 def test_a_replacement_that_fails_leaves_one_whole_overlay(
@@ -150,7 +158,7 @@ def test_a_running_machine_is_copied_at_one_moment(
     assert not (tmp_path / "broken").exists()
 
 
-@pytest.mark.parametrize("step", ["VDI.create", "VDI.copy", "VDI.set_other_config"])
+@pytest.mark.parametrize("step", ["VDI.create", "VDI.copy", "VDI.add_to_other_config"])
 def test_half_a_snapshot_is_none(
     our_pool: EmulatedPool, host: XapiHost, instance: Instance, step: str
 ) -> None:

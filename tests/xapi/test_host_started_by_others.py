@@ -9,8 +9,9 @@ import pytest
 from skinnybox.fleet.service import Fleet
 from skinnybox.fleet.specification import Specification
 from skinnybox.fleet.view import Condition, MachineView
-from skinnybox.hosts.xapi import xenstore_data
+from skinnybox.hosts.xapi import tags, xenstore_data
 from skinnybox.hosts.xapi.host import XapiHost
+from skinnybox.hosts.xapi.xenstore_data import NONCE
 from skinnybox.model import Overlay
 from skinnybox.sizes import MIB
 from tests.emulators.xapi import EmulatedPool
@@ -19,7 +20,6 @@ from tests.xapi.furnished import at_work, furnished, host_on, plain_disk
 
 pytestmark = pytest.mark.image
 SMALL = Specification(overlay=Overlay(size=32 * MIB), memory=256 * MIB, any_allocation=True)
-NONCE, STARTED = (f"{xenstore_data.PREFIX}{name}" for name in ("nonce", "started"))
 
 
 @pytest.fixture
@@ -51,10 +51,16 @@ def told(pool: EmulatedPool) -> dict[str, str]:
         return dict(vm["xenstore_data"])
 
 
-def tell(pool: EmulatedPool, key: str, value: str | None) -> None:
+def put(pool: EmulatedPool, name: str, key: str, value: str | None) -> None:
     with pool.database() as database:
         [vm] = [ref for ref, _ in database.where("VM", name_label="web")]
-        database.put("VM", vm, "xenstore_data", key, value)
+        database.put("VM", vm, name, key, value)
+
+
+def noted(pool: EmulatedPool) -> str:
+    with pool.database() as database:
+        [vm] = [record for _, record in database.where("VM", name_label="web")]
+        return str(vm["other_config"][tags.START])
 
 
 def seen(fleet: Fleet) -> MachineView:
@@ -75,14 +81,15 @@ def test_a_first_start_past_us_comes_up(pool: EmulatedPool, fleet: Fleet) -> Non
 
 def test_a_machine_that_was_told_no_nonce(pool: EmulatedPool, fleet: Fleet) -> None:
     """Those of an earlier version."""
-    tell(pool, NONCE, None)
+    put(pool, "other_config", tags.START, None)
+    put(pool, "xenstore_data", NONCE, None)
     by_another(pool, "start")
     assert seen(fleet).condition is Condition.READY
 
 
 def test_who_was_told_a_nonce_repeats_it(pool: EmulatedPool, fleet: Fleet) -> None:
     by_another(pool, "start")
-    tell(pool, NONCE, "0" * 32)
+    put(pool, "other_config", tags.START, "0" * 32)
     assert seen(fleet).condition is Condition.STARTING
     with pool.database() as database:
         [vm] = [ref for ref, _ in database.where("VM", name_label="web")]
@@ -94,7 +101,8 @@ def test_who_was_told_a_nonce_repeats_it(pool: EmulatedPool, fleet: Fleet) -> No
 def test_a_restart_past_us(pool: EmulatedPool, fleet: Fleet, operations: tuple[str, ...]) -> None:
     assert [outcome.error for outcome in fleet.start(["web"])] == [None]
     long_ago = datetime.now(UTC) - timedelta(days=3)
-    tell(pool, STARTED, long_ago.isoformat())
+    nonce, _, before = noted(pool).split(" ")
+    put(pool, "other_config", tags.START, f"{nonce} {long_ago.isoformat()} {before}")
     by_another(pool, *operations)
     machine = seen(fleet)
     assert machine.condition is Condition.READY

@@ -98,8 +98,8 @@ def test_what_others_told_stays(new_instance: New) -> None:
     instance = new_instance()
     before = {"vm-data/theirs": "1", "vm-data/skinnybox/seed-9": "old", "vm-data/skinnybox/nonce": "n"}
     after = xenstore_data.merged(before, xenstore_data.told(instance, blank=False))
-    assert after["vm-data/theirs"] == "1" and after["vm-data/skinnybox/nonce"] == "n"
-    assert "vm-data/skinnybox/seed-9" not in after
+    assert after["vm-data/theirs"] == "1"
+    assert not {"vm-data/skinnybox/seed-9", "vm-data/skinnybox/nonce"} & set(after)
 
 
 def test_records_are_packed_and_bounded(new_instance: New) -> None:

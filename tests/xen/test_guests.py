@@ -3,7 +3,6 @@
 import hashlib
 import secrets
 from collections import defaultdict
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -75,9 +74,7 @@ def instance(name: str, master: Master) -> Instance:
 
 
 def told(machine: Instance, nonce: str, *, blank: bool) -> bytes:
-    data = xenstore_data.with_start(
-        xenstore_data.told(machine, blank=blank), nonce, datetime.now(UTC).isoformat()
-    )
+    data = {**xenstore_data.told(machine, blank=blank), xenstore_data.NONCE: nonce}
     return "".join(f"{key} {value}\n" for key, value in data.items()).encode()
 
 

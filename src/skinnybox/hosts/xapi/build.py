@@ -39,6 +39,7 @@ def blocked() -> dict[str, str]:
 def machine(instance: Instance, fleet: UUID, record: str, template: Record | None, *, blank: bool) -> Record:
     """A whole VM record. Of a template everything is taken but its disks, cards and what installs it."""
     values = _plain() if template is None else _from(template)
+    nonce = xenstore_data.fresh_nonce()
     return {
         **values,
         "name_label": instance.name,
@@ -51,8 +52,13 @@ def machine(instance: Instance, fleet: UUID, record: str, template: Record | Non
         **{f"PV_{name}": "" for name in _PV},
         "HVM_boot_policy": "BIOS order",
         "domain_type": "hvm",
-        "other_config": {**values["other_config"], **tags.of(instance, fleet), tags.RECORD: record},
-        "xenstore_data": xenstore_data.with_nonce(xenstore_data.told(instance, blank=blank)),
+        "other_config": {
+            **values["other_config"],
+            **tags.of(instance, fleet),
+            tags.RECORD: record,
+            tags.START: nonce,
+        },
+        "xenstore_data": {**xenstore_data.told(instance, blank=blank), xenstore_data.NONCE: nonce},
         "tags": [tags.TAG],
     }
 

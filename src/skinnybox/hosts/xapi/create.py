@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from skinnybox.errors import Blocked, NotFound
-from skinnybox.hosts.xapi import build, master, tags, xenstore_data
+from skinnybox.hosts.xapi import build, maps, master, tags, telling, xenstore_data
 from skinnybox.hosts.xapi.cache import Record
 from skinnybox.hosts.xapi.errors import Denied
 from skinnybox.hosts.xapi.pool import Found, Pool
@@ -43,7 +43,7 @@ def _create(pool: Pool, instance: Instance, text: str) -> str:
         for drive in _missing(pool, instance, vm, ()):
             pool.call("VBD.create", drive)
         pool.call("VIF.create", build.card(vm, network, instance.mac))
-        pool.call("VM.set_blocked_operations", vm, build.blocked())
+        maps.first(pool, "VM", vm, "blocked_operations", build.blocked())
         return vm
     except BaseException:
         with contextlib.suppress(Exception):
@@ -99,8 +99,7 @@ def attach(pool: Pool, instance: Instance) -> Found | None:
 def supersede(pool: Pool, reference: str, record: Record) -> None:
     """Marked before it is detached: whoever is killed then, it is known to be no copy."""
     if tags.role_of(record) == Role.OVERLAY:
-        old = record["other_config"] | {tags.ROLE: Role.SUPERSEDED.value}
-        pool.call("VDI.set_other_config", reference, old)
+        maps.put(pool, "VDI", reference, record, tags.ROLE, Role.SUPERSEDED.value)
 
 
 def _refuse_memory(pool: Pool, instance: Instance, record: Record) -> None:
@@ -121,19 +120,13 @@ def _has(record: Record, values: Mapping[str, str]) -> bool:
 def _update(pool: Pool, instance: Instance, found: Found, text: str) -> None:
     vm, record = found
     _refuse_memory(pool, instance, record)
-    config = {**record["other_config"], tags.INSTANCE: str(instance.uuid), tags.RECORD: text}
     pool.things.refresh()
-    data = xenstore_data.merged(
-        record["xenstore_data"], xenstore_data.told(instance, blank=blank(pool, instance))
-    )
-    if record["xenstore_data"] != data:
-        pool.call("VM.set_xenstore_data", vm, data)
+    telling.tell(pool, found, xenstore_data.told(instance, blank=blank(pool, instance)))
     if record["name_label"] != instance.name:
         pool.call("VM.set_name_label", vm, instance.name)
     if record["power_state"] == "Halted":
         fit(pool, instance, found)
-    if record["other_config"] != config:
-        pool.call("VM.set_other_config", vm, config)
+    maps.put(pool, "VM", vm, record, tags.RECORD, text)
 
 
 def fit(pool: Pool, instance: Instance, found: Found) -> None:
@@ -141,15 +134,14 @@ def fit(pool: Pool, instance: Instance, found: Found) -> None:
     vm, record = found
     _fit_size(pool, instance, found)
     if build.boots_signed(record["platform"]):  # of a template that an earlier version took as it was
-        pool.call("VM.set_platform", vm, build.unsigned(record["platform"]))
+        maps.give(pool, "VM", vm, record, "platform", build.SECURE_BOOT, "false")
     if not record["VIFs"]:  # whoever made it was killed before
         pool.things.refresh()
         pool.call("VIF.create", build.card(vm, pool.network(instance.bridge)[0], instance.mac))
-    if not set(build.BLOCKED) <= set(record["blocked_operations"]):
-        with contextlib.suppress(
-            Denied
-        ):  # it is a guard, which an operator may not set, nor needs for a start
-            pool.call("VM.set_blocked_operations", vm, build.blocked() | record["blocked_operations"])
+    with contextlib.suppress(Denied):  # it is a guard, which an operator may not set, nor needs for a start
+        for operation, why in build.blocked().items():
+            if operation not in record["blocked_operations"]:
+                maps.add(pool, "VM", vm, "blocked_operations", operation, why)
 
 
 def _fit_size(pool: Pool, instance: Instance, found: Found) -> None:
@@ -179,20 +171,19 @@ def forget(pool: Pool, instance: Instance) -> None:
 
 def take_orders_back(pool: Pool, ready: Mapping[UUID, str | None]) -> None:
     """Guests that are ready, with the nonce each repeated: if it is that of its last start, its overlay is
-    formatted and may never be again. Takes only this away, whatever others change meanwhile."""
-    ours = pool.ours()
+    formatted and may never be again. The overlay's own mark says whether there is anything to take back: what
+    a guest is told it may change itself, as often as it likes."""
+    ours, overlays = pool.ours(), pool.overlays()
     for uuid, nonce in ready.items():
-        vm, record = ours.get(uuid, ("", {}))
-        told = record.get("xenstore_data", {})
-        if xenstore_data.may_format(told, uuid) and xenstore_data.nonce_of(told) == nonce:
+        found, overlay = ours.get(uuid), overlays.get(uuid)
+        if not found or not overlay or BLANK not in overlay[1]["other_config"]:
+            continue
+        if nonce is not None and telling.nonce_of(found[1]) == nonce:
             with contextlib.suppress(NotFound, Blocked):  # deleted just now, or we may only look
-                _take_back(pool, vm, uuid)
+                _take_back(pool, found, overlay)
 
 
-def _take_back(pool: Pool, vm: str, uuid: UUID) -> None:
-    """The order last: until then the next look does it."""
-    pool.things.refresh()
-    overlay = pool.overlays().get(uuid)
-    if overlay:
-        pool.call("VDI.remove_from_other_config", overlay[0], BLANK)
-    pool.call("VM.remove_from_xenstore_data", vm, f"{xenstore_data.PREFIX}{xenstore_data.FORMAT}")
+def _take_back(pool: Pool, found: Found, overlay: Found) -> None:
+    """The mark last: until then the next look does it."""
+    telling.take_back(pool, found, xenstore_data.ORDER)
+    maps.drop(pool, "VDI", overlay[0], maps.OTHER, BLANK)

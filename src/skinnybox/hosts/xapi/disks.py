@@ -13,7 +13,18 @@ from uuid import UUID
 
 from skinnybox.errors import Conflict, SkinnyboxError, UsageError
 from skinnybox.hosts.base import Contents
-from skinnybox.hosts.xapi import build, create, others, point_in_time, tags, tasks, transfer, xenstore_data
+from skinnybox.hosts.xapi import (
+    build,
+    create,
+    maps,
+    others,
+    point_in_time,
+    tags,
+    tasks,
+    telling,
+    transfer,
+    xenstore_data,
+)
 from skinnybox.hosts.xapi.cache import Record
 from skinnybox.hosts.xapi.create import BLANK
 from skinnybox.hosts.xapi.pool import Found, Pool
@@ -130,7 +141,7 @@ def put(
         vdi = pool.call("VDI.create", record)
         transfer.upload(pool.sessions, vdi, file, share)
         ready()
-        pool.call("VDI.set_other_config", vdi, record["other_config"] | {tags.ROLE: Role.OVERLAY.value})
+        maps.put(pool, "VDI", vdi, record, tags.ROLE, Role.OVERLAY.value)
 
 
 def _record(pool: Pool, instance: Instance, generation: int, size: int, role: Role, sr: str) -> Record:
@@ -158,7 +169,7 @@ def attach_current(pool: Pool, instance: Instance, old: Found) -> None:
     create.supersede(pool, *old)
     found = create.attach(pool, instance)
     if found:
-        _retell(pool, instance, found[0], found[1])
+        _retell(pool, instance, found)
     pool.things.refresh()
     current = pool.overlays().get(instance.uuid)
     for reference, record in pool.disks(instance.uuid):
@@ -167,13 +178,11 @@ def attach_current(pool: Pool, instance: Instance, old: Found) -> None:
             pool.destroy_disk(reference, record)
 
 
-def _retell(pool: Pool, instance: Instance, vm: str, record: Record) -> None:
+def _retell(pool: Pool, instance: Instance, found: Found) -> None:
     """Whether it may format is a matter of the overlay it has now."""
     _, overlay = pool.overlay(instance)
     blank = BLANK in overlay["other_config"]
-    data = xenstore_data.retold(record["xenstore_data"], instance, blank=blank)
-    if data != record["xenstore_data"]:
-        pool.call("VM.set_xenstore_data", vm, data)
+    telling.tell_anew(pool, found, xenstore_data.told(instance, blank=blank), blank=blank)
 
 
 @contextmanager
@@ -196,9 +205,10 @@ def never_started(pool: Pool, instance: Instance) -> bool:
     """It was made with its overlay, and nobody started it since, also not past us: a blank overlay is blank
     still. As of the last look."""
     found = pool.ours().get(instance.uuid)
-    if found is None or tags.FIRST not in found[1]["other_config"]:
+    # An earlier version noted a start where the guest can write only.
+    if found is None or not {tags.FIRST, tags.START} <= set(found[1]["other_config"]):
         return False
-    if xenstore_data.started_of(found[1]["xenstore_data"]) or found[1]["last_booted_record"]:
+    if telling.started_of(found[1]) or found[1]["last_booted_record"]:
         return False
     started = pool.call("VM_metrics.get_start_time", found[1]["metrics"])
     return str(started).startswith("1970")

@@ -30,6 +30,10 @@ class Denied(Blocked):
     """The role of who is logged in does not have this right."""
 
 
+class Taken(Conflict):
+    """There is such a key already: nothing was done."""
+
+
 _RETRY = "try again in a moment"
 _SPACE = "`skinnybox capacity`; delete machines or snapshots, or choose another SR: sr=NAME"
 _RIGHTS = "log in as a user with the role vm-admin or higher (vm-power-admin to change memory)"
@@ -85,7 +89,7 @@ CODES: dict[str, tuple[Kind, str, str | None]] = {
     "VBD_CDS_MUST_BE_READONLY": (Conflict, "a CD drive is read-only", None),
     "DISK_VBD_MUST_BE_READWRITE_FOR_HVM": (Conflict, "a read-only disk needs it off", "stop it first"),
     "MAC_INVALID": (UsageError, "{0} is no MAC address", None),
-    "MAP_DUPLICATE_KEY": (Conflict, "{0}.{1} has {3} already", _RETRY),
+    "MAP_DUPLICATE_KEY": (Taken, "{0}.{1} has {3} already", _RETRY),
     "RBAC_PERMISSION_DENIED": (Denied, "this user may not do that: {0}", _RIGHTS),
     "PERMISSION_DENIED": (Denied, "the pool does not permit it: {0}", _RIGHTS),
     "LICENCE_RESTRICTION": (Unsupported, "the pool's licence does not have it: {0}", None),

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from skinnybox.errors import Blocked, Conflict, NotFound
-from skinnybox.hosts.xapi import build, others, space, tags, transfer
+from skinnybox.hosts.xapi import build, maps, others, space, tags, transfer
 from skinnybox.hosts.xapi.cache import Record
 from skinnybox.hosts.xapi.pool import Found, Pool
 from skinnybox.hosts.xapi.tags import Role
@@ -106,8 +106,8 @@ def _upload(pool: Pool, master: Master, image: Image, file: Path, share: Share, 
         whole = upload
         if sr[1]["type"] in space.FILES:
             whole = pool.call("VDI.clone", upload)
-            pool.call("VDI.set_other_config", upload, record["other_config"] | {tags.ROLE: Role.SOURCE.value})
-        pool.call("VDI.set_other_config", whole, record["other_config"] | {tags.ROLE: Role.MASTER.value})
+            maps.put(pool, "VDI", upload, record, tags.ROLE, Role.SOURCE.value)
+        maps.put(pool, "VDI", whole, record, tags.ROLE, Role.MASTER.value)
     except BaseException:
         with contextlib.suppress(Exception):
             _sweep(pool, image.digest)

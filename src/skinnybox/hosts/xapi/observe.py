@@ -12,7 +12,7 @@ from typing import Any
 from uuid import UUID
 
 from skinnybox.errors import SkinnyboxError
-from skinnybox.hosts.xapi import drives, tags, xenstore_data
+from skinnybox.hosts.xapi import drives, tags, telling
 from skinnybox.hosts.xapi.cache import Record
 from skinnybox.hosts.xapi.guest_metrics import stamp_of
 from skinnybox.hosts.xapi.pool import Pool
@@ -59,7 +59,7 @@ def _status(pool: Pool, record: Record) -> Status:
         power=_POWERS.get(state, Power.RUNNING),
         since=since(pool, record),
         pid=domain if domain > 0 else None,
-        nonce=xenstore_data.nonce_of(record["xenstore_data"]),
+        nonce=telling.nonce_of(record),
         reason=None if state == "Running" else f"{state.lower()} in the pool",
     )
 
@@ -67,7 +67,7 @@ def _status(pool: Pool, record: Record) -> Status:
 def since(pool: Pool, record: Record) -> datetime | None:
     """When it was started last: by our clock where that was us, else by the pool's, as of the last look. A
     start past us is told by its being later than ours; where the pool's clock is behind it may not be."""
-    ours = _time(xenstore_data.started_of(record["xenstore_data"]))
+    ours = _time(telling.started_of(record))
     theirs = _started(pool.things.get("VM_metrics", record["metrics"]))
     if ours is None or (theirs is not None and theirs - ours > _SLACK):
         return theirs

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from skinnybox.errors import SkinnyboxError
-from skinnybox.hosts.xapi import tags, tasks
+from skinnybox.hosts.xapi import maps, tags, tasks
 from skinnybox.hosts.xapi.pool import Found, Pool
 from skinnybox.hosts.xapi.tags import Role
 from skinnybox.model import Consistency, Instance
@@ -35,8 +35,7 @@ def _taken(pool: Pool, instance: Instance, overlay: Found) -> str:
     before = {reference for reference, _ in pool.disks(instance.uuid)}
     try:
         moment = tasks.run(pool.sessions, "VDI.snapshot", vdi)
-        mark = {tags.ROLE: Role.MOMENT.value}
-        pool.call("VDI.set_other_config", moment, record["other_config"] | mark)
+        maps.put(pool, "VDI", moment, record, tags.ROLE, Role.MOMENT.value)
         return moment
     except BaseException:
         with contextlib.suppress(Exception):

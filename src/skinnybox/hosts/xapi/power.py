@@ -1,12 +1,11 @@
 """Machines switched on and off. Where they run is the pool's own choice."""
 
 import contextlib
-import secrets
 from datetime import UTC, datetime
 from typing import Any
 
 from skinnybox.errors import Conflict, NotFound
-from skinnybox.hosts.xapi import create, tasks, xenstore_data
+from skinnybox.hosts.xapi import create, tasks, telling, xenstore_data
 from skinnybox.hosts.xapi.errors import Denied
 from skinnybox.hosts.xapi.pool import Found, Pool
 from skinnybox.model import Instance
@@ -40,18 +39,19 @@ def _start(pool: Pool, instance: Instance) -> None:
     create.fit(pool, instance, found)
     # Anew, as whoever put this overlay in place may have been killed before it was told.
     told = xenstore_data.told(instance, blank=create.blank(pool, instance))
-    _tell(pool, found, xenstore_data.merged(found[1]["xenstore_data"], told))
+    _tell(pool, found, told)
     tasks.run(pool.sessions, "VM.start", found[0], False, False)
 
 
-def _tell(pool: Pool, found: Found, data: dict[str, str]) -> None:
+def _tell(pool: Pool, found: Found, told: dict[str, str]) -> None:
     """Of this very start. An operator of the pool may start machines, and tell them nothing: it is as when
     somebody else starts it then, if there is nothing new that it has to be told."""
-    nonce, now = secrets.token_hex(16), datetime.now(UTC).isoformat()
+    nonce, now = xenstore_data.fresh_nonce(), datetime.now(UTC).isoformat()
     try:
-        pool.call("VM.set_xenstore_data", found[0], xenstore_data.with_start(data, nonce, now))
+        telling.note_start(pool, found, nonce, now)
+        telling.tell(pool, found, told, nonce)
     except Denied:
-        if data != found[1]["xenstore_data"]:
+        if telling.is_news(found, told):
             raise
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from skinnybox import formats
 from skinnybox.errors import Conflict, Corrupt, NotFound, SkinnyboxError
 from skinnybox.hosts.record import from_record, to_record
-from skinnybox.hosts.xapi import build, disks, point_in_time, tags, tasks
+from skinnybox.hosts.xapi import build, disks, maps, point_in_time, tags, tasks
 from skinnybox.hosts.xapi.cache import Record
 from skinnybox.hosts.xapi.create import BLANK
 from skinnybox.hosts.xapi.pool import Found, Pool
@@ -65,7 +65,7 @@ def _copied(
     try:
         target = pool.call("VDI.create", made)
         tasks.run(pool.sessions, "VDI.copy", source, NULL, NULL, target, share=share)
-        pool.call("VDI.set_other_config", target, made["other_config"] | {tags.ROLE: Role.SNAPSHOT.value})
+        maps.put(pool, "VDI", target, made, tags.ROLE, Role.SNAPSHOT.value)
     except BaseException:
         with contextlib.suppress(Exception):
             pool.things.refresh()

@@ -5,11 +5,16 @@ skinnybox:instance    whose machine or disk it is, a UUID
 skinnybox:fleet       of which state folder (identity.py) that is, or who uploaded a master's disk: a UUID
 skinnybox:record      of a machine: its record (record.py), JSON, deflated, base64
 skinnybox:first       of a machine: it was made together with its overlay, which had no other before
+skinnybox:start       of a machine: the nonce it was given last, at its making, at a start by us or with a new
+                      overlay; when we started it last (ISO 8601, UTC); and the nonce before that start
 skinnybox:role        of a disk: see Role
 skinnybox:generation  of an overlay: the one with the highest counts
 skinnybox:digest      of a master's disk: the digest of the image on it
 skinnybox:kept        of a snapshot: what it is of, as record
 skinnybox:made        of a disk: when its making began (ISO 8601, UTC)
+
+A guest can write none of it: it stands in the pool's database alone. A key that is being replaced has its
+successor beside it, with NEXT behind its name (maps.py).
 """
 
 import base64
@@ -31,6 +36,8 @@ TAG = "skinnybox"
 INSTANCE, RECORD, ROLE = "skinnybox:instance", "skinnybox:record", "skinnybox:role"
 GENERATION, DIGEST, KEPT = "skinnybox:generation", "skinnybox:digest", "skinnybox:kept"
 FIRST, MADE, FLEET = "skinnybox:first", "skinnybox:made", "skinnybox:fleet"
+START = "skinnybox:start"
+NEXT = ".next"
 MOST = 256 * KIB
 """Of one value. The pool keeps all of them in memory on every host, and sends them in every list."""
 _UNPACKED = 64 * MIB
@@ -89,8 +96,14 @@ def is_young(record: Mapping[str, Any]) -> bool:
         return False
 
 
+def _value(record: Mapping[str, Any], key: str) -> str | None:
+    """Also when somebody was killed while it was replaced."""
+    found: str | None = record["other_config"].get(key, record["other_config"].get(key + NEXT))
+    return found
+
+
 def role_of(record: Mapping[str, Any]) -> str:
-    return str(record["other_config"].get(ROLE, ""))
+    return _value(record, ROLE) or ""
 
 
 def generation_of(record: Mapping[str, Any]) -> int:
@@ -136,7 +149,7 @@ def readable_instance(record: Mapping[str, Any]) -> Instance | None:
 
 def instance_from(record: Mapping[str, Any]) -> Instance | None:
     """The instance a machine's record in the pool tells of; None when it has no record of ours."""
-    text = record["other_config"].get(RECORD)
+    text = _value(record, RECORD)
     if text is None:
         return None
     what = f"the machine {record['name_label']} ({record['other_config'].get(INSTANCE)})"

@@ -3,13 +3,13 @@
     instance              the UUID it has to find on its overlay
     nonce                 what the guest's report has to repeat, 32 hexadecimal digits: of our last start, or
                           of the machine's making, for a first start that is not ours
-    started               when our last start began, ISO 8601 (UTC)
     master, overlay       the two disks by their names on Xen: xvda, xvdb
     format                the instance's UUID: a blank overlay may be formatted, for this machine only
     base, seed            into how many parts the message is split; base-0, base-1, ...: its base64
 
 A value is at most 2,000 bytes: xenstore takes 4,096 with the path. Everybody who may read the machine's
-record reads all of it, so neither keys nor passwords belong there; the identity never is.
+record reads all of it, so neither keys nor passwords belong there; the identity never is. And the guest may
+write there what it likes: telling.py.
 """
 
 import base64
@@ -31,6 +31,8 @@ MASTER_PLACE, OVERLAY_PLACE = "0", "1"
 FORMAT = "format"
 UNTOLD = "-"
 """In place of a nonce: what a guest says that was told none, as machines of an earlier version are."""
+NONCE = f"{PREFIX}nonce"
+ORDER = f"{PREFIX}{FORMAT}"
 
 
 def contents_of(instance: Instance) -> Contents:
@@ -54,45 +56,20 @@ def told(instance: Instance, *, blank: bool) -> dict[str, str]:
     return {f"{PREFIX}{key}": value for key, value in said.items()}
 
 
-def with_start(data: Mapping[str, str], nonce: str, started: str) -> dict[str, str]:
-    return {**data, f"{PREFIX}nonce": nonce, f"{PREFIX}started": started}
-
-
-def with_nonce(data: Mapping[str, str]) -> dict[str, str]:
-    """A fresh one, which no report can have repeated yet. Who starts it past us (XenCenter, XO, a restart of
-    its host) cannot give it one, so that it has to be there before."""
-    return {**data, f"{PREFIX}nonce": secrets.token_hex(16)}
+def fresh_nonce() -> str:
+    """Which no report can have repeated yet. Who starts a machine past us (XenCenter, XO, a restart of its
+    host) cannot give it one, so that there has to be one before."""
+    return secrets.token_hex(16)
 
 
 def merged(before: Mapping[str, str], ours: Mapping[str, str]) -> dict[str, str]:
-    """What others put there stays, and so does what is said of the start."""
-    kept = ("nonce", "started")
-    return {
-        key: value
-        for key, value in before.items()
-        if not key.startswith(PREFIX) or key.removeprefix(PREFIX) in kept
-    } | dict(ours)
-
-
-def retold(before: Mapping[str, str], instance: Instance, *, blank: bool) -> dict[str, str]:
-    """Of an overlay that took another's place. The pool still shows what the guest said of the one before:
-    with a fresh nonce that is not taken for the word of a guest that has formatted this one."""
-    data = merged(before, told(instance, blank=blank))
-    return with_nonce(data) if blank else data
-
-
-def nonce_of(data: Mapping[str, str]) -> str:
-    """What a report has to repeat."""
-    return data.get(f"{PREFIX}nonce", UNTOLD)
-
-
-def started_of(data: Mapping[str, str]) -> str | None:
-    """When we started it last."""
-    return data.get(f"{PREFIX}started")
+    """What others put there stays."""
+    return {key: value for key, value in before.items() if not key.startswith(PREFIX)} | dict(ours)
 
 
 def may_format(data: Mapping[str, str], uuid: UUID) -> bool:
-    return data.get(f"{PREFIX}{FORMAT}") == str(uuid)
+    """For who reads what was told; the pool's own answer is on the overlay (create.BLANK)."""
+    return data.get(ORDER) == str(uuid)
 
 
 def _parts(name: str, message: bytes) -> dict[str, str]:
