@@ -197,3 +197,12 @@ def test_a_machine_with_fewer_processors_than_its_template(bare: Dom0) -> None:
     bare.call("create_template", template="thin", name="small", vcpus="1")
     record = bare.vm("small")
     assert (record["VCPUs_max"], record["VCPUs_at_startup"]) == ("1", "1")
+
+
+@pytest.mark.parametrize(
+    "wanted", ["lamp:1", "Skinnybox master lamp:1", "Skinnybox master lamp:1 [NOBAK] [NOSNAP]"]
+)
+def test_a_master_is_found_by_its_name_whatever_backups_leave_out_by_it(dom0: Dom0, wanted: str) -> None:
+    dom0.api.VDI.set_name_label(dom0.master, "Skinnybox master lamp:1 [NOBAK] [NOSNAP]")
+    dom0.provision(master=wanted)
+    assert dom0.vm("web-01")["other_config"]["skinnybox:master"] == "lamp:1"

@@ -76,7 +76,7 @@ def _copied(call: Call, vm: str, name: str, plan: Plan) -> str:
             raise
         new = _record(call.xapi, vm, name, plan)
         for vbd, vdi in pairs:
-            _vbd(call.xapi, new, vbd, vdi)
+            attach(call.xapi, new, vbd, vdi)
         for vif in call.database.get("VM", vm, "VIFs"):
             _vif(call.xapi, new, vif, keep_mac=plan.is_snapshot)
     if plan.is_snapshot:
@@ -132,7 +132,7 @@ def _other_config(old: dict[str, Any], *, keep_seed: bool) -> dict[str, str]:
     return kept
 
 
-def _vbd(xapi: Xapi, vm: str, vbd: str, vdi: str) -> None:
+def attach(xapi: Xapi, vm: str, vbd: str, vdi: str) -> None:
     old = xapi.database.record("VBD", vbd)
     kept = ("userdevice", "bootable", "mode", "type", "unpluggable", "empty", "other_config")
     values = {name: old[name] for name in (*kept, "qos_algorithm_type", "qos_algorithm_params")}

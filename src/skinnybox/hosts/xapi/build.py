@@ -13,10 +13,17 @@ from skinnybox.hosts.xapi.tags import Role
 from skinnybox.model import Instance
 from skinnybox.sizes import MIB
 
-_COPIES = ("clone", "copy", "export", "migrate_send", "checkpoint", "snapshot", "make_into_template")
-"""What would copy the master, or make others write what only this machine may."""
-BLOCKED = (*_COPIES, "destroy")
-_WHY = "Skinnybox: this would copy the whole master"
+_COPIES = ("clone", "copy", "export", "migrate_send", "checkpoint", "make_into_template")
+"""What would copy the master, or make others write what only this machine may. Not `snapshot`: who takes one
+can leave the master out, and backups do so by its name (master.py)."""
+BLOCKED = (*_COPIES, "destroy", "reverting")
+COPIES_IT = "Skinnybox: this would copy the whole master"
+_BACK = (
+    "Skinnybox: this takes the shared first disk from it, or destroys it; use `skinnybox snapshot restore`"
+)
+"""Of the machine's disks xapi destroys those that the snapshot has, and detaches the others
+(ocaml/xapi/xapi_vm_snapshot.ml, revert_vbds): a snapshot that took the master along, as XenCenter's do, would
+take it from under all other machines."""
 OURS_TO_DELETE = "Skinnybox: its first disk is shared by other machines; `skinnybox delete` deletes it"
 """Who deletes a machine with its disks, as many clients do, takes the master from under all the others: the
 pool refuses only while one of them runs. It asks for the machine first, so that has to be refused."""
@@ -33,7 +40,7 @@ _LEAST_MEMORY = 128 * MIB
 
 
 def blocked() -> dict[str, str]:
-    return {**dict.fromkeys(_COPIES, _WHY), "destroy": OURS_TO_DELETE}
+    return {**dict.fromkeys(_COPIES, COPIES_IT), "destroy": OURS_TO_DELETE, "reverting": _BACK}
 
 
 def machine(instance: Instance, fleet: UUID, record: str, template: Record | None, *, blank: bool) -> Record:
@@ -132,7 +139,8 @@ def disk(sr: str, size: int, name: str, role: Role, other: Mapping[str, str]) ->
 
 
 def drive(vm: str, vdi: str, place: str, *, boots: bool) -> Record:
-    """The master's is read-only and boots, the overlay's is neither."""
+    """The master's is read-only and boots, the overlay's is neither. `owner` is how xapi's own tools mark a
+    disk that goes with its machine (`xe vm-uninstall`, XenCenter): never the master."""
     return {
         "VM": vm,
         "VDI": vdi,
@@ -142,7 +150,7 @@ def drive(vm: str, vdi: str, place: str, *, boots: bool) -> Record:
         "type": "Disk",
         "empty": False,
         "unpluggable": False,
-        "other_config": {tags.ROLE: "master" if boots else "overlay"},
+        "other_config": {tags.ROLE: "master"} if boots else {tags.ROLE: "overlay", "owner": ""},
         **_QOS,
     }
 

@@ -139,9 +139,16 @@ def fit(pool: Pool, instance: Instance, found: Found) -> None:
         pool.things.refresh()
         pool.call("VIF.create", build.card(vm, pool.network(instance.bridge)[0], instance.mac))
     with contextlib.suppress(Denied):  # it is a guard, which an operator may not set, nor needs for a start
-        for operation, why in build.blocked().items():
-            if operation not in record["blocked_operations"]:
-                maps.add(pool, "VM", vm, "blocked_operations", operation, why)
+        _fit_blocked(pool, vm, record["blocked_operations"])
+
+
+def _fit_blocked(pool: Pool, vm: str, held: Mapping[str, str]) -> None:
+    """An earlier version blocked snapshots as well. That goes last: first nobody can go back to one."""
+    for operation, why in build.blocked().items():
+        if operation not in held:
+            maps.add(pool, "VM", vm, "blocked_operations", operation, why)
+    if held.get("snapshot") == build.COPIES_IT:
+        maps.drop(pool, "VM", vm, "blocked_operations", "snapshot")
 
 
 def _fit_size(pool: Pool, instance: Instance, found: Found) -> None:

@@ -121,3 +121,11 @@ def _copies(pool: Pool) -> Iterator[Check]:
             detail = f"{record['name_label']} ({record['uuid']}) is a copy that Skinnybox does not know"
             hint = f"delete it, or take the mark off: other_config {tags.INSTANCE}"
             yield Check(name="copies", status="warn", detail=detail, hint=hint)
+    for _, record in pool.things.where("VDI", is_a_snapshot=True):
+        if tags.DIGEST in record["other_config"]:
+            detail = f"a snapshot of the shared disk {record['name_label']} ({record['uuid']})"
+            hint = (
+                "delete it: each makes that disk slower for all machines; who takes snapshots leaves out "
+                "what has [NOBAK] in its name"
+            )
+            yield Check(name="copies", status="warn", detail=detail, hint=hint)

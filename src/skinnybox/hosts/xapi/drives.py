@@ -12,10 +12,9 @@ from pathlib import Path
 from uuid import UUID
 
 from skinnybox.errors import SkinnyboxError
-from skinnybox.hosts.xapi import create, others, tags
+from skinnybox.hosts.xapi import create, master, others, tags
 from skinnybox.hosts.xapi.cache import Record
 from skinnybox.hosts.xapi.pool import Found, Pool
-from skinnybox.hosts.xapi.tags import Role
 from skinnybox.issues import Check, Deed, Finding
 from skinnybox.model import Instance, Trouble
 
@@ -77,7 +76,7 @@ def _masters(pool: Pool) -> dict[str, list[Record]]:
     found: dict[str, list[Record]] = {}
     for _, record in pool.things.all("VDI"):
         digest = record["other_config"].get(tags.DIGEST)
-        if digest is not None and tags.role_of(record) == Role.MASTER and not record["missing"]:
+        if digest is not None and master.is_one(record) and not record["missing"]:
             found.setdefault(digest, []).append(record)
     return found
 
@@ -87,7 +86,7 @@ def _drives_of(machine: Record, overlay: Found | None, masters: Sequence[Record]
     lacks = []
     if overlay is not None and not overlay[1]["missing"] and attached.isdisjoint(overlay[1]["VBDs"]):
         lacks.append(_OVERLAY_OFF)
-    if all(attached.isdisjoint(master["VBDs"]) for master in masters):
+    if all(attached.isdisjoint(each["VBDs"]) for each in masters):
         lacks.append(_MASTER_OFF if masters else _NO_MASTER)
     return lacks
 
@@ -135,7 +134,7 @@ def _attach(pool: Pool, instance: Instance) -> None:
 def check_writers(pool: Pool) -> Iterator[Check]:
     """The same for `doctor`, of every master in the pool, which may be other state folders' as well."""
     for vdi, record in pool.things.all("VDI"):
-        if tags.DIGEST in record["other_config"]:
+        if tags.DIGEST in record["other_config"] and not record["is_a_snapshot"]:
             try:
                 others.refuse_writers(pool, vdi, str(record["name_label"]))
             except SkinnyboxError as error:

@@ -17,6 +17,9 @@ from skinnybox.hosts.xapi.tasks import Share
 from skinnybox.masters.disk import image_of
 from skinnybox.model import INITRD_FILE, KERNEL_FILE, Image, Instance, Master
 
+_LEFT_OUT = ("[NOBAK]", "[NOSNAP]")
+"""In the name of a disk: Xen Orchestra leaves it out of its backups and of snapshots taken by hand (it asks
+VM.snapshot to; listTaggedVdiVbds in @xen-orchestra/xapi/vm.mjs). Nothing of ours goes by a name."""
 MakeDisk = Callable[[Path, Master, Image, Path], None]
 """Make a disk that firmware boots in a new file: of a master, one of its images, from its folder."""
 
@@ -37,9 +40,14 @@ def find(pool: Pool, digest: str, sr: str) -> Found | None:
     fit = [
         each
         for each in _of(pool, digest)
-        if tags.role_of(each[1]) == Role.MASTER and (each[1]["SR"] == sr or pool.is_everywhere(each[1]["SR"]))
+        if is_one(each[1]) and (each[1]["SR"] == sr or pool.is_everywhere(each[1]["SR"]))
     ]
     return min(fit, key=lambda each: (each[1]["SR"] != sr, each[0]), default=None)
+
+
+def is_one(record: Record) -> bool:
+    """Never a snapshot that somebody's snapshot of a machine took of it: that bears all its marks."""
+    return tags.role_of(record) == Role.MASTER and not record["is_a_snapshot"]
 
 
 def lacking(pool: Pool, instance: Instance, attached: tuple[str, ...]) -> Found | None:
@@ -76,6 +84,7 @@ def add(
     require_files(master, folder)
     image = image_of(master)
     pool.things.refresh()
+    _leave_out(pool, image.digest)
     sr = _sr_for(pool, of)
     there = (_had(pool, of, image.digest) if of else None) or find(pool, image.digest, sr[0])
     if there:
@@ -88,6 +97,16 @@ def add(
         _upload(pool, master, image, file, share, sr)
 
 
+def _leave_out(pool: Pool, digest: str) -> None:
+    """Masters that an earlier version named. Whoever may not rename them goes on without."""
+    for reference, record in _of(pool, digest):
+        name = str(record["name_label"])
+        lacks = [mark for mark in _LEFT_OUT if mark not in name]
+        if is_one(record) and lacks:
+            with contextlib.suppress(NotFound, Blocked):
+                pool.call("VDI.set_name_label", reference, " ".join([name, *lacks]))
+
+
 def _had(pool: Pool, instance: Instance, digest: str) -> Found | None:
     """What it has attached already, on whichever SR."""
     found = pool.ours().get(instance.uuid)
@@ -98,7 +117,7 @@ def _had(pool: Pool, instance: Instance, digest: str) -> Found | None:
 def _upload(pool: Pool, master: Master, image: Image, file: Path, share: Share, sr: Found) -> None:
     """What stops it leaves nothing; what a kill leaves is swept by the next."""
     mark = {tags.DIGEST: image.digest, tags.FLEET: str(pool.identity.own())}
-    name = f"Skinnybox master {master.reference}"
+    name = f"Skinnybox master {master.reference} {' '.join(_LEFT_OUT)}"
     record = build.disk(sr[0], space.disk_size(file.stat().st_size), name, Role.UPLOAD, mark)
     try:
         upload = pool.call("VDI.create", record)

@@ -63,8 +63,12 @@ def _refuse_drive(pool: Pool, vbd: str, disk: str) -> None:
         if pool.call("VM.get_is_control_domain", vm):
             return
         name = pool.call("VM.get_name_label", vm)
+        is_snapshot = pool.call("VM.get_is_a_snapshot", vm)
     except NotFound:
         return
+    if is_snapshot:
+        what = f"the pool has a snapshot {name!r} with {disk}: a backup's, or somebody's"
+        raise Conflict(what, hint="delete that snapshot in the pool first; a backup job makes another")
     raise Conflict(f"{disk} is attached to the machine {name}", hint="detach it there first")
 
 
