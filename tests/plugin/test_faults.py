@@ -14,7 +14,8 @@ from tests.emulators.xapi import EmulatedPool
 from tests.plugin.conftest import PLUGIN, Dom0, details, furnished
 
 STEPS = (
-    ("pool.add_to_other_config", 1), ("pool.add_to_other_config", 2), ("VDI.get_all_records", 2),
+    ("pool.add_to_other_config", 1), ("pool.add_to_other_config", 2), ("VDI.get_all_records", 1),
+    ("VM.get_by_name_label", 2),
     ("SR.get_all_records", 1), ("VM.clone", 2), ("VM.get_record", 2), ("VM.add_to_other_config", 1),
     ("VM.set_name_description", 1), ("VM.provision", 2), ("VDI.create", 2), ("VBD.create", 4),
     ("VM.set_xenstore_data", 1), ("VM.add_tags", 1), ("VM.set_blocked_operations", 2),

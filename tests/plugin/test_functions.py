@@ -1,5 +1,6 @@
 """What the other functions tell and do: version, list, capacity, delete."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -191,3 +192,19 @@ def test_a_batch_that_does_not_fit_is_refused_before_anything_is_made(plugins: P
         refused = details(dom0.batch, last=99)
         assert refused[0] == "SKINNYBOX_NO_SPACE" and int(refused[2]) == 99 * 1032 * MIB
         assert dom0.counts() == before
+
+
+@pytest.mark.parametrize("function", ["provision", "batch", "create_template", "delete", "attach"])
+def test_a_call_reads_all_machines_once(dom0: Dom0, function: str) -> None:
+    """With 500 of them each look takes seconds."""
+    dom0.provision("old")
+    calls: dict[str, Callable[[], Any]] = {
+        "provision": dom0.provision,
+        "batch": lambda: dom0.batch(last=3),
+        "create_template": lambda: dom0.thin_template(name="another"),
+        "delete": lambda: dom0.call("delete", name="old"),
+        "attach": lambda: dom0.call("attach", name="old"),
+    }
+    dom0.pool.log.clear()
+    calls[function]()
+    assert [dom0.pool.log.count(name) for name in ("VM.get_all_records", "VDI.get_all_records")] == [1, 1]

@@ -133,7 +133,6 @@ def test_what_would_copy_the_master_is_blocked(dom0: Dom0) -> None:
     before = dom0.counts()
     expected = ["OPERATION_BLOCKED", vm, "Skinnybox: this would copy the whole master"]
     assert details(dom0.api.VM.clone, vm, "copy") == expected
-    assert details(dom0.api.VM.snapshot, vm, "copy") == expected
     assert details(dom0.api.VM.copy, vm, "copy", "OpaqueRef:NULL") == expected
     assert dom0.counts() == before
     assert set(dom0.vm("web-01")["blocked_operations"]) == set(build.BLOCKED)

@@ -30,10 +30,11 @@ def nonce_of(record: Mapping[str, Any]) -> str | None:
     """What a report of the guest has to repeat; UNTOLD where it was told none. None: there is no such report.
 
     Of those that we gave it, as other_config has them: the last; or the one before, while the machine still
-    has that or none. We may have been killed between noting a start and telling of it, and whoever starts the
-    machine then starts it with that: it must not be `starting` for ever. A guest may choose between the two as
-    well, but only for itself: a nonce tells the reports of two starts apart, and what a report says is the
-    guest's word anyway. A machine of an earlier version has its nonce only where the guest can write."""
+    has that or none. We may have been killed between noting a start and telling of it, and whoever starts
+    the machine then starts it with that: it must not be `starting` for ever. A guest may choose between the
+    two as well, but only for itself: a nonce tells the reports of two starts apart, and what a report says
+    is the guest's word anyway. A machine of an earlier version has its nonce only where the guest can
+    write."""
     last, _, before = _noted(record)
     held = record[TOLD].get(xenstore_data.NONCE, xenstore_data.UNTOLD)
     if last is None:
