@@ -1,11 +1,12 @@
 """Sessions: login, logout, who may call what."""
 
+import functools
 from typing import Any
 
-from tests.emulators.xapi.context import Call, Session, User, Xapi, implements
+from tests.emulators.xapi.context import Call, Session, Xapi, implements
 from tests.emulators.xapi.failure import Failure
 from tests.emulators.xapi.kinds import NULL
-from tests.emulators.xapi.model import Message
+from tests.emulators.xapi.model import Message, load
 
 MOST_SESSIONS = 500
 
@@ -25,7 +26,7 @@ def login(xapi: Xapi, host: str, name: str, password: str, originator: str = "")
         "is_local_superuser": user.superuser,
         "auth_user_name": name,
         "originator": originator,
-        "rbac_permissions": _permissions(xapi, user),
+        "rbac_permissions": [] if user.superuser else _permissions(user.roles),
         "subject": next((ref for ref, _ in xapi.database.where("subject", subject_identifier=name)), NULL),
     }
     ref = xapi.database.create("session", values)
@@ -33,10 +34,11 @@ def login(xapi: Xapi, host: str, name: str, password: str, originator: str = "")
     return ref
 
 
-def _permissions(xapi: Xapi, user: User) -> list[str]:
+@functools.cache
+def _permissions(roles: frozenset[str]) -> list[str]:
     """Names of calls, in lower case; of root, who may everything, xapi lists none."""
-    messages = (each for one in xapi.model.classes.values() for each in one.messages.values())
-    return sorted({each.full_name.lower() for each in messages if each.roles & user.roles})
+    messages = (each for one in load().classes.values() for each in one.messages.values())
+    return sorted(each.full_name.lower() for each in messages if each.roles & roles)
 
 
 def end(xapi: Xapi, ref: str) -> None:

@@ -4,7 +4,7 @@ import contextlib
 from collections.abc import Callable, Iterator
 
 from skinnybox.errors import SkinnyboxError
-from skinnybox.hosts.xapi import build, drives, fleets, space, tags
+from skinnybox.hosts.xapi import build, drives, fleets, space, surroundings, tags
 from skinnybox.hosts.xapi.pool import Pool
 from skinnybox.issues import Check
 from skinnybox.masters import efi
@@ -17,7 +17,7 @@ _OVERLAY, _MASTER = 1 * GIB, 8 * GIB
 
 def check(pool: Pool) -> list[Check]:
     try:
-        pool.things.refresh()
+        pool.things.refresh(anew=True)
     except SkinnyboxError as error:
         hint = error.hint or "is the address right, and the pool's master up?"
         return [Check(name="pool", status="fail", detail=error.message, hint=hint)]
@@ -30,6 +30,11 @@ def check(pool: Pool) -> list[Check]:
     for name, look in _LOOKS.items():
         found.append(_checked(name, look, pool))
     found += drives.check_writers(pool)
+    for name, several in surroundings.LOOKS.items():
+        try:
+            found += several(pool)
+        except SkinnyboxError as error:
+            found.append(_failed(name, error))
     with contextlib.suppress(SkinnyboxError):  # `fleet` has told that it cannot be said what is ours
         return [*found, *_copies(pool), *fleets.checks(pool.things, pool.identity.known())]
     return [*found, *fleets.checks(pool.things, None)]
@@ -39,7 +44,11 @@ def _checked(name: str, look: Callable[[Pool], Check], pool: Pool) -> Check:
     try:
         return look(pool)
     except SkinnyboxError as error:
-        return Check(name=name, status="fail", detail=error.message, hint=error.hint or "see the pool")
+        return _failed(name, error)
+
+
+def _failed(name: str, error: SkinnyboxError) -> Check:
+    return Check(name=name, status="fail", detail=error.message, hint=error.hint or "see the pool")
 
 
 def _version(pool: Pool) -> Check:
