@@ -9,6 +9,9 @@ import XenAPI
 
 from skinnybox.errors import Conflict
 from skinnybox.fleet.create import make_one
+from skinnybox.fleet.power import Stopping
+from skinnybox.fleet.repair import repair
+from skinnybox.fleet.service import Fleet
 from skinnybox.hosts.xapi import tags
 from skinnybox.hosts.xapi.build import COPIES_IT
 from skinnybox.hosts.xapi.host import XapiHost
@@ -17,6 +20,7 @@ from skinnybox.operation import Operation
 from tests.emulators.xapi import EmulatedPool
 from tests.xapi.conftest import Sealed
 from tests.xapi.furnished import at_work, furnished, host_on, machine, plain_disk
+from tests.xapi.test_host_fleet import SMALL
 
 pytestmark = pytest.mark.image
 
@@ -87,7 +91,7 @@ def test_a_backup_takes_the_overlay_and_leaves_the_master_out(
 
 
 def test_going_back_in_the_pool_is_refused(pool: EmulatedPool, host: XapiHost, running: Instance) -> None:
-    """It would destroy the master under all others, or take it from this one."""
+    """It would delete the master under all others, or take it from this one."""
     vm = vm_of(pool, running)
     with pool.session() as api:
         careless = api.VM.snapshot(vm, "with everything")
@@ -127,6 +131,37 @@ def test_a_machine_that_was_restored_comes_up(
         assert host.reports([running.uuid])[running.uuid].ready
         assert len(api.VM.get_VBDs(restored)) == 2
         assert {"destroy", "reverting"} <= set(api.VM.get_blocked_operations(restored))
+
+
+def test_a_backup_is_restored_as_the_docs_say(pool: EmulatedPool, state: Path) -> None:
+    """Deleted here, restored there with all that it bore, remembered by `repair`, started."""
+    with Fleet(state, host_on(pool, state, make_disk=plain_disk), boots_at_once=2) as fleet:
+        fleet.create(["web"], "tiny", SMALL)
+        assert [outcome.error for outcome in fleet.start(["web"], timeout=20.0)] == [None]
+        fleet.stop(["web"], Stopping(timeout=20.0, then_kill=True))
+        with pool.session() as api:
+            (vm,) = api.VM.get_by_name_label("web")
+            snapshot = backed_up(api, vm)
+            kept = api.VM.clone(snapshot, "in the backup")
+            (disk,) = [api.VBD.get_VDI(vbd) for vbd in api.VM.get_VBDs(kept)]
+            bore = [(api.VM, kept, api.VM.get_other_config(kept))]
+            bore += [(api.VDI, disk, api.VDI.get_other_config(disk))]
+            for of, ref, _ in bore:
+                of.set_other_config(ref, {})
+            for vbd in api.VM.get_VBDs(snapshot):
+                api.VDI.destroy(api.VBD.get_VDI(vbd))
+            api.VM.destroy(snapshot)
+            assert [outcome.error for outcome in fleet.delete(["web"])] == [None]
+            for of, ref, config in bore:
+                of.set_other_config(ref, config)
+            api.VM.set_name_label(kept, "web")
+            api.VM.set_is_a_template(kept, False)
+    host = host_on(pool, state, make_disk=plain_disk)
+    assert "adopt" in [done.value.deed for done in repair.repair(state, host) if done.value]
+    with Fleet(state, host, boots_at_once=2) as fleet:
+        assert fleet.names() == ["web"]
+        assert [outcome.error for outcome in fleet.start(["web"], timeout=20.0)] == [None]
+    assert disks(pool) == ["master", "overlay", "source"]
 
 
 def test_a_pool_of_an_earlier_version_is_brought_up_to_date(

@@ -1,6 +1,6 @@
 """VM.revert: back to a snapshot, as ocaml/xapi/xapi_vm_snapshot.ml of xapi-project/xen-api e2ee48d does it.
 
-Of the machine's disks those that the snapshot has are destroyed, whoever else has them attached while it is
+Of the machine's disks those that the snapshot has are deleted, whoever else has them attached while it is
 off; the others are left, detached. Then the snapshot's disks are cloned. (Newer storage managers turn the
 disk itself back; a suspend image is not modelled, nor what becomes of the machine's fields.)
 """

@@ -18,10 +18,8 @@ _COPIES = ("clone", "copy", "export", "migrate_send", "checkpoint", "make_into_t
 can leave the master out, and backups do so by its name (master.py)."""
 BLOCKED = (*_COPIES, "destroy", "reverting")
 COPIES_IT = "Skinnybox: this would copy the whole master"
-_BACK = (
-    "Skinnybox: this takes the shared first disk from it, or destroys it; use `skinnybox snapshot restore`"
-)
-"""Of the machine's disks xapi destroys those that the snapshot has, and detaches the others
+_BACK = "Skinnybox: this takes the shared first disk from it, or deletes it; use `skinnybox snapshot restore`"
+"""Of the machine's disks xapi deletes those that the snapshot has, and detaches the others
 (ocaml/xapi/xapi_vm_snapshot.ml, revert_vbds): a snapshot that took the master along, as XenCenter's do, would
 take it from under all other machines."""
 OURS_TO_DELETE = "Skinnybox: its first disk is shared by other machines; `skinnybox delete` deletes it"

@@ -20,8 +20,9 @@ from skinnybox.hosts.xapi import maps, tags, xenstore_data
 from skinnybox.hosts.xapi.pool import Found, Pool
 
 TOLD = "xenstore_data"
-_MOST_CALLS = 64
-"""For one machine that is off. A guest may have left thousands of keys, and each would be a call."""
+_MOST_CALLS = 24
+"""For one machine that is off: beyond that it gets a whole map as well, of what the pool says that moment. A
+guest may have left thousands of keys, and each would be a call."""
 _NONCE = re.compile(r"[0-9a-f]{32}")
 _BEFORE = re.compile(rf"[0-9a-f]{{32}}|{xenstore_data.UNTOLD}")
 
