@@ -73,13 +73,18 @@ def disks(pool: EmulatedPool, **values: Any) -> list[str]:
 
 @pytest.mark.parametrize("tag", ["[NOBAK]", "[NOSNAP]"])
 def test_a_backup_takes_the_overlay_and_leaves_the_master_out(
-    pool: EmulatedPool, host: XapiHost, running: Instance, tag: str
+    pool: EmulatedPool, host: XapiHost, running: Instance, tag: str, tmp_path: Path
 ) -> None:
     with pool.session() as api:
         snapshot = backed_up(api, vm_of(pool, running), tag)
         assert len(api.VM.get_VBDs(snapshot)) == 1
         assert disks(pool, is_a_snapshot=True) == ["overlay"]
         assert list(host.statuses()) == [running.uuid] and [each.uuid for each in host.records()]
+        api.VM.set_name_description(vm_of(pool, running), "the pool tells of it after its snapshot")
+        neighbour = host_on(pool, tmp_path / "another", make_disk=plain_disk)
+        (told,) = [check for check in neighbour.doctor() if check.name == "neighbour"]
+        assert running.name in told.detail and "backup" not in told.detail
+        neighbour.close()
         host.power_off(running)
         with pytest.raises(Conflict, match="backup"):
             host.delete(running)
@@ -203,8 +208,11 @@ def test_a_snapshot_of_a_master_is_no_master(
     with pool.session() as api:
         api.VM.snapshot(vm, "with everything")
         whole = [ref for ref, each in api.VDI.get_all_records().items() if not each["is_a_snapshot"]]
+    with pool.database() as database:  # of several that are alike the first by its reference would be taken
+        (found,) = [r for _, r in database.where("VDI", is_a_snapshot=True) if tags.role_of(r) == "master"]
+        database.create("VDI", {**found, "VBDs": [], "uuid": "0"}, ref="OpaqueRef:0")
     told = [check for check in host.doctor() if check.name == "copies"]
-    assert len(told) == 1 and "snapshot" in told[0].detail and "NOBAK" in (told[0].hint or "")
+    assert len(told) == 2 and "snapshot" in told[0].detail and "NOBAK" in (told[0].hint or "")
     for number in range(5):
         other = new_instance(f"other-{number}")
         make_one(host, other, Operation())

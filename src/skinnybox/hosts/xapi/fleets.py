@@ -14,12 +14,13 @@ Machines = dict[UUID | None, dict[UUID, str]]
 
 
 def machines(things: PoolCache) -> Machines:
-    """As of the last look; also those of which only a disk is there."""
+    """As of the last look; also those of which only a disk is there. A snapshot, as backups take them, bears
+    all the marks of its machine, and another name."""
     found: Machines = {}
     for of in ("VM", "VDI"):
         for _, record in things.all(of):
             uuid = tags.instance_of(record)
-            if uuid is not None:
+            if uuid is not None and not (of == "VM" and record["is_a_snapshot"]):
                 found.setdefault(tags.fleet_of(record), {}).setdefault(uuid, str(record["name_label"]))
     return found
 
