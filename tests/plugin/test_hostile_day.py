@@ -5,6 +5,8 @@ import time
 
 import pytest
 
+from tests.emulators.xapi import vms
+from tests.emulators.xapi.context import Call
 from tests.plugin.conftest import Dom0
 from tests.xapi import records
 
@@ -70,6 +72,27 @@ def test_an_order_of_an_earlier_version_is_taken_back(dom0: Dom0) -> None:
     dom0.pool.guest_writes(vm, {"data/ts": f"1 ready {nonce} - 1", "data/updated": "1"})
     assert [each["report"] for each in dom0.call("list")["machines"]] == ["ready"]
     assert ORDER not in dom0.pool.guest_reads(vm)
+
+
+@pytest.mark.parametrize("settled", [False, True])
+def test_another_call_claims_the_name_between_our_look_and_our_claim(dom0: Dom0, settled: bool) -> None:
+    """It is in the journal by then; or has ended, and the machine has its name."""
+    xapi = dom0.pool.xapi
+
+    def claim(call: Call) -> None:
+        if call.name == "VM.clone":
+            xapi.others = None
+            name = "web-01" if settled else f"skinnybox is making web-01 ({CALL})"
+            entry = {"host": "beta", "boot": "another", "pid": 1, "ticks": "1", "since": int(time.time())}
+            vms.make(xapi, {"name_label": name, "is_a_template": not settled})
+            call.database.put("pool", xapi.pool, "other_config", f"skinnybox:call:{CALL}", json.dumps(entry))
+
+    xapi.others = claim
+    assert dom0.refused("provision", template="thin", master="lamp:1", name="web-01") == [
+        "SKINNYBOX_NAME_TAKEN",
+        "web-01",
+    ]
+    assert xapi.others is None and dom0.counts()["VDI"] == 1
 
 
 def test_an_overlay_that_another_machine_has_as_well_stays(dom0: Dom0) -> None:

@@ -18,6 +18,7 @@ from skinnybox.operation import Operation
 from skinnybox.sizes import MIB
 from tests.emulators.xapi import EmulatedPool
 from tests.emulators.xapi.context import Call
+from tests.emulators.xapi.database import Database
 from tests.emulators.xapi.model import load
 from tests.xapi.conftest import Sealed
 from tests.xapi.furnished import host_on, machine, plain_disk
@@ -49,39 +50,57 @@ def test_nothing_here_writes_a_whole_map() -> None:
     assert open_ended == {"maps.py"}
 
 
-class Others:
-    """Clients who write something of theirs into every map just before each call of ours."""
+BLOCKED = (
+    "pause", "suspend", "send_sysrq", "send_trigger", "csvm", "resume_on", "awaiting_memory_live", "sysprep",
+)  # fmt: skip
 
-    def __init__(self, pool: EmulatedPool) -> None:
-        self._pool, self._number = pool, 0
-        self.wrote: dict[tuple[str, str, str], set[str]] = defaultdict(set)
+
+class Others:
+    """Clients who write something of theirs into every map just before each call of ours, and look whether
+    all that they wrote is there."""
+
+    def __init__(self) -> None:
+        self._number = 0
+        self._wrote: dict[tuple[str, str, str], set[str]] = defaultdict(set)
+        self._lifted: set[tuple[str, str]] = set()
+        self.lost: set[tuple[str, str, str]] = set()
 
     def __call__(self, call: Call) -> None:
         if call.xapi.sessions[call.session].originator != "skinnybox":
             return
+        self.look(call.database)
         self._number += 1
         for of in ("VM", "VDI"):
             for ref, record in list(call.database.where(of)):
                 if tags.instance_of(record) or tags.DIGEST in record["other_config"]:
-                    self._write(call, of, ref, "other_config", f"theirs-{self._number}")
+                    self._write(call.database, of, ref, "other_config", f"theirs-{self._number}")
         for ref, record in list(call.database.where("VM", power_state="Halted")):
             if record["blocked_operations"]:  # while it is made nobody knows it yet
-                self._write(call, "VM", ref, "xenstore_data", f"vm-data/theirs-{self._number}")
-                self._write(call, "VM", ref, "blocked_operations", "pause")
+                self._write(call.database, "VM", ref, "xenstore_data", f"vm-data/theirs-{self._number}")
+                self._block(call.database, ref, BLOCKED[self._number % len(BLOCKED)])
 
-    def _write(self, call: Call, of: str, ref: str, name: str, key: str) -> None:
-        call.database.put(of, ref, name, key, "theirs")
-        self.wrote[of, ref, name].add(key)
+    def _write(self, database: Database, of: str, ref: str, name: str, key: str) -> None:
+        database.put(of, ref, name, key, "theirs")
+        self._wrote[of, ref, name].add(key)
 
-    def lost(self) -> dict[tuple[str, str], set[str]]:
-        """What no longer stands where somebody wrote it."""
-        with self._pool.database() as database:
-            left = {
-                (of, name): keys - set(database.get(of, ref, name))
-                for (of, ref, name), keys in self.wrote.items()
-                if database.valid(of, ref)
-            }
-        return {place: keys for place, keys in left.items() if keys}
+    def _block(self, database: Database, ref: str, operation: str) -> None:
+        """Or lift it again."""
+        held = self._wrote["VM", ref, "blocked_operations"]
+        if operation in held:
+            database.put("VM", ref, "blocked_operations", operation, None)
+            held.remove(operation)
+            self._lifted.add((ref, operation))
+        else:
+            self._lifted.discard((ref, operation))
+            self._write(database, "VM", ref, "blocked_operations", operation)
+
+    def look(self, database: Database) -> None:
+        for (of, ref, name), keys in self._wrote.items():
+            if database.valid(of, ref):
+                self.lost |= {(of, name, key) for key in keys - set(database.get(of, ref, name))}
+        for ref, operation in self._lifted:
+            if database.valid("VM", ref) and operation in database.get("VM", ref, "blocked_operations"):
+                self.lost.add(("VM", "blocked_operations", f"{operation} is back"))
 
 
 @pytest.mark.image
@@ -89,7 +108,7 @@ def test_what_others_write_between_our_calls_stays(
     pool: EmulatedPool, tmp_path: Path, sealed: Sealed, new_instance: Callable[..., Instance]
 ) -> None:
     host = host_on(pool, tmp_path / "state", make_disk=plain_disk)
-    others = Others(pool)
+    others = Others()
     pool.xapi.others = others
     host.add_master(*sealed, Operation())
     instance = new_instance()
@@ -108,7 +127,9 @@ def test_what_others_write_between_our_calls_stays(
     host.start(larger, *sealed, Operation())
     assert host.reports([instance.uuid])[instance.uuid].ready
     pool.xapi.others = None
-    assert len(others.wrote) > 6 and others.lost() == {}
+    with pool.database() as database:
+        others.look(database)
+    assert others.lost == set()
     assert host._pool.ours()[instance.uuid][1]["blocked_operations"]["clone"]
     assert next(iter(host.records())).memory == larger.memory
     host.close()
