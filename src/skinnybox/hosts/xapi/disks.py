@@ -13,23 +13,13 @@ from uuid import UUID
 
 from skinnybox.errors import Conflict, SkinnyboxError, UsageError
 from skinnybox.hosts.base import Contents
-from skinnybox.hosts.xapi import (
-    build,
-    create,
-    maps,
-    others,
-    point_in_time,
-    tags,
-    tasks,
-    telling,
-    transfer,
-    xenstore_data,
-)
+from skinnybox.hosts.xapi import build, create, maps, others, point_in_time, tags, tasks, telling, transfer
 from skinnybox.hosts.xapi.cache import Record
 from skinnybox.hosts.xapi.create import BLANK
 from skinnybox.hosts.xapi.pool import Found, Pool
 from skinnybox.hosts.xapi.space import disk_size
 from skinnybox.hosts.xapi.tags import Role
+from skinnybox.hosts.xapi.xenstore_data import contents_of, fits, told
 from skinnybox.model import Allocation, Consistency, Instance
 from skinnybox.operation import Operation
 from skinnybox.overlays import space
@@ -97,7 +87,7 @@ def _make(
 ) -> None:
     """A fresh one that counts, or none. An identity holds a private key: it goes nowhere but on the disk.
     `ready` may refuse, as late as can be."""
-    if xenstore_data.fits(contents, instance):
+    if fits(contents, instance):
         ready()
         with undone(pool, instance, generation):
             record = _record(pool, instance, generation, instance.overlay.size, Role.OVERLAY, sr)
@@ -182,7 +172,7 @@ def _retell(pool: Pool, instance: Instance, found: Found) -> None:
     """Whether it may format is a matter of the overlay it has now."""
     _, overlay = pool.overlay(instance)
     blank = BLANK in overlay["other_config"]
-    telling.tell_anew(pool, found, xenstore_data.told(instance, blank=blank), blank=blank)
+    telling.tell_anew(pool, found, told(instance, blank=blank), blank=blank)
 
 
 @contextmanager
@@ -256,7 +246,7 @@ def _surely_blank(pool: Pool, instance: Instance, record: Record) -> bool:
 def _as_it_will_be(instance: Instance, file: Path, templates: Path) -> Path:
     """Whoever looks twice sees the same."""
     own = uuid.uuid5(instance.uuid, "overlay")
-    _formatted(instance, xenstore_data.contents_of(instance), file, templates, own)
+    _formatted(instance, contents_of(instance), file, templates, own)
     return file
 
 
