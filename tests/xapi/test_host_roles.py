@@ -72,6 +72,18 @@ def test_an_operator_starts_none_that_has_to_be_told_something(pool: EmulatedPoo
     assert b.error is None
 
 
+def test_what_a_guest_wrote_keeps_no_operator_from_starting_it(pool: EmulatedPool, as_user: As) -> None:
+    """Keys that nobody told it: only what it would be another machine by matters."""
+    with pool.database() as database:
+        vm = next(ref for ref, _ in database.where("VM", name_label="a"))
+        for key in ("started", "junk"):
+            database.put("VM", vm, "xenstore_data", f"{xenstore_data.PREFIX}{key}", "f" * 32)
+        vm = next(ref for ref, _ in database.where("VM", name_label="b"))
+        database.put("VM", vm, "xenstore_data", f"{xenstore_data.PREFIX}{xenstore_data.FORMAT}", "x")
+    a, b = as_user("vm-operator").start(["a", "b"])
+    assert a.error is None and isinstance(b.error, Blocked)
+
+
 def test_an_operator_attaches_nothing(pool: EmulatedPool, as_user: As) -> None:
     with pool.session() as api:
         for drive in api.VM.get_VBDs(api.VM.get_by_name_label("a")[0]):

@@ -97,6 +97,41 @@ def test_who_was_told_a_nonce_repeats_it(pool: EmulatedPool, fleet: Fleet) -> No
     assert seen(fleet).condition is Condition.STARTING
 
 
+@pytest.mark.parametrize("call", ["VM.remove_from_xenstore_data", "VM.add_to_xenstore_data", "VM.start"])
+@pytest.mark.parametrize("times", [1, 2])
+def test_a_start_past_us_after_one_of_ours_was_killed(
+    pool: EmulatedPool, fleet: Fleet, call: str, times: int
+) -> None:
+    """It has noted the nonce of a start that the machine had not heard of yet, or of which it heard half."""
+    for _ in range(times):
+        fault = pool.faults.drop_before(call, times=1 << 20)
+        assert fleet.start(["web"])[0].error is not None and fault.met
+        pool.faults.clear()
+        seen(fleet)
+    by_another(pool, "start")
+    assert seen(fleet).condition is Condition.READY
+    assert f"{xenstore_data.PREFIX}{xenstore_data.FORMAT}" not in told(pool)
+
+
+def test_a_reset_that_was_killed_before_it_told_of_the_overlay(pool: EmulatedPool, fleet: Fleet) -> None:
+    """What the guest said of the old overlay is no word of the new one, whichever nonce it had."""
+    assert [outcome.error for outcome in fleet.start(["web"])] == [None]
+    assert seen(fleet).condition is Condition.READY
+    assert [outcome.error for outcome in fleet.kill(["web"])] == [None]
+    pool.faults.drop_before("VM.remove_from_xenstore_data", times=1 << 20)
+    assert fleet.overlays.reset(["web"])[0].error is not None
+    pool.faults.clear()
+    with pool.database() as database:
+        [vm] = [ref for ref, _ in database.where("VM", name_label="web")]
+        database.set("VM", vm, "power_state", "Running")
+    assert seen(fleet).condition is Condition.STARTING
+    with pool.database() as database:
+        database.set("VM", vm, "power_state", "Halted")
+    seen(fleet)
+    assert [outcome.error for outcome in fleet.start(["web"])] == [None]
+    assert seen(fleet).condition is Condition.READY
+
+
 @pytest.mark.parametrize("operations", [("clean_reboot",), ("hard_shutdown", "start")])
 def test_a_restart_past_us(pool: EmulatedPool, fleet: Fleet, operations: tuple[str, ...]) -> None:
     assert [outcome.error for outcome in fleet.start(["web"])] == [None]

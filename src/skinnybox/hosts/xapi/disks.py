@@ -193,9 +193,8 @@ def size_of(instance: Instance, record: Record) -> int:
 
 def never_started(pool: Pool, instance: Instance) -> bool:
     """It was made with its overlay, and nobody started it since, also not past us: a blank overlay is blank
-    still. As of the last look."""
+    still. As of the last look. (An earlier version noted a start only where the guest can write.)"""
     found = pool.ours().get(instance.uuid)
-    # An earlier version noted a start where the guest can write only.
     if found is None or not {tags.FIRST, tags.START} <= set(found[1]["other_config"]):
         return False
     if telling.started_of(found[1]) or found[1]["last_booted_record"]:
