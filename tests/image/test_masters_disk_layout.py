@@ -68,6 +68,68 @@ def test_a_partitioning_tool_and_we_agree(tmp_path: Path, plain: Path) -> None:
         assert (unpack(disk, tmp_path / f"work-{label}") / "etc/os-release").exists()
 
 
+def by_sfdisk(disk: Path, plain: Path) -> Path:
+    if not run.find("sfdisk"):
+        pytest.skip("no sfdisk")
+    with disk.open("wb") as out:
+        out.truncate(64 << 20)
+    layout = f"label: gpt\nstart=8192, size={plain.stat().st_size // SECTOR}\n"
+    run.run(["sfdisk", "--quiet", disk], stdin=layout.encode())
+    with disk.open("r+b") as out:
+        out.seek(8192 * SECTOR)
+        out.write(plain.read_bytes())
+    return disk
+
+
+@pytest.mark.parametrize(
+    ("start", "length"), [(SECTOR, 8), (2 * SECTOR, SECTOR), (SECTOR, 33 * SECTOR), (0, 1 << 20)]
+)
+def test_a_gpt_with_only_its_copy_is_read(tmp_path: Path, plain: Path, start: int, length: int) -> None:
+    disk = by_sfdisk(tmp_path / "disk", plain)
+    with disk.open("r+b") as out:
+        out.seek(start)
+        out.write(bytes(length))
+    assert describe(unpack(disk, tmp_path / "a")) == describe(unpack(plain, tmp_path / "b"))
+    with disk.open("r+b") as out:
+        out.seek(-SECTOR, os.SEEK_END)
+        out.write(bytes(8))
+    refused(disk, tmp_path / "c", SkinnyboxError, "GPT|no ext4 volume")
+
+
+def test_a_copy_of_a_gpt_that_was_left_is_not_taken(tmp_path: Path, plain: Path) -> None:
+    """The disk got an MBR afterwards, or a filesystem without partitions."""
+    disk = by_sfdisk(tmp_path / "disk", plain)
+    with disk.open("r+b") as out:
+        out.write(mbr([(0x83, 65536, 2048)]).ljust(1 << 20, b"\0"))
+    refused(disk, tmp_path / "a", Unsupported, "no ext4 volume")
+    other = as_ext4(
+        tmp_path / "other", write_system(tmp_path / "tree", without="boot"), size="8M"
+    ).read_bytes()
+    with disk.open("r+b") as out:
+        out.write(other)
+    assert not (unpack(disk, tmp_path / "b") / "boot").exists()
+
+
+def test_what_this_reader_does_not_support_is_not_called_damaged(tmp_path: Path) -> None:
+    work = tmp_path / "work"
+    tree = write_system(tmp_path / "tree")
+    image = as_ext4(tmp_path / "bigalloc", tree, "-b", "1024", "-O", "bigalloc")
+    refused(image, work, Unsupported, "bigalloc")
+    image = as_ext4(tmp_path / "journal", tree)
+    with image.open("r+b") as out:  # without a checksum, so that only the feature is odd
+        out.seek(1024 + 0x60)
+        flags = out.read(8)
+        out.seek(1024 + 0x60)
+        out.write((int.from_bytes(flags[:4], "little") | 0x8).to_bytes(4, "little"))
+        out.write((int.from_bytes(flags[4:], "little") & ~0x400).to_bytes(4, "little"))
+    refused(image, work, Unsupported, "a journal device")
+    image = as_ext4(tmp_path / "huge", tree, "-O", "ea_inode")
+    (tmp_path / "value").write_bytes(b"h" * 60_000)
+    words = f"ea_set -f {tmp_path / 'value'} /etc/os-release user.huge\n"
+    run.run(["debugfs", "-w", "-f", "-", image], stdin=words.encode())
+    refused(image, work, Unsupported, "ea_inode")
+
+
 def test_a_boot_volume_is_put_in_its_place(tmp_path: Path) -> None:
     root, boot = write_system(tmp_path / "root", without="boot"), tmp_path / "boot"
     (root / "boot").mkdir()
@@ -132,7 +194,7 @@ def test_what_is_no_disk_image_is_said_so(tmp_path: Path) -> None:
     for content, words in (
         (b"", "makes no sense"), (random.Random(1).randbytes(1 << 16), "no ext4 volume"),
         (bytes(1 << 20), "no ext4 volume"),
-        (b"\x1f\x8b" + bytes(5000), "gzip"), (b"vhdxfile" + bytes(5000), "VHDX"),
+        (b"\x1f\x8b" + bytes(5000), "gzip"), (b"vhdxfile" + bytes(5000), "header|lie outside"),
     ):  # fmt: skip
         (tmp_path / "file").write_bytes(content)
         refused(tmp_path / "file", work, SkinnyboxError, words)

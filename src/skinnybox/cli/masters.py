@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from skinnybox.fleet.masters import Masters
     from skinnybox.fleet.service import Fleet
 
-_DISKS = ("qcow2", "raw", "vhd", "vmdk")
+_DISKS = ("qcow2", "raw", "vdi", "vhd", "vhdx", "vmdk")
 _COLUMNS = ("master", "id", "os", "image", "tree", "machines", "created")
 
 

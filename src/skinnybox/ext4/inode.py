@@ -3,7 +3,7 @@
 import struct
 from dataclasses import dataclass
 
-from skinnybox.errors import Corrupt
+from skinnybox.errors import Corrupt, Unsupported
 
 EXTENTS, ENCRYPTED, EA_INODE, INLINE = 0x80000, 0x800, 0x200000, 0x10000000
 BODY = 128
@@ -46,7 +46,9 @@ def parse_inode(number: int, raw: bytes, *, large_directories: bool = False) -> 
     if letter is None or not links:
         raise Corrupt(f"inode {number}: it is not in use, or of no known type")
     if flags & ENCRYPTED:
-        raise Corrupt(f"inode {number}: it is encrypted", hint="fscrypt directories can only be read inside")
+        raise Unsupported(
+            f"inode {number}: it is encrypted", hint="fscrypt directories can only be read inside"
+        )
     if letter == "-" or (letter == "d" and large_directories):
         size |= size_high << 32
     return Node(

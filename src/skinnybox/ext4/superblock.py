@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from skinnybox.crc32c import crc32c
-from skinnybox.errors import Corrupt
+from skinnybox.errors import Corrupt, Unsupported
 from skinnybox.ext4.device import Device
 
 OFFSET, LENGTH = 1024, 1024
@@ -16,6 +16,8 @@ _VALID, _ERRORS, _ORPHANS = 1, 2, 4
 
 _RECOVER, _META_BG, _64BIT = 0x4, 0x10, 0x80
 _SPARSE_SUPER, _METADATA_CSUM, _ORPHAN_PRESENT, _SPARSE_SUPER2 = 0x1, 0x400, 0x10000, 0x200
+_BIGALLOC = 0x200
+_UNKNOWN = {0x1: "compression", 0x8: "a journal device", 0x1000: "data in directories"}
 # filetype recover meta_bg extents 64bit mmp flex_bg ea_inode csum_seed largedir inline_data encrypt casefold
 _KNOWN = 0x2 | _RECOVER | _META_BG | 0x40 | _64BIT | 0x100 | 0x200 | 0x400 | 0x3E000
 _LARGEDIR = 0x4000
@@ -112,15 +114,17 @@ def _parsed(raw: bytes) -> Superblock:
 
 
 def _check_features(raw: bytes, revision: int, incompat: int, ro_compat: int) -> None:
-    if revision > 1:
-        raise Corrupt(f"superblock: revision {revision} is not known")
-    if incompat & ~_KNOWN:
-        raise Corrupt(
-            f"superblock: it uses features this reader does not know (incompat {incompat & ~_KNOWN:#x})",
-            hint="a journal device, compression or something newer than this Skinnybox",
-        )
+    # Before anything is called not supported: what is damaged names features at random.
     if ro_compat & _METADATA_CSUM and crc32c(raw[:0x3FC]) != _u32(raw, 0x3FC):
         raise Corrupt("superblock: its checksum does not match")
+    if revision > 1:
+        raise Unsupported(f"ext4 of revision {revision} is not supported")
+    unknown = incompat & ~_KNOWN
+    if unknown:
+        names = [_UNKNOWN.get(1 << bit, f"incompat {1 << bit:#x}") for bit in range(32) if unknown >> bit & 1]
+        raise Unsupported(f"ext4 with {', '.join(names)} is not supported")
+    if ro_compat & _BIGALLOC and _u32(raw, 0x18) == 0:
+        raise Unsupported("ext4 with bigalloc and blocks of 1 KiB is not supported")
 
 
 def _check(superblock: Superblock, size: int) -> None:

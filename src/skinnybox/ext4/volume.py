@@ -56,7 +56,8 @@ def open_descriptor(descriptor: int, start: int = 0, length: int | None = None) 
 
 
 class Volume:
-    """Every method raises Corrupt for bytes that make no sense, and reads no more than it is asked for."""
+    """Every method raises Corrupt for bytes that make no sense, Unsupported for what no reader of ours knows,
+    and reads no more than it is asked for."""
 
     def __init__(self, device: Device) -> None:
         self._device = device

@@ -3,7 +3,7 @@
 import struct
 from collections.abc import Iterator
 
-from skinnybox.errors import Corrupt
+from skinnybox.errors import Corrupt, Unsupported
 
 _MAGIC = b"\x00\x00\x02\xea"
 _BLOCK_HEADER = 32
@@ -63,8 +63,9 @@ def _entries(number: int, region: bytes, position: int) -> Iterator[tuple[str, b
         position += _ENTRY.size + (length + 3) // 4 * 4
         left -= size
         if inode:
-            raise Corrupt(
-                f"inode {number}: an attribute lies in an inode of its own (ea_inode): not readable"
+            raise Unsupported(
+                f"inode {number}: an attribute in an inode of its own (ext4's ea_inode) is not supported",
+                hint="inside, `getfattr -R -d -m - /` shows the large ones, and `setfattr -x` removes one",
             )
         if left < 0 or offset + size > len(region) or len(name) != length:
             raise Corrupt(f"inode {number}: an attribute lies outside its space")

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from skinnybox.delta.reset import Fresh, fresh_contents
-from skinnybox.errors import Corrupt
+from skinnybox.errors import Corrupt, Unsupported
 from skinnybox.fleet.catalog.catalog import Catalog
 from skinnybox.fleet.catalog.rows import Doing
 from skinnybox.fleet.lease import leased
@@ -42,5 +42,5 @@ def _fresh(host: Host, instance: Instance, operation: Operation) -> Fresh:
         try:
             with replayed(overlay) as image:
                 return fresh_contents(instance, read_identity(image, instance.uuid))
-        except Corrupt:
+        except (Corrupt, Unsupported):
             return fresh_contents(instance, b"")

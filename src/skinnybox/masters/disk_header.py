@@ -2,30 +2,30 @@
 
 Only called in a confined process. Formats that can name further files are read as QEMU's block drivers read
 them, because what those would follow is what has to be refused: qcow2 (docs/interop/qcow2.txt), VMDK (block/
-vmdk.c, the hosted sparse extent), VHD (block/vpc.c).
+vmdk.c, the hosted sparse extent), VHD (block/vpc.c), VDI (block/vdi.c), VHDX (vhdx.py).
 """
 
 import re
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from skinnybox.errors import Corrupt, Unsupported
 from skinnybox.ext4.device import Device
+from skinnybox.masters.vhdx import read_vhdx
 
-FORMATS = ("qcow2", "raw", "vhd", "vmdk")
+FORMATS = ("qcow2", "raw", "vdi", "vhd", "vhdx", "vmdk")
 LARGEST = 8 << 40
 """Bytes of a disk: more is refused."""
 
 _SECTOR = 512
 _OTHERS = (
-    (0, b"vhdxfile", "a VHDX image"), (0, b"QED\0", "a QED image"), (0, b"COWD", "an old VMDK image"),
-    (0x40, b"\x7f\x10\xda\xbe", "a VirtualBox image (VDI)"), (0x8001, b"CD001", "a CD-ROM image"),
+    (0, b"QED\0", "a QED image"), (0, b"COWD", "an old VMDK image"), (0x8001, b"CD001", "a CD-ROM image"),
     (0, b"\xfd7zXZ\0", "compressed with xz"), (0, b"\x1f\x8b", "compressed with gzip"),
     (0, b"\x28\xb5\x2f\xfd", "compressed with zstd"), (0, b"PK\x03\x04", "a zip archive"),
     (0, b"WithoutFreeSpace", "a Parallels image"), (0, b"WithouFreSpacExt", "a Parallels image"),
     (257, b"ustar", "a tar without a tar's name"),
 )  # fmt: skip
-_CONVERT = "make it one of qcow2, raw, vhd, vmdk with the tool it comes from"
+_CONVERT = "`qemu-img convert -O qcow2` makes of most images one that can be imported"
 
 
 def examine(device: Device, told: str | None) -> tuple[str, int]:
@@ -34,7 +34,7 @@ def examine(device: Device, told: str | None) -> tuple[str, int]:
     Raises Unsupported for what would lead to other files, Corrupt for what makes no sense.
     """
     name = told or _by_magic(device)
-    size = {"qcow2": _qcow2, "vmdk": _vmdk, "vhd": _vhd, "raw": _raw}[name](device)
+    size = _SIZES[name](device)
     if not _SECTOR <= size <= LARGEST:
         raise Corrupt(f"a disk of {size} bytes makes no sense")
     return name, size
@@ -51,6 +51,10 @@ def _by_magic(device: Device) -> str:
         return "qcow2"
     if head[:4] == b"KDMV":
         return "vmdk"
+    if head == b"vhdxfile":
+        return "vhdx"
+    if _at(device, 0x40, 4) == _VDI_MAGIC:
+        return "vdi"
     if head == b"conectix" or _at(device, device.size - _SECTOR, 8) == b"conectix":
         return "vhd"
     if head == b"# Disk D":
@@ -171,6 +175,38 @@ def _vhd(device: Device) -> int:
         return device.size - _SECTOR
     # Creators mean one or the other, and QEMU decides by the creator's name: room for both.
     return int(max(current, cylinders * heads * sectors * _SECTOR))
+
+
+_VDI_MAGIC = b"\x7f\x10\xda\xbe"
+_WHOLE = (1, 2)
+"""Kinds of a VDI: those that grow and those that do not; the others belong to another one."""
+
+
+def _vdi(device: Device) -> int:
+    head = _at(device, 0, _SECTOR)
+    if len(head) < _SECTOR or head[0x40:0x44] != _VDI_MAGIC:
+        raise Corrupt("it is no VDI image")
+    version, _, kind = struct.unpack_from("<III", head, 0x44)
+    if version != 0x10001:
+        raise Unsupported(f"it is a VDI of version {version:#x}", hint=_CONVERT)
+    if kind not in _WHOLE or any(head[0x1A8:0x1C8]):
+        raise _leads_elsewhere("it is a differencing disk")
+    (size,) = struct.unpack_from("<Q", head, 0x170)
+    return -(-int(size) // _SECTOR) * _SECTOR
+
+
+def _vhdx(device: Device) -> int:
+    if _at(device, 0, 8) != b"vhdxfile":
+        raise Corrupt("it is no VHDX image")
+    found = read_vhdx(device)
+    if found.differencing:
+        raise _leads_elsewhere("it is a differencing disk")
+    return found.size
+
+
+_SIZES: dict[str, Callable[[Device], int]] = {
+    "qcow2": _qcow2, "vmdk": _vmdk, "vhd": _vhd, "raw": _raw, "vdi": _vdi, "vhdx": _vhdx
+}  # fmt: skip
 
 
 def _at(device: Device, offset: int, length: int) -> bytes:

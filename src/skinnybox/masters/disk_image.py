@@ -5,29 +5,19 @@ comes out of them is a tar, extracted like any other.
 """
 
 import base64
-import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from skinnybox.errors import (
-    CommandFailed,
-    Corrupt,
-    NoSpace,
-    NotFound,
-    SkinnyboxError,
-    TimedOut,
-    UsageError,
-)
+from skinnybox.errors import Corrupt
 from skinnybox.masters import mount_units, namespace
-from skinnybox.masters.disk_header import FORMATS, LARGEST
 from skinnybox.masters.disk_parts import (
-    COMPLETE,
     FILESYSTEMS,
     QUICK,
     READER,
     DiskPart,
+    flawed,
     improper,
     parts_of,
     root_of,
@@ -37,29 +27,17 @@ from skinnybox.masters.disk_sources import locator
 from skinnybox.masters.filesystem_table import LONGEST, Tables, parsed
 from skinnybox.masters.mount_points import emptied, rewrite
 from skinnybox.masters.mounts import Brought, Locate, decide
+from skinnybox.masters.plain_disk import PER_SECOND, check_source, need, plain_disk
 from skinnybox.masters.tree import extracted
 from skinnybox.operation import Operation
 from skinnybox.overlays.inspect import opened
 from skinnybox.overlays.journal import copied, replay
-from skinnybox.sandbox.confinement import Bounds, path_of
-from skinnybox.sandbox.process import confined
-from skinnybox.sandbox.reader import ask, inquire, stream
-from skinnybox.sizes import GIB, MIB, format_size
-
-_DRIVERS = {"qcow2": "qcow2", "vmdk": "vmdk", "vhd": "vpc"}
-_PER_SECOND = 10 * MIB
-"""Bytes that the slowest machine reads, copies or unpacks in a second of processor time."""
-
-_THREADS, _ADDRESSES = 128, 4 << 30
-"""Of qemu-img: where the disk is slow it has 64 threads, each with a stack and an arena, which are mostly no
-memory but addresses; with a GiB of those it was seen to abort."""
-_SPARE = 256 * MIB
-"""Bytes always left free for the machines that run meanwhile."""
+from skinnybox.sandbox.confinement import Bounds
+from skinnybox.sandbox.reader import inquire, stream
+from skinnybox.sizes import GIB
 
 _APPARENT = (4, 16 * GIB)
 """What all files together may claim to hold, for each byte of the disk, and beyond."""
-
-_FULL = "No space left on device"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,9 +67,9 @@ def unpacked_disk(
     for other filesystems, by name; UsageError when several could be meant; Corrupt; NoSpace.
     """
     namespace.require_root()
-    _check_source(source, format)
+    check_source(source, format)
     tree = work / "tree"
-    with _plain(source, work, format, operation) as (disk, size):
+    with plain_disk(source, work, format, operation) as (disk, size):
         parts = parts_of(disk, size, source)
         root = root_of(parts, partition, source)
         with _volume(disk, root, work, source) as volume:
@@ -131,85 +109,11 @@ def _told(
     )
 
 
-def _check_source(source: Path, format: str | None) -> None:
-    if not source.exists():
-        raise NotFound(f"{source} does not exist")
-    if not source.is_file():
-        raise UsageError(f"{source} is not a file: no disk image")
-    if format is not None and format not in FORMATS:
-        raise UsageError(f"{format} is no format of disk images", hint=f"known are {', '.join(FORMATS)}")
-
-
-@contextmanager
-def _plain(source: Path, work: Path, format: str | None, operation: Operation) -> Iterator[tuple[Path, int]]:
-    """The image as a plain disk: a file, and how much of it counts. Converted to a private one if it must."""
-    operation.step(task="disk", detail=source.name)
-    kind, size, plain = _header(source, format, source)
-    if plain:
-        yield source, size
-        return
-    # A copy: what is converted is what was checked, and a dropped user may open it.
-    copy, disk = work / "source", work / "disk.raw"
-    _need(work, source.stat().st_blocks * 512)
-    copied(source, copy)
-    kind, size, _ = _header(copy, kind, source)
-    _convert(copy, disk, kind, size, operation, source)
-    copy.unlink()
-    yield disk, size
-    disk.unlink()
-
-
-def _header(file: Path, format: str | None, source: Path) -> tuple[str, int, bool]:
-    with opened(file) as descriptor:
-        found = ask(
-            READER,
-            [str(descriptor), "header", format or ""],
-            subject=str(source),
-            bounds=QUICK,
-            pass_fds=[descriptor],
-        )
-    match found:
-        case {"format": str(kind), "size": int(size), "plain": bool(plain)}:
-            if kind in FORMATS and 0 < size <= LARGEST and not (plain and size > file.stat().st_size):
-                return kind, size, plain
-    raise improper(source)
-
-
-def _convert(copy: Path, disk: Path, kind: str, size: int, operation: Operation, source: Path) -> None:
-    """With QEMU's own reader of the format, into a sparse file."""
-
-    def watch() -> None:
-        operation.step(task="convert", done=disk.stat().st_blocks * 512, unit="bytes", detail=source.name)
-        _need(disk.parent, 0)
-
-    worth = min(size, shutil.disk_usage(copy.parent).free + copy.stat().st_size)
-    with copy.open("rb", buffering=0) as image, disk.open("x+b", buffering=0) as target:
-        target.truncate(size)
-        words = ["-n", "--target-is-zero", "-T", "none", "-f", _DRIVERS[kind], "-O", "raw"]
-        try:
-            confined(
-                ["qemu-img", "convert", *words, path_of(image.fileno()), path_of(target.fileno())],
-                cpu_seconds=300 + worth // _PER_SECOND,
-                file_size=size,
-                threads=_THREADS,
-                owned=[image.fileno(), target.fileno()],
-                watch=watch,
-            )
-        except (CommandFailed, TimedOut) as error:
-            raise _unconverted(error, source) from error
-
-
-def _unconverted(error: CommandFailed | TimedOut, source: Path) -> SkinnyboxError:
-    if isinstance(error, CommandFailed) and _FULL in error.stderr:
-        return error
-    return Corrupt(f"{source} cannot be converted: {error.message}", hint=COMPLETE)
-
-
 @contextmanager
 def _volume(disk: Path, part: DiskPart, work: Path, source: Path) -> Iterator[_Volume]:
     subject = f"{source}, {part.name}" if part.number else str(source)
-    if part.flaw and part.clean:
-        raise Corrupt(f"{subject}: {part.flaw}", hint=COMPLETE)
+    if part.flaw and (part.clean or part.unknown):
+        raise flawed(part, subject)
     with _clean(disk, part, work, subject) as (file, start):
         yield _Volume(file=file, start=start, part=part, subject=subject)
 
@@ -238,8 +142,8 @@ def _extract(
     volume: _Volume, work: Path, tree: Path, operation: Operation, source: Path, *, devices: bool
 ) -> None:
     length = volume.part.length
-    bounds = Bounds(cpu_seconds=300 + 2 * length // _PER_SECOND, output=2 * length + GIB, files=16)
-    _need(work, volume.part.used)
+    bounds = Bounds(cpu_seconds=300 + 2 * length // PER_SECOND, output=2 * length + GIB, files=16)
+    need(work, volume.part.used)
     with opened(volume.file) as descriptor:
         apparent = _APPARENT[0] * length + _APPARENT[1]
         words = [str(descriptor), "tar", str(volume.start), str(length), str(apparent)]
@@ -254,7 +158,7 @@ def _clean(disk: Path, part: DiskPart, work: Path, subject: str) -> Iterator[tup
         yield disk, part.start
         return
     copy = work / "volume.raw"
-    _need(work, part.used)
+    need(work, part.used)
     copied(disk, copy, part.start, part.length)
     try:
         replay(copy)
@@ -264,12 +168,3 @@ def _clean(disk: Path, part: DiskPart, work: Path, subject: str) -> Iterator[tup
         ) from error
     yield copy, 0
     copy.unlink()
-
-
-def _need(work: Path, size: int) -> None:
-    free = shutil.disk_usage(work).free
-    if free < size + _SPARE:
-        raise NoSpace(
-            f"{format_size(size + _SPARE)} are needed below {work.parent}, and {format_size(free)} are free",
-            hint="free some space there, or put the state folder elsewhere (SKINNYBOX_STATE)",
-        )

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from skinnybox.errors import Corrupt, NotFound, Unsupported, UsageError
+from skinnybox.errors import Corrupt, NotFound, SkinnyboxError, Unsupported, UsageError
 from skinnybox.masters import inside
 from skinnybox.masters.partitions import KINDS, MOST
 from skinnybox.overlays.inspect import opened
@@ -30,8 +30,9 @@ _NAMES, _LONGEST_NAME = 4, 300
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DiskPart:
     """A stretch of a disk, as its confined reader tells. `system` is whether it has an os-release, `kernel`
-    whether it has one at its top; `flaw` is why an ext4 volume cannot be read, if so; `names` are those by
-    which an fstab may call it (see disk_names)."""
+    whether it has one at its top; `flaw` is why an ext4 volume cannot be read, if so, `unknown` that it is
+    sound for all we know, and of a kind that we cannot read; `names` are those by which an fstab may call it
+    (see disk_names)."""
 
     number: int
     start: int
@@ -42,6 +43,7 @@ class DiskPart:
     system: bool = False
     kernel: bool = False
     flaw: str = ""
+    unknown: bool = False
     names: tuple[str, ...] = ()
 
     @property
@@ -65,7 +67,7 @@ def _part(value: Any, size: int, source: Path) -> DiskPart:
     except (TypeError, KeyError) as error:
         raise improper(source) from error
     numbers = (part.number, part.start, part.length, part.used)
-    flags = (part.clean, part.system, part.kernel)
+    flags = (part.clean, part.system, part.kernel, part.unknown)
     if (
         all(type(number) is int and number >= 0 for number in numbers)
         and all(type(flag) is bool for flag in flags)
@@ -95,11 +97,18 @@ def root_of(parts: list[DiskPart], wanted: int | None, source: Path) -> DiskPart
     if others:
         told = ", ".join(f"{part.name} holds {part.holds}" for part in others)
         raise Unsupported(f"{source}: {told}; only a root filesystem of ext4 can be read", hint=TAR)
-    flawed = next((part for part in volumes if part.flaw), None)
-    if flawed:
-        raise Corrupt(f"{source}, {flawed.name}: {flawed.flaw}", hint=COMPLETE)
+    bad = next((part for part in volumes if part.flaw), None)
+    if bad:
+        raise flawed(bad, f"{source}, {bad.name}")
     told = ", ".join(f"{part.name} holds {part.holds or 'nothing that is known'}" for part in parts[:10])
     raise Unsupported(f"{source} has no ext4 volume with an operating system on it", hint=told)
+
+
+def flawed(part: DiskPart, subject: str) -> SkinnyboxError:
+    """Why its flaw keeps it from being read."""
+    if part.unknown:
+        return Unsupported(f"{subject}: {part.flaw}", hint=TAR)
+    return Corrupt(f"{subject}: {part.flaw}", hint=COMPLETE)
 
 
 def _wanted(parts: list[DiskPart], number: int, source: Path) -> DiskPart:

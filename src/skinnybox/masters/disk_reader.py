@@ -7,10 +7,11 @@ import sys
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from skinnybox.errors import Corrupt, NotFound, SkinnyboxError
+from skinnybox.errors import Corrupt, NotFound, SkinnyboxError, Unsupported
 from skinnybox.ext4 import Volume, open_descriptor
 from skinnybox.ext4.device import Device
 from skinnybox.masters import mount_units
+from skinnybox.masters.disk_blocks import check_whole
 from skinnybox.masters.disk_header import examine, is_fixed_vhd
 from skinnybox.masters.ext4_tar import tar_of
 from skinnybox.masters.filesystem_table import CRYPTTAB, FSTAB, LONGEST, linked, too_long
@@ -37,6 +38,7 @@ def main(arguments: Sequence[str]) -> None:
 
 def _header(device: Device, told: str) -> Iterator[Any]:
     name, size = examine(device, told or None)
+    check_whole(device, name)
     yield {"format": name, "size": size, "plain": name == "raw" or (name == "vhd" and is_fixed_vhd(device))}
 
 
@@ -56,8 +58,8 @@ def _volume(descriptor: int, place: Stretch) -> dict[str, Any]:
     """What an ext4 volume is good for. Before its journal is replayed this is a guess, or unreadable."""
     try:
         volume = open_descriptor(descriptor, place.start, place.length)
-    except Corrupt as error:
-        return {"flaw": error.message}
+    except (Corrupt, Unsupported) as error:
+        return {"flaw": error.message, "unknown": isinstance(error, Unsupported)}
     known = volume.superblock
     out: dict[str, Any] = {
         "clean": known.clean,
@@ -65,8 +67,8 @@ def _volume(descriptor: int, place: Stretch) -> dict[str, Any]:
     }
     try:
         return {**out, "system": _has_system(volume), "kernel": _has_kernel(volume)}
-    except Corrupt as error:
-        return {**out, "flaw": error.message}
+    except (Corrupt, Unsupported) as error:
+        return {**out, "flaw": error.message, "unknown": isinstance(error, Unsupported)}
 
 
 def _has_system(volume: Volume) -> bool:

@@ -81,6 +81,8 @@ def _usable(part: DiskPart, root: DiskPart) -> Found:
     if part.holds != "ext4":
         what = part.holds or "nothing that is known"
         return Found(why_not=f"{part.name} holds {what}, and only ext4 can be read")
+    if part.unknown:
+        return Found(why_not=f"{part.name}: {part.flaw}")
     return Found(part=part)
 
 

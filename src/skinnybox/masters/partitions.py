@@ -57,8 +57,9 @@ def stretches(device: Device) -> list[Stretch]:
     """The partitions, or the whole disk when it has none. Raises Corrupt for a table that makes no sense."""
     whole = _stretch(device, _Row(0, 0, device.size))
     for sector in _SECTORS:
-        if _peek(device, sector, 8) == b"EFI PART":
-            return _checked(device, _gpt(device, sector)) or [whole]
+        found = _by_gpt(device, sector, whole.holds)
+        if found is not None:
+            return found or [whole]
     try:
         found = _checked(device, _mbr(device))
     except Corrupt:
@@ -100,11 +101,45 @@ def _checked(device: Device, found: Iterator[_Row]) -> list[Stretch]:
     return out
 
 
-def _gpt(device: Device, sector: int) -> Iterator[_Row]:
-    raw = device.read(sector, _GPT.size)
-    (_, _, length, checksum, _, _, _, first, last, _, table, count, each, table_sum) = _GPT.unpack(raw)
-    if not _GPT.size <= length <= sector or zlib.crc32(_without_sum(device.read(sector, length))) != checksum:
+def _by_gpt(device: Device, sector: int, whole: str) -> list[Stretch] | None:
+    """By the GPT at its front; else by the copy at its end, but not by one that was left there when the disk
+    got another table. None: there is neither."""
+    if _peek(device, sector, 8) == b"EFI PART":
+        try:
+            return _checked(device, _gpt(device, sector, sector))
+        except Corrupt as error:
+            return _by_copy(device, sector, error)
+    kinds = {kind for kind, _, _ in _slots(device, 0, strict=False)}
+    if _PROTECTIVE in kinds or (kinds == {0} and not whole):
+        return _by_copy(device, sector, None)
+    return None
+
+
+def _by_copy(device: Device, sector: int, flaw: Corrupt | None) -> list[Stretch] | None:
+    """`flaw` is what is wrong with the one at the front."""
+    end = device.size - device.size % sector - sector
+    if end > sector and _peek(device, end, 8) == b"EFI PART":
+        try:
+            return _checked(device, _gpt(device, sector, end))
+        except Corrupt as error:
+            flaw = flaw or error
+    if flaw:
+        raise flaw
+    return None
+
+
+def _gpt(device: Device, sector: int, at: int) -> Iterator[_Row]:
+    raw = device.read(at, _GPT.size)
+    (_, _, length, checksum, _, own, other, first, last, _, table, count, each, table_sum) = _GPT.unpack(raw)
+    if not _GPT.size <= length <= sector or zlib.crc32(_without_sum(device.read(at, length))) != checksum:
         raise Corrupt("the header of its GPT has a wrong checksum")
+    if own * sector != at:
+        raise Corrupt("the header of its GPT belongs elsewhere")
+    if (other + 1) * sector > device.size:
+        raise Corrupt(
+            f"it is cut off: by its GPT it has {(other + 1) * sector} bytes, and there are {device.size}",
+            hint="copy it once more; if it was made shorter on purpose, `sgdisk -e` moves the end of its GPT",
+        )
     if count > 4 * MOST or not _GPT_ENTRY.size <= each <= _LARGEST_ENTRY:
         raise Corrupt(f"its GPT has {count} entries of {each} bytes: that makes no sense")
     entries = device.read(table * sector, count * each)
@@ -156,14 +191,14 @@ def _logical(device: Device, base: int, size: int, signature: bytes) -> Iterator
             raise Corrupt(f"it has more than {MOST} partitions")
 
 
-def _slots(device: Device, offset: int) -> list[tuple[int, int, int]]:
+def _slots(device: Device, offset: int, *, strict: bool = True) -> list[tuple[int, int, int]]:
     """(type, first sector, sectors) of the four slots; nothing but empty ones without the signature."""
     raw = _peek(device, offset, 512)
     if raw[510:] != b"\x55\xaa":
         return [(0, 0, 0)] * 4
     slots = []
     for at in range(446, 510, 16):
-        if raw[at] not in (0, 0x80):
+        if strict and raw[at] not in (0, 0x80):
             raise Corrupt("its partition table makes no sense")
         slots.append((raw[at + 4], *struct.unpack_from("<II", raw, at + 8)))
     return slots

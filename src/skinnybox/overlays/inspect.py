@@ -11,7 +11,7 @@ from typing import Any
 from uuid import UUID
 
 from skinnybox import wire
-from skinnybox.errors import Corrupt, NotFound
+from skinnybox.errors import Corrupt, NotFound, Unsupported
 from skinnybox.ext4 import Volume, open_descriptor
 from skinnybox.sandbox.confinement import Bounds
 from skinnybox.sandbox.reader import answer, ask
@@ -52,7 +52,7 @@ def read_identity(disk: Path, instance: UUID) -> bytes:
         if message.get("instance") != str(instance):
             return b""
         found = wire.encode("identity", message.version, message.lines)
-    except (Corrupt, NotFound, ValueError):
+    except (Corrupt, NotFound, Unsupported, ValueError):
         return b""
     return found if len(found) <= IDENTITY_CAPACITY else b""
 

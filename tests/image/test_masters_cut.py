@@ -1,0 +1,83 @@
+"""What was cut off is refused, whatever it is and wherever it was cut: nothing arrives with zeros inside.
+
+Requirements: mke2fs, qemu-img, xz, zstd; root, or root of a namespace.
+"""
+
+import os
+import random
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from skinnybox import run
+from skinnybox.errors import Corrupt, SkinnyboxError
+from skinnybox.masters import namespace
+from tests.image.disks import as_ext4, describe, unpack, with_gpt, write_system
+
+pytestmark = [
+    pytest.mark.image,
+    pytest.mark.skipif(namespace.needed(), reason="needs root, or root of a namespace"),
+]
+PLACES = 20
+IMAGES = {
+    "qcow2": ("qcow2", []),
+    "qcow2-packed": ("qcow2", ["-c"]),
+    "qcow2-zstd": ("qcow2", ["-c", "-o", "compression_type=zstd"]),
+    "qcow2-old": ("qcow2", ["-o", "compat=0.10"]),
+    "qcow2-parts": ("qcow2", ["-o", "extended_l2=on"]),
+    "qcow2-small": ("qcow2", ["-o", "cluster_size=512"]),
+    "qcow2-large": ("qcow2", ["-o", "cluster_size=2M"]),
+    "vmdk-mono": ("vmdk", []),
+    "vmdk-stream": ("vmdk", ["-o", "subformat=streamOptimized"]),
+    "vdi": ("vdi", []),
+    "vdi-static": ("vdi", ["-o", "static=on"]),
+    "vhdx": ("vhdx", []),
+    "vhdx-fixed": ("vhdx", ["-o", "subformat=fixed"]),
+    "vpc": ("vpc", []),
+    "vpc-fixed": ("vpc", ["-o", "subformat=fixed"]),
+    "raw": ("raw", []),
+}
+
+
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A system with files whose blocks lie to the end of its disk, and would not be missed."""
+    tree = write_system(tmp_path_factory.mktemp("cut") / "tree")
+    for number in range(40):
+        (tree / f"file-{number}").write_bytes(random.Random(number).randbytes(150_000) + bytes(50_000))
+    return tree
+
+
+@pytest.fixture(scope="module")
+def disk(tree: Path) -> Path:
+    volume = as_ext4(tree.parent / "volume", tree, "-O", "^has_journal", size="12M")
+    return with_gpt(tree.parent / "disk.gpt", {1: volume.read_bytes()})
+
+
+def is_refused_everywhere(file: Path, whole: Path, unpacked: Callable[[Path, Path], Path]) -> None:
+    """At each of the places, and one byte before the end. Where it is not, nothing of it may be missing."""
+    wanted = describe(unpacked(whole, file.parent / "work"))
+    shutil.rmtree(file.parent / "work")
+    size = whole.stat().st_size
+    shutil.copyfile(whole, file)
+    for cut in [size - 1, *(size * place // PLACES for place in range(PLACES - 1, -1, -1))]:
+        os.truncate(file, cut)
+        try:
+            tree = unpacked(file, file.parent / "work")
+        except SkinnyboxError as error:
+            assert error.hint, error.message
+            assert not isinstance(error, Corrupt) or "Traceback" not in error.message
+        else:
+            assert cut == size - 1, f"{file.name} came through, cut at {cut} of {size}"
+            assert describe(tree) == wanted
+        shutil.rmtree(file.parent / "work", ignore_errors=True)
+
+
+@pytest.mark.parametrize("kind", IMAGES)
+def test_a_disk_image_that_was_cut_off_is_refused(tmp_path: Path, disk: Path, kind: str) -> None:
+    driver, options = IMAGES[kind]
+    whole = tmp_path / "whole"
+    run.run(["qemu-img", "convert", "-f", "raw", "-O", driver, *options, disk, whole])
+    is_refused_everywhere(tmp_path / "cut", whole, unpack)
