@@ -31,7 +31,8 @@ WORDS = (
     b"QFI\xfb\0\0\0\3", b"KDMV", b"conectix", b"EFI PART", b"# Disk DescriptorFile\n", b"\x55\xaa",
     b"\xff" * 8, b"\0" * 16, b'createType="monolithicFlat"\n', b'RW 99 FLAT "/etc/passwd" 0\n',
     b'parentFileNameHint="/etc/passwd"', b"victim\0",
-    b"\x44\x41\x54\x41\0\0\0\x0b/etc/passwd", b"vhdxfile", b"\x7f\x10\xda\xbe", b"COWD", b"ustar", b"\x05", b"\xee",
+    b"\x44\x41\x54\x41\0\0\0\x0b/etc/passwd", b"vhdxfile", b"\x7f\x10\xda\xbe", b"COWD", b"ustar", b"\x05",
+    b"\xee",
 )  # fmt: skip
 
 

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from skinnybox.errors import Corrupt, Unsupported
+from skinnybox.masters.archives.bring import brought as unpacked
 from skinnybox.masters.catalogue import delete
 from skinnybox.masters.index import Entry, scan
-from skinnybox.masters.tree import unpacked
 from skinnybox.operation import Operation
 from tests.fuzz.conftest import survives
 from tests.fuzz.mutate import BYTES, mutated

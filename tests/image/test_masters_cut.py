@@ -14,6 +14,9 @@ import pytest
 from skinnybox import run
 from skinnybox.errors import Corrupt, SkinnyboxError
 from skinnybox.masters import namespace
+from skinnybox.masters.archives.bring import brought
+from skinnybox.operation import Operation
+from tests.image import archives
 from tests.image.disks import as_ext4, describe, unpack, with_gpt, write_system
 
 pytestmark = [
@@ -81,3 +84,45 @@ def test_a_disk_image_that_was_cut_off_is_refused(tmp_path: Path, disk: Path, ki
     whole = tmp_path / "whole"
     run.run(["qemu-img", "convert", "-f", "raw", "-O", driver, *options, disk, whole])
     is_refused_everywhere(tmp_path / "cut", whole, unpack)
+
+
+def bring(file: Path, work: Path) -> Path:
+    work.mkdir()
+    return brought(file, work, Operation())
+
+
+ARCHIVES: dict[str, Callable[[Path, Path, Path], Path]] = {
+    "tar": lambda file, tree, disk: archives.tar_of(file, tree),
+    "tar.gz": lambda file, tree, disk: archives.packed(archives.tar_of(file, tree), "gzip"),
+    "tar.xz": lambda file, tree, disk: archives.packed(archives.tar_of(file, tree), "xz"),
+    "tar.zst": lambda file, tree, disk: archives.packed(archives.tar_of(file, tree), "zstd"),
+    "tar.bz2": lambda file, tree, disk: archives.packed(archives.tar_of(file, tree), "bzip2"),
+    "raw.gz": lambda file, tree, disk: archives.packed(disk, "gzip"),
+    "raw.xz": lambda file, tree, disk: archives.packed(disk, "xz"),
+    "raw.zst": lambda file, tree, disk: archives.packed(disk, "zstd"),
+    "disk.raw in tar": lambda file, tree, disk: archives.tar_with(file, {"disk.raw": disk}),
+    "ova": lambda file, tree, disk: archives.ova_of(file, disk),
+    "xva": lambda file, tree, disk: archives.xva_of(file, disk),
+    "xva without sums": lambda file, tree, disk: archives.xva_of(file, disk, checksums=""),
+    "docker": lambda file, tree, disk: archives.docker_of(
+        file, [archives.layer_of(file.parent, "1.tar", tree)]
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", ARCHIVES)
+def test_an_archive_that_was_cut_off_is_refused(tmp_path: Path, tree: Path, disk: Path, kind: str) -> None:
+    whole = ARCHIVES[kind](tmp_path / "whole", tree, disk)
+    is_refused_everywhere(tmp_path / "cut", whole, bring)
+
+
+def test_a_tar_that_ends_between_two_members_is_refused(tmp_path: Path, tree: Path) -> None:
+    """Which GNU tar takes for whole."""
+    whole = archives.tar_of(tmp_path / "whole", tree).read_bytes()
+    at = whole.index(b"./file-7\0")
+    for length in (at, at + 512 + 200_192):
+        (tmp_path / "t").write_bytes(whole[:length])
+        (tmp_path / "work").mkdir()
+        with pytest.raises(Corrupt, match="cut off"):
+            brought(tmp_path / "t", tmp_path / "work", Operation())
+        shutil.rmtree(tmp_path / "work")

@@ -58,12 +58,16 @@ def _add_build(nouns: options.Commands) -> None:
 
 
 def _add_import(nouns: options.Commands) -> None:
-    parser = options.command(nouns, "import", _import, "seal a directory, a tar or a disk image as a master")
+    parser = options.command(
+        nouns, "import", _import, "seal a directory, an archive or a disk image as a master",
+        "What it is its own bytes tell: a root filesystem or a disk in a tar, packed or not, an OVA, an XVA, "
+        "an image of containers, a disk of another hypervisor.",
+    )  # fmt: skip
     parser.add_argument(
         "source",
         metavar="SOURCE",
         type=path,
-        help="a directory, a tar, or a disk image with a root of ext4",
+        help="a directory, a tar, a disk image with a root of ext4, or one of these packed",
     )
     parser.add_argument("master", metavar="NAME[:VERSION]", help="the version defaults to today's date")
     parser.add_argument(

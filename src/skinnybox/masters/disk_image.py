@@ -7,7 +7,7 @@ comes out of them is a tar, extracted like any other.
 import base64
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from skinnybox.errors import Corrupt
@@ -59,22 +59,26 @@ def unpacked_disk(
     partition: int | None,
     devices: bool,
     leave_out: Sequence[str] = (),
+    taken: Path | None = None,
+    beside: int = 0,
 ) -> tuple[Path, Brought]:
     """Extract the root filesystem of a disk image to `work`/tree, losing nothing. The source is only read.
 
     `format` is one of FORMATS, told by the header when None. The root is the ext4 volume with an os-release;
-    what its fstab mounts is put in its place, but for what is to be left out (see mounts). Raises Unsupported
-    for other filesystems, by name; UsageError when several could be meant; Corrupt; NoSpace.
+    what its fstab mounts is put in its place, but for what is to be left out (see mounts). `taken` is a
+    private file of ours with the image, when that was inside of the source, which has so many disks `beside`
+    it. Raises Unsupported for other filesystems, by name; UsageError when several could be meant; Corrupt;
+    NoSpace.
     """
     namespace.require_root()
     check_source(source, format)
     tree = work / "tree"
-    with plain_disk(source, work, format, operation) as (disk, size):
+    with plain_disk(source, work, format, operation, taken) as (disk, size):
         parts = parts_of(disk, size, source)
         root = root_of(parts, partition, source)
         with _volume(disk, root, work, source) as volume:
             tables = _tables(volume)
-            locate = locator(tables, parts, root)
+            locate = locator(tables, parts, root, beside)
             plan = decide(tables, locate, leave_out, str(source))
             _extract(volume, work, tree, operation, source, devices=devices)
         said = {*plan.brought.placed, *plan.brought.left_out}
@@ -85,7 +89,13 @@ def unpacked_disk(
             with emptied(tree, place, work / "hidden") as folder, _volume(disk, part, work, source) as volume:
                 _extract(volume, work, folder, operation, source, devices=True)
     rewrite(tree, plan)
-    return tree, _told(plan.brought, tables, locate, parts, [("/", root), *places])
+    told = _told(plan.brought, tables, locate, parts, [("/", root), *places])
+    return tree, replace(told, left_out=(*told.left_out, *_further(beside)))
+
+
+def _further(disks: int) -> Iterator[str]:
+    if disks:
+        yield f"{disks} more {'disk' if disks == 1 else 'disks'}"
 
 
 def _told(

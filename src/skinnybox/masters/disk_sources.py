@@ -15,8 +15,9 @@ _DEVICE = re.compile(r"/dev/((?:[shv]d|xvd)[a-z]+|(?:nvme\d+n|mmcblk)\d+(?=p|$))
 _FIRST = frozenset({"sda", "hda", "vda", "xvda", "nvme0n1", "mmcblk0"})
 
 
-def locator(tables: Tables, parts: Sequence[DiskPart], root: DiskPart) -> Locate:
-    """Finds a line's filesystem among the parts of the image that has the root."""
+def locator(tables: Tables, parts: Sequence[DiskPart], root: DiskPart, beside: int = 0) -> Locate:
+    """Finds a line's filesystem among the parts of the image that has the root; so many disks `beside` it
+    are not looked at."""
     encrypted = {mapping.device for mapping in tables.mappings}
     ours = _our_disks(tables, root)
 
@@ -30,7 +31,7 @@ def locator(tables: Tables, parts: Sequence[DiskPart], root: DiskPart) -> Locate
             return _usable(found[0], root)
         if found:
             return Found(why_not=f"{' and '.join(part.name for part in found[:5])} are all {entry.source}")
-        return Found(why_not=_missing(entry.source, parts))
+        return Found(why_not=_missing(entry.source, parts, beside))
 
     return locate
 
@@ -86,11 +87,12 @@ def _usable(part: DiskPart, root: DiskPart) -> Found:
     return Found(part=part)
 
 
-def _missing(source: str, parts: Sequence[DiskPart]) -> str:
+def _missing(source: str, parts: Sequence[DiskPart], beside: int) -> str:
     if is_mapped(source):
         return f"{source} is a volume of LVM or another mapping"
     if source.startswith("/dev/md"):
         return f"{source} is a RAID"
     around = [part for part in parts if part.holds in ("LVM", "LUKS", "RAID", "bcache")]
     told = ", ".join(f"{part.name} holds {part.holds}" for part in around[:5])
-    return f"{source} is not on this image" + (f" ({told})" if told else "")
+    where = f"the disk that boots, the only one of {beside + 1} that is read" if beside else "this image"
+    return f"{source} is not on {where}" + (f" ({told})" if told else "")

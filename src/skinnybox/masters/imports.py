@@ -7,10 +7,8 @@ from skinnybox.errors import CommandFailed, NotFound, SkinnyboxError, Unsupporte
 from skinnybox.masters import guest_part
 from skinnybox.masters.clean import clean
 from skinnybox.masters.kernel import find_kernel
-from skinnybox.masters.mount_points import in_tree, rewrite, tables_of
-from skinnybox.masters.mounts import Brought, decide
+from skinnybox.masters.mounts import Brought
 from skinnybox.masters.seal import seal
-from skinnybox.masters.tree import is_tree, unpacked
 from skinnybox.masters.workspace import workspace
 from skinnybox.model import GUEST_PROTOCOL, OLDEST_GUEST_PROTOCOL, Master
 from skinnybox.operation import Operation
@@ -32,7 +30,7 @@ def import_tree(
     partition: int | None = None,
     leave_out: Sequence[str] = (),
 ) -> Master:
-    """Seal a directory, tar or disk image: untouched when `as_is`, else cleaned up and with the guest part.
+    """Seal what somebody has (see archives.bring): untouched when `as_is`, else cleaned, with the guest part.
 
     `kernel` and `initrd` come together, or are found in the tree's /boot. An as-is tree needs a guest part
     that speaks our protocol; `allow_foreign` seals one that cannot boot thin. The source is only read.
@@ -81,14 +79,9 @@ def _copied(
     devices: bool,
     leave_out: Sequence[str],
 ) -> tuple[Path, Brought]:
-    if format is None and partition is None and is_tree(source):
-        tree = unpacked(source, work, operation, devices=devices)
-        plan = decide(tables_of(tree), in_tree(tree), leave_out, str(source))
-        rewrite(tree, plan)
-        return tree, plan.brought
-    from skinnybox.masters.disk_image import unpacked_disk
+    from skinnybox.masters.archives.bring import brought
 
-    return unpacked_disk(
+    return brought(
         source, work, operation, format=format, partition=partition, devices=devices, leave_out=leave_out
     )
 

@@ -3,7 +3,7 @@
 import contextlib
 import os
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from skinnybox.errors import Unsupported
@@ -18,7 +18,7 @@ from skinnybox.masters.filesystem_table import (
     parsed,
     too_long,
 )
-from skinnybox.masters.mounts import Found, Locate, Plan
+from skinnybox.masters.mounts import Brought, Found, Locate, Plan, decide
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -38,6 +38,14 @@ def in_tree(tree: Path) -> Locate:
         return Found(why_not=f"{entry.source} was not packed: the tree has nothing there")
 
     return locate
+
+
+def settled(tree: Path, leave_out: Sequence[str], subject: str) -> Brought:
+    """Hold a tree that somebody packed to what its system mounts: each place has something in it, or is to be
+    left out. Raises like `tables_of` and `decide`."""
+    plan = decide(tables_of(tree), in_tree(tree), leave_out, subject)
+    rewrite(tree, plan)
+    return plan.brought
 
 
 def rewrite(tree: Path, plan: Plan) -> None:

@@ -58,26 +58,30 @@ def check_source(source: Path, format: str | None) -> None:
 
 @contextmanager
 def plain_disk(
-    source: Path, work: Path, format: str | None, operation: Operation
+    source: Path, work: Path, format: str | None, operation: Operation, taken: Path | None = None
 ) -> Iterator[tuple[Path, int]]:
     """The image as a plain disk: a file, and how much of it counts. Converted to a private one if it must.
 
-    Whatever goes on behind the end of its file is Corrupt before a byte of what is on it is read."""
+    Whatever goes on behind the end of its file is Corrupt before a byte of what is on it is read. `taken` is
+    where its bytes are when that is a private file of ours already: it is gone afterwards."""
     operation.step(task="disk", detail=source.name)
-    kind, size, plain = _header(source, format, source)
+    kind, size, plain = _header(taken or source, format, source)
     if plain:
-        yield source, size
-        return
-    # A copy: what is converted is what was checked, and a dropped user may open it.
-    copy, disk = work / "source", work / "disk.raw"
-    need(work, source.stat().st_blocks * 512)
-    copied(source, copy)
-    kind, size, _ = _header(copy, kind, source)
-    _check(copy, kind, operation, source)
-    _convert(copy, disk, kind, size, operation, source)
-    copy.unlink()
-    yield disk, size
-    disk.unlink()
+        yield taken or source, size
+    else:
+        # A copy: what is converted is what was checked, and a dropped user may open it.
+        copy, disk = taken or work / "source", work / "disk.raw"
+        if taken is None:
+            need(work, source.stat().st_blocks * 512)
+            copied(source, copy)
+        kind, size, _ = _header(copy, kind, source)
+        _check(copy, kind, operation, source)
+        _convert(copy, disk, kind, size, operation, source)
+        copy.unlink()
+        yield disk, size
+        disk.unlink()
+    if taken is not None:
+        taken.unlink(missing_ok=True)
 
 
 def need(work: Path, size: int) -> None:

@@ -1,6 +1,7 @@
-"""A private copy of what is to be sealed, from a directory or a tar."""
+"""A private copy of what is to be sealed, from a directory or a tar that was looked through."""
 
 import os
+import re
 import stat
 import time
 from collections import defaultdict
@@ -35,41 +36,45 @@ _HARMLESS = (
 """What tar says and goes on: not why it failed."""
 
 
-def is_tree(source: Path) -> bool:
-    """Whether it is a directory, or by its name a tar: no disk image."""
-    return source.is_dir() or source.name.endswith(_SUFFIXES)
+def is_tar_name(file: Path) -> bool:
+    return file.name.endswith(_SUFFIXES)
 
 
-def unpacked(source: Path, work: Path, operation: Operation, *, devices: bool = True) -> Path:
-    """Copy or extract `source` to `work`/tree, with owners, modes, mtimes, links, xattrs, ACLs, FIFOs.
+def unpacked(source: Path, work: Path, operation: Operation) -> Path:
+    """Copy a directory to `work`/tree, with owners, modes, mtimes, links, xattrs, ACLs, FIFOs.
 
-    The source is only read; a hostile tar writes nowhere else. `devices` False leaves out what is below /dev.
-    Raises Unsupported for who is not root, for what root of a namespace cannot keep, and a tar of folders
-    within each other without end.
+    The source is only read. Raises Unsupported for who is not root, and for what root of a namespace cannot
+    keep.
     """
     _check_source(source, work)
     namespace.require_root()
     tree = work / "tree"
     tree.mkdir()
     tree.chmod(0o755)  # the root of the machines, whatever the umask
-    # Of the filesystem's clock, which lags behind ours.
-    started = tree.stat().st_mtime_ns
     operation.step(task="unpack", detail=source.name)
-    if source.is_dir():
-        _command([*_COPY, "--", f"{source}/.", tree], source)
-    else:
-        _command(_extraction(source.absolute(), tree, devices=devices), source)
-        _date_folders(os.fsencode(tree), started)
+    _command([*_COPY, "--", f"{source}/.", tree], source)
     return tree
 
 
 def extracted(
-    pieces: Iterable[bytes], tree: Path, source: Path, operation: Operation, *, devices: bool
+    pieces: Iterable[bytes],
+    tree: Path,
+    source: Path,
+    operation: Operation,
+    *,
+    devices: bool,
+    prefix: bytes = b"",
+    dated: bool = False,
 ) -> None:
-    """Extract a tar that comes in pieces, and names every folder, to a folder. Raises like `unpacked`; what
-    the pieces raise ends it."""
+    """Extract a tar that comes in pieces to a folder; a hostile one writes nowhere else.
+
+    `prefix` is what all names begin with, and is left out of them. One that does not name every folder is to
+    be `dated`. `devices` False leaves out what is below /dev. Raises like `unpacked`; Corrupt; what the
+    pieces raise ends it."""
     tree.mkdir(exist_ok=True)
     tree.chmod(0o755)
+    # Of the filesystem's clock, which lags behind ours.
+    started = tree.stat().st_mtime_ns
     done = 0
 
     def fed() -> Iterator[bytes]:
@@ -79,24 +84,26 @@ def extracted(
             done += len(piece)
             operation.step(task="unpack", done=done, unit="bytes", detail=source.name)
 
-    _command(_extraction("-", tree, devices=devices), source, fed())
+    _command(_extraction(tree, devices=devices, prefix=prefix), source, fed())
+    if dated:
+        _date_folders(os.fsencode(tree), started)
 
 
 def _check_source(source: Path, work: Path) -> None:
     if not source.exists():
         raise NotFound(f"{source} does not exist")
-    if source.is_dir():
-        if work.resolve().is_relative_to(source.resolve()):
-            raise UsageError(f"{source} holds the masters themselves", hint="import a tree outside of them")
-    elif not source.name.endswith(_SUFFIXES):
-        raise UsageError(
-            f"{source} is neither a directory nor a tar", hint=f"known are {', '.join(_SUFFIXES)}"
-        )
+    if work.resolve().is_relative_to(source.resolve()):
+        raise UsageError(f"{source} holds the masters themselves", hint="import a tree outside of them")
 
 
-def _extraction(archive: Path | str, tree: Path, *, devices: bool) -> list[str | Path]:
-    left_out = [] if devices else ["--anchored", "--exclude=./dev/*", "--exclude=dev/*"]
-    return [*_EXTRACT, *left_out, "--file", archive, "--directory", tree]
+def _extraction(tree: Path, *, devices: bool, prefix: bytes) -> list[str | Path]:
+    # What is excluded is told by its name before that is stripped, and as a pattern.
+    literal = re.sub(r"([*?\[\]\\])", r"\\\1", os.fsdecode(prefix))
+    folders = [f"{literal}dev/*"] if prefix else ["./dev/*", "dev/*"]
+    left_out = [] if devices else [f"--exclude={folder}" for folder in folders]
+    parts = sum(1 for part in prefix.split(b"/") if part)
+    stripped = [f"--strip-components={parts}"] if parts else []
+    return [*_EXTRACT, "--anchored", *left_out, *stripped, "--file", "-", "--directory", tree]
 
 
 def _command(argv: run.Argv, source: Path, fed: Iterator[bytes] | None = None) -> None:

@@ -59,6 +59,34 @@ def confined(
 
 
 @contextlib.contextmanager
+def confined_source(
+    argv: Argv,
+    *,
+    bounds: Bounds,
+    stdin: int | None = None,
+    owned: Sequence[int] = (),
+    ok: Sequence[int] = (0,),
+) -> Iterator[tuple[int, Callable[[], None]]]:
+    """Run a program like `confined` beside us, for another confined process to read what it prints: the pipe,
+    and what to call when its end was read, which raises what `confined` does. Killed when left early."""
+    words = words_of(argv)
+    if not find(words[0]):
+        raise NotStarted(f"{words[0]}: no such program", hint=_WHICH_PACKAGE)
+    handed, who = Handed(owned=owned), confinement.user()
+    if who is not None:
+        _give(handed, who)
+    with _shut_in(
+        lambda report: confinement.program_words(bounds, who, handed, report, words), bounds, handed, stdin
+    ) as (child, _):
+        assert child.stdout is not None
+
+        def ended() -> None:
+            _ended(child, words, bounds, ok)
+
+        yield child.stdout.fileno(), ended
+
+
+@contextlib.contextmanager
 def confined_python(
     module: str, arguments: Sequence[str], *, bounds: Bounds, pass_fds: Sequence[int] = ()
 ) -> Iterator[Iterator[bytes]]:
@@ -127,7 +155,7 @@ def _give(handed: Handed, who: int) -> None:
 
 @contextlib.contextmanager
 def _shut_in(
-    words: Callable[[int], list[str]], bounds: Bounds, handed: Handed
+    words: Callable[[int], list[str]], bounds: Bounds, handed: Handed, stdin: int | None = None
 ) -> Iterator[tuple[run.Child, list[str]]]:
     """Once what is promised is in force, and what that is; what it says on stderr is lost beyond what fits a
     pipe. Raises NotStarted."""
@@ -140,6 +168,7 @@ def _shut_in(
         mine.callback(os.close, hearing)
         shut_in = run.start(
             words(report),
+            stdin=stdin,
             stdout=run.PIPE,
             stderr=writing,
             pass_fds=(*handed.files, *handed.owned, report),

@@ -77,20 +77,20 @@ def stream(
         yield checked()
 
 
-def answer(values: Iterable[Any]) -> None:
-    """In the child: print them, each as it comes, and what is raised between them as the last."""
-    encode, batch = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode, []
+def answer(values: Iterable[Any], *, batch: int = _BATCH) -> None:
+    """In the child: print them, so many at a time, and what is raised between them as the last."""
+    encode, found = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode, []
     try:
         for value in values:
-            batch.append(encode(value))
-            if len(batch) >= _BATCH:
-                _print(batch)
-                batch = []
-        _print(batch)
+            found.append(encode(value))
+            if len(found) >= batch:
+                _print(found)
+                found = []
+        _print(found)
     except SkinnyboxError as error:
-        _print([*batch, _told(error)])
+        _print([*found, _told(error)])
     except MemoryError as error:
-        batch.clear()
+        found.clear()
         _print([_told(error)])
 
 
