@@ -72,8 +72,7 @@ def plain_disk(
         # A copy: what is converted is what was checked, and a dropped user may open it.
         copy, disk = taken or work / "source", work / "disk.raw"
         if taken is None:
-            need(work, source.stat().st_blocks * 512)
-            copied(source, copy)
+            taken_out(source, copy, operation)
         kind, size, _ = _header(copy, kind, source)
         _check(copy, kind, operation, source)
         _convert(copy, disk, kind, size, operation, source)
@@ -82,6 +81,16 @@ def plain_disk(
         disk.unlink()
     if taken is not None:
         taken.unlink(missing_ok=True)
+
+
+def taken_out(source: Path, copy: Path, operation: Operation) -> None:
+    """Copy it to a private file, saying how far that is. Raises NoSpace."""
+
+    def attend() -> None:
+        operation.step(task="copy", done=copy.stat().st_blocks * 512, unit="bytes", detail=source.name)
+
+    need(copy.parent, source.stat().st_blocks * 512)
+    copied(source, copy, attend=attend)
 
 
 def need(work: Path, size: int) -> None:

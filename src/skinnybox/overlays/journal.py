@@ -4,7 +4,7 @@ import contextlib
 import errno
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from skinnybox.errors import CommandFailed, Corrupt, TimedOut, of_system
@@ -74,24 +74,36 @@ def _e2fsck(how: str, descriptor: int) -> None:
     )
 
 
-def copied(path: Path, copy: Path, start: int = 0, length: int | None = None) -> None:
+def copied(
+    path: Path,
+    copy: Path,
+    start: int = 0,
+    length: int | None = None,
+    *,
+    attend: Callable[[], None] | None = None,
+) -> None:
     """Copy a disk, or `length` bytes of it from `start`, to a new file. The holes stay holes; where the
-    filesystem can, the rest is shared instead of copied. Raises NoSpace."""
+    filesystem can, the rest is shared instead of copied. `attend` is called now and then; what it raises ends
+    it. Raises NoSpace."""
     size = (path.stat().st_size - start) if length is None else length
     try:
         with path.open("rb", buffering=0) as source, copy.open("xb", buffering=0) as target:
             target.truncate(size)
             for first, last in space.data_ranges(source.fileno()):
                 first, last = max(first, start), min(last, start + size)
-                _copy_range(source.fileno(), target.fileno(), first, last, start)
+                _copy_range(source.fileno(), target.fileno(), first, last, start, attend)
     except OSError as error:
         if space.is_out_of_space(error):
             raise space.out_of_space(size) from error
         raise of_system(error, str(path)) from error
 
 
-def _copy_range(source: int, target: int, start: int, end: int, shift: int) -> None:
+def _copy_range(
+    source: int, target: int, start: int, end: int, shift: int, attend: Callable[[], None] | None
+) -> None:
     while start < end:
+        if attend is not None:
+            attend()
         try:
             done = os.copy_file_range(source, target, min(_CHUNK, end - start), start, start - shift)
         except OSError as error:

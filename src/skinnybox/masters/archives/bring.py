@@ -40,11 +40,10 @@ from skinnybox.masters.disk_header import LARGEST
 from skinnybox.masters.disk_image import unpacked_disk
 from skinnybox.masters.mount_points import settled
 from skinnybox.masters.mounts import Brought
-from skinnybox.masters.plain_disk import need
+from skinnybox.masters.plain_disk import need, taken_out
 from skinnybox.masters.tree import extracted, is_tar_name, unpacked
 from skinnybox.operation import Operation
 from skinnybox.overlays.inspect import opened
-from skinnybox.overlays.journal import copied
 from skinnybox.printable import printable
 
 _XVA = "skinnybox.masters.archives.xva"
@@ -134,8 +133,7 @@ def _ours(job: Job, found: Bytes) -> Bytes:
     """In a file of ours, which may be given to who unpacks it."""
     if found.file != job.source:
         return found
-    need(job.work, job.source.stat().st_blocks * 512)
-    copied(job.source, job.taken / "source")
+    taken_out(job.source, job.taken / "source", job.operation)
     return replace(found, file=job.taken / "source")
 
 
