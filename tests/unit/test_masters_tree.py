@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from skinnybox import run
-from skinnybox.errors import Corrupt, NotFound, SkinnyboxError, Unsupported, UsageError
+from skinnybox.errors import Corrupt, NoSpace, NotFound, SkinnyboxError, Unsupported, UsageError
 from skinnybox.masters import namespace
 from skinnybox.masters.archives.bring import brought as unpacked
+from skinnybox.masters.archives.copying import written
 from skinnybox.masters.index import Entry, scan
 from skinnybox.operation import Operation
 
@@ -166,3 +167,9 @@ def test_an_ordinary_user_is_told_what_to_do(source: Path, tmp_path: Path) -> No
     with pytest.raises(Unsupported) as caught:
         unpacked(source, tmp_path / "work", Operation())
     assert caught.value.hint
+
+
+def test_a_full_disk_is_not_the_fault_of_the_archive() -> None:
+    """Met in the confined process, where room is looked for only now and then."""
+    with Path("/dev/full").open("r+b", buffering=0) as full, pytest.raises(NoSpace):
+        list(written(full.fileno(), [(0, b"x")], 10))

@@ -11,14 +11,16 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NoReturn
 
-from skinnybox.errors import CommandFailed, Corrupt, NotFound, SkinnyboxError, TimedOut, Unsupported
+from skinnybox.errors import CommandFailed, Corrupt, NoSpace, NotFound, SkinnyboxError, TimedOut, Unsupported
 from skinnybox.sandbox.confinement import Bounds
 
 _LINE_LIMIT = 1 << 17
 _BATCH = 64
 _COMPLAINED = 3
 _TEXT_LIMIT = 500
-_ERRORS: dict[str, type[SkinnyboxError]] = {kind.__name__: kind for kind in (Corrupt, NotFound, Unsupported)}
+_ERRORS: dict[str, type[SkinnyboxError]] = {
+    kind.__name__: kind for kind in (Corrupt, NoSpace, NotFound, Unsupported)
+}
 _HINT = "it is damaged, or was made to hurt whoever reads it"
 
 

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Iterable, Iterator
 
-from skinnybox.errors import Corrupt
+from skinnybox.errors import Corrupt, of_system
 
 _EMPTY = 64 << 10
 _TELL = 32 << 20
@@ -32,7 +32,10 @@ def written(target: int, runs: Iterable[tuple[int, bytes]], limit: int) -> Itera
 
 def _write(target: int, part: bytes, offset: int) -> None:
     while part:
-        done = os.pwrite(target, part, offset)
+        try:
+            done = os.pwrite(target, part, offset)
+        except OSError as error:  # not the archive's fault, and not to be told as that
+            raise of_system(error, "what is unpacked") from error
         part, offset = part[done:], offset + done
 
 
