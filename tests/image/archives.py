@@ -31,6 +31,12 @@ def tar_with(file: Path, members: dict[str, bytes | Path]) -> Path:
     return file
 
 
+def squashfs_of(file: Path, tree: Path) -> Path:
+    with tar_of(file.with_name("for-squashfs"), tree).open("rb") as source:
+        run.run(["tar2sqfs", "-q", file], stdin=source)
+    return file
+
+
 def packed(file: Path, program: str) -> Path:
     made = file.with_name(f"{file.name}.{program}")
     with file.open("rb") as source, made.open("wb") as target:

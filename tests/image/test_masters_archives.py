@@ -193,9 +193,7 @@ def test_a_layer_that_is_not_what_its_name_says(tmp_path: Path) -> None:
 def test_squashfs_alone_and_as_incus_has_it(tmp_path: Path, tree: Path) -> None:
     system = write_system(tmp_path / "tree")
     os.chown(system / "etc/os-release", 1234, 5678)
-    archives.tar_of(tmp_path / "t", system)
-    with (tmp_path / "t").open("rb") as source:
-        run.run(["tar2sqfs", "-q", tmp_path / "rootfs.squashfs"], stdin=source)
+    archives.squashfs_of(tmp_path / "rootfs.squashfs", system)
     owner = (tmp_path / "rootfs.squashfs").stat().st_uid
     wanted = describe(system)
     assert describe(bring(tmp_path / "rootfs.squashfs", tmp_path / "a")).keys() == wanted.keys()

@@ -107,11 +107,14 @@ ARCHIVES: dict[str, Callable[[Path, Path, Path], Path]] = {
     "docker": lambda file, tree, disk: archives.docker_of(
         file, [archives.layer_of(file.parent, "1.tar", tree)]
     ),
+    "squashfs": lambda file, tree, disk: archives.squashfs_of(file, tree),
 }
 
 
 @pytest.mark.parametrize("kind", ARCHIVES)
 def test_an_archive_that_was_cut_off_is_refused(tmp_path: Path, tree: Path, disk: Path, kind: str) -> None:
+    if kind == "squashfs" and not (run.find("sqfs2tar") and run.find("tar2sqfs")):
+        pytest.skip("no squashfs-tools-ng")
     whole = ARCHIVES[kind](tmp_path / "whole", tree, disk)
     is_refused_everywhere(tmp_path / "cut", whole, bring)
 
