@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from skinnybox.errors import Corrupt, Unsupported
-from skinnybox.masters.archives.bring import brought as unpacked
+from skinnybox.masters.archives.bring import brought
 from skinnybox.masters.catalogue import delete
 from skinnybox.masters.index import Entry, scan
 from skinnybox.operation import Operation
@@ -129,7 +129,7 @@ def test_any_archive(few: int, chance: random.Random, around: Path) -> None:
 
 
 def _unpacked_and_read(source: Path, work: Path, shown: bytes, *, devices: bool) -> list[Entry]:
-    return list(scan(unpacked(source, work, Operation(), devices=devices), Operation()))
+    return list(scan(brought(source, work, Operation(), devices=devices)[0], Operation()))
 
 
 def _damaged(data: bytes, chance: random.Random) -> bytes:

@@ -26,7 +26,7 @@ pytestmark = [
 
 def bring(source: Path, work: Path, **options: object) -> Path:
     work.mkdir()
-    tree = brought(source, work, Operation(), **options)  # type: ignore[arg-type]
+    tree, _ = brought(source, work, Operation(), **options)  # type: ignore[arg-type]
     assert [item.name for item in work.iterdir()] == ["tree"]
     return tree
 

@@ -88,7 +88,7 @@ def test_a_disk_image_that_was_cut_off_is_refused(tmp_path: Path, disk: Path, ki
 
 def bring(file: Path, work: Path) -> Path:
     work.mkdir()
-    return brought(file, work, Operation())
+    return brought(file, work, Operation())[0]
 
 
 ARCHIVES: dict[str, Callable[[Path, Path, Path], Path]] = {

@@ -10,10 +10,15 @@ import pytest
 from skinnybox import run
 from skinnybox.errors import Corrupt, NoSpace, NotFound, SkinnyboxError, Unsupported, UsageError
 from skinnybox.masters import namespace
-from skinnybox.masters.archives.bring import brought as unpacked
+from skinnybox.masters.archives.bring import brought
 from skinnybox.masters.archives.copying import written
 from skinnybox.masters.index import Entry, scan
 from skinnybox.operation import Operation
+
+
+def unpacked(source: Path, work: Path, operation: Operation, *, devices: bool = True) -> Path:
+    return brought(source, work, operation, devices=devices)[0]
+
 
 root_only = pytest.mark.skipif(namespace.needed(), reason="needs root, or root of a namespace")
 
