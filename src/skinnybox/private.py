@@ -5,6 +5,7 @@ neighbour once replaced the template that all overlays are copied from, and had 
 So who makes anything in a state folder makes it with this, and the modes are those of layout.py.
 """
 
+import errno
 import grp
 import os
 import pwd
@@ -18,7 +19,8 @@ from skinnybox.layout import FILE, FOLDER
 
 
 def make_folder(path: Path) -> None:
-    """With all that is missing above it. Idempotent; what is there already keeps its mode. Raises OSError."""
+    """With all that is missing above it. Idempotent; what is there already keeps its mode. Raises OSError;
+    NotADirectoryError when it is no folder."""
     missing = [path]
     while missing:
         try:
@@ -28,9 +30,11 @@ def make_folder(path: Path) -> None:
                 raise
             missing.append(missing[-1].parent)
             continue
-        except FileExistsError:
-            if not missing[-1].is_dir():
-                raise
+        except FileExistsError as error:
+            if not missing[-1].is_dir():  # told as what it is: of EEXIST nobody knows what to say
+                raise NotADirectoryError(
+                    errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(missing[-1])
+                ) from error
         missing.pop()
 
 

@@ -14,6 +14,7 @@ import pytest
 
 from skinnybox.errors import Corrupt, Unsupported
 from skinnybox.fleet.catalog.catalog import Catalog
+from skinnybox.fleet.catalog.completion import machine_names
 from skinnybox.fleet.view import Condition
 from skinnybox.hosts.record import to_record
 from skinnybox.issues import Deed
@@ -72,6 +73,27 @@ def test_a_memory_that_is_no_more_is_rebuilt_from_the_records(
         assert len(fleet.create(["d"], "tiny", SPARSE)) == 1
     kept = list(state.glob("state.db.broken-*"))
     assert len(kept) == (harm not in (lose, empty))
+
+
+@pytest.mark.parametrize("suffix", ["", "-wal", "-shm", "-journal"])
+@pytest.mark.parametrize(
+    "put", [os.mkfifo, os.mkdir, lambda path: path.symlink_to(path)], ids=["fifo", "folder", "loop"]
+)
+def test_what_is_no_file_in_its_place_is_moved_aside_and_holds_up_nobody(
+    state: Path, made: dict[str, Instance], suffix: str, put: Callable[[Path], None]
+) -> None:
+    """SQLite waits for ever to open a FIFO: `list` did, and `doctor`, and `repair`, and the completion."""
+    path = state / f"state.db{suffix}"
+    path.unlink(missing_ok=True)
+    put(path)
+    assert machine_names(state) == []
+    with pytest.raises(Corrupt, match=f"{path.name} is"), open_fake(state) as fleet:
+        fleet.machines()
+    assert "moved aside" in mended(state)["state.db"][1]
+    with open_fake(state) as fleet:
+        assert {machine.name: machine.instance for machine in fleet.machines()} == made
+        fleet.delete(["a"])
+    assert len(list(state.glob("state.db.broken-*"))) >= 1
 
 
 def test_every_command_says_so_and_none_shows_a_traceback(

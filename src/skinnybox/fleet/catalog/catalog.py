@@ -14,7 +14,8 @@ from uuid import UUID
 
 from skinnybox.errors import Conflict, Corrupt
 from skinnybox.fleet.catalog import host_kind, known_hosts, leases, rows
-from skinnybox.fleet.catalog.database import REPAIR, Database, damaged
+from skinnybox.fleet.catalog.database import Database, damaged
+from skinnybox.fleet.catalog.database_file import REPAIR
 from skinnybox.fleet.catalog.leases import Lease
 from skinnybox.fleet.catalog.owner import process_mark
 from skinnybox.fleet.catalog.ports import free_ports

@@ -5,6 +5,7 @@ from contextlib import closing
 from pathlib import Path
 
 from skinnybox import named_file
+from skinnybox.errors import SkinnyboxError
 
 _MOST = 1 << 20
 
@@ -16,11 +17,13 @@ def machine_names(state: Path) -> list[str]:
     import sqlite3
 
     from skinnybox.fleet.catalog import read_only
+    from skinnybox.fleet.catalog.database_file import exists
 
     try:
+        exists(path)
         with closing(read_only.opened(path)[0]) as db:
             return [name for (name,) in db.execute("SELECT name FROM instances ORDER BY name")]
-    except (sqlite3.Error, UnicodeDecodeError):  # the latter of bytes that were damaged
+    except (sqlite3.Error, UnicodeDecodeError, SkinnyboxError):  # the second of bytes that were damaged
         return []
 
 

@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from skinnybox import private
-from skinnybox.errors import Conflict, Corrupt, NoSpace, SkinnyboxError, TimedOut, Unsupported, of_system
+from skinnybox.errors import Conflict, Corrupt, NoSpace, SkinnyboxError, TimedOut, Unsupported
 from skinnybox.fleet.catalog import host_kind
+from skinnybox.fleet.catalog.database_file import REPAIR, exists, unusable
 
-REPAIR = "`skinnybox repair` rebuilds it from the records beside the overlays"
 _OF_A_MACHINE = "REFERENCES instances (uuid) ON DELETE CASCADE"
 _PATIENCE = 30.0
 _PAUSE = 0.02
@@ -56,7 +56,7 @@ class Database:
         self._lock = threading.RLock()
         self.read_only: SkinnyboxError | None = None
         self.missing = ""
-        self._pretended = not _exists(path)
+        self._pretended = not exists(path)
         if self._pretended and not may_be_new():
             raise _lost(path)
         self._db = self._prepared()
@@ -78,7 +78,7 @@ class Database:
     def _settle(self, *, make: bool) -> None:
         """From memory to the file, when there is one by now, or is to be."""
         with self._lock:
-            if not self._pretended or not (make or _exists(self.path)):
+            if not self._pretended or not (make or exists(self.path)):
                 return
             make_folder(self.path.parent)
             _make_private(self.path)
@@ -273,21 +273,4 @@ def make_folder(folder: Path) -> None:
     try:
         private.make_folder(folder)
     except OSError as error:
-        raise _unusable(folder, "made", error) from error
-
-
-def _exists(path: Path) -> bool:
-    try:
-        path.stat()
-    except FileNotFoundError:
-        return False
-    except OSError as error:
-        raise _unusable(path.parent, "used", error) from error
-    return True
-
-
-def _unusable(folder: Path, what: str, error: OSError) -> SkinnyboxError:
-    return SkinnyboxError(
-        f"the state folder {folder} cannot be {what}: {of_system(error).message}",
-        hint="--state or SKINNYBOX_STATE names another one",
-    )
+        raise unusable(folder, "made", error) from error

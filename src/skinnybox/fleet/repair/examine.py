@@ -1,6 +1,7 @@
 """What lies in a state folder and on its host, judged and explained; nothing is changed."""
 
 import contextlib
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -119,7 +120,8 @@ def _machines(host: Host, catalog: Catalog | None) -> tuple[list[Holding], list[
 def _of_catalog(folder: Path, trouble: str | None) -> Iterator[Finding]:
     path = folder / DATABASE
     if trouble is not None:
-        kept = "what there is of it is moved aside, and it" if path.exists() and path.stat().st_size else "it"
+        there = not path.is_file() or path.stat().st_size if os.path.lexists(path) else False
+        kept = "what there is of it is moved aside, and it" if there else "it"
         what = f"{trouble}; {kept} is written anew from the records"
         yield Finding(path=path, what=what, deed=Deed.REWRITE)
 

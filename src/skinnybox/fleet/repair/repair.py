@@ -23,6 +23,7 @@ from skinnybox.fleet.batch import Outcome
 from skinnybox.fleet.catalog import host_kind
 from skinnybox.fleet.catalog.catalog import Catalog
 from skinnybox.fleet.catalog.database import make_folder
+from skinnybox.fleet.catalog.database_file import OWN_FILES
 from skinnybox.fleet.catalog.leases import Lease
 from skinnybox.fleet.catalog.rows import Doing, Phase, RawRow, Row
 from skinnybox.fleet.repair import unfinished
@@ -190,10 +191,12 @@ def _replace_catalog(folder: Path, rebuilt: Rebuilt) -> None:
 
 def _keep_aside(path: Path) -> None:
     broken = _aside(path)
-    for suffix in ("-wal", "-shm"):  # else they would be taken for the new one's
+    for suffix in OWN_FILES:  # else they would be taken for the new one's
         with contextlib.suppress(FileNotFoundError):
             path.with_name(path.name + suffix).rename(broken.with_name(broken.name + suffix))
-    if path.exists() and path.stat().st_size:
+    if os.path.lexists(path) and not path.is_file():  # a folder, a FIFO, a link to nowhere
+        path.rename(broken)
+    elif path.exists() and path.stat().st_size:
         try:
             os.link(path, broken)
         except OSError:
