@@ -73,6 +73,7 @@ def test_a_scripts_failure_fails_the_hook(tmp_path: Path) -> None:
 def test_every_master_gets_what_a_guest_needs() -> None:
     names = build.packages(Recipe(packages=("less", "udev"), kernel="linux-image-amd64"), "bookworm")
     assert {"systemd-sysv", "initramfs-tools", "openssh-server", "busybox", "systemd-resolved"} <= set(names)
+    assert "apt" in names  # of Ubuntu's smallest system it is no part
     assert names.count("udev") == 1 and "less" in names and "linux-image-amd64" in names
     assert "systemd-resolved" not in build.packages(Recipe(kernel="linux-image-amd64"), "bullseye")
 
@@ -85,13 +86,36 @@ def test_every_master_gets_what_a_guest_needs() -> None:
         ("frob: not found\nE: command failed: /x/hooks/customize30-script-002", UsageError, "script 2"),
         ("E: Failed to fetch http://x/ Could not connect", CommandFailed, "cannot be fetched"),
         ("W: Temporary failure resolving 'deb.example'", CommandFailed, "cannot be fetched"),
-        ("E: something else", CommandFailed, "ended with 25"),
+        ("E: Failed to fetch http://x/linux.deb  404  Not Found", CommandFailed, "cannot be fetched"),
+        ("", CommandFailed, "ended with 25"),
+        ("E: something else", CommandFailed, "something else"),
+        (
+            "chroot: failed to run command 'frob'\nE: setup failed: E: command failed: /x/hooks/a\n"
+            "I: main() received signal PIPE: waiting for setup...\nE: mmdebstrap failed to run",
+            CommandFailed,
+            "cannot be installed: chroot: failed to run command 'frob'",
+        ),
     ],
 )
 def test_what_mmdebstrap_says_is_said_in_our_words(said: str, kind: type[SkinnyboxError], words: str) -> None:
     found = build.explained(CommandFailed("mmdebstrap ended with 25", returncode=25, stderr=said))
     assert type(found) is kind
     assert words in found.message
+
+
+@pytest.mark.parametrize(
+    ("why", "hint"),
+    [
+        ("E: Failed to fetch http://x/a.deb  404  Not Found", "leave that source out"),
+        ("Err:1 x 404  Not Found\nE: The repository 'x' does not have a Release file.", "suite's name"),
+        ("E: Failed to fetch http://x/a.deb  Could not connect", "the network"),
+    ],
+)  # fmt: skip
+def test_what_could_not_be_fetched_has_its_own_hint(why: str, hint: str) -> None:
+    warned = "W: Download is performed unsandboxed\nW: something else\n"
+    found = build.explained(CommandFailed("", returncode=25, stderr=warned + why))
+    assert hint in str(found.hint)
+    assert found.message.startswith("packages cannot be fetched: E: ")
 
 
 def test_progress_goes_forward_and_names_no_path() -> None:

@@ -19,8 +19,8 @@ from skinnybox.model import Master
 from skinnybox.operation import Operation
 
 _PACKAGES = (
-    "systemd-sysv", "udev", "dbus", "initramfs-tools", "busybox", "openssh-server", "iproute2", "kmod",
-    "e2fsprogs",
+    "apt", "systemd-sysv", "udev", "dbus", "initramfs-tools", "busybox", "openssh-server", "iproute2",
+    "kmod", "e2fsprogs",
 )  # fmt: skip
 # There systemd-resolved is no package of its own.
 _RESOLVED_INSIDE = {"bullseye", "buster", "focal", "jammy"}
@@ -39,6 +39,10 @@ _STAGES = (
     "cleaning",
 )
 _HOOK = re.compile(r"running --\w+-hook directly: \S*/[a-z]+\d+-(\S+) .*")
+_ABOUT_ITSELF = re.compile(
+    r"I: |W: Download is performed unsandboxed|"
+    r"E: mmdebstrap failed to run|E: setup failed: E: command failed"
+)
 _RESOLV = "run/systemd/resolve/stub-resolv.conf"
 
 
@@ -207,11 +211,44 @@ def explained(error: CommandFailed) -> SkinnyboxError:
     if re.search(
         r"Temporary failure resolving|Could not (?:connect|resolve)|Failed to fetch|404  Not Found", said
     ):
-        lines = [line for line in said.splitlines() if line.startswith(("E:", "W:"))]
-        return CommandFailed(
-            f"packages cannot be fetched: {lines[0] if lines else error.message}",
-            returncode=error.returncode,
-            stderr=said,
-            hint="check the network, the proxy settings and `mirror:`",
-        )
-    return error
+        return _not_fetched(error)
+    return _with_its_cause(error)
+
+
+def _not_fetched(error: CommandFailed) -> CommandFailed:
+    lines = [line for line in error.stderr.splitlines() if not _ABOUT_ITSELF.match(line)]
+    # What apt warns of comes first, and is seldom why it failed.
+    said = [line for kind in ("E:", "W:") for line in lines if line.startswith(kind)]
+    return CommandFailed(
+        f"packages cannot be fetched: {said[0] if said else error.message}",
+        returncode=error.returncode,
+        stderr=error.stderr,
+        hint=next((hint for words, hint in _WHY if words in error.stderr), _NETWORK),
+    )
+
+
+_WHY = (
+    (
+        "does not have a Release file",
+        "check the suite's name: a release whose support has ended may have moved to another `mirror:`",
+    ),
+    (
+        "404  Not Found",  # as of a release whose support has ended: its index is kept, not every file of it
+        "a package source names files that it no longer has: leave that source out (`mirror:`, `sources:`) "
+        "or name another package (`kernel:`)",
+    ),
+)
+_NETWORK = "check the network, the proxy settings and `mirror:`"
+
+
+def _with_its_cause(error: CommandFailed) -> CommandFailed:
+    """mmdebstrap ends with words about itself; what failed stands just before them."""
+    lines = [line for line in error.stderr.splitlines() if line.strip() and not _ABOUT_ITSELF.match(line)]
+    if not lines or error.returncode < 0:
+        return error
+    return CommandFailed(
+        f"the packages cannot be installed: {lines[-1]}"[:1000],
+        returncode=error.returncode,
+        stderr=error.stderr,
+        hint="\n".join(lines[-5:])[-1000:],
+    )
