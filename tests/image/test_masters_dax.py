@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from skinnybox import run
-from skinnybox.errors import Conflict, Corrupt
+from skinnybox.errors import Conflict, Corrupt, Unsupported
 from skinnybox.issues import Deed
 from skinnybox.masters import catalogue
 from skinnybox.masters.leftovers import leftovers
@@ -39,8 +39,8 @@ def store(tmp_path: Path) -> Path:
     return tmp_path / "masters"
 
 
-def _seal(tree: Path, store: Path, *, version: str = "1", dax: bool) -> Master:
-    boot = store.parent / "vmlinuz-6.1"
+def _seal(tree: Path, store: Path, *, version: str = "1", dax: bool, linux: str = "6.1") -> Master:
+    boot = store.parent / f"vmlinuz-{linux}"
     boot.write_bytes(b"kernel")
     return seal(
         tree, store=store, name="x", version=version, kernel=boot, initrd=boot, operation=Operation(), dax=dax
@@ -214,6 +214,14 @@ def test_what_a_later_skinnybox_wrote_into_the_manifest_stays(tree: Path, store:
     assert written["note"] == "of later"
     assert [image["kind"] for image in written["images"]] == [*BOTH, "disk-gpt"]
     assert written["images"][2] == later
+
+
+def test_a_kernel_that_cannot_map_gets_no_second_image(tree: Path, store: Path) -> None:
+    with pytest.raises(Unsupported, match=r"5\.10\.0-46") as caught:
+        _seal(tree, store, dax=True, linux="5.10.0-46-cloud-amd64")
+    assert "--dax" in str(caught.value.hint)
+    assert not store.exists()
+    assert _kinds(_seal(tree, store, dax=False, linux="5.10.0-46-cloud-amd64")) == [ImageKind.EROFS_LZ4HC]
 
 
 def test_a_stray_image_is_explained(tree: Path, store: Path) -> None:

@@ -4,7 +4,14 @@ from pathlib import Path
 import pytest
 
 from skinnybox.errors import NotFound
-from skinnybox.masters.kernel import architecture, find_kernel, kernel_version, os_name, os_release
+from skinnybox.masters.kernel import (
+    architecture,
+    find_kernel,
+    kernel_version,
+    maps_erofs,
+    os_name,
+    os_release,
+)
 
 
 def _boot(tree: Path, *names: str) -> Path:
@@ -92,3 +99,15 @@ def test_os_and_architecture(tmp_path: Path) -> None:
 
 def test_os_release_quotes() -> None:
     assert os_release("A=b\nC='d e'\n#X=1\nnothing\n") == {"A": "b", "C": "d e"}
+
+
+@pytest.mark.parametrize(
+    ("version", "maps"),
+    [
+        ("5.10.0-46-cloud-amd64", False), ("5.9", False), ("4.19.0", False), ("5.14.99", False),
+        ("5.15.0-91-generic", True), ("6.1.0-37-cloud-amd64", True), ("10.0", True), ("unknown", True),
+        ("99999999999999999999.1", True),
+    ],
+)  # fmt: skip
+def test_which_kernels_map_an_image(version: str, maps: bool) -> None:
+    assert maps_erofs(version) is maps

@@ -6,12 +6,12 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from skinnybox.errors import Conflict
+from skinnybox.errors import Conflict, Unsupported
 from skinnybox.layout import FOLDER, MASTER, parts
 from skinnybox.masters import erofs, guest_part
 from skinnybox.masters.catalogue import DAX_IMAGE, IMAGE, INDEX, INITRD, KERNEL, folder, locked, masters
 from skinnybox.masters.index import content_id, file_digest, scan, write_index
-from skinnybox.masters.kernel import architecture, kernel_version, os_name
+from skinnybox.masters.kernel import architecture, kernel_version, maps_erofs, os_name
 from skinnybox.masters.manifest import FILE, to_manifest, with_images
 from skinnybox.masters.mounts import NOTHING, Brought
 from skinnybox.masters.survey import survey
@@ -39,8 +39,10 @@ def seal(
     With `dax` it has a second image, to be mapped by guests, which new machines then get. Idempotent: the
     same content under the same NAME:VERSION returns what is there, after adding the second image if it lacks
     one. Conflict when either is taken by another. NoSpace, with nothing left behind. Blocks for the time of
-    two reads of the tree, three with `dax`.
+    two reads of the tree, three with `dax`, which is Unsupported where its kernel cannot map one.
     """
+    if dax:
+        _refuse_unmapped(kernel)
     with workspace(store, "sealing") as work:
         shutil.copyfile(kernel, work / KERNEL)
         shutil.copyfile(initrd, work / INITRD)
@@ -50,6 +52,15 @@ def seal(
         (work / FILE).write_bytes(to_manifest(master, index=file_digest(work / INDEX)))
         _finish(work)
         return _publish(store, work, master)
+
+
+def _refuse_unmapped(kernel: Path) -> None:
+    version = kernel_version(kernel)
+    if not maps_erofs(version):
+        raise Unsupported(
+            f"the master's kernel {version} cannot map an image (DAX): Linux 5.15 is the first that can",
+            hint="seal it without --dax (`dax: false` in a recipe), or give it a newer kernel",
+        )
 
 
 def refuse_taken(store: Path, name: str, version: str) -> None:
