@@ -36,6 +36,16 @@ put_initramfs() {
     put initramfs-tools/conf.d/skinnybox $tools/conf.d/skinnybox 0644
 }
 
+# shutdown_folder: where systemd looks, and nowhere else: beside its own programs, which Debian 11 has in a /lib that
+# is a folder of its own. Of units and configuration it also reads those in /usr/lib.
+shutdown_folder() {
+    if [ -d "$root/lib" ] && [ ! -L "$root/lib" ]; then
+        echo /lib/systemd/system-shutdown
+    else
+        echo /usr/lib/systemd/system-shutdown
+    fi
+}
+
 put_units() {
     local system=/usr/lib/systemd/system
     put systemd/skinnybox-report.service $system/skinnybox-report.service 0644
@@ -44,7 +54,7 @@ put_units() {
     put systemd/emergency.conf $system/emergency.service.d/skinnybox.conf 0644
     put systemd/emergency.conf $system/rescue.service.d/skinnybox.conf 0644
     put systemd/journald.conf /usr/lib/systemd/journald.conf.d/skinnybox.conf 0644
-    put systemd/shutdown /usr/lib/systemd/system-shutdown/skinnybox 0755
+    put systemd/shutdown "$(shutdown_folder)/skinnybox" 0755
     mkdir -p "$root$system/multi-user.target.wants"
     ln -sf ../skinnybox-report.service "$root$system/multi-user.target.wants/"
 }

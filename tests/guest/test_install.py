@@ -45,6 +45,18 @@ def test_the_files_are_there_and_stay_as_they_are(tmp_path: Path) -> None:
     assert (tmp_path / "media/root-rw").is_dir()
 
 
+@pytest.mark.parametrize(("merged", "place"), [(True, "usr/lib"), (False, "lib")])
+def test_systemd_finds_what_runs_at_shutdown(tmp_path: Path, merged: bool, place: str) -> None:
+    (tmp_path / "usr/lib").mkdir(parents=True)
+    if merged:
+        (tmp_path / "lib").symlink_to("usr/lib")
+    else:
+        (tmp_path / "lib").mkdir()
+    install(tmp_path)
+    found = [path for path in listing(tmp_path) if "system-shutdown" in path]
+    assert found == [f"{place}/systemd/system-shutdown/skinnybox"]
+
+
 def test_a_changed_file_makes_the_version_file_newer(tmp_path: Path) -> None:
     install(tmp_path)
     protocol = tmp_path / "usr/lib/skinnybox/protocol"
