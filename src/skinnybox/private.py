@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from skinnybox.errors import Blocked
+from skinnybox.errors import Blocked, NotAFile
 from skinnybox.layout import FILE, FOLDER
 
 
@@ -42,6 +42,24 @@ def create(path: Path) -> BinaryIO:
     """A new file, to be written; FileExistsError when anything has its name."""
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     return os.fdopen(os.open(path, flags, FILE), "wb")
+
+
+def to_append(path: Path) -> int:
+    """A descriptor of a file of ours that is only ever added to, made when missing. NotAFile for what is
+    none: to open a FIFO that nobody reads would wait for ever."""
+    flags = (
+        os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+    )
+    try:
+        descriptor = os.open(path, flags, FILE)
+    except OSError as error:
+        if error.errno != errno.ENXIO:
+            raise
+        raise NotAFile(errno.EINVAL, "not a regular file", str(path)) from error
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise NotAFile(errno.EINVAL, "not a regular file", str(path))
+    return descriptor
 
 
 def lock_file(path: Path) -> BinaryIO:

@@ -126,3 +126,11 @@ def test_what_is_new_may_be_of_a_machine_that_starts(place: Path, monkeypatch: p
 def test_a_supervisor_that_answers_stays(place: Path) -> None:
     with listen(place.parent, "supervisor"):
         assert found(place, MACHINE) == {}
+
+
+@pytest.mark.parametrize("name", ["events.jsonl", "events.jsonl.1"])
+def test_a_pipe_in_place_of_what_happened_holds_up_nobody(place: Path, name: str) -> None:
+    """`repair` and `doctor` waited for ever to open it."""
+    os.mkfifo(place.parent / name)
+    deed, what = found(place, MACHINE)[name]
+    assert deed is Deed.KEEP and "not a regular file" in what

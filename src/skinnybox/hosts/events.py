@@ -24,7 +24,6 @@ from skinnybox.printable import printable
 FILE = "events.jsonl"
 LIMIT = 1 << 20
 MOST_DETAIL = 500
-_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
 _LONGEST = 8192
 
 
@@ -99,7 +98,7 @@ class Journal:
     def _alone(self) -> int:
         """A descriptor of the file that has the name now; nobody else writes to it until that is closed."""
         while True:
-            file = os.open(self._path, _FLAGS, 0o600)
+            file = private.to_append(self._path)
             try:
                 fcntl.flock(file, fcntl.LOCK_EX)
                 if os.path.samestat(os.fstat(file), self._path.stat()):

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+from skinnybox import private
 from skinnybox.errors import Corrupt
 from skinnybox.hosts.guest_io import reports
 from skinnybox.hosts.guest_io.run_folder import read_machine, tail
@@ -46,7 +47,7 @@ class Log:
         os.close(self._file)
 
     def _open(self) -> None:
-        self._file = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        self._file = private.to_append(self._path)
         self._size = os.fstat(self._file).st_size
 
 

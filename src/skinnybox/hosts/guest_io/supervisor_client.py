@@ -9,7 +9,7 @@ from pathlib import Path
 from uuid import UUID
 
 import skinnybox
-from skinnybox import run
+from skinnybox import private, run
 from skinnybox.errors import Conflict, SkinnyboxError
 from skinnybox.hosts.guest_io.run_folder import connect, tail
 from skinnybox.run.process import identify, reap, remember
@@ -87,7 +87,7 @@ def _asked(runs: Path, line: str) -> tuple[socket.socket, str]:
 
 
 def _start(runs: Path) -> int:
-    log = os.open(runs / _LOG, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+    log = private.to_append(runs / _LOG)
     try:
         if os.fstat(log).st_size > _LOG_LIMIT:
             os.ftruncate(log, 0)

@@ -109,9 +109,9 @@ def _prepared(run_folder: Path, files: ExitStack) -> int:
     private.make_folder(run_folder)
     for name in OF_LAST_RUN:
         (run_folder / name).unlink(missing_ok=True)
-    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC
-    output = os.open(run_folder / "qemu.log", flags, 0o600)
+    output = private.to_append(run_folder / "qemu.log")
     files.callback(os.close, output)
+    os.ftruncate(output, 0)
     return output
 
 

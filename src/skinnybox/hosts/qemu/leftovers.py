@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 from uuid import UUID
 
-from skinnybox import layout
+from skinnybox import layout, named_file
 from skinnybox.hosts.events import FILE as EVENTS
 from skinnybox.hosts.guest_io import supervisor_client
 from skinnybox.hosts.guest_io.run_folder import machine_process, read_machine
@@ -36,8 +36,7 @@ def _of_all(runs: Path, path: Path) -> Iterator[Finding]:
 def _readable(path: Path) -> Iterator[Finding]:
     """Nothing, unless it is what happened to machines, and cannot be read."""
     if path.name.startswith(EVENTS):
-        with path.open("rb") as file:
-            file.read(1)
+        named_file.head(path, 1)
     yield from ()
 
 
