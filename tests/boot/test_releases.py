@@ -1,0 +1,133 @@
+"""Guests of other releases: built here, booted, changed, reset, and flattened to ordinary disks.
+
+What cannot be fetched from here is skipped, by name; what can be has to work.
+"""
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from skinnybox.errors import CommandFailed
+from skinnybox.ext4 import open_volume
+from skinnybox.fleet.flatten import FlatDisk
+from skinnybox.fleet.service import Fleet
+from skinnybox.fleet.view import MachineView
+from skinnybox.masters import efi, sources
+from skinnybox.model import ChangeKind
+from skinnybox.operation import Operation
+from tests.boot import ordinary
+from tests.boot.conftest import CACHE, Create
+
+pytestmark = [pytest.mark.full, pytest.mark.timeout(2400)]
+
+Up = Callable[[str], MachineView]
+Down = Callable[[str], None]
+Sh = Callable[[str, str], str]
+
+KEYRING = Path("/usr/share/keyrings/ubuntu-archive-keyring.gpg")
+UBUNTU = "deb [signed-by={}] http://archive.ubuntu.com/ubuntu {} main universe"
+NOT_FETCHED = "cannot be fetched"
+
+
+def _from_the_archive(suite: str) -> list[str]:
+    """Without its updates: of a release whose support has ended their index is kept, and not every file."""
+    return [
+        f"deb [signed-by={source.signed_by}] {uri} {suite} {' '.join(source.components)}"
+        for source in sources.own_sources(suite)
+        if suite in source.suites and source.signed_by.startswith("/")
+        for uri in source.uris
+    ]
+
+
+def _recipe(folder: Path, suite: str, lines: list[str], kernel: str = "") -> Path:
+    file = folder / f"{suite}.yaml"
+    file.write_text(json.dumps({"suite": suite, "sources": lines} | ({"kernel": kernel} if kernel else {})))
+    return file
+
+
+def _build_debian(fleet: Fleet, reference: str, suite: str, folder: Path) -> None:
+    if sources.release().id != "debian":
+        pytest.skip(f"{suite}: this machine has no sources of Debian")
+    try:
+        fleet.masters.build(reference, suite=suite)
+    except CommandFailed as error:
+        if NOT_FETCHED not in error.message:
+            raise
+        fleet.masters.build(reference, _recipe(folder, suite, _from_the_archive(suite)))
+
+
+def _build_ubuntu(fleet: Fleet, reference: str, suite: str, folder: Path) -> None:
+    if not KEYRING.exists():
+        pytest.skip(f"{suite}: no {KEYRING}")
+    lines = [UBUNTU.format(KEYRING, name) for name in (suite, f"{suite}-updates", f"{suite}-security")]
+    fleet.masters.build(reference, _recipe(folder, suite, lines, "linux-image-virtual"))
+
+
+@pytest.fixture(scope="module", params=["bullseye", "trixie", "noble"])
+def master(
+    fleet: Fleet, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[str]:
+    """In place of the one all other tests share: `create` takes it."""
+    suite: str = request.param
+    reference = f"{suite}:tests"
+    if reference in [known.reference for known in fleet.masters.all()]:
+        fleet.masters.remove(reference)
+    build = _build_ubuntu if suite == "noble" else _build_debian
+    try:
+        build(fleet, reference, suite, tmp_path_factory.mktemp(suite))
+    except CommandFailed as error:
+        if NOT_FETCHED not in error.message:
+            raise
+        pytest.skip(f"{suite}: {error.message}")
+    yield reference
+    fleet.masters.remove(reference)
+
+
+MAKE = "echo mine >/srv/mine; rm /etc/issue.net; echo other >/etc/issue; sync"
+SHOW = """
+cat /srv/mine /etc/issue; test ! -e /etc/issue.net
+hostname; cat /etc/machine-id /etc/ssh/ssh_host_ed25519_key.pub
+"""
+
+
+def test_a_guest_of_another_release_lives(
+    fleet: Fleet, master: str, create: Create, up: Up, down: Down, sh: Sh, tmp_path: Path
+) -> None:
+    create("other")
+    up("other")
+    suite = master.partition(":")[0]
+    assert f"VERSION_CODENAME={suite}" in sh("other", "cat /etc/os-release").split()
+    assert sh("other", "systemctl is-system-running --wait || systemctl --failed --no-legend") == "running\n"
+    sh("other", MAKE)
+    before = sh("other", SHOW)
+    down("other")
+    _overlay_is_clean(fleet)
+    with fleet.overlays.changes("other") as found:
+        kinds = {change.path: change.kind for change in found}
+    assert kinds[b"srv/mine"] is ChangeKind.ADDED
+    assert kinds[b"etc/issue"] is ChangeKind.MODIFIED
+    assert kinds[b"etc/issue.net"] is ChangeKind.DELETED
+    if not efi.missing():
+        _is_an_ordinary_disk_too(fleet, before, tmp_path)
+    assert fleet.overlays.reset(["other"])[0].error is None
+    up("other")
+    sh("other", "test ! -e /srv/mine; test -e /etc/issue.net")
+
+
+def _overlay_is_clean(fleet: Fleet) -> None:
+    """What systemd runs last did run: it looks for that in other places in each release."""
+    with (
+        fleet._host.open_overlay(fleet.machine("other").instance, Operation()) as path,
+        open_volume(path) as volume,
+    ):
+        assert volume.superblock.clean
+
+
+def _is_an_ordinary_disk_too(fleet: Fleet, before: str, folder: Path) -> None:
+    disk = fleet.overlays.flatten("other", FlatDisk(file=folder / "other.qcow2", format="qcow2"))
+    machine, key = fleet.machine("other"), CACHE / "ssh" / "id_ed25519"
+    with ordinary.booted(disk, machine.instance.mac, machine.host_keys, key, folder) as run:
+        assert run(SHOW) == before
+        run(ordinary.CHECK)
