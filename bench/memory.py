@@ -168,10 +168,11 @@ def _pss(pid: int) -> dict[str, int]:
     return found
 
 
-def _purpose(addresses: str, rights: str, *rest: str) -> str:
-    """Of a mapping: guest memory is a piece of exactly its size."""
+def _purpose(addresses: str, rights: str, *_: str) -> str:
+    """Of a mapping: guest memory is a piece of exactly its size, and nothing but a master is read and shared
+    (by its path it is not known: QEMU has another root)."""
     begin, end = (int(text, 16) for text in addresses.split("-"))
-    if rest[-1].endswith(".erofs"):
+    if rights == "r--s":
         return "the master, mapped"
     if rights.startswith("rwx"):
         return "translated code"
