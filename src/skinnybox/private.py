@@ -67,6 +67,15 @@ def lock_file(path: Path) -> BinaryIO:
     return os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, FILE), "r+b")
 
 
+def entries(folder: Path) -> list[Path]:
+    """What is in it, by name: nothing where it is gone, or goes just now. Whoever looks at all that is ours
+    does so beside others who remove some of it."""
+    try:
+        return sorted(folder.iterdir())
+    except FileNotFoundError:
+        return []
+
+
 def owns(found: os.stat_result) -> bool:
     """Whether it is ours, or root's, who could do anything anyhow."""
     return found.st_uid in (0, os.geteuid())

@@ -15,6 +15,7 @@ import pytest
 from skinnybox import layout, private
 from skinnybox.emulation import verdicts
 from skinnybox.errors import Blocked
+from skinnybox.fleet.repair import modes
 from skinnybox.fleet.service import Fleet
 from skinnybox.fleet.settings import load
 from skinnybox.issues import Deed
@@ -280,3 +281,20 @@ def test_a_verdict_that_a_neighbour_wrote_is_not_believed(tmp_path: Path) -> Non
     os.chown(cache, NEIGHBOUR, NEIGHBOUR)
     verdicts.keep("passt", "1", {"works": False}, cache)
     assert verdicts.recall("passt", "1", cache) is None
+
+
+def test_what_took_its_place_is_not_closed(state: Path, tmp_path: Path) -> None:
+    """Whoever may write there puts a link to another's file in its place, between look and deed."""
+    anothers, notes = tmp_path / "anothers", state / "state.db"
+    anothers.write_text("theirs")
+    anothers.chmod(0o644)
+    state.mkdir(exist_ok=True)
+    notes.touch()
+    for path, mode in ((state, 0o777), (notes, 0o666)):
+        path.chmod(mode)
+    deeds = [found for found in modes.open_to_others(state) if found.path == notes]
+    notes.unlink()
+    notes.symlink_to(anothers)
+    assert len(deeds) == 1 and deeds[0].act is not None
+    deeds[0].act()
+    assert stat.S_IMODE(anothers.stat().st_mode) == 0o644

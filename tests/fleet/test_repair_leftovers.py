@@ -1,9 +1,11 @@
 """`repair`: what kills and people leave in a state folder, explained; and beside other commands."""
 
 import json
+import shutil
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from uuid import uuid4
@@ -152,6 +154,35 @@ def test_repairs_beside_creates_and_deletes_lose_nothing(fleet: Fleet, state: Pa
         process.kill()
     assert fleet.names() == [f"keep-{number}" for number in range(1, 6)]
     assert len(list((state / "instances").iterdir())) == 5
+
+
+GOING = (
+    "instances/{gone}", "run/{gone}", "run/{a}", "instances/{a}/snapshots", "templates", "ssh/known_hosts",
+    "masters/" + "a" * 64, "verified",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("name", GOING)
+@pytest.mark.parametrize("mode", [0o700, 0o755])
+def test_what_goes_while_it_is_looked_at_is_passed_over(
+    state: Path, made: dict[str, Instance], monkeypatch: pytest.MonkeyPatch, name: str, mode: int
+) -> None:
+    """As another command's delete takes it away between the look at its name and the look into it."""
+    folder = state / name.format(a=made["a"].uuid, gone=uuid4())
+    folder.mkdir(parents=True, exist_ok=True)
+    for above in (folder, *folder.parents[: len(folder.relative_to(state).parts)]):
+        above.chmod(mode)
+    listed = Path.iterdir
+
+    def going(path: Path) -> Iterator[Path]:
+        if path == folder:
+            shutil.rmtree(folder, ignore_errors=True)
+        return listed(path)
+
+    monkeypatch.setattr(Path, "iterdir", going)
+    done = repair.repair(state, open_host("memory", state))
+    # What cannot be moved aside any more is not told to have been.
+    assert all(outcome.ok or (outcome.value and outcome.value.deed is Deed.ASIDE) for outcome in done)
 
 
 def test_the_command_asks_first(

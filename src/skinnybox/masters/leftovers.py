@@ -14,7 +14,7 @@ from skinnybox.masters.workspace import HIDDEN, alive
 
 def leftovers(store: Path) -> Iterator[Finding]:
     """Looks at names and manifests only: `verify` is what reads the bytes of a master."""
-    for place in sorted(store.iterdir()) if store.is_dir() else []:
+    for place in private.entries(store) if store.is_dir() else []:
         if place.name.startswith(HIDDEN):
             yield _hidden(place)
         else:
@@ -55,7 +55,9 @@ def _master(place: Path) -> Iterator[Finding]:
         yield Finding(path=place, what=f"holds another master, {master.id}", deed=Deed.ASIDE)
         return
     named = {FILE, KERNEL, INITRD, INDEX, *(image.file for image in master.images)}
-    there = {path.name for path in place.iterdir()}
+    there = {path.name for path in private.entries(place)}
+    if not there:  # removed meanwhile
+        return
     for name in sorted(named - there):
         what = f"{master.reference} lacks its {name}: restore it, or remove and build the master again"
         yield Finding(path=place / name, what=what, deed=Deed.KEEP)

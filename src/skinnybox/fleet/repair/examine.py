@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from skinnybox import layout
+from skinnybox import layout, private
 from skinnybox.errors import Blocked, Corrupt, Unsupported
 from skinnybox.fleet.catalog import known_hosts
 from skinnybox.fleet.catalog.catalog import Catalog
@@ -128,11 +128,7 @@ def _of_catalog(folder: Path, trouble: str | None) -> Iterator[Finding]:
 
 def _of_state(folder: Path) -> Iterator[Finding]:
     """What is no part of it; a folder in which somebody works stays, however long that takes."""
-    try:
-        there = sorted(folder.iterdir())
-    except FileNotFoundError:  # nobody made anything yet
-        there = []
-    for path in there:
+    for path in private.entries(folder):
         half = layout.sort(layout.STATE, path.name) is Sort.HALF and path.is_dir()
         at_work = _at_work(path) if half else None
         if at_work is not None:
@@ -156,7 +152,7 @@ def _of_names(where: str, folder: Path, known: set[str], what: str) -> Iterator[
     """Of a folder that holds one file for each machine or master: those of none are to go, and only those."""
 
     def found() -> Iterator[Finding]:
-        for path in sorted(folder.iterdir()) if folder.is_dir() else []:
+        for path in private.entries(folder) if folder.is_dir() else []:
             if layout.sort(where, path.name) is not Sort.PART:
                 yield from no_part(where, path)
             elif path.name not in known:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from uuid import UUID
 
+from skinnybox import private
 from skinnybox.fleet.catalog.ports import free_ports
 from skinnybox.fleet.catalog.rows import Phase, RawRow
 from skinnybox.hosts.base import Holding
@@ -159,7 +160,7 @@ def _without_record(holding: Holding, row: RawRow | None, known: Known, out: Reb
         out.gone.append(row.uuid)
     if holding.overlay is not None:
         _say_orphan(holding, known, out)
-    elif holding.trouble or holding.remove is not None or any(holding.place.iterdir()):
+    elif holding.trouble or holding.remove is not None or private.entries(holding.place):
         out.say(holding.place, Deed.KEEP, "the place of a machine, with neither overlay nor record")
     else:
         out.say(holding.place, Deed.REMOVE, "the empty place of a machine that is no more")

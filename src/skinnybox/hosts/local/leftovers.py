@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from uuid import UUID
 
-from skinnybox import layout, named_file
+from skinnybox import layout, named_file, private
 from skinnybox.errors import Corrupt, NotFound, SkinnyboxError, Unsupported
 from skinnybox.hosts.base import Holding
 from skinnybox.hosts.local import trouble
@@ -30,7 +30,7 @@ _HALF_MADE = "half made by a command that was killed"
 def holdings(instances: Path) -> Iterator[Holding]:
     """Everything named as a machine, in order. OSError only where `instances` itself cannot be
     looked at: that there are no machines would be a lie."""
-    for place in _entries(instances):
+    for place in private.entries(instances):
         uuid = as_uuid(place.name)
         if uuid is not None:
             yield _holding(uuid, place)
@@ -38,7 +38,7 @@ def holdings(instances: Path) -> Iterator[Holding]:
 
 def leftovers(state: Path, known: Collection[UUID]) -> Iterator[Finding]:
     """Of the folders `instances` and `templates`."""
-    for place in _entries(state / "instances"):
+    for place in private.entries(state / "instances"):
         uuid = as_uuid(place.name)
         if uuid is None:
             yield stranger(place)
@@ -58,7 +58,7 @@ def contained(path: Path, findings: Iterable[Finding]) -> Iterator[Finding]:
 
 
 def templates(state: Path) -> Iterator[Finding]:
-    for file in _entries(state / layout.TEMPLATES):
+    for file in private.entries(state / layout.TEMPLATES):
         if layout.sort(layout.TEMPLATES, file.name) is not Sort.PART:
             yield from no_part(layout.TEMPLATES, file)
         elif not is_whole(file):
@@ -68,7 +68,7 @@ def templates(state: Path) -> Iterator[Finding]:
 
 def within(where: str, folder: Path) -> Iterator[Finding]:
     """Everything in a folder that is no part of it; `where` is that folder in the table of layout.py."""
-    for path in _entries(folder):
+    for path in private.entries(folder):
         yield from no_part(where, path)
 
 
@@ -116,13 +116,6 @@ def is_young(path: Path) -> bool:
         return True
 
 
-def _entries(folder: Path) -> list[Path]:
-    try:
-        return sorted(folder.iterdir())
-    except FileNotFoundError:
-        return []
-
-
 def _holding(uuid: UUID, place: Path) -> Holding:
     found = trouble.of_folder(place)
     if found is not None:
@@ -164,7 +157,7 @@ def _record(path: Path) -> Instance | None:
 
 
 def _inside(place: Path) -> Iterator[Finding]:
-    for path in _entries(place):
+    for path in private.entries(place):
         if path.name == SNAPSHOTS and path.is_dir():
             yield from contained(path, _snapshots(path))
         elif layout.sort(layout.INSTANCE, path.name) is Sort.HALF:
@@ -174,8 +167,8 @@ def _inside(place: Path) -> Iterator[Finding]:
 
 
 def _snapshots(folder: Path) -> Iterator[Finding]:
-    names = {path.name for path in _entries(folder)}
-    for path in _entries(folder):
+    names = {path.name for path in private.entries(folder)}
+    for path in private.entries(folder):
         other = path.with_suffix({".img": ".json", ".json": ".img"}.get(path.suffix, ".none")).name
         sort = layout.sort(layout.SNAPSHOTS, path.name)
         if sort is Sort.HALF:

@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 from uuid import UUID
 
-from skinnybox import layout, named_file
+from skinnybox import layout, named_file, private
 from skinnybox.hosts.events import FILE as EVENTS
 from skinnybox.hosts.guest_io import supervisor_client
 from skinnybox.hosts.guest_io.run_folder import machine_process, read_machine
@@ -15,7 +15,7 @@ from skinnybox.run import process
 
 def of_runs(runs: Path, known: Collection[UUID]) -> Iterator[Finding]:
     """Looks only; machines that have ended unheard are recorded as such by whoever looks at their status."""
-    for place in sorted(runs.iterdir()) if runs.is_dir() else []:
+    for place in private.entries(runs) if runs.is_dir() else []:
         uuid = as_uuid(place.name)
         if uuid is None:
             yield from _of_all(runs, place)
@@ -50,7 +50,7 @@ def _unknown(place: Path) -> Finding:
 
 def _of_one(place: Path) -> Iterator[Finding]:
     found = _process(place)
-    for path in sorted(place.iterdir()):
+    for path in private.entries(place):
         if path.name == "machine.json" and found is None:
             yield half_made(path, "not readable: it does not say which QEMU runs")
         elif path.name == "machine.json" and found and not process.alive(found):

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from uuid import UUID
 
-from skinnybox import layout
+from skinnybox import layout, private
 from skinnybox.errors import Conflict
 from skinnybox.hosts.local.leftovers import half_made, no_part, templates, within
 from skinnybox.hosts.xapi import drives, fleets, master, tags
@@ -115,7 +115,7 @@ def remove_unused(pool: Pool, reference: str) -> None:
 
 def _here(folder: Path) -> Iterator[Finding]:
     """On this machine: `folder` has the copies of disks, and a living command has a lock on its own."""
-    for path in sorted(folder.iterdir()) if folder.is_dir() else []:
+    for path in private.entries(folder) if folder.is_dir() else []:
         if not path.name.startswith(WORK):
             yield from no_part(layout.ON_POOL, path)
         elif not alive(path):
