@@ -127,10 +127,16 @@ def oci_of(folder: Path, layers: list[Path], pack: Callable[[bytes], bytes]) -> 
 
 
 def docker_of(file: Path, layers: list[Path]) -> Path:
-    """What `docker save` wrote before it wrote layouts: its description comes last."""
-    names = [f"{hashlib.sha256(layer.read_bytes()).hexdigest()}/layer.tar" for layer in layers]
-    described = json.dumps([{"Config": "x.json", "RepoTags": ["box:1"], "Layers": names}]).encode()
-    members: dict[str, bytes | Path] = dict(zip(names, layers, strict=True))
+    """What `docker save` wrote before it wrote layouts: its description comes last, and a layer that was
+    there before is a link to that."""
+    members: dict[str, bytes | Path] = {}
+    for number, layer in enumerate(layers):
+        name = f"{hashlib.sha256(bytes([number])).hexdigest()}/layer.tar"
+        before = next((other for other, path in members.items() if path == layer), None)
+        members[name] = layer if before is None else file.with_name(f"link-{number}")
+        if before:
+            file.with_name(f"link-{number}").symlink_to(f"../{before}")
+    described = json.dumps([{"Config": "x.json", "RepoTags": ["box:1"], "Layers": list(members)}]).encode()
     return tar_with(file, {**members, "manifest.json": described})
 
 

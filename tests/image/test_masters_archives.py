@@ -154,7 +154,8 @@ def layers(folder: Path) -> list[Path]:
 def test_layers_are_laid_on_each_other(tmp_path: Path, kind: str) -> None:
     made = layers(tmp_path / "layers")
     if kind.startswith("docker"):
-        source = archives.docker_of(tmp_path / "image", made)
+        empty = archives.layer_of(tmp_path, "empty.tar", tmp_path / "none")
+        source = archives.docker_of(tmp_path / "image", [made[0], empty, made[1], empty, made[2]])
         source = archives.packed(source, "gzip") if kind == "docker.gzip" else source
     elif kind == "layout.zstd":
         source = archives.oci_of(

@@ -8,6 +8,7 @@ folder had below it by `.wh..wh..opq` in that folder.
 import json
 import os
 import platform
+import posixpath
 import struct
 from collections.abc import Iterator
 from typing import Any
@@ -20,7 +21,7 @@ _REMOVED, _OPAQUE = b".wh.", b".wh..wh..opq"
 _MOST_JSON = 4 << 20
 _MOST_LAYERS = 128
 _MACHINES = {"x86_64": "amd64", "aarch64": "arm64"}
-_HARD_LINK = b"1"
+_HARD_LINK, _SYMLINK = b"1", b"2"
 _ONE = "save one image: `docker save -o FILE.tar IMAGE:TAG`, or `skopeo copy ... oci-archive:FILE.tar`"
 
 Path = tuple[bytes, ...]
@@ -31,22 +32,25 @@ def layers_of(descriptor: int) -> Iterator[Any]:
     archive = _Archive(descriptor)
     found = archive.json("manifest.json")
     if found is not None:
-        yield from _of_docker(found)
+        yield from _of_docker(found, archive)
         return
     yield from _of_layout(archive)
 
 
 class _Archive:
-    """Its files that are small enough to be a description, by name."""
+    """Its files by name, of which those that are small enough may be descriptions, and its links."""
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
         self._places: dict[str, tuple[int, int]] = {}
+        self._links: dict[str, str] = {}
         incoming = Incoming(descriptor)
         for member in members(incoming):
+            name = b"/".join(member.parts).decode("utf-8", "backslashreplace")
             if member.is_file and member.runs is None and not member.map_first:
-                name = b"/".join(member.parts).decode("utf-8", "backslashreplace")
                 self._places[name] = incoming.at, member.stored
+            elif member.kind == _SYMLINK:
+                self._links[name] = member.target.decode("utf-8", "backslashreplace")
         for _ in incoming.rest():
             pass
 
@@ -62,11 +66,19 @@ class _Archive:
         except (ValueError, RecursionError) as error:
             raise Corrupt(f"its {name} is no JSON") from error
 
+    def file(self, name: str) -> str:
+        """Where its bytes are: a layer that comes twice, as empty ones do, was a link to the first before
+        Docker 25."""
+        if name not in self._links:
+            return name
+        return posixpath.normpath(posixpath.join(posixpath.dirname(name), self._links[name]))
 
-def _of_docker(found: Any) -> Iterator[Any]:
+
+def _of_docker(found: Any, archive: _Archive) -> Iterator[Any]:
     match found:
         case [{"Layers": [*layers]}] if layers and all(isinstance(layer, str) for layer in layers):
-            yield from ({"name": name, "sha256": _hex(name)} for name in _bounded(layers))
+            names = map(archive.file, _bounded(layers))
+            yield from ({"name": name, "sha256": _hex(name)} for name in names)
         case [_, _, *_]:
             raise Unsupported("it holds several images", hint=_ONE)
         case _:
