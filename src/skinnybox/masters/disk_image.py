@@ -86,11 +86,17 @@ def unpacked_disk(
         places = (*plan.parts, *([("/boot", boot)] if boot else []))
         for place, part in places:
             operation.step(task="disk", detail=f"{part.name} to {place}")
-            with emptied(tree, place, work / "hidden") as folder, _volume(disk, part, work, source) as volume:
-                _extract(volume, work, folder, operation, source, devices=True)
+            _put(disk, part, tree, place, work, operation, source)
     rewrite(tree, plan)
     told = _told(plan.brought, tables, locate, parts, [("/", root), *places])
     return tree, replace(told, left_out=(*told.left_out, *_further(beside)))
+
+
+def _put(
+    disk: Path, part: DiskPart, tree: Path, place: str, work: Path, operation: Operation, source: Path
+) -> None:
+    with emptied(tree, place, work / "hidden") as folder, _volume(disk, part, work, source) as volume:
+        _extract(volume, work, folder, operation, source, devices=True)
 
 
 def _further(disks: int) -> Iterator[str]:

@@ -5,9 +5,9 @@ from pathlib import Path
 
 from skinnybox.errors import CommandFailed, NotFound, SkinnyboxError, Unsupported, UsageError
 from skinnybox.masters import guest_part
+from skinnybox.masters.archives.bring import brought
 from skinnybox.masters.clean import clean
 from skinnybox.masters.kernel import find_kernel
-from skinnybox.masters.mounts import Brought
 from skinnybox.masters.seal import seal
 from skinnybox.masters.workspace import workspace
 from skinnybox.model import GUEST_PROTOCOL, OLDEST_GUEST_PROTOCOL, Master
@@ -39,26 +39,16 @@ def import_tree(
     """
     _check_kernel(kernel, initrd)
     with workspace(store, "work") as work:
-        tree, brought = _copied(
+        tree, parts = brought(
             source, work, operation, format=format, partition=partition, devices=as_is, leave_out=leave_out
         )
-        if as_is and not allow_foreign:
-            _check_guest_part(tree)
-        if not as_is:
-            prepare(tree, operation)
+        _make_fit(tree, operation, as_is=as_is, allow_foreign=allow_foreign)
         if kernel is None or initrd is None:
             kernel, initrd, _ = find_kernel(tree)
         return seal(
-            tree,
-            store=store,
-            name=name,
-            version=version,
-            kernel=kernel,
-            initrd=initrd,
-            operation=operation,
-            dax=dax,
-            brought=brought,
-        )
+            tree, store=store, name=name, version=version, kernel=kernel, initrd=initrd, operation=operation,
+            dax=dax, brought=parts,
+        )  # fmt: skip
 
 
 def _check_kernel(kernel: Path | None, initrd: Path | None) -> None:
@@ -69,21 +59,12 @@ def _check_kernel(kernel: Path | None, initrd: Path | None) -> None:
             raise NotFound(f"{given} is not a file")
 
 
-def _copied(
-    source: Path,
-    work: Path,
-    operation: Operation,
-    *,
-    format: str | None,
-    partition: int | None,
-    devices: bool,
-    leave_out: Sequence[str],
-) -> tuple[Path, Brought]:
-    from skinnybox.masters.archives.bring import brought
-
-    return brought(
-        source, work, operation, format=format, partition=partition, devices=devices, leave_out=leave_out
-    )
+def _make_fit(tree: Path, operation: Operation, *, as_is: bool, allow_foreign: bool) -> None:
+    """Have a guest part in it that we can speak with."""
+    if not as_is:
+        prepare(tree, operation)
+    elif not allow_foreign:
+        _check_guest_part(tree)
 
 
 def prepare(tree: Path, operation: Operation) -> None:
