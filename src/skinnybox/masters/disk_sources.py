@@ -78,12 +78,12 @@ def _unescaped(value: str) -> str:
 
 def _usable(part: DiskPart, root: DiskPart) -> Found:
     if part is root:
-        return Found(why_not=f"{part.name} is the root itself")
+        return Found(part=part, why_not=f"{part.name} is the root itself")
     if part.holds != "ext4":
         what = part.holds or "nothing that is known"
-        return Found(why_not=f"{part.name} holds {what}, and only ext4 can be read")
+        return Found(part=part, why_not=f"{part.name} holds {what}, and only ext4 can be read")
     if part.unknown:
-        return Found(why_not=f"{part.name}: {part.flaw}")
+        return Found(part=part, why_not=f"{part.name}: {part.flaw}")
     return Found(part=part)
 
 

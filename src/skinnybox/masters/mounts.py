@@ -27,8 +27,8 @@ _MOST_TOLD = 10
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
-    """Where the files of a filesystem are: on a part of the disk, or (`here`) in the tree already; else why
-    they cannot be had."""
+    """Where the files of a filesystem are: on a part of the disk, or (`here`) in the tree already; and why
+    they cannot be had, if so."""
 
     part: DiskPart | None = None
     here: bool = False
