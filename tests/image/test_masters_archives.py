@@ -139,6 +139,7 @@ def layers(folder: Path) -> list[Path]:
         (base / name).write_text(f"base {name}\n")
     os.link(base / "several-1", base / "several-2")
     os.link(base / "several-1", base / "several-3")
+    (base / "to-several").symlink_to("/several-1")
     first = archives.layer_of(folder, "1.tar", base)
     second = archives.layer_of(
         folder, "2.tar", folder / "none",
@@ -177,6 +178,7 @@ def test_layers_are_laid_on_each_other(tmp_path: Path, kind: str) -> None:
     for name in ("gone", "opaque/old", "several-1"):
         assert not (tree / name).exists()
     assert (tree / "several-2").samefile(tree / "several-3")
+    assert (tree / "to-several").readlink() == Path("/several-1")
     assert not [path for path in tree.rglob("*") if path.name.startswith(".wh.")]
 
 

@@ -232,7 +232,7 @@ def _survivors(descriptor: int, visible: set[int], orphans: dict[Path, list[int]
             names[target] = member.name
             yield _renamed(first, member.name)
             yield from _pread(descriptor, at, -(-first.stored // BLOCK) * BLOCK)
-        elif target in names:
+        elif member.kind == _HARD_LINK and target in names:
             yield _renamed(member, member.name, target=names[target])
         else:
             yield member.headers
