@@ -134,7 +134,9 @@ def test_what_a_pool_exports(tmp_path: Path, plain: Path, checksums: str) -> Non
 def layers(folder: Path) -> list[Path]:
     folder.mkdir()
     base = write_system(folder / "base")
-    for name in ("removed", "kept", "gone/below", "opaque/old", "changes/file", "several-1", "folder"):
+    for name in (
+        "removed", "kept", "gone/below", "opaque/old", "changes/file", "several-1", "folder", "turns/old",
+    ):  # fmt: skip
         (base / name).parent.mkdir(parents=True, exist_ok=True)
         (base / name).write_text(f"base {name}\n")
     os.link(base / "several-1", base / "several-2")
@@ -145,9 +147,12 @@ def layers(folder: Path) -> list[Path]:
         folder, "2.tar", folder / "none",
         (".wh.removed", b""), (".wh.gone", b""), ("opaque", None), ("opaque/.wh..wh..opq", b""),
         ("opaque/new", b"new\n"), (".wh.changes", b""), ("changes", b"a file now\n"), (".wh.several-1", b""),
-        ("folder", None), ("folder/in", b"in\n"),
+        ("folder", None), ("folder/in", b"in\n"), ("turns", None), ("turns/new", b"new\n"),
     )  # fmt: skip
-    third = archives.layer_of(folder, "3.tar", folder / "none", ("kept", b"third\n"), ("removed", b"again\n"))
+    third = archives.layer_of(
+        folder, "3.tar", folder / "none",
+        ("kept", b"third\n"), ("removed", b"again\n"), ("turns", b"a file at last\n"),
+    )  # fmt: skip
     return [first, second, third]
 
 
@@ -172,7 +177,7 @@ def test_layers_are_laid_on_each_other(tmp_path: Path, kind: str) -> None:
     for name, text in (
         ("kept", "third\n"), ("removed", "again\n"), ("opaque/new", "new\n"), ("changes", "a file now\n"),
         ("several-2", "base several-1\n"), ("folder/in", "in\n"),
-        ("etc/os-release", 'PRETTY_NAME="Test 1"\n'),
+        ("turns", "a file at last\n"), ("etc/os-release", 'PRETTY_NAME="Test 1"\n'),
     ):  # fmt: skip
         assert (tree / name).read_text() == text
     for name in ("gone", "opaque/old", "several-1"):

@@ -163,7 +163,7 @@ class _Hidden:
     """What the layers looked at so far, from the top, hide of those below."""
 
     def __init__(self) -> None:
-        self._taken: dict[Path, bool] = {}
+        self._taken: dict[Path, bool] = {}  # whether it is a folder in each
         self._removed: set[Path] = set()
         self._opaque: set[Path] = set()
 
@@ -184,7 +184,8 @@ class _Hidden:
             visible.add(number)
             if member.kind == _HARD_LINK:
                 links.setdefault(tuple(_parts(member.target)), []).append(number)
-        self._taken |= dict(own)
+        for path, is_folder in dict(own).items():
+            self._taken[path] = is_folder and self._taken.get(path, True)
         self._removed |= removed
         self._opaque |= opaque
         return visible, {path: numbers for path, numbers in links.items() if path in hidden_files}
