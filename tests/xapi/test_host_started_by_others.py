@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -10,6 +11,7 @@ from skinnybox.fleet.service import Fleet
 from skinnybox.fleet.specification import Specification
 from skinnybox.fleet.view import Condition, MachineView
 from skinnybox.hosts.xapi import tags, xenstore_data
+from skinnybox.hosts.xapi.create import BLANK
 from skinnybox.hosts.xapi.host import XapiHost
 from skinnybox.hosts.xapi.xenstore_data import NONCE
 from skinnybox.model import Overlay
@@ -55,6 +57,13 @@ def put(pool: EmulatedPool, name: str, key: str, value: str | None) -> None:
     with pool.database() as database:
         [vm] = [ref for ref, _ in database.where("VM", name_label="web")]
         database.put("VM", vm, name, key, value)
+
+
+def newest(pool: EmulatedPool) -> tuple[str, dict[str, Any]]:
+    """The overlay that counts."""
+    with pool.database() as database:
+        disks = [(ref, dict(each)) for ref, each in database.where("VDI") if tags.instance_of(each)]
+    return max(disks, key=lambda each: tags.generation_of(each[1]))
 
 
 def noted(pool: EmulatedPool) -> str:
@@ -113,23 +122,44 @@ def test_a_start_past_us_after_one_of_ours_was_killed(
     assert f"{xenstore_data.PREFIX}{xenstore_data.FORMAT}" not in told(pool)
 
 
-def test_a_reset_that_was_killed_before_it_told_of_the_overlay(pool: EmulatedPool, fleet: Fleet) -> None:
-    """What the guest said of the old overlay is no word of the new one, whichever nonce it had."""
+def switched(pool: EmulatedPool, power: str) -> None:
+    """By somebody else, and the pool still shows what its guest said before."""
+    with pool.database() as database:
+        [vm] = [ref for ref, _ in database.where("VM", name_label="web")]
+        database.set("VM", vm, "power_state", power)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        "VDI.add_to_other_config", "VBD.destroy", "VBD.create", "VM.remove_from_other_config",
+        "VM.add_to_other_config", "VM.remove_from_xenstore_data",
+    ],
+)  # fmt: skip
+def test_a_reset_that_was_killed_before_it_told_of_the_overlay(
+    pool: EmulatedPool, fleet: Fleet, call: str
+) -> None:
+    """What the guest said of the old overlay is no word of the new one, whichever nonce it had: taken for
+    that, the order to format would be gone for good, and the machine would never come up again."""
     assert [outcome.error for outcome in fleet.start(["web"])] == [None]
     assert seen(fleet).condition is Condition.READY
     assert [outcome.error for outcome in fleet.kill(["web"])] == [None]
-    pool.faults.drop_before("VM.remove_from_xenstore_data", times=1 << 20)
-    assert fleet.overlays.reset(["web"])[0].error is not None
+    fault = pool.faults.drop_before(call, times=1 << 20)
+    assert fleet.overlays.reset(["web"])[0].error is not None and fault.met
     pool.faults.clear()
-    with pool.database() as database:
-        [vm] = [ref for ref, _ in database.where("VM", name_label="web")]
-        database.set("VM", vm, "power_state", "Running")
-    assert seen(fleet).condition is Condition.STARTING
-    with pool.database() as database:
-        database.set("VM", vm, "power_state", "Halted")
+    switched(pool, "Running")
+    if call == "VM.remove_from_xenstore_data":
+        assert seen(fleet).condition is Condition.STARTING
+    seen(fleet)
+    assert BLANK in newest(pool)[1]["other_config"]
+    switched(pool, "Halted")
     seen(fleet)
     assert [outcome.error for outcome in fleet.start(["web"])] == [None]
     assert seen(fleet).condition is Condition.READY
+    reference, record = newest(pool)
+    assert BLANK not in record["other_config"] and record["VBDs"]
+    with pool.file_of(reference).open("rb") as disk:
+        assert disk.read(4096).strip(b"\0"), "it was formatted"
 
 
 @pytest.mark.parametrize("operations", [("clean_reboot",), ("hard_shutdown", "start")])

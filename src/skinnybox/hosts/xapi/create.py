@@ -15,7 +15,9 @@ from skinnybox.hosts.xapi.xenstore_data import MASTER_PLACE, OVERLAY_PLACE
 from skinnybox.model import Instance
 
 BLANK = "skinnybox:blank"
-"""Of an overlay: the guest has not formatted it yet."""
+"""Of an overlay: the guest has not formatted it yet. `yes`, or the nonce of the report that the pool showed
+when it was made: that was said of the overlay before. It is there from the very call that makes the overlay on:
+whoever is killed before the machine was told of it leaves that with the old nonce, and a report that fits."""
 
 
 def define(pool: Pool, instance: Instance) -> str:
@@ -185,7 +187,8 @@ def take_orders_back(pool: Pool, ready: Mapping[UUID, str | None]) -> None:
         found, overlay = ours.get(uuid), overlays.get(uuid)
         if not found or not overlay or BLANK not in overlay[1]["other_config"]:
             continue
-        if nonce is not None and telling.nonce_of(found[1]) == nonce:
+        said = nonce is not None and nonce != overlay[1]["other_config"][BLANK]
+        if said and telling.nonce_of(found[1]) == nonce:
             with contextlib.suppress(NotFound, Blocked):  # deleted just now, or we may only look
                 _take_back(pool, found, overlay)
 

@@ -91,7 +91,7 @@ def _make(
         ready()
         with undone(pool, instance, generation):
             record = _record(pool, instance, generation, instance.overlay.size, Role.OVERLAY, sr)
-            record["other_config"][BLANK] = "yes"
+            record["other_config"][BLANK] = telling.said_before(pool, instance) or "yes"
             pool.call("VDI.create", record)
         return
     with pool.workspace() as work:

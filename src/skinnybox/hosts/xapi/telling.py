@@ -17,7 +17,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from skinnybox.hosts.xapi import maps, tags, xenstore_data
+from skinnybox.hosts.xapi.guest_metrics import stamp_of
 from skinnybox.hosts.xapi.pool import Found, Pool
+from skinnybox.model import Instance
 
 TOLD = "xenstore_data"
 _MOST_CALLS = 24
@@ -54,6 +56,14 @@ def _noted(record: Mapping[str, Any]) -> tuple[str | None, str | None, str | Non
     if not _NONCE.fullmatch(last):
         return None, None, None
     return last, started or None, before if _BEFORE.fullmatch(before) else None
+
+
+def said_before(pool: Pool, instance: Instance) -> str | None:
+    """The nonce of the report that the pool shows of it, as of the last look. While the machine is off that
+    stays, and is the word of a guest with the overlay that it had then."""
+    found = pool.ours().get(instance.uuid)
+    stamp = stamp_of(pool.things.get("VM_guest_metrics", found[1]["guest_metrics"])) if found else None
+    return stamp.nonce if stamp else None
 
 
 def note_start(pool: Pool, found: Found, nonce: str, now: str) -> None:
