@@ -88,6 +88,22 @@ def test_a_first_start_past_us_comes_up(pool: EmulatedPool, fleet: Fleet) -> Non
     assert f"{xenstore_data.PREFIX}{xenstore_data.FORMAT}" not in told(pool), "it has formatted its overlay"
 
 
+def test_a_nonce_that_was_repeated_is_not_given_again(pool: EmulatedPool, fleet: Fleet) -> None:
+    """The pool shows the report of the start before until the guest says something new."""
+    made = noted(pool)
+    by_another(pool, "start", "hard_shutdown")
+    seen(fleet)
+    assert [outcome.error for outcome in fleet.start(["web"])] == [None]
+    assert not noted(pool).startswith(made) and noted(pool).endswith(f" {made}")
+
+
+def test_a_first_start_has_the_nonce_of_its_making(pool: EmulatedPool, fleet: Fleet) -> None:
+    made = noted(pool)
+    assert [outcome.error for outcome in fleet.start(["web"])] == [None]
+    nonce, started = noted(pool).split(" ")
+    assert nonce == made == told(pool)[NONCE] and datetime.fromisoformat(started).tzinfo
+
+
 def test_a_machine_that_was_told_no_nonce(pool: EmulatedPool, fleet: Fleet) -> None:
     """Those of an earlier version."""
     put(pool, "other_config", tags.START, None)
@@ -106,12 +122,24 @@ def test_who_was_told_a_nonce_repeats_it(pool: EmulatedPool, fleet: Fleet) -> No
     assert seen(fleet).condition is Condition.STARTING
 
 
-@pytest.mark.parametrize("call", ["VM.remove_from_xenstore_data", "VM.add_to_xenstore_data", "VM.start"])
+NOTED = ["VM.remove_from_other_config", "VM.add_to_other_config"]
+HEARD = ["VM.remove_from_xenstore_data", "VM.add_to_xenstore_data"]
+
+
+@pytest.mark.parametrize(
+    ("started", "call"), [*((ran, call) for ran in (False, True) for call in (*NOTED, "VM.start")),
+                          *((True, call) for call in HEARD)]
+)  # fmt: skip
 @pytest.mark.parametrize("times", [1, 2])
 def test_a_start_past_us_after_one_of_ours_was_killed(
-    pool: EmulatedPool, fleet: Fleet, call: str, times: int
+    pool: EmulatedPool, fleet: Fleet, started: bool, call: str, times: int
 ) -> None:
-    """It has noted the nonce of a start that the machine had not heard of yet, or of which it heard half."""
+    """It has noted the nonce of a start that the machine had not heard of yet, or of which it heard half, or
+    lost what was noted before. A first start has the nonce that the machine got at its making."""
+    if started:
+        assert [outcome.error for outcome in fleet.start(["web"])] == [None]
+        by_another(pool, "hard_shutdown")
+        seen(fleet)
     for _ in range(times):
         fault = pool.faults.drop_before(call, times=1 << 20)
         assert fleet.start(["web"])[0].error is not None and fault.met
@@ -166,8 +194,8 @@ def test_a_reset_that_was_killed_before_it_told_of_the_overlay(
 def test_a_restart_past_us(pool: EmulatedPool, fleet: Fleet, operations: tuple[str, ...]) -> None:
     assert [outcome.error for outcome in fleet.start(["web"])] == [None]
     long_ago = datetime.now(UTC) - timedelta(days=3)
-    nonce, _, before = noted(pool).split(" ")
-    put(pool, "other_config", tags.START, f"{nonce} {long_ago.isoformat()} {before}")
+    nonce, _ = noted(pool).split(" ")
+    put(pool, "other_config", tags.START, f"{nonce} {long_ago.isoformat()}")
     by_another(pool, *operations)
     machine = seen(fleet)
     assert machine.condition is Condition.READY

@@ -16,7 +16,7 @@ from skinnybox.model import Instance
 
 BLANK = "skinnybox:blank"
 """Of an overlay: the guest has not formatted it yet. `yes`, or the nonce of the report that the pool showed
-when it was made: that was said of the overlay before. It is there from the very call that makes the overlay on:
+when it was made: that was said of the overlay before. It is there from the very call that makes it on:
 whoever is killed before the machine was told of it leaves that with the old nonce, and a report that fits."""
 
 

@@ -5,7 +5,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from skinnybox.errors import Conflict, NotFound
-from skinnybox.hosts.xapi import create, tasks, telling, xenstore_data
+from skinnybox.hosts.xapi import create, observe, tasks, telling, xenstore_data
+from skinnybox.hosts.xapi.cache import Record
 from skinnybox.hosts.xapi.errors import Denied
 from skinnybox.hosts.xapi.pool import Found, Pool
 from skinnybox.model import Instance
@@ -29,7 +30,7 @@ def _start(pool: Pool, instance: Instance) -> None:
         return
     if found and found[1]["power_state"] != "Halted":
         raise Conflict(f"{instance.name} runs already")
-    pool.overlay(instance)
+    _, overlay = pool.overlay(instance)
     if found is None:
         create.define(pool, instance)
         found = pool.machine(instance.uuid)
@@ -39,14 +40,22 @@ def _start(pool: Pool, instance: Instance) -> None:
     create.fit(pool, instance, found)
     # Anew, as whoever put this overlay in place may have been killed before it was told.
     told = xenstore_data.told(instance, blank=create.blank(pool, instance))
-    _tell(pool, found, told)
+    _tell(pool, found, told, _nonce(pool, found, overlay))
     tasks.run(pool.sessions, "VM.start", found[0], False, False)
 
 
-def _tell(pool: Pool, found: Found, told: dict[str, str]) -> None:
+def _nonce(pool: Pool, found: Found, overlay: Record) -> str:
+    """A fresh one, but at its very first start: that the machine has already, and each call counts where
+    hundreds are made. Never the one that the overlay's mark says is of another (create.BLANK)."""
+    nonce = telling.unheard(found)
+    used = observe.since(pool, found[1]) is not None or overlay["other_config"].get(create.BLANK) == nonce
+    return xenstore_data.fresh_nonce() if nonce is None or used else nonce
+
+
+def _tell(pool: Pool, found: Found, told: dict[str, str], nonce: str) -> None:
     """Of this very start. An operator of the pool may start machines, and tell them nothing: it is as when
     somebody else starts it then, if there is nothing new that it has to be told."""
-    nonce, now = xenstore_data.fresh_nonce(), datetime.now(UTC).isoformat()
+    now = datetime.now(UTC).isoformat()
     try:
         telling.note_start(pool, found, nonce, now)
         telling.tell(pool, found, told, nonce)

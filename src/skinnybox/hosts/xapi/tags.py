@@ -5,8 +5,9 @@ skinnybox:instance    whose machine or disk it is, a UUID
 skinnybox:fleet       of which state folder (identity.py) that is, or who uploaded a master's disk: a UUID
 skinnybox:record      of a machine: its record (record.py), JSON, deflated, base64
 skinnybox:first       of a machine: it was made together with its overlay, which had no other before
-skinnybox:start       of a machine: the nonce it was given last, at its making, at a start by us or with a new
-                      overlay; when we started it last (ISO 8601, UTC); and the nonce before that start
+skinnybox:start       of a machine: the nonce it was given last, at its making, at a start by us (but the
+                      first of all) or with a new overlay; when we started it last (ISO 8601, UTC); and the
+                      nonce before that start, if that was another
 skinnybox:role        of a disk: see Role
 skinnybox:generation  of an overlay: the one with the highest counts
 skinnybox:digest      of a master's disk: the digest of the image on it

@@ -19,6 +19,7 @@ from typing import Any
 from skinnybox.hosts.xapi import maps, tags, xenstore_data
 from skinnybox.hosts.xapi.guest_metrics import stamp_of
 from skinnybox.hosts.xapi.pool import Found, Pool
+from skinnybox.hosts.xapi.session import NULL
 from skinnybox.model import Instance
 
 TOLD = "xenstore_data"
@@ -66,9 +67,19 @@ def said_before(pool: Pool, instance: Instance) -> str | None:
     return stamp.nonce if stamp else None
 
 
+def unheard(found: Found) -> str | None:
+    """The nonce that it got at its making or with its overlay, while no guest can have repeated it: as of
+    that look nobody has started the machine, and no report is there."""
+    record = found[1]
+    last, started, _ = _noted(record)
+    silent = record["guest_metrics"] == NULL and not record["last_booted_record"]
+    return last if started is None and silent else None
+
+
 def note_start(pool: Pool, found: Found, nonce: str, now: str) -> None:
     """Before the machine hears of it."""
-    before = nonce_of(found[1]) or ""
+    had = nonce_of(found[1])
+    before = had if had and had != nonce else ""
     maps.give(pool, "VM", *found, maps.OTHER, tags.START, f"{nonce} {now} {before}".rstrip())
 
 

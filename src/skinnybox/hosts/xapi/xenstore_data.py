@@ -2,7 +2,7 @@
 
     instance              the UUID it has to find on its overlay
     nonce                 what the guest's report has to repeat, 32 hexadecimal digits: of our last start, or
-                          of the machine's making, for a first start that is not ours
+                          of the machine's making, for its first
     master, overlay       the two disks by their names on Xen: xvda, xvdb
     format                the instance's UUID: a blank overlay may be formatted, for this machine only
     base, seed            into how many parts the message is split; base-0, base-1, ...: its base64
