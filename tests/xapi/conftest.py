@@ -8,12 +8,16 @@ from typing import Any, NamedTuple
 import pytest
 import XenAPI
 
+from skinnybox.fleet.create import make_one
+from skinnybox.fleet.service import Fleet
+from skinnybox.hosts.xapi.host import XapiHost
 from skinnybox.model import Instance, Master, Network
+from skinnybox.operation import Operation
 from skinnybox.sizes import MIB
 from tests.emulators.xapi import EmulatedPool
 from tests.samples import a_master, a_sealed_folder, an_instance, seal
 from tests.xapi import records
-from tests.xapi.furnished import furnished
+from tests.xapi.furnished import furnished, host_on, plain_disk, ready
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +57,10 @@ def bare_pool() -> Iterator[EmulatedPool]:
 
 
 @pytest.fixture
-def pool() -> Iterator[EmulatedPool]:
-    """One host with shared thin storage and a network, as our own hosts want it."""
-    with furnished() as pool:
+def pool(request: pytest.FixtureRequest) -> Iterator[EmulatedPool]:
+    """One host with shared thin storage and a network, as our own hosts want it. GUEST of the test's module
+    stands for its guests."""
+    with furnished(guest=getattr(request.module, "GUEST", ready)) as pool:
         yield pool
 
 
@@ -108,3 +113,29 @@ def new_instance() -> Callable[..., Instance]:
         return an_instance(name, memory=128 * MIB, network=Network.BRIDGE, bridge="lan")
 
     return make
+
+
+@pytest.fixture
+def host(pool: EmulatedPool, tmp_path: Path) -> Iterator[XapiHost]:
+    """On the pool, with an empty state folder."""
+    opened = host_on(pool, tmp_path / "state", make_disk=plain_disk)
+    yield opened
+    pool.faults.clear()
+    opened.close()
+
+
+@pytest.fixture
+def running(host: XapiHost, sealed: Sealed, new_instance: Callable[..., Instance]) -> Instance:
+    """Its guest has said that it is ready, and nobody looked since."""
+    host.add_master(*sealed, Operation())
+    instance = new_instance()
+    make_one(host, instance, Operation())
+    host.start(instance, *sealed, Operation())
+    return instance
+
+
+@pytest.fixture
+def fleet(pool: EmulatedPool, state: Path) -> Iterator[Fleet]:
+    """On the pool, without any machine. Who wants some overrides it."""
+    with Fleet(state, host_on(pool, state, make_disk=plain_disk), boots_at_once=1) as fleet:
+        yield fleet

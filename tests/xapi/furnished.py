@@ -5,14 +5,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from skinnybox.fleet.specification import Specification
+from skinnybox.hosts.xapi import tags
 from skinnybox.hosts.xapi.address import Address
 from skinnybox.hosts.xapi.host import XapiHost
 from skinnybox.hosts.xapi.master import MakeDisk
 from skinnybox.hosts.xapi.xenstore_data import OVERLAY_PLACE, PREFIX
-from skinnybox.model import Allocation, Image, Instance, Master
+from skinnybox.model import Allocation, Image, Instance, Master, Overlay
 from skinnybox.overlays.make import make
 from skinnybox.overlays.seed import seed_capacity
 from skinnybox.overlays.template import template
+from skinnybox.sizes import MIB
 from tests.emulators.xapi import PASSWORD, EmulatedPool, guests, srs, xenstore
 from tests.emulators.xapi.context import Xapi
 
@@ -21,6 +24,9 @@ FULL = ("SR_BACKEND_FAILURE_44", "", "There is insufficient space", "")
 """What a pool says when storage has no room left."""
 _BLOB = b"\0\0\0\x0bssh-ed25519\0\0\0 " + bytes(32)
 HOST_KEY = f"ssh-ed25519 {base64.b64encode(_BLOB).decode()}"
+
+
+SMALL = Specification(overlay=Overlay(size=32 * MIB), memory=256 * MIB, any_allocation=True)
 
 
 def message_of(told: dict[str, str], name: str) -> bytes:
@@ -132,3 +138,13 @@ def machine(pool: EmulatedPool, instance: Instance) -> dict[str, Any]:
         ]
     assert len(found) == 1
     return found[0]
+
+
+def vm_of(pool: EmulatedPool, instance: Instance) -> str:
+    """Its only VM, never a snapshot of that."""
+    with pool.database() as database:
+        return next(
+            ref
+            for ref, each in database.where("VM", is_a_snapshot=False, is_a_template=False)
+            if tags.instance_of(each) == instance.uuid
+        )

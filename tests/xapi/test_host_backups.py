@@ -1,6 +1,5 @@
 """Snapshots that others make of our machines in the pool: of overlays, never of what all share."""
 
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,43 +18,16 @@ from skinnybox.model import Instance
 from skinnybox.operation import Operation
 from tests.emulators.xapi import EmulatedPool
 from tests.xapi.conftest import Sealed
-from tests.xapi.furnished import at_work, furnished, host_on, machine, plain_disk
-from tests.xapi.test_host_fleet import SMALL
+from tests.xapi.furnished import SMALL, at_work, host_on, machine, plain_disk, vm_of
 
 pytestmark = pytest.mark.image
+GUEST = at_work
 
 
 @pytest.fixture
-def pool() -> Iterator[EmulatedPool]:
-    with furnished(guest=at_work) as pool:
-        yield pool
-
-
-@pytest.fixture
-def host(pool: EmulatedPool, tmp_path: Path) -> Iterator[XapiHost]:
-    opened = host_on(pool, tmp_path / "state", make_disk=plain_disk)
-    yield opened
-    pool.faults.clear()
-    opened.close()
-
-
-@pytest.fixture
-def running(host: XapiHost, sealed: Sealed, new_instance: Callable[..., Instance]) -> Instance:
-    instance = new_instance()
-    host.add_master(*sealed, Operation())
-    make_one(host, instance, Operation())
-    host.start(instance, *sealed, Operation())
-    assert host.reports([instance.uuid])[instance.uuid].ready
-    return instance
-
-
-def vm_of(pool: EmulatedPool, instance: Instance) -> str:
-    with pool.database() as database:
-        return next(
-            ref
-            for ref, each in database.where("VM", is_a_snapshot=False, is_a_template=False)
-            if tags.instance_of(each) == instance.uuid
-        )
+def running(running: Instance, host: XapiHost) -> Instance:
+    assert host.reports([running.uuid])[running.uuid].ready
+    return running
 
 
 def backed_up(api: Any, vm: str, tag: str = "[NOBAK]") -> str:

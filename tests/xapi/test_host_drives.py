@@ -1,6 +1,5 @@
 """Disks and drives that others deleted or detached, masters that they may write: told, refused, mended."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,36 +8,23 @@ import pytest
 from skinnybox.errors import Conflict
 from skinnybox.fleet.repair import repair
 from skinnybox.fleet.service import Fleet
-from skinnybox.fleet.specification import Specification
 from skinnybox.fleet.view import Condition, MachineView
 from skinnybox.hosts.xapi import tags
 from skinnybox.hosts.xapi.host import XapiHost
 from skinnybox.issues import Check, Deed, Finding
-from skinnybox.model import Overlay
-from skinnybox.sizes import MIB
 from tests.emulators.xapi import EmulatedPool
-from tests.samples import seal
 from tests.xapi import records
-from tests.xapi.furnished import at_work, furnished, host_on, plain_disk
+from tests.xapi.furnished import SMALL, at_work
 
 pytestmark = pytest.mark.image
-SMALL = Specification(overlay=Overlay(size=32 * MIB), memory=256 * MIB, any_allocation=True)
+GUEST = at_work
 
 
 @pytest.fixture
-def pool() -> Iterator[EmulatedPool]:
-    with furnished(guest=at_work) as opened:
-        yield opened
-
-
-@pytest.fixture
-def fleet(pool: EmulatedPool, tmp_path: Path) -> Iterator[Fleet]:
+def fleet(fleet: Fleet) -> Fleet:
     """Two machines, `web` and `db`, that are off."""
-    seal(tmp_path / "state", tmp_path, "tiny", "1")
-    host = host_on(pool, tmp_path / "state", make_disk=plain_disk)
-    with Fleet(tmp_path / "state", host, boots_at_once=1) as fleet:
-        fleet.create(["web", "db"], "tiny", SMALL)
-        yield fleet
+    fleet.create(["web", "db"], "tiny", SMALL)
+    return fleet
 
 
 def disk(pool: EmulatedPool, role: str, name: str = "") -> tuple[str, dict[str, Any]]:

@@ -1,7 +1,5 @@
 """Machines that somebody else suspended or paused: what each command does with them."""
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,35 +8,22 @@ from skinnybox.errors import Conflict
 from skinnybox.fleet.batch import Outcome
 from skinnybox.fleet.power import Stopping
 from skinnybox.fleet.service import Fleet
-from skinnybox.fleet.specification import Specification
 from skinnybox.fleet.view import Condition
 from skinnybox.hosts.xapi.host import XapiHost
-from skinnybox.model import Overlay
-from skinnybox.sizes import MIB
 from tests.emulators.xapi import EmulatedPool
-from tests.samples import seal
-from tests.xapi.furnished import at_work, furnished, host_on, plain_disk
+from tests.xapi.furnished import SMALL, at_work
 
 pytestmark = pytest.mark.image
-SMALL = Specification(overlay=Overlay(size=32 * MIB), memory=256 * MIB, any_allocation=True)
+GUEST = at_work
 HELD = {"suspend": Condition.SUSPENDED, "pause": Condition.PAUSED}
 
 
 @pytest.fixture
-def pool() -> Iterator[EmulatedPool]:
-    with furnished(guest=at_work) as opened:
-        yield opened
-
-
-@pytest.fixture
-def fleet(pool: EmulatedPool, tmp_path: Path) -> Iterator[Fleet]:
+def fleet(fleet: Fleet) -> Fleet:
     """One machine, `web`, that is ready."""
-    seal(tmp_path / "state", tmp_path, "tiny", "1")
-    host = host_on(pool, tmp_path / "state", make_disk=plain_disk)
-    with Fleet(tmp_path / "state", host, boots_at_once=1) as fleet:
-        fleet.create(["web"], "tiny", SMALL)
-        assert_done(fleet.start(["web"]))
-        yield fleet
+    fleet.create(["web"], "tiny", SMALL)
+    assert_done(fleet.start(["web"]))
+    return fleet
 
 
 def assert_done(outcomes: list[Outcome[Any]]) -> None:

@@ -3,7 +3,7 @@
 import contextlib
 import io
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 
 from skinnybox.errors import Conflict, Corrupt, SkinnyboxError
-from skinnybox.fleet.create import make_one
 from skinnybox.hosts.xapi import tags, tasks, transfer, xenstore_data
 from skinnybox.hosts.xapi.address import Address
 from skinnybox.hosts.xapi.host import XapiHost
@@ -19,33 +18,9 @@ from skinnybox.hosts.xapi.session import Lost
 from skinnybox.model import Instance
 from skinnybox.operation import Operation
 from tests.emulators.xapi import EmulatedPool
-from tests.xapi.conftest import Sealed
-from tests.xapi.furnished import host_on, machine, plain_disk
+from tests.xapi.furnished import host_on, machine, vm_of
 
 pytestmark = pytest.mark.image
-
-
-@pytest.fixture
-def host(pool: EmulatedPool, tmp_path: Path) -> Iterator[XapiHost]:
-    opened = host_on(pool, tmp_path / "state", make_disk=plain_disk)
-    yield opened
-    pool.faults.clear()
-    opened.close()
-
-
-@pytest.fixture
-def running(host: XapiHost, sealed: Sealed, new_instance: Callable[..., Instance]) -> Instance:
-    """It has said that it is ready, and nobody looked since."""
-    host.add_master(*sealed, Operation())
-    instance = new_instance()
-    make_one(host, instance, Operation())
-    host.start(instance, *sealed, Operation())
-    return instance
-
-
-def vm_of(pool: EmulatedPool, instance: Instance) -> str:
-    with pool.database() as database:
-        return next(ref for ref, _ in database.where("VM", name_label=instance.name))
 
 
 def may_format(pool: EmulatedPool, instance: Instance) -> bool:

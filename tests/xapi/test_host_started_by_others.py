@@ -1,43 +1,28 @@
 """Machines that somebody else starts and restarts: XenCenter, XO, Ansible, the pool after a power cut."""
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from skinnybox.fleet.service import Fleet
-from skinnybox.fleet.specification import Specification
 from skinnybox.fleet.view import Condition, MachineView
 from skinnybox.hosts.xapi import tags, xenstore_data
 from skinnybox.hosts.xapi.create import BLANK
 from skinnybox.hosts.xapi.host import XapiHost
 from skinnybox.hosts.xapi.xenstore_data import NONCE
-from skinnybox.model import Overlay
-from skinnybox.sizes import MIB
 from tests.emulators.xapi import EmulatedPool
-from tests.samples import seal
-from tests.xapi.furnished import at_work, furnished, host_on, plain_disk
+from tests.xapi.furnished import SMALL, at_work
 
 pytestmark = pytest.mark.image
-SMALL = Specification(overlay=Overlay(size=32 * MIB), memory=256 * MIB, any_allocation=True)
+GUEST = at_work
 
 
 @pytest.fixture
-def pool() -> Iterator[EmulatedPool]:
-    with furnished(guest=at_work) as opened:
-        yield opened
-
-
-@pytest.fixture
-def fleet(pool: EmulatedPool, tmp_path: Path) -> Iterator[Fleet]:
+def fleet(fleet: Fleet) -> Fleet:
     """One machine, `web`, that was never started."""
-    seal(tmp_path / "state", tmp_path, "tiny", "1")
-    host = host_on(pool, tmp_path / "state", make_disk=plain_disk)
-    with Fleet(tmp_path / "state", host, boots_at_once=1) as fleet:
-        fleet.create(["web"], "tiny", SMALL)
-        yield fleet
+    fleet.create(["web"], "tiny", SMALL)
+    return fleet
 
 
 def by_another(pool: EmulatedPool, *operations: str) -> None:

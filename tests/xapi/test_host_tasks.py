@@ -11,40 +11,33 @@ import pytest
 from skinnybox.errors import Conflict, NoSpace, SkinnyboxError, TimedOut, Unsupported
 from skinnybox.fleet.power import Stopping
 from skinnybox.fleet.service import Fleet
-from skinnybox.fleet.specification import Specification
 from skinnybox.fleet.view import Condition
 from skinnybox.hosts.xapi import tasks, transfer
 from skinnybox.hosts.xapi.host import XapiHost
-from skinnybox.model import Overlay
-from skinnybox.sizes import MIB
 from tests.emulators.xapi import EmulatedPool
 from tests.emulators.xapi import tasks as emulated
 from tests.emulators.xapi.failure import Failure
-from tests.samples import seal
-from tests.xapi.furnished import FULL, all_of, at_work, furnished, host_on, plain_disk
+from tests.xapi.furnished import FULL, SMALL, all_of, at_work, host_on
 
 pytestmark = pytest.mark.image
-SMALL = Specification(overlay=Overlay(size=32 * MIB), memory=256 * MIB, any_allocation=True)
+GUEST = at_work
 SECONDS = 120.0
 WAIT = Stopping(timeout=SECONDS)
 
 
 @pytest.fixture
-def pool() -> Iterator[EmulatedPool]:
-    with furnished(guest=at_work) as opened:
-        yield opened
+def no_task_stays(pool: EmulatedPool) -> Iterator[None]:
+    """Once the fleet is closed: asked for before that, so that it ends after it."""
+    yield
+    assert all_of(pool, "task") == []
 
 
 @pytest.fixture
-def fleet(pool: EmulatedPool, tmp_path: Path) -> Iterator[Fleet]:
+def fleet(no_task_stays: None, fleet: Fleet) -> Fleet:
     """Two machines that are ready, `web` and `db`."""
-    seal(tmp_path / "state", tmp_path, "tiny", "1")
-    host = host_on(pool, tmp_path / "state", make_disk=plain_disk)
-    with Fleet(tmp_path / "state", host, boots_at_once=1) as fleet:
-        fleet.create(["web", "db"], "tiny", SMALL)
-        assert [outcome.error for outcome in fleet.start(["*"])] == [None, None]
-        yield fleet
-    assert all_of(pool, "task") == []
+    fleet.create(["web", "db"], "tiny", SMALL)
+    assert [outcome.error for outcome in fleet.start(["*"])] == [None, None]
+    return fleet
 
 
 @pytest.mark.parametrize(

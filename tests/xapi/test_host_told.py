@@ -1,11 +1,7 @@
 """A guest writes where it is told of itself: nothing is decided by that, and what was taken back stays so."""
 
-from collections.abc import Callable, Iterator
-from pathlib import Path
-
 import pytest
 
-from skinnybox.fleet.create import make_one
 from skinnybox.hosts.xapi import tags
 from skinnybox.hosts.xapi.host import XapiHost
 from skinnybox.hosts.xapi.xenstore_data import NONCE, ORDER, PREFIX
@@ -13,35 +9,13 @@ from skinnybox.model import Instance
 from skinnybox.operation import Operation
 from tests.emulators.xapi import EmulatedPool
 from tests.xapi.conftest import Sealed
-from tests.xapi.furnished import host_on, machine, plain_disk
+from tests.xapi.furnished import machine, vm_of
 
 pytestmark = pytest.mark.image
 LIES = {
     NONCE: "f" * 32, f"{PREFIX}started": "9999-01-01T00:00:00+00:00", f"{PREFIX}seed-0": "AAAA", ORDER: None,
     f"{PREFIX}base": "1000000", "vm-data/theirs": "kept",
 }  # fmt: skip
-
-
-@pytest.fixture
-def host(pool: EmulatedPool, tmp_path: Path) -> Iterator[XapiHost]:
-    opened = host_on(pool, tmp_path / "state", make_disk=plain_disk)
-    yield opened
-    pool.faults.clear()
-    opened.close()
-
-
-@pytest.fixture
-def running(host: XapiHost, sealed: Sealed, new_instance: Callable[..., Instance]) -> Instance:
-    host.add_master(*sealed, Operation())
-    instance = new_instance()
-    make_one(host, instance, Operation())
-    host.start(instance, *sealed, Operation())
-    return instance
-
-
-def vm_of(pool: EmulatedPool, instance: Instance) -> str:
-    with pool.database() as database:
-        return next(ref for ref, _ in database.where("VM", name_label=instance.name))
 
 
 def is_blank(pool: EmulatedPool, instance: Instance) -> bool:
