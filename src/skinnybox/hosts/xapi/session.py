@@ -179,15 +179,20 @@ class Sessions:
         return self._host
 
     def _forget(self) -> None:
-        _end(*self._drop())
+        own = self._drop()
+        if own:
+            _end(*own)
 
-    def _drop(self) -> tuple[XenAPI.Session, Transport]:
-        own: tuple[XenAPI.Session, Transport] = (self._own.session, self._own.transport)
-        with self._lock, contextlib.suppress(ValueError, KeyError):  # `close` came in between
-            self._all.remove(own)
-            del self._threads[own[1]]
+    def _drop(self) -> tuple[XenAPI.Session, Transport] | None:
+        """None when `close` came in between, which ended it."""
+        session, own = getattr(self._own, "session", None), getattr(self._own, "transport", None)
         self._own.session = None
-        return own
+        with self._lock:
+            if session is None or own is None or (session, own) not in self._all:
+                return None
+            self._all.remove((session, own))
+            del self._threads[own]
+        return session, own
 
     def close(self) -> None:
         """Log every session out. Idempotent; a later call logs in again."""

@@ -19,7 +19,6 @@ successor beside it, with NEXT behind its name (maps.py).
 """
 
 import base64
-import binascii
 import json
 import zlib
 from collections.abc import Mapping
@@ -129,7 +128,7 @@ def unpack(text: str, what: str) -> dict[str, Any]:
         reader = zlib.decompressobj()
         data = reader.decompress(base64.b64decode(text, validate=True), _UNPACKED)
         values = json.loads(data)
-    except (ValueError, binascii.Error, zlib.error, RecursionError) as error:
+    except (ValueError, zlib.error, RecursionError) as error:
         raise Corrupt(f"{what}: its record cannot be read: {error}", hint="`skinnybox repair`") from error
     if not isinstance(values, dict):
         raise Corrupt(f"{what}: its record is none", hint="`skinnybox repair`")

@@ -64,7 +64,7 @@ def _context(address: Address) -> ssl.SSLContext:
         context = ssl.create_default_context(cafile=str(address.ca) if address.ca else None)
     except FileNotFoundError as error:
         raise NotFound(f"there is no CA file {address.ca}") from error
-    except (ssl.SSLError, OSError) as error:
+    except OSError as error:
         raise UsageError(f"{address.ca} holds no certificates: {error}") from error
     if address.pins or address.insecure:
         context.check_hostname = False
