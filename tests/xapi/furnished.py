@@ -1,7 +1,7 @@
 """Hosts of ours on emulated pools, with guests that say they are ready."""
 
 import base64
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,7 @@ from skinnybox.hosts.xapi import tags
 from skinnybox.hosts.xapi.address import Address
 from skinnybox.hosts.xapi.host import XapiHost
 from skinnybox.hosts.xapi.master import MakeDisk
-from skinnybox.hosts.xapi.xenstore_data import OVERLAY_PLACE, PREFIX
+from skinnybox.hosts.xapi.xenstore_data import ORDER, OVERLAY_PLACE, PREFIX
 from skinnybox.model import Allocation, Image, Instance, Master, Overlay
 from skinnybox.overlays.make import make
 from skinnybox.overlays.seed import seed_capacity
@@ -148,3 +148,8 @@ def vm_of(pool: EmulatedPool, instance: Instance) -> str:
             for ref, each in database.where("VM", is_a_snapshot=False, is_a_template=False)
             if tags.instance_of(each) == instance.uuid
         )
+
+
+def may_format(told: Mapping[str, str], instance: Instance) -> bool:
+    """Whether a guest that reads this may format its blank overlay."""
+    return told.get(ORDER) == str(instance.uuid)

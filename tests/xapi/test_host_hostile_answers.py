@@ -11,20 +11,20 @@ from typing import Any
 import pytest
 
 from skinnybox.errors import Conflict, Corrupt, SkinnyboxError
-from skinnybox.hosts.xapi import tags, tasks, transfer, xenstore_data
+from skinnybox.hosts.xapi import tags, tasks, transfer
 from skinnybox.hosts.xapi.address import Address
 from skinnybox.hosts.xapi.host import XapiHost
 from skinnybox.hosts.xapi.session import Lost
 from skinnybox.model import Instance
 from skinnybox.operation import Operation
 from tests.emulators.xapi import EmulatedPool
-from tests.xapi.furnished import host_on, machine, vm_of
+from tests.xapi.furnished import host_on, machine, may_format, vm_of
 
 pytestmark = pytest.mark.image
 
 
-def may_format(pool: EmulatedPool, instance: Instance) -> bool:
-    return xenstore_data.may_format(machine(pool, instance)["xenstore_data"], instance.uuid)
+def ordered(pool: EmulatedPool, instance: Instance) -> bool:
+    return may_format(machine(pool, instance)["xenstore_data"], instance)
 
 
 def test_a_report_of_an_earlier_start_takes_no_order_back(
@@ -32,12 +32,12 @@ def test_a_report_of_an_earlier_start_takes_no_order_back(
 ) -> None:
     """The guest that it is meant for has yet to read it."""
     vm, started = vm_of(pool, running), machine(pool, running)["other_config"][tags.START]
-    for now, ordered in (("0" * 32, True), (started, False)):
+    for now, still in (("0" * 32, True), (started, False)):
         with pool.database() as database:
             database.put("VM", vm, "other_config", tags.START, now)
         host._pool.things.refresh(anew=True)
         assert host.reports([running.uuid])[running.uuid].ready
-        assert may_format(pool, running) == ordered
+        assert ordered(pool, running) == still
 
 
 def test_what_others_write_meanwhile_stays(pool: EmulatedPool, host: XapiHost, running: Instance) -> None:
@@ -47,7 +47,7 @@ def test_what_others_write_meanwhile_stays(pool: EmulatedPool, host: XapiHost, r
     with pool.database() as database:
         database.put("VM", vm, "xenstore_data", "vm-data/theirs", "new")
     host.reports([running.uuid])
-    assert not may_format(pool, running)
+    assert not ordered(pool, running)
     assert machine(pool, running)["xenstore_data"]["vm-data/theirs"] == "new"
 
 
@@ -56,7 +56,7 @@ def test_who_may_only_look_sees_reports(
 ) -> None:
     pool.add_user("guard", "emulated", "read-only")
     guard = host_on(pool, tmp_path / "state", user="guard")
-    assert guard.reports([running.uuid])[running.uuid].ready and may_format(pool, running)
+    assert guard.reports([running.uuid])[running.uuid].ready and ordered(pool, running)
     guard.close()
 
 

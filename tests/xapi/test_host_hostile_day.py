@@ -19,7 +19,7 @@ from skinnybox.operation import Operation
 from tests.emulators.xapi import EmulatedPool
 from tests.xapi import records
 from tests.xapi.conftest import Sealed
-from tests.xapi.furnished import host_on, machine, plain_disk
+from tests.xapi.furnished import host_on, machine, may_format, plain_disk
 
 pytestmark = pytest.mark.image
 LONG_AGO = {tags.MADE: "2020-01-01T00:00:00+00:00"}
@@ -270,7 +270,7 @@ def comes_up_alone(pool: EmulatedPool, host: XapiHost, instance: Instance, seale
     """With one overlay, which it may format if that is blank."""
     host.start(instance, *sealed, Operation())
     blank = "skinnybox:blank" in host._pool.overlay(instance)[1]["other_config"]
-    assert xenstore_data.may_format(machine(pool, instance)["xenstore_data"], instance.uuid) == blank
+    assert may_format(machine(pool, instance)["xenstore_data"], instance) == blank
     host.power_off(instance)
     for finding in left(pool, host, instance):
         assert finding.deed is Deed.REMOVE and finding.act, finding

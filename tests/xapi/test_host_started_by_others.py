@@ -12,7 +12,7 @@ from skinnybox.hosts.xapi.create import BLANK
 from skinnybox.hosts.xapi.host import XapiHost
 from skinnybox.hosts.xapi.xenstore_data import NONCE
 from tests.emulators.xapi import EmulatedPool
-from tests.xapi.furnished import SMALL, at_work
+from tests.xapi.furnished import SMALL, at_work, may_format
 
 pytestmark = pytest.mark.image
 GUEST = at_work
@@ -198,6 +198,6 @@ def test_a_fresh_overlay_comes_with_a_fresh_nonce(pool: EmulatedPool, fleet: Fle
     seen(fleet)
     assert [outcome.error for outcome in fleet.overlays.reset(["web"])] == [None]
     after = told(pool)
-    assert after[NONCE] != before and xenstore_data.may_format(after, fleet.machine("web").instance.uuid)
+    assert after[NONCE] != before and may_format(after, fleet.machine("web").instance)
     by_another(pool, "start")
     assert seen(fleet).condition is Condition.READY

@@ -55,11 +55,6 @@ class Message:
     def in_session(self) -> bool:
         return bool(self.params) and self.params[0].name == "session_id"
 
-    @property
-    def sideless(self) -> bool:
-        """Reads only: has no Async form and makes no task."""
-        return self.name.startswith("get_") and self.implicit
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Class:

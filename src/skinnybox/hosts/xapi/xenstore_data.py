@@ -15,7 +15,6 @@ write there what it likes: telling.py.
 import base64
 import secrets
 from collections.abc import Mapping
-from uuid import UUID
 
 from skinnybox.hosts.base import Contents
 from skinnybox.model import Instance
@@ -65,11 +64,6 @@ def fresh_nonce() -> str:
 def merged(before: Mapping[str, str], ours: Mapping[str, str]) -> dict[str, str]:
     """What others put there stays."""
     return {key: value for key, value in before.items() if not key.startswith(PREFIX)} | dict(ours)
-
-
-def may_format(data: Mapping[str, str], uuid: UUID) -> bool:
-    """For who reads what was told; the pool's own answer is on the overlay (create.BLANK)."""
-    return data.get(ORDER) == str(uuid)
 
 
 def _parts(name: str, message: bytes) -> dict[str, str]:
