@@ -66,6 +66,12 @@ class Doors:
         """Of a guest that is ready, as Report.reachable."""
         return (uuid, nonce) in self.open if self._reach and host_keys else None
 
+    def answers(self, report: Report) -> bool | None:
+        """What Report.reachable is, of any report."""
+        if not report.ready:
+            return None
+        return self.reachable(report.instance, report.nonce, report.ssh_host_keys)
+
     def close(self) -> None:
         for knock in self._knocks.values():
             knock.close()

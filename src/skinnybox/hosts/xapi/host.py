@@ -247,14 +247,9 @@ class XapiHost(Host):
         create.take_orders_back(
             self._pool, {uuid: report.nonce for uuid, report in found.items() if report.ready}
         )
-        return {uuid: replace(report, reachable=self._reachable(report)) for uuid, report in found.items()}
-
-    def _reachable(self, report: Report) -> bool | None:
-        return (
-            self._doors.reachable(report.instance, report.nonce, report.ssh_host_keys)
-            if report.ready
-            else None
-        )
+        return {
+            uuid: replace(report, reachable=self._doors.answers(report)) for uuid, report in found.items()
+        }
 
     def wait_change(self, timeout: float) -> None:
         """Of what this thread last saw. What else happens in the pool does not end it."""
