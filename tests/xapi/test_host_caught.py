@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import XenAPI
 
 from skinnybox.errors import Conflict, Corrupt, NotFound, SkinnyboxError, UsageError
 from skinnybox.hosts.record import to_record
-from skinnybox.hosts.xapi import address, identity, snapshots, tags, tasks, transfer, transport
+from skinnybox.hosts.xapi import address, identity, session, snapshots, tags, tasks, transfer, transport
 from skinnybox.hosts.xapi.address import Address
 from skinnybox.hosts.xapi.host import XapiHost
 from skinnybox.hosts.xapi.session import Lost
@@ -24,7 +25,7 @@ from skinnybox.model import Instance
 from skinnybox.operation import Operation
 from tests.emulators.xapi import EmulatedPool
 from tests.xapi.conftest import Sealed
-from tests.xapi.furnished import furnished, host_on
+from tests.xapi.furnished import host_on
 
 pytestmark = pytest.mark.image
 
@@ -215,15 +216,29 @@ def test_it_is_closed_while_its_host_is_knocked_at(
         host._pool.call("VM.create", {})
 
 
-def test_a_session_that_cannot_be_ended(tmp_path: Path) -> None:
-    """Its pool is gone, or ended it."""
-    with furnished() as pool:
-        host = host_on(pool, tmp_path)
-        host.statuses()
-        pool.faults.fail("session.logout", "SESSION_INVALID", "x")
-        host.close()
-        host.statuses()
-    host.close()
+class Ending:
+    """A session whose every method fails so, and its connection."""
+
+    def __init__(self, error: Exception) -> None:
+        self._error, self.closed = error, False
+
+    def __getattr__(self, name: str) -> "Ending":
+        return self
+
+    def __call__(self) -> None:
+        raise self._error
+
+    def close(self) -> None:
+        self.closed = True
+
+
+@pytest.mark.parametrize(
+    "error", [XenAPI.Failure(["SESSION_INVALID"]), AttributeError(), OSError(), TimeoutError()]
+)
+def test_a_session_that_cannot_be_ended_is_left(error: Exception) -> None:
+    ending = Ending(error)
+    session._end(ending, ending)  # type: ignore[arg-type]
+    assert ending.closed
 
 
 def test_an_error_of_tls_is_one_of_the_system() -> None:
