@@ -1,3 +1,4 @@
+import subprocess
 import time
 from pathlib import Path
 
@@ -36,6 +37,22 @@ def test_a_timeout_ends_the_program() -> None:
     before = time.monotonic()
     with pytest.raises(TimedOut, match="sleep did not end within"):
         run.run(["sleep", "30"], timeout=0.2)
+    assert time.monotonic() - before < 30
+
+
+@pytest.mark.parametrize(
+    "error", [FileNotFoundError("a folder that went"), subprocess.TimeoutExpired("ours", 1)]
+)
+def test_what_the_attendant_raises_kills_the_program_and_comes_as_it_is(error: Exception) -> None:
+    """Not as if there were no such program, or it had been too slow."""
+
+    def attend() -> None:
+        raise error
+
+    before = time.monotonic()
+    with pytest.raises(type(error)) as caught:
+        run.run(["sleep", "30"], attend=attend)
+    assert caught.value is error
     assert time.monotonic() - before < 30
 
 

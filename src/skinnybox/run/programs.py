@@ -10,7 +10,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import IO, TypeAlias
+from typing import IO, Any, TypeAlias
 
 from skinnybox.errors import CommandFailed, TimedOut
 from skinnybox.run.environment import NOTHING, ORDINARY, Names, environment, search_path
@@ -64,28 +64,26 @@ def run(
     words = words_of(argv)
     if output is not None:
         return _stream(words, output, env=env, keep=keep, cwd=cwd, ok=ok, stdin=stdin)
-    try:
-        with subprocess.Popen(
-            words,
-            stdin=subprocess.PIPE if isinstance(stdin, bytes) else _stdin(stdin),
-            stdout=stdout,
-            stderr=subprocess.PIPE,
-            env=environment(keep, env),
-            umask=_UMASK,
-            cwd=cwd,
-            pass_fds=pass_fds,
-        ) as child:
-            done = _ended(child, stdin if isinstance(stdin, bytes) else None, timeout, attend)
-    except FileNotFoundError as error:
-        raise missing(words[0]) from error
-    except subprocess.TimeoutExpired as error:
-        raise TimedOut(f"{words[0]} did not end within {timeout:g} s") from error
+    fed = stdin if isinstance(stdin, bytes) else None
+    streams = {"stdin": _stdin(stdin), "stdout": stdout, "stderr": subprocess.PIPE}
+    with _begun(words, keep, env, **streams, cwd=cwd, pass_fds=pass_fds) as child:
+        done = _ended(child, words, fed, timeout, attend)
     check(words, done.returncode, done.stderr, ok)
     return done
 
 
+def _begun(words: list[str], keep: Names, env: Mapping[str, str] | None, **how: Any) -> Child:
+    """Started, in whatever way: what holds for every program we start. Raises CommandFailed when there is no
+    such program."""
+    try:
+        return subprocess.Popen(words, env=environment(keep, env), umask=_UMASK, **how)
+    except FileNotFoundError as error:
+        raise missing(words[0]) from error
+
+
 def _ended(
     child: Child,
+    words: list[str],
     stdin: bytes | None,
     timeout: float | None,
     attend: Callable[[], None] | None,
@@ -101,9 +99,9 @@ def _ended(
                 nap = left if attend is None else min(_NAP, _NAP if left is None else left)
                 said, complained = child.communicate(stdin, timeout=nap)
                 return subprocess.CompletedProcess(child.args, child.returncode, said, complained)
-            except subprocess.TimeoutExpired:
+            except subprocess.TimeoutExpired as error:
                 if deadline is not None and time.monotonic() >= deadline:
-                    raise
+                    raise TimedOut(f"{words[0]} did not end within {timeout:g} s") from error
     except BaseException:
         child.kill()
         raise
@@ -148,20 +146,17 @@ def start(
     """Run beside us for the length of the block; killed when the block is left early. `shut_in`: it gets no
     terminal, no folder and no environment of ours."""
     words = words_of(argv)
-    try:
-        child = subprocess.Popen(
-            words,
-            stdin=subprocess.DEVNULL if stdin is None else stdin,
-            stdout=subprocess.DEVNULL if stdout is None else stdout,
-            stderr=subprocess.DEVNULL if stderr is None else stderr,
-            env=environment(NOTHING if shut_in else keep, env),
-            umask=_UMASK,
-            cwd=Path("/") if shut_in else cwd,
-            pass_fds=pass_fds,
-            start_new_session=shut_in,
-        )
-    except FileNotFoundError as error:
-        raise missing(words[0]) from error
+    child = _begun(
+        words,
+        NOTHING if shut_in else keep,
+        env,
+        stdin=subprocess.DEVNULL if stdin is None else stdin,
+        stdout=subprocess.DEVNULL if stdout is None else stdout,
+        stderr=subprocess.DEVNULL if stderr is None else stderr,
+        cwd=Path("/") if shut_in else cwd,
+        pass_fds=pass_fds,
+        start_new_session=shut_in,
+    )
     with child:
         try:
             yield child
@@ -212,23 +207,20 @@ def detach(
     words = words_of(argv)
     if gate is not None:
         words = [*words_of(["sh"]), "-c", _AT_THE_GATE, *words]
-    try:
-        child = subprocess.Popen(
-            words,
-            stdin=subprocess.DEVNULL if gate is None else gate,
-            stdout=output,
-            stderr=output,
-            env=environment(keep, env),
-            umask=_UMASK,
-            cwd=cwd,
-            pass_fds=pass_fds,
-            start_new_session=True,
-            user=user,
-            group=user,
-            extra_groups=None if user is None else list(groups),
-        )
-    except FileNotFoundError as error:
-        raise missing(words[0]) from error
+    child = _begun(
+        words,
+        keep,
+        env,
+        stdin=subprocess.DEVNULL if gate is None else gate,
+        stdout=output,
+        stderr=output,
+        cwd=cwd,
+        pass_fds=pass_fds,
+        start_new_session=True,
+        user=user,
+        group=user,
+        extra_groups=None if user is None else list(groups),
+    )
     child.returncode = 0  # we never wait for it: keeps Popen from warning when it is collected
     return child.pid
 
@@ -267,7 +259,7 @@ def words_of(argv: Argv) -> list[str]:
 
 def _stdin(stdin: bytes | IO[bytes] | None) -> Stream:
     if isinstance(stdin, bytes):
-        return None
+        return subprocess.PIPE
     return subprocess.DEVNULL if stdin is None else stdin
 
 
