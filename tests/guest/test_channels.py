@@ -46,10 +46,12 @@ def firmware(shell: Shell, words: dict[str, str]) -> None:
         (folder / "raw").write_text(value)
 
 
-def told_disk(shell: Shell, name: str, instance: str = INSTANCE, sectors: int = 2048) -> Path:
+def told_disk(
+    shell: Shell, name: str, instance: str = INSTANCE, sectors: int = 2048, padding: bytes = b"\n"
+) -> Path:
     lines = [Line("instance", instance), Line("nonce", "abc123"), Line("overlay", "xvdb")]
     message = encode("told", 1, [*lines, Line("seed", payload=SEED)])
-    device = shell.disk(name, None, message.ljust(16384, b"\n"))
+    device = shell.disk(name, None, message.ljust(16384, padding))
     (shell.tmp / "sys/block" / name / "size").write_text(f"{sectors}\n")
     return device
 
@@ -92,9 +94,10 @@ def test_xenstore(shell: Shell) -> None:
     assert heard(shell, "base") == b""
 
 
-def test_a_disk_made_for_it(shell: Shell) -> None:
+@pytest.mark.parametrize("padding", [b"\n", b"\0"])
+def test_a_disk_made_for_it(shell: Shell, padding: bytes) -> None:
     shell.disk("vda", "skinny-overlay", bytes(64))
-    told_disk(shell, "vdb")
+    told_disk(shell, "vdb", padding=padding)
     listen(shell)
     assert (heard(shell, "instance"), heard(shell, "overlay")) == (INSTANCE.encode(), b"xvdb")
     assert (shell.tmp / "run/host/seed").read_bytes() == SEED

@@ -147,6 +147,21 @@ def test_what_follows_on_rubbish_is_read_wherever_the_limit_falls(
     assert isinstance(mailbox.deliver(), Report)
 
 
+@pytest.mark.parametrize("padding", [b"\0", b"\n", b"a"])
+@pytest.mark.parametrize("length", [1, reports.LIMIT - 1, reports.LIMIT * 2])
+@pytest.mark.parametrize("piece", [1000, 1 << 20])
+def test_what_stands_behind_the_end_takes_no_report_away(
+    tmp_path: Path, piece: int, length: int, padding: bytes
+) -> None:
+    mailbox = Mailbox(tmp_path, ME, NONCE)
+    for generation in (1, 2):
+        raw = message(("seed", str(generation))) + padding * length
+        for at in range(0, len(raw), piece):
+            mailbox.feed(raw[at : at + piece])
+        report = mailbox.deliver()
+        assert isinstance(report, Report) and report.seed_generation == generation
+
+
 def test_a_false_report_does_not_replace_a_good_one(tmp_path: Path) -> None:
     mailbox = Mailbox(tmp_path, ME, NONCE)
     mailbox.feed(message(("seed", "1")))

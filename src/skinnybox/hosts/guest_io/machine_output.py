@@ -99,7 +99,8 @@ class Mailbox:
             self._waiting = complete[max(start, 0) :] + end
             self._buffer = rest
         if len(self._buffer) > reports.LIMIT:
-            self._waiting = self._buffer
+            # A report that waits, perhaps for room on the disk, is not given up for the rubbish behind it.
+            self._waiting = self._waiting or self._buffer
             self._buffer = self._begun()
 
     def _begun(self) -> bytes:
