@@ -14,7 +14,7 @@ from skinnybox.model import Acceleration
 
 SAYS = b"bench: up"
 RECIPE = f"""
-packages: [openssh-server]
+packages: [openssh-server, busybox]
 scripts:
   - |
     cat >/etc/systemd/system/bench.service <<END
@@ -31,7 +31,7 @@ scripts:
 # What makes the extracted tree an ordinary guest again.
 ORDINARY = """
 cd "$1"
-rm -rf usr/lib/skinnybox usr/share/initramfs-tools/*/skinnybox usr/share/initramfs-tools/scripts/*/skinnybox
+rm -rf usr/lib/skinnybox etc/kernel/postinst.d/zz-skinnybox
 rm -f usr/lib/systemd/system/multi-user.target.wants/skinnybox-* usr/lib/systemd/system-shutdown/skinnybox
 printf 'MODULES=list\\nRESUME=none\\n' >etc/initramfs-tools/conf.d/bench
 printf 'virtio_pci\\nvirtio_blk\\next4\\ncrc32c\\n' >>etc/initramfs-tools/modules

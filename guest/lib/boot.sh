@@ -77,7 +77,7 @@ in_root() {
         [ -d "$root$folder" ] || mkdir -p "$root$folder"
         mount -o bind "$folder" "$root$folder" || refuse "$folder cannot be shown to the new root"
     done
-    # initramfs-tools exports a ROOT of its own, which means something else.
+    # An init before us may export a ROOT of its own, which means something else.
     ROOT='' chroot "$root" "$@" >"$RUN/said" 2>&1 || code=$?
     umount "$root$RUN" && umount "$root/dev"
     return "$code"

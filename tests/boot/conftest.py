@@ -51,7 +51,7 @@ def master(fleet: Fleet) -> str:
     if reference not in [known.reference for known in fleet.masters.all()]:
         for old in fleet.masters.all():
             fleet.masters.remove(old.reference)
-        fleet.masters.build(reference, packages=("attr",), dax=True)
+        fleet.masters.build(reference, packages=("attr", "busybox"), dax=True)
     return reference
 
 
@@ -59,7 +59,7 @@ def _guest_version() -> str:
     """Changes with every file of the guest part and of what makes masters."""
     digest = hashlib.sha256()
     source = Path(guest_part.__file__).parent
-    for file in sorted([*guest_part.guest_folder().rglob("*"), *source.glob("*.py")]):
+    for file in sorted([*guest_part.guest_folder().rglob("*"), *source.rglob("*.py")]):
         if file.is_file():
             digest.update(file.read_bytes())
     return digest.hexdigest()[:16]

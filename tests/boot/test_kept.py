@@ -21,9 +21,6 @@ from tests.pace import within
 
 pytestmark = pytest.mark.full
 
-OURS = ("usr/lib/skinnybox", "usr/share/initramfs-tools/scripts/skinnybox",
-        "usr/share/initramfs-tools/hooks/skinnybox")  # fmt: skip
-
 
 @pytest.fixture
 def kept_master(fleet: Fleet, master: str, tmp_path: Path) -> Iterator[str]:
@@ -32,18 +29,16 @@ def kept_master(fleet: Fleet, master: str, tmp_path: Path) -> Iterator[str]:
     sealed = fleet.masters.find(master)
     image = next(image for image in sealed.images if image.file == "root.erofs")
     run.run(["fsck.erofs", f"--extract={tree}", fleet.masters.folder(sealed) / image.file])
-    for name in OURS:
-        place = tree / name
-        shutil.rmtree(place) if place.is_dir() else place.unlink()
-    for initrd in (tree / "boot").glob("initrd*"):
-        initrd.unlink()
+    shutil.rmtree(tree / "usr/lib/skinnybox")
     run.run(run.tied(["sh", program / "guest" / "install-into.sh", tree]))
     clean(tree, Operation())
     for name in ("stack", "seed", "status"):
         installed = tree / "usr/lib/skinnybox/lib" / f"{name}.sh"
         assert filecmp.cmp(installed, program / "guest/lib" / f"{name}.sh", shallow=False)
     reference = "kept:1"
-    fleet.masters.import_tree(tree, reference, as_is=True)
+    kernel = next((tree / "boot").glob("vmlinuz-*"))
+    initrd = next((tree / "boot").glob("initrd.img-*"))  # by that version's own hook, in the tree
+    fleet.masters.import_tree(tree, reference, as_is=True, kernel=kernel, initrd=initrd)
     yield reference
     fleet.masters.remove(reference)
 

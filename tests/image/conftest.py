@@ -1,6 +1,8 @@
 """A disk with a small system, for all tests of imports; a machine with an overlay, for those of deltas."""
 
 import os
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -42,3 +44,11 @@ def machine(tmp_path: Path, cache: Path) -> Machine:
     for name, kind in (("null", "c 1 3"), ("sda", "b 8 0"), ("p", "p")):
         run.run(["mknod", machine.lower / "dev" / name, *kind.split()])
     return machine
+
+
+@pytest.fixture
+def theirs() -> Iterator[Path]:
+    """A folder of the namespace's root, where that may reach it."""
+    with tempfile.TemporaryDirectory() as folder:
+        os.chown(folder, 100_000, 100_000)
+        yield Path(folder)

@@ -22,10 +22,12 @@ from skinnybox.operation import Operation
 
 REAL_ROOT = os.geteuid() == 0 and "4294967295" in Path("/proc/self/uid_map").read_text()
 
+CONFIGURATION = "#\nCONFIG_OVERLAY_FS=y\nCONFIG_EXT4_FS=y\nCONFIG_EROFS_FS=y\n"
+"""Of a kernel without modules."""
 SYSTEM = {
     "etc/os-release": 'PRETTY_NAME="Test 1"\n',
     "boot/vmlinuz-6.1": "kernel",
-    "boot/initrd.img-6.1": "initrd",
+    "boot/config-6.1": CONFIGURATION,
     "usr/lib/skinnybox/protocol": f"{GUEST_PROTOCOL}\n",
 }
 CAPABILITY = bytes.fromhex("0100000200040000000000000000000000000000")

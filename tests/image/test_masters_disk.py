@@ -8,8 +8,6 @@ import hashlib
 import os
 import stat
 import sys
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -89,14 +87,6 @@ master = import_tree(Path(sys.argv[2]), store=store, name="x", version="1", as_i
                      initrd=None, operation=Operation())
 print(master.id)
 """
-
-
-@pytest.fixture
-def theirs() -> Iterator[Path]:
-    """A folder of the namespace's root, where that may reach it."""
-    with tempfile.TemporaryDirectory() as folder:
-        os.chown(folder, 100_000, 100_000)
-        yield Path(folder)
 
 
 @needs_root

@@ -134,7 +134,7 @@ def test_a_boot_volume_is_put_in_its_place(tmp_path: Path) -> None:
     root, boot = write_system(tmp_path / "root", without="boot"), tmp_path / "boot"
     (root / "boot").mkdir()
     boot.mkdir()
-    for name in ("vmlinuz-6.1", "initrd.img-6.1"):
+    for name in ("vmlinuz-6.1", "config-6.1"):
         (boot / name).write_text(name)
     parts = {
         1: as_ext4(tmp_path / "boot.raw", boot, size="4M").read_bytes(),
@@ -184,7 +184,7 @@ def test_a_gpt_without_partitions_is_said_to_hold_nothing(tmp_path: Path) -> Non
 def test_a_system_without_a_kernel_is_refused(tmp_path: Path) -> None:
     image = as_ext4(tmp_path / "disk.img", write_system(tmp_path / "tree", without="boot"))
     store = tmp_path / "masters"
-    with pytest.raises(NotFound, match="a kernel"):
+    with pytest.raises(NotFound, match="no kernel"):
         seal(image, store)
     assert [item.name for item in store.iterdir()] == [".lock"]
 

@@ -14,6 +14,7 @@ from skinnybox.masters.index import read_index, scan
 from skinnybox.masters.recipe import Recipe
 from skinnybox.model import GUEST_PROTOCOL, Master
 from skinnybox.operation import Operation
+from tests.image.disks import CONFIGURATION
 
 pytestmark = [
     pytest.mark.image,
@@ -25,7 +26,7 @@ pytestmark = [
 def source(tmp_path: Path) -> Path:
     tree = tmp_path / "source"
     for name, text in (
-        ("boot/vmlinuz-6.1", "kernel"), ("boot/initrd.img-6.1", "initrd"), ("etc/machine-id", "0123"),
+        ("boot/vmlinuz-6.1", "kernel"), ("boot/config-6.1", CONFIGURATION), ("etc/machine-id", "0123"),
         ("usr/lib/skinnybox/protocol", f"{GUEST_PROTOCOL}\n"), ("tmp/kept", "as it is"),
     ):  # fmt: skip
         (tree / name).parent.mkdir(parents=True, exist_ok=True)
@@ -42,7 +43,6 @@ def test_as_is_seals_every_entry_untouched(source: Path, tmp_path: Path) -> None
     master = _import(source, tmp_path / "masters")
     index = catalogue.folder(tmp_path / "masters", master) / "index.jsonl.gz"
     assert list(read_index(index)) == list(scan(source, Operation()))
-    assert (catalogue.folder(tmp_path / "masters", master) / "initrd").read_text() == "initrd"
     catalogue.verify(tmp_path / "masters", master, Operation())
 
 
@@ -93,19 +93,24 @@ def test_an_archive_of_folders_without_end_is_refused(source: Path, tmp_path: Pa
         assert [item.name for item in (tmp_path / "masters").iterdir()] == [".lock"]
 
 
-def test_a_given_kernel_wins_and_comes_with_an_initrd(source: Path, tmp_path: Path) -> None:
-    (tmp_path / "vmlinuz-7.0").write_text("mine")
-    with pytest.raises(UsageError, match="together"):
-        _import(source, tmp_path / "masters", kernel=tmp_path / "vmlinuz-7.0")
-    master = _import(
-        source, tmp_path / "masters", kernel=tmp_path / "vmlinuz-7.0", initrd=tmp_path / "vmlinuz-7.0"
-    )
+def test_a_given_kernel_wins_and_so_does_an_initrd(source: Path, tmp_path: Path) -> None:
+    given = tmp_path / "vmlinuz-7.0"
+    given.write_text("mine")
+    with pytest.raises(UsageError, match="one kernel"):
+        _import(source, tmp_path / "masters", initrd=given)
+    with pytest.raises(Unsupported, match=r"no modules of its kernel 7\.0"):
+        _import(source, tmp_path / "masters", kernel=given)
+    master = _import(source, tmp_path / "masters", kernel=given, initrd=given)
     assert master.kernel_version == "7.0"
+    assert (catalogue.folder(tmp_path / "masters", master) / "initrd").read_text() == "mine"
+    (source / "boot/config-7.0").write_text(CONFIGURATION)
+    master = _import(source, tmp_path / "masters", version="2", kernel=given)
+    assert (catalogue.folder(tmp_path / "masters", master) / "initrd").stat().st_size > 1 << 20
 
 
 def test_a_tree_without_a_kernel(source: Path, tmp_path: Path) -> None:
     (source / "boot/vmlinuz-6.1").unlink()
-    with pytest.raises(NotFound, match="a kernel"):
+    with pytest.raises(NotFound, match="no kernel"):
         _import(source, tmp_path / "masters")
 
 

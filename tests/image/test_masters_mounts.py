@@ -22,7 +22,17 @@ from skinnybox.masters.imports import import_tree
 from skinnybox.model import Master
 from skinnybox.operation import Operation
 from skinnybox.sandbox import reader
-from tests.image.disks import REAL_ROOT, SECTOR, as_ext4, describe, fill, signed, unpack, write_system
+from tests.image.disks import (
+    CONFIGURATION,
+    REAL_ROOT,
+    SECTOR,
+    as_ext4,
+    describe,
+    fill,
+    signed,
+    unpack,
+    write_system,
+)
 from tests.image.test_masters_disk import IN_NAMESPACE, in_namespace
 
 pytestmark = [
@@ -93,7 +103,7 @@ def root(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def disk(tmp_path: Path, root: Path) -> Path:
-    boot = folder(tmp_path / "trees/boot", **{"vmlinuz-6.1": "kernel", "initrd.img-6.1": "initrd"})
+    boot = folder(tmp_path / "trees/boot", **{"vmlinuz-6.1": "kernel", "config-6.1": CONFIGURATION})
     srv, log = tmp_path / "trees/srv", folder(tmp_path / "trees/log", syslog="of its own")
     srv.mkdir()
     fill(srv, devices=REAL_ROOT)
@@ -131,7 +141,7 @@ def test_each_filesystem_is_put_in_its_place_whole(tmp_path: Path, disk: Path) -
     assert brought.placed == ("/boot", "/srv", "/var", "/var/log")
     assert listed(tree / "var") == ["log", "own"]
     assert listed(tree / "var/log") == ["syslog"]
-    assert listed(tree / "boot") == ["initrd.img-6.1", "vmlinuz-6.1"]
+    assert listed(tree / "boot") == ["config-6.1", "vmlinuz-6.1"]
     info = (tree / "etc/fstab").stat()
     assert (tree / "etc/fstab").read_text() == KEPT
     assert (info.st_uid, info.st_gid, info.st_mode & 0o7777, info.st_mtime) == (7, 8, 0o640, 1_500_000_000)
@@ -176,7 +186,7 @@ def test_an_ordinary_user_puts_them_in_the_same_places(tmp_path: Path, root: Pat
     if not python.exists():
         pytest.skip("no python3 that everyone may run")
     (root / "boot/vmlinuz-6.1").write_text("kernel")
-    (root / "boot/initrd.img-6.1").write_text("initrd")
+    (root / "boot/config-6.1").write_text(CONFIGURATION)
     (root / "etc/fstab").write_text("PARTLABEL=www /srv/www ext4 nosuid\n")
     www = folder(tmp_path / "www", index="index")
     os.chown(www / "index", 33, 34)

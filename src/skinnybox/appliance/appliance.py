@@ -17,9 +17,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from skinnybox import run
+from skinnybox.cpio import archive
 from skinnybox.emulation import accelerator
 from skinnybox.emulation.board import SANDBOX, Accelerator, board
-from skinnybox.emulation.cpio import archive
 from skinnybox.errors import GuestFailed, TimedOut, Unsupported
 from skinnybox.model import Acceleration
 from skinnybox.sandbox.confinement import MachineBounds, machine_words, never_began

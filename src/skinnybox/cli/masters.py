@@ -74,7 +74,7 @@ def _add_import(nouns: options.Commands) -> None:
         "--as-is", action="store_true", help="change nothing: the guest part is in it already"
     )
     parser.add_argument("--kernel", metavar="FILE", type=path, help="instead of the newest in its /boot")
-    parser.add_argument("--initrd", metavar="FILE", type=path, help="instead of the one beside its kernel")
+    parser.add_argument("--initrd", metavar="FILE", type=path, help="instead of one made for that kernel")
     parser.add_argument(
         "--format", choices=_DISKS, help="of a disk image; its header tells when this is not given"
     )

@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from skinnybox import run
+from skinnybox.cpio import archive
 from skinnybox.emulation.board import Accelerator, trial_argv
-from skinnybox.emulation.cpio import archive
 from skinnybox.emulation.verdicts import Verdict
 from skinnybox.errors import NotFound
 from skinnybox.printable import printable

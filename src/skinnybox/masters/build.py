@@ -9,8 +9,9 @@ from pathlib import Path
 
 from skinnybox import run
 from skinnybox.errors import CommandFailed, SkinnyboxError, Unsupported, UsageError
-from skinnybox.masters import guest_part, namespace, sources
+from skinnybox.masters import namespace, sources
 from skinnybox.masters.clean import clean
+from skinnybox.masters.fitting.fit import fit
 from skinnybox.masters.kernel import find_kernel
 from skinnybox.masters.recipe import Copy, Recipe
 from skinnybox.masters.seal import refuse_taken, seal
@@ -19,8 +20,7 @@ from skinnybox.model import Master
 from skinnybox.operation import Operation
 
 _PACKAGES = (
-    "apt", "systemd-sysv", "udev", "dbus", "initramfs-tools", "busybox", "openssh-server", "iproute2",
-    "kmod", "e2fsprogs",
+    "apt", "systemd-sysv", "udev", "dbus", "openssh-server", "iproute2", "kmod", "e2fsprogs",
 )  # fmt: skip
 # There systemd-resolved is no package of its own.
 _RESOLVED_INSIDE = {"bullseye", "buster", "focal", "jammy"}
@@ -43,6 +43,8 @@ _ABOUT_ITSELF = re.compile(
     r"I: |W: Download is performed unsandboxed|"
     r"E: mmdebstrap failed to run|E: setup failed: E: command failed"
 )
+_NO_INITRAMFS = {"INITRD": "No"}
+"""What the hooks of kernel packages go by: ours is made at sealing (see initramfs)."""
 _RESOLV = "run/systemd/resolve/stub-resolv.conf"
 
 
@@ -57,18 +59,12 @@ def build(recipe: Recipe, *, store: Path, name: str, version: str, operation: Op
     with workspace(store, "work") as work:
         tree = work / "tree"
         _install(recipe, work, tree, operation)
+        fit(tree)
         clean(tree, operation)
-        kernel, initrd, _ = find_kernel(tree)
         return seal(
-            tree,
-            store=store,
-            name=name,
-            version=version,
-            kernel=kernel,
-            initrd=initrd,
-            operation=operation,
+            tree, store=store, name=name, version=version, kernel=find_kernel(tree), operation=operation,
             dax=recipe.dax,
-        )
+        )  # fmt: skip
 
 
 def packages(recipe: Recipe, suite: str) -> list[str]:
@@ -95,7 +91,8 @@ def _install(recipe: Recipe, work: Path, tree: Path, operation: Operation) -> No
         stanzas.write("\n".join(source.stanza() for source in _sources(recipe, suite)).encode())
         stanzas.seek(0)
         try:
-            run.run(run.tied(argv), stdin=stanzas, output=Reported(operation), keep=run.FETCHING)
+            said = Reported(operation)
+            run.run(run.tied(argv), stdin=stanzas, output=said, keep=run.FETCHING, env=_NO_INITRAMFS)
         except CommandFailed as error:
             raise explained(error) from error
 
@@ -116,9 +113,6 @@ def _sources(recipe: Recipe, suite: str) -> list[sources.Source]:
 
 def hooks(recipe: Recipe) -> Iterator[tuple[str, str]]:
     """Names, as mmdebstrap orders them, and shell texts that get the tree as $1."""
-    install = shlex.quote(str(guest_part.guest_folder() / "install.sh"))
-    # Before the kernel is configured: so its initramfs is made once, with our part in it.
-    yield "essential50-guest", f'sh {install} files "$1"'
     yield (
         "customize10-resolver",
         f'mkdir -p "$1/{Path(_RESOLV).parent}"\ncp -L /etc/resolv.conf "$1/{_RESOLV}" || :',
@@ -127,7 +121,6 @@ def hooks(recipe: Recipe) -> Iterator[tuple[str, str]]:
         yield f"customize20-copy-{number:03}", _copy_hook(copy)
     for number, script in enumerate(recipe.scripts, start=1):
         yield f"customize30-script-{number:03}", _script_hook(script)
-    yield "customize80-guest", f'sh {install} configure "$1"'
     yield "customize90-settle", _SETTLE
 
 

@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from skinnybox.errors import CommandFailed, NotFound, SkinnyboxError, Unsupported, UsageError
+from skinnybox.errors import NotFound, SkinnyboxError, Unsupported, UsageError
 from skinnybox.masters import guest_part
 from skinnybox.masters.archives.bring import brought
 from skinnybox.masters.clean import clean
+from skinnybox.masters.fitting.fit import fit
 from skinnybox.masters.kernel import find_kernel
 from skinnybox.masters.seal import seal
 from skinnybox.masters.workspace import workspace
@@ -32,28 +33,26 @@ def import_tree(
 ) -> Master:
     """Seal what somebody has (see archives.bring): untouched when `as_is`, else cleaned, with the guest part.
 
-    `kernel` and `initrd` come together, or are found in the tree's /boot. An as-is tree needs a guest part
+    `kernel` is found in the tree, and `initrd` made for it, unless given. An as-is tree needs a guest part
     that speaks our protocol; `allow_foreign` seals one that cannot boot thin. The source is only read.
     `format` and `partition` are a disk image's (see disk_image). What its fstab mounts besides the root is in
     the tree then, or one of `leave_out`, places or devices; else Unsupported names it (see mounts).
     """
-    _check_kernel(kernel, initrd)
+    _check_given(kernel, initrd)
     with workspace(store, "work") as work:
         tree, parts = brought(
             source, work, operation, format=format, partition=partition, devices=as_is, leave_out=leave_out
         )
         _make_fit(tree, operation, as_is=as_is, allow_foreign=allow_foreign)
-        if kernel is None or initrd is None:
-            kernel, initrd, _ = find_kernel(tree)
         return seal(
-            tree, store=store, name=name, version=version, kernel=kernel, initrd=initrd, operation=operation,
-            dax=dax, brought=parts,
+            tree, store=store, name=name, version=version, kernel=kernel or find_kernel(tree), initrd=initrd,
+            operation=operation, dax=dax, brought=parts,
         )  # fmt: skip
 
 
-def _check_kernel(kernel: Path | None, initrd: Path | None) -> None:
-    if (kernel is None) != (initrd is None):
-        raise UsageError("a kernel and an initrd come together", hint="give both or none")
+def _check_given(kernel: Path | None, initrd: Path | None) -> None:
+    if initrd is not None and kernel is None:
+        raise UsageError("an initrd is made for one kernel", hint="give that with --kernel")
     for given in (kernel, initrd):
         if given is not None and not given.is_file():
             raise NotFound(f"{given} is not a file")
@@ -68,12 +67,9 @@ def _make_fit(tree: Path, operation: Operation, *, as_is: bool, allow_foreign: b
 
 
 def prepare(tree: Path, operation: Operation) -> None:
-    """Install the guest part into a private tree and clean it up."""
+    """Put the guest part into a private tree and clean it up. No program of the tree is run."""
     operation.step(task="guest", detail="installing the guest part")
-    try:
-        guest_part.install(tree, lambda line: operation.step(task="guest", detail=line))
-    except CommandFailed as error:
-        raise _uninstallable(error) from error
+    fit(tree)
     clean(tree, operation)
 
 
@@ -85,16 +81,6 @@ def _check_guest_part(tree: Path) -> None:
         raise _unfit(
             f"has a guest part of protocol {protocol}, this is {GUEST_PROTOCOL}", "import it without --as-is"
         )
-
-
-def _uninstallable(error: CommandFailed) -> SkinnyboxError:
-    if "No space left on device" in error.stderr:
-        return error
-    why = next((line for line in error.stderr.splitlines() if line.startswith("E: ")), error.message)
-    return Unsupported(
-        f"the guest part cannot be installed into this tree: {why.removeprefix('E: ')}",
-        hint="it needs systemd, initramfs-tools, busybox and a kernel package of Debian or Ubuntu",
-    )
 
 
 def _unfit(what: str, hint: str) -> SkinnyboxError:

@@ -1,7 +1,17 @@
-"""Reaching into a tree that strangers made: no symlink is followed, so nothing outside is ever touched."""
+"""Reaching into a tree that strangers made: no symlink is followed, so nothing outside is ever touched.
 
+What is written gets the time of the folder it lies in, which keeps its own: the same tree comes of the same
+tree, whenever that is done.
+"""
+
+import contextlib
+import errno
 import os
+import stat
+from collections.abc import Iterator
 from pathlib import Path
+
+from skinnybox.errors import Unsupported
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -40,8 +50,8 @@ def names(tree: Path, path: str) -> list[str]:
         os.close(descriptor)
 
 
-def read(tree: Path, path: str, limit: int) -> bytes | None:
-    """The first `limit` bytes of the regular file at `path`; None when there is none."""
+def open_file(tree: Path, path: str) -> int | None:
+    """A descriptor of the regular file at `path`, to read; None when there is none."""
     folder, _, name = path.rpartition("/")
     descriptor = open_folder(tree, folder)
     if descriptor is None:
@@ -55,9 +65,138 @@ def read(tree: Path, path: str, limit: int) -> bytes | None:
     if not is_regular(os.fstat(file)):
         os.close(file)
         return None
+    return file
+
+
+def read(tree: Path, path: str, limit: int) -> bytes | None:
+    """The first `limit` bytes of the regular file at `path`; None when there is none."""
+    file = open_file(tree, path)
+    if file is None:
+        return None
     with os.fdopen(file, "rb") as source:
         return source.read(limit)
 
 
+def exists(tree: Path, path: str) -> bool:
+    """Whether a file is there, or a symlink that nobody follows."""
+    folder, _, name = path.rpartition("/")
+    descriptor = open_folder(tree, folder)
+    if descriptor is None:
+        return False
+    try:
+        return name in os.listdir(descriptor)  # noqa: PTH208 (a descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def put(tree: Path, path: str, data: bytes, mode: int = 0o644) -> None:
+    """A file, with the folders it lies in; one that is as it should be is left alone. Unsupported where
+    something else is in the way."""
+    with _in_folder_of(tree, path) as (folder, name, when):
+        if _holds(folder, name, data, mode):
+            return
+        _make_room(folder, name, path)
+        file = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode, dir_fd=folder)
+        with os.fdopen(file, "wb") as target:
+            target.write(data)
+            target.flush()
+            os.fchmod(file, mode)
+            os.utime(file, ns=(when, when))
+
+
+def rewrite(tree: Path, path: str, data: bytes) -> None:
+    """Other content for a file that is there, which keeps its owner, mode and time; one that is the same is
+    left alone."""
+    with _in_folder_of(tree, path) as (folder, name, _):
+        file = os.open(name, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder)
+        with os.fdopen(file, "r+b") as target:
+            before = os.fstat(file)
+            if target.read(len(data) + 1) == data:
+                return
+            target.seek(0)
+            target.write(data)
+            target.truncate()
+            target.flush()
+            os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+def link(tree: Path, path: str, target: str) -> None:
+    """A symlink, in the same way."""
+    with _in_folder_of(tree, path) as (folder, name, when):
+        with contextlib.suppress(OSError):
+            if os.readlink(name, dir_fd=folder) == target:
+                return
+        _make_room(folder, name, path)
+        os.symlink(target, name, dir_fd=folder)
+        os.utime(name, ns=(when, when), dir_fd=folder, follow_symlinks=False)
+
+
+def remove(tree: Path, path: str) -> None:
+    """A file or a symlink, if it is there."""
+    if exists(tree, path):
+        with _in_folder_of(tree, path) as (folder, name, _):
+            _make_room(folder, name, path)
+
+
+def make_folder(tree: Path, path: str) -> None:
+    with _in_folder_of(tree, f"{path}/."):
+        pass
+
+
+@contextlib.contextmanager
+def _in_folder_of(tree: Path, path: str) -> Iterator[tuple[int, str, int]]:
+    """A descriptor of the folder something lies in, made if need be, its name there, and the folder's time,
+    which stays."""
+    parts = path.split("/")
+    descriptor = os.open(tree, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        for number, part in enumerate(parts[:-1], start=1):
+            below = _entered(descriptor, part, "/".join(parts[:number]))
+            os.close(descriptor)
+            descriptor = below
+        when = os.fstat(descriptor).st_mtime_ns
+        yield descriptor, parts[-1], when
+        os.utime(descriptor, ns=(when, when))
+    finally:
+        os.close(descriptor)
+
+
+def _entered(folder: int, name: str, path: str) -> int:
+    try:
+        return os.open(name, _FOLDER, dir_fd=folder)
+    except FileNotFoundError:
+        when = os.fstat(folder).st_mtime_ns
+        os.mkdir(name, 0o755, dir_fd=folder)
+        made = os.open(name, _FOLDER, dir_fd=folder)
+        os.fchmod(made, 0o755)
+        for each in (made, folder):
+            os.utime(each, ns=(when, when))
+        return made
+    except OSError as error:
+        if error.errno not in (errno.ENOTDIR, errno.ELOOP):
+            raise
+        raise Unsupported(f"/{path} of the tree is no folder: it may lead elsewhere") from error
+
+
+def _make_room(folder: int, name: str, path: str) -> None:
+    try:
+        os.unlink(name, dir_fd=folder)
+    except FileNotFoundError:
+        return
+    except (IsADirectoryError, PermissionError) as error:
+        raise Unsupported(f"/{path} of the tree is a folder, and should be a file") from error
+
+
+def _holds(folder: int, name: str, data: bytes, mode: int) -> bool:
+    try:
+        info = os.lstat(name, dir_fd=folder)
+    except FileNotFoundError:
+        return False
+    if not is_regular(info) or info.st_size != len(data) or stat.S_IMODE(info.st_mode) != mode:
+        return False
+    with os.fdopen(os.open(name, _FILE, dir_fd=folder), "rb") as there:
+        return there.read() == data
+
+
 def is_regular(info: os.stat_result) -> bool:
-    return info.st_mode & 0o170000 == 0o100000
+    return stat.S_ISREG(info.st_mode)

@@ -1,9 +1,10 @@
-"""What a tree boots and what it is: kernel, initrd, distribution, architecture."""
+"""What a tree boots and what it is: kernel, distribution, architecture."""
 
 import platform
 import re
 import shlex
 import struct
+from collections.abc import Iterator
 from pathlib import Path
 
 from skinnybox import named_file
@@ -11,7 +12,7 @@ from skinnybox.errors import NotFound
 from skinnybox.masters import inside
 
 _KERNEL = re.compile(r"vmlinu[zx]-(.+)")
-_INITRDS = ("initrd.img-{}", "initramfs-{}.img", "initrd-{}")
+MODULES = ("usr/lib/modules", "lib/modules")
 _PROGRAMS = ("usr/lib/systemd/systemd", "usr/bin/bash", "bin/bash", "usr/bin/dash", "bin/dash", "bin/busybox")
 _MACHINES = {3: "i686", 8: "mips", 21: "ppc64le", 22: "s390x", 40: "armv7l", 62: "x86_64", 183: "aarch64",
              243: "riscv64"}  # fmt: skip
@@ -21,21 +22,31 @@ _SETUP_HEADER = 0x202
 _HEAD = 1 << 16
 
 
-def find_kernel(tree: Path) -> tuple[Path, Path, str]:
-    """The newest kernel of the tree's /boot that has an initrd there, the initrd, and its version. Both are
-    regular files inside the tree. Raises NotFound."""
-    present = {name for name in inside.names(tree, "boot") if _present(tree, f"boot/{name}")}
-    versions = [found[1] for found in map(_KERNEL.fullmatch, present) if found and "rescue" not in found[1]]
-    for version in sorted(versions, key=_order, reverse=True):
-        kernel = next(name for name in (f"vmlinuz-{version}", f"vmlinux-{version}") if name in present)
-        for initrd in (pattern.format(version) for pattern in _INITRDS):
-            if initrd in present:
-                return tree / "boot" / kernel, tree / "boot" / initrd, version
-    missing = "an initrd for its kernel" if versions else "a kernel"
-    raise NotFound(
-        f"the tree has not {missing} in /boot",
-        hint="install a kernel package there, or give both with --kernel and --initrd",
-    )
+def find_kernel(tree: Path) -> Path:
+    """The newest kernel of the tree, a regular file in there, and rather one whose modules are there as well.
+    Raises NotFound."""
+    found = [tree / path for path in _kernels(tree)]
+    if not found:
+        raise NotFound(
+            "the tree has no kernel in /boot",
+            hint="install a kernel package there, or give one with --kernel",
+        )
+    return max(found, key=lambda kernel: _rank(tree, kernel_version(kernel)))
+
+
+def _kernels(tree: Path) -> Iterator[str]:
+    for name in inside.names(tree, "boot"):
+        named = _KERNEL.fullmatch(name)
+        if named and "rescue" not in named[1] and _present(tree, f"boot/{name}"):
+            yield f"boot/{name}"
+    for modules in MODULES:
+        for version in inside.names(tree, modules):
+            if _present(tree, f"{modules}/{version}/vmlinuz"):
+                yield f"{modules}/{version}/vmlinuz"
+
+
+def _rank(tree: Path, version: str) -> tuple[bool, list[tuple[int, str]]]:
+    return any(inside.is_folder(tree, f"{modules}/{version}") for modules in MODULES), _order(version)
 
 
 def kernel_version(kernel: Path) -> str:
@@ -82,12 +93,17 @@ def os_release(text: str) -> dict[str, str]:
 
 def architecture(tree: Path) -> str:
     """As `uname -m` says it, read from a program of the tree; this machine's when there is none."""
+    machine = elf_machine(tree)
+    return platform.machine() if machine is None else _MACHINES.get(machine, f"elf-{machine}")
+
+
+def elf_machine(tree: Path) -> int | None:
+    """For which processors the tree's programs are, as ELF says it; None when it has none that we look at."""
     for path in _PROGRAMS:
         head = inside.read(tree, path, 20)
         if head and len(head) == 20 and head[:4] == b"\x7fELF":
-            machine = struct.unpack_from("<H" if head[5] == 1 else ">H", head, 18)[0]
-            return _MACHINES.get(machine, f"elf-{machine}")
-    return platform.machine()
+            return int(struct.unpack_from("<H" if head[5] == 1 else ">H", head, 18)[0])
+    return None
 
 
 def _present(tree: Path, path: str) -> bool:

@@ -11,6 +11,7 @@ from skinnybox.layout import FOLDER, MASTER, parts
 from skinnybox.masters import erofs, guest_part
 from skinnybox.masters.catalogue import DAX_IMAGE, IMAGE, INDEX, INITRD, KERNEL, folder, locked, masters
 from skinnybox.masters.index import content_id, file_digest, scan, write_index
+from skinnybox.masters.initramfs.make import make as make_initramfs
 from skinnybox.masters.kernel import architecture, kernel_version, maps_erofs, os_name
 from skinnybox.masters.manifest import FILE, to_manifest, with_images
 from skinnybox.masters.mounts import NOTHING, Brought
@@ -29,12 +30,13 @@ def seal(
     name: str,
     version: str,
     kernel: Path,
-    initrd: Path,
     operation: Operation,
+    initrd: Path | None = None,
     dax: bool = False,
     brought: Brought = NOTHING,
 ) -> Master:
-    """Seal a tree that nobody writes to. Killed at any instant, the master is there whole or not at all.
+    """Seal a tree that nobody writes to, with an initramfs made for its `kernel` unless an `initrd` is given.
+    Killed at any instant, the master is there whole or not at all.
 
     With `dax` it has a second image, to be mapped by guests, which new machines then get. Idempotent: the
     same content under the same NAME:VERSION returns what is there, after adding the second image if it lacks
@@ -45,7 +47,10 @@ def seal(
         _refuse_unmapped(kernel)
     with workspace(store, "sealing") as work:
         shutil.copyfile(kernel, work / KERNEL)
-        shutil.copyfile(initrd, work / INITRD)
+        if initrd is None:
+            make_initramfs(tree, kernel, work / INITRD, operation)
+        else:
+            shutil.copyfile(initrd, work / INITRD)
         master = _made(tree, work, name=name, version=version, kernel=kernel, operation=operation, dax=dax)
         master = replace(master, placed=brought.placed, left_out=brought.left_out)
         operation.step(task="seal", detail=master.reference)

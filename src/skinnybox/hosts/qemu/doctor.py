@@ -51,6 +51,7 @@ def checks(state: Path, wanted: Acceleration = Acceleration.AUTO) -> Iterator[Ch
     yield _network()
     if known := sorted(bridge.bridges()):
         yield _bridges(known)
+    yield _initramfs()
     yield _flatten()
     yield _free(state)
     yield _filesystem(state)
@@ -130,6 +131,16 @@ def _bridges(known: list[str]) -> Check:
         return Check(name="bridges", status="ok", detail=f"{names}: --bridge puts a machine there")
     hint = "run skinnybox as root (CAP_NET_ADMIN and /dev/net/tun)"
     return Check(name="bridges", status="note", detail=f"{names}: no right to use them", hint=hint)
+
+
+def _initramfs() -> Check:
+    from skinnybox.masters.initramfs import programs
+
+    packages = programs.missing()
+    if not packages:
+        return Check(name="initramfs", status="ok", detail="masters can be made for machines to boot")
+    hint = f"sudo apt install {' '.join(packages)}"
+    return Check(name="initramfs", status="warn", detail=f"not installed: {', '.join(packages)}", hint=hint)
 
 
 def _flatten() -> Check:

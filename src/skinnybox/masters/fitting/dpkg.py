@@ -1,0 +1,21 @@
+"""What dpkg keeps in its status file, changed without it."""
+
+import re
+from pathlib import Path
+
+from skinnybox.masters import inside
+
+_STATUS = "var/lib/dpkg/status"
+_LARGEST = 64 << 20
+_INSTALLED = re.compile(rb"(?m)^Status: install (ok installed)$")
+
+
+def hold(tree: Path, prefix: str) -> None:
+    """Packages whose name begins so are not upgraded (`apt-mark hold`)."""
+    text = inside.read(tree, _STATUS, _LARGEST)
+    if text is None or len(text) == _LARGEST:
+        return
+    head = b"Package: " + prefix.encode()
+    stanzas = text.split(b"\n\n")
+    held = [_INSTALLED.sub(rb"Status: hold \1", one) if one.startswith(head) else one for one in stanzas]
+    inside.rewrite(tree, _STATUS, b"\n\n".join(held))

@@ -1,0 +1,69 @@
+"""The whole of it, for one tree."""
+
+import re
+from pathlib import Path
+
+from skinnybox.masters import inside
+from skinnybox.masters.fitting import dpkg, systemd
+from skinnybox.masters.guest_part import PROTOCOL, guest_folder
+
+_HOME = "usr/lib/skinnybox"
+_MOST_TEXT = 1 << 20
+_OWN_DISK = re.compile(r"/(boot|boot/efi|efi)?")
+_UPDATE = "etc/initramfs-tools/update-initramfs.conf"
+_NOTICE = "etc/kernel/postinst.d/zz-skinnybox"
+_FORMER = tuple(
+    f"usr/share/initramfs-tools/{folder}/skinnybox"
+    for folder in ("hooks", "scripts", "scripts/init-top", "scripts/init-bottom", "conf.d")
+)
+"""Of guest parts whose initramfs was made in the tree."""
+
+
+def fit(tree: Path) -> None:
+    """Idempotent. Unsupported where a symlink or a folder is in the way, or for a tree whose init nobody
+    knows. The version file goes last: it is there only when all of the rest is.
+    """
+    for path in (PROTOCOL, *_FORMER):
+        inside.remove(tree, path)
+    _put_programs(tree)
+    systemd.fit(tree)
+    for folder in ("media/root-ro", "media/root-rw"):
+        inside.make_folder(tree, folder)
+    _take_own_disk_out_of_fstab(tree)
+    _leave_kernel_to_master(tree)
+    inside.put(tree, PROTOCOL, (guest_folder() / "protocol").read_bytes())
+
+
+def _put_programs(tree: Path) -> None:
+    guest = guest_folder()
+    for script in sorted((guest / "lib").glob("*.sh")):
+        inside.put(tree, f"{_HOME}/lib/{script.name}", script.read_bytes())
+    for program in sorted((guest / "bin").iterdir()):
+        inside.put(tree, f"{_HOME}/{program.name}", program.read_bytes(), 0o755)
+
+
+def _take_own_disk_out_of_fstab(tree: Path) -> None:
+    """A machine's root is no line of its fstab, it boots from no disk, and its swap is not the master's;
+    other lines are kept."""
+    text = inside.read(tree, "etc/fstab", _MOST_TEXT)
+    if text is not None:
+        lines = text.decode("utf-8", "surrogateescape").splitlines(keepends=True)
+        kept = "".join(line for line in lines if not _is_own_disk(line.split()))
+        inside.rewrite(tree, "etc/fstab", kept.encode("utf-8", "surrogateescape"))
+
+
+def _is_own_disk(words: list[str]) -> bool:
+    if len(words) < 3 or words[0].startswith("#"):
+        return False
+    return _OWN_DISK.fullmatch(words[1]) is not None or words[2] == "swap"
+
+
+def _leave_kernel_to_master(tree: Path) -> None:
+    """Kernel and initramfs belong to the master: one installed in a machine would fill its overlay and never
+    boot, and a new initramfs cost it seconds at every upgrade of a package."""
+    dpkg.hold(tree, "linux-image")
+    settings = inside.read(tree, _UPDATE, _MOST_TEXT)
+    if settings is not None:
+        inside.rewrite(tree, _UPDATE, re.sub(rb"(?m)^update_initramfs=.*$", b"update_initramfs=no", settings))
+    if inside.is_folder(tree, _NOTICE.rpartition("/")[0]):
+        inside.put(tree, _NOTICE, (guest_folder() / "kernel-notice").read_bytes(), 0o755)

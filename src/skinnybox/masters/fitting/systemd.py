@@ -1,0 +1,108 @@
+"""Units of a tree with systemd, enabled and put away by the links that `systemctl` would make."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from skinnybox.errors import Unsupported
+from skinnybox.masters import inside
+from skinnybox.masters.guest_part import guest_folder
+
+_OWN = "usr/lib/systemd/system"
+_ETC = "etc/systemd/system"
+_PLACES = (_ETC, _OWN, "lib/systemd/system")
+_PROGRAMS = ("usr/lib/systemd", "lib/systemd")
+_MOST = 1 << 16
+_REPORT = "skinnybox-report.service"
+_FILES = {
+    _REPORT: f"{_OWN}/{_REPORT}",
+    "skinnybox-run-once.service": f"{_OWN}/skinnybox-run-once.service",
+    "wait-online.conf": f"{_OWN}/systemd-networkd-wait-online.service.d/skinnybox.conf",
+    "journald.conf": "usr/lib/systemd/journald.conf.d/skinnybox.conf",
+}
+_EMERGENCY = ("emergency", "rescue")
+# What a machine of this kind has no use for: LVM snapshots to check, crash dumps in firmware, and drivers
+# that would be loaded when first used anyway. Kept in /etc, where an administrator can undo it.
+_DISABLED = ("e2scrub_reap.service", "e2scrub_all.timer", "systemd-pstore.service")
+MASKED = ("configfs", "dm_mod", "drm", "efi_pstore", "fuse", "loop")
+_DEEPEST = 8
+
+
+def fit(tree: Path) -> None:
+    """Unsupported for a tree without systemd."""
+    if not any(inside.exists(tree, f"{place}/systemd") for place in _PROGRAMS):
+        raise Unsupported("the tree has no systemd", hint="other ways to start a system are not known yet")
+    _put_files(tree)
+    inside.link(
+        tree, f"{_OWN}/multi-user.target.wants/skinnybox-report.service", "../skinnybox-report.service"
+    )
+    if any(inside.exists(tree, f"{place}/systemd-networkd") for place in _PROGRAMS):
+        enable(tree, "systemd-networkd.service")
+    for unit in _DISABLED:
+        disable(tree, unit)
+    for name in MASKED:
+        mask(tree, f"modprobe@{name}.service")
+
+
+def _put_files(tree: Path) -> None:
+    source = guest_folder() / "systemd"
+    for name, path in _FILES.items():
+        inside.put(tree, path, (source / name).read_bytes())
+    for unit in _EMERGENCY:
+        inside.put(tree, f"{_OWN}/{unit}.service.d/skinnybox.conf", (source / "emergency.conf").read_bytes())
+    inside.put(tree, f"{_shutdown_folder(tree)}/skinnybox", (source / "shutdown").read_bytes(), 0o755)
+
+
+def _shutdown_folder(tree: Path) -> str:
+    """Where systemd looks, and nowhere else: beside its own programs, which Debian 11 has in a /lib that is a
+    folder of its own. Of units and configuration it also reads those in /usr/lib."""
+    return f"{'lib' if inside.is_folder(tree, 'lib') else 'usr/lib'}/systemd/system-shutdown"
+
+
+def enable(tree: Path, unit: str) -> None:
+    """With what its file says goes along. A unit that is masked or missing is left so."""
+    for each, path in _together(tree, unit, {}).items():
+        for link in _links(tree, each, path):
+            inside.link(tree, link, f"/{path}")
+
+
+def disable(tree: Path, unit: str) -> None:
+    for folder in inside.names(tree, _ETC):
+        if folder.endswith((".wants", ".requires")) and unit in inside.names(tree, f"{_ETC}/{folder}"):
+            inside.remove(tree, f"{_ETC}/{folder}/{unit}")
+
+
+def mask(tree: Path, unit: str) -> None:
+    """Unless the administrator of the tree has one of that name."""
+    if not inside.exists(tree, f"{_ETC}/{unit}"):
+        inside.link(tree, f"{_ETC}/{unit}", "/dev/null")
+
+
+def _together(tree: Path, unit: str, found: dict[str, str]) -> dict[str, str]:
+    """The unit and those that are enabled with it (Also=), and where their files are."""
+    path = next((f"{place}/{unit}" for place in _PLACES if inside.exists(tree, f"{place}/{unit}")), None)
+    if path is None or unit in found or len(found) == _DEEPEST or inside.read(tree, path, 1) is None:
+        return found
+    found[unit] = path
+    for also in _values(tree, path, "Also"):
+        _together(tree, also, found)
+    return found
+
+
+def _links(tree: Path, unit: str, path: str) -> Iterator[str]:
+    for key, folder in (("WantedBy", "wants"), ("RequiredBy", "requires")):
+        for target in _values(tree, path, key):
+            yield f"{_ETC}/{target}.{folder}/{unit}"
+    for alias in _values(tree, path, "Alias"):
+        yield f"{_ETC}/{alias}"
+
+
+def _values(tree: Path, path: str, key: str) -> list[str]:
+    """The words that are assigned to a key in [Install]; what could be no name of a unit is left out."""
+    section, words = "", list[str]()
+    for line in (inside.read(tree, path, _MOST) or b"").decode("utf-8", "replace").splitlines():
+        text = line.strip()
+        if text.startswith("["):
+            section = text
+        elif section == "[Install]" and text.partition("=")[0].strip() == key:
+            words += text.partition("=")[2].split()
+    return [word for word in words if "/" not in word and not word.startswith(".")]

@@ -1,0 +1,91 @@
+"""The programs of an initramfs, with the libraries they load: this host's own.
+
+A tree's would be a stranger's, of any age, or not there at all; these are one set that was tested together,
+and a machine's disk is made by the mke2fs that makes it on this host as well.
+"""
+
+import struct
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from skinnybox import run
+from skinnybox.cpio import Entry, file, symlink
+from skinnybox.errors import Unsupported
+
+BUSYBOX = "bin/busybox"
+_PACKAGES = {"busybox": "busybox-static", "e2fsck": "e2fsprogs", "mke2fs": "e2fsprogs"}
+_PLACES = {"e2fsck": "sbin/e2fsck", "mke2fs": "usr/lib/skinnybox/mke2fs"}
+"""busybox may have a smaller mke2fs, so ours stands where no PATH leads."""
+_INTERPRETER = 3
+_MACHINE, _HEADERS_AT, _HEADERS, _HEADER = (18, "<H"), (32, "<Q"), (54, "<HH"), "<I4xQ16xQ"
+"""Where ELF's header of 64 bits says what, and what a program header says: its kind, where and how long."""
+
+
+def missing() -> list[str]:
+    """Debian packages that have to be installed first."""
+    packages = {package for name, package in _PACKAGES.items() if run.find(name) is None}
+    return sorted(packages | ({"busybox-static"} if not packages and _interpreter(_busybox()) else set()))
+
+
+def entries() -> Iterator[Entry]:
+    """Unsupported, naming the packages, when something is not installed."""
+    packages = missing()
+    if packages:
+        raise Unsupported(
+            "a master's initramfs cannot be made here: programs are missing",
+            hint=f"sudo apt install {' '.join(packages)}",
+        )
+    yield file(BUSYBOX, _busybox(), 0o755)
+    for applet in run.run([_path("busybox"), "--list"]).stdout.decode().split():
+        if applet != "busybox":
+            yield symlink(f"bin/{applet}", "busybox")
+    for name, place in _PLACES.items():
+        yield file(place, _path(name).read_bytes(), 0o755)
+    for library in _libraries([_path(name) for name in _PLACES]):
+        yield file(str(library).lstrip("/"), library.read_bytes(), 0o755)
+
+
+def machine() -> int:
+    """For which processors they are, as ELF says it."""
+    return _read(_MACHINE, _busybox())[0]
+
+
+def _path(name: str) -> Path:
+    found = run.find(name)
+    assert found is not None
+    return Path(found)
+
+
+def _busybox() -> bytes:
+    return _path("busybox").read_bytes()
+
+
+def _libraries(programs: Sequence[Path]) -> list[Path]:
+    """As the programs' own loader finds them; the loader itself is one."""
+    found = set[Path]()
+    for program in programs:
+        loader = _interpreter(program.read_bytes())
+        if loader is None:
+            continue
+        found.add(Path(loader))
+        for line in run.run([loader, "--list", program]).stdout.decode().splitlines():
+            path = line.partition("=> ")[2].partition(" (")[0]
+            if path.startswith("/"):
+                found.add(Path(path))
+    return sorted(found)
+
+
+def _interpreter(program: bytes) -> str | None:
+    """The loader that a program names; None for one that needs none (static)."""
+    (at,) = _read(_HEADERS_AT, program)
+    size, count = _read(_HEADERS, program)
+    for number in range(count):
+        kind, start, length = struct.unpack_from(_HEADER, program, at + number * size)
+        if kind == _INTERPRETER:
+            return program[start : start + length].rstrip(b"\0").decode()
+    return None
+
+
+def _read(field: tuple[int, str], program: bytes) -> tuple[int, ...]:
+    place, form = field
+    return struct.unpack_from(form, program, place)
