@@ -13,6 +13,7 @@ from skinnybox.emulation.board import board
 from skinnybox.model import Acceleration
 
 SAYS = b"bench: up"
+OFF = "bench.off"
 RECIPE = f"""
 packages: [openssh-server, busybox]
 scripts:
@@ -23,6 +24,7 @@ scripts:
     [Service]
     Type=oneshot
     ExecStart=/bin/sh -c "echo {SAYS.decode()} >/dev/ttyS0"
+    ExecStart=/bin/sh -c "! grep -q {OFF} /proc/cmdline || systemctl --no-block poweroff"
     [Install]
     WantedBy=multi-user.target
     END
@@ -60,18 +62,22 @@ def make_base(sealed: Path, folder: Path) -> None:
     shutil.rmtree(tree)
 
 
-def linked_clone(folder: Path, name: str, *, memory: int) -> subprocess.Popen[bytes]:
-    """A new clone of `folder`/base.img, just powered on; it prints to `folder`/NAME.console."""
+def linked_clone(
+    folder: Path, name: str, *, memory: int, again: bool = False, off: bool = False
+) -> subprocess.Popen[bytes]:
+    """A new clone of `folder`/base.img, or the same one `again`, just powered on; it prints to
+    `folder`/NAME.console, and powers `off` once it is up, if so told."""
     clone, console = folder / f"{name}.qcow2", folder / f"{name}.console"
-    for old in (clone, console):
-        old.unlink(missing_ok=True)
-    backing: list[str | Path] = ["-b", folder / "base.img", "-F", "raw"]
-    subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", *backing, clone], check=True)
+    console.unlink(missing_ok=True)
+    if not again:
+        clone.unlink(missing_ok=True)
+        backing: list[str | Path] = ["-b", folder / "base.img", "-F", "raw"]
+        subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", *backing, clone], check=True)
     # fmt: off
     words: list[str | Path] = [
         "qemu-system-x86_64", *board(choose(Acceleration.AUTO, folder / "kernel", 1), cpus=1, memory=memory),
         "-kernel", folder / "kernel", "-initrd", folder / "initrd",
-        "-append", "root=/dev/vda rw console=ttyS0 quiet",
+        "-append", f"root=/dev/vda rw console=ttyS0 quiet {OFF if off else ''}".rstrip(),
         "-drive", f"file={clone},format=qcow2,if=virtio",
         "-netdev", "user,id=net,ipv6=off,restrict=on",
         "-device", "virtio-net-pci,netdev=net,romfile=", "-serial", f"file:{console}",

@@ -1,11 +1,16 @@
 """How things are compared: in turn, in one run, as a ratio, with the spread said."""
 
+import os
 import random
 import statistics
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
+from pathlib import Path
+from typing import TypeVar
+
+T = TypeVar("T")
 
 _RESAMPLES = 4000
 _FEWEST = 5
@@ -41,12 +46,19 @@ def until(holds: Callable[[], bool], begun: float, most: float) -> float:
     raise TimeoutError(f"not so after {most:g} s")
 
 
-def alternate(
-    one: Callable[[], float], other: Callable[[], float], pairs: int
-) -> tuple[list[float], list[float]]:
+def processor_seconds(*pids: int) -> float:
+    """What these processes have taken of this machine's processors so far."""
+    ticks = 0
+    for pid in pids:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        ticks += int(fields[11]) + int(fields[12])
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
+def alternate(one: Callable[[], T], other: Callable[[], T], pairs: int) -> tuple[list[T], list[T]]:
     """Both in turn, changing who goes first, so that a machine that slows down slows both."""
-    ones: list[float] = []
-    others: list[float] = []
+    ones: list[T] = []
+    others: list[T] = []
     for number in range(pairs):
         if number % 2:
             others.append(other())

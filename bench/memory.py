@@ -22,7 +22,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from bench.clone import RECIPE, is_up, linked_clone, make_base
-from bench.measure import Verdict, ratio, until, verdict
+from bench.measure import Verdict, processor_seconds, ratio, until, verdict
 from skinnybox.fleet.registry import open_fleet
 from skinnybox.fleet.service import Fleet
 from skinnybox.fleet.settings import Settings
@@ -142,17 +142,9 @@ def _wait(holds: Callable[[], bool]) -> None:
 
 def _busy(pids: Sequence[int], seconds: float = 10.0) -> float:
     """Processors that they keep busy, over so many seconds."""
-    before = _processor_seconds(pids)
+    before = processor_seconds(*pids)
     time.sleep(seconds)
-    return (_processor_seconds(pids) - before) / seconds
-
-
-def _processor_seconds(pids: Sequence[int]) -> float:
-    ticks = 0
-    for pid in pids:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        ticks += int(fields[11]) + int(fields[12])
-    return ticks / os.sysconf("SC_CLK_TCK")
+    return (processor_seconds(*pids) - before) / seconds
 
 
 def _pss(pid: int) -> dict[str, int]:
