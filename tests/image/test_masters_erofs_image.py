@@ -1,0 +1,111 @@
+"""Reading images as mkfs.erofs makes them, against the tree they were made of. Requirements: mkfs.erofs."""
+
+import os
+import random
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from skinnybox.errors import Corrupt, NotFound, Unsupported
+from skinnybox.masters import erofs, lz4
+from skinnybox.masters.erofs_image import ErofsImage
+from skinnybox.masters.index import scan
+from skinnybox.masters.survey import survey
+from skinnybox.model import ImageKind
+from skinnybox.operation import Operation
+
+pytestmark = pytest.mark.image
+NEWEST = 1_700_000_000
+WORDS = [f"word{number}".encode() for number in range(300)]
+
+
+def _text(chance: random.Random, size: int) -> bytes:
+    """Packs to about half, as what packages say does."""
+    return b" ".join(chance.choice(WORDS) for _ in range(size // 6))[:size]
+
+
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Sizes around the blocks and the sixteens of a packed file's table; contents that pack and not."""
+    tree, chance = tmp_path_factory.mktemp("tree"), random.Random(7)
+    (tree / "many").mkdir()
+    for size in (0, 1, 3000, 4095, 4096, 4097, 8192, 20_000, 65_536, 65_537, 300_000, 2_000_001):
+        (tree / f"text-{size}").write_bytes(_text(chance, size))
+        (tree / f"zeros-{size}").write_bytes(bytes(size))
+        (tree / f"random-{size}").write_bytes(chance.randbytes(size))
+        (tree / f"mixed-{size}").write_bytes(_text(chance, size // 2) + chance.randbytes(size // 2))
+    for number in range(700):
+        (tree / f"many/{number}-{'x' * chance.randrange(90)}").write_text(str(number))
+    (tree / "short").symlink_to("many/1")
+    (tree / "long").symlink_to("x" * 4000)
+    os.setxattr(tree / "text-3000", "user.note", b"1" * 300)
+    for path in [tree, *tree.rglob("*")]:
+        os.utime(path, (1, NEWEST), follow_symlinks=False)
+    return tree
+
+
+def _made(tree: Path, folder: Path, kind: ImageKind) -> Path:
+    image = folder / f"{kind}.erofs"
+    erofs.make(tree, image, kind, newest=survey(tree).newest, operation=Operation())
+    erofs.stamp(image)
+    return image
+
+
+def _opened(image: Path) -> Iterator[ErofsImage]:
+    descriptor = os.open(image, os.O_RDONLY)
+    yield ErofsImage(lambda at, length: os.pread(descriptor, length, at))
+    os.close(descriptor)
+
+
+@pytest.fixture(scope="module", params=list(ImageKind))
+def image(
+    request: pytest.FixtureRequest, tree: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[ErofsImage]:
+    yield from _opened(_made(tree, tmp_path_factory.mktemp("image"), request.param))
+
+
+def test_every_entry_is_as_in_the_tree(tree: Path, image: ErofsImage) -> None:
+    for entry in scan(tree, Operation()):
+        node = image.lookup(entry.path)
+        assert (stat.S_IMODE(node.mode), node.uid, node.gid) == (entry.mode, entry.uid, entry.gid)
+        if entry.type == "-":
+            content = (tree / os.fsdecode(entry.path)).read_bytes()
+            assert image.read(node, 1 << 30) == content, entry.path
+            assert image.read(node, 5000) == content[:5000]
+        if entry.type == "l":
+            assert image.read(node, 5000) == entry.target
+        if entry.type == "d":
+            there = {os.fsencode(item.name) for item in (tree / os.fsdecode(entry.path)).iterdir()}
+            assert set(image.children(entry.path)) == there
+
+
+def test_what_is_not_there_is_told_and_no_symlink_followed(image: ErofsImage) -> None:
+    for path in (b"none", b"text-1/x", b"many/..", b"short/x", b"/many"):
+        with pytest.raises(NotFound):
+            image.lookup(path)
+    assert image.children(b"short") == image.children(b"none") == {}
+    assert image.target(image.children(b"")[b"short"][0]) == b"many/1"
+    with pytest.raises(Corrupt):
+        image.target(image.children(b"")[b"text-1"][0])
+
+
+def test_what_was_never_packed_so_by_us_is_refused(tree: Path, tmp_path: Path) -> None:
+    data = bytearray(_made(tree, tmp_path, ImageKind.EROFS_LZ4HC).read_bytes())
+    data[1024 + 80] |= 32  # the tails of files packed together
+    with pytest.raises(Unsupported):
+        ErofsImage(lambda at, length: bytes(data[at : at + length]))
+
+
+@pytest.mark.parametrize(
+    "block", [b"", b"\xf0", b"\x10a\x01", b"\x00\x00\x00", b"\x10a\x05\x00\x00", b"\xf0" + b"\xff" * 9]
+)
+def test_a_block_that_is_none_is_corrupt(block: bytes) -> None:
+    with pytest.raises(Corrupt):
+        lz4.unpack(block, 100)
+
+
+def test_a_piece_that_repeats_itself_is_unpacked() -> None:
+    assert lz4.unpack(b"\x2fab\x02\x00\x05" + b"\x10c", 27) == b"ab" * 13 + b"c"
+    assert lz4.unpack(b"\x2fab\x02\x00\x05" + b"\x10c", 7) == b"abababa"
