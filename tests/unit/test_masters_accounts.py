@@ -16,7 +16,7 @@ def test_the_accounts_of_a_tree(tmp_path: Path) -> None:
     found = accounts.accounts(tmp_path)
     assert found == Accounts(
         users=(
-            User(name="root", uid=0, gid=0, gecos="root", home="/root", shell="/bin/bash"),
+            User(name="root", uid=0, gid=0, gecos="root", home="/root", shell="/bin/bash"),  # noqa: S604 (a field)
             User(name="redis", uid=104, gid=110, home="/var/lib/redis"),
         ),
         groups=(Group(name="root", gid=0), Group(name="redis", gid=110, members=("www-data", "backup"))),

@@ -55,6 +55,7 @@ def _add_build(nouns: options.Commands) -> None:
         "--package", action="append", default=[], metavar="NAME", help="one more package; may repeat"
     )
     _add_dax(parser)
+    _add_lineage(parser)
 
 
 def _add_import(nouns: options.Commands) -> None:
@@ -92,6 +93,7 @@ def _add_import(nouns: options.Commands) -> None:
         help="do without the filesystem that its fstab mounts there; may repeat",
     )
     _add_dax(parser)
+    _add_lineage(parser)
 
 
 def _add_gc(nouns: options.Commands) -> None:
@@ -126,6 +128,23 @@ def _add_dax(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _add_lineage(parser: argparse.ArgumentParser) -> None:
+    choice = parser.add_mutually_exclusive_group()
+    ask_for(
+        choice.add_argument(
+            "--after",
+            metavar="MASTER",
+            help="keep the numbers of users and groups of this one, instead of the newest of the same name",
+        ),
+        "masters",
+    )
+    choice.add_argument(
+        "--unrelated",
+        action="store_true",
+        help="keep no other master's numbers: machines cannot move between the two",
+    )
+
+
 def _build(arguments: argparse.Namespace) -> int:
     def make(masters: "Masters", operation: Operation) -> Master:
         return masters.build(
@@ -134,6 +153,8 @@ def _build(arguments: argparse.Namespace) -> int:
             suite=arguments.suite,
             packages=tuple(arguments.package),
             dax=arguments.dax,
+            after=arguments.after,
+            unrelated=arguments.unrelated,
             operation=operation,
         )
 
@@ -152,6 +173,8 @@ def _import(arguments: argparse.Namespace) -> int:
             format=arguments.format,
             partition=arguments.partition,
             leave_out=tuple(arguments.leave_out),
+            after=arguments.after,
+            unrelated=arguments.unrelated,
             operation=operation,
         )
 

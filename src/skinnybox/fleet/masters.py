@@ -44,10 +44,13 @@ class Masters:
         suite: str | None = None,
         packages: tuple[str, ...] = (),
         dax: bool = False,
+        after: str | None = None,
+        unrelated: bool = False,
         operation: Operation = UNATTENDED,
     ) -> Master:
-        """Build and seal, from a recipe or from this machine's own distribution. `suite`, `packages` and
-        `dax` are said beside the recipe and win over it, or add to it."""
+        """Build and seal, from a recipe or from this machine's own distribution. `suite`, `packages`, `dax`,
+        and whom it follows in its account numbers, are said beside the recipe and win over it, or add to it.
+        """
         from skinnybox.masters import build, recipe, seal
 
         name, version = parse_reference(reference)
@@ -58,6 +61,8 @@ class Masters:
                 suite=chosen.suite if suite is None else suite,
                 packages=(*chosen.packages, *packages),
                 dax=dax or chosen.dax,
+                after=after or (None if unrelated else chosen.after),
+                unrelated=unrelated or (chosen.unrelated and not after),
             ),
             store=self._store,
             name=name,
@@ -77,11 +82,14 @@ class Masters:
         format: str | None = None,
         partition: int | None = None,
         leave_out: Sequence[str] = (),
+        after: str | None = None,
+        unrelated: bool = False,
         operation: Operation = UNATTENDED,
     ) -> Master:
         """Seal a directory, a tar, or a disk image (of `format`, its root on `partition`: both are found out
         when None); `as_is` untouched, otherwise with the guest part put in. Without the filesystems that its
-        fstab mounts at the places in `leave_out`."""
+        fstab mounts at the places in `leave_out`. Its accounts get the numbers of the master `after`, by
+        itself the newest of its name, or keep their own if `unrelated`."""
         from skinnybox.masters import imports, seal
 
         name, version = parse_reference(reference)
@@ -97,6 +105,8 @@ class Masters:
             format=format,
             partition=partition,
             leave_out=leave_out,
+            after=after,
+            unrelated=unrelated,
             operation=operation,
         )
 

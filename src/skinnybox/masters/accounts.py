@@ -1,7 +1,7 @@
 """The accounts of a tree: what its etc/passwd and etc/group say, and no more of it than can be believed.
 
-Both may come from strangers. They are read as the C library reads them: a line that is none is passed over, and of
-two lines with one name the first counts. Names and numbers are what programs go by; the rest is text.
+Both may come from strangers. They are read as the C library reads them: a line that is none is passed over,
+and of two lines with one name the first counts. Names and numbers are what programs go by; the rest is text.
 """
 
 import re
@@ -13,22 +13,22 @@ from typing import Protocol, TypeVar
 from skinnybox.errors import Unsupported
 from skinnybox.masters import inside
 
-PASSWD, GROUP, SHADOW, GSHADOW = "etc/passwd", "etc/group", "etc/shadow", "etc/gshadow"
+PASSWD, GROUP = "etc/passwd", "etc/group"
 MOST_BYTES = 4 << 20
-"""Of one file, and MOST_LINES of it: a system has a hundred lines, a directory server's copy some thousands."""
+"""Of one file, and MOST_LINES of it: a system has a hundred, a copy of a directory server's some
+thousands."""
 MOST_LINES = 65536
 MOST_NUMBER = (1 << 32) - 2
 """The number after it means "leave it as it is" to chown."""
-# What useradd and adduser let nobody exceed; no name has what ends a field, a line or a path. NIS marks (+, -) are
-# no names.
+# No name has what ends a field, a line or a path. NIS marks (+, -) are no names.
 _NAME = re.compile(r"[^\W+~-][^\x00-\x20:/,\x7f]{0,255}")
 _NUMBER = re.compile(r"[0-9]{1,10}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class User:
-    """A line of etc/passwd. `gid` is its primary group's; the last three are text, bytes that are not UTF-8 as
-    lone surrogates."""
+    """A line of etc/passwd. `gid` is its primary group's; the last three are text, bytes that are not UTF-8
+    as lone surrogates."""
 
     name: str
     uid: int
@@ -98,7 +98,7 @@ def groups(text: bytes) -> tuple[Group, ...]:
 
 
 def name_of(line: bytes) -> str | None:
-    """The name that a line of any of the four files is about; None when the line is none."""
+    """What a line of either file is about; None when it is none."""
     name = _decoded(line.split(b":", 1)[0])
     return name if b":" in line and _NAME.fullmatch(name) else None
 

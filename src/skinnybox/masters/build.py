@@ -9,7 +9,7 @@ from pathlib import Path
 
 from skinnybox import run
 from skinnybox.errors import CommandFailed, SkinnyboxError, Unsupported, UsageError
-from skinnybox.masters import namespace, sources
+from skinnybox.masters import lineage, namespace, numbers, sources
 from skinnybox.masters.clean import clean
 from skinnybox.masters.fitting.fit import fit
 from skinnybox.masters.kernel import find_kernel
@@ -51,14 +51,18 @@ _RESOLV = "run/systemd/resolve/stub-resolv.conf"
 def build(recipe: Recipe, *, store: Path, name: str, version: str, operation: Operation) -> Master:
     """Install, clean up, seal. Killed at any instant, the master is there whole or not at all.
 
-    Raises Conflict at once when NAME:VERSION is taken, UsageError for a package nobody has or a script that
-    fails, Unsupported for who is not root (see namespace), NoSpace.
+    Its accounts keep the numbers of the master it follows (see lineage), and new ones get a master's (see
+    numbers). Raises Conflict at once when NAME:VERSION is taken, UsageError for a package nobody has or a
+    script that fails, Unsupported for who is not root (see namespace), NoSpace.
     """
     refuse_taken(store, name, version)
     namespace.require_root()
+    before = lineage.predecessor(store, name, version, after=recipe.after, unrelated=recipe.unrelated)
     with workspace(store, "work") as work:
         tree = work / "tree"
         _install(recipe, work, tree, operation)
+        lineage.follow(tree, before, operation)
+        numbers.leave_to_machines(tree)
         fit(tree)
         clean(tree, operation)
         return seal(
@@ -113,6 +117,7 @@ def _sources(recipe: Recipe, suite: str) -> list[sources.Source]:
 
 def hooks(recipe: Recipe) -> Iterator[tuple[str, str]]:
     """Names, as mmdebstrap orders them, and shell texts that get the tree as $1."""
+    yield "essential10-numbers", numbers.HOLD
     yield (
         "customize10-resolver",
         f'mkdir -p "$1/{Path(_RESOLV).parent}"\ncp -L /etc/resolv.conf "$1/{_RESOLV}" || :',
@@ -121,6 +126,7 @@ def hooks(recipe: Recipe) -> Iterator[tuple[str, str]]:
         yield f"customize20-copy-{number:03}", _copy_hook(copy)
     for number, script in enumerate(recipe.scripts, start=1):
         yield f"customize30-script-{number:03}", _script_hook(script)
+    yield "customize85-numbers", numbers.RELEASE
     yield "customize90-settle", _SETTLE
 
 

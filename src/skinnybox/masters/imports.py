@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from skinnybox.errors import NotFound, SkinnyboxError, Unsupported, UsageError
-from skinnybox.masters import guest_part
+from skinnybox.masters import guest_part, lineage, numbers
 from skinnybox.masters.archives.bring import brought
 from skinnybox.masters.clean import clean
 from skinnybox.masters.fitting.fit import fit
@@ -30,19 +30,28 @@ def import_tree(
     format: str | None = None,
     partition: int | None = None,
     leave_out: Sequence[str] = (),
+    after: str | None = None,
+    unrelated: bool = False,
 ) -> Master:
     """Seal what somebody has (see archives.bring): untouched when `as_is`, else cleaned, with the guest part.
 
     `kernel` is found in the tree, and `initrd` made for it, unless given. An as-is tree needs a guest part
     that speaks our protocol; `allow_foreign` seals one that cannot boot thin. The source is only read.
     `format` and `partition` are a disk image's (see disk_image). What its fstab mounts besides the root is in
-    the tree then, or one of `leave_out`, places or devices; else Unsupported names it (see mounts).
+    the tree then, or one of `leave_out`, places or devices; else Unsupported names it (see mounts). Its
+    accounts get the numbers of the master it follows (see lineage); with `as_is`, Conflict where they differ.
     """
     _check_given(kernel, initrd)
+    before = lineage.predecessor(store, name, version, after=after, unrelated=unrelated)
     with workspace(store, "work") as work:
         tree, parts = brought(
             source, work, operation, format=format, partition=partition, devices=as_is, leave_out=leave_out
         )
+        if as_is:
+            lineage.refuse_moved(tree, before, operation)
+        else:
+            lineage.follow(tree, before, operation)
+            numbers.leave_to_machines(tree)
         _make_fit(tree, operation, as_is=as_is, allow_foreign=allow_foreign)
         return seal(
             tree, store=store, name=name, version=version, kernel=kernel or find_kernel(tree), initrd=initrd,

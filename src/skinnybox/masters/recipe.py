@@ -25,6 +25,7 @@ import yaml
 
 from skinnybox import named_file
 from skinnybox.errors import NotFound, UsageError
+from skinnybox.model import parse_reference
 
 _PACKAGE = re.compile(r"[a-z0-9][a-z0-9+.-]+(?::[a-z0-9]+)?(?:[=/][A-Za-z0-9.+~:-]+)?")
 _SUITE = re.compile(r"[a-z][a-z0-9.-]{0,63}")
@@ -47,7 +48,9 @@ class Copy:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recipe:
     """`suite` None is this machine's own; so are the sources without `mirror` and `sources`. `scripts` run
-    inside the tree, as root, after everything is installed and copied; without `#!` it is `sh -eu`."""
+    inside the tree, as root, after everything is installed and copied; without `#!` it is `sh -eu`. `after`
+    names the master whose account numbers it keeps; None is the newest of its name, and none if
+    `unrelated`."""
 
     suite: str | None = None
     mirror: str | None = None
@@ -60,6 +63,8 @@ class Recipe:
     dax: bool = False
     copy: tuple[Copy, ...] = ()
     scripts: tuple[str, ...] = ()
+    after: str | None = None
+    unrelated: bool = False
 
     def __post_init__(self) -> None:
         """UsageError for what would be another word to the programs that build: whoever says it, a recipe,
@@ -74,6 +79,10 @@ class Recipe:
             for value in values:
                 if value is not None and not pattern.fullmatch(value):
                     raise UsageError(f"{value!r:.80} is not {what}")
+        if self.after is not None:
+            parse_reference(self.after)
+            if self.unrelated:
+                raise UsageError("a master is unrelated to others or follows one: `after` or `unrelated`")
 
 
 Reader = Callable[[yaml.Node], Any]
@@ -135,6 +144,8 @@ def _readers(folder: Path) -> dict[str, Reader]:
         "dax": _boolean,
         "copy": _many(lambda node: _copy(node, folder)),
         "scripts": _many(lambda node: _script(node, folder)),
+        "after": _reference,
+        "unrelated": _boolean,
     }
 
 
@@ -241,6 +252,15 @@ def _copy(node: yaml.Node, folder: Path) -> Copy:
         "owner": _owner,
     }
     return Copy(**_fields(node, readers, needed=("source", "dest")))
+
+
+def _reference(node: yaml.Node) -> str:
+    text = _text(node)
+    try:
+        parse_reference(text)
+    except UsageError as error:
+        raise _wrong(node, error.message) from error
+    return text
 
 
 def _script(node: yaml.Node, folder: Path) -> str:

@@ -1,0 +1,222 @@
+"""Masters of one name follow one another: an account that both have keeps its number.
+
+A machine's own files belong to numbers, and the names are the master's. Were ssh's group 107 in one version
+and 108 in the next, then a machine that moves there has a setgid program of somebody else's, and secrets that
+he may read. Two packages more in a recipe are enough for that (adduser counts upwards, systemd-sysusers and
+useradd downwards).
+
+Numbers are put right when all packages and scripts are through, not given to the tree before: an account that
+is there already makes `useradd` of a recipe's script fail, keeps adduser from making its home, and a package
+from putting it into groups. So it is the same for builds and imports, and for accounts of whatever origin.
+"""
+
+import os
+import struct
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from skinnybox.errors import Conflict, Corrupt, NotFound, UsageError
+from skinnybox.masters import catalogue
+from skinnybox.masters.accounts import MOST_BYTES, Accounts, accounts, groups, users
+from skinnybox.masters.numbers import MASTERS, PEOPLE
+from skinnybox.masters.renumber import Renumbering, renumber
+from skinnybox.model import Master
+from skinnybox.operation import Operation
+from skinnybox.sandbox.confinement import Bounds
+
+_READER = "skinnybox.masters.accounts_reader"
+_BOUNDS = Bounds(memory=1 << 30, cpu_seconds=60, output=2 * MOST_BYTES + 8)
+# Root, and who is nobody: programs know these by number.
+_FIXED = (0, 65534, 65535)
+_FIRST = 100
+"""Below it numbers are the distribution's, the same in every system of it."""
+_MOST_TOLD = 8
+
+
+Wanted = dict[int, tuple[int, str]]
+"""A number, what becomes of it, and for whose sake."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Predecessor:
+    """Whom a master follows: `reference` is for messages."""
+
+    reference: str
+    accounts: Accounts
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Difference:
+    """What a tree's accounts are to its predecessor's. `moved` and `displaced` are texts, one an account:
+    those that get the predecessor's number back, and those that are new and had a number of another there."""
+
+    numbers: Renumbering
+    moved: tuple[str, ...]
+    displaced: tuple[str, ...]
+    vanished: tuple[str, ...]
+
+
+def predecessor(
+    store: Path, name: str, version: str, *, after: str | None = None, unrelated: bool = False
+) -> Predecessor | None:
+    """Whom NAME:VERSION is to follow: `after`, else the newest of its name. None where there is none.
+
+    Itself, when it is sealed already: so the same import twice gives the same master. Raises UsageError for
+    both choices, NotFound for an `after` that is not there, and what `accounts_of` raises."""
+    if after and unrelated:
+        raise UsageError("a master is unrelated to others or follows one", hint="say one of both")
+    if unrelated:
+        return None
+    master = catalogue.find(store, after) if after else _newest(store, name, version)
+    return Predecessor(reference=master.reference, accounts=accounts_of(store, master)) if master else None
+
+
+def _newest(store: Path, name: str, version: str) -> Master | None:
+    named = [master for master in catalogue.masters(store) if master.name == name]
+    same = [master for master in named if master.version == version]
+    return next(iter(same or named[-1:]), None)
+
+
+def accounts_of(store: Path, master: Master) -> Accounts:
+    """What a sealed master says, read from its image by a confined process, in some tenths of a second.
+
+    Raises NotFound when it was removed meanwhile, Corrupt and Unsupported when its image cannot be read."""
+    from skinnybox.sandbox import reader
+
+    image = catalogue.folder(store, master) / master.images[0].file
+    try:
+        descriptor = os.open(image, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except FileNotFoundError as error:
+        raise NotFound(f"{image} is missing, or {master.reference} was removed meanwhile") from error
+    try:
+        with reader.stream(
+            _READER, [str(descriptor)], subject=str(image), bounds=_BOUNDS, pass_fds=[descriptor]
+        ) as pieces:
+            told = b"".join(pieces)
+    finally:
+        os.close(descriptor)
+    if len(told) < 8:
+        raise Corrupt(f"{image}: its reader gave no proper answer")
+    end = 8 + struct.unpack_from("<Q", told)[0]
+    return Accounts(users=users(told[8:end]), groups=groups(told[end:]))
+
+
+def follow(tree: Path, before: Predecessor | None, operation: Operation) -> None:
+    """Give a private tree's accounts the numbers that they have in its predecessor, and say what was done.
+
+    An account that is new there, and has a number of another one, gets a free one of a master's. Idempotent.
+    Raises Conflict, naming accounts and numbers, for what cannot be."""
+    if before is None:
+        return
+    found = difference(accounts(tree), before)
+    if found.numbers:
+        count = renumber(tree, found.numbers, operation)
+        told = _listed([*found.moved, *found.displaced])
+        operation.note(f"as in {before.reference}: {told}; {count} files got other owners")
+    _tell_vanished(found, before, operation)
+    left = difference(accounts(tree), before)
+    if left.numbers:
+        raise Conflict(f"accounts have other numbers than in {before.reference}: {_listed(left.moved)}")
+
+
+def refuse_moved(tree: Path, before: Predecessor | None, operation: Operation) -> None:
+    """For a tree that is sealed as it is: Conflict when `follow` would change it."""
+    if before is None:
+        return
+    found = difference(accounts(tree), before)
+    if found.numbers:
+        raise Conflict(
+            f"accounts have other numbers than in {before.reference}: "
+            f"{_listed([*found.moved, *found.displaced])}",
+            hint="without --as-is they are given those; --unrelated seals it with its own, "
+            "and machines cannot move between the two",
+        )
+    _tell_vanished(found, before, operation)
+
+
+def difference(mine: Accounts, before: Predecessor) -> Difference:
+    """Raises Conflict for what cannot be made right by other numbers."""
+    uids, moved_users, displaced_users = _numbers(mine.uids(), before.accounts.uids(), before, "user")
+    gids, moved_groups, displaced_groups = _numbers(mine.gids(), before.accounts.gids(), before, "group")
+    return Difference(
+        numbers=Renumbering(uids=uids, gids=gids),
+        moved=(*moved_users, *moved_groups),
+        displaced=(*displaced_users, *displaced_groups),
+        vanished=(
+            *_missing("user", mine.uids(), before.accounts.uids()),
+            *_missing("group", mine.gids(), before.accounts.gids()),
+        ),
+    )
+
+
+def _numbers(
+    mine: Mapping[str, int], before: Mapping[str, int], who: Predecessor, kind: str
+) -> tuple[dict[int, int], list[str], list[str]]:
+    wanted = _wanted(mine, before, who, kind)
+    displaced = _displaced(mine, before, wanted, kind)
+    numbers = {old: new for old, (new, _) in (wanted | displaced).items() if old != new}
+    return numbers, _told(wanted, kind), _told(displaced, kind)
+
+
+def _wanted(mine: Mapping[str, int], before: Mapping[str, int], who: Predecessor, kind: str) -> Wanted:
+    """Of the accounts that both have."""
+    found: Wanted = {}
+    taken: dict[int, tuple[int, str]] = {}
+    for name, number in mine.items():
+        if name not in before:
+            continue
+        goal = before[name]
+        if number != goal and (number in _FIXED or goal in _FIXED):
+            raise _impossible(who, f"{kind} {name} is {number} here, and {goal} there")
+        known = found.setdefault(number, (goal, name))
+        if known[0] != goal:
+            raise _impossible(who, f"{kind} {known[1]} and {name} are both {number} here, and two there")
+        other = taken.setdefault(goal, (number, name))
+        if other[0] != number:
+            raise _impossible(who, f"{kind} {other[1]} and {name} are both {goal} there, and two here")
+    return found
+
+
+def _displaced(mine: Mapping[str, int], before: Mapping[str, int], wanted: Wanted, kind: str) -> Wanted:
+    """Of the new ones that have a number of another: of one who stays, or of one who is gone, whose files may
+    still lie in machines."""
+    goals = {goal for goal, _ in wanted.values()}
+    others = goals | {number for number in before.values() if number >= _FIRST and number not in _FIXED}
+    used = {*mine.values(), *before.values()}
+    found: Wanted = {}
+    for name, number in mine.items():
+        if number in wanted or number in found or number not in others:
+            continue
+        free = next((n for n in (MASTERS if number < PEOPLE.start else PEOPLE) if n not in used), None)
+        if free is None:
+            raise Conflict(f"no number is free for the {kind} {name}", hint="remove accounts from the tree")
+        used.add(free)
+        found[number] = (free, name)
+    return found
+
+
+def _told(wanted: Wanted, kind: str) -> list[str]:
+    return [f"{kind} {name} {old} -> {new}" for old, (new, name) in wanted.items() if old != new]
+
+
+def _missing(kind: str, mine: Mapping[str, int], before: Mapping[str, int]) -> list[str]:
+    return [f"{kind} {name} ({number})" for name, number in before.items() if name not in mine]
+
+
+def _impossible(who: Predecessor, what: str) -> Conflict:
+    return Conflict(
+        f"it cannot follow {who.reference}: {what}",
+        hint="--unrelated makes it without, and no machine can move between them; --after follows another",
+    )
+
+
+def _tell_vanished(found: Difference, before: Predecessor, operation: Operation) -> None:
+    if found.vanished:
+        operation.note(f"accounts of {before.reference} that are gone: {_listed(found.vanished)}")
+
+
+def _listed(texts: Iterable[str]) -> str:
+    every = list(texts)
+    more = f" and {len(every) - _MOST_TOLD} more" if len(every) > _MOST_TOLD else ""
+    return ", ".join(every[:_MOST_TOLD]) + more
