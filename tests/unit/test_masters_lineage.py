@@ -69,9 +69,9 @@ def test_a_predecessor_from_before_the_split_keeps_its_numbers() -> None:
     ],
 )
 def test_what_no_number_can_make_right(mine: dict[str, int], before: dict[str, int], said: str) -> None:
-    for kinds in ((mine, {}), ({}, mine)):
+    for found in (_accounts(mine, {}), _accounts({}, mine)):
         with pytest.raises(Conflict, match="cannot follow web:1") as caught:
-            difference(_accounts(*kinds), _before(before, before))
+            difference(found, _before(before, before))
         assert said in caught.value.message
 
 
