@@ -74,7 +74,7 @@ def _made_by_a_machine(tree: Path) -> Iterator[int]:
         tools.append(["adduser", "--quiet", "--system", "--group", "four"])
     for command in tools:
         run.run(["chroot", tree, *command])
-    if (tree / "usr/bin/systemd-sysusers").exists():
+    if (tree / "bin/systemd-sysusers").exists():
         (tree / "tmp/five.conf").write_text("u five -\ng six -\n")
         run.run(["chroot", tree, "systemd-sysusers", "/tmp/five.conf"])
     after = accounts(tree)
@@ -92,7 +92,7 @@ def _made_by_a_machine(tree: Path) -> Iterator[int]:
 )
 def test_a_package_more_moves_no_account(suite: str, tmp_path: Path) -> None:
     """Its account is made before the others."""
-    usual = ["adduser", "systemd", "dbus", "tcpdump"]
+    usual = ["adduser", "systemd", "dbus", "openssh-server"]
     first = _small(tmp_path / "first", suite, usual)
     second = _small(tmp_path / "second", suite, [*usual, "avahi-daemon"])
     before = Predecessor(reference="web:1", accounts=accounts(first))

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from skinnybox import run
-from skinnybox.errors import Conflict
+from skinnybox.errors import Conflict, Corrupt
 from skinnybox.masters import namespace
 from skinnybox.masters.accounts import accounts
 from skinnybox.masters.renumber import Renumbering, renumber
@@ -149,8 +149,24 @@ def test_what_belongs_to_no_account_would_become_somebodys(tree: Path, how: str)
         run.run(["setfacl", "-m", "g:300:rwx", tree / "stray"])
     else:
         os.chown(tree / "stray", *((300, 0) if how == "owner" else (0, 300)))
-    with pytest.raises(Conflict, match=r"'stray' belongs to 300"):
+    with pytest.raises(Conflict, match=r"'stray' names 300"):
         _renumber(tree, {104: 300}, {104: 300})
+
+
+def test_a_primary_group_that_is_none_would_become_somebodys(tree: Path) -> None:
+    (tree / "etc/passwd").write_text("sly:x:1000:300::/:/bin/sh\n")
+    with pytest.raises(Conflict, match="'etc/passwd' names 300"):
+        _renumber(tree, {}, {104: 300})
+
+
+def test_a_capability_that_is_none_is_named(tree: Path) -> None:
+    nonsense = struct.pack("<IIIII", 0x09000001, 1 << 10, 0, 0, 0)
+    try:
+        os.setxattr(tree / "a", "security.capability", nonsense)
+    except OSError:
+        pytest.skip("this kernel refuses to write it")
+    with pytest.raises(Corrupt, match="capabilities cannot be read"):
+        _renumber(tree)
 
 
 def test_a_pipe_is_given_too(tree: Path) -> None:

@@ -144,3 +144,22 @@ def test_the_way_into_a_namespace_leads_to_root_or_says_what_is_missing() -> Non
         assert said == b"0\n"
     else:
         assert "run" in (namespace.why_not() or "")
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "useradd: UID 450 is not unique",
+        "groupadd: GID '999' already exists",
+        "The UID 400 is already in use.",
+    ],
+)
+def test_a_script_that_takes_a_machines_number_is_told_whose_it_is(said: str) -> None:
+    failed = CommandFailed("failed", stderr=f"{said}\nE: run: /w/customize30-script-001 failed")
+    told = build.explained(failed)
+    assert isinstance(told, UsageError)
+    assert (
+        told.hint is not None and told.hint.startswith("400 to 999 are machines' own") and said in told.hint
+    )
+    other = build.explained(CommandFailed("failed", stderr=failed.stderr.replace("4", "1").replace("9", "1")))
+    assert other.hint is not None and "machines' own" not in other.hint

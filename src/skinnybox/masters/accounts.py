@@ -20,8 +20,8 @@ thousands."""
 MOST_LINES = 65536
 MOST_NUMBER = (1 << 32) - 2
 """The number after it means "leave it as it is" to chown."""
-# No name has what ends a field, a line or a path. NIS marks (+, -) are no names.
-_NAME = re.compile(r"[^\W+~-][^\x00-\x20:/,\x7f]{0,255}")
+# No name has what ends a field, a line or a path, or cannot be shown. NIS marks (+, -) are no names.
+_NAME = re.compile(r"[^\W+~-][^\x00-\x20:/,\x7f-\x9f\ud800-\udfff]{0,255}")
 _NUMBER = re.compile(r"[0-9]{1,10}")
 
 

@@ -206,7 +206,8 @@ def explained(error: CommandFailed) -> SkinnyboxError:
         return UsageError(f"no source has the package {names}", hint="check its name and the suite")
     script = re.search(r"customize30-script-(\d+)", said)
     if script:
-        return UsageError(f"script {int(script[1])} of the recipe failed", hint=said[-1000:])
+        held = numbers.REFUSED if numbers.ASKED_FOR.search(said) else ""
+        return UsageError(f"script {int(script[1])} of the recipe failed", hint=held + said[-1000:])
     if re.search(
         r"Temporary failure resolving|Could not (?:connect|resolve)|Failed to fetch|404  Not Found", said
     ):

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from skinnybox.errors import Conflict, Corrupt, NotFound, UsageError
+from skinnybox.errors import Conflict, Corrupt, NotFound, Unsupported, UsageError
 from skinnybox.masters import catalogue
 from skinnybox.masters.accounts import MOST_BYTES, Accounts, accounts, groups, users
 from skinnybox.masters.numbers import MASTERS, PEOPLE
@@ -69,7 +69,13 @@ def predecessor(
     if unrelated:
         return None
     master = catalogue.find(store, after) if after else _newest(store, name, version)
-    return Predecessor(reference=master.reference, accounts=accounts_of(store, master)) if master else None
+    if master is None:
+        return None
+    try:
+        return Predecessor(reference=master.reference, accounts=accounts_of(store, master))
+    except (Corrupt, Unsupported) as error:
+        error.hint = f"{master.reference} is what it follows: --after another, or --unrelated, does without"
+        raise
 
 
 def _newest(store: Path, name: str, version: str) -> Master | None:
@@ -184,14 +190,15 @@ def _displaced(mine: Mapping[str, int], before: Mapping[str, int], wanted: Wante
     goals = {goal for goal, _ in wanted.values()}
     others = goals | {number for number in before.values() if number >= _FIRST and number not in _FIXED}
     used = {*mine.values(), *before.values()}
+    # One after the other: a stranger's file may have some ten thousand of them.
+    free_numbers = {some: iter([n for n in some if n not in used]) for some in (MASTERS, PEOPLE)}
     found: Wanted = {}
     for name, number in mine.items():
         if number in wanted or number in found or number not in others:
             continue
-        free = next((n for n in (MASTERS if number < PEOPLE.start else PEOPLE) if n not in used), None)
+        free = next(free_numbers[MASTERS if number < PEOPLE.start else PEOPLE], None)
         if free is None:
             raise Conflict(f"no number is free for the {kind} {name}", hint="remove accounts from the tree")
-        used.add(free)
         found[number] = (free, name)
     return found
 

@@ -32,6 +32,9 @@ cd "$1/etc"
 for file in passwd group shadow gshadow; do
     [ ! -f $file ] || sed -i '/^{_HELD}/d' $file
 done"""
+# What useradd, groupadd and adduser say of such a number.
+ASKED_FOR = re.compile(r"\b[UG]ID '?[4-9]\d\d'? (?:is not unique|already exists|is already in use)")
+REFUSED = "400 to 999 are machines' own: give an account of a master a number from 100 to 399, or none\n"
 # Of adduser, which counts up from there; of useradd, which goes on below the lowest that is taken.
 _SETTINGS = (
     ("etc/adduser.conf", "FIRST_SYSTEM_UID", "="), ("etc/adduser.conf", "FIRST_SYSTEM_GID", "="),

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from skinnybox.errors import Conflict
+from skinnybox.errors import Conflict, Corrupt
 from skinnybox.masters import accounts, inside
 from skinnybox.masters.survey import walk
 from skinnybox.operation import Operation
@@ -43,8 +43,8 @@ def renumber(tree: Path, numbers: Renumbering, operation: Operation) -> int:
     """How many files got another owner or access list. No symlink is followed; mtimes, modes and capabilities
     stay. Only for a private tree: left half-way, it is of no use.
 
-    Raises Conflict for a file that has one of the new numbers already, though no account there has it: it
-    would become somebody's."""
+    Raises Conflict for a file, or a user's primary group, of one of the new numbers that no account there has
+    yet: it would become somebody's. Corrupt for a capability that is none."""
     changed = 0
     seen: set[tuple[int, int]] = set()
     for count, (path, info) in enumerate(walk(os.fsencode(tree))):
@@ -63,9 +63,9 @@ def _renumber_file(full: bytes, path: bytes, info: os.stat_result, numbers: Renu
     lists = list(_access_lists(full, info))
     for _, raw in lists:
         for tag, _, number in _ENTRY.iter_unpack(raw[4:]):
-            _refuse_nobodys(path, _map(numbers, tag), number)
-    _refuse_nobodys(path, numbers.uids, info.st_uid)
-    _refuse_nobodys(path, numbers.gids, info.st_gid)
+            _refuse_nobodys(os.fsdecode(path), _map(numbers, tag), number)
+    _refuse_nobodys(os.fsdecode(path), numbers.uids, info.st_uid)
+    _refuse_nobodys(os.fsdecode(path), numbers.gids, info.st_gid)
     other = [(name, _mapped(raw, numbers)) for name, raw in lists]
     uid, gid = numbers.uids.get(info.st_uid, info.st_uid), numbers.gids.get(info.st_gid, info.st_gid)
     if other == lists and (uid, gid) == (info.st_uid, info.st_gid):
@@ -89,7 +89,10 @@ def _give(path: bytes, info: os.stat_result, uid: int, gid: int, lists: Iterable
 def _capability(path: bytes, info: os.stat_result) -> bytes | None:
     if not stat.S_ISREG(info.st_mode) or _CAPABILITY not in os.listxattr(path, follow_symlinks=False):
         return None
-    return os.getxattr(path, _CAPABILITY, follow_symlinks=False)
+    try:
+        return os.getxattr(path, _CAPABILITY, follow_symlinks=False)
+    except OSError as error:  # the kernel lets nonsense be written as one, and refuses to read it
+        raise Corrupt(f"{os.fsdecode(path)!r}: its capabilities cannot be read: {error.strerror}") from error
 
 
 def _access_lists(path: bytes, info: os.stat_result) -> Iterator[tuple[str, bytes]]:
@@ -116,11 +119,11 @@ def _map(numbers: Renumbering, tag: int) -> Mapping[int, int]:
     return {_OF_USER: numbers.uids, _OF_GROUP: numbers.gids}.get(tag, {})
 
 
-def _refuse_nobodys(path: bytes, numbers: Mapping[int, int], number: int) -> None:
+def _refuse_nobodys(path: str, numbers: Mapping[int, int], number: int) -> None:
     if number not in numbers and number in numbers.values():
         raise Conflict(
-            f"{os.fsdecode(path)!r} belongs to {number}, which no account of the tree has, and one is to get",
-            hint="give that file to an account, or make the master without following another: --unrelated",
+            f"{path!r} names {number}, which no account of the tree has, and one is to get",
+            hint="give it to an account, or make the master without following another: --unrelated",
         )
 
 
@@ -135,17 +138,18 @@ def _rewrite(tree: Path, path: str, columns: Mapping[int, Mapping[int, int]], *,
     """Every line of the form that has such numbers, also a second of one name; all others byte for byte."""
     text = accounts.content(tree, path)
     lines = text.split(b"\n")
-    other = b"\n".join(_with_numbers(line, columns, fields) for line in lines)
+    other = b"\n".join(_with_numbers(path, line, columns, fields) for line in lines)
     if other != text:
         inside.rewrite(tree, path, other)
 
 
-def _with_numbers(line: bytes, columns: Mapping[int, Mapping[int, int]], fields: int) -> bytes:
+def _with_numbers(path: str, line: bytes, columns: Mapping[int, Mapping[int, int]], fields: int) -> bytes:
     words = line.split(b":")
     if len(words) != fields or line.startswith(b"#"):
         return line
     for column, numbers in columns.items():
         number = accounts.number(words[column].decode("ascii", "replace"))
-        if number is not None and number in numbers:
-            words[column] = str(numbers[number]).encode()
+        if number is not None:
+            _refuse_nobodys(path, numbers, number)
+            words[column] = str(numbers[number]).encode() if number in numbers else words[column]
     return b":".join(words)
