@@ -1,13 +1,21 @@
 # shellcheck shell=dash
 # What went wrong in this machine's boot, for its host.
 
-: "${ROOT:=}" "${PROC:=/proc}"
+: "${ROOT:=}" "${PROC:=/proc}" "${RUN:=/run/skinnybox}" "${OPENRC:=/run/openrc}"
 
-# failed_units: what init could not start, or what ended badly since: the first few.
+# failed_units: what init could not start, or what ended badly since: the first few. systemd and OpenRC remember it;
+# of other inits it is only what we started ourselves.
 failed_units() {
     local name
-    systemctl list-units --failed --plain --no-legend 2>/dev/null | head -n 64 |
-        while read -r name _; do printf '%s\n' "$name"; done
+    {
+        systemctl list-units --failed --plain --no-legend 2>/dev/null
+        for name in "$OPENRC"/failed/* "$RUN"/failed/*; do [ ! -e "$name" ] || printf '%s\n' "${name##*/}"; done
+    } | head -n 64 | while read -r name _; do printf '%s\n' "$name"; done
+}
+
+# ended_badly NAME: what no init remembers.
+ended_badly() {
+    mkdir -p "$RUN/failed" && : >"$RUN/failed/$1"
 }
 
 # unmounted: the places of fstab at which nothing is, of those that a boot waits for.

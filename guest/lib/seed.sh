@@ -104,13 +104,14 @@ read_account() {
 }
 
 # seed_run_once FOLDER NUMBER: the unit is enabled only while there is something to run, as it awaits the network. A
-# script that ran already, for an earlier seed, does not run again.
+# script that ran already, for an earlier seed, does not run again. An init without units looks at each boot (after-boot).
 seed_run_once() {
     local wants=$ROOT/etc/systemd/system/multi-user.target.wants ran=$ROOT/var/lib/skinnybox/run-once.ran
     if [ -f "$ran" ] && message_payload "$1" "$2" | cmp -s - "$ran"; then
         return 0
     fi
     put_file /var/lib/skinnybox/run-once 0700 root:root message_payload "$1" "$2"
+    [ ! -e "$ROOT/usr/lib/skinnybox/after-boot" ] || return 0
     mkdir -p "$wants" && ln -sf /usr/lib/systemd/system/skinnybox-run-once.service "$wants/" ||
         cannot "the unit for the run-once script cannot be enabled"
 }

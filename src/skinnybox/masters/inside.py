@@ -89,6 +89,20 @@ def exists(tree: Path, path: str) -> bool:
         os.close(descriptor)
 
 
+def link_target(tree: Path, path: str) -> str | None:
+    """What the symlink at `path` says; None when there is none. It may lead anywhere."""
+    folder, _, name = path.rpartition("/")
+    descriptor = open_folder(tree, folder)
+    if descriptor is None:
+        return None
+    try:
+        return os.readlink(name, dir_fd=descriptor)
+    except OSError:
+        return None
+    finally:
+        os.close(descriptor)
+
+
 def put(tree: Path, path: str, data: bytes, mode: int = 0o644) -> None:
     """A file, with the folders it lies in; one that is as it should be is left alone. Unsupported where
     something else is in the way."""

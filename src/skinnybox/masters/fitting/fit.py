@@ -4,10 +4,12 @@ import re
 from pathlib import Path
 
 from skinnybox.masters import inside
-from skinnybox.masters.fitting import dpkg, systemd
+from skinnybox.masters.fitting import dpkg, inits
+from skinnybox.masters.fitting.own import HOME
 from skinnybox.masters.guest_part import PROTOCOL, guest_folder
 
-_HOME = "usr/lib/skinnybox"
+_MOUNTED = ("media/root-ro", "media/root-rw", "dev", "proc", "run", "sys")
+"""Folders on which the initramfs mounts something; a system that is older than /run has none."""
 _MOST_TEXT = 1 << 20
 _OWN_DISK = re.compile(r"/(boot|boot/efi|efi)?")
 _UPDATE = "etc/initramfs-tools/update-initramfs.conf"
@@ -26,8 +28,8 @@ def fit(tree: Path) -> None:
     for path in (PROTOCOL, *_FORMER):
         inside.remove(tree, path)
     _put_programs(tree)
-    systemd.fit(tree)
-    for folder in ("media/root-ro", "media/root-rw"):
+    inits.fit(tree)
+    for folder in _MOUNTED:
         inside.make_folder(tree, folder)
     _take_own_disk_out_of_fstab(tree)
     _leave_kernel_to_master(tree)
@@ -37,9 +39,9 @@ def fit(tree: Path) -> None:
 def _put_programs(tree: Path) -> None:
     guest = guest_folder()
     for script in sorted((guest / "lib").glob("*.sh")):
-        inside.put(tree, f"{_HOME}/lib/{script.name}", script.read_bytes())
+        inside.put(tree, f"{HOME}/lib/{script.name}", script.read_bytes())
     for program in sorted((guest / "bin").iterdir()):
-        inside.put(tree, f"{_HOME}/{program.name}", program.read_bytes(), 0o755)
+        inside.put(tree, f"{HOME}/{program.name}", program.read_bytes(), 0o755)
 
 
 def _take_own_disk_out_of_fstab(tree: Path) -> None:

@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from skinnybox.errors import Unsupported
 from skinnybox.masters import inside
 from skinnybox.masters.guest_part import guest_folder
 
@@ -19,6 +18,7 @@ _FILES = {
     "wait-online.conf": f"{_OWN}/systemd-networkd-wait-online.service.d/skinnybox.conf",
     "journald.conf": "usr/lib/systemd/journald.conf.d/skinnybox.conf",
 }
+_WANTED = f"{_OWN}/multi-user.target.wants/{_REPORT}"
 _EMERGENCY = ("emergency", "rescue")
 # What a machine of this kind has no use for: LVM snapshots to check, crash dumps in firmware, and drivers
 # that would be loaded when first used anyway. Kept in /etc, where an administrator can undo it.
@@ -27,20 +27,30 @@ MASKED = ("configfs", "dm_mod", "drm", "efi_pstore", "fuse", "loop")
 _DEEPEST = 8
 
 
-def fit(tree: Path) -> None:
-    """Unsupported for a tree without systemd."""
-    if not any(inside.exists(tree, f"{place}/systemd") for place in _PROGRAMS):
-        raise Unsupported("the tree has no systemd", hint="other ways to start a system are not known yet")
-    _put_files(tree)
-    inside.link(
-        tree, f"{_OWN}/multi-user.target.wants/skinnybox-report.service", "../skinnybox-report.service"
+def is_there(tree: Path, init: str) -> bool:
+    """Also where no /sbin/init leads to it: our initramfs finds it."""
+    return init == "systemd" or (
+        not init and any(inside.exists(tree, f"{place}/systemd") for place in _PROGRAMS)
     )
+
+
+def fit(tree: Path) -> None:
+    _put_files(tree)
+    inside.link(tree, _WANTED, f"../{_REPORT}")
     if any(inside.exists(tree, f"{place}/systemd-networkd") for place in _PROGRAMS):
         enable(tree, "systemd-networkd.service")
     for unit in _DISABLED:
         disable(tree, unit)
     for name in MASKED:
         mask(tree, f"modprobe@{name}.service")
+
+
+def remove(tree: Path) -> None:
+    """But for what an administrator finds in /etc, which does nothing without systemd."""
+    drop_ins = (f"{_OWN}/{unit}.service.d/skinnybox.conf" for unit in _EMERGENCY)
+    shutdown = (f"{folder}/system-shutdown/skinnybox" for folder in _PROGRAMS)
+    for path in (_WANTED, *_FILES.values(), *drop_ins, *shutdown):
+        inside.remove(tree, path)
 
 
 def _put_files(tree: Path) -> None:

@@ -1,0 +1,142 @@
+"""Trees whose services something else than systemd starts, or whose initramfs something else than
+initramfs-tools made: built here of Debian's packages, imported, booted, changed, powered off, reset.
+
+The initramfs is ours whatever the tree has, so what can go wrong is what comes after it.
+"""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from skinnybox import run
+from skinnybox.errors import CommandFailed
+from skinnybox.ext4 import open_volume
+from skinnybox.fleet.power import Stopping
+from skinnybox.fleet.service import Fleet
+from skinnybox.fleet.view import MachineView
+from skinnybox.masters import sources
+from skinnybox.masters.build import explained
+from skinnybox.operation import Operation
+from tests.boot.conftest import Create
+
+pytestmark = [
+    pytest.mark.full,
+    pytest.mark.timeout(1800),
+    pytest.mark.skipif(os.geteuid() != 0, reason="mmdebstrap makes a tree with its owners for root only"),
+]
+
+Up = Callable[[str], MachineView]
+Down = Callable[[str], None]
+Sh = Callable[[str, str], str]
+
+NOT_FETCHED = "cannot be fetched"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tree:
+    """`first` is what its first process is; `is_well` says nothing when all of its services run."""
+
+    packages: str
+    first: str
+    is_well: str
+    kernel: str = "linux-image-cloud-amd64"
+
+
+_COMMON = "apt udev openssh-server iproute2 kmod"
+_SYSV = f"{_COMMON} sysvinit-core ifupdown isc-dhcp-client"
+TREES = {
+    # acpid is in none: the power button is heard all the same
+    "sysvinit": Tree(packages=f"{_SYSV} sysv-rc", first="init", is_well="ls /run/skinnybox/failed || :"),
+    "openrc": Tree(packages=f"{_SYSV} openrc", first="init", is_well="rc-status --crashed || :"),
+    "dracut": Tree(
+        packages=f"{_COMMON} systemd-sysv systemd-resolved dbus dracut",
+        first="systemd",
+        is_well="systemctl is-system-running --wait | grep -vx running || :; "
+        "systemctl --failed --plain --no-legend",
+    ),
+}
+
+
+@pytest.fixture(scope="module", params=list(TREES))
+def tree(request: pytest.FixtureRequest) -> Tree:
+    return TREES[request.param]
+
+
+@pytest.fixture(scope="module")
+def master(fleet: Fleet, tree: Tree, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """In place of the one all other tests share: `create` takes it."""
+    reference = "inits:tests"
+    if reference in [known.reference for known in fleet.masters.all()]:
+        fleet.masters.remove(reference)
+    folder = tmp_path_factory.mktemp("tree") / "tree"
+    _install(tree, folder)
+    fleet.masters.import_tree(folder, reference, as_is=False)
+    shutil.rmtree(folder)
+    yield reference
+    fleet.masters.remove(reference)
+
+
+def _install(tree: Tree, folder: Path) -> None:
+    release = sources.release()
+    if release.id != "debian":
+        pytest.skip("this machine has no sources of Debian")
+    text = "\n".join(source.stanza() for source in sources.own_sources(release.codename))
+    include = ",".join([*tree.packages.split(), tree.kernel])
+    with tempfile.TemporaryFile() as stanzas:
+        stanzas.write(text.encode())
+        stanzas.seek(0)
+        try:
+            run.run(
+                ["mmdebstrap", "--quiet", "--mode=root", "--variant=minbase", "--format=directory",
+                 f"--include={include}", release.codename, str(folder), "-"],
+                stdin=stanzas, env={"INITRD": "No"},
+            )  # fmt: skip
+        except CommandFailed as error:
+            if NOT_FETCHED not in (told := explained(error)).message:
+                raise
+            pytest.skip(told.message)
+
+
+RAN = "#!/bin/sh\nip -o address show scope global >/srv/ran\n"
+MAKE = "echo mine >/srv/mine; rm /etc/issue.net; sync"
+SHOW = "hostname; cat /srv/mine /etc/machine-id /etc/ssh/ssh_host_ed25519_key.pub; test ! -e /etc/issue.net"
+
+
+def test_a_machine_lives(fleet: Fleet, tree: Tree, create: Create, up: Up, down: Down, sh: Sh) -> None:
+    create("other", run_once=RAN)
+    assert up("other").address is not None
+    assert sh("other", "cat /proc/1/comm").strip() == tree.first
+    assert sh("other", "find /usr/share/initramfs-tools/hooks 2>/dev/null || :") == "" or tree.first == "init"
+    assert sh("other", tree.is_well) == ""
+    sh("other", "while [ ! -e /var/lib/skinnybox/run-once.ran ]; do sleep 1; done; grep 'inet ' /srv/ran")
+    sh("other", MAKE)
+    before = sh("other", SHOW)
+    assert before.startswith("other\nmine\n")
+
+    down("other")
+    _overlay_is_clean(fleet)
+    up("other")
+    assert sh("other", SHOW) == before
+    sh("other", "test ! -e /var/lib/skinnybox/run-once")
+    (outcome,) = fleet.restart(["other"], Stopping())
+    assert outcome.error is None
+    assert sh("other", SHOW) == before
+
+    down("other")
+    assert fleet.overlays.reset(["other"])[0].error is None
+    up("other")
+    sh("other", "test ! -e /srv/mine; test -e /etc/issue.net")
+
+
+def _overlay_is_clean(fleet: Fleet) -> None:
+    """What runs last at power off did run: a disk that it did not settle has a journal to be replayed."""
+    with (
+        fleet._host.open_overlay(fleet.machine("other").instance, Operation()) as path,
+        open_volume(path) as volume,
+    ):
+        assert volume.superblock.clean
