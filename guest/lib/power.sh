@@ -6,7 +6,7 @@
 # watch_power_button: returns when it is heard; what hears it stays behind. Not where an acpid has been told to.
 watch_power_button() {
     local device
-    modprobe -q -a button evdev 2>/dev/null
+    modprobe -q -a button evdev 2>/dev/null || :
     ! acpid_hears || return 0
     device=$(power_button) || return 0
     exec 3<"$device" || return 0
@@ -16,7 +16,7 @@ watch_power_button() {
 
 acpid_hears() {
     pidof acpid >/dev/null || return 1
-    [ -d "$ROOT/etc/acpi/PWRF" ] || grep -qs 'button[/ ]power' "$ROOT"/etc/acpi/events/*
+    [ -d "$ROOT/etc/acpi/PWRF" ] || grep -qs 'button.*power' "$ROOT"/etc/acpi/events/*
 }
 
 # power_button: the device of its events; fails when this machine has none.

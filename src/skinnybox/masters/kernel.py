@@ -11,9 +11,12 @@ from skinnybox import named_file
 from skinnybox.errors import NotFound
 from skinnybox.masters import inside
 
-_KERNEL = re.compile(r"vmlinu[zx]-(.+)")
+_KERNEL = re.compile(r"(?:vmlinu[zx]|kernel)(?:-(.+))?")
+_NO_KERNEL = re.compile(r"rescue|\.(?:gz|old|bak|config|dpkg-\w+|rpm\w+)$")
+"""Of names that begin so: Fedora's rescue system, openSUSE's kernel for debuggers, and what was replaced."""
 MODULES = ("usr/lib/modules", "lib/modules")
-_PROGRAMS = ("usr/lib/systemd/systemd", "usr/bin/bash", "bin/bash", "usr/bin/dash", "bin/dash", "bin/busybox")
+_PROGRAMS = ("usr/lib/systemd/systemd", "usr/bin/bash", "bin/bash", "usr/bin/dash", "bin/dash",
+             "usr/bin/busybox", "bin/busybox")  # fmt: skip
 _MACHINES = {3: "i686", 8: "mips", 21: "ppc64le", 22: "s390x", 40: "armv7l", 62: "x86_64", 183: "aarch64",
              243: "riscv64"}  # fmt: skip
 # Debian 11's 5.10 mounts an image all the same, reads it as a disk, and shares no memory.
@@ -28,7 +31,7 @@ def find_kernel(tree: Path) -> Path:
     found = [tree / path for path in _kernels(tree)]
     if not found:
         raise NotFound(
-            "the tree has no kernel in /boot",
+            "the tree has no kernel in /boot, nor beside its modules",
             hint="install a kernel package there, or give one with --kernel",
         )
     return max(found, key=lambda kernel: _rank(tree, kernel_version(kernel)))
@@ -36,8 +39,7 @@ def find_kernel(tree: Path) -> Path:
 
 def _kernels(tree: Path) -> Iterator[str]:
     for name in inside.names(tree, "boot"):
-        named = _KERNEL.fullmatch(name)
-        if named and "rescue" not in named[1] and _present(tree, f"boot/{name}"):
+        if _KERNEL.fullmatch(name) and not _NO_KERNEL.search(name) and _present(tree, f"boot/{name}"):
             yield f"boot/{name}"
     for modules in MODULES:
         for version in inside.names(tree, modules):
@@ -50,7 +52,8 @@ def _rank(tree: Path, version: str) -> tuple[bool, list[tuple[int, str]]]:
 
 
 def kernel_version(kernel: Path) -> str:
-    """What the kernel image says of itself, or else its file name; "unknown" when neither tells."""
+    """What the kernel image says of itself, or else its file name or that of its modules' folder; "unknown"
+    when none tells."""
     head = named_file.head(kernel, _HEAD)
     if head[_SETUP_HEADER : _SETUP_HEADER + 4] == b"HdrS":
         start = struct.unpack_from("<H", head, 0x20E)[0] + 0x200
@@ -58,7 +61,9 @@ def kernel_version(kernel: Path) -> str:
         if words:
             return words[0]
     named = _KERNEL.fullmatch(kernel.name)
-    return named[1] if named else "unknown"
+    if named and named[1]:
+        return named[1]
+    return kernel.parent.name if kernel.parent.parent.name == "modules" else "unknown"
 
 
 def maps_erofs(version: str) -> bool:
