@@ -143,7 +143,10 @@ def test_the_network_for_ifupdown_and_resolvers_without_resolved(shell: Shell, r
 
 def test_no_network_at_all(shell: Shell, root: Path) -> None:
     (root / "usr/lib/systemd/systemd-networkd").unlink()
-    assert "neither systemd-networkd nor ifupdown" in apply(shell, Line("network", "dhcp")).out
+    assert (
+        "none of systemd-networkd, NetworkManager, wicked and ifupdown"
+        in apply(shell, Line("network", "dhcp")).out
+    )
 
 
 def test_run_once_is_enabled_only_by_a_seed(shell: Shell, root: Path) -> None:

@@ -37,7 +37,7 @@ def is_there(tree: Path, init: str) -> bool:
 def fit(tree: Path) -> None:
     _put_files(tree)
     inside.link(tree, _WANTED, f"../{_REPORT}")
-    if any(inside.exists(tree, f"{place}/systemd-networkd") for place in _PROGRAMS):
+    if _has_networkd(tree) and not _uses_network_manager(tree):
         enable(tree, "systemd-networkd.service")
     for unit in _DISABLED:
         disable(tree, unit)
@@ -66,6 +66,17 @@ def _shutdown_folder(tree: Path) -> str:
     """Where systemd looks, and nowhere else: beside its own programs, which Debian 11 has in a /lib that is a
     folder of its own. Of units and configuration it also reads those in /usr/lib."""
     return f"{'lib' if inside.is_folder(tree, 'lib') else 'usr/lib'}/systemd/system-shutdown"
+
+
+def _has_networkd(tree: Path) -> bool:
+    return any(inside.exists(tree, f"{place}/systemd-networkd") for place in _PROGRAMS)
+
+
+def _uses_network_manager(tree: Path) -> bool:
+    """Fedora's kin. guest/lib/network.sh decides by the same signs."""
+    return inside.exists(tree, f"{_ETC}/multi-user.target.wants/NetworkManager.service") and not any(
+        inside.exists(tree, path) for path in ("etc/network/interfaces", "etc/netplan")
+    )
 
 
 def enable(tree: Path, unit: str) -> None:
