@@ -166,6 +166,19 @@ def test_one_that_nobody_knows_is_refused_with_its_name(tmp_path: Path, target: 
     assert not (tmp_path / "usr").exists()
 
 
+@pytest.mark.parametrize("init", ["", "sbin/init"])
+def test_systemd_is_believed_where_nothing_else_is_known(tmp_path: Path, init: str) -> None:
+    put(tmp_path, "lib/systemd/systemd")
+    if init:
+        put(tmp_path, init, "#!/bin/sh\nexec /lib/systemd/systemd\n")
+    assert inits.fit(tmp_path) == "systemd"
+
+
+def test_systemd_that_is_only_there_is_not_what_starts_the_tree(tree: Path) -> None:
+    put(tree, "lib/systemd/systemd")
+    assert inits.fit(tree) == "inittab"
+
+
 def test_a_tree_without_any_init_says_so(tmp_path: Path) -> None:
     with pytest.raises(Unsupported, match="it has no /sbin/init"):
         inits.fit(tmp_path)

@@ -27,12 +27,13 @@ class Init:
 
 
 INITS = (
-    Init(name="systemd", has=systemd.is_there, fit=systemd.fit, remove=systemd.remove),
     Init(name="openrc", has=openrc.is_there, fit=openrc.fit, remove=openrc.remove),
     Init(name="inittab", has=inittab.is_there, fit=inittab.fit, remove=inittab.remove),
     Init(name="upstart", has=upstart.is_there, fit=upstart.fit, remove=upstart.remove),
+    Init(name="systemd", has=systemd.is_there, fit=systemd.fit, remove=systemd.remove),
 )
-"""In this order: an OpenRC is often started by an inittab, and a tree with upstart may still have one."""
+"""In this order: OpenRC is often started by an inittab, upstart's trees may still have one, and systemd is
+there in trees that something else starts."""
 
 
 def fit(tree: Path) -> str:

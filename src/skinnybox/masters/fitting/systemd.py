@@ -28,9 +28,10 @@ _DEEPEST = 8
 
 
 def is_there(tree: Path, init: str) -> bool:
-    """Also where no /sbin/init leads to it: our initramfs finds it."""
+    """Also where no /sbin/init leads to it, as our initramfs finds it; and where that is a program that may
+    be anything, which starts it most likely."""
     return init == "systemd" or (
-        not init and any(inside.exists(tree, f"{place}/systemd") for place in _PROGRAMS)
+        init in ("", "init") and any(inside.exists(tree, f"{place}/systemd") for place in _PROGRAMS)
     )
 
 
