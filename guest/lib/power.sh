@@ -9,7 +9,8 @@ watch_power_button() {
     modprobe -q -a button evdev 2>/dev/null || :
     ! acpid_hears || return 0
     device=$(power_button) || return 0
-    exec 3<"$device" || return 0
+    (: <"$device") 2>/dev/null || return 0 # exec would end us
+    exec 3<"$device"
     hear_power_button "$(event_size)" <&3 3<&- &
     exec 3<&-
 }

@@ -45,6 +45,11 @@ def test_a_machine_without_one_goes_on(shell: Shell) -> None:
     assert ended.out == "on\n"
 
 
+def test_one_that_cannot_be_opened_ends_nothing(shell: Shell) -> None:
+    script = f"modprobe() {{ :; }}\npower_button() {{ echo {shell.tmp}/gone; }}\nwatch_power_button\necho on"
+    assert shell(PARTS, script).out == "on\n"
+
+
 def test_it_is_watched_when_the_function_returns(shell: Shell) -> None:
     button(shell, events=event(1, 116, 1))
     script = "modprobe() { :; }\nuname() { echo x86_64; }\nwatch_power_button\nwait"
