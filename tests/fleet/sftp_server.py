@@ -6,7 +6,7 @@ import struct
 import sys
 
 FOLDER, FILE, LINK = stat.S_IFDIR | 0o755, stat.S_IFREG | 0o644, stat.S_IFLNK | 0o777
-ENDLESS = ("endless", "deep")
+ENDLESS = ("endless", "deep", "dots", "left-deep", "left-endless")
 
 
 def text(value: bytes) -> bytes:
@@ -40,7 +40,10 @@ class Server:
             "none": [],
             "link": [(b"a", LINK)],
             "deep": [(b"a", FOLDER)],
+            "left-deep": [(b"a", FOLDER)],
+            "dots": [(b".", FOLDER), (b"..", FOLDER)],
             "endless": [(b"%d-%d" % (self.listed, n), LINK) for n in range(1000)],
+            "left-endless": [(b"%d-%d" % (self.listed, n), LINK) for n in range(1000)],
         }.get(self.wrong, [(b"a", FILE)])
         if self.listed > 1 and self.wrong not in ENDLESS:
             return 101, status(1)
@@ -53,6 +56,8 @@ class Server:
         if kind in (7, 17):
             if path == b"/made":
                 return 105, attributes(FOLDER)
+            if self.wrong.startswith("left-"):  # all of it has a name that only what is left has
+                return (105, attributes(FOLDER)) if b".part" in path else (101, status(2))
             size = {"huge": 1 << 62, "cut": 100}.get(self.wrong, 0)
             return 105, attributes(FILE, size)
         if kind in (3, 11):
@@ -63,6 +68,8 @@ class Server:
             return 104, struct.pack(">I", 1) + text(b"/etc/passwd") + text(b"") + attributes(LINK)
         if kind == 5:
             return self.piece(*struct.unpack(">QI", request[-12:]))
+        if kind == 6 and self.wrong.startswith("left-"):
+            return 101, status(4)
         return 101, status(0)
 
     def piece(self, offset: int, length: int) -> tuple[int, bytes]:
@@ -94,6 +101,8 @@ def main(wrong: str) -> None:
         packet = exactly(length)
         if packet[0] == 1:
             os.write(1, struct.pack(">IBI", 5, 2, 3))
+            continue
+        if wrong == "silent":
             continue
         kind, body = server.answer(packet[0], packet[5:])
         number = b"\xff\xff\xff\xff" if wrong == "other-number" else packet[1:5]

@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from skinnybox.errors import GuestFailed
+from skinnybox.errors import GuestFailed, TimedOut
 from skinnybox.fleet.service import Fleet
-from skinnybox.fleet.sftp import fetch, tally
+from skinnybox.fleet.sftp import fetch, packets, send, tally
 from skinnybox.fleet.sftp.fetch import stays_within
 from skinnybox.operation import Operation
 from tests.fleet import sftp_server
@@ -33,6 +33,7 @@ for word; do subsystem=$word; done
 [ "$subsystem" = sftp ] && [ "$3" = -s -o "$7" = -s ] || exit 99
 exec {server}
 """
+LONG = "x" * 300
 EVERY_BYTE = bytes(range(256)) * 3000 + b"no end"
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -198,6 +199,7 @@ def test_where_links_may_lead(target: bytes, depth: int, stays: bool) -> None:
         ("link", 0, "left out: a:/made/a (a link that leads out of it)"),
         ("setuid", 0, ""),
         ("none", 1, "a list of no names"),
+        ("dots", 1, "a folder that holds itself again and again"),
         ("deep", 1, "more than 64 folders deep"),
         ("babble", 1, "a packet of an impossible length"),
         ("other-number", 1, "an answer to what was not asked"),
@@ -226,6 +228,36 @@ def test_a_machine_that_makes_up_names(
     with pytest.raises(GuestFailed, match="more than 5000 files"):
         fleet.remote.fetch("a", ["/made"], here / "x", recursive=True, operation=Operation(log=said.append))
     assert only(here) and len(said) == 20
+
+
+@pytest.mark.parametrize("wrong", ["left-deep", "left-endless"])
+def test_what_a_machine_makes_up_is_not_cleared_away_for_ever(
+    cp: Run, fleet: Fleet, ssh: Path, here: Path, monkeypatch: pytest.MonkeyPatch, wrong: str
+) -> None:
+    """It refuses what is written, and then answers at once, whatever is removed, that there is more."""
+    serve(ssh, f"{sys.executable} {sftp_server.__file__} {wrong}")
+    monkeypatch.setattr(send, "_CLEARING", 1.0)
+    (here / "f").write_text("x")
+    said: list[str] = []
+    begun = time.monotonic()
+    with pytest.raises(GuestFailed, match="the machine says: no"):
+        fleet.remote.send("a", [here / "f"], "/f", operation=Operation(log=said.append))
+    assert time.monotonic() - begun < 10
+    assert len(said) == 1 and said[0].startswith("what came over of it may lie there: a:/.f.")
+
+
+def test_a_machine_that_stops_answering_is_given_up(
+    cp: Run, fleet: Fleet, ssh: Path, here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    serve(ssh, f"{sys.executable} {sftp_server.__file__} silent")
+    monkeypatch.setattr(packets, "SILENT", 1.0)
+    monkeypatch.setattr(send, "_CLEARING", 1.0)
+    (here / "f").write_text("x")
+    with pytest.raises(TimedOut, match="has said nothing for 1 s"):
+        fleet.remote.fetch("a", ["/f"], here / "g")
+    with pytest.raises(TimedOut, match="has said nothing for 1 s"):
+        fleet.remote.send("a", [here / "f"], "/f")
+    assert only(here, "f")
 
 
 @pytest.mark.parametrize(
@@ -289,6 +321,12 @@ def test_what_is_refused(cp: Run, here: Path, there: Path) -> None:
         (("f", "a:/dev/null"), 4, "is there and no file"),
         (("-r", "a:/", "."), 2, "has no name of its own"),
         (("", "a:/"), 2, "empty"),
+        ((LONG, f"a:{there}"), 1, "File name too long"),
+        ((LONG, "f", f"a:{there}"), 1, "File name too long"),
+        (("a:/etc/hostname", LONG), 1, "File name too long"),
+        (("a:/etc/hostname", f"{LONG}/"), 3, "no such folder"),
+        (("a:/etc/hostname", "a:/etc/passwd", LONG), 2, "is no folder"),
+        (("f", f"a:{there}/{LONG}"), 1, "the machine says"),
     ):
         done = cp(*words)
         assert (done.returncode, said in done.stderr) == (code, True), (words, done.stderr)

@@ -1,6 +1,7 @@
 """cp: files between here and a running machine."""
 
 import argparse
+import os
 from pathlib import Path
 
 from skinnybox.cli import execute, options
@@ -37,7 +38,7 @@ def _copy(arguments: argparse.Namespace) -> int:
     how = {"recursive": arguments.recursive, "login": execute.login(arguments)}
     with options.fleet(arguments) as fleet, shown(arguments.quiet) as operation:
         if name is None:
-            if target.endswith("/") and not arguments.recursive and not Path(target).is_dir():
+            if target.endswith("/") and not arguments.recursive and not os.path.isdir(target):
                 raise NotFound(f"{target}: no such folder")
             paths = [path for _, path in sources]
             fleet.remote.fetch(str(machine), paths, Path(target), operation=operation, **how)

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import socket
+import stat
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from threading import Thread
@@ -24,7 +25,7 @@ def fetch_all(
     name: str, session: Session, sources: Sequence[str], target: Path, recursive: bool, operation: Operation
 ) -> None:
     """Each as `fetch` does, in this order, and what came before one that fails stays."""
-    if len(sources) > 1 and not target.is_dir():
+    if len(sources) > 1 and not os.path.isdir(target):  # Path.is_dir() raises for what can be no path
         raise UsageError(f"{target} is no folder, and several files go there")
     tally = Tally(name, operation)
     for source in sources:
@@ -38,11 +39,24 @@ def send_all(
     """Each as `send` does, in this order, and what came before one that fails stays."""
     if len(sources) > 1 and not ((there := session.look(os.fsencode(target) or b".")) and there.is_folder):
         raise UsageError(f"{name}:{target} is no folder, and several files go there")
-    files = all(source.is_file() for source in sources)
-    tally = Tally(name, operation, sum(source.stat().st_size for source in sources) if files else None)
+    tally = Tally(name, operation, _together(sources))
     for source in sources:
         send(session, source, target, tally, operation, recursive=recursive)
     tally.end()
+
+
+def _together(sources: Sequence[Path]) -> int | None:
+    """Bytes, when all are files; what is wrong with one that is not is told when it is its turn."""
+    total = 0
+    for source in sources:
+        try:
+            found = source.stat()
+        except OSError:
+            return None
+        if not stat.S_ISREG(found.st_mode):
+            return None
+        total += found.st_size
+    return total
 
 
 @contextlib.contextmanager

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from itertools import count
 from typing import NoReturn
 
-from skinnybox.errors import GuestFailed, NotReached
+from skinnybox.errors import GuestFailed, NotReached, TimedOut
 from skinnybox.operation import Operation
 
 VERSION = 3
@@ -25,6 +25,9 @@ _OF_SIZE, _OF_OWNER, _OF_MODE, _OF_TIMES, _OF_MORE = 1, 2, 4, 8, 1 << 31
 MOST_PACKET = 256 << 10
 _MOST_MESSAGE = 200
 _WATCH = 0.1
+SILENT = 300.0
+"""Seconds after which who neither says nor takes anything counts as one that has stopped: a machine that hangs
+holds its connection open. Who confirms the use of a key has to find the time for that, too."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,7 +133,7 @@ class Connection:
 
     def answer(self, request: int, expected: int) -> Packet:
         """Refused for a status that is not OK, GuestFailed for what is no answer, NotReached when the
-        connection has ended, Cancelled."""
+        connection has ended, TimedOut when it is silent for too long, Cancelled."""
         while request not in self._early:
             kind, packet = self._packet()
             number = packet.number()
@@ -185,15 +188,23 @@ class Connection:
         return found
 
     def _ready(self, event: int) -> None:
-        """Until something can be sent or read, or it is not wanted any more."""
+        """Until something can be sent or read, or it is not wanted any more. The end of our last words is
+        looked at first: who answers at once, and makes up more to clear away, would never let us come to it.
+        """
         waiting = select.poll()
         waiting.register(self._socket, event)
+        silent = time.monotonic() + SILENT
         while True:
             self._operation.check()
-            if waiting.poll(_WATCH * 1000):
-                return
             if self._until is not None and time.monotonic() > self._until:
                 raise self._ended()
+            if waiting.poll(_WATCH * 1000):
+                return
+            if time.monotonic() > silent:
+                raise TimedOut(
+                    f"{self._name}: its sftp server has said nothing for {SILENT:g} s",
+                    hint=f"skinnybox show {self._name}",
+                )
 
     def _ended(self) -> NotReached:
         return NotReached(f"the connection to {self._name} ended", hint=f"skinnybox show {self._name}")

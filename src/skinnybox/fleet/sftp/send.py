@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from skinnybox import named_file
-from skinnybox.errors import Conflict, NotFound, SkinnyboxError, UsageError, of_system
+from skinnybox.errors import Conflict, GuestFailed, NotFound, SkinnyboxError, UsageError, of_system
 from skinnybox.fleet.sftp.session import PIECE, Session
 from skinnybox.fleet.sftp.tally import DEEPEST, Tally
 from skinnybox.operation import Operation
@@ -78,13 +78,17 @@ def _staged(session: Session, final: bytes, tally: Tally, operation: Operation) 
     except BaseException:
         session.last_words(_CLEARING)
         try:
-            _remove(session, stage)
+            _remove(session, stage, 0)
         except SkinnyboxError:
             operation.note(f"what came over of it may lie there: {tally.there(stage)}")
         raise
 
 
-def _remove(session: Session, path: bytes) -> None:
+def _remove(session: Session, path: bytes, depth: int) -> None:
+    """The machine says what is there, and need not say what we sent: so no list of it is kept, and no more is
+    gone into than was sent."""
+    if depth > DEEPEST + 1:
+        raise GuestFailed(f"what it says is there is more than {DEEPEST} folders deep")
     found = session.look(path, follow=False)
     if found is None:
         return
@@ -92,8 +96,8 @@ def _remove(session: Session, path: bytes) -> None:
         session.remove(path)
         return
     session.set_mode(path, 0o700)
-    for name, _ in list(session.names(path)):
-        _remove(session, path + b"/" + name)
+    for name, _ in session.names(path):
+        _remove(session, path + b"/" + name, depth + 1)
     session.remove_folder(path)
 
 

@@ -20,6 +20,8 @@ PIECE = 32 << 10
 _AT_ONCE = 32
 """Requests under way: so much of the way's time is not waited for."""
 _MOST_HANDLE, _MOST_NAME, _MOST_PATH = 256, 255, 4096
+_MOST_ITSELF = 100
+"""Of `.` and `..` in one folder, which nobody else counts."""
 _READING, _WRITING, _CREATING, _EXCLUSIVE = 1, 2, 8, 32
 _POSIX_RENAME = b"posix-rename@openssh.com"
 
@@ -45,10 +47,14 @@ class Session:
         """What is in a folder, without `.` and `..`. GuestFailed for a name that no file can have: whoever
         joined it to a path of his own would leave that."""
         handle = self._handle(path, packets.OPENDIR, text(path))
+        itself = 0
         while (packet := self._more_names(handle, path)) is not None:
             for _ in range(packet.number() or nonsense("a list of no names")):
                 name, _long, found = packet.text(_MOST_PATH), packet.text(), packet.attributes()
                 if name in (b".", b".."):
+                    itself += 1
+                    if itself > _MOST_ITSELF:
+                        nonsense("a folder that holds itself again and again")
                     continue
                 if not name or len(name) > _MOST_NAME or b"/" in name or b"\0" in name:
                     nonsense(f"a name that is none: {printable(os.fsdecode(name[:80]))!r}")
