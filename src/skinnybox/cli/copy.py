@@ -38,7 +38,8 @@ def _copy(arguments: argparse.Namespace) -> int:
     how = {"recursive": arguments.recursive, "login": execute.login(arguments)}
     with options.fleet(arguments) as fleet, shown(arguments.quiet) as operation:
         if name is None:
-            if target.endswith("/") and not arguments.recursive and not os.path.isdir(target):
+            missing = target.endswith("/") and not os.path.isdir(target)  # noqa: PTH112 (is_dir() raises)
+            if missing and not arguments.recursive:
                 raise NotFound(f"{target}: no such folder")
             paths = [path for _, path in sources]
             fleet.remote.fetch(str(machine), paths, Path(target), operation=operation, **how)

@@ -25,7 +25,7 @@ def fetch_all(
     name: str, session: Session, sources: Sequence[str], target: Path, recursive: bool, operation: Operation
 ) -> None:
     """Each as `fetch` does, in this order, and what came before one that fails stays."""
-    if len(sources) > 1 and not os.path.isdir(target):  # Path.is_dir() raises for what can be no path
+    if len(sources) > 1 and not os.path.isdir(target):  # noqa: PTH112 (is_dir() raises of no path)
         raise UsageError(f"{target} is no folder, and several files go there")
     tally = Tally(name, operation)
     for source in sources:

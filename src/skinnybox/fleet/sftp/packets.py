@@ -26,8 +26,8 @@ MOST_PACKET = 256 << 10
 _MOST_MESSAGE = 200
 _WATCH = 0.1
 SILENT = 300.0
-"""Seconds after which who neither says nor takes anything counts as one that has stopped: a machine that hangs
-holds its connection open. Who confirms the use of a key has to find the time for that, too."""
+"""Seconds after which who neither says nor takes anything counts as one that has stopped: a machine that
+hangs holds its connection open. Who confirms the use of a key has to find the time for that, too."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
