@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from skinnybox.errors import Blocked, Corrupt, SkinnyboxError
+from skinnybox.errors import Blocked, Corrupt
 from skinnybox.fleet.catalog import host_kind
 from skinnybox.fleet.catalog.host_kind import FAKE, KINDS, QEMU, XAPI, HostKind
 
@@ -42,12 +42,14 @@ def test_a_word_that_is_lost(tmp_path: Path) -> None:
     _with_a_machine(tmp_path)
     with pytest.raises(Corrupt, match="host is empty") as caught:
         host_kind.refuse_other(tmp_path, QEMU)
-    assert caught.value.hint == "write that word into it: qemu or memory or xapi"
+    hint = "`skinnybox repair` looks where they are; or write that word into it: qemu or memory or xapi"
+    assert caught.value.hint == hint
+    host_kind.refuse_other(tmp_path, QEMU, repairing=True)
     (tmp_path / "host").write_text("other\n")
     with pytest.raises(Blocked, match="of the kind 'other'"):
         host_kind.refuse_other(tmp_path, QEMU)
     (tmp_path / "host").unlink()
     host_kind.refuse_other(tmp_path, QEMU)
     (tmp_path / "host").mkdir()
-    with pytest.raises(SkinnyboxError, match="host: Is a directory"):
+    with pytest.raises(Corrupt, match="host is a folder"):
         host_kind.refuse_other(tmp_path, QEMU)

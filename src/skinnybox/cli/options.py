@@ -210,11 +210,11 @@ def settings(arguments: argparse.Namespace) -> Settings:
 
 
 @contextmanager
-def fleet(arguments: argparse.Namespace) -> "Iterator[Fleet]":
-    """The fleet this command line means."""
+def fleet(arguments: argparse.Namespace, *, repairing: bool = False) -> "Iterator[Fleet]":
+    """The fleet this command line means; see open_host in fleet/registry.py."""
     from skinnybox.fleet.registry import open_fleet
 
-    with open_fleet(settings(arguments)) as opened:
+    with open_fleet(settings(arguments), repairing=repairing) as opened:
         if filters := vars(arguments).get("filter"):
             from skinnybox.fleet.labelled import meant
 

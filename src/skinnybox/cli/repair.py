@@ -35,7 +35,7 @@ def _repair(arguments: argparse.Namespace) -> int:
     from skinnybox.fleet.batch import worst
 
     orphans, forget = arguments.delete_orphans, arguments.forget
-    with options.fleet(arguments) as fleet:
+    with options.fleet(arguments, repairing=True) as fleet:
         seen = fleet.upkeep.examine(delete_orphans=orphans, forget=forget)
         if arguments.dry_run or not seen.to_do:
             _show([present.issue(finding) for finding in seen.findings], arguments)

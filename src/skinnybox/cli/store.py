@@ -106,7 +106,7 @@ def _show_storages(
 
 
 def _doctor(arguments: argparse.Namespace) -> int:
-    with options.fleet(arguments) as fleet:
+    with options.fleet(arguments, repairing=True) as fleet:
         checks = fleet.upkeep.doctor()
     records = [present.check(check) for check in checks]
     if arguments.format == "table":

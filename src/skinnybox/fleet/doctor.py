@@ -54,7 +54,12 @@ def _folder(folder: Path, host: Host) -> Check:
         denied = of_system(error, str(folder))
         return Check(name=_FOLDER, status="fail", detail=denied.message, hint=denied.hint)
     if seen.refused is not None:
-        return Check(name=_FOLDER, status="fail", detail=seen.rebuilt.refused or "", hint=seen.refused.hint)
+        return Check(
+            name=_FOLDER,
+            status="fail",
+            detail=seen.rebuilt.refused or seen.refused.message,
+            hint=seen.refused.hint,
+        )
     if not seen.findings:
         return Check(name=_FOLDER, status="ok", detail=f"{folder}: nothing is left over")
     done, kept = len(seen.to_do), len(seen.findings) - len(seen.to_do)

@@ -17,12 +17,15 @@ _ELSEWHERE = 8
 """Machines on their way up at once where it is not this machine's cores that bear it."""
 
 
-def open_host(address: str, folder: Path, preferences: Preferences | None = None) -> Host:
+def open_host(
+    address: str, folder: Path, preferences: Preferences | None = None, *, repairing: bool = False
+) -> Host:
     """The kinds are those of host_kind.py. Raises UsageError; Blocked when the machines there are on another
-    kind, or the folder is not ours alone. `preferences` hold for the machines started from now on."""
+    kind, or the folder is not ours alone; Corrupt, unless for `repairing`, when nobody can read which
+    kind that is. `preferences` hold for the machines started from now on."""
     kind = host_kind.kind_of(address)
     trust.refuse_others(folder)
-    host_kind.refuse_other(folder, kind)
+    host_kind.refuse_other(folder, kind, repairing=repairing)
     return _OPENERS[kind.name](address, folder, preferences or Preferences())
 
 
@@ -60,9 +63,9 @@ def preferences(settings: Settings) -> Preferences:
     )
 
 
-def open_fleet(settings: Settings) -> Fleet:
+def open_fleet(settings: Settings, *, repairing: bool = False) -> Fleet:
     confinement.allow_weak(settings.confinement is Confinement.WEAK)
-    host = open_host(settings.host, settings.state, preferences(settings))
+    host = open_host(settings.host, settings.state, preferences(settings), repairing=repairing)
     elsewhere = host_kind.kind_of(settings.host).bears_more and settings.parallel is None
     at_once = max(_ELSEWHERE, settings.boots_at_once) if elsewhere else settings.boots_at_once
     return Fleet(settings.state, host, boots_at_once=at_once, accelerator=settings.accelerator)

@@ -258,8 +258,10 @@ def damaged(why: str) -> Corrupt:
 
 
 def _lost(path: Path) -> Corrupt:
+    known = host_kind.lost(path.parent) is None
     where = "their pool" if host_kind.are_elsewhere(path.parent) else f"{path.parent}/instances"
-    return Corrupt(f"{path} is lost, but machines were made: they are in {where}", hint=REPAIR)
+    said = f"they are in {where}" if known else f"where they are, nobody can read in {host_kind.FILE}"
+    return Corrupt(f"{path} is lost, but machines were made: {said}", hint=REPAIR)
 
 
 def _make_private(path: Path) -> None:

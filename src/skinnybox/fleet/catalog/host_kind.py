@@ -6,14 +6,16 @@ which kind it has.
 """
 
 from dataclasses import dataclass
+from errno import EISDIR, ELOOP
 from pathlib import Path
 
 from skinnybox import named_file
-from skinnybox.errors import Blocked, Corrupt, SkinnyboxError, UsageError
+from skinnybox.errors import Blocked, Corrupt, NotAFile, SkinnyboxError, UsageError
 from skinnybox.fleet.catalog.completion import machine_names
 
-FILE = "host"
+FILE, EMPTY = "host", "is empty"
 _LONGEST = 64
+_NO_FILE: dict[int | None, str] = {EISDIR: "a folder", ELOOP: "a symbolic link that leads in a circle"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +51,7 @@ XAPI = HostKind(
     help="a pool of XenServer or XCP-ng hosts", keeps_records=True, bears_more=True,
 )  # fmt: skip
 KINDS = (QEMU, FAKE, XAPI)
+WORDS = " or ".join(kind.noted for kind in KINDS)
 ADDRESSES = f"{', '.join(kind.address for kind in KINDS[:-1])}, or {KINDS[-1].address}"
 
 
@@ -62,25 +65,32 @@ def kind_of(address: str) -> HostKind:
 
 def note(folder: Path, name: str) -> None:
     """Of who makes machines there; `name` is the kind's."""
-    kind = next(kind for kind in KINDS if kind.name == name)
-    if noted(folder) != kind:
+    word = word_of(name)
+    if _word(folder) != word:
         from skinnybox.hosts.local.store import write_atomically
 
-        write_atomically(folder / FILE, f"{kind.noted}\n".encode())
+        write_atomically(folder / FILE, f"{word}\n".encode())
 
 
-def refuse_other(folder: Path, kind: HostKind) -> None:
-    """Blocked when the machines there are on another kind of host: they would seem to be stopped, or gone."""
+def word_of(name: str) -> str:
+    return next(kind.noted for kind in KINDS if kind.name == name)
+
+
+def refuse_other(folder: Path, kind: HostKind, *, repairing: bool = False) -> None:
+    """Blocked when the machines there are on another kind of host: they would seem to be stopped, or gone.
+    Corrupt when nobody can read where they are, unless somebody is `repairing` that."""
+    why = lost(folder)
+    if why is not None:
+        if repairing or (why == EMPTY and not machine_names(folder)):
+            return
+        raise Corrupt(
+            f"{folder / FILE} {why}, and should say on which kind of host the machines in that folder are",
+            hint=f"`skinnybox repair` looks where they are; or write that word into it: {WORDS}",
+        )
     word = _word(folder)
     known = noted(folder)
     if word is None or known == kind or not machine_names(folder):
         return
-    if not word:
-        words = " or ".join(each.noted for each in KINDS)
-        raise Corrupt(
-            f"{folder / FILE} is empty, and should say on which kind of host the machines in that folder are",
-            hint=f"write that word into it: {words}",
-        )
     raise Blocked(
         f"the machines in {folder} are on a host of the kind {known.name if known else word!r}, "
         f"not {kind.name!r}",
@@ -94,8 +104,19 @@ def noted(folder: Path) -> HostKind | None:
     return next((kind for kind in KINDS if word and kind.noted == word), None)
 
 
+def lost(folder: Path) -> str | None:
+    """What is wrong with the file, when there is no word in it or it is no file."""
+    try:
+        return EMPTY if _word(folder) == "" else None
+    except Corrupt as error:
+        return error.message.removeprefix(f"{folder / FILE} ")
+
+
 def are_elsewhere(folder: Path) -> bool:
-    """Whether the records of the machines there are kept by their host."""
+    """Whether the records of the machines there are kept by their host. Where nobody can read that they may
+    be."""
+    if lost(folder) is not None:
+        return True
     kind = noted(folder)
     return kind is not None and kind.keeps_records
 
@@ -108,5 +129,7 @@ def _word(folder: Path) -> str | None:
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
-        hint = f"it should hold one word: {' or '.join(kind.noted for kind in KINDS)}"
-        raise SkinnyboxError(f"{path}: {error.strerror}", hint=hint) from error
+        hint = f"`skinnybox repair` moves it aside; it should hold one word: {WORDS}"
+        if isinstance(error, NotAFile) or error.errno in (EISDIR, ELOOP):
+            raise Corrupt(f"{path} is {_NO_FILE.get(error.errno, error.strerror)}", hint=hint) from error
+        raise SkinnyboxError(f"{path}: {error.strerror}", hint=f"it should hold one word: {WORDS}") from error

@@ -9,9 +9,10 @@ from pathlib import Path
 
 from skinnybox import layout, private
 from skinnybox.errors import Blocked, Corrupt, Unsupported
-from skinnybox.fleet.catalog import known_hosts
+from skinnybox.fleet.catalog import host_kind, known_hosts
 from skinnybox.fleet.catalog.catalog import Catalog
 from skinnybox.fleet.catalog.rows import RawRow
+from skinnybox.fleet.repair import shape
 from skinnybox.fleet.repair.judge import Known, Rebuilt, rebuild
 from skinnybox.fleet.repair.modes import open_to_others
 from skinnybox.hosts.base import Holding, Host
@@ -23,22 +24,30 @@ from skinnybox.masters.workspace import alive
 from skinnybox.run import process
 
 DATABASE = "state.db"
+_WHERE = f"with the --host on which they are, or after that word is written into the file: {host_kind.WORDS}"
 _FORGET = "is the disk mounted, and the pool the right one? Are they really gone: `skinnybox repair --forget`"
 
 
 @dataclass(frozen=True, slots=True)
 class Examination:
     """What was found; `trouble` is why the catalog there cannot be used, and has to be written anew. `rows`
-    are those of the catalog at that time, by UUID."""
+    are those of the catalog at that time, by UUID. This host `bears` machines of which it has records;
+    `nowhere`: it has none, and nobody can read where those are that are remembered."""
 
     trouble: str | None
     rebuilt: Rebuilt
     findings: list[Finding]
     rows: Mapping[str, RawRow]
+    bears: bool = False
+    nowhere: bool = False
 
     @property
     def refused(self) -> Blocked | None:
         """What is not done though it was asked for, and how to have it done."""
+        if self.nowhere:
+            return Blocked(
+                "nobody can say on which kind of host the machines are: nothing is done", hint=_WHERE
+            )
         if self.rebuilt.refused is None:
             return None
         return Blocked(f"{self.rebuilt.refused}: they are not forgotten", hint=_FORGET)
@@ -74,6 +83,7 @@ def examined(
     folder: Path, host: Host, catalog: Catalog | None, trouble: str | None, orphans: bool, forget: bool
 ) -> Examination:
     """The same, of a catalog that is open."""
+    no_folders = list(shape.no_folders(folder))
     masters = list(contained(folder / "masters", of_masters(folder / "masters")))
     holdings, rows = _machines(host, catalog)
     known = Known(
@@ -86,11 +96,14 @@ def examined(
         delete_orphans=orphans,
         forget=forget,
     )
-    rebuilt = rebuild(holdings, rows, known)
+    bears = any(holding.instance for holding in holdings)
+    nowhere = shape.is_nowhere(folder, bears, bool(rows))
+    rebuilt = rebuild(holdings, () if nowhere else rows, known)
     there = {uuid for uuid in map(as_uuid, (row.uuid for row in rows)) if uuid}
     there |= {h.uuid for h in holdings if h.instance or h.trouble or h.overlay is not None}
     checks = {f"{identity.removeprefix('sha256:')}.json" for identity in known.masters}
     findings = [
+        *shape.lost_word(folder, host.features.kind, bears, nowhere),
         *_of_catalog(folder, trouble),
         *rebuilt.findings,
         *masters,
@@ -101,7 +114,9 @@ def examined(
         *contained(folder, _of_state(folder)),
         *contained(folder / layout.SSH, within(layout.SSH, folder / layout.SSH)),
     ]
-    return Examination(trouble, rebuilt, findings, {row.uuid: row for row in rows})
+    told = {finding.path for finding in no_folders}  # and not again, as what cannot be looked at
+    findings = [*no_folders, *(finding for finding in findings if finding.path not in told)]
+    return Examination(trouble, rebuilt, findings, {row.uuid: row for row in rows}, bears, nowhere)
 
 
 def _machines(host: Host, catalog: Catalog | None) -> tuple[list[Holding], list[RawRow]]:

@@ -27,7 +27,7 @@ from skinnybox.fleet.catalog.database_file import OWN_FILES
 from skinnybox.fleet.catalog.leases import Lease
 from skinnybox.fleet.catalog.rows import Doing, Phase, RawRow, Row
 from skinnybox.fleet.repair import unfinished
-from skinnybox.fleet.repair.examine import DATABASE, Examination, examined, opened
+from skinnybox.fleet.repair.examine import DATABASE, Examination, examine, examined, opened
 from skinnybox.fleet.repair.judge import Rebuilt
 from skinnybox.hosts.base import Host
 from skinnybox.issues import Deed, Finding
@@ -38,8 +38,10 @@ def repair(
     folder: Path, host: Host, *, delete_orphans: bool = False, forget: bool = False
 ) -> list[Outcome[Finding]]:
     """Do what `examine` says, and return what came of it. Conflict while another repair of this folder
-    runs."""
+    runs, Blocked when nobody can say where the machines are."""
     with _only_one(folder):
+        if host_kind.lost(folder) is not None and (seen := examine(folder, host)).nowhere and seen.refused:
+            raise seen.refused
         catalog, trouble = opened(folder)
         if catalog is None:
             seen = examined(folder, host, None, trouble, delete_orphans, forget)
@@ -51,9 +53,8 @@ def repair(
                 seen = examined(folder, host, catalog, None, delete_orphans, forget)
                 mended = _do(folder, seen)
                 done += _but_for(mended, _put_right(host, catalog, seen))
-        if (
-            seen.rebuilt.machines and host_kind.noted(folder) is None
-        ):  # a lost folder's, of a host that keeps them
+        known = host_kind.lost(folder) is not None or host_kind.noted(folder) is not None
+        if (seen.rebuilt.machines or seen.bears) and not known:  # of a folder, or a word, that was lost
             host_kind.note(folder, host.features.kind)
         host.statuses()  # records what ended while nobody listened
     return done

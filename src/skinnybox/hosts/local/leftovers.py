@@ -1,5 +1,6 @@
 """What lies in the folders of a local host: each machine's place, and everything that is part of none."""
 
+import errno
 import json
 import os
 import stat
@@ -29,8 +30,14 @@ _HALF_MADE = "half made by a command that was killed"
 
 def holdings(instances: Path) -> Iterator[Holding]:
     """Everything named as a machine, in order. OSError only where `instances` itself cannot be
-    looked at: that there are no machines would be a lie."""
-    for place in private.entries(instances):
+    looked at: that there are no machines would be a lie. In what is no folder there are none."""
+    try:
+        places = private.entries(instances)
+    except OSError as error:
+        if error.errno not in (errno.ENOTDIR, errno.ELOOP):
+            raise
+        places = []
+    for place in places:
         uuid = as_uuid(place.name)
         if uuid is not None:
             yield _holding(uuid, place)
