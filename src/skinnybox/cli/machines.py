@@ -48,6 +48,19 @@ def _add_create(commands: options.Commands) -> None:
         "-m", "--master", metavar="MASTER", help="NAME or NAME:VERSION (default: that of the settings)"
     )
     ask_for(master, "masters")
+    _add_hardware(parser)
+    add("--start", action="store_true", help="start them and wait until they are ready")
+    add("--autostart", action="store_true", help="they are to come up again when the host has restarted")
+    add("--protect", action="store_true", help="nobody deletes them, also by force, until `set --no-protect`")
+    add("--label", metavar="KEY=VALUE", action="append", default=[], help="for --filter; may repeat")
+    add("--skip-existing", action="store_true", help="leave those that exist as they are")
+    add("--dry-run", action="store_true", help="only print the names")
+    _add_guest(parser.add_argument_group("what the guest finds"))
+    _add_network(parser.add_argument_group("network"))
+
+
+def _add_hardware(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
     add("--overlay", metavar="SIZE", type=numbers.size, help="size of each overlay disk (default 1G)")
     add("--dax", action=argparse.BooleanOptionalAction, help="map the master from this machine's memory, "
         "or do not (default: as the master was sealed)")  # fmt: skip
@@ -58,14 +71,10 @@ def _add_create(commands: options.Commands) -> None:
     kept.add_argument("--reserved", action="store_true", help="reserve it (default, where the host can)")
     add("--memory", metavar="SIZE", type=numbers.size, help="memory of each machine (default 512M)")
     add("--cpus", metavar="N", type=numbers.count, help="processors of each machine (default 1)")
-    add("--start", action="store_true", help="start them and wait until they are ready")
-    add("--autostart", action="store_true", help="they are to come up again when the host has restarted")
-    add("--protect", action="store_true", help="nobody deletes them, also by force, until `set --no-protect`")
-    add("--label", metavar="KEY=VALUE", action="append", default=[], help="for --filter; may repeat")
-    add("--skip-existing", action="store_true", help="leave those that exist as they are")
-    add("--dry-run", action="store_true", help="only print the names")
-    identity = parser.add_argument_group("what the guest finds")
-    add = identity.add_argument
+
+
+def _add_guest(group: argparse._ArgumentGroup) -> None:
+    add = group.add_argument
     add("--user", default="root", help="who the ssh keys let in (default root)")
     add(
         "--ssh-key",
@@ -78,8 +87,10 @@ def _add_create(commands: options.Commands) -> None:
     add("--file", action="append", default=[], metavar="SOURCE:TARGET[:MODE[:OWNER]]", help="may repeat")
     add("--run-once", metavar="FILE", type=path, help="a script to run once, when the network is up")
     add("--follow-name", action="store_true", help="at each boot the hostname becomes what the pool calls it")
-    network = parser.add_argument_group("network")
-    add = network.add_argument
+
+
+def _add_network(group: argparse._ArgumentGroup) -> None:
+    add = group.add_argument
     add("--network", choices=[str(n) for n in Network], help="passt: outbound through passt; restricted: "
         "only ssh from here; open: outbound, and the host's loopback services are reachable; bridge: with "
         "--bridge")  # fmt: skip
