@@ -22,24 +22,24 @@ _MOST_SAID = 4096
 
 
 def fetch_all(
-    name: str, session: Session, sources: Sequence[str], target: Path, recursive: bool, operation: Operation
+    session: Session, sources: Sequence[str], target: Path, recursive: bool, operation: Operation
 ) -> None:
     """Each as `fetch` does, in this order, and what came before one that fails stays."""
     if len(sources) > 1 and not os.path.isdir(target):  # noqa: PTH112 (is_dir() raises of no path)
         raise UsageError(f"{target} is no folder, and several files go there")
-    tally = Tally(name, operation)
+    tally = Tally(session.name, operation)
     for source in sources:
         fetch(session, source, target, tally, recursive=recursive)
     tally.end()
 
 
 def send_all(
-    name: str, session: Session, sources: Sequence[Path], target: str, recursive: bool, operation: Operation
+    session: Session, sources: Sequence[Path], target: str, recursive: bool, operation: Operation
 ) -> None:
     """Each as `send` does, in this order, and what came before one that fails stays."""
     if len(sources) > 1 and not ((there := session.look(os.fsencode(target) or b".")) and there.is_folder):
-        raise UsageError(f"{name}:{target} is no folder, and several files go there")
-    tally = Tally(name, operation, _together(sources))
+        raise UsageError(f"{session.name}:{target} is no folder, and several files go there")
+    tally = Tally(session.name, operation, _together(sources))
     for source in sources:
         send(session, source, target, tally, operation, recursive=recursive)
     tally.end()

@@ -104,9 +104,8 @@ class Remote:
         """Copy files out of a machine: see sftp/fetch.py."""
         from skinnybox.fleet import copying
 
-        machine = self._queries.machine(name)
-        with self._session(machine, login, operation) as session:
-            copying.fetch_all(machine.name, session, sources, target, recursive, operation)
+        with self._session(name, login, operation) as session:
+            copying.fetch_all(session, sources, target, recursive, operation)
 
     def send(
         self,
@@ -121,15 +120,15 @@ class Remote:
         """Copy files into a machine: see sftp/send.py."""
         from skinnybox.fleet import copying
 
-        machine = self._queries.machine(name)
-        with self._session(machine, login, operation) as session:
-            copying.send_all(machine.name, session, sources, target, recursive, operation)
+        with self._session(name, login, operation) as session:
+            copying.send_all(session, sources, target, recursive, operation)
 
     def _session(
-        self, machine: MachineView, login: Login | None, operation: Operation
+        self, name: str, login: Login | None, operation: Operation
     ) -> "contextlib.AbstractContextManager[Session]":
         from skinnybox.fleet import copying
 
+        machine = self._queries.machine(name)
         argv = ssh_argv(self._keys, machine, login or USUAL, batch=True)
         return copying.session(machine.name, argv, (login or USUAL).variables, operation)
 

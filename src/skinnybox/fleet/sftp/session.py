@@ -31,7 +31,7 @@ class Session:
     Connection.answer raises."""
 
     def __init__(self, name: str, connection: Connection) -> None:
-        self._name, self._connection = name, connection
+        self.name, self._connection = name, connection
 
     def look(self, path: bytes, *, follow: bool = True) -> Attributes | None:
         """None: there is nothing."""
@@ -188,7 +188,7 @@ class Session:
         return self._connection.answer(self._connection.begin(kind, content), expected)
 
     def _told(self, refused: Refused, path: bytes) -> SkinnyboxError:
-        where = f"{self._name}:{printable(os.fsdecode(path))}"
+        where = f"{self.name}:{printable(os.fsdecode(path))}"
         if refused.code == packets.NO_FILE:
             return NotFound(f"{where}: no such file")
         if refused.code == packets.DENIED:
