@@ -43,6 +43,13 @@ def test_lists_are_sorted_by_any_field(capsys: pytest.CaptureFixture[str]) -> No
         assert sorted(names(capsys, "--sort", field)) == ["db", "web-10", "web-2"]
 
 
+def test_people_are_shown_tenths_of_a_second(capsys: pytest.CaptureFixture[str]) -> None:
+    [record] = json.loads(said(capsys, "show", "web-10", "--format", "json").out)
+    [line] = [words for words in said(capsys, "show", "web-10").out.splitlines() if words.startswith("boot:")]
+    assert line.split() == ["boot:", f"{record['boot']:.1f}", "s"]
+    assert "boot:" not in said(capsys, "show", "db").out
+
+
 def test_columns_are_those_that_are_asked_for_in_every_format(capsys: pytest.CaptureFixture[str]) -> None:
     heard = said(capsys, "list", "db", "--columns", "memory,name,overlay")
     assert [line.split() for line in heard.out.splitlines()] == [

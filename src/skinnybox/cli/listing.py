@@ -65,14 +65,13 @@ def _for_people(machine: "MachineView", columns: "Sequence[str]") -> dict[str, A
 
 
 def _brief(machine: "MachineView") -> dict[str, Any]:
-    seconds = machine.boot_seconds
     return {
         "name": machine.name,
         "state": machine.told,
         "master": machine.instance.stack.reference,
         "overlay": _overlay(machine),
         "address": machine.address,
-        "boot": None if seconds is None else f"{seconds:.1f} s",
+        "boot": _seconds(machine.boot_seconds),
         "autostart": machine.instance.autostart or None,
     }
 
@@ -99,6 +98,10 @@ def _overlay(machine: "MachineView") -> str:
 
 def _size(size: int | None) -> str:
     return "-" if size is None else format_size(size)
+
+
+def _seconds(seconds: float | None) -> str | None:
+    return None if seconds is None else f"{seconds:.1f} s"
 
 
 def _show(arguments: argparse.Namespace) -> int:
@@ -132,6 +135,7 @@ def _last_words(fleet: "Fleet", machine: "MachineView") -> dict[str, Any]:
 
 def _readable(values: dict[str, Any]) -> dict[str, Any]:
     shown_values = {key: _size(value) if key in _SIZES else value for key, value in values.items()}
+    shown_values["boot"] = _seconds(values["boot"])
     shown_values["ssh_host_keys"] = values["ssh_host_keys"] or [
         "not yet: the guest makes them at its first start"
     ]
