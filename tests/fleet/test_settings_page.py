@@ -74,6 +74,7 @@ def test_create_takes_what_its_options_leave_open(
 ) -> None:
     heard = said(capsys, "create", "a", "--sparse")
     assert heard.code == 2 and "no master is named" in heard.err
+    assert "hint: --master NAME; there are: tiny:1\n" in heard.err
     key, other = tmp_path / "key.pub", tmp_path / "other.pub"
     key.write_text(KEY)
     other.write_text(KEY.replace("somebody", "else"))

@@ -111,10 +111,10 @@ def _create(arguments: argparse.Namespace) -> int:
         return 0
     settings = options.settings(arguments)
     master = arguments.master or settings.master
-    if master is None:
-        raise UsageError("no master is named", hint="--master NAME; `skinnybox master list` shows them")
     specification = _specification(arguments, settings)
     with options.fleet(arguments) as fleet, shown(arguments.quiet) as operation:
+        if master is None:
+            raise fleet.masters.unnamed()
         made = fleet.create(
             arguments.names,
             master,

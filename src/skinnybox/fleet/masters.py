@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from skinnybox import run
-from skinnybox.errors import Blocked
+from skinnybox.errors import Blocked, UsageError
 from skinnybox.fleet.catalog.catalog import Catalog
 from skinnybox.hosts.base import Host
 from skinnybox.masters import catalogue
@@ -112,6 +112,11 @@ class Masters:
 
     def all(self) -> list[Master]:
         return catalogue.masters(self._store)
+
+    def unnamed(self) -> UsageError:
+        """For who has to say which, and has not."""
+        hint = f"--master NAME; {catalogue.there_are(self.all())}"
+        return UsageError("no master is named", hint=hint)
 
     def find(self, reference: str) -> Master:
         return catalogue.find(self._store, reference)

@@ -8,7 +8,7 @@ import difflib
 import fcntl
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from skinnybox import private, run
@@ -22,6 +22,7 @@ from skinnybox.operation import Operation
 KERNEL, INITRD, INDEX = KERNEL_FILE, INITRD_FILE, "index.jsonl.gz"
 LOCK = ".lock"
 IMAGE, DAX_IMAGE = "root.erofs", "root-dax.erofs"
+_FEW = 10
 _FOLDER = re.compile(r"[0-9a-f]{64}")
 _PREFIX = re.compile(r"(?:sha256:)?([0-9a-f]{8,64})")
 
@@ -147,10 +148,13 @@ def _check_present(file: Path) -> None:
 def _unknown(reference: str, known: list[Master]) -> NotFound:
     names = [name for master in known for name in (master.reference, master.name)]
     near = list(dict.fromkeys(difflib.get_close_matches(reference, names, n=3, cutoff=0.5)))
-    if near:
-        hint = f"did you mean {' or '.join(near)}?"
-    elif known:
-        hint = f"there are: {', '.join(master.reference for master in known[:10])}"
-    else:
-        hint = "there is no master yet: `skinnybox master build NAME` makes one"
+    hint = f"did you mean {' or '.join(near)}?" if near else there_are(known)
     return NotFound(f"no master {reference}", hint=hint)
+
+
+def there_are(known: Sequence[Master]) -> str:
+    """A hint for who named none of them."""
+    if not known:
+        return "there is no master yet: `skinnybox master build NAME` makes one"
+    more = f", and {len(known) - _FEW} more" if len(known) > _FEW else ""
+    return f"there are: {', '.join(master.reference for master in known[:_FEW])}{more}"
