@@ -40,6 +40,31 @@ def test_ports_are_added_listed_and_removed(
         assert fleet.machine("a").instance.forwards == ()
 
 
+def test_of_one_that_runs_what_is_new_is_told_apart(
+    made: dict[str, Instance], state: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """That ports which lead there since its start do so from the next on was no truth."""
+    assert said(capsys, *words(state, "a", "8080:80", "8081:81")).code == 0
+    with open_fake(state) as fleet:
+        fleet.start(["a"])
+    for more, told in (
+        (("8080:80",), "as before, 127.0.0.1:8080:80, 127.0.0.1:8081:81 lead into it"),
+        (
+            ("9000:90",),
+            "127.0.0.1:9000:90 leads into it from its next start on; "
+            "as before, 127.0.0.1:8080:80, 127.0.0.1:8081:81 lead into it",
+        ),
+        (
+            ("9001:90", "--remove", "8080", "--remove", "8081"),
+            "127.0.0.1:9001:90 leads into it from its next start on; "
+            "127.0.0.1:8080:80, 127.0.0.1:8081:81 no more, from its next start on; "
+            "as before, 127.0.0.1:9000:90 leads into it",
+        ),
+        (("--remove", "9000", "--remove", "9001"), "no port leads into it from its next start on"),
+    ):
+        assert said(capsys, *words(state, "a", *more)) == (0, f"a: {told}\n", "")
+
+
 def test_what_is_refused(made: dict[str, Instance], state: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert said(capsys, *words(state, "a", "8080:80")).code == 0
     for more, code, why in (

@@ -1,6 +1,7 @@
 """forward: ports of this host that lead into machines."""
 
 import argparse
+from functools import partial
 from typing import TYPE_CHECKING
 
 from skinnybox.cli import numbers, options, render, report
@@ -10,7 +11,7 @@ from skinnybox.errors import NotFound, UsageError
 from skinnybox.fleet import present
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from skinnybox.fleet.change import Changes
     from skinnybox.fleet.view import MachineView
@@ -49,7 +50,7 @@ def _forward(arguments: argparse.Namespace) -> int:
         machine = fleet.machine(arguments.name)
         with shown(arguments.quiet) as operation:
             results = fleet.set([machine.name], _changes(added, arguments.remove), operation)
-    return report.outcomes(results, _changed)
+    return report.outcomes(results, partial(_changed, machine.instance.forwards))
 
 
 def _changes(added: "list[Forward]", removed: list[int]) -> "Callable[[Instance], Changes]":
@@ -68,9 +69,25 @@ def _changes(added: "list[Forward]", removed: list[int]) -> "Callable[[Instance]
     return change
 
 
-def _changed(machine: "MachineView") -> str:
-    forwards = machine.instance.forwards
+def _changed(before: "Sequence[Forward]", machine: "MachineView") -> str:
+    """Of one that runs, what is new apart from what stays as it was: since when that counts nobody knows who
+    has not seen its start."""
+    now = machine.instance.forwards
+    new, gone = _less(now, before), _less(before, now)
+    kept = _less(now, new)
+    if machine.status is None or machine.status.pid is None:
+        return _lead(now)
+    if not new and not gone:
+        return f"as before, {_lead(kept)}"
+    told = [f"{_lead(new)} from its next start on"] if new or not now else []
+    told += [f"{', '.join(map(str, gone))} no more, from its next start on"] if gone and now else []
+    return "; ".join([*told, *([f"as before, {_lead(kept)}"] if kept else [])])
+
+
+def _less(forwards: "Sequence[Forward]", others: "Sequence[Forward]") -> "list[Forward]":
+    return [forward for forward in forwards if forward not in others]
+
+
+def _lead(forwards: "Sequence[Forward]") -> str:
     said = ", ".join(map(str, forwards)) or "no port"
-    runs = machine.status is not None and machine.status.pid is not None
-    verb = "lead" if len(forwards) > 1 else "leads"
-    return f"{said} {verb} into it{' from its next start on' if runs else ''}"
+    return f"{said} {'lead' if len(forwards) > 1 else 'leads'} into it"
