@@ -121,6 +121,19 @@ def test_a_fleet_file_has_them(fleet: Fleet, file: File) -> None:
     assert all(outcome.ok for outcome in file.apply()) and file.plan() == []
 
 
+def test_beside_what_counts_at_once_a_plan_names_what_does_not(fleet: Fleet, file: File) -> None:
+    file.write(f"{HEAD}machines:\n  a: {{forwards: [8080:80], labels: {{role: web}}}}\n")
+    assert all(outcome.ok for outcome in file.apply())
+    fleet.start(["a"])
+    file.write(f"{HEAD}machines:\n  a: {{forwards: [8081:80], labels: {{role: www}}}}\n")
+    [told] = file.apply()
+    assert (told.value or "").endswith("; takes effect at its next start: forwards")
+    assert fleet.machine("a").instance.labels == (("role", "www"),) and file.plan() == []
+    file.write(f"{HEAD}machines:\n  a: {{forwards: [8081:80]}}\n")
+    [told] = file.apply()
+    assert told.value == "labels role=www -> none"
+
+
 @pytest.mark.parametrize(
     ("machines", "why"),
     [

@@ -158,9 +158,17 @@ def _changes(wanted: Wanted, machine: MachineView, choices: Choices) -> Iterator
     yield from _overlay(wanted, machine, stays_on)
     changes = tuple(differences(settings(machine.instance), settings(wanted.specification)))
     if changes:
-        note = "takes effect at its next start" if stays_on and not at_once(changes) else None
-        yield _of(Verb.SET, wanted, machine, changes, note)
+        yield _of(Verb.SET, wanted, machine, changes, _later(changes) if stays_on else None)
     yield from _seed(wanted, machine, choices, stays_on)
+
+
+def _later(changes: tuple[Difference, ...]) -> str | None:
+    """What of it does not count yet, named where some does."""
+    late = [change.what for change in changes if not at_once([change])]
+    if not late:
+        return None
+    which = f": {', '.join(late)}" if len(late) < len(changes) else ""
+    return f"takes effect at its next start{which}"
 
 
 def _of(
