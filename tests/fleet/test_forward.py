@@ -2,13 +2,17 @@
 
 import json
 import threading
+from dataclasses import replace
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
-from skinnybox.errors import SkinnyboxError
+from skinnybox.errors import Conflict, SkinnyboxError
+from skinnybox.fleet.batch import Outcome
 from skinnybox.fleet.service import Fleet
-from skinnybox.model import Instance
+from skinnybox.fleet.view import MachineView
+from skinnybox.model import Forward, Instance
 from tests.fleet.conftest import open_fake, said
 from tests.fleet.fleetfile import HEAD, File
 
@@ -83,7 +87,6 @@ def test_what_is_refused(made: dict[str, Instance], state: Path, capsys: pytest.
 
 def test_two_at_once_add_both(made: dict[str, Instance], state: Path) -> None:
     from skinnybox.cli.forward import _changes
-    from skinnybox.model import Forward
 
     def add(first: int) -> None:
         with open_fake(state) as own:
@@ -98,6 +101,50 @@ def test_two_at_once_add_both(made: dict[str, Instance], state: Path) -> None:
         thread.join()
     with open_fake(state) as fleet:
         assert len(fleet.machine("a").instance.forwards) == 20
+
+
+def test_of_two_at_once_one_gets_the_port(
+    made: dict[str, Instance], state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second comes while the first tells its host, for which no transaction is open."""
+    forward = Forward(port=8080, to=80)
+    with open_fake(state) as fleet, open_fake(state) as other:
+        define, told = fleet._host.define, list[Outcome[MachineView]]()
+
+        def slowly(instance: Instance) -> None:
+            told.extend(other.set(["b"], {"forwards": (forward,)}))
+            define(instance)
+
+        monkeypatch.setattr(fleet._host, "define", slowly)
+        assert fleet.set(["a"], {"forwards": (forward,)})[0].ok
+        [second] = told
+        assert isinstance(second.error, Conflict) and "leads to a already" in second.error.message
+        assert [m.name for m in other.machines() if m.instance.forwards] == ["a"]
+
+
+def test_a_port_is_free_again_when_the_host_refused(
+    made: dict[str, Instance], state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    forward = Forward(port=8080, to=80)
+
+    def refusing(instance: Instance) -> None:
+        raise SkinnyboxError("the disk is on fire")
+
+    with open_fake(state) as fleet:
+        with monkeypatch.context() as patched:
+            patched.setattr(fleet._host, "define", refusing)
+            assert not fleet.set(["a"], {"forwards": (forward,)})[0].ok
+        assert fleet.set(["b"], {"forwards": (forward,)})[0].ok
+
+
+def test_a_machine_that_is_made_meanwhile_does_not_get_it(made: dict[str, Instance], state: Path) -> None:
+    wanted = replace(made["a"], uuid=uuid4(), name="d", ssh_port=None, forwards=(Forward(port=8080, to=80),))
+    with open_fake(state) as fleet:
+        fleet._catalog.check_ports([wanted])
+        assert fleet.set(["b"], {"forwards": wanted.forwards})[0].ok
+        with pytest.raises(Conflict, match="leads to b already"):
+            fleet._catalog.claim([wanted])
+        assert fleet.names() == ["a", "b", "c"]
 
 
 def test_a_fleet_file_has_them(fleet: Fleet, file: File) -> None:

@@ -20,7 +20,6 @@ from skinnybox.fleet.specification import (
     Specification,
     check,
     check_addresses,
-    check_ports,
     check_space,
     completed,
     with_key,
@@ -74,7 +73,7 @@ def create(
         keyed = {own: with_key(own, key) for own in dict.fromkeys(each.values())}
         wanted = [instance(name, base, keyed[own], ports) for name, own in each.items()]
         host.refuse_names([new.name for new in wanted])
-        check_ports(wanted, catalog)
+        catalog.check_ports(wanted)
         check_space(host, (new.overlay for new in wanted))
         host.add_master(found, context.masters.folder(found), operation)
         return list(make(host, catalog, wanted, operation, features.creates_at_once))

@@ -33,8 +33,8 @@ class Held:
         self.is_ended = False
 
     def commit(self, instance: Instance) -> Instance:
-        """It is so from now on; ends the lease. Conflict when its ssh port is another machine's, or when the
-        machine is not ours any more: then nothing was written."""
+        """It is so from now on; ends the lease. Conflict when one of its ports is another machine's, or
+        when the machine is not ours any more: then nothing was written."""
         self._write(instance, end=True)
         self.is_ended = True
         return instance
@@ -44,7 +44,7 @@ class Held:
         self._write(instance, end=False)
 
     def _write(self, instance: Instance, *, end: bool) -> None:
-        self._catalog.hold_port(self._lease, instance.ssh_port)
+        self._catalog.hold_ports(self._lease, instance)
         self._host.define(instance)
         self._catalog.record(self._lease, instance, end=end)
         self.instance = instance

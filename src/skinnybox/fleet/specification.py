@@ -10,8 +10,6 @@ from skinnybox.fleet.catalog.catalog import Catalog
 from skinnybox.hosts.base import Features, Host
 from skinnybox.model import (
     Allocation,
-    Forward,
-    Instance,
     Network,
     Overlay,
     Properties,
@@ -113,34 +111,6 @@ def _check_forwards(specification: Specification) -> None:
             "no port of this host leads to a machine on a bridge",
             hint="it has an address of its own, and all its ports are there: skinnybox list",
         )
-
-
-def check_ports(new: Sequence[Instance], catalog: Catalog) -> None:
-    """On one host a port leads to one machine; Conflict, naming that. Two commands at the same time may both
-    find one free: then the host lets only one of the machines start."""
-    if not any(i.forwards or (i.ssh_port and not ranges.SSH_PORTS.has(i.ssh_port)) for i in new):
-        return  # the catalog gives out those for ssh, and no other may be in their range
-    uuids = {instance.uuid for instance in new}
-    taken: dict[int, list[tuple[Forward, Instance]]] = {}
-    for other in (row.instance for row in catalog.rows()):
-        if other.uuid not in uuids:
-            _refuse_meeting(other, taken, refuse=False)
-    for instance in new:
-        _refuse_meeting(instance, taken, refuse=True)
-
-
-def _refuse_meeting(
-    instance: Instance, taken: dict[int, list[tuple[Forward, Instance]]], *, refuse: bool
-) -> None:
-    ssh = [Forward(port=instance.ssh_port, to=22)] if instance.ssh_port else []
-    for forward in (*instance.forwards, *ssh):
-        for other, whose in taken.get(forward.port, ()) if refuse else ():
-            if other.meets(forward):
-                raise Conflict(
-                    f"port {forward.port} of {forward.address} leads to {whose.name} already",
-                    hint=f"another port, or: skinnybox forward {whose.name} --remove {forward.port}",
-                )
-        taken.setdefault(forward.port, []).append((forward, instance))
 
 
 def check_addresses(specifications: Sequence[Specification], catalog: Catalog) -> None:

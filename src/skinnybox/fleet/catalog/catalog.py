@@ -13,7 +13,7 @@ from pathlib import Path
 from uuid import UUID
 
 from skinnybox.errors import Conflict, Corrupt
-from skinnybox.fleet.catalog import host_kind, known_hosts, leases, rows
+from skinnybox.fleet.catalog import clashes, host_kind, known_hosts, leases, rows
 from skinnybox.fleet.catalog.database import Database, damaged
 from skinnybox.fleet.catalog.database_file import REPAIR
 from skinnybox.fleet.catalog.leases import Lease
@@ -42,6 +42,9 @@ MIGRATIONS = (
 )
 
 
+_ADDITIONS = {"leases": leases.TABLE, "held_ports": clashes.TABLE}
+
+
 class Catalog:
     """Every method is one transaction, and may be called from several threads."""
 
@@ -49,7 +52,7 @@ class Catalog:
         """With `anew`, a fresh one beside machines that are about to be told to it."""
         self._folder = path.parent
         self._known_hosts = known_hosts.folder(path.parent)
-        self._db = Database(path, MIGRATIONS, lambda: anew or self._may_be_new(), {"leases": leases.TABLE})
+        self._db = Database(path, MIGRATIONS, lambda: anew or self._may_be_new(), _ADDITIONS)
 
     @property
     def path(self) -> Path:
@@ -80,7 +83,8 @@ class Catalog:
 
     def claim(self, instances: Sequence[Instance]) -> list[Instance]:
         """Take all the names, or none. Conflict naming those that are taken. Returns them with the ssh ports
-        they have: one that another process took meanwhile is replaced by the next free one."""
+        they have: one that another process took meanwhile is replaced by the next free one. A forwarded port
+        leads to one machine: else Conflict, naming that."""
         with self._db.writing():
             taken = self.taken(i.name for i in instances)
             if taken:
@@ -89,8 +93,13 @@ class Catalog:
                     hint="--skip-existing creates only the others",
                 )
             claimed = self._with_free_ports(instances)
+            clashes.refuse(self._db, claimed)
             self._insert(claimed, Phase.CREATING, process_mark())
         return claimed
+
+    def check_ports(self, new: Sequence[Instance]) -> None:
+        """Before anything is made for them: what claim() would say of their ports just now."""
+        clashes.refuse(self._db, new)
 
     def _with_free_ports(self, instances: Sequence[Instance]) -> list[Instance]:
         used = self.ports()
@@ -135,8 +144,8 @@ class Catalog:
         """See leases.py, also for the next three."""
         return leases.take(self._db, uuid, name, doing)
 
-    def hold_port(self, lease: Lease, port: int | None) -> None:
-        leases.hold_port(self._db, lease, port)
+    def hold_ports(self, lease: Lease, instance: Instance) -> None:
+        leases.hold_ports(self._db, lease, instance)
 
     def record(self, lease: Lease, instance: Instance, *, end: bool) -> None:
         leases.record(self._db, lease, instance, end=end)

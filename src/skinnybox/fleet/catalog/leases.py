@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from skinnybox.errors import Conflict, NotFound
-from skinnybox.fleet.catalog import rows
+from skinnybox.fleet.catalog import clashes, rows
 from skinnybox.fleet.catalog.database import Database
 from skinnybox.fleet.catalog.owner import process_lives, process_mark
 from skinnybox.fleet.catalog.rows import Doing, Phase
@@ -87,10 +87,14 @@ def take(db: Database, uuid: UUID, name: str, doing: Doing) -> Lease:
     return lease
 
 
-def hold_port(db: Database, lease: Lease, port: int | None) -> None:
-    """Keep the port for it, before the host is told. Conflict when it leads to another machine."""
+def hold_ports(db: Database, lease: Lease, instance: Instance) -> None:
+    """Keep its ports for it, before the host is told. Conflict when one leads to another machine."""
+    port, before = instance.ssh_port, lease.instance
     with db.writing():
         require(db, lease)
+        if before is None or clashes.ports_of(before) != clashes.ports_of(instance):
+            clashes.refuse(db, [instance])
+            clashes.hold(db, instance)
         taken = db.all(f"SELECT name FROM ({PORTS}) WHERE port = ? AND uuid <> ?", (port, str(lease.uuid)))
         if taken:
             raise Conflict(
@@ -133,6 +137,7 @@ def _mark(db: Database, uuid: UUID, phase: Phase, owner: str | None) -> None:
 def _give_back(db: Database, uuid: UUID, phase: Phase) -> None:
     """Of what is to be deleted it stays written whether by force: who goes on with it needs to know."""
     _mark(db, uuid, phase, None)
+    clashes.let_go(db, uuid)
     if phase is not Phase.DELETING:
         db.execute("DELETE FROM leases WHERE uuid = ?", (str(uuid),))
 

@@ -19,7 +19,7 @@ from skinnybox.fleet.plan.actions import Action, Verb, Wanted
 from skinnybox.fleet.plan.descriptions import describe
 from skinnybox.fleet.power import Starting
 from skinnybox.fleet.reset import reset
-from skinnybox.fleet.specification import check_ports, check_space
+from skinnybox.fleet.specification import check_space
 from skinnybox.fleet.update_seed import reseed
 from skinnybox.fleet.view import MachineView
 from skinnybox.model import Instance, Seed, fields
@@ -167,7 +167,7 @@ class Work:
             host_kind.note(self._context.folder, self._host.features.kind)
             instances = self._instances(wanted)
             self._host.refuse_names([instance.name for instance in instances])
-            check_ports(instances, self._context.catalog)
+            self._context.catalog.check_ports(instances)
             check_space(self._host, (instance.overlay for instance in instances))
             found: list[Outcome[str]] = []
             for start in range(0, len(instances), create.BATCH):
