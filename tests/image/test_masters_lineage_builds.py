@@ -28,10 +28,10 @@ pytestmark = [
 # Each brings an account of its own, or several.
 PACKAGES = (
     "avahi-daemon", "bind9", "chrony", "clamav-base", "cron", "dnsmasq-base", "haproxy",
-    "icecast2", "knot", "lldpd", "memcached", "mosquitto", "munge", "nagios-nrpe-server", "nsd", "ntpsec",
+    "icecast2", "knot", "lldpd", "memcached", "mosquitto", "munge", "nagios-nrpe-server", "nsd",
     "polkitd", "postfix", "postgresql-common", "prometheus-node-exporter", "proftpd-core", "redis-server",
     "rpcbind", "rtkit", "squid", "ssl-cert", "stunnel4", "tcpdump", "tor", "unbound", "uuid-runtime",
-    "varnish", "vsftpd", "xrdp",
+    "varnish", "xrdp",
 )  # fmt: skip
 
 
