@@ -38,6 +38,7 @@ kernel, an initrd and memory it opens anew by what it was handed, so those are f
 
 STATE, MASTERS, INSTANCES, RUNS, SSH = "", "masters", "instances", "run", "ssh"
 VERIFIED, TEMPLATES = "verified", "templates"
+SYSTEM = "system.jsonl.gz"
 MASTER, INSTANCE, RUN = "masters/<content id>", "instances/<uuid>", "run/<uuid>"
 SNAPSHOTS, PINS, ON_POOL = f"{INSTANCE}/snapshots", "ssh/known_hosts", "run/xapi"
 
@@ -130,6 +131,9 @@ TABLE = (
     Part(path="masters/<content id>/manifest.json", mode=SEALED,
          what="its name, version, digests and sizes", by=_SEAL),
     Part(path="masters/<content id>/index.jsonl.gz", mode=SEALED, what="every path in it", by=_SEAL),
+    Part(path=f"masters/<content id>/{SYSTEM}", mode=SEALED,
+         what="its packages, accounts, units and so on; may be deleted, and is made again",
+         by=f"{_SEAL}, and who asks first"),
     Part(path="verified", mode=FOLDER,
          what="which masters are known to be whole", by="`start`, `master verify`"),
     Part(path="verified/<content id>.json", by="`start`, `master verify`",

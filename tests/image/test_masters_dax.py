@@ -61,7 +61,7 @@ def test_both_images_are_sealed_in_one_go(tree: Path, store: Path) -> None:
     assert _kinds(master) == BOTH
     assert len({image.uuid for image in master.images}) == 2
     assert {item.name: stat.S_IMODE(item.stat().st_mode) for item in place.iterdir()} == {
-        **dict.fromkeys(["root.erofs", "manifest.json", "index.jsonl.gz"], 0o400),
+        **dict.fromkeys(["root.erofs", "manifest.json", "index.jsonl.gz", "system.jsonl.gz"], 0o400),
         **dict.fromkeys(["root-dax.erofs", "kernel", "initrd"], 0o444),  # QEMU opens those anew
     }
     plain = master.image_of(ImageKind.EROFS_PLAIN)

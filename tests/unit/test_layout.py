@@ -54,6 +54,7 @@ def test_each_part_stands_there_once_in_a_folder_that_does_too() -> None:
         (layout.STATE, DATABASE), (layout.MASTER, manifest.FILE), (layout.MASTER, IMAGE),
         (layout.MASTER, KERNEL),
         (layout.MASTER, DAX_IMAGE), (layout.MASTER, INITRD), (layout.MASTER, INDEX),
+        (layout.MASTER, layout.SYSTEM),
         (layout.MASTERS, LOCK), (layout.RUNS, "events.lock"),
         (layout.SNAPSHOTS, "before-upgrade.img"), (layout.PINS, MACHINE), (layout.VERIFIED, f"{DIGEST}.json"),
     ],

@@ -16,6 +16,7 @@ from skinnybox.operation import UNATTENDED, Operation
 
 if TYPE_CHECKING:
     from skinnybox.masters.garbage import Garbage
+    from skinnybox.masters.system.values import System
 
 
 class Masters:
@@ -127,14 +128,24 @@ class Masters:
 
     def verify(self, reference: str, operation: Operation = UNATTENDED) -> Master:
         """Read every byte of it; nobody removes it meanwhile. Raises Corrupt naming the file that is not what
-        was sealed."""
+        was sealed. What is derived of it is found out again, and put right where it is not the same."""
         from skinnybox.masters import checked
+        from skinnybox.masters.system import kept as system
 
         with catalogue.locked(self._store, exclusive=False):
             master = self.find(reference)
             catalogue.verify(self._store, master, operation)
             checked.note(self._store, master, self._marks(master))
-            return master
+        if system.renew(self._store, master):
+            operation.note(f"{master.reference}: what was derived of it was not right, and is made again")
+        return master
+
+    def system(self, reference: str) -> "System":
+        """What it consists of: packages, accounts, units. Of a master that was sealed before that was written
+        down it is found out first. Raises Corrupt, Unsupported."""
+        from skinnybox.masters.system.kept import system_of
+
+        return system_of(self._store, self.find(reference))
 
     def remove(self, reference: str) -> Master:
         """Blocked while a machine depends on it. What an earlier call that failed left goes as well."""

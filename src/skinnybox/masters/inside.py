@@ -50,6 +50,19 @@ def names(tree: Path, path: str) -> list[str]:
         os.close(descriptor)
 
 
+def links(tree: Path, path: str) -> dict[str, str]:
+    """The symlinks that the folder at `path` holds, with what they say; nothing when it is no folder."""
+    descriptor = open_folder(tree, path)
+    if descriptor is None:
+        return {}
+    try:
+        with os.scandir(descriptor) as found:
+            named = [item.name for item in found if item.is_symlink()]
+        return {name: os.readlink(name, dir_fd=descriptor) for name in named}
+    finally:
+        os.close(descriptor)
+
+
 def open_file(tree: Path, path: str) -> int | None:
     """A descriptor of the regular file at `path`, to read; None when there is none."""
     folder, _, name = path.rpartition("/")

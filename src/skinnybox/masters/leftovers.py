@@ -6,7 +6,7 @@ from pathlib import Path
 from skinnybox import layout, private
 from skinnybox.errors import Corrupt, Unsupported
 from skinnybox.issues import Deed, Finding
-from skinnybox.layout import Sort
+from skinnybox.layout import SYSTEM, Sort
 from skinnybox.masters.catalogue import INDEX, INITRD, KERNEL, LOCK
 from skinnybox.masters.manifest import FILE, from_manifest
 from skinnybox.masters.workspace import HIDDEN, alive
@@ -61,6 +61,6 @@ def _master(place: Path) -> Iterator[Finding]:
     for name in sorted(named - there):
         what = f"{master.reference} lacks its {name}: restore it, or remove and build the master again"
         yield Finding(path=place / name, what=what, deed=Deed.KEEP)
-    for name in sorted(there - named):
+    for name in sorted(there - named - {SYSTEM}):
         what = f"not named by {master.reference}: left by an interrupted sealing; the next takes its place"
         yield Finding(path=place / name, what=what, deed=Deed.KEEP)

@@ -16,6 +16,7 @@ from skinnybox.masters.kernel import architecture, kernel_version, maps_erofs, o
 from skinnybox.masters.manifest import FILE, to_manifest, with_images
 from skinnybox.masters.mounts import NOTHING, Brought
 from skinnybox.masters.survey import survey
+from skinnybox.masters.system import kept
 from skinnybox.masters.workspace import workspace
 from skinnybox.model import GUEST_PROTOCOL, Image, ImageKind, Master
 from skinnybox.operation import Operation
@@ -92,6 +93,7 @@ def _made(
     # The image is written by another process while we hash: together they use two processors.
     with erofs.making(tree, work / IMAGE, ImageKind.EROFS_LZ4HC, newest=known.newest, operation=operation):
         write_index(scan(tree, operation, known), work / INDEX)
+        kept.write(tree, work)
     images = [_image(work, IMAGE, ImageKind.EROFS_LZ4HC)]
     if dax:
         erofs.make(tree, work / DAX_IMAGE, ImageKind.EROFS_PLAIN, newest=known.newest, operation=operation)

@@ -1,0 +1,1 @@
+"""What a sealed tree consists of beside its paths: packages, accounts, units (see values)."""
