@@ -11,7 +11,8 @@ from tests.samples import seal
 
 LOOKING = (
     "list", "show x", "doctor", "capacity", "master list", "master show x", "master verify x",
-    "master remove x", "master gc", "events", "snapshot list", "snapshot create x", "changes x", "repair",
+    "master remove x", "master diff x y", "master gc", "events", "snapshot list", "snapshot create x",
+    "changes x", "repair",
     "plan FILE", "apply --dry-run FILE", "create --dry-run a -m x", "start x", "start --autostart", "stop x",
     "kill x", "restart x", "wait x", "delete -y x", "console x", "ssh x", "exec x -- ls", "autostart on x",
     "autostart unit", "set x --cpus 2", "flatten x OUT", "seed-disk x OUT", "grow x 2G", "reset -y x",

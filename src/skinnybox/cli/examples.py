@@ -12,7 +12,12 @@ _OF = {
     ),
     "master list": ("skinnybox master list", "skinnybox master list --format json"),
     "master gc": ("skinnybox master gc --dry-run", "skinnybox master gc --keep 2   # of each name"),
-    "master show": ("skinnybox master show lamp",),
+    "master show": ("skinnybox master show lamp", "skinnybox master show lamp --packages --format csv"),
+    "master diff": (
+        "skinnybox master diff lamp:2026-10 lamp",
+        "skinnybox master diff lamp:1 lamp:2 --files --format json",
+        "skinnybox master diff lamp:1 lamp:2 --exit-code   # for scripts: 10 when they differ",
+    ),
     "master verify": ("skinnybox master verify lamp:2026-11",),
     "master remove": ("skinnybox master remove lamp:2026-10",),
     "master disk": ("skinnybox master disk lamp lamp.img",),

@@ -12,7 +12,7 @@ from skinnybox.model.kinds import SIZE
 from skinnybox.sizes import format_size
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from skinnybox.fleet.service import Fleet
     from skinnybox.fleet.view import MachineView
@@ -41,26 +41,35 @@ def _list(arguments: argparse.Namespace) -> int:
     columns = checked(arguments, known)
     with options.fleet(arguments) as fleet:
         machines: Sequence[MachineView] = fleet.machines(arguments.names or ["*"])
-    machines = ordered(arguments, machines, present.machine)
+        people = arguments.format == "table"
+        room = terminal.width() if people else None
+        plain_list = people and room is None and not columns and not arguments.sort
+        successors = {} if arguments.names_only or plain_list else fleet.masters.successors()
+
+    def whole(machine: "MachineView") -> dict[str, Any]:
+        return present.machine(machine, successors)
+
+    machines = ordered(arguments, machines, whole)
     if arguments.names_only:
         print("\n".join(machine.name for machine in machines))
         return 0
-    people = arguments.format == "table"
-    records = [_for_people(machine, columns) if people else present.machine(machine) for machine in machines]
+    records = [_for_people(m, columns, whole) if people else whole(m) for m in machines]
     if columns and not people:
         records = [{column: record[column] for column in columns} for record in records]
-    room = terminal.width() if people else None
     if room is not None:
+        _mark(machines, records, successors, room - render.width(records, columns or _COLUMNS))
         _draw(machines, records, room - render.width(records, columns or _COLUMNS))
     render.emit(records, columns or _COLUMNS, arguments.format, headers=not arguments.no_headers)
     return 0
 
 
-def _for_people(machine: "MachineView", columns: "Sequence[str]") -> dict[str, Any]:
+def _for_people(
+    machine: "MachineView", columns: "Sequence[str]", record: "Callable[[MachineView], dict[str, Any]]"
+) -> dict[str, Any]:
     """What is not in the brief form is worked out only when it is asked for: of some it takes time."""
     if set(columns) <= set(_COLUMNS):
         return _brief(machine)
-    whole = present.machine(machine)
+    whole = record(machine)
     return {key: _size(value) if key in _SIZES else value for key, value in whole.items()} | _brief(machine)
 
 
@@ -74,6 +83,20 @@ def _brief(machine: "MachineView") -> dict[str, Any]:
         "boot": _seconds(machine.boot_seconds),
         "autostart": machine.instance.autostart or None,
     }
+
+
+def _mark(
+    machines: "Sequence[MachineView]",
+    records: "Sequence[dict[str, Any]]",
+    successors: "Mapping[str, str]",
+    room: int,
+) -> None:
+    """Whose master has a newer one of its name: where that costs no other column anything, and only for
+    people, since whoever cuts the table wants a reference."""
+    mark = "\N{UPWARDS ARROW}" if terminal.knows_unicode() else "^"
+    for machine, record in zip(machines, records, strict=True):
+        if room > 0 and machine.instance.stack.master in successors:
+            record["master"] += mark
 
 
 def _draw(machines: "Sequence[MachineView]", records: "Sequence[dict[str, Any]]", room: int) -> None:
@@ -107,14 +130,15 @@ def _seconds(seconds: float | None) -> str | None:
 def _show(arguments: argparse.Namespace) -> int:
     with options.fleet(arguments) as fleet:
         machines = fleet.machines(arguments.names)
+        successors = fleet.masters.successors()
         if arguments.format != "table":
-            records = [present.machine(machine) for machine in machines]
+            records = [present.machine(machine, successors) for machine in machines]
             render.emit(records, _COLUMNS, arguments.format, headers=not arguments.no_headers)
             return 0
         for number, machine in enumerate(machines):
             if number:
                 print()
-            render.pairs({**_readable(present.machine(machine)), **_last_words(fleet, machine)})
+            render.pairs({**_readable(present.machine(machine, successors)), **_last_words(fleet, machine)})
     return 0
 
 

@@ -1,12 +1,11 @@
-"""master build, import, list, show, verify, disk, remove, gc."""
+"""master build, import, list, verify, disk, remove, gc."""
 
 import argparse
-import re
 import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from skinnybox.cli import numbers, options, render, report
+from skinnybox.cli import master_look, numbers, options, render, report
 from skinnybox.cli.complete import ask_for
 from skinnybox.cli.options import path
 from skinnybox.cli.progress import shown
@@ -30,7 +29,6 @@ def add_to(commands: options.Commands) -> None:
     options.add_format(options.command(nouns, "list", _list, "list masters"))
     _add_gc(nouns)
     for name, run, summary in (
-        ("show", _show, "show all that is known of a master"),
         ("verify", _verify, "read every byte of a master and compare it with what was sealed"),
         ("remove", _remove, "remove a master that no machine needs"),
     ):
@@ -38,8 +36,7 @@ def add_to(commands: options.Commands) -> None:
         ask_for(
             parser.add_argument("master", metavar="MASTER", help="NAME, NAME:VERSION or an id"), "masters"
         )
-        if run is _show:
-            options.add_format(parser)
+    master_look.add_to(nouns)
     _add_disk(nouns)
 
 
@@ -231,23 +228,6 @@ def _sizes(master: Master) -> str:
 
 def _sized(image: Image) -> str:
     return format_size(image.size) + (" dax" if image.kind is ImageKind.EROFS_PLAIN else "")
-
-
-def _show(arguments: argparse.Namespace) -> int:
-    with options.fleet(arguments) as fleet:
-        record = present.master(fleet.masters, fleet.masters.find(arguments.master))
-    if arguments.format != "table":
-        render.emit([record], _COLUMNS, arguments.format, headers=not arguments.no_headers, one=True)
-        return 0
-    render.pairs(_readable(record))
-    return 0
-
-
-def _readable(record: dict[str, Any]) -> dict[str, Any]:
-    """The first image's fields stand in the list of all images too."""
-    images = [f"{i['file']}  {format_size(i['size'])}  {i['uuid']}  {i['digest']}" for i in record["images"]]
-    shown_values = {key: value for key, value in record.items() if not re.fullmatch("image(_.*)?", key)}
-    return {**shown_values, "tree": format_size(record["tree"]), "images": images}
 
 
 def _verify(arguments: argparse.Namespace) -> int:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from skinnybox import run
-from skinnybox.errors import Blocked, UsageError
+from skinnybox.errors import Blocked, SkinnyboxError, UsageError
 from skinnybox.fleet.catalog.catalog import Catalog
 from skinnybox.hosts.base import Host
 from skinnybox.masters import catalogue
@@ -16,6 +16,7 @@ from skinnybox.operation import UNATTENDED, Operation
 
 if TYPE_CHECKING:
     from skinnybox.masters.garbage import Garbage
+    from skinnybox.masters.system.compare import Difference
     from skinnybox.masters.system.values import System
 
 
@@ -146,6 +147,40 @@ class Masters:
         from skinnybox.masters.system.kept import system_of
 
         return system_of(self._store, self.find(reference))
+
+    def differences(
+        self, one: str, other: str, *, paths: bool = False, operation: Operation = UNATTENDED
+    ) -> "list[Difference]":
+        """What `other` has otherwise than `one`; with `paths` each file as well. Raises as `system` does."""
+        from skinnybox.masters.index import read_index
+        from skinnybox.masters.system import compare, file_changes, kept
+
+        first, second = self.find(one), self.find(other)
+        if first == second:
+            return []
+        operation.step(task="compare", detail=first.reference)
+        before, files = kept.with_files(self._store, first)
+        operation.step(task="compare", detail=second.reference)
+        after, more = kept.with_files(self._store, second)
+        for master, system in ((first, before), (second, after)):
+            for line in system.trouble:
+                operation.note(f"{master.reference}: {line}")
+        owners = file_changes.owners(files, more, compare.names(before, after))
+        with catalogue.locked(self._store, exclusive=False):
+            indexes = [read_index(self.folder(self.by_id(m.id)) / catalogue.INDEX) for m in (first, second)]
+            changes = file_changes.changed(*indexes)
+            found = compare.differences(before, after)
+            return file_changes.with_files(found, changes, owners, paths=paths)
+
+    def successors(self) -> dict[str, str]:
+        """Of each master that has a newer one of its name: what the newest is called, by the id. Nothing
+        where masters cannot be read: who lists machines is to see them all the same."""
+        try:
+            known = self.all()
+        except SkinnyboxError:
+            return {}
+        newest = {master.name: master for master in known}
+        return {m.id: newest[m.name].reference for m in known if newest[m.name].created > m.created}
 
     def remove(self, reference: str) -> Master:
         """Blocked while a machine depends on it. What an earlier call that failed left goes as well."""

@@ -32,8 +32,8 @@ _ORDER = (
 """In the order in which they always were; what is new in the table comes behind them."""
 
 
-def machine(view: "MachineView") -> Record:
-    """Everything that is known of it."""
+def machine(view: "MachineView", successors: dict[str, str] | None = None) -> Record:
+    """Everything that is known of it; `successors` as fleet.masters tells them."""
     from skinnybox.fleet.access import fingerprint
     from skinnybox.model import fields
 
@@ -54,6 +54,7 @@ def machine(view: "MachineView") -> Record:
         "boot": view.boot_seconds,
         "pid": view.status.pid if view.status else None,
         "created": instance.created.isoformat(timespec="seconds"),
+        "successor": (successors or {}).get(instance.stack.master),
     }
     return {key: values[key] for key in dict.fromkeys((*_ORDER, *values))}
 
@@ -91,7 +92,8 @@ def machine_fields() -> tuple[str, ...]:
     """The names of all that `machine` tells, in its order."""
     from skinnybox.model import fields
 
-    return tuple(dict.fromkeys((*_ORDER, *(f.shown for f in fields.machine_fields() if f.shown))))
+    shown = (field.shown for field in fields.machine_fields() if field.shown)
+    return tuple(dict.fromkeys((*_ORDER, *shown, "successor")))
 
 
 def forwards(view: "MachineView") -> list[Record]:
