@@ -7,6 +7,7 @@ import pytest
 
 from skinnybox.errors import Corrupt, Unsupported
 from skinnybox.masters.accounts import Group, User
+from skinnybox.masters.system import gather as gathering
 from skinnybox.masters.system import record
 from skinnybox.masters.system.gather import gather
 from skinnybox.masters.system.places import Places
@@ -232,3 +233,20 @@ def test_every_flipped_bit_shows_and_a_later_form_is_refused(tree: Path) -> None
     body = text.replace(b'"format":1', b'"format":2')[: text.rindex(b"{")]
     with pytest.raises(Unsupported):
         record.system_in(body + record._line({"digest": record._digest(body)}), "x")
+
+
+def test_what_one_file_says_of_all_packages_is_counted(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of hard links, which cost an archive nothing: also of lines that say nothing."""
+    monkeypatch.setattr(gathering, "_MOST_PATHS", 1000)
+    (tree / "var/lib/dpkg/info/apache2.list").write_text("\n" * 600)
+    (tree / "var/lib/dpkg/info/libc6:amd64.list").unlink()
+    (tree / "var/lib/dpkg/info/libc6:amd64.list").hardlink_to(tree / "var/lib/dpkg/info/apache2.list")
+    system, files = _gathered(tree)
+    assert not files and any("more files than can be" in line for line in system.trouble)
+
+
+def test_a_long_folder_with_many_files_is_no_bomb(tmp_path: Path) -> None:
+    named = "".join(f"R:{number}\n" for number in range(50_000))
+    _write(tmp_path, "lib/apk/db/installed", f"P:a\nV:1\nA:x\nF:{'x/' * 1_000_000}\n{named}")
+    system, files = _gathered(tmp_path)
+    assert system.packages is not None and sum(map(len, files["a:x"])) < 1 << 20

@@ -7,8 +7,9 @@ from skinnybox.masters.system.source import Notes, Source, content, lines
 from skinnybox.masters.system.values import Package
 
 _FILES = ("lib/apk/db/installed", "usr/lib/apk/db/installed")
-_LIMIT = 64 << 20
-_MOST = 50_000
+_LIMIT = 32 << 20
+_MOST, _MOST_PATHS, _LONGEST = 50_000, 200_000, 4096
+"""Packages; and paths of one, whose names are put together: a long folder with many files is no bomb."""
 _WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9+._~-]{0,199}")
 
 
@@ -48,6 +49,8 @@ def _stanzas(data: bytes) -> Iterator[tuple[dict[str, str], list[str]]]:
     paths: list[str] = []
     folder = ""
     for line in lines(data):
+        if len(line) > _LONGEST:
+            continue
         key, colon, value = line.partition(":")
         if not line.strip():
             if stanza:
@@ -57,7 +60,7 @@ def _stanzas(data: bytes) -> Iterator[tuple[dict[str, str], list[str]]]:
             stanza[key] = value
         elif colon and key == "F":
             folder = value.strip("/")
-        elif colon and key == "R":
+        elif colon and key == "R" and len(paths) < _MOST_PATHS:
             paths.append(f"{folder}/{value}" if folder else value)
     if stanza:
         yield stanza, paths

@@ -13,7 +13,8 @@ _STATUS_FOLDER = f"{FOLDER}/status.d"
 _ALTERNATIVES = (f"{FOLDER}/alternatives", "var/lib/alternatives")
 _CHOSEN = "etc/alternatives"
 _MIB = 1 << 20
-_STATUS_LIMIT, _STANZA_LIMIT, _LIST_LIMIT, _SMALL = 64 * _MIB, _MIB, 16 * _MIB, _MIB
+_STATUS_LIMIT, _STANZA_LIMIT, _LIST_LIMIT, _SMALL = 32 * _MIB, _MIB >> 4, 16 * _MIB, _MIB
+_MOST_APART = 2000
 MOST_PACKAGES, _MOST_CONFFILES, _MOST_ENTRIES = 50_000, 10_000, 10_000
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9+._-]{0,199}")
 _VERSION = re.compile(r"[0-9A-Za-z.+:~_-]{1,200}")
@@ -45,15 +46,15 @@ def packages(source: Source, notes: Notes) -> list[Package] | None:
 
 
 def paths(source: Source, package: Package, lists: frozenset[str], notes: Notes) -> Iterator[str]:
-    """What it says that it brought; `lists` is what INFO holds."""
+    """What it says that it brought, with an empty path for what says nothing: whoever reads them counts them,
+    since one long file can be the list of any number of packages. `lists` is what INFO holds."""
     named = (f"{package.name}:{package.architecture}.list", f"{package.name}.list")
     file = next((name for name in named if name in lists), None)
     if file is None:
         return
     for line in lines(content(source, f"{INFO}/{file}", _LIST_LIMIT, notes)):
         path = line.strip("/").removeprefix("./")
-        if path and path != ".":
-            yield path
+        yield "" if path == "." else path
 
 
 def diversions(source: Source, notes: Notes) -> list[Diversion]:
@@ -80,7 +81,7 @@ def alternatives(source: Source, notes: Notes) -> list[Alternative]:
 
 def _all_stanzas(source: Source, data: bytes | None, apart: list[str], notes: Notes) -> Iterator[Stanza]:
     yield from stanzas(data)
-    for name in apart[:MOST_PACKAGES]:
+    for name in apart[:_MOST_APART]:
         if not name.endswith(".md5sums"):
             yield from stanzas(content(source, f"{_STATUS_FOLDER}/{name}", _STANZA_LIMIT, notes))
 

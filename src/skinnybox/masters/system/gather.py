@@ -84,10 +84,12 @@ def _files(
         name = key.partition(":")[0]
         kept, above = set(), set()
         for path in told:
-            paths, size = paths + 1, size + len(path)
+            paths, size = paths + 1, size + len(path) + 1
             if paths > _MOST_PATHS or size > _MOST_BYTES:
                 notes.add("the packages name more files than can be: the others were not read")
                 return found
+            if not path:
+                continue
             if len(path) > _LONGEST or "\0" in path:
                 notes.add(f"{key} names a path that cannot be: {path[:60]!r}")
                 continue
