@@ -73,6 +73,16 @@ class Guest:
         }
 
 
+MANAGERS = {
+    "networkd": (),
+    "ifupdown": ("sbin/ifup",),
+    "Alpine's ifup": ("etc/alpine-release", "sbin/ifup"),
+    "wicked": ("usr/sbin/wicked",),
+    "NetworkManager": ("etc/systemd/system/multi-user.target.wants/NetworkManager.service",),
+}
+"""By what a guest brings its network up, and what it is known by."""
+
+
 @pytest.fixture
 def guest(shell: Shell) -> Guest:
     root = shell.tmp / "root"
@@ -121,16 +131,17 @@ def instance(**fields: object) -> Instance:
         pytest.param(instance(files=(SeedFile(path="/etc/hosts", content=b"::1 me"),)), id="its-own-hosts"),
     ],
 )
-@pytest.mark.parametrize("manager", ["networkd", "ifupdown"])
+@pytest.mark.parametrize("manager", MANAGERS)
 @pytest.mark.parametrize("hosts", [None, b"", b"127.0.0.1 localhost\n", b"127.0.0.1 localhost", b"\n\n"])
 def test_nothing_but_the_seeds_is_on_a_fresh_machine(
     shell: Shell, guest: Guest, machine: Instance, manager: str, hosts: bytes | None
 ) -> None:
     root = guest.root
-    if manager == "ifupdown":
+    if manager != "networkd":
         (root / "usr/lib/systemd/systemd-networkd").unlink()
-        (root / "sbin").mkdir()
-        (root / "sbin/ifup").touch()
+    for path in MANAGERS[manager]:
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        (root / path).symlink_to("/nowhere") if path.endswith(".service") else (root / path).touch()
     if hosts is not None:
         (root / "etc/hosts").write_bytes(hosts)
     guest = stacked(shell)

@@ -10,7 +10,8 @@ from skinnybox.errors import Conflict, NotFound, UsageError
 from skinnybox.masters import catalogue, namespace
 from skinnybox.masters.accounts import accounts
 from skinnybox.masters.imports import import_tree
-from skinnybox.masters.lineage import accounts_of, follow, predecessor, refuse_moved
+from skinnybox.masters.lineage import follow, predecessor, refuse_moved
+from skinnybox.masters.system.kept import system_of
 from skinnybox.model import Master
 from skinnybox.operation import Operation
 
@@ -57,14 +58,14 @@ def test_the_accounts_of_a_sealed_master(tmp_path: Path, store: Path, sealed: Se
     tree = _tree(
         tmp_path / "tree", **{f"service-{n}": n for n in range(100, 900)}
     )  # its file is a packed one
-    assert accounts_of(store, sealed(tree)) == accounts(tree)
+    assert system_of(store, sealed(tree)).accounts == accounts(tree)
 
 
 def test_a_sealed_master_whose_passwd_is_no_file(tmp_path: Path, store: Path, sealed: Sealed) -> None:
     tree = _tree(tmp_path / "tree", a=100)
     (tree / "etc/passwd").unlink()
     (tree / "etc/passwd").symlink_to("/etc/passwd")
-    found = accounts_of(store, sealed(tree))
+    found = system_of(store, sealed(tree)).accounts
     assert found.users == ()
     assert found.gids() == {"a": 150}
 

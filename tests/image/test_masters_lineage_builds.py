@@ -14,8 +14,9 @@ from skinnybox import run
 from skinnybox.errors import CommandFailed
 from skinnybox.masters import build, catalogue, lineage, namespace, numbers, sources
 from skinnybox.masters.accounts import Accounts, accounts
-from skinnybox.masters.lineage import Predecessor, accounts_of
+from skinnybox.masters.lineage import Predecessor
 from skinnybox.masters.recipe import Recipe
+from skinnybox.masters.system.kept import system_of
 from skinnybox.operation import Operation
 
 pytestmark = [
@@ -123,7 +124,7 @@ def _built(store: Path, version: str, recipe: Recipe) -> Accounts:
         if "cannot be fetched" not in error.message:
             raise
         pytest.skip(f"{recipe.suite}: {error.message}")
-    return accounts_of(store, master)
+    return system_of(store, master).accounts
 
 
 @pytest.mark.full

@@ -15,7 +15,7 @@ GUEST = Path(__file__).parents[2] / "guest" / "lib"
 SEED = Seed(
     hostname="web",
     machine_id="0" * 32,
-    network=StaticNetwork(address="192.0.2.2/24", dns=("192.0.2.1",)),
+    network=StaticNetwork(address="192.0.2.2/24", gateway="192.0.2.1", dns=("192.0.2.1",)),
     authorized_keys=(PUBLIC_KEY,),
     files=(SeedFile(path="/srv/[a]*/b c", content=b"\xff"),),
     run_once="#!/bin/sh\n",
@@ -30,9 +30,9 @@ def change(path: bytes, kind: ChangeKind = ChangeKind.MODIFIED, detail: str = ""
 def test_every_path_that_the_guest_writes_is_expected() -> None:
     """Read from the guest's own scripts, so that a new one is not forgotten here."""
     text = "".join(file.read_text() for file in sorted(GUEST.glob("*.sh")))
-    written = set(re.findall(r'put_file "?(/[a-z0-9/._-]+)(?= |")', text))
+    written = set(re.findall(r'put_file "?(/[A-Za-z0-9/._-]+)(?= |")', text))
     assert {"/etc/hostname", "/etc/hosts", "/etc/machine-id", "/etc/resolv.conf"} < written
-    assert len(written) == 7
+    assert len(written) == 11
     for path in written:
         ways = EXPECTED[path.strip("/").encode()]
         assert ways and all(way.kind != FOLDER for way in ways), path

@@ -181,7 +181,7 @@ def add_machines(parser: argparse.ArgumentParser, what: str = "+") -> None:
     parser.add_argument(
         "--filter", metavar="LABEL", action="append", default=[],
         help="of these only those with this label: KEY=VALUE, KEY!=VALUE, KEY or !KEY; "
-        "KEY may be state, master, fleet or name as well; may repeat",
+        "KEY may also be one of {state,master,fleet,name}; may repeat",
     )  # fmt: skip
 
 

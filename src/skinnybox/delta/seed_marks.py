@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import PurePosixPath
 
+from skinnybox.delta import seed_network
 from skinnybox.delta.as_seeded import (
     BLOCK,
     FOLDER,
@@ -23,7 +24,7 @@ from skinnybox.delta.as_seeded import (
     Seeded,
     hosts_with_name,
 )
-from skinnybox.model import Change, Instance, SeedFile, StaticNetwork
+from skinnybox.model import Change, Instance, SeedFile
 
 SEED, NOT_AS_SEEDED = "seed", "not as the seed has it"
 _HOSTNAME, _HOSTS = "/etc/hostname", "/etc/hosts"
@@ -31,8 +32,6 @@ _HOST_KEY = "/etc/ssh/ssh_host_ed25519_key"
 _HOST_KEY_TYPE = "ssh-ed25519 "
 _KEPT = "/var/lib/skinnybox"
 _UNIT = "skinnybox-run-once.service"
-_INTERFACES = ("en*", "eth*")
-_BY_US = "# Written from the seed by skinnybox.\n"
 _LONGEST_HOSTNAME = 63
 _CHANGED_BY = str.maketrans("ABCDEFGHIJKLMNOPQRSTUVWXYZ _.", "abcdefghijklmnopqrstuvwxyz---")
 
@@ -77,7 +76,8 @@ def _written(instance: Instance, host_keys: Sequence[str]) -> Found:
         yield _HOSTNAME, _text(0o644, f"{name}\n")
         yield _HOSTS, Seeded(kind=HOSTS, mode=0o644, text=name.encode())
     yield "/etc/machine-id", _text(0o444, f"{seed.machine_id}\n")
-    yield from _network(seed.network)
+    for path, mode, text in seed_network.written(seed.network):
+        yield path, _text(mode, text)
     if seed.authorized_keys:
         yield from _authorized_keys(instance.ssh_user, seed.authorized_keys)
     if seed.run_once is not None:
@@ -104,39 +104,6 @@ def hostname_of(name: str) -> str:
     """As the function of that name in the guest's boot.sh."""
     kept = re.sub(r"[^a-z0-9-]", "", name.translate(_CHANGED_BY))
     return kept[:_LONGEST_HOSTNAME].strip("-")
-
-
-def _network(network: StaticNetwork | None) -> Found:
-    """For systemd-networkd and for ifupdown: a guest has one of them."""
-    yield "/etc/systemd/network/10-skinnybox.network", _text(0o644, "".join(_for_networkd(network)))
-    yield "/etc/network/interfaces.d/skinnybox", _text(0o644, "".join(_for_ifupdown(network)))
-    if network is not None and network.dns:
-        servers = "".join(f"nameserver {server}\n" for server in network.dns)
-        yield "/etc/resolv.conf", _text(0o644, servers)
-
-
-def _for_networkd(network: StaticNetwork | None) -> Iterator[str]:
-    yield f"{_BY_US}[Match]\nName={' '.join(_INTERFACES)}\n\n[Network]\n"
-    if network is None:
-        yield "DHCP=yes\n"
-        return
-    yield f"Address={network.address}\n"
-    if network.gateway:
-        yield f"Gateway={network.gateway}\n"
-    if network.dns:
-        yield f"DNS={' '.join(network.dns)}\n"
-
-
-def _for_ifupdown(network: StaticNetwork | None) -> Iterator[str]:
-    yield _BY_US
-    yield from (f"auto /{pattern}=skinnybox\n" for pattern in _INTERFACES)
-    if network is None:
-        yield "iface skinnybox inet dhcp\n"
-        return
-    yield f"iface skinnybox {'inet6' if ':' in network.address else 'inet'} static\n"
-    yield f"    address {network.address}\n"
-    if network.gateway:
-        yield f"    gateway {network.gateway}\n"
 
 
 def _authorized_keys(user: str, keys: tuple[str, ...]) -> Found:

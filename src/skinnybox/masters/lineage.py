@@ -10,23 +10,19 @@ is there already makes `useradd` of a recipe's script fail, keeps adduser from m
 from putting it into groups. So it is the same for builds and imports, and for accounts of whatever origin.
 """
 
-import os
-import struct
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from skinnybox.errors import Conflict, Corrupt, NotFound, Unsupported, UsageError
+from skinnybox.errors import Conflict, Corrupt, Unsupported, UsageError
 from skinnybox.masters import catalogue
-from skinnybox.masters.accounts import MOST_BYTES, Accounts, accounts, groups, users
+from skinnybox.masters.accounts import Accounts, accounts
 from skinnybox.masters.numbers import MASTERS, PEOPLE
 from skinnybox.masters.renumber import Renumbering, renumber
+from skinnybox.masters.system.kept import system_of
 from skinnybox.model import Master
 from skinnybox.operation import Operation
-from skinnybox.sandbox.confinement import Bounds
 
-_READER = "skinnybox.masters.accounts_reader"
-_BOUNDS = Bounds(memory=1 << 30, cpu_seconds=60, output=2 * MOST_BYTES + 8)
 # Root, and who is nobody: programs know these by number.
 _FIXED = (0, 65534, 65535)
 _FIRST = 100
@@ -63,7 +59,7 @@ def predecessor(
     """Whom NAME:VERSION is to follow: `after`, else the newest of its name. None where there is none.
 
     Itself, when it is sealed already: so the same import twice gives the same master. Raises UsageError for
-    both choices, NotFound for an `after` that is not there, and what `accounts_of` raises."""
+    both choices, NotFound for an `after` that is not there, and what `system_of` raises."""
     if after and unrelated:
         raise UsageError("a master is unrelated to others or follows one", hint="say one of both")
     if unrelated:
@@ -72,7 +68,7 @@ def predecessor(
     if master is None:
         return None
     try:
-        return Predecessor(reference=master.reference, accounts=accounts_of(store, master))
+        return Predecessor(reference=master.reference, accounts=system_of(store, master).accounts)
     except (Corrupt, Unsupported) as error:
         error.hint = f"{master.reference} is what it follows: --after another, or --unrelated, does without"
         raise
@@ -82,30 +78,6 @@ def _newest(store: Path, name: str, version: str) -> Master | None:
     named = [master for master in catalogue.masters(store) if master.name == name]
     same = [master for master in named if master.version == version]
     return next(iter(same or named[-1:]), None)
-
-
-def accounts_of(store: Path, master: Master) -> Accounts:
-    """What a sealed master says, read from its image by a confined process, in some tenths of a second.
-
-    Raises NotFound when it was removed meanwhile, Corrupt and Unsupported when its image cannot be read."""
-    from skinnybox.sandbox import reader
-
-    image = catalogue.folder(store, master) / master.images[0].file
-    try:
-        descriptor = os.open(image, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    except FileNotFoundError as error:
-        raise NotFound(f"{image} is missing, or {master.reference} was removed meanwhile") from error
-    try:
-        with reader.stream(
-            _READER, [str(descriptor)], subject=str(image), bounds=_BOUNDS, pass_fds=[descriptor]
-        ) as pieces:
-            told = b"".join(pieces)
-    finally:
-        os.close(descriptor)
-    if len(told) < 8:
-        raise Corrupt(f"{image}: its reader gave no proper answer")
-    end = 8 + struct.unpack_from("<Q", told)[0]
-    return Accounts(users=users(told[8:end]), groups=groups(told[end:]))
 
 
 def follow(tree: Path, before: Predecessor | None, operation: Operation) -> None:
