@@ -47,12 +47,9 @@ def seal(
     if dax:
         _refuse_unmapped(kernel)
     with workspace(store, "sealing") as work:
-        shutil.copyfile(kernel, work / KERNEL)
-        if initrd is None:
-            make_initramfs(tree, kernel, work / INITRD, operation)
-        else:
-            shutil.copyfile(initrd, work / INITRD)
-        master = _made(tree, work, name=name, version=version, kernel=kernel, operation=operation, dax=dax)
+        master = _made(
+            tree, work, name=name, version=version, kernel=kernel, initrd=initrd, operation=operation, dax=dax
+        )
         master = replace(master, placed=brought.placed, left_out=brought.left_out)
         operation.step(task="seal", detail=master.reference)
         (work / FILE).write_bytes(to_manifest(master, index=file_digest(work / INDEX)))
@@ -87,11 +84,21 @@ def default_version(store: Path, name: str) -> str:
 
 
 def _made(
-    tree: Path, work: Path, *, name: str, version: str, kernel: Path, operation: Operation, dax: bool
+    tree: Path,
+    work: Path,
+    *,
+    name: str,
+    version: str,
+    kernel: Path,
+    initrd: Path | None,
+    operation: Operation,
+    dax: bool,
 ) -> Master:
     known = survey(tree)
-    # The image is written by another process while we hash: together they use two processors.
+    # The image is written by another process while we do all the rest: together they use two processors, and
+    # ours is done long before. What cannot boot is refused in the first second of it.
     with erofs.making(tree, work / IMAGE, ImageKind.EROFS_LZ4HC, newest=known.newest, operation=operation):
+        _put_what_boots(tree, work, kernel, initrd, operation)
         write_index(scan(tree, operation, known), work / INDEX)
         kept.write(tree, work)
     images = [_image(work, IMAGE, ImageKind.EROFS_LZ4HC)]
@@ -114,6 +121,14 @@ def _made(
         guest_protocol=protocol,
         created=datetime.now(UTC),
     )
+
+
+def _put_what_boots(tree: Path, work: Path, kernel: Path, initrd: Path | None, operation: Operation) -> None:
+    shutil.copyfile(kernel, work / KERNEL)
+    if initrd is None:
+        make_initramfs(tree, kernel, work / INITRD, operation)
+    else:
+        shutil.copyfile(initrd, work / INITRD)
 
 
 def _image(work: Path, file: str, kind: ImageKind) -> Image:

@@ -1,0 +1,86 @@
+"""Importing and sealing a tree, against mkfs.erofs alone of the same tree: `python -m bench.sealing`. Needs root.
+
+What nobody can do without is the time mkfs.erofs takes, with our options, for the same Debian system. The
+rest is ours: an import's private copy, the guest part, the initramfs, the index with every file's digest, the
+image's digest, and that all of it is on the disk.
+"""
+
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from bench.measure import Verdict, alternate, ratio, seconds, verdict
+from bench.store import scratch
+from skinnybox.fleet.registry import open_fleet
+from skinnybox.fleet.settings import Settings
+from skinnybox.masters import erofs, imports
+from skinnybox.masters.kernel import find_kernel
+from skinnybox.masters.seal import seal
+from skinnybox.masters.survey import survey
+from skinnybox.model import ImageKind
+from skinnybox.operation import Operation
+
+PAIRS = int(os.environ.get("SKINNYBOX_BENCH_PAIRS", "9"))
+LIMIT = 1.3
+
+
+def main() -> int:
+    if os.geteuid():
+        sys.exit("bench.sealing: a copy that keeps a tree's owners needs root")
+    with tempfile.TemporaryDirectory(prefix="skinnybox-bench-", dir=scratch()) as name:
+        folder = Path(name)
+        tree = _tree(folder)
+        store = folder / "store"
+        sealed = _compare("seal", lambda: _seal(tree, store), tree, folder)
+        imported = _compare("import of a directory", lambda: _import(tree, store), tree, folder)
+    return max(sealed, imported).code
+
+
+def _tree(folder: Path) -> Path:
+    """A Debian system of this host's release, or the one that SKINNYBOX_BENCH_TREE names: it is only read."""
+    named = os.environ.get("SKINNYBOX_BENCH_TREE")
+    if named:
+        return Path(named)
+    with open_fleet(Settings(state=folder / "state")) as fleet:
+        master = fleet.masters.build("bench:1")
+        image = fleet.masters.folder(master) / master.images[0].file
+    subprocess.run(["fsck.erofs", f"--extract={folder / 'tree'}", "--preserve", image], check=True)
+    return folder / "tree"
+
+
+def _compare(name: str, act: Callable[[], None], tree: Path, folder: Path) -> Verdict:
+    newest = survey(tree).newest
+    alone = folder / "alone.erofs"
+
+    def image() -> None:
+        erofs.make(tree, alone, ImageKind.EROFS_LZ4HC, newest=newest, operation=Operation())
+
+    def timed(what: Callable[[], None]) -> float:
+        taken = seconds(what)
+        alone.unlink(missing_ok=True)
+        shutil.rmtree(folder / "store", ignore_errors=True)
+        os.sync()  # what one left to be written is not to slow the other
+        return taken
+
+    ours, theirs = alternate(lambda: timed(act), lambda: timed(image), PAIRS)
+    print(f"{name}: {statistics.median(ours):.1f} s, mkfs.erofs alone {statistics.median(theirs):.1f} s")
+    return verdict(f"{name}, against mkfs.erofs alone", ratio(ours, theirs), LIMIT)
+
+
+def _seal(tree: Path, store: Path) -> None:
+    seal(tree, store=store, name="x", version="1", kernel=find_kernel(tree), operation=Operation())
+
+
+def _import(tree: Path, store: Path) -> None:
+    imports.import_tree(
+        tree, store=store, name="x", version="1", as_is=False, kernel=None, initrd=None, operation=Operation()
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())
