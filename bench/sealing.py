@@ -1,4 +1,4 @@
-"""Importing and sealing a tree, against mkfs.erofs alone of the same tree: `python -m bench.sealing`. Needs root.
+"""Importing and sealing a tree, against mkfs.erofs alone of it: `python -m bench.sealing`. Needs root.
 
 What nobody can do without is the time mkfs.erofs takes, with our options, for the same Debian system. The
 rest is ours: an import's private copy, the guest part, the initramfs, the index with every file's digest, the

@@ -21,6 +21,7 @@ _MACHINES = {3: "i686", 8: "mips", 21: "ppc64le", 22: "s390x", 40: "armv7l", 62:
              243: "riscv64"}  # fmt: skip
 # Debian 11's 5.10 mounts an image all the same, reads it as a disk, and shares no memory.
 _FIRST_TO_MAP = (5, 15)
+_FIRST_WITH_LARGE_CLUSTERS = (5, 13)
 _SETUP_HEADER = 0x202
 _HEAD = 1 << 16
 
@@ -69,8 +70,20 @@ def kernel_version(kernel: Path) -> str:
 def maps_erofs(version: str) -> bool:
     """Whether a kernel of this version can map an EROFS image (DAX). One that tells none is not doubted: its
     guest reports how the master is really mounted."""
+    found = _number(version)
+    return found is None or found >= _FIRST_TO_MAP
+
+
+def reads_large_clusters(version: str) -> bool:
+    """Whether a kernel of this version reads compressed clusters of more than a block. One that tells none is
+    doubted: it would mount no image that has them, and every kernel with EROFS reads small ones."""
+    found = _number(version)
+    return found is not None and found >= _FIRST_WITH_LARGE_CLUSTERS
+
+
+def _number(version: str) -> tuple[int, int] | None:
     found = re.match(r"(\d{1,9})\.(\d{1,9})", version)
-    return found is None or (int(found[1]), int(found[2])) >= _FIRST_TO_MAP
+    return (int(found[1]), int(found[2])) if found else None
 
 
 def os_name(tree: Path) -> str:

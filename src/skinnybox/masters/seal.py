@@ -97,7 +97,11 @@ def _made(
     known = survey(tree)
     # The image is written by another process while we do all the rest: together they use two processors, and
     # ours is done long before. What cannot boot is refused in the first second of it.
-    with erofs.making(tree, work / IMAGE, ImageKind.EROFS_LZ4HC, newest=known.newest, operation=operation):
+    linux = kernel_version(kernel)
+    with erofs.making(
+        tree, work / IMAGE, ImageKind.EROFS_LZ4HC,
+        newest=known.newest, operation=operation, linux=linux,
+    ):  # fmt: skip
         _put_what_boots(tree, work, kernel, initrd, operation)
         write_index(scan(tree, operation, known), work / INDEX)
         kept.write(tree, work)
@@ -115,7 +119,7 @@ def _made(
         initrd=file_digest(work / INITRD),
         os=os_name(tree),
         architecture=architecture(tree),
-        kernel_version=kernel_version(kernel),
+        kernel_version=linux,
         tree_size=known.size,
         entries=known.entries,
         guest_protocol=protocol,
