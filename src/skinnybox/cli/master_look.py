@@ -48,11 +48,14 @@ def _show(arguments: argparse.Namespace) -> int:
         master = fleet.masters.find(arguments.master)
         record = present.master(fleet.masters, master)
         consists = _consists_of(fleet, master.id.removeprefix("sha256:"))
+        heavy = fleet.masters.heavy(master) if arguments.format == "table" else []
     if arguments.format != "table":
         render.emit([{**record, **consists}], ("master", "id", "os", "image", "tree", "machines", "created"),
                     arguments.format, headers=not arguments.no_headers, one=True)  # fmt: skip
         return 0
     render.pairs({**_readable(record), **_in_short(consists)})
+    for line in heavy:
+        report.note(line)
     return 0
 
 

@@ -1,5 +1,6 @@
 """The masters of a fleet: made, looked at, verified, and never removed while a machine needs them."""
 
+import contextlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -122,6 +123,17 @@ class Masters:
 
     def find(self, reference: str) -> Master:
         return catalogue.find(self._store, reference)
+
+    def heavy(self, master: Master) -> list[str]:
+        """Lines about files that a machine, writing to one, would have in its overlay whole. None are told of
+        a master whose index cannot be read: verify says that."""
+        from skinnybox.masters import heavy, index
+
+        found = list[index.Entry]()
+        with contextlib.suppress(SkinnyboxError, OSError):
+            entries = index.read_index(self.folder(master) / catalogue.INDEX)
+            found.extend(entry for entry in entries if heavy.is_heavy(entry))
+        return heavy.told(found)
 
     def dependants(self, master: Master) -> list[str]:
         """Names of the machines that cannot be without it."""

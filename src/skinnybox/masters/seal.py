@@ -10,7 +10,8 @@ from skinnybox.errors import Conflict, Unsupported
 from skinnybox.layout import FOLDER, MASTER, parts
 from skinnybox.masters import erofs, guest_part
 from skinnybox.masters.catalogue import DAX_IMAGE, IMAGE, INDEX, INITRD, KERNEL, folder, locked, masters
-from skinnybox.masters.index import content_id, file_digest, scan, write_index
+from skinnybox.masters.heavy import told, watched
+from skinnybox.masters.index import Entry, content_id, file_digest, scan, write_index
 from skinnybox.masters.initramfs.make import make as make_initramfs
 from skinnybox.masters.kernel import architecture, kernel_version, maps_erofs, os_name
 from skinnybox.masters.manifest import FILE, to_manifest, with_images
@@ -97,14 +98,16 @@ def _made(
     known = survey(tree)
     # The image is written by another process while we do all the rest: together they use two processors, and
     # ours is done long before. What cannot boot is refused in the first second of it.
-    linux = kernel_version(kernel)
+    linux, large = kernel_version(kernel), list[Entry]()
     with erofs.making(
         tree, work / IMAGE, ImageKind.EROFS_LZ4HC,
         newest=known.newest, operation=operation, linux=linux,
     ):  # fmt: skip
         _put_what_boots(tree, work, kernel, initrd, operation)
-        write_index(scan(tree, operation, known), work / INDEX)
+        write_index(watched(scan(tree, operation, known), large), work / INDEX)
         kept.write(tree, work)
+    for line in told(large):
+        operation.note(line)
     images = [_image(work, IMAGE, ImageKind.EROFS_LZ4HC)]
     if dax:
         erofs.make(tree, work / DAX_IMAGE, ImageKind.EROFS_PLAIN, newest=known.newest, operation=operation)
