@@ -69,9 +69,25 @@ mapped() {
 
 # mount_root ROOT
 mount_root() {
-    local options
-    options=lowerdir=$LOWERS,upperdir=$RUN/overlay/upper,workdir=$RUN/overlay/work$(overlayfs_options)
-    mount -t overlay -o "$options" skinnybox "$1" || refuse "overlayfs cannot be mounted ($options)"
+    local kind=overlay options=lowerdir=$LOWERS,upperdir=$RUN/overlay/upper
+    if knows_filesystem overlay || ! knows_filesystem overlayfs; then
+        options=$options,workdir=$RUN/overlay/work$(overlayfs_options)
+    else
+        # As Ubuntu 12.04 and 14.04 had it before Linux 3.18: no work directory, no options, a single lower.
+        kind=overlayfs
+        case $LOWERS in *:*) refuse "this kernel's overlayfs takes no layers above a master" ;; esac
+    fi
+    mount -t "$kind" -o "$options" skinnybox "$1" || refuse "overlayfs cannot be mounted ($options)"
+}
+
+# knows_filesystem NAME: whether the kernel has it now: built in, or its module loaded.
+knows_filesystem() {
+    local known
+    [ -r "$PROC/filesystems" ] || return 1
+    while read -r known; do
+        [ "${known##*[[:space:]]}" != "$1" ] || return 0
+    done <"$PROC/filesystems"
+    return 1
 }
 
 # overlayfs_options: each said aloud, because kernels are built with other defaults, and an overlay that once had
