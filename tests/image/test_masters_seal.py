@@ -15,7 +15,7 @@ import pytest
 from skinnybox import run
 from skinnybox.errors import CommandFailed, Conflict, Corrupt, NoSpace
 from skinnybox.layout import SYSTEM
-from skinnybox.masters import catalogue, erofs
+from skinnybox.masters import catalogue, erofs, workspace
 from skinnybox.masters.index import Entry, read_index, scan
 from skinnybox.masters.seal import seal
 from skinnybox.masters.survey import survey
@@ -272,6 +272,10 @@ def test_killed_at_any_instant_it_is_there_whole_or_not_at_all(
         time.sleep(delay)
         with contextlib.suppress(ProcessLookupError):
             os.kill(child.pid, signal.SIGKILL)
+    # A program that was being started just then has the lock until it begins.
+    ends = time.monotonic() + 10
+    while any(workspace.alive(store / name) for name in _hidden(store)) and time.monotonic() < ends:
+        time.sleep(0.01)
     found = catalogue.masters(store)
     for master in found:
         catalogue.verify(store, master, Operation())
