@@ -14,6 +14,7 @@ SCRIPTS = [
     *GUEST.glob("initramfs/*"),
     *GUEST.glob("appliance/*"),
     GUEST / "kernel-notice",
+    *(GUEST / "package" / name for name in ("preinst", "prerm", "reload", "skinnybox-guest-check")),
     GUEST / "systemd/shutdown",
 ]
 

@@ -5,7 +5,7 @@ from uuid import UUID
 import pytest
 
 from skinnybox.wire import decode
-from tests.guest.conftest import IMAGE, INSTANCE, Shell
+from tests.guest.conftest import GUEST, IMAGE, INSTANCE, Shell
 
 PARTS = "message applied host failing status"
 IP = """ip() { cat <<'END'
@@ -116,6 +116,20 @@ def test_a_machine_in_emergency_mode_says_why(shell: Shell) -> None:
     (shell.tmp / "root/etc/fstab").unlink()
     text = shell(PARTS, "systemctl() { :; }\nemergency_report rescue").out
     assert decode(text.encode(), "report").get("reason") == "it came up in rescue mode only"
+
+
+def test_an_ordinary_system_in_emergency_mode_tells_no_host(shell: Shell) -> None:
+    """It may have the package, and a port of that name or a xenstore that are not ours to write to."""
+    port = shell.tmp / "sys/class/virtio-ports/vport0p1"
+    port.mkdir(parents=True)
+    (port / "name").write_text("skinnybox.report\n")
+    line = f"sh {GUEST}/bin/emergency emergency"
+    (shell.tmp / "run/host/instance").unlink()
+    assert shell("host", line).code == 0
+    assert not (shell.tmp / "dev/vport0p1").exists() and not (shell.tmp / "run/report").exists()
+    shell.says(instance=INSTANCE)
+    shell("host", line)
+    assert decode((shell.tmp / "dev/vport0p1").read_bytes(), "report").get("state") == "failed"
 
 
 @pytest.mark.parametrize(("free", "full"), [(19999, True), (20000, False)])

@@ -10,12 +10,12 @@ _LARGEST = 64 << 20
 _INSTALLED = re.compile(rb"(?m)^Status: install (ok installed)$")
 
 
-def hold(tree: Path, prefix: str) -> None:
-    """Packages whose name begins so are not upgraded (`apt-mark hold`)."""
+def hold(tree: Path, *prefixes: str) -> None:
+    """Packages whose name begins with one of these are not upgraded (`apt-mark hold`)."""
     text = inside.read(tree, _STATUS, _LARGEST)
     if text is None or len(text) == _LARGEST:
         return
-    head = b"Package: " + prefix.encode()
+    heads = tuple(b"Package: " + prefix.encode() for prefix in prefixes)
     stanzas = text.split(b"\n\n")
-    held = [_INSTALLED.sub(rb"Status: hold \1", one) if one.startswith(head) else one for one in stanzas]
+    held = [_INSTALLED.sub(rb"Status: hold \1", one) if one.startswith(heads) else one for one in stanzas]
     inside.rewrite(tree, _STATUS, b"\n\n".join(held))

@@ -4,11 +4,12 @@ import re
 from pathlib import Path
 
 from skinnybox.masters import inside
-from skinnybox.masters.fitting import dpkg, inits
+from skinnybox.masters.fitting import dpkg, inits, systemd
 from skinnybox.masters.fitting.own import HOME
 from skinnybox.masters.guest_part import PROTOCOL, guest_folder
 
-_MOUNTED = ("media/root-ro", "media/root-rw", "dev", "proc", "run", "sys")
+_SHOWN = ("media/root-ro", "media/root-rw")
+_MOUNTED = (*_SHOWN, "dev", "proc", "run", "sys")
 """Folders on which the initramfs mounts something; a system that is older than /run has none."""
 _MOST_TEXT = 1 << 20
 _OWN_DISK = re.compile(r"/(boot|boot/efi|efi)?")
@@ -29,10 +30,22 @@ def fit(tree: Path) -> None:
         inside.remove(tree, path)
     _put_programs(tree)
     inits.fit(tree)
-    for folder in _MOUNTED:
-        inside.make_folder(tree, folder)
     _take_own_disk_out_of_fstab(tree)
-    _leave_kernel_to_master(tree)
+    _leave_to_master(tree)
+    _finish(tree, _MOUNTED)
+
+
+def put_idle(tree: Path) -> None:
+    """What does nothing on a system that was not started by us, so that an ordinary one may have it as well:
+    this is what the Debian package brings (script/guest-package)."""
+    _put_programs(tree)
+    systemd.put_idle(tree)
+    _finish(tree, _SHOWN)
+
+
+def _finish(tree: Path, folders: tuple[str, ...]) -> None:
+    for folder in folders:
+        inside.make_folder(tree, folder)
     inside.put(tree, PROTOCOL, (guest_folder() / "protocol").read_bytes())
 
 
@@ -60,10 +73,11 @@ def _is_own_disk(words: list[str]) -> bool:
     return _OWN_DISK.fullmatch(words[1]) is not None or words[2] == "swap"
 
 
-def _leave_kernel_to_master(tree: Path) -> None:
+def _leave_to_master(tree: Path) -> None:
     """Kernel and initramfs belong to the master: one installed in a machine would fill its overlay and never
-    boot, and a new initramfs cost it seconds at every upgrade of a package."""
-    dpkg.hold(tree, "linux-image")
+    boot, and a new initramfs cost it seconds at every upgrade of a package. So does the guest part: what is
+    sealed together speaks together."""
+    dpkg.hold(tree, "linux-image", "skinnybox-guest")
     settings = inside.read(tree, _UPDATE, _MOST_TEXT)
     if settings is not None:
         inside.rewrite(tree, _UPDATE, re.sub(rb"(?m)^update_initramfs=.*$", b"update_initramfs=no", settings))

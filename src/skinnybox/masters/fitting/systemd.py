@@ -1,6 +1,6 @@
 """Units of a tree with systemd, enabled and put away by the links that `systemctl` would make."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from skinnybox.masters import inside
@@ -12,9 +12,9 @@ _PLACES = (_ETC, _OWN, "lib/systemd/system")
 _PROGRAMS = ("usr/lib/systemd", "lib/systemd")
 _MOST = 1 << 16
 _REPORT = "skinnybox-report.service"
+_IDLE = {name: f"{_OWN}/{name}" for name in (_REPORT, "skinnybox-run-once.service")}
+# These change what any system does: its patience with its networks, how much of its journal is kept.
 _FILES = {
-    _REPORT: f"{_OWN}/{_REPORT}",
-    "skinnybox-run-once.service": f"{_OWN}/skinnybox-run-once.service",
     "wait-online.conf": f"{_OWN}/systemd-networkd-wait-online.service.d/skinnybox.conf",
     "journald.conf": "usr/lib/systemd/journald.conf.d/skinnybox.conf",
 }
@@ -36,8 +36,8 @@ def is_there(tree: Path, init: str) -> bool:
 
 
 def fit(tree: Path) -> None:
-    _put_files(tree)
-    inside.link(tree, _WANTED, f"../{_REPORT}")
+    put_idle(tree)
+    _put(tree, _FILES)
     if _has_networkd(tree) and not _uses_network_manager(tree):
         enable(tree, "systemd-networkd.service")
     for unit in _DISABLED:
@@ -50,17 +50,22 @@ def remove(tree: Path) -> None:
     """But for what an administrator finds in /etc, which does nothing without systemd."""
     drop_ins = (f"{_OWN}/{unit}.service.d/skinnybox.conf" for unit in _EMERGENCY)
     shutdown = (f"{folder}/system-shutdown/skinnybox" for folder in _PROGRAMS)
-    for path in (_WANTED, *_FILES.values(), *drop_ins, *shutdown):
+    for path in (_WANTED, *_IDLE.values(), *_FILES.values(), *drop_ins, *shutdown):
         inside.remove(tree, path)
 
 
-def _put_files(tree: Path) -> None:
-    source = guest_folder() / "systemd"
-    for name, path in _FILES.items():
-        inside.put(tree, path, (source / name).read_bytes())
+def put_idle(tree: Path) -> None:
+    """What does nothing but in a thin machine."""
+    _put(tree, _IDLE)
+    inside.link(tree, _WANTED, f"../{_REPORT}")
     for unit in _EMERGENCY:
-        inside.put(tree, f"{_OWN}/{unit}.service.d/skinnybox.conf", (source / "emergency.conf").read_bytes())
-    inside.put(tree, f"{_shutdown_folder(tree)}/skinnybox", (source / "shutdown").read_bytes(), 0o755)
+        _put(tree, {"emergency.conf": f"{_OWN}/{unit}.service.d/skinnybox.conf"})
+    _put(tree, {"shutdown": f"{_shutdown_folder(tree)}/skinnybox"}, 0o755)
+
+
+def _put(tree: Path, files: Mapping[str, str], mode: int = 0o644) -> None:
+    for name, path in files.items():
+        inside.put(tree, path, (guest_folder() / "systemd" / name).read_bytes(), mode)
 
 
 def _shutdown_folder(tree: Path) -> str:
