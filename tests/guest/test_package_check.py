@@ -93,8 +93,9 @@ def test_what_is_built_into_the_kernel_is_there(system: Shell, where: str) -> No
 
 def test_the_kernel_is_the_one_that_import_takes(system: Shell) -> None:
     """The newest that has its modules; 6.1.0-9 is older than 6.1.0-37, and a rescue kernel is none."""
-    for version in ("6.1.0-9-amd64", "6.12.1", "0-rescue-1"):
+    for version in ("6.1.0-9-amd64", "6.12.1", "9-rescue-1"):
         put(system, f"boot/vmlinuz-{version}")
+    put(system, "usr/lib/modules/9-rescue-1/modules.dep")
     put(system, "usr/lib/modules/6.1.0-9-amd64/modules.dep")
     assert f"the kernel {KERNEL} has" in looked(system).out
     put(system, "lib/modules/6.12.1/modules.dep")
@@ -125,6 +126,14 @@ def test_what_is_mounted_from_elsewhere_is_to_be_decided(system: Shell) -> None:
     assert all(why in line for why, line in zip(whys, found, strict=True))
     assert all(f"--leave-out {line.partition(' ')[0]})" in line for line in found)
     assert tar.endswith(f"-C {system.tmp}/root . ./var ./srv ./opt ./home ./data")
+
+
+def test_disks_of_which_a_system_has_several(system: Shell) -> None:
+    put(system, "etc/fstab", "UUID=2 /var ext4 x 0 2\nUUID=3 /srv ext4 x 0 2\n")
+    mounts = "/dev/nvme0n1p2 / ext4 rw\n/dev/nvme0n1p3 /var ext4 rw\n/dev/nvme1n1p1 /srv ext4 rw\n"
+    put(system, "../mounts", mounts)
+    found = said(looked(system), "look")
+    assert [line.partition(" ")[0] for line in found] == ["/srv", "a"]
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ The tree has a static busybox and nothing else; a whole Debian is tests/boot/tes
 """
 
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 from skinnybox import run
 from skinnybox.masters import guest_part
 from skinnybox.masters.fitting.fit import fit
+from skinnybox.masters.fitting.systemd import MASKED
 from tests.image.disks import REAL_ROOT
 from tests.pages import ROOT
 
@@ -95,10 +97,10 @@ def listing(root: Path) -> dict[str, tuple[object, ...]]:
 
 def test_the_same_source_gives_the_same_bytes(package: Path, tmp_path: Path) -> None:
     assert built(tmp_path / "again", 0o077).read_bytes() == package.read_bytes()
-    then = built(tmp_path / "then", SOURCE_DATE_EPOCH="1000000000")
+    then = built(tmp_path / "then", SOURCE_DATE_EPOCH="4102444800")
     assert then.read_bytes() != package.read_bytes()
     assert all(
-        "2001-09-09" in line for line in run.run(["dpkg-deb", "-c", then]).stdout.decode().splitlines()
+        "2100-01-01" in line for line in run.run(["dpkg-deb", "-c", then]).stdout.decode().splitlines()
     )
 
 
@@ -165,3 +167,34 @@ def test_a_thin_machine_keeps_it(package: Path, root: Path) -> None:
         assert listing(root) == before
     assert dpkg(root, "--audit") == ""
     assert "ok installed" in dpkg(root, "--status", NAME)
+
+
+OTHER = """Package: other
+Status: install ok installed
+Version: 1
+Architecture: all
+Maintainer: x
+Description: y
+"""
+
+
+def test_flatten_takes_all_of_it_out(package: Path, root: Path) -> None:
+    """Its functions, as they stand there, on a tree that was imported with the package."""
+    (root / "var/lib/dpkg/status").write_text(OTHER)
+    before = listing(root)
+    dpkg(root, "--install", package)
+    fit(root)
+    text = (guest_part.guest_folder() / "appliance/flatten").read_text()
+    functions = "".join(
+        re.findall(rf"^{name}\(\) {{\n.*?^}}\n", text, re.DOTALL | re.MULTILINE)[0]
+        for name in ("make_ordinary", "forget_package")
+    ).replace("/target", str(root))
+    run.run(["busybox", "sh", "-uc", f"{functions}\nwrite_fstab() {{ :; }}\nmake_ordinary"])
+    left = listing(root)
+    changed = {name for name in before if left.get(name) != before[name]}
+    assert changed == {"etc/fstab"}, "the import took the root's line out, and flatten writes another"
+    more = {name for name in set(left) - set(before) if not (root / name).is_dir()}
+    masked = {f"etc/systemd/system/modprobe@{name}.service" for name in MASKED}
+    assert more == masked
+    assert dpkg(root, "--get-selections").split() == ["other", "install"]
+    assert not list((root / "var/lib/dpkg/info").glob(f"{NAME}.*"))
