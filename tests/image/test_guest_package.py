@@ -157,6 +157,13 @@ def test_what_an_import_does_to_it(package: Path, root: Path) -> None:
     assert "usr/lib/skinnybox/lib/seed.sh" in dpkg(root, "--verify", NAME)
 
 
+def test_an_ordinary_system_goes_off_without_a_word_of_it(package: Path, root: Path) -> None:
+    dpkg(root, "--install", package)
+    before = listing(root)
+    done = run.run(["chroot", root, "/bin/sh", "/usr/lib/systemd/system-shutdown/skinnybox"])
+    assert (done.stdout, done.stderr, listing(root)) == (b"", b"", before)
+
+
 def test_a_thin_machine_keeps_it(package: Path, root: Path) -> None:
     dpkg(root, "--install", package)
     (root / "run/skinnybox/host").mkdir(parents=True)

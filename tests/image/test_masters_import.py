@@ -68,6 +68,22 @@ def test_a_tree_without_a_fitting_guest_part_is_refused(source: Path, tmp_path: 
     _import(source, tmp_path / "masters", allow_foreign=True)
 
 
+@pytest.mark.parametrize(("status", "is_fit"), [("install ok installed", False), ("hold ok installed", True)])
+def test_a_system_with_the_package_alone_is_not_sealed_with_its_keys(
+    source: Path, tmp_path: Path, status: str, is_fit: bool
+) -> None:
+    database = source / "var/lib/dpkg/status"
+    database.parent.mkdir(parents=True)
+    database.write_text(
+        f"Package: skinnybox-guest\nStatus: {status}\n\nPackage: a\nStatus: install ok installed\n"
+    )
+    if is_fit:
+        _import(source, tmp_path / "masters")
+    else:
+        with pytest.raises(Unsupported, match="not made fit"):
+            _import(source, tmp_path / "masters")
+
+
 def test_the_longest_of_names_is_sealed_or_named(source: Path, tmp_path: Path) -> None:
     longest = "srv/" + "n" * 255
     (source / "srv").mkdir()

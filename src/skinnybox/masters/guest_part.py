@@ -7,6 +7,8 @@ from skinnybox.errors import NotFound
 from skinnybox.masters import inside
 
 PROTOCOL = "usr/lib/skinnybox/protocol"
+PACKAGE = "skinnybox-guest"
+"""Its Debian package (script/guest-package)."""
 
 
 def guest_folder() -> Path:

@@ -7,6 +7,7 @@ from skinnybox.errors import NotFound, SkinnyboxError, Unsupported, UsageError
 from skinnybox.masters import guest_part, lineage, numbers
 from skinnybox.masters.archives.bring import brought
 from skinnybox.masters.clean import clean
+from skinnybox.masters.fitting import dpkg
 from skinnybox.masters.fitting.fit import fit
 from skinnybox.masters.kernel import find_kernel
 from skinnybox.masters.seal import seal
@@ -85,6 +86,11 @@ def prepare(tree: Path, operation: Operation) -> None:
 def _check_guest_part(tree: Path) -> None:
     if not guest_part.has_guest_part(tree):
         raise _unfit("has no guest part", "import it without --as-is: that installs it")
+    if dpkg.is_free(tree, guest_part.PACKAGE):  # whoever makes a tree fit holds it
+        raise _unfit(
+            f"has the package {guest_part.PACKAGE}, and was not made fit by an import",
+            "import it without --as-is: that takes its keys, logs and lines of the fstab out",
+        )
     protocol = guest_part.protocol_version(tree)
     if protocol is None or not OLDEST_GUEST_PROTOCOL <= protocol <= GUEST_PROTOCOL:
         raise _unfit(

@@ -10,6 +10,13 @@ _LARGEST = 64 << 20
 _INSTALLED = re.compile(rb"(?m)^Status: install (ok installed)$")
 
 
+def is_free(tree: Path, package: str) -> bool:
+    """Whether it is installed, and may be upgraded."""
+    text = inside.read(tree, _STATUS, _LARGEST) or b""
+    head = b"Package: " + package.encode() + b"\n"
+    return any(one.startswith(head) and _INSTALLED.search(one) for one in text.split(b"\n\n"))
+
+
 def hold(tree: Path, *prefixes: str) -> None:
     """Packages whose name begins with one of these are not upgraded (`apt-mark hold`)."""
     text = inside.read(tree, _STATUS, _LARGEST)

@@ -6,7 +6,7 @@ from pathlib import Path
 from skinnybox.masters import inside
 from skinnybox.masters.fitting import dpkg, inits, systemd
 from skinnybox.masters.fitting.own import HOME
-from skinnybox.masters.guest_part import PROTOCOL, guest_folder
+from skinnybox.masters.guest_part import PACKAGE, PROTOCOL, guest_folder
 
 _SHOWN = ("media/root-ro", "media/root-rw")
 _MOUNTED = (*_SHOWN, "dev", "proc", "run", "sys")
@@ -77,7 +77,7 @@ def _leave_to_master(tree: Path) -> None:
     """Kernel and initramfs belong to the master: one installed in a machine would fill its overlay and never
     boot, and a new initramfs cost it seconds at every upgrade of a package. So does the guest part: what is
     sealed together speaks together."""
-    dpkg.hold(tree, "linux-image", "skinnybox-guest")
+    dpkg.hold(tree, "linux-image", PACKAGE)
     settings = inside.read(tree, _UPDATE, _MOST_TEXT)
     if settings is not None:
         inside.rewrite(tree, _UPDATE, re.sub(rb"(?m)^update_initramfs=.*$", b"update_initramfs=no", settings))

@@ -12,9 +12,8 @@ from pathlib import Path
 from skinnybox import __version__
 from skinnybox.masters import inside
 from skinnybox.masters.fitting.fit import put_idle
-from skinnybox.masters.guest_part import guest_folder
+from skinnybox.masters.guest_part import PACKAGE, guest_folder
 
-NAME = "skinnybox-guest"
 _CHECK = "skinnybox-guest-check"
 _CONTROL = {"preinst": "preinst", "prerm": "prerm", "postinst": "reload", "postrm": "reload"}
 
@@ -25,7 +24,7 @@ def put_package(tree: Path, when: int) -> str:
     put_idle(tree)
     inside.put(tree, f"usr/sbin/{_CHECK}", _part(_CHECK), 0o755)
     inside.put(tree, f"usr/share/man/man8/{_CHECK}.8.gz", _packed(_part(f"{_CHECK}.8")))
-    inside.put(tree, f"usr/share/doc/{NAME}/copyright", _part("copyright"))
+    inside.put(tree, f"usr/share/doc/{PACKAGE}/copyright", _part("copyright"))
     sums = _sums(tree)
     inside.put(tree, "DEBIAN/control", _part("control").replace(b"@VERSION@", __version__.encode()))
     inside.put(tree, "DEBIAN/md5sums", sums)
@@ -33,7 +32,7 @@ def put_package(tree: Path, when: int) -> str:
         inside.put(tree, f"DEBIAN/{name}", _part(source), 0o755)
     for path in (tree, *tree.rglob("*")):
         os.utime(path, (when, when), follow_symlinks=False)
-    return f"{NAME}_{__version__}_all.deb"
+    return f"{PACKAGE}_{__version__}_all.deb"
 
 
 def _part(name: str) -> bytes:
