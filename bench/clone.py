@@ -14,20 +14,25 @@ from skinnybox.model import Acceleration
 
 SAYS = b"bench: up"
 OFF = "bench.off"
+SERVICE = f"""
+cat >{{root}}/etc/systemd/system/bench.service <<END
+[Unit]
+After=ssh.service
+[Service]
+Type=oneshot
+ExecStart=/bin/sh -c "echo {SAYS.decode()} >/dev/ttyS0"
+ExecStart=/bin/sh -c "! grep -q {OFF} /proc/cmdline || systemctl --no-block poweroff"
+[Install]
+WantedBy=multi-user.target
+END
+"""
+"""Shell text that puts a unit into a tree, `root`, which says that the guest is up."""
+_INDENTED = SERVICE.format(root="").replace("\n", "\n    ")
 RECIPE = f"""
 packages: [openssh-server, busybox]
 scripts:
   - |
-    cat >/etc/systemd/system/bench.service <<END
-    [Unit]
-    After=ssh.service
-    [Service]
-    Type=oneshot
-    ExecStart=/bin/sh -c "echo {SAYS.decode()} >/dev/ttyS0"
-    ExecStart=/bin/sh -c "! grep -q {OFF} /proc/cmdline || systemctl --no-block poweroff"
-    [Install]
-    WantedBy=multi-user.target
-    END
+    {_INDENTED}
     systemctl enable bench.service
 """
 # What makes the extracted tree an ordinary guest again.
