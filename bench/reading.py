@@ -48,6 +48,7 @@ COMMANDS = (
     ("autostart", "unit"),
     ("master", "list"),
     ("master", "show", "bench"),
+    ("master", "diff", "bench", "bench"),
     ("master", "gc", "--dry-run"),
     ("master", "verify", "bench"),
     ("create", "--dry-run", "n-{{1..{count}}}", "-m", "bench"),

@@ -1,4 +1,4 @@
-"""A guest as people run it: Debian's whole kernel behind GRUB in the boot sector, the initramfs of its package
+"""A guest as people run it: Debian's whole kernel behind GRUB in the boot sector, its package's initramfs
 and cloud-init with a NoCloud seed; each machine is a linked clone of that disk.
 
 Made without loop devices, by root.
