@@ -86,7 +86,14 @@ def write_out(state: Path) -> None:
 
 
 def seal(
-    state: Path, scratch: Path, name: str, version: str, *, dax: bool = False, protocol: int = GUEST_PROTOCOL
+    state: Path,
+    scratch: Path,
+    name: str,
+    version: str,
+    *,
+    dax: bool = False,
+    protocol: int = GUEST_PROTOCOL,
+    unrelated: bool = False,
 ) -> Master:
     """A real master of a few files, in a state folder."""
     tree = scratch / f"tree-{name}-{version}"
@@ -101,7 +108,7 @@ def seal(
     return imports.import_tree(
         tree, store=state / "masters", name=name, version=version, as_is=True,
         kernel=scratch / "kernel", initrd=scratch / "initrd", allow_foreign=True, dax=dax,
-        operation=Operation(),
+        operation=Operation(), unrelated=unrelated,
     )  # fmt: skip
 
 

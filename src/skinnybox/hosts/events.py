@@ -83,15 +83,22 @@ class Journal:
             "detail": printable(detail)[:MOST_DETAIL],
         }
         private.make_folder(self._folder)
+        while not self._written(values):
+            pass
+
+    def _written(self, values: dict[str, str]) -> bool:
+        """False when the file was full, and has made room for a new one. Somebody else may be the first to
+        write to that, so all is looked at again."""
         file = self._alone()
         try:
             line = json.dumps({"number": self._next(file), **values}).encode() + b"\n"
-            if os.fstat(file).st_size + len(line) > LIMIT:
+            size = os.fstat(file).st_size
+            if size and size + len(line) > LIMIT:
                 self._path.replace(self._path.with_suffix(".jsonl.1"))
-                os.close(file)
-                file = self._alone()
+                return False
             os.write(file, line)
             self._number, self._left = self._number + 1, _state(file)
+            return True
         finally:
             os.close(file)
 
