@@ -118,6 +118,19 @@ def test_a_guest_part_of_another_version_is_replaced(tree: Path) -> None:
     assert not (tree / "usr/share/initramfs-tools/scripts/init-top/skinnybox").exists()
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
+def test_what_root_is_to_run_is_nobody_elses(tree: Path) -> None:
+    """The same bytes and mode, but somebody's own: he could change them when the machine runs."""
+    fit(tree)
+    report, lib = tree / "usr/lib/skinnybox/report", tree / "usr/lib/skinnybox/lib/stack.sh"
+    os.chown(report, 1000, 1000)
+    (tree / "home").mkdir()
+    os.link(lib, tree / "home/mine")
+    fit(tree)
+    assert (report.stat().st_uid, report.stat().st_gid) == (0, 0)
+    assert lib.stat().st_nlink == 1 and (tree / "home/mine").exists()
+
+
 def test_it_has_no_version_while_something_is_missing(tree: Path) -> None:
     """Killed half-way, a tree has no guest part."""
     put(tree, "usr/lib/skinnybox/protocol", f"{GUEST_PROTOCOL}\n")

@@ -32,53 +32,38 @@ def open_folder(tree: Path, path: str) -> int | None:
 
 
 def is_folder(tree: Path, path: str) -> bool:
-    descriptor = open_folder(tree, path)
-    if descriptor is None:
-        return False
-    os.close(descriptor)
-    return True
+    with _folder(tree, path) as folder:
+        return folder is not None
 
 
 def names(tree: Path, path: str) -> list[str]:
     """What the folder at `path` holds, sorted; nothing when it is no folder."""
-    descriptor = open_folder(tree, path)
-    if descriptor is None:
-        return []
-    try:
-        return sorted(os.listdir(descriptor))  # noqa: PTH208 (a descriptor)
-    finally:
-        os.close(descriptor)
+    with _folder(tree, path) as folder:
+        return [] if folder is None else sorted(os.listdir(folder))  # noqa: PTH208 (a descriptor)
 
 
 def links(tree: Path, path: str) -> dict[str, str]:
     """The symlinks that the folder at `path` holds, with what they say; nothing when it is no folder."""
-    descriptor = open_folder(tree, path)
-    if descriptor is None:
-        return {}
-    try:
-        with os.scandir(descriptor) as found:
+    with _folder(tree, path) as folder:
+        if folder is None:
+            return {}
+        with os.scandir(folder) as found:
             named = [item.name for item in found if item.is_symlink()]
-        return {name: os.readlink(name, dir_fd=descriptor) for name in named}
-    finally:
-        os.close(descriptor)
+        return {name: os.readlink(name, dir_fd=folder) for name in named}
 
 
 def open_file(tree: Path, path: str) -> int | None:
     """A descriptor of the regular file at `path`, to read; None when there is none."""
-    folder, _, name = path.rpartition("/")
-    descriptor = open_folder(tree, folder)
-    if descriptor is None:
-        return None
-    try:
-        file = os.open(name, _FILE, dir_fd=descriptor)
-    except OSError:
-        return None
-    finally:
-        os.close(descriptor)
-    if not is_regular(os.fstat(file)):
-        os.close(file)
-        return None
-    return file
+    place, _, name = path.rpartition("/")
+    with _folder(tree, place) as folder:
+        try:
+            file = None if folder is None else os.open(name, _FILE, dir_fd=folder)
+        except OSError:
+            return None
+    if file is None or is_regular(os.fstat(file)):
+        return file
+    os.close(file)
+    return None
 
 
 def read(tree: Path, path: str, limit: int) -> bytes | None:
@@ -92,28 +77,29 @@ def read(tree: Path, path: str, limit: int) -> bytes | None:
 
 def exists(tree: Path, path: str) -> bool:
     """Whether a file is there, or a symlink that nobody follows."""
-    folder, _, name = path.rpartition("/")
-    descriptor = open_folder(tree, folder)
-    if descriptor is None:
-        return False
-    try:
-        return name in os.listdir(descriptor)  # noqa: PTH208 (a descriptor)
-    finally:
-        os.close(descriptor)
+    place, _, name = path.rpartition("/")
+    return name in names(tree, place)
 
 
 def link_target(tree: Path, path: str) -> str | None:
     """What the symlink at `path` says; None when there is none. It may lead anywhere."""
-    folder, _, name = path.rpartition("/")
-    descriptor = open_folder(tree, folder)
-    if descriptor is None:
-        return None
+    place, _, name = path.rpartition("/")
+    with _folder(tree, place) as folder:
+        try:
+            return None if folder is None else os.readlink(name, dir_fd=folder)
+        except OSError:
+            return None
+
+
+@contextlib.contextmanager
+def _folder(tree: Path, path: str) -> Iterator[int | None]:
+    """Closed afterwards."""
+    descriptor = open_folder(tree, path)
     try:
-        return os.readlink(name, dir_fd=descriptor)
-    except OSError:
-        return None
+        yield descriptor
     finally:
-        os.close(descriptor)
+        if descriptor is not None:
+            os.close(descriptor)
 
 
 def put(tree: Path, path: str, data: bytes, mode: int = 0o644) -> None:
@@ -215,11 +201,14 @@ def _make_room(folder: int, name: str, path: str) -> None:
 
 
 def _holds(folder: int, name: str, data: bytes, mode: int) -> bool:
+    """And is nobody else's: root will run it, and whoever owns it, or has it by another name, could change
+    it."""
     try:
         info = os.lstat(name, dir_fd=folder)
     except FileNotFoundError:
         return False
-    if not is_regular(info) or info.st_size != len(data) or stat.S_IMODE(info.st_mode) != mode:
+    ours = (os.geteuid(), os.getegid(), 1) == (info.st_uid, info.st_gid, info.st_nlink)
+    if not ours or not is_regular(info) or stat.S_IMODE(info.st_mode) != mode or info.st_size != len(data):
         return False
     with os.fdopen(os.open(name, _FILE, dir_fd=folder), "rb") as there:
         return there.read() == data
