@@ -14,6 +14,7 @@ import pytest
 from skinnybox import run
 from skinnybox.errors import Corrupt, SkinnyboxError, Unsupported
 from skinnybox.masters.guest_part import guest_folder
+from skinnybox.masters.imports import import_tree
 from skinnybox.masters.initramfs.make import make
 from skinnybox.masters.initramfs.modules import modules
 from skinnybox.operation import Operation
@@ -238,3 +239,27 @@ def test_a_tree_for_other_processors_is_refused(tree: Path, tmp_path: Path) -> N
     (tree / "usr/bin/bash").write_bytes(head)
     with pytest.raises(Unsupported, match="other processors"):
         make(tree, tree / f"boot/vmlinuz-{VERSION}", tmp_path / "initrd", Operation())
+
+
+@pytest.mark.parametrize("what", ["missing", "a script", "not static"])
+def test_without_a_static_busybox_it_is_said_before_anything_is_done(
+    tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    """A minute of downloads later would be late."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    for name in ("e2fsck", "mke2fs"):
+        (folder / name).symlink_to(run.find(name) or "")
+    if what == "a script":
+        (folder / "busybox").write_text("#!/bin/sh\nexec /elsewhere/busybox\n")
+        (folder / "busybox").chmod(0o755)
+    elif what == "not static":
+        (folder / "busybox").symlink_to(run.find("e2fsck") or "")
+    monkeypatch.setattr(run, "find", lambda name: str(folder / name) if (folder / name).exists() else None)
+    with pytest.raises(Unsupported, match="programs are missing") as caught:
+        import_tree(
+            tree, store=tmp_path / "masters", name="x", version="1", as_is=True, kernel=None, initrd=None,
+            operation=Operation(),
+        )  # fmt: skip
+    assert caught.value.hint == "sudo apt install busybox-static"
+    assert not (tmp_path / "masters").exists()

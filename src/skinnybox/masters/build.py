@@ -12,6 +12,7 @@ from skinnybox.errors import CommandFailed, SkinnyboxError, Unsupported, UsageEr
 from skinnybox.masters import lineage, namespace, numbers, sources
 from skinnybox.masters.clean import clean
 from skinnybox.masters.fitting.fit import fit
+from skinnybox.masters.initramfs import programs
 from skinnybox.masters.kernel import find_kernel
 from skinnybox.masters.recipe import Copy, Recipe
 from skinnybox.masters.seal import refuse_taken, seal
@@ -57,6 +58,7 @@ def build(recipe: Recipe, *, store: Path, name: str, version: str, operation: Op
     """
     refuse_taken(store, name, version)
     namespace.require_root()
+    programs.require()
     before = lineage.predecessor(store, name, version, after=recipe.after, unrelated=recipe.unrelated)
     with workspace(store, "work") as work:
         tree = work / "tree"

@@ -9,6 +9,7 @@ from skinnybox.masters.archives.bring import brought
 from skinnybox.masters.clean import clean
 from skinnybox.masters.fitting import dpkg
 from skinnybox.masters.fitting.fit import fit
+from skinnybox.masters.initramfs import programs
 from skinnybox.masters.kernel import find_kernel
 from skinnybox.masters.seal import seal
 from skinnybox.masters.workspace import workspace
@@ -43,17 +44,14 @@ def import_tree(
     accounts get the numbers of the master it follows (see lineage); with `as_is`, Conflict where they differ.
     """
     _check_given(kernel, initrd)
+    if initrd is None:
+        programs.require()
     before = lineage.predecessor(store, name, version, after=after, unrelated=unrelated)
     with workspace(store, "work") as work:
         tree, parts = brought(
             source, work, operation, format=format, partition=partition, devices=as_is, leave_out=leave_out
         )
-        if as_is:
-            lineage.refuse_moved(tree, before, operation)
-        else:
-            lineage.follow(tree, before, operation)
-            numbers.leave_to_machines(tree)
-        _make_fit(tree, operation, as_is=as_is, allow_foreign=allow_foreign)
+        _make_fit(tree, before, operation, as_is=as_is, allow_foreign=allow_foreign)
         return seal(
             tree, store=store, name=name, version=version, kernel=kernel or find_kernel(tree), initrd=initrd,
             operation=operation, dax=dax, brought=parts,
@@ -68,11 +66,17 @@ def _check_given(kernel: Path | None, initrd: Path | None) -> None:
             raise NotFound(f"{given} is not a file")
 
 
-def _make_fit(tree: Path, operation: Operation, *, as_is: bool, allow_foreign: bool) -> None:
-    """Have a guest part in it that we can speak with."""
+def _make_fit(
+    tree: Path, before: lineage.Predecessor | None, operation: Operation, *, as_is: bool, allow_foreign: bool
+) -> None:
+    """Have the accounts in it that its predecessor has, and a guest part that we can speak with."""
     if not as_is:
+        lineage.follow(tree, before, operation)
+        numbers.leave_to_machines(tree)
         prepare(tree, operation)
-    elif not allow_foreign:
+        return
+    lineage.refuse_moved(tree, before, operation)
+    if not allow_foreign:
         _check_guest_part(tree)
 
 

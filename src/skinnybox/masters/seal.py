@@ -16,7 +16,7 @@ from skinnybox.masters.initramfs.make import make as make_initramfs
 from skinnybox.masters.kernel import architecture, kernel_version, maps_erofs, os_name
 from skinnybox.masters.manifest import FILE, to_manifest, with_images
 from skinnybox.masters.mounts import NOTHING, Brought
-from skinnybox.masters.survey import survey
+from skinnybox.masters.survey import Survey, survey
 from skinnybox.masters.system import kept
 from skinnybox.masters.workspace import workspace
 from skinnybox.model import GUEST_PROTOCOL, Image, ImageKind, Master
@@ -85,39 +85,18 @@ def default_version(store: Path, name: str) -> str:
 
 
 def _made(
-    tree: Path,
-    work: Path,
-    *,
-    name: str,
-    version: str,
-    kernel: Path,
-    initrd: Path | None,
-    operation: Operation,
-    dax: bool,
-) -> Master:
+    tree: Path, work: Path, *, name: str, version: str, kernel: Path, initrd: Path | None,
+    operation: Operation, dax: bool,
+) -> Master:  # fmt: skip
     known = survey(tree)
-    # The image is written by another process while we do all the rest: together they use two processors, and
-    # ours is done long before. What cannot boot is refused in the first second of it.
-    linux, large = kernel_version(kernel), list[Entry]()
-    with erofs.making(
-        tree, work / IMAGE, ImageKind.EROFS_LZ4HC,
-        newest=known.newest, operation=operation, linux=linux,
-    ):  # fmt: skip
-        _put_what_boots(tree, work, kernel, initrd, operation)
-        write_index(watched(scan(tree, operation, known), large), work / INDEX)
-        kept.write(tree, work)
-    for line in told(large):
-        operation.note(line)
-    images = [_image(work, IMAGE, ImageKind.EROFS_LZ4HC)]
-    if dax:
-        erofs.make(tree, work / DAX_IMAGE, ImageKind.EROFS_PLAIN, newest=known.newest, operation=operation)
-        images.insert(0, _image(work, DAX_IMAGE, ImageKind.EROFS_PLAIN))
+    linux = kernel_version(kernel)
+    images = _images(tree, work, known, kernel, initrd, operation, linux=linux, dax=dax)
     protocol = guest_part.protocol_version(tree) or GUEST_PROTOCOL
     return Master(
         id=content_id(work / INDEX, work / KERNEL, work / INITRD, protocol),
         name=name,
         version=version,
-        images=tuple(images),
+        images=images,
         kernel=file_digest(work / KERNEL),
         initrd=file_digest(work / INITRD),
         os=os_name(tree),
@@ -128,6 +107,29 @@ def _made(
         guest_protocol=protocol,
         created=datetime.now(UTC),
     )
+
+
+def _images(
+    tree: Path, work: Path, known: Survey, kernel: Path, initrd: Path | None, operation: Operation, *,
+    linux: str, dax: bool,
+) -> tuple[Image, ...]:  # fmt: skip
+    """And all that is made of the tree beside them: an image is written by another process, so that together
+    we use two processors, and our part is done long before. What cannot boot is refused in the first second
+    of it."""
+    large: list[Entry] = []
+    newest = known.newest
+    image, kind = work / IMAGE, ImageKind.EROFS_LZ4HC
+    with erofs.making(tree, image, kind, newest=newest, operation=operation, linux=linux):
+        _put_what_boots(tree, work, kernel, initrd, operation)
+        write_index(watched(scan(tree, operation, known), large), work / INDEX)
+        kept.write(tree, work)
+    for line in told(large):
+        operation.note(line)
+    packed = _image(work, IMAGE, kind)
+    if not dax:
+        return (packed,)
+    erofs.make(tree, work / DAX_IMAGE, ImageKind.EROFS_PLAIN, newest=newest, operation=operation)
+    return _image(work, DAX_IMAGE, ImageKind.EROFS_PLAIN), packed
 
 
 def _put_what_boots(tree: Path, work: Path, kernel: Path, initrd: Path | None, operation: Operation) -> None:

@@ -16,7 +16,7 @@ BUSYBOX = "bin/busybox"
 _PACKAGES = {"busybox": "busybox-static", "e2fsck": "e2fsprogs", "mke2fs": "e2fsprogs"}
 _PLACES = {"e2fsck": "sbin/e2fsck", "mke2fs": "usr/lib/skinnybox/mke2fs"}
 """busybox may have a smaller mke2fs, so ours stands where no PATH leads."""
-_INTERPRETER = 3
+_ELF_OF_64_BITS, _INTERPRETER = b"\x7fELF\x02", 3
 _MACHINE, _HEADERS_AT, _HEADERS, _HEADER = (18, "<H"), (32, "<Q"), (54, "<HH"), "<I4xQ16xQ"
 """Where ELF's header of 64 bits says what, and what a program header says: its kind, where and how long."""
 
@@ -24,17 +24,24 @@ _MACHINE, _HEADERS_AT, _HEADERS, _HEADER = (18, "<H"), (32, "<Q"), (54, "<HH"), 
 def missing() -> list[str]:
     """Debian packages that have to be installed first."""
     packages = {package for name, package in _PACKAGES.items() if run.find(name) is None}
-    return sorted(packages | ({"busybox-static"} if not packages and _interpreter(_busybox()) else set()))
+    if run.find("busybox") and not _is_static(_busybox()):
+        packages.add(_PACKAGES["busybox"])
+    return sorted(packages)
 
 
-def entries() -> Iterator[Entry]:
-    """Unsupported, naming the packages, when something is not installed."""
+def require() -> None:
+    """Unsupported, naming the packages, when something is not installed: before long work."""
     packages = missing()
     if packages:
         raise Unsupported(
             "a master's initramfs cannot be made here: programs are missing",
             hint=f"sudo apt install {' '.join(packages)}",
         )
+
+
+def entries() -> Iterator[Entry]:
+    """Raises Unsupported as `require` does."""
+    require()
     yield file(BUSYBOX, _busybox(), 0o755)
     for applet in run.run([_path("busybox"), "--list"]).stdout.decode().split():
         if applet != "busybox":
@@ -73,6 +80,11 @@ def _libraries(programs: Sequence[Path]) -> list[Path]:
             if path.startswith("/"):
                 found.add(Path(path))
     return sorted(found)
+
+
+def _is_static(program: bytes) -> bool:
+    """A program by itself: not a script that starts another, and none that needs a loader."""
+    return program.startswith(_ELF_OF_64_BITS) and _interpreter(program) is None
 
 
 def _interpreter(program: bytes) -> str | None:
