@@ -15,14 +15,13 @@ import pytest
 
 from skinnybox import run
 from skinnybox.errors import CommandFailed
-from skinnybox.ext4 import open_volume
 from skinnybox.fleet.power import Stopping
 from skinnybox.fleet.service import Fleet
 from skinnybox.fleet.view import MachineView
 from skinnybox.masters import sources
 from skinnybox.masters.build import explained
-from skinnybox.operation import Operation
 from tests.boot.conftest import Create
+from tests.boot.settled import overlay_is_clean
 
 pytestmark = [
     pytest.mark.full,
@@ -140,7 +139,7 @@ def test_a_machine_lives(fleet: Fleet, tree: Tree, create: Create, up: Up, down:
 
     down("other")
     if tree.settles:
-        _overlay_is_clean(fleet)
+        overlay_is_clean(fleet, "other")
     up("other")
     assert sh("other", SHOW) == before
     sh("other", "test ! -e /var/lib/skinnybox/run-once")
@@ -152,12 +151,3 @@ def test_a_machine_lives(fleet: Fleet, tree: Tree, create: Create, up: Up, down:
     assert fleet.overlays.reset(["other"])[0].error is None
     up("other")
     sh("other", "test ! -e /srv/mine; test -e /etc/issue.net")
-
-
-def _overlay_is_clean(fleet: Fleet) -> None:
-    """What runs last at power off did run: a disk that it did not settle has a journal to be replayed."""
-    with (
-        fleet._host.open_overlay(fleet.machine("other").instance, Operation()) as path,
-        open_volume(path) as volume,
-    ):
-        assert volume.superblock.clean

@@ -22,9 +22,10 @@ from tests.pace import within
 pytestmark = pytest.mark.full
 
 
-@pytest.fixture
-def kept_master(fleet: Fleet, master: str, tmp_path: Path) -> Iterator[str]:
-    """The Debian of the other tests, with the guest part of the version before in place of ours."""
+@pytest.fixture(params=["its own initramfs", "ours"])
+def kept_master(fleet: Fleet, master: str, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[str]:
+    """The Debian of the other tests, with the guest part of the version before in place of ours: as it was
+    sealed then, and as whoever imports such a tree again has it sealed now."""
     tree, program = tmp_path / "tree", unpacked("program", tmp_path / "program")
     sealed = fleet.masters.find(master)
     image = next(image for image in sealed.images if image.file == "root.erofs")
@@ -37,7 +38,8 @@ def kept_master(fleet: Fleet, master: str, tmp_path: Path) -> Iterator[str]:
         assert filecmp.cmp(installed, program / "guest/lib" / f"{name}.sh", shallow=False)
     reference = "kept:1"
     kernel = next((tree / "boot").glob("vmlinuz-*"))
-    initrd = next((tree / "boot").glob("initrd.img-*"))  # by that version's own hook, in the tree
+    by_its_own_hook = next((tree / "boot").glob("initrd.img-*"))
+    initrd = by_its_own_hook if request.param == "its own initramfs" else None
     fleet.masters.import_tree(tree, reference, as_is=True, kernel=kernel, initrd=initrd)
     yield reference
     fleet.masters.remove(reference)

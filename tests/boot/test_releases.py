@@ -10,15 +10,14 @@ from pathlib import Path
 import pytest
 
 from skinnybox.errors import CommandFailed
-from skinnybox.ext4 import open_volume
 from skinnybox.fleet.flatten import FlatDisk
 from skinnybox.fleet.service import Fleet
 from skinnybox.fleet.view import MachineView
 from skinnybox.masters import efi, sources
 from skinnybox.model import ChangeKind
-from skinnybox.operation import Operation
 from tests.boot import ordinary
 from tests.boot.conftest import CACHE, Create
+from tests.boot.settled import overlay_is_clean
 
 pytestmark = [pytest.mark.full, pytest.mark.timeout(2400)]
 
@@ -103,7 +102,7 @@ def test_a_guest_of_another_release_lives(
     sh("other", MAKE)
     before = sh("other", SHOW)
     down("other")
-    _overlay_is_clean(fleet)
+    overlay_is_clean(fleet, "other")
     with fleet.overlays.changes("other") as found:
         kinds = {change.path: change.kind for change in found}
     assert kinds[b"srv/mine"] is ChangeKind.ADDED
@@ -114,15 +113,6 @@ def test_a_guest_of_another_release_lives(
     assert fleet.overlays.reset(["other"])[0].error is None
     up("other")
     sh("other", "test ! -e /srv/mine; test -e /etc/issue.net")
-
-
-def _overlay_is_clean(fleet: Fleet) -> None:
-    """What systemd runs last did run: it looks for that in other places in each release."""
-    with (
-        fleet._host.open_overlay(fleet.machine("other").instance, Operation()) as path,
-        open_volume(path) as volume,
-    ):
-        assert volume.superblock.clean
 
 
 def _is_an_ordinary_disk_too(fleet: Fleet, before: str, folder: Path) -> None:
