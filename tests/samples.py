@@ -94,8 +94,9 @@ def seal(
     dax: bool = False,
     protocol: int = GUEST_PROTOCOL,
     unrelated: bool = False,
+    linux: str = "",
 ) -> Master:
-    """A real master of a few files, in a state folder."""
+    """A real master of a few files, in a state folder; its kernel is of the version `linux`."""
     tree = scratch / f"tree-{name}-{version}"
     if not tree.exists():
         (tree / "etc").mkdir(parents=True)
@@ -103,11 +104,12 @@ def seal(
         (tree / "etc" / "motd").write_text("hello\n")
         (tree / "usr/lib/skinnybox").mkdir(parents=True)
         (tree / "usr/lib/skinnybox/protocol").write_text(f"{protocol}\n")
-    for file in ("kernel", "initrd"):
-        (scratch / file).write_bytes(file.encode())
+    kernel = f"vmlinuz-{linux}" if linux else "kernel"
+    for file, text in ((kernel, b"kernel"), ("initrd", b"initrd")):
+        (scratch / file).write_bytes(text)
     return imports.import_tree(
         tree, store=state / "masters", name=name, version=version, as_is=True,
-        kernel=scratch / "kernel", initrd=scratch / "initrd", allow_foreign=True, dax=dax,
+        kernel=scratch / kernel, initrd=scratch / "initrd", allow_foreign=True, dax=dax,
         operation=Operation(), unrelated=unrelated,
     )  # fmt: skip
 

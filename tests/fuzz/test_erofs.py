@@ -15,7 +15,9 @@ from tests.fuzz.conftest import survives
 pytestmark = pytest.mark.image
 
 
-@pytest.fixture(scope="module", params=list(ImageKind))
+@pytest.fixture(
+    scope="module", params=[(kind, linux) for kind in ImageKind for linux in ("5.10", "6.1")], ids=str
+)
 def image(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> bytes:
     folder, chance = tmp_path_factory.mktemp("image"), random.Random(3)
     (folder / "tree/etc/deep").mkdir(parents=True)
@@ -25,7 +27,8 @@ def image(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     (folder / "tree/link").symlink_to("etc")
     made = folder / "image"
     found = survey(folder / "tree")
-    erofs.make(folder / "tree", made, request.param, newest=found.newest, operation=Operation())
+    kind, linux = request.param
+    erofs.make(folder / "tree", made, kind, newest=found.newest, operation=Operation(), linux=linux)
     return made.read_bytes().rstrip(b"\0") + bytes(4096)
 
 

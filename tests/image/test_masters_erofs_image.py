@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from skinnybox import run
 from skinnybox.errors import Corrupt, NotFound, Unsupported
 from skinnybox.masters import erofs, lz4
 from skinnybox.masters.erofs_image import ErofsImage
@@ -46,9 +47,18 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tree
 
 
-def _made(tree: Path, folder: Path, kind: ImageKind) -> Path:
-    image = folder / f"{kind}.erofs"
-    erofs.make(tree, image, kind, newest=survey(tree).newest, operation=Operation())
+LINUX = ("5.10", "6.1")
+"""Kernels for which images are packed in different ways (erofs.make)."""
+OTHERS = (
+    ["-zlz4hc,6", "-C65536"],
+    ["-zlz4hc", "-C16384", "-Elegacy-compress"],
+)
+"""What nobody makes here: larger pieces, and tables in the long form."""
+
+
+def _made(tree: Path, folder: Path, kind: ImageKind, linux: str = "5.10") -> Path:
+    image = folder / f"{kind}-{linux}.erofs"
+    erofs.make(tree, image, kind, newest=survey(tree).newest, operation=Operation(), linux=linux)
     erofs.stamp(image)
     return image
 
@@ -59,11 +69,24 @@ def _opened(image: Path) -> Iterator[ErofsImage]:
     os.close(descriptor)
 
 
-@pytest.fixture(scope="module", params=list(ImageKind))
+@pytest.fixture(
+    scope="module", params=[*((kind, linux) for kind in ImageKind for linux in LINUX), *OTHERS], ids=str
+)
 def image(
     request: pytest.FixtureRequest, tree: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[ErofsImage]:
-    yield from _opened(_made(tree, tmp_path_factory.mktemp("image"), request.param))
+    folder = tmp_path_factory.mktemp("image")
+    if request.param in OTHERS:
+        run.run(["mkfs.erofs", "--quiet", *request.param, folder / "image", tree])
+        yield from _opened(folder / "image")
+    else:
+        yield from _opened(_made(tree, folder, *request.param))
+
+
+def test_images_for_later_kernels_are_packed_otherwise(tree: Path, tmp_path: Path) -> None:
+    """Or the tests here would try one way only."""
+    small, large = (_made(tree, tmp_path, ImageKind.EROFS_LZ4HC, linux) for linux in LINUX)
+    assert large.stat().st_size < small.stat().st_size
 
 
 def test_every_entry_is_as_in_the_tree(tree: Path, image: ErofsImage) -> None:

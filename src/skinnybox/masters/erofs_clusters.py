@@ -1,29 +1,35 @@
 """Where in an EROFS image the pieces of a compressed file lie: the kernel's fs/erofs/zmap.c.
 
 A file is cut into logical clusters of one block. Each has an entry, which says that a piece begins in it, at
-which byte of it, and in which block that piece is packed; or that it only goes on there. Entries come in full
-(8 bytes each) or, as a rule, compact: two in 8 bytes, or sixteen in 32, with one block number for them all.
+which byte of it, and in which block that piece is packed; or that it only goes on there. Where pieces may be
+packed into several blocks, the first entry that goes on says into how many. Entries come in full (8 bytes
+each) or, as a rule, compact: two in 8 bytes, or sixteen in 32, with one block number for them all.
 """
 
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from skinnybox.errors import Corrupt, Unsupported
 
 _PLAIN, _HEAD, _NONHEAD = 0, 1, 2
-_COMPACT_2B, _INTERLACED = 1, 16
-_KNOWN = _COMPACT_2B | _INTERLACED
+_COMPACT_2B, _LARGE, _LARGE_OF_SECOND, _INTERLACED = 1, 2, 4, 16
+_KNOWN = _COMPACT_2B | _LARGE | _LARGE_OF_SECOND | _INTERLACED
+_COUNT = 1 << 11
+"""In an entry that goes on: what else it says is how many blocks the piece is packed into."""
+_MOST_PACKED = 1 << 20
 HEADER = 8
 
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """`start` is its first byte in the file, `block` where it is stored, packed or not."""
+    """`start` is its first byte in the file, `block` where it is stored, packed into so many `blocks`, or
+    not."""
 
     start: int
     block: int
     packed: bool
+    blocks: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,10 +41,14 @@ class Header:
     def interlaced(self) -> bool:
         return bool(self.advice & _INTERLACED)
 
+    @property
+    def large(self) -> bool:
+        return bool(self.advice & _LARGE)
+
 
 def header(data: bytes, block_bits: int) -> Header:
-    """Unsupported for what mkfs.erofs makes only when it is asked to: other algorithms, larger pieces, tails
-    packed together."""
+    """Unsupported for what mkfs.erofs makes only when it is asked to: other algorithms, tails packed
+    together."""
     _, _, advice, algorithm, bits = struct.unpack_from("<HHHBB", data)
     if advice & ~_KNOWN or algorithm & 15 or bits & 0x87:
         raise Unsupported(
@@ -59,26 +69,39 @@ def pieces(table: bytes, size: int, head: Header, *, start: int, compact: bool) 
     """In order; each ends where the next begins, the last with the file. Corrupt where that cannot be."""
     count = -(-size // (1 << head.bits))
     entries = _compact(table, start, count, head) if compact else _full(table, count)
-    found = []
+    found: list[Piece] = []
+    before = _NONHEAD
     for number, (kind, offset, block) in enumerate(entries):
         if kind == _NONHEAD:
+            if head.large and before == _HEAD and offset & _COUNT:
+                found[-1] = _packed_into(found[-1], offset & ~_COUNT, head)
+            before = kind
             continue
         if kind not in (_PLAIN, _HEAD) or offset >= 1 << head.bits:
             raise Corrupt("an entry of a packed file is of no kind that there is")
-        begins = (number << head.bits) + offset
-        if begins < size:
-            found.append(Piece(begins, block, kind == _HEAD))
+        begins, before = (number << head.bits) + offset, kind
+        if begins >= size:
+            break
+        found.append(Piece(begins, block, kind == _HEAD))
     if size and (not found or found[0].start):
         raise Corrupt("a packed file has no beginning")
     return found
 
 
+def _packed_into(piece: Piece, blocks: int, head: Header) -> Piece:
+    if not 0 < blocks << head.bits <= _MOST_PACKED:
+        raise Corrupt(f"a piece is packed into {blocks} blocks")
+    return replace(piece, blocks=blocks)
+
+
 Entry = tuple[int, int, int]
+"""Its kind, the offset of a head in it (of what goes on: see _COUNT), and the block of a head."""
 
 
 def _full(table: bytes, count: int) -> Iterator[Entry]:
     for advice, offset, block in struct.iter_unpack("<HHI", table[8 : 8 + 8 * count]):
-        yield advice & 3, offset, block
+        kind = advice & 3
+        yield kind, block & 0xFFFF if kind == _NONHEAD else offset, block
 
 
 def _packs(start: int, count: int, head: Header) -> Iterator[tuple[int, int]]:
@@ -104,19 +127,23 @@ def _compact(table: bytes, start: int, count: int, head: Header) -> Iterator[Ent
         if len(pack) < length:
             raise Corrupt("the entries of a packed file are cut off")
         at += length
-        for entry in _unpacked(pack, each, head.bits):
+        for entry in _unpacked(pack, each, head):
             if left:
                 left -= 1
                 yield entry
 
 
-def _unpacked(pack: bytes, each: int, bits: int) -> Iterator[Entry]:
-    """Each piece takes one block, and those of a pack lie one behind the other."""
+def _unpacked(pack: bytes, each: int, head: Header) -> Iterator[Entry]:
+    """The pieces of a pack lie one behind the other. The number that a pack has is that of its first piece,
+    and one less where each takes one block alone."""
     width = (len(pack) - 4) * 8 // each
     value, block = int.from_bytes(pack[:-4], "little"), int.from_bytes(pack[-4:], "little")
+    alone = not head.large  # whether the piece before takes a block of which nobody has said so
     for number in range(each):
         entry = value >> number * width & (1 << width) - 1
-        kind = entry >> bits & 3
+        kind, offset = entry >> head.bits & 3, entry & (1 << head.bits) - 1
         if kind != _NONHEAD:
-            block += 1
-        yield kind, entry & (1 << bits) - 1, block
+            block, alone = block + int(alone), True
+        elif head.large and offset & _COUNT:
+            block, alone = block + (offset & ~_COUNT), False
+        yield kind, offset, block

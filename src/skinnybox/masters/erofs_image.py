@@ -150,7 +150,7 @@ class ErofsImage:
             yield self._piece(piece, end - piece.start, interlaced=head.interlaced)
 
     def _piece(self, piece: erofs_clusters.Piece, size: int, *, interlaced: bool) -> bytes:
-        block = self._bytes(piece.block << self._bits, self._block)
+        block = self._bytes(piece.block << self._bits, piece.blocks << self._bits)
         if piece.packed:
             return lz4.unpack(block.lstrip(b"\0"), size)
         if size > self._block:
