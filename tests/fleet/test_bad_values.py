@@ -166,3 +166,8 @@ def test_an_address_of_another_machine_on_the_same_bridge(fleet: Fleet) -> None:
     assert fleet.create(["web"], "tiny", wanted, skip_existing=True) == []
     fleet.create(["alone"], "tiny", replace(SPARSE, static_network=network))
     fleet.create(["too"], "tiny", replace(SPARSE, static_network=network))
+    moved = Changes(network=Network.BRIDGE, bridge="br0")
+    [outcome] = fleet.set(["too"], moved)
+    assert isinstance(outcome.error, Conflict) and "is the address of web" in outcome.error.message
+    assert fleet.machine("too").instance.bridge is None
+    assert [outcome.error for outcome in fleet.set(["web"], Changes(memory=GIB))] == [None]

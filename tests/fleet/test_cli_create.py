@@ -40,6 +40,23 @@ def test_every_option_of_create(
     assert PUBLIC_KEY in made.seed.authorized_keys
 
 
+def test_a_pattern_of_addresses(fleet: Fleet, state: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ("--state", str(state), "--host", "memory", "create", "web-{01..03}", "-m", "tiny", "--sparse",
+             "--overlay", "64M", "--address")  # fmt: skip
+    assert said(capsys, *words, "10.0.0.{11..13}/24", "--dry-run").out.splitlines() == [
+        "web-01 10.0.0.11/24", "web-02 10.0.0.12/24", "web-03 10.0.0.13/24"
+    ]  # fmt: skip
+    for odd in ("10.0.0.{11..14}/24", "10.0.0.{253..255}/24"):
+        for more in ((), ("--dry-run",)):
+            assert said(capsys, *words, odd, *more).code == 2
+    assert fleet.names() == []
+    assert said(capsys, *words, "10.0.{1,2,9}.1/24").code == 0
+    networks = [machine.instance.seed.network for machine in fleet.machines()]
+    assert [network and network.address for network in networks] == [
+        "10.0.1.1/24", "10.0.2.1/24", "10.0.9.1/24"
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("key", "good", "bad"),
     [

@@ -10,7 +10,7 @@ from skinnybox.ext4 import open_volume
 from skinnybox.fleet.batch import worst
 from skinnybox.fleet.plan.actions import Choices
 from skinnybox.fleet.view import Condition
-from skinnybox.model import Allocation, Network
+from skinnybox.model import Allocation, Network, StaticNetwork
 from skinnybox.overlays import inspect
 from skinnybox.overlays.seed import seed_message
 from skinnybox.sizes import MIB
@@ -66,6 +66,27 @@ def test_every_machine_has_its_own_address_and_the_same_seed(file: File, tmp_pat
     assert len({instance.seed.machine_id for instance in instances.values()}) == 5
     (tmp_path / "motd").write_text("changed\n")
     assert file.plan() == ["seed web-1", "seed web-2", "seed web-3"]
+
+
+def test_addresses_that_machines_outside_the_file_have_are_not_given_again(file: File) -> None:
+    bridged = replace(SPARSE, network=Network.BRIDGE, bridge="br0")
+    file.fleet.create(
+        ["router"], "tiny", replace(bridged, static_network=StaticNetwork(address="10.0.0.2/24"))
+    )
+    text = HEAD.replace("}", ", bridge: br0}") + "machines:\n  web-{1..2}: {address: '10.0.0.%s/24'}\n"
+    file.write(text % "1")
+    assert file.plan() == ["create web-1", "blocked web-2"]
+    refused = {outcome.name: outcome.error for outcome in file.apply()}
+    assert refused["web-1"] is None and str(refused["web-2"]).endswith("is the address of router")
+    file.write(text % "{1,3}")
+    file.apply()
+    file.write(text % "{3,1}")  # they exchange theirs
+    assert file.plan() == ["seed web-1", "seed web-2"]
+    assert all(outcome.ok for outcome in file.apply())
+    file.write(text % "{3,2}")
+    assert file.plan() == ["blocked web-2"]
+    file.write(text % "{3,1}" + "  router: {address: 10.0.0.2/24}\n")
+    assert file.plan(adopt=True) == ["adopt router"]
 
 
 def test_settings_change_in_place_and_at_the_next_start(file: File) -> None:

@@ -95,6 +95,57 @@ def test_addresses_never_reach_the_broadcast() -> None:
         addresses.counted("10.0.0.1/30", 3, None)
 
 
+@pytest.mark.parametrize(
+    ("pattern", "wanted"),
+    [
+        ("10.0.0.{11..13}/24", ["10.0.0.11/24", "10.0.0.12/24", "10.0.0.13/24"]),
+        ("10.0.{1,2,7}.5/24", ["10.0.1.5/24", "10.0.2.5/24", "10.0.7.5/24"]),
+        ("fd00::{a,b,10}/64", ["fd00::a/64", "fd00::b/64", "fd00::10/64"]),
+        ("10.0.0.5/24", ["10.0.0.5/24", "10.0.0.6/24", "10.0.0.7/24"]),
+    ],
+)
+def test_a_pattern_makes_an_address_for_each(pattern: str, wanted: list[str]) -> None:
+    assert addresses.of_each(pattern, 3, None) == wanted
+
+
+@pytest.mark.parametrize(
+    ("pattern", "count", "gateway", "said"),
+    [
+        ("10.0.0.{11..50}/24", 3, None, "40 addresses for 3 machines"),
+        ("10.0.0.{1,1}/24", 2, None, "10.0.0.1 is given twice"),
+        ("fd00::{1,0:1}/64", 2, None, "fd00::1 is given twice"),
+        ("10.0.0.{256,254}/24", 2, None, "'10.0.0.256/24' is not ADDRESS/PREFIX"),
+        ("10.0.0.{254..255}/24", 2, None, "10.0.0.255 is the broadcast address of 10.0.0.0/24"),
+        ("10.0.0.{0..1}/24", 2, None, "10.0.0.0 is the address of the network 10.0.0.0/24 itself"),
+        ("10.0.0.0/24", 1, None, "10.0.0.0 is the address of the network 10.0.0.0/24 itself"),
+        ("fd00::/64", 1, None, "fd00:: is the address of the network fd00::/64 itself"),
+        ("10.0.0.{x}/24", 1, None, "is neither a range nor a list"),
+        ("10.0.0.5{,/24", 1, None, "is not ADDRESS/PREFIX"),
+        ("127.0.0.1/8", 1, None, "127.0.0.1 is no address that a machine can have"),
+        ("224.0.0.1/24", 1, None, "224.0.0.1 is no address that a machine can have"),
+        ("10.0.0.{4..5}/24", 2, "10.0.0.5", "machine 2 of 2 would get the gateway's, 10.0.0.5"),
+        ("10.0.{0,1}.5/24", 2, "10.0.0.1", "gateway 10.0.0.1 is not in 10.0.1.0/24"),
+        ("10.0.0.5/32", 1, "10.0.0.1", "gateway 10.0.0.1 is not in 10.0.0.5/32"),
+        ("10.0.0.5/24", 2, "fe80::1", "gateway fe80::1 is of another family"),
+        ("fd00::1:0:5/96", 1, "fd00::1", "gateway fd00::1 is not in"),
+    ],
+)
+def test_addresses_that_no_machine_could_use(
+    pattern: str, count: int, gateway: str | None, said: str
+) -> None:
+    with pytest.raises(UsageError) as refused:
+        addresses.of_each(pattern, count, gateway)
+    assert said in refused.value.message
+
+
+@pytest.mark.parametrize(
+    ("address", "gateway"),
+    [("10.0.0.0/31", "10.0.0.1"), ("fd00::5/64", "fe80::1"), ("fd00::/127", None), ("10.0.0.5/32", None)],
+)
+def test_addresses_that_look_odd_and_are_not(address: str, gateway: str | None) -> None:
+    assert addresses.of_each(address, 1, gateway) == [address]
+
+
 def test_the_published_schema_and_reference_are_what_the_code_says() -> None:
     done = subprocess.run([sys.executable, ROOT / "script/fleet-reference", "--check"], check=False)
     assert done.returncode == 0

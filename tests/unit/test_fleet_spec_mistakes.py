@@ -123,6 +123,8 @@ def test_what_is_no_fleet_file_at_all(text: str | bytes, told: str) -> None:
         ("  a: {master: m, address: 10.0.0.1}\n", "4:27: address: '10.0.0.1' is not ADDRESS/PREFIX"),
         ("  'a-{1..9}': {master: m, address: 10.0.0.1/29}\n", "4:36: 10.0.0.0/29 has no room for 9 machines"),
         ("  'a-{1..2}': {master: m, addresses: [10.0.0.1/29]}\n", "4:38: 1 addresses for 2 machines"),
+        ("  'a-{1..2}': {master: m, address: '10.0.0.{1..3}/29'}\n", "4:36: 3 addresses for 2 machines"),
+        ("  'a-{1..2}': {master: m, address: '10.0.0.{6..7}/29'}\n", "4:36: 10.0.0.7 is the broadcast"),
         (
             "  a: {master: m, address: 10.0.0.1/29, gateway: 10.0.0.1}\n",
             "4:27: machine 1 of 1 would get the gateway's, 10.0.0.1",

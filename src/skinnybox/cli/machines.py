@@ -54,7 +54,7 @@ def _add_create(commands: options.Commands) -> None:
     add("--protect", action="store_true", help="nobody deletes them, also by force, until `set --no-protect`")
     add("--label", metavar="KEY=VALUE", action="append", default=[], help="for --filter; may repeat")
     add("--skip-existing", action="store_true", help="leave those that exist as they are")
-    add("--dry-run", action="store_true", help="only print the names")
+    add("--dry-run", action="store_true", help="only print the names, with their addresses")
     _add_guest(parser.add_argument_group("what the guest finds"))
     _add_network(parser.add_argument_group("network"))
 
@@ -98,17 +98,14 @@ def _add_network(group: argparse._ArgumentGroup) -> None:
     add("--forward", metavar="PORTS", action="append", default=[], help="[ADDRESS:]PORT:GUEST_PORT: a port "
         "of the host that leads to one of the machine; counts up for several; may repeat")  # fmt: skip
     add("--address", metavar="ADDRESS/PREFIX", help="a static address instead of DHCP; of several "
-        "machines the first one's, and it counts up")  # fmt: skip
+        "machines the first one's, and it counts up; or a pattern, as in 10.0.0.{11..50}/24")  # fmt: skip
     add("--gateway", metavar="ADDRESS", help="with --address")
     add("--dns", metavar="ADDRESS", action="append", default=[], help="with --address; may repeat")
 
 
 def _create(arguments: argparse.Namespace) -> int:
     if arguments.dry_run:
-        from skinnybox.fleet.names import expand
-
-        print("\n".join(expand(arguments.names)))
-        return 0
+        return _dry_run(arguments)
     settings = options.settings(arguments)
     master = arguments.master or settings.master
     specification = _specification(arguments, settings)
@@ -129,6 +126,19 @@ def _create(arguments: argparse.Namespace) -> int:
             return 0
         results = fleet.start(names, operation=operation)
     return report.outcomes(results, lambda machine: str(machine.condition))
+
+
+def _dry_run(arguments: argparse.Namespace) -> int:
+    from skinnybox.fleet.names import expand
+    from skinnybox.fleet.spec import addresses
+
+    names, static = expand(arguments.names), _static_network(arguments)
+    if static is None:
+        print("\n".join(names))
+        return 0
+    found = addresses.of_each(static.address, len(names), static.gateway)
+    print("\n".join(f"{name} {address}" for name, address in zip(names, found, strict=True)))
+    return 0
 
 
 def _specification(arguments: argparse.Namespace, settings: Settings) -> "Specification":

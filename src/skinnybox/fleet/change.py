@@ -9,7 +9,7 @@ from skinnybox.fleet.catalog.catalog import Catalog
 from skinnybox.fleet.catalog.ports import FIRST_FOR_ALL, LAST
 from skinnybox.fleet.catalog.rows import Doing
 from skinnybox.fleet.lease import leased
-from skinnybox.fleet.specification import Specification, check, completed
+from skinnybox.fleet.specification import Specification, check, check_addresses, completed
 from skinnybox.hosts.base import Host
 from skinnybox.model import Forward, Instance, Network
 from skinnybox.model.fields import INSTANCE
@@ -52,6 +52,8 @@ def change(
         if "ssh_port" in changes:
             _check_port(new)
         new = _checked(host, new)
+        if new.bridge != held.instance.bridge:
+            check_addresses([(new.bridge, new.seed.network)], catalog, new.uuid)
         reached = new.network is not Network.BRIDGE
         return held.commit(replace(new, ssh_port=(new.ssh_port or next(ports)) if reached else None))
 

@@ -60,11 +60,13 @@ def create(
     unfinished.finish(host, catalog)
     features = host.features
     specification = completed(specification, features)
-    check(specification, features)
-    each = dict(zip(names, numbered(specification, len(names)), strict=True))
+    specifications = numbered(specification, len(names))
+    for first in specifications[:1]:  # the others are as this one but for what `numbered` looks at
+        check(first, features)
+    each = dict(zip(names, specifications, strict=True))
     for name in catalog.taken(names) if skip_existing else ():
         del each[name]  # what it would have had stays free: the others have what they had without this
-    check_addresses(list(each.values()), catalog)
+    check_addresses(((own.bridge, own.static_network) for own in each.values()), catalog)
     with context.masters.kept(master) as found:
         catalog.make()
         host_kind.note(context.folder, features.kind)

@@ -30,6 +30,11 @@ def expand(patterns: Iterable[str]) -> list[str]:
     return names
 
 
+def unfolded(pattern: str) -> list[str]:
+    """The texts, of any kind, that a pattern with `{11..50}` and `{a,b}` makes. Raises UsageError."""
+    return _expand(pattern)
+
+
 def _expand(pattern: str) -> list[str]:
     if len(pattern) > _LONGEST:
         raise UsageError(f"{pattern[:40]!r}...: a pattern of more than {_LONGEST} characters")

@@ -1,8 +1,10 @@
 """What all machines of one `create` have in common, and whether that can be."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from typing import TypeAlias
+from uuid import UUID
 
 from skinnybox.errors import Conflict, NoSpace, NotFound, Unsupported, UsageError
 from skinnybox.fleet import capacity, seed_parts
@@ -113,18 +115,36 @@ def _check_forwards(specification: Specification) -> None:
         )
 
 
-def check_addresses(specifications: Sequence[Specification], catalog: Catalog) -> None:
-    """On one bridge an address is one machine's; elsewhere each machine is alone in its network."""
-    wanted = {
-        (of.bridge, of.static_network.address.partition("/")[0])
-        for of in specifications
-        if of.bridge is not None and of.static_network is not None
-    }
-    for row in catalog.rows() if wanted else ():
-        bridge, other = row.instance.bridge, row.instance.seed.network
-        address = other.address.partition("/")[0] if other else None
-        if (bridge, address) in wanted:
-            raise Conflict(f"{address} on {bridge} is the address of {row.instance.name}")
+def check_addresses(
+    wanted: Iterable[tuple[str | None, StaticNetwork | None]], catalog: Catalog, own: UUID | None = None
+) -> None:
+    """On one bridge an address is one machine's; elsewhere each is alone in its network. Conflict with
+    the name of who has one of these, but for the machine `own` itself."""
+    asked = {place for bridge, network in wanted for place in places(bridge, network)}
+    for row in catalog.rows() if asked else ():
+        if row.instance.uuid == own:
+            continue
+        for place in places(row.instance.bridge, row.instance.seed.network):
+            if place in asked:
+                raise Conflict(taken(place, row.instance.name))
+
+
+Place: TypeAlias = tuple[str, str]
+"""A bridge, and an address there."""
+
+
+def places(bridge: str | None, network: StaticNetwork | None) -> list[Place]:
+    """Where nobody else may be."""
+    if bridge is None or network is None:
+        return []
+    from skinnybox.fleet.spec.addresses import address_of  # few machines have a static address
+
+    return [(bridge, address_of(network.address))]
+
+
+def taken(place: Place, name: str) -> str:
+    """What to say of it."""
+    return f"{place[1]} on {place[0]} is the address of {name}"
 
 
 def with_key(specification: Specification, public_key: str) -> Specification:

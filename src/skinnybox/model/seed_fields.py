@@ -26,7 +26,8 @@ ADDRESS = Form(
             kind=kinds.TEXT,
             key="address",
             what="ADDRESS/PREFIX.",
-            said="ADDRESS/PREFIX of the first machine; each next one has the next address. Left out: DHCP.",
+            said="ADDRESS/PREFIX of the first machine; each next one has the next address. Or a pattern that"
+            " makes one for each, in the order of their names: `10.0.0.{11..50}/24`. Left out: DHCP.",
         ),
         _address(
             name="gateway",

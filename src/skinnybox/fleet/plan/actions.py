@@ -10,6 +10,7 @@ from enum import StrEnum
 
 from skinnybox.fleet.catalog.rows import Phase
 from skinnybox.fleet.create import whole_mib
+from skinnybox.fleet.plan.addresses import clashes
 from skinnybox.fleet.plan.compare import Difference, at_once, differences, seed_of, settings
 from skinnybox.fleet.specification import Specification
 from skinnybox.fleet.view import Condition, MachineView
@@ -95,10 +96,16 @@ def plan(
     """What makes `actual` be as `desired`, in the order in which it is to be done. Empty: nothing to do."""
     chosen = choices or Choices()
     machines = {machine.name: machine for machine in actual}
+    refused = clashes(desired, machines, chosen)
     actions = [
         action
         for wanted in desired.machines
+        if wanted.name not in refused
         for action in _one(wanted, machines.get(wanted.name), desired.fleet, chosen)
+    ]
+    actions += [
+        Action(verb=Verb.BLOCKED, name=name, reason=reason, hint="another address, or --prune the other one")
+        for name, reason in refused.items()
     ]
     if chosen.prune:
         actions += [_prune(machine) for machine in extras(desired, machines.values())]

@@ -1,9 +1,18 @@
-"""Static addresses of a group of machines: listed, or counted up from the first. Pure."""
+"""Static addresses of a group of machines: listed, made by a pattern, or counted up from the first. Pure.
+
+What is refused here no guest could work with, and its machine would come up with nobody to reach it: so it is
+found before anything is made.
+"""
 
 import ipaddress
 from collections.abc import Sequence
 
 from skinnybox.errors import UsageError
+from skinnybox.fleet.names import unfolded
+
+Interface = ipaddress.IPv4Interface | ipaddress.IPv6Interface
+_ONLY_TWO = {4: 31, 6: 127}
+"""Prefixes by family from which on a network has nothing but its machines (RFC 3021, RFC 6164)."""
 
 
 def check(text: str) -> None:
@@ -16,25 +25,77 @@ def check(text: str) -> None:
 
 def check_with_prefix(text: str) -> None:
     """An address with the length of its network's prefix. Raises UsageError."""
+    _interface(text)
+
+
+def check_pattern(text: str) -> None:
+    """Like check_with_prefix; what braces make of it is looked at when it is known of how many machines."""
+    if "{" not in text:
+        check_with_prefix(text)
+
+
+def address_of(text: str) -> str:
+    """Of ADDRESS/PREFIX the address, in the one way to write it; the text itself where a record has none."""
     try:
-        if "/" not in text:
-            raise ValueError("no prefix length")
-        ipaddress.ip_interface(text)
-    except ValueError as error:
-        raise UsageError(f"{text!r} is not ADDRESS/PREFIX", hint="as in 10.7.0.5/24") from error
+        return str(ipaddress.ip_interface(text).ip)
+    except ValueError:
+        return text
+
+
+def of_each(text: str, count: int, gateway: str | None) -> list[str]:
+    """For each of so many machines one: what the pattern `text` makes, or counted up from it where it is no
+    pattern. Raises UsageError when there are not as many, or when one of them cannot be used."""
+    if "{" not in text:
+        return counted(text, count, gateway)
+    found = unfolded(text)
+    check_listed(found, count, gateway)
+    return found
+
+
+def check_listed(found: Sequence[str], count: int, gateway: str | None) -> None:
+    """Whether these can be the addresses of so many machines. Raises UsageError."""
+    if len(found) != count:
+        raise UsageError(f"{len(found)} addresses for {count} machines")
+    addresses = [str(_usable(text).ip) for text in found]
+    _check_gateway(found, addresses, gateway)
+    if len(set(addresses)) < count:
+        twice = next(each for each in addresses if addresses.count(each) > 1)
+        raise UsageError(f"{twice} is given twice")
 
 
 def counted(first: str, count: int, gateway: str | None) -> list[str]:
     """So many addresses from `first` on, each in its network. Raises UsageError when there is no room, or
     one of them is the gateway's."""
-    own = ipaddress.ip_interface(first)
+    own = _usable(first)
     last = int(own.ip) + count - 1
     if last > int(_last_usable(own.network)):
         raise UsageError(f"{own.network} has no room for {count} machines from {own.ip} on")
-    found = [str(own.ip + number) for number in range(count)]
-    if gateway in found:
-        raise UsageError(f"machine {found.index(gateway) + 1} of {count} would get the gateway's, {gateway}")
-    return [f"{address}/{own.network.prefixlen}" for address in found]
+    addresses = [str(own.ip + number) for number in range(count)]
+    found = [f"{address}/{own.network.prefixlen}" for address in addresses]
+    _check_gateway(found[:1], addresses, gateway)
+    return found
+
+
+def _interface(text: str) -> Interface:
+    try:
+        if "/" not in text:
+            raise ValueError("no prefix length")
+        return ipaddress.ip_interface(text)
+    except ValueError as error:
+        raise UsageError(f"{text!r} is not ADDRESS/PREFIX", hint="as in 10.7.0.5/24") from error
+
+
+def _usable(text: str) -> Interface:
+    """One that a machine can have."""
+    own = _interface(text)
+    if own.ip.is_unspecified or own.ip.is_loopback or own.ip.is_multicast:
+        raise UsageError(f"{own.ip} is no address that a machine can have")
+    if own.network.prefixlen < _ONLY_TWO[own.version]:
+        if own.ip == own.network.network_address:
+            raise UsageError(f"{own.ip} is the address of the network {own.network} itself")
+        if int(own.ip) > int(_last_usable(own.network)):
+            raise UsageError(f"{own.ip} is the broadcast address of {own.network}")
+    return own
 
 
 def _last_usable(
@@ -45,11 +106,20 @@ def _last_usable(
     return last - 1 if network.version == 4 and network.prefixlen < 31 else last
 
 
-def check_family(addresses: Sequence[str], gateway: str | None) -> None:
-    """Raises UsageError when the gateway is of another family than an address."""
+def _check_gateway(found: Sequence[str], addresses: Sequence[str], gateway: str | None) -> None:
+    """`addresses` are those of all machines; `found` has each of their networks."""
     if gateway is None:
         return
-    family = ipaddress.ip_address(gateway).version
-    for text in addresses:
-        if ipaddress.ip_interface(text).version != family:
+    way_out = ipaddress.ip_address(gateway)
+    if str(way_out) in addresses:
+        number = addresses.index(str(way_out)) + 1
+        raise UsageError(f"machine {number} of {len(addresses)} would get the gateway's, {gateway}")
+    for text in found:
+        network = ipaddress.ip_interface(text).network
+        if network.version != way_out.version:
             raise UsageError(f"gateway {gateway} is of another family than {text}")
+        # What is link-local is on the same link, whatever the network: IPv6's usual way out is fe80::1.
+        if way_out not in network and not (way_out.version == 6 and way_out.is_link_local):
+            raise UsageError(
+                f"gateway {gateway} is not in {network}", hint="no machine there could send anything to it"
+            )

@@ -170,7 +170,6 @@ class Groups:
         key = "address" if group.addresses is None else "addresses"
         try:
             found = self._given(names, group, said.get("gateway"))
-            addresses.check_family(found, said.get("gateway"))
         except UsageError as error:
             self._wrong(("machines", pattern, key), error.message)
             return [None] * len(names)
@@ -185,9 +184,9 @@ class Groups:
         if group.address is not None and group.addresses is not None:
             raise UsageError("either `address` or `addresses`, not both")
         if group.address is not None:
-            return addresses.counted(group.address, len(names), gateway)
-        if group.addresses is not None and len(group.addresses) != len(names):
-            raise UsageError(f"{len(group.addresses)} addresses for {len(names)} machines")
+            return addresses.of_each(group.address, len(names), gateway)
+        if group.addresses is not None:
+            addresses.check_listed(group.addresses, len(names), gateway)
         return group.addresses or []
 
     def _check_lonely(self, pattern: str, group: Group) -> None:
@@ -197,13 +196,10 @@ class Groups:
                 self._wrong(("machines", pattern, key), f"{key} goes with `address` or `addresses`", key=True)
 
     def _check_twice(self, pattern: str, key: str, found: list[str]) -> None:
-        own: set[str] = set()
         for text in found:
-            address = text.partition("/")[0]
+            address = addresses.address_of(text)
             first = self._addresses.setdefault(address, pattern)
-            again = address in own
-            own.add(address)
-            if first != pattern or again:
+            if first != pattern:
                 self._wrong(("machines", pattern, key), f"{address} is given twice, first in {first!r}")
                 return
 

@@ -113,6 +113,7 @@ Owner = Annotated[
 Bridge = Annotated[str, _fits(_BRIDGE, "a bridge's name"), Field(pattern=f"^{_BRIDGE}$")]
 Address = Annotated[str, _said(addresses.check)]
 WithPrefix = Annotated[str, _said(addresses.check_with_prefix)]
+OfEach = Annotated[str, _said(addresses.check_pattern)]
 NetworkName = Annotated[Network, Field(strict=False)]
 PortForward = Annotated[str, _said(parse_forward), Field(pattern="^([0-9.]{7,15}:)?[0-9]{1,5}:[0-9]{1,5}$")]
 TargetName = Annotated[Target, Field(strict=False)]
@@ -236,7 +237,7 @@ else:
 class Group(Shared):
     """Machines alike but for their names and addresses. A key here wins over the one in `defaults`."""
 
-    address: WithPrefix | None = Field(default=None, description=_SAID["address"][0])
+    address: OfEach | None = Field(default=None, description=_SAID["address"][0])
     addresses: list[WithPrefix] | None = None
     """ADDRESS/PREFIX of every machine, in the order of their names."""
 
