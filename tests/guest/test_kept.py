@@ -1,6 +1,7 @@
 """The guest part of the version before, as it lies in masters sealed then: it reads what the host of today
 writes, and what it writes is read today."""
 
+import re
 import uuid
 from collections.abc import Callable
 from dataclasses import replace
@@ -12,6 +13,7 @@ import pytest
 from skinnybox import wire
 from skinnybox.hosts.guest_io import reports
 from skinnybox.model import Instance, Seed, SeedFile, Stack, StaticNetwork
+from skinnybox.model.fields import machine_fields
 from skinnybox.overlays.seed import base_message, seed_message
 from skinnybox.wire import padded
 from tests.guest.conftest import INSTANCE, Ended, Shell
@@ -136,3 +138,10 @@ def test_a_seed_with_a_word_of_tomorrow_is_refused_by_the_guest(shell: Shell, ke
     done = kept("message applied network seed",
                 f"message_unpack {shell.tmp}/seed seed {shell.tmp}/s; seed_apply {shell.tmp}/s")  # fmt: skip
     assert (done.code, done.out) == (1, "this master does not know what a seed's 'mood' means\n")
+
+
+def test_the_table_says_which_words_the_kept_guest_does_not_know(guest: Path) -> None:
+    known = set(re.findall(r"^    ([a-z-]+)\) seed_", (guest / "lib/seed.sh").read_text(), re.MULTILINE))
+    known |= {"generation", "instance", "machine-id"}
+    later = {field.word for field in machine_fields() if field.word and field.protocol > 1}
+    assert later == {field.word for field in machine_fields() if field.word} - known

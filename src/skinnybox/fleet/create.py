@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from uuid import UUID
 
 from skinnybox.errors import SkinnyboxError, Unsupported
+from skinnybox.fleet import knowing
 from skinnybox.fleet.catalog import host_kind
 from skinnybox.fleet.catalog.catalog import Catalog
 from skinnybox.fleet.catalog.ports import free_ports
@@ -68,6 +69,7 @@ def create(
         del each[name]  # what it would have had stays free: the others have what they had without this
     check_addresses(((own.bridge, own.static_network) for own in each.values()), catalog)
     with context.masters.kept(master) as found:
+        knowing.check(specification, found)
         catalog.make()
         host_kind.note(context.folder, features.kind)
         ports = free_ports(catalog.ports(), context.folder)

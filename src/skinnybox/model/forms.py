@@ -37,6 +37,8 @@ class Field:
       when it differs; of several keys that make one property, the property has it.
     - `shown`: its key in the stable JSON form of a machine.
     - `word`: of the seed's message, where the guest is told it, as a line of its own or in that line.
+      `protocol`: the first of the guest part (model/masters.py) that knows that word. One before refuses
+      all of a seed in which it stands, so a machine on such a master is not given it (fleet/knowing.py).
     - `what`: one plain sentence for the reference.
     """
 
@@ -54,6 +56,7 @@ class Field:
     told: str | None = None
     shown: str | None = None
     word: str | None = None
+    protocol: int = 1
 
     def plain(self, value: Any) -> Any:
         """As JSON."""

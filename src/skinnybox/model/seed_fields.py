@@ -121,6 +121,7 @@ SEED = Form(
             key="follow_name",
             told="follow_name",
             word="hostname-from",
+            protocol=2,
             what="At each boot the hostname becomes what the pool calls the machine then.",
             said="At each boot the hostname becomes what the pool calls the machine then (false; only on a"
             " pool).",

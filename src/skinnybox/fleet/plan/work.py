@@ -7,7 +7,7 @@ from functools import partial
 from itertools import groupby
 
 from skinnybox.errors import Blocked, SkinnyboxError
-from skinnybox.fleet import batch, create, power
+from skinnybox.fleet import batch, create, knowing, power
 from skinnybox.fleet.batch import Outcome
 from skinnybox.fleet.catalog import host_kind
 from skinnybox.fleet.catalog.ports import free_ports
@@ -129,6 +129,7 @@ class Work:
         """Overlay first, record second: killed in between, the next plan still sees the old seed and asks."""
         machine = self._now(action)
         power.refuse_running(machine, "reset")
+        self._refuse_unknown(action, machine)
         renewed = reset(
             self._host, self._catalog, machine.instance, operation, partial(_with_seed, _wanted(action))
         )
@@ -137,9 +138,15 @@ class Work:
     def _seed(self, action: Action, operation: Operation) -> str:
         machine = self._now(action)
         power.refuse_running(machine, "a new seed")
+        self._refuse_unknown(action, machine)
         alter = partial(_with_seed, _wanted(action))
         changed = reseed(self._host, self._catalog, machine.instance, alter, operation)
         return f"a new seed, generation {changed.seed.generation}, is applied at its next start"
+
+    def _refuse_unknown(self, action: Action, machine: MachineView) -> None:
+        """The master that it was made from may be an older one than the file's newest."""
+        master = self._context.masters.by_id(machine.instance.stack.master)
+        knowing.check(_wanted(action).specification, master)
 
     def _grow(self, action: Action, operation: Operation) -> str:
         machine, size = self._now(action), _wanted(action).specification.overlay.size

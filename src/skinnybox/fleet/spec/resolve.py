@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from skinnybox.errors import SkinnyboxError
-from skinnybox.fleet import create
+from skinnybox.fleet import create, knowing
 from skinnybox.fleet.masters import Masters
 from skinnybox.fleet.plan.actions import Desired, Wanted
 from skinnybox.fleet.spec.groups import Described
@@ -57,6 +57,7 @@ class _Resolving:
             whole = completed(described.specification, self._features)
             check(whole, self._features)
             master = self._masters.find(described.master)
+            knowing.check(whole, master)
             return master, create.stack(master, described.specification.dax, self._features)
         except SkinnyboxError as error:
             self.errors.append((Mistake(place=described.place, what=error.message), error))

@@ -1,0 +1,37 @@
+"""Masters whose guest part is older than what a machine would be told."""
+
+from dataclasses import replace
+
+import pytest
+
+from skinnybox.errors import Unsupported
+from skinnybox.fleet import knowing
+from skinnybox.model import GUEST_PROTOCOL, fields
+from skinnybox.model.fields import Field
+from tests.fleet.conftest import SPARSE
+from tests.samples import a_master, an_instance
+from tests.unit.test_model_fields import OTHER, all_given
+
+LATER = [field for field in fields.machine_fields() if field.protocol > 1]
+
+
+@pytest.mark.parametrize("field", LATER, ids=lambda field: str(field.key))
+def test_what_an_older_guest_part_does_not_know_is_refused(field: Field) -> None:
+    assert field.given and field.key
+    asked = replace(SPARSE, **{field.given: OTHER[field.given]})
+    knowing.check(asked, a_master(guest_protocol=field.protocol))
+    with pytest.raises(Unsupported, match=f"does not know {field.key}: it speaks") as refused:
+        knowing.check(asked, a_master(guest_protocol=field.protocol - 1))
+    assert refused.value.hint and "build or import the master again" in refused.value.hint
+    with pytest.raises(Unsupported):
+        knowing.check(all_given(), a_master(guest_protocol=1))
+
+
+def test_what_nobody_asks_for_is_known_to_all() -> None:
+    knowing.check(SPARSE, a_master(guest_protocol=1))
+    knowing.check(an_instance(), a_master(guest_protocol=1))
+
+
+def test_no_word_is_of_tomorrow() -> None:
+    assert all(1 <= field.protocol <= GUEST_PROTOCOL for field in fields.machine_fields())
+    assert all(field.word for field in LATER)
