@@ -30,7 +30,7 @@ def machine(of: Wanted, *, on: bool = False, fleet: str | None = FLEET) -> Machi
         of.name,
         uuid=uuid.uuid5(uuid.NAMESPACE_DNS, of.name),
         stack=of.stack,
-        seed=Seed(hostname=of.name, machine_id="0" * 32, **fields.given(specification, fields.SEED)),
+        seed=Seed(machine_id="0" * 32, **{"hostname": of.name, **fields.given(specification, fields.SEED)}),
         **{**fields.given(specification, fields.INSTANCE), "fleet": fleet},
     )
     return MachineView(instance=instance, phase=Phase.DEFINED, status=RUNNING if on else None)

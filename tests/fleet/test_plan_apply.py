@@ -89,6 +89,32 @@ def test_addresses_that_machines_outside_the_file_have_are_not_given_again(file:
     assert file.plan(adopt=True) == ["adopt router"]
 
 
+def test_a_plan_says_of_each_machine_what_of_its_own_changes(file: File) -> None:
+    text = (
+        HEAD + "machines:\n  web-{1..3}:\n"
+        "    values: {web-1: {site: a}, web-2: {site: b}, web-3: {site: c}}\n"
+        "    files: [{target: /etc/site, content: '{site}', template: true}]\n"
+    )
+    file.write(text)
+    assert all(outcome.ok for outcome in file.apply())
+    contents = [m.instance.seed.files[0].content for m in file.fleet.machines()]
+    assert (contents, file.plan()) == ([b"a", b"b", b"c"], [])
+    file.write(text.replace("{site: b}", "{site: d}"))
+    assert file.plan() == ["seed web-2"]
+    file.apply()
+    file.write(text.replace("{site: b}", "{site: d}") + "    hostname: '{name}-{site}'\n")
+    planned = file.fleet.files.plan(file.path, Choices()).actions
+    assert [action.differences[0].after for action in planned] == [
+        "web-1-a", "web-2-d", "web-3-c"
+    ]  # fmt: skip
+    file.apply()
+    assert [m.instance.seed.hostname for m in file.fleet.machines()] == ["web-1-a", "web-2-d", "web-3-c"]
+    file.write(text.replace("{site: b}", "{site: d}"))
+    assert file.plan() == ["seed web-1", "seed web-2", "seed web-3"]
+    file.apply()
+    assert [m.instance.seed.hostname for m in file.fleet.machines()] == ["web-1", "web-2", "web-3"]
+
+
 def test_settings_change_in_place_and_at_the_next_start(file: File) -> None:
     file.apply()
     file.write(BASIC.replace("256M", "512M").replace("cpus: 2", "network: open"))

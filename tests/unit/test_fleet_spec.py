@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from skinnybox.errors import NotFound, UsageError
+from skinnybox.fleet.counting import networks_of
 from skinnybox.fleet.plan.actions import Target
 from skinnybox.fleet.spec import addresses
 from skinnybox.fleet.spec.marked import Place, read
@@ -86,13 +87,13 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     ],
 )
 def test_addresses_are_counted_up(first: str, count: int, wanted: list[str]) -> None:
-    assert addresses.counted(first, count, None) == wanted
+    assert addresses.counted(first, count) == wanted
 
 
 def test_addresses_never_reach_the_broadcast() -> None:
-    assert addresses.counted("10.0.0.1/30", 2, None)
+    assert addresses.counted("10.0.0.1/30", 2)
     with pytest.raises(UsageError, match="no room"):
-        addresses.counted("10.0.0.1/30", 3, None)
+        addresses.counted("10.0.0.1/30", 3)
 
 
 @pytest.mark.parametrize(
@@ -105,7 +106,7 @@ def test_addresses_never_reach_the_broadcast() -> None:
     ],
 )
 def test_a_pattern_makes_an_address_for_each(pattern: str, wanted: list[str]) -> None:
-    assert addresses.of_each(pattern, 3, None) == wanted
+    assert addresses.of_each(pattern, 3) == wanted
 
 
 @pytest.mark.parametrize(
@@ -134,7 +135,7 @@ def test_addresses_that_no_machine_could_use(
     pattern: str, count: int, gateway: str | None, said: str
 ) -> None:
     with pytest.raises(UsageError) as refused:
-        addresses.of_each(pattern, count, gateway)
+        networks_of(StaticNetwork(address=pattern, gateway=gateway), count)
     assert said in refused.value.message
 
 
@@ -143,7 +144,8 @@ def test_addresses_that_no_machine_could_use(
     [("10.0.0.0/31", "10.0.0.1"), ("fd00::5/64", "fe80::1"), ("fd00::/127", None), ("10.0.0.5/32", None)],
 )
 def test_addresses_that_look_odd_and_are_not(address: str, gateway: str | None) -> None:
-    assert addresses.of_each(address, 1, gateway) == [address]
+    static = StaticNetwork(address=address, gateway=gateway)
+    assert networks_of(static, 1) == [static]
 
 
 def test_the_published_schema_and_reference_are_what_the_code_says() -> None:

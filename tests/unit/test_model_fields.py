@@ -50,8 +50,9 @@ FIRST = {
     "SeedFile": "path content mode owner",
 }
 """What the first version wrote, which never changes: whatever else there is, came later."""
-NOT_OF_A_MACHINE = {"state", "addresses"}
-"""Keys of the fleet file: what becomes of its power, and a list of what `address` says of each."""
+NOT_OF_A_MACHINE = {"state", "addresses", "values"}
+"""Keys of the fleet file: what becomes of its power, a list of what `address` says of each, and what its
+templates may name."""
 OTHER: dict[str, Any] = {
     "overlay": Overlay(size=2 * GIB),
     "memory": GIB,
@@ -68,6 +69,7 @@ OTHER: dict[str, Any] = {
     "authorized_keys": (PUBLIC_KEY,),
     "files": (SeedFile(path="/etc/motd", content=b"hello"),),
     "run_once": "#!/bin/sh\n",
+    "hostname": "another",
     "follow_name": True,
     "dax": True,
 }
@@ -208,7 +210,8 @@ def test_the_plugin_of_dom0_writes_the_same_seed() -> None:
     names: dict[str, Any] = {"uuid": uuid, "base64": base64}
     exec(compile(ast.Module(body=list(parts), type_ignores=[]), "plugin", "exec"), names)
     made = all_given()
-    made = replace(made, seed=replace(made.seed, network=None, files=(), run_once=None))
+    seed = replace(made.seed, hostname=made.name, network=None, files=(), run_once=None)
+    made = replace(made, seed=seed)
     values = {"follow_name": True, "authorized_keys": [PUBLIC_KEY], "user": "admin"}
     lines = names["_seed_lines"](values, str(made.uuid), made.name)
     assert "\n".join(["skinnybox-seed 1", *lines, "end", ""]).encode() == seed_message(made)

@@ -129,15 +129,15 @@ def _create(arguments: argparse.Namespace) -> int:
 
 
 def _dry_run(arguments: argparse.Namespace) -> int:
+    from skinnybox.fleet.counting import networks_of
     from skinnybox.fleet.names import expand
-    from skinnybox.fleet.spec import addresses
 
     names, static = expand(arguments.names), _static_network(arguments)
     if static is None:
         print("\n".join(names))
         return 0
-    found = addresses.of_each(static.address, len(names), static.gateway)
-    print("\n".join(f"{name} {address}" for name, address in zip(names, found, strict=True)))
+    found = networks_of(static, len(names))
+    print("\n".join(f"{name} {network.address}" for name, network in zip(names, found, strict=True)))
     return 0
 
 

@@ -1,9 +1,11 @@
 """What of one `create` is each machine's own: addresses, of a pattern or counted up, and ports."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from skinnybox.fleet.spec import addresses
 from skinnybox.fleet.specification import Specification
+from skinnybox.model import StaticNetwork
 from skinnybox.model.forwards import counted
 
 
@@ -13,11 +15,16 @@ def numbered(specification: Specification, count: int) -> list[Specification]:
     static, forwards = specification.static_network, specification.forwards
     if not (static or forwards):
         return [specification] * count
-    networks = [None] * count if static is None else [
-        replace(static, address=address)
-        for address in addresses.of_each(static.address, count, static.gateway)
-    ]  # fmt: skip
+    networks: Sequence[StaticNetwork | None]
+    networks = [None] * count if static is None else networks_of(static, count)
     return [
         replace(specification, static_network=network, forwards=counted(forwards, number))
         for number, network in enumerate(networks)
     ]
+
+
+def networks_of(static: StaticNetwork, count: int) -> list[StaticNetwork]:
+    """One for each of so many machines. UsageError as `numbered` says."""
+    found = addresses.of_each(static.address, count)
+    addresses.check_gateways(found, [static.gateway] * count)
+    return [replace(static, address=address) for address in found]

@@ -103,11 +103,8 @@ def instance(name: str, stack: Stack, specification: Specification, ports: Itera
     port = next(ports) if specification.network is not Network.BRIDGE else None
     properties = fields.given(specification, fields.INSTANCE)
     properties["overlay"] = whole_mib(specification.overlay)
-    seed = Seed(
-        hostname=name,
-        machine_id=uuid.uuid5(identity, "machine-id").hex,
-        **fields.given(specification, fields.SEED),
-    )
+    given = fields.given(specification, fields.SEED)
+    seed = Seed(machine_id=uuid.uuid5(identity, "machine-id").hex, **{"hostname": name, **given})
     return Instance(
         uuid=identity, name=name, stack=stack, seed=seed, created=now, ssh_port=port, **properties
     )

@@ -33,7 +33,7 @@ def message_of(user: str = "root", **parts: Any) -> bytes:
         name="x",
         stack=Stack(master="", reference="", images=()),
         overlay=Overlay(size=0),
-        seed=Seed(hostname="x", machine_id="0" * 32, **parts),
+        seed=Seed(machine_id="0" * 32, **{"hostname": "x", **parts}),
         created=datetime.fromtimestamp(0, UTC),
         ssh_user=user,
     )

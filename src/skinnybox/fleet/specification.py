@@ -32,13 +32,15 @@ _ROOM = "fewer or smaller machines, or --sparse, which promises nothing"
 class Specification(Properties):
     """What every machine of one `create` has in common; UsageError for numbers out of range. `dax` None: what
     the master's first image is for. With `any_allocation` nobody asked for that of the overlay: where a host
-    has only the other, it is that. `network` None is the host's default. See `given` in model/fields.py."""
+    has only the other, it is that. `network` None is the host's default,
+    `hostname` None the machine's name. See `given` in model/fields.py."""
 
     overlay: Overlay
     static_network: StaticNetwork | None = None
     authorized_keys: tuple[str, ...] = ()
     files: tuple[SeedFile, ...] = ()
     run_once: str | None = None
+    hostname: str | None = None
     dax: bool | None = None
     follow_name: bool = False
     any_allocation: bool = False

@@ -233,10 +233,10 @@ def part(instance: Instance, field: Field) -> Any:
 
 
 def given(specification: Properties, form: Form, way: Transition | None = None) -> dict[str, Any]:
-    """What a Specification gives to this part of an instance, as that calls it; only what changes `way`."""
-    return {
-        f.name: getattr(specification, f.given) for f in form.fields if f.given and way in (None, f.change)
-    }
+    """What a Specification gives to this part of an instance, as that calls it; only what changes `way`. What
+    it leaves open and the instance must have, whoever makes that knows."""
+    found = {f: getattr(specification, f.given) for f in form.fields if f.given and way in (None, f.change)}
+    return {f.name: value for f, value in found.items() if value is not None or f.optional}
 
 
 def shown(instance: Instance) -> dict[str, Any]:

@@ -54,9 +54,12 @@ SEED = Form(
         _seed(
             name="hostname",
             kind=kinds.TEXT,
-            change=Transition.NEVER,
+            given="hostname",
+            key="hostname",
+            told="hostname",
             word="hostname",
             what="What the guest calls itself.",
+            said="What each calls itself (its name); always a template, as in `{name}-a`.",
         ),
         _seed(
             name="machine_id",

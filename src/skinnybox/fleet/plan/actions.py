@@ -5,7 +5,7 @@ cannot be done in place becomes a BLOCKED action that says why, and what to do a
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from skinnybox.fleet.catalog.rows import Phase
@@ -251,7 +251,9 @@ def _overlay(wanted: Wanted, machine: MachineView, stays_on: bool) -> Iterator[A
 
 
 def _seed(wanted: Wanted, machine: MachineView, choices: Choices, stays_on: bool) -> Iterator[Action]:
-    changes = tuple(differences(seed_of(machine.instance), seed_of(wanted.specification)))
+    to_be = wanted.specification
+    named = replace(to_be, hostname=to_be.hostname or wanted.name)
+    changes = tuple(differences(seed_of(machine.instance), seed_of(named)))
     verb = Verb.RESET if machine.name in choices.reset else Verb.SEED
     if verb is Verb.SEED and not changes:
         return

@@ -221,9 +221,10 @@ def _changes(action: Action) -> Changes:
 
 
 def _with_seed(wanted: Wanted, instance: Instance) -> Instance:
-    """Hostname, machine-id and generation stay: whoever gives it the seed raises the last."""
+    """Machine-id and generation stay: whoever gives it the seed raises the last."""
     specification = wanted.specification
-    seed: Seed = replace(instance.seed, **fields.given(specification, fields.SEED))
+    given = {"hostname": wanted.name, **fields.given(specification, fields.SEED)}
+    seed: Seed = replace(instance.seed, **given)
     others = fields.given(specification, fields.INSTANCE, fields.Transition.SEED)
     return replace(instance, seed=seed, **others)
 

@@ -28,10 +28,16 @@ def check_with_prefix(text: str) -> None:
     _interface(text)
 
 
-def check_pattern(text: str) -> None:
-    """Like check_with_prefix; what braces make of it is looked at when it is known of how many machines."""
+def check_of_each(text: str) -> None:
+    """Like check_with_prefix; what braces make of it is looked at when the machines are known."""
     if "{" not in text:
         check_with_prefix(text)
+
+
+def check_of_all(text: str) -> None:
+    """Like check, and braces likewise."""
+    if "{" not in text:
+        check(text)
 
 
 def address_of(text: str) -> str:
@@ -42,38 +48,63 @@ def address_of(text: str) -> str:
         return text
 
 
-def of_each(text: str, count: int, gateway: str | None) -> list[str]:
+def of_each(text: str, count: int) -> list[str]:
     """For each of so many machines one: what the pattern `text` makes, or counted up from it where it is no
     pattern. Raises UsageError when there are not as many, or when one of them cannot be used."""
     if "{" not in text:
-        return counted(text, count, gateway)
+        return counted(text, count)
     found = unfolded(text)
-    check_listed(found, count, gateway)
+    check_listed(found, count)
     return found
 
 
-def check_listed(found: Sequence[str], count: int, gateway: str | None) -> None:
+def check_listed(found: Sequence[str], count: int) -> None:
     """Whether these can be the addresses of so many machines. Raises UsageError."""
-    if len(found) != count:
-        raise UsageError(f"{len(found)} addresses for {count} machines")
+    check_count(found, count)
     addresses = [str(_usable(text).ip) for text in found]
-    _check_gateway(found, addresses, gateway)
     if len(set(addresses)) < count:
         twice = next(each for each in addresses if addresses.count(each) > 1)
         raise UsageError(f"{twice} is given twice")
 
 
-def counted(first: str, count: int, gateway: str | None) -> list[str]:
-    """So many addresses from `first` on, each in its network. Raises UsageError when there is no room, or
-    one of them is the gateway's."""
+def check_count(found: Sequence[str], count: int) -> None:
+    if len(found) != count:
+        raise UsageError(f"{len(found)} addresses for {count} machines")
+
+
+def counted(first: str, count: int) -> list[str]:
+    """So many addresses from `first` on, each in its network. Raises UsageError when there is no room."""
     own = _usable(first)
     last = int(own.ip) + count - 1
     if last > int(_last_usable(own.network)):
         raise UsageError(f"{own.network} has no room for {count} machines from {own.ip} on")
-    addresses = [str(own.ip + number) for number in range(count)]
-    found = [f"{address}/{own.network.prefixlen}" for address in addresses]
-    _check_gateway(found[:1], addresses, gateway)
-    return found
+    return [f"{own.ip + number}/{own.network.prefixlen}" for number in range(count)]
+
+
+def check_gateways(found: Sequence[str], gateways: Sequence[str | None]) -> None:
+    """Whether each machine, of which these are the addresses, can reach its gateway, and none is at one of
+    them. Raises UsageError."""
+    own = [ipaddress.ip_interface(text) for text in found]
+    places = {each.ip: number for number, each in enumerate(own, 1)}
+    for each, text in zip(own, gateways, strict=True):
+        if text is None:
+            continue
+        check(text)
+        gateway = ipaddress.ip_address(text)
+        if gateway in places:
+            number = places[gateway]
+            raise UsageError(f"machine {number} of {len(found)} would get the gateway's, {text}")
+        _check_reached(each, gateway)
+
+
+def _check_reached(own: Interface, gateway: ipaddress.IPv4Address | ipaddress.IPv6Address) -> None:
+    if gateway.version != own.version:
+        raise UsageError(f"gateway {gateway} is of another family than {own}")
+    # What is link-local is on the same link, whatever the network: IPv6's usual way out is fe80::1.
+    if gateway not in own.network and not (gateway.version == 6 and gateway.is_link_local):
+        raise UsageError(
+            f"gateway {gateway} is not in {own.network}", hint="no machine there could send anything to it"
+        )
 
 
 def _interface(text: str) -> Interface:
@@ -104,22 +135,3 @@ def _last_usable(
     """IPv4 keeps the last one for broadcasts, but in the smallest networks."""
     last = network.broadcast_address
     return last - 1 if network.version == 4 and network.prefixlen < 31 else last
-
-
-def _check_gateway(found: Sequence[str], addresses: Sequence[str], gateway: str | None) -> None:
-    """`addresses` are those of all machines; `found` has each of their networks."""
-    if gateway is None:
-        return
-    way_out = ipaddress.ip_address(gateway)
-    if str(way_out) in addresses:
-        number = addresses.index(str(way_out)) + 1
-        raise UsageError(f"machine {number} of {len(addresses)} would get the gateway's, {gateway}")
-    for text in found:
-        network = ipaddress.ip_interface(text).network
-        if network.version != way_out.version:
-            raise UsageError(f"gateway {gateway} is of another family than {text}")
-        # What is link-local is on the same link, whatever the network: IPv6's usual way out is fe80::1.
-        if way_out not in network and not (way_out.version == 6 and way_out.is_link_local):
-            raise UsageError(
-                f"gateway {gateway} is not in {network}", hint="no machine there could send anything to it"
-            )

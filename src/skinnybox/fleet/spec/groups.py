@@ -1,7 +1,7 @@
 """From the groups of a fleet file to its machines: what a group and `defaults` say together, names and
 addresses that must not meet."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -9,10 +9,13 @@ from typing import Any
 from skinnybox.errors import UsageError
 from skinnybox.fleet.names import MOST_NAMES, expand
 from skinnybox.fleet.plan.actions import Target
-from skinnybox.fleet.spec import addresses
+from skinnybox.fleet.spec import addresses, networks
 from skinnybox.fleet.spec.content import public_keys, try_seed
+from skinnybox.fleet.spec.filling import Filling, Unfilled
 from skinnybox.fleet.spec.marked import Marked, Mistake, Place, Trail
-from skinnybox.fleet.spec.shape import FleetFile, Group, seed_file, text_of
+from skinnybox.fleet.spec.parts import seed_file, text_of
+from skinnybox.fleet.spec.shape import FleetFile, Group, Shared
+from skinnybox.fleet.spec.templates import Row
 from skinnybox.fleet.specification import Specification
 from skinnybox.model import Allocation, Forward, Network, Overlay, StaticNetwork
 from skinnybox.model.fields import Field, machine_fields
@@ -45,6 +48,7 @@ class Groups:
         self._found = found
         self._folder = folder
         self._checked = checked
+        self._filling = Filling(folder)
         self._patterns: dict[str, str] = {}
         self._addresses: dict[str, str] = {}
         self._forwards: dict[int, list[tuple[Forward, str]]] = {}
@@ -56,6 +60,8 @@ class Groups:
             if len(self._patterns) > MOST_NAMES:
                 self._wrong(("machines", pattern), f"more than {MOST_NAMES} machines", key=True)
                 break
+        else:
+            self._check_tables()
         return tuple(found)
 
     def _group(self, pattern: str, group: Group) -> Iterator[Described]:
@@ -63,14 +69,16 @@ class Groups:
         said = self._said(group)
         master = self._master(pattern, said)
         common = self._specification(pattern, said)
-        networks = self._networks(pattern, names, group, said)
+        values = self._values(pattern, names, said)
+        each = self._each(pattern, common, said, values) if values else [common] * len(names)
+        networks = self._networks(pattern, group, said, values) if values else [None] * len(names)
         place = self._place(pattern, "master")
         ports = self._ports(pattern, common.forwards, len(names))
-        for name, network, forwards in zip(names, networks, ports, strict=True):
+        for name, own, network, forwards in zip(names, each, networks, ports, strict=True):
             yield Described(
                 name=name,
                 master=master,
-                specification=replace(common, static_network=network, forwards=forwards),
+                specification=replace(own, static_network=network, forwards=forwards),
                 state=said.get("state") or Target.UNMANAGED,
                 place=place,
             )
@@ -117,9 +125,46 @@ class Groups:
             allocation=Allocation.SPARSE if said.get("sparse") else Allocation.RESERVED,
         )
         given.update(network=network, bridge=bridge, fleet=self._checked.fleet)
-        found = Specification(**given, any_allocation=said.get("sparse") is None)
-        self._check_seed(pattern, found)
+        return Specification(**given, any_allocation=said.get("sparse") is None)
+
+    def _values(self, pattern: str, names: list[str], said: Values) -> list[Row]:
+        """For each machine; none after a mistake in the table, of which others would only follow."""
+        if said.get("values") is None and self._written(pattern, "values"):
+            return []
+        try:
+            return self._filling.values(names, said.get("values"))
+        except UsageError as error:
+            self._wrong(self._trail(pattern, "values"), error.message)
+            return []
+
+    def _each(
+        self, pattern: str, common: Specification, said: Values, values: Sequence[Row]
+    ) -> list[Specification]:
+        """Of each machine; the same for all that are the same, and after a mistake."""
+        found: list[Specification] = []
+        for row in values:
+            wrong: list[Unfilled] = []
+            own = self._filling.machine(common, said, row, wrong)
+            if wrong:  # of the others nothing else would be told
+                for each in wrong:
+                    self._wrong(self._inner(pattern, each.trail), each.what)
+                return [common] * len(values)
+            if not found or own is not found[-1]:
+                self._check_seed(pattern, own)
+            found.append(own)
         return found
+
+    def _check_tables(self) -> None:
+        """A name in a table that is no machine's is a slip of the pen. A CSV may well have more than the
+        fleet."""
+        for name in _named(self._checked.defaults):
+            if name not in self._patterns:
+                self._wrong(("defaults", "values", name), f"{name} is no machine here", key=True)
+        for pattern, group in self._checked.machines.items():
+            for name in _named(group):
+                if self._patterns.get(name) != pattern:
+                    what = f"{name} is no machine of this group"
+                    self._wrong(("machines", pattern, "values", name), what, key=True)
 
     def _value(self, field: Field, said: Any) -> Any:
         """What stands in files comes from there."""
@@ -164,30 +209,22 @@ class Groups:
             self._wrong(("machines", pattern), str(error), key=True)
 
     def _networks(
-        self, pattern: str, names: list[str], group: Group, said: Values
-    ) -> list[StaticNetwork | None]:
-        """One for each name; all None, which is DHCP, without addresses or after a mistake."""
+        self, pattern: str, group: Group, said: Values, values: Sequence[Row]
+    ) -> Sequence[StaticNetwork | None]:
+        """One for each machine; all None, which is DHCP, without addresses or after a mistake."""
         key = "address" if group.addresses is None else "addresses"
+        dns = tuple(said.get("dns") or ())
         try:
-            found = self._given(names, group, said.get("gateway"))
+            found = networks.addresses_of(group.address, group.addresses, values)
+            made = networks.of_each(found, said.get("gateway"), dns, values) if found else []
         except UsageError as error:
             self._wrong(("machines", pattern, key), error.message)
-            return [None] * len(names)
-        if not found:
+            return [None] * len(values)
+        if not made:
             self._check_lonely(pattern, group)
-            return [None] * len(names)
+            return [None] * len(values)
         self._check_twice(pattern, key, found)
-        dns = tuple(said.get("dns") or ())
-        return [StaticNetwork(address=text, gateway=said.get("gateway"), dns=dns) for text in found]
-
-    def _given(self, names: list[str], group: Group, gateway: str | None) -> list[str]:
-        if group.address is not None and group.addresses is not None:
-            raise UsageError("either `address` or `addresses`, not both")
-        if group.address is not None:
-            return addresses.of_each(group.address, len(names), gateway)
-        if group.addresses is not None:
-            addresses.check_listed(group.addresses, len(names), gateway)
-        return group.addresses or []
+        return made
 
     def _check_lonely(self, pattern: str, group: Group) -> None:
         for key in ("gateway", "dns"):
@@ -229,8 +266,18 @@ class Groups:
         own: Trail = ("machines", pattern, key)
         return own if own in self._found.keys else ("defaults", key)
 
+    def _inner(self, pattern: str, trail: Trail) -> Trail:
+        """Where that stands which begins with this key."""
+        return (*self._trail(pattern, str(trail[0])), *trail[1:])
+
     def _place(self, pattern: str, key: str) -> Place:
         return self._found.place(self._trail(pattern, key))
 
     def _wrong(self, trail: Trail, what: str, *, key: bool = False) -> None:
         self._found.mistakes.append(Mistake(place=self._found.place(trail, key=key), what=what))
+
+
+def _named(shared: Shared | None) -> Iterable[str]:
+    """The machines of the table that stands there."""
+    table = getattr(shared, "values", None)
+    return table if isinstance(table, dict) else ()

@@ -1,12 +1,14 @@
 """What pydantic found, in plain words and at its place in the file."""
 
 import difflib
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
 
 from skinnybox.fleet.spec.marked import Marked, Mistake, Trail
-from skinnybox.fleet.spec.shape import MODELS, FleetFile, FromFile, Group, SeededFile, Shared
+from skinnybox.fleet.spec.parts import FromFile, SeededFile, Template
+from skinnybox.fleet.spec.shape import MODELS, FleetFile, Group, Shared
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
@@ -73,7 +75,9 @@ def _shown(given: Any) -> str:
 
 def _unknown(name: str, trail: Trail) -> str:
     model = _model(trail)
-    known = list(model.model_fields)
+    known = [key for each in model for key in each.model_fields]
+    if name in known:
+        return f"either {' or '.join(known)}, not both"
     near = difflib.get_close_matches(name, known, n=2, cutoff=0.6)
     if near:
         return f"{name!r} is not known here: did you mean {' or '.join(near)}?"
@@ -90,15 +94,17 @@ _HOMES: dict[type[BaseModel], str] = {
 }
 
 
-def _model(trail: Trail) -> type[BaseModel]:
-    """What should be at this place."""
+def _model(trail: Trail) -> Sequence[type[BaseModel]]:
+    """What could be at this place."""
     match trail:
         case ():
-            return FleetFile
+            return (FleetFile,)
         case ("defaults",):
-            return Shared
+            return (Shared,)
         case ("machines", _):
-            return Group
+            return (Group,)
         case (*_, "files", int()):
-            return SeededFile
-    return FromFile
+            return (SeededFile,)
+        case (*_, "run_once"):
+            return (FromFile, Template)
+    return (FromFile,)

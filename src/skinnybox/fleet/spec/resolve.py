@@ -37,7 +37,11 @@ class _Resolving:
 
     def wanted(self, described: Described) -> Wanted | None:
         """None after a mistake, which is among the errors then."""
-        group = (described.master, replace(described.specification, static_network=None, forwards=()))
+        # Of what is each machine's own all has been looked at where the file was read.
+        alike = replace(
+            described.specification, static_network=None, forwards=(), files=(), run_once=None, hostname=None
+        )
+        group = (described.master, alike)
         if group not in self._found:
             self._found[group] = self._look(described)
         found = self._found[group]
