@@ -11,7 +11,6 @@ boot_root() {
 
 # seed_if_due ROOT: once per generation, so that an administrator's edits survive a boot.
 seed_if_due() {
-    choose_seed "$1/media/root-rw/skinnybox/seed"
     [ "$(applied_seed "$1")" = "$GENERATION $(host_parameter instance)" ] || apply_seed "$1"
 }
 

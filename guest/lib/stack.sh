@@ -11,7 +11,9 @@ boot_stack() {
     open_overlay
     read_base
     mount_lowers
+    choose_seed "$RUN/overlay/skinnybox/seed"
     mount_root "$1"
+    start_swap
     show_parts "$1"
 }
 

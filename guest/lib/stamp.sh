@@ -1,7 +1,7 @@
 # shellcheck shell=dash
 # A report in xenstore. A pool shows its clients a fixed list of keys and nothing else, so most of it is one line:
 #   data/ts              1 STATE NONCE IMAGE[,IMAGE...] GENERATION, then the reason of a failure, or NAME=VALUE words:
-#                        dax=on|off overlay=SIZE/FREE key=TYPE:BASE64 failed=UNIT
+#                        dax=on|off overlay=SIZE/FREE key=TYPE:BASE64 failed=UNIT swap=SIZE
 #   attr/vif/N/ipv4/M    addresses; data/os_uname the kernel; data/updated makes the pool look at all of them
 
 : "${SYS:=/sys}"
@@ -17,6 +17,7 @@ report_to_xenstore() {
         seed) seed=${value:--} ;;
         overlay) tail="$tail overlay=${value% *}/${value#* }" ;;
         dax) tail="$tail dax=$value" ;;
+        swap) tail="$tail swap=$value" ;;
         ssh-host-key) tail="$tail key=${value% *}:${value#* }" ;;
         failed-unit) [ "${#units}" -gt 1024 ] || units="$units failed=$value" ;; # all of it is 4,096 bytes at most
         reason) tail="$tail $value" ;;

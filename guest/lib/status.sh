@@ -70,6 +70,15 @@ dax() {
     echo "$found"
 }
 
+# swap: bytes of all there is of it, whoever switched it on.
+swap() {
+    local key value
+    while read -r key value _; do
+        [ "$key" != SwapTotal: ] || { echo "$((value * 1024))" && return; }
+    done <"$PROC/meminfo"
+    echo 0
+}
+
 # prefixed WORD: standard input, each line after WORD.
 prefixed() {
     local line
@@ -98,6 +107,7 @@ ready_report() {
     report_head ready
     prefixed image <"$RUN/images"
     printf 'seed %s\ndax %s\noverlay %s %s\n' "$(seed_generation)" "$(dax)" "$2" "$3"
+    [ ! -r "$PROC/meminfo" ] || printf 'swap %s\n' "$(swap)"
     [ "$3" -ge "$(($2 / 50))" ] || echo full
     [ -z "$1" ] || printf '%s\n' "$1" | prefixed address
     host_keys

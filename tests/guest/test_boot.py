@@ -6,11 +6,12 @@ from skinnybox.wire import Line, encode
 from tests.guest.conftest import INSTANCE, OTHER, Shell
 
 PARTS = "message applied host refuse disks format overlay stack boot"
+CHOOSE = 'choose_seed "$RUN/overlay/skinnybox/seed"\n'
 REFUSE = 'refuse() { echo "REFUSED: $*"; exit 9; }\n'
 
 
 def seed(shell: Shell, *lines: Line) -> None:
-    folder = shell.tmp / "root/media/root-rw/skinnybox"
+    folder = shell.tmp / "run/overlay/skinnybox"
     folder.mkdir(parents=True)
     (folder / "seed").write_bytes(encode("seed", 1, lines))
 
@@ -21,7 +22,7 @@ def due(shell: Shell, *, applied: str | None) -> list[str]:
         folder = shell.tmp / "root/var/lib/skinnybox"
         folder.mkdir(parents=True)
         (folder / "seed-applied").write_text(applied)
-    ended = shell(PARTS, REFUSE + f"seed_if_due {shell.tmp}/root", stubs=["apply_seed"])
+    ended = shell(PARTS, REFUSE + CHOOSE + f"seed_if_due {shell.tmp}/root", stubs=["apply_seed"])
     assert ended.code == 0, ended.out
     return ended.calls
 
@@ -48,7 +49,7 @@ def test_a_mark_that_was_cut_off_counts_as_none(shell: Shell) -> None:
 
 def test_the_seed_of_another_machine_is_refused(shell: Shell) -> None:
     seed(shell, Line("generation", "2"), Line("instance", OTHER))
-    ended = shell(PARTS, REFUSE + f"seed_if_due {shell.tmp}/root", stubs=["apply_seed"])
+    ended = shell(PARTS, REFUSE + CHOOSE + f"seed_if_due {shell.tmp}/root", stubs=["apply_seed"])
     assert (ended.code, ended.calls) == (9, [])
     assert f"for the machine {OTHER}" in ended.out
 

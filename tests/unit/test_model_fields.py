@@ -30,12 +30,13 @@ from skinnybox.model import (
     Overlay,
     SeedFile,
     StaticNetwork,
+    Swap,
     fields,
 )
 from skinnybox.model.fields import FORMS, INSTANCE, Field, Form, Transition, machine_fields
 from skinnybox.model.kinds import FLAG
 from skinnybox.overlays.seed import seed_message
-from skinnybox.sizes import GIB
+from skinnybox.sizes import GIB, MIB
 from tests.fleet.planned import FLEET, LAMP1, SPEC, machine, wanted
 from tests.samples import PUBLIC_KEY
 
@@ -72,6 +73,7 @@ OTHER: dict[str, Any] = {
     "hostname": "another",
     "follow_name": True,
     "dax": True,
+    "swap": Swap(size=512 * MIB),
 }
 """Of each property that can be given, another value than the usual one."""
 VERBS = {
@@ -211,7 +213,7 @@ def test_the_plugin_of_dom0_writes_the_same_seed() -> None:
     exec(compile(ast.Module(body=list(parts), type_ignores=[]), "plugin", "exec"), names)
     made = all_given()
     seed = replace(made.seed, hostname=made.name, network=None, files=(), run_once=None)
-    made = replace(made, seed=seed)
+    made = replace(made, swap=None, seed=seed)
     values = {"follow_name": True, "authorized_keys": [PUBLIC_KEY], "user": "admin"}
     lines = names["_seed_lines"](values, str(made.uuid), made.name)
     assert "\n".join(["skinnybox-seed 1", *lines, "end", ""]).encode() == seed_message(made)

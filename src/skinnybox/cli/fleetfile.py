@@ -9,6 +9,8 @@ from skinnybox.cli.options import path
 from skinnybox.cli.progress import shown
 from skinnybox.errors import Blocked, UsageError
 from skinnybox.fleet import present
+from skinnybox.fleet.batch import Outcome
+from skinnybox.fleet.view import MachineView
 from skinnybox.model import Network
 
 if TYPE_CHECKING:
@@ -17,13 +19,15 @@ if TYPE_CHECKING:
     from skinnybox.fleet.change import Changes
     from skinnybox.fleet.plan.actions import Choices
     from skinnybox.fleet.plan.apply import Plan
-    from skinnybox.fleet.view import MachineView
+    from skinnybox.fleet.telling import Telling
     from skinnybox.model import Instance
 
 DIFFERS = 10
 _READY_TIMEOUT = 300.0
 _AT_ONCE = {"protected"}
 _COLUMNS = ("action", "name", "detail")
+_UNSAID = object()
+"""Of an option of which also `none` says something."""
 
 
 def add_to(commands: options.Commands) -> None:
@@ -75,6 +79,8 @@ def _add_set(commands: options.Commands) -> None:
     add = parser.add_argument
     add("--memory", metavar="SIZE", type=numbers.size, help="memory of each machine")
     add("--cpus", metavar="N", type=numbers.count, help="processors of each machine")
+    add("--swap", metavar="SWAP", type=numbers.swap_or_none, default=_UNSAID, help="SIZE of a swap file on "
+        "the overlay's disk, zram or zram:SIZE, or none; of stopped ones; a new seed tells it")  # fmt: skip
     add("--network", choices=["default", *(str(n) for n in Network)], help="how they reach out; default: "
         "what the host takes for machines of which nothing is said")  # fmt: skip
     add("--bridge", metavar="NAME", help="a tap on this bridge of the host")
@@ -181,12 +187,28 @@ def _show(plan: "Plan", fmt: str, *, headers: bool) -> None:
 
 def _set(arguments: argparse.Namespace) -> int:
     changes, relabel = _changes(arguments), arguments.label or arguments.no_label
-    if not changes and not relabel:
+    telling, names = _telling(arguments), arguments.names
+    if not (changes or relabel or telling):
         raise UsageError("set changes nothing as long as nothing is said", hint="--memory 1G, for example")
+    told: list[Outcome[Instance]] = []
     with options.fleet(arguments) as fleet, shown(arguments.quiet) as operation:
+        if telling:  # first: only this may be refused because it runs, and then nothing of it is done
+            told = fleet.overlays.tell(arguments.names, telling, operation)
+            names = [outcome.name for outcome in told if outcome.ok]
+        if (telling and not (changes or relabel)) or not names:
+            return report.outcomes(told, lambda _: "changed; its next start applies all of its seed")
         wanted = _with_labels(arguments, changes) if relabel else changes
-        results = fleet.set(arguments.names, wanted, operation)
-    return report.outcomes(results, lambda machine: _changed(machine, set(changes) <= _AT_ONCE))
+        results = fleet.set(names, wanted, operation)
+    failed = [Outcome[MachineView](name=each.name, error=each.error) for each in told if not each.ok]
+    return report.outcomes(failed + results, lambda machine: _changed(machine, set(changes) <= _AT_ONCE))
+
+
+def _telling(arguments: argparse.Namespace) -> "Telling":
+    """What a guest has to know before it mounts its root."""
+    telling: Telling = {}
+    if arguments.swap is not _UNSAID:
+        telling["swap"] = arguments.swap
+    return telling
 
 
 def _changes(arguments: argparse.Namespace) -> "Changes":
@@ -222,7 +244,7 @@ def _network(arguments: argparse.Namespace) -> Network | None:
     return None if arguments.network == "default" else Network(arguments.network)
 
 
-def _changed(machine: "MachineView", at_once: bool) -> str:
+def _changed(machine: MachineView, at_once: bool) -> str:
     if at_once:
         return "changed"
     runs = machine.status is not None and machine.status.pid is not None

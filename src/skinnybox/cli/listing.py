@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from skinnybox.fleet.view import MachineView
 
 _COLUMNS = ("name", "state", "master", "overlay", "address", "boot", "autostart")
-_SIZES = {"overlay_used", "overlay_written"}.union(
+_SIZES = {"overlay_used", "overlay_written", "swap_on"}.union(
     field.shown for field in fields.machine_fields() if field.shown and field.kind is SIZE
 )
 _LAST_LINES = 8
@@ -138,7 +138,8 @@ def _show(arguments: argparse.Namespace) -> int:
         for number, machine in enumerate(machines):
             if number:
                 print()
-            render.pairs({**_readable(present.machine(machine, successors)), **_last_words(fleet, machine)})
+            values = {**present.machine(machine, successors), "swap": machine.instance.swap}
+            render.pairs({**_readable(values), **_last_words(fleet, machine)})
     return 0
 
 

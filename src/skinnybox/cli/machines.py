@@ -70,6 +70,8 @@ def _add_hardware(parser: argparse.ArgumentParser) -> None:
     )
     kept.add_argument("--reserved", action="store_true", help="reserve it (default, where the host can)")
     add("--memory", metavar="SIZE", type=numbers.size, help="memory of each machine (default 512M)")
+    add("--swap", metavar="SWAP", type=numbers.swap, help="SIZE of a swap file on the overlay's disk, or "
+        "zram or zram:SIZE for compressed memory")  # fmt: skip
     add("--cpus", metavar="N", type=numbers.count, help="processors of each machine (default 1)")
 
 
@@ -156,6 +158,7 @@ def _specification(arguments: argparse.Namespace, settings: Settings) -> "Specif
         ),
         memory=arguments.memory or parse_size(settings.memory),
         cpus=arguments.cpus or settings.cpus,
+        swap=arguments.swap,
         network=network,
         bridge=bridge,
         static_network=_static_network(arguments),

@@ -2,9 +2,13 @@
 
 import argparse
 import re
+from typing import TYPE_CHECKING
 
 from skinnybox.errors import UsageError
 from skinnybox.sizes import parse_size
+
+if TYPE_CHECKING:
+    from skinnybox.model import Swap
 
 MOST_SECONDS = 10_000_000
 """A third of a year: more than anybody waits, and less than what the kernel's clocks overflow at."""
@@ -34,6 +38,21 @@ def size(text: str) -> int:
         return parse_size(text)
     except UsageError as error:
         raise argparse.ArgumentTypeError(f"{error.message}: {error.hint}") from error
+
+
+def swap(text: str) -> "Swap":
+    """512M, zram, zram:256M."""
+    from skinnybox.model.swap import parse_swap
+
+    try:
+        return parse_swap(text)
+    except UsageError as error:
+        raise argparse.ArgumentTypeError(f"{error.message}: {error.hint}") from error
+
+
+def swap_or_none(text: str) -> "Swap | None":
+    """The same, or none."""
+    return None if text == "none" else swap(text)
 
 
 def _whole(text: str, least: int) -> int:

@@ -20,8 +20,9 @@ Run = tuple[int, int, int]
 """Logical block, physical block, number of blocks."""
 
 
-def runs(device: Device, superblock: Superblock, node: Node) -> Iterator[Run]:
-    """The written runs that hold the node's first `size` bytes, ascending and apart; the gaps are zeros.
+def runs(device: Device, superblock: Superblock, node: Node, *, unwritten: bool = False) -> Iterator[Run]:
+    """The written runs that hold the node's first `size` bytes, ascending and apart; the gaps are zeros. With
+    `unwritten` also those that are only kept for it.
 
     Raises Corrupt. The work is bounded by the size: a tree is left once it has come to the end of it.
     """
@@ -36,15 +37,16 @@ def runs(device: Device, superblock: Superblock, node: Node) -> Iterator[Run]:
         if logical >= end:
             return
         position = logical + count
-        if physical < 0:
+        if physical < 0 and not unwritten:
             continue
+        physical = physical if physical >= 0 else ~physical
         if physical <= superblock.first_data_block or physical + count > superblock.blocks:
             raise Corrupt(f"inode {node.inode}: its data lies outside the volume")
         yield logical, physical, min(count, end - logical)
 
 
 def _tree(device: Device, superblock: Superblock, node: Node) -> Iterator[Run]:
-    """All extents; a physical block of -1 marks one that was allocated but never written."""
+    """All extents; that of which the physical block is negative (its complement) was never written."""
     level = _level(node, node.map)
     if level > _MAX_DEPTH:
         raise Corrupt(f"inode {node.inode}: its extent tree is {level} levels deep")
@@ -57,7 +59,8 @@ def _branch(device: Device, superblock: Superblock, node: Node, raw: bytes, leve
         if level == 0:
             logical, length, high, low = _LEAF.unpack_from(raw, offset)
             written = length <= _MAX_WRITTEN
-            yield logical, (high << 32 | low) if written else -1, length if written else length - _MAX_WRITTEN
+            physical = high << 32 | low
+            yield logical, physical if written else ~physical, length if written else length - _MAX_WRITTEN
             continue
         _, low, high, _ = _INDEX.unpack_from(raw, offset)
         child = _block(device, superblock, node, high << 32 | low)

@@ -135,6 +135,12 @@ class Volume:
         for logical, physical, count in runs(self._device, self.superblock, node):
             yield logical * size, physical * size, min(count * size, node.size - logical * size)
 
+    def allocated(self, node: Node) -> Iterator[tuple[int, int]]:
+        """(physical, length) of all blocks that are the node's up to its size, written or not, in bytes."""
+        size = self.superblock.block_size
+        for _, physical, count in runs(self._device, self.superblock, node, unwritten=True):
+            yield physical * size, count * size
+
     def in_extents(self, node: Node) -> bool:
         """Whether `extents` tells where its content lies: not that of small files, in their inodes."""
         return not node.flags & INLINE

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from skinnybox.fleet.flatten import FlatDisk
     from skinnybox.fleet.grow import Grown
+    from skinnybox.fleet.telling import Telling
 
 
 class Overlays:
@@ -90,6 +91,20 @@ class Overlays:
             return grow(self._host, self._catalog, machine.instance, size, by=by, operation=operation)
 
         return self._queries.each(patterns, one, "grow", operation, 1)
+
+    def tell(
+        self, patterns: Sequence[str], telling: "Telling", operation: Operation = UNATTENDED
+    ) -> list[Outcome[Instance]]:
+        """Change what guests are told of their disks. They must be stopped; it counts from their next start,
+        at which all of the seed is applied again."""
+        from skinnybox.fleet.telling import tell
+
+        def one(machine: MachineView, operation: Operation) -> Instance:
+            power.refuse_running(machine, " and ".join(key.replace("_", "-") for key in telling))
+            master = self._masters.by_id(machine.instance.stack.master)
+            return tell(self._host, self._catalog, machine.instance, master, telling, operation)
+
+        return self._queries.each(patterns, one, "set", operation, 1)
 
     def snapshot(
         self, patterns: Sequence[str], label: str | None = None, operation: Operation = UNATTENDED

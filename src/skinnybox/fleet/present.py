@@ -55,6 +55,7 @@ def machine(view: "MachineView", successors: dict[str, str] | None = None) -> Re
         "pid": view.status.pid if view.status else None,
         "created": instance.created.isoformat(timespec="seconds"),
         "successor": (successors or {}).get(instance.stack.master),
+        "swap_on": report_.swap if report_ else None,
     }
     return {key: values[key] for key in dict.fromkeys((*_ORDER, *values))}
 
@@ -93,7 +94,7 @@ def machine_fields() -> tuple[str, ...]:
     from skinnybox.model import fields
 
     shown = (field.shown for field in fields.machine_fields() if field.shown)
-    return tuple(dict.fromkeys((*_ORDER, *shown, "successor")))
+    return tuple(dict.fromkeys((*_ORDER, *shown, "successor", "swap_on")))
 
 
 def forwards(view: "MachineView") -> list[Record]:

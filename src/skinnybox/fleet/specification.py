@@ -22,6 +22,7 @@ from skinnybox.model import (
 )
 from skinnybox.model.forwards import check_together
 from skinnybox.model.labels import labels_of
+from skinnybox.model.swap import check_swap
 from skinnybox.overlays.seed import seed_capacity
 from skinnybox.sizes import format_size
 
@@ -81,6 +82,7 @@ def check(specification: Specification, features: Features) -> None:
             "guests of this host do not see what it calls them",
             hint="leave --follow-name (in a fleet file: follow_name) out",
         )
+    check_swap(specification.swap, specification.overlay)
     _check_bridge(specification, features)
     _check_forwards(specification)
     _check_seed(specification)

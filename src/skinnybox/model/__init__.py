@@ -17,6 +17,8 @@ from skinnybox.model.machines import (
     SeedFile,
     Stack,
     StaticNetwork,
+    Swap,
+    SwapKind,
 )
 from skinnybox.model.masters import (
     GUEST_PROTOCOL,
@@ -69,6 +71,8 @@ __all__ = [
     "StaticNetwork",
     "Status",
     "Storage",
+    "Swap",
+    "SwapKind",
     "Trouble",
     "Usage",
     "check_label",

@@ -206,6 +206,22 @@ INSTANCE = Form(
             said="Words of your own, by key, for `--filter`. Those of a group stand for those of `defaults`.",
         ),
         _instance(
+            name="swap",
+            kind=kinds.SWAP,
+            optional=True,
+            later=True,
+            change=Transition.SEED,
+            given="swap",
+            key="swap",
+            told="swap",
+            shown="swap",
+            word="swap",
+            protocol=3,
+            what="Where its memory may go when it is short.",
+            said="Swap: a size (512M) for a file on the overlay's disk, `zram` or `zram:SIZE` for compressed"
+            " memory (none). Guest parts of protocol 3.",
+        ),
+        _instance(
             name="fleet",
             kind=kinds.TEXT,
             optional=True,

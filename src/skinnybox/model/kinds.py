@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from skinnybox.model.machines import Allocation, Forward, Network
+from skinnybox.model.machines import Allocation, Forward, Network, Swap, SwapKind
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -60,6 +60,17 @@ def _labels(values: Any) -> tuple[tuple[str, str], ...]:
     return tuple((_text(key), _text(value)) for key, value in sorted(values.items()))
 
 
+def _swap(value: Any) -> Swap:
+    if type(value) is not dict:
+        raise TypeError(f"{value!r:.40} is no map")
+    size = value["size"]
+    return Swap(kind=SwapKind(value["kind"]), size=None if size is None else int(size))
+
+
+def _swap_plain(value: Swap) -> dict[str, Any]:
+    return {"kind": str(value.kind), "size": value.size}
+
+
 TEXT = Kind("text", _text)
 TEXTS = Kind("texts", _texts, list)
 NUMBER = Kind("number", int)
@@ -75,3 +86,4 @@ KEYS = Kind("public keys", _texts, list)
 SCRIPT = Kind("script", _text)
 FORWARDS = Kind("list of ADDRESS:PORT:GUEST_PORT", _forwards, _forwards_plain)
 LABELS = Kind("map of texts", _labels, dict)
+SWAP = Kind("map of kind (file/zram) and size", _swap, _swap_plain)

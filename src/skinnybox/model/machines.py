@@ -31,6 +31,31 @@ class Overlay:
     allocation: Allocation = Allocation.RESERVED
 
 
+class SwapKind(StrEnum):
+    """A file beside the upper directory on the overlay's disk, or compressed memory."""
+
+    FILE = "file"
+    ZRAM = "zram"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Swap:
+    """`size` in bytes, whole MiB; None, of zram only: half of the machine's memory, as that is at its
+    start."""
+
+    kind: SwapKind = SwapKind.FILE
+    size: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.size is None and self.kind is not SwapKind.ZRAM:
+            raise ValueError("a swap file has a size")
+
+    def __str__(self) -> str:
+        """As it is written, but for the unit: 512M, zram, zram:256M."""
+        size = [] if self.size is None else [f"{self.size // MIB}M"]
+        return ":".join([*(["zram"] if self.kind is SwapKind.ZRAM else []), *size])
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SeedFile:
     """A file put into the guest. `mode` is permission bits; `owner` is `user:group` of the guest."""
@@ -123,6 +148,7 @@ class Properties:
     forwards: tuple[Forward, ...] = ()
     protected: bool = False
     labels: tuple[tuple[str, str], ...] = ()
+    swap: Swap | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -80,6 +80,7 @@ class Report:
     uptime: float | None = None
     received: datetime | None = None
     ready_since: datetime | None = None
+    swap: int | None = None  # bytes of all that is on
     reachable: bool | None = None  # the host's own word: its ssh has answered; None: nobody asks it
 
 

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -17,6 +18,7 @@ from skinnybox.sandbox.confinement import Bounds
 from skinnybox.sandbox.reader import answer, ask
 
 _PIECES = 1024
+_SWAP_PIECES = 16384
 _GENERATION = re.compile(rb"skinnybox-seed [0-9]+\ngeneration ([0-9]{1,9})\n")
 _BOUNDS = Bounds(memory=512 << 20, cpu_seconds=20, output=1 << 20)
 
@@ -92,10 +94,22 @@ def read_shape(disk: Path) -> Shape:
     return Shape(label=label, size=size, clean=clean, has_upper=has_upper)
 
 
+def read_swap(disk: Path) -> list[tuple[int, int]]:
+    """(offset, length) of the blocks of a swap file. None of a disk that is not clean: what it says of them
+    may be of before, and they are another file's by now. Corrupt, NotFound."""
+    return _as_pieces(_asked(disk, "swap"), disk, "swap", _SWAP_PIECES)
+
+
 def read_place(disk: Path, name: str) -> list[tuple[int, int]]:
     """(offset, length) of the pieces of a file of /skinnybox, in its order, all of it. Corrupt, NotFound."""
-    found = _asked(disk, "place", name)
-    if not isinstance(found, list) or not 0 < len(found) <= _PIECES:
+    pieces = _as_pieces(_asked(disk, "place", name), disk, name, _PIECES)
+    if not pieces:
+        raise Corrupt(f"{disk}: {name} lies in no piece")
+    return pieces
+
+
+def _as_pieces(found: Any, disk: Path, name: str, most: int) -> list[tuple[int, int]]:
+    if not isinstance(found, list) or len(found) > most:
         raise Corrupt(f"{disk}: {name} lies in too many pieces")
     pieces = [_checked(piece, disk, (int, int)) for piece in found]
     if any(offset < 0 or length <= 0 for offset, length in pieces):
@@ -124,6 +138,9 @@ def _answers(descriptor: int, what: str, rest: list[str]) -> Iterator[Any]:
         block = volume.superblock
         yield [block.label, volume.size, block.clean, volume.lookup(b"upper").type == "d"]
         return
+    if what == "swap":
+        yield _swap(volume)
+        return
     if what == "place":
         yield _pieces(volume, rest[0])
         return
@@ -132,6 +149,15 @@ def _answers(descriptor: int, what: str, rest: list[str]) -> Iterator[Any]:
     if node.type != "-":
         raise Corrupt(f"/skinnybox/{name} is not a file")
     yield base64.b64encode(b"".join(volume.read(node, int(limit)))).decode()
+
+
+def _swap(volume: Volume) -> list[tuple[int, int]]:
+    if not volume.superblock.clean:
+        return []
+    node = volume.lookup(b"swap")
+    if node.type != "-" or not volume.in_extents(node):
+        raise Corrupt("/swap is no file")
+    return list(islice(volume.allocated(node), _SWAP_PIECES + 1))
 
 
 def _pieces(volume: Volume, name: str) -> list[tuple[int, int]]:

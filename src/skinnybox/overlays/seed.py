@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from skinnybox import wire
 from skinnybox.errors import UsageError
-from skinnybox.model import Instance, SeedFile, StaticNetwork, check_name, image_uuid
+from skinnybox.model import Instance, SeedFile, StaticNetwork, Swap, check_name, image_uuid
 from skinnybox.overlays.template import SEED_CAPACITY
 from skinnybox.sizes import MIB, format_size
 from skinnybox.wire import Line
@@ -84,6 +84,12 @@ def _seed_lines(instance: Instance) -> Iterator[Line]:
     yield from map(_file, seed.files)
     if seed.run_once is not None:
         yield Line("run-once", payload=_script(seed.run_once))
+    if instance.swap is not None:
+        yield Line("swap", _swap(instance.swap))
+
+
+def _swap(swap: Swap) -> str:
+    return str(swap.kind) if swap.size is None else f"{swap.kind} {swap.size}"
 
 
 def _keys(user: str, keys: tuple[str, ...]) -> Line:

@@ -15,7 +15,7 @@ from pydantic import (
 
 from skinnybox.fleet.names import expand
 from skinnybox.fleet.plan.actions import Target
-from skinnybox.fleet.spec import addresses
+from skinnybox.fleet.spec import addresses, values
 from skinnybox.fleet.spec.content import checked, public_keys
 from skinnybox.fleet.spec.parts import (
     Exact,
@@ -126,6 +126,7 @@ _KINDS: dict[Kind, Any] = {
     kinds.SIZE: Annotated[int, _size(_ANY), WithJsonSchema(_SIZE_SCHEMA)],
     kinds.TEXT: str,
     kinds.TEXTS: list[str],
+    kinds.SWAP: values.Swap,
 }
 _GROUPS_OWN = ("address", "addresses")
 _SAID = {field.key: (field.said, _KINDS.get(field.kind)) for field in machine_fields() if field.key}

@@ -16,7 +16,7 @@ from skinnybox.wire import Message, decode
 LIMIT = 65536
 VERSION = 1
 END = b"\nend\n"
-_ONCE = ("state", "nonce", "instance", "reason", "seed", "dax", "overlay", "kernel", "uptime")
+_ONCE = ("state", "nonce", "instance", "reason", "seed", "dax", "overlay", "swap", "kernel", "uptime")
 _MOST = 64
 _LARGEST = 1 << 50
 _NUMBER = re.compile(r"[0-9]{1,16}")
@@ -61,6 +61,7 @@ def _report(message: Message, uuid: UUID, nonce: str, received: datetime) -> Rep
         addresses=tuple(_addresses(message)),
         ssh_host_keys=tuple(host_keys.checked(line.value) for line in message.all("ssh-host-key")),
         failed_units=tuple(_unit(line.value) for line in message.all("failed-unit")),
+        swap=None if (swap := message.get("swap")) is None else _number(swap),
         kernel=_matching(_RELEASE, message.get("kernel")),
         uptime=None if uptime is None else float(_matching(_UPTIME, uptime) or 0),
         received=received,
@@ -131,12 +132,17 @@ def to_record(report: Report) -> dict[str, Any]:
         "addresses": list(report.addresses),
         "ssh_host_keys": list(report.ssh_host_keys),
         "failed_units": list(report.failed_units),
+        "swap": report.swap,
         "kernel": report.kernel,
         "uptime": report.uptime,
         "received": report.received and report.received.isoformat(),
         "reachable": report.reachable,
         "ready_since": report.ready_since and report.ready_since.isoformat(),
     }
+
+
+def _kept_number(value: Any) -> int | None:
+    return None if value is None else int(value)
 
 
 def from_record(values: Mapping[str, Any]) -> Report:
@@ -158,6 +164,7 @@ def from_record(values: Mapping[str, Any]) -> Report:
         addresses=tuple(values["addresses"]),
         ssh_host_keys=tuple(values["ssh_host_keys"]),
         failed_units=tuple(values.get("failed_units", ())),
+        swap=_kept_number(values.get("swap")),
         kernel=values["kernel"],
         uptime=values["uptime"],
         received=None if received is None else datetime.fromisoformat(received),

@@ -30,6 +30,7 @@ from skinnybox.model import Allocation, Consistency, Instance, Snapshot, check_l
 from skinnybox.operation import Operation
 from skinnybox.overlays import lock, space
 from skinnybox.overlays.copy import copy_data, data_size
+from skinnybox.overlays.swap import forget
 from skinnybox.sizes import MIB
 
 FORMAT = 1
@@ -67,6 +68,7 @@ def rebuild(
         try:
             _blank(beside, size, allocation)
             build(target, beside)
+            forget(beside, instance)
             _keep_promise(beside, size, allocation)
             sync_file(beside)
             beside.replace(target)
@@ -103,6 +105,7 @@ def copy_stopped(store: Store, instance: Instance, target: Path, operation: Oper
     """Of a machine that does not run. Conflict while somebody has the overlay open."""
     with lock.exclusive(store.overlay(instance.uuid)) as source:
         copy_open(source, target, operation)
+    forget(target, instance)
 
 
 def copy_open(source: int, target: Path, operation: Operation) -> None:

@@ -8,6 +8,7 @@ ones are passed over, and behind them, of `failed`, the reason: a text.
 
     overlay=SIZE/FREE   bytes        dax=on|off        key=TYPE:BASE64   a public ssh host key; may repeat
     failed=UNIT         what the guest's init could not start; may repeat
+    swap=SIZE           bytes that are on
 
 A guest may write what it likes: everything is bounded and checked, and a word that is not understood is not
 there.
@@ -32,7 +33,7 @@ _MOST_IMAGES = 64
 _LARGEST = 1 << 50
 _NONCE = re.compile("[0-9a-f]{32}|-")
 _NUMBER = re.compile("[0-9]{1,9}")
-_WORD = re.compile("(?:overlay|dax|key|failed)=.*")
+_WORD = re.compile("(?:overlay|dax|key|failed|swap)=.*")
 _UNIT = re.compile(r"[A-Za-z0-9:_.@\\-]{1,255}")
 _MOST_UNITS = 64
 _OVERLAY = re.compile("([0-9]{1,16})/([0-9]{1,16})")
@@ -49,6 +50,7 @@ class Stamp:
     reason: str | None = None
     overlay: tuple[int, int] | None = None
     dax: bool | None = None
+    swap: int | None = None
     host_keys: tuple[str, ...] = ()
     failed_units: tuple[str, ...] = ()
 
@@ -72,6 +74,7 @@ def stamp_of(metrics: Mapping[str, Any] | None) -> Stamp | None:
         reason=printable(reason[:MOST_DETAIL]) if reason else None,
         overlay=_first(_overlay(value) for name, _, value in words if name == "overlay"),
         dax=_first({"on": True, "off": False}.get(value) for name, _, value in words if name == "dax"),
+        swap=_first(_size(value) for name, _, value in words if name == "swap"),
         failed_units=_units([value for name, _, value in words if name == "failed"]),
         host_keys=_keys([value for name, _, value in words if name == "key"]),
     )
@@ -94,6 +97,10 @@ def _overlay(text: str) -> tuple[int, int] | None:
         return None
     size, free = int(found[1]), int(found[2])
     return (size, free) if 0 < size <= _LARGEST and free <= size else None
+
+
+def _size(text: str) -> int | None:
+    return int(text) if re.fullmatch("[0-9]{1,16}", text) and int(text) <= _LARGEST else None
 
 
 def _units(texts: list[str]) -> tuple[str, ...]:

@@ -116,6 +116,7 @@ def _report(pool: Pool, uuid: UUID, record: Record, told: datetime | None) -> Re
         images=stamp.images,
         seed_generation=stamp.generation,
         dax=stamp.dax,
+        swap=stamp.swap,
         overlay_size=stamp.overlay[0] if stamp.overlay else None,
         overlay_free=stamp.overlay[1] if stamp.overlay else None,
         ssh_host_keys=stamp.host_keys,

@@ -26,6 +26,8 @@ EARLY = (
 )  # fmt: skip
 LATE = ("virtio_scsi", "sd_mod")
 """Loaded only when a disk is not there with those: /dev/sdX of QEMU and others."""
+ASKED = ("lzo_rle", "zram")
+"""Loaded only where a seed asks for what they do (swap.sh)."""
 _NEEDED = {"overlay": "OVERLAY_FS", "ext4": "EXT4_FS", "erofs": "EROFS_FS"}
 """Without one of these no machine starts, and what switches it on in a kernel's configuration."""
 _PACKED = {".xz": ("xz", "-dc", "-T1"), ".zst": ("zstd", "-dcqf", "--single-thread"), ".gz": ("gzip", "-dc")}
@@ -56,7 +58,7 @@ def modules(tree: Path, version: str) -> Modules:
     paths = _paths(tree, place) if place else {}
     _check(tree, place, version, paths)
     found: dict[str, tuple[bytes, Sequence[str]]] = {}
-    for name in (*EARLY, *LATE):
+    for name in (*EARLY, *LATE, *ASKED):
         _take(tree, name, paths, found)
     folder = f"lib/modules/{version}"
     files = [file(f"{folder}/{name}.ko", data) for name, (data, _) in found.items()]
