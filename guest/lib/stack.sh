@@ -23,6 +23,7 @@ mount_lowers() {
     LOWERS=
     : >"$RUN/images"
     : >"$RUN/dax"
+    : >"$RUN/lowers"
     message_values "$RUN/base" image >"$RUN/wanted"
     while read -r _ uuid; do
         mount_lower "$(lower_name "$number")" "$uuid" "$RUN/lower/$number"
@@ -45,6 +46,7 @@ mount_lower() {
     [ -d "$3" ] || mkdir -p "$3"
     mount_image "$DISK" "$3" || refuse "the image on $1 ($DISK) cannot be mounted"
     echo "$uuid" >>"$RUN/images"
+    echo "$DISK" >>"$RUN/lowers"
     mapped "$3" >>"$RUN/dax"
 }
 
@@ -69,9 +71,11 @@ mapped() {
     echo "$found"
 }
 
-# mount_root ROOT
+# mount_root ROOT: what a mount of overlayfs says of its source means nothing to the kernel, and much to programs that
+# look for the disk below the root: grub-probe fails where that is no device, and update-grub, dpkg and apt with it.
 mount_root() {
-    local kind=overlay options=lowerdir=$LOWERS,upperdir=$RUN/overlay/upper
+    local kind=overlay options=lowerdir=$LOWERS,upperdir=$RUN/overlay/upper source
+    read -r source <"$RUN/disk"
     if knows_filesystem overlay || ! knows_filesystem overlayfs; then
         options=$options,workdir=$RUN/overlay/work$(overlayfs_options)
     else
@@ -79,7 +83,7 @@ mount_root() {
         kind=overlayfs
         case $LOWERS in *:*) refuse "this kernel's overlayfs takes no layers above a master" ;; esac
     fi
-    mount -t "$kind" -o "$options" skinnybox "$1" || refuse "overlayfs cannot be mounted ($options)"
+    mount -t "$kind" -o "$options" "$source" "$1" || refuse "overlayfs cannot be mounted ($options)"
 }
 
 # knows_filesystem NAME: whether the kernel has it now: built in, or its module loaded.
@@ -107,17 +111,46 @@ overlayfs_options() {
 	END
 }
 
-# show_parts ROOT: the shared master and the overlay's disk, where an administrator finds them.
+# show_parts ROOT: the shared master and the overlay's disk, where what runs in the new root before its init finds them.
+# They are no mount points any more once it runs, so somebody may have taken the empty folders away.
 show_parts() {
+    local view
+    for view in root-ro root-rw; do [ -d "$1/media/$view" ] || mkdir -p "$1/media/$view" || :; done
     mount -o move "$RUN/lower/0" "$1/media/root-ro" || refuse "the master cannot be shown at /media/root-ro"
     mount -o move "$RUN/overlay" "$1/media/root-rw" || refuse "the overlay cannot be shown at /media/root-rw"
 }
 
-# close_stack ROOT: nobody may write to the disk below a mounted overlayfs, so only a read-only view stays.
+# close_stack ROOT: overlayfs holds its parts by itself, so no view of them stays. Nobody may write to an upper directory
+# that is in use; and a master is full by nature, at which `df` and what watches filesystems would alarm for ever.
+# `skinnybox-guest look` shows both again, to whom it was asked by.
 close_stack() {
     local layer
+    show_disk "$1"
     mount -o remount,bind,ro none "$1/media/root-rw" || refuse "the view of the overlay cannot be made read-only"
+    umount "$1/media/root-rw" || :
+    umount "$1/media/root-ro" || :
     for layer in "$RUN"/lower/[1-9]*; do
         [ ! -d "$layer" ] || umount "$layer"
     done
+    tell_inside
+}
+
+# show_disk ROOT: an empty folder of the overlay's disk, which root alone enters. Most of what watches filesystems passes
+# over the kind `overlay`, and over /media and /run, and saw no filesystem here at all. By this one it sees how full the
+# disk is, fstrim trims it, and what freezes filesystems for a backup freezes it: overlayfs itself can do neither.
+show_disk() {
+    [ -d "$1/var/lib/skinnybox/disk" ] && [ -d "$1/media/root-rw/lost+found" ] || return 0
+    mount -o bind "$1/media/root-rw/lost+found" "$1/var/lib/skinnybox/disk" || :
+}
+
+# tell_inside: what anybody in the machine may know of it; RUN is root's alone.
+tell_inside() {
+    local lower
+    {
+        cat "$RUN/base/lines"
+        printf 'disk %s\n' "$(cat "$RUN/disk")"
+        while read -r lower; do printf 'lower %s\n' "$lower"; done <"$RUN/lowers"
+        while read -r lower; do printf 'dax %s\n' "$lower"; done <"$RUN/dax"
+    } >"$RUN-inside"
+    chmod 0644 "$RUN-inside"
 }

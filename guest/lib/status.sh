@@ -46,15 +46,21 @@ wait_for_address() {
     done
 }
 
-# space: `SIZE FREE` of the overlay, in bytes. Free for root, as root is who fills a server: what ext4 keeps for root
-# counts, what it keeps from everybody for its own metadata does not.
 space() {
-    local block total free disk kept=0
-    # shellcheck disable=SC2046 # three words
-    set -- $(stat -f -c '%S %b %f' "$ROOT/media/root-rw")
-    block=$1 total=$2 free=$3
+    local disk
     read -r disk <"$RUN/disk"
-    [ ! -r "$SYS/fs/ext4/${disk##*/}/reserved_clusters" ] || read -r kept <"$SYS/fs/ext4/${disk##*/}/reserved_clusters"
+    space_on "$disk"
+}
+
+# space_on DISK: `SIZE FREE` of the overlay, in bytes. Free for root, as root is who fills a server: what ext4 keeps for
+# root counts, what it keeps from everybody for its own metadata does not.
+space_on() {
+    local block total free disk=${1##*/} kept=0 place=$ROOT/var/lib/skinnybox/disk
+    [ -d "$place" ] || place=$ROOT/ # overlayfs has the numbers of its upper directory's filesystem
+    # shellcheck disable=SC2046 # three words
+    set -- $(stat -f -c '%S %b %f' "$place")
+    block=$1 total=$2 free=$3
+    [ ! -r "$SYS/fs/ext4/$disk/reserved_clusters" ] || read -r kept <"$SYS/fs/ext4/$disk/reserved_clusters"
     [ "$free" -ge "$kept" ] || kept=$free
     echo "$((block * total)) $((block * (free - kept)))"
 }

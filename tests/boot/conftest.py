@@ -47,7 +47,7 @@ def _clear(fleet: Fleet) -> None:
 @pytest.fixture(scope="session")
 def master(fleet: Fleet) -> str:
     """Debian with what the tests need, the guest part of this checkout, and both images."""
-    reference = f"debian:{_guest_version()}"
+    reference = f"debian:{guest_version()}"
     if reference not in [known.reference for known in fleet.masters.all()]:
         for old in fleet.masters.all():
             fleet.masters.remove(old.reference)
@@ -55,7 +55,7 @@ def master(fleet: Fleet) -> str:
     return reference
 
 
-def _guest_version() -> str:
+def guest_version() -> str:
     """Changes with every file of the guest part and of what makes masters."""
     digest = hashlib.sha256()
     source = Path(guest_part.__file__).parent
@@ -73,7 +73,7 @@ def create(fleet: Fleet, master: str, request: pytest.FixtureRequest) -> Iterato
     """Make a machine with some of a Specification's fields said; gone after the test."""
     made: list[str] = []
 
-    def make(name: str, **fields: object) -> MachineView:
+    def make(name: str, *, master: str = master, **fields: object) -> MachineView:
         overlay = Overlay(size=128 * MIB, allocation=Allocation.SPARSE)
         given: dict[str, object] = {
             "overlay": overlay, "memory": 512 * MIB, "cpus": 1, "dax": False, **fields

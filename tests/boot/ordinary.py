@@ -21,6 +21,8 @@ findmnt -n -o FSTYPE,OPTIONS / | grep -q '^ext4 *rw'
 findmnt -n /boot/efi >/dev/null
 test ! -e /usr/lib/skinnybox
 test ! -e /var/lib/skinnybox
+test ! -L /usr/bin/skinnybox-guest
+test -z "$(apt-mark showhold)"
 if systemctl cat skinnybox-report.service 2>/dev/null; then exit 1; fi
 systemctl --failed --no-legend >&2
 test -z "$(systemctl --failed --no-legend)"

@@ -105,9 +105,10 @@ def _mounts_are_as_promised(sh: Sh) -> None:
             continue
         name, value = option.split("=")
         assert f"{name}=" not in root, f"{name} is not {value}: {root}"
-    sh("life", "test -e /media/root-ro/etc/os-release; test -d /media/root-rw/upper")
+    look = "skinnybox-guest look"
+    sh("life", f"{look} sh -ec 'test -e /media/root-ro/etc/os-release; test -d /media/root-rw/upper'")
     for folder in ("/media/root-ro", "/media/root-rw/upper"):
-        sh("life", f"! touch {folder}/x 2>/dev/null")
+        sh("life", f'if {look} touch {folder}/x 2>&1; then exit 1; fi; test -z "$(ls {folder} || :)"')
 
 
 def _overlay_is_clean(fleet: Fleet, name: str) -> None:

@@ -24,6 +24,7 @@ set +e
 exec 2>/dev/null
 disk=/dev/pmem0
 test -b $disk || exit 9
+mount -t erofs -o ro,dax=always $disk /media/root-ro
 mount -o remount,rw /media/root-ro && touch /media/root-ro/owned
 mount -o remount,bind,rw /media/root-ro && echo x >/media/root-ro/etc/issue
 echo 0 >/sys/block/pmem0/ro
@@ -48,8 +49,7 @@ exit 0
 """
 SEES = """
 echo 3 >/proc/sys/vm/drop_caches
-cd /media/root-ro
-find etc usr/bin usr/sbin -type f | sort | xargs sha256sum
+skinnybox-guest look sh -c "cd /media/root-ro; find etc usr/bin usr/sbin -type f | sort | xargs sha256sum"
 """
 
 
@@ -75,7 +75,8 @@ def test_a_mapped_machine(
     inode = str(_image(fleet, machine)[0].stat().st_ino)
     mapped = [words[1] for line in _maps(machine.status.pid) if (words := line.split())[4] == inode]
     assert mapped and set(mapped) == {"r--s"}
-    assert "dax=always" in sh("mapped", "grep ' /media/root-ro ' /proc/mounts")
+    assert "dax=always" in sh("mapped", "skinnybox-guest look grep ' /media/root-ro ' /proc/mounts")
+    assert "mapped from the host's memory" in sh("mapped", "skinnybox-guest status")
     assert "swiotlb=noforce" in sh("mapped", "cat /proc/cmdline")
 
     sh("mapped", "echo hi >/srv/added; echo more >>/etc/debian_version; rm /etc/issue.net; sync")

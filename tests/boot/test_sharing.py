@@ -15,6 +15,7 @@ for d in /sys/block/*; do
     [ "$(cat $d/serial 2>/dev/null)" = skinny-master ] && master=/dev/${d##*/}
 done
 test -b "$master"
+mount -t erofs -o ro "$master" /media/root-ro
 mount -o remount,rw /media/root-ro 2>/dev/null && touch /media/root-ro/owned 2>/dev/null
 blockdev --setrw "$master" || true
 dd if=/dev/zero of="$master" bs=4096 count=4 conv=fsync 2>/dev/null && echo written
@@ -55,5 +56,6 @@ def test_two_machines_on_one_master(
     assert hashlib.sha256(image.read_bytes()).hexdigest() == before
     assert sh(
         "two",
-        "sha256sum /media/root-ro/etc/hostname | cut -c1-8; cat /media/root-ro/etc/os-release | head -1",
+        "skinnybox-guest look sh -c 'sha256sum /media/root-ro/etc/hostname | cut -c1-8;"
+        " head -1 /media/root-ro/etc/os-release'",
     )

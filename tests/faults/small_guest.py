@@ -76,8 +76,8 @@ def _put_guest_part(home: Path) -> None:
     for program in (source / "bin").iterdir():
         shutil.copy(program, home)
     shutil.copy(source / "protocol", home)
-    for view in ("root-ro", "root-rw"):
-        (home.parents[2] / "media" / view).mkdir(parents=True)
+    for folder in ("media/root-ro", "media/root-rw", "var/lib/skinnybox/disk"):
+        (home.parents[2] / folder).mkdir(parents=True)
 
 
 def sealed(store: Path, folder: Path, test_kernel: Path) -> Master:

@@ -9,6 +9,7 @@ MOUNT = "LOWERS={lowers}; mount_root /new"
 
 
 def _filesystems(shell: Shell, *names: str) -> None:
+    (shell.tmp / "run/disk").write_text("/dev/vdq\n")
     lines = [f"nodev\t{name}\n" for name in ("sysfs", *names)] + ["\text4\n"]
     (shell.tmp / "proc/filesystems").write_text("".join(lines))
 
@@ -21,7 +22,7 @@ def test_a_kernel_that_says_overlay_or_nothing_gets_a_work_directory(
     run = shell.tmp / "run"
     assert shell(PARTS, REFUSE + MOUNT.format(lowers="/b:/a"), stubs=["mount"]).calls == [
         f"mount -t overlay -o lowerdir=/b:/a,upperdir={run}/overlay/upper,workdir={run}/overlay/work "
-        "skinnybox /new"
+        "/dev/vdq /new"
     ]
 
 
@@ -29,7 +30,7 @@ def test_the_overlayfs_before_it_was_in_linux_gets_none(shell: Shell) -> None:
     _filesystems(shell, "overlayfs")
     run = shell.tmp / "run"
     assert shell(PARTS, REFUSE + MOUNT.format(lowers="/a"), stubs=["mount"]).calls == [
-        f"mount -t overlayfs -o lowerdir=/a,upperdir={run}/overlay/upper skinnybox /new"
+        f"mount -t overlayfs -o lowerdir=/a,upperdir={run}/overlay/upper /dev/vdq /new"
     ]
 
 

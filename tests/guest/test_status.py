@@ -19,11 +19,11 @@ END
 @pytest.fixture(autouse=True)
 def machine(shell: Shell) -> None:
     tmp = shell.tmp
-    for folder in ("proc/sys/kernel", "root/media/root-rw", "root/var/lib/skinnybox", "sys/fs/ext4/vdq"):
+    for folder in ("proc/sys/kernel", "root/var/lib/skinnybox/disk", "sys/fs/ext4/vdq"):
         (tmp / folder).mkdir(parents=True)
     (tmp / "proc/uptime").write_text("12.34 3.00\n")
     (tmp / "proc/mounts").write_text(
-        "skinnybox / overlay rw 0 0\n/dev/vda /media/root-ro erofs ro,relatime 0 0\n"
+        "/dev/vdq / overlay rw 0 0\n/dev/vdq /var/lib/skinnybox/disk ext4 rw 0 0\n"
     )
     (tmp / "proc/sys/kernel/osrelease").write_text("6.1.0-9-cloud-amd64\n")
     (tmp / "sys/fs/ext4/vdq/reserved_clusters").write_text("20\n")

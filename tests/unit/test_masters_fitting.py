@@ -67,6 +67,10 @@ Package: linux-image-6.1.0-8-cloud-amd64
 Status: deinstall ok config-files
 Version: 1
 {ABOUT}
+Package: grub-pc
+Status: install ok installed
+Version: 1
+{ABOUT}
 Package: apache2
 Status: install ok installed
 Version: 1
@@ -103,8 +107,12 @@ def test_all_of_it_is_there(tree: Path) -> None:
         assert stat.S_IMODE((home / program.name).stat().st_mode) == 0o755
     assert guest_part.has_guest_part(tree)
     assert guest_part.protocol_version(tree) == GUEST_PROTOCOL
-    assert (tree / "media/root-rw").is_dir() and (tree / "media/root-ro").is_dir()
-    assert stat.S_IMODE((tree / "etc/kernel/postinst.d/zz-skinnybox").stat().st_mode) == 0o755
+    for folder in ("media/root-rw", "media/root-ro", "var/lib/skinnybox/disk"):
+        assert (tree / folder).is_dir()
+    for hooks in ("preinst.d", "postinst.d"):
+        assert stat.S_IMODE((tree / f"etc/kernel/{hooks}/zz-skinnybox").stat().st_mode) == 0o755
+    assert (tree / "usr/bin/skinnybox-guest").resolve() == home / "skinnybox-guest"
+    assert (tree / "usr/lib/systemd/system/systemd-remount-fs.service.d/skinnybox.conf").is_file()
 
 
 def test_a_guest_part_of_another_version_is_replaced(tree: Path) -> None:
@@ -154,10 +162,13 @@ def test_root_boot_and_swap_leave_the_fstab_and_nothing_else(tree: Path) -> None
     assert (info.st_uid, info.st_gid, info.st_mtime) == (7, 8, OLD)
 
 
-def test_kernels_are_held_and_nothing_else(tree: Path) -> None:
+def test_kernels_and_their_loader_are_held_and_nothing_else(tree: Path) -> None:
     fit(tree)
     status = (tree / "var/lib/dpkg/status").read_text()
-    assert status == STATUS.replace("Status: install", "Status: hold", 1)
+    held = STATUS
+    for name in ("linux-image-6.1.0-9-cloud-amd64", "grub-pc"):
+        held = held.replace(f"Package: {name}\nStatus: install", f"Package: {name}\nStatus: hold")
+    assert status == held and status.count("hold") == 2
     assert "update_initramfs=no\nbackup" in (tree / "etc/initramfs-tools/update-initramfs.conf").read_text()
 
 

@@ -9,12 +9,15 @@ from skinnybox.masters.fitting.own import HOME
 from skinnybox.masters.guest_part import PACKAGE, PROTOCOL, guest_folder
 
 _SHOWN = ("media/root-ro", "media/root-rw")
-_MOUNTED = (*_SHOWN, "dev", "proc", "run", "sys")
+_MOUNTED = (*_SHOWN, "var/lib/skinnybox/disk", "dev", "proc", "run", "sys")
 """Folders on which the initramfs mounts something; a system that is older than /run has none."""
 _MOST_TEXT = 1 << 20
 _OWN_DISK = re.compile(r"/(boot|boot/efi|efi)?")
 _UPDATE = "etc/initramfs-tools/update-initramfs.conf"
-_NOTICE = "etc/kernel/postinst.d/zz-skinnybox"
+_COMMAND = "usr/bin/skinnybox-guest"
+_HOOKS = "etc/kernel"
+_NOTICES = ("preinst.d/zz-skinnybox", "postinst.d/zz-skinnybox")
+"""Before a kernel is unpacked, which takes its time, and after all that came with it was said."""
 _FORMER = tuple(
     f"usr/share/initramfs-tools/{folder}/skinnybox"
     for folder in ("hooks", "scripts", "scripts/init-top", "scripts/init-bottom", "conf.d")
@@ -55,6 +58,7 @@ def _put_programs(tree: Path) -> None:
         inside.put(tree, f"{HOME}/lib/{script.name}", script.read_bytes())
     for program in sorted((guest / "bin").iterdir()):
         inside.put(tree, f"{HOME}/{program.name}", program.read_bytes(), 0o755)
+    inside.link(tree, _COMMAND, f"../../{HOME}/skinnybox-guest")
 
 
 def _take_own_disk_out_of_fstab(tree: Path) -> None:
@@ -75,11 +79,13 @@ def _is_own_disk(words: list[str]) -> bool:
 
 def _leave_to_master(tree: Path) -> None:
     """Kernel and initramfs belong to the master: one installed in a machine would fill its overlay and never
-    boot, and a new initramfs cost it seconds at every upgrade of a package. So does the guest part: what is
-    sealed together speaks together."""
-    dpkg.hold(tree, "linux-image", PACKAGE)
+    boot, and a new initramfs cost it seconds at every upgrade of a package. So does GRUB, whose upgrades ask
+    for the disks that the master's source booted from; and the guest part: what is sealed together speaks
+    together."""
+    dpkg.hold(tree, "linux-image", "grub", PACKAGE)
     settings = inside.read(tree, _UPDATE, _MOST_TEXT)
     if settings is not None:
         inside.rewrite(tree, _UPDATE, re.sub(rb"(?m)^update_initramfs=.*$", b"update_initramfs=no", settings))
-    if inside.is_folder(tree, _NOTICE.rpartition("/")[0]):
-        inside.put(tree, _NOTICE, (guest_folder() / "kernel-notice").read_bytes(), 0o755)
+    if inside.is_folder(tree, f"{_HOOKS}/postinst.d"):
+        for notice in _NOTICES:
+            inside.put(tree, f"{_HOOKS}/{notice}", (guest_folder() / "kernel-notice").read_bytes(), 0o755)

@@ -13,10 +13,12 @@ _PROGRAMS = ("usr/lib/systemd", "lib/systemd")
 _MOST = 1 << 16
 _REPORT = "skinnybox-report.service"
 _IDLE = {name: f"{_OWN}/{name}" for name in (_REPORT, "skinnybox-run-once.service")}
-# These change what any system does: its patience with its networks, how much of its journal is kept.
+# These change what any system does: its patience with its networks, how much of its journal is kept, whether
+# its root is remounted.
 _FILES = {
     "wait-online.conf": f"{_OWN}/systemd-networkd-wait-online.service.d/skinnybox.conf",
     "journald.conf": "usr/lib/systemd/journald.conf.d/skinnybox.conf",
+    "remount.conf": f"{_OWN}/systemd-remount-fs.service.d/skinnybox.conf",
 }
 _WANTED = f"{_OWN}/multi-user.target.wants/{_REPORT}"
 _EMERGENCY = ("emergency", "rescue")
