@@ -1,0 +1,130 @@
+"""What is left of a machine's parts when it runs, and what `skinnybox-guest` says of them, with this kernel's
+own EROFS, ext4 and overlayfs in a mount namespace. tests/boot/test_daily_life.py does it in a machine."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from skinnybox import run
+from tests.guest.conftest import GUEST, IMAGE, INSTANCE
+from tests.image.disks import REAL_ROOT
+
+pytestmark = [
+    pytest.mark.image,
+    pytest.mark.skipif(not REAL_ROOT, reason="mounting an image needs root"),
+]
+
+# RUN is where the initramfs has it, ROOT the new root. What the program mounts at /media is on a /media of
+# the test's, and it is told another /.
+STACK = r"""
+work=$1 guest=$2 lower=$(losetup -f --show -r "$1/master") disk=$(losetup -f --show "$1/disk")
+trap 'cd /; umount -R "$work/root"; losetup -d "$lower" "$disk"' EXIT
+export RUN=$work/run/skinnybox LIB=$guest/lib ROOT=$work/root
+mkdir -p "$RUN/lower/0" "$RUN/overlay" "$RUN/base" "$ROOT"
+mount -t erofs -o ro "$lower" "$RUN/lower/0"
+mount -t ext4 "$disk" "$RUN/overlay"
+mkdir "$RUN/overlay/upper" "$RUN/overlay/work"
+printf 'instance %s\nimage sha256:0 %s\n' "$3" "$4" >"$RUN/base/lines"
+echo "$disk" >"$RUN/disk"
+echo "$lower" >"$RUN/lowers"
+echo off >"$RUN/dax"
+. "$LIB/stack.sh"
+refuse() { echo "REFUSED $*" >&2; exit 9; }
+LOWERS=$RUN/lower/0
+mount_root "$ROOT"
+show_parts "$ROOT"
+close_stack "$ROOT"
+mount -t tmpfs none /media
+sed "s,mount -o bind / ,mount -o bind $ROOT ," "$guest/bin/skinnybox-guest" >"$work/program"
+chmod 755 "$work/program"
+cd "$ROOT"
+"""
+
+
+@pytest.fixture
+def parts(tmp_path: Path) -> Path:
+    """A folder with an image of a master and a formatted disk."""
+    tree = tmp_path / "tree"
+    for folder in (
+        "media/root-ro",
+        "media/root-rw",
+        "var/lib/skinnybox/disk",
+        "opt",
+        "usr/share/doc/acl",
+        "usr/gone/below",
+    ):
+        (tree / folder).mkdir(parents=True)
+    for name in ("etc/issue", "etc/gone", "etc/touched", "etc/listed", "usr/share/doc/acl/copyright"):
+        (tree / name).parent.mkdir(exist_ok=True)
+        (tree / name).write_text("text\n")
+    (tree / "etc/link").symlink_to("a")
+    run.run(["mkfs.erofs", tmp_path / "master", tree])
+    shutil.rmtree(tree)
+    with (tmp_path / "disk").open("wb") as disk:
+        disk.truncate(64 << 20)
+    run.run(["mke2fs", "-q", "-F", "-t", "ext4", tmp_path / "disk"])
+    return tmp_path
+
+
+def _within(parts: Path, script: str) -> str:
+    words: list[str | Path] = ["sh", parts, GUEST, INSTANCE, IMAGE]
+    done = run.run(["unshare", "-m", "--propagation", "private", "sh", "-ec", STACK + script, *words])
+    return done.stdout.decode()
+
+
+def test_what_is_mounted_and_seen(parts: Path) -> None:
+    said = _within(parts, 'echo "$disk"; findmnt -rno SOURCE,TARGET,FSTYPE,VFS-OPTIONS | grep "$work" || :')
+    disk, *mounted = said.splitlines()
+    assert [" ".join(line.split()[:3]) for line in mounted] == [
+        f"{disk} {parts}/root overlay",
+        f"{disk}[/lost+found] {parts}/root/var/lib/skinnybox/disk ext4",
+    ]
+    assert all(line.split()[3].startswith("rw") for line in mounted)
+
+
+def test_it_says_what_it_is(parts: Path) -> None:
+    found = json.loads(_within(parts, '"$work/program" status --json'))
+    assert found["instance"] == INSTANCE and found["images"] == [{"digest": "sha256:0", "uuid": IMAGE}]
+    assert 0 < found["overlay"]["free"] < found["overlay"]["size"] <= 64 << 20
+
+
+def test_it_says_what_was_changed(parts: Path) -> None:
+    change = r"""
+rm etc/gone; echo more >>etc/issue; touch etc/touched; ln -sf b etc/link; chmod 700 opt
+rm -r usr/share/doc/acl usr/gone; mkdir usr/share/doc/acl
+mkdir -p srv/new; echo x >"srv/new/a 	b"
+"$work/program" changes --json
+"""
+    found = json.loads(_within(parts, change))
+    assert {line["path"]: line["kind"] for line in found} == {
+        "/etc/gone": "deleted",
+        "/etc/issue": "modified",
+        "/etc/link": "modified",
+        "/opt": "metadata",
+        "/srv": "added",
+        "/srv/new": "added",
+        "/srv/new/a \tb": "added",
+        "/usr/gone": "deleted",
+        "/usr/share/doc/acl/copyright": "deleted",
+    }
+
+
+@pytest.mark.skipif(run.find("setfacl") is None, reason="needs setfacl")
+def test_a_file_of_the_master_takes_an_access_list_once_it_is_owned(parts: Path) -> None:
+    said = _within(
+        parts,
+        'setfacl -m u:1:r etc/listed 2>/dev/null && echo early; "$work/program" own etc/listed; '
+        'setfacl -m u:1:r etc/listed; "$work/program" changes',
+    )
+    assert said.split() == ["metadata", "-", "5", "/etc/listed"]
+
+
+def test_who_looks_sees_both_and_nobody_else_does(parts: Path) -> None:
+    said = _within(parts, '"$work/program" look sh -c "ls /media/*; ! touch /media/root-rw/x"; ls /media/*')
+    assert said.split() == [
+        "/media/root-ro:", "etc", "media", "opt", "usr", "var",
+        "/media/root-rw:", "lost+found", "upper", "work",
+        "/media/root-ro:", "/media/root-rw:",
+    ]  # fmt: skip
