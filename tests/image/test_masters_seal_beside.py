@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from skinnybox.errors import Unsupported
-from skinnybox.masters import catalogue, seal
+from skinnybox.masters import catalogue, erofs, seal
 from skinnybox.model import Master
 from skinnybox.operation import Operation
 from tests.pace import within
@@ -43,3 +43,36 @@ def test_a_tree_that_cannot_boot_leaves_nothing_behind(tmp_path: Path) -> None:
         _seal(tmp_path)
     left = [path.name for path in (tmp_path / "masters").iterdir() if path.name != catalogue.LOCK]
     assert left == []
+
+
+def _sealed(tmp_path: Path, *, spend: bool) -> tuple[Path, Master]:
+    tree, kernel = tmp_path / "tree", tmp_path / "vmlinuz-6.1"
+    (tree / "folder").mkdir(parents=True)
+    (tree / "folder/file").write_bytes(b"x" * 100_000)
+    kernel.write_bytes(b"kernel")
+    return tree, seal.seal(
+        tree, store=tmp_path / "masters", name="m", version="1", kernel=kernel, initrd=kernel,
+        operation=Operation(), spend=spend,
+    )  # fmt: skip
+
+
+def test_a_tree_that_is_spent_goes_beside_the_last_steps(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stamp = erofs.stamp
+
+    def waiting(image: Path) -> str:
+        end = time.monotonic() + within(20)
+        while (tmp_path / "tree").exists():
+            assert time.monotonic() < end, "nobody has begun to delete it"
+            time.sleep(0.01)
+        return stamp(image)
+
+    monkeypatch.setattr(erofs, "stamp", waiting)
+    _, master = _sealed(tmp_path, spend=True)
+    catalogue.verify(tmp_path / "masters", master, Operation())
+
+
+def test_a_tree_that_is_somebodys_stays(tmp_path: Path) -> None:
+    tree, _ = _sealed(tmp_path, spend=False)
+    assert (tree / "folder/file").stat().st_size == 100_000

@@ -23,6 +23,7 @@ KERNEL, INITRD, INDEX = KERNEL_FILE, INITRD_FILE, "index.jsonl.gz"
 LOCK = ".lock"
 IMAGE, DAX_IMAGE = "root.erofs", "root-dax.erofs"
 _FEW = 10
+_REMOVE = ("rm", "-rf", "--one-file-system", "--")
 _FOLDER = re.compile(r"[0-9a-f]{64}")
 _PREFIX = re.compile(r"(?:sha256:)?([0-9a-f]{8,64})")
 
@@ -113,7 +114,16 @@ def locked(store: Path, *, exclusive: bool) -> Iterator[None]:
 
 def delete(tree: Path) -> None:
     """Remove a folder of ours and all below it, but nothing that is mounted there. Idempotent."""
-    run.run(["rm", "-rf", "--one-file-system", "--", tree])
+    run.run([*_REMOVE, tree])
+
+
+@contextlib.contextmanager
+def deleting(tree: Path) -> Iterator[None]:
+    """The same beside the block, which is left when it has been tried: who needs to know deletes it again.
+    What ends the block early ends this as well."""
+    with run.start([*_REMOVE, tree]) as child:
+        yield
+        child.wait()
 
 
 def _hex(master: Master) -> str:

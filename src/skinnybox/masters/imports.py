@@ -54,7 +54,7 @@ def import_tree(
         _make_fit(tree, before, operation, as_is=as_is, allow_foreign=allow_foreign)
         return seal(
             tree, store=store, name=name, version=version, kernel=kernel or find_kernel(tree), initrd=initrd,
-            operation=operation, dax=dax, brought=parts,
+            operation=operation, dax=dax, brought=parts, spend=True,
         )  # fmt: skip
 
 

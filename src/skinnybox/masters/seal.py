@@ -2,14 +2,25 @@
 
 import os
 import shutil
-from dataclasses import replace
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from skinnybox.errors import Conflict, Unsupported
 from skinnybox.layout import FOLDER, MASTER, parts
 from skinnybox.masters import erofs, guest_part
-from skinnybox.masters.catalogue import DAX_IMAGE, IMAGE, INDEX, INITRD, KERNEL, folder, locked, masters
+from skinnybox.masters.catalogue import (
+    DAX_IMAGE,
+    IMAGE,
+    INDEX,
+    INITRD,
+    KERNEL,
+    deleting,
+    folder,
+    locked,
+    masters,
+)
 from skinnybox.masters.heavy import told, watched
 from skinnybox.masters.index import Entry, content_id, file_digest, scan, write_index
 from skinnybox.masters.initramfs.make import make as make_initramfs
@@ -36,6 +47,7 @@ def seal(
     initrd: Path | None = None,
     dax: bool = False,
     brought: Brought = NOTHING,
+    spend: bool = False,
 ) -> Master:
     """Seal a tree that nobody writes to, with an initramfs made for its `kernel` unless an `initrd` is given.
     Killed at any instant, the master is there whole or not at all.
@@ -44,13 +56,18 @@ def seal(
     same content under the same NAME:VERSION returns what is there, after adding the second image if it lacks
     one. Conflict when either is taken by another. NoSpace, with nothing left behind. Blocks for the time of
     two reads of the tree, three with `dax`, which is Unsupported where its kernel cannot map one.
+
+    `spend`: the tree is in the caller's own workspace, and is deleted beside the last steps, as soon as
+    nothing is read of it any more. Whatever is raised, some of it may be gone.
     """
     if dax:
         _refuse_unmapped(kernel)
-    with workspace(store, "sealing") as work:
-        master = _made(
-            tree, work, name=name, version=version, kernel=kernel, initrd=initrd, operation=operation, dax=dax
-        )
+    with workspace(store, "sealing") as work, ExitStack() as beside:
+        facts = _facts(tree, kernel)
+        _write_images(tree, work, facts, kernel, initrd, operation, dax=dax)
+        if spend:
+            beside.enter_context(deleting(tree))
+        master = _made(work, facts, name=name, version=version, dax=dax)
         master = replace(master, placed=brought.placed, left_out=brought.left_out)
         operation.step(task="seal", detail=master.reference)
         (work / FILE).write_bytes(to_manifest(master, index=file_digest(work / INDEX)))
@@ -84,52 +101,65 @@ def default_version(store: Path, name: str) -> str:
     return version
 
 
-def _made(
-    tree: Path, work: Path, *, name: str, version: str, kernel: Path, initrd: Path | None,
-    operation: Operation, dax: bool,
-) -> Master:  # fmt: skip
-    known = survey(tree)
-    linux = kernel_version(kernel)
-    images = _images(tree, work, known, kernel, initrd, operation, linux=linux, dax=dax)
-    protocol = guest_part.protocol_version(tree) or GUEST_PROTOCOL
-    return Master(
-        id=content_id(work / INDEX, work / KERNEL, work / INITRD, protocol),
-        name=name,
-        version=version,
-        images=images,
-        kernel=file_digest(work / KERNEL),
-        initrd=file_digest(work / INITRD),
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Facts:
+    """What is read of the tree itself, while it is there."""
+
+    known: Survey
+    os: str
+    architecture: str
+    linux: str
+    protocol: int
+
+
+def _facts(tree: Path, kernel: Path) -> _Facts:
+    return _Facts(
+        known=survey(tree),
         os=os_name(tree),
         architecture=architecture(tree),
-        kernel_version=linux,
-        tree_size=known.size,
-        entries=known.entries,
-        guest_protocol=protocol,
+        linux=kernel_version(kernel),
+        protocol=guest_part.protocol_version(tree) or GUEST_PROTOCOL,
+    )
+
+
+def _made(work: Path, facts: _Facts, *, name: str, version: str, dax: bool) -> Master:
+    """Of what has been written."""
+    packed = _image(work, IMAGE, ImageKind.EROFS_LZ4HC)
+    return Master(
+        id=content_id(work / INDEX, work / KERNEL, work / INITRD, facts.protocol),
+        name=name,
+        version=version,
+        images=(_image(work, DAX_IMAGE, ImageKind.EROFS_PLAIN), packed) if dax else (packed,),
+        kernel=file_digest(work / KERNEL),
+        initrd=file_digest(work / INITRD),
+        os=facts.os,
+        architecture=facts.architecture,
+        kernel_version=facts.linux,
+        tree_size=facts.known.size,
+        entries=facts.known.entries,
+        guest_protocol=facts.protocol,
         created=datetime.now(UTC),
     )
 
 
-def _images(
-    tree: Path, work: Path, known: Survey, kernel: Path, initrd: Path | None, operation: Operation, *,
-    linux: str, dax: bool,
-) -> tuple[Image, ...]:  # fmt: skip
+def _write_images(
+    tree: Path, work: Path, facts: _Facts, kernel: Path, initrd: Path | None, operation: Operation, *,
+    dax: bool,
+) -> None:  # fmt: skip
     """And all that is made of the tree beside them: an image is written by another process, so that together
     we use two processors, and our part is done long before. What cannot boot is refused in the first second
     of it."""
     large: list[Entry] = []
-    newest = known.newest
+    newest, linux = facts.known.newest, facts.linux
     image, kind = work / IMAGE, ImageKind.EROFS_LZ4HC
     with erofs.making(tree, image, kind, newest=newest, operation=operation, linux=linux):
         _put_what_boots(tree, work, kernel, initrd, operation)
-        write_index(watched(scan(tree, operation, known), large), work / INDEX)
+        write_index(watched(scan(tree, operation, facts.known), large), work / INDEX)
         kept.write(tree, work)
     for line in told(large):
         operation.note(line)
-    packed = _image(work, IMAGE, kind)
-    if not dax:
-        return (packed,)
-    erofs.make(tree, work / DAX_IMAGE, ImageKind.EROFS_PLAIN, newest=newest, operation=operation)
-    return _image(work, DAX_IMAGE, ImageKind.EROFS_PLAIN), packed
+    if dax:
+        erofs.make(tree, work / DAX_IMAGE, ImageKind.EROFS_PLAIN, newest=newest, operation=operation)
 
 
 def _put_what_boots(tree: Path, work: Path, kernel: Path, initrd: Path | None, operation: Operation) -> None:

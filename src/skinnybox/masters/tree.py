@@ -1,5 +1,6 @@
 """A private copy of what is to be sealed, from a directory or a tar that was looked through."""
 
+import contextlib
 import os
 import re
 import stat
@@ -11,6 +12,7 @@ from pathlib import Path
 from skinnybox import run
 from skinnybox.errors import CommandFailed, Corrupt, NotFound, SkinnyboxError, Unsupported, UsageError
 from skinnybox.masters import namespace
+from skinnybox.masters.halves import date_folders, halves, make_folders
 from skinnybox.masters.survey import walk
 from skinnybox.operation import Operation
 
@@ -52,8 +54,28 @@ def unpacked(source: Path, work: Path, operation: Operation) -> Path:
     tree.mkdir()
     tree.chmod(0o755)  # the root of the machines, whatever the umask
     operation.step(task="unpack", detail=source.name)
-    _command([*_COPY, "--", f"{source}/.", tree], source)
+    _copy(source, tree, operation)
     return tree
+
+
+def _copy(source: Path, tree: Path, operation: Operation) -> None:
+    halved = halves(source)
+    if halved is None:
+        _copy_with([[*_COPY, "--", f"{source}/.", tree.absolute()]], source, operation)
+        return
+    make_folders(halved, tree)
+    into = f"--target-directory={tree.absolute()}"
+    named = ([os.fsdecode(name) for name in names] for names in halved.names)
+    _copy_with([[*_COPY, "--parents", into, "--", *names] for names in named], source, operation, cwd=source)
+    date_folders(halved, source, tree)
+
+
+def _copy_with(argvs: list[run.Argv], source: Path, operation: Operation, *, cwd: Path | None = None) -> None:
+    def attend() -> None:
+        operation.step(task="unpack", detail=source.name)
+
+    with _in_our_words(source):
+        _refuse_lost(run.together(argvs, cwd=cwd, attend=attend), source)
 
 
 def extracted(
@@ -84,7 +106,8 @@ def extracted(
             done += len(piece)
             operation.step(task="unpack", done=done, unit="bytes", detail=source.name)
 
-    _command(_extraction(tree, devices=devices, prefix=prefix), source, fed())
+    with _in_our_words(source):
+        _refuse_lost(run.feed(_extraction(tree, devices=devices, prefix=prefix), fed()).stderr, source)
     if dated:
         _date_folders(os.fsencode(tree), started)
 
@@ -106,12 +129,16 @@ def _extraction(tree: Path, *, devices: bool, prefix: bytes) -> list[str | Path]
     return [*_EXTRACT, "--anchored", *left_out, *stripped, "--file", "-", "--directory", tree]
 
 
-def _command(argv: run.Argv, source: Path, fed: Iterator[bytes] | None = None) -> None:
+@contextlib.contextmanager
+def _in_our_words(source: Path) -> Iterator[None]:
     try:
-        done = run.run(argv) if fed is None else run.feed(argv, fed)
+        yield
     except CommandFailed as error:
         raise _explained(error, source) from error
-    said = done.stderr.decode("utf-8", "replace")
+
+
+def _refuse_lost(stderr: bytes, source: Path) -> None:
+    said = stderr.decode("utf-8", "replace")
     lost = next((line for line in said.splitlines() if any(word in line for word in _NO_XATTR)), None)
     if lost:
         raise _unkept(source, lost)

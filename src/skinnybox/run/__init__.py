@@ -22,6 +22,7 @@ from skinnybox.run.programs import (
     start,
     tied,
 )
+from skinnybox.run.together import together
 
 __all__ = [
     "FETCHING",
@@ -44,4 +45,5 @@ __all__ = [
     "run",
     "start",
     "tied",
+    "together",
 ]
