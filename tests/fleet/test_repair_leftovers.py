@@ -220,7 +220,7 @@ def test_doctor_works_without_a_memory(
         (state / "state.db").write_bytes(left)
     done = said(capsys, "--state", str(state), "--host", "memory", "doctor", "--format", "json")
     checks = {check["check"]: check for check in json.loads(done.out)}
-    assert done.code == 1 and len(checks) == 4 and checks.pop("state folder")["status"] == "fail"
+    assert done.code == 1 and len(checks) == 5 and checks.pop("state folder")["status"] == "fail"
     assert {check["status"] for check in checks.values()} <= {"ok", "note"}
     seen = of_the_folder(state)
     assert "state.db is" in seen.detail and f"; {1 + len(made)} to put right" in seen.detail

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from skinnybox.errors import Corrupt, UsageError
-from skinnybox.masters.index import Entry, _entry, content_id, read_index, scan, write_index
+from skinnybox.masters.index import Entry, _entry, content_id, read_below, read_index, scan, write_index
 from skinnybox.operation import Operation
 
 
@@ -130,3 +130,31 @@ def test_a_file_that_changes_while_it_is_sealed_is_named(tmp_path: Path, becomes
     log.write_bytes(becomes)
     with pytest.raises(Corrupt, match="log changed while it was read"):
         _entry(os.fsencode(tmp_path), b"log", info, None)
+
+
+def test_below_a_folder_is_what_the_whole_index_has_there(tree: Path, tmp_path: Path) -> None:
+    for name in ("ab", "b/a"):
+        (tree / name).mkdir(parents=True)
+        (tree / name / 'odd "\n').write_text("x")
+    (tree / "a/below").mkdir()
+    (tree / "a/below/x").write_text("x")
+    file = _index(_scan(tree), tmp_path / "index")
+    expected = [entry for entry in read_index(file) if entry.path.startswith(b"a/")]
+    assert len(expected) == 3 and list(read_below(file, b"a")) == expected
+    with file.open("rb") as opened:
+        assert list(read_below(opened, b"a")) == expected
+
+
+def test_who_looks_on_can_end_it(tree: Path, tmp_path: Path) -> None:
+    def enough() -> None:
+        raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        list(read_below(_index(_scan(tree), tmp_path / "index"), b"none", enough))
+
+
+def test_a_line_below_it_that_is_no_entry(tmp_path: Path) -> None:
+    (tmp_path / "index").write_bytes(gzip.compress(b'{"path":"var/x"}\n'))
+    with pytest.raises(Corrupt, match="not an index entry"):
+        list(read_below(tmp_path / "index", b"var"))
+    assert list(read_below(tmp_path / "index", b"usr")) == []

@@ -6,10 +6,12 @@ It opens no fleet: it has to work where a fleet cannot be opened, and say why.
 from pathlib import Path
 
 from skinnybox.errors import NotStarted, SkinnyboxError, of_system
+from skinnybox.fleet.heavy_files import heavy_files
 from skinnybox.fleet.repair.examine import examine as examine_folder
 from skinnybox.fleet.repair.modes import open_to_others
 from skinnybox.hosts.base import Host
 from skinnybox.issues import Check
+from skinnybox.layout import MASTERS
 from skinnybox.sandbox import confinement
 from skinnybox.sandbox.process import in_force, is_whole
 
@@ -17,8 +19,10 @@ _CONFINEMENT, _FOLDER, _PRIVACY = "confinement", "state folder", "privacy"
 
 
 def examine(folder: Path, host: Host) -> list[Check]:
-    """What the host says of itself, how readers are shut in here, and, last, of the state folder."""
-    return [*host.doctor(), _confinement(), _privacy(folder), _folder(folder, host)]
+    """What the host says of itself, how readers are shut in here, what masters cost machines, and, last, of
+    the state folder."""
+    heavy = heavy_files(folder / MASTERS)
+    return [*host.doctor(), _confinement(), *heavy, _privacy(folder), _folder(folder, host)]
 
 
 def _confinement() -> Check:

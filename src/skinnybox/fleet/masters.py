@@ -127,13 +127,11 @@ class Masters:
     def heavy(self, master: Master) -> list[str]:
         """Lines about files that a machine, writing to one, would have in its overlay whole. None are told of
         a master whose index cannot be read: verify says that."""
-        from skinnybox.masters import heavy, index
+        from skinnybox.masters import heavy
 
-        found = list[index.Entry]()
         with contextlib.suppress(SkinnyboxError, OSError):
-            entries = index.read_index(self.folder(master) / catalogue.INDEX)
-            found.extend(entry for entry in entries if heavy.is_heavy(entry))
-        return heavy.told(found)
+            return heavy.told(heavy.recorded(self.folder(master) / catalogue.INDEX))
+        return []
 
     def dependants(self, master: Master) -> list[str]:
         """Names of the machines that cannot be without it."""

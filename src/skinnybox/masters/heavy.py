@@ -5,10 +5,12 @@ where such files belong, and the databases' own wherever they are in it.
 """
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from heapq import nlargest
+from pathlib import Path
 
-from skinnybox.masters.index import Entry
+from skinnybox import named_file
+from skinnybox.masters.index import Entry, read_below
 from skinnybox.printable import printable
 from skinnybox.sizes import MIB, format_size
 
@@ -35,6 +37,13 @@ def watched(entries: Iterable[Entry], found: list[Entry]) -> Iterator[Entry]:
         yield entry
 
 
+def recorded(index: Path, attend: Callable[[], None] = lambda: None) -> list[Entry]:
+    """Those of a sealed master, by its index alone. `attend` is called all the while, and may raise. Raises
+    Corrupt, OSError."""
+    with named_file.opened(index) as file:
+        return [entry for entry in read_below(file, b"var", attend) if is_heavy(entry)]
+
+
 def is_heavy(entry: Entry) -> bool:
     if entry.type != "-" or not entry.path.startswith(b"var/") or entry.path.startswith(_NOT):
         return False
@@ -45,13 +54,19 @@ def is_heavy(entry: Entry) -> bool:
 def told(found: Iterable[Entry]) -> list[str]:
     """Lines for a person, the largest first; none when there is nothing to tell. A file with several names is
     told of once."""
+    named = listed(found)
+    return [f"copied up whole when written to: {named}", WAY_OUT] if named else []
+
+
+def listed(found: Iterable[Entry]) -> str:
+    """The same in one line, without what to do about it."""
     files: dict[bytes, Entry] = {}
     for entry in found:
         files.setdefault(entry.link or entry.path, entry)
     lines = [f"/{printable(_text(entry.path))}, {format_size(entry.size)}" for entry in _largest(files)]
     if len(files) > _TOLD:
         lines.append(f"and {len(files) - _TOLD} more")
-    return [f"copied up whole when written to: {'; '.join(lines)}", WAY_OUT] if lines else []
+    return "; ".join(lines)
 
 
 def _largest(files: dict[bytes, Entry]) -> list[Entry]:
