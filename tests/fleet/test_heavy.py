@@ -1,4 +1,4 @@
-"""Who makes or shows a master is told which of its files make overlays heavy."""
+"""Who makes or shows a master is told which of its files make overlays heavy, and which all would share."""
 
 import json
 import os
@@ -51,6 +51,16 @@ def test_path_size_and_a_way_out_are_told(tmp_path: Path) -> None:
 def test_nothing_is_told_of_small_ones(tmp_path: Path, size: int) -> None:
     notes, shown, _ = _sealed(tmp_path, size)
     assert notes == shown == []
+
+
+def test_who_makes_a_master_is_told_what_its_machines_would_share(tmp_path: Path) -> None:
+    (tmp_path / "tree/etc/munge").mkdir(parents=True)
+    (tmp_path / "tree/etc/munge/munge.key").write_bytes(os.urandom(128))
+    notes, _, _ = _sealed(tmp_path, MIB)
+    assert (
+        notes[0] == "each machine of this master would have the same: /etc/munge/munge.key"
+        and len(notes) == 2
+    )
 
 
 def _several(tmp_path: Path, *sizes: int) -> Path:

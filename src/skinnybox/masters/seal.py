@@ -9,7 +9,7 @@ from pathlib import Path
 
 from skinnybox.errors import Conflict, Unsupported
 from skinnybox.layout import FOLDER, MASTER, parts
-from skinnybox.masters import erofs, guest_part
+from skinnybox.masters import erofs, guest_part, same_secrets
 from skinnybox.masters.catalogue import (
     DAX_IMAGE,
     IMAGE,
@@ -150,13 +150,16 @@ def _write_images(
     we use two processors, and our part is done long before. What cannot boot is refused in the first second
     of it."""
     large: list[Entry] = []
+    secret: list[Entry] = []
     newest, linux = facts.known.newest, facts.linux
     image, kind = work / IMAGE, ImageKind.EROFS_LZ4HC
     with erofs.making(tree, image, kind, newest=newest, operation=operation, linux=linux):
         _put_what_boots(tree, work, kernel, initrd, operation)
-        write_index(watched(scan(tree, operation, facts.known), large), work / INDEX)
+        entries = watched(scan(tree, operation, facts.known), large)
+        write_index(same_secrets.watched(entries, secret), work / INDEX)
         kept.write(tree, work)
-    for line in told(large):
+        same = same_secrets.held(tree, secret)
+    for line in (*told(large), *same):
         operation.note(line)
     if dax:
         erofs.make(tree, work / DAX_IMAGE, ImageKind.EROFS_PLAIN, newest=newest, operation=operation)
