@@ -1,8 +1,9 @@
 """Importing and sealing a tree, against mkfs.erofs alone of it: `python -m bench.sealing`. Needs root.
 
-What nobody can do without is the time mkfs.erofs takes, with our options, for the same Debian system. The
-rest is ours: an import's private copy, the guest part, the initramfs, the index with every file's digest, the
-image's digest, and that all of it is on the disk.
+What nobody can do without is the time mkfs.erofs takes for the same Debian system, asked for lz4hc and no
+more. The rest is ours: an import's private copy, the guest part, the initramfs, the index with every file's
+digest, the image's digest, and that all of it is on the disk. Sealing itself asks for larger clusters where
+the master's kernel reads them, and mkfs.erofs then takes about 0.8 of that time: a seal may be below 1.
 """
 
 import os

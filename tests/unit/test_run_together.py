@@ -1,5 +1,7 @@
 """Programs that do one piece of work between them end together."""
 
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -7,6 +9,7 @@ import pytest
 
 from skinnybox import run
 from skinnybox.errors import CommandFailed
+from tests.pace import within
 
 SLEEP = ["sleep", "300"]
 
@@ -48,3 +51,19 @@ def test_a_program_that_is_missing() -> None:
     with pytest.raises(CommandFailed, match="no such program"):
         run.together([SLEEP, ["no-such-program-here"]], attend=nothing)
     assert time.monotonic() - begun < 100
+
+
+def test_they_do_not_outlive_us(tmp_path: Path) -> None:
+    said = tmp_path / "said"
+    script = f"echo $$ >>{said}; exec sleep 300"
+    ours = f"from skinnybox import run; run.together([['sh', '-c', {script!r}]] * 2, attend=lambda: None)"
+    with subprocess.Popen([sys.executable, "-c", ours]) as process:
+        end = time.monotonic() + within(30)
+        while not said.exists() or len(said.read_text().split()) < 2:
+            assert time.monotonic() < end
+            time.sleep(0.02)
+        process.kill()
+    for number in said.read_text().split():
+        while Path(f"/proc/{number}/exe").exists():
+            assert time.monotonic() < end, "it is still there"
+            time.sleep(0.02)

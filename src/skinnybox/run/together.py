@@ -7,21 +7,26 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import BinaryIO
 
-from skinnybox.run.programs import STDERR_TAIL, Argv, check, start, words_of
+from skinnybox.run.programs import STDERR_TAIL, Argv, check, find, missing, start, words_of
 
 _POLL = 0.02
+_WITH_US = ("setpriv", "--pdeathsig", "KILL", "--")
 
 
 def together(argvs: Sequence[Argv], *, cwd: Path | None = None, attend: Callable[[], None]) -> bytes:
     """Run them at once, to their ends; what they complained of, in their order. Blocks.
 
     The first that fails ends the others: CommandFailed. `attend` is called all the while, and what it raises
-    ends them all.
+    ends them all. So does our end, however that comes: what they write is swept by the next command, and
+    who goes on writing would bring it back.
     """
+    for argv in argvs:
+        if find(str(argv[0])) is None:
+            raise missing(str(argv[0]))
     with ExitStack() as undo:
         said = [undo.enter_context(tempfile.TemporaryFile()) for _ in argvs]
         running = [
-            undo.enter_context(start(argv, stderr=file, cwd=cwd))
+            undo.enter_context(start([*_WITH_US, *words_of(argv)], stderr=file, cwd=cwd))
             for argv, file in zip(argvs, said, strict=True)
         ]
         while None in (codes := [child.poll() for child in running]):
