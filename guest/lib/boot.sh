@@ -4,12 +4,13 @@
 # boot_root ROOT: mounts this machine's root filesystem there, and lets it become what the seed says.
 boot_root() {
     boot_stack "$1"
+    mount_data "$1"
     seed_if_due "$1"
     follow_name "$1"
     close_stack "$1"
 }
 
-# seed_if_due ROOT: once per generation, so that an administrator's edits survive a boot.
+# seed_if_due ROOT: the chosen one, once per generation, so that an administrator's edits survive a boot.
 seed_if_due() {
     [ "$(applied_seed "$1")" = "$GENERATION $(host_parameter instance)" ] || apply_seed "$1"
 }

@@ -7,6 +7,8 @@ EXT4_MAGIC=53ef
 EROFS_MAGIC=e2e1f5e0
 # shellcheck disable=SC2034 # the variables in capitals are for stack.sh
 OVERLAY_LABEL=736b696e6e792d6f7665726c61790000 # skinny-overlay, as 16 bytes
+# shellcheck disable=SC2034
+DATA_LABEL=736b696e6e792d646174610000000000 # skinny-data
 
 # disks_called NAME: the device of every whole disk with that serial; on Xen a disk has none, and that name itself.
 disks_called() {

@@ -9,6 +9,22 @@ FORMAT_FEATURES=none,has_journal,ext_attr,resize_inode,dir_index,filetype,extent
 # The disk reads as zeros: whoever gives the order made it so.
 FORMAT_EXTENDED=assume_storage_prezeroed=1,lazy_itable_init=1,lazy_journal_init=1,nodiscard,root_owner=0:0
 
+# format_data_if_ordered DISK: an order of its own, as a machine may be given a data disk long after its overlay.
+format_data_if_ordered() {
+    local ordered
+    ordered=$(host_parameter format-data) || return 0
+    is_blank "$1" || return 0
+    [ "$ordered" = "$(host_parameter instance)" ] || refuse "the data disk on $1 is blank, and the order to format is for the machine $ordered"
+    echo "skinnybox: formatting the blank data disk on $1"
+    rm -rf "$RUN/format"
+    mkdir -m 0755 "$RUN/format" "$RUN/format/folders"
+    mkdir -m 0700 "$RUN/format/skinnybox"
+    printf 'skinnybox-base 1\ninstance %s\nend\n' "$ordered" >"$RUN/format-base"
+    (umask 0177 && padded "$RUN/format-base" 4096 >"$RUN/format/skinnybox/base")
+    make_filesystem "$1" skinny-data >"$RUN/said" 2>&1 || refuse "the blank data disk on $1 cannot be formatted: $(tail -n 2 "$RUN/said")"
+    rm -rf "$RUN/format" "$RUN/mke2fs.conf"
+}
+
 # format_if_ordered DISK
 format_if_ordered() {
     local ordered
@@ -18,7 +34,7 @@ format_if_ordered() {
     names_us base && names_us seed || refuse "the overlay on $1 is blank, and the host did not say what to put on it"
     echo "skinnybox: formatting the blank overlay on $1"
     fill_format
-    make_overlay "$1" >"$RUN/said" 2>&1 || refuse "the blank overlay on $1 cannot be formatted: $(tail -n 2 "$RUN/said")"
+    make_filesystem "$1" skinny-overlay >"$RUN/said" 2>&1 || refuse "the blank overlay on $1 cannot be formatted: $(tail -n 2 "$RUN/said")"
     rm -rf "$RUN/format" "$RUN/mke2fs.conf"
 }
 
@@ -76,9 +92,9 @@ seed_place() {
     echo "$place"
 }
 
-# make_overlay DISK: filesystem and content in one go. mke2fs writes the superblock last, so that what a power cut
+# make_filesystem DISK LABEL: filesystem and content in one go. mke2fs writes the superblock last, so that what a power cut
 # leaves is blank again.
-make_overlay() {
+make_filesystem() {
     local mib ratio=16384 journal=128 grown
     mib=$(mib_of "$1")
     [ "$mib" -ge 512 ] || ratio=8192
@@ -90,6 +106,6 @@ make_overlay() {
     printf '[defaults]\n\tbase_features = none\n\tdefault_mntopts = acl,user_xattr\n\tenable_periodic_fsck = 0\n' >"$RUN/mke2fs.conf"
     printf '[fs_types]\n\tskinny = {\n\t}\n' >>"$RUN/mke2fs.conf"
     MKE2FS_CONFIG=$RUN/mke2fs.conf "$MKE2FS" -q -F -T skinny -O "$FORMAT_FEATURES" -b 4096 -I 256 -m 1 -i "$ratio" \
-        -J "size=$journal" -L skinny-overlay -E "$FORMAT_EXTENDED,resize=$((grown * 256))" \
+        -J "size=$journal" -L "$2" -E "$FORMAT_EXTENDED,resize=$((grown * 256))" \
         -d "$RUN/format" "$1" "$((mib * 1024))k"
 }

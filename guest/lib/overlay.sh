@@ -9,30 +9,33 @@ open_overlay() {
     local options=rw
     find_disk "$(host_parameter overlay || echo skinny-overlay)"
     format_if_ordered "$DISK"
-    check_overlay "$DISK"
+    check_disk "$DISK" overlay
     can_discard "$DISK" && options=rw,discard
     mount -t ext4 -o "$options" "$DISK" "$RUN/overlay" || refuse "the overlay on $DISK cannot be mounted"
     echo "$DISK" >"$RUN/disk"
     [ -d "$RUN/overlay/upper" ] && [ -d "$RUN/overlay/work" ] || refuse "the overlay on $DISK has no upper or work directory"
 }
 
-# check_overlay DISK: whose label is another is not even repaired. A clean superblock is all that e2fsck -p would look
-# at as well, so a clean boot does not start it.
-check_overlay() {
-    local code=0
+# check_disk DISK KIND: whose label is another is not even repaired. A clean superblock is all that e2fsck -p would look
+# at as well, so a clean boot does not start it. KIND is overlay or data.
+check_disk() {
+    local code=0 what=overlay
+    [ "$2" = overlay ] || what='data disk'
     if read_ext4 "$1"; then
-        check_label "$1"
+        check_label "$1" "$2"
         [ "$EXT4_CLEAN" = no ] || return 0
     fi
-    ! is_blank "$1" || refuse "the overlay on $1 is blank, and the host gave no order to format it"
+    ! is_blank "$1" || refuse "the $what on $1 is blank, and the host gave no order to format it"
     e2fsck -p "$1" || code=$?
-    [ "$code" -lt 4 ] || refuse "the overlay on $1 is damaged beyond repair (e2fsck ended with $code)"
-    read_ext4 "$1" || refuse "the overlay on $1 is no ext4 filesystem"
-    check_label "$1"
+    [ "$code" -lt 4 ] || refuse "the $what on $1 is damaged beyond repair (e2fsck ended with $code)"
+    read_ext4 "$1" || refuse "the $what on $1 is no ext4 filesystem"
+    check_label "$1" "$2"
 }
 
 check_label() {
-    [ "$EXT4_LABEL" = "$OVERLAY_LABEL" ] || refuse "the disk $1 is not labelled skinny-overlay"
+    local label=$OVERLAY_LABEL
+    [ "$2" = overlay ] || label=$DATA_LABEL
+    [ "$EXT4_LABEL" = "$label" ] || refuse "the disk $1 is not labelled skinny-$2"
 }
 
 can_discard() {

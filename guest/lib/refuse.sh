@@ -24,7 +24,9 @@ tell_console() {
 
 # go_off: there is no way back to a boot from here, whatever the machine makes of the request.
 go_off() {
-    umount "$RUN/overlay" 2>/dev/null || : # it may be another machine's, which is to find its journal as it was
+    # They may be another machine's, which is to find their journals as they were.
+    umount "$RUN/overlay" 2>/dev/null || :
+    umount "$RUN/data" 2>/dev/null || :
     sync
     poweroff -f
     echo o >"$PROC/sysrq-trigger"

@@ -24,6 +24,7 @@ seed_line() {
     case $3 in
     generation | instance) ;;
     swap) ;; # the initramfs saw to it
+    data) ;; # mounted before this, at every boot (data.sh)
     hostname-from) [ "$4" = host ] || cannot "hostname-from: not $4, but host" ;;
     hostname) seed_hostname "$4" ;;
     machine-id) put_file /etc/machine-id 0444 root:root echo "$4" ;;

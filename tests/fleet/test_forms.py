@@ -15,6 +15,8 @@ import yaml
 
 from skinnybox.fleet.service import Fleet
 from skinnybox.model import Forward
+from skinnybox.model.datadisk import data_disk
+from skinnybox.sizes import MIB
 from tests.fleet.conftest import HOST_KEYS, SPARSE, said
 from tests.fleet.test_disks import image, write
 
@@ -41,11 +43,13 @@ def _machines(fleet: Fleet, state: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setenv("SKINNYBOX_HOST", "fake")
     forwards = (Forward(port=8080, to=80),)
     instance = fleet.create(
-        ["a", "b"], "tiny", replace(SPARSE, forwards=forwards, labels=(("role", "web"),))
+        ["a", "b"],
+        "tiny",
+        replace(SPARSE, forwards=forwards, labels=(("role", "web"),), data=data_disk(48 * MIB)),
     )[0]
     fleet._catalog.pin_host_keys(instance.uuid, HOST_KEYS)
     fleet.start(["a"])
-    fleet.overlays.snapshot(["a"], "first")
+    fleet.overlays.snapshot(["a"], "first", data=True)
     write(image(state, fleet.machine("b").instance), "file")
 
 

@@ -65,7 +65,7 @@ def test_what_is_no_erofs_has_no_uuid(shell: Shell, content: bytes) -> None:
 )
 def test_only_an_overlay_that_is_not_clean_is_checked(shell: Shell, content: bytes, clean: bool) -> None:
     device = shell.disk("vda", None, content)
-    ended = shell(PARTS, REFUSE + f"check_overlay {device}", stubs=["e2fsck"])
+    ended = shell(PARTS, REFUSE + f"check_disk {device} overlay", stubs=["e2fsck"])
     assert ended.code == 0
     assert ended.calls == ([] if clean else [f"e2fsck -p {device}"])
 
@@ -75,7 +75,7 @@ def test_only_an_overlay_that_is_not_clean_is_checked(shell: Shell, content: byt
 )
 def test_damage_beyond_repair(shell: Shell, code: int, boots: bool) -> None:
     device = shell.disk("vda", None, ext4(state=0))
-    ended = shell(PARTS, REFUSE + f"e2fsck() {{ return {code}; }}\ncheck_overlay {device}")
+    ended = shell(PARTS, REFUSE + f"e2fsck() {{ return {code}; }}\ncheck_disk {device} overlay")
     assert (ended.code == 0) is boots
     assert ("damaged beyond repair" in ended.out) is not boots
 
@@ -83,7 +83,7 @@ def test_damage_beyond_repair(shell: Shell, code: int, boots: bool) -> None:
 @pytest.mark.parametrize("content", [bytes(4096), erofs()], ids=["blank", "erofs"])
 def test_a_disk_without_ext4_is_never_taken(shell: Shell, content: bytes) -> None:
     device = shell.disk("vda", None, content)
-    ended = shell(PARTS, REFUSE + f"check_overlay {device}", stubs=["e2fsck"])
+    ended = shell(PARTS, REFUSE + f"check_disk {device} overlay", stubs=["e2fsck"])
     assert ended.code == 9
     assert "is no ext4" in ended.out
 
@@ -91,14 +91,14 @@ def test_a_disk_without_ext4_is_never_taken(shell: Shell, content: bytes) -> Non
 def test_a_blank_disk_is_left_blank(shell: Shell) -> None:
     device = shell.disk("vda", None, bytes(1 << 20))
     (shell.tmp / "sys/block/vda/size").write_text("2048\n")
-    ended = shell(PARTS, REFUSE + f"check_overlay {device}", stubs=["e2fsck"])
+    ended = shell(PARTS, REFUSE + f"check_disk {device} overlay", stubs=["e2fsck"])
     assert (ended.code, ended.calls) == (9, [])
     assert "is blank, and the host gave no order to format it" in ended.out
 
 
 def test_a_disk_with_another_label_is_never_taken(shell: Shell) -> None:
     device = shell.disk("vda", None, ext4(label=b"skinny-overlay2\0"))
-    assert "not labelled skinny-overlay" in shell(PARTS, REFUSE + f"check_overlay {device}").out
+    assert "not labelled skinny-overlay" in shell(PARTS, REFUSE + f"check_disk {device} overlay").out
 
 
 def test_the_overlay_of_another_machine(shell: Shell) -> None:
@@ -268,7 +268,9 @@ def test_a_refusal_is_a_report_the_host_can_read(shell: Shell, tmp_path: Path) -
     assert message.get("instance") == INSTANCE
 
 
-def test_going_off_lets_go_of_the_overlay_first(shell: Shell) -> None:
-    """It may be another machine's, which must not find its journal open."""
+def test_going_off_lets_go_of_its_disks_first(shell: Shell) -> None:
+    """They may be another machine's, which must not find their journals open."""
     ended = shell("host refuse", "sleep() { exit 0; }\ngo_off", stubs=["umount", "sync", "poweroff"])
-    assert ended.calls == [f"umount {shell.tmp}/run/overlay", "sync", "poweroff -f"]
+    assert ended.calls == [
+        f"umount {shell.tmp}/run/overlay", f"umount {shell.tmp}/run/data", "sync", "poweroff -f",
+    ]  # fmt: skip

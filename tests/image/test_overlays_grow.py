@@ -10,7 +10,6 @@ from skinnybox.errors import Corrupt, Unsupported
 from skinnybox.model import Allocation
 from skinnybox.operation import Operation
 from skinnybox.overlays import inspect
-from skinnybox.overlays.format import LABEL
 from skinnybox.overlays.grow import grow
 from skinnybox.overlays.make import make
 from skinnybox.overlays.patch import put_message
@@ -48,7 +47,12 @@ def test_a_grown_overlay_has_all_it_had(overlay: Path) -> None:
     grow(overlay, new, Operation())
     assert overlay.read_bytes() == before
     shape = inspect.read_shape(new)
-    assert (shape.label, shape.size, shape.clean, shape.has_upper) == (LABEL, 300 * MIB, True, True)
+    assert (shape.label, shape.size, shape.clean, shape.has_upper) == (
+        "skinny-overlay",
+        300 * MIB,
+        True,
+        True,
+    )
     assert inspect.read_base(new) == inspect.read_base(overlay)
     run.run(["e2fsck", "-fn", new])
     listed = run.run(["debugfs", "-R", "ls -p upper", new]).stdout.decode()

@@ -15,7 +15,7 @@ from skinnybox.fleet.catalog.catalog import Catalog
 from skinnybox.hosts.record import _sum, from_record, to_record
 from skinnybox.masters import manifest
 from skinnybox.masters.manifest import from_manifest, to_manifest
-from skinnybox.model import Instance, Master
+from skinnybox.model import GUEST_PROTOCOL, Instance, Master
 from tests.unit.test_hosts_record import FULL, PLAIN
 from tests.unit.test_masters_catalogue import MASTER
 
@@ -101,7 +101,9 @@ def test_a_manifest_without_an_image_that_is_known_is_none(tmp_path: Path) -> No
             from_manifest(changed(tmp_path, format=2, needs=1, images=images))
 
 
-@pytest.mark.parametrize(("protocol", "hint"), [(0, "build the master again"), (3, "upgrade Skinnybox")])
+@pytest.mark.parametrize(
+    ("protocol", "hint"), [(0, "build the master again"), (GUEST_PROTOCOL + 1, "upgrade Skinnybox")]
+)
 def test_a_master_whose_guest_part_is_not_understood(protocol: int, hint: str) -> None:
     other: Master = replace(MASTER, guest_protocol=protocol)
     with pytest.raises(Unsupported, match=f"speaks protocol {protocol}") as caught:

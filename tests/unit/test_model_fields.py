@@ -24,6 +24,7 @@ from skinnybox.fleet.view import MachineView
 from skinnybox.hosts.record import from_record, to_record
 from skinnybox.model import (
     Allocation,
+    DataDisk,
     Forward,
     Instance,
     Network,
@@ -48,6 +49,7 @@ FIRST = {
     "Overlay": "size allocation",
     "Seed": "hostname machine_id generation network authorized_keys files run_once",
     "StaticNetwork": "address gateway dns",
+    "DataDisk": "size folders allocation",
     "SeedFile": "path content mode owner",
 }
 """What the first version wrote, which never changes: whatever else there is, came later."""
@@ -74,6 +76,7 @@ OTHER: dict[str, Any] = {
     "follow_name": True,
     "dax": True,
     "swap": Swap(size=512 * MIB),
+    "data": DataDisk(size=2 * GIB, folders=("/data", "/var/lib/mysql")),
 }
 """Of each property that can be given, another value than the usual one."""
 VERBS = {
@@ -142,7 +145,14 @@ def planned(after: Specification, before: Specification = SPEC) -> list[Action]:
         wanted(specification=before))]))  # fmt: skip
 
 
+WITH_DATA = replace(SPEC, data=DataDisk(size=GIB, folders=("/data",)))
+
+
 def changed(field: Field) -> Specification:
+    if field.told == "data":
+        return replace(SPEC, data=DataDisk(size=2 * GIB, folders=("/data",)))
+    if field.told == "data-folders":
+        return replace(SPEC, data=DataDisk(size=GIB, folders=("/data", "/srv/data")))
     if field.told == "overlay":
         return replace(SPEC, overlay=replace(SPEC.overlay, size=2 * GIB))
     if field.told == "allocation":
@@ -157,11 +167,12 @@ COMPARED = [f for f in machine_fields() if f.told and f.told not in ("master", "
 @pytest.mark.parametrize("field", COMPARED, ids=lambda field: str(field.told))
 def test_what_differs_is_planned(field: Field) -> None:
     """With the verb of the table, and both ways."""
-    (action,) = planned(changed(field))
+    before = WITH_DATA if field.of is DataDisk else SPEC
+    (action,) = planned(changed(field), before)
     assert action.verb is VERBS[field.change]
     (difference,) = action.differences
     assert difference.what.split()[0] == field.told
-    if field.told not in ("overlay", "allocation", "dax"):
+    if field.told not in ("overlay", "allocation", "dax", "data", "data-folders"):
         (back,) = planned(SPEC, changed(field))
         assert (back.verb, back.differences[0].after) == (action.verb, difference.before)
 
@@ -213,7 +224,7 @@ def test_the_plugin_of_dom0_writes_the_same_seed() -> None:
     exec(compile(ast.Module(body=list(parts), type_ignores=[]), "plugin", "exec"), names)
     made = all_given()
     seed = replace(made.seed, hostname=made.name, network=None, files=(), run_once=None)
-    made = replace(made, swap=None, seed=seed)
+    made = replace(made, swap=None, data=None, seed=seed)
     values = {"follow_name": True, "authorized_keys": [PUBLIC_KEY], "user": "admin"}
     lines = names["_seed_lines"](values, str(made.uuid), made.name)
     assert "\n".join(["skinnybox-seed 1", *lines, "end", ""]).encode() == seed_message(made)

@@ -51,6 +51,9 @@ def _changes(arguments: argparse.Namespace) -> int:
         fleet.overlays.changes(arguments.name, include_seed=arguments.all, operation=operation) as found,
     ):
         records = [present.change(change) for change in found]
+        data = fleet.machine(arguments.name).instance.data
+    if data is not None:
+        report.note(f"on its data disk, and not looked into: {', '.join(data.folders)}")
     if arguments.tree:
         for line in tree.lines(records, arguments.depth):
             wide = terminal.width()

@@ -89,6 +89,9 @@ def _add_set(commands: options.Commands) -> None:
     add("--label", metavar="KEY=VALUE", action="append", default=[], help="a word of your own, for --filter; "
         "may repeat")  # fmt: skip
     add("--no-label", metavar="KEY", action="append", default=[], help="take it away; may repeat")
+    add("--data", metavar="SIZE", type=numbers.size, help="give stopped ones a data disk of this size")
+    add("--data-dir", metavar="FOLDER", action="append", default=[], help="another folder that lies on it, "
+        "filled at the next start with what lies there then; may repeat")  # fmt: skip
     add("--ssh-port", metavar="PORT", type=numbers.count,
         help="of the host's loopback, leads to its ssh; only of one machine, stopped")  # fmt: skip
 
@@ -188,6 +191,10 @@ def _show(plan: "Plan", fmt: str, *, headers: bool) -> None:
 def _set(arguments: argparse.Namespace) -> int:
     changes, relabel = _changes(arguments), arguments.label or arguments.no_label
     telling, names = _telling(arguments), arguments.names
+    if arguments.data is not None or arguments.data_dir:
+        if changes or relabel or telling:
+            raise UsageError("--data and --data-dir go by themselves", hint="set the rest before or after")
+        return _give_data(arguments)
     if not (changes or relabel or telling):
         raise UsageError("set changes nothing as long as nothing is said", hint="--memory 1G, for example")
     told: list[Outcome[Instance]] = []
@@ -209,6 +216,20 @@ def _telling(arguments: argparse.Namespace) -> "Telling":
     if arguments.swap is not _UNSAID:
         telling["swap"] = arguments.swap
     return telling
+
+
+def _give_data(arguments: argparse.Namespace) -> int:
+    from skinnybox.model.datadisk import check_folder
+
+    folders = [check_folder(folder) for folder in arguments.data_dir]
+    with options.fleet(arguments) as fleet, shown(arguments.quiet) as operation:
+        results = fleet.overlays.give_data(arguments.names, arguments.data, folders, operation)
+
+    def said(instance: "Instance") -> str:
+        on = ", ".join(instance.data.folders) if instance.data else "nothing"
+        return f"from its next start on its data disk: {on}"
+
+    return report.outcomes(results, said)
 
 
 def _changes(arguments: argparse.Namespace) -> "Changes":

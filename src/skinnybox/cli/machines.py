@@ -18,6 +18,7 @@ from skinnybox.sizes import parse_size
 
 if TYPE_CHECKING:
     from skinnybox.fleet.specification import Specification
+    from skinnybox.model import DataDisk
 
 _MOST_FILE = 1 << 22
 
@@ -64,10 +65,12 @@ def _add_hardware(parser: argparse.ArgumentParser) -> None:
     add("--overlay", metavar="SIZE", type=numbers.size, help="size of each overlay disk (default 1G)")
     add("--dax", action=argparse.BooleanOptionalAction, help="map the master from this machine's memory, "
         "or do not (default: as the master was sealed)")  # fmt: skip
+    add("--data", metavar="SIZE", type=numbers.size, help="size of a second disk, which no reset and no "
+        "restored system touches (default: none)")  # fmt: skip
+    add("--data-dir", metavar="FOLDER", action="append", default=[], help="a guest's folder that lies on "
+        "it, filled first with what the master has there; may repeat (default /data)")  # fmt: skip
     kept = parser.add_mutually_exclusive_group()
-    kept.add_argument(
-        "--sparse", action="store_true", help="promise the overlay's space without reserving it"
-    )
+    kept.add_argument("--sparse", action="store_true", help="promise the disks' space without reserving it")
     kept.add_argument("--reserved", action="store_true", help="reserve it (default, where the host can)")
     add("--memory", metavar="SIZE", type=numbers.size, help="memory of each machine (default 512M)")
     add("--swap", metavar="SWAP", type=numbers.swap, help="SIZE of a swap file on the overlay's disk, or "
@@ -170,10 +173,22 @@ def _specification(arguments: argparse.Namespace, settings: Settings) -> "Specif
         autostart=arguments.autostart,
         protected=arguments.protect,
         labels=labels_of(dict(map(parse_label, arguments.label))),
+        data=_data(arguments),
         forwards=tuple(map(parse_forward, arguments.forward)),
         follow_name=arguments.follow_name,
         any_allocation=not (arguments.sparse or arguments.reserved),
     )
+
+
+def _data(arguments: argparse.Namespace) -> "DataDisk | None":
+    if arguments.data is None:
+        if arguments.data_dir:
+            raise UsageError("--data-dir goes with --data SIZE")
+        return None
+    from skinnybox.model.datadisk import data_disk
+
+    allocation = Allocation.SPARSE if arguments.sparse else Allocation.RESERVED
+    return data_disk(arguments.data, arguments.data_dir, allocation)
 
 
 def _network(arguments: argparse.Namespace, settings: Settings) -> tuple[Network | None, str | None]:

@@ -1,6 +1,7 @@
 """grow, snapshot create, list, restore, delete, flatten, seed-disk."""
 
 import argparse
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from skinnybox.cli import numbers, options, render, report
@@ -8,11 +9,16 @@ from skinnybox.cli.complete import ask_for
 from skinnybox.cli.options import path
 from skinnybox.cli.progress import shown
 from skinnybox.fleet import asked, present
-from skinnybox.model import Consistency, Snapshot
+from skinnybox.model import Consistency, DiskKind, Snapshot
 from skinnybox.sizes import format_size, parse_size
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from skinnybox.fleet.grow import Grown
+    from skinnybox.fleet.service import Fleet
+    from skinnybox.fleet.view import MachineView
+    from skinnybox.model import Instance
 
 _COLUMNS = ("name", "label", "taken", "consistent", "overlay", "written")
 
@@ -24,6 +30,7 @@ def add_to(commands: options.Commands) -> None:
     )  # fmt: skip
     options.add_machines(parser)
     parser.add_argument("size", metavar="SIZE", help="2G, or +1G for so much more")
+    parser.add_argument("--data", action="store_true", help="their data disks, and not the overlays")
     parser.epilog = "A new image is made beside the old one and takes its place, so both fit for a moment."
     _add_snapshot(commands)
     parser = options.command(
@@ -55,7 +62,10 @@ def _add_seed_disk(commands: options.Commands) -> None:
     parser.add_argument(
         "--overlay-disk", metavar="DISK", default="skinny-overlay", help="serial or device of the overlay"
     )
-    parser.add_argument("--blank", action="store_true", help="order the machine to format a blank overlay")
+    parser.add_argument(
+        "--data-disk", metavar="DISK", default="skinny-data", help="serial or device of the data disk, if any"
+    )
+    parser.add_argument("--blank", action="store_true", help="order the machine to format its disks if blank")
 
 
 def _add_snapshot(commands: options.Commands) -> None:
@@ -66,6 +76,7 @@ def _add_snapshot(commands: options.Commands) -> None:
     )  # fmt: skip
     options.add_machines(parser)
     parser.add_argument("--label", metavar="LABEL", help="its name (default: the time, in UTC)")
+    parser.add_argument("--data", action="store_true", help="the data disks, too, just after the overlays")
     parser = options.command(nouns, "list", _list, "list the snapshots of these machines, or of all")
     options.add_machines(parser, "*")
     options.add_format(parser)
@@ -78,6 +89,9 @@ def _add_snapshot(commands: options.Commands) -> None:
         ask_for(label, "labels")
         options.add_machines(parser)
         options.add_yes(parser)
+        if run is _restore:
+            parser.add_argument("--with-data", action="store_true", help="the data disks, too, of a snapshot "
+                "that has them; else they stay as they are")  # fmt: skip
 
 
 def _seed_disk(arguments: argparse.Namespace) -> int:
@@ -87,6 +101,7 @@ def _seed_disk(arguments: argparse.Namespace) -> int:
             arguments.file.absolute(),
             master_disk=arguments.master_disk,
             overlay_disk=arguments.overlay_disk,
+            data_disk=arguments.data_disk,
             blank=arguments.blank,
         )
     report.done(f"{arguments.name}: written to {arguments.file}")
@@ -96,8 +111,9 @@ def _seed_disk(arguments: argparse.Namespace) -> int:
 def _grow(arguments: argparse.Namespace) -> int:
     text, by = arguments.size, arguments.size.startswith("+")
     size = parse_size(text[1:] if by else text)
+    disk = DiskKind.DATA if arguments.data else DiskKind.OVERLAY
     with options.fleet(arguments) as fleet, shown(arguments.quiet) as operation:
-        results = fleet.overlays.grow(arguments.names, size, by=by, operation=operation)
+        results = fleet.overlays.grow(arguments.names, size, by=by, disk=disk, operation=operation)
     return report.outcomes(results, _grown)
 
 
@@ -109,13 +125,14 @@ def _grown(grown: "Grown") -> str:
 
 def _create(arguments: argparse.Namespace) -> int:
     with options.fleet(arguments) as fleet, shown(arguments.quiet) as operation:
-        results = fleet.overlays.snapshot(arguments.names, arguments.label, operation)
+        results = fleet.overlays.snapshot(arguments.names, arguments.label, operation, data=arguments.data)
     return report.outcomes(results, _taken)
 
 
 def _taken(snapshot: Snapshot) -> str:
     how = ", as after a power cut" if snapshot.consistent is Consistency.CRASH else ""
-    return f"snapshot {snapshot.label}, {format_size(snapshot.written)}{how}"
+    data = " with its data" if snapshot.data else ""
+    return f"snapshot {snapshot.label}{data}, {format_size(snapshot.written)}{how}"
 
 
 def _list(arguments: argparse.Namespace) -> int:
@@ -135,13 +152,40 @@ def _readable(record: "present.Record", snapshot: Snapshot) -> "present.Record":
 
 def _restore(arguments: argparse.Namespace) -> int:
     with options.fleet(arguments) as fleet:
-        machines, label = fleet.machines(arguments.names), arguments.label
+        machines, label, data = fleet.machines(arguments.names), arguments.label, arguments.with_data
         names = [machine.name for machine in machines]
-        would = asked.passing(machines, lambda machine: fleet.overlays.restorable(machine, label))
-        options.confirm_for(arguments, would, f"throw away what {{}} made since snapshot {label}")
+        would = asked.passing(machines, lambda machine: fleet.overlays.restorable(machine, label, data=data))
+        what = f"throw away what {{}} made since snapshot {label}"
+        if data:
+            _tell_age([m for m in machines if m.name in would], fleet, label)
+            what += ", with all the data written since"
+        options.confirm_for(arguments, would, what)
         with shown(arguments.quiet) as operation:
-            results = fleet.overlays.restore(names, label, operation)
-    return report.outcomes(results, lambda _: f"is as it was at snapshot {label}")
+            results = fleet.overlays.restore(names, label, operation, data=data)
+    return report.outcomes(results, lambda made: _restored(made, label, data))
+
+
+def _tell_age(machines: "Sequence[MachineView]", fleet: "Fleet", label: str) -> None:
+    """What is written to data is seldom made again."""
+    for machine in machines:
+        taken = fleet.overlays.kept(machine, label).taken
+        old = _age((datetime.now(UTC) - taken).total_seconds())
+        report.note(f"{machine.name}: its data become those of {taken:%Y-%m-%d %H:%M:%S} UTC, {old} ago")
+
+
+def _age(seconds: float) -> str:
+    for unit, length in (("day", 86400), ("hour", 3600), ("minute", 60)):
+        count = int(seconds // length)
+        if count:
+            return f"{count} {unit}{'s' if count > 1 else ''}"
+    return "less than a minute"
+
+
+def _restored(instance: "Instance", label: str, data: bool) -> str:
+    said = f"is as it was at snapshot {label}"
+    if instance.data is None:
+        return said
+    return f"{said}, with its data" if data else f"{said}; its data stayed as they are"
 
 
 def _delete(arguments: argparse.Namespace) -> int:

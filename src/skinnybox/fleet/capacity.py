@@ -87,4 +87,5 @@ def _room(space: Space) -> int:
 
 
 def promised(instances: Sequence[Instance], allocation: Allocation) -> int:
-    return sum(i.overlay.size for i in instances if i.overlay.allocation is allocation)
+    disks = (disk for instance in instances for disk in instance.disks.values())
+    return sum(disk.size for disk in disks if disk.allocation is allocation)

@@ -5,11 +5,11 @@ import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 from uuid import UUID
 
 from skinnybox.errors import SkinnyboxError, Unsupported
-from skinnybox.fleet import knowing
+from skinnybox.fleet import data_disk, knowing
 from skinnybox.fleet.catalog import host_kind
 from skinnybox.fleet.catalog.catalog import Catalog
 from skinnybox.fleet.catalog.ports import free_ports
@@ -27,6 +27,7 @@ from skinnybox.fleet.specification import (
 )
 from skinnybox.hosts.base import Contents, Features, Host
 from skinnybox.model import (
+    DataDisk,
     ImageKind,
     Instance,
     Master,
@@ -42,6 +43,8 @@ from skinnybox.sizes import MIB
 
 if TYPE_CHECKING:
     from skinnybox.fleet.context import Context
+
+D = TypeVar("D", bound=Overlay | DataDisk)
 
 BATCH = 100
 """Instances that become visible together, in one durable transaction."""
@@ -78,7 +81,7 @@ def create(
         wanted = [instance(name, base, keyed[own], ports) for name, own in each.items()]
         host.refuse_names([new.name for new in wanted])
         catalog.check_ports(wanted)
-        check_space(host, (new.overlay for new in wanted))
+        check_space(host, (disk for new in wanted for disk in new.disks.values()))
         host.add_master(found, context.masters.folder(found), operation)
         return list(make(host, catalog, wanted, operation, features.creates_at_once))
 
@@ -103,6 +106,7 @@ def instance(name: str, stack: Stack, specification: Specification, ports: Itera
     port = next(ports) if specification.network is not Network.BRIDGE else None
     properties = fields.given(specification, fields.INSTANCE)
     properties["overlay"] = whole_mib(specification.overlay)
+    properties["data"] = None if specification.data is None else whole_mib(specification.data)
     given = fields.given(specification, fields.SEED)
     seed = Seed(machine_id=uuid.uuid5(identity, "machine-id").hex, **{"hostname": name, **given})
     return Instance(
@@ -110,9 +114,9 @@ def instance(name: str, stack: Stack, specification: Specification, ports: Itera
     )
 
 
-def whole_mib(overlay: Overlay) -> Overlay:
+def whole_mib(disk: D) -> D:
     """The next full MiB: filesystems end with a block."""
-    return replace(overlay, size=-(-overlay.size // MIB) * MIB)
+    return replace(disk, size=-(-disk.size // MIB) * MIB)
 
 
 def make(
@@ -188,4 +192,6 @@ class _Creation:
 def make_one(host: Host, instance: Instance, operation: Operation) -> None:
     contents = Contents(base=base_message(instance), seed=seed_message(instance))
     host.create_overlay(instance, contents, operation)
+    if instance.data is not None:
+        data_disk.make(host, instance, operation)
     host.define(instance)

@@ -22,7 +22,7 @@ from skinnybox.masters import efi
 from skinnybox.masters.efi import Partition
 from skinnybox.masters.guest_part import guest_folder
 from skinnybox.masters.workspace import at_work
-from skinnybox.model import INITRD_FILE, KERNEL_FILE, Acceleration, Master
+from skinnybox.model import INITRD_FILE, KERNEL_FILE, Acceleration, DiskKind, Master
 from skinnybox.operation import Operation
 from skinnybox.overlays import space
 from skinnybox.overlays.inspect import is_clean
@@ -30,6 +30,7 @@ from skinnybox.overlays.journal import replay, replayed
 from skinnybox.sizes import GIB, KIB, MIB, format_size
 
 FORMATS = ("raw", "qcow2")
+_PARTS = ("ordinary", "data")
 _MOST_INITRD = 64 * MIB
 _BLOCK = 512
 _MINUTES = 15
@@ -65,12 +66,16 @@ def flatten(
             files.enter_context(tempfile.TemporaryDirectory(dir=scratch, prefix=".flat-", suffix=".new"))
         )
         files.enter_context(at_work(folder))
-        overlay = files.enter_context(_overlay(host, machine, folder, operation))
+        overlay = files.enter_context(_disk(host, machine, DiskKind.OVERLAY, folder, operation))
+        data = None
+        if machine.instance.data is not None:
+            data = files.enter_context(_disk(host, machine, DiskKind.DATA, folder, operation))
         making = _Flattening(
             machine=machine,
             master=master,
             sealed=sealed,
             folder=folder,
+            data=data,
             operation=operation,
             accelerator=accelerator,
         )
@@ -81,14 +86,16 @@ def flatten(
 
 
 @contextmanager
-def _overlay(host: Host, machine: MachineView, folder: Path, operation: Operation) -> Iterator[Path]:
+def _disk(
+    host: Host, machine: MachineView, kind: DiskKind, folder: Path, operation: Operation
+) -> Iterator[Path]:
     """A clean image that nobody writes to."""
     if not power.running(machine):
-        with host.open_overlay(machine.instance, operation) as overlay, replayed(overlay) as image:
+        with host.open_overlay(machine.instance, operation, kind) as disk, replayed(disk) as image:
             yield image
         return
-    copy = folder / "overlay.img"
-    host.copy_overlay(machine.instance, copy, operation)
+    copy = folder / f"{kind}.img"
+    host.copy_overlay(machine.instance, copy, operation, kind)
     if not is_clean(copy):
         replay(copy)
     yield copy
@@ -108,17 +115,19 @@ def _convert(part: Path, wanted: str, operation: Operation) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Flattening:
-    """One disk in the making; `folder` is private and goes."""
+    """One disk in the making, with what is on the data disk in its place; `folder` is private and goes."""
 
     machine: MachineView
     master: Master
     sealed: Path
     folder: Path
+    data: Path | None
     operation: Operation
     accelerator: Acceleration
 
     def disk(self, target: Path, overlay: Path, size: int | None) -> None:
-        used = self.master.tree_size + overlay.stat().st_blocks * _BLOCK
+        own = (overlay,) if self.data is None else (overlay, self.data)
+        used = self.master.tree_size + sum(disk.stat().st_blocks * _BLOCK for disk in own)
         files = (self.sealed / KERNEL_FILE, self.sealed / INITRD_FILE)
         boot = efi.esp_size(*files)
         root = _root_size(size, boot, used)
@@ -151,7 +160,7 @@ class _Flattening:
             kernel=self.sealed / KERNEL_FILE,
             initrd=self.sealed / INITRD_FILE,
             program=(programs / "flatten").read_bytes(),
-            files={"ordinary": (programs / "ordinary").read_bytes()},
+            files={"folders": self._folders(), **{name: (programs / name).read_bytes() for name in _PARTS}},
             words=f"flatten.root={self._id('root')} flatten.esp={self._id('esp')} "
             f"flatten.kernel={self.master.kernel_version}",
             disks=(
@@ -159,12 +168,18 @@ class _Flattening:
                 Disk(serial="skinny-overlay", file=overlay),
                 Disk(serial="skinny-target", file=target, writable=True, offset=start, size=size),
                 Disk(serial="skinny-initrd", file=handed, writable=True),
+                *([] if self.data is None else [Disk(serial="skinny-data", file=self.data)]),
             ),
             user=user_of(self.machine.instance),
             seconds=60 * _MINUTES + used / _BYTES_PER_SECOND,
             accelerator=self.accelerator,
         )
         operate(appliance, "flatten", self._heard(used), self.folder)
+
+    def _folders(self) -> bytes:
+        """Of the data disk, one a line: too many for a kernel's command line."""
+        data = self.machine.instance.data
+        return "".join(f"{folder}\n" for folder in (data.folders if data else ())).encode()
 
     def _heard(self, used: int) -> Callable[[str], None]:
         def heard(said: str) -> None:

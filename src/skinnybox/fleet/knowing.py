@@ -13,10 +13,11 @@ def check(said: Instance | Specification, master: Master) -> None:
     refuses to start with a word that it does not know."""
     for field in machine_fields():
         if field.protocol > master.guest_protocol and _value(said, field):
+            word = field.key or field.word or field.name
             raise Unsupported(
-                f"the guest part of {master.reference} does not know {field.key}: it speaks protocol"
+                f"the guest part of {master.reference} does not know {word}: it speaks protocol"
                 f" {master.guest_protocol}, and that is known from {field.protocol} on",
-                hint=f"build or import the master again, or leave {field.key} out",
+                hint=f"build or import the master again, or leave {word} out",
             )
 
 

@@ -12,7 +12,6 @@ owner is dead takes the machine to be what that record says (`as_left`).
 import contextlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 
 from skinnybox.errors import Conflict, NotFound, SkinnyboxError
 from skinnybox.fleet.catalog.catalog import Catalog
@@ -68,13 +67,14 @@ def leased(host: Host, catalog: Catalog, instance: Instance, doing: Doing) -> It
 
 
 def as_left(host: Host, instance: Instance) -> Instance:
-    """What somebody who died while changing it left: what its record on the host says, with the size that its
-    overlay really has. An overlay that is in use cannot be asked: its size is put right another time."""
+    """What somebody who died while changing it left: what its record on the host says, with the sizes that
+    its disks really have. One that is in use cannot be asked: its size is put right another time."""
     for holding in host.holdings():
         if holding.uuid == instance.uuid and holding.instance and holding.instance.uuid == instance.uuid:
             instance = holding.instance
-    with contextlib.suppress(NotFound, Conflict):
-        size = host.overlay_size(instance)
-        if size > instance.overlay.size:
-            return replace(instance, overlay=replace(instance.overlay, size=size))
+    for kind, disk in instance.disks.items():
+        with contextlib.suppress(NotFound, Conflict):
+            size = host.overlay_size(instance, kind)
+            if size > disk.size:
+                instance = instance.with_size(kind, size)
     return instance

@@ -4,9 +4,10 @@ there."""
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING
 
-from skinnybox.errors import Unsupported
+from skinnybox.errors import NotFound, Unsupported
 from skinnybox.fleet import asked, power
 from skinnybox.fleet.batch import Outcome
 from skinnybox.fleet.catalog.catalog import Catalog
@@ -14,7 +15,7 @@ from skinnybox.fleet.machine_queries import MachineQueries
 from skinnybox.fleet.masters import Masters
 from skinnybox.fleet.view import MachineView
 from skinnybox.hosts.base import Host
-from skinnybox.model import Acceleration, Change, Instance, Snapshot
+from skinnybox.model import Acceleration, Change, DiskKind, Instance, Snapshot
 from skinnybox.operation import UNATTENDED, Operation
 
 if TYPE_CHECKING:
@@ -80,15 +81,23 @@ class Overlays:
         return self._queries.each(patterns, one, "reset", operation, 1)
 
     def grow(
-        self, patterns: Sequence[str], size: int, *, by: bool = False, operation: Operation = UNATTENDED
+        self,
+        patterns: Sequence[str],
+        size: int,
+        *,
+        by: bool = False,
+        disk: DiskKind = DiskKind.OVERLAY,
+        operation: Operation = UNATTENDED,
     ) -> "list[Outcome[Grown]]":
-        """Make overlays larger: to `size` bytes, or by so many. They must be stopped; what they hold stays.
-        Idempotent without `by`; a smaller size is Blocked."""
+        """Make overlays, or data disks, larger: to `size` bytes, or by so many. They must be stopped; what
+        they hold stays. Idempotent without `by`; a smaller size is Blocked."""
         from skinnybox.fleet.grow import grow
 
         def one(machine: MachineView, operation: Operation) -> "Grown":
             power.refuse_running(machine, "grow")
-            return grow(self._host, self._catalog, machine.instance, size, by=by, operation=operation)
+            return grow(
+                self._host, self._catalog, machine.instance, size, by=by, operation=operation, disk=disk
+            )
 
         return self._queries.each(patterns, one, "grow", operation, 1)
 
@@ -106,15 +115,47 @@ class Overlays:
 
         return self._queries.each(patterns, one, "set", operation, 1)
 
+    def give_data(
+        self,
+        patterns: Sequence[str],
+        size: int | None,
+        folders: Sequence[str],
+        operation: Operation = UNATTENDED,
+    ) -> list[Outcome[Instance]]:
+        """Give machines a data disk, or more folders on the one they have, which are filled at their next
+        start with what lies there then. They must be stopped. Idempotent."""
+        from skinnybox.fleet import data_disk, knowing
+        from skinnybox.fleet.update_seed import reseed
+
+        data_disk.refuse_host(self._host.features)
+
+        def one(machine: MachineView, operation: Operation) -> Instance:
+            power.refuse_running(machine, "a data disk")
+            alter = partial(data_disk.given, size=size, folders=folders)
+            wanted = alter(machine.instance)
+            knowing.check(wanted, self._masters.by_id(machine.instance.stack.master))
+            if wanted == machine.instance:
+                return machine.instance
+            return reseed(self._host, self._catalog, machine.instance, alter, operation)
+
+        return self._queries.each(patterns, one, "set", operation, 1)
+
     def snapshot(
-        self, patterns: Sequence[str], label: str | None = None, operation: Operation = UNATTENDED
+        self,
+        patterns: Sequence[str],
+        label: str | None = None,
+        operation: Operation = UNATTENDED,
+        *,
+        data: bool = False,
     ) -> list[Outcome[Snapshot]]:
-        """Keep overlays as they are now, of running machines as well. The label is the time in UTC if none
-        is given."""
+        """Keep overlays as they are now, of running machines as well, and with `data` their data disks. The
+        label is the time in UTC if none is given."""
         given = label or f"{datetime.now(UTC):%Y-%m-%dT%H-%M-%SZ}"
 
         def one(machine: MachineView, operation: Operation) -> Snapshot:
-            return self._host.take_snapshot(machine.instance, given, operation)
+            if data and machine.instance.data is None:
+                raise NotFound(f"{machine.name} has no data disk", hint="without --data its system is kept")
+            return self._host.take_snapshot(machine.instance, given, operation, data=data)
 
         return self._queries.each(patterns, one, "snapshot", operation, 1)
 
@@ -124,24 +165,33 @@ class Overlays:
         return [(machine, found) for machine in machines for found in self._host.snapshots(machine.instance)]
 
     def restore(
-        self, patterns: Sequence[str], label: str, operation: Operation = UNATTENDED
+        self,
+        patterns: Sequence[str],
+        label: str,
+        operation: Operation = UNATTENDED,
+        *,
+        data: bool = False,
     ) -> list[Outcome[Instance]]:
-        """Put overlays back as they were. They must be stopped; what they hold now is gone."""
+        """Put overlays back as they were, and with `data` their data disks. They must be stopped; what they
+        hold now is gone."""
         from skinnybox.fleet import snapshots
 
         def one(machine: MachineView, operation: Operation) -> Instance:
-            found = self.restorable(machine, label)
-            return snapshots.restore(self._host, self._catalog, machine.instance, found, operation)
+            found = self.restorable(machine, label, data=data)
+            return snapshots.restore(self._host, self._catalog, machine.instance, found, operation, data=data)
 
         return self._queries.each(patterns, one, "restore", operation, 1)
 
-    def restorable(self, machine: MachineView, label: str) -> Snapshot:
-        """The snapshot. Blocked while it runs or boots from another stack than then, NotFound without one."""
-        from skinnybox.fleet import snapshots
+    def restorable(self, machine: MachineView, label: str, *, data: bool = False) -> Snapshot:
+        """The snapshot. Blocked while it runs, boots from another stack than then or, with `data`, has no
+        such data; NotFound without one."""
+        from skinnybox.fleet import data_disk, snapshots
 
         power.refuse_running(machine, "restore")
         found = snapshots.find(self._host, machine.instance, label)
         snapshots.refuse(machine.instance, found)
+        if data:
+            data_disk.refuse_snapshot(machine.instance, found)
         return found
 
     def kept(self, machine: MachineView, label: str) -> Snapshot:
@@ -172,9 +222,18 @@ class Overlays:
             sealed = self._masters.folder(master)
             return flatten(self._host, machine, master, sealed, wanted, scratch, operation, self._accelerator)
 
-    def seed_disk(self, name: str, file: "Path", *, master_disk: str, overlay_disk: str, blank: bool) -> None:
-        """The disk that tells a machine who it is on a host that Skinnybox does not drive. `master_disk` and
-        `overlay_disk` are serials, or what the guest's kernel calls them; `blank` orders to format."""
+    def seed_disk(
+        self,
+        name: str,
+        file: "Path",
+        *,
+        master_disk: str,
+        overlay_disk: str,
+        blank: bool,
+        data_disk: str = "skinny-data",
+    ) -> None:
+        """The disk that tells a machine who it is on a host that Skinnybox does not drive. Disks are named by
+        their serials, or as the guest's kernel calls them; `blank` orders to format."""
         import secrets
 
         from skinnybox.fleet.output_file import handed_out
@@ -184,7 +243,12 @@ class Overlays:
         if instance.stack.dax:
             raise Unsupported(f"{name} maps its master, which is not read as a disk", hint="create --no-dax")
         content = told_disk(
-            instance, master=master_disk, overlay=overlay_disk, nonce=secrets.token_hex(16), may_format=blank
+            instance,
+            master=master_disk,
+            overlay=overlay_disk,
+            data=data_disk,
+            nonce=secrets.token_hex(16),
+            may_format=blank,
         )
         with handed_out(file) as part:
             part.write_bytes(content)

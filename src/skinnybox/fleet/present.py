@@ -154,6 +154,7 @@ def snapshot(view: "MachineView", kept: "Snapshot") -> Record:
         "overlay": kept.instance.overlay.size,
         "written": kept.written,
         "master": kept.instance.stack.reference,
+        "data": kept.instance.data.size if kept.data and kept.instance.data else None,
     }
 
 

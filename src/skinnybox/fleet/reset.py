@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from skinnybox.delta.reset import Fresh, fresh_contents
 from skinnybox.errors import Corrupt, Unsupported
+from skinnybox.fleet import data_disk
 from skinnybox.fleet.catalog.catalog import Catalog
 from skinnybox.fleet.catalog.rows import Doing
 from skinnybox.fleet.lease import leased
@@ -27,7 +28,9 @@ def reset(
     reset makes an overlay of that generation again.
     """
     with leased(host, catalog, instance, Doing.RESET) as held:
-        fresh = _fresh(host, alter(held.instance), operation)
+        wanted = alter(held.instance)
+        data_disk.ensure(host, held.instance, wanted, operation)
+        fresh = _fresh(host, wanted, operation)
         if not fresh.identity:
             # Before it is in place: the next report pins them again, and wrong ones would lock the user out.
             catalog.unpin_host_keys(instance.uuid)

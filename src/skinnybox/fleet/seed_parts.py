@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from skinnybox.errors import UsageError
-from skinnybox.model import Instance, Overlay, Seed, Stack
+from skinnybox.model import DataDisk, Instance, Overlay, Seed, Stack
 from skinnybox.overlays.seed import seed_message
 
 _PUBLIC_KEY = re.compile(r"(?:^|\s)(?:ssh|ecdsa|sk)-\S+\s+[A-Za-z0-9+/]{20,}={0,3}(?:\s|$)")
@@ -26,7 +26,7 @@ def public_keys(text: str) -> tuple[str, ...]:
     return keys
 
 
-def message_of(user: str = "root", **parts: Any) -> bytes:
+def message_of(user: str = "root", data: DataDisk | None = None, **parts: Any) -> bytes:
     """The message of a seed with these parts. Raises UsageError for what it cannot carry."""
     nobody = Instance(
         uuid=UUID(int=0),
@@ -36,5 +36,6 @@ def message_of(user: str = "root", **parts: Any) -> bytes:
         seed=Seed(machine_id="0" * 32, **{"hostname": "x", **parts}),
         created=datetime.fromtimestamp(0, UTC),
         ssh_user=user,
+        data=data,
     )
     return seed_message(nobody)

@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from skinnybox.errors import Blocked, NotFound
+from skinnybox.fleet import data_disk
 from skinnybox.fleet.catalog.catalog import Catalog
 from skinnybox.fleet.catalog.rows import Doing
 from skinnybox.fleet.lease import leased
@@ -30,9 +31,17 @@ def find(host: Host, instance: Instance, label: str) -> Snapshot:
 
 
 def restore(
-    host: Host, catalog: Catalog, instance: Instance, snapshot: Snapshot, operation: Operation
+    host: Host,
+    catalog: Catalog,
+    instance: Instance,
+    snapshot: Snapshot,
+    operation: Operation,
+    *,
+    data: bool = False,
 ) -> Instance:
-    """Put the snapshot in place of the overlay; what that held is gone. Returns the instance as recorded.
+    """Put the snapshot in place of the overlay; what that held is gone. The data disk stays as it is, unless
+    its own is to be put back with `data`: that goes first, so that a killed one is done again. Returns the
+    instance as recorded.
 
     Size, allocation and seed stay those of now: a smaller snapshot is grown; a seed that was another then is
     to be applied again. Blocked when the machine boots from another stack than then.
@@ -40,7 +49,10 @@ def restore(
     with leased(host, catalog, instance, Doing.RESTORE) as held:
         now = held.instance
         refuse(now, snapshot)
-        restored = replace(now, seed=_seed(now.seed, snapshot.instance.seed))
+        if data:
+            data_disk.refuse_snapshot(now, snapshot)
+            data_disk.restore(host, now, snapshot, operation)
+        restored = replace(now, seed=_seed(now, snapshot.instance))
         fill = _Fill(host=host, catalog=catalog, restored=restored, snapshot=snapshot, operation=operation)
         if restored.seed.generation <= now.seed.generation:
             # Record first: killed in between, the guest has a newer seed than recorded, and that is well.
@@ -65,11 +77,16 @@ def refuse(instance: Instance, snapshot: Snapshot) -> None:
         )
 
 
-def _seed(now: Seed, then: Seed) -> Seed:
-    """The same seed is applied already; another is newer than all that were."""
-    if replace(now, generation=0) == replace(then, generation=0):
-        return then
-    return replace(now, generation=max(now.generation, then.generation) + 1)
+def _seed(now: Instance, then: Instance) -> Seed:
+    """The same seed is applied already; another is newer than all that were. Who the keys let in and which
+    folders lie on the data disk is said in it as well."""
+    if seed_message(_of_no_generation(now)) == seed_message(_of_no_generation(then)):
+        return then.seed
+    return replace(now.seed, generation=max(now.seed.generation, then.seed.generation) + 1)
+
+
+def _of_no_generation(instance: Instance) -> Instance:
+    return replace(instance, seed=replace(instance.seed, generation=1))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

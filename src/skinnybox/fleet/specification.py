@@ -7,11 +7,12 @@ from typing import TypeAlias
 from uuid import UUID
 
 from skinnybox.errors import Conflict, NoSpace, NotFound, Unsupported, UsageError
-from skinnybox.fleet import capacity, seed_parts
+from skinnybox.fleet import capacity, data_disk, seed_parts
 from skinnybox.fleet.catalog.catalog import Catalog
 from skinnybox.hosts.base import Features, Host
 from skinnybox.model import (
     Allocation,
+    DataDisk,
     Network,
     Overlay,
     Properties,
@@ -20,6 +21,7 @@ from skinnybox.model import (
     fields,
     ranges,
 )
+from skinnybox.model.datadisk import check as check_data
 from skinnybox.model.forwards import check_together
 from skinnybox.model.labels import labels_of
 from skinnybox.model.swap import check_swap
@@ -32,7 +34,7 @@ _ROOM = "fewer or smaller machines, or --sparse, which promises nothing"
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Specification(Properties):
     """What every machine of one `create` has in common; UsageError for numbers out of range. `dax` None: what
-    the master's first image is for. With `any_allocation` nobody asked for that of the overlay: where a host
+    the master's first image is for. With `any_allocation` nobody asked for that of the disks: where a host
     has only the other, it is that. `network` None is the host's default,
     `hostname` None the machine's name. See `given` in model/fields.py."""
 
@@ -51,16 +53,32 @@ class Specification(Properties):
         ranges.MEMORY.check(self.memory)
         ranges.CPUS.check(self.cpus)
         labels_of(dict(self.labels))
+        if self.data is not None:
+            check_data(self.data)
+
+    @property
+    def disks(self) -> tuple[Overlay | DataDisk, ...]:
+        """Of each machine."""
+        return (self.overlay,) if self.data is None else (self.overlay, self.data)
 
 
 def completed(specification: Specification, features: Features) -> Specification:
     """With what this host does when nothing is said."""
-    overlay, network, bridge = specification.overlay, specification.network, specification.bridge
-    if specification.any_allocation and overlay.allocation not in features.allocations:
-        overlay = replace(overlay, allocation=next(iter(features.allocations)))
+    network, bridge = specification.network, specification.bridge
+    if specification.any_allocation and specification.overlay.allocation not in features.allocations:
+        specification = _allocated(specification, next(iter(features.allocations)))
     if network is None and features.default_network is Network.BRIDGE:
         network, bridge = Network.BRIDGE, bridge or features.default_bridge
-    return replace(specification, overlay=overlay, network=network, bridge=bridge)
+    return replace(specification, network=network, bridge=bridge)
+
+
+def _allocated(specification: Specification, allocation: Allocation) -> Specification:
+    overlay, data = specification.overlay, specification.data
+    return replace(
+        specification,
+        overlay=replace(overlay, allocation=allocation),
+        data=None if data is None else replace(data, allocation=allocation),
+    )
 
 
 def check(specification: Specification, features: Features) -> None:
@@ -82,6 +100,8 @@ def check(specification: Specification, features: Features) -> None:
             "guests of this host do not see what it calls them",
             hint="leave --follow-name (in a fleet file: follow_name) out",
         )
+    if specification.data is not None:
+        data_disk.refuse_host(features)
     check_swap(specification.swap, specification.overlay)
     _check_bridge(specification, features)
     _check_forwards(specification)
@@ -95,7 +115,7 @@ def _check_seed(specification: Specification) -> None:
     if twice := {path for path in targets if targets.count(path) > 1}:
         raise UsageError(f"{min(twice)} is written by two files")
     seed = fields.given(specification, fields.SEED)
-    seed_capacity(seed_parts.message_of(specification.ssh_user, **seed))
+    seed_capacity(seed_parts.message_of(specification.ssh_user, specification.data, **seed))
 
 
 def _check_bridge(specification: Specification, features: Features) -> None:
@@ -156,15 +176,15 @@ def with_key(specification: Specification, public_key: str) -> Specification:
     return replace(specification, authorized_keys=(public_key, *specification.authorized_keys))
 
 
-def check_space(host: Host, overlays: Iterable[Overlay], freed: int = 0) -> None:
+def check_space(host: Host, disks: Iterable[Overlay | DataDisk], freed: int = 0) -> None:
     """Refuse a batch that the disk cannot keep its promise to, before the first byte is written. `freed` is
     what will have been given back by then. The host is asked whatever it is: one that cannot even say what is
     free would not be able to undo the batch either."""
     free = host.space((), ()).free + freed
-    reserved = Counter(each.size for each in overlays if each.allocation is Allocation.RESERVED)
+    reserved = Counter(each.size for each in disks if each.allocation is Allocation.RESERVED)
     need = sum(count * capacity.taken_by(host, size) for size, count in reserved.items())
     if need > free:
-        said = f"{reserved.total()} reserved overlays need {format_size(need)}; {format_size(free)} are free"
+        said = f"{reserved.total()} reserved disks need {format_size(need)}; {format_size(free)} are free"
         raise NoSpace(
             f"{said}, with what is deleted first" if freed else said,
             hint=_ROOM if Allocation.SPARSE in host.features.allocations else "fewer or smaller machines",

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from skinnybox.errors import Blocked, Unsupported
+from skinnybox.fleet import data_disk
 from skinnybox.fleet.catalog.catalog import Catalog
 from skinnybox.fleet.catalog.rows import Doing
 from skinnybox.fleet.lease import leased
@@ -41,6 +42,7 @@ def reseed(
     """
     with leased(host, catalog, instance, Doing.RESEED) as held:
         wanted = alter(held.instance)
+        data_disk.ensure(host, held.instance, wanted, operation)
         if _can_be_told(host, wanted):
             told = replace(wanted.seed, generation=wanted.seed.generation + _PAST_A_KILL)
             return held.commit(replace(wanted, seed=told))

@@ -22,6 +22,7 @@ from skinnybox.model import (
     Acceleration,
     Allocation,
     Consistency,
+    DiskKind,
     Instance,
     Master,
     Network,
@@ -59,6 +60,8 @@ class Features:
     """How many machines are best made at the same time: more than one where each is many round trips."""
     presses_a_button: bool = False
     """Whether guests are asked to power off by a button, which one that does not watch it yet never hears."""
+    data: bool = False
+    """Whether machines can have a data disk."""
     memory: int | None = None
     """Bytes that all of this host has, for the largest machine it could run; None where nobody knows."""
     tells: int = 0
@@ -77,10 +80,11 @@ class Preferences:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Contents:
-    """The three messages (wire.py) that a fresh overlay carries beside an empty upper directory."""
+    """The messages (wire.py) that a fresh disk carries: three beside an overlay's empty upper directory, and
+    only `base` on a data disk."""
 
     base: bytes
-    seed: bytes
+    seed: bytes = b""
     identity: bytes = b""
 
 
@@ -88,17 +92,18 @@ class Contents:
 class Holding:
     """What lies on a host under one machine's identity, whole or not.
 
-    `overlay` is the size of its overlay in bytes, None when there is none. Without `instance` there is no
-    record, or `trouble` says why it cannot be read; `later`: only because a later Skinnybox wrote it;
-    `unread`: the place cannot be looked at now, so that nothing is known of it, and nothing may be changed.
-    Where `place` is no folder but only a name, `used` says whether somebody may be at work on it, and
-    `remove` takes all of it away, unless somebody is by then.
+    `overlay` and `data` are the sizes of its disks in bytes, None where there is none. Without `instance`
+    there is no record, or `trouble` says why it cannot be read; `later`: only because a later Skinnybox wrote
+    it; `unread`: the place cannot be looked at now, so that nothing is known of it, and nothing may be
+    changed. Where `place` is no folder but only a name, `used` says whether somebody may be at work on it,
+    and `remove` takes all of it away, unless somebody is by then.
     """
 
     uuid: UUID
     place: Path
     instance: Instance | None = None
     overlay: int | None = None
+    data: int | None = None
     trouble: str | None = None
     later: bool = False
     unread: bool = False
@@ -107,7 +112,10 @@ class Holding:
 
 
 class Disks(Protocol):
-    """`operation` is told of what takes long because bytes go to the host or come from it, and ends it."""
+    """`operation` is told of what takes long because bytes go to the host or come from it, and ends it.
+
+    What is said of the overlay goes for the data disk where that is named as the `disk`; no call touches one
+    that it does not name, but `delete`. Unsupported where `features` has none."""
 
     @abstractmethod
     def add_master(self, master: Master, folder: Path, operation: Operation) -> None:
@@ -123,7 +131,13 @@ class Disks(Protocol):
         return
 
     @abstractmethod
-    def create_overlay(self, instance: Instance, contents: Contents, operation: Operation) -> None:
+    def create_overlay(
+        self,
+        instance: Instance,
+        contents: Contents,
+        operation: Operation,
+        disk: DiskKind = DiskKind.OVERLAY,
+    ) -> None:
         """A fresh overlay. Conflict when the instance has one; NoSpace with nothing left behind."""
 
     @abstractmethod
@@ -132,11 +146,13 @@ class Disks(Protocol):
         there, whole. Conflict while the machine runs or somebody has it open."""
 
     @abstractmethod
-    def overlay_size(self, instance: Instance) -> int:
+    def overlay_size(self, instance: Instance, disk: DiskKind = DiskKind.OVERLAY) -> int:
         """What it really has, in bytes; quick. NotFound when there is none."""
 
     @abstractmethod
-    def open_overlay(self, instance: Instance, operation: Operation) -> AbstractContextManager[Path]:
+    def open_overlay(
+        self, instance: Instance, operation: Operation, disk: DiskKind = DiskKind.OVERLAY
+    ) -> AbstractContextManager[Path]:
         """A local file with the overlay's bytes, not to be written, while nobody else may use it. Conflict
         while the machine runs or somebody else has it open; NotFound when there is none."""
 
@@ -152,20 +168,26 @@ class Disks(Protocol):
         size: int,
         build: Callable[[Path, Path], None],
         operation: Operation,
+        disk: DiskKind = DiskKind.OVERLAY,
     ) -> None:
         """Put what `build(old, new)` makes in place of the overlay, as atomically as replace_overlay, and
         refused as that is. `new` is a blank private file of `size` bytes with the allocation of the instance;
         `build` fills it in place and only reads `old`, for which nobody else has a use meanwhile."""
 
     @abstractmethod
-    def copy_overlay(self, instance: Instance, target: Path, operation: Operation) -> Consistency:
+    def copy_overlay(
+        self, instance: Instance, target: Path, operation: Operation, disk: DiskKind = DiskKind.OVERLAY
+    ) -> Consistency:
         """A copy of one point in time at `target`, a new local file, whether the machine runs or not. Its
         holes are holes, none of its blocks is shared. Conflict while another command copies it or works on
         it; NoSpace, also beforehand; whatever stops it, neither host nor machine keep anything of it."""
 
     @abstractmethod
-    def take_snapshot(self, instance: Instance, label: str, operation: Operation) -> Snapshot:
-        """Keep such a copy here under `label`, with the record as given. Conflict when there is one."""
+    def take_snapshot(
+        self, instance: Instance, label: str, operation: Operation, *, data: bool = False
+    ) -> Snapshot:
+        """Keep such a copy here under `label`, with the record as given. Conflict when there is one. With
+        `data` one of the data disk as well, of a moment of its own behind the overlay's."""
 
     @abstractmethod
     def snapshots(self, instance: Instance) -> Sequence[Snapshot]:
@@ -173,7 +195,7 @@ class Disks(Protocol):
 
     @abstractmethod
     def open_snapshot(
-        self, instance: Instance, label: str, operation: Operation
+        self, instance: Instance, label: str, operation: Operation, disk: DiskKind = DiskKind.OVERLAY
     ) -> AbstractContextManager[Path]:
         """A local file with its bytes, not to be written. NotFound."""
 
@@ -193,7 +215,7 @@ class Lifecycle(Protocol):
 
     @abstractmethod
     def delete(self, instance: Instance) -> None:
-        """Its record, its overlay and all snapshots, whatever of it is there. Idempotent. Conflict, with
+        """Its record, its disks and all snapshots, whatever of it is there. Idempotent. Conflict, with
         nothing touched, while the machine runs or somebody has the overlay open; any other error may come
         half way, and the next call goes on."""
 

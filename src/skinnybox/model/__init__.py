@@ -8,6 +8,8 @@ from skinnybox.model.changes import Change, ChangeKind
 from skinnybox.model.machines import (
     Acceleration,
     Allocation,
+    DataDisk,
+    DiskKind,
     Forward,
     Instance,
     Network,
@@ -53,6 +55,8 @@ __all__ = [
     "Change",
     "ChangeKind",
     "Consistency",
+    "DataDisk",
+    "DiskKind",
     "Forward",
     "Image",
     "ImageKind",

@@ -11,7 +11,7 @@ from typing import Any
 
 from skinnybox.model import kinds
 from skinnybox.model.forms import Field, Form, Transition
-from skinnybox.model.machines import Instance, Overlay, Properties, Seed, Stack
+from skinnybox.model.machines import DataDisk, Instance, Overlay, Properties, Seed, Stack
 from skinnybox.model.seed_fields import ADDRESS, FILE, SEED
 
 __all__ = ["ADDRESS", "FILE", "SEED", "Field", "Form", "Transition"]
@@ -68,6 +68,42 @@ OVERLAY = Form(
             shown="allocation",
             what="Whether its space is reserved or only promised.",
             said="Promise the overlay's space without reserving it (false; on a pool as its storage does).",
+        ),
+    ),
+)
+
+_data = partial(Field, of=DataDisk)
+DATA = Form(
+    DataDisk,
+    (
+        _data(
+            name="size",
+            kind=kinds.SIZE,
+            change=Transition.GROW,
+            key="data",
+            told="data",
+            shown="data",
+            what="Size of the data disk.",
+            said="Size of a second disk that no reset and no restored system touches (none), or"
+            " {size: SIZE, folders: [/var/lib/mysql, ...]} with the folders that lie on it (/data). May be"
+            " added and grow later, and get more folders; never fewer.",
+        ),
+        _data(
+            name="folders",
+            kind=kinds.TEXTS,
+            change=Transition.SEED,
+            told="data-folders",
+            shown="data_folders",
+            word="data",
+            protocol=3,
+            what="The guest's folders that lie on it.",
+        ),
+        _data(
+            name="allocation",
+            kind=kinds.ALLOCATION,
+            change=Transition.RECREATE,
+            shown="data_allocation",
+            what="Whether its space is reserved or only promised.",
         ),
     ),
 )
@@ -231,10 +267,19 @@ INSTANCE = Form(
             told="fleet",
             what="The fleet file it is of.",
         ),
+        _instance(
+            name="data",
+            kind=DATA.kind("data disk"),
+            optional=True,
+            later=True,
+            given="data",
+            protocol=3,
+            what="Its second disk, for what outlives its system.",
+        ),
     ),
 )
 
-FORMS = (INSTANCE, STACK, OVERLAY, SEED, ADDRESS, FILE)
+FORMS = (INSTANCE, STACK, OVERLAY, DATA, SEED, ADDRESS, FILE)
 
 
 def machine_fields() -> Iterator[Field]:
@@ -243,9 +288,17 @@ def machine_fields() -> Iterator[Field]:
 
 
 def part(instance: Instance, field: Field) -> Any:
-    """The value of a property of an instance itself, its stack, overlay or seed."""
-    holders = {Instance: instance, Stack: instance.stack, Overlay: instance.overlay, Seed: instance.seed}
-    return getattr(holders[field.of], field.name)
+    """The value of a property of an instance itself, its stack, overlay, data disk or seed; None of a disk
+    that it does not have."""
+    holders = {
+        Instance: instance,
+        Stack: instance.stack,
+        Overlay: instance.overlay,
+        DataDisk: instance.data,
+        Seed: instance.seed,
+    }
+    holder = holders[field.of]
+    return None if holder is None else getattr(holder, field.name)
 
 
 def given(specification: Properties, form: Form, way: Transition | None = None) -> dict[str, Any]:

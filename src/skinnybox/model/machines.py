@@ -1,7 +1,7 @@
 """Machines as they are to be: what they boot from, their disk, their seed, and what is set of them."""
 
 import uuid as uuids
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
@@ -23,6 +23,13 @@ class Stack:
 class Allocation(StrEnum):
     RESERVED = "reserved"
     SPARSE = "sparse"
+
+
+class DiskKind(StrEnum):
+    """Which of its own disks: the one of its system, or the one whose data outlive that."""
+
+    OVERLAY = "overlay"
+    DATA = "data"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +61,16 @@ class Swap:
         """As it is written, but for the unit: 512M, zram, zram:256M."""
         size = [] if self.size is None else [f"{self.size // MIB}M"]
         return ":".join([*(["zram"] if self.kind is SwapKind.ZRAM else []), *size])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DataDisk:
+    """What no reset and no older system takes back: absolute `folders` of the guest lie on it, in order.
+    datadisk.py makes and checks one."""
+
+    size: int
+    folders: tuple[str, ...]
+    allocation: Allocation = Allocation.RESERVED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,7 +151,7 @@ class Properties:
     """What is said of a machine when it is made, and stays said of it: of a Specification and of an Instance
     alike. `bridge` names the host's bridge of a machine whose network is BRIDGE; `fleet` the fleet file it is
     of; with `autostart` it is to come up again when the host has restarted; one that is `protected` nobody
-    deletes.
+    deletes; `data` is its second disk, for what must outlive its system.
 
     One that is added here needs its row in fields.py, and nothing else for being written down."""
 
@@ -149,6 +166,7 @@ class Properties:
     protected: bool = False
     labels: tuple[tuple[str, str], ...] = ()
     swap: Swap | None = None
+    data: DataDisk | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,6 +180,18 @@ class Instance(Properties):
     seed: Seed
     created: datetime
     ssh_port: int | None = None
+
+    @property
+    def disks(self) -> "dict[DiskKind, Overlay | DataDisk]":
+        """Those it is to have."""
+        of_data = {} if self.data is None else {DiskKind.DATA: self.data}
+        return {DiskKind.OVERLAY: self.overlay, **of_data}
+
+    def with_size(self, kind: DiskKind, size: int) -> "Instance":
+        """With one of those in another size."""
+        if kind is DiskKind.DATA and self.data is not None:
+            return replace(self, data=replace(self.data, size=size))
+        return replace(self, overlay=replace(self.overlay, size=size))
 
     @property
     def mac(self) -> str:

@@ -18,13 +18,14 @@ class Consistency(StrEnum):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
     """One overlay as it was at one time. `instance` is the machine's record at that time, `written` what the
-    snapshot really takes on its host, in bytes."""
+    snapshot really takes on its host, in bytes; with `data` the data disk is in it."""
 
     label: str
     taken: datetime
     instance: Instance
     consistent: Consistency
     written: int
+    data: bool = False
 
 
 class Power(StrEnum):

@@ -12,11 +12,15 @@ from pathlib import Path
 from skinnybox import run
 from skinnybox.crc32c import crc32c
 from skinnybox.ext4 import open_volume
+from skinnybox.model import DiskKind
 from skinnybox.model.ranges import OVERLAY
 from skinnybox.overlays import space
 from skinnybox.sizes import GIB, KIB, MIB
 
-LABEL = "skinny-overlay"
+LABELS = {DiskKind.OVERLAY: "skinny-overlay", DiskKind.DATA: "skinny-data"}
+FOLDERS = {DiskKind.OVERLAY: ("upper", "work"), DiskKind.DATA: ("folders",)}
+"""What a fresh disk has beside /skinnybox."""
+NAMED = {DiskKind.OVERLAY: "an overlay", DiskKind.DATA: "a data disk"}
 BLOCK = 4096
 MIN_OVERLAY = OVERLAY.least
 UUID = bytes.fromhex("5b0c1f6e6f7645728c61790000000001")
@@ -46,27 +50,27 @@ _GROWTH, _LEAST_GROWTH = 16, 32 * GIB
 _CHECKSUM_SEED_AT = 0x270
 
 
-def format_image(folder: Path, size: int, files: dict[str, int]) -> Path:
+def format_image(folder: Path, size: int, files: dict[str, int], kind: DiskKind = DiskKind.OVERLAY) -> Path:
     """A sparse image in `folder`, with `files` (name and bytes, filled with newlines) in /skinnybox.
 
     Raises CommandFailed when mke2fs fails.
     """
     contents, image, configuration = folder / "contents", folder / "image", folder / "mke2fs.conf"
-    _fill(contents, files)
+    _fill(contents, files, kind)
     configuration.write_text(_CONFIGURATION)
     with image.open("wb") as file:
         file.truncate(size)
     run.run(
-        _command(image, size, contents),
+        _command(image, size, contents, LABELS[kind]),
         env={"MKE2FS_CONFIG": os.fspath(configuration), "E2FSPROGS_FAKE_TIME": str(_EPOCH)},
     )
     _own_by_root(image)
     return image
 
 
-def _fill(folder: Path, files: dict[str, int]) -> None:
+def _fill(folder: Path, files: dict[str, int], kind: DiskKind) -> None:
     """Newlines, not zeros: mke2fs leaves blocks of zeros out, and these files must have their place."""
-    for name, mode in (("", 0o755), ("upper", 0o755), ("work", 0o755), ("skinnybox", 0o700)):
+    for name, mode in (("", 0o755), *((name, 0o755) for name in FOLDERS[kind]), ("skinnybox", 0o700)):
         (folder / name).mkdir()
         (folder / name).chmod(mode)
     for name, length in files.items():
@@ -75,13 +79,13 @@ def _fill(folder: Path, files: dict[str, int]) -> None:
         file.chmod(0o600)
 
 
-def _command(image: Path, size: int, contents: Path) -> list[str | Path]:
+def _command(image: Path, size: int, contents: Path, label: str) -> list[str | Path]:
     bytes_per_inode = 8192 if size < _SMALL else 16384
     journal = next((mib for limit, mib in _JOURNALS if size < limit), _LARGEST_JOURNAL)
     grown = max(_GROWTH * size, _LEAST_GROWTH) // BLOCK
     return [
         *("mke2fs", "-q", "-F", "-T", "skinny", "-O", _FEATURES, "-b", str(BLOCK), "-I", "256", "-m", "1"),
-        *("-i", str(bytes_per_inode), "-J", f"size={journal}", "-L", LABEL, "-U", _dashed(UUID)),
+        *("-i", str(bytes_per_inode), "-J", f"size={journal}", "-L", label, "-U", _dashed(UUID)),
         *("-E", f"{_EXTENDED},resize={grown},hash_seed={_dashed(HASH_SEED)}"),
         *("-d", contents, image, f"{size // KIB}k"),
     ]

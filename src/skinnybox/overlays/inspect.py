@@ -136,7 +136,7 @@ def _answers(descriptor: int, what: str, rest: list[str]) -> Iterator[Any]:
         return
     if what == "shape":
         block = volume.superblock
-        yield [block.label, volume.size, block.clean, volume.lookup(b"upper").type == "d"]
+        yield [block.label, volume.size, block.clean, _has_folder(volume, b"upper")]
         return
     if what == "swap":
         yield _swap(volume)
@@ -158,6 +158,13 @@ def _swap(volume: Volume) -> list[tuple[int, int]]:
     if node.type != "-" or not volume.in_extents(node):
         raise Corrupt("/swap is no file")
     return list(islice(volume.allocated(node), _SWAP_PIECES + 1))
+
+
+def _has_folder(volume: Volume, name: bytes) -> bool:
+    try:
+        return volume.lookup(name).type == "d"
+    except NotFound:
+        return False
 
 
 def _pieces(volume: Volume, name: str) -> list[tuple[int, int]]:

@@ -37,13 +37,14 @@ def make(
     destination: Path,
     *,
     base: bytes,
-    seed: bytes,
+    seed: bytes = b"",
     identity: bytes = b"",
     allocation: Allocation,
     replace: bool = False,
     own: uuids.UUID | None = None,
 ) -> None:
-    """A fresh overlay at `destination`, mode 0600, holding the three messages; whole or not there at all.
+    """A fresh disk at `destination`, mode 0600, holding the messages that it has a place for; whole or not
+    there at all.
 
     With `replace` it takes the place of the one that is there, atomically; without, an existing file is
     Conflict. NoSpace, Unsupported (reserved where the filesystem cannot) and UsageError (a message is too
@@ -62,6 +63,8 @@ def make(
 def _messages(template: Template, base: bytes, seed: bytes, identity: bytes) -> Iterator[tuple[int, bytes]]:
     sizes = {"base": BASE_CAPACITY, "seed": template.seed_capacity, "identity": IDENTITY_CAPACITY}
     for name, message in (("base", base), ("seed", seed), ("identity", identity)):
+        if name not in template.places:
+            continue
         try:
             yield template.places[name], fitting(message, sizes[name])
         except ValueError as error:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from skinnybox import wire
 from skinnybox.errors import UsageError
 from skinnybox.model import Instance, SeedFile, StaticNetwork, Swap, check_name, image_uuid
+from skinnybox.model.datadisk import check_folders
 from skinnybox.overlays.template import SEED_CAPACITY
 from skinnybox.sizes import MIB, format_size
 from skinnybox.wire import Line
@@ -27,16 +28,27 @@ def base_message(instance: Instance) -> bytes:
     return _encoded("base", lines)
 
 
+def data_message(instance: Instance) -> bytes:
+    """Whose data disk it is. Which folders lie on it the seed says: they may become more."""
+    return _encoded("base", [Line("instance", str(instance.uuid))])
+
+
 def seed_message(instance: Instance) -> bytes:
     """What the guest applies once per generation. Raises UsageError for what it cannot be told."""
     return _encoded("seed", _seed_lines(instance))
 
 
 def told_disk(
-    instance: Instance, *, master: str, overlay: str, nonce: str, may_format: bool = False
+    instance: Instance,
+    *,
+    master: str,
+    overlay: str,
+    nonce: str,
+    may_format: bool = False,
+    data: str = "skinny-data",
 ) -> bytes:
     """A disk that holds nothing but words: the guest reads it where no command line, xenstore or fw_cfg tells
-    it who it is. `master` and `overlay` are the disks' serials, or the kernel's names for them.
+    it who it is. `master`, `overlay` and `data` are the disks' serials, or the kernel's names for them.
 
     Whole MiB, as few as it takes. UsageError when these are more than guests look at.
     """
@@ -44,6 +56,9 @@ def told_disk(
     lines += [Line("master", master), Line("overlay", overlay)]
     if may_format:
         lines.append(Line("format", str(instance.uuid)))
+    if instance.data is not None:
+        lines.append(Line("data", data))
+        lines += [Line("format-data", str(instance.uuid))] if may_format else []
     contents = (("base", base_message(instance)), ("seed", seed_message(instance)))
     message = _encoded("told", [*lines, *(Line(name, payload=text) for name, text in contents)])
     if len(message) > MAX_TOLD:
@@ -82,6 +97,9 @@ def _seed_lines(instance: Instance) -> Iterator[Line]:
     if seed.authorized_keys:
         yield _keys(instance.ssh_user, seed.authorized_keys)
     yield from map(_file, seed.files)
+    if instance.data is not None:
+        check_folders(instance.data.folders)
+        yield from (Line("data", folder) for folder in instance.data.folders)
     if seed.run_once is not None:
         yield Line("run-once", payload=_script(seed.run_once))
     if instance.swap is not None:

@@ -1,4 +1,4 @@
-"""The empty formatted overlay, made once for each size and from then on only copied.
+"""The empty formatted disk of a kind, made once for each size and from then on only copied.
 
 The cache keeps its non-zero bytes alone, under a digest; a file that is damaged is made anew.
 """
@@ -20,14 +20,14 @@ from skinnybox.crc32c import bit_effects
 from skinnybox.errors import Corrupt, UsageError
 from skinnybox.ext4 import Volume, open_volume
 from skinnybox.layout import FILE
-from skinnybox.overlays.format import BLOCK, MIN_OVERLAY, format_image, pieces
+from skinnybox.model import DiskKind
+from skinnybox.overlays.format import BLOCK, MIN_OVERLAY, NAMED, format_image, pieces
 from skinnybox.sizes import KIB, format_size
 
 FORMAT = 3
 """Counts up when a template of an older Skinnybox must not be used any more: those of 1 were made with the
 caller's umask, and may have been written to by others; those of 2 hold newlines where messages go."""
 BASE_CAPACITY, SEED_CAPACITY, IDENTITY_CAPACITY = 4 * KIB, 16 * KIB, 32 * KIB
-PLACES = ("base", "seed", "identity")
 UUID_AT, HASH_SEED_AT, CHECKSUM_AT = 0x68, 0xEC, 0x3FC
 UUID_LENGTH = 16
 _PRIMARY = 1024
@@ -37,9 +37,9 @@ _DIGEST = hashlib.sha256().digest_size
 
 @dataclass(frozen=True, kw_only=True)
 class Template:
-    """A formatted overlay of `size` bytes: its non-zero pieces, and where to patch a copy of it.
+    """A formatted disk of `size` bytes: its non-zero pieces, and where to patch a copy of it.
 
-    `places` gives the offset of base, seed and identity, which are zeros here; `superblocks` is (offset,
+    `places` gives the offset of each of its messages, which are zeros here; `superblocks` is (offset,
     checksum) of each copy of the superblock. Shared by threads.
     """
 
@@ -60,20 +60,24 @@ class Template:
         return bit_effects(UUID_LENGTH, CHECKSUM_AT - HASH_SEED_AT - UUID_LENGTH)
 
 
-def template(cache: Path, size: int, seed_capacity: int = SEED_CAPACITY) -> Template:
-    """The template for overlays of `size` bytes; made when the cache has none that is whole.
+def template(
+    cache: Path, size: int, seed_capacity: int = SEED_CAPACITY, kind: DiskKind = DiskKind.OVERLAY
+) -> Template:
+    """The template for disks of `size` bytes, of which only overlays have a seed; made when the cache has
+    none that is whole.
 
     Safe to call from several processes at once. Raises UsageError for a size that no overlay, or none with
     such a seed, can have; CommandFailed when mke2fs fails.
     """
-    _check_size(size)
-    file = cache / f"overlay-{FORMAT}-{size}-{seed_capacity}"
+    _check_size(size, kind)
+    seed_capacity = seed_capacity if kind is DiskKind.OVERLAY else 0
+    file = cache / f"{kind}-{FORMAT}-{size}-{seed_capacity}"
     try:
         return _kept(file)
     except (FileNotFoundError, Corrupt):
         private.make_folder(cache)
     with tempfile.TemporaryDirectory(dir=cache, prefix=".making-") as folder:
-        made = _made(Path(folder), size, seed_capacity)
+        made = _made(Path(folder), size, seed_capacity, kind)
         beside = Path(folder, "template")
         with private.create(beside) as saved:
             saved.write(_saved(made))
@@ -85,7 +89,7 @@ def is_whole(file: Path) -> bool:
     """Whether a file of the cache holds a template; one that does not is made anew when it is needed. One of
     another Skinnybox, which we do not use, is held to no more than that holds it to."""
     try:
-        own = file.name.startswith(f"overlay-{FORMAT}-")
+        own = file.name.startswith(tuple(f"{kind}-{FORMAT}-" for kind in DiskKind))
         _kept(file) if own else _loaded(named_file.content(file, _MOST))
     except (OSError, Corrupt):
         return False
@@ -111,23 +115,25 @@ def _kept(file: Path) -> Template:
         return _loaded(opened.read())
 
 
-def _check_size(size: int) -> None:
+def _check_size(size: int, kind: DiskKind) -> None:
     if size < MIN_OVERLAY:
         least = format_size(MIN_OVERLAY)
-        raise UsageError(f"an overlay of {format_size(size)} is too small", hint=f"at least {least}")
+        raise UsageError(f"{NAMED[kind]} of {format_size(size)} is too small", hint=f"at least {least}")
     if size % BLOCK:
-        raise UsageError(f"an overlay of {size} bytes ends within a block", hint=f"a multiple of {BLOCK}")
+        raise UsageError(f"{NAMED[kind]} of {size} bytes ends within a block", hint=f"a multiple of {BLOCK}")
 
 
-def _made(folder: Path, size: int, seed_capacity: int) -> Template:
-    capacities = (BASE_CAPACITY, seed_capacity, IDENTITY_CAPACITY)
-    if sum(capacities) > size // 4:
+def _made(folder: Path, size: int, seed_capacity: int, kind: DiskKind) -> Template:
+    files = {"base": BASE_CAPACITY}
+    if kind is DiskKind.OVERLAY:
+        files |= {"seed": seed_capacity, "identity": IDENTITY_CAPACITY}
+    if sum(files.values()) > size // 4:
         raise UsageError(f"an overlay of {format_size(size)} is too small for its seed")
-    image = format_image(folder, size, dict(zip(PLACES, capacities, strict=True)))
+    image = format_image(folder, size, files, kind)
     with open_volume(image) as volume:
-        places = {name: _place(volume, name) for name in PLACES}
+        places = {name: _place(volume, name) for name in files}
         superblocks = _superblocks(volume)
-    _blank(image, ((places[name], capacity) for name, capacity in zip(PLACES, capacities, strict=True)))
+    _blank(image, ((places[name], capacity) for name, capacity in files.items()))
     return Template(
         size=size,
         seed_capacity=seed_capacity,

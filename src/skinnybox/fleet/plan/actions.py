@@ -10,6 +10,7 @@ from enum import StrEnum
 
 from skinnybox.fleet.catalog.rows import Phase
 from skinnybox.fleet.create import whole_mib
+from skinnybox.fleet.plan import of_data
 from skinnybox.fleet.plan.addresses import clashes
 from skinnybox.fleet.plan.compare import Difference, at_once, differences, seed_of, settings
 from skinnybox.fleet.specification import Specification
@@ -163,6 +164,7 @@ def _changes(wanted: Wanted, machine: MachineView, choices: Choices) -> Iterator
     stays_on = runs(machine) and wanted.state is not Target.STOPPED
     yield from _stack(wanted, machine)
     yield from _overlay(wanted, machine, stays_on)
+    yield from _data(wanted, machine, stays_on)
     changes = tuple(differences(settings(machine.instance), settings(wanted.specification)))
     if changes:
         yield _of(Verb.SET, wanted, machine, changes, _later(changes) if stays_on else None)
@@ -242,18 +244,34 @@ def _overlay(wanted: Wanted, machine: MachineView, stays_on: bool) -> Iterator[A
     change = Difference(what="overlay", before=has.size, after=to_be.size)
     if to_be.size < has.size:
         yield _blocked(machine, "an overlay never shrinks", _recreate(machine), change)
-    elif to_be.size > has.size and stays_on:
-        yield _blocked(
-            machine, "growing needs it stopped", f"skinnybox stop {machine.name}, then apply again", change
-        )
     elif to_be.size > has.size:
-        yield _of(Verb.GROW, wanted, machine, (change,))
+        yield _grow(wanted, machine, change, stays_on)
+
+
+def _data(wanted: Wanted, machine: MachineView, stays_on: bool) -> Iterator[Action]:
+    """What of it comes with a new seed, `_seed` has."""
+    has, to_be = machine.instance.data, wanted.specification.data
+    for change, reason in of_data.refused(has, to_be):
+        yield _blocked(machine, reason, _recreate(machine), change)
+    growth = of_data.growth(has, to_be)
+    if growth is not None:
+        yield _grow(wanted, machine, growth, stays_on)
+
+
+def _grow(wanted: Wanted, machine: MachineView, change: Difference, stays_on: bool) -> Action:
+    if stays_on:
+        hint = f"skinnybox stop {machine.name}, then apply again"
+        return _blocked(machine, "growing needs it stopped", hint, change)
+    return _of(Verb.GROW, wanted, machine, (change,))
 
 
 def _seed(wanted: Wanted, machine: MachineView, choices: Choices, stays_on: bool) -> Iterator[Action]:
     to_be = wanted.specification
     named = replace(to_be, hostname=to_be.hostname or wanted.name)
-    changes = tuple(differences(seed_of(machine.instance), seed_of(named)))
+    changes = (
+        *differences(seed_of(machine.instance), seed_of(named)),
+        *of_data.additions(machine.instance.data, to_be.data),
+    )
     verb = Verb.RESET if machine.name in choices.reset else Verb.SEED
     if verb is Verb.SEED and not changes:
         return

@@ -38,8 +38,10 @@ def summary(wanted: Wanted) -> str:
         " sparse" if of.overlay.allocation is Allocation.SPARSE else "",
     )
     cpus = f", {of.cpus} cpus" if of.cpus > 1 else ""
+    data = f", data {format_size(of.data.size)}" if of.data else ""
     address = f", {of.static_network.address}" if of.static_network else ""
-    return f"{wanted.stack.reference}, overlay {size}{sparse}, memory {format_size(of.memory)}{cpus}{address}"
+    disks = f"overlay {size}{sparse}{data}"
+    return f"{wanted.stack.reference}, {disks}, memory {format_size(of.memory)}{cpus}{address}"
 
 
 def count(actions: Sequence[Action]) -> str:

@@ -15,6 +15,7 @@ from skinnybox.fleet.change import Changes, change
 from skinnybox.fleet.context import Context
 from skinnybox.fleet.delete import delete
 from skinnybox.fleet.grow import grow
+from skinnybox.fleet.plan import of_data
 from skinnybox.fleet.plan.actions import Action, Verb, Wanted
 from skinnybox.fleet.plan.descriptions import describe
 from skinnybox.fleet.power import Starting
@@ -22,7 +23,8 @@ from skinnybox.fleet.reset import reset
 from skinnybox.fleet.specification import check_space
 from skinnybox.fleet.update_seed import reseed
 from skinnybox.fleet.view import MachineView
-from skinnybox.model import Instance, Seed, fields
+from skinnybox.model import DiskKind, Instance, Seed, fields
+from skinnybox.model.datadisk import widened
 from skinnybox.operation import Operation
 
 _ALL = 64
@@ -149,9 +151,12 @@ class Work:
         knowing.check(_wanted(action).specification, master)
 
     def _grow(self, action: Action, operation: Operation) -> str:
-        machine, size = self._now(action), _wanted(action).specification.overlay.size
+        machine, specification = self._now(action), _wanted(action).specification
         power.refuse_running(machine, "grow")
-        grow(self._host, self._catalog, machine.instance, size, by=False, operation=operation)
+        disk, size = DiskKind.OVERLAY, specification.overlay.size
+        if specification.data is not None and action.differences[0].what == of_data.SIZE:
+            disk, size = DiskKind.DATA, specification.data.size
+        grow(self._host, self._catalog, machine.instance, size, by=False, operation=operation, disk=disk)
         return ", ".join(describe(difference) for difference in action.differences)
 
     def _create(self, todo: Sequence[Action], done: str) -> list[Outcome[str]]:
@@ -175,7 +180,7 @@ class Work:
             instances = self._instances(wanted)
             self._host.refuse_names([instance.name for instance in instances])
             self._context.catalog.check_ports(instances)
-            check_space(self._host, (instance.overlay for instance in instances))
+            check_space(self._host, (disk for instance in instances for disk in instance.disks.values()))
             found: list[Outcome[str]] = []
             for start in range(0, len(instances), create.BATCH):
                 some = instances[start : start + create.BATCH]
@@ -226,7 +231,7 @@ def _with_seed(wanted: Wanted, instance: Instance) -> Instance:
     given = {"hostname": wanted.name, **fields.given(specification, fields.SEED)}
     seed: Seed = replace(instance.seed, **given)
     others = fields.given(specification, fields.INSTANCE, fields.Transition.SEED)
-    return replace(instance, seed=seed, **others)
+    return replace(instance, seed=seed, data=widened(instance.data, specification.data), **others)
 
 
 def _why(action: Action) -> str:

@@ -100,7 +100,9 @@ def examined(
     nowhere = shape.is_nowhere(folder, bears, bool(rows))
     rebuilt = rebuild(holdings, () if nowhere else rows, known)
     there = {uuid for uuid in map(as_uuid, (row.uuid for row in rows)) if uuid}
-    there |= {h.uuid for h in holdings if h.instance or h.trouble or h.overlay is not None}
+    there |= {
+        h.uuid for h in holdings if h.instance or h.trouble or h.overlay is not None or h.data is not None
+    }
     checks = {f"{identity.removeprefix('sha256:')}.json" for identity in known.masters}
     findings = [
         *shape.lost_word(folder, host.features.kind, bears, nowhere),

@@ -4,7 +4,7 @@ Nothing is changed here. A machine is taken as its record says; a place without 
 that claim one name or one identity are never both taken.
 """
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from uuid import UUID
@@ -14,7 +14,7 @@ from skinnybox.fleet.catalog.ports import free_ports
 from skinnybox.fleet.catalog.rows import Phase, RawRow
 from skinnybox.hosts.base import Holding
 from skinnybox.issues import Deed, Finding
-from skinnybox.model import Instance
+from skinnybox.model import DiskKind, Instance
 from skinnybox.sizes import format_size
 
 
@@ -67,10 +67,10 @@ class Rebuilt:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Taker:
-    """A machine that lies there; `row` is what is remembered of it."""
+    """A machine that lies there, with the sizes of its disks; `row` is what is remembered of it."""
 
     place: Path
-    overlay: int | None
+    sizes: Mapping[DiskKind, int | None]
     instance: Instance
     row: RawRow | None
 
@@ -126,9 +126,11 @@ def _judged(holding: Holding, row: RawRow | None, known: Known, out: Rebuilt) ->
         return None
     if instance is None:
         return None
-    return _sized(
-        _Taker(place=holding.place, overlay=holding.overlay, instance=instance, row=row), known, out
-    )
+    sizes = {DiskKind.OVERLAY: holding.overlay, DiskKind.DATA: holding.data}
+    taker = _Taker(place=holding.place, sizes=sizes, instance=instance, row=row)
+    for kind in DiskKind:
+        taker = _sized(taker, kind, known, out)
+    return taker
 
 
 _END = {
@@ -160,6 +162,9 @@ def _without_record(holding: Holding, row: RawRow | None, known: Known, out: Reb
         out.gone.append(row.uuid)
     if holding.overlay is not None:
         _say_orphan(holding, known, out)
+    elif holding.data is not None:
+        what = f"a data disk of {format_size(holding.data)}, with neither overlay nor record"
+        out.say(holding.place, Deed.KEEP, f"{what}: nobody can say whose")
     elif holding.trouble or holding.remove is not None or private.entries(holding.place):
         out.say(holding.place, Deed.KEEP, "the place of a machine, with neither overlay nor record")
     else:
@@ -168,7 +173,8 @@ def _without_record(holding: Holding, row: RawRow | None, known: Known, out: Reb
 
 
 def _say_orphan(holding: Holding, known: Known, out: Rebuilt) -> None:
-    what = f"an overlay of {format_size(holding.overlay or 0)} without a record"
+    data = "" if holding.data is None else f" and a data disk of {format_size(holding.data)}"
+    what = f"an overlay of {format_size(holding.overlay or 0)}{data} without a record"
     if holding.used:
         out.say(holding.place, Deed.KEEP, f"{what}; it may be in the making: look again in an hour")
     elif known.in_use(holding.place / "overlay.img"):
@@ -202,23 +208,41 @@ def _without_place(row: RawRow, known: Known, out: Rebuilt) -> None:
         out.gone.append(row.uuid)
 
 
-def _sized(taker: _Taker, known: Known, out: Rebuilt) -> _Taker:
-    """The record follows an overlay that has grown."""
-    instance, size, overlay = taker.instance, taker.overlay, taker.place / "overlay.img"
-    if size is None:
-        what = "has lost its overlay: put it back from a backup, or delete the machine"
-        out.say(overlay, Deed.KEEP, f"{instance.name} {what}")
-    if size in (None, instance.overlay.size):
+_NAMED = {DiskKind.OVERLAY: "overlay", DiskKind.DATA: "data disk"}
+_KEPT = "put it back from a snapshot that has it, or a backup"
+_LOST = {
+    DiskKind.OVERLAY: "put it back from a backup, or delete the machine",
+    DiskKind.DATA: f"{_KEPT}; nobody makes another, which would only hide the loss",
+}
+_CUT_OFF = {DiskKind.OVERLAY: "put it back from a backup, or reset the machine", DiskKind.DATA: _KEPT}
+
+
+def _sized(taker: _Taker, kind: DiskKind, known: Known, out: Rebuilt) -> _Taker:
+    """The record follows a disk that has grown."""
+    instance, size, file = taker.instance, taker.sizes[kind], taker.place / f"{kind}.img"
+    has = instance.disks.get(kind)
+    if has is None:
+        _say_unknown_data(instance, size, file, out)
         return taker
-    said = f"{instance.name}: the overlay has {size} bytes, its record says {instance.overlay.size}"
-    if known.in_use(overlay):
-        out.say(overlay, Deed.KEEP, f"{said}; somebody is at work on it: look again later")
-    elif size is not None and size > instance.overlay.size:
-        grown = replace(instance, overlay=replace(instance.overlay, size=size))
-        return replace(taker, instance=out.rewrite(taker.place, grown, said))
+    if size is None:
+        out.say(file, Deed.KEEP, f"{instance.name} has lost its {_NAMED[kind]}: {_LOST[kind]}")
+    if size in (None, has.size):
+        return taker
+    said = f"{instance.name}: the {_NAMED[kind]} has {size} bytes, its record says {has.size}"
+    if known.in_use(file):
+        out.say(file, Deed.KEEP, f"{said}; somebody is at work on it: look again later")
+    elif size is not None and size > has.size:
+        return replace(taker, instance=out.rewrite(taker.place, instance.with_size(kind, size), said))
     else:
-        out.say(overlay, Deed.KEEP, f"{said}: cut off; put it back from a backup, or reset the machine")
+        out.say(file, Deed.KEEP, f"{said}: cut off; {_CUT_OFF[kind]}")
     return taker
+
+
+def _say_unknown_data(instance: Instance, size: int | None, file: Path, out: Rebuilt) -> None:
+    """What a command left that was killed when it gave a machine one, or an older record does not know."""
+    if size is not None:
+        what = f"its record knows of no data disk; skinnybox set {instance.name} --data {size} takes this one"
+        out.say(file, Deed.KEEP, f"{instance.name}: {what}")
 
 
 def _with_names(takers: Iterable[_Taker], taken: set[str], out: Rebuilt) -> list[_Taker]:

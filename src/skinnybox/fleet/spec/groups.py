@@ -16,8 +16,10 @@ from skinnybox.fleet.spec.marked import Marked, Mistake, Place, Trail
 from skinnybox.fleet.spec.parts import seed_file, text_of
 from skinnybox.fleet.spec.shape import FleetFile, Group, Shared
 from skinnybox.fleet.spec.templates import Row
+from skinnybox.fleet.spec.values import OnData
 from skinnybox.fleet.specification import Specification
-from skinnybox.model import Allocation, Forward, Network, Overlay, StaticNetwork
+from skinnybox.model import Allocation, DataDisk, Forward, Network, Overlay, StaticNetwork
+from skinnybox.model.datadisk import data_disk
 from skinnybox.model.fields import Field, machine_fields
 from skinnybox.model.forwards import check_together, counted, parse_forward
 from skinnybox.model.kinds import FORWARDS, KEYS, LABELS, SCRIPT
@@ -124,6 +126,7 @@ class Groups:
             size=said.get("overlay") or GIB,
             allocation=Allocation.SPARSE if said.get("sparse") else Allocation.RESERVED,
         )
+        given["data"] = _data(said.get("data"), given["overlay"].allocation)
         given.update(network=network, bridge=bridge, fleet=self._checked.fleet)
         return Specification(**given, any_allocation=said.get("sparse") is None)
 
@@ -202,6 +205,7 @@ class Groups:
             "files": found.files,
             "run_once": found.run_once,
             "follows_name": found.follow_name,
+            "data": found.data,
         }
         try:
             seed_capacity(try_seed(**parts))
@@ -281,3 +285,13 @@ def _named(shared: Shared | None) -> Iterable[str]:
     """The machines of the table that stands there."""
     table = getattr(shared, "values", None)
     return table if isinstance(table, dict) else ()
+
+
+def _data(said: int | OnData | None, allocation: Allocation) -> DataDisk | None:
+    if said is None:
+        return None
+    return (
+        data_disk(said, (), allocation)
+        if isinstance(said, int)
+        else data_disk(said.size, said.folders, allocation)
+    )

@@ -9,6 +9,7 @@ from pydantic import BaseModel
 from skinnybox.fleet.spec.marked import Marked, Mistake, Trail
 from skinnybox.fleet.spec.parts import FromFile, SeededFile, Template
 from skinnybox.fleet.spec.shape import MODELS, FleetFile, Group, Shared
+from skinnybox.fleet.spec.values import OnData
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
@@ -107,4 +108,6 @@ def _model(trail: Trail) -> Sequence[type[BaseModel]]:
             return (SeededFile,)
         case (*_, "run_once"):
             return (FromFile, Template)
+        case (*_, "data"):
+            return (OnData,)
     return (FromFile,)

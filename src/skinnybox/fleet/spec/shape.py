@@ -9,7 +9,6 @@ from pydantic import (
     BeforeValidator,
     Field,
     ValidationInfo,
-    WithJsonSchema,
     create_model,
 )
 
@@ -29,7 +28,6 @@ from skinnybox.fleet.spec.parts import (
     fits,
     said,
     text_of,
-    translated,
 )
 from skinnybox.model import Network, kinds, parse_reference, ranges
 from skinnybox.model.fields import machine_fields
@@ -37,39 +35,19 @@ from skinnybox.model.forwards import parse_forward
 from skinnybox.model.kinds import Kind
 from skinnybox.model.labels import labels_of
 from skinnybox.model.ranges import Range
-from skinnybox.sizes import format_size, parse_size
 
 SCHEMA = "https://json-schema.org/draft/2020-12/schema"
-
-
-def _size(range_: Range) -> BeforeValidator:
-    def check(value: Any) -> int:
-        if isinstance(value, bool) or not isinstance(value, int | str):
-            raise ValueError("expected a size, as in 512M or 1.5G")
-        size: int = translated(parse_size, str(value))
-        if not range_.least <= size <= range_.most:
-            least, most = format_size(range_.least), format_size(range_.most)
-            raise ValueError(f"from {least} to {most}, not {value!s:.20}")
-        return size
-
-    return BeforeValidator(check)
 
 
 def _master(value: str) -> None:
     parse_reference(value.removeprefix("sha256:"))
 
 
-_SIZE_SCHEMA: dict[str, Any] = {
-    "anyOf": [
-        {"type": "string", "pattern": r"^\s*[0-9]+(\.[0-9]+)?\s*[kKmMgGtT]?([iI]?[bB])?\s*$"},
-        {"type": "integer", "minimum": 1},
-    ]
-}
 _USER, _USER_WHAT = "[a-z_][a-z0-9_-]{0,31}", "a user's name"
 _BRIDGE = r"[^\x00-\x1f\x7f]{1,255}"  # a pool's networks have names like "Pool-wide network of eth0"
 
-OverlaySize = Annotated[int, _size(ranges.OVERLAY), WithJsonSchema(_SIZE_SCHEMA)]
-MemorySize = Annotated[int, _size(ranges.MEMORY), WithJsonSchema(_SIZE_SCHEMA)]
+OverlaySize = Annotated[int, values.size(ranges.OVERLAY), values.SIZE_SCHEMA]
+MemorySize = Annotated[int, values.size(ranges.MEMORY), values.SIZE_SCHEMA]
 Reference = Annotated[str, said(_master)]
 Pattern = Annotated[str, said(lambda value: expand([value]))]
 User = Annotated[str, fits(_USER, _USER_WHAT), Field(pattern=f"^{_USER}$")]
@@ -116,6 +94,7 @@ _KEYS: dict[str, Any] = {
     "forwards": list[PortForward],
     "labels": Annotated[dict[str, str], BeforeValidator(_labelled)],
     "values": Values,
+    "data": values.DataOf,
 }
 """What may stand there, in the order in which the reference has them; what is new in the table comes behind
 them, and needs a line here only where its kind does not say all that is to be checked."""
@@ -123,7 +102,7 @@ _ANY = Range("a size", 1, 1 << 50)
 _KINDS: dict[Kind, Any] = {
     kinds.FLAG: bool,
     kinds.NUMBER: int,
-    kinds.SIZE: Annotated[int, _size(_ANY), WithJsonSchema(_SIZE_SCHEMA)],
+    kinds.SIZE: Annotated[int, values.size(_ANY), values.SIZE_SCHEMA],
     kinds.TEXT: str,
     kinds.TEXTS: list[str],
     kinds.SWAP: values.Swap,
@@ -178,7 +157,7 @@ class FleetFile(Exact):
     """Groups of machines by their names: `web-01`, `web-{01..40}` or `"{db,www}-1"`."""
 
 
-MODELS: tuple[type[Exact], ...] = (FleetFile, Shared, Group, SeededFile, FromFile, Template)
+MODELS: tuple[type[Exact], ...] = (FleetFile, Shared, Group, SeededFile, values.OnData, FromFile, Template)
 
 
 def schema() -> dict[str, Any]:

@@ -32,6 +32,7 @@ from skinnybox.issues import Check, Finding
 from skinnybox.model import (
     KERNEL_FILE,
     Allocation,
+    DiskKind,
     Instance,
     Master,
     Network,
@@ -63,6 +64,7 @@ class FakeHost(LocalHost):
         console=True,
         dax=True,
         boots=False,
+        data=True,
     )
 
     def __init__(self, state: Path, answers: Callable[[UUID], bool] | None = None) -> None:
@@ -77,7 +79,8 @@ class FakeHost(LocalHost):
         with self._entries() as entries:
             if entries.get(str(instance.uuid), {}).get("runs"):
                 raise Conflict(f"{instance.name} runs already")
-            os.close(lock.acquire(self._store.overlay(instance.uuid)))
+            for kind in instance.disks:
+                os.close(lock.acquire(self._store.disk(instance.uuid, kind)))
             entry = _entry(instance, self._store.overlay(instance.uuid))
             entry |= {"reachable": None if self._answers is None else False}
             entries[str(instance.uuid)] = entry
@@ -160,16 +163,16 @@ class FakeHost(LocalHost):
     def doctor(self) -> list[Check]:
         return [Check(name="host", status="note", detail="machines are only pretended")]
 
-    def _allocation(self, instance: Instance) -> Allocation:
+    def _allocation(self, instance: Instance, disk: DiskKind) -> Allocation:
         return Allocation.SPARSE
 
     def _is_running(self, instance: Instance) -> bool:
         return instance.uuid in self.statuses()
 
-    def _copy_running(self, instance: Instance, descriptor: int, operation: Operation) -> None:
+    def _copy_running(self, instance: Instance, target: int, operation: Operation, disk: DiskKind) -> None:
         """Nobody writes to the disk of a machine that is only pretended."""
-        with self._store.overlay(instance.uuid).open("rb", buffering=0) as source:
-            copy_data(source.fileno(), descriptor, operation)
+        with self._store.disk(instance.uuid, disk).open("rb", buffering=0) as source:
+            copy_data(source.fileno(), target, operation)
 
     def _require_stopped(self, instance: Instance) -> None:
         if instance.uuid in self.statuses():

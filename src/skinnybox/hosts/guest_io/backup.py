@@ -1,4 +1,4 @@
-"""A copy of a running machine's overlay, as it is at one point in time.
+"""A copy of a disk of a running machine, as it is at one point in time.
 
 QEMU writes it, into a file that it is handed: it runs as another user, and may open none. A mirror is kept
 until it is level with the disk and then let go of; unlike a backup job it keeps holes (which would be
@@ -20,8 +20,8 @@ from skinnybox.operation import Operation
 from skinnybox.overlays.copy import dig_holes
 from skinnybox.sizes import MIB
 
-_OVERLAY, _COPY = "overlay", "skinnybox-copy"
-"""Node names; `command_line` gives the first. The second names the file, its fd set and the job, too."""
+_COPY = "skinnybox-copy"
+"""Its node's name, and that of the file, its fd set and the job. `command_line` names the disks' nodes."""
 _FILE = f"{_COPY}-file"
 _POLL = (0.02, 0.5)
 _PATIENCE = 60.0
@@ -29,16 +29,16 @@ _SLOWEST = 4 * MIB
 _ENDING = 30.0
 
 
-def copy_running(folder: Path, descriptor: int, operation: Operation) -> None:
-    """Fill an open file, as large as the overlay, from the machine whose run folder this is. For one process
-    at a time: what an earlier one left in QEMU when it was killed is cleared away first.
+def copy_running(folder: Path, descriptor: int, operation: Operation, node: str) -> None:
+    """Fill an open file, as large as the disk that is this `node`, from the machine whose run folder this is.
+    For one process at a time: what an earlier one left in QEMU when it was killed is cleared away first.
 
     Raises Conflict when the machine ends meanwhile, TimedOut when it takes longer than a slow disk would.
     """
     _clear(folder)
     deadline = time.monotonic() + _PATIENCE + os.fstat(descriptor).st_size / _SLOWEST
     try:
-        _begin(folder, descriptor)
+        _begin(folder, descriptor, node)
         _await(folder, deadline, operation)
     except BaseException:
         # What stopped us is what the user must hear.
@@ -49,7 +49,7 @@ def copy_running(folder: Path, descriptor: int, operation: Operation) -> None:
     dig_holes(descriptor)
 
 
-def _begin(folder: Path, descriptor: int) -> None:
+def _begin(folder: Path, descriptor: int, node: str) -> None:
     """All in one conversation: QEMU drops a file that nothing uses when it ends."""
     with Monitor(folder) as monitor:
         number = monitor.add_file(descriptor, _COPY)
@@ -62,7 +62,7 @@ def _begin(folder: Path, descriptor: int) -> None:
             "blockdev-mirror",
             **{
                 "job-id": _COPY,
-                "device": _OVERLAY,
+                "device": node,
                 "target": _COPY,
                 "sync": "full",
                 # the guest's writes go to both, so that it cannot outrun the copy

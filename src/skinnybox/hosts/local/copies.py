@@ -1,6 +1,7 @@
-"""Whole overlays copied in a local store: new ones put in place of old ones, and snapshots.
+"""Whole disks copied in a local store: new ones put in place of old ones, and snapshots.
 
-instances/<uuid>/snapshots/LABEL.img   the copy, mode 0600
+instances/<uuid>/snapshots/LABEL.img   the copy of the overlay, mode 0600
+instances/<uuid>/snapshots/LABEL.data  that of the data disk, where it was asked for
 instances/<uuid>/snapshots/LABEL.json  written last: what has no record is not a snapshot
 """
 
@@ -9,7 +10,7 @@ import fcntl
 import json
 import os
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,7 @@ from skinnybox.hosts.local.store import (
     write_atomically,
 )
 from skinnybox.hosts.record import from_record, to_record
-from skinnybox.model import Allocation, Consistency, Instance, Snapshot, check_label
+from skinnybox.model import Allocation, Consistency, DiskKind, Instance, Snapshot, check_label
 from skinnybox.operation import Operation
 from skinnybox.overlays import lock, space
 from skinnybox.overlays.copy import copy_data, data_size
@@ -35,13 +36,14 @@ from skinnybox.sizes import MIB
 
 FORMAT = 1
 _RECORD_LIMIT = 64 << 20
+_SUFFIXES = {DiskKind.OVERLAY: ".img", DiskKind.DATA: ".data"}
 _MARGIN = 8 * MIB
 """What a copy may take beside its data: the filesystem's own records of where that lies."""
 
 
 @contextlib.contextmanager
 def exclusive(store: Store, instance: Instance) -> Iterator[None]:
-    """Nobody else copies this machine's overlay, running or not, or changes its snapshots. Does not wait."""
+    """Nobody else copies this machine's disks, running or not, or changes its snapshots. Does not wait."""
     try:
         folder = os.open(store.folder(instance.uuid), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except FileNotFoundError as error:
@@ -58,12 +60,20 @@ def exclusive(store: Store, instance: Instance) -> Iterator[None]:
 
 
 def rebuild(
-    store: Store, instance: Instance, size: int, allocation: Allocation, build: Callable[[Path, Path], None]
+    store: Store,
+    instance: Instance,
+    size: int,
+    allocation: Allocation,
+    build: Callable[[Path, Path], None],
+    kind: DiskKind = DiskKind.OVERLAY,
 ) -> None:
-    """See base.py. What earlier calls left when they were killed is removed first."""
-    target = store.overlay(instance.uuid)
+    """See base.py. What earlier calls left when they were killed is removed first: so who rebuilds any disk
+    has the overlay, or would take away what another is making."""
+    target = store.disk(instance.uuid, kind)
     beside = target.with_name(f".{secrets.token_hex(8)}.new")
-    with lock.exclusive(target), translated():
+    with contextlib.ExitStack() as held, translated():
+        for path in dict.fromkeys((store.overlay(instance.uuid), target)):
+            held.enter_context(lock.exclusive(path))
         sweep(target.parent)
         try:
             _blank(beside, size, allocation)
@@ -101,9 +111,11 @@ def _keep_promise(path: Path, size: int, allocation: Allocation) -> None:
                 raise Unsupported("this filesystem shares extents unasked", hint="--sparse")
 
 
-def copy_stopped(store: Store, instance: Instance, target: Path, operation: Operation) -> None:
-    """Of a machine that does not run. Conflict while somebody has the overlay open."""
-    with lock.exclusive(store.overlay(instance.uuid)) as source:
+def copy_stopped(
+    store: Store, instance: Instance, target: Path, operation: Operation, kind: DiskKind
+) -> None:
+    """Of a machine that does not run. Conflict while somebody has the disk open."""
+    with lock.exclusive(store.disk(instance.uuid, kind)) as source:
         copy_open(source, target, operation)
     forget(target, instance)
 
@@ -119,7 +131,7 @@ def new_target(source: int, target: Path) -> Iterator[int]:
     """A new file as large as the open `source`, to be filled in the block, for which there is room; gone when
     the block fails."""
     with translated():
-        space.require(target.parent, data_size(source) + _MARGIN, "a copy of the overlay")
+        space.require(target.parent, data_size(source) + _MARGIN, "a copy of the disk")
         descriptor = os.open(target, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         try:
             os.truncate(descriptor, os.fstat(source).st_size)
@@ -131,46 +143,58 @@ def new_target(source: int, target: Path) -> Iterator[int]:
             os.close(descriptor)
 
 
-def take(store: Store, instance: Instance, label: str, copy: Callable[[Path], Consistency]) -> Snapshot:
-    """Keep what `copy` makes. For who is alone. Killed at any moment, it is there, whole, or not at all."""
-    image, record = _image(store, instance, label), _record(store, instance, label)
+def take(
+    store: Store,
+    instance: Instance,
+    label: str,
+    kinds: Sequence[DiskKind],
+    copy: Callable[[Path, DiskKind], Consistency],
+) -> Snapshot:
+    """Keep what `copy` makes of each kind, the overlay first. For who is alone. Killed at any moment, it is
+    there, whole, or not at all."""
+    record = _record(store, instance, label)
     if record.exists():
         raise Conflict(
             f"{instance.name} has a snapshot {label!r} already",
             hint=f"another label, or: skinnybox snapshot delete {label} {instance.name}",
         )
-    beside = image.with_name(f".{label}.img.new")
+    images = {kind: _image(store, instance, label, kind) for kind in kinds}
+    besides = {kind: image.with_name(f".{image.name}.new") for kind, image in images.items()}
     with translated():
-        private.make_folder(image.parent)
-        _sweep_snapshots(image.parent)
+        private.make_folder(record.parent)
+        _sweep_snapshots(record.parent)
         try:
-            consistent = copy(beside)
+            found = [copy(beside, kind) for kind, beside in besides.items()]
             taken = datetime.now(UTC)
-            sync_file(beside)
-            beside.replace(image)
-            write_atomically(record, _text(label, taken, consistent, instance))
+            for kind, beside in besides.items():
+                sync_file(beside)
+                beside.replace(images[kind])
+            consistent = next((each for each in found if each is Consistency.CRASH), Consistency.STOPPED)
+            write_atomically(record, _text(label, taken, consistent, instance, DiskKind.DATA in kinds))
             sync_file(record)
-            sync_folder(image.parent)
+            sync_folder(record.parent)
         except BaseException:
-            beside.unlink(missing_ok=True)
+            for beside in besides.values():
+                beside.unlink(missing_ok=True)
             raise
     return _loaded(record)
 
 
 def _sweep_snapshots(folder: Path) -> None:
     sweep(folder)
-    for image in folder.glob("*.img"):
+    for image in (path for suffix in _SUFFIXES.values() for path in folder.glob(f"*{suffix}")):
         if not image.with_suffix(".json").exists():
             image.unlink(missing_ok=True)
 
 
-def _text(label: str, taken: datetime, consistent: Consistency, instance: Instance) -> bytes:
+def _text(label: str, taken: datetime, consistent: Consistency, instance: Instance, with_data: bool) -> bytes:
     values = {
         "format": FORMAT,
         "label": label,
         "taken": taken.isoformat(),
         "consistent": consistent.value,
         "instance": to_record(instance),
+        "data": with_data,
     }
     return json.dumps(values).encode()
 
@@ -186,22 +210,25 @@ def _loaded(path: Path) -> Snapshot:
     try:
         values: dict[str, Any] = json.loads(named_file.content(path, _RECORD_LIMIT))
         formats.check(values, FORMAT, "a snapshot's record")
+        data = values.get("data") is True  # those of before have none
+        files = [path.with_suffix(_SUFFIXES[kind]) for kind in DiskKind if data or kind is DiskKind.OVERLAY]
         return Snapshot(
             label=check_label(values["label"]),
             taken=datetime.fromisoformat(values["taken"]),
             instance=from_record(values["instance"]),
             consistent=Consistency(values["consistent"]),
-            written=path.with_suffix(".img").stat().st_blocks * 512,
+            written=sum(file.stat().st_blocks * 512 for file in files),
+            data=data,
         )
     except (KeyError, TypeError, ValueError, RecursionError, OSError, SkinnyboxError) as error:
-        hint = "delete the snapshot, or put its two files aside"
+        hint = "delete the snapshot, or put its files aside"
         raise Corrupt(f"{path} is no record of a snapshot: {error}", hint=hint) from error
 
 
 @contextlib.contextmanager
-def opened(store: Store, instance: Instance, label: str) -> Iterator[Path]:
+def opened(store: Store, instance: Instance, label: str, kind: DiskKind = DiskKind.OVERLAY) -> Iterator[Path]:
     """NotFound when there is none of this label."""
-    image = _image(store, instance, label)
+    image = _image(store, instance, label, kind)
     if not (_record(store, instance, label).exists() and image.exists()):
         raise NotFound(
             f"{instance.name} has no snapshot {label!r}", hint=f"skinnybox snapshot list {instance.name}"
@@ -211,16 +238,17 @@ def opened(store: Store, instance: Instance, label: str) -> Iterator[Path]:
 
 def delete(store: Store, instance: Instance, label: str) -> None:
     """Idempotent. For who is alone. The record goes first: what is half gone is no snapshot any more."""
-    record, image = _record(store, instance, label), _image(store, instance, label)
+    record = _record(store, instance, label)
     with translated():
         record.unlink(missing_ok=True)
-        image.unlink(missing_ok=True)
+        for kind in DiskKind:
+            _image(store, instance, label, kind).unlink(missing_ok=True)
         with contextlib.suppress(OSError):
-            image.parent.rmdir()
+            record.parent.rmdir()
 
 
-def _image(store: Store, instance: Instance, label: str) -> Path:
-    return store.folder(instance.uuid) / SNAPSHOTS / f"{check_label(label)}.img"
+def _image(store: Store, instance: Instance, label: str, kind: DiskKind) -> Path:
+    return store.folder(instance.uuid) / SNAPSHOTS / f"{check_label(label)}{_SUFFIXES[kind]}"
 
 
 def _record(store: Store, instance: Instance, label: str) -> Path:

@@ -17,6 +17,7 @@ from skinnybox.model import (
     KERNEL_FILE,
     Allocation,
     Consistency,
+    DiskKind,
     Instance,
     Master,
     Snapshot,
@@ -43,15 +44,15 @@ class LocalHost(Host):
         """Whether it runs just now."""
 
     @abstractmethod
-    def _copy_running(self, instance: Instance, descriptor: int, operation: Operation) -> None:
-        """Fill an open file, as large as the overlay, with what that holds at one point in time."""
+    def _copy_running(self, instance: Instance, target: int, operation: Operation, disk: DiskKind) -> None:
+        """Fill an open file, as large as the disk, with what that holds at one point in time."""
 
     @abstractmethod
     def _forget_runs(self, instance: Instance) -> None:
-        """It is deleted, and nobody else has its overlay meanwhile; Conflict when it runs after all."""
+        """It is deleted, and nobody else has its disks meanwhile; Conflict when it runs after all."""
 
-    def _allocation(self, instance: Instance) -> Allocation:
-        return instance.overlay.allocation
+    def _allocation(self, instance: Instance, disk: DiskKind) -> Allocation:
+        return instance.disks[disk].allocation
 
     def add_master(self, master: Master, folder: Path, operation: Operation) -> None:
         """Masters are used where they lie."""
@@ -62,25 +63,34 @@ class LocalHost(Host):
     def remove_master(self, master: Master) -> None:
         """Nothing was added."""
 
-    def create_overlay(self, instance: Instance, contents: Contents, operation: Operation) -> None:
-        self._store.create(instance, contents, self._allocation(instance))
+    def create_overlay(
+        self,
+        instance: Instance,
+        contents: Contents,
+        operation: Operation,
+        disk: DiskKind = DiskKind.OVERLAY,
+    ) -> None:
+        self._store.create(instance, contents, self._allocation(instance, disk), disk)
 
     def replace_overlay(self, instance: Instance, contents: Contents, operation: Operation) -> None:
         self._require_stopped(instance)
-        self._store.replace(instance, contents, self._allocation(instance))
+        self._store.replace(instance, contents, self._allocation(instance, DiskKind.OVERLAY))
 
     @contextmanager
-    def open_overlay(self, instance: Instance, operation: Operation) -> Iterator[Path]:
+    def open_overlay(
+        self, instance: Instance, operation: Operation, disk: DiskKind = DiskKind.OVERLAY
+    ) -> Iterator[Path]:
         self._require_stopped(instance)
-        with self._store.open(instance) as path:
+        with self._store.open(instance, disk) as path:
             yield path
 
-    def overlay_size(self, instance: Instance) -> int:
+    def overlay_size(self, instance: Instance, disk: DiskKind = DiskKind.OVERLAY) -> int:
         self._require_stopped(instance)
         try:
-            return self._store.overlay(instance.uuid).stat().st_size
+            return self._store.disk(instance.uuid, disk).stat().st_size
         except FileNotFoundError as error:
-            raise NotFound(f"{instance.name} has no overlay", hint="`skinnybox repair`") from error
+            what = "overlay" if disk is DiskKind.OVERLAY else "data disk"
+            raise NotFound(f"{instance.name} has no {what}", hint="`skinnybox repair`") from error
 
     def define(self, instance: Instance) -> None:
         self._store.define(instance)
@@ -121,39 +131,46 @@ class LocalHost(Host):
         size: int,
         build: Callable[[Path, Path], None],
         operation: Operation,
+        disk: DiskKind = DiskKind.OVERLAY,
     ) -> None:
         from skinnybox.hosts.local import copies
 
         self._require_stopped(instance)
-        copies.rebuild(self._store, instance, size, self._allocation(instance), build)
+        copies.rebuild(self._store, instance, size, self._allocation(instance, disk), build, disk)
 
-    def copy_overlay(self, instance: Instance, target: Path, operation: Operation) -> Consistency:
+    def copy_overlay(
+        self, instance: Instance, target: Path, operation: Operation, disk: DiskKind = DiskKind.OVERLAY
+    ) -> Consistency:
         from skinnybox.hosts.local import copies
 
         with copies.exclusive(self._store, instance):
-            return self._copied(instance, target, operation)
+            return self._copied(instance, target, operation, disk)
 
-    def _copied(self, instance: Instance, target: Path, operation: Operation) -> Consistency:
+    def _copied(self, instance: Instance, target: Path, operation: Operation, disk: DiskKind) -> Consistency:
         from skinnybox.hosts.local import copies
 
         if not self._is_running(instance):
             self._require_stopped(instance)
-            copies.copy_stopped(self._store, instance, target, operation)
+            copies.copy_stopped(self._store, instance, target, operation, disk)
             return Consistency.STOPPED
         with (
-            self._store.overlay(instance.uuid).open("rb", buffering=0) as source,
+            self._store.disk(instance.uuid, disk).open("rb", buffering=0) as source,
             copies.new_target(source.fileno(), target) as descriptor,
         ):
-            self._copy_running(instance, descriptor, operation)
+            self._copy_running(instance, descriptor, operation, disk)
         return Consistency.CRASH
 
-    def take_snapshot(self, instance: Instance, label: str, operation: Operation) -> Snapshot:
+    def take_snapshot(
+        self, instance: Instance, label: str, operation: Operation, *, data: bool = False
+    ) -> Snapshot:
         from skinnybox.hosts.local import copies
 
+        def copy(target: Path, disk: DiskKind) -> Consistency:
+            return self._copied(instance, target, operation, disk)
+
+        kinds = [kind for kind in DiskKind if data or kind is DiskKind.OVERLAY]
         with copies.exclusive(self._store, instance):
-            return copies.take(
-                self._store, instance, label, lambda target: self._copied(instance, target, operation)
-            )
+            return copies.take(self._store, instance, label, kinds, copy)
 
     def snapshots(self, instance: Instance) -> Sequence[Snapshot]:
         from skinnybox.hosts.local import copies
@@ -161,11 +178,11 @@ class LocalHost(Host):
         return copies.listed(self._store, instance)
 
     def open_snapshot(
-        self, instance: Instance, label: str, operation: Operation
+        self, instance: Instance, label: str, operation: Operation, disk: DiskKind = DiskKind.OVERLAY
     ) -> AbstractContextManager[Path]:
         from skinnybox.hosts.local import copies
 
-        return copies.opened(self._store, instance, label)
+        return copies.opened(self._store, instance, label, disk)
 
     def delete_snapshot(self, instance: Instance, label: str) -> None:
         from skinnybox.hosts.local import copies

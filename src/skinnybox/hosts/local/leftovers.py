@@ -6,6 +6,7 @@ import os
 import stat
 import time
 from collections.abc import Collection, Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from uuid import UUID
 
@@ -13,16 +14,16 @@ from skinnybox import layout, named_file, private
 from skinnybox.errors import Corrupt, NotFound, SkinnyboxError, Unsupported
 from skinnybox.hosts.base import Holding
 from skinnybox.hosts.local import trouble
-from skinnybox.hosts.local.store import RECORD, RECORD_LIMIT, SNAPSHOTS
+from skinnybox.hosts.local.store import FILES, RECORD, RECORD_LIMIT, SNAPSHOTS
 from skinnybox.hosts.record import from_record
 from skinnybox.issues import Deed, Finding
 from skinnybox.layout import Sort
 from skinnybox.masters.workspace import alive
-from skinnybox.model import Instance
+from skinnybox.model import DiskKind, Instance
 from skinnybox.overlays import lock
 from skinnybox.overlays.template import is_whole
 
-OVERLAY = "overlay.img"
+OVERLAY = FILES[DiskKind.OVERLAY]
 
 _YOUNG = 60.0
 _HALF_MADE = "half made by a command that was killed"
@@ -127,23 +128,24 @@ def _holding(uuid: UUID, place: Path) -> Holding:
     found = trouble.of_folder(place)
     if found is not None:
         return Holding(uuid=uuid, place=place, trouble=found.why, unread=True)
-    size = None
+    held = Holding(uuid=uuid, place=place)
     try:
-        size = _overlay_size(place / OVERLAY)
+        overlay, data = (_disk_size(place / FILES[kind]) for kind in (DiskKind.OVERLAY, DiskKind.DATA))
+        held = replace(held, overlay=overlay, data=data)
         instance = _record(place / RECORD)
     except OSError as error:
         why = trouble.of_error(error, place / RECORD).why
-        return Holding(uuid=uuid, place=place, overlay=size, trouble=why, unread=True)
+        return replace(held, trouble=why, unread=True)
     except Unsupported as error:
-        return Holding(uuid=uuid, place=place, overlay=size, trouble=error.message, later=True)
+        return replace(held, trouble=error.message, later=True)
     except Corrupt as error:
-        return Holding(uuid=uuid, place=place, overlay=size, trouble=error.message)
-    return Holding(uuid=uuid, place=place, instance=instance, overlay=size)
+        return replace(held, trouble=error.message)
+    return replace(held, instance=instance)
 
 
-def _overlay_size(overlay: Path) -> int | None:
+def _disk_size(disk: Path) -> int | None:
     try:
-        found = overlay.lstat()
+        found = disk.lstat()
     except FileNotFoundError:
         return None
     return found.st_size if stat.S_ISREG(found.st_mode) else None
@@ -176,13 +178,14 @@ def _inside(place: Path) -> Iterator[Finding]:
 def _snapshots(folder: Path) -> Iterator[Finding]:
     names = {path.name for path in private.entries(folder)}
     for path in private.entries(folder):
-        other = path.with_suffix({".img": ".json", ".json": ".img"}.get(path.suffix, ".none")).name
+        pairs = {".img": ".json", ".data": ".json", ".json": ".img"}
+        other = path.with_suffix(pairs.get(path.suffix, ".none")).name
         sort = layout.sort(layout.SNAPSHOTS, path.name)
         if sort is Sort.HALF:
             yield _half_copied(folder.parent, path, "a snapshot that was not finished")
         elif sort is not Sort.PART:
             yield from no_part(layout.SNAPSHOTS, path)
-        elif other not in names and path.suffix == ".img":
+        elif other not in names and path.suffix != ".json":
             yield _half_copied(
                 folder.parent, path, "the copy of a snapshot that was not finished, or is deleted"
             )

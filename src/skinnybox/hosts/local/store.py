@@ -1,9 +1,10 @@
 """The part of a host that is a folder on this machine: overlays, and the records beside them.
 
 instances/<uuid>/overlay.img    mode 0600, of whoever runs Skinnybox
+instances/<uuid>/data.img       the data disk of a machine that has one
 instances/<uuid>/instance.json  written last: what has no record is not an instance
-instances/<uuid>/snapshots/     copies of the overlay (copies.py)
-templates/                      formatted overlays, made once for each size
+instances/<uuid>/snapshots/     copies of its disks (copies.py)
+templates/                      formatted disks, made once for each size
 """
 
 import contextlib
@@ -23,13 +24,14 @@ from skinnybox import named_file, private
 from skinnybox.errors import Corrupt, NotFound, of_system
 from skinnybox.hosts.base import Contents
 from skinnybox.hosts.record import from_record, to_record
-from skinnybox.model import Allocation, Instance, Master, Space
+from skinnybox.model import Allocation, DataDisk, DiskKind, Instance, Master, Overlay, Space
 from skinnybox.overlays import lock
 
 if TYPE_CHECKING:
     from skinnybox.overlays.template import Template
 
 RECORD, SNAPSHOTS = "instance.json", "snapshots"
+FILES = {DiskKind.OVERLAY: "overlay.img", DiskKind.DATA: "data.img"}
 RECORD_LIMIT = 64 << 20
 
 
@@ -39,43 +41,49 @@ class Store:
     def __init__(self, state: Path) -> None:
         self.instances = state / "instances"
         self._state = state
-        self._templates: dict[tuple[int, int], Template] = {}
+        self._templates: dict[tuple[DiskKind, int, int], Template] = {}
         self._lock = threading.Lock()
 
     def folder(self, uuid: UUID) -> Path:
         return self.instances / str(uuid)
 
     def overlay(self, uuid: UUID) -> Path:
-        return self.folder(uuid) / "overlay.img"
+        return self.disk(uuid, DiskKind.OVERLAY)
 
-    def create(self, instance: Instance, contents: Contents, allocation: Allocation) -> None:
-        """A fresh overlay. Conflict when there is one; NoSpace with nothing left behind."""
+    def disk(self, uuid: UUID, kind: DiskKind) -> Path:
+        return self.folder(uuid) / FILES[kind]
+
+    def create(self, instance: Instance, contents: Contents, allocation: Allocation, kind: DiskKind) -> None:
+        """A fresh disk. Conflict when there is one; NoSpace with nothing left behind."""
         folder = self.folder(instance.uuid)
         with translated():
             private.make_folder(folder)
         try:
-            self._make(instance, contents, allocation, replace=False)
+            self._make(instance, contents, allocation, kind, replace=False)
         except BaseException:
             with contextlib.suppress(OSError):  # only an empty folder goes
                 folder.rmdir()
             raise
 
     def replace(self, instance: Instance, contents: Contents, allocation: Allocation) -> None:
-        """A new file beside the old, then renamed. The old one's lock keeps everybody else out meanwhile.
+        """A new overlay beside the old, then renamed. The old one's lock keeps everybody else out meanwhile.
 
         What earlier calls left when they were killed is removed first.
         """
         with lock.exclusive(self.overlay(instance.uuid)):
             sweep(self.folder(instance.uuid))
-            self._make(instance, contents, allocation, replace=True)
+            self._make(instance, contents, allocation, DiskKind.OVERLAY, replace=True)
             sync_folder(self.folder(instance.uuid))
 
-    def _make(self, instance: Instance, contents: Contents, allocation: Allocation, *, replace: bool) -> None:
+    def _make(
+        self, instance: Instance, contents: Contents, allocation: Allocation, kind: DiskKind, *, replace: bool
+    ) -> None:
         from skinnybox.overlays.make import make
         from skinnybox.overlays.seed import seed_capacity
 
-        target = self.overlay(instance.uuid)
-        chosen = self._template(instance.overlay.size, seed_capacity(contents.seed))
+        target = self.disk(instance.uuid, kind)
+        capacity = seed_capacity(contents.seed) if contents.seed else 0
+        chosen = self._template(kind, instance.disks[kind].size, capacity)
         path = target.with_name(f".{secrets.token_hex(8)}.new") if replace else target
         try:
             make(
@@ -93,45 +101,49 @@ class Store:
             if replace:
                 path.unlink(missing_ok=True)
 
-    def _template(self, size: int, capacity: int) -> "Template":
+    def _template(self, kind: DiskKind, size: int, capacity: int) -> "Template":
         from skinnybox.overlays.template import template
 
         with self._lock:
-            if (size, capacity) not in self._templates:
-                self._templates[size, capacity] = template(self._state / "templates", size, capacity)
-            return self._templates[size, capacity]
+            if (kind, size, capacity) not in self._templates:
+                folder = self._state / "templates"
+                self._templates[kind, size, capacity] = template(folder, size, capacity, kind)
+            return self._templates[kind, size, capacity]
 
     @contextlib.contextmanager
-    def open(self, instance: Instance) -> Iterator[Path]:
-        path = self.overlay(instance.uuid)
+    def open(self, instance: Instance, kind: DiskKind = DiskKind.OVERLAY) -> Iterator[Path]:
+        path = self.disk(instance.uuid, kind)
         with lock.exclusive(path):
             yield path
 
     @contextlib.contextmanager
     def held(self, instance: Instance) -> Iterator[None]:
-        """Like `open`, and well also where there is no overlay (any more)."""
+        """Like `open`, of all its disks, and well also where there is none (any more). The overlay comes
+        first, as with everybody who takes several."""
         with contextlib.ExitStack() as held:
-            with contextlib.suppress(NotFound):
-                held.enter_context(self.open(instance))
+            for kind in DiskKind:
+                with contextlib.suppress(NotFound):
+                    held.enter_context(self.open(instance, kind))
             yield
 
     def delete(self, instance: Instance) -> None:
-        """Idempotent; for who holds the overlay. The record first; what a kill left half made goes too."""
+        """Idempotent; for who holds its disks. The record first; what a kill left half made goes too."""
         folder = self.folder(instance.uuid)
         if not folder.is_dir():
             return
         with translated(), contextlib.suppress(FileNotFoundError):
             (folder / RECORD).unlink(missing_ok=True)
-            self.overlay(instance.uuid).unlink(missing_ok=True)
+            for kind in DiskKind:
+                self.disk(instance.uuid, kind).unlink(missing_ok=True)
             sweep(folder)
             shutil.rmtree(folder / SNAPSHOTS)
         _remove_empty(folder)
 
-    def written(self, instances: Iterable[Instance]) -> Mapping[UUID, int]:
+    def written(self, instances: Iterable[Instance], kind: DiskKind = DiskKind.OVERLAY) -> Mapping[UUID, int]:
         found = {}
         for instance in instances:
             with contextlib.suppress(OSError):
-                found[instance.uuid] = self.overlay(instance.uuid).stat().st_blocks * 512
+                found[instance.uuid] = self.disk(instance.uuid, kind).stat().st_blocks * 512
         return found
 
     def define(self, instance: Instance) -> None:
@@ -155,32 +167,41 @@ class Store:
 
     def space(self, instances: Iterable[Instance], masters: Iterable[Master]) -> Space:
         known = list(instances)
-        taken = self.written(known)
+        disks = list(self._disks(known))
         disk = os.statvfs(existing(self._state))
         return Space(
             total=disk.f_blocks * disk.f_frsize,
             free=disk.f_bavail * disk.f_frsize,
             masters=sum(self._master_size(master) for master in masters),
-            promised=sum(instance.overlay.size for instance in known),
-            written=sum(self._filled(i, taken[i.uuid]) for i in known if i.uuid in taken),
-            allocated=sum(taken.values()),
-            owed=sum(max(0, i.overlay.size - taken.get(i.uuid, 0)) for i in known),
+            promised=sum(of.size for _, of, _ in disks),
+            written=sum(self._filled(file, of.size, taken) for file, of, taken in disks if taken),
+            allocated=sum(taken for _, _, taken in disks),
+            owed=sum(max(0, of.size - taken) for _, of, taken in disks),
             instances=len(known),
             snapshots=sum(self._snapshots_size(instance.uuid) for instance in known),
         )
 
-    def _filled(self, instance: Instance, taken: int) -> int:
-        """What was ever written of an overlay that takes so much. Blocks that are reserved and were never
+    def _disks(self, instances: Iterable[Instance]) -> "Iterator[tuple[Path, Overlay | DataDisk, int]]":
+        """Each that they are to have, and what its file takes: nothing, when it is not there."""
+        for instance in instances:
+            for kind, of in instance.disks.items():
+                file, taken = self.disk(instance.uuid, kind), 0
+                with contextlib.suppress(OSError):
+                    taken = file.stat().st_blocks * 512
+                yield file, of, taken
+
+    def _filled(self, file: Path, size: int, taken: int) -> int:
+        """What was ever written of a disk that takes so much. Blocks that are reserved and were never
         written count as holes to SEEK_DATA, also while what was written is in memory only; FIEMAP calls those
         unwritten still. Where less is taken than was promised, nothing was reserved, and nothing need be
         looked at: that is what makes thousands of sparse ones cheap."""
-        if taken < instance.overlay.size:
+        if taken < size:
             return taken
         from skinnybox.overlays.space import data_ranges
 
         try:
-            descriptor = os.open(self.overlay(instance.uuid), os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-        except OSError:  # deleted meanwhile, or no overlay at all
+            descriptor = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        except OSError:  # deleted meanwhile
             return 0
         try:
             return min(taken, sum(end - start for start, end in data_ranges(descriptor)))

@@ -26,6 +26,7 @@ def of_place(place: Path, run: Path) -> Trouble | None:
         (_enter, place),
         (_read, place / "instance.json"),
         (_read, place / "overlay.img"),
+        (_read, place / "data.img"),
         (_enter, place / "snapshots"),
         (_enter, run),
         (_read, run / "machine.json"),

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 
 from skinnybox.emulation.board import PROGRAM, SANDBOX, Accelerator, board
 from skinnybox.hosts import reach
-from skinnybox.model import Allocation, Instance, Network
+from skinnybox.model import Allocation, DiskKind, Instance, Network
 
 REPORT_PORT = "skinnybox.report"
-OVERLAY_SERIAL = "skinny-overlay"
+OVERLAY_SERIAL, DATA_SERIAL = "skinny-overlay", "skinny-data"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,9 +25,9 @@ class OpenImage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Descriptors:
-    """Numbers of open descriptors: files (`images` in the stack's order, `overlay` read-write), listening
-    unix sockets (`console` to `events`) and, for passt, the connected socket `stream`, or, for a bridge, the
-    `tap`."""
+    """Numbers of open descriptors: files (`images` in the stack's order, `overlay` and `data`
+    read-write), listening unix sockets (`console` to `events`) and, for passt, the connected socket `stream`,
+    or, for a bridge, the `tap`."""
 
     kernel: int
     initrd: int
@@ -39,10 +39,16 @@ class Descriptors:
     events: int
     stream: int | None = None
     tap: int | None = None
+    data: int | None = None
+
+    @property
+    def disks(self) -> tuple[int, ...]:
+        """The machine's own."""
+        return (self.overlay,) if self.data is None else (self.overlay, self.data)
 
     def inherited(self) -> tuple[int, ...]:
         images = (image.descriptor for image in self.images)
-        files = (self.kernel, self.initrd, *images, self.overlay)
+        files = (self.kernel, self.initrd, *images, *self.disks)
         sockets = (self.console, self.report, self.qmp, self.events)
         return (*files, *sockets, *(number for number in (self.stream, self.tap) if number is not None))
 
@@ -72,7 +78,7 @@ def argv(machine: Machine) -> list[str]:
         ),
         *_kernel(machine),
         *_images(machine),
-        *_disk("overlay", machine.descriptors.overlay, OVERLAY_SERIAL, _discard(machine.instance)),
+        *_own_disks(machine),
         *_network(machine),
         *_ports(machine.descriptors),
     ]
@@ -135,9 +141,23 @@ def _pmem(number: int, image: OpenImage) -> list[str]:
     # fmt: on
 
 
+def _own_disks(machine: Machine) -> list[str]:
+    """The data disk behind all others: a machine that gets one finds them where they were."""
+    instance, files = machine.instance, machine.descriptors
+    overlay = instance.disks[DiskKind.OVERLAY].allocation
+    words = _disk("overlay", files.overlay, OVERLAY_SERIAL, _discard(overlay))
+    if files.data is None:
+        return words
+    return [
+        *words,
+        *_disk("data", files.data, DATA_SERIAL, _discard(instance.disks[DiskKind.DATA].allocation)),
+    ]
+
+
 def _disk(name: str, descriptor: int, serial: str, options: str) -> list[str]:
-    # The overlay's lock is held on this very descriptor; QEMU's own would weaken it (fcntl locks merge).
-    locking = "off" if serial == OVERLAY_SERIAL else "auto"
+    # Its own disks' locks are held on these very descriptors; QEMU's own would weaken them (fcntl locks
+    # merge).
+    locking = "off" if serial in (OVERLAY_SERIAL, DATA_SERIAL) else "auto"
     file = f"driver=file,filename=/dev/fdset/{descriptor},locking={locking}"
     # fmt: off
     return [
@@ -149,8 +169,8 @@ def _disk(name: str, descriptor: int, serial: str, options: str) -> list[str]:
     # fmt: on
 
 
-def _discard(instance: Instance) -> str:
-    kept = instance.overlay.allocation is Allocation.RESERVED
+def _discard(allocation: Allocation) -> str:
+    kept = allocation is Allocation.RESERVED
     return "discard=ignore,detect-zeroes=off" if kept else "discard=unmap,detect-zeroes=unmap"
 
 

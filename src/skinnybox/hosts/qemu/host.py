@@ -32,6 +32,7 @@ from skinnybox.layout import FILE
 from skinnybox.model import (
     KERNEL_FILE,
     Allocation,
+    DiskKind,
     Instance,
     Master,
     Network,
@@ -74,6 +75,7 @@ class QemuHost(LocalHost):
             default_network=network.default(),
             console=True,
             dax=True,
+            data=True,
             boots=True,
             presses_a_button=True,
             memory=os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"),
@@ -243,10 +245,10 @@ class QemuHost(LocalHost):
     def _is_running(self, instance: Instance) -> bool:
         return self._process(instance.uuid) is not None
 
-    def _copy_running(self, instance: Instance, descriptor: int, operation: Operation) -> None:
+    def _copy_running(self, instance: Instance, target: int, operation: Operation, disk: DiskKind) -> None:
         from skinnybox.hosts.guest_io.backup import copy_running
 
-        copy_running(self._run(instance.uuid), descriptor, operation)
+        copy_running(self._run(instance.uuid), target, operation, disk.value)
 
     def _require_stopped(self, instance: Instance) -> None:
         """Conflict while it runs; else its last end has been recorded when this returns."""

@@ -21,7 +21,7 @@ from skinnybox.hosts.base import Preferences
 from skinnybox.hosts.guest_io import door
 from skinnybox.hosts.guest_io.qmp import Monitor
 from skinnybox.hosts.guest_io.run_folder import listen, tail
-from skinnybox.hosts.local.store import RECORD
+from skinnybox.hosts.local.store import FILES, RECORD
 from skinnybox.hosts.qemu import bridge, network
 from skinnybox.hosts.qemu.command_line import Descriptors, Machine, OpenImage, argv
 from skinnybox.hosts.reach import ways_in
@@ -53,19 +53,19 @@ def launch(
     note: str = "",
 ) -> None:
     """Leave a paused QEMU behind, recorded in machine.json with `note`, which is told with its start; or
-    nothing, also when killed on the way.
+    nothing, also when killed on the way. Its other disks lie beside the overlay.
 
     Raises Conflict (overlay or port in use), NotFound (of a file), CommandFailed (QEMU's words), TimedOut.
     """
     with ExitStack() as files, ExitStack() as undo:
-        disk = _held(files, instance, overlay)
+        disks = _held(files, instance, overlay)
         chosen = network.choose(instance)
         network.check_ports(instance)
         output = _prepared(run_folder, files)
         doors = files.enter_context(ExitStack())
         undo.callback(_unmark, run_folder)
         sockets = {name: doors.enter_context(listen(run_folder, name)).fileno() for name in SOCKETS}
-        descriptors = _opened(files, instance, master, sealed, sockets, disk, chosen, output)
+        descriptors = _opened(files, instance, master, sealed, sockets | disks, chosen, output)
         machine = _machine(instance, chosen_accelerator, chosen, descriptors)
         waiting, gate = _gate(files)
         pid = _detached(machine, output, waiting)
@@ -81,14 +81,17 @@ def launch(
         undo.pop_all()
 
 
-def _held(files: ExitStack, instance: Instance, overlay: Path) -> int:
-    """A descriptor of its overlay, which nobody else uses meanwhile."""
-    disk = lock.acquire(overlay)
-    files.callback(os.close, disk)
-    lock.against_qemu(disk, overlay)
+def _held(files: ExitStack, instance: Instance, overlay: Path) -> dict[str, int]:
+    """Descriptors of its own disks, which nobody else uses meanwhile; the overlay comes first."""
+    found = {}
+    for kind in instance.disks:
+        path = overlay.with_name(FILES[kind])
+        disk = found[kind.value] = lock.acquire(path)
+        files.callback(os.close, disk)
+        lock.against_qemu(disk, path)
     if not overlay.with_name(RECORD).exists():
         raise NotFound(f"{instance.name} was deleted meanwhile")
-    return disk
+    return found
 
 
 def _machine(
@@ -120,8 +123,7 @@ def _opened(
     instance: Instance,
     master: Master,
     sealed: Path,
-    sockets: dict[str, int],
-    disk: int,
+    own: dict[str, int],
     chosen: Network,
     output: int,
 ) -> Descriptors:
@@ -132,9 +134,7 @@ def _opened(
         tap = files.enter_context(bridge.tap(instance, instance.bridge or ""))
     if chosen is Network.PASST:
         stream = files.enter_context(network.stream(instance, user_of(instance), output)).fileno()
-    return Descriptors(
-        kernel=kernel, initrd=initrd, images=images, overlay=disk, stream=stream, tap=tap, **sockets
-    )
+    return Descriptors(kernel=kernel, initrd=initrd, images=images, stream=stream, tap=tap, **own)
 
 
 def _image(files: ExitStack, instance: Instance, master: Master, sealed: Path, digest: str) -> OpenImage:
@@ -159,9 +159,9 @@ def _readable(files: ExitStack, path: Path) -> int:
 
 def _bounded(machine: Machine) -> list[str]:
     """As its own user, shut in; no core file, which would hold the guest's memory, and no file larger than
-    the overlay."""
+    the largest of its disks."""
     # As it is, not as recorded: a `grow` may have been killed before it could write the size down.
-    largest = max(os.fstat(machine.descriptors.overlay).st_size, MIB)
+    largest = max(MIB, *(os.fstat(disk).st_size for disk in machine.descriptors.disks))
     words = argv(machine)
     files, user, sockets = machine.descriptors, user_of(machine.instance), _sockets(machine)
     kvm, cpus = machine.accelerator is Accelerator.KVM, machine.instance.cpus

@@ -7,8 +7,8 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -17,20 +17,19 @@ from uuid import UUID
 
 from skinnybox.errors import Conflict, Unsupported
 from skinnybox.hosts import events, reach
-from skinnybox.hosts.base import Contents, Features, Holding, Host, Preferences
+from skinnybox.hosts.base import Features, Holding, Preferences
 from skinnybox.hosts.events import DEFAULT_THRESHOLDS, Event, Thresholds
 from skinnybox.hosts.xapi import account, create, observe, tags
 from skinnybox.hosts.xapi.address import Address, parse, password
 from skinnybox.hosts.xapi.doors import Doors
 from skinnybox.hosts.xapi.observed_events import ObservedEvents
 from skinnybox.hosts.xapi.pool import Pool
+from skinnybox.hosts.xapi.pool_disks import PoolDisks
 from skinnybox.issues import Check, Finding
 from skinnybox.model import (
-    Consistency,
     Instance,
     Master,
     Report,
-    Snapshot,
     Space,
     Status,
     Storage,
@@ -58,7 +57,7 @@ def open_pool(name: str, state: Path, preferences: Preferences) -> "XapiHost":
     )
 
 
-class XapiHost(Host):
+class XapiHost(PoolDisks):
     """Several of them may share a pool and a folder, also from several processes."""
 
     def __init__(
@@ -106,75 +105,6 @@ class XapiHost(Host):
     def refuse_names(self, names: Collection[str]) -> None:
         self._pool.things.refresh()
         self._pool.refuse_names(names)
-
-    def create_overlay(self, instance: Instance, contents: Contents, operation: Operation) -> None:
-        from skinnybox.hosts.xapi import disks
-
-        disks.make_first(self._pool, instance, contents, self._templates, operation)
-
-    def replace_overlay(self, instance: Instance, contents: Contents, operation: Operation) -> None:
-        from skinnybox.hosts.xapi import disks
-
-        disks.replace(self._pool, instance, contents, self._templates, operation)
-
-    def overlay_size(self, instance: Instance) -> int:
-        from skinnybox.hosts.xapi import disks
-
-        return disks.size_of(instance, self._pool.overlay(instance)[1])
-
-    @contextmanager
-    def open_overlay(self, instance: Instance, operation: Operation) -> Iterator[Path]:
-        from skinnybox.hosts.xapi import disks
-
-        with disks.opened(self._pool, instance, self._templates, operation) as path:
-            yield path
-
-    def refuse_used(self, instance: Instance) -> None:
-        from skinnybox.hosts.xapi import disks
-
-        with disks.exclusive(self._pool, instance):
-            self._pool.refuse_running(instance)
-
-    def rebuild_overlay(
-        self,
-        instance: Instance,
-        size: int,
-        build: Callable[[Path, Path], None],
-        operation: Operation,
-    ) -> None:
-        from skinnybox.hosts.xapi import disks
-
-        disks.rebuild(self._pool, instance, size, build, self._templates, operation)
-
-    def copy_overlay(self, instance: Instance, target: Path, operation: Operation) -> Consistency:
-        from skinnybox.hosts.xapi import disks
-
-        return disks.copy(self._pool, instance, target, self._templates, operation)
-
-    def take_snapshot(self, instance: Instance, label: str, operation: Operation) -> Snapshot:
-        from skinnybox.hosts.xapi import snapshots
-
-        return snapshots.take(self._pool, instance, label, operation)
-
-    def snapshots(self, instance: Instance) -> Sequence[Snapshot]:
-        from skinnybox.hosts.xapi import snapshots
-
-        return snapshots.listed(self._pool, instance)
-
-    @contextmanager
-    def open_snapshot(self, instance: Instance, label: str, operation: Operation) -> Iterator[Path]:
-        from skinnybox.hosts.xapi import snapshots
-
-        with snapshots.opened(self._pool, instance, label, self._templates, operation) as path:
-            yield path
-
-    def delete_snapshot(self, instance: Instance, label: str) -> None:
-        from skinnybox.hosts.xapi import snapshots
-
-        snapshots.delete(self._pool, instance, label)
-
-    def written(self, instances: Iterable[Instance]) -> Mapping[UUID, int]:
-        return account.written(self._pool, instances)
 
     def define(self, instance: Instance) -> None:
         create.define(self._pool, instance)

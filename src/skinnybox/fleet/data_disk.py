@@ -1,0 +1,102 @@
+"""The second disk of machines: made with them or given to them later, and put back only when that is said."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from skinnybox.errors import Blocked, Conflict, NotFound, Unsupported
+from skinnybox.hosts.base import Contents, Features, Host
+from skinnybox.model import DiskKind, Instance, Snapshot
+from skinnybox.model.datadisk import data_disk, widened
+from skinnybox.operation import Operation
+from skinnybox.overlays.copy import copy_data
+from skinnybox.overlays.grow import grow
+from skinnybox.overlays.seed import data_message
+from skinnybox.sizes import format_size
+
+_WITHOUT = "leave --data (in a fleet file: data) out"
+
+
+def refuse_host(features: Features) -> None:
+    """Unsupported where its machines have none."""
+    if not features.data:
+        raise Unsupported("machines of this host have no data disk", hint=_WITHOUT)
+
+
+def make(host: Host, instance: Instance, operation: Operation) -> None:
+    """The one it is to have, fresh. Conflict when there is one already."""
+    host.create_overlay(instance, Contents(base=data_message(instance)), operation, DiskKind.DATA)
+
+
+def ensure(host: Host, before: Instance, wanted: Instance, operation: Operation) -> None:
+    """Make what `wanted` has and `before` has not. What a call left that was killed before it could write
+    that down is taken as it is: nothing ever booted with it. Conflict when it has another size."""
+    if wanted.data is None or before.data is not None:
+        return
+    refuse_host(host.features)
+    try:
+        size = host.overlay_size(wanted, DiskKind.DATA)
+    except NotFound:
+        make(host, wanted, operation)
+        return
+    if size != wanted.data.size:
+        raise Conflict(
+            f"there is a data disk of {wanted.name} already, of {format_size(size)}, that its record does not"
+            " know",
+            hint=f"skinnybox set {wanted.name} --data {size} takes it",
+        )
+
+
+def given(now: Instance, size: int | None, folders: Sequence[str]) -> Instance:
+    """The machine with a data disk of `size` bytes, and with these folders on it beside those it has.
+    Conflict where it has one of another size, NotFound where it has none and no size is said."""
+    has = now.data
+    if has is None and size is None:
+        raise NotFound(f"{now.name} has no data disk", hint="--data SIZE gives it one")
+    if has is not None and size is not None and data_disk(size, has.folders).size != has.size:
+        raise Conflict(
+            f"{now.name} has a data disk of {format_size(has.size)}",
+            hint=f"skinnybox grow {now.name} SIZE --data",
+        )
+    if has is not None and not folders:
+        return now
+    wanted = data_disk(
+        size if has is None and size else has.size if has else 0, folders, now.overlay.allocation
+    )
+    return replace(now, data=widened(has, wanted))
+
+
+def refuse_snapshot(instance: Instance, snapshot: Snapshot) -> None:
+    """Blocked where the data of the snapshot cannot take the place of those there are."""
+    then = snapshot.instance.data
+    if not snapshot.data or then is None:
+        raise Blocked(
+            f"there are no data in the snapshot {snapshot.label!r} of {instance.name}",
+            hint="`snapshot create --data` keeps them; without --with-data only the system is put back",
+        )
+    if instance.data is None or then.size > instance.data.size:
+        raise Blocked(
+            f"the data disk in the snapshot {snapshot.label!r} has {format_size(then.size)}, that of"
+            f" {instance.name} less",
+            hint=f"skinnybox grow {instance.name} {then.size} --data",
+        )
+
+
+def restore(host: Host, instance: Instance, snapshot: Snapshot, operation: Operation) -> None:
+    """Put the data of the snapshot in place of those there are. For who has the lease."""
+    if instance.data is None:
+        return
+
+    def fill(old: Path, new: Path) -> None:
+        with host.open_snapshot(instance, snapshot.label, operation, DiskKind.DATA) as image:
+            if image.stat().st_size < new.stat().st_size:
+                grow(image, new, operation, DiskKind.DATA)
+                return
+            with image.open("rb", buffering=0) as source, new.open("r+b", buffering=0) as target:
+                copy_data(source.fileno(), target.fileno(), operation)
+
+    try:
+        host.overlay_size(instance, DiskKind.DATA)
+    except NotFound:  # lost: what is put back now is what it was
+        make(host, instance, operation)
+    host.rebuild_overlay(instance, instance.data.size, fill, operation, DiskKind.DATA)

@@ -1,0 +1,118 @@
+"""The disks of a pool's machines, as base.py asks for them. What only some of it needs is imported there."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from uuid import UUID
+
+from skinnybox.errors import Unsupported
+from skinnybox.hosts.base import Contents, Host
+from skinnybox.hosts.xapi import account
+from skinnybox.hosts.xapi.pool import Pool
+from skinnybox.model import Consistency, DiskKind, Instance, Snapshot
+from skinnybox.operation import Operation
+
+
+class PoolDisks(Host):
+    """Who inherits it knows what runs."""
+
+    _pool: Pool
+    _templates: Path
+
+    def create_overlay(
+        self,
+        instance: Instance,
+        contents: Contents,
+        operation: Operation,
+        disk: DiskKind = DiskKind.OVERLAY,
+    ) -> None:
+        from skinnybox.hosts.xapi import disks
+
+        _refuse(disk)
+        disks.make_first(self._pool, instance, contents, self._templates, operation)
+
+    def replace_overlay(self, instance: Instance, contents: Contents, operation: Operation) -> None:
+        from skinnybox.hosts.xapi import disks
+
+        disks.replace(self._pool, instance, contents, self._templates, operation)
+
+    def overlay_size(self, instance: Instance, disk: DiskKind = DiskKind.OVERLAY) -> int:
+        from skinnybox.hosts.xapi import disks
+
+        _refuse(disk)
+        return disks.size_of(instance, self._pool.overlay(instance)[1])
+
+    @contextmanager
+    def open_overlay(
+        self, instance: Instance, operation: Operation, disk: DiskKind = DiskKind.OVERLAY
+    ) -> Iterator[Path]:
+        from skinnybox.hosts.xapi import disks
+
+        _refuse(disk)
+        with disks.opened(self._pool, instance, self._templates, operation) as path:
+            yield path
+
+    def refuse_used(self, instance: Instance) -> None:
+        from skinnybox.hosts.xapi import disks
+
+        with disks.exclusive(self._pool, instance):
+            self._pool.refuse_running(instance)
+
+    def rebuild_overlay(
+        self,
+        instance: Instance,
+        size: int,
+        build: Callable[[Path, Path], None],
+        operation: Operation,
+        disk: DiskKind = DiskKind.OVERLAY,
+    ) -> None:
+        from skinnybox.hosts.xapi import disks
+
+        _refuse(disk)
+        disks.rebuild(self._pool, instance, size, build, self._templates, operation)
+
+    def copy_overlay(
+        self, instance: Instance, target: Path, operation: Operation, disk: DiskKind = DiskKind.OVERLAY
+    ) -> Consistency:
+        from skinnybox.hosts.xapi import disks
+
+        _refuse(disk)
+        return disks.copy(self._pool, instance, target, self._templates, operation)
+
+    def take_snapshot(
+        self, instance: Instance, label: str, operation: Operation, *, data: bool = False
+    ) -> Snapshot:
+        from skinnybox.hosts.xapi import snapshots
+
+        if data:
+            _refuse(DiskKind.DATA)
+        return snapshots.take(self._pool, instance, label, operation)
+
+    def snapshots(self, instance: Instance) -> Sequence[Snapshot]:
+        from skinnybox.hosts.xapi import snapshots
+
+        return snapshots.listed(self._pool, instance)
+
+    @contextmanager
+    def open_snapshot(
+        self, instance: Instance, label: str, operation: Operation, disk: DiskKind = DiskKind.OVERLAY
+    ) -> Iterator[Path]:
+        from skinnybox.hosts.xapi import snapshots
+
+        _refuse(disk)
+        with snapshots.opened(self._pool, instance, label, self._templates, operation) as path:
+            yield path
+
+    def delete_snapshot(self, instance: Instance, label: str) -> None:
+        from skinnybox.hosts.xapi import snapshots
+
+        snapshots.delete(self._pool, instance, label)
+
+    def written(self, instances: Iterable[Instance]) -> Mapping[UUID, int]:
+        return account.written(self._pool, instances)
+
+
+def _refuse(disk: DiskKind) -> None:
+    """What `features` says of it."""
+    if disk is DiskKind.DATA:
+        raise Unsupported("machines of a pool have no data disk yet", hint="they can on this host's own QEMU")
