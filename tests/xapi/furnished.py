@@ -10,8 +10,8 @@ from skinnybox.hosts.xapi import tags
 from skinnybox.hosts.xapi.address import Address
 from skinnybox.hosts.xapi.host import XapiHost
 from skinnybox.hosts.xapi.master import MakeDisk
-from skinnybox.hosts.xapi.xenstore_data import ORDER, OVERLAY_PLACE, PREFIX
-from skinnybox.model import Allocation, Image, Instance, Master, Overlay
+from skinnybox.hosts.xapi.xenstore_data import ORDER, PLACES, PREFIX
+from skinnybox.model import Allocation, DiskKind, Image, Instance, Master, Overlay
 from skinnybox.overlays.make import make
 from skinnybox.overlays.seed import seed_capacity
 from skinnybox.overlays.template import template
@@ -72,7 +72,7 @@ def at_work(xapi: Xapi, vm: str) -> None:
 def _format(xapi: Xapi, vm: str, told: dict[str, str]) -> None:
     """As mke2fs in the guest would, when the overlay is blank."""
     drives = (xapi.database.record("VBD", each) for each in xapi.database.get("VM", vm, "VBDs"))
-    vdi = next(drive["VDI"] for drive in drives if drive["userdevice"] == OVERLAY_PLACE)
+    vdi = next(drive["VDI"] for drive in drives if drive["userdevice"] == PLACES[DiskKind.OVERLAY])
     disk, seed = srs.path(xapi, vdi), message_of(told, "seed")
     with disk.open("rb") as file:
         blank = not file.read(4096).strip(b"\0")

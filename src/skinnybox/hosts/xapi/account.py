@@ -8,7 +8,7 @@ from skinnybox.hosts.base import Features
 from skinnybox.hosts.xapi import space, tags, xenstore_data
 from skinnybox.hosts.xapi.cache import Record
 from skinnybox.hosts.xapi.pool import Found, Pool
-from skinnybox.model import Allocation, Instance, Master, Network, Space, Storage
+from skinnybox.model import Allocation, DiskKind, Instance, Master, Network, Space, Storage
 
 _AT_ONCE = 8
 """Machines made at the same time. A pool does most of it one after the other; more only wait there."""
@@ -30,6 +30,7 @@ def features(pool: Pool) -> Features:
         default_bridge=_default_bridge(pool, names),
         console=False,
         dax=False,
+        data=True,
         boots=True,
         creates_at_once=_AT_ONCE,
         tells=xenstore_data.MOST,
@@ -63,32 +64,38 @@ def written(pool: Pool, instances: Iterable[Instance]) -> Mapping[UUID, int]:
 def held(pool: Pool, instances: Sequence[Instance], masters: Iterable[Master]) -> Space:
     pool.things.refresh()
     sr = pool.sr()[1]
-    taken = written(pool, instances)
+    taken = sum(written(pool, instances).values()) + _of_data(pool, instances)
     return Space(
         total=int(sr["physical_size"]),
         free=_free(sr),
         masters=sum(_master_size(pool, master) for master in masters),
-        promised=sum(instance.overlay.size for instance in instances),
-        written=sum(taken.values()),  # a pool does not say what of a volume was written
-        allocated=sum(taken.values()),
+        promised=sum(disk.size for instance in instances for disk in instance.disks.values()),
+        written=taken,  # a pool does not say what of a volume was written
+        allocated=taken,
         owed=_owed(pool, instances),
         instances=len(instances),
         snapshots=_snapshots(pool, {instance.uuid for instance in instances}),
     )
 
 
+def _of_data(pool: Pool, instances: Iterable[Instance]) -> int:
+    """Bytes that their data disks take."""
+    disks = pool.data_disks()
+    return sum(int(disks[i.uuid][1]["physical_utilisation"]) for i in instances if i.uuid in disks)
+
+
 def _owed(pool: Pool, instances: Iterable[Instance]) -> int:
-    """What the overlays on the chosen SR will still take of it. Storage that reserves has taken it at once,
-    but for volumes that are deflated while nobody uses them."""
+    """What the machines' disks on the chosen SR will still take of it. Storage that reserves has taken it at
+    once, but for volumes that are deflated while nobody uses them."""
     chosen, sr = pool.sr()
-    overlays, devices = pool.overlays(), pool.devices(chosen)
+    own, devices = {kind: pool.own_disks(kind) for kind in DiskKind}, pool.devices(chosen)
     full: dict[int, int] = {}
     found = 0
-    for instance in instances:
-        record = overlays[instance.uuid][1] if instance.uuid in overlays else None
+    for instance, kind in ((each, kind) for each in instances for kind in each.disks):
+        record = own[kind][instance.uuid][1] if instance.uuid in own[kind] else None
         if record is None or record["SR"] != chosen:
             continue
-        size = instance.overlay.size
+        size = instance.disks[kind].size
         if size not in full:
             full[size] = space.cost(sr, devices, size, 0).full
         found += max(0, full[size] - int(record["physical_utilisation"]))
@@ -99,7 +106,8 @@ def _snapshots(pool: Pool, of: set[UUID]) -> int:
     return sum(
         int(record["physical_utilisation"])
         for _, record in pool.disks()
-        if tags.role_of(record) == tags.Role.SNAPSHOT and tags.instance_of(record) in of
+        if tags.role_of(record) in (tags.Role.SNAPSHOT, tags.Role.DATA_SNAPSHOT)
+        and tags.instance_of(record) in of
     )
 
 

@@ -10,7 +10,7 @@ from skinnybox.hosts.xapi import tags, xenstore_data
 from skinnybox.hosts.xapi.cache import Record
 from skinnybox.hosts.xapi.session import NULL
 from skinnybox.hosts.xapi.tags import Role
-from skinnybox.model import Instance
+from skinnybox.model import DiskKind, Instance
 from skinnybox.sizes import MIB
 
 _COPIES = ("clone", "copy", "export", "migrate_send", "checkpoint", "make_into_template")
@@ -136,9 +136,9 @@ def disk(sr: str, size: int, name: str, role: Role, other: Mapping[str, str]) ->
     }
 
 
-def drive(vm: str, vdi: str, place: str, *, boots: bool) -> Record:
-    """The master's is read-only and boots, the overlay's is neither. `owner` is how xapi's own tools mark a
-    disk that goes with its machine (`xe vm-uninstall`, XenCenter): never the master."""
+def drive(vm: str, vdi: str, place: str, *, boots: bool, kind: DiskKind = DiskKind.OVERLAY) -> Record:
+    """The master's is read-only and boots, those of its own disks are neither. `owner` is how xapi's own
+    tools mark a disk that goes with its machine (`xe vm-uninstall`, XenCenter): never the master."""
     return {
         "VM": vm,
         "VDI": vdi,
@@ -148,7 +148,7 @@ def drive(vm: str, vdi: str, place: str, *, boots: bool) -> Record:
         "type": "Disk",
         "empty": False,
         "unpluggable": False,
-        "other_config": {tags.ROLE: "master"} if boots else {tags.ROLE: "overlay", "owner": ""},
+        "other_config": {tags.ROLE: "master"} if boots else {tags.ROLE: kind.value, "owner": ""},
         **_QOS,
     }
 

@@ -11,8 +11,10 @@ from skinnybox.hosts.xapi.cache import Record
 from skinnybox.hosts.xapi.errors import Denied
 from skinnybox.hosts.xapi.pool import Found, Pool
 from skinnybox.hosts.xapi.tags import Role
-from skinnybox.hosts.xapi.xenstore_data import MASTER_PLACE, OVERLAY_PLACE
-from skinnybox.model import Instance
+from skinnybox.hosts.xapi.xenstore_data import MASTER_PLACE, PLACES
+from skinnybox.model import DiskKind, Instance
+
+_WHOLE = (Role.OVERLAY, Role.DATA)
 
 BLANK = "skinnybox:blank"
 """Of an overlay: the guest has not formatted it yet. `yes`, or the nonce of the report that the pool showed
@@ -72,35 +74,43 @@ def _missing(pool: Pool, instance: Instance, vm: str, attached: tuple[str, ...])
     image = master.lacking(pool, instance, attached)
     if image:
         drives.append(build.drive(vm, image[0], MASTER_PLACE, boots=True))
-    overlay = pool.overlays().get(instance.uuid)
-    if overlay and not set(overlay[1]["VBDs"]) & set(attached):
-        drives.append(build.drive(vm, overlay[0], OVERLAY_PLACE, boots=False))
+    for kind, place in PLACES.items():
+        disk = pool.own_disks(kind).get(instance.uuid)
+        if kind in instance.disks and disk and not set(disk[1]["VBDs"]) & set(attached):
+            drives.append(build.drive(vm, disk[0], place, boots=False, kind=kind))
     return drives
 
 
 def attach(pool: Pool, instance: Instance) -> Found | None:
-    """Give the halted machine the drives it lacks; takes an older overlay's from it, which is superseded from
+    """Give the halted machine the drives it lacks; takes an older disk's from it, which is superseded from
     then on. What of its disks it has not attached somebody else may have made."""
     found = pool.machine(instance.uuid)
     if found is None:
         return None
     pool.things.refresh()
-    current = pool.overlays().get(instance.uuid)
-    if current and set(current[1]["VBDs"]).isdisjoint(found[1]["VBDs"]):
-        for reference, record in pool.disks(instance.uuid):
-            drives = set(record["VBDs"]) & set(found[1]["VBDs"])
-            if drives and tags.role_of(record) in (Role.OVERLAY, Role.SUPERSEDED):
-                supersede(pool, reference, record)
-                for vbd in drives:
-                    pool.destroy("VBD", vbd)
+    for kind in instance.disks:
+        _detach_older(pool, instance, found, kind)
     for drive in _missing(pool, instance, found[0], tuple(found[1]["VBDs"])):
         pool.call("VBD.create", drive)
     return found
 
 
+def _detach_older(pool: Pool, instance: Instance, found: Found, kind: DiskKind) -> None:
+    current = pool.own_disks(kind).get(instance.uuid)
+    if current is None or not set(current[1]["VBDs"]).isdisjoint(found[1]["VBDs"]):
+        return
+    for reference, record in pool.disks(instance.uuid):
+        drives = set(record["VBDs"]) & set(found[1]["VBDs"])
+        is_older = tags.role_of(record) in (*_WHOLE, Role.SUPERSEDED) and tags.kind_of(record) is kind
+        if drives and is_older:
+            supersede(pool, reference, record)
+            for vbd in drives:
+                pool.destroy("VBD", vbd)
+
+
 def supersede(pool: Pool, reference: str, record: Record) -> None:
     """Marked before it is detached: whoever is killed then, it is known to be no copy."""
-    if tags.role_of(record) == Role.OVERLAY:
+    if tags.role_of(record) in _WHOLE:
         maps.put(pool, "VDI", reference, record, tags.ROLE, Role.SUPERSEDED.value)
 
 

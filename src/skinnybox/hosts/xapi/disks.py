@@ -5,35 +5,26 @@ A new overlay takes an old one's place in one call: of the whole ones the highes
 
 import contextlib
 import os
-import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from uuid import UUID
 
 from skinnybox.errors import Conflict, SkinnyboxError, UsageError
 from skinnybox.hosts.base import Contents
 from skinnybox.hosts.xapi import build, create, maps, others, point_in_time, tags, tasks, telling, transfer
 from skinnybox.hosts.xapi.cache import Record
 from skinnybox.hosts.xapi.create import BLANK
+from skinnybox.hosts.xapi.fetching import fetched, formatted
 from skinnybox.hosts.xapi.pool import Found, Pool
 from skinnybox.hosts.xapi.space import disk_size
 from skinnybox.hosts.xapi.tags import Role
-from skinnybox.hosts.xapi.xenstore_data import contents_of, fits, told
-from skinnybox.model import Allocation, Consistency, Instance
+from skinnybox.hosts.xapi.xenstore_data import fits, told
+from skinnybox.model import Consistency, DiskKind, Instance
 from skinnybox.operation import Operation
-from skinnybox.overlays import space
 from skinnybox.overlays.format import MIN_OVERLAY
-from skinnybox.overlays.make import make
-from skinnybox.overlays.seed import seed_capacity
-from skinnybox.overlays.template import template
-from skinnybox.sizes import KIB, MIB, format_size
+from skinnybox.sizes import MIB, format_size
 
-UNTOUCHED = "untouched"
-"""Instead of `yes` on a snapshot: its machine had never been started."""
-_MARGIN = 8 * MIB
-_LOOKED_AT = 64 * KIB
-"""The first bytes of every filesystem there is; of a blank overlay they are zeros."""
+_ROLES = {DiskKind.OVERLAY: Role.OVERLAY, DiskKind.DATA: Role.DATA}
 
 
 @contextmanager
@@ -56,9 +47,25 @@ def make_first(
         pool.fresh.add(instance.uuid)
 
 
+def make_data(
+    pool: Pool, instance: Instance, contents: Contents, templates: Path, operation: Operation
+) -> None:
+    """The same of its data disk, beside the overlay. It is put there whole: no guest is ever ordered to
+    format a disk that may have held data."""
+    _check(instance)
+    with exclusive(pool, instance):
+        if instance.uuid in pool.data_disks():
+            raise Conflict(f"{instance.name} has a data disk in this pool")
+        sr = pool.overlay(instance)[1]["SR"]
+        with pool.workspace() as work:
+            file = work / "data.img"
+            formatted(instance, contents, file, templates, kind=DiskKind.DATA)
+            put(pool, instance, file, 1, sr, operation, lambda: None, DiskKind.DATA)
+
+
 def _check(instance: Instance) -> None:
-    if instance.overlay.size < MIN_OVERLAY or instance.overlay.size % MIB:
-        raise UsageError(f"an overlay has whole MiB, at least {format_size(MIN_OVERLAY)}")
+    if any(disk.size < MIN_OVERLAY or disk.size % MIB for disk in instance.disks.values()):
+        raise UsageError(f"a machine's disks have whole MiB, at least {format_size(MIN_OVERLAY)}")
     tags.record_text(instance)
 
 
@@ -96,23 +103,8 @@ def _make(
         return
     with pool.workspace() as work:
         file = work / "overlay.img"
-        _formatted(instance, contents, file, templates)
+        formatted(instance, contents, file, templates)
         put(pool, instance, file, generation, sr, operation, ready)
-
-
-def _formatted(
-    instance: Instance, contents: Contents, file: Path, templates: Path, own: UUID | None = None
-) -> None:
-    chosen = template(templates, instance.overlay.size, seed_capacity(contents.seed))
-    make(
-        chosen,
-        file,
-        base=contents.base,
-        seed=contents.seed,
-        identity=contents.identity,
-        allocation=Allocation.SPARSE,
-        own=own,
-    )
 
 
 def put(
@@ -123,48 +115,62 @@ def put(
     sr: str,
     operation: Operation,
     ready: Callable[[], None],
+    kind: DiskKind = DiskKind.OVERLAY,
 ) -> None:
-    """Upload a whole overlay; it counts from the last call on, unless `ready` refuses that."""
+    """Upload a whole disk; it counts from the last call on, unless `ready` refuses that."""
     share = tasks.shared(operation, f"put {instance.name}", file.stat().st_size)
-    with undone(pool, instance, generation):
-        record = _record(pool, instance, generation, file.stat().st_size, Role.MAKING, sr)
+    with undone(pool, instance, generation, kind):
+        record = _record(pool, instance, generation, file.stat().st_size, Role.MAKING, sr, kind)
         vdi = pool.call("VDI.create", record)
         transfer.upload(pool.sessions, vdi, file, share)
         ready()
-        maps.put(pool, "VDI", vdi, record, tags.ROLE, Role.OVERLAY.value)
+        maps.put(pool, "VDI", vdi, record, tags.ROLE, _ROLES[kind].value)
 
 
-def _record(pool: Pool, instance: Instance, generation: int, size: int, role: Role, sr: str) -> Record:
-    other = tags.of(instance, pool.identity.own()) | {tags.GENERATION: str(generation)}
-    return build.disk(sr, disk_size(size), f"{instance.name} overlay", role, other)
+def _record(
+    pool: Pool,
+    instance: Instance,
+    generation: int,
+    size: int,
+    role: Role,
+    sr: str,
+    kind: DiskKind = DiskKind.OVERLAY,
+) -> Record:
+    other = tags.of(instance, pool.identity.own()) | {tags.GENERATION: str(generation)} | tags.of_kind(kind)
+    return build.disk(sr, disk_size(size), f"{instance.name} {kind}", role, other)
 
 
 @contextmanager
-def undone(pool: Pool, instance: Instance, generation: int) -> Iterator[None]:
-    """What the block made of this generation goes when it fails, also where an answer was lost."""
+def undone(
+    pool: Pool, instance: Instance, generation: int, kind: DiskKind = DiskKind.OVERLAY
+) -> Iterator[None]:
+    """What the block made of this generation and kind goes when it fails, also where an answer was lost."""
     try:
         yield
     except BaseException:
         with contextlib.suppress(Exception):
             pool.things.refresh()
             for reference, record in pool.disks(instance.uuid):
-                ours = tags.role_of(record) in (Role.OVERLAY, Role.MAKING) and not record["is_a_snapshot"]
-                if ours and tags.generation_of(record) == generation:
+                ours = tags.role_of(record) in (_ROLES[kind], Role.MAKING) and tags.kind_of(record) is kind
+                if ours and not record["is_a_snapshot"] and tags.generation_of(record) == generation:
                     pool.destroy_disk(reference, record)
         raise
 
 
 def attach_current(pool: Pool, instance: Instance, old: Found) -> None:
-    """Attach what counts now, and remove what does not. For who is alone, of a halted machine."""
+    """Attach what counts now, and remove what does not, of that kind of disk. For who is alone, of a halted
+    machine."""
+    kind = tags.kind_of(old[1])
     create.supersede(pool, *old)
     found = create.attach(pool, instance)
     if found:
         _retell(pool, instance, found)
     pool.things.refresh()
-    current = pool.overlays().get(instance.uuid)
+    current = pool.own_disks(kind).get(instance.uuid)
     for reference, record in pool.disks(instance.uuid):
         useless = (Role.MAKING, Role.SUPERSEDED) if current else (Role.MAKING,)
-        if tags.role_of(record) in useless and not record["is_a_snapshot"]:
+        of_kind = tags.kind_of(record) is kind and not record["is_a_snapshot"]
+        if of_kind and tags.role_of(record) in useless:
             pool.destroy_disk(reference, record)
 
 
@@ -176,77 +182,15 @@ def _retell(pool: Pool, instance: Instance, found: Found) -> None:
 
 
 @contextmanager
-def opened(pool: Pool, instance: Instance, templates: Path, operation: Operation) -> Iterator[Path]:
+def opened(
+    pool: Pool, instance: Instance, templates: Path, operation: Operation, kind: DiskKind
+) -> Iterator[Path]:
     """See open_overlay in base.py. What a guest has yet to format is shown as what it will be."""
     with exclusive(pool, instance):
         pool.refuse_running(instance)
-        found = pool.overlay(instance)
+        found = pool.overlay(instance, kind)
         with pool.workspace() as work:
-            yield fetched(pool, instance, *found, work / "overlay.img", templates, operation)
-
-
-def size_of(instance: Instance, record: Record) -> int:
-    """Of its overlay in bytes, without what the pool rounds up."""
-    size = int(record["virtual_size"])
-    return instance.overlay.size if 0 < size - instance.overlay.size < 2 * MIB else size
-
-
-def never_started(pool: Pool, instance: Instance) -> bool:
-    """It was made with its overlay, and nobody started it since, also not past us: a blank overlay is blank
-    still. As of the last look. (An earlier version noted a start only where the guest can write.)"""
-    found = pool.ours().get(instance.uuid)
-    if found is None or not {tags.FIRST, tags.START} <= set(found[1]["other_config"]):
-        return False
-    if telling.started_of(found[1]) or found[1]["last_booted_record"]:
-        return False
-    started = pool.call("VM_metrics.get_start_time", found[1]["metrics"])
-    return str(started).startswith("1970")
-
-
-def fetched(
-    pool: Pool,
-    instance: Instance,
-    vdi: str,
-    record: Record,
-    file: Path,
-    templates: Path,
-    operation: Operation,
-) -> Path:
-    """A disk of an instance as a new file."""
-    if BLANK in record["other_config"] and _surely_blank(pool, instance, record):
-        return _as_it_will_be(instance, file, templates)
-    size = int(record["virtual_size"])
-    space.require(file.parent, min(size, int(record["physical_utilisation"])) + _MARGIN, "the overlay")
-    descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    try:
-        os.truncate(descriptor, size)
-        share = tasks.shared(operation, f"fetch {instance.name}", size)
-        transfer.download(pool.sessions, vdi, descriptor, size, share)
-        os.truncate(descriptor, size_of(instance, record))
-        blank = BLANK in record["other_config"] and not os.pread(descriptor, _LOOKED_AT, 0).strip(b"\0")
-    except BaseException:
-        file.unlink(missing_ok=True)
-        raise
-    finally:
-        os.close(descriptor)
-    if blank:
-        file.unlink()
-        return _as_it_will_be(instance, file, templates)
-    return file
-
-
-def _surely_blank(pool: Pool, instance: Instance, record: Record) -> bool:
-    """A snapshot's mark says whether the machine had been started by then."""
-    if tags.role_of(record) == Role.SNAPSHOT:
-        return bool(record["other_config"][BLANK] == UNTOUCHED)
-    return never_started(pool, instance)
-
-
-def _as_it_will_be(instance: Instance, file: Path, templates: Path) -> Path:
-    """Whoever looks twice sees the same."""
-    own = uuid.uuid5(instance.uuid, "overlay")
-    _formatted(instance, contents_of(instance), file, templates, own)
-    return file
+            yield fetched(pool, instance, *found, work / f"{kind}.img", templates, operation)
 
 
 def rebuild(
@@ -256,13 +200,14 @@ def rebuild(
     build_: Callable[[Path, Path], None],
     templates: Path,
     operation: Operation,
+    kind: DiskKind,
 ) -> None:
     """See rebuild_overlay in base.py."""
     with exclusive(pool, instance):
         still_off = others.off(pool, instance)
-        found = pool.overlay(instance)
+        found = pool.overlay(instance, kind)
         with pool.workspace() as work:
-            old = fetched(pool, instance, *found, work / "overlay.img", templates, operation)
+            old = fetched(pool, instance, *found, work / f"{kind}.img", templates, operation)
             new = work / "new.img"
             new.touch(mode=0o600)
             os.truncate(new, size)
@@ -270,16 +215,19 @@ def rebuild(
             if new.stat().st_size != size:
                 raise SkinnyboxError(f"{new} did not keep its size while it was made")
             generation = tags.generation_of(found[1]) + 1
-            put(pool, instance, new, generation, found[1]["SR"], operation, still_off)
+            put(pool, instance, new, generation, found[1]["SR"], operation, still_off, kind)
         attach_current(pool, instance, found)
 
 
-def copy(pool: Pool, instance: Instance, target: Path, templates: Path, operation: Operation) -> Consistency:
+def copy(
+    pool: Pool, instance: Instance, target: Path, templates: Path, operation: Operation, kind: DiskKind
+) -> Consistency:
     """See copy_overlay in base.py."""
     with exclusive(pool, instance):
-        overlay = pool.overlay(instance)
-        with point_in_time.still(pool, instance, overlay) as (source, consistent):
-            fetched(pool, instance, source, overlay[1], target, templates, operation)
+        point_in_time.sweep(pool, instance)
+        disk = pool.overlay(instance, kind)
+        with point_in_time.still(pool, instance, disk) as (source, consistent):
+            fetched(pool, instance, source, disk[1], target, templates, operation)
         return consistent
 
 

@@ -39,6 +39,12 @@ _NO_OVERLAY = Lack(
     brief="no overlay",
     why="its overlay is gone, somebody deleted it in the pool: what it had of its own is lost",
 )
+_NO_DATA = Lack(
+    brief="no data disk",
+    why="its data disk is gone, somebody deleted it in the pool: it does not start without it, and nobody"
+    " makes another; a snapshot that has it puts it back (--with-data)",
+)
+_DATA_OFF = Lack(brief="data disk detached", why=f"its data disk is detached: {_BY_START}", attachable=True)
 _NO_MASTER = Lack(
     brief="no master",
     why="its master is gone, somebody deleted it in the pool: its next start uploads it again",
@@ -58,6 +64,7 @@ def troubles(pool: Pool, instances: Iterable[Instance]) -> dict[UUID, Trouble]:
 
 def _lacking(pool: Pool, instances: Iterable[Instance]) -> dict[UUID, list[Lack]]:
     ours, overlays, masters = pool.ours(), pool.overlays(), _masters(pool)
+    of_data = pool.data_disks()
     found = {}
     for instance in instances:
         machine, overlay = ours.get(instance.uuid), overlays.get(instance.uuid)
@@ -66,9 +73,17 @@ def _lacking(pool: Pool, instances: Iterable[Instance]) -> dict[UUID, list[Lack]
             lacks.append(_NO_OVERLAY)
         if machine is not None:
             lacks += _drives_of(machine[1], overlay, masters.get(instance.stack.images[0], ()))
+        if instance.data is not None:
+            lacks += _data_of(machine, of_data.get(instance.uuid))
         if lacks:
             found[instance.uuid] = lacks
     return found
+
+
+def _data_of(machine: Found | None, data: Found | None) -> list[Lack]:
+    if data is None or data[1]["missing"]:
+        return [_NO_DATA]
+    return [_DATA_OFF] if machine and set(machine[1]["VBDs"]).isdisjoint(data[1]["VBDs"]) else []
 
 
 def _masters(pool: Pool) -> dict[str, list[Record]]:
@@ -106,14 +121,16 @@ def check(pool: Pool) -> Check:
 
 
 def findings(pool: Pool, known: Collection[UUID]) -> Iterator[Finding]:
-    """For repair, of machines that somebody has, as of the last look. That there is no machine or no overlay,
-    the holdings tell."""
+    """For repair, of machines that somebody has, as of the last look. That there is no machine or no disk of
+    its own, the holdings tell."""
     ours, overlays = pool.ours(), pool.overlays()
     records = {uuid: tags.readable_instance(ours[uuid][1]) for uuid in known if uuid in ours}
     instances = {uuid: instance for uuid, instance in records.items() if instance is not None}
     for uuid, lacks in sorted(_lacking(pool, instances.values()).items()):
         place = Path("pool", "VM", ours[uuid][1]["uuid"])
-        for lack in lacks if uuid in overlays else [lack for lack in lacks if lack is not _NO_OVERLAY]:
+        for lack in lacks:
+            if lack is _NO_DATA or (lack is _NO_OVERLAY and uuid not in overlays):
+                continue
             off = lack.attachable and ours[uuid][1]["power_state"] == "Halted"
             act = partial(_attach, pool, instances[uuid]) if off else None
             deed = Deed.ATTACH if off else Deed.KEEP

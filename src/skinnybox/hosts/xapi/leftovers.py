@@ -4,7 +4,7 @@ Nothing is removed that has an attachment or an operation, that was begun lately
 began it: another machine may be at it), or whose lock a command on this machine has.
 """
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from uuid import UUID
@@ -18,21 +18,24 @@ from skinnybox.hosts.xapi.pool import TAKE_MARK_OFF, WORK, Found, Pool
 from skinnybox.hosts.xapi.tags import Role
 from skinnybox.issues import Deed, Finding
 from skinnybox.masters.workspace import alive
+from skinnybox.model import DiskKind
+
+_KEPT = (Role.SNAPSHOT, Role.DATA_SNAPSHOT)
 
 
 def found(pool: Pool, known: Collection[UUID]) -> Iterator[Finding]:
     """Of disks and drives of machines: what no holding tells of. `known` are machines that somebody has."""
     pool.things.refresh(anew=True)
-    overlays, machines = pool.overlays(), pool.ours()
+    own, machines = {kind: pool.own_disks(kind) for kind in DiskKind}, pool.ours()
     for reference, record in sorted(pool.disks()):
         uuid = tags.instance_of(record)
         assert uuid is not None
-        what, copy = _of_machine(record), _copied(record, overlays.get(uuid), reference)
+        what, copy = _of_machine(record), _copied(record, own, uuid, reference)
         if what:
             yield _half_made(pool, reference, record, what, str(uuid))
         elif copy:
             yield Finding(path=place(record), what=copy, deed=Deed.KEEP)
-        elif tags.role_of(record) == Role.SNAPSHOT and uuid not in machines and uuid not in known:
+        elif tags.role_of(record) in _KEPT and uuid not in machines and uuid not in known:
             what = f"{record['name_label']}: a snapshot of a machine that is no more: delete it in the pool"
             yield Finding(path=place(record), what=f"{what}, if you do not need it", deed=Deed.KEEP)
     for reference, record in sorted(pool.things.all("VDI")):
@@ -57,13 +60,17 @@ def _of_machine(record: Record) -> str | None:
     return None
 
 
-def _copied(record: Record, overlay: Found | None, reference: str) -> str | None:
+def _copied(
+    record: Record, own: Mapping[DiskKind, Mapping[UUID, Found]], uuid: UUID, reference: str
+) -> str | None:
     """What somebody may have made to keep it: a pool gives a copy all the marks."""
     name = record["name_label"]
     if record["is_a_snapshot"]:
         return f"{name}: a snapshot that somebody made in the pool; if nobody needs it, {TAKE_MARK_OFF}"
-    if tags.role_of(record) == Role.OVERLAY and overlay and overlay[0] != reference:
-        return f"{name}: not the overlay that counts, perhaps a copy; if nobody needs it, {TAKE_MARK_OFF}"
+    counts = own[tags.kind_of(record)].get(uuid)
+    if tags.role_of(record) in (Role.OVERLAY, Role.DATA) and counts and counts[0] != reference:
+        what = "overlay" if tags.role_of(record) == Role.OVERLAY else "data disk"
+        return f"{name}: not the {what} that counts, perhaps a copy; if nobody needs it, {TAKE_MARK_OFF}"
     return None
 
 

@@ -8,7 +8,7 @@ from skinnybox.hosts.xapi.cache import Record
 from skinnybox.hosts.xapi.pool import TAKE_MARK_OFF, Pool
 from skinnybox.hosts.xapi.session import NULL
 from skinnybox.hosts.xapi.tags import Role
-from skinnybox.model import Instance
+from skinnybox.model import DiskKind, Instance
 
 _DETACH = "vbd-destroy"  # as xe calls it, and nobody here
 
@@ -48,11 +48,13 @@ def refuse(pool: Pool, instance: Instance) -> None:
     for _, record in pool.disks(instance.uuid):
         for vbd in sorted(set(record["VBDs"]) - own):
             _refuse_drive(pool, vbd, record["name_label"])
-    overlay = pool.overlays().get(instance.uuid)
+    counting = [pool.own_disks(kind).get(instance.uuid) for kind in DiskKind]
+    known = {disk[0] for disk in counting if disk}
     for reference, record in pool.disks(instance.uuid):
-        whole = tags.role_of(record) == Role.OVERLAY and not record["is_a_snapshot"]
-        if overlay and whole and reference != overlay[0]:
-            what = f"{instance.name} has another overlay in the pool, perhaps a copy: {record['uuid']}"
+        whole = tags.role_of(record) in (Role.OVERLAY, Role.DATA) and not record["is_a_snapshot"]
+        if known and whole and reference not in known:
+            name = "overlay" if tags.role_of(record) == Role.OVERLAY else "data disk"
+            what = f"{instance.name} has another {name} in the pool, perhaps a copy: {record['uuid']}"
             raise Conflict(what, hint=TAKE_MARK_OFF)
 
 

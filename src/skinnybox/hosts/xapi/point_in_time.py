@@ -1,4 +1,4 @@
-"""A running machine's overlay as it is at one moment: a snapshot of the storage, which goes at once."""
+"""A running machine's disk as it is at one moment: a snapshot of the storage, which goes at once."""
 
 import contextlib
 from collections.abc import Iterator
@@ -12,15 +12,14 @@ from skinnybox.model import Consistency, Instance
 
 
 @contextmanager
-def still(pool: Pool, instance: Instance, overlay: Found) -> Iterator[tuple[str, Consistency]]:
-    """A disk with the overlay's bytes at one moment: itself while the machine is off, else a snapshot that
-    goes. For who is alone."""
+def still(pool: Pool, instance: Instance, disk: Found) -> Iterator[tuple[str, Consistency]]:
+    """A disk with the bytes of this one at one moment: itself while the machine is off, else a snapshot that
+    goes. For who is alone, and swept."""
     found = pool.machine(instance.uuid)
     if not found or found[1]["power_state"] == "Halted":
-        yield overlay[0], Consistency.STOPPED
+        yield disk[0], Consistency.STOPPED
         return
-    sweep(pool, instance)
-    moment = _taken(pool, instance, overlay)
+    moment = _taken(pool, instance, disk)
     try:
         yield moment, Consistency.CRASH
     finally:
@@ -28,10 +27,10 @@ def still(pool: Pool, instance: Instance, overlay: Found) -> Iterator[tuple[str,
             pool.destroy("VDI", moment)
 
 
-def _taken(pool: Pool, instance: Instance, overlay: Found) -> str:
+def _taken(pool: Pool, instance: Instance, disk: Found) -> str:
     """Marked at once, since those that others made stay. What stops it leaves nothing, also where the answer
     was lost."""
-    vdi, record = overlay
+    vdi, record = disk
     before = {reference for reference, _ in pool.disks(instance.uuid)}
     try:
         moment = tasks.run(pool.sessions, "VDI.snapshot", vdi)

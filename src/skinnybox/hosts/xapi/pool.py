@@ -18,7 +18,7 @@ from skinnybox.hosts.xapi.identity import Identity
 from skinnybox.hosts.xapi.session import NULL, Sessions
 from skinnybox.hosts.xapi.tags import Role
 from skinnybox.hosts.xapi.tasks import Begun
-from skinnybox.model import Instance
+from skinnybox.model import DiskKind, Instance
 
 TAKE_MARK_OFF = f"delete it in the pool, or take {tags.INSTANCE} off its other_config"
 """What to do with a copy that somebody made of what is ours."""
@@ -28,8 +28,9 @@ _MACHINES = ("VM", "VM_guest_metrics")
 _OTHERS = ("VM_metrics", "VDI", "SR", "PBD", "network", "PIF", "pool")
 Found = tuple[str, Record]
 """Reference and record."""
+_ROLES = {DiskKind.OVERLAY: Role.OVERLAY, DiskKind.DATA: Role.DATA}
 _Claim = tuple[tuple[int, bool], Found]
-"""Of a disk to be the overlay: its rank, and the disk."""
+"""Of a disk to be the one that counts: its rank, and the disk."""
 
 
 class Pool:
@@ -97,16 +98,24 @@ class Pool:
 
     def overlays(self) -> dict[UUID, Found]:
         """The one of each machine that counts, as of the last look."""
-        return {uuid: found[0][1] for uuid, found in self._claims().items()}
+        return self.own_disks(DiskKind.OVERLAY)
 
-    def _claims(self) -> dict[UUID, list[_Claim]]:
-        """The disks that bear the marks of each machine's overlay, the best claim first: the newest, and of
-        copies that somebody made, which bear the same marks, the one that the machine has attached."""
+    def data_disks(self) -> dict[UUID, Found]:
+        """The same, of those that have one."""
+        return self.own_disks(DiskKind.DATA)
+
+    def own_disks(self, kind: DiskKind) -> dict[UUID, Found]:
+        return {uuid: found[0][1] for uuid, found in self._claims(kind).items()}
+
+    def _claims(self, kind: DiskKind) -> dict[UUID, list[_Claim]]:
+        """The disks that bear the marks of each machine's disk of that kind, the best claim first: the
+        newest, and of copies that somebody made, which bear the same marks, the one that the machine has
+        attached."""
         found: dict[UUID, list[_Claim]] = {}
         ours = self.ours()
         for reference, record in self.disks():
             uuid = tags.instance_of(record)
-            if uuid and tags.role_of(record) == Role.OVERLAY and not record["is_a_snapshot"]:
+            if uuid and tags.role_of(record) == _ROLES[kind] and not record["is_a_snapshot"]:
                 attached = ours[uuid][1]["VBDs"] if uuid in ours else ()
                 rank = -tags.generation_of(record), set(attached).isdisjoint(record["VBDs"])
                 found.setdefault(uuid, []).append((rank, (reference, record)))
@@ -114,17 +123,18 @@ class Pool:
             claims.sort(key=lambda claim: (claim[0], claim[1][0]))
         return found
 
-    def overlay(self, instance: Instance) -> Found:
-        """NotFound when there is none, Conflict when nobody can say which it is."""
+    def overlay(self, instance: Instance, kind: DiskKind = DiskKind.OVERLAY) -> Found:
+        """Its disk of that kind. NotFound when there is none, Conflict when nobody can say which it is."""
         self.things.refresh()
-        claims = self._claims().get(instance.uuid, [])
+        claims = self._claims(kind).get(instance.uuid, [])
+        what = "overlay" if kind is DiskKind.OVERLAY else "data disk"
         if not claims:
-            raise NotFound(f"{instance.name} has no overlay in this pool", hint="`skinnybox repair`")
+            raise NotFound(f"{instance.name} has no {what} in this pool", hint="`skinnybox repair`")
         rank, found = claims[0]
         rivals = [record["uuid"] for other, (_, record) in claims if other == rank]
         if len(rivals) > 1:
-            what = f"{instance.name} has {len(rivals)} overlays in this pool: {', '.join(rivals)}"
-            raise Conflict(what, hint=f"which is the copy? {TAKE_MARK_OFF}")
+            said = f"{instance.name} has {len(rivals)} {what}s in this pool: {', '.join(rivals)}"
+            raise Conflict(said, hint=f"which is the copy? {TAKE_MARK_OFF}")
         return found
 
     def refuse_running(self, instance: Instance) -> None:

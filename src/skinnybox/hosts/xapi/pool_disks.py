@@ -5,7 +5,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from uuid import UUID
 
-from skinnybox.errors import Unsupported
 from skinnybox.hosts.base import Contents, Host
 from skinnybox.hosts.xapi import account
 from skinnybox.hosts.xapi.pool import Pool
@@ -28,8 +27,8 @@ class PoolDisks(Host):
     ) -> None:
         from skinnybox.hosts.xapi import disks
 
-        _refuse(disk)
-        disks.make_first(self._pool, instance, contents, self._templates, operation)
+        make = disks.make_first if disk is DiskKind.OVERLAY else disks.make_data
+        make(self._pool, instance, contents, self._templates, operation)
 
     def replace_overlay(self, instance: Instance, contents: Contents, operation: Operation) -> None:
         from skinnybox.hosts.xapi import disks
@@ -37,10 +36,9 @@ class PoolDisks(Host):
         disks.replace(self._pool, instance, contents, self._templates, operation)
 
     def overlay_size(self, instance: Instance, disk: DiskKind = DiskKind.OVERLAY) -> int:
-        from skinnybox.hosts.xapi import disks
+        from skinnybox.hosts.xapi import fetching
 
-        _refuse(disk)
-        return disks.size_of(instance, self._pool.overlay(instance)[1])
+        return fetching.size_of(instance, self._pool.overlay(instance, disk)[1])
 
     @contextmanager
     def open_overlay(
@@ -48,8 +46,7 @@ class PoolDisks(Host):
     ) -> Iterator[Path]:
         from skinnybox.hosts.xapi import disks
 
-        _refuse(disk)
-        with disks.opened(self._pool, instance, self._templates, operation) as path:
+        with disks.opened(self._pool, instance, self._templates, operation, disk) as path:
             yield path
 
     def refuse_used(self, instance: Instance) -> None:
@@ -68,25 +65,21 @@ class PoolDisks(Host):
     ) -> None:
         from skinnybox.hosts.xapi import disks
 
-        _refuse(disk)
-        disks.rebuild(self._pool, instance, size, build, self._templates, operation)
+        disks.rebuild(self._pool, instance, size, build, self._templates, operation, disk)
 
     def copy_overlay(
         self, instance: Instance, target: Path, operation: Operation, disk: DiskKind = DiskKind.OVERLAY
     ) -> Consistency:
         from skinnybox.hosts.xapi import disks
 
-        _refuse(disk)
-        return disks.copy(self._pool, instance, target, self._templates, operation)
+        return disks.copy(self._pool, instance, target, self._templates, operation, disk)
 
     def take_snapshot(
         self, instance: Instance, label: str, operation: Operation, *, data: bool = False
     ) -> Snapshot:
         from skinnybox.hosts.xapi import snapshots
 
-        if data:
-            _refuse(DiskKind.DATA)
-        return snapshots.take(self._pool, instance, label, operation)
+        return snapshots.take(self._pool, instance, label, operation, data=data)
 
     def snapshots(self, instance: Instance) -> Sequence[Snapshot]:
         from skinnybox.hosts.xapi import snapshots
@@ -99,8 +92,7 @@ class PoolDisks(Host):
     ) -> Iterator[Path]:
         from skinnybox.hosts.xapi import snapshots
 
-        _refuse(disk)
-        with snapshots.opened(self._pool, instance, label, self._templates, operation) as path:
+        with snapshots.opened(self._pool, instance, label, self._templates, operation, disk) as path:
             yield path
 
     def delete_snapshot(self, instance: Instance, label: str) -> None:
@@ -110,9 +102,3 @@ class PoolDisks(Host):
 
     def written(self, instances: Iterable[Instance]) -> Mapping[UUID, int]:
         return account.written(self._pool, instances)
-
-
-def _refuse(disk: DiskKind) -> None:
-    """What `features` says of it."""
-    if disk is DiskKind.DATA:
-        raise Unsupported("machines of a pool have no data disk yet", hint="they can on this host's own QEMU")

@@ -31,6 +31,8 @@ def _start(pool: Pool, instance: Instance) -> None:
     if found and found[1]["power_state"] != "Halted":
         raise Conflict(f"{instance.name} runs already")
     _, overlay = pool.overlay(instance)
+    for kind in instance.disks:
+        pool.overlay(instance, kind)
     if found is None:
         create.define(pool, instance)
         found = pool.machine(instance.uuid)

@@ -9,7 +9,8 @@ skinnybox:start       of a machine: the nonce it was given last, at its making, 
                       first of all) or with a new overlay; when we started it last (ISO 8601, UTC); and the
                       nonce before that start, if that was another
 skinnybox:role        of a disk: see Role
-skinnybox:generation  of an overlay: the one with the highest counts
+skinnybox:disk        of a disk that is or was a data disk, or a copy of one: `data`
+skinnybox:generation  of an overlay or a data disk: the one with the highest counts
 skinnybox:digest      of a master's disk: the digest of the image on it
 skinnybox:kept        of a snapshot: what it is of, as record
 skinnybox:made        of a disk: when its making began (ISO 8601, UTC)
@@ -29,14 +30,14 @@ from uuid import UUID
 
 from skinnybox.errors import Corrupt, SkinnyboxError, Unsupported
 from skinnybox.hosts.record import from_record, to_record
-from skinnybox.model import Instance
+from skinnybox.model import DiskKind, Instance
 from skinnybox.sizes import KIB, MIB
 
 TAG = "skinnybox"
 INSTANCE, RECORD, ROLE = "skinnybox:instance", "skinnybox:record", "skinnybox:role"
 GENERATION, DIGEST, KEPT = "skinnybox:generation", "skinnybox:digest", "skinnybox:kept"
 FIRST, MADE, FLEET = "skinnybox:first", "skinnybox:made", "skinnybox:fleet"
-START = "skinnybox:start"
+START, DISK = "skinnybox:start", "skinnybox:disk"
 NEXT = ".next"
 MOST = 256 * KIB
 """Of one value. The pool keeps all of them in memory on every host, and sends them in every list."""
@@ -46,15 +47,18 @@ _YOUNG = timedelta(hours=1)
 
 
 class Role(StrEnum):
-    """Of a disk. MAKING is not whole yet, SUPERSEDED was an overlay until another took its place, MOMENT is
+    """Of a disk. MAKING is not whole yet, SUPERSEDED was an overlay or a data disk until another took its
+    place, MOMENT is
     what a copy of a running machine needs; what machines boot from is MASTER, a clone of SOURCE where there
     is one."""
 
     OVERLAY = "overlay"
+    DATA = "data"
     MAKING = "making"
     SUPERSEDED = "superseded"
     MOMENT = "moment"
     SNAPSHOT = "snapshot"
+    DATA_SNAPSHOT = "data-snapshot"
     UPLOAD = "upload"
     SOURCE = "source"
     MASTER = "master"
@@ -63,6 +67,15 @@ class Role(StrEnum):
 def of(instance: Instance, fleet: UUID) -> dict[str, str]:
     """What everything of one machine bears."""
     return {INSTANCE: str(instance.uuid), FLEET: str(fleet)}
+
+
+def of_kind(kind: DiskKind) -> dict[str, str]:
+    """What tells the kind, whatever its role is: those of overlays never said it."""
+    return {DISK: kind.value} if kind is DiskKind.DATA else {}
+
+
+def kind_of(record: Mapping[str, Any]) -> DiskKind:
+    return DiskKind.DATA if record["other_config"].get(DISK) == DiskKind.DATA else DiskKind.OVERLAY
 
 
 def instance_of(record: Mapping[str, Any]) -> UUID | None:

@@ -4,6 +4,7 @@
     nonce                 what the guest's report has to repeat, 32 hexadecimal digits: of our last start, or
                           of the machine's making, for its first
     master, overlay       the two disks by their names on Xen: xvda, xvdb
+    data                  the same of a data disk: xvdc
     format                the instance's UUID: a blank overlay may be formatted, for this machine only
     base, seed            into how many parts the message is split; base-0, base-1, ...: its base64
 
@@ -17,7 +18,7 @@ import secrets
 from collections.abc import Mapping
 
 from skinnybox.hosts.base import Contents
-from skinnybox.model import Instance
+from skinnybox.model import DiskKind, Instance
 from skinnybox.overlays.seed import base_message, seed_message
 from skinnybox.sizes import KIB
 
@@ -25,8 +26,9 @@ PREFIX = "vm-data/skinnybox/"
 PART = 2000
 MOST = 32 * KIB
 """Of the two messages together; what is longer is put on the overlay itself."""
-MASTER_DEVICE, OVERLAY_DEVICE = "xvda", "xvdb"
-MASTER_PLACE, OVERLAY_PLACE = "0", "1"
+MASTER_DEVICE, OVERLAY_DEVICE, DATA_DEVICE = "xvda", "xvdb", "xvdc"
+MASTER_PLACE = "0"
+PLACES = {DiskKind.OVERLAY: "1", DiskKind.DATA: "2"}
 FORMAT = "format"
 UNTOLD = "-"
 """In place of a nonce: what a guest says that was told none, as machines of an earlier version are."""
@@ -47,6 +49,8 @@ def fits(contents: Contents, instance: Instance) -> bool:
 def told(instance: Instance, *, blank: bool) -> dict[str, str]:
     """For xenstore_data, before any start. `blank`: the overlay still has to be formatted."""
     said = {"instance": str(instance.uuid), "master": MASTER_DEVICE, "overlay": OVERLAY_DEVICE}
+    if instance.data is not None:
+        said["data"] = DATA_DEVICE
     contents = contents_of(instance)
     if fits(contents, instance):
         said |= _parts("base", contents.base) | _parts("seed", contents.seed)
