@@ -85,7 +85,7 @@ copy_in_root() {
     local code=0
     [ -d "$1$RUN" ] || mkdir -p "$1$RUN"
     mount -o bind "$RUN/data/folders" "$1$RUN" || refuse "the data disk cannot be shown to the new root"
-    ROOT='' PATH=/usr/bin:/bin chroot "$1" cp -a "$2" "$RUN/%new" >"$RUN/said" 2>&1 || code=$?
+    ROOT='' PATH=/usr/sbin:/usr/bin:/sbin:/bin chroot "$1" cp -a "$2" "$RUN/%new" >"$RUN/said" 2>&1 || code=$?
     umount "$1$RUN" || refuse "the data disk cannot be hidden from the new root"
     [ "$code" -eq 0 ] || refuse "$2 cannot be copied to the data disk: $(tail -n 3 "$RUN/said")"
 }
