@@ -14,8 +14,9 @@ from skinnybox.errors import Conflict
 from skinnybox.hosts.base import Contents, Host
 from skinnybox.hosts.guest_io.qmp import Monitor
 from skinnybox.hosts.qemu.host import QemuHost
-from skinnybox.model import Allocation, Consistency, Instance, Master, Overlay
+from skinnybox.model import Allocation, Consistency, DataDisk, DiskKind, Instance, Master, Overlay
 from skinnybox.operation import Operation
+from skinnybox.overlays.seed import data_message
 from skinnybox.run import process
 from skinnybox.sizes import MIB
 from tests.pace import within
@@ -54,6 +55,27 @@ def test_a_running_machine_is_copied(
     other.close()
     running_host.power_off(instance)
     assert running_host.copy_overlay(instance, tmp_path / "again", Operation()) is Consistency.STOPPED
+
+
+def test_a_data_disk_is_copied_while_its_machine_runs(
+    running_host: Host, new: New, master: Master, bootable: Path, contents_of: ContentsOf
+) -> None:
+    """And another command that would put another in its place is kept from it."""
+    data = DataDisk(size=48 * MIB, folders=("/data",), allocation=Allocation.RESERVED)
+    made = new(overlay=Overlay(size=64 * MIB, allocation=Allocation.RESERVED), data=data)
+    base = data_message(made)
+    running_host.create_overlay(made, contents_of(made), Operation())
+    running_host.create_overlay(made, Contents(base=base), Operation(), DiskKind.DATA)
+    running_host.define(made)
+    running_host.start(made, master, bootable, Operation())
+    kept = running_host.take_snapshot(made, "live", Operation(), data=True)
+    assert (kept.data, kept.consistent) == (True, Consistency.CRASH)
+    with running_host.open_snapshot(made, "live", Operation(), DiskKind.DATA) as path:
+        assert path.stat().st_size == 48 * MIB and base in path.read_bytes()
+    with pytest.raises(Conflict):
+        running_host.rebuild_overlay(made, 48 * MIB, lambda old, new: None, Operation(), DiskKind.DATA)
+    running_host.power_off(made)
+    running_host.delete(made)
 
 
 # Its snapshot gets no further than QEMU's part having begun, until its standard input is closed.

@@ -19,7 +19,7 @@ from skinnybox.emulation import accelerator
 from skinnybox.emulation.board import SANDBOX, TRANSLATED, Accelerator, trial_argv
 from skinnybox.hosts.qemu import launch, network
 from skinnybox.hosts.qemu.command_line import Descriptors, Machine, OpenImage, argv
-from skinnybox.model import Allocation, Forward, Network, Overlay, Seed, StaticNetwork
+from skinnybox.model import Allocation, DataDisk, Forward, Network, Overlay, Seed, StaticNetwork
 from skinnybox.sandbox.sockets import INTERNET, LISTENING, NO_SOCKETS
 from skinnybox.sizes import GIB, MIB
 from tests.samples import an_instance
@@ -51,6 +51,13 @@ MACHINES: dict[str, Machine] = {
     "kvm": replace(PLAIN, accelerator=Accelerator.KVM),
     "sparse": replace(
         PLAIN, instance=replace(INSTANCE, overlay=Overlay(size=GIB, allocation=Allocation.SPARSE))
+    ),
+    "data": replace(
+        PLAIN,
+        instance=replace(
+            INSTANCE, data=DataDisk(size=2 * GIB, folders=("/data",), allocation=Allocation.SPARSE)
+        ),
+        descriptors=replace(OPENED, data=20),
     ),
     "layers": replace(PLAIN, descriptors=TWO_IMAGES),
     "dax": replace(PLAIN, instance=MAPPED),
@@ -115,7 +122,9 @@ def test_a_machine_opens_anew_what_its_command_line_names_by_a_path(name: str) -
 
 def orders_of(machine: Machine) -> dict[str, str]:
     """What it is told of how to shut itself in; it never gets to a file."""
-    opened = replace(machine.descriptors, overlay=os.open("/dev/null", os.O_RDONLY))
+    null = os.open("/dev/null", os.O_RDONLY)
+    data = None if machine.descriptors.data is None else null
+    opened = replace(machine.descriptors, overlay=null, data=data)
     try:
         words = launch._bounded(replace(machine, descriptors=opened))
     finally:

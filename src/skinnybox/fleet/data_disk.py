@@ -7,7 +7,7 @@ from pathlib import Path
 from skinnybox.errors import Blocked, Conflict, NotFound, Unsupported
 from skinnybox.hosts.base import Contents, Features, Host
 from skinnybox.model import DiskKind, Instance, Snapshot
-from skinnybox.model.datadisk import data_disk, widened
+from skinnybox.model.datadisk import data_disk
 from skinnybox.operation import Operation
 from skinnybox.overlays.copy import copy_data
 from skinnybox.overlays.grow import grow
@@ -51,19 +51,16 @@ def given(now: Instance, size: int | None, folders: Sequence[str]) -> Instance:
     """The machine with a data disk of `size` bytes, and with these folders on it beside those it has.
     Conflict where it has one of another size, NotFound where it has none and no size is said."""
     has = now.data
-    if has is None and size is None:
-        raise NotFound(f"{now.name} has no data disk", hint="--data SIZE gives it one")
-    if has is not None and size is not None and data_disk(size, has.folders).size != has.size:
+    if has is None:
+        if size is None:
+            raise NotFound(f"{now.name} has no data disk", hint="--data SIZE gives it one")
+        return replace(now, data=data_disk(size, folders, now.overlay.allocation))
+    if size is not None and data_disk(size, has.folders).size != has.size:
         raise Conflict(
             f"{now.name} has a data disk of {format_size(has.size)}",
             hint=f"skinnybox grow {now.name} SIZE --data",
         )
-    if has is not None and not folders:
-        return now
-    wanted = data_disk(
-        size if has is None and size else has.size if has else 0, folders, now.overlay.allocation
-    )
-    return replace(now, data=widened(has, wanted))
+    return replace(now, data=data_disk(has.size, (*has.folders, *folders), has.allocation))
 
 
 def refuse_snapshot(instance: Instance, snapshot: Snapshot) -> None:
