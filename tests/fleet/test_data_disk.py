@@ -164,6 +164,24 @@ def test_a_lost_one_comes_back_from_a_snapshot(fleet: Fleet, db: Instance, state
     assert ends(lies(state, db), b"first")
 
 
+def test_a_lost_one_that_was_not_put_back_in_the_end_is_nobodys(
+    fleet: Fleet, db: Instance, state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed before the data were in place: no guest may take the empty disk for them."""
+
+    def killed(*words: object) -> None:
+        raise KeyboardInterrupt
+
+    fleet.overlays.snapshot(["db"], "one", data=True)
+    lies(state, db).unlink()
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(FakeHost, "rebuild_overlay", killed)
+        fleet.overlays.restore(["db"], "one", data=True)
+    assert inspect.read_base(lies(state, db)).get("instance") != str(db.uuid)
+    assert fleet.overlays.restore(["db"], "one", data=True)[0].ok
+    assert inspect.read_base(lies(state, db)).get("instance") == str(db.uuid)
+
+
 def test_a_snapshot_of_before_it_had_one_tells_the_guest_of_it_again(fleet: Fleet, state: Path) -> None:
     """Its own seed does not: the machine would come up without its data."""
     web = fleet.create(["web"], "tiny", SPARSE)[0]

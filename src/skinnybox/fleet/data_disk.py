@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from uuid import UUID
 
 from skinnybox.errors import Blocked, Conflict, NotFound, Unsupported
 from skinnybox.hosts.base import Contents, Features, Host
@@ -14,6 +15,7 @@ from skinnybox.overlays.grow import grow
 from skinnybox.overlays.seed import data_message
 from skinnybox.sizes import format_size
 
+_NOBODY = UUID(int=0)
 _WITHOUT = "leave --data (in a fleet file: data) out"
 
 
@@ -94,6 +96,9 @@ def restore(host: Host, instance: Instance, snapshot: Snapshot, operation: Opera
 
     try:
         host.overlay_size(instance, DiskKind.DATA)
-    except NotFound:  # lost: what is put back now is what it was
-        make(host, instance, operation)
+    except NotFound:
+        # Lost. Its place is taken by one that is nobody's: were it the machine's own, and we killed now, the
+        # next start would take it for the data.
+        nobodys = Contents(base=data_message(replace(instance, uuid=_NOBODY)))
+        host.create_overlay(instance, nobodys, operation, DiskKind.DATA)
     host.rebuild_overlay(instance, instance.data.size, fill, operation, DiskKind.DATA)
