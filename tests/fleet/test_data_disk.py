@@ -11,6 +11,7 @@ import pytest
 from skinnybox.errors import Blocked, Conflict, NoSpace, NotFound, SkinnyboxError, Unsupported
 from skinnybox.fleet import data_disk
 from skinnybox.fleet.batch import Outcome
+from skinnybox.fleet.plan.actions import Choices
 from skinnybox.fleet.service import Fleet
 from skinnybox.hosts.fake.host import FakeHost
 from skinnybox.issues import Deed
@@ -90,6 +91,18 @@ def test_both_disks_have_to_fit(fleet: Fleet) -> None:
     large = replace(WITH, data=made_of(space.free + GIB, FOLDERS, Allocation.RESERVED))
     with pytest.raises(NoSpace, match="1 reserved disks need"):
         fleet.create(["db"], "tiny", large)
+
+
+def test_a_plan_counts_it(fleet: Fleet, filed: Callable[[str], File]) -> None:
+    file = filed("900T")
+    file.write(file.path.read_text().replace("sparse: true", "sparse: false"))
+    plan = fleet.files.plan(file.path, Choices())
+    assert plan.refusal and plan.refusal.message.startswith("2 reserved disks need 9")
+    filed("null").apply()
+    file = filed("{size: 900T, folders: [/a]}")
+    file.write(file.path.read_text().replace("sparse: true", "sparse: false"))
+    plan = fleet.files.plan(file.path, Choices())
+    assert plan.refusal and plan.refusal.message.startswith("1 reserved disks need 900.0T")
 
 
 def test_an_old_master_is_refused_beforehand(fleet: Fleet, state: Path, tmp_path: Path) -> None:

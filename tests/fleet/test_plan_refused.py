@@ -1,5 +1,6 @@
 """What is not applied at all: not agreed to, not here, without room, or while another apply works."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from skinnybox.fleet.plan.actions import Choices, Verb
 from skinnybox.fleet.plan.apply import Plan, agreed
 from skinnybox.fleet.power import Starting
 from skinnybox.hosts.fake.host import FakeHost
-from skinnybox.model import Space
+from skinnybox.model import Instance, Space
 from skinnybox.sizes import GIB, MIB
 from tests.fleet.conftest import open_fake
 from tests.fleet.fleetfile import BASIC, HEAD, File
@@ -74,8 +75,11 @@ def test_each_fits_and_all_do_not(file: File, monkeypatch: pytest.MonkeyPatch) -
     """What will have been deleted by then is room as well; a sparse one is promised nothing."""
     free = 3 * 64 * MIB
 
-    def space(*_: object) -> Space:
-        return Space(total=GIB, free=free, masters=0, promised=0, written=0, allocated=0, owed=0, instances=0)
+    def space(_: FakeHost, of: Iterable[Instance], __: object) -> Space:
+        taken = 16 * MIB * len(list(of))
+        return Space(
+            total=GIB, free=free, masters=0, promised=0, written=0, allocated=taken, owed=0, instances=0
+        )
 
     monkeypatch.setattr(FakeHost, "space", space)
     file.write(BASIC)
@@ -89,7 +93,6 @@ def test_each_fits_and_all_do_not(file: File, monkeypatch: pytest.MonkeyPatch) -
     free = 3 * 64 * MIB
     assert file.fleet.files.plan(file.path, Choices()).refusal is None  # nothing is to be made
     anew = Choices(recreate=frozenset({"*"}))
-    monkeypatch.setattr(FakeHost, "written", lambda _, gone: {each.uuid: 16 * MIB for each in gone})
     assert file.fleet.files.plan(file.path, anew).refusal is None
     free -= 1
     planned = file.fleet.files.plan(file.path, anew)

@@ -181,10 +181,12 @@ def check_space(host: Host, disks: Iterable[Overlay | DataDisk], freed: int = 0)
     what will have been given back by then. The host is asked whatever it is: one that cannot even say what is
     free would not be able to undo the batch either."""
     free = host.space((), ()).free + freed
-    reserved = Counter(each.size for each in disks if each.allocation is Allocation.RESERVED)
+    promised = [each for each in disks if each.allocation is Allocation.RESERVED]
+    reserved = Counter(each.size for each in promised)
     need = sum(count * capacity.taken_by(host, size) for size, count in reserved.items())
     if need > free:
-        said = f"{reserved.total()} reserved disks need {format_size(need)}; {format_size(free)} are free"
+        what = "disks" if any(isinstance(each, DataDisk) for each in promised) else "overlays"
+        said = f"{reserved.total()} reserved {what} need {format_size(need)}; {format_size(free)} are free"
         raise NoSpace(
             f"{said}, with what is deleted first" if freed else said,
             hint=_ROOM if Allocation.SPARSE in host.features.allocations else "fewer or smaller machines",

@@ -25,6 +25,7 @@ from skinnybox.fleet.spec.reading import load
 from skinnybox.fleet.spec.resolve import desired
 from skinnybox.fleet.specification import check_space
 from skinnybox.fleet.view import MachineView
+from skinnybox.model import DataDisk, Overlay
 from skinnybox.operation import Operation
 
 if TYPE_CHECKING:
@@ -69,13 +70,24 @@ def _plan(context: Context, file: Path, choices: Choices, public_key: str) -> Pl
 def _no_room(context: Context, actions: Sequence[Action]) -> SkinnyboxError | None:
     """Said once for all machines that are to be made: each by itself may well fit."""
     gone = [a.instance for a in actions if a.instance and a.verb in (Verb.DELETE, Verb.RECREATE)]
-    made = [a.wanted.specification.overlay for a in actions if a.wanted and a.verb in _MAKING]
+    made = [disk for a in actions for disk in _new_disks(a)]
     try:
-        freed = sum(context.host.written(gone).values()) if gone else 0
+        freed = context.host.space(gone, ()).allocated if gone else 0
         check_space(context.host, map(whole_mib, made), freed)
     except NoSpace as error:
         return error
     return None
+
+
+def _new_disks(action: Action) -> tuple[Overlay | DataDisk, ...]:
+    """All of a machine that is made, and the data disk that one is given."""
+    if action.wanted is None:
+        return ()
+    specification, now = action.wanted.specification, action.instance
+    if action.verb in _MAKING:
+        return specification.disks
+    given = action.verb in (Verb.SEED, Verb.RESET) and now is not None and now.data is None
+    return (specification.data,) if given and specification.data is not None else ()
 
 
 def apply(
