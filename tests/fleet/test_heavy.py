@@ -135,4 +135,4 @@ def test_doctor_takes_a_moment_however_many_there_are(
 
 def test_of_many_sorts_the_rest_are_counted(tmp_path: Path) -> None:
     *told, more = heavy_files(_several(tmp_path, *(number * MIB for number in range(20, 27))))
-    assert len(told) == 5 and more.detail == "of 2 more, others than these" and more.status == "warn"
+    assert len(told) == 5 and more.detail == "2 other masters have more of them" and more.status == "warn"

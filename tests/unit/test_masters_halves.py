@@ -120,6 +120,21 @@ def test_too_many_names_are_no_arguments(source: Path, monkeypatch: pytest.Monke
     assert halves(source) is None
 
 
+def test_names_of_one_file_in_a_chain_of_pieces(tmp_path: Path) -> None:
+    """Each piece has a name of the next one's file: all of it is one piece, and not divided."""
+    for number in range(300):
+        (tmp_path / f"{number}").mkdir()
+        (tmp_path / f"{number}/x").mkdir()
+        (tmp_path / f"{number}/x/y").mkdir()
+        (tmp_path / f"{number}/x/y/own").touch()
+        if number:
+            (tmp_path / f"{number}/x/y/other").hardlink_to(tmp_path / f"{number - 1}/x/y/own")
+    assert halves(tmp_path) is None
+    (tmp_path / "alone").touch()
+    one, other = _divided(tmp_path).names
+    assert {len(one), len(other)} == {300, 1}
+
+
 def test_what_is_one_piece_is_not_divided(tmp_path: Path) -> None:
     assert halves(tmp_path) is None
     (tmp_path / "file").touch()

@@ -33,7 +33,7 @@ def heavy_files(store: Path) -> Iterator[Check]:
         yield Check(name=_NAME, status="warn", detail=detail, hint=heavy.WAY_OUT)
     more = sum(len(masters) for masters in list(found.values())[_TOLD:])
     if more:
-        yield Check(name=_NAME, status="warn", detail=f"of {more} more, others than these", hint=_LOOK)
+        yield Check(name=_NAME, status="warn", detail=f"{more} other masters have more of them", hint=_LOOK)
     if unseen:
         yield Check(
             name=_NAME, status="note", detail=f"not looked at: {unseen} of {len(known)} masters", hint=_LOOK

@@ -16,8 +16,8 @@ from skinnybox.errors import Corrupt
 
 _DEEPEST = 3
 """Levels that are divided: /usr/lib/modules is one piece, and all of /usr/lib would be half a system."""
-_MOST, _MOST_BYTES = 10_000, 1 << 19
-"""Pieces, and bytes of their names: they are a program's arguments, which have 2 MiB, with 8 for each."""
+_MOST, _MOST_BYTES = 5_000, 1 << 17
+"""Pieces, and bytes of their names: they are a program's arguments, which have 2 MiB. A Debian has 1,000."""
 _FILE = 8192
 """What a name costs beside its content, in bytes that are copied in that time."""
 _OF_THE_HOST = {"security.selinux", "security.evm"}
@@ -47,9 +47,12 @@ class _Pieces:
     linked: dict[tuple[int, int], bytes] = field(default_factory=dict)
 
     def first(self, piece: bytes) -> bytes:
-        while piece in self.together:
-            piece = self.together[piece]
-        return piece
+        found = piece
+        while found in self.together:
+            found = self.together[found]
+        if found != piece:  # or a stranger's links make a chain that is walked a million times
+            self.together[piece] = found
+        return found
 
 
 def halves(source: Path) -> Halves | None:
@@ -92,14 +95,12 @@ def _still(folder: Path, *, follow: bool) -> os.stat_result:
 
 def _divide(source: bytes, folder: bytes, pieces: _Pieces, depth: int = 0) -> None:
     """Raises _Indivisible, and OSError for what cannot be read, or is no more there."""
-    if _has_attributes(source + b"/" + folder):
-        raise _Indivisible  # cp knows how to keep them, with access lists and all
-    pieces.folders.append(folder)
+    _add_folder(source, folder, pieces)
     for path, info in _children(source, folder):
         elsewhere = info.st_dev != pieces.device
         if stat.S_ISDIR(info.st_mode) and (elsewhere or depth + 1 < _DEEPEST):
             if elsewhere:  # mounted there: the place comes, and nothing that lies in it
-                _empty(source, path, pieces)
+                _add_folder(source, path, pieces)
             else:
                 _divide(source, path, pieces, depth + 1)
             continue
@@ -110,10 +111,12 @@ def _divide(source: bytes, folder: bytes, pieces: _Pieces, depth: int = 0) -> No
             raise _Indivisible
 
 
-def _empty(source: bytes, path: bytes, pieces: _Pieces) -> None:
-    if _has_attributes(source + b"/" + path):
+def _add_folder(source: bytes, folder: bytes, pieces: _Pieces) -> None:
+    if not _OF_THE_HOST.issuperset(os.listxattr(source + b"/" + folder, follow_symlinks=False)):
+        raise _Indivisible  # cp knows how to keep them, with access lists and all
+    pieces.folders.append(folder)
+    if len(pieces.folders) > _MOST:
         raise _Indivisible
-    pieces.folders.append(path)
 
 
 def _weigh(piece: bytes, info: os.stat_result, pieces: _Pieces) -> None:
@@ -142,10 +145,6 @@ def _children(source: bytes, folder: bytes) -> Iterator[tuple[bytes, os.stat_res
     with os.scandir(source + b"/" + folder) as found:
         for item in found:
             yield prefix + item.name, item.stat(follow_symlinks=False)
-
-
-def _has_attributes(folder: bytes) -> bool:
-    return not _OF_THE_HOST.issuperset(os.listxattr(folder, follow_symlinks=False))
 
 
 def _shared_out(pieces: _Pieces) -> tuple[tuple[bytes, ...], tuple[bytes, ...]]:
