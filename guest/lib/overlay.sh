@@ -13,7 +13,6 @@ open_overlay() {
     can_discard "$DISK" && options=rw,discard
     mount -t ext4 -o "$options" "$DISK" "$RUN/overlay" || refuse "the overlay on $DISK cannot be mounted"
     echo "$DISK" >"$RUN/disk"
-    [ -d "$RUN/overlay/upper" ] && [ -d "$RUN/overlay/work" ] || refuse "the overlay on $DISK has no upper or work directory"
 }
 
 # check_disk DISK KIND: whose label is another is not even repaired. A clean superblock is all that e2fsck -p would look

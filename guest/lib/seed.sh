@@ -23,7 +23,7 @@ seed_apply() {
 seed_line() {
     case $3 in
     generation | instance) ;;
-    swap) ;; # the initramfs saw to it
+    swap | throw-away) ;; # the initramfs saw to it
     data) ;; # mounted before this, at every boot (data.sh)
     hostname-from) [ "$4" = host ] || cannot "hostname-from: not $4, but host" ;;
     hostname) seed_hostname "$4" ;;

@@ -12,7 +12,9 @@ boot_stack() {
     read_base
     mount_lowers
     choose_seed "$RUN/overlay/skinnybox/seed"
+    prepare_upper
     mount_root "$1"
+    hide_upper
     start_swap
     show_parts "$1"
 }
@@ -74,10 +76,10 @@ mapped() {
 # mount_root ROOT: what a mount of overlayfs says of its source means nothing to the kernel, and much to programs that
 # look for the disk below the root: grub-probe fails where that is no device, and update-grub, dpkg and apt with it.
 mount_root() {
-    local kind=overlay options=lowerdir=$LOWERS,upperdir=$RUN/overlay/upper source
+    local kind=overlay options=lowerdir=$LOWERS,upperdir=$UPPER/upper source
     read -r source <"$RUN/disk"
     if knows_filesystem overlay || ! knows_filesystem overlayfs; then
-        options=$options,workdir=$RUN/overlay/work$(overlayfs_options)
+        options=$options,workdir=$UPPER/work$(overlayfs_options)
     else
         # As Ubuntu 12.04 and 14.04 had it before Linux 3.18: no work directory, no options, a single lower.
         kind=overlayfs
@@ -151,6 +153,7 @@ tell_inside() {
         printf 'disk %s\n' "$(cat "$RUN/disk")"
         while read -r lower; do printf 'lower %s\n' "$lower"; done <"$RUN/lowers"
         while read -r lower; do printf 'dax %s\n' "$lower"; done <"$RUN/dax"
+        [ ! -d "$RUN/memory" ] || echo 'upper memory'
     } >"$RUN-inside"
     chmod 0644 "$RUN-inside"
 }

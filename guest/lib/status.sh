@@ -46,8 +46,15 @@ wait_for_address() {
     done
 }
 
+# space: `SIZE FREE` of where this machine writes to, the overlay or memory, in bytes.
 space() {
     local disk
+    if [ -d "$RUN/memory" ]; then
+        # shellcheck disable=SC2046 # three words
+        set -- $(stat -f -c '%S %b %f' "$ROOT/")
+        echo "$(($1 * $2)) $(($1 * $3))"
+        return
+    fi
     read -r disk <"$RUN/disk"
     space_on "$disk"
 }

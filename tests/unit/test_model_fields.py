@@ -32,6 +32,8 @@ from skinnybox.model import (
     SeedFile,
     StaticNetwork,
     Swap,
+    ThrowAway,
+    Thrown,
     fields,
 )
 from skinnybox.model.fields import FORMS, INSTANCE, Field, Form, Transition, machine_fields
@@ -77,6 +79,7 @@ OTHER: dict[str, Any] = {
     "dax": True,
     "swap": Swap(size=512 * MIB),
     "data": DataDisk(size=2 * GIB, folders=("/data", "/var/lib/mysql")),
+    "throw_away": ThrowAway(kind=Thrown.MEMORY, size=64 * MIB),
 }
 """Of each property that can be given, another value than the usual one."""
 VERBS = {
@@ -224,7 +227,7 @@ def test_the_plugin_of_dom0_writes_the_same_seed() -> None:
     exec(compile(ast.Module(body=list(parts), type_ignores=[]), "plugin", "exec"), names)
     made = all_given()
     seed = replace(made.seed, hostname=made.name, network=None, files=(), run_once=None)
-    made = replace(made, swap=None, data=None, seed=seed)
+    made = replace(made, swap=None, throw_away=None, data=None, seed=seed)
     values = {"follow_name": True, "authorized_keys": [PUBLIC_KEY], "user": "admin"}
     lines = names["_seed_lines"](values, str(made.uuid), made.name)
     assert "\n".join(["skinnybox-seed 1", *lines, "end", ""]).encode() == seed_message(made)

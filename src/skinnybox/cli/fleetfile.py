@@ -81,6 +81,8 @@ def _add_set(commands: options.Commands) -> None:
     add("--cpus", metavar="N", type=numbers.count, help="processors of each machine")
     add("--swap", metavar="SWAP", type=numbers.swap_or_none, default=_UNSAID, help="SIZE of a swap file on "
         "the overlay's disk, zram or zram:SIZE, or none; of stopped ones; a new seed tells it")  # fmt: skip
+    add("--throw-away", metavar="WHERE", type=numbers.throw_away_or_none, default=_UNSAID, help="disk, "
+        "memory, memory:SIZE or none; of stopped ones; a new seed tells it")  # fmt: skip
     add("--network", choices=["default", *(str(n) for n in Network)], help="how they reach out; default: "
         "what the host takes for machines of which nothing is said")  # fmt: skip
     add("--bridge", metavar="NAME", help="a tap on this bridge of the host")
@@ -215,6 +217,8 @@ def _telling(arguments: argparse.Namespace) -> "Telling":
     telling: Telling = {}
     if arguments.swap is not _UNSAID:
         telling["swap"] = arguments.swap
+    if arguments.throw_away is not _UNSAID:
+        telling["throw_away"] = arguments.throw_away
     return telling
 
 

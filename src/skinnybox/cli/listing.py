@@ -138,9 +138,14 @@ def _show(arguments: argparse.Namespace) -> int:
         for number, machine in enumerate(machines):
             if number:
                 print()
-            values = {**present.machine(machine, successors), "swap": machine.instance.swap}
+            values = {**present.machine(machine, successors), **_written(machine)}
             render.pairs({**_readable(values), **_last_words(fleet, machine)})
     return 0
+
+
+def _written(machine: "MachineView") -> dict[str, Any]:
+    """As it would be said to `create`."""
+    return {"swap": machine.instance.swap, "throw_away": machine.instance.throw_away}
 
 
 def _last_words(fleet: "Fleet", machine: "MachineView") -> dict[str, Any]:

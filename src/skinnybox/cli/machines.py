@@ -76,6 +76,8 @@ def _add_hardware(parser: argparse.ArgumentParser) -> None:
     add("--swap", metavar="SWAP", type=numbers.swap, help="SIZE of a swap file on the overlay's disk, or "
         "zram or zram:SIZE for compressed memory")  # fmt: skip
     add("--cpus", metavar="N", type=numbers.count, help="processors of each machine (default 1)")
+    add("--throw-away", metavar="WHERE", type=numbers.throw_away, nargs="?", const="disk", help="at each "
+        "start what they wrote is gone; till then on the disk, or with memory[:SIZE] there")  # fmt: skip
 
 
 def _add_guest(group: argparse._ArgumentGroup) -> None:
@@ -162,6 +164,7 @@ def _specification(arguments: argparse.Namespace, settings: Settings) -> "Specif
         memory=arguments.memory or parse_size(settings.memory),
         cpus=arguments.cpus or settings.cpus,
         swap=arguments.swap,
+        throw_away=arguments.throw_away,
         network=network,
         bridge=bridge,
         static_network=_static_network(arguments),

@@ -8,7 +8,7 @@ from skinnybox.errors import UsageError
 from skinnybox.sizes import parse_size
 
 if TYPE_CHECKING:
-    from skinnybox.model import Swap
+    from skinnybox.model import Swap, ThrowAway
 
 MOST_SECONDS = 10_000_000
 """A third of a year: more than anybody waits, and less than what the kernel's clocks overflow at."""
@@ -53,6 +53,21 @@ def swap(text: str) -> "Swap":
 def swap_or_none(text: str) -> "Swap | None":
     """The same, or none."""
     return None if text == "none" else swap(text)
+
+
+def throw_away(text: str) -> "ThrowAway":
+    """disk, memory, memory:256M."""
+    from skinnybox.model.throwaway import parse_throw_away
+
+    try:
+        return parse_throw_away(text)
+    except UsageError as error:
+        raise argparse.ArgumentTypeError(f"{error.message}: {error.hint}") from error
+
+
+def throw_away_or_none(text: str) -> "ThrowAway | None":
+    """The same, or none."""
+    return None if text == "none" else throw_away(text)
 
 
 def _whole(text: str, least: int) -> int:

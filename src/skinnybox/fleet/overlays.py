@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from skinnybox.errors import NotFound, Unsupported
-from skinnybox.fleet import asked, power
+from skinnybox.fleet import asked, power, thrown
 from skinnybox.fleet.batch import Outcome
 from skinnybox.fleet.catalog.catalog import Catalog
 from skinnybox.fleet.machine_queries import MachineQueries
@@ -52,6 +52,7 @@ class Overlays:
         from skinnybox.fleet import changes
 
         machine = self._queries.machine(name)
+        thrown.refuse_in_memory(machine.instance, "changes")
         sealed = self._masters.folder(self._masters.by_id(machine.instance.stack.master))
         if power.running(machine):
             scratch = self._catalog.path.parent
@@ -153,6 +154,7 @@ class Overlays:
         given = label or f"{datetime.now(UTC):%Y-%m-%dT%H-%M-%SZ}"
 
         def one(machine: MachineView, operation: Operation) -> Snapshot:
+            thrown.refuse_kept(machine.instance, "a snapshot put back")
             if data and machine.instance.data is None:
                 raise NotFound(f"{machine.name} has no data disk", hint="without --data its system is kept")
             return self._host.take_snapshot(machine.instance, given, operation, data=data)
@@ -188,6 +190,7 @@ class Overlays:
         from skinnybox.fleet import data_disk, snapshots
 
         power.refuse_running(machine, "restore")
+        thrown.refuse_kept(machine.instance, "what is put back")
         found = snapshots.find(self._host, machine.instance, label)
         snapshots.refuse(machine.instance, found)
         if data:
@@ -217,6 +220,7 @@ class Overlays:
         from skinnybox.fleet.flatten import flatten
 
         machine = self._queries.machine(name)
+        thrown.refuse_in_memory(machine.instance, "flatten")
         with self._masters.kept(machine.instance.stack.master.removeprefix("sha256:")) as master:
             scratch = self._catalog.path.parent
             sealed = self._masters.folder(master)

@@ -25,6 +25,7 @@ from skinnybox.model.datadisk import check as check_data
 from skinnybox.model.forwards import check_together
 from skinnybox.model.labels import labels_of
 from skinnybox.model.swap import check_swap
+from skinnybox.model.throwaway import check_throw_away
 from skinnybox.overlays.seed import seed_capacity
 from skinnybox.sizes import format_size
 
@@ -103,6 +104,7 @@ def check(specification: Specification, features: Features) -> None:
     if specification.data is not None:
         data_disk.refuse_host(features)
     check_swap(specification.swap, specification.overlay)
+    check_throw_away(specification.throw_away, specification.memory)
     _check_bridge(specification, features)
     _check_forwards(specification)
     _check_seed(specification)

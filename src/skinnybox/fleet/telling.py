@@ -8,8 +8,9 @@ from skinnybox.fleet import knowing
 from skinnybox.fleet.catalog.catalog import Catalog
 from skinnybox.fleet.update_seed import reseed
 from skinnybox.hosts.base import Host
-from skinnybox.model import Instance, Master, Swap
+from skinnybox.model import Instance, Master, Swap, ThrowAway
 from skinnybox.model.swap import check_swap
+from skinnybox.model.throwaway import check_throw_away
 from skinnybox.operation import Operation
 
 
@@ -17,6 +18,7 @@ class Telling(TypedDict, total=False):
     """What to change; what is not in it stays."""
 
     swap: Swap | None
+    throw_away: ThrowAway | None
 
 
 def tell(
@@ -28,6 +30,7 @@ def tell(
     def alter(now: Instance) -> Instance:
         new = replace(now, **telling)
         check_swap(new.swap, new.overlay)
+        check_throw_away(new.throw_away, new.memory)
         knowing.check(new, master)
         return new
 

@@ -21,6 +21,8 @@ from skinnybox.model.machines import (
     StaticNetwork,
     Swap,
     SwapKind,
+    ThrowAway,
+    Thrown,
 )
 from skinnybox.model.masters import (
     GUEST_PROTOCOL,
@@ -77,6 +79,8 @@ __all__ = [
     "Storage",
     "Swap",
     "SwapKind",
+    "ThrowAway",
+    "Thrown",
     "Trouble",
     "Usage",
     "check_label",

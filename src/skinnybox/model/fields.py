@@ -258,6 +258,22 @@ INSTANCE = Form(
             " memory (none). Guest parts of protocol 3.",
         ),
         _instance(
+            name="throw_away",
+            kind=kinds.THROW_AWAY,
+            optional=True,
+            later=True,
+            change=Transition.SEED,
+            given="throw_away",
+            key="throw_away",
+            told="throw_away",
+            shown="throw_away",
+            word="throw-away",
+            protocol=3,
+            what="At each start what it wrote is gone; where it is until then.",
+            said="At each start throw away what the machine wrote: `disk` keeps it on the overlay until then,"
+            " `memory` or `memory:SIZE` in memory (what it wrote stays). Guest parts of protocol 3.",
+        ),
+        _instance(
             name="fleet",
             kind=kinds.TEXT,
             optional=True,

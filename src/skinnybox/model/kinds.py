@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from skinnybox.model.machines import Allocation, Forward, Network, Swap, SwapKind
+from skinnybox.model.machines import Allocation, Forward, Network, Swap, SwapKind, ThrowAway, Thrown
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -67,7 +67,14 @@ def _swap(value: Any) -> Swap:
     return Swap(kind=SwapKind(value["kind"]), size=None if size is None else int(size))
 
 
-def _swap_plain(value: Swap) -> dict[str, Any]:
+def _throw_away(value: Any) -> ThrowAway:
+    if type(value) is not dict:
+        raise TypeError(f"{value!r:.40} is no map")
+    size = value["size"]
+    return ThrowAway(kind=Thrown(value["kind"]), size=None if size is None else int(size))
+
+
+def _kind_and_size(value: Swap | ThrowAway) -> dict[str, Any]:
     return {"kind": str(value.kind), "size": value.size}
 
 
@@ -86,4 +93,5 @@ KEYS = Kind("public keys", _texts, list)
 SCRIPT = Kind("script", _text)
 FORWARDS = Kind("list of ADDRESS:PORT:GUEST_PORT", _forwards, _forwards_plain)
 LABELS = Kind("map of texts", _labels, dict)
-SWAP = Kind("map of kind (file/zram) and size", _swap, _swap_plain)
+SWAP = Kind("map of kind (file/zram) and size", _swap, _kind_and_size)
+THROW_AWAY = Kind("map of kind (disk/memory) and size", _throw_away, _kind_and_size)

@@ -63,6 +63,30 @@ class Swap:
         return ":".join([*(["zram"] if self.kind is SwapKind.ZRAM else []), *size])
 
 
+class Thrown(StrEnum):
+    """Where a machine keeps what it writes until its next start: on its overlay's disk, or in memory."""
+
+    DISK = "disk"
+    MEMORY = "memory"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ThrowAway:
+    """At each start what the machine wrote is gone. `size` is bytes of memory, in whole MiB; None: half of
+    what it has."""
+
+    kind: Thrown = Thrown.DISK
+    size: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.size is not None and self.kind is not Thrown.MEMORY:
+            raise ValueError("what is thrown away on the disk has the overlay's size")
+
+    def __str__(self) -> str:
+        """As it is written, but for the unit."""
+        return str(self.kind) if self.size is None else f"{self.kind}:{self.size // MIB}M"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DataDisk:
     """What no reset and no older system takes back: absolute `folders` of the guest lie on it, in order.
@@ -166,6 +190,7 @@ class Properties:
     protected: bool = False
     labels: tuple[tuple[str, str], ...] = ()
     swap: Swap | None = None
+    throw_away: ThrowAway | None = None
     data: DataDisk | None = None
 
 

@@ -35,6 +35,7 @@ OVERLAY = Range("an overlay's size", 32 * MIB, 1 << 50)
 """The least is what its filesystem with a journal takes."""
 SWAP = Range("a machine's swap", MIB, 1 << 50)
 DATA = Range("a data disk's size", 32 * MIB, 1 << 50)
+THROWN = Range("the memory for what a machine writes", 16 * MIB, 1 << 50)
 MEMORY = Range("a machine's memory", 128 * MIB, 1 << 50)
 HOST_PORT = Range("a port of this host that leads to a machine", 1024, 65_535, is_size=False)
 """Those that no right is needed for: what listens there has a user of its own."""

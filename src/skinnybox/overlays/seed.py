@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from skinnybox import wire
 from skinnybox.errors import UsageError
-from skinnybox.model import Instance, SeedFile, StaticNetwork, Swap, check_name, image_uuid
+from skinnybox.model import Instance, SeedFile, StaticNetwork, Swap, ThrowAway, check_name, image_uuid
 from skinnybox.model.datadisk import check_folders
 from skinnybox.overlays.template import SEED_CAPACITY
 from skinnybox.sizes import MIB, format_size
@@ -103,11 +103,13 @@ def _seed_lines(instance: Instance) -> Iterator[Line]:
     if seed.run_once is not None:
         yield Line("run-once", payload=_script(seed.run_once))
     if instance.swap is not None:
-        yield Line("swap", _swap(instance.swap))
+        yield Line("swap", _kind_and_size(instance.swap))
+    if instance.throw_away is not None:
+        yield Line("throw-away", _kind_and_size(instance.throw_away))
 
 
-def _swap(swap: Swap) -> str:
-    return str(swap.kind) if swap.size is None else f"{swap.kind} {swap.size}"
+def _kind_and_size(what: Swap | ThrowAway) -> str:
+    return str(what.kind) if what.size is None else f"{what.kind} {what.size}"
 
 
 def _keys(user: str, keys: tuple[str, ...]) -> Line:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from skinnybox.fleet.specification import Specification
-from skinnybox.model import Forward, Instance, SeedFile, StaticNetwork, Swap
+from skinnybox.model import Forward, Instance, SeedFile, StaticNetwork, Swap, ThrowAway
 from skinnybox.model import fields as table
 from skinnybox.model.fields import Field, Transition
 from skinnybox.model.kinds import KEYS, LABELS, SCRIPT
@@ -62,7 +62,7 @@ def _words(field: Field, told: str, value: Any) -> Values:
             return {told: None}
         case StaticNetwork():
             return {told: _address(value)}
-        case Swap():
+        case Swap() | ThrowAway():
             return {told: str(value)}
         case (SeedFile(), *_):
             return {f"{told} {f.path}": f"{f.mode:04o} {f.owner} {_digest(f.content)}" for f in value}

@@ -7,10 +7,12 @@ from pydantic import BeforeValidator, Discriminator, Field, Tag, WithJsonSchema,
 
 from skinnybox.fleet.spec.content import checked
 from skinnybox.fleet.spec.parts import Exact, said, translated
+from skinnybox.model import ThrowAway as Away
 from skinnybox.model import ranges
 from skinnybox.model.datadisk import check_folder, data_disk
 from skinnybox.model.ranges import Range
 from skinnybox.model.swap import parse_swap
+from skinnybox.model.throwaway import parse_throw_away
 from skinnybox.sizes import format_size, parse_size
 
 _SIZE = r"[0-9]+(\.[0-9]+)?\s*[kKmMgGtT]?([iI]?[bB])?"
@@ -72,4 +74,27 @@ class OnData(Exact):
 DataOf: TypeAlias = Annotated[
     Annotated[DataSize, Tag("as-size")] | Annotated[OnData, Tag("with-folders")],
     Discriminator(lambda value: "with-folders" if isinstance(value, dict | OnData) else "as-size"),
+]
+
+
+def _thrown(value: Any) -> Any:
+    """True and false are what one writes first."""
+    if isinstance(value, bool):
+        return Away() if value else None
+    if not isinstance(value, str):
+        raise ValueError("expected disk, memory or memory:SIZE")
+    return checked(lambda: parse_throw_away(value))
+
+
+ThrowAway = Annotated[
+    Any,
+    BeforeValidator(_thrown),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "string", "pattern": rf"^\s*(disk|memory|memory:{_SIZE})\s*$"},
+                {"type": "boolean"},
+            ]
+        }
+    ),
 ]
