@@ -5,7 +5,7 @@ import pytest
 from tests.guest.conftest import Shell
 from tests.guest.test_stack import PARTS, REFUSE
 
-MOUNT = "LOWERS={lowers}; mount_root /new"
+MOUNT = "LOWERS={lowers} UPPER=$RUN/overlay; mount_root /new"
 
 
 def _filesystems(shell: Shell, *names: str) -> None:
