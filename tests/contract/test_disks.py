@@ -9,7 +9,17 @@ import pytest
 
 from skinnybox.errors import Conflict, Corrupt, NotFound, Unsupported, UsageError
 from skinnybox.hosts.base import Contents, Host
-from skinnybox.model import Allocation, Instance, Master, Overlay, SeedFile, StaticNetwork
+from skinnybox.model import (
+    Allocation,
+    Instance,
+    Master,
+    Overlay,
+    SeedFile,
+    StaticNetwork,
+    Swap,
+    ThrowAway,
+    Thrown,
+)
 from skinnybox.operation import Operation
 from skinnybox.sizes import GIB, KIB, MIB
 from tests.samples import write_out
@@ -48,6 +58,17 @@ def test_a_large_seed_fits(host: Host, new: New, contents_of: ContentsOf) -> Non
     host.create_overlay(instance, contents_of(instance), Operation())
     with host.open_overlay(instance, Operation()) as path:
         assert contents_of(instance).seed in path.read_bytes()
+
+
+def test_what_a_guest_has_to_know_before_its_root_is_in_its_seed(
+    host: Host, new: New, contents_of: ContentsOf
+) -> None:
+    instance = new(swap=Swap(size=8 * MIB), throw_away=ThrowAway(kind=Thrown.MEMORY))
+    host.create_overlay(instance, contents_of(instance), Operation())
+    host.define(instance)
+    with host.open_overlay(instance, Operation()) as path:
+        assert f"\nswap file {8 * MIB}\nthrow-away memory\nend\n".encode() in path.read_bytes()
+    assert [*host.records()] == [instance]
 
 
 def test_an_impossible_overlay_leaves_nothing(
