@@ -149,8 +149,8 @@ echo hi >'/srv/new/a "b'
 echo more >>/etc/debian_version
 rm /etc/host.conf
 chmod 700 /opt
-rm -r /etc/default
-ln -s /tmp /etc/default
+rm -r /usr/share/doc/plocate
+ln -s /tmp /usr/share/doc/plocate
 rm -r /usr/share/doc/attr
 mkdir /usr/share/doc/attr
 """
@@ -160,7 +160,7 @@ CHANGED = {
     "/etc/debian_version": "modified",
     "/etc/host.conf": "deleted",
     "/opt": "metadata",
-    "/etc/default": "type",
+    "/usr/share/doc/plocate": "type",
     "/usr/share/doc/attr/copyright": "deleted",
 }
 
