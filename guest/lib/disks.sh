@@ -65,7 +65,7 @@ image_candidates() {
     local disk
     for disk in $(disks_called "$1"); do image_on "$disk"; done
     for disk in $(memories); do
-        [ "$(erofs_uuid "$disk")" != "$2" ] || printf '%s\n' "$disk"
+        [ "$(image_uuid "$disk")" != "$2" ] || printf '%s\n' "$disk"
     done
 }
 
@@ -92,7 +92,7 @@ memories() {
 # without_image NAME UUID: why nothing fits.
 without_image() {
     local disk others=
-    for disk in $(memories); do others="$others $disk with $(erofs_uuid "$disk" || echo 'no image')"; done
+    for disk in $(memories); do others="$others $disk with $(image_uuid "$disk" || echo 'no image')"; done
     if [ -n "$others" ]; then
         echo "the overlay belongs to the image $2, and the host gave$others"
     else
@@ -118,12 +118,31 @@ bytes() {
     printf '%s\n' "$joined"
 }
 
-# erofs_uuid DISK: fails when there is no EROFS.
-erofs_uuid() {
+# image_format DISK: erofs, or ext4, as masters have it whose kernel has no EROFS; fails when there is neither.
+image_format() {
     # shellcheck disable=SC2046 # one word per byte
     set -- $(superblock "$1")
-    [ $# -ge 64 ] && [ "$(bytes 0 4 "$@")" = "$EROFS_MAGIC" ] || return 1
-    set -- "$(bytes 48 4 "$@")" "$(bytes 52 2 "$@")" "$(bytes 54 2 "$@")" "$(bytes 56 2 "$@")" "$(bytes 58 6 "$@")"
+    if [ $# -ge 64 ] && [ "$(bytes 0 4 "$@")" = "$EROFS_MAGIC" ]; then
+        echo erofs
+    elif [ $# -ge 120 ] && [ "$(bytes 56 2 "$@")" = "$EXT4_MAGIC" ]; then
+        echo ext4
+    else
+        return 1
+    fi
+}
+
+# image_uuid DISK: fails when there is no image.
+image_uuid() {
+    local at
+    case $(image_format "$1") in
+    erofs) at=48 ;;
+    ext4) at=104 ;;
+    *) return 1 ;;
+    esac
+    # shellcheck disable=SC2046 # one word per byte
+    set -- $(superblock "$1")
+    set -- "$(bytes "$at" 4 "$@")" "$(bytes $((at + 4)) 2 "$@")" "$(bytes $((at + 6)) 2 "$@")" \
+        "$(bytes $((at + 8)) 2 "$@")" "$(bytes $((at + 10)) 6 "$@")"
     printf '%s-%s-%s-%s-%s\n' "$@"
 }
 

@@ -43,7 +43,7 @@ lower_name() {
 mount_lower() {
     local uuid
     find_image "$1" "$2"
-    uuid=$(erofs_uuid "$DISK") || refuse "the disk $1 ($DISK) holds no EROFS image"
+    uuid=$(image_uuid "$DISK") || refuse "the disk $1 ($DISK) holds no image"
     [ "$uuid" = "$2" ] || refuse "the overlay belongs to the image $2, and the disk $1 holds $uuid"
     [ -d "$3" ] || mkdir -p "$3"
     mount_image "$DISK" "$3" || refuse "the image on $1 ($DISK) cannot be mounted"
@@ -53,9 +53,14 @@ mount_lower() {
 }
 
 # mount_image DISK FOLDER: memory is mapped where the kernel can; where it cannot, the host learns from the report.
+# Nothing is ever written to an ext4, so there is no journal to be loaded.
 mount_image() {
-    case ${1##*/} in
-    pmem*) mount -t erofs -o ro,dax=always "$1" "$2" && return ;;
+    case $(image_format "$1"):${1##*/} in
+    ext4:*)
+        mount -t ext4 -o ro,noload "$1" "$2"
+        return
+        ;;
+    erofs:pmem*) mount -t erofs -o ro,dax=always "$1" "$2" && return ;;
     esac
     mount -t erofs -o ro "$1" "$2"
 }

@@ -124,6 +124,8 @@ TABLE = (
          passing=True),
     Part(path="masters/<content id>", mode=FOLDER, what="one master; its files never change", by=_SEAL),
     Part(path="masters/<content id>/root.erofs", mode=SEALED, what="its image, compressed", by=_SEAL),
+    Part(path="masters/<content id>/root.ext4", mode=SEALED,
+         what="its image, for a kernel without EROFS, or since it was asked for", by=_SEAL),
     Part(path="masters/<content id>/root-dax.erofs", mode=OPENED_ANEW,
          what="its image that can be mapped", by=_SEAL),
     Part(path="masters/<content id>/kernel", mode=OPENED_ANEW, what="what its machines boot", by=_SEAL),

@@ -68,7 +68,7 @@ def test_a_system_that_is_fit_has_nothing_to_do(system: Shell) -> None:
         ("usr/bin/ip", "no ip"),
         ("usr/lib/systemd/systemd-networkd", "address of its seed"),
         (f"boot/vmlinuz-{KERNEL}", "no kernel"),
-        (f"usr/lib/modules/{KERNEL}/kernel/fs/erofs.ko.xz", "lacks: erofs"),
+        (f"usr/lib/modules/{KERNEL}/kernel/fs/ext4.ko.xz", "lacks: ext4"),
     ],
 )
 def test_what_no_master_can_do_without_is_missed_by_name(system: Shell, path: str, words: str) -> None:
@@ -99,7 +99,16 @@ def test_the_kernel_is_the_one_that_import_takes(system: Shell) -> None:
     put(system, "usr/lib/modules/6.1.0-9-amd64/modules.dep")
     assert f"the kernel {KERNEL} has" in looked(system).out
     put(system, "lib/modules/6.12.1/modules.dep")
-    assert "the kernel 6.12.1, the newest, lacks: overlay ext4 erofs" in looked(system).out
+    assert "the kernel 6.12.1, the newest, lacks: overlay ext4" in looked(system).out
+
+
+def test_a_kernel_without_erofs_makes_a_larger_image(system: Shell) -> None:
+    (system.tmp / f"root/usr/lib/modules/{KERNEL}/kernel/fs/erofs.ko.xz").unlink()
+    ended = looked(system)
+    assert ended.code == 0
+    assert f"ok    the kernel {KERNEL} has overlay and ext4\n" in ended.out
+    [only] = said(ended, "look")
+    assert "an ext4" in only
 
 
 def test_what_is_mounted_from_elsewhere_is_to_be_decided(system: Shell) -> None:

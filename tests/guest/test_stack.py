@@ -11,6 +11,7 @@ from tests.guest.conftest import IMAGE, INSTANCE, OTHER, Shell
 PARTS = "message host disks format overlay stack"
 REFUSE = 'refuse() { echo "REFUSED: $*"; exit 9; }\n'
 LABEL = b"skinny-overlay\0\0"
+LAYER = "bbbbbbbb-bbbb-8ccc-8ddd-eeeeeeeeeeee"
 
 
 @pytest.fixture(autouse=True)
@@ -24,11 +25,12 @@ def erofs(image: str = IMAGE) -> bytes:
     return bytes(1024) + bytes.fromhex("e2e1f5e0") + bytes(44) + uuid.UUID(image).bytes + bytes(512)
 
 
-def ext4(*, state: int = 1, incompatible: int = 0x2C2, label: bytes = LABEL) -> bytes:
+def ext4(image: str = OTHER, *, state: int = 1, incompatible: int = 0x2C2, label: bytes = LABEL) -> bytes:
     block = bytearray(1024)
     block[56:58] = b"\x53\xef"
     block[58:60] = state.to_bytes(2, "little")
     block[96:100] = incompatible.to_bytes(4, "little")
+    block[104:120] = uuid.UUID(image).bytes
     block[120:136] = label
     return bytes(1024) + bytes(block)
 
@@ -40,17 +42,43 @@ def base(shell: Shell, *images: str, instance: str = INSTANCE) -> None:
     (folder / "base").write_bytes(encode("base", 1, lines))
 
 
-def test_the_uuid_of_an_image(shell: Shell) -> None:
-    device = shell.disk("vda", None, erofs())
-    assert shell(PARTS, f"erofs_uuid {device}").out == f"{IMAGE}\n"
+@pytest.mark.parametrize(("name", "content"), [("erofs", erofs()), ("ext4", ext4(IMAGE))])
+def test_the_uuid_of_an_image(shell: Shell, name: str, content: bytes) -> None:
+    device = shell.disk("vda", None, content)
+    ended = shell(PARTS, f"image_format {device}; image_uuid {device}")
+    assert ended.out.splitlines() == [name, IMAGE]
 
 
 @pytest.mark.parametrize(
-    "content", [b"", bytes(4096), ext4(), erofs()[:1060]], ids=["none", "0", "ext4", "cut"]
+    "content",
+    [b"", bytes(4096), b"\xff" * 4096, erofs()[:1060], ext4(IMAGE)[:1143]],
+    ids=["none", "0", "1", "cut", "cut"],
 )
-def test_what_is_no_erofs_has_no_uuid(shell: Shell, content: bytes) -> None:
+def test_what_is_no_image_has_no_uuid(shell: Shell, content: bytes) -> None:
     device = shell.disk("vda", None, content)
-    assert shell(PARTS, f"erofs_uuid {device}").code == 1
+    ended = shell(PARTS, f"image_uuid {device}")
+    assert (ended.code, ended.out) == (1, "")
+
+
+def test_an_ext4_is_mounted_without_a_journal_in_whatever_it_lies(shell: Shell) -> None:
+    base(shell, IMAGE, LAYER)
+    shell.disk("vdc", "skinny-master", ext4(IMAGE, label=b"skinny-master\0\0\0"))
+    shell.disk("pmem0", None, ext4(LAYER))
+    ended = shell(PARTS, REFUSE + "read_base; mount_lowers; cat $RUN/images", stubs=["mount"])
+    lower = shell.tmp / "run/lower"
+    assert ended.out.splitlines() == [IMAGE, LAYER]
+    assert ended.calls == [
+        f"mount -t ext4 -o ro,noload {shell.tmp}/dev/vdc {lower}/0",
+        f"mount -t ext4 -o ro,noload {shell.tmp}/dev/pmem0 {lower}/1",
+    ]
+
+
+def test_an_overlay_in_the_place_of_the_master_is_refused(shell: Shell) -> None:
+    base(shell, IMAGE)
+    shell.disk("vda", "skinny-master", ext4())
+    ended = shell(PARTS, REFUSE + "read_base; mount_lowers", stubs=["mount"])
+    assert (ended.code, ended.calls) == (9, [])
+    assert f"belongs to the image {IMAGE}, and the disk skinny-master holds {OTHER}" in ended.out
 
 
 @pytest.mark.parametrize(
@@ -140,9 +168,6 @@ def test_another_image_of_the_same_master_is_refused(shell: Shell) -> None:
     ended = shell(PARTS, REFUSE + "read_base; mount_lowers", stubs=["mount"])
     assert (ended.code, ended.calls) == (9, [])
     assert f"belongs to the image {IMAGE}, and the disk skinny-master holds cccccccc" in ended.out
-
-
-LAYER = "bbbbbbbb-bbbb-8ccc-8ddd-eeeeeeeeeeee"
 
 
 def test_memory_is_known_by_what_it_holds_and_mounted_without_the_page_cache(

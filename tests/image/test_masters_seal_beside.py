@@ -7,7 +7,8 @@ import pytest
 
 from skinnybox.errors import Unsupported
 from skinnybox.masters import catalogue, erofs, seal
-from skinnybox.model import Master
+from skinnybox.masters.images import FILES
+from skinnybox.model import ImageKind, Master
 from skinnybox.operation import Operation
 from tests.pace import within
 
@@ -26,9 +27,9 @@ def _seal(tmp_path: Path) -> Master:
 
 
 def test_the_initramfs_is_made_beside_the_image(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def make(tree: Path, kernel: Path, target: Path, operation: Operation) -> None:
+    def make(tree: Path, kernel: Path, target: Path, operation: Operation, *, erofs: bool) -> None:
         end = time.monotonic() + within(20)
-        while not (target.parent / catalogue.IMAGE).exists():
+        while not (target.parent / FILES[ImageKind.EROFS_LZ4HC]).exists():
             assert time.monotonic() < end, "nobody has begun with the image"
             time.sleep(0.01)
         target.write_bytes(b"initramfs")

@@ -45,11 +45,11 @@ def state(tmp_path: Path) -> Path:
     return tmp_path / "state"
 
 
-@pytest.fixture(params=["packed for an old kernel", "packed for a new one", "mapped"])
+@pytest.fixture(params=["packed for an old kernel", "packed for a new one", "mapped", "ext4"])
 def master(request: pytest.FixtureRequest, state: Path, tmp_path: Path) -> Master:
     """In each way in which images are made: what cannot be read of one of them could not be made anew."""
     _write_packages(tmp_path / "tree-web-1", 120)
-    linux = "5.10" if "old" in request.param else "6.1"
+    linux = {"packed for an old kernel": "5.10", "ext4": "4.15"}.get(request.param, "6.1")
     return seal(state, tmp_path, "web", "1", dax=request.param == "mapped", linux=linux)
 
 

@@ -17,7 +17,8 @@ from skinnybox.hosts.xapi import identity
 from skinnybox.json_file import write_json
 from skinnybox.layout import Sort
 from skinnybox.masters import manifest
-from skinnybox.masters.catalogue import DAX_IMAGE, IMAGE, INDEX, INITRD, KERNEL, LOCK
+from skinnybox.masters.catalogue import INDEX, INITRD, KERNEL, LOCK
+from skinnybox.masters.images import FILES
 from skinnybox.masters.workspace import HIDDEN
 
 ROOT = Path(__file__).parents[2]
@@ -51,9 +52,9 @@ def test_each_part_stands_there_once_in_a_folder_that_does_too() -> None:
         (layout.RUN, stall.FILE), (layout.RUN, event_reporter.FILE), (layout.INSTANCE, RECORD),
         (layout.INSTANCE, SNAPSHOTS),
         (layout.STATE, host_kind.FILE), (layout.STATE, identity.FILE), (layout.STATE, identity.POOL),
-        (layout.STATE, DATABASE), (layout.MASTER, manifest.FILE), (layout.MASTER, IMAGE),
-        (layout.MASTER, KERNEL),
-        (layout.MASTER, DAX_IMAGE), (layout.MASTER, INITRD), (layout.MASTER, INDEX),
+        (layout.STATE, DATABASE), (layout.MASTER, manifest.FILE),
+        *((layout.MASTER, file) for file in FILES.values()),
+        (layout.MASTER, KERNEL), (layout.MASTER, INITRD), (layout.MASTER, INDEX),
         (layout.MASTER, layout.SYSTEM),
         (layout.MASTERS, LOCK), (layout.RUNS, "events.lock"),
         (layout.SNAPSHOTS, "before-upgrade.img"), (layout.PINS, MACHINE), (layout.VERIFIED, f"{DIGEST}.json"),

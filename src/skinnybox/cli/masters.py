@@ -10,7 +10,7 @@ from skinnybox.cli.complete import ask_for
 from skinnybox.cli.options import path
 from skinnybox.cli.progress import shown
 from skinnybox.fleet import present
-from skinnybox.model import Image, ImageKind, Master
+from skinnybox.model import Image, ImageFormat, ImageKind, Master
 from skinnybox.operation import Operation
 from skinnybox.sizes import format_size
 
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from skinnybox.fleet.service import Fleet
 
 _DISKS = ("qcow2", "raw", "vdi", "vhd", "vhdx", "vmdk")
+_SAID = {ImageKind.EROFS_PLAIN: " dax", ImageKind.EXT4: " ext4"}
+"""What is told of an image beside its size."""
 _COLUMNS = ("master", "id", "os", "image", "tree", "machines", "created")
 
 
@@ -52,6 +54,7 @@ def _add_build(nouns: options.Commands) -> None:
         "--package", action="append", default=[], metavar="NAME", help="one more package; may repeat"
     )
     _add_dax(parser)
+    _add_image_format(parser)
     _add_lineage(parser)
 
 
@@ -90,6 +93,7 @@ def _add_import(nouns: options.Commands) -> None:
         help="do without the filesystem that its fstab mounts there; may repeat",
     )
     _add_dax(parser)
+    _add_image_format(parser)
     _add_lineage(parser)
 
 
@@ -125,6 +129,16 @@ def _add_dax(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _add_image_format(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--image-format",
+        type=ImageFormat,
+        choices=list(ImageFormat),
+        default=ImageFormat.AUTO,
+        help="what its image is: erofs, where its kernel has that (Linux 5.4 and later), else ext4 (auto)",
+    )
+
+
 def _add_lineage(parser: argparse.ArgumentParser) -> None:
     choice = parser.add_mutually_exclusive_group()
     ask_for(
@@ -150,6 +164,7 @@ def _build(arguments: argparse.Namespace) -> int:
             suite=arguments.suite,
             packages=tuple(arguments.package),
             dax=arguments.dax,
+            image_format=arguments.image_format,
             after=arguments.after,
             unrelated=arguments.unrelated,
             operation=operation,
@@ -167,6 +182,7 @@ def _import(arguments: argparse.Namespace) -> int:
             kernel=arguments.kernel,
             initrd=arguments.initrd,
             dax=arguments.dax,
+            image_format=arguments.image_format,
             format=arguments.format,
             partition=arguments.partition,
             leave_out=tuple(arguments.leave_out),
@@ -227,7 +243,7 @@ def _sizes(master: Master) -> str:
 
 
 def _sized(image: Image) -> str:
-    return format_size(image.size) + (" dax" if image.kind is ImageKind.EROFS_PLAIN else "")
+    return format_size(image.size) + _SAID.get(image.kind, "")
 
 
 def _verify(arguments: argparse.Namespace) -> int:

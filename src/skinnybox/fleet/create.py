@@ -91,7 +91,7 @@ def stack(master: Master, dax: bool | None, features: Features) -> Stack:
     Unsupported when there is none."""
     if dax is None:
         dax = features.dax and master.images[0].kind is ImageKind.EROFS_PLAIN
-    image = master.image_of(ImageKind.EROFS_PLAIN if dax else ImageKind.EROFS_LZ4HC)
+    image = master.image_of(ImageKind.EROFS_PLAIN) if dax else master.disk
     if image is None:
         raise Unsupported(
             f"{master.reference} has no image {'to be mapped (DAX)' if dax else 'to be read as a disk'}",

@@ -12,7 +12,7 @@ from skinnybox.errors import Blocked, SkinnyboxError, UsageError
 from skinnybox.fleet.catalog.catalog import Catalog
 from skinnybox.hosts.base import Host
 from skinnybox.masters import catalogue
-from skinnybox.model import INITRD_FILE, KERNEL_FILE, Master, Stack, parse_reference
+from skinnybox.model import INITRD_FILE, KERNEL_FILE, ImageFormat, Master, Stack, parse_reference
 from skinnybox.operation import UNATTENDED, Operation
 
 if TYPE_CHECKING:
@@ -47,13 +47,14 @@ class Masters:
         suite: str | None = None,
         packages: tuple[str, ...] = (),
         dax: bool = False,
+        image_format: ImageFormat = ImageFormat.AUTO,
         after: str | None = None,
         unrelated: bool = False,
         operation: Operation = UNATTENDED,
     ) -> Master:
         """Build and seal, from a recipe or from this machine's own distribution. `suite`, `packages`, `dax`,
-        and whom it follows in its account numbers, are said beside the recipe and win over it, or add to it.
-        """
+        `image_format`, and whom it follows in its account numbers, are said beside the recipe and win over
+        it, or add to it."""
         from skinnybox.masters import build, recipe, seal
 
         name, version = parse_reference(reference)
@@ -64,6 +65,7 @@ class Masters:
                 suite=chosen.suite if suite is None else suite,
                 packages=(*chosen.packages, *packages),
                 dax=dax or chosen.dax,
+                image_format=chosen.image_format if image_format is ImageFormat.AUTO else image_format,
                 after=after or (None if unrelated else chosen.after),
                 unrelated=unrelated or (chosen.unrelated and not after),
             ),
@@ -82,6 +84,7 @@ class Masters:
         kernel: Path | None = None,
         initrd: Path | None = None,
         dax: bool = False,
+        image_format: ImageFormat = ImageFormat.AUTO,
         format: str | None = None,
         partition: int | None = None,
         leave_out: Sequence[str] = (),
@@ -105,6 +108,7 @@ class Masters:
             kernel=kernel,
             initrd=initrd,
             dax=dax,
+            image_format=image_format,
             format=format,
             partition=partition,
             leave_out=leave_out,

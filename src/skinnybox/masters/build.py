@@ -69,7 +69,7 @@ def build(recipe: Recipe, *, store: Path, name: str, version: str, operation: Op
         clean(tree, operation)
         return seal(
             tree, store=store, name=name, version=version, kernel=find_kernel(tree), operation=operation,
-            dax=recipe.dax, spend=True,
+            dax=recipe.dax, image_format=recipe.image_format, spend=True,
         )  # fmt: skip
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from skinnybox import private, run
 from skinnybox.errors import Conflict, Corrupt, NotFound
-from skinnybox.masters import erofs
+from skinnybox.masters import images
 from skinnybox.masters.index import content_id, file_digest, read_index
 from skinnybox.masters.manifest import FILE, from_manifest
 from skinnybox.model import INITRD_FILE, KERNEL_FILE, Master, parse_reference
@@ -21,7 +21,6 @@ from skinnybox.operation import Operation
 
 KERNEL, INITRD, INDEX = KERNEL_FILE, INITRD_FILE, "index.jsonl.gz"
 LOCK = ".lock"
-IMAGE, DAX_IMAGE = "root.erofs", "root-dax.erofs"
 _FEW = 10
 _REMOVE = ("rm", "-rf", "--one-file-system", "--")
 _FOLDER = re.compile(r"[0-9a-f]{64}")
@@ -81,7 +80,7 @@ def verify(store: Path, master: Master, operation: Operation) -> None:
     for done, image in enumerate(master.images, start=4):
         operation.step(task="verify", done=done, total=total, detail=image.file)
         _check_present(where / image.file)
-        erofs.check(where / image.file, image.digest, image.size, newest=newest)
+        images.check(where, image, newest=newest)
     operation.step(task="verify", done=total, total=total)
 
 

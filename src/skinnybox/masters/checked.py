@@ -11,7 +11,7 @@ from typing import BinaryIO, TypeAlias
 
 from skinnybox import named_file, private
 from skinnybox.errors import Corrupt
-from skinnybox.masters import erofs
+from skinnybox.masters import images
 from skinnybox.masters.catalogue import KERNEL, folder
 from skinnybox.masters.index import file_digest
 from skinnybox.model import INITRD_FILE, Master
@@ -62,7 +62,7 @@ def _verify(path: Path, master: Master) -> None:
     try:
         image = next((image for image in master.images if image.file == path.name), None)
         if image is not None:
-            erofs.check(path, image.digest, image.size)
+            images.check(path.parent, image)
         elif file_digest(path) != (master.kernel if path.name == KERNEL else master.initrd):
             raise Corrupt(f"{path} is not what was sealed")
     except Corrupt as error:

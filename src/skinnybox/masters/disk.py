@@ -13,7 +13,7 @@ from skinnybox import private
 from skinnybox.errors import Unsupported
 from skinnybox.masters import efi
 from skinnybox.masters.efi import Partition
-from skinnybox.model import INITRD_FILE, KERNEL_FILE, Image, ImageKind, Master
+from skinnybox.model import INITRD_FILE, KERNEL_FILE, Image, Master
 from skinnybox.sizes import MIB
 
 COMMAND_LINE = "boot=skinnybox console=tty0 console=ttyS0 ro quiet panic=-1"
@@ -27,8 +27,8 @@ FIRST_PROTOCOL = 2
 
 
 def image_of(master: Master) -> Image:
-    """The one to put on a disk: it is read, not mapped, so compressed is better."""
-    return master.image_of(ImageKind.EROFS_LZ4HC) or master.images[0]
+    """The one to put on a disk, which is read, not mapped."""
+    return master.disk or master.images[0]
 
 
 def make(target: Path, master: Master, image: Image, folder: Path) -> None:

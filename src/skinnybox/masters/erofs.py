@@ -9,8 +9,6 @@ import functools
 import hashlib
 import os
 import struct
-import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -19,6 +17,7 @@ from uuid import UUID
 from skinnybox import run
 from skinnybox.crc32c import crc32c
 from skinnybox.errors import CommandFailed, Corrupt
+from skinnybox.masters.beside import writing
 from skinnybox.masters.kernel import reads_large_clusters
 from skinnybox.masters.survey import walk
 from skinnybox.model import ImageKind, image_uuid
@@ -39,7 +38,6 @@ _MAGIC = 0xE0F5E1E2
 _CHECKSUM, _BLOCK_BITS, _BUILD_TIME, _UUID = slice(4, 8), 12, slice(24, 36), slice(48, 64)
 _HEADER = 128
 _CHUNK = 1 << 20
-_POLL = 0.02
 _LONGEST_NAME = 255
 
 
@@ -60,15 +58,8 @@ def making(
     argv: run.Argv = ["mkfs.erofs", "--quiet", f"-U{UUID(int=0)}", *_options(kind, linux), image, tree]
     # Later than every mtime, so none is clamped to it; -T would set them all.
     dated = {"SOURCE_DATE_EPOCH": str(newest + 1)}
-    with tempfile.TemporaryFile() as said:
-        with run.start(argv, stdout=said, stderr=said, env=dated) as child:
-            yield
-            while child.poll() is None:
-                written = image.stat().st_size if image.exists() else 0
-                operation.step(task="image", done=written, unit="bytes")
-                time.sleep(_POLL)
-        if child.returncode:
-            raise _failure(child.returncode, said, tree)
+    with writing(argv, image, lambda code, said: _failure(code, said, tree), operation, dated):
+        yield
     if kind is ImageKind.EROFS_PLAIN:
         os.truncate(image, -(-image.stat().st_size // _PMEM_UNIT) * _PMEM_UNIT)
 
@@ -128,9 +119,7 @@ def check(image: Path, digest: str, size: int, *, newest: int | None = None) -> 
         raise Corrupt(f"{image}: its bytes are not what was sealed ({digest})")
 
 
-def _failure(code: int, said: BinaryIO, tree: Path) -> CommandFailed:
-    said.seek(0)
-    text = said.read()[-4000:].decode("utf-8", "replace").strip()
+def _failure(code: int, text: str, tree: Path) -> CommandFailed:
     last = text.splitlines()[-1] if text else "it said nothing"
     longest = next(_longest_names(tree), None)
     hint = None

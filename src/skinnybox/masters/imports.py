@@ -13,7 +13,7 @@ from skinnybox.masters.initramfs import programs
 from skinnybox.masters.kernel import find_kernel
 from skinnybox.masters.seal import seal
 from skinnybox.masters.workspace import workspace
-from skinnybox.model import GUEST_PROTOCOL, OLDEST_GUEST_PROTOCOL, Master
+from skinnybox.model import GUEST_PROTOCOL, OLDEST_GUEST_PROTOCOL, ImageFormat, Master
 from skinnybox.operation import Operation
 
 
@@ -29,6 +29,7 @@ def import_tree(
     operation: Operation,
     allow_foreign: bool = False,
     dax: bool = False,
+    image_format: ImageFormat = ImageFormat.AUTO,
     format: str | None = None,
     partition: int | None = None,
     leave_out: Sequence[str] = (),
@@ -54,7 +55,7 @@ def import_tree(
         _make_fit(tree, before, operation, as_is=as_is, allow_foreign=allow_foreign)
         return seal(
             tree, store=store, name=name, version=version, kernel=kernel or find_kernel(tree), initrd=initrd,
-            operation=operation, dax=dax, brought=parts, spend=True,
+            operation=operation, dax=dax, image_format=image_format, brought=parts, spend=True,
         )  # fmt: skip
 
 

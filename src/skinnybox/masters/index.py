@@ -132,7 +132,7 @@ def _entry(tree: bytes, path: bytes, info: os.stat_result, group: HardLinks | No
         rdev=info.st_rdev if letter in "cb" else 0,
         digest=_content(full, info.st_size, group) if letter == "-" else None,
         target=os.readlink(full) if letter == "l" else None,  # noqa: PTH115 (bytes)
-        xattrs=_xattrs(full),
+        xattrs=read_xattrs(full),
         link=group.first if group and group.names > 1 else None,
     )
 
@@ -158,7 +158,8 @@ def _hashed(path: bytes, size: int) -> str:
     return f"sha256:{total.hexdigest()}"
 
 
-def _xattrs(path: bytes) -> tuple[tuple[str, bytes], ...]:
+def read_xattrs(path: bytes) -> tuple[tuple[str, bytes], ...]:
+    """Those that are kept, by name. Corrupt when one cannot be read."""
     names = os.listxattr(path, follow_symlinks=False)
     if not names:
         return ()

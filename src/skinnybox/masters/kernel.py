@@ -22,6 +22,7 @@ _MACHINES = {3: "i686", 8: "mips", 21: "ppc64le", 22: "s390x", 40: "armv7l", 62:
 # Debian 11's 5.10 mounts an image all the same, reads it as a disk, and shares no memory.
 _FIRST_TO_MAP = (5, 15)
 _FIRST_WITH_LARGE_CLUSTERS = (5, 13)
+_FIRST_WITH_EROFS = (5, 4)
 _SETUP_HEADER = 0x202
 _HEAD = 1 << 16
 
@@ -72,6 +73,13 @@ def maps_erofs(version: str) -> bool:
     guest reports how the master is really mounted."""
     found = _number(version)
     return found is None or found >= _FIRST_TO_MAP
+
+
+def reads_erofs(version: str) -> bool:
+    """Whether a kernel of this version can read our EROFS images: those before had one in staging, with
+    another compression, or none. One that tells no version is not doubted."""
+    found = _number(version)
+    return found is None or found >= _FIRST_WITH_EROFS
 
 
 def reads_large_clusters(version: str) -> bool:

@@ -8,6 +8,7 @@ packages: [apache2, php]
 kernel: linux-image-cloud-amd64
 slim: true                    # without documentation and translations
 dax: true                     # with a second image that guests map from the host's memory
+image_format: ext4            # by itself erofs, where its kernel has that
 copy:
   - {source: site.conf, dest: /etc/apache2/sites-enabled/site.conf, mode: 0644, owner: root:root}
 scripts:
@@ -25,7 +26,7 @@ import yaml
 
 from skinnybox import named_file
 from skinnybox.errors import NotFound, UsageError
-from skinnybox.model import parse_reference
+from skinnybox.model import ImageFormat, parse_reference
 
 _PACKAGE = re.compile(r"[a-z0-9][a-z0-9+.-]+(?::[a-z0-9]+)?(?:[=/][A-Za-z0-9.+~:-]+)?")
 _SUITE = re.compile(r"[a-z][a-z0-9.-]{0,63}")
@@ -61,6 +62,7 @@ class Recipe:
     variant: str = "minbase"
     slim: bool = False
     dax: bool = False
+    image_format: ImageFormat = ImageFormat.AUTO
     copy: tuple[Copy, ...] = ()
     scripts: tuple[str, ...] = ()
     after: str | None = None
@@ -142,6 +144,7 @@ def _readers(folder: Path) -> dict[str, Reader]:
         "variant": _one_of("minbase", "apt", "important", "standard"),
         "slim": _boolean,
         "dax": _boolean,
+        "image_format": _image_format,
         "copy": _many(lambda node: _copy(node, folder)),
         "scripts": _many(lambda node: _script(node, folder)),
         "after": _reference,
@@ -214,6 +217,10 @@ def _one_of(*known: str) -> Callable[[yaml.Node], str]:
 
 def _boolean(node: yaml.Node) -> bool:
     return _one_of("true", "false")(node) == "true"
+
+
+def _image_format(node: yaml.Node) -> ImageFormat:
+    return ImageFormat(_one_of(*ImageFormat)(node))
 
 
 def _mode(node: yaml.Node) -> int:

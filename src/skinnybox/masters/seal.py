@@ -7,30 +7,21 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from skinnybox.errors import Conflict, Unsupported
+from skinnybox.errors import Conflict
 from skinnybox.layout import FOLDER, MASTER, parts
-from skinnybox.masters import erofs, guest_part, same_secrets
-from skinnybox.masters.catalogue import (
-    DAX_IMAGE,
-    IMAGE,
-    INDEX,
-    INITRD,
-    KERNEL,
-    deleting,
-    folder,
-    locked,
-    masters,
-)
+from skinnybox.masters import guest_part, images, same_secrets
+from skinnybox.masters.catalogue import INDEX, INITRD, KERNEL, deleting, folder, locked, masters
 from skinnybox.masters.heavy import told, watched
+from skinnybox.masters.image_format import chosen
 from skinnybox.masters.index import Entry, content_id, file_digest, scan, write_index
 from skinnybox.masters.initramfs.make import make as make_initramfs
-from skinnybox.masters.kernel import architecture, kernel_version, maps_erofs, os_name
+from skinnybox.masters.kernel import architecture, kernel_version, os_name
 from skinnybox.masters.manifest import FILE, to_manifest, with_images
 from skinnybox.masters.mounts import NOTHING, Brought
 from skinnybox.masters.survey import Survey, survey
 from skinnybox.masters.system import kept
 from skinnybox.masters.workspace import workspace
-from skinnybox.model import GUEST_PROTOCOL, Image, ImageKind, Master
+from skinnybox.model import GUEST_PROTOCOL, ImageFormat, ImageKind, Master
 from skinnybox.operation import Operation
 
 _MODES = {part.name: part.mode for part in parts(MASTER)}
@@ -46,42 +37,34 @@ def seal(
     operation: Operation,
     initrd: Path | None = None,
     dax: bool = False,
+    image_format: ImageFormat = ImageFormat.AUTO,
     brought: Brought = NOTHING,
     spend: bool = False,
 ) -> Master:
     """Seal a tree that nobody writes to, with an initramfs made for its `kernel` unless an `initrd` is given.
     Killed at any instant, the master is there whole or not at all.
 
-    With `dax` it has a second image, to be mapped by guests, which new machines then get. Idempotent: the
-    same content under the same NAME:VERSION returns what is there, after adding the second image if it lacks
-    one. Conflict when either is taken by another. NoSpace, with nothing left behind. Blocks for the time of
-    two reads of the tree, three with `dax`, which is Unsupported where its kernel cannot map one.
+    Its image is of a format that its kernel can mount (see image_format). With `dax` it has a second image,
+    to be mapped by guests, which new machines then get. Idempotent: the same content under the same
+    NAME:VERSION returns what is there, after adding the images it lacks. Conflict when either is taken by
+    another. NoSpace, with nothing left behind. Blocks for the time of two reads of the tree, three with
+    `dax`, which is Unsupported where its kernel cannot map one.
 
     `spend`: the tree is in the caller's own workspace, and is deleted beside the last steps, as soon as
     nothing is read of it any more. Whatever is raised, some of it may be gone.
     """
-    if dax:
-        _refuse_unmapped(kernel)
+    kind = chosen(tree, kernel_version(kernel), image_format, dax=dax, operation=operation)
     with workspace(store, "sealing") as work, ExitStack() as beside:
         facts = _facts(tree, kernel)
-        _write_images(tree, work, facts, kernel, initrd, operation, dax=dax)
+        _write_images(tree, work, facts, kernel, initrd, operation, kind=kind, dax=dax)
         if spend:
             beside.enter_context(deleting(tree))
-        master = _made(work, facts, name=name, version=version, dax=dax)
+        master = _made(work, facts, name=name, version=version, kind=kind, dax=dax)
         master = replace(master, placed=brought.placed, left_out=brought.left_out)
         operation.step(task="seal", detail=master.reference)
         (work / FILE).write_bytes(to_manifest(master, index=file_digest(work / INDEX)))
         _finish(work)
         return _publish(store, work, master)
-
-
-def _refuse_unmapped(kernel: Path) -> None:
-    version = kernel_version(kernel)
-    if not maps_erofs(version):
-        raise Unsupported(
-            f"the master's kernel {version} cannot map an image (DAX): Linux 5.15 is the first that can",
-            hint="seal it without --dax (`dax: false` in a recipe), or give it a newer kernel",
-        )
 
 
 def refuse_taken(store: Path, name: str, version: str) -> None:
@@ -122,14 +105,14 @@ def _facts(tree: Path, kernel: Path) -> _Facts:
     )
 
 
-def _made(work: Path, facts: _Facts, *, name: str, version: str, dax: bool) -> Master:
+def _made(work: Path, facts: _Facts, *, name: str, version: str, kind: ImageKind, dax: bool) -> Master:
     """Of what has been written."""
-    packed = _image(work, IMAGE, ImageKind.EROFS_LZ4HC)
+    kinds = (ImageKind.EROFS_PLAIN, kind) if dax else (kind,)
     return Master(
         id=content_id(work / INDEX, work / KERNEL, work / INITRD, facts.protocol),
         name=name,
         version=version,
-        images=(_image(work, DAX_IMAGE, ImageKind.EROFS_PLAIN), packed) if dax else (packed,),
+        images=tuple(images.stamped(work, each) for each in kinds),
         kernel=file_digest(work / KERNEL),
         initrd=file_digest(work / INITRD),
         os=facts.os,
@@ -144,17 +127,16 @@ def _made(work: Path, facts: _Facts, *, name: str, version: str, dax: bool) -> M
 
 def _write_images(
     tree: Path, work: Path, facts: _Facts, kernel: Path, initrd: Path | None, operation: Operation, *,
-    dax: bool,
+    kind: ImageKind, dax: bool,
 ) -> None:  # fmt: skip
     """And all that is made of the tree beside them: an image is written by another process, so that together
     we use two processors, and our part is done long before. What cannot boot is refused in the first second
     of it."""
     large: list[Entry] = []
     secret: list[Entry] = []
-    newest, linux = facts.known.newest, facts.linux
-    image, kind = work / IMAGE, ImageKind.EROFS_LZ4HC
-    with erofs.making(tree, image, kind, newest=newest, operation=operation, linux=linux):
-        _put_what_boots(tree, work, kernel, initrd, operation)
+    newest = facts.known.newest
+    with images.making(tree, work, kind, newest=newest, operation=operation, linux=facts.linux):
+        _put_what_boots(tree, work, kernel, initrd, operation, erofs=kind is not ImageKind.EXT4)
         entries = watched(scan(tree, operation, facts.known), large)
         write_index(same_secrets.watched(entries, secret), work / INDEX)
         kept.write(tree, work)
@@ -162,20 +144,18 @@ def _write_images(
     for line in (*told(large), *same):
         operation.note(line)
     if dax:
-        erofs.make(tree, work / DAX_IMAGE, ImageKind.EROFS_PLAIN, newest=newest, operation=operation)
+        with images.making(tree, work, ImageKind.EROFS_PLAIN, newest=newest, operation=operation):
+            pass
 
 
-def _put_what_boots(tree: Path, work: Path, kernel: Path, initrd: Path | None, operation: Operation) -> None:
+def _put_what_boots(
+    tree: Path, work: Path, kernel: Path, initrd: Path | None, operation: Operation, *, erofs: bool
+) -> None:
     shutil.copyfile(kernel, work / KERNEL)
     if initrd is None:
-        make_initramfs(tree, kernel, work / INITRD, operation)
+        make_initramfs(tree, kernel, work / INITRD, operation, erofs=erofs)
     else:
         shutil.copyfile(initrd, work / INITRD)
-
-
-def _image(work: Path, file: str, kind: ImageKind) -> Image:
-    digest = erofs.stamp(work / file)
-    return Image(kind=kind, file=file, digest=digest, size=(work / file).stat().st_size)
 
 
 def _finish(work: Path) -> None:

@@ -16,6 +16,15 @@ KERNEL_FILE, INITRD_FILE = "kernel", "initrd"  # beside the images in a master's
 class ImageKind(StrEnum):
     EROFS_LZ4HC = "erofs-lz4hc"
     EROFS_PLAIN = "erofs-plain"
+    EXT4 = "ext4"
+
+
+class ImageFormat(StrEnum):
+    """What an image is asked to be; by itself it is what the master's kernel can mount."""
+
+    AUTO = "auto"
+    EROFS = "erofs"
+    EXT4 = "ext4"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,3 +82,8 @@ class Master:
 
     def image_of(self, kind: ImageKind) -> Image | None:
         return next((image for image in self.images if image.kind is kind), None)
+
+    @property
+    def disk(self) -> Image | None:
+        """The first that is read as a disk, not mapped."""
+        return next((image for image in self.images if image.kind is not ImageKind.EROFS_PLAIN), None)

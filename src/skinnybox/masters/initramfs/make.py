@@ -20,8 +20,9 @@ _LEVEL = 6
 """9 takes five times as long for one part in two hundred."""
 
 
-def make(tree: Path, kernel: Path, target: Path, operation: Operation) -> None:
-    """Write the initramfs with which a kernel of this tree boots a machine. On the same host, the same bytes.
+def make(tree: Path, kernel: Path, target: Path, operation: Operation, *, erofs: bool = True) -> None:
+    """Write the initramfs with which a kernel of this tree boots a machine, whose master's image is EROFS or
+    else ext4. On the same host, the same bytes.
 
     Unsupported when the kernel cannot boot thin, is for other processors than this host's programs, or one of
     these is not installed; Corrupt for modules that cannot be read.
@@ -29,7 +30,7 @@ def make(tree: Path, kernel: Path, target: Path, operation: Operation) -> None:
     version = kernel_version(kernel)
     operation.step(task="initramfs", detail=f"for the kernel {version}")
     _check_machine(tree)
-    found = modules(tree, version)
+    found = modules(tree, version, erofs=erofs)
     data = cpio.packed(_with_folders(_entries(found)))
     target.write_bytes(gzip.compress(data, _LEVEL, mtime=0))
 

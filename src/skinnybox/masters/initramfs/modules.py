@@ -22,14 +22,19 @@ from skinnybox.sizes import MIB
 
 EARLY = (
     "virtio_pci", "virtio_mmio", "virtio_blk", "virtio_console", "virtio_rng", "virtio_pmem", "nd_pmem",
-    "xen_blkfront", "qemu_fw_cfg", "crc32c_generic", "crc32c_intel", "overlay", "ext4", "erofs",
+    "xen_blkfront", "qemu_fw_cfg", "crc32c_generic", "crc32c_intel", "overlay", "overlayfs", "ext4", "erofs",
 )  # fmt: skip
 LATE = ("virtio_scsi", "sd_mod")
 """Loaded only when a disk is not there with those: /dev/sdX of QEMU and others."""
 ASKED = ("lzo_rle", "zram")
 """Loaded only where a seed asks for what they do (swap.sh)."""
-_NEEDED = {"overlay": "OVERLAY_FS", "ext4": "EXT4_FS", "erofs": "EROFS_FS"}
-"""Without one of these no machine starts, and what switches it on in a kernel's configuration."""
+_OPTIONS = {
+    "overlay": {"overlay": "OVERLAY_FS", "overlayfs": "OVERLAYFS_FS"},
+    "ext4": {"ext4": "EXT4_FS"},
+    "erofs": {"erofs": "EROFS_FS"},
+}
+"""Without one of these no machine starts: how modules that do it are called, since overlayfs had another name
+before Linux had it, and what switches each on in a kernel's configuration."""
 _PACKED = {".xz": ("xz", "-dc", "-T1"), ".zst": ("zstd", "-dcqf", "--single-thread"), ".gz": ("gzip", "-dc")}
 """zstd reads no link, as the path of a descriptor is one, unless forced; and it has threads all the same."""
 _THREADS = 8
@@ -51,12 +56,13 @@ class Modules:
     late: Sequence[str]
 
 
-def modules(tree: Path, version: str) -> Modules:
-    """Of the tree's kernel of that version. Unsupported when it lacks what no machine can do without."""
-    places = [f"{folder}/{version}" for folder in MODULES]
-    place = next((path for path in places if inside.is_folder(tree, path)), "")
+def modules(tree: Path, version: str, *, erofs: bool = True) -> Modules:
+    """Of the tree's kernel of that version. Unsupported when it lacks what no machine can do without: EROFS
+    only where its master's image is one. What is there is taken all the same, so that a master's initramfs,
+    and with it its id, does not depend on that."""
+    place = _place(tree, version)
     paths = _paths(tree, place) if place else {}
-    _check(tree, place, version, paths)
+    _check(tree, place, version, paths, [name for name in _OPTIONS if erofs or name != "erofs"])
     found: dict[str, tuple[bytes, Sequence[str]]] = {}
     for name in (*EARLY, *LATE, *ASKED):
         _take(tree, name, paths, found)
@@ -70,16 +76,40 @@ def modules(tree: Path, version: str) -> Modules:
     )
 
 
-def _check(tree: Path, place: str, version: str, paths: Mapping[str, str]) -> None:
-    built_in = _built_in(tree, place)
-    configured = inside.read(tree, f"boot/config-{version}", _MOST_TEXT) or b""
-    lacking = [
-        name for name, option in _NEEDED.items()
-        if name not in paths and name not in built_in and f"\nCONFIG_{option}=y\n".encode() not in configured
-    ]  # fmt: skip
+def lacks_erofs(tree: Path, version: str) -> bool:
+    """Whether the tree's kernel of that version has no EROFS, as far as the tree tells."""
+    place = _place(tree, version)
+    paths = _paths(tree, place) if place else {}
+    known = bool(place) or bool(_configured(tree, version))
+    return known and bool(_lacking(tree, place, version, paths, ["erofs"]))
+
+
+def _place(tree: Path, version: str) -> str:
+    places = [f"{folder}/{version}" for folder in MODULES]
+    return next((path for path in places if inside.is_folder(tree, path)), "")
+
+
+def _configured(tree: Path, version: str) -> bytes:
+    return inside.read(tree, f"boot/config-{version}", _MOST_TEXT) or b""
+
+
+def _lacking(
+    tree: Path, place: str, version: str, paths: Mapping[str, str], needed: Sequence[str]
+) -> list[str]:
+    built_in, configured = _built_in(tree, place), _configured(tree, version)
+
+    def has(name: str, option: str) -> bool:
+        switched_on = f"\nCONFIG_{option}=y\n".encode() in configured
+        return name in paths or name in built_in or switched_on
+
+    return [name for name in needed if not any(has(*each) for each in _OPTIONS[name].items())]
+
+
+def _check(tree: Path, place: str, version: str, paths: Mapping[str, str], needed: Sequence[str]) -> None:
+    lacking = _lacking(tree, place, version, paths, needed)
     if not lacking:
         return
-    if not place and not configured:
+    if not place and not _configured(tree, version):
         raise Unsupported(
             f"the tree has no modules of its kernel {version}, and nothing says what is built into it",
             hint=f"they belong in /lib/modules/{version}; of a kernel without modules, put its configuration "

@@ -2,10 +2,45 @@
 
 import os
 
+from skinnybox.errors import NotFound
+from skinnybox.ext4 import open_descriptor
 from skinnybox.masters.erofs_image import ErofsImage
-from skinnybox.masters.system.source import bytes_of, text_of
+from skinnybox.masters.system.source import Source, bytes_of, text_of
 
 _FILE, _LINK = 1, 7
+_EXT4_MAGIC, _EXT4_MAGIC_AT = b"\x53\xef", 1024 + 0x38
+
+
+def opened(descriptor: int) -> Source:
+    """An image of either kind, by what it holds. Raises Corrupt and Unsupported, as reading it later does."""
+    if os.pread(descriptor, 2, _EXT4_MAGIC_AT) == _EXT4_MAGIC:
+        return Ext4Image(descriptor)
+    return Image(descriptor)
+
+
+class Ext4Image:
+    """As Image below, of an ext4."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._volume = open_descriptor(descriptor)
+
+    def names(self, folder: str) -> list[str]:
+        return sorted(text_of(name) for name in self._volume.names(bytes_of(folder)))
+
+    def links(self, folder: str) -> dict[str, str]:
+        volume, found = self._volume, {}
+        for name in volume.names(bytes_of(folder)):
+            node = volume.lookup(bytes_of(folder) + b"/" + name)
+            if node.type == "l":
+                found[text_of(name)] = text_of(volume.target(node))
+        return found
+
+    def read(self, path: str, limit: int) -> bytes | None:
+        try:
+            node = self._volume.lookup(bytes_of(path))
+        except NotFound:
+            return None
+        return b"".join(self._volume.read(node, limit)) if node.type == "-" else None
 
 
 class Image:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from skinnybox.errors import SkinnyboxError
 from skinnybox.masters.system.gather import gather
-from skinnybox.masters.system.image import Image
+from skinnybox.masters.system.image import opened
 from skinnybox.masters.system.record import to_text
 from skinnybox.sandbox.reader import complain
 
@@ -13,7 +13,7 @@ from skinnybox.sandbox.reader import complain
 def main(arguments: Sequence[str]) -> None:
     (descriptor,) = arguments
     try:
-        text = to_text(*gather(Image(int(descriptor))))
+        text = to_text(*gather(opened(int(descriptor))))
         sys.stdout.buffer.write(text)
         sys.stdout.buffer.flush()
     except (SkinnyboxError, MemoryError) as error:
