@@ -51,7 +51,9 @@ BUSYBOX = {"bin/busybox": "", "sbin/init": "->../bin/busybox",
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Family:
     """`kernel` and `modules` have {} in place of the version. `lacks` is what such a kernel has neither as a
-    module nor built in; `init` is what the fitting should find. `links` are more of what `tree` has."""
+    module nor built in; `init` is what the fitting should find. `image` is what its master's should be: empty
+    where it is refused, since its kernel cannot mount overlays or has no overlayfs. `links` are more of what
+    `tree` has."""
 
     version: str
     kernel: str
@@ -62,6 +64,7 @@ class Family:
     built_in: str = ""
     lacks: str = ""
     named: str = "overlay"
+    image: str = "erofs-lz4hc"
     links: Mapping[str, str] = field(default_factory=dict)
 
     def make(self, folder: Path) -> Path:
@@ -123,14 +126,20 @@ FAMILIES = {
                                       modules=_OLD),
     "Ubuntu 12.04": Family(version="3.2.0-126-virtual", kernel=_DEBIAN, tree=UPSTART, init="upstart",
                            modules=_OLD, built_in="ext4 jbd2 virtio_blk", lacks="erofs",
-                           named="overlayfs"),
+                           named="overlayfs", image=""),
     "Ubuntu 14.04": Family(version="3.13.0-170-generic", kernel=_DEBIAN, tree=UPSTART, init="upstart",
                            modules=_OLD, built_in="ext4 jbd2 virtio_blk", lacks="erofs",
-                           named="overlayfs"),
+                           named="overlayfs", image=""),
+    "Ubuntu 14.04 with 16.04's kernel": Family(version="4.4.0-148-generic", kernel=_DEBIAN, tree=UPSTART,
+                                               init="upstart", modules=_OLD, lacks="erofs", image="ext4",
+                                               built_in="ext4 jbd2 virtio_blk"),
     "Ubuntu 16.04": Family(version="4.4.0-210-generic", kernel=_DEBIAN, tree=SYSTEMD_APART, init="systemd",
-                           modules=_OLD, built_in="ext4 jbd2 virtio_blk", lacks="erofs"),
+                           modules=_OLD, built_in="ext4 jbd2 virtio_blk", lacks="erofs", image="ext4"),
     "Ubuntu 18.04": Family(version="4.15.0-213-generic", kernel=_DEBIAN, tree=SYSTEMD_APART, init="systemd",
-                           modules=_OLD, built_in="ext4 jbd2 virtio_blk", lacks="erofs"),
+                           modules=_OLD, built_in="ext4 jbd2 virtio_blk", lacks="erofs", image="ext4"),
+    "Ubuntu 18.04 with 19.10's kernel": Family(version="5.3.0-76-generic", kernel=_DEBIAN, init="systemd",
+                                               tree=SYSTEMD_APART, modules=_OLD, image="ext4",
+                                               built_in="ext4 jbd2 virtio_blk"),
     "Ubuntu 20.04": Family(version="5.4.0-216-generic", kernel=_DEBIAN, tree=SYSTEMD, init="systemd",
                            built_in="ext4 jbd2 virtio_blk"),
     "Ubuntu 22.04": Family(version="5.15.0-143-generic", kernel=_DEBIAN, tree=SYSTEMD, init="systemd",
@@ -143,11 +152,11 @@ FAMILIES = {
                      built_in="ext4 jbd2", packed=".xz",
                      links={"boot/vmlinuz-0-rescue-0123456789abcdef": "rescue"}),
     "RHEL 6 and kin": Family(version="2.6.32-754.el6.x86_64", kernel=_DEBIAN, tree=UPSTART_OF_RED_HAT,
-                             init="upstart", modules=_OLD, lacks="erofs overlay overlayfs"),
+                             init="upstart", modules=_OLD, lacks="erofs overlay overlayfs", image=""),
     "RHEL 7 and kin": Family(version="3.10.0-1160.el7.x86_64", kernel=_DEBIAN, tree=SYSTEMD, init="systemd",
-                             packed=".xz", lacks="erofs"),
+                             packed=".xz", lacks="erofs", image=""),
     "RHEL 8 and kin": Family(version="4.18.0-553.el8_10.x86_64", kernel=_BESIDE, tree=SYSTEMD, init="systemd",
-                             packed=".xz", lacks="erofs"),
+                             packed=".xz", lacks="erofs", image="ext4"),
     "RHEL 9 and kin": Family(version="5.14.0-570.el9_6.x86_64", kernel=_BESIDE, tree=SYSTEMD, init="systemd",
                              packed=".xz", links={"boot/vmlinuz-0-rescue-0123456789abcdef": "rescue"}),
     "RHEL 10 and kin": Family(version="6.12.0-55.el10_0.x86_64", kernel=_BESIDE, tree=SYSTEMD, init="systemd",

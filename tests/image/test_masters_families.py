@@ -11,8 +11,11 @@ from skinnybox.errors import Unsupported
 from skinnybox.masters import guest_part
 from skinnybox.masters.fitting import inits
 from skinnybox.masters.fitting.fit import fit
+from skinnybox.masters.image_format import chosen
 from skinnybox.masters.initramfs.modules import modules
 from skinnybox.masters.kernel import find_kernel, kernel_version
+from skinnybox.model import ImageFormat
+from skinnybox.operation import Operation
 from tests.image.families import FAMILIES, Family, module
 
 pytestmark = pytest.mark.image
@@ -45,6 +48,23 @@ def test_its_kernel_is_found(family: Family, tmp_path: Path) -> None:
     assert kernel_version(kernel) == family.version
 
 
+def _image(tree: Path, version: str, notes: list[str]) -> str:
+    operation = Operation(log=notes.append)
+    return chosen(tree, version, ImageFormat.AUTO, dax=False, operation=operation)
+
+
+def test_its_image_is_one_that_its_kernel_can_mount(family: Family, tmp_path: Path) -> None:
+    tree, notes = family.make(tmp_path / "tree"), list[str]()
+    if not family.image:
+        with pytest.raises(Unsupported, match=r"cannot mount a machine's overlay: Linux 4\.4"):
+            _image(tree, family.version, notes)
+        return
+    assert _image(tree, family.version, notes) == family.image
+    assert [note.partition(":")[0] for note in notes] == (
+        [f"the kernel {family.version} of the tree has no EROFS"] if family.image == "ext4" else []
+    )
+
+
 def test_its_modules_are_found_or_what_is_lacking_is_told(family: Family, tmp_path: Path) -> None:
     tree = family.make(tmp_path / "tree")
     lacks = [*family.lacks.split(), *(["overlay"] if family.named != "overlay" else [])]
@@ -53,9 +73,12 @@ def test_its_modules_are_found_or_what_is_lacking_is_told(family: Family, tmp_pa
         with pytest.raises(Unsupported) as caught:
             modules(tree, family.version)
         assert f"has no {' and no '.join(lacking)}: it cannot boot thin" in caught.value.message
+    if "overlay" in lacking:
+        with pytest.raises(Unsupported, match="has no overlay: it cannot boot thin"):
+            modules(tree, family.version, erofs=False)
         return
-    found = modules(tree, family.version)
-    expected = {"overlay", "ext4", "erofs", "virtio_blk"} - set(family.built_in.split())
+    found = modules(tree, family.version, erofs=family.image.startswith("erofs"))
+    expected = {"overlay", "ext4", "erofs", "virtio_blk"} - {*family.built_in.split(), *lacks}
     assert set(found.early) == expected
     plain = {entry.path.rpartition("/")[2]: entry.data for entry in found.entries}
     for name in expected:

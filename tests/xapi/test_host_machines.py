@@ -13,9 +13,9 @@ from skinnybox.fleet.create import make_one
 from skinnybox.hosts.base import Contents
 from skinnybox.hosts.xapi import build, xenstore_data
 from skinnybox.hosts.xapi.host import XapiHost
-from skinnybox.model import Consistency, Instance, Power
+from skinnybox.model import Consistency, Image, ImageKind, Instance, Power
 from skinnybox.operation import Operation
-from skinnybox.sizes import GIB
+from skinnybox.sizes import GIB, MIB
 from tests.emulators.xapi import EmulatedPool
 from tests.emulators.xapi.kinds import NULL
 from tests.xapi.conftest import Sealed
@@ -50,6 +50,20 @@ def drives(pool: EmulatedPool) -> dict[str, tuple[str, str, bool]]:
             )
             for record in database.tables["VBD"].values()
         }
+
+
+def test_a_machine_keeps_its_image_when_its_master_has_got_another(
+    our_pool: EmulatedPool, host: XapiHost, instance: Instance, sealed: Sealed
+) -> None:
+    """What is first then is what new machines get."""
+    other = Image(kind=ImageKind.EXT4, file="root.ext4", digest=f"sha256:{'e' * 64}", size=MIB)
+    (sealed.folder / other.file).write_bytes(b"e" * MIB)
+    both = dataclasses.replace(sealed.master, images=(other, *sealed.master.images))
+    before = our_pool.log.count("import_raw_vdi")
+    assert host.start(instance, both, sealed.folder, Operation()).power is Power.RUNNING
+    assert our_pool.log.count("import_raw_vdi") == before
+    host.add_master(both, sealed.folder, Operation())
+    assert our_pool.log.count("import_raw_vdi") > before
 
 
 def test_a_machine_is_what_it_should_be(our_pool: EmulatedPool, instance: Instance) -> None:

@@ -132,9 +132,8 @@ def _add_dax(parser: argparse.ArgumentParser) -> None:
 def _add_image_format(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--image-format",
-        type=ImageFormat,
-        choices=list(ImageFormat),
-        default=ImageFormat.AUTO,
+        choices=[str(word) for word in ImageFormat],
+        default=str(ImageFormat.AUTO),
         help="what its image is: erofs, where its kernel has that (Linux 5.4 and later), else ext4 (auto)",
     )
 
@@ -164,7 +163,7 @@ def _build(arguments: argparse.Namespace) -> int:
             suite=arguments.suite,
             packages=tuple(arguments.package),
             dax=arguments.dax,
-            image_format=arguments.image_format,
+            image_format=ImageFormat(arguments.image_format),
             after=arguments.after,
             unrelated=arguments.unrelated,
             operation=operation,
@@ -182,7 +181,7 @@ def _import(arguments: argparse.Namespace) -> int:
             kernel=arguments.kernel,
             initrd=arguments.initrd,
             dax=arguments.dax,
-            image_format=arguments.image_format,
+            image_format=ImageFormat(arguments.image_format),
             format=arguments.format,
             partition=arguments.partition,
             leave_out=tuple(arguments.leave_out),

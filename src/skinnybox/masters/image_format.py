@@ -4,7 +4,7 @@ from pathlib import Path
 
 from skinnybox.errors import Unsupported
 from skinnybox.masters.initramfs.modules import lacks_erofs
-from skinnybox.masters.kernel import maps_erofs, reads_erofs
+from skinnybox.masters.kernel import maps_erofs, mounts_overlays, reads_erofs
 from skinnybox.model import ImageFormat, ImageKind
 from skinnybox.operation import Operation
 
@@ -13,9 +13,15 @@ def chosen(tree: Path, version: str, asked: ImageFormat, *, dax: bool, operation
     """The image that is read as a disk: EROFS, compressed, for a kernel that has it (from Linux 5.4 on), and
     ext4 for others, which have that for the overlay anyway.
 
-    Unsupported, before anything is made, when EROFS is asked for and the tree's kernel of that `version` has
-    none; or a second image, to be mapped (`dax`), which only EROFS can be, and from Linux 5.15 on.
+    Unsupported, before anything is made, when the tree's kernel of that `version` cannot mount overlays; when
+    EROFS is asked for and it has none; or a second image, to be mapped (`dax`), which only EROFS can be, and
+    from Linux 5.15 on.
     """
+    if not mounts_overlays(version):
+        raise Unsupported(
+            f"the kernel {version} of the tree cannot mount a machine's overlay: Linux 4.4 is the first to",
+            hint="install a newer kernel there, such as Ubuntu's for hardware that is newer than the release",
+        )
     if dax and not maps_erofs(version):
         raise Unsupported(
             f"the master's kernel {version} cannot map an image (DAX): Linux 5.15 is the first that can",

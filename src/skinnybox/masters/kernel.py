@@ -23,6 +23,7 @@ _MACHINES = {3: "i686", 8: "mips", 21: "ppc64le", 22: "s390x", 40: "armv7l", 62:
 _FIRST_TO_MAP = (5, 15)
 _FIRST_WITH_LARGE_CLUSTERS = (5, 13)
 _FIRST_WITH_EROFS = (5, 4)
+_FIRST_WITH_OUR_OVERLAYS = (4, 4)
 _SETUP_HEADER = 0x202
 _HEAD = 1 << 16
 
@@ -73,6 +74,13 @@ def maps_erofs(version: str) -> bool:
     guest reports how the master is really mounted."""
     found = _number(version)
     return found is None or found >= _FIRST_TO_MAP
+
+
+def mounts_overlays(version: str) -> bool:
+    """Whether a kernel of this version can mount a machine's overlay, whose checksums do not depend on its
+    UUID (ext4's metadata_csum_seed). One that tells no version is not doubted."""
+    found = _number(version)
+    return found is None or found >= _FIRST_WITH_OUR_OVERLAYS
 
 
 def reads_erofs(version: str) -> bool:

@@ -144,7 +144,7 @@ def _image(files: ExitStack, instance: Instance, master: Master, sealed: Path, d
             f"{master.reference} has no image {digest}", hint=f"{instance.name} was made from another image"
         )
     if instance.stack.dax and image.kind is not ImageKind.EROFS_PLAIN:
-        raise Unsupported(f"{image.file} of {master.reference} is compressed: a guest cannot map it")
+        raise Unsupported(f"{image.file} of {master.reference} is made to be read: a guest cannot map it")
     return OpenImage(descriptor=_readable(files, sealed / image.file), size=image.size)
 
 

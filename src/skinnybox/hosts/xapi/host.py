@@ -118,7 +118,7 @@ class XapiHost(PoolDisks):
         from skinnybox.hosts.xapi import master as masters
         from skinnybox.hosts.xapi import power
 
-        masters.require_files(master, folder)
+        masters.require_files(master, folder, instance)
         self._pool.overlay(instance)
         self._add_master(master, folder, operation, of=instance)
         power.start(self._pool, instance)

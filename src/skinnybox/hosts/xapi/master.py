@@ -24,8 +24,14 @@ MakeDisk = Callable[[Path, Master, Image, Path], None]
 """Make a disk that firmware boots in a new file: of a master, one of its images, from its folder."""
 
 
-def require_files(master: Master, folder: Path) -> None:
-    for name in (image_of(master).file, KERNEL_FILE, INITRD_FILE):
+def _image_for(master: Master, of: Instance | None) -> Image:
+    """The one such a machine was made from: a master may have been given another since then, which is its
+    first now, and what new machines get."""
+    return (of and master.image(of.stack.images[0])) or image_of(master)
+
+
+def require_files(master: Master, folder: Path, of: Instance | None = None) -> None:
+    for name in (_image_for(master, of).file, KERNEL_FILE, INITRD_FILE):
         if not (folder / name).is_file():
             raise NotFound(f"{folder} holds no {name} of {master.reference}")
 
@@ -81,8 +87,8 @@ def add(
 ) -> None:
     """There is a disk for machines on the chosen SR, or for this one, which may have one already: made and
     uploaded when there is none. Idempotent by digest. Conflict while somebody may write to it."""
-    require_files(master, folder)
-    image = image_of(master)
+    require_files(master, folder, of)
+    image = _image_for(master, of)
     pool.things.refresh()
     _leave_out(pool, image.digest)
     sr = _sr_for(pool, of)

@@ -22,19 +22,14 @@ from skinnybox.sizes import MIB
 
 EARLY = (
     "virtio_pci", "virtio_mmio", "virtio_blk", "virtio_console", "virtio_rng", "virtio_pmem", "nd_pmem",
-    "xen_blkfront", "qemu_fw_cfg", "crc32c_generic", "crc32c_intel", "overlay", "overlayfs", "ext4", "erofs",
+    "xen_blkfront", "qemu_fw_cfg", "crc32c_generic", "crc32c_intel", "overlay", "ext4", "erofs",
 )  # fmt: skip
 LATE = ("virtio_scsi", "sd_mod")
 """Loaded only when a disk is not there with those: /dev/sdX of QEMU and others."""
 ASKED = ("lzo_rle", "zram")
 """Loaded only where a seed asks for what they do (swap.sh)."""
-_OPTIONS = {
-    "overlay": {"overlay": "OVERLAY_FS", "overlayfs": "OVERLAYFS_FS"},
-    "ext4": {"ext4": "EXT4_FS"},
-    "erofs": {"erofs": "EROFS_FS"},
-}
-"""Without one of these no machine starts: how modules that do it are called, since overlayfs had another name
-before Linux had it, and what switches each on in a kernel's configuration."""
+_NEEDED = {"overlay": "OVERLAY_FS", "ext4": "EXT4_FS", "erofs": "EROFS_FS"}
+"""Without one of these no machine starts, and what switches it on in a kernel's configuration."""
 _PACKED = {".xz": ("xz", "-dc", "-T1"), ".zst": ("zstd", "-dcqf", "--single-thread"), ".gz": ("gzip", "-dc")}
 """zstd reads no link, as the path of a descriptor is one, unless forced; and it has threads all the same."""
 _THREADS = 8
@@ -62,7 +57,7 @@ def modules(tree: Path, version: str, *, erofs: bool = True) -> Modules:
     and with it its id, does not depend on that."""
     place = _place(tree, version)
     paths = _paths(tree, place) if place else {}
-    _check(tree, place, version, paths, [name for name in _OPTIONS if erofs or name != "erofs"])
+    _check(tree, place, version, paths, [name for name in _NEEDED if erofs or name != "erofs"])
     found: dict[str, tuple[bytes, Sequence[str]]] = {}
     for name in (*EARLY, *LATE, *ASKED):
         _take(tree, name, paths, found)
@@ -97,12 +92,11 @@ def _lacking(
     tree: Path, place: str, version: str, paths: Mapping[str, str], needed: Sequence[str]
 ) -> list[str]:
     built_in, configured = _built_in(tree, place), _configured(tree, version)
-
-    def has(name: str, option: str) -> bool:
-        switched_on = f"\nCONFIG_{option}=y\n".encode() in configured
-        return name in paths or name in built_in or switched_on
-
-    return [name for name in needed if not any(has(*each) for each in _OPTIONS[name].items())]
+    return [
+        name for name in needed
+        if name not in paths and name not in built_in
+        and f"\nCONFIG_{_NEEDED[name]}=y\n".encode() not in configured
+    ]  # fmt: skip
 
 
 def _check(tree: Path, place: str, version: str, paths: Mapping[str, str], needed: Sequence[str]) -> None:

@@ -1,0 +1,82 @@
+"""A master whose kernel has no EROFS: its image is an ext4, and all else is as with any other."""
+
+import json
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from skinnybox.errors import CommandFailed
+from skinnybox.fleet.flatten import FlatDisk
+from skinnybox.fleet.service import Fleet
+from skinnybox.fleet.view import MachineView
+from skinnybox.masters import efi
+from skinnybox.model import ChangeKind, ImageKind
+from tests.boot import ordinary
+from tests.boot.conftest import CACHE, Create
+from tests.boot.settled import overlay_is_clean
+from tests.boot.test_firmware import (  # that, too, with this master
+    boot,
+    master_disk,
+    test_a_machine_on_firmware_and_a_read_only_disk,
+)
+
+__all__ = ["boot", "master_disk", "test_a_machine_on_firmware_and_a_read_only_disk"]
+
+pytestmark = [pytest.mark.full, pytest.mark.timeout(2400)]
+
+REFERENCE = "no-erofs:tests"
+NONE_THERE = "find /usr/lib/modules -name 'erofs.ko*' -delete"
+MAKE = "echo mine >/srv/mine; rm /etc/issue.net; echo other >/etc/issue; chmod 0700 /usr/share/doc; sync"
+SHOW = "cat /srv/mine /etc/issue; test ! -e /etc/issue.net; hostname; cat /etc/machine-id"
+
+
+@pytest.fixture(scope="module")
+def master(fleet: Fleet, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """In place of the one all other tests share: `create` takes it."""
+    recipe = tmp_path_factory.mktemp("recipe") / "recipe.yaml"
+    recipe.write_text(json.dumps({"scripts": [NONE_THERE], "packages": ["attr"]}))
+    if REFERENCE in [known.reference for known in fleet.masters.all()]:
+        fleet.masters.remove(REFERENCE)
+    try:
+        made = fleet.masters.build(REFERENCE, recipe)
+    except CommandFailed as error:
+        if "cannot be fetched" not in error.message:
+            raise
+        pytest.skip(error.message)
+    assert [image.kind for image in made.images] == [ImageKind.EXT4]
+    yield REFERENCE
+    fleet.masters.remove(REFERENCE)
+
+
+def test_a_guest_whose_master_is_an_ext4_lives(
+    fleet: Fleet, create: Create, up: Callable[[str], MachineView], down: Callable[[str], None],
+    sh: Callable[[str, str], str], tmp_path_factory: pytest.TempPathFactory,
+) -> None:  # fmt: skip
+    create("plain")
+    up("plain")
+    assert sh("plain", "! grep erofs /proc/filesystems; findmnt -no FSTYPE /media/root-ro") == "ext4\n"
+    assert sh("plain", "systemctl is-system-running --wait || systemctl --failed --no-legend") == "running\n"
+    sh("plain", "! touch /media/root-ro/x 2>/dev/null; test ! -e /media/root-ro/lost+found")
+    sh("plain", MAKE)
+    before = sh("plain", SHOW)
+    down("plain")
+    overlay_is_clean(fleet, "plain")
+    with fleet.overlays.changes("plain") as found:
+        kinds = {change.path: change.kind for change in found}
+    assert kinds[b"srv/mine"] is ChangeKind.ADDED
+    assert {kinds[b"etc/issue"], kinds[b"usr/share/doc"]} == {ChangeKind.MODIFIED}
+    assert kinds[b"etc/issue.net"] is ChangeKind.DELETED
+    if not efi.missing():
+        _is_an_ordinary_disk_too(fleet, before, tmp_path_factory)
+    assert fleet.overlays.reset(["plain"])[0].error is None
+    up("plain")
+    sh("plain", "test ! -e /srv/mine; test -e /etc/issue.net")
+
+
+def _is_an_ordinary_disk_too(fleet: Fleet, before: str, folders: pytest.TempPathFactory) -> None:
+    folder = folders.mktemp("flat")
+    disk = fleet.overlays.flatten("plain", FlatDisk(file=folder / "plain.qcow2", format="qcow2"))
+    machine, key = fleet.machine("plain"), CACHE / "ssh" / "id_ed25519"
+    with ordinary.booted(disk, machine.instance.mac, machine.host_keys, key, folder) as run:
+        assert run(SHOW) == before
+        run(ordinary.CHECK)
