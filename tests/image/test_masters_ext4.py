@@ -159,6 +159,19 @@ def test_more_inodes_than_a_group_can_have_take_more_groups(tmp_path: Path) -> N
         assert volume.superblock.inodes == 3 * 23_344
 
 
+def test_a_tree_of_many_empty_files(tmp_path: Path) -> None:
+    """Their inodes take a second group, in which nothing else is but its copy of the superblock."""
+    tree = tmp_path / "tree"
+    tree.mkdir()
+    for number in range(33_000):
+        (tree / f"{number}").touch()
+    file, _ = _made(tree, tmp_path / "made")
+    _check(file)
+    with open_volume(file) as volume:
+        assert volume.superblock.groups == 2
+        assert sum(1 for _ in volume.walk(b"")) == 33_001
+
+
 def test_one_flipped_bit_is_found_and_named(tree: Path, tmp_path: Path) -> None:
     file, made = _made(tree, tmp_path / "made")
     data = file.read_bytes()

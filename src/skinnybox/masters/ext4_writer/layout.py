@@ -161,31 +161,33 @@ def _used_blocks(space: Space, groups: Groups) -> bytearray:
     """One bit for each block; those that are beyond the end count as used."""
     count = len(groups.tables)
     found = bytearray(b"\xff") * (count * BLOCK)
-    spare = space.descriptors - groups.descriptors
-    for number in filter(has_backup, range(count)):
-        _clear(found, number * GROUP + 1 + groups.descriptors, spare)
     for first, length in space.free:
-        _clear(found, first, length)
-    _clear(found, space.next, groups.blocks - space.next)
+        _mark(found, first, length, used=False)
+    _mark(found, space.next, groups.blocks - space.next, used=False)
+    for number in filter(has_backup, range(count)):
+        _mark(found, number * GROUP, 1 + groups.descriptors, used=True)
+        spare = space.descriptors - groups.descriptors
+        _mark(found, number * GROUP + 1 + groups.descriptors, spare, used=False)
     return found
 
 
-def _clear(bits: bytearray, first: int, count: int) -> None:
+def _mark(bits: bytearray, first: int, count: int, *, used: bool) -> None:
     end = first + count
     while first < end:
         if first % 8 == 0 and end - first >= 8:
             whole = (end - first) // 8
-            bits[first // 8 : first // 8 + whole] = bytes(whole)
+            bits[first // 8 : first // 8 + whole] = (b"\xff" if used else b"\0") * whole
             first += whole * 8
         else:
-            bits[first // 8] &= ~(1 << first % 8) & 0xFF
+            one = 1 << first % 8
+            bits[first // 8] = bits[first // 8] | one if used else bits[first // 8] & ~one
             first += 1
 
 
 def _first_bits(used: int, there: int) -> bytes:
     """The first are in use, the others free; those that a group does not have count as used."""
     found = bytearray(b"\xff") * BLOCK
-    _clear(found, used, there - used)
+    _mark(found, used, there - used, used=False)
     return bytes(found)
 
 

@@ -27,6 +27,7 @@ from skinnybox.masters.survey import Survey, survey, walk
 from skinnybox.sizes import MIB
 
 COMPLAINED = 3
+_ZEROS, _MANY_ZEROS = bytes(BLOCK), bytes(MIB)
 _MOST_NAMES = 65_000
 """Of one file, and folders in one: ext4 counts no further."""
 _SHARED = 1024
@@ -197,30 +198,21 @@ def blocks_of(path: bytes, size: int) -> "Iterator[bytes | int]":
     """A file's content in whole blocks, those of zeros alone as their number: what a hole is, its bytes tell,
     not how the source's filesystem keeps them."""
     descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    try:
-        with open(descriptor, "rb", buffering=0, closefd=False) as source:
-            while size:
-                piece = source.read(min(size, MIB))
-                while (
-                    piece
-                    and len(piece) < min(size, MIB)
-                    and (more := source.read(min(size, MIB) - len(piece)))
-                ):
-                    piece += more
-                if not piece or len(piece) < min(size, MIB):
-                    raise Corrupt(
-                        f"{os.fsdecode(path)} changed while it was read", hint="seal a tree nobody writes to"
-                    )
-                size -= len(piece)
-                yield from _without_zeros(piece.ljust(-(-len(piece) // BLOCK) * BLOCK, b"\0"))
-    finally:
-        os.close(descriptor)
-
-
-_ZEROS = bytes(BLOCK)
+    with os.fdopen(descriptor, "rb") as source:
+        for start in range(0, size, MIB):
+            wanted = min(size - start, MIB)
+            piece = source.read(wanted)
+            if len(piece) < wanted:
+                raise Corrupt(
+                    f"{os.fsdecode(path)} changed while it was read", hint="seal a tree nobody writes to"
+                )
+            yield from _without_zeros(piece.ljust(-(-wanted // BLOCK) * BLOCK, b"\0"))
 
 
 def _without_zeros(piece: bytes) -> "Iterator[bytes | int]":
+    if _MANY_ZEROS.startswith(piece):
+        yield len(piece) // BLOCK
+        return
     start = 0
     for at in range(0, len(piece), BLOCK):
         if piece.startswith(_ZEROS, at):
