@@ -17,7 +17,7 @@ from skinnybox import run
 from skinnybox.errors import SkinnyboxError
 from skinnybox.masters.disk_image import unpacked_disk
 from skinnybox.masters.imports import import_tree
-from skinnybox.model import GUEST_PROTOCOL, Master
+from skinnybox.model import GUEST_PROTOCOL, ImageFormat, Master
 from skinnybox.operation import Operation
 
 REAL_ROOT = os.geteuid() == 0 and "4294967295" in Path("/proc/self/uid_map").read_text()
@@ -160,11 +160,12 @@ def unpack(image: Path, work: Path, *, only_tree: bool = True, **options: Any) -
     return tree
 
 
-def seal(image: Path, store: Path) -> Master:
+def seal(image: Path, store: Path, image_format: ImageFormat = ImageFormat.AUTO) -> Master:
     """As it is, as x:1."""
     return import_tree(
-        image, store=store, name="x", version="1", as_is=True, kernel=None, initrd=None, operation=Operation()
-    )
+        image, store=store, name="x", version="1", as_is=True, kernel=None, initrd=None,
+        operation=Operation(), image_format=image_format,
+    )  # fmt: skip
 
 
 def with_gpt(disk: Path, contents: dict[int, bytes], *, sector: int = SECTOR, **lies: Any) -> Path:

@@ -17,6 +17,7 @@ import skinnybox
 from skinnybox import run
 from skinnybox.errors import Conflict, SkinnyboxError
 from skinnybox.masters import catalogue, namespace
+from skinnybox.model import ImageFormat
 from skinnybox.operation import Operation
 from tests.image import disks
 from tests.image.disks import REAL_ROOT, as_ext4, describe, fill, seal, unpack, with_gpt, write_system
@@ -82,10 +83,12 @@ from pathlib import Path
 from skinnybox.masters.imports import import_tree
 from skinnybox.masters import catalogue
 from skinnybox.operation import Operation
+from skinnybox.model import ImageFormat
 store = Path(sys.argv[3])
-master = import_tree(Path(sys.argv[2]), store=store, name="x", version="1", as_is=True, kernel=None,
-                     initrd=None, operation=Operation())
-print(master.id)
+for image_format in ImageFormat.AUTO, ImageFormat.EXT4:
+    master = import_tree(Path(sys.argv[2]), store=store, name="x", version="1", as_is=True, kernel=None,
+                         initrd=None, operation=Operation(), image_format=image_format)
+print(master.id, *(image.digest for image in master.images))
 """
 
 
@@ -104,7 +107,11 @@ def test_an_ordinary_user_imports_the_same(tmp_path: Path, theirs: Path) -> None
     run.run(["qemu-img", "convert", "-f", "raw", "-O", "qcow2", image, disk])
     source = Path(skinnybox.__file__).parent.parent
     words: list[str | Path] = [python, "-I", "-c", IN_NAMESPACE, source]
-    assert in_namespace([*words, disk, theirs / "masters"]).strip() == seal(disk, tmp_path / "masters").id
+    seal(disk, tmp_path / "masters")
+    ours = seal(disk, tmp_path / "masters", image_format=ImageFormat.EXT4)
+    identity, *digests = in_namespace([*words, disk, theirs / "masters"]).split()
+    assert (identity, len(digests)) == (ours.id, 2)
+    assert digests == [image.digest for image in ours.images]
     os.mknod(tree / "null", stat.S_IFCHR | 0o666, os.makedev(1, 3))
     with_device = as_ext4(theirs / "device.raw", tree, size="64M")
     said = in_namespace([*words, with_device, theirs / "masters"], fails=True)

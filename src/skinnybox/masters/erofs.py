@@ -124,7 +124,10 @@ def _failure(code: int, text: str, tree: Path) -> CommandFailed:
     longest = next(_longest_names(tree), None)
     hint = None
     if longest is not None:
-        hint = f"that of erofs-utils 1.5 cannot take names of {_LONGEST_NAME} bytes, such as {longest!r}"
+        hint = (
+            f"that of erofs-utils 1.5 cannot take names of {_LONGEST_NAME} bytes, such as {longest!r}: "
+            "--image-format ext4 does"
+        )
     return CommandFailed(f"mkfs.erofs ended with {code}: {last}", returncode=code, stderr=text, hint=hint)
 
 
