@@ -13,6 +13,7 @@ from skinnybox.model import (
     GUEST_PROTOCOL,
     Allocation,
     Image,
+    ImageFormat,
     ImageKind,
     Instance,
     Master,
@@ -95,6 +96,7 @@ def seal(
     protocol: int = GUEST_PROTOCOL,
     unrelated: bool = False,
     linux: str = "",
+    image_format: ImageFormat = ImageFormat.AUTO,
 ) -> Master:
     """A real master of a few files, in a state folder; its kernel is of the version `linux`."""
     tree = scratch / f"tree-{name}-{version}"
@@ -110,7 +112,7 @@ def seal(
     return imports.import_tree(
         tree, store=state / "masters", name=name, version=version, as_is=True,
         kernel=scratch / kernel, initrd=scratch / "initrd", allow_foreign=True, dax=dax,
-        operation=Operation(), unrelated=unrelated,
+        operation=Operation(), unrelated=unrelated, image_format=image_format,
     )  # fmt: skip
 
 

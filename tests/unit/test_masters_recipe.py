@@ -5,6 +5,7 @@ import pytest
 from skinnybox.cli.main import run_command
 from skinnybox.errors import NotFound, UsageError
 from skinnybox.masters.recipe import Copy, Recipe, load, parse
+from skinnybox.model import ImageFormat
 
 FULL = """\
 suite: trixie
@@ -17,6 +18,7 @@ packages:
 kernel: linux-image-amd64
 slim: true
 dax: true
+image_format: ext4
 copy:
   - {source: site, dest: /srv/site, mode: 0750, owner: "www-data:www-data"}
   - source: site/index.html
@@ -45,6 +47,7 @@ def test_a_full_recipe(recipe: Path) -> None:
         kernel="linux-image-amd64",
         slim=True,
         dax=True,
+        image_format=ImageFormat.EXT4,
         copy=(
             Copy(source=recipe.parent / "site", dest="/srv/site", mode=0o750, owner="www-data:www-data"),
             Copy(source=recipe.parent / "site/index.html", dest="/srv/index.html"),
@@ -64,6 +67,7 @@ suite: Trixie!
 package: [x]
 packages: [good, "bad one", -x]
 slim: maybe
+image_format: erofs-plain
 copy:
   - {source: nowhere, dest: relative, mode: 9, owner: "a b"}
   - {source: site}
@@ -74,7 +78,7 @@ slim: true
     with pytest.raises(UsageError) as caught:
         parse(text, recipe)
     lines = [line.partition(", line ")[2].partition(":")[0] for line in caught.value.message.splitlines()]
-    assert lines == ["1", "2", "3", "3", "4", "6", "6", "6", "6", "7", "9"]
+    assert lines == ["1", "2", "3", "3", "4", "5", "7", "7", "7", "7", "8", "10"]
     assert "'package' is not known" in caught.value.message
     assert "packages" in (caught.value.hint or "")
 
