@@ -40,6 +40,9 @@ def tree(tmp_path: Path) -> Path:
         (many / f"{number}-{'n' * (number % 240)}").touch()
     (many / ("a" * 255)).touch()  # which mkfs.erofs 1.5 cannot take
     os.setxattr(many / "0-", "user.large", bytes(range(256)) * 12)
+    os.setxattr(many / "4-nnnn", "user.empty", b"")
+    os.setxattr(many / "5-nnnnn", "user.empty", b"")
+    os.setxattr(many / "5-nnnnn", "user.more", b"m" * 300)
     for name in ("1-n", "2-nn", "3-nnn"):
         os.setxattr(many / name, "user.shared", b"shared" * 100)
     with (made / "holes").open("wb") as file:
@@ -232,6 +235,24 @@ def test_attributes_that_are_too_many_for_a_block_are_refused() -> None:
     assert (inside, len(block)) == (b"", records.BLOCK)
     with pytest.raises(Unsupported, match="4 KiB"):
         records.attributes([*few, ("user.b", b"x" * 100)])
+
+
+def test_so_many_share_a_block_of_attributes_and_no_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A kernel shares one among 1024, and e2fsck mends one that more have."""
+    monkeypatch.setattr(write, "_SHARED", 2)
+    tree, file = tmp_path / "tree", tmp_path / "image"
+    tree.mkdir()
+    for name in "abcde":
+        (tree / name).touch()
+        os.setxattr(tree / name, "user.shared", b"shared" * 100)
+    with file.open("xb") as image:
+        write.write(tree, image, date=1)
+    _check(file)
+    with open_volume(file) as volume:
+        blocks = [node.attributes for path, node in volume.walk(b"") if path]
+    assert [blocks.count(block) for block in blocks] == [2, 2, 2, 2, 1]
 
 
 def test_a_file_that_is_written_to_meanwhile_is_told(tmp_path: Path) -> None:

@@ -169,6 +169,11 @@ def attributes(found: Sequence[tuple[str, bytes]]) -> tuple[bytes, bytes]:
     return b"", struct.pack("<IIIII12x", _XATTR_MAGIC, 1, 1, total, 0) + block
 
 
+def with_users(block: bytes, count: int) -> bytes:
+    """A block of attributes that so many inodes share."""
+    return block[:4] + count.to_bytes(4, "little") + block[8:]
+
+
 def _packed(entries: Sequence[tuple[int, bytes, bytes]], room: int, *, before: int) -> bytes | None:
     """Entries from the begin, their values from the end; None where they do not fit."""
     heads, values, end = b"", b"", room

@@ -1,6 +1,7 @@
 """The program that writes an image beside the one that seals: `main` gets the tree, the image's path and
 its date. Nothing of the tree is run or followed; the same tree gives the same bytes, wherever it lies."""
 
+import hashlib
 import json
 import os
 import stat
@@ -21,12 +22,15 @@ from skinnybox.masters.ext4_writer.records import (
     device,
     extent_tree,
     is_short,
+    with_users,
 )
 from skinnybox.masters.index import read_xattrs
 from skinnybox.masters.survey import Survey, survey, walk
 from skinnybox.sizes import MIB
 
 COMPLAINED = 3
+_MOST_SAID = 200
+"""Of a path: who hears us reads the end of what we say only."""
 _ZEROS, _MANY_ZEROS = bytes(BLOCK), bytes(MIB)
 _MOST_NAMES = 65_000
 """Of one file, and folders in one: ext4 counts no further."""
@@ -53,13 +57,14 @@ def write(tree: Path, image: BinaryIO, *, date: int) -> None:
     writer = _Writer(image, _space(known))
     open_folders: list[Folder] = []
     for path, info in walk(os.fsencode(tree)):
-        above, _, name = path.rpartition(b"/")
+        above, _, own = path.rpartition(b"/")
         while path and open_folders[-1].path != above:
             writer.close(open_folders.pop())
         try:
-            opened = writer.add(os.fsencode(tree), path, name, info, open_folders[-1] if path else None)
+            opened = writer.add(os.fsencode(tree), path, own, info, open_folders[-1] if path else None)
         except Unsupported as error:
-            raise Unsupported(f"/{os.fsdecode(path)}: {error.message}", hint=error.hint) from error
+            name = os.fsdecode(path)[-_MOST_SAID:]
+            raise Unsupported(f"/{name}: {error.message}", hint=error.hint) from error
         if opened is not None:
             open_folders.append(opened)
     for folder in reversed(open_folders):
@@ -83,7 +88,7 @@ class _Writer:
         self._table = bytearray((FIRST_INODE - 1) * INODE)
         self._folders: list[int] = []
         self._linked: dict[tuple[int, int], tuple[int, Inode]] = {}
-        self._shared: dict[bytes, list[int]] = {}
+        self._shared: dict[bytes, tuple[int, int]] = {}
         self._position = 0
 
     def add(
@@ -179,12 +184,13 @@ class _Writer:
         inode.attributes, block = found
         if not block:
             return
-        shared = self._shared.get(block)
-        if shared is None or shared[1] == _SHARED:
-            shared = self._shared[block] = [self._space.one(), 0]
-        shared[1] += 1
-        self._write(shared[0], block[:4] + shared[1].to_bytes(4, "little") + block[8:])
-        inode.attribute_block = shared[0]
+        key = hashlib.sha256(block).digest()
+        at, users = self._shared.get(key, (0, _SHARED))
+        if users == _SHARED:
+            at, users = self._space.one(), 0
+        self._write(at, with_users(block, users + 1))
+        self._shared[key] = at, users + 1
+        inode.attribute_block = at
         inode.blocks += 1
 
     def _write(self, block: int, data: bytes) -> None:
