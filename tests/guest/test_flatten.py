@@ -34,8 +34,40 @@ def test_nothing_of_ours_is_left_for_another_init(shell: Shell, tmp_path: Path, 
     before = listing(tree)
     inits.fit(tree)
     assert listing(tree) != before
-    text = FLATTEN.read_text()
-    function = text[text.index("forget_other_inits() {") :].partition("\n}\n")[0] + "\n}\n"
-    ended = shell("", f"{function}cd {tree} && forget_other_inits && rm -r usr/lib/skinnybox")
+    ended = shell(
+        "", f"{function('forget_other_inits')}cd {tree} && forget_other_inits && rm -r usr/lib/skinnybox"
+    )
     assert (ended.code, ended.out) == (0, "")
     assert listing(tree) == before
+
+
+def function(name: str) -> str:
+    """One of the appliance's, as it is written there."""
+    text = FLATTEN.read_text()
+    return text[text.index(f"{name}() {{") :].partition("\n}\n")[0] + "\n}\n"
+
+
+MOUNT = f"""{function("mount_all")}
+find_disk() {{ DISK=/dev/$1; }}
+modprobe() {{ :; }}
+cat() {{ :; }}
+refuse() {{ echo "refused: $*"; exit 9; }}
+mount() {{ echo "$*"; case " $KNOWN " in *" $2 "*) ;; *) return 1 ;; esac; }}
+mount_all"""
+
+
+@pytest.mark.parametrize(
+    ("known", "how"),
+    [("erofs ext4", ["-t erofs -o ro"]), ("ext4", ["-t erofs -o ro", "-t ext4 -o ro,noload"])],
+)
+def test_a_master_is_mounted_as_its_kernel_can(shell: Shell, known: str, how: list[str]) -> None:
+    """By trying: an older master's own functions know one kind of image only."""
+    ended = shell("", f'KNOWN="{known} overlay"\n{MOUNT}')
+    assert ended.code == 0
+    masters = [line for line in ended.out.splitlines() if line.endswith("/lower")]
+    assert masters == [f"{words} /dev/skinny-master /lower" for words in how]
+
+
+def test_a_master_that_cannot_be_mounted_is_told(shell: Shell) -> None:
+    ended = shell("", f"KNOWN=overlay\n{MOUNT}")
+    assert ended.code == 9 and "refused: the master cannot be mounted" in ended.out
