@@ -92,8 +92,9 @@ def _add_set(commands: options.Commands) -> None:
         "may repeat")  # fmt: skip
     add("--no-label", metavar="KEY", action="append", default=[], help="take it away; may repeat")
     add("--data", metavar="SIZE", type=numbers.size, help="give stopped ones a data disk of this size")
-    add("--data-dir", metavar="FOLDER", action="append", default=[], help="another folder that lies on it, "
-        "filled at the next start with what lies there then; may repeat")  # fmt: skip
+    add("--data-dir", metavar="FOLDER", type=options.guest_path, action="append", default=[],
+        help="another folder that lies on it, filled at the next start with what lies there then; may "
+        "repeat")  # fmt: skip
     add("--ssh-port", metavar="PORT", type=numbers.count,
         help="of the host's loopback, leads to its ssh; only of one machine, stopped")  # fmt: skip
 

@@ -67,8 +67,9 @@ def _add_hardware(parser: argparse.ArgumentParser) -> None:
         "or do not (default: as the master was sealed)")  # fmt: skip
     add("--data", metavar="SIZE", type=numbers.size, help="size of a second disk, which no reset and no "
         "restored system touches (default: none)")  # fmt: skip
-    add("--data-dir", metavar="FOLDER", action="append", default=[], help="a guest's folder that lies on "
-        "it, filled first with what the master has there; may repeat (default /data)")  # fmt: skip
+    add("--data-dir", metavar="FOLDER", type=options.guest_path, action="append", default=[],
+        help="a guest's folder that lies on it, filled first with what the master has there; may repeat "
+        "(default /data)")  # fmt: skip
     kept = parser.add_mutually_exclusive_group()
     kept.add_argument("--sparse", action="store_true", help="promise the disks' space without reserving it")
     kept.add_argument("--reserved", action="store_true", help="reserve it (default, where the host can)")

@@ -169,6 +169,12 @@ def path(text: str) -> Path:
     return Path(text)
 
 
+def guest_path(text: str) -> str:
+    """The same of a path in a guest, which stays as it was written."""
+    path(text)
+    return text
+
+
 def add_format(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--format", choices=FORMATS, default="table", help="table is for people")
     parser.add_argument("--no-headers", action="store_true", help="table and csv without the first line")
