@@ -1,33 +1,50 @@
-# shellcheck shell=dash
+# shellcheck shell=dash disable=SC2034 # what is read here is written by the others
 # The seed's network, for what brings networks up here: systemd-networkd, NetworkManager, wicked or ifupdown. ROOT as in
-# seed.sh.
+# seed.sh. What is read of a line stands in CARD_*, for the files of networkd.sh, ifupdown.sh and network-manager.sh.
 
 # Names, not kinds: containers on this machine bring interfaces of their own, which are not ours to configure.
 INTERFACES='en* eth*'
 
-# seed_network "dhcp" | "static ADDRESS/PREFIX [gateway A] [dns A,B]"
+# seed_network "dhcp | static ADDRESS/PREFIX [WORD VALUE]...": the first card. Where there are others the host names its
+# `mac`, as no card may have two settings.
 seed_network() {
-    local method=$1 address='' gateway='' dns=''
     # shellcheck disable=SC2086 # the words are what is wanted
-    set -- $1
-    case $method in
-    dhcp) ;;
-    static\ *)
-        method=static
-        address=$2
-        shift 2
-        while [ $# -ge 2 ]; do
-            case $1 in
-            gateway) gateway=$2 ;;
-            dns) dns=$2 ;;
-            *) cannot "network: unknown word $1" ;;
-            esac
-            shift 2
-        done
-        ;;
-    *) cannot "network: neither dhcp nor static: $method" ;;
+    read_card $1
+    CARD_NUMBER=0
+    write_card
+    [ -z "$CARD_DNS" ] || write_resolvers "$CARD_DNS"
+}
+
+# seed_nic "NUMBER MAC dhcp | none | static ADDRESS/PREFIX [WORD VALUE]...": one more card. It is known by its MAC: the
+# kernel and udev name cards as they find them.
+seed_nic() {
+    local number=${1%% *} rest=${1#* }
+    # shellcheck disable=SC2086 # the words are what is wanted
+    read_card ${rest#* } mac "${rest%% *}"
+    CARD_NUMBER=$number
+    write_card
+}
+
+# read_card METHOD [ADDRESS] [gateway A] [also A,B] [other-gateway A] [dns A,B] [mac M] [vlan N]
+read_card() {
+    CARD_METHOD=$1 CARD_ADDRESSES='' CARD_GATEWAYS='' CARD_DNS='' CARD_MAC='' CARD_VLAN=''
+    case $1 in
+    dhcp | none) ;;
+    static) [ $# -ge 2 ] && CARD_ADDRESSES=$2 && shift || cannot "network: static, and no address" ;;
+    *) cannot "network: neither dhcp nor static: $1" ;;
     esac
-    write_network "$method" "$address" "$gateway" "$(words "$dns")"
+    shift
+    while [ $# -ge 2 ]; do
+        case $1 in
+        gateway | other-gateway) CARD_GATEWAYS="$CARD_GATEWAYS$2 " ;;
+        also) CARD_ADDRESSES="$CARD_ADDRESSES $(words "$2")" ;;
+        dns) CARD_DNS=$(words "$2") ;;
+        mac) CARD_MAC=$2 ;;
+        vlan) CARD_VLAN=$2 ;;
+        *) cannot "network: unknown word $1" ;;
+        esac
+        shift 2
+    done
 }
 
 # words A,B: as A B.
@@ -52,97 +69,48 @@ uses_network_manager() {
         [ ! -e "$ROOT/etc/network/interfaces" ] && [ ! -e "$ROOT/etc/netplan" ]
 }
 
-# write_network METHOD ADDRESS GATEWAY "DNS..."
-write_network() {
+write_card() {
     if uses_network_manager; then
-        put_file /etc/NetworkManager/system-connections/skinnybox.nmconnection 0600 root:root network_manager_file "$@"
-        return
+        write_network_manager
     elif systemd_has networkd; then
-        put_file /etc/systemd/network/10-skinnybox.network 0644 root:root networkd_file "$@"
+        write_networkd
     elif [ -e "$ROOT/usr/sbin/wicked" ]; then
-        put_file /etc/sysconfig/network/ifcfg-eth0 0644 root:root wicked_file "$@"
-        [ -z "$3" ] || put_file /etc/sysconfig/network/ifroute-eth0 0644 root:root echo "default $3 - eth0"
-    elif [ -e "$ROOT/etc/alpine-release" ]; then # its ifup knows no patterns, and reads this file alone
-        put_file /etc/network/interfaces 0644 root:root alpine_file "$@"
+        write_wicked
+    elif [ -e "$ROOT/etc/alpine-release" ]; then
+        write_alpine
     elif [ -e "$ROOT/sbin/ifup" ] || [ -e "$ROOT/usr/sbin/ifup" ]; then
-        put_file /etc/network/interfaces.d/skinnybox 0644 root:root ifupdown_file "$@"
+        write_ifupdown
     else
         cannot "network: this master has none of systemd-networkd, NetworkManager, wicked and ifupdown"
     fi
-    write_resolvers "$4"
 }
 
-networkd_file() {
-    printf '# Written from the seed by skinnybox.\n[Match]\nName=%s\n\n[Network]\n' "$INTERFACES"
-    if [ "$1" = dhcp ]; then
-        printf 'DHCP=yes\n'
-        return
-    fi
-    printf 'Address=%s\n' "$2"
-    [ -z "$3" ] || printf 'Gateway=%s\n' "$3"
-    [ -z "$4" ] || printf 'DNS=%s\n' "$4"
+# numbered NAME: NAME for the first card, NAME-1 for the next.
+numbered() {
+    if [ "$CARD_NUMBER" = 0 ]; then echo "$1"; else echo "$1-$CARD_NUMBER"; fi
 }
 
-ifupdown_file() {
-    local pattern
-    printf '# Written from the seed by skinnybox.\n'
-    set -f
-    for pattern in $INTERFACES; do printf 'auto /%s=skinnybox\n' "$pattern"; done
-    set +f
-    interface skinnybox "$@"
-}
-
-alpine_file() {
-    printf '# Written from the seed by skinnybox.\nauto lo\niface lo inet loopback\n\nauto eth0\n'
-    interface eth0 "$@"
-}
-
-# interface NAME METHOD ADDRESS GATEWAY
-interface() {
-    local family=inet
-    [ "$(family_of "$3")" = ipv4 ] || family=inet6
-    printf 'iface %s %s %s\n' "$1" "$family" "$2"
-    [ -z "$3" ] || printf '    address %s\n' "$3"
-    [ -z "$4" ] || printf '    gateway %s\n' "$4"
-}
-
-network_manager_file() {
-    printf '# Written from the seed by skinnybox.\n[connection]\nid=skinnybox\ntype=ethernet\n'
-    printf 'autoconnect-priority=100\nmulti-connect=3\n\n[match]\ninterface-name=' # 3: for each card that matches
-    set -f
-    # shellcheck disable=SC2086 # the words are what is wanted
-    printf '%s;' $INTERFACES
-    set +f
-    network_manager_family ipv4 "$@"
-    network_manager_family ipv6 "$@"
-}
-
-# network_manager_family ipv4|ipv6 METHOD ADDRESS GATEWAY "DNS..."
-network_manager_family() {
-    local server
-    printf '\n\n[%s]\n' "$1"
-    case $2,$(family_of "$3"),$1 in
-    dhcp,* | static,ipv4,ipv6) echo method=auto ;;
-    static,ipv6,ipv4) echo method=disabled && return ;;
-    *) printf 'method=manual\naddress1=%s%s\n' "$3" "${4:+,$4}" ;;
-    esac
-    for server in $5; do
-        [ "$(family_of "$server")" != "$1" ] || printf '%s;' "$server"
-    done | sed 's/^/dns=/'
+# vlan_name: of the interface that has the tagged part of a card; it begins as no card does.
+vlan_name() {
+    echo "nic${CARD_NUMBER}v$CARD_VLAN"
 }
 
 family_of() {
     case $1 in *:*) echo ipv6 ;; *) echo ipv4 ;; esac
 }
 
-wicked_file() {
-    printf "# Written from the seed by skinnybox.\nSTARTMODE='auto'\nBOOTPROTO='%s'\n" "$1"
-    [ -z "$2" ] || printf "IPADDR='%s'\n" "$2"
+# of_family FAMILY ADDRESS...: those of them that are of this family.
+of_family() {
+    local family=$1 each
+    shift
+    for each in "$@"; do
+        [ "$(family_of "$each")" != "$family" ] || printf '%s ' "$each"
+    done
 }
 
-# write_resolvers "DNS...": only where no systemd-resolved does it.
+# write_resolvers "DNS...": only where nobody else does it.
 write_resolvers() {
-    [ -n "$1" ] && ! systemd_has resolved || return 0
+    ! uses_network_manager && ! systemd_has resolved || return 0
     put_file /etc/resolv.conf 0644 root:root resolvers "$1"
 }
 

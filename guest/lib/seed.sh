@@ -29,6 +29,7 @@ seed_line() {
     hostname) seed_hostname "$4" ;;
     machine-id) put_file /etc/machine-id 0444 root:root echo "$4" ;;
     network) seed_network "$4" ;;
+    nic) seed_nic "$4" ;;
     authorized-keys) seed_authorized_keys "$4" "$1" "$2" ;;
     file) seed_file "$4" "$1" "$2" ;;
     run-once) seed_run_once "$1" "$2" ;;

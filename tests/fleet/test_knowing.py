@@ -6,7 +6,7 @@ import pytest
 
 from skinnybox.errors import Unsupported
 from skinnybox.fleet import knowing
-from skinnybox.model import GUEST_PROTOCOL, fields
+from skinnybox.model import GUEST_PROTOCOL, StaticNetwork, fields
 from skinnybox.model.fields import Field
 from tests.fleet.conftest import SPARSE
 from tests.samples import a_master, an_instance
@@ -25,6 +25,16 @@ def test_what_an_older_guest_part_does_not_know_is_refused(field: Field) -> None
     assert refused.value.hint and "build or import the master again" in refused.value.hint
     with pytest.raises(Unsupported):
         knowing.check(all_given(), a_master(guest_protocol=1))
+
+
+def test_several_addresses_are_words_that_an_older_guest_part_does_not_know() -> None:
+    asked = replace(SPARSE, static_network=StaticNetwork(address="10.0.0.5/24", also=("fd00::5/64",)))
+    knowing.check(asked, a_master(guest_protocol=3))
+    with pytest.raises(Unsupported, match="does not know several addresses"):
+        knowing.check(asked, a_master(guest_protocol=2))
+    knowing.check(
+        replace(asked, static_network=StaticNetwork(address="fd00::5/64")), a_master(guest_protocol=1)
+    )
 
 
 def test_what_nobody_asks_for_is_known_to_all() -> None:

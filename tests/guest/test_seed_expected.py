@@ -14,7 +14,7 @@ from skinnybox.delta.seed_marks import expected, hostname_of
 from skinnybox.delta.upper_disk import differences
 from skinnybox.ext4 import open_volume
 from skinnybox.masters.index import Entry, scan
-from skinnybox.model import Instance, SeedFile, StaticNetwork
+from skinnybox.model import Instance, Nic, SeedFile, StaticNetwork
 from skinnybox.operation import Operation
 from skinnybox.overlays.seed import seed_message
 from tests.guest.conftest import GUEST, INSTANCE, Shell
@@ -152,6 +152,38 @@ def test_nothing_but_the_seeds_is_on_a_fresh_machine(
         assert told[path], path
     for file in machine.seed.files:
         assert told[file.path.strip("/")], file.path
+
+
+BOTH = StaticNetwork(
+    address="192.0.2.2/24", gateway="192.0.2.1", dns=("192.0.2.3", "2001:db8::3"),
+    also=("2001:db8::2/64", "192.0.2.8/24", "2001:db8::9/64"), other_gateway="fe80::1",
+)  # fmt: skip
+NICS = (
+    Nic(bridge="br1", network=StaticNetwork(address="198.51.100.5/24", also=("fd00::5/64",)), vlan=100),
+    Nic(network=StaticNetwork(address="fd01::5/64", gateway="fd01::1")),
+    Nic(vlan=4094),
+    Nic(manual=True),
+    Nic(manual=True, vlan=7),
+    Nic(),
+)
+
+
+@pytest.mark.parametrize("machine", [
+    pytest.param(instance(network=BOTH), id="both-families"),
+    pytest.param(instance(network=StaticNetwork(address="fd00::2/64", also=("192.0.2.2/24",))), id="6-first"),
+    pytest.param(instance(nics=NICS), id="cards"),
+    pytest.param(instance(network=BOTH, nics=NICS[:1]), id="both-and-a-card"),
+])  # fmt: skip
+@pytest.mark.parametrize("manager", [*MANAGERS, "netplan"])
+def test_nothing_but_the_seeds_with_several_addresses_and_cards(
+    shell: Shell, guest: Guest, machine: Instance, manager: str
+) -> None:
+    if manager == "netplan":
+        (guest.root / "etc/netplan").mkdir()
+        guest = stacked(shell)
+    test_nothing_but_the_seeds_is_on_a_fresh_machine(
+        shell, guest, machine, "networkd" if manager == "netplan" else manager, None
+    )
 
 
 def test_a_name_that_is_followed(guest: Guest) -> None:

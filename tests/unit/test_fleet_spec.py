@@ -8,9 +8,8 @@ from pathlib import Path
 import pytest
 
 from skinnybox.errors import NotFound, UsageError
-from skinnybox.fleet.counting import networks_of
 from skinnybox.fleet.plan.actions import Target
-from skinnybox.fleet.spec import addresses
+from skinnybox.fleet.spec import addresses, networks
 from skinnybox.fleet.spec.marked import Place, read
 from skinnybox.fleet.spec.reading import Description, load, parse
 from skinnybox.fleet.spec.shape import schema
@@ -135,7 +134,7 @@ def test_addresses_that_no_machine_could_use(
     pattern: str, count: int, gateway: str | None, said: str
 ) -> None:
     with pytest.raises(UsageError) as refused:
-        networks_of(StaticNetwork(address=pattern, gateway=gateway), count)
+        networks.of_each(networks.static([pattern], [gateway] if gateway else []), count)
     assert said in refused.value.message
 
 
@@ -145,7 +144,7 @@ def test_addresses_that_no_machine_could_use(
 )
 def test_addresses_that_look_odd_and_are_not(address: str, gateway: str | None) -> None:
     static = StaticNetwork(address=address, gateway=gateway)
-    assert networks_of(static, 1) == [static]
+    assert networks.of_each(static, 1) == [static]
 
 
 def test_the_published_schema_and_reference_are_what_the_code_says() -> None:

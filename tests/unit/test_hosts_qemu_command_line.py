@@ -19,7 +19,7 @@ from skinnybox.emulation import accelerator
 from skinnybox.emulation.board import SANDBOX, TRANSLATED, Accelerator, trial_argv
 from skinnybox.hosts.qemu import launch, network
 from skinnybox.hosts.qemu.command_line import Descriptors, Machine, OpenImage, argv
-from skinnybox.model import Allocation, DataDisk, Forward, Network, Overlay, Seed, StaticNetwork
+from skinnybox.model import Allocation, DataDisk, Forward, Network, Nic, Overlay, Seed, StaticNetwork
 from skinnybox.sandbox.sockets import INTERNET, LISTENING, NO_SOCKETS
 from skinnybox.sizes import GIB, MIB
 from tests.samples import an_instance
@@ -44,6 +44,9 @@ PLAIN = Machine(
 TWO_IMAGES = replace(OPENED, images=(MASTER, LAYER))
 MAPPED = replace(INSTANCE, stack=replace(INSTANCE.stack, dax=True))
 STATIC = StaticNetwork(address="192.0.2.17/24", gateway="192.0.2.1", dns=("192.0.2.2",))
+SIX_FIRST = StaticNetwork(
+    address="2001:db8::17/64", gateway="fe80::1", also=("192.0.2.17/24",), other_gateway="192.0.2.1"
+)
 SEED = Seed(hostname="web-01", machine_id="0" * 32, network=STATIC)
 
 MACHINES: dict[str, Machine] = {
@@ -67,6 +70,12 @@ MACHINES: dict[str, Machine] = {
     "no-port": replace(PLAIN, instance=replace(INSTANCE, ssh_port=None)),
     "passt": replace(PLAIN, network=Network.PASST, descriptors=replace(OPENED, stream=18)),
     "bridge": replace(PLAIN, network=Network.BRIDGE, descriptors=replace(OPENED, tap=19)),
+    "cards": replace(
+        PLAIN,
+        instance=replace(INSTANCE, seed=replace(SEED, nics=(Nic(bridge="br1", vlan=7), Nic(manual=True)))),
+        descriptors=replace(OPENED, more_taps=(20, None)),
+    ),
+    "both-families": replace(PLAIN, instance=replace(INSTANCE, seed=replace(SEED, network=SIX_FIRST))),
 }
 
 
@@ -94,7 +103,7 @@ def test_the_command_line_of_a_machine(name: str) -> None:
     ("name", "sockets", "ports"),
     [
         ("plain", LISTENING, "22001"), ("no-port", NO_SOCKETS, ""), ("open", INTERNET, ""),
-        ("passt", NO_SOCKETS, ""), ("bridge", NO_SOCKETS, ""),
+        ("passt", NO_SOCKETS, ""), ("bridge", NO_SOCKETS, ""), ("cards", LISTENING, "22001"),
     ],
 )  # fmt: skip
 def test_a_machine_is_left_the_sockets_that_its_network_takes(name: str, sockets: str, ports: str) -> None:

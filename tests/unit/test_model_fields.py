@@ -28,6 +28,7 @@ from skinnybox.model import (
     Forward,
     Instance,
     Network,
+    Nic,
     Overlay,
     SeedFile,
     StaticNetwork,
@@ -53,6 +54,7 @@ FIRST = {
     "StaticNetwork": "address gateway dns",
     "DataDisk": "size folders allocation",
     "SeedFile": "path content mode owner",
+    "Nic": "bridge network manual vlan",
 }
 """What the first version wrote, which never changes: whatever else there is, came later."""
 NOT_OF_A_MACHINE = {"state", "addresses", "values"}
@@ -75,6 +77,7 @@ OTHER: dict[str, Any] = {
     "files": (SeedFile(path="/etc/motd", content=b"hello"),),
     "run_once": "#!/bin/sh\n",
     "hostname": "another",
+    "nics": (Nic(bridge="br1", vlan=7),),
     "follow_name": True,
     "dax": True,
     "swap": Swap(size=512 * MIB),
@@ -226,7 +229,7 @@ def test_the_plugin_of_dom0_writes_the_same_seed() -> None:
     names: dict[str, Any] = {"uuid": uuid, "base64": base64}
     exec(compile(ast.Module(body=list(parts), type_ignores=[]), "plugin", "exec"), names)
     made = all_given()
-    seed = replace(made.seed, hostname=made.name, network=None, files=(), run_once=None)
+    seed = replace(made.seed, hostname=made.name, network=None, files=(), run_once=None, nics=())
     made = replace(made, swap=None, throw_away=None, data=None, seed=seed)
     values = {"follow_name": True, "authorized_keys": [PUBLIC_KEY], "user": "admin"}
     lines = names["_seed_lines"](values, str(made.uuid), made.name)

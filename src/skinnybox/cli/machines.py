@@ -3,7 +3,7 @@
 import argparse
 from errno import EFBIG
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict
 
 from skinnybox import named_file
 from skinnybox.cli import numbers, options, report
@@ -13,7 +13,7 @@ from skinnybox.cli.progress import shown
 from skinnybox.errors import NotFound, UsageError
 from skinnybox.fleet import asked
 from skinnybox.fleet.settings import Settings
-from skinnybox.model import Allocation, Network, Overlay, SeedFile, StaticNetwork
+from skinnybox.model import Allocation, Network, Nic, Overlay, SeedFile, StaticNetwork
 from skinnybox.sizes import parse_size
 
 if TYPE_CHECKING:
@@ -21,6 +21,13 @@ if TYPE_CHECKING:
     from skinnybox.model import DataDisk
 
 _MOST_FILE = 1 << 22
+
+
+class Again(TypedDict):
+    """Of an option that may repeat."""
+
+    action: str
+    default: list[str]
 
 
 def add_to(commands: options.Commands) -> None:
@@ -105,9 +112,14 @@ def _add_network(group: argparse._ArgumentGroup) -> None:
     add("--bridge", metavar="NAME", help="a tap on this bridge of the host; needs the right to make one")
     add("--forward", metavar="PORTS", action="append", default=[], help="[ADDRESS:]PORT:GUEST_PORT: a port "
         "of the host that leads to one of the machine; counts up for several; may repeat")  # fmt: skip
-    add("--address", metavar="ADDRESS/PREFIX", help="a static address instead of DHCP; of several "
-        "machines the first one's, and it counts up; or a pattern, as in 10.0.0.{11..50}/24")  # fmt: skip
-    add("--gateway", metavar="ADDRESS", help="with --address")
+    again: Again = {"action": "append", "default": []}
+    add("--address", metavar="ADDRESS/PREFIX", **again, help="a static address instead of DHCP; of several "
+        "machines the first one's, and it counts up; or a pattern, as in 10.0.0.{11..50}/24; may repeat, as "
+        "for IPv6")  # fmt: skip
+    add("--gateway", metavar="ADDRESS", **again, help="with --address; one for each family")
+    add("--nic", metavar="CARD", **again, help="one more card: bridge=NAME or restricted, then dhcp, manual "
+        "or address=ADDRESS/PREFIX with gateway=ADDRESS, and vlan=ID, with commas between; may repeat"
+    )  # fmt: skip
     add("--dns", metavar="ADDRESS", action="append", default=[], help="with --address; may repeat")
 
 
@@ -137,15 +149,15 @@ def _create(arguments: argparse.Namespace) -> int:
 
 
 def _dry_run(arguments: argparse.Namespace) -> int:
-    from skinnybox.fleet.counting import networks_of
     from skinnybox.fleet.names import expand
+    from skinnybox.fleet.spec import networks
 
     names, static = expand(arguments.names), _static_network(arguments)
     if static is None:
         print("\n".join(names))
         return 0
-    found = networks_of(static, len(names))
-    print("\n".join(f"{name} {network.address}" for name, network in zip(names, found, strict=True)))
+    for name, network in zip(names, networks.of_each(static, len(names)), strict=True):
+        print(name, *network.addresses)
     return 0
 
 
@@ -169,6 +181,7 @@ def _specification(arguments: argparse.Namespace, settings: Settings) -> "Specif
         network=network,
         bridge=bridge,
         static_network=_static_network(arguments),
+        nics=_nics(arguments),
         ssh_user=arguments.user,
         authorized_keys=tuple(key for path in keys for key in public_keys(_text(path))),
         files=tuple(_seed_file(text) for text in arguments.file),
@@ -213,7 +226,17 @@ def _static_network(arguments: argparse.Namespace) -> StaticNetwork | None:
         if arguments.gateway or arguments.dns:
             raise UsageError("--gateway and --dns go with --address")
         return None
-    return StaticNetwork(address=arguments.address, gateway=arguments.gateway, dns=tuple(arguments.dns))
+    from skinnybox.fleet.spec import networks
+
+    return networks.static(arguments.address, arguments.gateway, arguments.dns)
+
+
+def _nics(arguments: argparse.Namespace) -> tuple[Nic, ...]:
+    if not arguments.nic:
+        return ()
+    from skinnybox.fleet.spec.nics import parse_nic
+
+    return tuple(map(parse_nic, arguments.nic))
 
 
 def _seed_file(text: str) -> SeedFile:

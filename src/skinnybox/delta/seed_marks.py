@@ -76,7 +76,7 @@ def _written(instance: Instance, host_keys: Sequence[str]) -> Found:
         yield _HOSTNAME, _text(0o644, f"{name}\n")
         yield _HOSTS, Seeded(kind=HOSTS, mode=0o644, text=name.encode())
     yield "/etc/machine-id", _text(0o444, f"{seed.machine_id}\n")
-    for path, mode, text in seed_network.written(seed.network):
+    for path, mode, text in seed_network.written(instance):
         yield path, _text(mode, text)
     if seed.authorized_keys:
         yield from _authorized_keys(instance.ssh_user, seed.authorized_keys)

@@ -53,7 +53,7 @@ def change(
             _check_port(new)
         new = _checked(host, new)
         if new.bridge != held.instance.bridge:
-            check_addresses([(new.bridge, new.seed.network)], catalog, new.uuid)
+            check_addresses([new], catalog, new.uuid)
         reached = new.network is not Network.BRIDGE
         return held.commit(replace(new, ssh_port=(new.ssh_port or next(ports)) if reached else None))
 

@@ -70,7 +70,7 @@ def create(
     each = dict(zip(names, specifications, strict=True))
     for name in catalog.taken(names) if skip_existing else ():
         del each[name]  # what it would have had stays free: the others have what they had without this
-    check_addresses(((own.bridge, own.static_network) for own in each.values()), catalog)
+    check_addresses(each.values(), catalog)
     with context.masters.kept(master) as found:
         knowing.check(specification, found)
         catalog.make()

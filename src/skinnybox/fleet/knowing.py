@@ -7,10 +7,13 @@ from skinnybox.fleet.specification import Specification
 from skinnybox.model import Instance, Master
 from skinnybox.model.fields import Field, machine_fields, part
 
+_SEVERAL_ADDRESSES = 3
+
 
 def check(said: Instance | Specification, master: Master) -> None:
     """Unsupported, naming what, before anything is touched: a master lives for years, and its guest part
     refuses to start with a word that it does not know."""
+    _check_addresses(said, master)
     for field in machine_fields():
         if field.protocol > master.guest_protocol and _value(said, field):
             word = field.key or field.word or field.name
@@ -19,6 +22,17 @@ def check(said: Instance | Specification, master: Master) -> None:
                 f" {master.guest_protocol}, and that is known from {field.protocol} on",
                 hint=f"build or import the master again, or leave {word} out",
             )
+
+
+def _check_addresses(said: Instance | Specification, master: Master) -> None:
+    """Words of a line that all know."""
+    network = said.seed.network if isinstance(said, Instance) else said.static_network
+    if network and (network.also or network.other_gateway) and master.guest_protocol < _SEVERAL_ADDRESSES:
+        raise Unsupported(
+            f"the guest part of {master.reference} does not know several addresses of one card: it speaks"
+            f" protocol {master.guest_protocol}, and that is known from {_SEVERAL_ADDRESSES} on",
+            hint="build or import the master again, or say one address",
+        )
 
 
 def _value(said: Instance | Specification, field: Field) -> Any:

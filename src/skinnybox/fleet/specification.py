@@ -13,7 +13,9 @@ from skinnybox.hosts.base import Features, Host
 from skinnybox.model import (
     Allocation,
     DataDisk,
+    Instance,
     Network,
+    Nic,
     Overlay,
     Properties,
     SeedFile,
@@ -29,6 +31,8 @@ from skinnybox.model.throwaway import check_throw_away
 from skinnybox.overlays.seed import seed_capacity
 from skinnybox.sizes import format_size
 
+MOST_NICS = 6
+"""Beside the first: a guest of Xen has 7 cards at most."""
 _ROOM = "fewer or smaller machines, or --sparse, which promises nothing"
 
 
@@ -45,6 +49,7 @@ class Specification(Properties):
     files: tuple[SeedFile, ...] = ()
     run_once: str | None = None
     hostname: str | None = None
+    nics: tuple[Nic, ...] = ()
     dax: bool | None = None
     follow_name: bool = False
     any_allocation: bool = False
@@ -107,6 +112,7 @@ def check(specification: Specification, features: Features) -> None:
     check_throw_away(specification.throw_away, specification.memory)
     _check_bridge(specification, features)
     _check_forwards(specification)
+    _check_nics(specification, features)
     _check_seed(specification)
 
 
@@ -141,16 +147,34 @@ def _check_forwards(specification: Specification) -> None:
         )
 
 
+def _check_nics(specification: Specification, features: Features) -> None:
+    if len(specification.nics) > MOST_NICS:
+        raise UsageError(f"{len(specification.nics)} cards beside the first; at most {MOST_NICS}")
+    for nic in specification.nics:
+        if nic.bridge is None and Network.RESTRICTED not in features.networks:
+            raise Unsupported("this host has no restricted network", hint="say what the card is on: bridge")
+        if nic.bridge is not None and nic.bridge not in features.bridges:
+            known = ", ".join(sorted(features.bridges)) or "none"
+            raise NotFound(f"this host has no bridge {nic.bridge!r}", hint=f"it has {known}")
+    every = (specification.static_network, *(nic.network for nic in specification.nics))
+    ways = [way for network in every if network for way in network.gateways]
+    if len(ways) > len({":" in way for way in ways}):
+        raise UsageError(
+            f"gateways {' and '.join(ways)}: a machine has one way out for each family",
+            hint="leave all but one out; further routes are files of your own",
+        )
+
+
 def check_addresses(
-    wanted: Iterable[tuple[str | None, StaticNetwork | None]], catalog: Catalog, own: UUID | None = None
+    wanted: Iterable[Specification | Instance], catalog: Catalog, own: UUID | None = None
 ) -> None:
-    """On one bridge an address is one machine's; elsewhere each is alone in its network. Conflict with
-    the name of who has one of these, but for the machine `own` itself."""
-    asked = {place for bridge, network in wanted for place in places(bridge, network)}
+    """On one bridge an address is one machine's; elsewhere each is alone in its network. Conflict with the
+    name of who has one of these, but for the machine `own` itself."""
+    asked = {place for each in wanted for place in places(each)}
     for row in catalog.rows() if asked else ():
         if row.instance.uuid == own:
             continue
-        for place in places(row.instance.bridge, row.instance.seed.network):
+        for place in places(row.instance):
             if place in asked:
                 raise Conflict(taken(place, row.instance.name))
 
@@ -159,13 +183,18 @@ Place: TypeAlias = tuple[str, str]
 """A bridge, and an address there."""
 
 
-def places(bridge: str | None, network: StaticNetwork | None) -> list[Place]:
-    """Where nobody else may be."""
-    if bridge is None or network is None:
+def places(of: Specification | Instance) -> list[Place]:
+    """Where nobody else may be, with any of its cards."""
+    first, nics = (
+        (of.seed.network, of.seed.nics) if isinstance(of, Instance) else (of.static_network, of.nics)
+    )
+    cards = [(of.bridge, first), *((nic.bridge, nic.network) for nic in nics)]
+    found = [(bridge, static) for bridge, static in cards if bridge is not None and static is not None]
+    if not found:
         return []
     from skinnybox.fleet.spec.addresses import address_of  # few machines have a static address
 
-    return [(bridge, address_of(network.address))]
+    return [(bridge, address_of(text)) for bridge, static in found for text in static.addresses]
 
 
 def taken(place: Place, name: str) -> str:

@@ -109,9 +109,34 @@ class SeedFile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StaticNetwork:
+    """Of one card. `also`: more addresses of it, of either family. `gateway` is of the family of `address`,
+    `other_gateway` of the other one."""
+
     address: str  # with a prefix length: 10.0.0.5/24
     gateway: str | None = None
     dns: tuple[str, ...] = ()
+    also: tuple[str, ...] = ()
+    other_gateway: str | None = None
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        return (self.address, *self.also)
+
+    @property
+    def gateways(self) -> tuple[str, ...]:
+        return tuple(gateway for gateway in (self.gateway, self.other_gateway) if gateway is not None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Nic:
+    """A card beside the first. `bridge` is one of the host, or a network of a pool; None is a network of
+    QEMU's own that leads nowhere. `network` None is DHCP, or with `manual` no address at all. With `vlan` all
+    that is on a tagged interface above the card."""
+
+    bridge: str | None = None
+    network: StaticNetwork | None = None
+    manual: bool = False
+    vlan: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,6 +154,7 @@ class Seed:
     files: tuple[SeedFile, ...] = ()
     run_once: str | None = None
     follows_name: bool = False
+    nics: tuple[Nic, ...] = ()
 
 
 class Acceleration(StrEnum):
@@ -220,6 +246,10 @@ class Instance(Properties):
 
     @property
     def mac(self) -> str:
+        """Of its first card."""
+        return self.mac_of(0)
+
+    def mac_of(self, number: int) -> str:
         """A locally administered unicast address made from the UUID, so it is stable and unique."""
-        tail = uuids.uuid5(self.uuid, "mac/0").bytes[:5]
+        tail = uuids.uuid5(self.uuid, f"mac/{number}").bytes[:5]
         return ":".join(f"{octet:02x}" for octet in (0x52, *tail))

@@ -4,7 +4,7 @@ from functools import partial
 
 from skinnybox.model import kinds
 from skinnybox.model.forms import Field, Form, Transition
-from skinnybox.model.machines import Seed, SeedFile, StaticNetwork
+from skinnybox.model.machines import Nic, Seed, SeedFile, StaticNetwork
 
 _file = partial(Field, of=SeedFile, change=Transition.SEED)
 FILE = Form(
@@ -27,7 +27,8 @@ ADDRESS = Form(
             key="address",
             what="ADDRESS/PREFIX.",
             said="ADDRESS/PREFIX of the first machine; each next one has the next address. Or a pattern that"
-            " makes one for each, in the order of their names: `10.0.0.{11..50}/24`. Left out: DHCP.",
+            " makes one for each, in the order of their names: `10.0.0.{11..50}/24`. A list gives each"
+            " several, as of both families. Left out: DHCP.",
         ),
         _address(
             name="gateway",
@@ -35,7 +36,7 @@ ADDRESS = Form(
             optional=True,
             key="gateway",
             what="Where the way out is.",
-            said="For machines with a static address.",
+            said="For machines with a static address; a list for one of each family.",
         ),
         _address(
             name="dns",
@@ -44,6 +45,40 @@ ADDRESS = Form(
             what="Who knows names.",
             said="For machines with a static address.",
         ),
+        _address(
+            name="also",
+            kind=kinds.TEXTS,
+            later=True,
+            what="More addresses of the card.",
+        ),
+        _address(
+            name="other_gateway",
+            kind=kinds.TEXT,
+            optional=True,
+            later=True,
+            what="The gateway of the other family.",
+        ),
+    ),
+)
+
+_nic = partial(Field, of=Nic, change=Transition.SEED)
+NIC = Form(
+    Nic,
+    (
+        _nic(
+            name="bridge",
+            kind=kinds.TEXT,
+            optional=True,
+            what="A bridge of the host, or a network of the pool; null: one that leads nowhere.",
+        ),
+        _nic(
+            name="network",
+            kind=ADDRESS.kind("static address"),
+            optional=True,
+            what="As that of the first card.",
+        ),
+        _nic(name="manual", kind=kinds.FLAG, what="Nobody gives it an address."),
+        _nic(name="vlan", kind=kinds.NUMBER, optional=True, what="Its VLAN, tagged."),
     ),
 )
 
@@ -128,6 +163,18 @@ SEED = Form(
             what="At each boot the hostname becomes what the pool calls the machine then.",
             said="At each boot the hostname becomes what the pool calls the machine then (false; only on a"
             " pool).",
+        ),
+        _seed(
+            name="nics",
+            kind=NIC.several("cards"),
+            later=True,
+            given="nics",
+            key="nics",
+            told="nic",
+            word="nic",
+            protocol=3,
+            what="Its cards beside the first.",
+            said="Cards beside the first.",
         ),
     ),
 )

@@ -6,13 +6,14 @@ from collections.abc import Iterator
 
 from skinnybox import wire
 from skinnybox.errors import UsageError
-from skinnybox.model import Instance, SeedFile, StaticNetwork, Swap, ThrowAway, check_name, image_uuid
+from skinnybox.model import Instance, Nic, SeedFile, StaticNetwork, Swap, ThrowAway, check_name, image_uuid
 from skinnybox.model.datadisk import check_folders
 from skinnybox.overlays.template import SEED_CAPACITY
 from skinnybox.sizes import MIB, format_size
 from skinnybox.wire import Line
 
 VERSION = 1
+MOST_VLAN = 4094
 MAX_SEED = MAX_TOLD = 8 * MIB
 _MACHINE_ID = re.compile(r"[0-9a-f]{32}")
 _PATH = re.compile(r"(?:/(?!\.\.?(?:/|$))[ -.0-~]+)+(?<! )")
@@ -93,7 +94,10 @@ def _seed_lines(instance: Instance) -> Iterator[Line]:
     if seed.follows_name:
         yield Line("hostname-from", "host")
     yield Line("machine-id", seed.machine_id)
-    yield Line("network", _network(seed.network))
+    # Where there are several cards none has two settings: the first is told by its MAC then, too.
+    own = f" mac {instance.mac}" if seed.nics else ""
+    yield Line("network", _network(seed.network) + own)
+    yield from (_nic(number, instance, nic) for number, nic in enumerate(seed.nics, 1))
     if seed.authorized_keys:
         yield _keys(instance.ssh_user, seed.authorized_keys)
     yield from map(_file, seed.files)
@@ -137,12 +141,26 @@ def _script(text: str) -> bytes:
         raise UsageError("the run-once script is not text") from error
 
 
+def _nic(number: int, instance: Instance, nic: Nic) -> Line:
+    method = "none" if nic.manual else _network(nic.network)
+    _require(not (nic.manual and nic.network), f"card {number} has an address, and is to have none")
+    words = [str(number), instance.mac_of(number), method]
+    if nic.vlan is not None:
+        _require(1 <= nic.vlan <= MOST_VLAN, f"{nic.vlan} is no VLAN", hint=f"1 to {MOST_VLAN}")
+        words += ["vlan", str(nic.vlan)]
+    return Line("nic", " ".join(words))
+
+
 def _network(network: StaticNetwork | None) -> str:
     if network is None:
         return "dhcp"
     words = ["static", network.address]
     if network.gateway is not None:
         words += ["gateway", network.gateway]
+    if network.also:
+        words += ["also", ",".join(network.also)]
+    if network.other_gateway is not None:
+        words += ["other-gateway", network.other_gateway]
     if network.dns:
         words += ["dns", ",".join(network.dns)]
     _check_addresses(network)
@@ -153,16 +171,17 @@ def _check_addresses(network: StaticNetwork) -> None:
     import ipaddress  # takes 5 ms, and few machines have a static address
 
     try:
-        _require("/" in network.address, f"{network.address!r} has no prefix length", hint="10.0.0.5/24")
-        own = ipaddress.ip_interface(network.address)
-        others = [ipaddress.ip_address(text) for text in (network.gateway, *network.dns) if text is not None]
-        gateways = others[: network.gateway is not None]
+        for text in network.addresses:
+            _require("/" in text, f"{text!r} has no prefix length", hint="10.0.0.5/24")
+        own = [ipaddress.ip_interface(text).version for text in network.addresses]
+        gateways = [(text, ipaddress.ip_address(text).version) for text in network.gateways]
+        for text in network.dns:
+            ipaddress.ip_address(text)
     except ValueError as error:
         raise UsageError(f"not an address: {error}") from error
-    _require(
-        all(gateway.version == own.version for gateway in gateways),
-        f"gateway {network.gateway} is of another family than {network.address}",
-    )
+    for text, version in gateways:
+        _require(version in own, f"gateway {text} is of another family than {network.address}")
+    _require(len({version for _, version in gateways}) == len(gateways), "two gateways are of one family")
 
 
 def _require(holds: object, otherwise: str, *, hint: str | None = None) -> None:

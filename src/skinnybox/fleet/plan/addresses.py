@@ -24,7 +24,7 @@ def clashes(desired: "Desired", actual: Mapping[str, MachineView], choices: "Cho
     for wanted in desired.machines if held else ():
         machine = actual.get(wanted.name)
         has = _now(machine) if machine else ()
-        for place in places(wanted.specification.bridge, wanted.specification.static_network):
+        for place in places(wanted.specification):
             if place in held and place not in has:
                 found[wanted.name] = taken(place, held[place])
     return found
@@ -36,4 +36,4 @@ def _staying(others: Iterable[MachineView], desired: "Desired", choices: "Choice
 
 
 def _now(machine: MachineView) -> list[tuple[str, str]]:
-    return places(machine.instance.bridge, machine.instance.seed.network)
+    return places(machine.instance)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from skinnybox.fleet.specification import Specification
-from skinnybox.model import Forward, Instance, SeedFile, StaticNetwork, Swap, ThrowAway
+from skinnybox.model import Forward, Instance, Nic, SeedFile, StaticNetwork, Swap, ThrowAway
 from skinnybox.model import fields as table
 from skinnybox.model.fields import Field, Transition
 from skinnybox.model.kinds import KEYS, LABELS, SCRIPT
@@ -66,6 +66,8 @@ def _words(field: Field, told: str, value: Any) -> Values:
             return {told: str(value)}
         case (SeedFile(), *_):
             return {f"{told} {f.path}": f"{f.mode:04o} {f.owner} {_digest(f.content)}" for f in value}
+        case (Nic(), *_):
+            return {f"{told} {number}": _card(nic) for number, nic in enumerate(value, 1)}
         case () if field.kind is not KEYS:
             return {}
         case (Forward(), *_):
@@ -78,8 +80,14 @@ def _words(field: Field, told: str, value: Any) -> Values:
 
 
 def _address(network: StaticNetwork) -> str:
-    gateway = f" gateway {network.gateway}" if network.gateway else ""
-    return network.address + gateway + (f" dns {','.join(network.dns)}" if network.dns else "")
+    gateway = f" gateway {','.join(network.gateways)}" if network.gateways else ""
+    return ",".join(network.addresses) + gateway + (f" dns {','.join(network.dns)}" if network.dns else "")
+
+
+def _card(nic: Nic) -> str:
+    vlan = f" vlan {nic.vlan}" if nic.vlan is not None else ""
+    method = "manual" if nic.manual else _address(nic.network) if nic.network else "dhcp"
+    return f"{nic.bridge or 'restricted'}{vlan} {method}"
 
 
 def _digest(content: bytes) -> str:

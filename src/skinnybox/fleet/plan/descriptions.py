@@ -39,7 +39,7 @@ def summary(wanted: Wanted) -> str:
     )
     cpus = f", {of.cpus} cpus" if of.cpus > 1 else ""
     data = f", data {format_size(of.data.size)}" if of.data else ""
-    address = f", {of.static_network.address}" if of.static_network else ""
+    address = f", {','.join(of.static_network.addresses)}" if of.static_network else ""
     disks = f"overlay {size}{sparse}{data}"
     return f"{wanted.stack.reference}, {disks}, memory {format_size(of.memory)}{cpus}{address}"
 

@@ -67,7 +67,7 @@ def check_listed(found: Sequence[str], count: int) -> None:
         raise UsageError(f"{twice} is given twice")
 
 
-def check_count(found: Sequence[str], count: int) -> None:
+def check_count(found: Sequence[object], count: int) -> None:
     if len(found) != count:
         raise UsageError(f"{len(found)} addresses for {count} machines")
 
@@ -81,29 +81,16 @@ def counted(first: str, count: int) -> list[str]:
     return [f"{own.ip + number}/{own.network.prefixlen}" for number in range(count)]
 
 
-def check_gateways(found: Sequence[str], gateways: Sequence[str | None]) -> None:
-    """Whether each machine, of which these are the addresses, can reach its gateway, and none is at one of
-    them. Raises UsageError."""
-    own = [ipaddress.ip_interface(text) for text in found]
-    places = {each.ip: number for number, each in enumerate(own, 1)}
-    for each, text in zip(own, gateways, strict=True):
-        if text is None:
-            continue
-        check(text)
-        gateway = ipaddress.ip_address(text)
-        if gateway in places:
-            number = places[gateway]
-            raise UsageError(f"machine {number} of {len(found)} would get the gateway's, {text}")
-        _check_reached(each, gateway)
-
-
-def _check_reached(own: Interface, gateway: ipaddress.IPv4Address | ipaddress.IPv6Address) -> None:
-    if gateway.version != own.version:
-        raise UsageError(f"gateway {gateway} is of another family than {own}")
+def check_reached(found: Sequence[str], gateway: str) -> None:
+    """Whether a machine with these addresses can reach its gateway. Raises UsageError."""
+    way_out = ipaddress.ip_address(gateway)
+    own = [each for each in map(ipaddress.ip_interface, found) if each.version == way_out.version]
     # What is link-local is on the same link, whatever the network: IPv6's usual way out is fe80::1.
-    if gateway not in own.network and not (gateway.version == 6 and gateway.is_link_local):
+    near = way_out.version == 6 and way_out.is_link_local
+    if not near and not any(way_out in each.network for each in own):
+        networks = " or ".join(str(each.network) for each in own)
         raise UsageError(
-            f"gateway {gateway} is not in {own.network}", hint="no machine there could send anything to it"
+            f"gateway {gateway} is not in {networks}", hint="no machine there could send anything to it"
         )
 
 

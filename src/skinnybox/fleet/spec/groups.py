@@ -3,6 +3,7 @@ addresses that must not meet."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from skinnybox.fleet.spec.shape import FleetFile, Group, Shared
 from skinnybox.fleet.spec.templates import Row
 from skinnybox.fleet.spec.values import OnData
 from skinnybox.fleet.specification import Specification
-from skinnybox.model import Allocation, DataDisk, Forward, Network, Overlay, StaticNetwork
+from skinnybox.model import Allocation, DataDisk, Forward, Network, Nic, Overlay, StaticNetwork
 from skinnybox.model.datadisk import data_disk
 from skinnybox.model.fields import Field, machine_fields
 from skinnybox.model.forwards import check_together, counted, parse_forward
@@ -74,13 +75,14 @@ class Groups:
         values = self._values(pattern, names, said)
         each = self._each(pattern, common, said, values) if values else [common] * len(names)
         networks = self._networks(pattern, group, said, values) if values else [None] * len(names)
+        cards = self._cards(pattern, said, values) if values else [()] * len(names)
         place = self._place(pattern, "master")
         ports = self._ports(pattern, common.forwards, len(names))
-        for name, own, network, forwards in zip(names, each, networks, ports, strict=True):
+        for name, own, network, nics, forwards in zip(names, each, networks, cards, ports, strict=True):
             yield Described(
                 name=name,
                 master=master,
-                specification=replace(own, static_network=network, forwards=forwards),
+                specification=replace(own, static_network=network, nics=nics, forwards=forwards),
                 state=said.get("state") or Target.UNMANAGED,
                 place=place,
             )
@@ -120,7 +122,7 @@ class Groups:
         given = {
             field.given: self._value(field, said[field.key])
             for field in machine_fields()
-            if field.given and field.key and said.get(field.key) is not None
+            if field.given and field.key and said.get(field.key) is not None and field.key != "nics"
         }
         given["overlay"] = Overlay(
             size=said.get("overlay") or GIB,
@@ -217,18 +219,34 @@ class Groups:
     ) -> Sequence[StaticNetwork | None]:
         """One for each machine; all None, which is DHCP, without addresses or after a mistake."""
         key = "address" if group.addresses is None else "addresses"
-        dns = tuple(said.get("dns") or ())
+        gateway, dns = said.get("gateway") or (), said.get("dns") or ()
         try:
-            found = networks.addresses_of(group.address, group.addresses, values)
-            made = networks.of_each(found, said.get("gateway"), dns, values) if found else []
+            found = networks.of_group(group.address, group.addresses, gateway, dns, values)
         except UsageError as error:
             self._wrong(("machines", pattern, key), error.message)
             return [None] * len(values)
-        if not made:
+        if not found:
             self._check_lonely(pattern, group)
             return [None] * len(values)
         self._check_twice(pattern, key, found)
-        return made
+        return found
+
+    def _cards(self, pattern: str, said: Values, values: Sequence[Row]) -> Sequence[tuple[Nic, ...]]:
+        """Beside the first, of each machine; none after a mistake."""
+        cards: list[list[Nic]] = []
+        for number, card in enumerate(said.get("nics") or ()):
+            try:
+                networks_ = networks.of_group(card.address, card.addresses, card.gateway or (), (), values)
+            except UsageError as error:
+                self._wrong(self._inner(pattern, ("nics", number, "address")), error.message)
+                return [()] * len(values)
+            if (networks_ and card.manual) or (card.gateway and not networks_):
+                what = "`manual` goes without an address" if card.manual else "gateway goes with an address"
+                self._wrong(self._inner(pattern, ("nics", number)), what)
+            nic = Nic(bridge=card.bridge, manual=card.manual, vlan=card.vlan)
+            own: Sequence[StaticNetwork | None] = networks_ or [None] * len(values)
+            cards.append([replace(nic, network=network) for network in own])
+        return list(zip(*cards, strict=True)) or [()] * len(values)
 
     def _check_lonely(self, pattern: str, group: Group) -> None:
         for key in ("gateway", "dns"):
@@ -236,8 +254,8 @@ class Groups:
             if getattr(group, key) and not wrong_address:
                 self._wrong(("machines", pattern, key), f"{key} goes with `address` or `addresses`", key=True)
 
-    def _check_twice(self, pattern: str, key: str, found: list[str]) -> None:
-        for text in found:
+    def _check_twice(self, pattern: str, key: str, found: Sequence[StaticNetwork]) -> None:
+        for text in chain.from_iterable(network.addresses for network in found):
             address = addresses.address_of(text)
             first = self._addresses.setdefault(address, pattern)
             if first != pattern:

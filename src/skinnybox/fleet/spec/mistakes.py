@@ -8,7 +8,7 @@ from pydantic import BaseModel
 
 from skinnybox.fleet.spec.marked import Marked, Mistake, Trail
 from skinnybox.fleet.spec.parts import FromFile, SeededFile, Template
-from skinnybox.fleet.spec.shape import MODELS, FleetFile, Group, Shared
+from skinnybox.fleet.spec.shape import MODELS, Card, FleetFile, Group, Shared
 from skinnybox.fleet.spec.values import OnData
 
 if TYPE_CHECKING:
@@ -52,6 +52,8 @@ def _what(problem: "ErrorDetails", trail: Trail) -> str:
     if kind in _KINDS:
         return f"{of}expected {_KINDS[kind]}, not {_shown(given)}"
     match kind:
+        case "too_short":
+            return f"{of}an empty list"
         case "value_error":
             return f"{of}{context['error']}"
         case "enum" | "literal_error":
@@ -106,6 +108,8 @@ def _model(trail: Trail) -> Sequence[type[BaseModel]]:
             return (Group,)
         case (*_, "files", int()):
             return (SeededFile,)
+        case (*_, "nics", int()):
+            return (Card,)
         case (*_, "run_once"):
             return (FromFile, Template)
         case (*_, "data"):

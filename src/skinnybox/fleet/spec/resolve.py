@@ -39,8 +39,9 @@ class _Resolving:
         """None after a mistake, which is among the errors then."""
         # Of what is each machine's own all has been looked at where the file was read.
         alike = replace(
-            described.specification, static_network=None, forwards=(), files=(), run_once=None, hostname=None
-        )
+            described.specification, static_network=None, forwards=(), files=(), run_once=None, hostname=None,
+            nics=tuple(replace(nic, network=None) for nic in described.specification.nics),
+        )  # fmt: skip
         group = (described.master, alike)
         if group not in self._found:
             self._found[group] = self._look(described)

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import (
     BeforeValidator,
+    Discriminator,
     Field,
+    Tag,
     ValidationInfo,
     create_model,
 )
@@ -35,6 +37,7 @@ from skinnybox.model.forwards import parse_forward
 from skinnybox.model.kinds import Kind
 from skinnybox.model.labels import labels_of
 from skinnybox.model.ranges import Range
+from skinnybox.overlays.seed import MOST_VLAN
 
 SCHEMA = "https://json-schema.org/draft/2020-12/schema"
 
@@ -56,6 +59,14 @@ OfEach = Annotated[str, said(addresses.check_of_each)]
 OfAll = Annotated[str, said(addresses.check_of_all)]
 NetworkName = Annotated[Network, Field(strict=False)]
 PortForward = Annotated[str, said(parse_forward), Field(pattern="^([0-9.]{7,15}:)?[0-9]{1,5}:[0-9]{1,5}$")]
+_SEVERAL = Discriminator(lambda value: "several" if isinstance(value, list) else "one")
+_LEAST_ONE = Field(min_length=1)
+OfEachs = Annotated[
+    Annotated[OfEach, Tag("one")] | Annotated[list[OfEach], _LEAST_ONE, Tag("several")], _SEVERAL
+]
+OfAlls = Annotated[
+    Annotated[OfAll, Tag("one")] | Annotated[list[OfAll], _LEAST_ONE, Tag("several")], _SEVERAL
+]
 TargetName = Annotated[Target, Field(strict=False)]
 
 
@@ -73,6 +84,23 @@ def _labelled(value: Any) -> Any:
     return value
 
 
+class Card(Exact):
+    """A card beside the first."""
+
+    bridge: Bridge | None = None
+    """A bridge of the host, or a network of the pool. Left out: a network that leads nowhere."""
+    address: OfEachs | None = None
+    """As that of a group: of the first machine, or a pattern, or a list. Left out: DHCP."""
+    addresses: list[OfEachs] | None = None
+    """As that of a group: of every machine."""
+    gateway: OfAlls | None = None
+    """With an address, for what no other card has one for: a machine has one way out for each family."""
+    manual: bool = False
+    """No address at all."""
+    vlan: Annotated[int, Field(ge=1, le=MOST_VLAN)] | None = None
+    """A tagged VLAN: what this says of addresses is of an interface above the card."""
+
+
 _KEYS: dict[str, Any] = {
     "master": Reference,
     "overlay": OverlaySize,
@@ -82,7 +110,7 @@ _KEYS: dict[str, Any] = {
     "dax": bool,
     "network": NetworkName,
     "bridge": Bridge,
-    "gateway": OfAll,
+    "gateway": OfAlls,
     "dns": list[OfAll],
     "user": User,
     "ssh_keys": list[Annotated[Text, BeforeValidator(_is_keys)]],
@@ -94,6 +122,7 @@ _KEYS: dict[str, Any] = {
     "forwards": list[PortForward],
     "labels": Annotated[dict[str, str], BeforeValidator(_labelled)],
     "values": Values,
+    "nics": list[Card],
     "data": values.DataOf,
 }
 """What may stand there, in the order in which the reference has them; what is new in the table comes behind
@@ -140,9 +169,9 @@ else:
 class Group(Shared):
     """Machines alike but for their names and addresses. A key here wins over the one in `defaults`."""
 
-    address: OfEach | None = Field(default=None, description=_SAID["address"][0])
-    addresses: list[OfEach] | None = None
-    """ADDRESS/PREFIX of every machine, in the order of their names."""
+    address: OfEachs | None = Field(default=None, description=_SAID["address"][0])
+    addresses: list[OfEachs] | None = None
+    """ADDRESS/PREFIX of every machine, or a list of them for each, in the order of their names."""
 
 
 class FleetFile(Exact):
@@ -158,7 +187,9 @@ class FleetFile(Exact):
     """Groups of machines by their names: `web-01`, `web-{01..40}` or `"{db,www}-1"`."""
 
 
-MODELS: tuple[type[Exact], ...] = (FleetFile, Shared, Group, SeededFile, values.OnData, FromFile, Template)
+MODELS: tuple[type[Exact], ...] = (
+    FleetFile, Shared, Group, Card, SeededFile, values.OnData, FromFile, Template,
+)  # fmt: skip
 
 
 def schema() -> dict[str, Any]:

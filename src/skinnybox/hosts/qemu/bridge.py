@@ -52,19 +52,20 @@ def check(name: str) -> None:
         )
 
 
-def tap_name(instance: Instance) -> str:
-    """At most 15 characters, the same at every start."""
-    return f"sk{instance.uuid.hex[:12]}"
+def tap_name(instance: Instance, number: int = 0) -> str:
+    """Of this card; at most 15 characters, the same at every start."""
+    return f"sk{instance.uuid.hex[:11]}-{number}" if number else f"sk{instance.uuid.hex[:12]}"
 
 
 @contextlib.contextmanager
-def tap(instance: Instance, bridge: str) -> Iterator[int]:
-    """A descriptor of the machine's tap, up and on the bridge; without others open, gone after the block."""
+def tap(instance: Instance, bridge: str, number: int = 0) -> Iterator[int]:
+    """A descriptor of the tap of this card of a machine, up and on the bridge; without others open, gone
+    after the block."""
     check(bridge)
-    name = tap_name(instance)
+    name = tap_name(instance, number)
     descriptor = os.open(_TUN, os.O_RDWR | os.O_CLOEXEC | os.O_NONBLOCK)
     try:
-        _attach(descriptor, name, bridge, instance.mac)
+        _attach(descriptor, name, bridge, instance.mac_of(number))
         yield descriptor
     finally:
         os.close(descriptor)

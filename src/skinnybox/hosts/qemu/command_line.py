@@ -27,7 +27,8 @@ class OpenImage:
 class Descriptors:
     """Numbers of open descriptors: files (`images` in the stack's order, `overlay` and `data`
     read-write), listening unix sockets (`console` to `events`) and, for passt, the connected socket `stream`,
-    or, for a bridge, the `tap`."""
+    or, for a bridge, the `tap`. `more_taps`: of the cards beside the first, None for one that is on no
+    bridge."""
 
     kernel: int
     initrd: int
@@ -40,6 +41,7 @@ class Descriptors:
     stream: int | None = None
     tap: int | None = None
     data: int | None = None
+    more_taps: tuple[int | None, ...] = ()
 
     @property
     def disks(self) -> tuple[int, ...]:
@@ -50,7 +52,8 @@ class Descriptors:
         images = (image.descriptor for image in self.images)
         files = (self.kernel, self.initrd, *images, *self.disks)
         sockets = (self.console, self.report, self.qmp, self.events)
-        return (*files, *sockets, *(number for number in (self.stream, self.tap) if number is not None))
+        cards = (self.stream, self.tap, *self.more_taps)
+        return (*files, *sockets, *(number for number in cards if number is not None))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,8 +178,17 @@ def _discard(allocation: Allocation) -> str:
 
 
 def _network(machine: Machine) -> list[str]:
-    card = f"virtio-net-pci,netdev=net,mac={machine.instance.mac},romfile="
-    return ["-netdev", _netdev(machine), "-device", card]
+    words = ["-netdev", _netdev(machine), "-device", _card("net", machine.instance.mac)]
+    for number, tap in enumerate(machine.descriptors.more_taps, 1):
+        name = f"net{number}"
+        nowhere = f"user,id={name},ipv6=off,restrict=on,net=10.0.{2 + number}.0/24"  # not the first one's
+        netdev = nowhere if tap is None else f"tap,id={name},fd={tap}"
+        words += ["-netdev", netdev, "-device", _card(name, machine.instance.mac_of(number))]
+    return words
+
+
+def _card(netdev: str, mac: str) -> str:
+    return f"virtio-net-pci,netdev={netdev},mac={mac},romfile="
 
 
 def _netdev(machine: Machine) -> str:
@@ -193,10 +205,10 @@ def _around(instance: Instance) -> str:
     static, address = instance.seed.network, ""
     words = ""
     if static is not None:
-        own = ipaddress.ip_interface(static.address)
+        own = ipaddress.ip_interface(next((a for a in static.addresses if ":" not in a), static.address))
         address = str(own.ip)
         words = f",net={own.network},dhcpstart={own.ip}"
-        words += f",host={static.gateway}" if static.gateway else ""
+        words += "".join(f",host={gateway}" for gateway in static.gateways if ":" not in gateway)
     ways = (f",hostfwd=tcp:{way.address}:{way.port}-{address}:{way.to}" for way in reach.ways_in(instance))
     return words + "".join(ways)
 

@@ -134,7 +134,13 @@ def _opened(
         tap = files.enter_context(bridge.tap(instance, instance.bridge or ""))
     if chosen is Network.PASST:
         stream = files.enter_context(network.stream(instance, user_of(instance), output)).fileno()
-    return Descriptors(kernel=kernel, initrd=initrd, images=images, stream=stream, tap=tap, **own)
+    more = tuple(
+        files.enter_context(bridge.tap(instance, nic.bridge, number)) if nic.bridge else None
+        for number, nic in enumerate(instance.seed.nics, 1)
+    )
+    return Descriptors(
+        kernel=kernel, initrd=initrd, images=images, stream=stream, tap=tap, more_taps=more, **own
+    )
 
 
 def _image(files: ExitStack, instance: Instance, master: Master, sealed: Path, digest: str) -> OpenImage:

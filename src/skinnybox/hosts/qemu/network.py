@@ -126,10 +126,10 @@ def argv(descriptor: int, ways: Sequence[Forward], static: StaticNetwork | None 
 def _around(static: StaticNetwork) -> list[str]:
     """The network a static address says it is in. Without a gateway, who comes in comes from a neighbour: to
     anybody farther away the guest has no route."""
-    own = ipaddress.ip_interface(static.address)
+    own = ipaddress.ip_interface(next((a for a in static.addresses if ":" not in a), static.address))
     if own.version == 6 or own.ip.is_loopback or own.ip.is_multicast or own.ip.is_unspecified:
         return []
     others = (str(each) for each in own.network.hosts() if each != own.ip)
-    gateway = static.gateway or next(others, None)
+    gateway = next((way for way in static.gateways if ":" not in way), None) or next(others, None)
     words = ["-a", str(own.ip), "-n", str(own.network.prefixlen)]
     return [*words, "-g", gateway] if gateway else words

@@ -153,6 +153,6 @@ def drive(vm: str, vdi: str, place: str, *, boots: bool, kind: DiskKind = DiskKi
     }
 
 
-def card(vm: str, network: str, mac: str) -> Record:
-    plain: Record = {"device": "0", "MTU": "1500", "other_config": {}, **_QOS}
+def card(vm: str, network: str, mac: str, device: int = 0) -> Record:
+    plain: Record = {"device": str(device), "MTU": "1500", "other_config": {}, **_QOS}
     return {"VM": vm, "network": network, "MAC": mac, **plain}

@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from skinnybox.errors import Blocked, NotFound
-from skinnybox.hosts.xapi import build, maps, master, tags, telling, xenstore_data
+from skinnybox.hosts.xapi import build, cards, maps, master, tags, telling, xenstore_data
 from skinnybox.hosts.xapi.cache import Record
 from skinnybox.hosts.xapi.errors import Denied
 from skinnybox.hosts.xapi.pool import Found, Pool
@@ -35,7 +35,7 @@ def define(pool: Pool, instance: Instance) -> str:
 def _create(pool: Pool, instance: Instance, text: str) -> str:
     """Nothing of it stays when it fails, also of calls whose answers were lost."""
     pool.things.refresh()
-    network, _ = pool.network(instance.bridge)
+    cards.check(pool, instance)
     pool.refuse_names([instance.name])
     try:
         record = build.machine(
@@ -46,7 +46,7 @@ def _create(pool: Pool, instance: Instance, text: str) -> str:
         vm = str(pool.call("VM.create", record))
         for drive in _missing(pool, instance, vm, ()):
             pool.call("VBD.create", drive)
-        pool.call("VIF.create", build.card(vm, network, instance.mac))
+        cards.make(pool, instance, vm)
         maps.first(pool, "VM", vm, "blocked_operations", build.blocked())
         return vm
     except BaseException:
@@ -147,9 +147,7 @@ def fit(pool: Pool, instance: Instance, found: Found) -> None:
     _fit_size(pool, instance, found)
     if build.boots_signed(record["platform"]):  # of a template that an earlier version took as it was
         maps.give(pool, "VM", vm, record, "platform", build.SECURE_BOOT, "false")
-    if not record["VIFs"]:  # whoever made it was killed before
-        pool.things.refresh()
-        pool.call("VIF.create", build.card(vm, pool.network(instance.bridge)[0], instance.mac))
+    cards.fit(pool, instance, found)
     with contextlib.suppress(Denied):  # it is a guard, which an operator may not set, nor needs for a start
         _fit_blocked(pool, vm, record["blocked_operations"])
 
