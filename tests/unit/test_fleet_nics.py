@@ -168,7 +168,7 @@ def test_cards_and_addresses_of_a_fleet_file() -> None:
 @pytest.mark.parametrize(
     ("lines", "told"),
     [
-        ("  a: {master: m, nics: [{bridge: b, adress: 10.0.0.5/24}]}\n", "4:37: 'adress' is not known here: did"),  # noqa: E501
+        ("  a: {master: m, nics: [{bridge: b, adress: 10.0.0.5/24}]}\n", "4:37: 'adress' is not known here"),
         ("  a: {master: m, nics: [{bridge: b, vlan: 4095}]}\n", "4:43: vlan: 4095 is too large"),
         ("  a: {master: m, nics: [{address: 10.0.0.5}]}\n", "4:35: address: '10.0.0.5' is not ADDR"),
         ("  a: {master: m, nics: [{address: 10.0.0.255/24}]}\n", "4:35: 10.0.0.255 is the broadcast"),

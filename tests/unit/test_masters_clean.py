@@ -16,8 +16,21 @@ LEFTOVERS = [
     "var/cache/apt/pkgcache.bin", "var/cache/apt/archives/a.deb", "tmp/x", "tmp/deep/er/x", "run/x",
     "var/log/syslog.1", "var/log/x.gz", "var/log/journal/0123/system.journal", "root/.bash_history",
     "var/cache/debconf/config.dat-old", "dev/x", "etc/hostname",
+    "var/lib/dhcp/dhclient6.eth0.leases", "var/lib/dhcpcd/duid", "var/db/dhcpcd/duid", "etc/dhcpcd.duid",
+    "etc/dhcpcd.secret", "var/lib/wicked/duid.xml", "var/lib/wicked/lease-eth0-dhcp-ipv4.xml",
+    "var/lib/NetworkManager/secret_key", "var/lib/NetworkManager/internal-1-eth0.lease",
+    "var/lib/NetworkManager/dhclient-1-eth0.lease", "var/lib/systemd/network/dhcp-server-lease/eth0",
+    "var/lib/tailscale/tailscaled.state", "var/lib/tailscale/files/x", "var/lib/zerotier-one/identity.secret",
+    "var/lib/dhcpv6/dhcp6c_duid", "etc/udev/rules.d/70-persistent-net.rules",
 ]  # fmt: skip
-KEPT = ["etc/passwd", "etc/ssh/sshd_config", "var/cache/debconf/config.dat", "usr/lib/systemd/systemd"]
+KEPT = [
+    "etc/udev/rules.d/70-mine.rules",
+    "var/lib/zerotier-one/networks.d/1.conf",
+    "etc/passwd",
+    "etc/ssh/sshd_config",
+    "var/cache/debconf/config.dat",
+    "usr/lib/systemd/systemd",
+]
 
 
 @pytest.fixture

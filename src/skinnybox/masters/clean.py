@@ -20,7 +20,8 @@ from skinnybox.operation import Operation
 _EMPTIED = (
     "dev", "proc", "run", "sys", "tmp", "var/tmp", "var/crash", "var/backups",
     "var/lib/apt/lists", "var/cache/apt/archives", "var/cache/dnf", "var/cache/yum", "var/cache/ldconfig",
-    "var/lib/dhcp", "var/lib/dhclient", "var/lib/dhcpcd", "var/lib/systemd/timers",
+    "var/lib/dhcp", "var/lib/dhclient", "var/lib/dhcpcd", "var/db/dhcpcd", "var/lib/dhcpv6", "var/lib/wicked",
+    "var/lib/systemd/network", "var/lib/tailscale", "var/cache/tailscale", "var/lib/systemd/timers",
     "var/lib/systemd/coredump", "var/lib/cloud", "var/log/journal", "var/log/apt", "var/log/installer",
 )  # fmt: skip
 # Files by folder and pattern.
@@ -35,6 +36,9 @@ _REMOVED = (
     ("var/lib/systemd", "random-seed"), ("var/lib/systemd", "credential.secret"),
     ("var/lib/urandom", "random-seed"),
     ("var/lib/NetworkManager", "*.lease"), ("var/lib/NetworkManager", "secret_key"),
+    # Who it was to a DHCP server or an overlay network; and the names of its cards.
+    ("var/lib/NetworkManager", "*.leases"), ("etc", "dhcpcd.duid"), ("etc", "dhcpcd.secret"),
+    ("var/lib/zerotier-one", "identity.*"), ("etc/udev/rules.d", "70-persistent-net.rules"),
     ("var/lib/NetworkManager", "seen-bssids"), ("var/lib/NetworkManager", "timestamps"),
 )  # fmt: skip
 _ROTATED = ("*.gz", "*.xz", "*.zst", "*.old", "*.[0-9]", "*.[0-9][0-9]")
