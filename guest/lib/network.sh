@@ -8,6 +8,7 @@ INTERFACES='en* eth*'
 # seed_network "dhcp | static ADDRESS/PREFIX [WORD VALUE]...": the first card. Where there are others the host names its
 # `mac`, as no card may have two settings.
 seed_network() {
+    forget_cards
     # shellcheck disable=SC2086 # the words are what is wanted
     read_card $1
     CARD_NUMBER=0
@@ -23,6 +24,18 @@ seed_nic() {
     read_card ${rest#* } mac "${rest%% *}"
     CARD_NUMBER=$number
     write_card
+}
+
+# forget_cards: what an earlier seed had written here, as its cards and VLANs may be gone. By its first line: what is called
+# so and is not ours stays. A first boot has none, and starts no program for it.
+forget_cards() {
+    local file line
+    for file in "$ROOT"/etc/systemd/network/??-skinnybox* "$ROOT"/etc/network/interfaces.d/skinnybox* \
+        "$ROOT"/etc/NetworkManager/system-connections/skinnybox* "$ROOT"/etc/sysconfig/network/ifcfg-*; do
+        line=''
+        [ ! -f "$file" ] || read -r line <"$file" || :
+        [ "$line" != '# Written from the seed by skinnybox.' ] || rm -f "$file"
+    done
 }
 
 # read_card METHOD [ADDRESS] [gateway A] [also A,B] [other-gateway A] [dns A,B] [mac M] [vlan N]

@@ -232,3 +232,34 @@ def test_cards_where_they_are_known_by_their_names(shell: Shell, root: Path) -> 
 def test_a_card_that_makes_no_sense(shell: Shell, root: Path, text: str) -> None:
     touch(root, "usr/lib/systemd/systemd-networkd")
     assert apply(shell, Line("nic" if text[0] == "1" else "network", text)).code == 1
+
+
+@pytest.mark.parametrize("manager", ["networkd", "ifupdown", "NetworkManager", "wicked"])
+def test_cards_that_are_gone_are_forgotten(shell: Shell, root: Path, manager: str) -> None:
+    """And nothing that somebody else wrote under such a name."""
+    signs = {
+        "networkd": "usr/lib/systemd/systemd-networkd",
+        "ifupdown": "sbin/ifup",
+        "wicked": "usr/sbin/wicked",
+    }
+    if manager == "NetworkManager":
+        enable(root, "NetworkManager.service")
+    else:
+        touch(root, signs[manager])
+    others = [f"{NETWORKD}/10-skinnybox-mine.network", "etc/network/interfaces.d/skinnybox-9"]
+    others += [
+        "etc/NetworkManager/system-connections/skinnybox-9.nmconnection",
+        "etc/sysconfig/network/ifcfg-eth9",
+    ]
+    touch(root, *others)
+    assert apply(shell, Line("network", "dhcp")).code == 0
+    alone = every_file(root)
+    assert apply(shell, Line("network", BOTH), Line("nic", TAGGED), Line("nic", f"2 {MAC} none")).code == 0
+    assert len(every_file(root)) > len(alone)
+    assert apply(shell, Line("network", "dhcp")).code == 0
+    gone = {"etc/resolv.conf"} | ({"etc/sysconfig/network/ifroute-eth0"} if manager == "wicked" else set())
+    assert every_file(root) - gone == alone
+
+
+def every_file(root: Path) -> set[str]:
+    return {str(path.relative_to(root)) for path in root.rglob("*") if not path.is_dir()}
