@@ -12,7 +12,7 @@ from skinnybox.errors import Conflict, SkinnyboxError, UsageError
 from skinnybox.fleet.change import Changes
 from skinnybox.fleet.service import Fleet
 from skinnybox.fleet.specification import Specification
-from skinnybox.model import Network, Overlay, SeedFile, StaticNetwork
+from skinnybox.model import Network, Nic, Overlay, SeedFile, StaticNetwork
 from skinnybox.sizes import GIB, MIB
 from tests.fleet.conftest import SPARSE, said
 
@@ -166,6 +166,12 @@ def test_an_address_of_another_machine_on_the_same_bridge(fleet: Fleet) -> None:
     assert fleet.create(["web"], "tiny", wanted, skip_existing=True) == []
     fleet.create(["alone"], "tiny", replace(SPARSE, static_network=network))
     fleet.create(["too"], "tiny", replace(SPARSE, static_network=network))
+    twice = replace(wanted, static_network=StaticNetwork(address="10.0.0.60/24"))
+    with pytest.raises(UsageError, match="would be the address of 2 cards"):
+        cards = (Nic(bridge="br0", network=StaticNetwork(address="10.0.0.61/24")),)
+        fleet.create(["x-{1..2}"], "tiny", replace(twice, nics=cards))
+    with pytest.raises(Conflict, match="is the address of web"):
+        fleet.create(["x"], "tiny", replace(twice, nics=(Nic(bridge="br0", network=network),)))
     moved = Changes(network=Network.BRIDGE, bridge="br0")
     [outcome] = fleet.set(["too"], moved)
     assert isinstance(outcome.error, Conflict) and "is the address of web" in outcome.error.message

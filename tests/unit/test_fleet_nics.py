@@ -178,8 +178,18 @@ def test_cards_and_addresses_of_a_fleet_file() -> None:
         ("  a: {master: m, address: []}\n", "4:27: address: an empty list"),
         ("  a: {master: m, address: [10.0.0.5/24, 10.0.0.5/24]}\n", "4:27: 10.0.0.5 is given twice"),
         ("  a-{1..2}: {master: m, address: [10.0.0.5/24], gateway: [10.0.0.1, 10.0.0.2]}\n", "4:34: 10"),
+        ("  a: {master: m, vlan: 7}\n", "4:18: 'vlan' does not belong here, but into an item of `nics`"),
+        ("  a: {master: m, bridge: b, address: 10.0.0.5/24}\n  c: {master: m, nics: [{bridge: b, address: "
+         "10.0.0.5/8}]}\n", "5:24: 10.0.0.5 on b is given twice"),
+        ("  a: {master: m, bridge: b, address: 10.0.0.5/24, nics: [{bridge: b, address: 10.0.0.5/24}]}\n",
+         "4:57: 10.0.0.5 on b is given twice"),
     ],
 )  # fmt: skip
 def test_mistakes_in_cards(lines: str, told: str) -> None:
     found = mistakes(HEAD + lines)
     assert found[0].startswith(told), found
+
+
+def test_on_other_bridges_cards_may_have_the_same_address() -> None:
+    text = "  a: {master: m, bridge: b, address: 10.0.0.5/24, nics: [{bridge: c, address: 10.0.0.5/24}]}\n"
+    assert machines(text + "  d: {master: m, nics: [{address: 10.0.0.5/24}, {address: 10.0.0.5/24}]}\n")

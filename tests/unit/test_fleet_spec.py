@@ -120,6 +120,8 @@ def test_a_pattern_makes_an_address_for_each(pattern: str, wanted: list[str]) ->
         ("10.0.0.0/24", 1, None, "10.0.0.0 is the address of the network 10.0.0.0/24 itself"),
         ("fd00::/64", 1, None, "fd00:: is the address of the network fd00::/64 itself"),
         ("10.0.0.{x}/24", 1, None, "is neither a range nor a list"),
+        ("fe80::5%eth0/64", 1, None, "'fe80::5%eth0/64' is not ADDRESS/PREFIX"),
+        ("fd00::5/64", 1, "fe80::1%eth0", "'fe80::1%eth0' is not an address"),
         ("10.0.0.5{,/24", 1, None, "is not ADDRESS/PREFIX"),
         ("127.0.0.1/8", 1, None, "127.0.0.1 is no address that a machine can have"),
         ("224.0.0.1/24", 1, None, "224.0.0.1 is no address that a machine can have"),

@@ -168,9 +168,12 @@ def _check_nics(specification: Specification, features: Features) -> None:
 def check_addresses(
     wanted: Iterable[Specification | Instance], catalog: Catalog, own: UUID | None = None
 ) -> None:
-    """On one bridge an address is one machine's; elsewhere each is alone in its network. Conflict with the
-    name of who has one of these, but for the machine `own` itself."""
-    asked = {place for each in wanted for place in places(each)}
+    """On one bridge an address is one card's; elsewhere each is alone in its network. UsageError for one that
+    two of these would have, Conflict with the name of who has one, but for the machine `own` itself."""
+    asked = Counter(place for each in wanted for place in places(each))
+    for (bridge, address), count in asked.items():
+        if count > 1:
+            raise UsageError(f"{address} on {bridge} would be the address of {count} cards")
     for row in catalog.rows() if asked else ():
         if row.instance.uuid == own:
             continue

@@ -18,6 +18,8 @@ _ONLY_TWO = {4: 31, 6: 127}
 def check(text: str) -> None:
     """An address. Raises UsageError."""
     try:
+        if "%" in text:
+            raise ValueError("a zone, which is nothing outside of one machine")
         ipaddress.ip_address(text)
     except ValueError as error:
         raise UsageError(f"{text!r} is not an address", hint="as in 10.7.0.1") from error
@@ -96,8 +98,8 @@ def check_reached(found: Sequence[str], gateway: str) -> None:
 
 def _interface(text: str) -> Interface:
     try:
-        if "/" not in text:
-            raise ValueError("no prefix length")
+        if "/" not in text or "%" in text:
+            raise ValueError("no prefix length, or a zone")
         return ipaddress.ip_interface(text)
     except ValueError as error:
         raise UsageError(f"{text!r} is not ADDRESS/PREFIX", hint="as in 10.7.0.5/24") from error

@@ -3,23 +3,23 @@ addresses that must not meet."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from skinnybox.errors import UsageError
 from skinnybox.fleet.names import MOST_NAMES, expand
 from skinnybox.fleet.plan.actions import Target
-from skinnybox.fleet.spec import addresses, networks
+from skinnybox.fleet.spec.addressing import Addressing
 from skinnybox.fleet.spec.content import public_keys, try_seed
 from skinnybox.fleet.spec.filling import Filling, Unfilled
-from skinnybox.fleet.spec.marked import Marked, Mistake, Place, Trail
+from skinnybox.fleet.spec.marked import Marked, Place
 from skinnybox.fleet.spec.parts import seed_file, text_of
 from skinnybox.fleet.spec.shape import FleetFile, Group, Shared
+from skinnybox.fleet.spec.telling import Telling
 from skinnybox.fleet.spec.templates import Row
 from skinnybox.fleet.spec.values import OnData
 from skinnybox.fleet.specification import Specification
-from skinnybox.model import Allocation, DataDisk, Forward, Network, Nic, Overlay, StaticNetwork
+from skinnybox.model import Allocation, DataDisk, Forward, Network, Overlay
 from skinnybox.model.datadisk import data_disk
 from skinnybox.model.fields import Field, machine_fields
 from skinnybox.model.forwards import check_together, counted, parse_forward
@@ -48,12 +48,12 @@ class Groups:
     """Reads the groups one after the other; mistakes are added to those of `found`."""
 
     def __init__(self, found: Marked, folder: Path, checked: FleetFile) -> None:
-        self._found = found
+        self._tell = Telling(found)
+        self._addressing = Addressing(self._tell)
         self._folder = folder
         self._checked = checked
         self._filling = Filling(folder)
         self._patterns: dict[str, str] = {}
-        self._addresses: dict[str, str] = {}
         self._forwards: dict[int, list[tuple[Forward, str]]] = {}
 
     def machines(self) -> tuple[Described, ...]:
@@ -61,7 +61,7 @@ class Groups:
         for pattern, group in self._checked.machines.items():
             found += self._group(pattern, group or Group())
             if len(self._patterns) > MOST_NAMES:
-                self._wrong(("machines", pattern), f"more than {MOST_NAMES} machines", key=True)
+                self._tell.wrong(("machines", pattern), f"more than {MOST_NAMES} machines", key=True)
                 break
         else:
             self._check_tables()
@@ -74,15 +74,17 @@ class Groups:
         common = self._specification(pattern, said)
         values = self._values(pattern, names, said)
         each = self._each(pattern, common, said, values) if values else [common] * len(names)
-        networks = self._networks(pattern, group, said, values) if values else [None] * len(names)
-        cards = self._cards(pattern, said, values) if values else [()] * len(names)
-        place = self._place(pattern, "master")
+        networks = self._addressing.networks(pattern, group, said, values) if values else [None] * len(names)
+        cards = self._addressing.cards(pattern, said, values) if values else [()] * len(names)
+        place = self._tell.place(pattern, "master")
         ports = self._ports(pattern, common.forwards, len(names))
         for name, own, network, nics, forwards in zip(names, each, networks, cards, ports, strict=True):
+            whole = replace(own, static_network=network, nics=nics, forwards=forwards)
+            self._addressing.check_places(pattern, whole)
             yield Described(
                 name=name,
                 master=master,
-                specification=replace(own, static_network=network, nics=nics, forwards=forwards),
+                specification=whole,
                 state=said.get("state") or Target.UNMANAGED,
                 place=place,
             )
@@ -91,13 +93,15 @@ class Groups:
         try:
             names = expand([pattern])
         except UsageError as error:
-            self._wrong(("machines", pattern), error.message, key=True)
+            self._tell.wrong(("machines", pattern), error.message, key=True)
             return []
         for name in names:
             first = self._patterns.setdefault(name, pattern)
             if first != pattern:
-                line = self._found.place(("machines", first), key=True).line
-                self._wrong(("machines", pattern), f"{name} is in {first!r}, line {line}, already", key=True)
+                line = self._tell.found.place(("machines", first), key=True).line
+                self._tell.wrong(
+                    ("machines", pattern), f"{name} is in {first!r}, line {line}, already", key=True
+                )
                 break
         return names
 
@@ -113,8 +117,8 @@ class Groups:
         return {**common, **own}
 
     def _master(self, pattern: str, said: Values) -> str:
-        if said.get("master") is None and not self._written(pattern, "master"):
-            self._wrong(("machines", pattern), "no `master`, neither here nor in `defaults`", key=True)
+        if said.get("master") is None and not self._tell.written(pattern, "master"):
+            self._tell.wrong(("machines", pattern), "no `master`, neither here nor in `defaults`", key=True)
         return said.get("master") or ""
 
     def _specification(self, pattern: str, said: Values) -> Specification:
@@ -134,12 +138,12 @@ class Groups:
 
     def _values(self, pattern: str, names: list[str], said: Values) -> list[Row]:
         """For each machine; none after a mistake in the table, of which others would only follow."""
-        if said.get("values") is None and self._written(pattern, "values"):
+        if said.get("values") is None and self._tell.written(pattern, "values"):
             return []
         try:
             return self._filling.values(names, said.get("values"))
         except UsageError as error:
-            self._wrong(self._trail(pattern, "values"), error.message)
+            self._tell.wrong(self._tell.trail(pattern, "values"), error.message)
             return []
 
     def _each(
@@ -152,7 +156,7 @@ class Groups:
             own = self._filling.machine(common, said, row, wrong)
             if wrong:  # of the others nothing else would be told
                 for each in wrong:
-                    self._wrong(self._inner(pattern, each.trail), each.what)
+                    self._tell.wrong(self._tell.inner(pattern, each.trail), each.what)
                 return [common] * len(values)
             if not found or own is not found[-1]:
                 self._check_seed(pattern, own)
@@ -164,12 +168,12 @@ class Groups:
         fleet."""
         for name in _named(self._checked.defaults):
             if name not in self._patterns:
-                self._wrong(("defaults", "values", name), f"{name} is no machine here", key=True)
+                self._tell.wrong(("defaults", "values", name), f"{name} is no machine here", key=True)
         for pattern, group in self._checked.machines.items():
             for name in _named(group):
                 if self._patterns.get(name) != pattern:
                     what = f"{name} is no machine of this group"
-                    self._wrong(("machines", pattern, "values", name), what, key=True)
+                    self._tell.wrong(("machines", pattern, "values", name), what, key=True)
 
     def _value(self, field: Field, said: Any) -> Any:
         """What stands in files comes from there."""
@@ -192,16 +196,16 @@ class Groups:
         network, bridge = said.get("network"), said.get("bridge")
         if network is None and bridge is not None:
             return Network.BRIDGE, bridge
-        if (network is Network.BRIDGE) != (bridge is not None) and not self._written(
+        if (network is Network.BRIDGE) != (bridge is not None) and not self._tell.written(
             pattern, "bridge", bridge
         ):
-            self._wrong(self._trail(pattern, "network"), _TOGETHER)
+            self._tell.wrong(self._tell.trail(pattern, "network"), _TOGETHER)
         return network, bridge
 
     def _check_seed(self, pattern: str, found: Specification) -> None:
         targets = [file.path for file in found.files]
         for target in dict.fromkeys(path for path in targets if targets.count(path) > 1):
-            self._wrong(self._trail(pattern, "files"), f"{target} is written by two files")
+            self._tell.wrong(self._tell.trail(pattern, "files"), f"{target} is written by two files")
         parts = {
             "authorized_keys": found.authorized_keys,
             "files": found.files,
@@ -212,55 +216,7 @@ class Groups:
         try:
             seed_capacity(try_seed(**parts))
         except (ValueError, UsageError) as error:
-            self._wrong(("machines", pattern), str(error), key=True)
-
-    def _networks(
-        self, pattern: str, group: Group, said: Values, values: Sequence[Row]
-    ) -> Sequence[StaticNetwork | None]:
-        """One for each machine; all None, which is DHCP, without addresses or after a mistake."""
-        key = "address" if group.addresses is None else "addresses"
-        gateway, dns = said.get("gateway") or (), said.get("dns") or ()
-        try:
-            found = networks.of_group(group.address, group.addresses, gateway, dns, values)
-        except UsageError as error:
-            self._wrong(("machines", pattern, key), error.message)
-            return [None] * len(values)
-        if not found:
-            self._check_lonely(pattern, group)
-            return [None] * len(values)
-        self._check_twice(pattern, key, found)
-        return found
-
-    def _cards(self, pattern: str, said: Values, values: Sequence[Row]) -> Sequence[tuple[Nic, ...]]:
-        """Beside the first, of each machine; none after a mistake."""
-        cards: list[list[Nic]] = []
-        for number, card in enumerate(said.get("nics") or ()):
-            try:
-                networks_ = networks.of_group(card.address, card.addresses, card.gateway or (), (), values)
-            except UsageError as error:
-                self._wrong(self._inner(pattern, ("nics", number, "address")), error.message)
-                return [()] * len(values)
-            if (networks_ and card.manual) or (card.gateway and not networks_):
-                what = "`manual` goes without an address" if card.manual else "gateway goes with an address"
-                self._wrong(self._inner(pattern, ("nics", number)), what)
-            nic = Nic(bridge=card.bridge, manual=card.manual, vlan=card.vlan)
-            own: Sequence[StaticNetwork | None] = networks_ or [None] * len(values)
-            cards.append([replace(nic, network=network) for network in own])
-        return list(zip(*cards, strict=True)) or [()] * len(values)
-
-    def _check_lonely(self, pattern: str, group: Group) -> None:
-        for key in ("gateway", "dns"):
-            wrong_address = self._written(pattern, "address") or self._written(pattern, "addresses")
-            if getattr(group, key) and not wrong_address:
-                self._wrong(("machines", pattern, key), f"{key} goes with `address` or `addresses`", key=True)
-
-    def _check_twice(self, pattern: str, key: str, found: Sequence[StaticNetwork]) -> None:
-        for text in chain.from_iterable(network.addresses for network in found):
-            address = addresses.address_of(text)
-            first = self._addresses.setdefault(address, pattern)
-            if first != pattern:
-                self._wrong(("machines", pattern, key), f"{address} is given twice, first in {first!r}")
-                return
+            self._tell.wrong(("machines", pattern), str(error), key=True)
 
     def _ports(self, pattern: str, first: Sequence[Forward], count: int) -> list[tuple[Forward, ...]]:
         """One for each machine; all empty after a mistake."""
@@ -268,35 +224,16 @@ class Groups:
             check_together(first)
             found = [counted(first, number) for number in range(count)] if first else []
         except UsageError as error:
-            self._wrong(self._trail(pattern, "forwards"), error.message)
+            self._tell.wrong(self._tell.trail(pattern, "forwards"), error.message)
             found = []
         for forward in (forward for forwards in found for forward in forwards):
             for other, where in self._forwards.setdefault(forward.port, []):
                 if other.meets(forward):
                     what = f"{forward} leads to two machines, first in {where!r}"
-                    self._wrong(self._trail(pattern, "forwards"), what)
+                    self._tell.wrong(self._tell.trail(pattern, "forwards"), what)
                     return [()] * count
             self._forwards[forward.port].append((forward, pattern))
         return found or [()] * count
-
-    def _written(self, pattern: str, key: str, value: Any = None) -> bool:
-        """Whether it stands there but was not understood: that has been told already."""
-        trails: tuple[Trail, ...] = (("machines", pattern, key), ("defaults", key))
-        return value is None and any(trail in self._found.keys for trail in trails)
-
-    def _trail(self, pattern: str, key: str) -> Trail:
-        own: Trail = ("machines", pattern, key)
-        return own if own in self._found.keys else ("defaults", key)
-
-    def _inner(self, pattern: str, trail: Trail) -> Trail:
-        """Where that stands which begins with this key."""
-        return (*self._trail(pattern, str(trail[0])), *trail[1:])
-
-    def _place(self, pattern: str, key: str) -> Place:
-        return self._found.place(self._trail(pattern, key))
-
-    def _wrong(self, trail: Trail, what: str, *, key: bool = False) -> None:
-        self._found.mistakes.append(Mistake(place=self._found.place(trail, key=key), what=what))
 
 
 def _named(shared: Shared | None) -> Iterable[str]:

@@ -94,6 +94,7 @@ _HOMES: dict[type[BaseModel], str] = {
     FleetFile: "at the top of the file",
     Group: "into a group of `machines`",
     SeededFile: "into an item of `files`",
+    Card: "into an item of `nics`",
 }
 
 
