@@ -4,8 +4,6 @@ A brace that is to stay is doubled. Nothing else is a language here: no conditio
 needs those makes the fleet file by a program.
 """
 
-import csv
-import io
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Protocol
@@ -86,6 +84,9 @@ def check_keys(keys: Iterable[str]) -> None:
 def table_of(text: str) -> dict[str, dict[str, str]]:
     """Of a CSV with a line of names first, one of which is `name`. A field that is empty is no value.
     UsageError with the line."""
+    import csv  # as fleet files with such a table are few, and this module is read by every `create`
+    import io
+
     lines = csv.reader(io.StringIO(text.removeprefix("\ufeff"), newline=""), strict=True)
     try:
         return _rows(lines)
