@@ -1,5 +1,6 @@
 """Every option of `create` arrives at the machine: one that is read and then lost only its user sees."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,7 @@ from skinnybox.errors import UsageError
 from skinnybox.fleet import settings
 from skinnybox.fleet.service import Fleet
 from skinnybox.hosts.local.store import Store
-from skinnybox.model import Allocation, Network, SeedFile, StaticNetwork
+from skinnybox.model import Allocation, Network, Nic, SeedFile, StaticNetwork
 from skinnybox.sizes import MIB
 from tests.fleet.conftest import said
 from tests.samples import PUBLIC_KEY, an_instance
@@ -49,6 +50,9 @@ def test_a_pattern_of_addresses(fleet: Fleet, state: Path, capsys: pytest.Captur
     for odd in ("10.0.0.{11..14}/24", "10.0.0.{253..255}/24"):
         for more in ((), ("--dry-run",)):
             assert said(capsys, *words, odd, *more).code == 2
+    nic = ("--nic", "bridge=br0,address=10.1.0.{5..6}/24")
+    for more in ((), ("--dry-run",)):
+        assert "2 addresses for 3 machines" in said(capsys, *words, "10.0.0.5/24", *nic, *more).err
     assert fleet.names() == []
     assert said(capsys, *words, "10.0.{1,2,9}.1/24").code == 0
     networks = [machine.instance.seed.network for machine in fleet.machines()]
@@ -87,3 +91,22 @@ def test_what_a_killed_command_left_goes_with_its_machine(tmp_path: Path) -> Non
     (folder / "not ours").touch()
     store.delete(instance)
     assert [path.name for path in folder.iterdir()] == ["not ours"]
+
+
+def test_cards_and_both_families(fleet: Fleet, state: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ("--state", str(state), "--host", "memory", "create", "web-{1..2}", "-m", "tiny", "--sparse",
+             "--overlay", "64M", "--bridge", "br0", "--address", "10.0.0.5/24", "--address", "fd00::5/64",
+             "--gateway", "fe80::1", "--gateway", "10.0.0.1",
+             "--nic", "bridge=br0,address=10.1.0.{7,9}/24,vlan=5",
+             "--nic", "restricted,manual")  # fmt: skip
+    ended = said(capsys, *words)
+    assert ended.code == 0, ended.err
+    made = fleet.machine("web-2").instance
+    assert made.seed.network == StaticNetwork(
+        address="10.0.0.6/24", also=("fd00::6/64",), gateway="10.0.0.1", other_gateway="fe80::1"
+    )
+    tagged = Nic(bridge="br0", network=StaticNetwork(address="10.1.0.9/24"), vlan=5)
+    assert made.seed.nics == (tagged, Nic(manual=True))
+    read = said(capsys, *words[:4], "show", "web-2", "--format", "json")
+    [shown] = json.loads(read.out)
+    assert shown["macs"] == [made.mac, made.mac_of(1), made.mac_of(2)] and shown["mac"] == made.mac

@@ -150,9 +150,10 @@ def _create(arguments: argparse.Namespace) -> int:
 
 def _dry_run(arguments: argparse.Namespace) -> int:
     from skinnybox.fleet.names import expand
-    from skinnybox.fleet.spec import networks
+    from skinnybox.fleet.spec import networks, nics
 
     names, static = expand(arguments.names), _static_network(arguments)
+    nics.of_each(_nics(arguments), len(names))  # which refuses as `create` would
     if static is None:
         print("\n".join(names))
         return 0

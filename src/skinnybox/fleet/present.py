@@ -56,6 +56,7 @@ def machine(view: "MachineView", successors: dict[str, str] | None = None) -> Re
         "created": instance.created.isoformat(timespec="seconds"),
         "successor": (successors or {}).get(instance.stack.master),
         "swap_on": report_.swap if report_ else None,
+        "macs": [instance.mac_of(number) for number in range(1 + len(instance.seed.nics))],
     }
     return {key: values[key] for key in dict.fromkeys((*_ORDER, *values))}
 
