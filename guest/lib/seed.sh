@@ -18,6 +18,7 @@ seed_apply() {
         number=$((number + 1))
         seed_line "$1" "$number" "$key" "$value"
     done <"$1/lines"
+    users_done
 }
 
 seed_line() {
@@ -33,6 +34,10 @@ seed_line() {
     authorized-keys) seed_authorized_keys "$4" "$1" "$2" ;;
     file) seed_file "$4" "$1" "$2" ;;
     run-once) seed_run_once "$1" "$2" ;;
+    user) seed_user "$4" "$1" "$2" ;;
+    timezone) seed_timezone "$4" ;;
+    locale) seed_locale "$4" ;;
+    ntp) seed_ntp "$4" ;;
     *) cannot "this master does not know what a seed's '$3' means" ;;
     esac
 }
@@ -97,10 +102,11 @@ authorized_keys() {
     [ ! -f "$1" ] || sed '/^# skinnybox: from the seed$/,/^# skinnybox: end$/d' "$1"
 }
 
-# read_account USER: sets ACCOUNT_UID, _GID and _HOME; fails when there is no such user.
+# read_account USER: sets ACCOUNT_UID, _GID, _HOME and _SHELL; fails when there is no such user.
+# shellcheck disable=SC2034 # the shell is for accounts.sh
 read_account() {
     local name
-    while IFS=: read -r name _ ACCOUNT_UID ACCOUNT_GID _ ACCOUNT_HOME _; do
+    while IFS=: read -r name _ ACCOUNT_UID ACCOUNT_GID _ ACCOUNT_HOME ACCOUNT_SHELL; do
         [ "$name" != "$1" ] || return 0
     done <"$ROOT/etc/passwd"
     return 1

@@ -9,7 +9,7 @@ from skinnybox.errors import UsageError
 from skinnybox.fleet import settings
 from skinnybox.fleet.service import Fleet
 from skinnybox.hosts.local.store import Store
-from skinnybox.model import Allocation, Network, Nic, SeedFile, StaticNetwork
+from skinnybox.model import Allocation, Network, Nic, SeedFile, SeedUser, StaticNetwork
 from skinnybox.sizes import MIB
 from tests.fleet.conftest import said
 from tests.samples import PUBLIC_KEY, an_instance
@@ -26,9 +26,16 @@ def test_every_option_of_create(
         "--address", "192.0.2.17/24", "--gateway", "192.0.2.1", "--dns", "192.0.2.2", "--dns", "192.0.2.3",
         "--user", "debian", "--ssh-key", str(tmp_path / "key.pub"), "--run-once", str(tmp_path / "once"),
         "--file", f"{tmp_path / 'site'}:/etc/site:0640:root:daemon", "--autostart",
+        "--add-user", "deploy:adm,www-data", "--add-user", "anna", "--sudo", "--timezone", "Europe/Berlin",
+        "--locale", "de_DE.UTF-8", "--ntp", "ntp.example", "--ntp", "192.0.2.9",
     )  # fmt: skip
     assert ended.code == 0, ended.err
     made = fleet.machine("web").instance
+    assert made.seed.users == (
+        SeedUser(name="deploy", groups=("adm", "www-data"), sudo=True), SeedUser(name="anna", sudo=True)
+    )  # fmt: skip
+    assert (made.seed.timezone, made.seed.locale) == ("Europe/Berlin", "de_DE.UTF-8")
+    assert made.seed.ntp == ("ntp.example", "192.0.2.9")
     assert (made.overlay.size, made.overlay.allocation) == (48 * MIB, Allocation.SPARSE)
     assert (made.memory, made.cpus, made.network, made.autostart) == (300 * MIB, 3, Network.OPEN, True)
     assert made.seed.network == StaticNetwork(

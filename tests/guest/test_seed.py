@@ -8,7 +8,7 @@ from skinnybox import run
 from skinnybox.wire import Line, decode, encode, padded
 from tests.guest.conftest import GUEST, INSTANCE, OTHER, Ended, Shell
 
-PARTS = "message applied host seed network networkd ifupdown network-manager identity"
+PARTS = "message applied host seed accounts place network networkd ifupdown network-manager identity"
 PASSWD = "root:x:0:0:root:/root:/bin/bash\nwww:x:33:34:www:/var/www:/bin/sh\n"
 HEAD = [Line("generation", "3"), Line("instance", INSTANCE)]
 
@@ -24,11 +24,10 @@ def root(shell: Shell) -> Path:
     return root
 
 
-def apply(shell: Shell, *lines: Line, stubs: tuple[str, ...] = ("chown",)) -> Ended:
+def apply(shell: Shell, *lines: Line, stubs: tuple[str, ...] = ("chown",), before: str = "") -> Ended:
     (shell.tmp / "m").write_bytes(padded(encode("seed", 1, [*HEAD, *lines]), 16384))
-    return shell(
-        PARTS, f"message_unpack {shell.tmp}/m seed {shell.tmp}/u\nseed_apply {shell.tmp}/u", stubs=stubs
-    )
+    script = f"message_unpack {shell.tmp}/m seed {shell.tmp}/u\nseed_apply {shell.tmp}/u"
+    return shell(PARTS, before + script, stubs=stubs)
 
 
 def mode(path: Path) -> int:

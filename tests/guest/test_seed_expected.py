@@ -14,7 +14,7 @@ from skinnybox.delta.seed_marks import expected, hostname_of
 from skinnybox.delta.upper_disk import differences
 from skinnybox.ext4 import open_volume
 from skinnybox.masters.index import Entry, scan
-from skinnybox.model import Instance, Nic, SeedFile, StaticNetwork
+from skinnybox.model import Instance, Nic, SeedFile, SeedUser, StaticNetwork
 from skinnybox.operation import Operation
 from skinnybox.overlays.seed import seed_message
 from tests.guest.conftest import GUEST, INSTANCE, Shell
@@ -184,6 +184,34 @@ def test_nothing_but_the_seeds_with_several_addresses_and_cards(
     test_nothing_but_the_seeds_is_on_a_fresh_machine(
         shell, guest, machine, "networkd" if manager == "netplan" else manager, None
     )
+
+
+@pytest.mark.parametrize("keeper", ["usr/lib/systemd/systemd-timesyncd", "usr/sbin/chronyd"])
+def test_where_it_stands_and_who_is_there(shell: Shell, guest: Guest, keeper: str) -> None:
+    root = guest.root
+    texts = {
+        keeper: "",
+        "etc/chrony/chrony.conf": "sourcedir /etc/chrony/sources.d\n",
+        "usr/share/zoneinfo/Europe/Berlin": "",
+        "etc/timezone": "Etc/UTC\n",
+        "usr/bin/sudo": "",
+        "etc/sudoers": "@includedir /etc/sudoers.d\n",
+    }
+    for path, text in texts.items():
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        (root / path).write_text(text)
+    guest = stacked(shell)
+    machine = instance(
+        users=(SeedUser(name="admin", sudo=True, authorized_keys=KEYS),),
+        timezone="Europe/Berlin",
+        locale="C.UTF-8",
+        ntp=("ntp.example", "fd00::1"),
+    )
+    guest.apply(machine)
+    told = guest.told(machine)
+    assert {path: said for path, said in told.items() if said is not True} == {}
+    assert {"etc/localtime", "etc/timezone", "etc/locale.conf", "etc/sudoers.d/skinnybox"} <= told.keys()
+    assert "home/admin/.ssh/authorized_keys" in told
 
 
 def test_a_name_that_is_followed(guest: Guest) -> None:

@@ -31,6 +31,7 @@ from skinnybox.model import (
     Nic,
     Overlay,
     SeedFile,
+    SeedUser,
     StaticNetwork,
     Swap,
     ThrowAway,
@@ -55,6 +56,7 @@ FIRST = {
     "DataDisk": "size folders allocation",
     "SeedFile": "path content mode owner",
     "Nic": "bridge network manual vlan",
+    "SeedUser": "name groups sudo shell authorized_keys password_hash",
 }
 """What the first version wrote, which never changes: whatever else there is, came later."""
 NOT_OF_A_MACHINE = {"state", "addresses", "values"}
@@ -79,12 +81,18 @@ OTHER: dict[str, Any] = {
     "hostname": "another",
     "nics": (Nic(bridge="br1", vlan=7),),
     "follow_name": True,
+    "users": (SeedUser(name="deploy", groups=("adm",), sudo=True),),
+    "timezone": "Europe/Berlin",
+    "locale": "de_DE.UTF-8",
+    "ntp": ("ntp.example", "192.0.2.7"),
     "dax": True,
     "swap": Swap(size=512 * MIB),
     "data": DataDisk(size=2 * GIB, folders=("/data", "/var/lib/mysql")),
     "throw_away": ThrowAway(kind=Thrown.MEMORY, size=64 * MIB),
 }
 """Of each property that can be given, another value than the usual one."""
+PLUGIN = ("authorized_keys", "follow_name")
+"""What the plugin of dom0 says of a seed."""
 VERBS = {
     Transition.SET: Verb.SET,
     Transition.SEED: Verb.SEED,
@@ -229,8 +237,14 @@ def test_the_plugin_of_dom0_writes_the_same_seed() -> None:
     names: dict[str, Any] = {"uuid": uuid, "base64": base64}
     exec(compile(ast.Module(body=list(parts), type_ignores=[]), "plugin", "exec"), names)
     made = all_given()
-    seed = replace(made.seed, hostname=made.name, network=None, files=(), run_once=None, nics=())
-    made = replace(made, swap=None, throw_away=None, data=None, seed=seed)
+    told = {f.name: getattr(SPEC, f.given) for f in fields.SEED.fields if f.given not in (None, *PLUGIN)}
+    made = replace(
+        made,
+        swap=None,
+        throw_away=None,
+        data=None,
+        seed=replace(made.seed, **{**told, "hostname": made.name}),
+    )
     values = {"follow_name": True, "authorized_keys": [PUBLIC_KEY], "user": "admin"}
     lines = names["_seed_lines"](values, str(made.uuid), made.name)
     assert "\n".join(["skinnybox-seed 1", *lines, "end", ""]).encode() == seed_message(made)

@@ -6,7 +6,7 @@ import pytest
 
 from skinnybox import wire
 from skinnybox.errors import UsageError
-from skinnybox.model import Seed, SeedFile, Stack, StaticNetwork, image_uuid
+from skinnybox.model import Seed, SeedFile, SeedUser, Stack, StaticNetwork, image_uuid
 from skinnybox.overlays.seed import base_message, seed_capacity, seed_message
 from tests.samples import an_instance
 
@@ -126,3 +126,71 @@ def test_capacities_are_powers_of_two(length: int, capacity: int) -> None:
 def test_a_seed_beyond_8_mib_is_refused() -> None:
     with pytest.raises(UsageError, match="too large"):
         seed_capacity(b"x" * ((8 << 20) + 1))
+
+
+BASH, HASH = "/bin/bash", "$y$j9T$abcdefgh$0123456789abcdefghijklmnopq"
+
+
+def test_users_and_where_it_stands() -> None:
+    users = (
+        SeedUser(name="deploy", groups=("adm", "www-data", "adm"), sudo=True, shell=BASH),
+        SeedUser(name="_x", authorized_keys=("ssh-ed25519 AAAA one",), password_hash=HASH),
+    )
+    servers = ("ntp.example", "fd00::1", "192.0.2.7", "ntp.example")
+    zone = "America/Argentina/Buenos_Aires"
+    message = wire.decode(
+        seeded(users=users, timezone=zone, locale="sr_RS@latin", ntp=servers),
+        "seed",
+    )
+    assert [(line.key, line.value, line.payload) for line in message.lines[5:]] == [
+        ("user", "deploy groups adm,www-data sudo yes shell /bin/bash", None),
+        ("user", f"_x password {HASH}", b"ssh-ed25519 AAAA one\n"),
+        ("timezone", zone, None),
+        ("locale", "sr_RS@latin", None),
+        ("ntp", "ntp.example fd00::1 192.0.2.7", None),
+    ]
+
+
+def test_who_is_let_in_by_the_machines_keys_may_be_one_of_its_users() -> None:
+    """One line renews the whole file: the last one has them all."""
+    users = (SeedUser(name="root", authorized_keys=("ssh-ed25519 AAAA one", "ssh-ed25519 BBBB two")),)
+    message = wire.decode(seeded(users=users, authorized_keys=("ssh-ed25519 AAAA one",)), "seed")
+    assert [line.payload for line in message.all("user")] == [None]
+    both = b"ssh-ed25519 AAAA one\nssh-ed25519 BBBB two\n"
+    assert [line.payload for line in message.all("authorized-keys")] == [both]
+    alone = wire.decode(seeded(users=users), "seed")
+    assert [line.payload for line in alone.all("user")] == [both]
+    assert alone.all("authorized-keys") == []
+
+
+ZONES = ("", "../etc/passwd", "Europe/../x", "/UTC", "a b", "Europe/", ".", "Europe/.hidden", "a/b/c/d/e")
+LOCALES = ("", "de DE", "de_DE.UTF-8\nLC_ALL=x", "$(id)", "/etc/x", "de_DE.", "..")
+SERVERS = ("", "a b", "-x", "ntp.example#", "*", "fd00::g", "a..b", "x" * 254, "[fd00::1]", "fe80::1%eth0")
+SHELLS: tuple[Any, ...] = ("bash", "/bin/../x", "/bin/a b", "/", "/bin/")
+NAMES = ("", "Root", "-x", "a b", "1a", "x" * 33, "a:b", "ä")
+
+
+@pytest.mark.parametrize(
+    ("fields", "complaint"),
+    [
+        *(({"timezone": zone}, "time zone") for zone in ZONES),
+        *(({"locale": name}, "locale") for name in LOCALES),
+        *(({"ntp": (name,)}, "server's name") for name in SERVERS),
+        ({"ntp": tuple(f"n{number}" for number in range(17))}, "17 time servers"),
+        *(({"users": (SeedUser(name=name),)}, "user's name") for name in NAMES),
+        ({"users": (SeedUser(name="a"), SeedUser(name="b"), SeedUser(name="a"))}, "two users a"),
+        ({"users": (SeedUser(name="a", groups=("b c",)),)}, "group's name"),
+        *(({"users": (SeedUser(name="a", shell=path),)}, "shell") for path in SHELLS),
+        ({"users": (SeedUser(name="a", authorized_keys=("one\ntwo",)),)}, "one line"),
+    ],
+)
+def test_what_no_system_can_be_is_refused(fields: dict[str, Any], complaint: str) -> None:
+    with pytest.raises(UsageError, match=complaint):
+        seeded(**fields)
+
+
+@pytest.mark.parametrize("text", ["hunter2", "$6$x", f"$6${'x' * 20}:0:0", "$6$xxxxxxxxxx\nroot::0", ""])
+def test_a_password_is_no_hash_and_is_not_repeated(text: str) -> None:
+    with pytest.raises(UsageError, match="the password_hash of a is none") as refused:
+        seeded(users=(SeedUser(name="a", password_hash=text),))
+    assert not text or text not in str(refused.value)

@@ -13,7 +13,7 @@ from skinnybox.cli.progress import shown
 from skinnybox.errors import NotFound, UsageError
 from skinnybox.fleet import asked
 from skinnybox.fleet.settings import Settings
-from skinnybox.model import Allocation, Network, Nic, Overlay, SeedFile, StaticNetwork
+from skinnybox.model import Allocation, Network, Nic, Overlay, SeedFile, SeedUser, StaticNetwork
 from skinnybox.sizes import parse_size
 
 if TYPE_CHECKING:
@@ -101,6 +101,12 @@ def _add_guest(group: argparse._ArgumentGroup) -> None:
     )
     add("--file", action="append", default=[], metavar="SOURCE:TARGET[:MODE[:OWNER]]", help="may repeat")
     add("--run-once", metavar="FILE", type=path, help="a script to run once, when the network is up")
+    add("--add-user", action="append", default=[], metavar="NAME[:GROUP,...]", help="a user that it is "
+        "to have, in groups that the master has; may repeat")  # fmt: skip
+    add("--sudo", action="store_true", help="those of --add-user may do everything by sudo")
+    add("--timezone", metavar="ZONE", help="as in Europe/Berlin (default: the master's)")
+    add("--locale", metavar="LOCALE", help="as in de_DE.UTF-8, which the master has (default: its own)")
+    add("--ntp", metavar="SERVER", action="append", default=[], help="whom it asks for the time; may repeat")
     add("--follow-name", action="store_true", help="at each boot the hostname becomes what the pool calls it")
 
 
@@ -194,6 +200,10 @@ def _specification(arguments: argparse.Namespace, settings: Settings) -> "Specif
         data=_data(arguments),
         forwards=tuple(map(parse_forward, arguments.forward)),
         follow_name=arguments.follow_name,
+        users=_users(arguments),
+        timezone=arguments.timezone,
+        locale=arguments.locale,
+        ntp=tuple(arguments.ntp),
         any_allocation=not (arguments.sparse or arguments.reserved),
     )
 
@@ -238,6 +248,16 @@ def _nics(arguments: argparse.Namespace) -> tuple[Nic, ...]:
     from skinnybox.fleet.spec.nics import parse_nic
 
     return tuple(map(parse_nic, arguments.nic))
+
+
+def _users(arguments: argparse.Namespace) -> tuple[SeedUser, ...]:
+    if arguments.sudo and not arguments.add_user:
+        raise UsageError("--sudo goes with --add-user")
+    found = [text.partition(":")[::2] for text in arguments.add_user]
+    return tuple(
+        SeedUser(name=name, groups=tuple(groups.split(",")) if groups else (), sudo=arguments.sudo)
+        for name, groups in found
+    )
 
 
 def _seed_file(text: str) -> SeedFile:

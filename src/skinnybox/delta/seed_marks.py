@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import PurePosixPath
 
-from skinnybox.delta import seed_network
+from skinnybox.delta import seed_network, seed_place
 from skinnybox.delta.as_seeded import (
     BLOCK,
     FOLDER,
@@ -25,6 +25,7 @@ from skinnybox.delta.as_seeded import (
     hosts_with_name,
 )
 from skinnybox.model import Change, Instance, SeedFile
+from skinnybox.overlays.seed_system import keys_of
 
 SEED, NOT_AS_SEEDED = "seed", "not as the seed has it"
 _HOSTNAME, _HOSTS = "/etc/hostname", "/etc/hosts"
@@ -76,10 +77,15 @@ def _written(instance: Instance, host_keys: Sequence[str]) -> Found:
         yield _HOSTNAME, _text(0o644, f"{name}\n")
         yield _HOSTS, Seeded(kind=HOSTS, mode=0o644, text=name.encode())
     yield "/etc/machine-id", _text(0o444, f"{seed.machine_id}\n")
-    for path, mode, text in seed_network.written(instance):
+    for path, mode, text in (*seed_network.written(instance), *seed_place.written(seed)):
         yield path, _text(mode, text)
-    if seed.authorized_keys:
-        yield from _authorized_keys(instance.ssh_user, seed.authorized_keys)
+    if seed.timezone is not None:
+        yield "/etc/localtime", _link(f"../usr/share/zoneinfo/{seed.timezone}")
+    for user in seed.users:
+        if user.authorized_keys and not (user.name == instance.ssh_user and seed.authorized_keys):
+            yield from _authorized_keys(user.name, user.authorized_keys)
+    if keys := keys_of(seed, instance.ssh_user):
+        yield from _authorized_keys(instance.ssh_user, keys)
     if seed.run_once is not None:
         yield from _run_once(seed.run_once)
     yield f"{_KEPT}/seed-applied", _text(0o644, f"{seed.generation} {instance.uuid}\n")
@@ -92,6 +98,10 @@ def _written(instance: Instance, host_keys: Sequence[str]) -> Found:
 
 def _text(mode: int, text: str) -> Seeded:
     return Seeded(kind=TEXT, mode=mode, text=text.encode())
+
+
+def _link(target: str) -> Seeded:
+    return Seeded(kind=LINK, mode=0o777, text=target.encode())
 
 
 def _hostnames(instance: Instance) -> list[str]:
@@ -124,7 +134,7 @@ def _run_once(script: str) -> Found:
     for name in ("run-once", "run-once.ran"):
         yield f"{_KEPT}/{name}", _text(0o700, script)
     wants = f"/etc/systemd/system/multi-user.target.wants/{_UNIT}"
-    yield wants, Seeded(kind=LINK, mode=0o777, text=f"/usr/lib/systemd/system/{_UNIT}".encode())
+    yield wants, _link(f"/usr/lib/systemd/system/{_UNIT}")
 
 
 def _file(file: SeedFile, instance: Instance, before: tuple[Seeded, ...]) -> Iterator[Seeded]:

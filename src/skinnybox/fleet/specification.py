@@ -19,6 +19,7 @@ from skinnybox.model import (
     Overlay,
     Properties,
     SeedFile,
+    SeedUser,
     StaticNetwork,
     fields,
     ranges,
@@ -52,6 +53,10 @@ class Specification(Properties):
     nics: tuple[Nic, ...] = ()
     dax: bool | None = None
     follow_name: bool = False
+    users: tuple[SeedUser, ...] = ()
+    timezone: str | None = None
+    locale: str | None = None
+    ntp: tuple[str, ...] = ()
     any_allocation: bool = False
 
     def __post_init__(self) -> None:

@@ -12,9 +12,9 @@ from typing import Any
 from skinnybox.model import kinds
 from skinnybox.model.forms import Field, Form, Transition
 from skinnybox.model.machines import DataDisk, Instance, Overlay, Properties, Seed, Stack
-from skinnybox.model.seed_fields import ADDRESS, FILE, NIC, SEED
+from skinnybox.model.seed_fields import ADDRESS, FILE, NIC, SEED, USER
 
-__all__ = ["ADDRESS", "FILE", "NIC", "SEED", "Field", "Form", "Transition"]
+__all__ = ["ADDRESS", "FILE", "NIC", "SEED", "USER", "Field", "Form", "Transition"]
 
 _stack = partial(Field, of=Stack, change=Transition.RECREATE)
 STACK = Form(
@@ -295,7 +295,7 @@ INSTANCE = Form(
     ),
 )
 
-FORMS = (INSTANCE, STACK, OVERLAY, DATA, SEED, ADDRESS, FILE, NIC)
+FORMS = (INSTANCE, STACK, OVERLAY, DATA, SEED, ADDRESS, FILE, NIC, USER)
 
 
 def machine_fields() -> Iterator[Field]:

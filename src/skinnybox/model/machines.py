@@ -108,6 +108,19 @@ class SeedFile:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SeedUser:
+    """A user the guest is to have. `groups` are further ones, which it has; `sudo`: it may do all by sudo,
+    for its password where it has one. None is the guest's own shell, and no password that lets in."""
+
+    name: str
+    groups: tuple[str, ...] = ()
+    sudo: bool = False
+    shell: str | None = None
+    authorized_keys: tuple[str, ...] = ()
+    password_hash: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StaticNetwork:
     """Of one card. `also`: more addresses of it, of either family. `gateway` is of the family of `address`,
     `other_gateway` of the other one."""
@@ -144,6 +157,7 @@ class Seed:
     """What an instance boots with. The guest applies it once per `generation`. `network` None is DHCP.
 
     `follows_name`: at each boot the guest takes the name its hypervisor has for it then as its hostname.
+    None, and nothing, of what comes after it leaves the guest as its master has it.
     """
 
     hostname: str
@@ -155,6 +169,10 @@ class Seed:
     run_once: str | None = None
     follows_name: bool = False
     nics: tuple[Nic, ...] = ()
+    users: tuple[SeedUser, ...] = ()
+    timezone: str | None = None
+    locale: str | None = None
+    ntp: tuple[str, ...] = ()
 
 
 class Acceleration(StrEnum):

@@ -4,7 +4,7 @@ from functools import partial
 
 from skinnybox.model import kinds
 from skinnybox.model.forms import Field, Form, Transition
-from skinnybox.model.machines import Nic, Seed, SeedFile, StaticNetwork
+from skinnybox.model.machines import Nic, Seed, SeedFile, SeedUser, StaticNetwork
 
 _file = partial(Field, of=SeedFile, change=Transition.SEED)
 FILE = Form(
@@ -14,6 +14,24 @@ FILE = Form(
         _file(name="content", kind=kinds.CONTENT, what="What is in it."),
         _file(name="mode", kind=kinds.MODE, what="Permission bits."),
         _file(name="owner", kind=kinds.TEXT, what="`user:group` of the guest."),
+    ),
+)
+
+_user = partial(Field, of=SeedUser, change=Transition.SEED)
+USER = Form(
+    SeedUser,
+    (
+        _user(name="name", kind=kinds.TEXT, what="What it is called."),
+        _user(name="groups", kind=kinds.TEXTS, what="Further groups it is in, which the guest has."),
+        _user(name="sudo", kind=kinds.FLAG, what="It may do everything by sudo."),
+        _user(name="shell", kind=kinds.TEXT, optional=True, what="Its shell; null: the guest's own choice."),
+        _user(name="authorized_keys", kind=kinds.KEYS, what="Public keys that let it in."),
+        _user(
+            name="password_hash",
+            kind=kinds.TEXT,
+            optional=True,
+            what="Of its password, as in the guest's /etc/shadow; null: none lets it in.",
+        ),
     ),
 )
 
@@ -175,6 +193,59 @@ SEED = Form(
             protocol=3,
             what="Its cards beside the first.",
             said="Cards beside the first.",
+        ),
+        _seed(
+            name="users",
+            kind=USER.several("users"),
+            later=True,
+            given="users",
+            key="users",
+            told="users",
+            word="user",
+            protocol=3,
+            what="Users that the guest is to have.",
+            said="Users that machines are to have. One that is there is brought to what is said, and keeps"
+            " what else it has; one that is no longer said stays, without the sudo that came with it.",
+        ),
+        _seed(
+            name="timezone",
+            kind=kinds.TEXT,
+            optional=True,
+            later=True,
+            given="timezone",
+            key="timezone",
+            told="timezone",
+            word="timezone",
+            protocol=3,
+            what="Its time zone; null is the master's.",
+            said="The time zone, as in Europe/Berlin (the master's). The master needs the package tzdata.",
+        ),
+        _seed(
+            name="locale",
+            kind=kinds.TEXT,
+            optional=True,
+            later=True,
+            given="locale",
+            key="locale",
+            told="locale",
+            word="locale",
+            protocol=3,
+            what="The system's locale; null is the master's.",
+            said="The system's locale, as in de_DE.UTF-8 (the master's). It must have been generated in the"
+            " master; C.UTF-8 always is.",
+        ),
+        _seed(
+            name="ntp",
+            kind=kinds.TEXTS,
+            later=True,
+            given="ntp",
+            key="ntp",
+            told="ntp",
+            word="ntp",
+            protocol=3,
+            what="Whom it asks for the time.",
+            said="Names or addresses of time servers, for the systemd-timesyncd, chrony or ntpd of the"
+            " master (the master's).",
         ),
     ),
 )

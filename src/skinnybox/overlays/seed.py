@@ -8,6 +8,7 @@ from skinnybox import wire
 from skinnybox.errors import UsageError
 from skinnybox.model import Instance, Nic, SeedFile, StaticNetwork, Swap, ThrowAway, check_name, image_uuid
 from skinnybox.model.datadisk import check_folders
+from skinnybox.overlays import seed_system
 from skinnybox.overlays.template import SEED_CAPACITY
 from skinnybox.sizes import MIB, format_size
 from skinnybox.wire import Line
@@ -98,8 +99,9 @@ def _seed_lines(instance: Instance) -> Iterator[Line]:
     own = f" mac {instance.mac}" if seed.nics else ""
     yield Line("network", _network(seed.network) + own)
     yield from (_nic(number, instance, nic) for number, nic in enumerate(seed.nics, 1))
-    if seed.authorized_keys:
-        yield _keys(instance.ssh_user, seed.authorized_keys)
+    yield from seed_system.lines(seed, instance.ssh_user)
+    if keys := seed_system.keys_of(seed, instance.ssh_user):
+        yield _keys(instance.ssh_user, keys)
     yield from map(_file, seed.files)
     if instance.data is not None:
         check_folders(instance.data.folders)
@@ -118,8 +120,7 @@ def _kind_and_size(what: Swap | ThrowAway) -> str:
 
 def _keys(user: str, keys: tuple[str, ...]) -> Line:
     _require(_USER.fullmatch(user), f"{user!r} is not a user's name")
-    for key in keys:
-        _require(key.strip() and key.isprintable(), f"{key[:40]!r} is not one line of authorized_keys")
+    seed_system.check_keys(keys)
     return Line("authorized-keys", user, "".join(f"{key}\n" for key in keys).encode())
 
 

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from skinnybox.fleet.specification import Specification
-from skinnybox.model import Forward, Instance, Nic, SeedFile, StaticNetwork, Swap, ThrowAway
+from skinnybox.model import Forward, Instance, Nic, SeedFile, SeedUser, StaticNetwork, Swap, ThrowAway
 from skinnybox.model import fields as table
 from skinnybox.model.fields import Field, Transition
-from skinnybox.model.kinds import KEYS, LABELS, SCRIPT
+from skinnybox.model.kinds import KEYS, LABELS, SCRIPT, TEXTS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,10 +68,14 @@ def _words(field: Field, told: str, value: Any) -> Values:
             return {f"{told} {f.path}": f"{f.mode:04o} {f.owner} {_digest(f.content)}" for f in value}
         case (Nic(), *_):
             return {f"{told} {number}": _card(nic) for number, nic in enumerate(value, 1)}
+        case (SeedUser(), *_):
+            return {f"{told} {user.name}": _user(user) for user in value}
         case () if field.kind is not KEYS:
             return {}
         case (Forward(), *_):
             return {told: ", ".join(map(str, value))}
+    if field.kind is TEXTS:
+        return {told: ", ".join(value)}
     if field.kind is LABELS:
         return {told: ", ".join(f"{key}={text}" for key, text in value)}
     if field.kind is KEYS:
@@ -88,6 +92,18 @@ def _card(nic: Nic) -> str:
     vlan = f" vlan {nic.vlan}" if nic.vlan is not None else ""
     method = "manual" if nic.manual else _address(nic.network) if nic.network else "dhcp"
     return f"{nic.bridge or 'restricted'}{vlan} {method}"
+
+
+def _user(user: SeedUser) -> str:
+    """Of keys and a password only a digest."""
+    words = [*(("sudo",) if user.sudo else ()), *((user.shell,) if user.shell else ())]
+    if user.groups:
+        words.append(f"groups {','.join(user.groups)}")
+    if user.authorized_keys:
+        words.append("keys " + _digest("\n".join(user.authorized_keys).encode()))
+    if user.password_hash:
+        words.append("password " + _digest(user.password_hash.encode()))
+    return ", ".join(words) or "plain"
 
 
 def _digest(content: bytes) -> str:

@@ -36,9 +36,9 @@ def public_keys(text: str) -> tuple[str, ...]:
     return checked(lambda: seed_parts.public_keys(text))
 
 
-def try_seed(**parts: Any) -> bytes:
+def try_seed(user: str = "root", **parts: Any) -> bytes:
     """The message with this seed in it. Raises ValueError for what a seed cannot carry."""
-    return checked(lambda: seed_parts.message_of(**parts))
+    return checked(lambda: seed_parts.message_of(user, **parts))
 
 
 def checked(deed: Callable[[], T]) -> T:

@@ -10,20 +10,21 @@ from skinnybox.errors import UsageError
 from skinnybox.fleet.names import MOST_NAMES, expand
 from skinnybox.fleet.plan.actions import Target
 from skinnybox.fleet.spec.addressing import Addressing
-from skinnybox.fleet.spec.content import public_keys, try_seed
+from skinnybox.fleet.spec.content import try_seed
 from skinnybox.fleet.spec.filling import Filling, Unfilled
 from skinnybox.fleet.spec.marked import Marked, Place
 from skinnybox.fleet.spec.parts import seed_file, text_of
 from skinnybox.fleet.spec.shape import FleetFile, Group, Shared
 from skinnybox.fleet.spec.telling import Telling
 from skinnybox.fleet.spec.templates import Row
+from skinnybox.fleet.spec.users import keys_of, seed_user
 from skinnybox.fleet.spec.values import OnData
 from skinnybox.fleet.specification import Specification
-from skinnybox.model import Allocation, DataDisk, Forward, Network, Overlay
+from skinnybox.model import Allocation, DataDisk, Forward, Network, Overlay, fields
 from skinnybox.model.datadisk import data_disk
 from skinnybox.model.fields import Field, machine_fields
 from skinnybox.model.forwards import check_together, counted, parse_forward
-from skinnybox.model.kinds import FORWARDS, KEYS, LABELS, SCRIPT
+from skinnybox.model.kinds import FORWARDS, KEYS, LABELS, SCRIPT, TEXTS
 from skinnybox.model.labels import labels_of
 from skinnybox.overlays.seed import seed_capacity
 from skinnybox.sizes import GIB
@@ -178,19 +179,18 @@ class Groups:
     def _value(self, field: Field, said: Any) -> Any:
         """What stands in files comes from there."""
         if field.kind is KEYS:
-            return tuple(dict.fromkeys(key for text in said for key in public_keys(self._text(text))))
+            return keys_of(said, self._folder)
         if field.kind is SCRIPT:
-            return self._text(said)
+            return text_of(said, self._folder)
         if field.kind is LABELS:
             return labels_of(said)
         if field.kind is FORWARDS:
             return tuple(map(parse_forward, said))
         if field.given == "files":
             return tuple(seed_file(file, self._folder) for file in said)
-        return said
-
-    def _text(self, text: Any) -> str:
-        return text_of(text, self._folder)
+        if field.given == "users":
+            return tuple(seed_user(user, self._folder) for user in said)
+        return tuple(said) if field.kind is TEXTS else said
 
     def _network(self, pattern: str, said: Values) -> tuple[Network | None, str | None]:
         network, bridge = said.get("network"), said.get("bridge")
@@ -206,15 +206,9 @@ class Groups:
         targets = [file.path for file in found.files]
         for target in dict.fromkeys(path for path in targets if targets.count(path) > 1):
             self._tell.wrong(self._tell.trail(pattern, "files"), f"{target} is written by two files")
-        parts = {
-            "authorized_keys": found.authorized_keys,
-            "files": found.files,
-            "run_once": found.run_once,
-            "follows_name": found.follow_name,
-            "data": found.data,
-        }
+        parts = {**fields.given(found, fields.SEED), "network": None, "data": found.data}  # each has its own
         try:
-            seed_capacity(try_seed(**parts))
+            seed_capacity(try_seed(found.ssh_user, **parts))
         except (ValueError, UsageError) as error:
             self._tell.wrong(("machines", pattern), str(error), key=True)
 

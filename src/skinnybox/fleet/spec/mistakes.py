@@ -9,6 +9,7 @@ from pydantic import BaseModel
 from skinnybox.fleet.spec.marked import Marked, Mistake, Trail
 from skinnybox.fleet.spec.parts import FromFile, SeededFile, Template
 from skinnybox.fleet.spec.shape import MODELS, Card, FleetFile, Group, Shared
+from skinnybox.fleet.spec.users import SeededUser
 from skinnybox.fleet.spec.values import OnData
 
 if TYPE_CHECKING:
@@ -95,6 +96,7 @@ _HOMES: dict[type[BaseModel], str] = {
     Group: "into a group of `machines`",
     SeededFile: "into an item of `files`",
     Card: "into an item of `nics`",
+    SeededUser: "into an item of `users`",
 }
 
 
@@ -111,6 +113,8 @@ def _model(trail: Trail) -> Sequence[type[BaseModel]]:
             return (SeededFile,)
         case (*_, "nics", int()):
             return (Card,)
+        case (*_, "users", int()):
+            return (SeededUser,)
         case (*_, "run_once"):
             return (FromFile, Template)
         case (*_, "data"):

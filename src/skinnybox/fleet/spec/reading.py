@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
@@ -14,6 +14,9 @@ from skinnybox.fleet.spec.groups import Described, Groups
 from skinnybox.fleet.spec.marked import Marked, Mistake, Place, Trail
 from skinnybox.fleet.spec.mistakes import mistake
 from skinnybox.fleet.spec.shape import FleetFile
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
 
 MOST_MISTAKES = 50
 _EMPTY: dict[str, Any] = {"version": 1, "fleet": "x", "machines": {}}
@@ -70,9 +73,15 @@ def _checked(found: Marked, folder: Path) -> FleetFile:
             return FleetFile.model_validate(data, context=folder)
         except ValidationError as error:
             problems = error.errors(include_url=False)
-            found.mistakes += [mistake(problem, found) for problem in problems]
+            told = [problem for problem in problems if not _is_cut(problem, found)]
+            found.mistakes += [mistake(problem, found) for problem in told]
             data = _without(data, [problem["loc"] for problem in problems])
     return FleetFile.model_validate(_EMPTY)
+
+
+def _is_cut(problem: "ErrorDetails", found: Marked) -> bool:
+    """Whether it misses only what was wrong, and was taken out for that."""
+    return problem["type"] == "missing" and problem["loc"] in found.keys
 
 
 def _without(data: Any, wrong: Iterable[Trail]) -> dict[str, Any]:

@@ -10,14 +10,14 @@ from pydantic import (
     Discriminator,
     Field,
     Tag,
-    ValidationInfo,
     create_model,
 )
 
 from skinnybox.fleet.names import expand
 from skinnybox.fleet.plan.actions import Target
+from skinnybox.fleet.seed_parts import message_of
 from skinnybox.fleet.spec import addresses, values
-from skinnybox.fleet.spec.content import checked, public_keys
+from skinnybox.fleet.spec.content import checked
 from skinnybox.fleet.spec.parts import (
     Exact,
     FromFile,
@@ -25,12 +25,11 @@ from skinnybox.fleet.spec.parts import (
     Script,
     SeededFile,
     Template,
-    Text,
     Values,
     fits,
     said,
-    text_of,
 )
+from skinnybox.fleet.spec.users import Keys, SeededUser, User
 from skinnybox.model import Network, kinds, parse_reference, ranges
 from skinnybox.model.fields import machine_fields
 from skinnybox.model.forwards import parse_forward
@@ -46,14 +45,12 @@ def _master(value: str) -> None:
     parse_reference(value.removeprefix("sha256:"))
 
 
-_USER, _USER_WHAT = "[a-z_][a-z0-9_-]{0,31}", "a user's name"
 _BRIDGE = r"[^\x00-\x1f\x7f]{1,255}"  # a pool's networks have names like "Pool-wide network of eth0"
 
 OverlaySize = Annotated[int, values.size(ranges.OVERLAY), values.SIZE_SCHEMA]
 MemorySize = Annotated[int, values.size(ranges.MEMORY), values.SIZE_SCHEMA]
 Reference = Annotated[str, said(_master)]
 Pattern = Annotated[str, said(lambda value: expand([value]))]
-User = Annotated[str, fits(_USER, _USER_WHAT), Field(pattern=f"^{_USER}$")]
 Bridge = Annotated[str, fits(_BRIDGE, "a bridge's name"), Field(pattern=f"^{_BRIDGE}$")]
 OfEach = Annotated[str, said(addresses.check_of_each)]
 OfAll = Annotated[str, said(addresses.check_of_all)]
@@ -68,14 +65,6 @@ OfAlls = Annotated[
     Annotated[OfAll, Tag("one")] | Annotated[list[OfAll], _LEAST_ONE, Tag("several")], _SEVERAL
 ]
 TargetName = Annotated[Target, Field(strict=False)]
-
-
-def _is_keys(value: Any, info: ValidationInfo) -> Any:
-    if isinstance(value, str):
-        public_keys(value)
-    elif info.context and isinstance(value, dict) and isinstance(value.get("file"), str):
-        public_keys(text_of(FromFile.model_construct(file=value["file"]), info.context))
-    return value
 
 
 def _labelled(value: Any) -> Any:
@@ -101,6 +90,14 @@ class Card(Exact):
     """A tagged VLAN: what this says of addresses is of an interface above the card."""
 
 
+def _carried(name: str) -> BeforeValidator:
+    def check(value: str) -> None:
+        parts: dict[str, Any] = {name: value}
+        message_of(**parts)
+
+    return said(check)
+
+
 _KEYS: dict[str, Any] = {
     "master": Reference,
     "overlay": OverlaySize,
@@ -113,10 +110,14 @@ _KEYS: dict[str, Any] = {
     "gateway": OfAlls,
     "dns": list[OfAll],
     "user": User,
-    "ssh_keys": list[Annotated[Text, BeforeValidator(_is_keys)]],
+    "ssh_keys": Keys,
     "files": list[SeededFile],
     "run_once": Script,
     "follow_name": bool,
+    "users": list[SeededUser],
+    "timezone": Annotated[str, _carried("timezone")],
+    "locale": Annotated[str, _carried("locale")],
+    "ntp": list[Annotated[str, said(lambda value: message_of(ntp=(value,)))]],
     "state": TargetName,
     "autostart": bool,
     "forwards": list[PortForward],
@@ -188,7 +189,7 @@ class FleetFile(Exact):
 
 
 MODELS: tuple[type[Exact], ...] = (
-    FleetFile, Shared, Group, Card, SeededFile, values.OnData, FromFile, Template,
+    FleetFile, Shared, Group, Card, SeededFile, SeededUser, values.OnData, FromFile, Template,
 )  # fmt: skip
 
 
