@@ -19,6 +19,7 @@ seed_apply() {
         seed_line "$1" "$number" "$key" "$value"
     done <"$1/lines"
     users_done
+    cloud_done
 }
 
 seed_line() {
@@ -38,6 +39,7 @@ seed_line() {
     timezone) seed_timezone "$4" ;;
     locale) seed_locale "$4" ;;
     ntp) seed_ntp "$4" ;;
+    user-data) seed_user_data "$1" "$2" ;;
     *) cannot "this master does not know what a seed's '$3' means" ;;
     esac
 }

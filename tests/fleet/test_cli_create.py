@@ -9,6 +9,8 @@ from skinnybox.errors import UsageError
 from skinnybox.fleet import settings
 from skinnybox.fleet.service import Fleet
 from skinnybox.hosts.local.store import Store
+from skinnybox.masters.catalogue import INDEX
+from skinnybox.masters.index import Entry, write_index
 from skinnybox.model import Allocation, Network, Nic, SeedFile, SeedUser, StaticNetwork
 from skinnybox.sizes import MIB
 from tests.fleet.conftest import said
@@ -20,6 +22,11 @@ def test_every_option_of_create(
 ) -> None:
     for name, text in (("key.pub", PUBLIC_KEY), ("site", "widgets\n"), ("once", "#!/bin/sh\nexit 0\n")):
         (tmp_path / name).write_text(text)
+    (tmp_path / "cloud").write_bytes(b"\x1f\x8b")
+    entry = Entry(path=b"usr/bin/cloud-init", type="-", mode=0o755, uid=0, gid=0, mtime_ns=0)
+    index = fleet.masters.folder(fleet.masters.find("tiny")) / INDEX
+    index.unlink(missing_ok=True)
+    write_index([entry], index)
     ended = said(
         capsys, "--state", str(state), "--host", "memory", "create", "-q", "web", "-m", "tiny",
         "--overlay", "48M", "--sparse", "--memory", "300M", "--cpus", "3", "--network", "open",
@@ -27,6 +34,7 @@ def test_every_option_of_create(
         "--user", "debian", "--ssh-key", str(tmp_path / "key.pub"), "--run-once", str(tmp_path / "once"),
         "--file", f"{tmp_path / 'site'}:/etc/site:0640:root:daemon", "--autostart",
         "--add-user", "deploy:adm,www-data", "--add-user", "anna", "--sudo", "--timezone", "Europe/Berlin",
+        "--user-data", str(tmp_path / "cloud"),
         "--locale", "de_DE.UTF-8", "--ntp", "ntp.example", "--ntp", "192.0.2.9",
     )  # fmt: skip
     assert ended.code == 0, ended.err
@@ -35,6 +43,7 @@ def test_every_option_of_create(
         SeedUser(name="deploy", groups=("adm", "www-data"), sudo=True), SeedUser(name="anna", sudo=True)
     )  # fmt: skip
     assert (made.seed.timezone, made.seed.locale) == ("Europe/Berlin", "de_DE.UTF-8")
+    assert made.seed.user_data == b"\x1f\x8b"
     assert made.seed.ntp == ("ntp.example", "192.0.2.9")
     assert (made.overlay.size, made.overlay.allocation) == (48 * MIB, Allocation.SPARSE)
     assert (made.memory, made.cpus, made.network, made.autostart) == (300 * MIB, 3, Network.OPEN, True)

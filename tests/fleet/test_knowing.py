@@ -1,11 +1,14 @@
 """Masters whose guest part is older than what a machine would be told."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from skinnybox.errors import Unsupported
 from skinnybox.fleet import knowing
+from skinnybox.masters.catalogue import INDEX
+from skinnybox.masters.index import Entry, write_index
 from skinnybox.model import GUEST_PROTOCOL, StaticNetwork, fields
 from skinnybox.model.fields import Field
 from tests.fleet.conftest import SPARSE
@@ -40,6 +43,24 @@ def test_several_addresses_are_words_that_an_older_guest_part_does_not_know() ->
 def test_what_nobody_asks_for_is_known_to_all() -> None:
     knowing.check(SPARSE, a_master(guest_protocol=1))
     knowing.check(an_instance(), a_master(guest_protocol=1))
+
+
+@pytest.mark.parametrize("program", [b"usr/bin/cloud-init", b"usr/bin/cloud-id", None])
+def test_user_data_needs_a_cloud_init(tmp_path: Path, program: bytes | None) -> None:
+    """Of a master whose index is gone nobody knows: its guest part will say it."""
+    told, master = replace(SPARSE, user_data=b""), a_master()
+    if program is not None:
+        entries = [
+            Entry(path=path, type="-", mode=0o755, uid=0, gid=0, mtime_ns=0) for path in (b"a", program)
+        ]
+        write_index(entries, tmp_path / INDEX)
+    knowing.check_cloud_init(SPARSE, master, tmp_path)
+    if program == b"usr/bin/cloud-id":
+        with pytest.raises(Unsupported, match="has no cloud-init") as refused:
+            knowing.check_cloud_init(told, master, tmp_path)
+        assert refused.value.hint and "--package cloud-init" in refused.value.hint
+    else:
+        knowing.check_cloud_init(told, master, tmp_path)
 
 
 def test_no_word_is_of_tomorrow() -> None:

@@ -165,7 +165,6 @@ def test_a_root_that_no_image_gives_away(system: Shell, mount: str, fits: bool) 
     ("path", "text", "words"),
     [
         ("root/.ssh/id_ed25519", "x", "/root/.ssh/id_ed25519 would be in every machine"),
-        ("usr/bin/cloud-init", "x", "cloud-init is installed"),
         ("etc/network/interfaces", "auto lo\niface lo inet loopback\niface ens3 inet dhcp\n", "own cards"),
         ("etc/netplan/50.yaml", "x", "own cards"),
     ],
@@ -178,6 +177,13 @@ def test_what_machines_would_rather_not_have(system: Shell, path: str, text: str
     [only] = said(looked(system), "look")
     assert words in only
     assert looked(system).code == 0
+
+
+def test_cloud_init_may_stay(system: Shell) -> None:
+    assert "cloud-init" not in "".join(said(looked(system), "ok"))
+    put(system, "usr/bin/cloud-init")
+    assert "is off in all others" in "".join(said(looked(system), "ok"))
+    assert said(looked(system), "look") == []
 
 
 def test_a_thin_machine_is_no_source(system: Shell) -> None:

@@ -214,6 +214,24 @@ def test_where_it_stands_and_who_is_there(shell: Shell, guest: Guest, keeper: st
     assert "home/admin/.ssh/authorized_keys" in told
 
 
+def test_a_cloud_init(shell: Shell, guest: Guest) -> None:
+    """Its instance is that of the generation which brought the user-data."""
+    for path in ("usr/bin/cloud-init", "etc/cloud/ds-identify.cfg"):
+        (guest.root / path).parent.mkdir(parents=True, exist_ok=True)
+        (guest.root / path).touch()
+    guest = stacked(shell)
+    off = instance()
+    guest.apply(off)
+    told = guest.told(off)
+    assert set(told.values()) == {True} and "etc/cloud/cloud-init.disabled" in told
+    for generation in (2, 3):
+        machine = instance(user_data=b"#cloud-config\n\xff", generation=generation)
+        guest.apply(machine)
+        told = guest.told(machine)
+        assert {path: said for path, said in told.items() if said is not True} == {}
+        assert "var/lib/cloud/seed/nocloud/meta-data" in told
+
+
 def test_a_name_that_is_followed(guest: Guest) -> None:
     for content in (b"", b"127.0.0.1 x\n127.0.1.1 a\n10.0.0.1 b\n127.0.1.1\n 127.0.1.1 indented\n"):
         files = (SeedFile(path="/etc/hosts", content=content),) if content else ()

@@ -23,6 +23,7 @@ SEED = Seed(
     timezone="Europe/Berlin",
     locale="C.UTF-8",
     ntp=("ntp.example",),
+    user_data=b"#cloud-config\n",
 )
 EXPECTED = expected(an_instance(seed=SEED), (PUBLIC_KEY,))
 
@@ -36,8 +37,11 @@ def test_every_path_that_the_guest_writes_is_expected() -> None:
     text = "".join(file.read_text() for file in sorted(GUEST.glob("*.sh")))
     text = text.replace("put_file /etc/passwd", "")  # which the guest's own programs write as well
     written = set(re.findall(r'(?:put_file "?|file=|folder=)(/[A-Za-z0-9/._-]+)', text))
+    written |= {
+        f"/var/lib/cloud/seed/nocloud/{name}" for name in re.findall(r'put_file "\$CLOUD_SEED/(.*?)"', text)
+    }
     assert {"/etc/hostname", "/etc/hosts", "/etc/machine-id", "/etc/resolv.conf"} < written
-    assert len(written) == 16
+    assert len(written) == 20
     for begins in written:  # some go on with the number of a card
         paths = [path for path in EXPECTED if path.startswith(begins.strip("/").encode())]
         assert any(all(way.kind != FOLDER for way in EXPECTED[path]) for path in paths), begins

@@ -85,6 +85,7 @@ OTHER: dict[str, Any] = {
     "timezone": "Europe/Berlin",
     "locale": "de_DE.UTF-8",
     "ntp": ("ntp.example", "192.0.2.7"),
+    "user_data": b"#cloud-config\n\xff",
     "dax": True,
     "swap": Swap(size=512 * MIB),
     "data": DataDisk(size=2 * GIB, folders=("/data", "/var/lib/mysql")),

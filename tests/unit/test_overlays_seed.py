@@ -151,6 +151,17 @@ def test_users_and_where_it_stands() -> None:
     ]
 
 
+def test_user_data_is_carried_as_it_is() -> None:
+    data = b"\x1f\x8b\0any\xff"
+    (line,) = wire.decode(seeded(user_data=data), "seed").all("user-data")
+    assert (line.value, line.payload) == ("", data)
+    (line,) = wire.decode(seeded(user_data=b""), "seed").all("user-data")
+    assert not line.payload
+    assert seed_capacity(seeded(user_data=b"x" * (5 << 20))) == 8 << 20
+    with pytest.raises(UsageError, match="too large"):
+        seed_capacity(seeded(user_data=b"x" * (7 << 20)))
+
+
 def test_who_is_let_in_by_the_machines_keys_may_be_one_of_its_users() -> None:
     """One line renews the whole file: the last one has them all."""
     users = (SeedUser(name="root", authorized_keys=("ssh-ed25519 AAAA one", "ssh-ed25519 BBBB two")),)

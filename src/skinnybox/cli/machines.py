@@ -101,6 +101,7 @@ def _add_guest(group: argparse._ArgumentGroup) -> None:
     )
     add("--file", action="append", default=[], metavar="SOURCE:TARGET[:MODE[:OWNER]]", help="may repeat")
     add("--run-once", metavar="FILE", type=path, help="a script to run once, when the network is up")
+    add("--user-data", metavar="FILE", type=path, help="for the master's cloud-init, handed on as it is")
     add("--add-user", action="append", default=[], metavar="NAME[:GROUP,...]", help="a user that it is "
         "to have, in groups that the master has; may repeat")  # fmt: skip
     add("--sudo", action="store_true", help="those of --add-user may do everything by sudo")
@@ -200,6 +201,7 @@ def _specification(arguments: argparse.Namespace, settings: Settings) -> "Specif
         data=_data(arguments),
         forwards=tuple(map(parse_forward, arguments.forward)),
         follow_name=arguments.follow_name,
+        user_data=_read(arguments.user_data) if arguments.user_data else None,
         users=_users(arguments),
         timezone=arguments.timezone,
         locale=arguments.locale,

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import PurePosixPath
 
-from skinnybox.delta import seed_network, seed_place
+from skinnybox.delta import seed_cloud, seed_network, seed_place
 from skinnybox.delta.as_seeded import (
     BLOCK,
     FOLDER,
@@ -79,6 +79,8 @@ def _written(instance: Instance, host_keys: Sequence[str]) -> Found:
     yield "/etc/machine-id", _text(0o444, f"{seed.machine_id}\n")
     for path, mode, text in (*seed_network.written(instance), *seed_place.written(seed)):
         yield path, _text(mode, text)
+    for path, mode, content in seed_cloud.written(instance):
+        yield path, _text(mode, content)
     if seed.timezone is not None:
         yield "/etc/localtime", _link(f"../usr/share/zoneinfo/{seed.timezone}")
     for user in seed.users:
@@ -96,8 +98,8 @@ def _written(instance: Instance, host_keys: Sequence[str]) -> Found:
             yield _HOST_KEY, Seeded(kind=KEY, mode=0o600, text=base64.b64decode(key.split()[1]))
 
 
-def _text(mode: int, text: str) -> Seeded:
-    return Seeded(kind=TEXT, mode=mode, text=text.encode())
+def _text(mode: int, text: str | bytes) -> Seeded:
+    return Seeded(kind=TEXT, mode=mode, text=text.encode() if isinstance(text, str) else text)
 
 
 def _link(target: str) -> Seeded:

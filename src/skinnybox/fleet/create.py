@@ -73,6 +73,7 @@ def create(
     check_addresses(each.values(), catalog)
     with context.masters.kept(master) as found:
         knowing.check(specification, found)
+        knowing.check_cloud_init(specification, found, context.masters.folder(found))
         catalog.make()
         host_kind.note(context.folder, features.kind)
         ports = free_ports(catalog.ports(), context.folder)

@@ -1,13 +1,16 @@
 """Whether the guest part of a master knows what a machine on it is to be told."""
 
+import contextlib
+from pathlib import Path
 from typing import Any
 
-from skinnybox.errors import Unsupported
+from skinnybox.errors import Corrupt, Unsupported
 from skinnybox.fleet.specification import Specification
 from skinnybox.model import Instance, Master
 from skinnybox.model.fields import Field, machine_fields, part
 
 _SEVERAL_ADDRESSES = 3
+_CLOUD_INIT = b"usr/bin/cloud-init"
 
 
 def check(said: Instance | Specification, master: Master) -> None:
@@ -33,6 +36,23 @@ def _check_addresses(said: Instance | Specification, master: Master) -> None:
             f" protocol {master.guest_protocol}, and that is known from {_SEVERAL_ADDRESSES} on",
             hint="build or import the master again, or say one address",
         )
+
+
+def check_cloud_init(said: Instance | Specification, master: Master, folder: Path) -> None:
+    """Unsupported where there is user-data and no cloud-init in the master, whose files are in `folder`. Of
+    one whose index cannot be read its guest part will say it."""
+    told = said.seed.user_data if isinstance(said, Instance) else said.user_data
+    if told is None:
+        return
+    from skinnybox.masters.catalogue import INDEX
+    from skinnybox.masters.index import read_index
+
+    with contextlib.suppress(Corrupt, OSError):
+        if not any(entry.path == _CLOUD_INIT for entry in read_index(folder / INDEX)):
+            raise Unsupported(
+                f"there is user-data, and {master.reference} has no cloud-init to read it",
+                hint="build it again with `--package cloud-init`, or use --run-once",
+            )
 
 
 def _value(said: Instance | Specification, field: Field) -> Any:

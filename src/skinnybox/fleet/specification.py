@@ -57,6 +57,7 @@ class Specification(Properties):
     timezone: str | None = None
     locale: str | None = None
     ntp: tuple[str, ...] = ()
+    user_data: bytes | None = None
     any_allocation: bool = False
 
     def __post_init__(self) -> None:

@@ -173,6 +173,7 @@ class Seed:
     timezone: str | None = None
     locale: str | None = None
     ntp: tuple[str, ...] = ()
+    user_data: bytes | None = None
 
 
 class Acceleration(StrEnum):

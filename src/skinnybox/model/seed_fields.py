@@ -247,5 +247,19 @@ SEED = Form(
             said="Names or addresses of time servers, for the systemd-timesyncd, chrony or ntpd of the"
             " master (the master's).",
         ),
+        _seed(
+            name="user_data",
+            kind=kinds.CONTENT,
+            optional=True,
+            later=True,
+            given="user_data",
+            key="user_data",
+            told="user_data",
+            word="user-data",
+            protocol=3,
+            what="What its cloud-init is handed, as it is.",
+            said="User-data for the master's cloud-init, as text or as `{file: PATH}`, handed on as it is."
+            " Without it a master's cloud-init is off.",
+        ),
     ),
 )

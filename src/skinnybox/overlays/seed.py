@@ -108,6 +108,8 @@ def _seed_lines(instance: Instance) -> Iterator[Line]:
         yield from (Line("data", folder) for folder in instance.data.folders)
     if seed.run_once is not None:
         yield Line("run-once", payload=_script(seed.run_once))
+    if seed.user_data is not None:
+        yield Line("user-data", payload=seed.user_data)
     if instance.swap is not None:
         yield Line("swap", _kind_and_size(instance.swap))
     if instance.throw_away is not None:

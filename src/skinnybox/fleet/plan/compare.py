@@ -9,7 +9,7 @@ from skinnybox.fleet.specification import Specification
 from skinnybox.model import Forward, Instance, Nic, SeedFile, SeedUser, StaticNetwork, Swap, ThrowAway
 from skinnybox.model import fields as table
 from skinnybox.model.fields import Field, Transition
-from skinnybox.model.kinds import KEYS, LABELS, SCRIPT, TEXTS
+from skinnybox.model.kinds import CONTENT, KEYS, LABELS, SCRIPT, TEXTS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +78,8 @@ def _words(field: Field, told: str, value: Any) -> Values:
         return {told: ", ".join(value)}
     if field.kind is LABELS:
         return {told: ", ".join(f"{key}={text}" for key, text in value)}
+    if field.kind is CONTENT:
+        return {told: _digest(value)}
     if field.kind is KEYS:
         return {told: _digest("\n".join(value).encode())}
     return {told: _digest(value.encode()) if field.kind is SCRIPT else value}

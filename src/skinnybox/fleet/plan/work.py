@@ -148,7 +148,9 @@ class Work:
     def _refuse_unknown(self, action: Action, machine: MachineView) -> None:
         """The master that it was made from may be an older one than the file's newest."""
         master = self._context.masters.by_id(machine.instance.stack.master)
-        knowing.check(_wanted(action).specification, master)
+        wanted = _wanted(action).specification
+        knowing.check(wanted, master)
+        knowing.check_cloud_init(wanted, master, self._context.masters.folder(master))
 
     def _grow(self, action: Action, operation: Operation) -> str:
         machine, specification = self._now(action), _wanted(action).specification

@@ -13,7 +13,7 @@ from skinnybox.fleet.spec.addressing import Addressing
 from skinnybox.fleet.spec.content import try_seed
 from skinnybox.fleet.spec.filling import Filling, Unfilled
 from skinnybox.fleet.spec.marked import Marked, Place
-from skinnybox.fleet.spec.parts import seed_file, text_of
+from skinnybox.fleet.spec.parts import data_of, seed_file, text_of
 from skinnybox.fleet.spec.shape import FleetFile, Group, Shared
 from skinnybox.fleet.spec.telling import Telling
 from skinnybox.fleet.spec.templates import Row
@@ -24,7 +24,7 @@ from skinnybox.model import Allocation, DataDisk, Forward, Network, Overlay, fie
 from skinnybox.model.datadisk import data_disk
 from skinnybox.model.fields import Field, machine_fields
 from skinnybox.model.forwards import check_together, counted, parse_forward
-from skinnybox.model.kinds import FORWARDS, KEYS, LABELS, SCRIPT, TEXTS
+from skinnybox.model.kinds import CONTENT, FORWARDS, KEYS, LABELS, SCRIPT, TEXTS
 from skinnybox.model.labels import labels_of
 from skinnybox.overlays.seed import seed_capacity
 from skinnybox.sizes import GIB
@@ -182,6 +182,8 @@ class Groups:
             return keys_of(said, self._folder)
         if field.kind is SCRIPT:
             return text_of(said, self._folder)
+        if field.kind is CONTENT:
+            return data_of(said, self._folder)
         if field.kind is LABELS:
             return labels_of(said)
         if field.kind is FORWARDS:

@@ -120,6 +120,25 @@ class Template(Exact):
     is to stay is doubled."""
 
 
+class DataFile(Exact):
+    """What lies in a file of its own, whatever its bytes are."""
+
+    file: str
+    """Its path; a relative one counts from the folder of the fleet file."""
+
+    @model_validator(mode="after")
+    def _readable(self, info: ValidationInfo) -> "DataFile":
+        if info.context:
+            data_of(self, info.context)
+        return self
+
+
+Data: TypeAlias = Annotated[
+    Annotated[str, Tag("as-text")] | Annotated[DataFile, Tag("from-file")],
+    Discriminator(lambda value: {str: "as-text", dict: "from-file"}.get(type(value))),
+]
+
+
 Script: TypeAlias = Annotated[
     Annotated[str, Tag("as-text")]
     | Annotated[FromFile, Tag("from-file")]
@@ -170,6 +189,11 @@ def text_of(text: str | FromFile | Template, folder: Path) -> str:
         return content_of(text.file, folder).decode()
     except UnicodeDecodeError as error:
         raise ValueError(f"{text.file} is not a text") from error
+
+
+def data_of(data: str | DataFile, folder: Path) -> bytes:
+    """Raises ValueError, of which the message is for the user."""
+    return data.encode() if isinstance(data, str) else content_of(data.file, folder)
 
 
 def seed_file(file: SeededFile, folder: Path) -> SeedFile:

@@ -63,6 +63,7 @@ class _Resolving:
             check(whole, self._features)
             master = self._masters.find(described.master)
             knowing.check(whole, master)
+            knowing.check_cloud_init(whole, master, self._masters.folder(master))
             return master, create.stack(master, described.specification.dax, self._features)
         except SkinnyboxError as error:
             self.errors.append((Mistake(place=described.place, what=error.message), error))

@@ -19,6 +19,7 @@ from skinnybox.fleet.seed_parts import message_of
 from skinnybox.fleet.spec import addresses, values
 from skinnybox.fleet.spec.content import checked
 from skinnybox.fleet.spec.parts import (
+    Data,
     Exact,
     FromFile,
     Label,
@@ -114,6 +115,7 @@ _KEYS: dict[str, Any] = {
     "files": list[SeededFile],
     "run_once": Script,
     "follow_name": bool,
+    "user_data": Data,
     "users": list[SeededUser],
     "timezone": Annotated[str, _carried("timezone")],
     "locale": Annotated[str, _carried("locale")],
