@@ -40,6 +40,11 @@ def test_several_addresses_are_words_that_an_older_guest_part_does_not_know() ->
     )
 
 
+def test_what_is_empty_is_asked_for_all_the_same() -> None:
+    with pytest.raises(Unsupported, match="does not know user_data"):
+        knowing.check(replace(SPARSE, user_data=b""), a_master(guest_protocol=2))
+
+
 def test_what_nobody_asks_for_is_known_to_all() -> None:
     knowing.check(SPARSE, a_master(guest_protocol=1))
     knowing.check(an_instance(), a_master(guest_protocol=1))

@@ -9,7 +9,7 @@ from skinnybox.fleet.catalog.rows import Phase
 from skinnybox.fleet.plan.actions import Action, Choices, Desired, Target, Verb, Wanted, extras, plan
 from skinnybox.fleet.plan.descriptions import count
 from skinnybox.fleet.view import MachineView
-from skinnybox.model import Allocation, Network, Overlay, SeedFile, StaticNetwork
+from skinnybox.model import Allocation, Network, Overlay, SeedFile, SeedUser, StaticNetwork
 from skinnybox.sizes import GIB, MIB
 from tests.fleet.planned import FLEET, LAMP1, LAMP2, MAIL, SPEC, machine, wanted
 
@@ -151,6 +151,13 @@ def test_what_another_command_works_on_is_waited_for(phase: Phase) -> None:
     for actions in (one(wanted(state=Target.RUNNING), busy), plan(Desired(fleet=FLEET, machines=()), [busy],
                     Choices(prune=True))):  # fmt: skip
         assert [action.verb for action in actions] == [Verb.BLOCKED]
+
+
+def test_neither_user_data_nor_a_password_shows() -> None:
+    users = (SeedUser(name="a", sudo=True, password_hash="$6$hunter2$hunter2hunter2"),)
+    (action,) = one(wanted(specification=replace(SPEC, users=users, user_data=b"hunter2")), machine(wanted()))
+    assert "hunter2" not in str(action.differences)
+    assert {d.what for d in action.differences} == {"users a", "user_data"}
 
 
 def test_secrets_do_not_show() -> None:

@@ -150,6 +150,7 @@ def test_what_is_no_fleet_file_at_all(text: str | bytes, told: str) -> None:
         ("  a: {master: m, users: [{name: a, shell: sh}]}\n", "4:26: 'sh' is not a shell"),
         ("  a: {master: m, users: [{name: a, password_hash: x}]}\n", "4:26: the password_hash of a is none"),
         ("  a: {master: m, users: [{name: a}, {name: a}]}\n", "4:3: there are two users a"),
+        ('  a: {master: m, user_data: "\\uD800"}\n', "4:29: user_data: 'utf-8' codec can't encode"),
         ("  a: {master: m, user_data: [x]}\n", "4:29: user_data: expected a text or {file: PATH}"),
         ("  a: {master: m, user_data: {file: nope}}\n", "4:29: user_data: /nowhere/nope does not exist"),
         ("  a: {master: m, memory: yes}\n", "4:26: memory: expected a size, as in 512M or 1.5G"),

@@ -18,7 +18,7 @@ def check(said: Instance | Specification, master: Master) -> None:
     refuses to start with a word that it does not know."""
     _check_addresses(said, master)
     for field in machine_fields():
-        if field.protocol > master.guest_protocol and _value(said, field):
+        if field.protocol > master.guest_protocol and _value(said, field) not in (None, False, ()):
             word = field.key or field.word or field.name
             raise Unsupported(
                 f"the guest part of {master.reference} does not know {word}: it speaks protocol"

@@ -115,7 +115,7 @@ _KEYS: dict[str, Any] = {
     "files": list[SeededFile],
     "run_once": Script,
     "follow_name": bool,
-    "user_data": Data,
+    "user_data": Annotated[Data, said(str.encode)],
     "users": list[SeededUser],
     "timezone": Annotated[str, _carried("timezone")],
     "locale": Annotated[str, _carried("locale")],
