@@ -23,7 +23,7 @@ from skinnybox.hosts.local.store import Store
 from skinnybox.hosts.qemu.host import QemuHost
 from skinnybox.hosts.record import _sum, from_record, to_record
 from skinnybox.masters import catalogue, index, manifest
-from skinnybox.model import Instance, Network, Seed, SeedFile, StaticNetwork
+from skinnybox.model import Instance, Network, Seed, SeedFile, SeedUser, StaticNetwork
 from tests.fuzz.conftest import survives
 from tests.fuzz.mutate import mutated, twisted
 from tests.samples import a_master, an_instance
@@ -40,6 +40,10 @@ INSTANCE = an_instance(
         authorized_keys=("ssh-ed25519 AAAA",),
         files=(SeedFile(path="/etc/motd", content=b"hi\n"),),
         run_once="#!/bin/sh\n",
+        users=(SeedUser(name="deploy", groups=("adm",), sudo=True, authorized_keys=("ssh-ed25519 AAAA",)),),
+        timezone="Europe/Berlin",
+        ntp=("ntp.example",),
+        user_data=b"#cloud-config\n",
     ),
     created=NOW,
     ssh_port=20001,
