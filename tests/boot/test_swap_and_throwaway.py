@@ -18,7 +18,8 @@ Down = Callable[[str], None]
 Sh = Callable[[str, str], str]
 PAGE = 4096
 OVERLAY = Overlay(size=256 * MIB, allocation=Allocation.SPARSE)
-HOG = "systemd-run -q --unit hog perl -e '$x = \"\"; vec($x, 420 << 20, 8) = 1; sleep 10000'"
+HOG = "systemd-run -q --unit hog perl -e '$$x = \"\"; vec($$x, 420 << 20, 8) = 1; sleep 10000'"
+"""systemd has an eye on what looks like a variable: hence two."""
 
 
 def on_disk(fleet: Fleet, name: str) -> dict[str, list[bytes]]:
