@@ -6,9 +6,16 @@ write_network_manager() {
     name=$(numbered skinnybox)
     if [ -n "$CARD_VLAN" ]; then
         put_file "$folder/$name-vlan.nmconnection" 0600 root:root network_manager_vlan "$name-vlan"
+        put_file "$folder/$name.nmconnection" 0600 root:root network_manager_parent "$name"
     else
         put_file "$folder/$name.nmconnection" 0600 root:root network_manager_file "$name"
     fi
+}
+
+# network_manager_parent NAME: a card that nothing is said of would ask by DHCP. put_file runs it in a shell of its own.
+network_manager_parent() {
+    CARD_METHOD=none
+    network_manager_file "$1"
 }
 
 # network_manager_file NAME

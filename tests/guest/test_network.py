@@ -203,8 +203,11 @@ def test_cards_for_network_manager(shell: Shell, root: Path) -> None:
         parser.read_string(file.read_text())
         read[file.name] = {name: dict(parser[name]) for name in parser.sections()}
     assert sorted(read) == [
-        "skinnybox-1-vlan.nmconnection", "skinnybox-2.nmconnection", "skinnybox.nmconnection",
+        "skinnybox-1-vlan.nmconnection", "skinnybox-1.nmconnection", "skinnybox-2.nmconnection",
+        "skinnybox.nmconnection",
     ]  # fmt: skip
+    below = read["skinnybox-1.nmconnection"]
+    assert (below["ethernet"], below["ipv4"]) == ({"mac-address": OTHER_MAC}, {"method": "disabled"})
     first, tagged = read["skinnybox.nmconnection"], read["skinnybox-1-vlan.nmconnection"]
     assert first["ethernet"] == {"mac-address": MAC} and "match" not in first
     assert first["ipv4"] == {

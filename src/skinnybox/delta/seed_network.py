@@ -3,7 +3,7 @@ each of the forms there are: a guest has one of them. tests/guest/test_seed_expe
 the same."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from skinnybox.model import Instance, StaticNetwork
 
@@ -180,13 +180,18 @@ def _wicked(card: Card) -> Iterator[str]:
 
 def _for_network_manager(card: Card, name: str) -> Written:
     if card.vlan is None:
-        head = "".join(_ethernet(card, name))
-    else:
-        name = f"{name}-vlan"
-        head = f"{_BY_US}[connection]\nid={name}\ntype=vlan\ninterface-name={card.tagged}\n"
-        head += f"\n[vlan]\nid={card.vlan}\n\n[ethernet]\nmac-address={card.mac}"
+        yield _keyfile(card, name, "".join(_ethernet(card, name)))
+        return
+    head = f"{_BY_US}[connection]\nid={name}-vlan\ntype=vlan\ninterface-name={card.tagged}\n"
+    head += f"\n[vlan]\nid={card.vlan}\n\n[ethernet]\nmac-address={card.mac}"
+    yield _keyfile(card, f"{name}-vlan", head)
+    alone = replace(card, method="none")
+    yield _keyfile(alone, name, "".join(_ethernet(alone, name)))
+
+
+def _keyfile(card: Card, name: str, head: str) -> tuple[str, int, str]:
     both = "".join(f"\n\n[{family}]\n{''.join(_family(card, family))}" for family in ("ipv4", "ipv6"))
-    yield f"{_MANAGER}/{name}.nmconnection", 0o600, head + both
+    return f"{_MANAGER}/{name}.nmconnection", 0o600, head + both
 
 
 def _ethernet(card: Card, name: str) -> Iterator[str]:
