@@ -104,6 +104,7 @@ exportfs -ra
 umount /srv/shared
 # swap, in memory
 modprobe zram
+udevadm settle
 device=$(zramctl -f -s 32M)
 mkswap $device
 swapon $device
