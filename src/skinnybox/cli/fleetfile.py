@@ -193,7 +193,7 @@ def _show(plan: "Plan", fmt: str, *, headers: bool) -> None:
 
 def _set(arguments: argparse.Namespace) -> int:
     changes, relabel = _changes(arguments), arguments.label or arguments.no_label
-    telling, names = _telling(arguments), arguments.names
+    telling = _telling(arguments)
     if arguments.data is not None or arguments.data_dir:
         if changes or relabel or telling:
             raise UsageError("--data and --data-dir go by themselves", hint="set the rest before or after")
@@ -202,8 +202,9 @@ def _set(arguments: argparse.Namespace) -> int:
         raise UsageError("set changes nothing as long as nothing is said", hint="--memory 1G, for example")
     told: list[Outcome[Instance]] = []
     with options.fleet(arguments) as fleet, shown(arguments.quiet) as operation:
+        names = arguments.names  # which --filter has narrowed by now
         if telling:  # first: only this may be refused because it runs, and then nothing of it is done
-            told = fleet.overlays.tell(arguments.names, telling, operation)
+            told = fleet.overlays.tell(names, telling, operation)
             names = [outcome.name for outcome in told if outcome.ok]
         if (telling and not (changes or relabel)) or not names:
             return report.outcomes(told, lambda _: "changed; its next start applies all of its seed")

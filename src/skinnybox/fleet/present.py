@@ -95,7 +95,7 @@ def machine_fields() -> tuple[str, ...]:
     from skinnybox.model import fields
 
     shown = (field.shown for field in fields.machine_fields() if field.shown)
-    return tuple(dict.fromkeys((*_ORDER, *shown, "successor", "swap_on")))
+    return tuple(dict.fromkeys((*_ORDER, *shown, "successor", "swap_on", "macs")))
 
 
 def forwards(view: "MachineView") -> list[Record]:
