@@ -24,7 +24,8 @@ _DATABASE = re.compile(
 )
 _TOLD = 5
 WAY_OUT = (
-    "a machine that writes to one has all of it in its overlay: have such files made at its first start "
+    "a machine that writes to one has all of it in its overlay: keep their folder on a data disk "
+    "(`create --data 4G --data-dir /var/lib/mysql`), have such files made at its first start "
     "(`create --run-once`), or make them smaller before sealing (of MariaDB: innodb_log_file_size)"
 )
 
