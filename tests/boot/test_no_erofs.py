@@ -57,7 +57,7 @@ def test_a_guest_whose_master_is_an_ext4_lives(
     look = "skinnybox-guest look findmnt -no FSTYPE /media/root-ro"
     assert sh("plain", f"! grep erofs /proc/filesystems; {look}") == "ext4\n"
     assert sh("plain", "systemctl is-system-running --wait || systemctl --failed --no-legend") == "running\n"
-    unspoilt = "! touch /media/root-ro/x 2>/dev/null; test ! -e /media/root-ro/lost+found"
+    unspoilt = "touch /media/root-ro/x 2>/dev/null && exit 1; test ! -e /media/root-ro/lost+found"
     sh("plain", f"skinnybox-guest look sh -ec '{unspoilt}'")
     sh("plain", MAKE)
     before = sh("plain", SHOW)
