@@ -8,7 +8,7 @@ from uuid import UUID
 import pytest
 
 from skinnybox.cli import top
-from skinnybox.fleet import present
+from skinnybox.fleet import present_load
 from skinnybox.fleet.service import Fleet
 from skinnybox.hosts.fake.host import FakeHost
 from skinnybox.model import Instance, Usage
@@ -60,10 +60,10 @@ def test_only_those_that_run_the_busiest_first(busy: Looks, capsys: pytest.Captu
 def test_what_nobody_tells_is_not_made_up(fleet: Fleet) -> None:
     seen = fleet.machine("a")
     known, blind = Usage(cpu=2, memory=5, read=7, written=9), Usage(cpu=3, memory=5)
-    assert present.load(seen, known, blind, 1)["disk_read"] is None
-    assert present.load(seen, None, known, 1)["cpu"] is None  # it was started between the looks
-    assert present.load(seen, known, None, 1)["memory_used"] is None
-    assert present.load(seen, blind, known, 1)["cpu"] == 0  # started anew: not less than nothing
+    assert present_load.load(seen, known, blind, 1)["disk_read"] is None
+    assert present_load.load(seen, None, known, 1)["cpu"] is None  # it was started between the looks
+    assert present_load.load(seen, known, None, 1)["memory_used"] is None
+    assert present_load.load(seen, blind, known, 1)["cpu"] == 0  # started anew: not less than nothing
 
 
 def test_nothing_runs(fleet: Fleet, capsys: pytest.CaptureFixture[str]) -> None:

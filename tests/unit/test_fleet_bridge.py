@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from skinnybox.cli.machines import _network
 from skinnybox.cli.parser import build_parser
+from skinnybox.cli.specified import _network
 from skinnybox.errors import Conflict, NotFound, UsageError
 from skinnybox.fleet.access import USUAL, ssh_argv
 from skinnybox.fleet.catalog.rows import Phase

@@ -27,7 +27,7 @@ from skinnybox.hosts.base import Preferences
 from skinnybox.hosts.events import Thresholds
 from skinnybox.hosts.guest_io.run_folder import listen, machine_process, read_machine
 from skinnybox.hosts.local.store import RECORD
-from skinnybox.hosts.qemu import launch, network
+from skinnybox.hosts.qemu import ending, launch, network
 from skinnybox.layout import SOCKETS
 from skinnybox.model import Forward, ImageKind, Network
 from skinnybox.overlays import lock
@@ -150,7 +150,7 @@ def begun(monkeypatch: pytest.MonkeyPatch) -> Iterator[Launch]:
         made.mood("well")
         yield made
         if (values := read_machine(made.run_folder)) is not None:
-            launch.end(machine_process(values), made.run_folder, patience=0.1)
+            ending.end(machine_process(values), made.run_folder, patience=0.1)
 
 
 def test_it_is_started_as_it_is_recorded(begun: Launch) -> None:
@@ -179,7 +179,7 @@ def test_what_cannot_be_shut_in_is_not_begun(begun: Launch, monkeypatch: pytest.
 def test_every_start_has_another_nonce(begun: Launch) -> None:
     begun()
     first = read_machine(begun.run_folder)
-    launch.end(begun.process(), begun.run_folder)
+    ending.end(begun.process(), begun.run_folder)
     begun()
     second = read_machine(begun.run_folder)
     assert first and second and first["nonce"] != second["nonce"]
@@ -236,7 +236,7 @@ def test_the_overlay_is_taken_while_it_runs(begun: Launch) -> None:
     other = os.open(begun.overlay, os.O_RDWR)
     assert lock._others_hold(other, 100, 5) and lock._others_hold(other, 200, 5)
     os.close(other)
-    launch.end(begun.process(), begun.run_folder)
+    ending.end(begun.process(), begun.run_folder)
     os.close(lock.acquire(begun.overlay))
 
 
@@ -388,15 +388,15 @@ def test_it_is_told_to_quit_and_killed_when_it_does_not(
     begun.mood(mood)
     begun()
     ours = begun.process()
-    launch.end(ours, begun.run_folder, patience=5.0 if mood == "well" else 0.3)
+    ending.end(ours, begun.run_folder, patience=5.0 if mood == "well" else 0.3)
     assert not process.alive(ours) and process.reap(ours.pid) is None
-    launch.end(ours, begun.run_folder, patience=0.1)
+    ending.end(ours, begun.run_folder, patience=0.1)
 
 
 def test_a_process_that_has_its_pid_now_is_let_be(begun: Launch) -> None:
     begun()
     ours = begun.process()
-    launch.end(replace(ours, started=ours.started + 1), begun.run_folder, patience=0.1)
+    ending.end(replace(ours, started=ours.started + 1), begun.run_folder, patience=0.1)
     assert process.alive(ours)
 
 

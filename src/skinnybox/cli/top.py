@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from skinnybox.cli import numbers, options, render, terminal
-from skinnybox.fleet import present
+from skinnybox.fleet import present, present_load
 from skinnybox.fleet.power import running
 from skinnybox.sizes import format_size
 
@@ -82,7 +82,7 @@ def _looks(fleet: "Fleet", names: Sequence[str], seconds: float) -> Iterator[Rec
             time.sleep(seconds)
             machines = look()
         now, at = fleet.upkeep.usage(machines), time.monotonic()
-        yield [present.load(m, before.get(m.name), now.get(m.name), at - since) for m in machines]
+        yield [present_load.load(m, before.get(m.name), now.get(m.name), at - since) for m in machines]
         before, since = now, at
         if not machines:
             time.sleep(seconds)

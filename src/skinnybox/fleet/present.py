@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from skinnybox.fleet.remote import Executed, Said
     from skinnybox.fleet.view import MachineView
     from skinnybox.issues import Check, Finding
-    from skinnybox.model import Change, Master, Snapshot, Storage, Usage
+    from skinnybox.model import Change, Master, Snapshot, Storage
 
 Record = dict[str, Any]
 
@@ -59,35 +59,6 @@ def machine(view: "MachineView", successors: dict[str, str] | None = None) -> Re
         "macs": [instance.mac_of(number) for number in range(1 + len(instance.seed.nics))],
     }
     return {key: values[key] for key in dict.fromkeys((*_ORDER, *values))}
-
-
-def load(view: "MachineView", before: "Usage | None", now: "Usage | None", seconds: float) -> Record:
-    """What a machine that runs takes: `cpu` percent of one processor, `disk_read` and `disk_write` bytes a
-    second, all on average between two looks; `memory_used` bytes that are there for it alone. Null is what
-    its host does not tell."""
-
-    def rate(key: str) -> float | None:
-        first, last = getattr(before, key, None), getattr(now, key, None)
-        return None if first is None or last is None else max(0.0, (last - first) / seconds)
-
-    cpu, read, written = rate("cpu"), rate("read"), rate("written")
-    return {
-        "name": view.name,
-        "uuid": str(view.instance.uuid),
-        "state": str(view.condition),
-        "cpu": None if cpu is None else round(cpu * 100, 1),
-        "cpus": view.instance.cpus,
-        "memory_used": now.memory if now else None,
-        "memory": view.instance.memory,
-        "overlay_used": used(view),
-        "overlay_written": view.written,
-        "overlay": view.instance.overlay.size,
-        "disk_read": None if read is None else round(read),
-        "disk_write": None if written is None else round(written),
-        "since": view.status.since.isoformat(timespec="seconds")
-        if view.status and view.status.since
-        else None,
-    }
 
 
 def machine_fields() -> tuple[str, ...]:

@@ -15,7 +15,8 @@ from skinnybox.fleet.catalog.rows import RawRow
 from skinnybox.fleet.repair import shape
 from skinnybox.fleet.repair.judge import Known, Rebuilt, rebuild
 from skinnybox.fleet.repair.modes import open_to_others
-from skinnybox.hosts.base import Holding, Host
+from skinnybox.hosts.base import Host
+from skinnybox.hosts.holding import Holding
 from skinnybox.hosts.local.leftovers import as_uuid, contained, half_made, in_use, no_part, within
 from skinnybox.issues import Deed, Finding
 from skinnybox.layout import Sort

@@ -12,7 +12,7 @@ from uuid import UUID
 from skinnybox import private
 from skinnybox.fleet.catalog.ports import free_ports
 from skinnybox.fleet.catalog.rows import Phase, RawRow
-from skinnybox.hosts.base import Holding
+from skinnybox.hosts.holding import Holding
 from skinnybox.issues import Deed, Finding
 from skinnybox.model import DiskKind, Instance
 from skinnybox.sizes import format_size

@@ -8,7 +8,8 @@ from pathlib import Path
 from uuid import UUID
 
 from skinnybox.errors import NotFound
-from skinnybox.hosts.base import Contents, Holding, Host
+from skinnybox.hosts.base import Contents, Host
+from skinnybox.hosts.holding import Holding
 from skinnybox.hosts.local.store import Store
 from skinnybox.hosts.local.trouble import of_place
 from skinnybox.issues import Finding

@@ -12,7 +12,7 @@ from uuid import UUID
 
 from skinnybox import layout, named_file, private
 from skinnybox.errors import Corrupt, NotFound, SkinnyboxError, Unsupported
-from skinnybox.hosts.base import Holding
+from skinnybox.hosts.holding import Holding
 from skinnybox.hosts.local import trouble
 from skinnybox.hosts.local.store import FILES, RECORD, RECORD_LIMIT, SNAPSHOTS
 from skinnybox.hosts.record import from_record

@@ -117,7 +117,7 @@ class QemuHost(LocalHost):
             monitor.execute("system_powerdown")
 
     def power_off(self, instance: Instance) -> None:
-        from skinnybox.hosts.qemu.launch import end
+        from skinnybox.hosts.qemu.ending import end
 
         folder = self._run(instance.uuid)
         found = self._process(instance.uuid)

@@ -24,6 +24,7 @@ from skinnybox.hosts.guest_io.run_folder import listen, tail
 from skinnybox.hosts.local.store import FILES, RECORD
 from skinnybox.hosts.qemu import bridge, network
 from skinnybox.hosts.qemu.command_line import Descriptors, Machine, OpenImage, argv
+from skinnybox.hosts.qemu.ending import end
 from skinnybox.hosts.reach import ways_in
 from skinnybox.json_file import write_json
 from skinnybox.layout import OF_LAST_RUN, SOCKETS
@@ -291,16 +292,3 @@ def _unmark(run_folder: Path) -> None:
     """Nothing says any more that a machine runs here."""
     for name in ("machine.json", *SOCKETS):
         (run_folder / name).unlink(missing_ok=True)
-
-
-def end(machine: process.Process, run_folder: Path, patience: float = 5.0) -> None:
-    """QEMU is told to quit, and killed when it does not within `patience` seconds. Idempotent."""
-    with process.held(machine) as pidfd:
-        if pidfd is None:
-            return
-        with contextlib.suppress(SkinnyboxError), Monitor(run_folder, timeout=patience) as monitor:
-            monitor.execute("quit")
-        if not process.ended(pidfd, patience):
-            process.kill(pidfd)
-            process.ended(pidfd, 10.0)
-    process.reap(machine.pid)

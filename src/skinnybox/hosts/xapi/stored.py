@@ -7,7 +7,7 @@ from pathlib import Path
 from uuid import UUID
 
 from skinnybox.errors import Conflict, SkinnyboxError, Unsupported
-from skinnybox.hosts.base import Holding
+from skinnybox.hosts.holding import Holding
 from skinnybox.hosts.xapi import fetching, leftovers, tags
 from skinnybox.hosts.xapi.pool import Found, Pool
 from skinnybox.model import DiskKind, Instance
