@@ -89,7 +89,7 @@ def _acted(sh: Callable[[str, str], str]) -> None:
     assert "nocloud" in sh("told", "cloud-id").lower()
     modes = sh("told", "cd /var/lib/cloud/seed/nocloud; stat -c '%a %U' meta-data user-data vendor-data")
     assert modes.split() == ["600", "root"] * 3
-    readable = "setpriv --reuid nobody --clear-groups grep -rls runcmd /media/root-rw /run /var/lib || :"
+    readable = "setpriv --reuid nobody --clear-groups grep -rls 'content: from user-data' /run /var || :"
     assert sh("told", readable) == ""
     assert sh("told", "id -nG deploy").split() == ["deploy", "adm"]
     assert sh("told", "setpriv --reuid deploy --regid deploy --init-groups sudo -n id -u") == "0\n"

@@ -170,7 +170,7 @@ def check_overlay(disk: Path, machine: Instance) -> None:
     (place,) = inspect.read_place(disk, "seed")
     with disk.open("rb") as file:
         file.seek(place[0])
-        assert file.read(place[1]).rstrip(b"\n") == seed_message(machine).rstrip(b"\n")
+        assert file.read(place[1]).rstrip(b"\n\0") == seed_message(machine).rstrip(b"\n")
     shape = inspect.read_shape(disk)
     assert (shape.label, shape.size, shape.has_upper) == ("skinny-overlay", SIZE, True)
     assert shape.clean
