@@ -13,6 +13,8 @@ from skinnybox.operation import Operation
 from skinnybox.sizes import MIB
 from tests.boot.conftest import Create
 
+pytestmark = pytest.mark.full
+
 Up = Callable[[str], MachineView]
 Down = Callable[[str], None]
 Sh = Callable[[str, str], str]
