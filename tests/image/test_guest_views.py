@@ -32,7 +32,7 @@ echo "$lower" >"$RUN/lowers"
 echo off >"$RUN/dax"
 . "$LIB/stack.sh"
 refuse() { echo "REFUSED $*" >&2; exit 9; }
-LOWERS=$RUN/lower/0
+LOWERS=$RUN/lower/0 UPPER=$RUN/overlay
 mount_root "$ROOT"
 show_parts "$ROOT"
 close_stack "$ROOT"
