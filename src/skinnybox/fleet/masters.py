@@ -92,10 +92,9 @@ class Masters:
         unrelated: bool = False,
         operation: Operation = UNATTENDED,
     ) -> Master:
-        """Seal a directory, a tar, or a disk image (of `format`, its root on `partition`: both are found out
-        when None); `as_is` untouched, otherwise with the guest part put in. Without the filesystems that its
-        fstab mounts at the places in `leave_out`. Its accounts get the numbers of the master `after`, by
-        itself the newest of its name, or keep their own if `unrelated`."""
+        """Seal a directory, a tar, or a disk image (of `format`, its root on `partition`: else found out);
+        `as_is` untouched, otherwise with the guest part put in. Without what its fstab mounts at the places
+        in `leave_out`. Accounts get the numbers of `after` (the newest of its name), unless `unrelated`."""
         from skinnybox.masters import imports, seal
 
         name, version = parse_reference(reference)
