@@ -379,3 +379,13 @@ def test_the_command_line(
     assert more.code == 0 and "/srv/data, /var/lib/mysql" in more.out
     assert said(capsys, "set", "db", "--data-dir", "/etc").code == 2
     assert said(capsys, "set", "db", "--data-dir", "/b", "--memory", "1G").code == 2
+
+
+def test_a_machine_with_nothing_but_its_data_is_not_forgotten(fleet: Fleet, state: Path) -> None:
+    """What is known of it is all that can tell whose the data are."""
+    made = fleet.create(["db"], "tiny", WITH)[0]
+    for name in ("overlay.img", "instance.json"):
+        (state / "instances" / str(made.uuid) / name).unlink()
+    mended(state)
+    with open_fake(state) as again:
+        assert again.machine("db").instance == made and lies(state, made).exists()

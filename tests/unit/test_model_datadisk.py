@@ -70,7 +70,9 @@ def test_as_many_as_can_be(folders: tuple[str, ...]) -> None:
 
 
 def test_widened_never_takes_anything() -> None:
-    has, more = data_disk(GIB, ["/a"]), data_disk(2 * GIB, ["/b"])
+    has, more = data_disk(GIB, ["/a"]), data_disk(2 * GIB, ["/a", "/b"])
     assert widened(has, more) == data_disk(GIB, ["/a", "/b"])
+    for other in (["/b"], ["/a/below"]):  # a plan says that /a stays, and nothing else comes of it
+        assert widened(has, data_disk(GIB, other)) == has
     assert widened(has, None) == has == widened(None, has)
     assert widened(None, None) is None

@@ -72,8 +72,10 @@ def _meet(one: str, other: str) -> bool:
 
 
 def widened(has: DataDisk | None, wanted: DataDisk | None) -> DataDisk | None:
-    """What a machine has when it has been given all that it lacks and can be given: never a folder less, nor
-    another size. Raises UsageError when both together cannot be."""
+    """What a machine has when it has been given all that it lacks: never a folder less, nor another size. Who
+    wants one to be taken off gets nothing: that is refused, and told by who planned it."""
     if has is None or wanted is None:
         return has or wanted
+    if not set(has.folders) <= set(wanted.folders):
+        return has
     return replace(has, folders=data_disk(has.size, (*has.folders, *wanted.folders)).folders)

@@ -150,12 +150,13 @@ def _say_unfinished(row: RawRow, path: Path, out: Rebuilt) -> None:
 
 
 def _without_record(holding: Holding, row: RawRow | None, known: Known, out: Rebuilt) -> Instance | None:
-    """The instance as it is remembered, when there is an overlay for it."""
+    """The instance as it is remembered, when there is a disk for it."""
     if holding.trouble and holding.remove is None:
         out.say(holding.place / "instance.json", Deed.ASIDE, f"the record is {holding.trouble}")
     elif holding.trouble:
         out.say(holding.place, Deed.KEEP, holding.trouble)
-    if row is not None and row.instance is not None and holding.overlay is not None:
+    has_disk = holding.overlay is not None or holding.data is not None
+    if row is not None and row.instance is not None and has_disk:
         return out.rewrite(holding.place, row.instance, f"the record of {row.name} comes from state.db")
     if row is not None:
         out.say(holding.place, Deed.FORGET, f"{row.name} is remembered, but can be read nowhere")
