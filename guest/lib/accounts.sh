@@ -21,7 +21,11 @@ seed_user() {
         shift 2
     done
     [ -z "$shell" ] || [ -x "$ROOT$shell" ] || cannot "user: this master has no $shell, the shell of $name"
-    [ -z "$sudo" ] || allow_sudo "$name" "$password"
+    case $sudo in
+    '') ;;
+    yes) allow_sudo "$name" "$password" ;;
+    *) cannot "user: sudo: not $sudo, but yes" ;;
+    esac
     unlock_accounts
     if read_account "$name"; then
         bring_user "$name" "$groups" "$shell" "$password"

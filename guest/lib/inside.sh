@@ -63,12 +63,20 @@ is_full() {
     [ "$2" -lt "$(($1 / 50))" ]
 }
 
+# space_here DISK: `SIZE FREE` of where this machine writes to: the overlay, or memory that is thrown away (throwaway.sh).
+space_here() {
+    [ -n "$(inside_values upper)" ] || { space_on "$1" && return; }
+    # shellcheck disable=SC2046 # three words
+    set -- $(stat -f -c '%S %b %f' "$ROOT/")
+    echo "$(($1 * $2)) $(($1 * $3))"
+}
+
 # status_text
 status_text() {
     local disk image size free kernel idle number=0
     disk=$(inside_values disk)
     # shellcheck disable=SC2046 # two words
-    set -- $(space_on "$disk")
+    set -- $(space_here "$disk")
     size=$1 free=$2
     printf 'machine  %s (%s)\n' "$(own_name)" "$(inside_values instance)"
     inside_values image | while read -r image _; do
@@ -92,7 +100,7 @@ status_json() {
     local disk image uuid size free kernel between=''
     disk=$(inside_values disk)
     # shellcheck disable=SC2046 # two words
-    set -- $(space_on "$disk")
+    set -- $(space_here "$disk")
     size=$1 free=$2
     read -r kernel <"$PROC/sys/kernel/osrelease"
     printf '{"thin": true, "hostname": %s, "instance": %s, "system": %s, "images": [' \

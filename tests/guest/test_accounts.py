@@ -190,3 +190,10 @@ def test_a_program_that_fails_ends_it(shell: Shell, root: Path) -> None:
     assert ended.code == 1 and "bert cannot be made" in ended.out
     ended = apply(shell, Line("user", "bert"), stubs=(), before=PROGRAMS + "useradd() { :; }\n")
     assert ended.code == 1 and "bert was not made" in ended.out
+
+
+def test_only_yes_is_sudo(shell: Shell, root: Path) -> None:
+    """What a later seed may say of it must not become all of it."""
+    ended = users(shell, "anna sudo no")
+    assert ended.code == 1 and "sudo: not no, but yes" in ended.out
+    assert not (root / "etc/sudoers.d/skinnybox").exists()
