@@ -222,3 +222,13 @@ def test_any_csv_is_a_table_or_a_mistake(content: bytes) -> None:
         table_of(content.decode("utf-8", "replace"))
     except UsageError as error:
         assert error.message
+
+
+def test_what_would_not_fit_a_seed_is_not_made_first() -> None:
+    with pytest.raises(UsageError, match=r"makes more than 8\.0M"):
+        filled("{x}" * 10_000, {"name": "a", "x": "y" * 100_000})
+
+
+def test_a_password_of_digits_is_not_said_again() -> None:
+    told = str(mistakes(HEAD + "  a: {master: m, users: [{name: bob, password_hash: 12345678}]}\n"))
+    assert "password_hash: expected a text" in told and "12345678" not in told

@@ -51,7 +51,8 @@ def _what(problem: "ErrorDetails", trail: Trail) -> str:
     if kind == "missing":
         return f"{problem['loc'][-1]!r} is missing"
     if kind in _KINDS:
-        return f"{of}expected {_KINDS[kind]}, not {_shown(given)}"
+        shown = "" if name == "password_hash" else f", not {_shown(given)}"  # a password of digits, perhaps
+        return f"{of}expected {_KINDS[kind]}{shown}"
     match kind:
         case "too_short":
             return f"{of}an empty list"

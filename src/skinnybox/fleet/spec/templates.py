@@ -9,6 +9,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Protocol
 
 from skinnybox.errors import UsageError
+from skinnybox.overlays.seed import MAX_SEED
+from skinnybox.sizes import format_size
 
 Row = Mapping[str, str]
 Table = Mapping[str, Row]
@@ -47,12 +49,18 @@ def values_of(name: str, index: int, row: Row) -> dict[str, str]:
 
 
 def filled(text: str, values: Row) -> str:
-    """The text for one machine. UsageError, with the line in it, for what has no value."""
+    """The text for one machine. UsageError, with the line in it, for what has no value, and before it takes
+    any room for what would be longer than a seed can carry."""
+    room = MAX_SEED - len(text)
 
     def one(found: re.Match[str]) -> str:
+        nonlocal room
         if found[0] in ("{{", "}}"):
             return found[0][0]
         if found[1] in values:
+            room -= len(values[found[1]])
+            if room < 0:
+                raise UsageError(f"the template makes more than {format_size(MAX_SEED)}")
             return values[found[1]]
         raise UsageError(_where(text, found.start()) + _what(found, values))
 
