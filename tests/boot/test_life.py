@@ -108,7 +108,8 @@ def _mounts_are_as_promised(sh: Sh) -> None:
     look = "skinnybox-guest look"
     sh("life", f"{look} sh -ec 'test -e /media/root-ro/etc/os-release; test -d /media/root-rw/upper'")
     for folder in ("/media/root-ro", "/media/root-rw/upper"):
-        sh("life", f'if {look} touch {folder}/x 2>&1; then exit 1; fi; test -z "$(ls {folder} || :)"')
+        assert "Read-only file system" in sh("life", f"! {look} touch {folder}/x 2>&1")
+    assert sh("life", "ls -A /media/root-ro /media/root-rw").split() == ["/media/root-ro:", "/media/root-rw:"]
 
 
 def _overlay_is_clean(fleet: Fleet, name: str) -> None:
