@@ -20,6 +20,7 @@ from skinnybox import run
 from skinnybox.errors import CommandFailed, TimedOut
 from skinnybox.hosts.local import leftovers
 from skinnybox.hosts.qemu import bridge
+from tests.limits import pytest_configure
 from tests.pace import (  # hooks for every test
     pytest_collection_modifyitems,
     pytest_runtest_logreport,
@@ -33,6 +34,7 @@ from tests.samples import a_sealed_folder
 
 __all__ = [
     "pytest_collection_modifyitems",
+    "pytest_configure",
     "pytest_runtest_logreport",
     "pytest_runtest_protocol",
     "pytest_sessionfinish",

@@ -9,6 +9,7 @@ import os
 import random
 import resource
 import signal
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FrameType
@@ -60,7 +61,7 @@ def survives(call: Callable[P, T], *inputs: P.args, **named: P.kwargs) -> T | Sk
     """Its result, or the error from our tree. All else fails and shows the input; so does a hang."""
     before = [signal.signal(number, _stuck) for number in _ALARMS]
     signal.setitimer(signal.ITIMER_PROF, MOST_SECONDS)
-    signal.alarm(MOST_WAITING)
+    begun, left, _ = time.monotonic(), *signal.setitimer(signal.ITIMER_REAL, MOST_WAITING)
     try:
         return call(*inputs, **named)
     except SkinnyboxError as error:
@@ -71,10 +72,12 @@ def survives(call: Callable[P, T], *inputs: P.args, **named: P.kwargs) -> T | Sk
     except Exception as error:
         raise AssertionError(f"{type(error).__name__}: {error}: for {_short(inputs)}") from error
     finally:
-        signal.alarm(0)
+        signal.setitimer(signal.ITIMER_REAL, 0)
         signal.setitimer(signal.ITIMER_PROF, 0)
         for number, handler in zip(_ALARMS, before, strict=True):
             signal.signal(number, handler)
+        if left:  # the same clock tells when the whole test has taken too long
+            signal.setitimer(signal.ITIMER_REAL, max(0.01, left - (time.monotonic() - begun)))
 
 
 def _stuck(number: int, frame: FrameType | None) -> None:

@@ -37,7 +37,10 @@ VALUES: tuple[Any, ...] = (
 )  # fmt: skip
 
 _LONGEST = 200
-"""Of lists made longer, in members: a hundred times a hundred times a hundred takes gigabytes."""
+"""Of lists made longer, in members."""
+_HEAVIEST = 4 << 20
+"""Of a value, in members and characters: a list a hundred times in a list a hundred times in a third took all
+the memory of a host to write down."""
 
 
 def mutated(data: bytes, chance: random.Random, words: Sequence[bytes] = ()) -> bytes:
@@ -91,8 +94,25 @@ def twisted(value: Any, chance: random.Random) -> Any:
     """A JSON value with one to three of its parts replaced, dropped, renamed or nested."""
     copy = _copy(value)
     for _ in range(chance.choice((1, 1, 2, 3))):
-        copy = _twist(copy, chance)
+        changed = _twist(_copy(copy), chance)
+        if _weight(changed, _HEAVIEST) <= _HEAVIEST:
+            copy = changed
     return copy
+
+
+def _weight(value: Any, most: int) -> int:
+    """In members and characters, each as often as it would be written; counted until it is above `most`."""
+    inner: list[Any] = []
+    if isinstance(value, dict):
+        inner = [*value.keys(), *value.values()]
+    elif isinstance(value, list):
+        inner = value
+    weight = 1 + (len(value) if isinstance(value, str) else 0)
+    for each in inner:
+        if weight > most:
+            break
+        weight += _weight(each, most - weight)
+    return weight
 
 
 def _twist(value: Any, chance: random.Random) -> Any:

@@ -74,7 +74,14 @@ def test_every_test_of_a_bridge_is_known_to_need_it() -> None:
 
 
 @pytest.mark.parametrize(
-    ("taken", "factor"), [(None, 1.0), (0.5 * pace.USUAL, 1.0), (pace.USUAL, 1.0), (6 * pace.USUAL, 6.0)]
+    ("taken", "factor"),
+    [
+        (None, 1.0),
+        (0.5 * pace.USUAL, 1.0),
+        (pace.USUAL, 1.0),
+        (3 * pace.USUAL, 3.0),
+        (60 * pace.USUAL, pace._SLOWEST),
+    ],
 )
 def test_limits_follow_the_calibration_boot(
     monkeypatch: pytest.MonkeyPatch, taken: float | None, factor: float
