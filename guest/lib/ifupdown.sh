@@ -122,5 +122,6 @@ wicked_file() {
 
 wicked_routes() {
     local each
+    printf '# Written from the seed by skinnybox.\n'
     for each in $CARD_GATEWAYS; do echo "default $each - $1"; done
 }

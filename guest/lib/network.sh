@@ -13,7 +13,7 @@ seed_network() {
     read_card $1
     CARD_NUMBER=0
     write_card
-    [ -z "$CARD_DNS" ] || write_resolvers "$CARD_DNS"
+    if [ -n "$CARD_DNS" ]; then write_resolvers "$CARD_DNS"; else forget_resolvers; fi
 }
 
 # seed_nic "NUMBER MAC dhcp | none | static ADDRESS/PREFIX [WORD VALUE]...": one more card. It is known by its MAC: the
@@ -29,13 +29,18 @@ seed_nic() {
 # forget_cards: what an earlier seed had written here, as its cards and VLANs may be gone. By its first line: what is called
 # so and is not ours stays. A first boot has none, and starts no program for it.
 forget_cards() {
-    local file line
+    local file
     for file in "$ROOT"/etc/systemd/network/??-skinnybox* "$ROOT"/etc/network/interfaces.d/skinnybox* \
-        "$ROOT"/etc/NetworkManager/system-connections/skinnybox* "$ROOT"/etc/sysconfig/network/ifcfg-*; do
-        line=''
-        [ ! -f "$file" ] || read -r line <"$file" || :
-        [ "$line" != '# Written from the seed by skinnybox.' ] || rm -f "$file"
+        "$ROOT"/etc/NetworkManager/system-connections/skinnybox* \
+        "$ROOT"/etc/sysconfig/network/ifcfg-* "$ROOT"/etc/sysconfig/network/ifroute-*; do
+        ! is_from_a_seed "$file" || rm -f "$file"
     done
+}
+
+is_from_a_seed() {
+    local line=''
+    [ ! -f "$1" ] || read -r line <"$1" || :
+    [ "$line" = '# Written from the seed by skinnybox.' ]
 }
 
 # read_card METHOD [ADDRESS] [gateway A] [also A,B] [other-gateway A] [dns A,B] [mac M] [vlan N]
@@ -123,11 +128,28 @@ of_family() {
 
 # write_resolvers "DNS...": only where nobody else does it.
 write_resolvers() {
-    ! uses_network_manager && ! systemd_has resolved || return 0
+    if uses_network_manager || systemd_has resolved; then
+        forget_resolvers # of an earlier master
+        return
+    fi
     put_file /etc/resolv.conf 0644 root:root resolvers "$1"
+}
+
+# forget_resolvers: those of an earlier seed, which nobody else would ever replace. What the master has is there again.
+forget_resolvers() {
+    local masters=$ROOT/media/root-ro/etc/resolv.conf
+    is_from_a_seed "$ROOT/etc/resolv.conf" || return 0
+    if [ -e "$masters" ] || [ -L "$masters" ]; then
+        cp -a "$masters" "$ROOT/etc/resolv.conf.skinnybox-new" &&
+            mv -fT "$ROOT/etc/resolv.conf.skinnybox-new" "$ROOT/etc/resolv.conf" ||
+            cannot "network: /etc/resolv.conf cannot be put back"
+    else
+        rm -f "$ROOT/etc/resolv.conf"
+    fi
 }
 
 resolvers() {
     local server
+    printf '# Written from the seed by skinnybox.\n'
     for server in $1; do printf 'nameserver %s\n' "$server"; done
 }

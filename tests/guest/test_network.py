@@ -11,6 +11,7 @@ from tests.guest.conftest import Shell
 from tests.guest.test_seed import apply
 
 STATIC = "static 10.0.0.2/24 gateway 10.0.0.1 dns 9.9.9.9,fd00::3,1.1.1.1"
+BY_US = "# Written from the seed by skinnybox.\n"
 WANTS = "etc/systemd/system/multi-user.target.wants"
 MANAGED = "etc/NetworkManager/system-connections/skinnybox.nmconnection"
 
@@ -116,7 +117,7 @@ def test_the_network_for_wicked(shell: Shell, root: Path) -> None:
     assert (folder / "ifcfg-eth0").read_text().splitlines()[1:] == [
         "STARTMODE='auto'", "BOOTPROTO='static'", "IPADDR='10.0.0.2/24'",
     ]  # fmt: skip
-    assert (folder / "ifroute-eth0").read_text() == "default 10.0.0.1 - eth0\n"
+    assert (folder / "ifroute-eth0").read_text() == f"{BY_US}default 10.0.0.1 - eth0\n"
     assert "nameserver 9.9.9.9\n" in (root / "etc/resolv.conf").read_text()
 
 
@@ -190,7 +191,7 @@ def test_cards_for_ifupdown(shell: Shell, root: Path) -> None:
     assert (folder / "skinnybox-2").read_text().splitlines()[2:] == [
         "iface skinnybox-2 inet dhcp", "    metric 200",
     ]  # fmt: skip
-    assert (root / "etc/resolv.conf").read_text() == "nameserver 9.9.9.9\n"
+    assert (root / "etc/resolv.conf").read_text() == f"{BY_US}nameserver 9.9.9.9\n"
 
 
 def test_cards_for_network_manager(shell: Shell, root: Path) -> None:
@@ -253,15 +254,53 @@ def test_cards_that_are_gone_are_forgotten(shell: Shell, root: Path, manager: st
     others += [
         "etc/NetworkManager/system-connections/skinnybox-9.nmconnection",
         "etc/sysconfig/network/ifcfg-eth9",
+        "etc/sysconfig/network/ifroute-eth9",
     ]
     touch(root, *others)
     assert apply(shell, Line("network", "dhcp")).code == 0
     alone = every_file(root)
-    assert apply(shell, Line("network", BOTH), Line("nic", TAGGED), Line("nic", f"2 {MAC} none")).code == 0
+    gateways = Line("nic", f"{TAGGED} gateway 10.1.0.1")
+    assert apply(shell, Line("network", BOTH), gateways, Line("nic", f"2 {MAC} none")).code == 0
     assert len(every_file(root)) > len(alone)
     assert apply(shell, Line("network", "dhcp")).code == 0
-    gone = {"etc/resolv.conf"} | ({"etc/sysconfig/network/ifroute-eth0"} if manager == "wicked" else set())
-    assert every_file(root) - gone == alone
+    assert every_file(root) == alone
+
+
+RESOLVERS = "etc/resolv.conf"
+
+
+@pytest.mark.parametrize("masters", ["file", "link", None])
+def test_resolvers_that_are_gone_are_the_masters_again(shell: Shell, root: Path, masters: str | None) -> None:
+    touch(root, "sbin/ifup")
+    (root / "media/root-ro/etc").mkdir(parents=True)
+    if masters == "file":
+        (root / "media/root-ro" / RESOLVERS).write_text("nameserver 1.2.3.4\n")
+    elif masters == "link":
+        (root / "media/root-ro" / RESOLVERS).symlink_to("../run/netconfig/resolv.conf")
+    assert apply(shell, Line("network", BOTH)).code == 0
+    assert (root / RESOLVERS).read_text() == f"{BY_US}nameserver 9.9.9.9\n"
+    assert apply(shell, Line("network", "dhcp")).code == 0
+    if masters == "file":
+        assert (root / RESOLVERS).read_text() == "nameserver 1.2.3.4\n"
+    elif masters == "link":
+        assert str((root / RESOLVERS).readlink()) == "../run/netconfig/resolv.conf"
+    else:
+        assert not (root / RESOLVERS).exists()
+
+
+def test_resolvers_of_somebody_else_stay(shell: Shell, root: Path) -> None:
+    touch(root, "sbin/ifup")
+    (root / RESOLVERS).write_text("# mine\nnameserver 1.2.3.4\n")
+    assert apply(shell, Line("network", "dhcp")).code == 0
+    assert (root / RESOLVERS).read_text() == "# mine\nnameserver 1.2.3.4\n"
+
+
+def test_resolvers_of_an_earlier_seed_go_where_resolved_does_it_now(shell: Shell, root: Path) -> None:
+    touch(root, "usr/lib/systemd/systemd-networkd")
+    assert apply(shell, Line("network", BOTH)).code == 0
+    touch(root, "usr/lib/systemd/systemd-resolved")
+    assert apply(shell, Line("network", BOTH)).code == 0
+    assert not (root / RESOLVERS).exists()
 
 
 def every_file(root: Path) -> set[str]:

@@ -58,7 +58,8 @@ def written(instance: Instance) -> Written:
         yield from _for_wicked(card)
     yield "/etc/network/interfaces", 0o644, "".join(_for_alpine(cards))
     if cards[0].dns:
-        yield "/etc/resolv.conf", 0o644, "".join(f"nameserver {server}\n" for server in cards[0].dns)
+        servers = "".join(f"nameserver {server}\n" for server in cards[0].dns)
+        yield "/etc/resolv.conf", 0o644, _BY_US + servers
 
 
 def _cards(instance: Instance) -> Sequence[Card]:
@@ -168,7 +169,7 @@ def _for_wicked(card: Card) -> Written:
     yield f"{_SUSE}/ifcfg-{name}", 0o644, f"{head}'{card.method}'\n" + "".join(_wicked(card))
     if card.gateways:
         routes = "".join(f"default {gateway} - {name}\n" for gateway in card.gateways)
-        yield f"{_SUSE}/ifroute-{name}", 0o644, routes
+        yield f"{_SUSE}/ifroute-{name}", 0o644, _BY_US + routes
 
 
 def _wicked(card: Card) -> Iterator[str]:
