@@ -20,6 +20,7 @@ seed_user() {
         esac
         shift 2
     done
+    [ $# -eq 0 ] || cannot "user: nothing follows $1"
     [ -z "$shell" ] || [ -x "$ROOT$shell" ] || cannot "user: this master has no $shell, the shell of $name"
     case $sudo in
     '') ;;

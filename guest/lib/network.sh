@@ -20,6 +20,7 @@ seed_network() {
 # kernel and udev name cards as they find them.
 seed_nic() {
     local number=${1%% *} rest=${1#* }
+    case $number in '' | *[!0-9]*) cannot "nic: $number is no number of a card" ;; esac
     # shellcheck disable=SC2086 # the words are what is wanted
     read_card ${rest#* } mac "${rest%% *}"
     CARD_NUMBER=$number
@@ -63,6 +64,7 @@ read_card() {
         esac
         shift 2
     done
+    [ $# -eq 0 ] || cannot "network: nothing follows $1"
 }
 
 # words A,B: as A B.

@@ -23,6 +23,11 @@ seed_apply() {
 }
 
 seed_line() {
+    # One word or none: what else stood there would be written somewhere, or be passed over in silence.
+    case $3,$4 in
+    hostname,*[[:space:]]* | machine-id,*[[:space:]]* | run-once,?* | user-data,?*) cannot "$3: more is said than it can be: $4" ;;
+    hostname, | machine-id, | user, | network, | ntp,) cannot "$3: nothing is said of it" ;;
+    esac
     case $3 in
     generation | instance) ;;
     swap | throw-away) ;; # the initramfs saw to it
@@ -77,6 +82,9 @@ hosts_with_name() {
 # seed_file "PATH MODE OWNER:GROUP" FOLDER NUMBER: the path may hold blanks.
 seed_file() {
     local rest=${1% *} owner=${1##* }
+    case ${rest% *},${rest##* } in
+    /*,*[!0-7]* | /*, | [!/]* | ,*) cannot "file: not a path, a mode and an owner: $1" ;;
+    esac
     put_file "${rest% *}" "${rest##* }" "$owner" message_payload "$2" "$3"
 }
 

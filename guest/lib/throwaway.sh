@@ -14,7 +14,10 @@ prepare_upper() {
     case $size in *[!0-9]* | ????????????????*) refuse "the seed asks to throw away memory of $size bytes" ;; esac
     case $kind in
     no) ;;
-    disk) throw_away ;;
+    disk)
+        [ -z "$size" ] || refuse "the seed asks to throw away a disk, and says a size of memory, $size"
+        throw_away
+        ;;
     memory)
         is_empty "$UPPER/upper" || throw_away # of when it was kept on the disk
         upper_in_memory "$size"

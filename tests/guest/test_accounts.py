@@ -162,6 +162,9 @@ def test_sudo_is_in_one_file_and_goes_with_the_seed(shell: Shell, root: Path) ->
         ("anna groups nope", "this master has no group nope for anna"),
         ("bert shell /bin/zsh", "this master has no /bin/zsh"),
         ("bert mood good", "unknown word mood"),
+        ("bert shell", "nothing follows shell"),
+        ("bert groups adm sudo", "nothing follows sudo"),
+        ("", "user: nothing is said of it"),
     ],
 )
 def test_what_this_master_cannot_have(shell: Shell, root: Path, line: str, reason: str) -> None:

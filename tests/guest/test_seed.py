@@ -98,12 +98,21 @@ def test_the_keys_of_another_user_belong_to_that_user(shell: Shell, root: Path) 
         (Line("frobnicate", "1"), "does not know what a seed's 'frobnicate' means"),
         (Line("network", "token-ring"), "neither dhcp nor static"),
         (Line("network", "static 10.0.0.2/24 mtu 9000"), "unknown word mtu"),
+        (Line("network", "static 10.0.0.2/24 gateway"), "nothing follows gateway"),
+        (Line("hostname", "web 01"), "hostname: more is said than it can be: web 01"),
+        (Line("hostname", ""), "hostname: nothing is said of it"),
+        (Line("machine-id", "0123 4567"), "machine-id: more is said"),
+        (Line("run-once", "now", b"true\n"), "run-once: more is said"),
+        (Line("file", "/etc/motd 0644", b"x"), "not a path, a mode and an owner"),
+        (Line("file", "/etc/motd rw root:root", b"x"), "not a path, a mode and an owner"),
+        (Line("file", "/etc/motd", b"x"), "not a path, a mode and an owner"),
     ],
 )
 def test_a_seed_that_cannot_be_applied_says_why(shell: Shell, root: Path, line: Line, reason: str) -> None:
     ended = apply(shell, line)
     assert ended.code == 1
     assert reason in ended.out
+    assert not list((root / "etc").glob("[hm]*")) and not (root / "var/lib/skinnybox").exists()
 
 
 @pytest.mark.parametrize(

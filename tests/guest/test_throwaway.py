@@ -136,7 +136,7 @@ def test_what_cannot_be_thrown_away_is_not_started_with(shell: Shell, overlay: P
     assert "cannot be thrown away" in ended.out
 
 
-@pytest.mark.parametrize("said", ["yes", "disks", "memory 1x", "memory /x", "memory 1 2", ""])
+@pytest.mark.parametrize("said", ["yes", "disks", "memory 1x", "memory /x", "memory 1 2", "disk 4096", ""])
 def test_what_is_not_understood_is_refused(shell: Shell, overlay: Path, said: str) -> None:
     ended = prepared(shell, said)
     assert ended.code == 9

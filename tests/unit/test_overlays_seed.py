@@ -96,6 +96,21 @@ def test_paths_that_are_none(path: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "network",
+    [
+        StaticNetwork(address="fe80::2%a mac 52/64"),
+        StaticNetwork(address="fe80::2/64", gateway="fe80::1%eth0 vlan"),
+        StaticNetwork(address="fe80::2/64", dns=("fe80::1%a,b",)),
+        StaticNetwork(address="10.0.0.2/24", also=("fe80::2%a\tb/64",)),
+    ],
+)
+def test_an_address_is_one_word(network: StaticNetwork) -> None:
+    """Python takes these for addresses; a guest would read more words in them, or an odd one at the end."""
+    with pytest.raises(UsageError, match="is not an address"):
+        seeded(network=network)
+
+
+@pytest.mark.parametrize(
     ("mode", "owner"), [(-1, "a:b"), (0o10000, "a:b"), (0o644, "root"), (0o644, "a b:c")]
 )
 def test_modes_and_owners_that_are_none(mode: int, owner: str) -> None:

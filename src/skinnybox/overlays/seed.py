@@ -20,6 +20,8 @@ _MACHINE_ID = re.compile(r"[0-9a-f]{32}")
 _PATH = re.compile(r"(?:/(?!\.\.?(?:/|$))[ -.0-~]+)+(?<! )")
 _OWNER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,31}:[A-Za-z0-9_][A-Za-z0-9_.-]{0,31}")
 _USER = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
+_ADDRESS = re.compile(r"[0-9A-Za-z.:/%_-]+")
+"""Python takes whatever stands behind a `%` for a card's name; the guest parts words at blanks and commas."""
 
 
 def base_message(instance: Instance) -> bytes:
@@ -173,6 +175,8 @@ def _network(network: StaticNetwork | None) -> str:
 def _check_addresses(network: StaticNetwork) -> None:
     import ipaddress  # takes 5 ms, and few machines have a static address
 
+    for text in (*network.addresses, *network.gateways, *network.dns):
+        _require(_ADDRESS.fullmatch(text), f"{text!r:.60} is not an address")
     try:
         for text in network.addresses:
             _require("/" in text, f"{text!r} has no prefix length", hint="10.0.0.5/24")
