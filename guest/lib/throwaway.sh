@@ -3,12 +3,12 @@
 # directory begins empty every time, on the overlay's disk or in memory. The seed is applied at each start then, since
 # what says that it was lies in there; identity and seed lie beside it, and stay.
 
-: "${RUN:=/run/skinnybox}"
+: "${RUN:=/run/skinnybox}" "${CHATTR:=/usr/lib/skinnybox/chattr}"
 
 # prepare_upper: sets UPPER to the folder whose upper and work become the root filesystem's.
 prepare_upper() {
     local asked kind size
-    UPPER=$RUN/overlay
+    UPPER=$RUN/overlay LEFT=$(left_of_earlier_starts)
     asked=$(message_value "$RUN/seed" throw-away) || asked=no
     kind=${asked%% *} size=${asked#"$kind"} size=${size# }
     case $size in *[!0-9]* | ????????????????*) refuse "the seed asks to throw away memory of $size bytes" ;; esac
@@ -40,10 +40,23 @@ throw_away() {
     for part in upper work; do
         [ -e "$RUN/overlay/$part" ] || continue
         while [ -e "$old/$number" ]; do number=$((number + 1)); done
-        mv -T "$RUN/overlay/$part" "$old/$number" 2>/dev/null || rm -rf "${RUN:?}/overlay/$part" ||
-            refuse "what this machine wrote cannot be thrown away"
+        put_aside "$RUN/overlay/$part" "$old/$number" || refuse "what this machine wrote cannot be thrown away"
     done
     make_folders
+}
+
+# put_aside FOLDER TO: also one that is itself immutable.
+put_aside() {
+    mv -T "$1" "$2" 2>/dev/null && return
+    "$CHATTR" -f -ia "$1" 2>/dev/null && mv -T "$1" "$2" 2>/dev/null || remove "$1"
+}
+
+# remove FOLDER...: with what `chattr +i` and +a keep from being deleted. A kernel before 5.15 sets these flags on the
+# files of the upper directory themselves; later ones only make the guest believe it.
+remove() {
+    rm -rf "$@" 2>/dev/null && return
+    "$CHATTR" -R -f -ia "$@" 2>/dev/null
+    rm -rf "$@"
 }
 
 # make_folders: those that were put aside; where even for them there is no room, what was is deleted before.
@@ -51,19 +64,33 @@ make_folders() {
     local part
     for part in upper work; do
         [ -d "$RUN/overlay/$part" ] || mkdir -m 0755 "$RUN/overlay/$part" 2>/dev/null && continue
-        rm -rf "$RUN/overlay/thrown"/[0-9]*
+        remove "$RUN/overlay/thrown"/[0-9]*
         mkdir -m 0755 "$RUN/overlay/$part" || refuse "the overlay has no room for a new $part directory"
     done
 }
 
+# left_of_earlier_starts: what was to be deleted, and is not.
+left_of_earlier_starts() {
+    local folder
+    for folder in "$RUN/overlay/thrown"/[0-9]*; do
+        [ ! -d "$folder" ] || [ -L "$folder" ] || case ${folder##*/} in *[!0-9]*) ;; *) printf '%s ' "${folder##*/}" ;; esac
+    done
+}
+
 # finish_throwing: deletes what was put aside while the machine goes on starting. That is done through a mount of its
-# own, which nobody sees and which ends with it: the view of the disk becomes read-only.
+# own, which nobody sees and which ends with it: the view of the disk becomes read-only. What this leaves is immutable,
+# or a power cut came in between; it is freed of its flags at the next start, so that no more of it gathers than of one
+# start. In this order, as no program can be started once the new root is entered: busybox's rm is in the shell.
 finish_throwing() {
     make_folders
     ! rmdir "$RUN/overlay/thrown" 2>/dev/null || return 0
     mkdir "$RUN/thrown" && mount -o bind "$RUN/overlay/thrown" "$RUN/thrown" && cd "$RUN/thrown" || refuse "what was thrown away cannot be deleted"
     umount -l "$RUN/thrown"
-    rm -rf -- [0-9]* >/dev/null 2>&1 &
+    {
+        # shellcheck disable=SC2086 # numbers
+        [ -z "$LEFT" ] || "$CHATTR" -R -f -ia $LEFT
+        rm -rf -- [0-9]*
+    } >/dev/null 2>&1 &
     cd /
 }
 

@@ -55,6 +55,7 @@ class Shell:
             "PATH": os.environ["PATH"],
             "DISK_POLLS": "1",
             "MKE2FS": "/sbin/mke2fs",
+            "CHATTR": "/usr/bin/chattr",
             "LIB": str(GUEST / "lib"),
         }
 

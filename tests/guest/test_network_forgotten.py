@@ -1,4 +1,4 @@
-"""What an earlier seed wrote for the network, and the new one does not name, goes; what others wrote stays."""
+"""What an earlier seed wrote for the network and the new one does not name goes; what others wrote stays."""
 
 from pathlib import Path
 

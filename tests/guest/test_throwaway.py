@@ -1,5 +1,7 @@
 """throwaway.sh: a machine that begins empty at each start, whatever was left half-way."""
 
+import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -134,6 +136,60 @@ def test_what_cannot_be_thrown_away_is_not_started_with(shell: Shell, overlay: P
     ended = prepared(shell, "disk", before="mv() { return 1; }\nrm() { return 1; }")
     assert ended.code == 9
     assert "cannot be thrown away" in ended.out
+
+
+def flag(words: str, *paths: Path) -> int:
+    return subprocess.run(["chattr", *words.split(), *paths], capture_output=True, check=False).returncode
+
+
+@pytest.fixture
+def immutable(overlay: Path) -> Iterator[Path]:
+    """As a kernel before 5.15 leaves it, where the guest's root says `chattr +i`."""
+    for name in ("log", "kept"):
+        (overlay / "upper/etc" / name).write_text("x\n")
+    paths = [overlay / "upper/etc/mine", overlay / "upper/etc"]
+    if flag("+i", *paths) or flag("+a", overlay / "upper"):
+        pytest.skip("chattr +i: not for this user, or not on this filesystem")
+    yield overlay
+    flag("-R -f -ia", overlay)
+
+
+@pytest.mark.parametrize("said", ["disk", "memory"])
+def test_immutable_files_are_gone_at_the_next_start(shell: Shell, immutable: Path, said: str) -> None:
+    assert prepared(shell, said).code == 0
+    assert names(immutable / "upper") == set()
+    left = sorted(immutable.glob("thrown/*/etc/mine"))
+    assert len(left) == 1, "nothing was immutable: this test says nothing"
+    (immutable / "upper/new").write_text("of the next\n")
+    (shell.tmp / "run/thrown").unlink()
+    for folder in (shell.tmp / "run").glob("memory"):
+        subprocess.run(["rm", "-r", folder], check=True)
+    assert prepared(shell, said).code == 0
+    assert names(immutable / "thrown") == set()
+
+
+@pytest.mark.parametrize("full", ["mv() { return 1; }", NO_PLACE])
+def test_immutable_files_are_deleted_where_they_are_without_room(
+    shell: Shell, immutable: Path, full: str
+) -> None:
+    ended = prepared(shell, "disk", before=full)
+    assert (ended.code, ended.out) == (0, f"{immutable}\n")
+    assert names(immutable / "upper") == names(immutable / "work") == set()
+
+
+def test_immutable_files_that_were_put_aside_make_room(shell: Shell, immutable: Path) -> None:
+    full = 'mkdir() { [ ! -e "$RUN/overlay/thrown/0" ] || return 1; command mkdir "$@"; }'
+    ended = prepared(shell, "disk", before=full)
+    assert ended.code == 0, ended.out
+    assert names(immutable / "upper") == set()
+
+
+def test_what_is_left_of_earlier_starts_is_ours_by_its_name(shell: Shell, overlay: Path) -> None:
+    for name in ("1", "12", "0 -V", "7x"):
+        (overlay / "thrown" / name).mkdir(parents=True)
+    (overlay / "thrown/3").symlink_to(overlay)
+    (overlay / "thrown/4").write_text("")
+    assert shell(PARTS, "left_of_earlier_starts").out == "1 12 "
 
 
 @pytest.mark.parametrize("said", ["yes", "disks", "memory 1x", "memory /x", "memory 1 2", "disk 4096", ""])

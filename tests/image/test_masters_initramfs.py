@@ -94,7 +94,8 @@ def test_its_programs_run_with_nothing_else(tree: Path, tmp_path: Path) -> None:
             (root / name).write_bytes(data)
             (root / name).chmod(stat.S_IMODE(mode))
     alone: list[str | Path] = ["unshare", "--user", "--map-root-user", "chroot", root]
-    for words in (["sbin/e2fsck", "-V"], ["usr/lib/skinnybox/mke2fs", "-V"], ["bin/modprobe", "--help"]):
+    ours = ([f"usr/lib/skinnybox/{name}", "-V"] for name in ("mke2fs", "chattr"))
+    for words in (["sbin/e2fsck", "-V"], *ours, ["bin/modprobe", "--help"]):
         assert run.run([*alone, f"/{words[0]}", *words[1:]], ok=range(2)).returncode in (0, 1)
     for script in [*(guest_folder() / "lib").glob("*.sh"), *(guest_folder() / "initramfs").iterdir()]:
         run.run([*alone, "/bin/sh", "-n"], stdin=script.read_bytes())
@@ -248,7 +249,7 @@ def test_without_a_static_busybox_it_is_said_before_anything_is_done(
     """A minute of downloads later would be late."""
     folder = tmp_path / "bin"
     folder.mkdir()
-    for name in ("e2fsck", "mke2fs"):
+    for name in ("e2fsck", "mke2fs", "chattr"):
         (folder / name).symlink_to(run.find(name) or "")
     if what == "a script":
         (folder / "busybox").write_text("#!/bin/sh\nexec /elsewhere/busybox\n")

@@ -13,9 +13,18 @@ from skinnybox.cpio import Entry, file, symlink
 from skinnybox.errors import Unsupported
 
 BUSYBOX = "bin/busybox"
-_PACKAGES = {"busybox": "busybox-static", "e2fsck": "e2fsprogs", "mke2fs": "e2fsprogs"}
-_PLACES = {"e2fsck": "sbin/e2fsck", "mke2fs": "usr/lib/skinnybox/mke2fs"}
-"""busybox may have a smaller mke2fs, so ours stands where no PATH leads."""
+_PACKAGES = {
+    "busybox": "busybox-static",
+    "e2fsck": "e2fsprogs",
+    "mke2fs": "e2fsprogs",
+    "chattr": "e2fsprogs",
+}
+_PLACES = {
+    "e2fsck": "sbin/e2fsck",
+    "mke2fs": "usr/lib/skinnybox/mke2fs",
+    "chattr": "usr/lib/skinnybox/chattr",
+}
+"""busybox may have smaller ones of the last two, so ours stand where no PATH leads."""
 _ELF_OF_64_BITS, _INTERPRETER = b"\x7fELF\x02", 3
 _MACHINE, _HEADERS_AT, _HEADERS, _HEADER = (18, "<H"), (32, "<Q"), (54, "<HH"), "<I4xQ16xQ"
 """Where ELF's header of 64 bits says what, and what a program header says: its kind, where and how long."""
