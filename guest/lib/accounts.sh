@@ -28,13 +28,15 @@ seed_user() {
     *) cannot "user: sudo: not $sudo, but yes" ;;
     esac
     unlock_accounts
+    # shellcheck disable=SC2034 # for homes.sh
+    HOME_OWNER=''
     if read_account "$name"; then
         bring_user "$name" "$groups" "$shell" "$password"
     else
         make_user "$name" "$groups" "$shell" "$password"
     fi
     read_account "$name" || cannot "user: $name was not made"
-    make_home
+    make_home "$name"
     [ ! -e "$folder/$number.b64" ] || seed_authorized_keys "$name" "$folder" "$number"
 }
 
@@ -56,16 +58,17 @@ has_program() {
 make_user() {
     local name=$1 shell=$3 own=''
     missing_groups "$1" "$2" ''
+    choose_number "$name"
     [ -n "$shell" ] || [ ! -x "$ROOT/bin/bash" ] || shell=/bin/bash
     if has_program useradd; then
         if read_group "$name"; then own="-g $name"; else own=-U; fi
         # shellcheck disable=SC2086 # one or two words
-        useradd -M -K UID_MIN=1000 -K GID_MIN=1000 $own ${MISSING:+-G "$MISSING"} ${shell:+-s "$shell"} \
+        useradd -M -K UID_MIN=1000 -K GID_MIN=1000 ${NUMBER:+-u "$NUMBER"} $own ${MISSING:+-G "$MISSING"} ${shell:+-s "$shell"} \
             -p "${4:-*}" "$name" || cannot "user: $name cannot be made"
     elif has_program adduser; then # busybox's: the first free number from 1000 on
         ! read_group "$name" || own="-G $name"
         # shellcheck disable=SC2086
-        adduser -D -H $own ${shell:+-s "$shell"} "$name" || cannot "user: $name cannot be made"
+        adduser -D -H ${NUMBER:+-u "$NUMBER"} $own ${shell:+-s "$shell"} "$name" || cannot "user: $name cannot be made"
         join_groups "$name"
         set_password "$name" "${4:-*}"
     else
@@ -131,24 +134,6 @@ set_password() {
 
 passwd_with_shell() {
     awk -F: -v OFS=: -v name="$1" -v shell="$2" '$1 == name { $7 = shell } { print }' "$ROOT/etc/passwd"
-}
-
-# make_home: of the account that was read, from the skeleton; in place at once, so that what is there is whole. Accounts
-# of services may have none, and whoever has one keeps it as it is.
-make_home() {
-    local new=$ROOT$ACCOUNT_HOME.skinnybox-new
-    [ "$ACCOUNT_UID" -ge 1000 ] && [ "$ACCOUNT_UID" -lt 60000 ] || return 0
-    case $ACCOUNT_HOME in '' | / | /nonexistent* | /dev/*) return 0 ;; esac
-    [ ! -d "$ROOT$ACCOUNT_HOME" ] || return 0
-    [ ! -e "$new" ] || rm -rf "$new"
-    [ -d "${new%/*}" ] || mkdir -p "${new%/*}" || cannot "user: ${ACCOUNT_HOME%/*} cannot be made"
-    if [ -d "$ROOT/etc/skel" ]; then
-        (umask 0077 && cp -R "$ROOT/etc/skel" "$new")
-    else
-        mkdir -m 0700 "$new"
-    fi
-    chown -R "$ACCOUNT_UID:$ACCOUNT_GID" "$new" && mv -T "$new" "$ROOT$ACCOUNT_HOME" ||
-        cannot "user: $ACCOUNT_HOME cannot be made"
 }
 
 # allow_sudo NAME PASSWORD: for its password, where the seed says one.

@@ -12,7 +12,11 @@ boot_root() {
 
 # seed_if_due ROOT: the chosen one, once per generation, so that an administrator's edits survive a boot.
 seed_if_due() {
-    [ "$(applied_seed "$1")" = "$GENERATION $(host_parameter instance)" ] || apply_seed "$1"
+    ! seed_is_due "$1" || apply_seed "$1"
+}
+
+seed_is_due() {
+    [ "$(applied_seed "$1")" != "$GENERATION $(host_parameter instance)" ]
 }
 
 # choose_seed FILE: of the overlay's seed and what the host says now, the newer; RUN/seed and GENERATION are its own
@@ -49,7 +53,11 @@ keep_seed() {
 
 # apply_seed ROOT
 apply_seed() {
+    local line
     in_root "$1" /usr/lib/skinnybox/apply-seed "$RUN/seed" || refuse "the seed cannot be applied: $(tail -n 3 "$RUN/said")"
+    while read -r line; do
+        case $line in 'note: '*) printf 'skinnybox: %s\n' "${line#note: }" ;; esac
+    done <"$RUN/said"
 }
 
 # follow_name ROOT: where the seed says so, this machine's hostname is what it is called at its host, at each boot.

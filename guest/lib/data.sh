@@ -66,13 +66,17 @@ require_way() {
 fill_folder() {
     local made=$RUN/data/folders/$3 new=$RUN/data/folders/%new
     [ ! -L "$made" ] || refuse "$2 on the data disk is a symbolic link"
-    [ ! -d "$made" ] || return 0
+    if [ -d "$made" ]; then
+        ! is_empty "$made" || note_new "$1" "$2" # a start that made it may not have come to the seed
+        return
+    fi
     [ ! -e "$made" ] || refuse "$2 on the data disk is no folder"
     echo "skinnybox: filling $2 on the data disk"
     rm -rf "$new" || refuse "what an earlier start left on the data disk cannot be removed"
     if [ -d "$1$2" ]; then
         copy_in_root "$1" "$2"
     else
+        note_new "$1" "$2"
         mkdir -m 0755 "$new" || refuse "$2 cannot be made on the data disk"
     fi
     sync
@@ -92,6 +96,27 @@ copy_in_root() {
 
 # bind_folder ROOT FOLDER NAME
 bind_folder() {
-    [ -d "$1$2" ] || mkdir -p "$1$2" || refuse "$2 cannot be made"
+    make_way "$1" "${2%/*}"
+    [ -d "$1$2" ] || mkdir "$1$2" || refuse "$2 cannot be made"
     mount -o bind "$RUN/data/folders/$3" "$1$2" || refuse "$2 cannot be mounted from the data disk"
+}
+
+# make_way ROOT FOLDER: with each folder above it.
+make_way() {
+    local way='' rest=${2#/}/
+    while [ -n "${rest#/}" ]; do
+        way=$way/${rest%%/*} rest=${rest#*/}
+        [ ! -d "$1$way" ] || continue
+        note_new "$1" "$way"
+        mkdir "$1$way" || refuse "$way cannot be made"
+    done
+}
+
+# note_new ROOT FOLDER: it is root's, since somebody has to make it before there are users. Where it turns out to be, or to
+# lie in, the home of one whom the seed makes, it becomes that one's (accounts.sh), also when this start is killed before.
+note_new() {
+    seed_is_due "$1" || return 0
+    { [ -d "$1${DATA_NEW%/*}" ] || mkdir -p "$1${DATA_NEW%/*}"; } && echo "$2" >>"$1$DATA_NEW" ||
+        refuse "nobody could know later that $2 is new"
+    sync
 }

@@ -11,6 +11,11 @@ cannot() {
     exit 1
 }
 
+# note WHAT: for the console, of what is applied all the same.
+note() {
+    printf 'note: %s\n' "$*"
+}
+
 # seed_apply FOLDER: FOLDER is the unpacked seed.
 seed_apply() {
     local number=0 key value
@@ -139,6 +144,7 @@ seed_run_once() {
 # the seed would be applied again, over what an administrator changed since.
 seed_done() {
     put_file "$APPLIED-new" 0644 root:root echo "$(message_value "$1" generation) $(message_value "$1" instance)"
+    [ ! -e "$ROOT$DATA_NEW" ] || rm -f "$ROOT$DATA_NEW"
     sync
     mv -fT "$ROOT$APPLIED-new" "$ROOT$APPLIED" || cannot "$ROOT$APPLIED: cannot be put in place"
 }

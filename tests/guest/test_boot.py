@@ -133,3 +133,10 @@ def test_a_seed_that_fails_is_fatal_with_its_reason(shell: Shell) -> None:
     ended = shell(PARTS, REFUSE + script, stubs=["mount", "umount"])
     assert ended.code == 9
     assert "the seed cannot be applied: no such user: web" in ended.out
+
+
+def test_what_a_seed_notes_is_on_the_console(shell: Shell) -> None:
+    """Of what its programs say besides, nothing: it may be anything."""
+    said = "echo warning: x; echo 'note: /home/a is another one'; echo Creating mailbox"
+    ended = shell(PARTS, f"{REFUSE}in_root() {{ {{ {said}; }} >$RUN/said; }}\napply_seed {shell.tmp}/root")
+    assert (ended.code, ended.out) == (0, "skinnybox: /home/a is another one\n")

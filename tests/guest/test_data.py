@@ -8,7 +8,7 @@ from skinnybox.wire import Line, encode
 from tests.guest.conftest import INSTANCE, OTHER, Ended, Shell
 from tests.guest.test_stack import ext4
 
-PARTS = "message host disks format overlay data"
+PARTS = "message host applied disks format overlay throwaway data boot"
 REFUSE = 'refuse() { echo "REFUSED: $*"; exit 9; }\n'
 LABEL = b"skinny-data".ljust(16, b"\0")
 # A bind mount in a folder of ours is a link here; what is copied in the new root is copied here.
@@ -52,7 +52,7 @@ def says(shell: Shell, *folders: str) -> None:
 
 def mount(shell: Shell, script: str = "") -> Ended:
     binds = BINDS % {"tmp": shell.tmp}
-    return shell(PARTS, f"{REFUSE}{binds}{script}\nmount_data {shell.tmp}/root")
+    return shell(PARTS, f"{REFUSE}{binds}GENERATION=1\n{script}\nmount_data {shell.tmp}/root")
 
 
 def refused(shell: Shell) -> str:
@@ -94,6 +94,39 @@ def test_what_the_root_does_not_have_begins_empty(shell: Shell, disk: Path) -> N
     assert mount(shell).code == 0
     assert list((disk / "folders/srv%data").iterdir()) == []
     assert (shell.tmp / "root/srv/data").is_symlink()  # which stands for the mount
+
+
+NEW = "root/var/lib/skinnybox/data-new"
+
+
+def test_what_is_made_for_it_is_noted_until_the_seed_is_applied(shell: Shell, disk: Path) -> None:
+    """It is root's; a user's home may be among it (accounts.sh)."""
+    says(shell, "/home/bert/a", "/srv/b")
+    (shell.tmp / "root/srv/b").mkdir(parents=True)
+    ended = mount(shell)
+    assert ended.code == 0, ended.out
+    assert (shell.tmp / NEW).read_text().splitlines() == ["/home/bert/a", "/home", "/home/bert"]
+    assert ended.calls.index("sync") < ended.calls.index(f"mount -o bind {disk}/folders/home%bert%a "
+                                                          f"{shell.tmp}/root/home/bert/a")  # fmt: skip
+
+
+def test_what_is_empty_still_is_noted_again(shell: Shell, disk: Path) -> None:
+    """A machine that came no further with this disk may have been deleted, and its disk kept."""
+    says(shell, "/home/anna", "/home/bert")
+    for name in ("anna", "bert"):
+        (disk / f"folders/home%{name}").mkdir()
+        (shell.tmp / "root/home" / name).mkdir(parents=True)
+    (disk / "folders/home%anna/x").write_text("")
+    assert mount(shell).code == 0
+    assert (shell.tmp / NEW).read_text() == "/home/bert\n"
+
+
+def test_nothing_is_noted_where_no_seed_is_to_be_applied(shell: Shell, disk: Path) -> None:
+    says(shell, "/home/bert/a")
+    (shell.tmp / "root/var/lib/skinnybox").mkdir(parents=True)
+    (shell.tmp / "root/var/lib/skinnybox/seed-applied").write_text(f"1 {INSTANCE}\n")
+    assert mount(shell).code == 0
+    assert not (shell.tmp / NEW).exists()
 
 
 def test_a_fill_that_was_cut_off_begins_anew(shell: Shell, disk: Path) -> None:

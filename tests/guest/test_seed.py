@@ -8,7 +8,9 @@ from skinnybox import run
 from skinnybox.wire import Line, decode, encode, padded
 from tests.guest.conftest import GUEST, INSTANCE, OTHER, Ended, Shell
 
-PARTS = "message applied host seed accounts place cloud network networkd ifupdown network-manager identity"
+PARTS = (
+    "message applied host seed accounts homes place cloud network networkd ifupdown network-manager identity"
+)
 PASSWD = "root:x:0:0:root:/root:/bin/bash\nwww:x:33:34:www:/var/www:/bin/sh\n"
 HEAD = [Line("generation", "3"), Line("instance", INSTANCE)]
 
