@@ -9,14 +9,13 @@ from skinnybox.errors import Conflict
 from skinnybox.fleet.flatten import FlatDisk
 from skinnybox.fleet.service import Fleet
 from skinnybox.fleet.view import MachineView
-from skinnybox.masters import efi
 from tests.boot import ordinary
 from tests.boot.conftest import CACHE, Create
 
 pytestmark = [
     pytest.mark.full,
     pytest.mark.timeout(1800),
-    pytest.mark.skipif(bool(efi.missing()), reason=f"not installed: {' '.join(efi.missing())}"),
+    ordinary.CAN_BOOT,
 ]
 
 Up = Callable[[str], MachineView]
