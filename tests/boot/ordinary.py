@@ -28,7 +28,9 @@ findmnt -n /boot/efi >/dev/null
 test ! -e /usr/lib/skinnybox
 test ! -e /var/lib/skinnybox
 test ! -L /usr/bin/skinnybox-guest
-if apt-mark showhold | grep ^grub; then exit 1; fi
+if apt-mark showhold | grep -v ^linux-image; then exit 1; fi
+if find /etc/systemd/system -maxdepth 1 -name 'modprobe@*' | grep .; then exit 1; fi
+systemctl is-enabled e2scrub_all.timer
 if systemctl cat skinnybox-report.service 2>/dev/null; then exit 1; fi
 systemctl --failed --no-legend >&2
 test -z "$(systemctl --failed --no-legend)"

@@ -47,6 +47,67 @@ def function(name: str) -> str:
     return text[text.index(f"{name}() {{") :].partition("\n}\n")[0] + "\n}\n"
 
 
+SYSTEMD = "etc/systemd/system"
+E2SCRUB = f"{SYSTEMD}/timers.target.wants/e2scrub_all.timer"
+
+
+def systemd_tree(tmp_path: Path) -> Path:
+    tree = tmp_path / "with-systemd"
+    for path in ("usr/lib/systemd/systemd", "sbin/init"):
+        (tree / path).parent.mkdir(parents=True)
+        (tree / path).touch(mode=0o755)
+    (tree / E2SCRUB).parent.mkdir(parents=True)
+    (tree / E2SCRUB).symlink_to("/lib/systemd/system/e2scrub_all.timer")
+    (tree / SYSTEMD / "modprobe@loop.service").symlink_to("/dev/null")  # by its administrator's will
+    return tree
+
+
+def brought_back(shell: Shell, tree: Path, note: Path | None = None) -> None:
+    note = note or tree / "usr/lib/skinnybox/put-away"
+    ended = shell("", f"{function('bring_back')}cd {tree} && bring_back {note}")
+    assert (ended.code, ended.out) == (0, "")
+
+
+def test_units_that_were_put_away_are_there_again(shell: Shell, tmp_path: Path) -> None:
+    tree = systemd_tree(tmp_path)
+    before = listing(tree / "etc")
+    inits.fit(tree)
+    assert not (tree / E2SCRUB).is_symlink()
+    assert (tree / SYSTEMD / "modprobe@fuse.service").is_symlink()
+    brought_back(shell, tree)
+    assert listing(tree / "etc") == before
+
+
+def test_units_that_the_machine_changed_stay_so(shell: Shell, tmp_path: Path) -> None:
+    tree = systemd_tree(tmp_path)
+    inits.fit(tree)
+    (tree / E2SCRUB).symlink_to("/dev/null")
+    fuse = tree / SYSTEMD / "modprobe@fuse.service"
+    fuse.unlink()
+    fuse.write_text("of the machine")
+    brought_back(shell, tree)
+    assert str((tree / E2SCRUB).readlink()) == "/dev/null"
+    assert fuse.read_text() == "of the machine"
+
+
+def test_a_note_that_names_anything_else_does_nothing(shell: Shell, tmp_path: Path) -> None:
+    tree = systemd_tree(tmp_path)
+    (tree / "etc/passwd").symlink_to("/dev/null")
+    before = listing(tree)
+    note = tmp_path / "note"
+    lines = (
+        "masked etc/passwd",
+        "disabled etc/systemd/system/../../shadow /x",
+        "disabled etc/x /y",
+        "odd",
+        "",
+    )
+    note.write_text("".join(f"{line}\n" for line in lines))
+    brought_back(shell, tree, note)
+    brought_back(shell, tree, tmp_path / "none")
+    assert listing(tree) == before
+
+
 MOUNT = f"""{function("mount_all")}
 find_disk() {{ DISK=/dev/$1; }}
 modprobe() {{ :; }}

@@ -126,6 +126,30 @@ def test_a_guest_part_of_another_version_is_replaced(tree: Path) -> None:
     assert not (tree / "usr/share/initramfs-tools/scripts/init-top/skinnybox").exists()
 
 
+def test_what_is_put_away_is_noted(tree: Path) -> None:
+    etc = tree / "etc/systemd/system"
+    put(tree, "etc/systemd/system/modprobe@fuse.service", "of somebody")
+    (etc / "modprobe@loop.service").symlink_to("/dev/null")  # of somebody, too
+    (etc / "odd.wants").mkdir()
+    (etc / "odd.wants/systemd-pstore.service").symlink_to("/a b")
+    fit(tree)
+    fit(tree)
+    noted = (tree / "usr/lib/skinnybox/put-away").read_text().splitlines()
+    masked = [f"masked etc/systemd/system/modprobe@{name}.service" for name in systemd.MASKED]
+    assert noted == [
+        *(line for line in masked if "fuse" not in line and "loop" not in line),
+        "disabled etc/systemd/system/timers.target.wants/e2scrub_all.timer /x",
+    ]
+    assert not (etc / "odd.wants/systemd-pstore.service").is_symlink()
+    (etc / "timers.target.wants/e2scrub_reap.service").symlink_to(
+        "/y"
+    )  # enabled in a machine that was promoted
+    fit(tree)
+    assert (tree / "usr/lib/skinnybox/put-away").read_text().splitlines() == [
+        *noted, "disabled etc/systemd/system/timers.target.wants/e2scrub_reap.service /y"
+    ]  # fmt: skip
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
 def test_what_root_is_to_run_is_nobody_elses(tree: Path) -> None:
     """The same bytes and mode, but somebody's own: he could change them when the machine runs."""

@@ -1,9 +1,11 @@
 """Units of a tree with systemd, enabled and put away by the links that `systemctl` would make."""
 
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from skinnybox.masters import inside
+from skinnybox.masters.fitting.own import HOME
 from skinnybox.masters.guest_part import guest_folder
 
 _OWN = "usr/lib/systemd/system"
@@ -26,6 +28,10 @@ _EMERGENCY = ("emergency", "rescue")
 # that would be loaded when first used anyway. Kept in /etc, where an administrator can undo it.
 _DISABLED = ("e2scrub_reap.service", "e2scrub_all.timer", "systemd-pstore.service")
 MASKED = ("configfs", "dm_mod", "drm", "efi_pstore", "fuse", "loop")
+_PUT_AWAY = f"{HOME}/put-away"
+"""A line for each of those that the tree had otherwise: `masked PATH`, `disabled PATH TARGET`. A flattened
+machine, whose disk may lie anywhere, has them again (guest/appliance/flatten)."""
+_WORD = re.compile(r"[!-~]{1,4000}")
 _DEEPEST = 8
 
 
@@ -42,10 +48,7 @@ def fit(tree: Path) -> None:
     _put(tree, _FILES)
     if _has_networkd(tree) and not _uses_network_manager(tree):
         enable(tree, "systemd-networkd.service")
-    for unit in _DISABLED:
-        disable(tree, unit)
-    for name in MASKED:
-        mask(tree, f"modprobe@{name}.service")
+    _put_away(tree)
 
 
 def remove(tree: Path) -> None:
@@ -94,16 +97,37 @@ def enable(tree: Path, unit: str) -> None:
             inside.link(tree, link, f"/{path}")
 
 
-def disable(tree: Path, unit: str) -> None:
-    for folder in inside.names(tree, _ETC):
-        if folder.endswith((".wants", ".requires")) and unit in inside.names(tree, f"{_ETC}/{folder}"):
-            inside.remove(tree, f"{_ETC}/{folder}/{unit}")
+def _put_away(tree: Path) -> None:
+    """Noted before it is done. What the administrator of the tree has of a name that is masked is left so."""
+    wanted = [
+        f"{_ETC}/{folder}/{unit}"
+        for folder in inside.names(tree, _ETC)
+        if folder.endswith((".wants", ".requires"))
+        for unit in inside.names(tree, f"{_ETC}/{folder}")
+        if unit in _DISABLED
+    ]
+    masks = [f"{_ETC}/modprobe@{name}.service" for name in MASKED]
+    masks = [path for path in masks if not inside.exists(tree, path)]
+    _note(tree, [*(f"masked {path}" for path in masks), *_disabled(tree, wanted)])
+    for path in wanted:
+        inside.remove(tree, path)
+    for path in masks:
+        inside.link(tree, path, "/dev/null")
 
 
-def mask(tree: Path, unit: str) -> None:
-    """Unless the administrator of the tree has one of that name."""
-    if not inside.exists(tree, f"{_ETC}/{unit}"):
-        inside.link(tree, f"{_ETC}/{unit}", "/dev/null")
+def _disabled(tree: Path, links: list[str]) -> Iterator[str]:
+    """None of what no line could say, which only a stranger's tree has."""
+    for path in links:
+        target = inside.link_target(tree, path) or ""
+        if _WORD.fullmatch(path) and _WORD.fullmatch(target):
+            yield f"disabled {path} {target}"
+
+
+def _note(tree: Path, lines: list[str]) -> None:
+    """Beside what an earlier fitting of this tree noted."""
+    before = (inside.read(tree, _PUT_AWAY, _MOST) or b"").decode("ascii", "replace").splitlines()
+    text = "".join(f"{line}\n" for line in dict.fromkeys((*before, *lines)))
+    inside.put(tree, _PUT_AWAY, text.encode("ascii", "replace"))
 
 
 def _together(tree: Path, unit: str, found: dict[str, str]) -> dict[str, str]:
