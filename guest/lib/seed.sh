@@ -54,11 +54,13 @@ seed_line() {
     esac
 }
 
-# put_file PATH MODE OWNER COMMAND...: what COMMAND prints, in place at once or not at all. A symlink is replaced.
+# put_file PATH MODE OWNER COMMAND...: what COMMAND prints, in place at once or not at all. A symlink is replaced, also
+# where it has the name that the file has until then: its folder may be a user's, who would lead us to any file.
 put_file() {
     local path=$ROOT$1 mode=$2 owner=$3
     shift 3
     [ -d "${path%/*}" ] || mkdir -p "${path%/*}" || cannot "$path: its folder cannot be made"
+    [ ! -e "$path.skinnybox-new" ] && [ ! -L "$path.skinnybox-new" ] || rm -rf "$path.skinnybox-new"
     (umask 0177 && "$@" >"$path.skinnybox-new") || cannot "$path: cannot be written"
     [ "$owner" = root:root ] || chown "$owner" "$path.skinnybox-new" || cannot "$path: cannot belong to $owner"
     [ $((0$mode)) -eq $((0600)) ] || chmod "$mode" "$path.skinnybox-new" || cannot "$path: cannot have the mode $mode"
@@ -90,18 +92,40 @@ seed_file() {
     case ${rest% *},${rest##* } in
     /*,*[!0-7]* | /*, | [!/]* | ,*) cannot "file: not a path, a mode and an owner: $1" ;;
     esac
+    clear_way "${rest% *}"
     put_file "${rest% *}" "${rest##* }" "$owner" message_payload "$2" "$3"
 }
 
 # seed_authorized_keys USER FOLDER NUMBER
 seed_authorized_keys() {
-    local user group home
+    local user group home kept
     read_account "$1" || cannot "authorized-keys: this master has no user $1"
-    user=$ACCOUNT_UID group=$ACCOUNT_GID home=$ACCOUNT_HOME
+    user=$ACCOUNT_UID group=$ACCOUNT_GID home=$ACCOUNT_HOME kept=$ROOT$ACCOUNT_HOME/.ssh/authorized_keys
+    clear_way "$home/.ssh/authorized_keys"
+    [ "$user" = 0 ] || clear_file "$kept"
     [ -d "$ROOT$home/.ssh" ] || mkdir -m 0700 "$ROOT$home/.ssh" || cannot "$home/.ssh cannot be made"
     own "$user:$group" "$ROOT$home/.ssh" || cannot "$home/.ssh cannot be given to $1"
     [ "$user:$group" != 0:0 ] || user=root group=root
-    put_file "$home/.ssh/authorized_keys" 0600 "$user:$group" authorized_keys "$ROOT$home/.ssh/authorized_keys" "$2" "$3"
+    put_file "$home/.ssh/authorized_keys" 0600 "$user:$group" authorized_keys "$kept" "$2" "$3"
+}
+
+# clear_way PATH: whatever is no folder on the way to it, and lies in one that is not root's: whose that is could lead us
+# anywhere, and be given, or shown, what is another's; or keep the machine from starting.
+clear_way() {
+    local way='' above rest=${1#/}
+    while [ "$rest" != "${rest#*/}" ]; do
+        above=$ROOT$way/ way=$way/${rest%%/*} rest=${rest#*/}
+        [ -O "$above" ] && [ ! -k "$above" ] || is_own_folder "$ROOT$way" || rm -f "$ROOT$way"
+    done
+}
+
+is_own_folder() {
+    [ ! -L "$1" ] && { [ -d "$1" ] || [ ! -e "$1" ]; }
+}
+
+# clear_file FILE: the same for a user's file, which is read before it is written.
+clear_file() {
+    [ ! -L "$1" ] && { [ -f "$1" ] || [ ! -e "$1" ]; } || rm -rf "$1"
 }
 
 own() {

@@ -11,7 +11,7 @@ from skinnybox.fleet.flatten import FlatDisk
 from skinnybox.fleet.service import Fleet
 from skinnybox.fleet.view import MachineView
 from skinnybox.masters import efi
-from skinnybox.model import Allocation, DiskKind
+from skinnybox.model import Allocation, DiskKind, SeedUser, ThrowAway, Thrown
 from skinnybox.model.datadisk import data_disk
 from skinnybox.overlays import inspect
 from skinnybox.overlays.journal import copied
@@ -96,6 +96,26 @@ def test_it_comes_up_with_its_own_data_or_not_at_all(fleet: Fleet, create: Creat
     assert outcome.error is not None
     reason = fleet.machine("one").reason or ""
     assert f"belongs to the machine {other.instance.uuid}, and this is {one.instance.uuid}" in reason
+
+
+OWNERS = "stat -c '%U %a' /home/anna /home/anna/data /home/bert /home/bert/.profile; id -u anna bert"
+
+
+def test_homes_are_their_users_and_keep_their_numbers(create: Create, up: Up, down: Down, sh: Sh) -> None:
+    """Also where the users are made anew at each start: another number was another user's, once."""
+    create(
+        "homes",
+        data=data_disk(32 * MIB, ["/home/bert", "/home/anna/data"], Allocation.SPARSE),
+        users=(SeedUser(name="anna"), SeedUser(name="bert")),
+        throw_away=ThrowAway(kind=Thrown.DISK),
+    )
+    up("homes")
+    as_it_is = "anna 700\nanna 755\nbert 700\nbert 600\n"
+    assert sh("homes", OWNERS) == f"{as_it_is}1000\n1001\n"
+    sh("homes", "chown -R 1005:1005 /home/bert; test ! -e /var/lib/skinnybox/data-new; sync")
+    down("homes")
+    up("homes")
+    assert sh("homes", OWNERS) == f"{as_it_is}1000\n1005\n"
 
 
 @pytest.mark.full

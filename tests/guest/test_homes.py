@@ -185,3 +185,67 @@ def test_it_is_forgotten_with_the_seed(shell: Shell, root: Path) -> None:
     new(root, "/srv")
     whole(shell)
     assert not (root / NEW).exists()
+
+
+KEYS = "ssh-ed25519 AAAA me\n"
+
+
+def with_keys(shell: Shell) -> Ended:
+    return apply(shell, Line("user", "anna", KEYS.encode()), stubs=(), before=REAL)
+
+
+@pytest.mark.parametrize("name", [".ssh", ".ssh/authorized_keys", ".ssh/authorized_keys.skinnybox-new"])
+@pytest.mark.parametrize("kind", ["file", "folder", "fifo", "link to a file", "link to a folder", "dangling"])
+def test_what_a_user_left_in_its_home_leads_nowhere(shell: Shell, root: Path, name: str, kind: str) -> None:
+    """Neither is a user given or shown the files of others by a seed, nor can it keep the machine down."""
+    secret, folder = root / "etc/secret", root / "etc/folder"
+    secret.write_text("of root\n")
+    folder.mkdir()
+    place = root / "home/anna" / name
+    place.parent.mkdir(exist_ok=True)
+    if kind == "file":
+        place.write_text("")
+    elif kind == "folder":
+        place.mkdir()
+        (place / "x").write_text("")
+    elif kind == "fifo":
+        os.mkfifo(place)
+    else:
+        place.symlink_to(
+            {"link to a file": secret, "link to a folder": folder, "dangling": root / "etc/not"}[kind]
+        )
+    home(root, "anna", 1000)
+    ended = with_keys(shell)
+    assert (ended.code, ended.out) == (0, "")
+    keys = root / "home/anna/.ssh/authorized_keys"
+    assert KEYS in keys.read_text() and "of root" not in keys.read_text()
+    assert (keys.stat().st_uid, keys.parent.stat().st_uid) == (1000, 1000)
+    assert [path.stat().st_uid for path in (secret, folder)] == [0, 0]
+    assert secret.read_text() == "of root\n" and list(folder.iterdir()) == []
+    assert not (root / "etc/not").exists()
+
+
+@pytest.mark.parametrize("owner", [0, 1000])
+def test_a_seeds_file_goes_where_it_is_said_and_no_users_way(shell: Shell, root: Path, owner: int) -> None:
+    """An administrator's symlinks are followed as ever."""
+    folder = root / "etc/folder"
+    folder.mkdir()
+    (home(root, "anna", owner) / "app").symlink_to(folder)
+    ended = apply(
+        shell, Line("file", "/home/anna/app/conf.d/x 0644 anna:anna", b"x\n"), stubs=(), before=PROGRAMS
+    )
+    assert ended.code == 0, ended.out
+    assert (root / "home/anna/app/conf.d/x").read_text() == "x\n"
+    assert (root / "home/anna/app").is_symlink() is (owner == 0)
+    assert bool(list(folder.iterdir())) is (owner == 0)
+
+
+def test_a_users_file_in_the_way_of_a_seeds_file_goes(shell: Shell, root: Path) -> None:
+    (home(root, "anna", 1000) / "app").write_text("")
+    (root / "tmp").mkdir(mode=0o1777)
+    (root / "tmp").chmod(0o1777)
+    (root / "tmp/a").symlink_to(root / "etc")
+    lines = [Line("file", f"{path} 0644 root:root", b"x\n") for path in ("/home/anna/app/x", "/tmp/a/x")]
+    assert apply(shell, *lines).code == 0
+    assert (root / "home/anna/app/x").is_file() and (root / "tmp/a/x").is_file()
+    assert not (root / "etc/x").exists()
