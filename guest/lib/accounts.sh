@@ -37,7 +37,28 @@ seed_user() {
     fi
     read_account "$name" || cannot "user: $name was not made"
     make_home "$name"
-    [ ! -e "$folder/$number.b64" ] || seed_authorized_keys "$name" "$folder" "$number"
+    if [ -e "$folder/$number.b64" ]; then
+        seed_authorized_keys "$name" "$folder" "$number"
+    elif [ "$(message_value "$folder" authorized-keys)" != "$name" ]; then
+        forget_authorized_keys
+    fi
+}
+
+# forget_authorized_keys: of the account that was read, those of an earlier seed, which let somebody in still.
+forget_authorized_keys() {
+    local file=$ACCOUNT_HOME/.ssh/authorized_keys
+    [ ! -L "$ROOT${file%/*}" ] && [ ! -L "$ROOT$file" ] && has_seeds_keys "$ROOT$file" || return 0
+    put_file "$file" 0600 "$ACCOUNT_UID:$ACCOUNT_GID" other_keys "$ROOT$file"
+    [ -s "$ROOT$file" ] || rm -f "$ROOT$file"
+}
+
+has_seeds_keys() {
+    local line
+    [ -f "$1" ] || return 1
+    while read -r line; do
+        [ "$line" != '# skinnybox: from the seed' ] || return 0
+    done <"$1"
+    return 1
 }
 
 # unlock_accounts: nobody else is here yet, so what locks them is left of a power cut. Who made it is told by a number

@@ -138,7 +138,11 @@ authorized_keys() {
     message_payload "$2" "$3"
     echo
     echo '# skinnybox: end'
-    [ ! -f "$1" ] || sed '/^# skinnybox: from the seed$/,/^# skinnybox: end$/d' "$1"
+    [ ! -f "$1" ] || other_keys "$1"
+}
+
+other_keys() {
+    sed '/^# skinnybox: from the seed$/,/^# skinnybox: end$/d' "$1"
 }
 
 # read_account USER: sets ACCOUNT_UID, _GID, _HOME and _SHELL; fails when there is no such user.

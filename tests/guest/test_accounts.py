@@ -142,6 +142,39 @@ def test_its_keys(shell: Shell, root: Path) -> None:
     assert calls(root)[-1] == f"chown 1001:1001 {keys}.skinnybox-new"
 
 
+def test_keys_that_are_said_no_more_let_nobody_in(shell: Shell, root: Path) -> None:
+    keys = root / "home/anna/.ssh/authorized_keys"
+    assert users(shell, Line("user", "anna", b"ssh-ed25519 AAA me\n")).code == 0
+    with keys.open("a") as file:
+        file.write("ssh-ed25519 BBB admin\n")
+    assert users(shell, "anna").code == 0
+    assert (keys.read_text(), mode(keys)) == ("ssh-ed25519 BBB admin\n", 0o600)
+    keys.unlink()
+    assert users(shell, Line("user", "anna", b"ssh-ed25519 AAA me\n")).code == 0
+    assert users(shell, "anna").code == 0
+    assert not keys.exists()
+
+
+def test_keys_that_another_line_says_are_written_once(shell: Shell, root: Path) -> None:
+    lines = (Line("user", "anna"), Line("authorized-keys", "anna", b"ssh-ed25519 AAA me\n"))
+    assert users(shell, *lines).code == 0
+    (root / "calls").unlink()
+    assert users(shell, *lines).code == 0
+    keys = root / "home/anna/.ssh/authorized_keys"
+    assert "ssh-ed25519 AAA me" in keys.read_text()
+    assert [call for call in calls(root) if "authorized_keys" in call] == [
+        f"chown 1000:1000 {keys}.skinnybox-new"
+    ]
+
+
+def test_keys_of_an_administrator_alone_stay(shell: Shell, root: Path) -> None:
+    keys = root / "home/anna/.ssh/authorized_keys"
+    keys.parent.mkdir()
+    keys.write_text("ssh-ed25519 BBB admin\n")
+    assert users(shell, "anna").code == 0
+    assert keys.read_text() == "ssh-ed25519 BBB admin\n" and calls(root) == []
+
+
 def test_sudo_is_in_one_file_and_goes_with_the_seed(shell: Shell, root: Path) -> None:
     assert users(shell, "anna sudo yes", f"bert sudo yes password {HASH}", "carl").code == 0
     rules = root / SUDOERS.strip("/")
