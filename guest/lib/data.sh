@@ -67,7 +67,8 @@ fill_folder() {
     local made=$RUN/data/folders/$3 new=$RUN/data/folders/%new
     [ ! -L "$made" ] || refuse "$2 on the data disk is a symbolic link"
     if [ -d "$made" ]; then
-        ! is_empty "$made" || note_new "$1" "$2" # a start that made it may not have come to the seed
+        # A start that made it may not have come to the seed.
+        [ ! -O "$made" ] || ! seed_is_due "$1" || ! is_empty "$made" || note_new "$1" "$2"
         return
     fi
     [ ! -e "$made" ] || refuse "$2 on the data disk is no folder"

@@ -137,11 +137,12 @@ write_resolvers() {
     put_file /etc/resolv.conf 0644 root:root resolvers "$1"
 }
 
-# forget_resolvers: those of an earlier seed, which nobody else would ever replace. What the master has is there again.
+# forget_resolvers: those of an earlier seed, which nobody else would ever replace. What the master has is there again,
+# unless it was a machine once and has a seed's, too.
 forget_resolvers() {
     local masters=$ROOT/media/root-ro/etc/resolv.conf
     is_from_a_seed "$ROOT/etc/resolv.conf" || return 0
-    if [ -e "$masters" ] || [ -L "$masters" ]; then
+    if { [ -e "$masters" ] || [ -L "$masters" ]; } && ! is_from_a_seed "$masters"; then
         cp -a "$masters" "$ROOT/etc/resolv.conf.skinnybox-new" &&
             mv -fT "$ROOT/etc/resolv.conf.skinnybox-new" "$ROOT/etc/resolv.conf" ||
             cannot "network: /etc/resolv.conf cannot be put back"

@@ -43,12 +43,14 @@ def test_cards_that_are_gone_are_forgotten(shell: Shell, root: Path, manager: st
 RESOLVERS = "etc/resolv.conf"
 
 
-@pytest.mark.parametrize("masters", ["file", "link", None])
+@pytest.mark.parametrize("masters", ["file", "link", "a seed's", None])
 def test_resolvers_that_are_gone_are_the_masters_again(shell: Shell, root: Path, masters: str | None) -> None:
     touch(root, "sbin/ifup")
     (root / "media/root-ro/etc").mkdir(parents=True)
     if masters == "file":
         (root / "media/root-ro" / RESOLVERS).write_text("nameserver 1.2.3.4\n")
+    elif masters == "a seed's":
+        (root / "media/root-ro" / RESOLVERS).write_text(f"{BY_US}nameserver 1.2.3.4\n")
     elif masters == "link":
         (root / "media/root-ro" / RESOLVERS).symlink_to("../run/netconfig/resolv.conf")
     assert apply(shell, Line("network", BOTH)).code == 0
