@@ -30,11 +30,11 @@ choose_number() {
 
 # homes_folder: where the guest's own program puts homes.
 homes_folder() {
-    local line folder=/home
+    local line place=/home
     [ ! -r "$ROOT/etc/default/useradd" ] || while read -r line; do
-        case $line in HOME=/*) folder=${line#HOME=} ;; esac
+        case $line in HOME=/*) place=${line#HOME=} ;; esac
     done <"$ROOT/etc/default/useradd"
-    printf '%s\n' "$folder"
+    printf '%s\n' "$place"
 }
 
 # read_numbers: sets TAKEN to the numbers of all users, and HOMES to their homes.
