@@ -21,18 +21,23 @@ seed_apply() {
     local number=0 key value
     while read -r key value; do
         number=$((number + 1))
+        check_words "$key" "$value"
         seed_line "$1" "$number" "$key" "$value"
     done <"$1/lines"
     users_done
     cloud_done
 }
 
-seed_line() {
-    # One word or none: what else stood there would be written somewhere, or be passed over in silence.
-    case $3,$4 in
-    hostname,*[[:space:]]* | machine-id,*[[:space:]]* | run-once,?* | user-data,?*) cannot "$3: more is said than it can be: $4" ;;
-    hostname, | machine-id, | user, | network, | ntp,) cannot "$3: nothing is said of it" ;;
+# check_words KEY VALUE: of those that are one word, or none, what else stood there would be written somewhere, or be
+# passed over in silence.
+check_words() {
+    case $1,$2 in
+    hostname,*[[:space:]]* | machine-id,*[[:space:]]* | run-once,?* | user-data,?*) cannot "$1: more is said than it can be: $2" ;;
+    hostname, | machine-id, | user, | network, | ntp,) cannot "$1: nothing is said of it" ;;
     esac
+}
+
+seed_line() {
     case $3 in
     generation | instance) ;;
     swap | throw-away) ;; # the initramfs saw to it
