@@ -107,7 +107,7 @@ seed_authorized_keys() {
     read_account "$1" || cannot "authorized-keys: this master has no user $1"
     user=$ACCOUNT_UID group=$ACCOUNT_GID home=$ACCOUNT_HOME kept=$ROOT$ACCOUNT_HOME/.ssh/authorized_keys
     clear_way "$home/.ssh/authorized_keys"
-    [ "$user" = 0 ] || clear_file "$kept"
+    [ "$user" = 0 ] || is_safe -f "$kept" || rm -rf "$kept"
     [ -d "$ROOT$home/.ssh" ] || mkdir -m 0700 "$ROOT$home/.ssh" || cannot "$home/.ssh cannot be made"
     own "$user:$group" "$ROOT$home/.ssh" || cannot "$home/.ssh cannot be given to $1"
     [ "$user:$group" != 0:0 ] || user=root group=root
@@ -115,22 +115,26 @@ seed_authorized_keys() {
 }
 
 # clear_way PATH: whatever is no folder on the way to it, and lies in one that is not root's: whose that is could lead us
-# anywhere, and be given, or shown, what is another's; or keep the machine from starting.
+# anywhere, and be given, or shown, what is another's; or keep the machine from starting. A link of theirs to a folder of
+# theirs stays.
 clear_way() {
     local way='' above rest=${1#/}
     while [ "$rest" != "${rest#*/}" ]; do
         above=$ROOT$way/ way=$way/${rest%%/*} rest=${rest#*/}
-        [ -O "$above" ] && [ ! -k "$above" ] || is_own_folder "$ROOT$way" || rm -f "$ROOT$way"
+        [ -O "$above" ] && [ ! -k "$above" ] || is_safe -d "$ROOT$way" || rm -f "$ROOT$way"
     done
 }
 
-is_own_folder() {
-    [ ! -L "$1" ] && { [ -d "$1" ] || [ ! -e "$1" ]; }
-}
-
-# clear_file FILE: the same for a user's file, which is read before it is written.
-clear_file() {
-    [ ! -L "$1" ] && { [ -f "$1" ] || [ ! -e "$1" ]; } || rm -rf "$1"
+# is_safe -d|-f PATH: there is nothing, or what is to be there. Of a link it is the folder's owner who counts: it could
+# have another name by now than whoever made it gave it.
+is_safe() {
+    local whose
+    if [ -L "$2" ]; then
+        if [ -k "${2%/*}/" ]; then whose=$(stat -c %u "$2"); else whose=$(stat -L -c %u "${2%/*}/"); fi
+        test "$1" "$2" && [ "$(stat -L -c %u "$2")" = "$whose" ]
+    else
+        test "$1" "$2" || [ ! -e "$2" ]
+    fi
 }
 
 own() {

@@ -203,6 +203,7 @@ def test_what_a_user_left_in_its_home_leads_nowhere(shell: Shell, root: Path, na
     folder.mkdir()
     place = root / "home/anna" / name
     place.parent.mkdir(exist_ok=True)
+    os.chown(place.parent, 1000, 1000)
     if kind == "file":
         place.write_text("")
     elif kind == "folder":
@@ -214,6 +215,8 @@ def test_what_a_user_left_in_its_home_leads_nowhere(shell: Shell, root: Path, na
         place.symlink_to(
             {"link to a file": secret, "link to a folder": folder, "dangling": root / "etc/not"}[kind]
         )
+    if place.is_symlink():
+        os.chown(place, 1000, 1000, follow_symlinks=False)
     home(root, "anna", 1000)
     ended = with_keys(shell)
     assert (ended.code, ended.out) == (0, "")
@@ -231,6 +234,7 @@ def test_a_seeds_file_goes_where_it_is_said_and_no_users_way(shell: Shell, root:
     folder = root / "etc/folder"
     folder.mkdir()
     (home(root, "anna", owner) / "app").symlink_to(folder)
+    os.chown(root / "home/anna/app", owner, owner, follow_symlinks=False)
     ended = apply(
         shell, Line("file", "/home/anna/app/conf.d/x 0644 anna:anna", b"x\n"), stubs=(), before=PROGRAMS
     )
@@ -240,11 +244,38 @@ def test_a_seeds_file_goes_where_it_is_said_and_no_users_way(shell: Shell, root:
     assert bool(list(folder.iterdir())) is (owner == 0)
 
 
+def test_links_to_what_is_ones_own_stay(shell: Shell, root: Path) -> None:
+    """A release that is the current one, dotfiles of a repository."""
+    folder = home(root, "anna", 1000)
+    for name in ("releases", "dotfiles"):
+        (folder / name).mkdir()
+    (folder / "current").symlink_to("releases")
+    (folder / ".ssh").symlink_to("dotfiles")
+    (folder / "keys").write_text("ssh-ed25519 BBB own\n")
+    (folder / "dotfiles/authorized_keys").symlink_to("../keys")
+    for path in folder.rglob("*"):
+        os.chown(path, 1000, 1000, follow_symlinks=False)
+    lines = (Line("file", "/home/anna/current/x 0644 root:root", b"x\n"), Line("user", "anna", KEYS.encode()))
+    assert apply(shell, *lines, stubs=(), before=REAL).code == 0
+    assert (folder / "current").is_symlink() and (folder / "releases/x").read_text() == "x\n"
+    assert (folder / ".ssh").is_symlink()
+    keys = (folder / "dotfiles/authorized_keys").read_text()
+    assert KEYS in keys and "own" in keys
+
+
+def test_a_link_of_roots_may_have_been_given_another_name(shell: Shell, root: Path) -> None:
+    (home(root, "anna", 1000) / ".ssh").symlink_to(root / "var/www")
+    assert with_keys(shell).code == 0
+    assert not (root / "home/anna/.ssh").is_symlink()
+    assert (root / "var/www").stat().st_uid == 0
+
+
 def test_a_users_file_in_the_way_of_a_seeds_file_goes(shell: Shell, root: Path) -> None:
     (home(root, "anna", 1000) / "app").write_text("")
     (root / "tmp").mkdir(mode=0o1777)
     (root / "tmp").chmod(0o1777)
     (root / "tmp/a").symlink_to(root / "etc")
+    os.chown(root / "tmp/a", 1000, 1000, follow_symlinks=False)
     lines = [Line("file", f"{path} 0644 root:root", b"x\n") for path in ("/home/anna/app/x", "/tmp/a/x")]
     assert apply(shell, *lines).code == 0
     assert (root / "home/anna/app/x").is_file() and (root / "tmp/a/x").is_file()
