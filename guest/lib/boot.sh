@@ -5,6 +5,7 @@
 boot_root() {
     boot_stack "$1"
     mount_data "$1"
+    hide_upper
     seed_if_due "$1"
     follow_name "$1"
     close_stack "$1"

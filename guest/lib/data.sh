@@ -6,12 +6,14 @@
 
 : "${RUN:=/run/skinnybox}"
 
-# mount_data ROOT: nothing without such a line.
+# mount_data ROOT: no disk without such a line. What container engines keep (direct.sh) comes first: one of the folders
+# may lie in theirs.
 mount_data() {
     local folder
     message_values "$RUN/seed" data >"$RUN/data-folders"
+    [ ! -s "$RUN/data-folders" ] || open_data
+    mount_direct "$1"
     [ -s "$RUN/data-folders" ] || return 0
-    open_data
     while read -r folder; do
         require_way "$1" "$folder"
         fill_folder "$1" "$folder" "$(data_name "$folder")"

@@ -4,7 +4,8 @@
 
 : "${PROC:=/proc}" "${SYS:=/sys}" "${RUN:=/run/skinnybox}"
 
-# boot_stack ROOT: the whole way. Leaves the overlay's disk writable at ROOT/media/root-rw: close_stack ends that.
+# boot_stack ROOT: the whole way. Leaves the overlay's disk writable at ROOT/media/root-rw: close_stack ends that; and
+# the memory that is thrown away, where there is some, at RUN/memory: hide_upper ends that.
 boot_stack() {
     mkdir -m 0700 "$RUN" "$RUN/overlay" "$RUN/lower" "$RUN/lower/0"
     listen
@@ -14,7 +15,6 @@ boot_stack() {
     choose_seed "$RUN/overlay/skinnybox/seed"
     prepare_upper
     mount_root "$1"
-    hide_upper
     start_swap
     show_parts "$1"
 }
@@ -159,6 +159,7 @@ tell_inside() {
         while read -r lower; do printf 'lower %s\n' "$lower"; done <"$RUN/lowers"
         while read -r lower; do printf 'dax %s\n' "$lower"; done <"$RUN/dax"
         [ ! -d "$RUN/memory" ] || echo 'upper memory'
+        [ ! -r "$RUN/direct" ] || while read -r lower; do printf 'direct %s\n' "$lower"; done <"$RUN/direct"
     } >"$RUN-inside"
     chmod 0644 "$RUN-inside"
 }

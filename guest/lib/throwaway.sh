@@ -1,6 +1,6 @@
 # shellcheck shell=dash
 # Machines that throw away at each start what they wrote (kiosks, workers of a CI), where the seed says so: the upper
-# directory begins empty every time, on the overlay's disk or in memory. The seed is applied at each start then, since
+# directory begins empty every time, on the overlay's disk or in memory, and so does what lies beside it (direct.sh). The seed is applied at each start then, since
 # what says that it was lies in there; identity and seed lie beside it, and stay.
 
 : "${RUN:=/run/skinnybox}" "${CHATTR:=/usr/lib/skinnybox/chattr}"
@@ -19,7 +19,7 @@ prepare_upper() {
         throw_away
         ;;
     memory)
-        is_empty "$UPPER/upper" || throw_away # of when it was kept on the disk
+        is_empty "$UPPER/upper" && [ ! -e "$UPPER/direct" ] || throw_away # of when it was kept on the disk
         upper_in_memory "$size"
         ;;
     *) refuse "this master does not know what a seed's 'throw-away $kind' means" ;;
@@ -37,7 +37,7 @@ is_empty() {
 throw_away() {
     local part number=0 old=$RUN/overlay/thrown
     [ -d "$old" ] && [ ! -L "$old" ] || { rm -rf "$old" && mkdir -m 0700 "$old"; } 2>/dev/null || old=$RUN/nowhere
-    for part in upper work; do
+    for part in upper work direct; do
         [ -e "$RUN/overlay/$part" ] || continue
         while [ -e "$old/$number" ]; do number=$((number + 1)); done
         put_aside "$RUN/overlay/$part" "$old/$number" || refuse "what this machine wrote cannot be thrown away"

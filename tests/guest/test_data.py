@@ -8,7 +8,7 @@ from skinnybox.wire import Line, encode
 from tests.guest.conftest import INSTANCE, OTHER, Ended, Shell
 from tests.guest.test_stack import ext4
 
-PARTS = "message host applied disks format overlay throwaway data boot"
+PARTS = "message host applied disks format overlay throwaway data direct boot"
 REFUSE = 'refuse() { echo "REFUSED: $*"; exit 9; }\n'
 LABEL = b"skinny-data".ljust(16, b"\0")
 # A bind mount in a folder of ours is a link here; what is copied in the new root is copied here.

@@ -198,3 +198,18 @@ def test_what_is_not_understood_is_refused(shell: Shell, overlay: Path, said: st
     assert ended.code == 9
     assert ended.out.startswith("REFUSED: ")
     assert (overlay / "upper/etc/mine").exists()
+
+
+@pytest.mark.parametrize("said", ["disk", "memory"])
+def test_what_lies_beside_is_thrown_away_too(shell: Shell, overlay: Path, said: str) -> None:
+    (overlay / "direct/var%lib%docker").mkdir(parents=True)
+    assert prepared(shell, said).code == 0
+    assert not (overlay / "direct").exists() and names(overlay / "upper") == set()
+
+
+def test_of_what_was_kept_in_memory_only_the_engines_may_be_left(shell: Shell, overlay: Path) -> None:
+    (overlay / "upper/etc/mine").unlink()
+    (overlay / "upper/etc").rmdir()
+    (overlay / "direct").mkdir()
+    assert prepared(shell, "memory").code == 0
+    assert not (overlay / "direct").exists()
