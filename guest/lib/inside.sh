@@ -73,7 +73,7 @@ space_here() {
 
 # status_text
 status_text() {
-    local disk image size free kernel idle number=0
+    local disk image size free kernel idle direct number=0
     disk=$(inside_values disk)
     # shellcheck disable=SC2046 # two words
     set -- $(space_here "$disk")
@@ -87,6 +87,8 @@ status_text() {
     case $(inside_values dax) in on*) echo ", mapped from the host's memory" ;; *) echo ;; esac
     printf 'overlay  %s: %s, of which %s are used (%s %%) and %s free\n' \
         "$disk" "$(human "$size")" "$(human $((size - free)))" "$(((size - free) * 100 / size))" "$(human "$free")"
+    direct=$(inside_values direct | tr '\n' ' ')
+    [ -z "$direct" ] || printf 'direct   %s: not on overlayfs\n' "${direct% }"
     read -r kernel <"$PROC/sys/kernel/osrelease"
     printf 'kernel   %s, the master'\''s\n' "$kernel"
     idle=$(idle_kernels | tr '\n' ' ')
@@ -113,10 +115,17 @@ status_json() {
         "$(case $(inside_values dax) in on*) echo true ;; *) echo false ;; esac)" "$(quoted "$disk")" "$size" "$free" \
         "$(is_full "$size" "$free" && echo true || echo false)" "$(disk_errors)"
     printf '"kernel": %s, "idle_kernels": [' "$(quoted "$kernel")"
-    between=
-    idle_kernels | while read -r kernel; do
-        printf '%s%s' "$between" "$(quoted "$kernel")"
+    idle_kernels | quoted_list
+    printf '], "direct": ['
+    inside_values direct | quoted_list
+    printf ']}\n'
+}
+
+# quoted_list: standard input, each line a string.
+quoted_list() {
+    local one between=''
+    while read -r one; do
+        printf '%s%s' "$between" "$(quoted "$one")"
         between=', '
     done
-    printf ']}\n'
 }

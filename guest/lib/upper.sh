@@ -4,13 +4,29 @@
 # metadata, type.
 
 # changes MASTER UPPER ROOT: folders; ROOT shows both together, and nothing that is mounted below it. Prints lines
-# `KIND TYPE SIZE "PATH"`, the path as in JSON, sorted by it.
+# `KIND TYPE SIZE "PATH"`, the path as in JSON, sorted by it. One path is one line: a folder beside the upper directory
+# is mounted on one that may be in it, and comes before it by its size.
 changes() {
     # Each folder of the batch's own shell is a global there: find starts it anew for every few thousand paths.
-    (cd "$2" && MASTER=$1 MERGED=$3 LIB=$LIB find . -exec sh -uc '
-        . "$LIB/json.sh"
-        . "$LIB/upper.sh"
-        for path; do change "${path#.}"; done' changes {} +) | sort -k 4
+    {
+        (cd "$2" && MASTER=$1 MERGED=$3 LIB=$LIB find . -exec sh -uc '
+            . "$LIB/json.sh"
+            . "$LIB/upper.sh"
+            for path; do change "${path#.}"; done' changes {} +)
+        changes_beside "$1" "${2%/*}/direct"
+    } | sort -k 4 -k 3,3nr | awk '{ path = substr($0, index($0, "\"")) } path != last; { last = path }'
+}
+
+# changes_beside MASTER DIRECT: what container engines keep (direct.sh): counted, not looked into.
+changes_beside() {
+    local folder path size kind
+    for folder in "$2"/[!%]*; do
+        [ -d "$folder" ] && [ ! -L "$folder" ] || continue
+        path=/$(printf '%s' "${folder##*/}" | tr % /) kind=added size=0
+        [ ! -d "$1$path" ] || kind=modified
+        [ -z "$(ls -A "$folder")" ] || { size=$(du -sk "$folder") && size=${size%%[!0-9]*}; }
+        [ "$kind,$size" = modified,0 ] || printf '%s d %s %s\n' "$kind" "$((size * 1024))" "$(quoted "$path")"
+    done
 }
 
 # change PATH: one of the upper directory, which is the current one; "" is its root.

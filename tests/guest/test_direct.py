@@ -1,6 +1,5 @@
 """direct.sh: folders of container engines, on a filesystem that they can work with, wherever there is one."""
 
-import os
 from pathlib import Path
 
 import pytest
@@ -11,7 +10,7 @@ from tests.guest.test_stack import ext4
 
 PARTS = "message host disks format overlay data direct throwaway"
 REFUSE = 'refuse() { echo "REFUSED: $*"; exit 9; }\n'
-# A bind mount is noted; what is copied in a root is copied there. What is bound at media/root-rw is where a copy goes.
+# A bind mount is noted, a copy is made; what is bound at media/root-rw is where it goes.
 BINDS = """
 mount() {
     echo mount "$3" "$4" >>%(tmp)s/calls
@@ -250,7 +249,7 @@ def test_a_data_disk_too_small_for_it_is_passed_over(shell: Shell, root: Path, d
     (data / "folders/srv%data").mkdir()
     ended = mount(shell, "/srv/data", script=full)
     assert bound(ended, root)["/var/lib/docker"] == f"root-rw/direct/{DOCKER}"
-    assert sorted(os.listdir(data / "folders")) == ["srv%data"]
+    assert [path.name for path in (data / "folders").iterdir()] == ["srv%data"]
 
 
 def test_what_is_thrown_away_is_in_memory_too(shell: Shell, root: Path) -> None:

@@ -1,5 +1,6 @@
 """What the appliance takes out of a flattened tree, for the inits that no test flattens by booting."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -132,3 +133,42 @@ def test_a_master_is_mounted_as_its_kernel_can(shell: Shell, known: str, how: li
 def test_a_master_that_cannot_be_mounted_is_told(shell: Shell) -> None:
     ended = shell("", f"KNOWN=overlay\n{MOUNT}")
     assert ended.code == 9 and "refused: the master cannot be mounted" in ended.out
+
+
+PLACES = ("over", "own", "target", "lower", "folders")
+STUBS = """
+refuse() { echo "refused: $*"; exit 9; }
+find_disk() { DISK=/dev/$1; }
+mount() { case $4 in */root-ro) FROM=$3 ;; */root-rw) TO=$3 ;; esac; }
+umount() { :; }
+chroot() { cp -a "$FROM/." "$TO/"; }
+"""
+
+
+def test_folders_that_were_mounted_are_in_their_places(shell: Shell, tmp_path: Path) -> None:
+    """Of container engines nobody but the machine knew where they lay; what a seed names comes last."""
+    disks = {
+        "over/direct/var%lib%lxc/c": "of the overlay's disk",
+        "over/direct/%new/half": "",
+        "over/direct/srv%%data/x": "",
+        "own/folders/var%lib%docker/layer": "of the data disk",
+        "own/folders/var%lib%docker/volumes/old": "below a mount",
+        "own/folders/var%lib%docker%volumes/v": "a volume",
+        "target/var/lib/lxc/hidden": "by the mount",
+    }
+    for name, text in disks.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    (tmp_path / "over/direct/etc").symlink_to("/etc")
+    (tmp_path / "folders").write_text("/var/lib/docker/volumes\n")
+    script = (FLATTEN.parent / "data").read_text()
+    for place in PLACES:
+        script = re.sub(rf"(?<![\w/}}]){re.escape('/' + place)}\b", f"{tmp_path}/{place}", script)
+    script = script.replace("/usr/lib/skinnybox/lib", str(guest_folder() / "lib"))
+    ended = shell("", STUBS + script)
+    assert (ended.code, ended.out) == (0, "")
+    assert listing(tmp_path / "target") == {
+        "var/lib/lxc/c": "of the overlay's disk",
+        "var/lib/docker/layer": "of the data disk",
+        "var/lib/docker/volumes/v": "a volume",
+    }

@@ -49,6 +49,8 @@ def test_the_status_for_a_program(shell: Shell) -> None:
     (shell.tmp / "root/boot/vmlinuz-6.1.0-9-cloud-amd64").touch()
     (shell.tmp / "root/boot/vmlinuz-6.9.9").touch()
     (shell.tmp / "sys/fs/ext4/vdq/reserved_clusters").write_text("20\n")
+    with (shell.tmp / "run-inside").open("a") as said:
+        said.write("direct /var/lib/docker\n")
     assert json.loads(shell(PARTS, STAT + "status_json").out) == {
         "thin": True,
         "hostname": "web",
@@ -61,6 +63,7 @@ def test_the_status_for_a_program(shell: Shell) -> None:
         },
         "kernel": "6.1.0-9-cloud-amd64",
         "idle_kernels": ["6.9.9"],
+        "direct": ["/var/lib/docker"],
     }  # fmt: skip
 
 
@@ -221,3 +224,25 @@ def test_a_line_for_the_root_is_left_out_and_nothing_else(shell: Shell, tmp_path
     assert shell("", script).code == 0
     assert (tmp_path / "out").read_text() == "# / is this\nproc /proc proc hidepid=2\n\n"
     assert (tmp_path / "fstab").read_text() == text
+
+
+def test_what_lies_beside_is_counted_and_one_line_each(shell: Shell, parts: tuple[Path, Path, Path]) -> None:
+    master, upper, merged = parts
+    direct = upper.parent / "direct"
+    for name in ("var%lib%docker", "var%lib%containers", "var%lib%lxc", "var%lib%lxd", "%new"):
+        (direct / name).mkdir(parents=True)
+    (direct / "var%lib%docker/layer").write_bytes(b"x" * 8192)
+    (direct / "var%lib%lxc/c").write_text("x")
+    for folder in (upper, merged):
+        (folder / "var/lib/docker").mkdir(parents=True)
+    for folder in (master, merged):
+        (folder / "var/lib/lxc").mkdir(parents=True)
+        (folder / "var/lib/lxd").mkdir()
+    listed = json.loads(found(shell, parts, "as_json"))
+    told = {line["path"]: (line["kind"], line["size"] > 4095) for line in listed if "/lib/" in line["path"]}
+    assert len(listed) == len({line["path"] for line in listed})
+    assert told == {
+        "/var/lib/containers": ("added", False),
+        "/var/lib/docker": ("added", True),
+        "/var/lib/lxc": ("modified", True),
+    }

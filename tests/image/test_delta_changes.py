@@ -384,3 +384,31 @@ def test_the_list_equals_a_comparison_of_the_two_views(tmp_path: Path, cache: Pa
     found = [(change.path, change.kind) for change in machine.changes()]
     assert found == list(compared_views(lower, merged))
     assert len(found) > 3
+
+
+BESIDE = "beside overlayfs, not looked into"
+
+
+def test_what_lies_beside_is_one_line_each_in_its_place(machine: Machine) -> None:
+    """Where the guest part binds it: on a folder that the upper has only where the stack has none."""
+    machine.sh(
+        "beside=$0/../direct; mkdir -p $beside/opt $beside/srv%lib $beside/var%lib%docker $beside/%new"
+        " $beside/etc%app $beside/a%..%b; mkdir -p srv/lib var/lib/docker; echo x >srv/aa; echo y >var/z;"
+        " head -c 70000 /dev/zero >$beside/opt/image; ln $beside/opt/image $beside/opt/again;"
+        " head -c 5000 /dev/zero >$beside/var%lib%docker/layer"
+    )
+    found = [change for change in machine.changes() if BESIDE in change.detail]
+    assert [line(change) for change in found] == [
+        f"modified d opt ({BESIDE})",
+        f"added d srv/lib ({BESIDE})",
+        f"added d var/lib/docker ({BESIDE})",
+    ]
+    assert [change.size for change in found] == [4096 + 73728, 0, 4096 + 8192]
+    told = [os.fsdecode(change.path) for change in machine.changes()]
+    assert told.index("opt") < told.index("srv/aa") < told.index("srv/lib") < told.index("var/lib/docker")
+    assert told.index("var/lib/docker") < told.index("var/z") and len(told) == len(set(told))
+
+
+def test_what_lies_beside_may_be_anything(machine: Machine) -> None:
+    machine.sh("ln -s / $0/../direct")
+    assert machine.told() == []

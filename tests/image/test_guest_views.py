@@ -2,7 +2,9 @@
 own EROFS, ext4 and overlayfs in a mount namespace. tests/boot/test_daily_life.py does it in a machine."""
 
 import json
+import os
 import shutil
+import stat
 from pathlib import Path
 
 import pytest
@@ -30,11 +32,14 @@ printf 'instance %s\nimage sha256:0 %s\n' "$3" "$4" >"$RUN/base/lines"
 echo "$disk" >"$RUN/disk"
 echo "$lower" >"$RUN/lowers"
 echo off >"$RUN/dax"
-. "$LIB/stack.sh"
+mkdir "$RUN/seed" && : >"$RUN/seed/lines"
+for part in message stack data direct; do . "$LIB/$part.sh"; done
+chroot() { cp -a "$1$4" "$1$5"; }
 refuse() { echo "REFUSED $*" >&2; exit 9; }
 LOWERS=$RUN/lower/0 UPPER=$RUN/overlay
 mount_root "$ROOT"
 show_parts "$ROOT"
+mount_data "$ROOT"
 close_stack "$ROOT"
 mount -t tmpfs none /media
 sed "s,mount -o bind / ,mount -o bind $ROOT ," "$guest/bin/skinnybox-guest" >"$work/program"
@@ -46,6 +51,10 @@ cd "$ROOT"
 @pytest.fixture
 def parts(tmp_path: Path) -> Path:
     """A folder with an image of a master and a formatted disk."""
+    return _parts(tmp_path, _tree(tmp_path))
+
+
+def _tree(tmp_path: Path) -> Path:
     tree = tmp_path / "tree"
     for folder in (
         "media/root-ro",
@@ -60,6 +69,10 @@ def parts(tmp_path: Path) -> Path:
         (tree / name).parent.mkdir(exist_ok=True)
         (tree / name).write_text("text\n")
     (tree / "etc/link").symlink_to("a")
+    return tree
+
+
+def _parts(tmp_path: Path, tree: Path) -> Path:
     run.run(["mkfs.erofs", tmp_path / "master", tree])
     shutil.rmtree(tree)
     with (tmp_path / "disk").open("wb") as disk:
@@ -128,3 +141,34 @@ def test_who_looks_sees_both_and_nobody_else_does(parts: Path) -> None:
         "/media/root-rw:", "lost+found", "upper", "work",
         "/media/root-ro:", "/media/root-rw:",
     ]  # fmt: skip
+
+
+def test_an_engine_finds_its_layers_as_they_were_sealed_and_can_put_them_together(tmp_path: Path) -> None:
+    """A layer's whiteouts and marks, which our overlayfs would take for its own, and an upper directory."""
+    tree = _tree(tmp_path)
+    layers = tree / "var/lib/docker/overlay2"
+    for folder in ("one/diff/kept", "two/diff/kept", "three/diff", "three/work", "merged"):
+        (layers / folder).mkdir(parents=True)
+    for name in ("one/diff/gone", "one/diff/kept/below", "two/diff/new"):
+        (layers / name).write_text("text\n")
+    os.mknod(layers / "two/diff/gone", 0o600 | stat.S_IFCHR, os.makedev(0, 0))
+    os.setxattr(layers / "two/diff/kept", "trusted.overlay.opaque", b"y")
+    (tree / "usr/sbin").mkdir()
+    (tree / "usr/sbin/dockerd").touch()
+    said = _within(
+        _parts(tmp_path, tree),
+        """
+findmnt -rno FSTYPE,OPTIONS,SOURCE var/lib/docker
+cd var/lib/docker/overlay2
+mount -t overlay -o lowerdir=two/diff:one/diff,upperdir=three/diff,workdir=three/work x merged
+echo written >merged/new
+find merged three/diff -type f -o -type c
+umount merged
+"$work/program" changes
+"$work/program" status | grep direct
+""",
+    )
+    kind, options, source, *rest = said.partition("beside overlayfs\n")[2].split()
+    assert (kind, options[:2]) == ("ext4", "rw") and source.endswith("[/direct/var%lib%docker]")
+    assert rest[:2] == ["merged/new", "three/diff/new"]
+    assert rest[2:4] == ["modified", "d"] and rest[5:8] == ["/var/lib/docker", "direct", "/var/lib/docker:"]

@@ -1,4 +1,5 @@
-"""The upper directory on a disk that a guest wrote to. For the confined process of listing.py."""
+"""The upper directory on a disk that a guest wrote to, and what lies beside it. For the confined process of
+listing.py."""
 
 import hashlib
 from collections.abc import Container, Iterable, Iterator
@@ -6,6 +7,7 @@ from functools import partial
 from types import MappingProxyType
 
 from skinnybox.delta.as_seeded import Expected, as_seeded
+from skinnybox.delta.beside import counted, folded
 from skinnybox.delta.flags import flags
 from skinnybox.delta.join import Reader, joined, unread_folder, with_unread
 from skinnybox.ext4 import Node, Volume
@@ -34,9 +36,11 @@ def differences(
     unread = list[Change]()
     found = volume.walk(UPPER, lambda path, why: unread.append(unread_folder(path, why)))
     upper, lower = _nodes(found, expected, nodes), _entries(index, expected, entries)
-    for change in with_unread(joined(upper, reader, lower), unread):
-        path = change.path
-        yield change, as_seeded(volume, change, nodes.get(path), entries.get(path), expected)
+    told = (
+        (change, as_seeded(volume, change, nodes.get(change.path), entries.get(change.path), expected))
+        for change in with_unread(joined(upper, reader, lower), unread)
+    )
+    yield from folded(told, counted(volume))
 
 
 def _nodes(
