@@ -1,5 +1,5 @@
-"""Docker and Podman as Debian has them, each in a thin machine: a container is made of the guest's own files (nothing
-is reached outside) and put together by the kernel's overlayfs. And what a machine serves by NFS."""
+"""Docker and Podman as Debian has them, each in a thin machine: a container is made of the guest's own files
+(nothing is reached outside) and put together by the kernel's overlayfs. And what a machine serves by NFS."""
 
 import json
 from collections.abc import Callable
