@@ -45,6 +45,7 @@ mount_direct() {
     DIRECT=$1/media/root-rw/direct
     [ ! -d "$RUN/memory" ] || DIRECT=$RUN/memory/direct
     is_folder "$DIRECT" || { rm -rf "$DIRECT" && mkdir -m 0700 "$DIRECT"; } 2>/dev/null || DIRECT=$RUN/nowhere
+    WHY=
     while read -r folder; do
         direct_folder "$1" "$folder" "$(data_name "$folder")" || echo "skinnybox: $folder stays on overlayfs: $WHY"
     done <"$RUN/direct-folders"
@@ -121,8 +122,9 @@ copy_direct() {
 }
 
 # bind_direct ROOT FOLDER FROM: what is there once is never left out, as an engine would begin anew in an empty folder.
+# Where there is no folder and, on a full disk, no room to make one, none can begin; the machine starts, to be cured.
 bind_direct() {
-    [ -d "$1$2" ] || mkdir -p "$1$2" || refuse "$2 cannot be made"
+    [ -d "$1$2" ] || mkdir -p "$1$2" 2>"$RUN/said" || { WHY="$(tail -n 1 "$RUN/said")" && return 1; }
     mount -o bind "$3" "$1$2" || refuse "$2 cannot be mounted"
     printf '%s\n' "$2" >>"$RUN/direct"
 }

@@ -184,6 +184,15 @@ def test_what_is_there_once_is_never_left_out(shell: Shell, root: Path) -> None:
     assert ended.code == 9 and "/var/lib/docker cannot be mounted" in ended.out
 
 
+def test_a_full_overlay_with_a_data_disk_is_no_reason_either(shell: Shell, root: Path, data: Path) -> None:
+    (data / "folders" / DOCKER).mkdir()
+    (root / "srv/data").mkdir(parents=True)
+    full = f'mkdir() {{ case "$*" in *{root}*) echo full >&2; return 1 ;; esac; command mkdir "$@"; }}'
+    ended = mount(shell, "/srv/data", script=full)
+    assert "/var/lib/docker stays on overlayfs: full" in ended.out
+    assert list(bound(ended, root)) == ["/srv/data"]
+
+
 def test_with_a_data_disk_it_lies_there(shell: Shell, root: Path, data: Path) -> None:
     ended = mount(shell, "/srv/data")
     assert bound(ended, root) == {
