@@ -19,7 +19,7 @@ Up = Callable[[str], MachineView]
 Down = Callable[[str], None]
 Sh = Callable[[str, str], str]
 
-PACKAGES = ("busybox-static", "docker.io", "nfs-kernel-server", "podman")
+PACKAGES = ("apparmor", "busybox-static", "docker.io", "nfs-kernel-server", "podman")
 ENGINES = {"podman": "{{.Store.GraphDriverName}}", "docker": "{{.Driver}}"}
 IMPORT = """
 mkdir -p /tmp/image/bin; cp /bin/busybox /tmp/image/bin/sh
