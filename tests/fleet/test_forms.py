@@ -24,6 +24,7 @@ FORMS = Path(__file__).parents[1] / "data" / "forms"
 READS = {
     "list": ("list",),
     "show": ("show", "a"),
+    "usage": ("show", "a", "--usage"),
     "master-list": ("master", "list"),
     "master-show": ("master", "show", "tiny"),
     "capacity": ("capacity",),

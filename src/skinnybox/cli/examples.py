@@ -32,7 +32,11 @@ _OF = {
         "skinnybox list 'web-*' --format json",
         "skinnybox list --columns name,memory,reason --sort memory --reverse",
     ),
-    "show": ("skinnybox show web-01", "skinnybox show web-01 --format json"),
+    "show": (
+        "skinnybox show web-01",
+        "skinnybox show web-01 --format json",
+        "skinnybox show web-01 --usage   # what eats its overlay",
+    ),
     "top": ("skinnybox top", "skinnybox top 'web-*' --sort memory", "skinnybox top --format json"),
     "logs": ("skinnybox logs web-01", "skinnybox logs --follow --lines 20 web-01"),
     "delete": ("skinnybox delete web-01", "skinnybox delete --force 'web-*'"),

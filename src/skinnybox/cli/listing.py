@@ -3,9 +3,9 @@
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from skinnybox.cli import options, render, terminal
+from skinnybox.cli import numbers, options, render, terminal
 from skinnybox.cli.choose import add_columns, checked, ordered
-from skinnybox.errors import Unsupported
+from skinnybox.errors import Unsupported, UsageError
 from skinnybox.fleet import present
 from skinnybox.model import fields
 from skinnybox.model.kinds import SIZE
@@ -34,6 +34,20 @@ def add_to(commands: options.Commands) -> None:
     parser = options.command(commands, "show", _show, "show all that is known of machines")
     options.add_machines(parser)
     options.add_format(parser)
+    parser.add_argument(
+        "--usage", action="store_true",
+        help="what takes the room of their overlays, read from outside; of a running machine from a copy, "
+        "which needs its room meanwhile",
+    )  # fmt: skip
+    parser.add_argument("--data", action="store_true", help="with --usage: of their data disks")
+    parser.add_argument(
+        "--depth", metavar="N", type=numbers.count, default=None,
+        help="with --usage: folders that are deeper are only in the totals (default 3)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--rows", metavar="N", type=numbers.count, default=None,
+        help="with --usage: so many files and folders, the largest (default 20, at most 1000)",
+    )  # fmt: skip
 
 
 def _list(arguments: argparse.Namespace) -> int:
@@ -128,7 +142,12 @@ def _seconds(seconds: float | None) -> str | None:
 
 
 def _show(arguments: argparse.Namespace) -> int:
+    _refuse_without_usage(arguments)
     with options.fleet(arguments) as fleet:
+        if arguments.usage:
+            from skinnybox.cli import disk_use
+
+            return disk_use.show(arguments, fleet)
         machines = fleet.machines(arguments.names)
         successors = fleet.masters.successors()
         if arguments.format != "table":
@@ -141,6 +160,12 @@ def _show(arguments: argparse.Namespace) -> int:
             values = {**present.machine(machine, successors), **_written(machine)}
             render.pairs({**_readable(values), **_last_words(fleet, machine)})
     return 0
+
+
+def _refuse_without_usage(arguments: argparse.Namespace) -> None:
+    given = [f"--{name}" for name in ("data", "depth", "rows") if getattr(arguments, name)]
+    if given and not arguments.usage:
+        raise UsageError(f"{given[0]} goes with --usage", hint="skinnybox show --usage NAME")
 
 
 def _written(machine: "MachineView") -> dict[str, Any]:

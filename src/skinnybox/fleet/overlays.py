@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from skinnybox.fleet.flatten import FlatDisk
     from skinnybox.fleet.grow import Grown
     from skinnybox.fleet.telling import Telling
+    from skinnybox.model.diskuse import DiskUse
 
 
 class Overlays:
@@ -70,6 +71,27 @@ class Overlays:
                 self._host, machine, sealed, include_seed=include_seed, operation=operation
             ) as found:
                 yield found
+
+    def use(
+        self,
+        patterns: Sequence[str],
+        *,
+        disk: DiskKind = DiskKind.OVERLAY,
+        depth: int = 3,
+        rows: int = 20,
+        operation: Operation = UNATTENDED,
+    ) -> "list[Outcome[DiskUse]]":
+        """What takes the room of overlays, or data disks, read from outside; of a running machine, from a
+        copy of one point in time. Of folders those down to `depth` are told, `rows` files and folders."""
+        from skinnybox.fleet.disk_use import use_of
+
+        def one(machine: MachineView, operation: Operation) -> "DiskUse":
+            if disk is DiskKind.OVERLAY:
+                thrown.refuse_in_memory(machine.instance, "that")
+            scratch = self._catalog.path.parent
+            return use_of(self._host, machine, disk, scratch, operation, depth=depth, rows=rows)
+
+        return self._queries.each(patterns, one, "read", operation, 1)
 
     def reset(self, patterns: Sequence[str], operation: Operation = UNATTENDED) -> list[Outcome[Instance]]:
         """Give machines a fresh overlay: the delta is gone, the identity stays. They must be stopped."""

@@ -1,0 +1,33 @@
+"""The stable form of what takes the room of a machine's disk (present.py)."""
+
+from skinnybox.fleet.present import Record
+from skinnybox.model import DiskKind
+from skinnybox.model.diskuse import DiskUse, Heavy
+from skinnybox.printable import printable_path
+
+
+def disk_use(name: str, disk: DiskKind, use: DiskUse) -> list[Record]:
+    """Rows of one form: the whole of it, what is free, `reserved` of that for root; then what takes the rest,
+    by what it is for; then its largest files and folders, which are part of `files`."""
+    whole = (("size", use.size), ("free", use.free), ("reserved", use.reserved), *use.parts)
+    return [
+        *({**_row(name, disk, what), "size": size} for what, size in whole),
+        *(
+            {
+                **_row(name, disk, "folder" if heavy.type == "d" else "file"),
+                "size": heavy.size,
+                "count": heavy.count,
+                "path": heavy_path(heavy),
+            }
+            for heavy in use.largest
+        ),
+    ]
+
+
+def heavy_path(heavy: Heavy) -> str:
+    """Escaped so that its bytes can be got back; a folder ends in a slash."""
+    return printable_path(heavy.path) + ("/" if heavy.type == "d" else "")
+
+
+def _row(name: str, disk: DiskKind, what: str) -> Record:
+    return {"name": name, "disk": str(disk), "what": what, "size": 0, "count": None, "path": None}

@@ -1,0 +1,68 @@
+"""`show --usage` on the command line."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from skinnybox.fleet.service import Fleet
+from skinnybox.model import ThrowAway, Thrown
+from skinnybox.model.datadisk import data_disk
+from skinnybox.sizes import KIB, MIB
+from tests.fleet.conftest import SPARSE, said
+from tests.fleet.test_disks import image, write
+
+
+@pytest.fixture(autouse=True)
+def _machines(fleet: Fleet, state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SKINNYBOX_STATE", str(state))
+    monkeypatch.setenv("SKINNYBOX_HOST", "fake")
+    one, _ = fleet.create(["a", "b"], "tiny", SPARSE)
+    fleet.create(["c"], "tiny", replace(SPARSE, data=data_disk(48 * MIB)))
+    write(image(state, one), "dump", b"x" * 100 * KIB)
+    write(image(state, one), "\033[31mred", b"x" * 20 * KIB)
+
+
+def test_what_eats_an_overlay(fleet: Fleet, capsys: pytest.CaptureFixture[str]) -> None:
+    ended = said(capsys, "show", "a", "b", "--usage")
+    assert ended.code == 0 and ended.err == ""
+    lines = ended.out.splitlines()
+    assert lines[0].startswith("overlay of a: 64.0M, of which ") and "for root alone" in lines[0]
+    assert [line.split() for line in lines if line.startswith(("100.0K", "20.0K"))] == [
+        ["100.0K", "1", "/dump"],
+        ["20.0K", "1", "/\\x1b[31mred"],
+    ]
+    assert any(line.startswith("4.0M") and "journal" in line for line in lines)
+    assert "overlay of b" in ended.out and "\033" not in ended.out
+
+
+def test_a_running_machine_is_read_from_a_copy(fleet: Fleet, capsys: pytest.CaptureFixture[str]) -> None:
+    stopped = json.loads(said(capsys, "show", "a", "--usage", "--format", "json").out)
+    fleet.start(["a"])
+    running = json.loads(said(capsys, "show", "a", "--usage", "--format", "json").out)
+    assert running == stopped
+    rows = {row["what"]: row["size"] for row in running if row["path"] is None}
+    whole = rows.pop("size")
+    assert rows.pop("reserved") <= rows["free"] and sum(rows.values()) == whole == 64 * MIB
+    assert not list(fleet._folder.glob(".copy-*"))
+
+
+def test_the_largest_are_as_many_as_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
+    ended = said(capsys, "show", "a", "--usage", "--rows", "1", "--format", "csv")
+    assert ended.out.splitlines()[0] == "name,disk,what,size,count,path"
+    assert ended.out.splitlines()[-1] == f"a,overlay,file,{100 * KIB},1,/dump"
+    assert said(capsys, "show", "a", "--usage", "--rows", "1001").code == 2
+    assert said(capsys, "show", "a", "--rows", "3").code == 2
+
+
+def test_data_disks_are_looked_at_by_their_name(capsys: pytest.CaptureFixture[str]) -> None:
+    assert said(capsys, "show", "c", "--usage", "--data").out.startswith("data disk of c: 48.0M")
+    ended = said(capsys, "show", "a", "c", "--usage", "--data")
+    assert ended.code == 3 and "a has no data disk" in ended.err and "data disk of c" in ended.out
+
+
+def test_what_is_in_memory_is_on_no_disk(fleet: Fleet, capsys: pytest.CaptureFixture[str]) -> None:
+    fleet.create(["kiosk"], "tiny", replace(SPARSE, throw_away=ThrowAway(kind=Thrown.MEMORY)))
+    ended = said(capsys, "show", "kiosk", "--usage")
+    assert ended.code == 6 and "in its memory" in ended.err
