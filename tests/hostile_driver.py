@@ -42,7 +42,7 @@ def tried(arguments: list[str], descriptor: int) -> bytes:
     if HOW.startswith("machine"):
         _, sockets = HOW.split()
         bounds = confinement.MachineBounds(
-            limits={"core": 0, "fsize": 1 << 20},
+            limits={"core": 0, "fsize": (1 << 20, 1 << 21)},
             user=54322 if os.geteuid() == 0 else None,
             files=[descriptor],
             sockets=sockets,

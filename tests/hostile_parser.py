@@ -140,6 +140,7 @@ def tries(home: str, port: int, parent: int, handed: int, own: int) -> dict[str,
         "trace its parent": lambda: called("ptrace", 0x4206, parent, 0, 0),
         "read its parent's memory": lambda: memory_of(parent),
         "limits of its parent": lambda: resource.prlimit(parent, resource.RLIMIT_CORE),
+        "limits of its own": let_go,
         "niceness of its parent": lambda: os.setpriority(os.PRIO_PROCESS, parent, 19),
         "read its parent's environment": lambda: read(f"/proc/{parent}/environ"),
         "shared memory": lambda: called("shmget", 0, 4096, 0o600),
@@ -147,6 +148,14 @@ def tries(home: str, port: int, parent: int, handed: int, own: int) -> dict[str,
         "a thread": started_thread,
         "another program": lambda: os.execv("/bin/true", ["true"]),
     }
+
+
+def let_go() -> None:
+    """As large files as its hard limit would allow."""
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, resource.getrlimit(resource.RLIMIT_FSIZE)[1:] * 2)
+    except ValueError as error:  # what Python makes of EPERM
+        raise PermissionError(str(error)) from error
 
 
 def memory_of(parent: int) -> int:

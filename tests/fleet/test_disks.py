@@ -10,8 +10,9 @@ import pytest
 
 from skinnybox import run
 from skinnybox.errors import Blocked, NotFound, SkinnyboxError
+from skinnybox.fleet.grow import Grown
 from skinnybox.fleet.service import Fleet
-from skinnybox.model import Consistency, Instance
+from skinnybox.model import Consistency, DiskKind, GuestDisk, Instance
 from skinnybox.overlays import inspect
 from skinnybox.sizes import MIB
 from tests.fleet.conftest import SPARSE, open_fake, rewritten
@@ -66,10 +67,89 @@ def test_growing_keeps_what_is_there(fleet: Fleet, web: Instance, state: Path) -
     assert recorded(fleet) == (101 * MIB, 101 * MIB)
 
 
-def test_a_running_machine_is_not_grown(fleet: Fleet, web: Instance) -> None:
+def test_a_running_machine_grows_where_it_is(fleet: Fleet, web: Instance, state: Path) -> None:
     fleet.start(["web"])
-    assert isinstance(only([*fleet.overlays.grow(["web"], 100 * MIB)]), Blocked)
+    place = image(state, web).stat().st_ino
+    grown = fleet.overlays.grow(["web"], 100 * MIB)[0].value
+    assert grown is not None and (grown.before, grown.after, grown.live) == (64 * MIB, 100 * MIB, True)
+    assert grown.followed and grown.why is None
+    assert (image(state, web).stat().st_size, image(state, web).stat().st_ino) == (100 * MIB, place)
+    assert recorded(fleet) == (100 * MIB, 100 * MIB)
+    assert isinstance(only([*fleet.overlays.grow(["web"], 64 * MIB)]), Blocked)
+    more = fleet.overlays.grow(["web"], MIB, by=True)[0].value
+    assert more is not None and more.after == 101 * MIB
     assert isinstance(only([*fleet.overlays.restore(["web"], "any")]), Blocked)
+
+
+def test_a_host_that_cannot_grow_what_runs_says_so(
+    fleet: Fleet, web: Instance, state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fleet.start(["web"])
+    features = replace(fleet._host.features, grows_running=False)
+    monkeypatch.setattr(type(fleet._host), "features", features)
+    assert isinstance(only([*fleet.overlays.grow(["web"], 100 * MIB)]), Blocked)
+    assert image(state, web).stat().st_size == 64 * MIB
+
+
+@pytest.mark.parametrize("at", ["_resize_running", "define"])
+def test_a_live_grow_that_was_killed_is_finished_by_the_next(
+    fleet: Fleet, web: Instance, state: Path, monkeypatch: pytest.MonkeyPatch, at: str
+) -> None:
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    fleet.start(["web"])
+    with monkeypatch.context() as patch:
+        patch.setattr(type(fleet._host), at, killed)
+        with pytest.raises(KeyboardInterrupt):
+            fleet.overlays.grow(["web"], 100 * MIB)
+    assert image(state, web).stat().st_size == 100 * MIB
+    assert fleet.machine("web").instance.overlay.size == 64 * MIB
+    with open_fake(state) as later:
+        grown = later.overlays.grow(["web"], 100 * MIB)[0].value
+        assert grown is not None and grown.after == 100 * MIB and grown.followed
+        assert recorded(later) == (100 * MIB, 100 * MIB)
+
+
+def test_a_filesystem_that_was_left_small_is_grown_while_the_machine_is_off(
+    fleet: Fleet, web: Instance, state: Path
+) -> None:
+    """A guest without resize2fs: nobody writes to the disk of one that is only pretended."""
+    write(image(state, web), "file")
+    fleet.start(["web"])
+    fleet.overlays.grow(["web"], 100 * MIB)
+    fleet.kill(["web"])
+    assert inspect.read_shape(image(state, web)).size == 64 * MIB
+    assert fleet.overlays.grow(["web"], 100 * MIB)[0].error is None
+    assert inspect.read_shape(image(state, web)).size == 100 * MIB
+    assert paths(fleet) == [b"file"]
+
+
+def test_what_a_guest_says_of_its_filesystem_is_told(
+    fleet: Fleet, web: Instance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from skinnybox.fleet import grow
+
+    monkeypatch.setattr(grow, "FOLLOWING", 0.3)
+    fleet.start(["web"])
+    reports = type(fleet._host).reports
+
+    def told(disks: tuple[GuestDisk, ...]) -> Grown:
+        def all_with(self: object, uuids: object) -> dict[object, object]:
+            return {uuid: replace(one, disks=disks) for uuid, one in reports(self, uuids).items()}  # type: ignore[arg-type]
+
+        with monkeypatch.context() as patch:
+            patch.setattr(type(fleet._host), "reports", all_with)
+            found = fleet.overlays.grow(["web"], 1, by=True)[0].value
+        assert found is not None
+        return found
+
+    none = told(())
+    assert not none.followed and "by a version whose guests" in str(none.why)
+    late = told((GuestDisk(kind=DiskKind.OVERLAY, size=64 * MIB, filesystem=64 * MIB),))
+    assert not late.followed and "has said nothing" in str(late.why)
+    cannot = told((GuestDisk(kind=DiskKind.OVERLAY, size=1 << 40, filesystem=64 * MIB, why="no resize2fs"),))
+    assert not cannot.followed and cannot.why == "no resize2fs"
 
 
 def test_a_grow_killed_before_it_was_written_down_is_finished(

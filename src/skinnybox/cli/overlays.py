@@ -10,6 +10,7 @@ from skinnybox.cli.options import path
 from skinnybox.cli.progress import shown
 from skinnybox.fleet import asked, present
 from skinnybox.model import Consistency, DiskKind, Snapshot
+from skinnybox.printable import printable
 from skinnybox.sizes import format_size, parse_size
 
 if TYPE_CHECKING:
@@ -25,13 +26,14 @@ _COLUMNS = ("name", "label", "taken", "consistent", "overlay", "written")
 
 def add_to(commands: options.Commands) -> None:
     parser = options.command(
-        commands, "grow", _grow, "give stopped machines a larger overlay",
-        "What they made their own stays. An overlay never shrinks.",
+        commands, "grow", _grow, "give machines a larger overlay",
+        "What they made their own stays. An overlay never shrinks. One that runs (under QEMU) gets a larger "
+        "disk at once, and its guest makes its filesystem larger; what is said of that is the guest's word.",
     )  # fmt: skip
     options.add_machines(parser)
     parser.add_argument("size", metavar="SIZE", help="2G, or +1G for so much more")
     parser.add_argument("--data", action="store_true", help="their data disks, and not the overlays")
-    parser.epilog = "A new image is made beside the old one and takes its place, so both fit for a moment."
+    parser.epilog = "Of one that is off a new image takes the old one's place, so both fit for a moment."
     _add_snapshot(commands)
     parser = options.command(
         commands, "flatten", _flatten, "make an ordinary disk of a machine",
@@ -119,8 +121,14 @@ def _grow(arguments: argparse.Namespace) -> int:
 
 def _grown(grown: "Grown") -> str:
     if grown.before == grown.after:
-        return f"has {format_size(grown.after)} already"
-    return f"grown from {format_size(grown.before)} to {format_size(grown.after)}"
+        said = f"has {format_size(grown.after)} already"
+    else:
+        said = f"grown from {format_size(grown.before)} to {format_size(grown.after)}"
+    if not grown.live:
+        return said
+    if grown.followed:
+        return f"{said}; its guest says that its filesystem fills it"
+    return f"{said}; its filesystem is smaller still: {printable(grown.why or '')} (see `help grow`)"
 
 
 def _create(arguments: argparse.Namespace) -> int:

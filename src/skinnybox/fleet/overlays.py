@@ -112,14 +112,23 @@ class Overlays:
         disk: DiskKind = DiskKind.OVERLAY,
         operation: Operation = UNATTENDED,
     ) -> "list[Outcome[Grown]]":
-        """Make overlays, or data disks, larger: to `size` bytes, or by so many. They must be stopped; what
-        they hold stays. Idempotent without `by`; a smaller size is Blocked."""
+        """Make overlays, or data disks, larger: to `size` bytes, or by so many; what they hold stays. Where
+        the host cannot do that to machines that run, they must be stopped. Idempotent without `by`; a
+        smaller size is Blocked."""
         from skinnybox.fleet.grow import grow
 
         def one(machine: MachineView, operation: Operation) -> "Grown":
-            power.refuse_running(machine, "grow")
+            if not self._host.features.grows_running:
+                power.refuse_running(machine, "grow")
             return grow(
-                self._host, self._catalog, machine.instance, size, by=by, operation=operation, disk=disk
+                self._host,
+                self._catalog,
+                machine.instance,
+                size,
+                by=by,
+                operation=operation,
+                disk=disk,
+                look=self._queries.view,
             )
 
         return self._queries.each(patterns, one, "grow", operation, 1)

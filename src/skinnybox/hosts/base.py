@@ -17,6 +17,7 @@ from uuid import UUID
 
 from skinnybox.errors import NotFound
 from skinnybox.hosts.events import DEFAULT_THRESHOLDS, Event, Thresholds
+from skinnybox.hosts.growing import Growing
 from skinnybox.hosts.holding import Holding
 from skinnybox.issues import Check, Finding
 from skinnybox.model import (
@@ -65,6 +66,8 @@ class Features:
     """Whether machines can have a data disk."""
     memory: int | None = None
     """Bytes that all of this host has, for the largest machine it could run; None where nobody knows."""
+    grows_running: bool = False
+    """Whether disks can become larger while their machine runs."""
     tells: int = 0
     """Base and seed message of together so many bytes reach a guest beside its overlay, at every start."""
 
@@ -265,7 +268,7 @@ class Observation(Protocol):
         """Both directions of the serial console, as a stream. Conflict when the machine is off."""
 
 
-class Host(Disks, Lifecycle, Observation, Protocol):
+class Host(Disks, Growing, Lifecycle, Observation, Protocol):
     @property
     @abstractmethod
     def features(self) -> Features: ...

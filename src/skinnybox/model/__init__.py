@@ -40,6 +40,7 @@ from skinnybox.model.masters import (
 from skinnybox.model.names import check_label, check_name, parse_reference
 from skinnybox.model.observed import (
     Consistency,
+    GuestDisk,
     Power,
     Report,
     Snapshot,
@@ -63,6 +64,7 @@ __all__ = [
     "DataDisk",
     "DiskKind",
     "Forward",
+    "GuestDisk",
     "Image",
     "ImageFormat",
     "ImageKind",

@@ -5,7 +5,7 @@ from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
-from skinnybox.model.machines import Instance
+from skinnybox.model.machines import DiskKind, Instance
 
 
 class Consistency(StrEnum):
@@ -59,6 +59,17 @@ class Trouble:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class GuestDisk:
+    """What a guest says of one of its own disks, in bytes: how large it is there, and its filesystem. `why`
+    is why that could not be made as large as its disk."""
+
+    kind: DiskKind
+    size: int
+    filesystem: int
+    why: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
     """What the guest says of itself: its word, not the truth. `images` are the filesystem UUIDs mounted.
     `received` is when the host got it, `ready_since` when the machine was reached first in this start, or
@@ -82,6 +93,7 @@ class Report:
     received: datetime | None = None
     ready_since: datetime | None = None
     swap: int | None = None  # bytes of all that is on
+    disks: tuple[GuestDisk, ...] = ()  # none: a guest part of before, which says nothing of them
     reachable: bool | None = None  # the host's own word: its ssh has answered; None: nobody asks it
 
 

@@ -124,11 +124,12 @@ def reader_words(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MachineBounds:
-    """What a QEMU is left (see machine): who it is (None: ourselves) and in which `groups`, limits by name,
+    """What a QEMU is left (see machine): who it is (None: ourselves) and in which `groups`, limits by name
+    (two numbers: what holds now, and how far we may raise it, which itself it cannot),
     what of `sockets` (see there; `ports` are where it listens), files it opens anew to be read, the device of
     KVM, and which resolvers this machine has. `tied`: it ends with us, which start it and wait for it."""
 
-    limits: Mapping[str, int]
+    limits: Mapping[str, int | tuple[int, int]]
     user: int | None
     groups: Sequence[int] = ()
     files: Sequence[int] = ()
@@ -150,7 +151,7 @@ def machine_words(words: Sequence[str], bounds: MachineBounds, report: int | Non
     orders = {
         "report": "" if report is None else report, "user": "" if bounds.user is None else bounds.user,
         "groups": ",".join(map(str, bounds.groups)), "threads": _MANY,
-        "limits": ",".join(f"{name}:{value}" for name, value in bounds.limits.items()),
+        "limits": ",".join(f"{name}:{_bound(value)}" for name, value in bounds.limits.items()),
         "handed": ",".join(f"{file}:anew" for file in bounds.files), "sockets": bounds.sockets,
         "ports": ",".join(map(str, bounds.ports)), "kvm": int(bounds.kvm), "resolves": int(bounds.resolves),
         # Beside Landlock, which closes what matters: no more than who is root has anyhow is used for it.
@@ -159,6 +160,10 @@ def machine_words(words: Sequence[str], bounds: MachineBounds, report: int | Non
     }  # fmt: skip
     said = ";".join(f"{key}={value}" for key, value in orders.items())
     return [*_PYTHON, _MACHINE, str(_PACKAGES), said, program, *told]
+
+
+def _bound(value: int | tuple[int, int]) -> str:
+    return str(value) if isinstance(value, int) else f"{value[0]}-{value[1]}"
 
 
 def never_began(code: int | None, said: str) -> NotStarted | None:

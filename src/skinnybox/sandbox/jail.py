@@ -157,11 +157,15 @@ def _another_root(places: list[Place], optional: bool, without: list[str], socke
 def limit(limits: str) -> None:
     for word in limits.split(","):
         name, value = word.split(":")
+        now, _, later = value.partition("-")
         _, most = resource.getrlimit(_LIMITS[name])
         # Who started us may have less already, and then that holds.
-        least = int(value) if most == resource.RLIM_INFINITY else min(int(value), most)
+        bounds = [
+            int(each) if most == resource.RLIM_INFINITY else min(int(each), most)
+            for each in (now, later or now)
+        ]
         try:
-            resource.setrlimit(_LIMITS[name], (least, least))
+            resource.setrlimit(_LIMITS[name], (bounds[0], bounds[1]))
         except OSError as error:
             raise OSError(error.errno, f"the limit {name} of {value}: {error.strerror}") from error
 

@@ -46,13 +46,14 @@ _DENIED = """
     fanotify_init 300 262   shmget 29 194   shmat 30 196   shmctl 31 195   semget 64 190   semop 65 193
     semctl 66 191   semtimedop 220 192   msgget 68 186   msgsnd 69 189   msgrcv 70 188   msgctl 71 187
     mq_open 240 180   mq_unlink 241 181   mq_timedsend 242 182   mq_timedreceive 243 183   mq_notify 244 184
-    mq_getsetattr 245 185
+    mq_getsetattr 245 185   setrlimit 160 164
 """
 _CLONE, _CLONE3 = (56, 220), 435
 _TO_ITSELF_ONLY = ((62, 129), (234, 131))
 """kill, tgkill: abort() needs one of them."""
 _OF_ITSELF_ONLY = (302, 261)
-"""prlimit64, also of 0, which is itself."""
+"""prlimit64, also of 0, which is itself: it may ask what its limits are, and change none. That of a QEMU's
+files is below what it could be raised to, for who makes its disks larger while it runs."""
 _FCNTL, _IOCTL = (72, 25), (16, 29)
 _OWNER_COMMANDS = (8, 10, 15)
 """F_SETOWN, F_SETSIG, F_SETOWN_EX: a pipe that is written to signals whoever was named."""
@@ -117,7 +118,7 @@ def program(machine: str, own: int, threads: int, *, sockets: str = NO_SOCKETS) 
     steps += _sockets(sockets, column, denied)
     for numbers_of in _TO_ITSELF_ONLY:
         steps += _when(numbers_of[column], _only(_FIRST, (own,), denied))
-    steps += _when(_OF_ITSELF_ONLY[column], _only(_FIRST, (0, own), denied))
+    steps += _when(_OF_ITSELF_ONLY[column], _asks_itself(own, denied))
     steps += _when(_FCNTL[column], _none_of(_SECOND, _OWNER_COMMANDS, denied))
     steps += _when(_IOCTL[column], _none_of(_SECOND, _CONTROLS, denied))
     return [*steps, (_RETURN, 0, 0, _ALLOW)]
@@ -163,6 +164,13 @@ def _sockets(left: str, column: int, denied: int) -> list[Step]:
 
 def _only(argument: int, values: tuple[int, ...], denied: int) -> list[Step]:
     return [*_one_of(argument, _WHOLE, values, denied), (_RETURN, 0, 0, _ALLOW)]
+
+
+def _asks_itself(own: int, denied: int) -> list[Step]:
+    """Its third argument, new limits, is a pointer of 64 bits, and none."""
+    new = _FIRST + 2 * _WIDE
+    halves = [step for half in (new, new + 4) for step in _one_of(half, _WHOLE, (0,), denied)]
+    return [*_one_of(_FIRST, _WHOLE, (0, own), denied), *halves, (_RETURN, 0, 0, _ALLOW)]
 
 
 def _one_of(argument: int, mask: int, values: tuple[int, ...], denied: int) -> list[Step]:

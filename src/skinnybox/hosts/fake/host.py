@@ -33,6 +33,7 @@ from skinnybox.model import (
     KERNEL_FILE,
     Allocation,
     DiskKind,
+    GuestDisk,
     Instance,
     Master,
     Network,
@@ -65,6 +66,7 @@ class FakeHost(LocalHost):
         dax=True,
         boots=False,
         data=True,
+        grows_running=True,
     )
 
     def __init__(self, state: Path, answers: Callable[[UUID], bool] | None = None) -> None:
@@ -174,6 +176,16 @@ class FakeHost(LocalHost):
         with self._store.disk(instance.uuid, disk).open("rb", buffering=0) as source:
             copy_data(source.fileno(), target, operation)
 
+    def _resize_running(self, instance: Instance, size: int, disk: DiskKind) -> None:
+        """Its guest has grown its filesystem at once."""
+        with self._entries() as entries:
+            entry = entries.get(str(instance.uuid), {})
+            if not entry.get("runs"):
+                raise Conflict(f"{instance.name} does not run")
+            sizes = entry.setdefault("disks", {})
+            sizes[str(disk)] = max(size, sizes.get(str(disk), 0))
+        self._tell()
+
     def _require_stopped(self, instance: Instance) -> None:
         if instance.uuid in self.statuses():
             raise Conflict(f"{instance.name} runs", hint="stop it first")
@@ -224,6 +236,7 @@ def _entry(instance: Instance, overlay: Path) -> dict[str, Any]:
         "dax": instance.stack.dax,
         "generation": _generation(overlay),
         "size": instance.overlay.size,
+        "disks": {str(kind): disk.size for kind, disk in instance.disks.items()},
     }
 
 
@@ -248,8 +261,12 @@ def _report(uuid: UUID, entry: dict[str, Any]) -> Report:
         images=tuple(UUID(image) for image in entry["images"]),
         seed_generation=entry["generation"],
         dax=entry.get("dax", False),
-        overlay_size=entry["size"],
-        overlay_free=entry["size"],
+        overlay_size=entry.get("disks", {}).get("overlay", entry["size"]),
+        overlay_free=entry.get("disks", {}).get("overlay", entry["size"]),
+        disks=tuple(
+            GuestDisk(kind=DiskKind(kind), size=size, filesystem=size)
+            for kind, size in entry.get("disks", {}).items()
+        ),
         addresses=("eth0 10.0.2.15/24",),
         kernel=_KERNEL,
         uptime=0.0,

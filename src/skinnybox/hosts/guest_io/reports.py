@@ -10,7 +10,8 @@ from uuid import UUID
 
 from skinnybox.errors import Corrupt
 from skinnybox.hosts import host_keys
-from skinnybox.model import Report
+from skinnybox.model import DiskKind, GuestDisk, Report
+from skinnybox.printable import printable
 from skinnybox.wire import Message, decode
 
 LIMIT = 65536
@@ -19,6 +20,7 @@ END = b"\nend\n"
 _ONCE = ("state", "nonce", "instance", "reason", "seed", "dax", "overlay", "swap", "kernel", "uptime")
 _MOST = 64
 _LARGEST = 1 << 50
+_MOST_SAID = 200
 _NUMBER = re.compile(r"[0-9]{1,16}")
 _UPTIME = re.compile(r"[0-9]{1,10}(\.[0-9]{1,6})?")
 _INTERFACE = re.compile(r"[A-Za-z0-9._-]{1,15}")
@@ -33,7 +35,7 @@ def parse(raw: bytes, uuid: UUID, nonce: str, received: datetime) -> Report:
         raise Corrupt(f"report: version {message.version} is not known")
     for key in _ONCE:
         _require(len(message.all(key)) <= 1, f"several lines `{key}`")
-    for key in ("image", "address", "ssh-host-key", "failed-unit"):
+    for key in ("image", "address", "ssh-host-key", "failed-unit", "disk"):
         _require(len(message.all(key)) <= _MOST, f"too many lines `{key}`")
     _require(message.get("instance") == str(uuid), "it names another instance")
     _require(message.get("nonce") == nonce, "it belongs to another start")
@@ -62,6 +64,7 @@ def _report(message: Message, uuid: UUID, nonce: str, received: datetime) -> Rep
         ssh_host_keys=tuple(host_keys.checked(line.value) for line in message.all("ssh-host-key")),
         failed_units=tuple(_unit(line.value) for line in message.all("failed-unit")),
         swap=None if (swap := message.get("swap")) is None else _number(swap),
+        disks=_disks(message),
         kernel=_matching(_RELEASE, message.get("kernel")),
         uptime=None if uptime is None else float(_matching(_UPTIME, uptime) or 0),
         received=received,
@@ -101,6 +104,21 @@ def _overlay(value: str | None) -> tuple[int | None, int | None]:
     return size, free
 
 
+def _disks(message: Message) -> tuple[GuestDisk, ...]:
+    """Each kind once; one of a kind of tomorrow is passed over."""
+    known, found = {str(kind): kind for kind in DiskKind}, list[GuestDisk]()
+    for line in message.all("disk"):
+        name, size, filesystem, *why = line.value.split(" ", 3)
+        if name not in known:
+            continue
+        reason = printable(why[0])[:_MOST_SAID] if why else None
+        found.append(
+            GuestDisk(kind=known[name], size=_number(size), filesystem=_number(filesystem), why=reason)
+        )
+    _require(len({disk.kind for disk in found}) == len(found), "a disk is told of twice")
+    return tuple(found)
+
+
 def _switch(value: str | None) -> bool | None:
     _require(value in (None, "on", "off"), "dax is neither on nor off")
     return None if value is None else value == "on"
@@ -133,6 +151,7 @@ def to_record(report: Report) -> dict[str, Any]:
         "ssh_host_keys": list(report.ssh_host_keys),
         "failed_units": list(report.failed_units),
         "swap": report.swap,
+        "disks": [[str(disk.kind), disk.size, disk.filesystem, disk.why] for disk in report.disks],
         "kernel": report.kernel,
         "uptime": report.uptime,
         "received": report.received and report.received.isoformat(),
@@ -165,6 +184,10 @@ def from_record(values: Mapping[str, Any]) -> Report:
         ssh_host_keys=tuple(values["ssh_host_keys"]),
         failed_units=tuple(values.get("failed_units", ())),
         swap=_kept_number(values.get("swap")),
+        disks=tuple(
+            GuestDisk(kind=DiskKind(kind), size=int(size), filesystem=int(filesystem), why=why)
+            for kind, size, filesystem, why in values.get("disks", ())
+        ),
         kernel=values["kernel"],
         uptime=values["uptime"],
         received=None if received is None else datetime.fromisoformat(received),

@@ -1,11 +1,14 @@
 """What the files of a run folder say of a machine, as its status."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from skinnybox.hosts.guest_io import stall
 from skinnybox.model import Power, Status
+
+T = TypeVar("T")
 
 _UNWRITTEN = "how it ended cannot be written down: is the disk full?"
 
@@ -34,3 +37,11 @@ def crashed(values: dict[str, Any]) -> Status:
         nonce=values["nonce"],
         reason=str(values["reason"]),
     )
+
+
+def understood(make: Callable[[dict[str, Any]], T], values: dict[str, Any] | None) -> T | None:
+    """A file of ours that was damaged counts as not there."""
+    try:
+        return None if values is None else make(values)
+    except (KeyError, TypeError, ValueError, AttributeError):
+        return None

@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from uuid import UUID
 
-from skinnybox.errors import NotFound
+from skinnybox.errors import Conflict, NotFound
 from skinnybox.hosts.base import Contents, Host
 from skinnybox.hosts.holding import Holding
 from skinnybox.hosts.local.store import Store
@@ -49,6 +49,11 @@ class LocalHost(Host):
         """Fill an open file, as large as the disk, with what that holds at one point in time."""
 
     @abstractmethod
+    def _resize_running(self, instance: Instance, size: int, disk: DiskKind) -> None:
+        """Have a running machine take so many bytes for its disk, whose file has them. Idempotent, also in
+        being told fewer than it has. CommandFailed when it refuses; Conflict when it does not run."""
+
+    @abstractmethod
     def _forget_runs(self, instance: Instance) -> None:
         """It is deleted, and nobody else has its disks meanwhile; Conflict when it runs after all."""
 
@@ -86,7 +91,6 @@ class LocalHost(Host):
             yield path
 
     def overlay_size(self, instance: Instance, disk: DiskKind = DiskKind.OVERLAY) -> int:
-        self._require_stopped(instance)
         try:
             return self._store.disk(instance.uuid, disk).stat().st_size
         except FileNotFoundError as error:
@@ -138,6 +142,23 @@ class LocalHost(Host):
 
         self._require_stopped(instance)
         copies.rebuild(self._store, instance, size, self._allocation(instance, disk), build, disk)
+
+    def enlarge_running(
+        self, instance: Instance, size: int, operation: Operation, disk: DiskKind = DiskKind.OVERLAY
+    ) -> None:
+        from skinnybox.hosts.local.enlarging import enlarge
+
+        if not self._is_running(instance):
+            raise Conflict(f"{instance.name} does not run any more", hint="again: it grows while it is off")
+        allocation = self._allocation(instance, disk)
+        enlarge(
+            self._store,
+            instance,
+            size,
+            disk,
+            allocation,
+            lambda size: self._resize_running(instance, size, disk),
+        )
 
     def copy_overlay(
         self, instance: Instance, target: Path, operation: Operation, disk: DiskKind = DiskKind.OVERLAY

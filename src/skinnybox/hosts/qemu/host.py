@@ -10,10 +10,9 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeVar
 from uuid import UUID
 
 from skinnybox.emulation.board import Accelerator
@@ -42,8 +41,6 @@ from skinnybox.model import (
 )
 from skinnybox.operation import Operation
 from skinnybox.run import process
-
-T = TypeVar("T")
 
 _POLL = 0.05
 _CONCLUDING = 3.0
@@ -76,6 +73,7 @@ class QemuHost(LocalHost):
             console=True,
             dax=True,
             data=True,
+            grows_running=True,
             boots=True,
             presses_a_button=True,
             memory=os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"),
@@ -153,7 +151,7 @@ class QemuHost(LocalHost):
 
     def reports(self, uuids: Iterable[UUID]) -> Mapping[UUID, Report]:
         found = {uuid: read_json(self._run(uuid) / "report.json") for uuid in uuids}
-        understood = {uuid: _understood(reports.from_record, values) for uuid, values in found.items()}
+        understood = {uuid: states.understood(reports.from_record, values) for uuid, values in found.items()}
         read = {uuid: report for uuid, report in understood.items() if report is not None}
         return (
             read
@@ -229,11 +227,13 @@ class QemuHost(LocalHost):
             concluded = self._await_conclusion(uuid)
             values = read_machine(folder)
             if values is not None and not concluded:
-                return _understood(states.unwritten, values)
+                return states.understood(states.unwritten, values)
         if values is not None:
-            return _understood(states.stalled if (folder / stall.FILE).exists() else states.running, values)
+            return states.understood(
+                states.stalled if (folder / stall.FILE).exists() else states.running, values
+            )
         ended = read_json(folder / "end.json")
-        return _understood(states.crashed, ended) if ended and ended.get("reason") else None
+        return states.understood(states.crashed, ended) if ended and ended.get("reason") else None
 
     def _process(self, uuid: UUID) -> process.Process | None:
         """The machine's QEMU, if it runs."""
@@ -249,6 +249,13 @@ class QemuHost(LocalHost):
         from skinnybox.hosts.guest_io.backup import copy_running
 
         copy_running(self._run(instance.uuid), target, operation, disk.value)
+
+    def _resize_running(self, instance: Instance, size: int, disk: DiskKind) -> None:
+        from skinnybox.hosts.qemu.growing import resize
+
+        if (running := self._process(instance.uuid)) is None:
+            raise Conflict(f"{instance.name} has ended", hint="again: its disk grows while it is off")
+        resize(running.pid, self._run(instance.uuid), instance, size, disk)
 
     def _require_stopped(self, instance: Instance) -> None:
         """Conflict while it runs; else its last end has been recorded when this returns."""
@@ -289,11 +296,3 @@ class QemuHost(LocalHost):
             with contextlib.suppress(OSError):
                 found.append((str(uuid), self._run(uuid).stat().st_mtime_ns))
         return sorted(found)
-
-
-def _understood(make: Callable[[dict[str, Any]], T], values: dict[str, Any] | None) -> T | None:
-    """A file of ours that was damaged counts as not there."""
-    try:
-        return None if values is None else make(values)
-    except (KeyError, TypeError, ValueError, AttributeError):
-        return None

@@ -28,7 +28,7 @@ from skinnybox.hosts.qemu.ending import end
 from skinnybox.hosts.reach import ways_in
 from skinnybox.json_file import write_json
 from skinnybox.layout import OF_LAST_RUN, SOCKETS
-from skinnybox.model import INITRD_FILE, KERNEL_FILE, ImageKind, Instance, Master, Network
+from skinnybox.model import INITRD_FILE, KERNEL_FILE, ImageKind, Instance, Master, Network, ranges
 from skinnybox.overlays import lock
 from skinnybox.printable import printable
 from skinnybox.run import process
@@ -173,7 +173,11 @@ def _bounded(machine: Machine) -> list[str]:
     files, user, sockets = machine.descriptors, user_of(machine.instance), _sockets(machine)
     kvm, cpus = machine.accelerator is Accelerator.KVM, machine.instance.cpus
     bounds = MachineBounds(
-        limits={"core": 0, "fsize": largest, **({} if user is None else {"nproc": _OTHER_THREADS + cpus})},
+        limits={
+            "core": 0,
+            "fsize": (largest, ranges.OVERLAY.most),  # raised by growing.py
+            **({} if user is None else {"nproc": _OTHER_THREADS + cpus}),
+        },
         user=user,
         groups=accelerator.groups() if kvm else (),
         files=(files.kernel, files.initrd, *(image.descriptor for image in files.images)),
