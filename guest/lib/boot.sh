@@ -8,6 +8,7 @@ boot_root() {
     hide_upper
     seed_if_due "$1"
     follow_name "$1"
+    bound_journal "$1"
     close_stack "$1"
 }
 

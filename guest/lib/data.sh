@@ -37,6 +37,7 @@ open_data() {
     instance=$(message_value "$RUN/data-base" instance) || instance=nobody
     [ "$instance" = "$wanted" ] || refuse "the data disk on $DISK belongs to the machine $instance, and this is $wanted"
     [ -d "$RUN/data/folders" ] && [ ! -L "$RUN/data/folders" ] || refuse "the data disk on $DISK has no folders"
+    echo "$DISK" >"$RUN/data-disk"
 }
 
 # data_name FOLDER: what it is called on the data disk; no folder of a seed has a % in it.

@@ -112,7 +112,7 @@ seed_generation() {
     printf '%s\n' "${applied%% *}"
 }
 
-# ready_report ADDRESSES SIZE FREE FAILED
+# ready_report ADDRESSES SIZE FREE FAILED DISKS
 ready_report() {
     local uptime kernel
     read -r uptime _ <"$PROC/uptime"
@@ -125,10 +125,11 @@ ready_report() {
     [ -z "$1" ] || printf '%s\n' "$1" | prefixed address
     host_keys
     [ -z "${4-}" ] || printf '%s\n' "$4" | prefixed failed-unit
+    [ -z "${5-}" ] || printf '%s\n' "$5" | prefixed disk
     printf 'kernel %s\nuptime %s\nend\n' "$kernel" "$uptime"
 }
 
-# tell ADDRESSES SIZE FREE FAILED: until the host took it.
+# tell ADDRESSES SIZE FREE FAILED DISKS: until the host took it.
 tell() {
     until ready_report "$@" >"$RUN/report" && send_report "$RUN/report" "$SEND_SECONDS"; do
         sleep "$SEND_SECONDS"
@@ -145,8 +146,8 @@ differs() {
 
 # tell_for_ever: what fails in a boot fails soon after the way in is open, so the first looks follow one another quickly.
 tell_for_ever() {
-    local told now size free was failed failing look=1
-    told=$(addresses) failed=$(failed_units)
+    local told now size free was failed failing disks room look=1
+    told=$(addresses) failed=$(failed_units) disks='' # these at the next look: a boot does not wait for it
     # shellcheck disable=SC2046 # two words
     set -- $(space)
     size=$1 was=$2
@@ -154,12 +155,12 @@ tell_for_ever() {
     while sleep "$look"; do
         look=$((look * 2))
         [ "$look" -lt "$LOOK_SECONDS" ] || look=$LOOK_SECONDS
-        now=$(addresses) failing=$(failed_units)
+        now=$(addresses) failing=$(failed_units) room=$(told_disks_room)
         # shellcheck disable=SC2046 # two words
         set -- $(space)
         size=$1 free=$2
-        [ "$now$failing" = "$told$failed" ] && ! differs "$was" "$free" "$size" && continue
-        told=$now was=$free failed=$failing
-        tell "$told" "$size" "$was" "$failed"
+        [ "$now$failing$room" = "$told$failed$disks" ] && ! differs "$was" "$free" "$size" && continue
+        told=$now was=$free failed=$failing disks=$room
+        tell "$told" "$size" "$was" "$failed" "$disks"
     done
 }

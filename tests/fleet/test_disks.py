@@ -131,6 +131,7 @@ def test_what_a_guest_says_of_its_filesystem_is_told(
     from skinnybox.fleet import grow
 
     monkeypatch.setattr(grow, "FOLLOWING", 0.3)
+    monkeypatch.setattr(grow, "SILENT", 0.1)
     fleet.start(["web"])
     reports = type(fleet._host).reports
 

@@ -25,7 +25,6 @@ DPKG = ("dpkg", "--force-depends", "--log=/dev/null")
 OTHERS = "usr/lib/systemd/system/ssh.service"
 CHANGING = {
     "usr/lib/systemd/system/systemd-networkd-wait-online.service.d/skinnybox.conf",
-    "usr/lib/systemd/journald.conf.d/skinnybox.conf",
     "usr/lib/systemd/system/systemd-remount-fs.service.d/skinnybox.conf",
 }
 """What an import puts in besides, which an ordinary system is better without."""

@@ -172,3 +172,17 @@ umount merged
     assert (kind, options[:2]) == ("ext4", "rw") and source.endswith("[/direct/var%lib%docker]")
     assert rest[:2] == ["merged/new", "three/diff/new"]
     assert rest[2:4] == ["modified", "d"] and rest[5:8] == ["/var/lib/docker", "direct", "/var/lib/docker:"]
+
+
+def test_it_says_what_eats_its_disk(parts: Path) -> None:
+    said = _within(parts, 'mkdir -p srv/x; head -c 900000 /dev/urandom >srv/x/y; sync; "$work/program" usage')
+    rows = {path: size for size, path in (line.split(None, 1) for line in said.splitlines())}
+    assert rows["/srv/x"].endswith("K") and rows["/"] == max(rows.values())
+
+
+def test_it_gives_back_what_was_deleted(parts: Path) -> None:
+    """The disk is a file, through a loop device, which takes a discard for a hole."""
+    fill = f"head -c 20000000 /dev/urandom >srv; sync; stat -c %b {parts}/disk; rm srv; sync"
+    trim = f'"$work/program" trim >&2; sync; stat -c %b {parts}/disk'
+    full, trimmed = map(int, _within(parts, f"{fill}; {trim}").split())
+    assert full * 512 > 20_000_000 and trimmed * 512 < full * 512 - 19_000_000

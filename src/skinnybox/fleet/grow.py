@@ -27,6 +27,8 @@ from skinnybox.sizes import MIB, format_size
 _NAMED = {DiskKind.OVERLAY: "overlay", DiskKind.DATA: "data disk"}
 FOLLOWING = 60.0
 """Seconds that a running guest is waited for: it looks at its disks every 15, and has little to do then."""
+SILENT = 10.0
+"""Seconds that a guest which tells nothing of its disks is waited for: it does so just after it is ready."""
 _POLL = 0.5
 _UNUSED = 16 * MIB
 
@@ -133,7 +135,7 @@ def _followed(
     host: Host, look: Callable[[], MachineView], grown: Grown, disk: DiskKind, operation: Operation
 ) -> Grown:
     """What its guest says of it, for a while."""
-    deadline = time.monotonic() + FOLLOWING
+    deadline, silent = time.monotonic() + FOLLOWING, time.monotonic() + SILENT
     while True:
         machine = look()
         if not power.running(machine):
@@ -141,7 +143,7 @@ def _followed(
         said = _said(machine, disk)
         if said is not None and said.size >= grown.after:
             return replace(grown, followed=said.why is None, why=said.why)
-        if machine.current_report is not None and said is None:
+        if machine.current_report is not None and said is None and time.monotonic() > silent:
             return replace(grown, why="its master was made by a version whose guests do not look for it")
         if time.monotonic() > deadline:
             return replace(grown, why=f"its guest has said nothing of it in {FOLLOWING:.0f} s")
