@@ -260,8 +260,8 @@ def _data(wanted: Wanted, machine: MachineView, stays_on: bool) -> Iterator[Acti
 
 def _grow(wanted: Wanted, machine: MachineView, change: Difference, stays_on: bool) -> Action:
     if stays_on:
-        hint = f"skinnybox stop {machine.name}, then apply again"
-        return _blocked(machine, "growing needs it stopped", hint, change)
+        hint = of_data.by_hand(machine.name, change)
+        return _blocked(machine, "a plan grows only what is stopped", hint, change)
     return _of(Verb.GROW, wanted, machine, (change,))
 
 

@@ -28,6 +28,12 @@ def refused(has: DataDisk | None, wanted: DataDisk | None) -> Iterator[tuple[Dif
         yield _folders(has, wanted), _NEVER_LESS
 
 
+def by_hand(name: str, growth: Difference) -> str:
+    """How a disk grows that no plan does, of a machine that stays on."""
+    words = f"{name} {growth.after}{' --data' if growth.what == SIZE else ''}"
+    return f"skinnybox grow {words} (under QEMU while it runs), or stop it and apply again"
+
+
 def growth(has: DataDisk | None, wanted: DataDisk | None) -> Difference | None:
     if has is None or wanted is None or whole_mib(wanted).size <= has.size:
         return None

@@ -6,6 +6,7 @@ start, and the next call tells the machine that runs.
 
 import os
 from collections.abc import Callable
+from pathlib import Path
 
 from skinnybox.errors import CommandFailed, NoSpace, NotFound
 from skinnybox.hosts.local import copies
@@ -33,7 +34,7 @@ def enlarge(
         try:
             before = os.fstat(descriptor).st_size
             try:
-                _extend(descriptor, before, size, allocation)
+                _extend(descriptor, path.parent, before, size, allocation)
                 tell(size)
             except (CommandFailed, NoSpace):
                 # Nothing lies behind what the machine has: it was not told of it.
@@ -44,9 +45,11 @@ def enlarge(
             os.close(descriptor)
 
 
-def _extend(descriptor: int, before: int, size: int, allocation: Allocation) -> None:
+def _extend(descriptor: int, folder: Path, before: int, size: int, allocation: Allocation) -> None:
     """Its blocks too, where they are promised: those that it has already stay as they are."""
     if allocation is Allocation.RESERVED:
+        # Beforehand: a reservation that fails takes all there is first, and others need it just then.
+        space.require(folder, size - os.fstat(descriptor).st_blocks * 512, "the larger disk")
         space.reserve(descriptor, size)
     elif before < size:
         os.ftruncate(descriptor, size)
