@@ -40,7 +40,7 @@ def test_disks_under_pressure(fleet: Fleet, create: Create, up: Up, down: Down, 
         assert grown.error is None and grown.value is not None
         assert (grown.value.after, grown.value.followed, grown.value.why) == (size, True, None)
     assert fleet.machine("full").instance.disks[OVERLAY].size == 256 * MIB
-    assert taken(made, DATA) == 160 * MIB
+    assert taken(made, DATA) >= 160 * MIB
     room = sh("full", "df -m --output=size / /srv/data | tail -n 2").split()
     assert int(room[0]) > 230 and int(room[1]) > 140
     before = taken(made, OVERLAY)
@@ -52,7 +52,7 @@ def test_disks_under_pressure(fleet: Fleet, create: Create, up: Up, down: Down, 
     assert "/srv" in sh("full", "skinnybox-guest usage")
     sh("full", "rm /srv/dump /srv/data/dump; sync; skinnybox-guest trim; sync")
     assert taken(made, OVERLAY) < before + 20 * MIB
-    assert taken(made, DATA) == 160 * MIB
+    assert taken(made, DATA) >= 160 * MIB
     down("full")
     for kind in (OVERLAY, DATA):
         run.run(["e2fsck", "-fn", place(made, kind)])

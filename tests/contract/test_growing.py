@@ -30,7 +30,7 @@ def instance(running_host: Host, new: New, contents_of: ContentsOf) -> Instance:
 
 @pytest.fixture
 def growing(running_host: Host) -> LocalHost:
-    if not running_host.features.grows_running:
+    if not running_host.grows_running:
         pytest.skip("disks of this host grow while their machine is off")
     assert isinstance(running_host, LocalHost)
     return running_host
@@ -44,7 +44,7 @@ def test_a_host_that_cannot_refuses(
     running_host: Host, instance: Instance, master: Master, bootable: Path
 ) -> None:
     running_host.start(instance, master, bootable, Operation())
-    if running_host.features.grows_running:
+    if running_host.grows_running:
         pytest.skip("this one can")
     with pytest.raises(Unsupported):
         running_host.enlarge_running(instance, 96 * MIB, Operation())

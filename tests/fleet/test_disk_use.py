@@ -66,3 +66,17 @@ def test_what_is_in_memory_is_on_no_disk(fleet: Fleet, capsys: pytest.CaptureFix
     fleet.create(["kiosk"], "tiny", replace(SPARSE, throw_away=ThrowAway(kind=Thrown.MEMORY)))
     ended = said(capsys, "show", "kiosk", "--usage")
     assert ended.code == 6 and "in its memory" in ended.err
+
+
+def test_a_machine_that_runs_is_told_to_have_grown(fleet: Fleet, capsys: pytest.CaptureFixture[str]) -> None:
+    fleet.start(["a", "b"])
+    ended = said(capsys, "grow", "a", "b", "+32M")
+    assert (ended.code, ended.out.splitlines()) == (
+        0,
+        [
+            f"{name}: grown from 64.0M to 96.0M; its guest says that its filesystem fills it"
+            for name in ("a", "b")
+        ],
+    )
+    fleet.kill(["a"])
+    assert said(capsys, "grow", "a", "96M").out == "a: has 96.0M already\n"

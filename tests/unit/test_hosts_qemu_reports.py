@@ -11,7 +11,7 @@ from skinnybox.errors import Corrupt
 from skinnybox.hosts.guest_io import reports
 from skinnybox.hosts.guest_io.machine_output import LOG_SIZE, Log, Mailbox, Panic, conclude, read_log
 from skinnybox.json_file import read_json, write_json
-from skinnybox.model import Report
+from skinnybox.model import DiskKind, GuestDisk, Report
 from skinnybox.run.process import boot_id
 from skinnybox.wire import Line, encode
 
@@ -44,6 +44,9 @@ def test_a_full_report_is_read_and_kept() -> None:
         ("failed-unit", r"srv-a\x2db.mount"),
         ("kernel", "6.1.0-56-cloud-amd64"),
         ("uptime", "12.34"),
+        ("disk", "overlay 2000 1000 no room for it"),
+        ("disk", "data 3000 3000"),
+        ("disk", "of-tomorrow 1"),
         ("something-of-tomorrow", "x"),
     )
     report = reports.parse(raw, ME, NONCE, NOW)
@@ -52,6 +55,10 @@ def test_a_full_report_is_read_and_kept() -> None:
     assert report.addresses == ("eth0 10.0.2.15/24", "eth0 fe80::1/64")
     assert report.failed_units == ("apache2.service", r"srv-a\x2db.mount")
     assert report.ssh_host_keys == (KEY,) and report.uptime == 12.34
+    assert report.disks == (
+        GuestDisk(kind=DiskKind.OVERLAY, size=2000, filesystem=1000, why="no room for it"),
+        GuestDisk(kind=DiskKind.DATA, size=3000, filesystem=3000),
+    )
     assert reports.from_record(json.loads(json.dumps(reports.to_record(report)))) == report
     for reachable in (True, False):
         looked = replace(report, reachable=reachable)
@@ -62,8 +69,14 @@ def test_a_full_report_is_read_and_kept() -> None:
 
 def test_a_record_of_who_did_not_look_is_read() -> None:
     record = reports.to_record(reports.parse(message(), ME, NONCE, NOW))
-    del record["reachable"]
+    del record["reachable"], record["disks"]
     assert reports.from_record(record).reachable is None
+    assert reports.from_record(record).disks == ()
+
+
+def test_a_disk_that_is_told_of_twice_refuses_the_report() -> None:
+    with pytest.raises(Corrupt, match="twice"):
+        reports.parse(message(("disk", "data 1 1"), ("disk", "data 2 2")), ME, NONCE, NOW)
 
 
 @pytest.mark.parametrize(
@@ -87,6 +100,10 @@ def test_a_record_of_who_did_not_look_is_read() -> None:
         ("kernel", "6.1 <script>"),
         ("uptime", "nan"),
         ("uptime", "1e9"),
+        ("disk", "overlay 1"),
+        ("disk", "overlay -1 1"),
+        ("disk", f"overlay {1 << 60} 1"),
+        ("disk", "data 1 x"),
     ],
 )
 def test_a_false_word_refuses_the_report(line: tuple[str, str]) -> None:

@@ -128,7 +128,8 @@ def _grown(grown: "Grown") -> str:
         return said
     if grown.followed:
         return f"{said}; its guest says that its filesystem fills it"
-    return f"{said}; its filesystem is smaller still: {printable(grown.why or '')} (see `help grow`)"
+    why = printable(grown.why or "its guest has said nothing of it")
+    return f"{said}; its filesystem is smaller still, as far as is known: {why}"
 
 
 def _create(arguments: argparse.Namespace) -> int:

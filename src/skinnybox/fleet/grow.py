@@ -6,16 +6,18 @@ is, and its own guest makes the filesystem larger; only its report says that it 
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
-from functools import partial
 
-from skinnybox.errors import Blocked, Corrupt, NotFound
+from skinnybox.errors import Blocked, Corrupt, NotFound, Unsupported
 from skinnybox.fleet import power
+from skinnybox.fleet.batch import Outcome
 from skinnybox.fleet.catalog.catalog import Catalog
 from skinnybox.fleet.catalog.rows import Doing
 from skinnybox.fleet.create import whole_mib
 from skinnybox.fleet.lease import Held, leased
+from skinnybox.fleet.machine_queries import MachineQueries
 from skinnybox.fleet.view import MachineView
 from skinnybox.hosts.base import Host
 from skinnybox.model import DataDisk, DiskKind, GuestDisk, Instance, Overlay, ranges
@@ -31,6 +33,7 @@ SILENT = 10.0
 """Seconds that a guest which tells nothing of its disks is waited for: it does so just after it is ready."""
 _POLL = 0.5
 _UNUSED = 16 * MIB
+_AT_ONCE = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,8 +70,7 @@ def grow(
     with leased(host, catalog, instance, Doing.GROW) as held:
         if look is None or not power.running(look(held.instance)):
             return _grown(host, held, size, by, operation, disk)
-        grown = _grown_running(host, held, size, by, operation, disk)
-    return _followed(host, partial(look, held.instance), grown, disk, operation)
+        return _grown_running(host, held, size, by, operation, disk)
 
 
 def _grown(host: Host, held: Held, size: int, by: bool, operation: Operation, disk: DiskKind) -> Grown:
@@ -122,19 +124,41 @@ def _wanted(instance: Instance, disk: DiskKind, before: int, size: int, by: bool
 def _lags(host: Host, instance: Instance, size: int, disk: DiskKind, operation: Operation) -> bool:
     """Whether the filesystem is smaller than its disk, which its guest left so when that grew. A few MiB are
     nothing: what is too small for a block group of its own stays unused."""
-    if not host.features.grows_running:
+    if not host.grows_running:
         return False
     with host.open_overlay(instance, operation, disk) as file:
         try:
             return inspect.read_shape(file).size + _UNUSED <= size
-        except Corrupt:  # its start says more
+        except (Corrupt, Unsupported):  # its start says more
             return False
 
 
-def _followed(
+def each_followed(
+    host: Host, queries: MachineQueries, done: Sequence[Outcome[Grown]], disk: DiskKind, operation: Operation
+) -> list[Outcome[Grown]]:
+    """Those that run are waited for together: each guest looks at its disks when it comes to it."""
+    live = {each.name: each.value for each in done if each.value is not None and each.value.live}
+
+    def follow(machine: MachineView, operation: Operation) -> Grown:
+        return followed(host, lambda: queries.view(machine.instance), live[machine.name], disk, operation)
+
+    told = list[Outcome[Grown]]()
+    if live:
+        with suppress(NotFound):  # one was deleted meanwhile: what is not known of the others is not told
+            told = queries.each(tuple(live), follow, "wait for guests", operation, _AT_ONCE)
+    # What cannot be seen any more has grown all the same.
+    values = {each.name: each.value or replace(live[each.name], why=_gone(each)) for each in told}
+    return [replace(each, value=values.get(each.name, each.value)) for each in done]
+
+
+def _gone(outcome: Outcome[Grown]) -> str:
+    return outcome.error.message if outcome.error else "nothing was seen of it"
+
+
+def followed(
     host: Host, look: Callable[[], MachineView], grown: Grown, disk: DiskKind, operation: Operation
 ) -> Grown:
-    """What its guest says of it, for a while."""
+    """With what its guest says of it, for which it is waited for a while."""
     deadline, silent = time.monotonic() + FOLLOWING, time.monotonic() + SILENT
     while True:
         machine = look()
@@ -147,7 +171,8 @@ def _followed(
             return replace(grown, why="its master was made by a version whose guests do not look for it")
         if time.monotonic() > deadline:
             return replace(grown, why=f"its guest has said nothing of it in {FOLLOWING:.0f} s")
-        operation.check("grow")
+        if operation.cancelled:
+            return replace(grown, why="it was not waited for any longer")
         host.wait_change(_POLL)
 
 

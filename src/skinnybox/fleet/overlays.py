@@ -115,10 +115,10 @@ class Overlays:
         """Make overlays, or data disks, larger: to `size` bytes, or by so many; what they hold stays. Where
         the host cannot do that to machines that run, they must be stopped. Idempotent without `by`; a
         smaller size is Blocked."""
-        from skinnybox.fleet.grow import grow
+        from skinnybox.fleet.grow import each_followed, grow
 
         def one(machine: MachineView, operation: Operation) -> "Grown":
-            if not self._host.features.grows_running:
+            if not self._host.grows_running:
                 power.refuse_running(machine, "grow")
             return grow(
                 self._host,
@@ -131,7 +131,8 @@ class Overlays:
                 look=self._queries.view,
             )
 
-        return self._queries.each(patterns, one, "grow", operation, 1)
+        done = self._queries.each(patterns, one, "grow", operation, 1)
+        return each_followed(self._host, self._queries, done, disk, operation)
 
     def tell(
         self, patterns: Sequence[str], telling: "Telling", operation: Operation = UNATTENDED

@@ -66,8 +66,6 @@ class Features:
     """Whether machines can have a data disk."""
     memory: int | None = None
     """Bytes that all of this host has, for the largest machine it could run; None where nobody knows."""
-    grows_running: bool = False
-    """Whether disks can become larger while their machine runs."""
     tells: int = 0
     """Base and seed message of together so many bytes reach a guest beside its overlay, at every start."""
 

@@ -56,6 +56,7 @@ _KEY = "ssh-ed25519 " + base64.b64encode(b"\0\0\0\x0bssh-ed25519\0\0\0\x20" + by
 class FakeHost(LocalHost):
     """Several of them may share a folder, also from several processes."""
 
+    grows_running = True
     features = Features(
         kind="fake",
         allocations=frozenset(Allocation),
@@ -66,7 +67,6 @@ class FakeHost(LocalHost):
         dax=True,
         boots=False,
         data=True,
-        grows_running=True,
     )
 
     def __init__(self, state: Path, answers: Callable[[UUID], bool] | None = None) -> None:

@@ -108,9 +108,10 @@ def _disks(message: Message) -> tuple[GuestDisk, ...]:
     """Each kind once; one of a kind of tomorrow is passed over."""
     known, found = {str(kind): kind for kind in DiskKind}, list[GuestDisk]()
     for line in message.all("disk"):
-        name, size, filesystem, *why = line.value.split(" ", 3)
+        name, _, rest = line.value.partition(" ")
         if name not in known:
             continue
+        size, filesystem, *why = rest.split(" ", 2)
         reason = printable(why[0])[:_MOST_SAID] if why else None
         found.append(
             GuestDisk(kind=known[name], size=_number(size), filesystem=_number(filesystem), why=reason)

@@ -8,7 +8,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from skinnybox.errors import CommandFailed, NoSpace, NotFound
+from skinnybox.errors import CommandFailed, NoSpace, NotFound, Unsupported
 from skinnybox.hosts.local import copies
 from skinnybox.hosts.local.store import Store, translated
 from skinnybox.model import Allocation, DiskKind, Instance
@@ -23,8 +23,8 @@ def enlarge(
     allocation: Allocation,
     tell: Callable[[int], None],
 ) -> None:
-    """See growing.py. `tell` has the machine take so many bytes for its disk; CommandFailed when it has
-    refused, and goes on with what it had. Nobody copies the disk meanwhile."""
+    """See growing.py. `tell` has the machine take so many bytes for its disk; CommandFailed or Unsupported
+    when it has refused, and goes on with what it had. Nobody copies the disk meanwhile."""
     path = store.disk(instance.uuid, disk)
     with copies.exclusive(store, instance), translated():
         try:
@@ -36,7 +36,7 @@ def enlarge(
             try:
                 _extend(descriptor, path.parent, before, size, allocation)
                 tell(size)
-            except (CommandFailed, NoSpace):
+            except (CommandFailed, NoSpace, Unsupported):
                 # Nothing lies behind what the machine has: it was not told of it.
                 if before < size:
                     os.ftruncate(descriptor, before)

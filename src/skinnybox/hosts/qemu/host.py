@@ -52,6 +52,8 @@ waits."""
 class QemuHost(LocalHost):
     """The machines of one state folder. Several objects, also in several processes, may serve one folder."""
 
+    grows_running = True
+
     def __init__(self, state: Path, preferences: Preferences | None = None) -> None:
         super().__init__(state)
         self._preferences = preferences or Preferences()
@@ -73,7 +75,6 @@ class QemuHost(LocalHost):
             console=True,
             dax=True,
             data=True,
-            grows_running=True,
             boots=True,
             presses_a_button=True,
             memory=os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"),
