@@ -148,6 +148,8 @@ class LocalHost(Host):
     ) -> None:
         from skinnybox.hosts.local.enlarging import enlarge
 
+        if not self.grows_running:
+            super().enlarge_running(instance, size, operation, disk)
         if not self._is_running(instance):
             raise Conflict(f"{instance.name} does not run any more", hint="again: it grows while it is off")
         allocation = self._allocation(instance, disk)
