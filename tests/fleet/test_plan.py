@@ -6,10 +6,12 @@ from dataclasses import replace
 import pytest
 
 from skinnybox.fleet.catalog.rows import Phase
+from skinnybox.fleet.plan import of_seed
 from skinnybox.fleet.plan.actions import Action, Choices, Desired, Target, Verb, Wanted, extras, plan
 from skinnybox.fleet.plan.descriptions import count
 from skinnybox.fleet.view import MachineView
-from skinnybox.model import Allocation, Network, Overlay, SeedFile, SeedUser, StaticNetwork
+from skinnybox.model import Allocation, Network, Nic, Overlay, SeedFile, SeedUser, StaticNetwork
+from skinnybox.model.throwaway import parse_throw_away
 from skinnybox.sizes import GIB, MIB
 from tests.fleet.planned import FLEET, LAMP1, LAMP2, MAIL, SPEC, machine, wanted
 
@@ -103,6 +105,43 @@ def test_a_seed_is_renewed_while_the_machine_is_off(change: dict[str, object]) -
     assert verbs(one(replace(of, state=Target.RUNNING), machine(wanted()))) == ["seed web-1", "start web-1"]
 
 
+@pytest.mark.parametrize("asked", ["", "disk", "memory", "memory:64M"])
+def test_what_would_be_lost_at_the_next_start_needs_its_word(asked: str) -> None:
+    """It lost all that was there once, by an edit and without a question."""
+    kept, thrown = SPEC, replace(SPEC, throw_away=parse_throw_away(asked or "disk"))
+    of = wanted(specification=replace(thrown, timezone="UTC") if asked else kept)
+    for on in (False, True) if asked else ():
+        (action,) = one(of, machine(wanted(), on=on))
+        assert (action.verb, action.reason) == (Verb.BLOCKED, of_seed.LOST)
+        assert action.hint and action.hint.startswith("--reset web-1 ")
+        assert [d.what for d in action.differences] == ["throw_away", "timezone"]
+    (action,) = one(
+        of, machine(wanted(specification=thrown if not asked else kept)), reset=frozenset({"web-1"})
+    )
+    assert action.verb is Verb.RESET
+    for already in ("disk", "memory"):  # loses it at each start, whatever the file says
+        away = machine(wanted(specification=replace(SPEC, throw_away=parse_throw_away(already))))
+        assert {action.verb for action in one(of, away)} <= {Verb.SEED}
+
+
+def test_what_belongs_together_waits_together() -> None:
+    """Memory and what of it is thrown away, a bridge and the address on it: one of them alone would be a
+    machine that nobody asked for. What does not need the seed is done meanwhile."""
+    has = replace(SPEC, memory=GIB, throw_away=parse_throw_away("memory:256M"))
+    to_be = replace(SPEC, memory=512 * MIB, throw_away=parse_throw_away("memory:128M"), cpus=2)
+    off = one(wanted(specification=to_be), machine(wanted(specification=has)))
+    assert [(a.verb, [d.what for d in a.differences]) for a in off] == [
+        (Verb.SEED, ["memory", "cpus", "throw_away"])
+    ]
+    on = one(wanted(specification=to_be), machine(wanted(specification=has), on=True))
+    assert [(a.verb, [d.what for d in a.differences]) for a in on] == [
+        (Verb.SET, ["cpus"]), (Verb.BLOCKED, ["memory", "throw_away"])
+    ]  # fmt: skip
+    moved = replace(SPEC, network=Network.BRIDGE, bridge="br1", nics=(Nic(bridge="br0"),))
+    (action,) = one(wanted(specification=moved), machine(wanted(), on=True))
+    assert [d.what for d in action.differences] == ["network", "bridge", "nic 1"]
+
+
 def test_a_reference_without_a_version_is_content_with_any() -> None:
     assert one(wanted(stack=LAMP2, pinned=False), machine(wanted(stack=LAMP1))) == ()
 
@@ -165,4 +204,4 @@ def test_secrets_do_not_show() -> None:
     of = wanted(specification=replace(SPEC, files=(secret,), run_once="echo hunter2"))
     (action,) = one(of, machine(wanted()))
     assert "hunter2" not in str(action.differences)
-    assert [d.what for d in action.differences] == ["run_once", "file /etc/secret"]
+    assert [d.what for d in action.differences] == ["file /etc/secret", "run_once"]

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from skinnybox.fleet.plan.actions import ORDER, Action, Choices, Desired, Target, Verb, Wanted, plan, runs
 from skinnybox.fleet.specification import Specification
 from skinnybox.fleet.view import MachineView
-from skinnybox.model import Allocation, Instance, Network, Overlay
+from skinnybox.model import Allocation, Instance, Network, Overlay, ThrowAway, Thrown
 from skinnybox.sizes import GIB, MIB
 from tests.fleet.planned import FLEET, LAMP1, LAMP2, MAIL, RUNNING, machine
 
@@ -26,6 +26,7 @@ SPECIFICATIONS = st.builds(
     run_once=st.sampled_from([None, "true"]),
     dax=st.sampled_from([None, None, True]),
     autostart=st.booleans(),
+    throw_away=st.sampled_from([None, ThrowAway(), ThrowAway(kind=Thrown.MEMORY)]),
     fleet=st.just(FLEET),
 )
 WANTED = st.builds(
@@ -93,10 +94,16 @@ def _changed(now: MachineView, action: Action, of: Wanted) -> Instance:
         size = max(d.after for d in action.differences if isinstance(d.after, int))
         return replace(now.instance, overlay=replace(now.instance.overlay, size=size))
     if action.verb in (Verb.SEED, Verb.RESET):
+        said = of.specification
         return replace(
             now.instance,
-            ssh_user=of.specification.ssh_user,
-            seed=replace(now.instance.seed, run_once=of.specification.run_once),
+            memory=said.memory,
+            cpus=said.cpus,
+            network=said.network,
+            autostart=said.autostart,
+            ssh_user=said.ssh_user,
+            throw_away=said.throw_away,
+            seed=replace(now.instance.seed, run_once=said.run_once),
         )
     return replace(now.instance, **{d.what: d.after for d in action.differences})  # type: ignore[arg-type]
 
@@ -117,11 +124,14 @@ def test_nothing_is_lost_without_its_word(
 ) -> None:
     named = {of.name for of in desired.machines}
     owners = {found.name: found.instance.fleet for found in actual}
+    keep = {found.name for found in actual if found.instance.throw_away is None}
     for action in plan(desired, actual, choices):
         if action.verb is Verb.DELETE:
             assert choices.prune and action.name not in named and owners[action.name] == FLEET
         elif action.verb in (Verb.RECREATE, Verb.RESET):
             assert action.name in (choices.recreate if action.verb is Verb.RECREATE else choices.reset)
+        elif action.verb is Verb.SEED and action.name in keep:
+            assert action.wanted and action.wanted.specification.throw_away is None
         if owners.get(action.name, FLEET) != FLEET and not choices.adopt:
             assert action.verb is Verb.BLOCKED
 

@@ -42,6 +42,25 @@ def test_a_machine_is_made_so_and_stays_so(fleet: Fleet, state: Path) -> None:
     assert isinstance(fleet.set(["b"], {"memory": 256 * MIB})[0].error, UsageError)
 
 
+def test_what_is_thrown_away_in_memory_and_the_memory_change_together(
+    made: dict[str, Instance], state: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Each was refused for what the other was before, in both directions."""
+    way = ("--host", "fake", "--state", str(state), "set", "a")
+    for memory, thrown in (("1G", "memory:512M"), ("256M", "memory:128M")):
+        assert said(capsys, *way, "--memory", memory, "--throw-away", thrown, "--yes") == (
+            0, "a: changed; its next start applies all of its seed\n", ""
+        )  # fmt: skip
+        assert said(capsys, *way, "--memory", memory, "--throw-away", thrown).code == 0
+    refused = said(capsys, *way, "--cpus", "2", "--memory", "512M", "--throw-away", "memory:384M")
+    assert refused.code == 2 and "more than half" in refused.err
+    both = said(capsys, *way, "b", "--ssh-port", "9000", "--swap", "zram")
+    assert both.code == 2 and "one port cannot lead to several machines" in both.err
+    with open_fake(state) as fleet:
+        now = fleet.machine("a").instance
+        assert (now.memory, now.cpus, now.swap, str(now.throw_away)) == (256 * MIB, 1, None, "memory:128M")
+
+
 def test_what_would_be_thrown_away_or_is_not_there_is_refused(fleet: Fleet, tmp_path: Path) -> None:
     fleet.create(["kept"], "tiny", SPARSE)
     assert fleet.overlays.snapshot(["kept"], "x")[0].ok
@@ -82,8 +101,11 @@ def test_a_plan_shows_it_and_apply_does_it(file: File, state: Path) -> None:
     assert (told(file.fleet, state, "web"), told(file.fleet, state, "db")) == ("disk", None)
     assert file.plan() == []
     file.write(HEAD + "machines:\n  web: {throw_away: 'memory:64M'}\n  db: {throw_away: disk}\n")
-    assert file.plan() == ["seed web", "seed db"]
-    assert all(outcome.ok for outcome in file.apply())
+    assert file.plan() == ["seed web", "blocked db"]
+    assert [(outcome.name, outcome.ok) for outcome in file.apply()] == [("web", True), ("db", False)]
+    assert (file.plan(), told(file.fleet, state, "db")) == (["blocked db"], None)
+    assert file.plan(reset=frozenset({"db"})) == ["reset db"]
+    assert all(outcome.ok for outcome in file.apply(reset=frozenset({"db"})))
     assert (told(file.fleet, state, "web"), told(file.fleet, state, "db")) == (f"memory {64 * MIB}", "disk")
     assert file.plan() == []
     for wrong in ("yesterday", "5", "memory:1"):
@@ -99,7 +121,17 @@ def test_the_command_line(made: dict[str, Instance], state: Path, capsys: pytest
     assert said(capsys, *create, "kiosk-2", "--throw-away", "memory:64M").code == 0
     confused = said(capsys, *create, "--throw-away", "kiosk-3")
     assert confused.code == 2 and "kiosk-3" in confused.err
-    assert said(capsys, *way, "set", "a", "--throw-away", "memory", "--swap", "zram").code == 0
+    setting = (*way, "set", "a", "b", "--throw-away", "memory", "--swap", "zram")
+    with open_fake(state) as fleet:
+        fleet.start(["b"])
+    asked = said(capsys, *setting)
+    assert asked.code == 2 and "yes: throw away at their next start what a made their own" in asked.err
+    with open_fake(state) as fleet:
+        assert fleet.machine("a").instance.throw_away is None
+        fleet.kill(["b"])
+    assert said(capsys, *setting, "--yes").code == 0
+    assert said(capsys, *way, "set", "a", "--throw-away", "disk").code == 0  # nothing of it is left to lose
+    assert said(capsys, *way, "set", "a", "--throw-away", "memory").code == 0
     shown = said(capsys, *way, "show", "kiosk", "kiosk-2", "a").out
     for line in ("disk", "memory:64M", "memory"):
         assert f"throw away:      {line}\n" in shown

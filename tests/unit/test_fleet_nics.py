@@ -8,7 +8,7 @@ import pytest
 
 from skinnybox.errors import SkinnyboxError, UsageError
 from skinnybox.fleet.counting import numbered
-from skinnybox.fleet.plan.compare import seed_of
+from skinnybox.fleet.plan.compare import seed_changes
 from skinnybox.fleet.spec import networks
 from skinnybox.fleet.spec.nics import parse_nic
 from skinnybox.fleet.spec.reading import parse
@@ -99,9 +99,8 @@ def test_each_machine_gets_addresses_on_each_card() -> None:
     ]  # fmt: skip
     assert first.nics[1] == second.nics[1] == Nic()
     assert places(second) == [("br0", "10.1.0.6")]
-    assert (
-        seed_of(second)["nic 1"] == "br0 vlan 9 10.1.0.6/24" and seed_of(second)["nic 2"] == "restricted dhcp"
-    )
+    told = {change.what: change.after for change in seed_changes(an_instance(), second)}
+    assert told["nic 1"] == "br0 vlan 9 10.1.0.6/24" and told["nic 2"] == "restricted dhcp"
     with pytest.raises(UsageError, match="2 addresses for 3 machines"):
         numbered(Specification(overlay=Overlay(size=GIB), nics=(nic,)), 3)
 

@@ -8,8 +8,7 @@ from skinnybox.cli import grouped, numbers, options, render, report, terminal
 from skinnybox.cli.options import path
 from skinnybox.cli.progress import shown
 from skinnybox.errors import Blocked, UsageError
-from skinnybox.fleet import present
-from skinnybox.fleet.batch import Outcome
+from skinnybox.fleet import asked, present
 from skinnybox.fleet.view import MachineView
 from skinnybox.model import Network
 
@@ -97,6 +96,7 @@ def _add_set(commands: options.Commands) -> None:
         "repeat")  # fmt: skip
     add("--ssh-port", metavar="PORT", type=numbers.count,
         help="of the host's loopback, leads to its ssh; only of one machine, stopped")  # fmt: skip
+    options.add_yes(parser)
 
 
 def _plan(arguments: argparse.Namespace) -> int:
@@ -200,18 +200,18 @@ def _set(arguments: argparse.Namespace) -> int:
         return _give_data(arguments)
     if not (changes or relabel or telling):
         raise UsageError("set changes nothing as long as nothing is said", hint="--memory 1G, for example")
-    told: list[Outcome[Instance]] = []
-    with options.fleet(arguments) as fleet, shown(arguments.quiet) as operation:
+    wanted = _with_labels(arguments, changes) if relabel else changes
+    with options.fleet(arguments) as fleet:
         names = arguments.names  # which --filter has narrowed by now
-        if telling:  # first: only this may be refused because it runs, and then nothing of it is done
-            told = fleet.overlays.tell(names, telling, operation)
-            names = [outcome.name for outcome in told if outcome.ok]
-        if (telling and not (changes or relabel)) or not names:
-            return report.outcomes(told, lambda _: "changed; its next start applies all of its seed")
-        wanted = _with_labels(arguments, changes) if relabel else changes
-        results = fleet.set(names, wanted, operation)
-    failed = [Outcome[MachineView](name=each.name, error=each.error) for each in told if not each.ok]
-    return report.outcomes(failed + results, lambda machine: _changed(machine, set(changes) <= _AT_ONCE))
+        if telling:
+            emptied = asked.emptied(fleet.machines(names), telling.get("throw_away"))
+            options.confirm_for(arguments, emptied, "throw away at their next start what {} made their own")
+        with shown(arguments.quiet) as operation:
+            if telling:
+                told = fleet.overlays.tell(names, telling, operation, changes=wanted)
+                return report.outcomes(told, lambda _: "changed; its next start applies all of its seed")
+            results = fleet.set(names, wanted, operation)
+    return report.outcomes(results, lambda machine: _changed(machine, set(changes) <= _AT_ONCE))
 
 
 def _telling(arguments: argparse.Namespace) -> "Telling":

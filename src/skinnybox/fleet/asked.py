@@ -9,7 +9,8 @@ from collections.abc import Callable, Sequence
 from skinnybox.errors import Blocked, SkinnyboxError
 from skinnybox.fleet import power
 from skinnybox.fleet.view import MachineView
-from skinnybox.model import Instance
+from skinnybox.model import Instance, ThrowAway
+from skinnybox.model.throwaway import empties
 
 Check = Callable[[MachineView], object]
 """Raises what speaks against it."""
@@ -48,3 +49,9 @@ def refuse_protected(instance: Instance) -> None:
 def resettable(machine: MachineView) -> None:
     """Blocked while it runs."""
     power.refuse_running(machine, "reset")
+
+
+def emptied(machines: Sequence[MachineView], throw_away: ThrowAway | None) -> list[str]:
+    """The names of those that would lose what they wrote at their next start, were they told so now. One that
+    runs is not told."""
+    return [m.name for m in machines if empties(m.instance.throw_away, throw_away) and not power.running(m)]

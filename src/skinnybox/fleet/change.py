@@ -1,6 +1,6 @@
 """Changing machines that exist, in place: what the host reads at the next start."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sized
 from dataclasses import replace
 from typing import TypeAlias, TypedDict
 
@@ -43,19 +43,38 @@ def change(
     Raises what `create` would say of such a machine, NotFound when it is gone, Conflict while a command
     creates or deletes it. Killed at any moment, the record is the old or the new one.
     """
-
     with leased(host, catalog, instance, Doing.SET) as held:
-        changes = changing(held.instance) if callable(changing) else changing
-        new = replace(held.instance, **changes)
-        if "network" in changes and "bridge" not in changes and new.network is not Network.BRIDGE:
-            new = replace(new, bridge=None)
-        if "ssh_port" in changes:
-            _check_port(new)
-        new = _checked(host, new)
+        new = altered(host, changed(held.instance, changing), ports)
         if new.bridge != held.instance.bridge:
             check_addresses([new], catalog, new.uuid)
-        reached = new.network is not Network.BRIDGE
-        return held.commit(replace(new, ssh_port=(new.ssh_port or next(ports)) if reached else None))
+        return held.commit(new)
+
+
+def altered(host: Host, new: Instance, ports: Iterator[int]) -> Instance:
+    """The machine with what the host adds to what is said of it: its default network, and where its ssh is
+    then. Raises what `create` would say of it."""
+    new = _checked(host, new)
+    reached = new.network is not Network.BRIDGE
+    return replace(new, ssh_port=(new.ssh_port or next(ports)) if reached else None)
+
+
+def changed(instance: Instance, changing: Changing) -> Instance:
+    """With what is to be changed, as it was said."""
+    changes = changing(instance) if callable(changing) else changing
+    new = replace(instance, **changes)
+    if "network" in changes and "bridge" not in changes and new.network is not Network.BRIDGE:
+        new = replace(new, bridge=None)
+    if "ssh_port" in changes:
+        _check_port(new)
+    return new
+
+
+def gives_port(changing: Changing, machines: Callable[[], Sized]) -> bool:
+    """Whether an ssh port is among it. UsageError where it would be that of several."""
+    given = not callable(changing) and "ssh_port" in changing
+    if given and len(machines()) > 1:
+        raise UsageError("one port cannot lead to several machines", hint="name one machine")
+    return given
 
 
 def _check_port(new: Instance) -> None:

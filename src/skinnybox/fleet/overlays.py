@@ -21,6 +21,7 @@ from skinnybox.operation import UNATTENDED, Operation
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from skinnybox.fleet.change import Changing
     from skinnybox.fleet.flatten import FlatDisk
     from skinnybox.fleet.grow import Grown
     from skinnybox.fleet.telling import Telling
@@ -135,16 +136,28 @@ class Overlays:
         return each_followed(self._host, self._queries, done, disk, operation)
 
     def tell(
-        self, patterns: Sequence[str], telling: "Telling", operation: Operation = UNATTENDED
+        self,
+        patterns: Sequence[str],
+        telling: "Telling",
+        operation: Operation = UNATTENDED,
+        *,
+        changes: "Changing | None" = None,
     ) -> list[Outcome[Instance]]:
-        """Change what guests are told of their disks. They must be stopped; it counts from their next start,
-        at which all of the seed is applied again."""
+        """Change what guests are told of their disks and, with it or not at all, what Fleet.set can change.
+        They must be stopped; it counts from their next start, at which all of the seed is applied again.
+        What they wrote before they were told to throw it away is gone then."""
+        from skinnybox.fleet.catalog.ports import free_ports
+        from skinnybox.fleet.change import gives_port
         from skinnybox.fleet.telling import tell
+
+        also = changes or {}
+        gives_port(also, lambda: self._queries.machines(patterns))
 
         def one(machine: MachineView, operation: Operation) -> Instance:
             power.refuse_running(machine, " and ".join(key.replace("_", "-") for key in telling))
             master = self._masters.by_id(machine.instance.stack.master)
-            return tell(self._host, self._catalog, machine.instance, master, telling, operation)
+            ports = free_ports(self._catalog.ports(), self._catalog.path.parent)
+            return tell(self._host, self._catalog, machine.instance, master, telling, also, ports, operation)
 
         return self._queries.each(patterns, one, "set", operation, 1)
 

@@ -12,7 +12,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from skinnybox.errors import UsageError
 from skinnybox.fleet import delete, power
 from skinnybox.fleet.batch import Outcome
 from skinnybox.fleet.catalog.catalog import Catalog
@@ -273,11 +272,9 @@ class Fleet:
     ) -> list[Outcome[MachineView]]:
         """Change machines in place; those that run go on as they were started, but for the ssh port, which
         only one that is stopped can change."""
-        from skinnybox.fleet.change import change
+        from skinnybox.fleet.change import change, gives_port
 
-        new_port = not callable(changes) and "ssh_port" in changes
-        if new_port and len(self.machines(patterns)) > 1:
-            raise UsageError("one port cannot lead to several machines", hint="name one machine")
+        new_port = gives_port(changes, lambda: self.machines(patterns))
 
         def one(machine: MachineView, operation: Operation) -> MachineView:
             if new_port:  # else nobody could reach it until it has started anew

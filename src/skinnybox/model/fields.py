@@ -209,7 +209,8 @@ INSTANCE = Form(
             protocol=3,
             what="At each start what it wrote is gone; where it is until then.",
             said="At each start throw away what the machine wrote: `disk` keeps it on the overlay until then,"
-            " `memory` or `memory:SIZE` in memory (what it wrote stays). Guest parts of protocol 3.",
+            " `memory` or `memory:SIZE` in memory (what it wrote stays). A machine that kept it so far needs"
+            " `--reset`. Guest parts of protocol 3.",
         ),
         _instance(
             name="fleet",

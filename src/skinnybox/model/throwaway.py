@@ -29,3 +29,9 @@ def check_throw_away(what: ThrowAway | None, memory: int) -> None:
             f"{asked} for what it writes is more than half of its memory, {has}",
             hint="more --memory, or throw away on the disk",
         )
+
+
+def empties(before: ThrowAway | None, after: ThrowAway | None) -> bool:
+    """Whether what a machine wrote before it was told so is gone at its next start. One that throws away
+    already loses nothing by doing it elsewhere, or no more."""
+    return before is None and after is not None

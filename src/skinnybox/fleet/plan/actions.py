@@ -5,14 +5,14 @@ cannot be done in place becomes a BLOCKED action that says why, and what to do a
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from skinnybox.fleet.catalog.rows import Phase
 from skinnybox.fleet.create import whole_mib
-from skinnybox.fleet.plan import of_data
+from skinnybox.fleet.plan import of_data, of_seed, of_stack
 from skinnybox.fleet.plan.addresses import clashes
-from skinnybox.fleet.plan.compare import Difference, at_once, differences, seed_of, settings
+from skinnybox.fleet.plan.compare import Difference, at_once, settings
 from skinnybox.fleet.specification import Specification
 from skinnybox.fleet.view import Condition, MachineView
 from skinnybox.model import Instance, Stack
@@ -165,10 +165,7 @@ def _changes(wanted: Wanted, machine: MachineView, choices: Choices) -> Iterator
     yield from _stack(wanted, machine)
     yield from _overlay(wanted, machine, stays_on)
     yield from _data(wanted, machine, stays_on)
-    changes = tuple(differences(settings(machine.instance), settings(wanted.specification)))
-    if changes:
-        yield _of(Verb.SET, wanted, machine, changes, _later(changes) if stays_on else None)
-    yield from _seed(wanted, machine, choices, stays_on)
+    yield from _renewed(wanted, machine, choices, stays_on)
 
 
 def _later(changes: tuple[Difference, ...]) -> str | None:
@@ -216,20 +213,10 @@ def _foreign(machine: MachineView) -> Action:
 
 
 def _stack(wanted: Wanted, machine: MachineView) -> Iterator[Action]:
-    has, to_be = machine.instance.stack, wanted.stack
-    same = has.master == to_be.master if wanted.pinned else _name(has) == _name(to_be)
-    if not same:
-        change = Difference(what="master", before=has.reference, after=to_be.reference)
-        yield _blocked(machine, "a machine stays on the master it was made from", _recreate(machine), change)
-    elif wanted.specification.dax not in (None, has.dax):
-        change = Difference(what="dax", before=has.dax, after=wanted.specification.dax)
-        yield _blocked(
-            machine, "its overlay belongs to the image it was made from", _recreate(machine), change
-        )
-
-
-def _name(stack: Stack) -> str:
-    return stack.reference.partition(":")[0]
+    dax = wanted.specification.dax
+    found = of_stack.refused(machine.instance.stack, wanted.stack, pinned=wanted.pinned, dax=dax)
+    if found is not None:
+        yield _blocked(machine, found[1], _recreate(machine), found[0])
 
 
 def _recreate(machine: MachineView) -> str:
@@ -249,7 +236,7 @@ def _overlay(wanted: Wanted, machine: MachineView, stays_on: bool) -> Iterator[A
 
 
 def _data(wanted: Wanted, machine: MachineView, stays_on: bool) -> Iterator[Action]:
-    """What of it comes with a new seed, `_seed` has."""
+    """What of it comes with a new seed, of_seed.py has."""
     has, to_be = machine.instance.data, wanted.specification.data
     for change, reason in of_data.refused(has, to_be):
         yield _blocked(machine, reason, _recreate(machine), change)
@@ -265,22 +252,31 @@ def _grow(wanted: Wanted, machine: MachineView, change: Difference, stays_on: bo
     return _of(Verb.GROW, wanted, machine, (change,))
 
 
-def _seed(wanted: Wanted, machine: MachineView, choices: Choices, stays_on: bool) -> Iterator[Action]:
-    to_be = wanted.specification
-    named = replace(to_be, hostname=to_be.hostname or wanted.name)
-    changes = (
-        *differences(seed_of(machine.instance), seed_of(named)),
-        *of_data.additions(machine.instance.data, to_be.data),
-    )
+def _renewed(wanted: Wanted, machine: MachineView, choices: Choices, stays_on: bool) -> Iterator[Action]:
+    """What is set is written down together with a new seed, where there is one: each may need the other."""
+    has, to_be = machine.instance, wanted.specification
+    in_place, seed = settings(has, to_be), of_seed.changes(machine.name, has, to_be)
     verb = Verb.RESET if machine.name in choices.reset else Verb.SEED
-    if verb is Verb.SEED and not changes:
+    refused = _against(verb, wanted, machine, stays_on) if seed or verb is Verb.RESET else None
+    if refused is None and (seed or verb is Verb.RESET):
+        yield _of(verb, wanted, machine, (*in_place, *seed), "applied at its next start")
         return
+    waiting = tuple(of_seed.bound(in_place, seed)) if refused else ()
+    alone = tuple(change for change in in_place if change not in waiting)
+    if alone:
+        yield _of(Verb.SET, wanted, machine, alone, _later(alone) if stays_on else None)
+    if refused:
+        yield _blocked(machine, *refused, *waiting, *seed)
+
+
+def _against(verb: Verb, wanted: Wanted, machine: MachineView, stays_on: bool) -> tuple[str, str] | None:
+    """What speaks against a new seed, and what to do about it."""
+    if verb is Verb.SEED and of_seed.loses(machine.instance, wanted.specification):
+        return of_seed.LOST, f"--reset {machine.name} says that it may be, and empties it"
     if stays_on:
         what = "a reset" if verb is Verb.RESET else "a new seed"
-        hint = f"skinnybox stop {machine.name}, then apply again"
-        yield _blocked(machine, f"{what} needs it stopped", hint, *changes)
-    else:
-        yield _of(verb, wanted, machine, changes, "applied at its next start")
+        return f"{what} needs it stopped", f"skinnybox stop {machine.name}, then apply again"
+    return None
 
 
 def _power(wanted: Wanted, machine: MachineView | None) -> Iterator[Action]:

@@ -30,30 +30,40 @@ def differences(before: Values, after: Values) -> Iterator[Difference]:
             yield Difference(what=what, before=before.get(what), after=after.get(what))
 
 
-def settings(of: Instance | Specification) -> Values:
-    """What can be changed in place."""
-    return _said(of, Transition.SET)
+def settings(has: Instance, to_be: Specification) -> tuple[Difference, ...]:
+    """What is another one and can be changed in place."""
+    return tuple(_changed(has, to_be, Transition.SET))
 
 
-def seed_of(of: Instance | Specification) -> Values:
-    """The parts of a seed in words that may be shown: of keys, contents and scripts only a digest."""
-    return _said(of, Transition.SEED)
+def seed_changes(has: Instance, to_be: Specification) -> tuple[Difference, ...]:
+    """The parts of a seed that are other ones, in words that may be shown: of keys, contents and scripts only
+    a digest."""
+    return tuple(_changed(has, to_be, Transition.SEED))
+
+
+def _changed(has: Instance, to_be: Specification, way: Transition) -> Iterator[Difference]:
+    """Of all properties that change in this way, and that a fleet file can say. What is the same is not put
+    in words: of some megabytes of files in each of some hundred machines that took seconds."""
+    for field in table.machine_fields():
+        if field.change is way and field.told and field.given:
+            before, after = table.part(has, field), getattr(to_be, field.given)
+            if before != after:
+                words = (_words(field, field.told, value) for value in _apart(before, after))
+                yield from differences(*words)
+
+
+def _apart(before: Any, after: Any) -> tuple[Any, Any]:
+    """Of files only those that are not the same in both: each is told by its own path."""
+    match before, after:
+        case ((SeedFile(), *_), (SeedFile(), *_)):
+            return tuple(f for f in before if f not in after), tuple(f for f in after if f not in before)
+    return before, after
 
 
 def at_once(differences: Iterable[Difference]) -> bool:
     """Whether all of them count before the next start."""
     known = {field.told for field in table.machine_fields() if field.at_once}
     return all(difference.what in known for difference in differences)
-
-
-def _said(of: Instance | Specification, way: Transition) -> Values:
-    """Of all properties that change in this way, and that a fleet file can say."""
-    found: Values = {}
-    for field in table.machine_fields():
-        if field.change is way and field.told and field.given:
-            value = table.part(of, field) if isinstance(of, Instance) else getattr(of, field.given)
-            found.update(_words(field, field.told, value))
-    return found
 
 
 def _words(field: Field, told: str, value: Any) -> Values:

@@ -11,7 +11,7 @@ from skinnybox.fleet import batch, create, knowing, power
 from skinnybox.fleet.batch import Outcome
 from skinnybox.fleet.catalog import host_kind
 from skinnybox.fleet.catalog.ports import free_ports
-from skinnybox.fleet.change import Changes, change
+from skinnybox.fleet.change import Changes, altered, change
 from skinnybox.fleet.context import Context
 from skinnybox.fleet.delete import delete
 from skinnybox.fleet.grow import grow
@@ -23,7 +23,7 @@ from skinnybox.fleet.reset import reset
 from skinnybox.fleet.specification import check_space
 from skinnybox.fleet.update_seed import reseed
 from skinnybox.fleet.view import MachineView
-from skinnybox.model import DiskKind, Instance, Seed, fields
+from skinnybox.model import DiskKind, Instance, fields
 from skinnybox.model.datadisk import widened
 from skinnybox.operation import Operation
 
@@ -133,7 +133,7 @@ class Work:
         power.refuse_running(machine, "reset")
         self._refuse_unknown(action, machine)
         renewed = reset(
-            self._host, self._catalog, machine.instance, operation, partial(_with_seed, _wanted(action))
+            self._host, self._catalog, machine.instance, operation, partial(self._renewed, _wanted(action))
         )
         return f"reset, generation {renewed.seed.generation}"
 
@@ -141,9 +141,14 @@ class Work:
         machine = self._now(action)
         power.refuse_running(machine, "a new seed")
         self._refuse_unknown(action, machine)
-        alter = partial(_with_seed, _wanted(action))
+        alter = partial(self._renewed, _wanted(action))
         changed = reseed(self._host, self._catalog, machine.instance, alter, operation)
         return f"a new seed, generation {changed.seed.generation}, is applied at its next start"
+
+    def _renewed(self, wanted: Wanted, now: Instance) -> Instance:
+        """As it is to be, all at once: its memory and what is thrown away there, its bridge and its address
+        on it. Machine-id and generation stay: whoever gives it the seed raises the last."""
+        return altered(self._host, _as_wanted(wanted, now), self._ports())
 
     def _refuse_unknown(self, action: Action, machine: MachineView) -> None:
         """The master that it was made from may be an older one than the file's newest."""
@@ -227,13 +232,15 @@ def _changes(action: Action) -> Changes:
     return changes
 
 
-def _with_seed(wanted: Wanted, instance: Instance) -> Instance:
-    """Machine-id and generation stay: whoever gives it the seed raises the last."""
-    specification = wanted.specification
+def _as_wanted(wanted: Wanted, now: Instance) -> Instance:
+    """But for what only grows."""
+    specification, way = wanted.specification, fields.Transition
     given = {"hostname": wanted.name, **fields.given(specification, fields.SEED)}
-    seed: Seed = replace(instance.seed, **given)
-    others = fields.given(specification, fields.INSTANCE, fields.Transition.SEED)
-    return replace(instance, seed=seed, data=widened(instance.data, specification.data), **others)
+    others = {
+        **fields.given(specification, fields.INSTANCE, way.SET),
+        **fields.given(specification, fields.INSTANCE, way.SEED),
+    }
+    return replace(now, seed=replace(now.seed, **given), data=widened(now.data, specification.data), **others)
 
 
 def _why(action: Action) -> str:

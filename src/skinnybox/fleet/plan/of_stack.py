@@ -1,0 +1,21 @@
+"""What becomes of what machines boot from by a plan: nothing, but in a machine made anew. Pure."""
+
+from skinnybox.fleet.plan.compare import Difference
+from skinnybox.model import Stack
+
+
+def refused(has: Stack, wanted: Stack, *, pinned: bool, dax: bool | None) -> tuple[Difference, str] | None:
+    """What no plan does, and why. Without a version in the file any of that master will do, and without a
+    word of DAX either way."""
+    same = has.master == wanted.master if pinned else _name(has) == _name(wanted)
+    if not same:
+        change = Difference(what="master", before=has.reference, after=wanted.reference)
+        return change, "a machine stays on the master it was made from"
+    if dax not in (None, has.dax):
+        change = Difference(what="dax", before=has.dax, after=dax)
+        return change, "its overlay belongs to the image it was made from"
+    return None
+
+
+def _name(stack: Stack) -> str:
+    return stack.reference.partition(":")[0]
