@@ -72,12 +72,17 @@ def told_disk(
 
 def seed_capacity(message: bytes) -> int:
     """Bytes to keep for a seed: the usual ones, or the next power of two. UsageError above 8 MiB."""
-    if len(message) > MAX_SEED:
+    refuse_too_large(len(message))
+    return max(SEED_CAPACITY, 1 << (len(message) - 1).bit_length())
+
+
+def refuse_too_large(length: int) -> None:
+    """UsageError for a seed of so many bytes."""
+    if length > MAX_SEED:
         raise UsageError(
-            f"a seed of {format_size(len(message))} is too large",
+            f"a seed of {format_size(length)} is too large",
             hint=f"at most {format_size(MAX_SEED)}; large files belong into the master",
         )
-    return max(SEED_CAPACITY, 1 << (len(message) - 1).bit_length())
 
 
 def _encoded(kind: str, lines: list[Line] | Iterator[Line]) -> bytes:

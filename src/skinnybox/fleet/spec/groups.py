@@ -10,7 +10,7 @@ from skinnybox.errors import UsageError
 from skinnybox.fleet.names import MOST_NAMES, expand
 from skinnybox.fleet.plan.actions import Target
 from skinnybox.fleet.spec.addressing import Addressing
-from skinnybox.fleet.spec.content import try_seed
+from skinnybox.fleet.spec.carried import Carried, written_twice
 from skinnybox.fleet.spec.filling import Filling, Unfilled
 from skinnybox.fleet.spec.marked import Marked, Place
 from skinnybox.fleet.spec.parts import data_of, seed_file, text_of
@@ -20,13 +20,12 @@ from skinnybox.fleet.spec.templates import Row
 from skinnybox.fleet.spec.users import keys_of, seed_user
 from skinnybox.fleet.spec.values import OnData
 from skinnybox.fleet.specification import Specification
-from skinnybox.model import Allocation, DataDisk, Forward, Network, Overlay, fields
+from skinnybox.model import Allocation, DataDisk, Forward, Network, Overlay
 from skinnybox.model.datadisk import data_disk
 from skinnybox.model.fields import Field, machine_fields
 from skinnybox.model.forwards import check_together, counted, parse_forward
 from skinnybox.model.kinds import CONTENT, FORWARDS, KEYS, LABELS, SCRIPT, TEXTS
 from skinnybox.model.labels import labels_of
-from skinnybox.overlays.seed import seed_capacity
 from skinnybox.sizes import GIB
 
 Values = dict[str, Any]
@@ -152,6 +151,7 @@ class Groups:
     ) -> list[Specification]:
         """Of each machine; the same for all that are the same, and after a mistake."""
         found: list[Specification] = []
+        carried = Carried(common)
         for row in values:
             wrong: list[Unfilled] = []
             own = self._filling.machine(common, said, row, wrong)
@@ -160,7 +160,7 @@ class Groups:
                     self._tell.wrong(self._tell.inner(pattern, each.trail), each.what)
                 return [common] * len(values)
             if not found or own is not found[-1]:
-                self._check_seed(pattern, own)
+                self._check_seed(pattern, own, carried)
             found.append(own)
         return found
 
@@ -204,13 +204,11 @@ class Groups:
             self._tell.wrong(self._tell.trail(pattern, "network"), _TOGETHER)
         return network, bridge
 
-    def _check_seed(self, pattern: str, found: Specification) -> None:
-        targets = [file.path for file in found.files]
-        for target in dict.fromkeys(path for path in targets if targets.count(path) > 1):
+    def _check_seed(self, pattern: str, found: Specification, carried: Carried) -> None:
+        for target in written_twice(found):
             self._tell.wrong(self._tell.trail(pattern, "files"), f"{target} is written by two files")
-        parts = {**fields.given(found, fields.SEED), "network": None, "data": found.data}  # each has its own
         try:
-            seed_capacity(try_seed(found.ssh_user, **parts))
+            carried.check(found)
         except (ValueError, UsageError) as error:
             self._tell.wrong(("machines", pattern), str(error), key=True)
 
