@@ -9,7 +9,7 @@ from skinnybox.fleet.catalog.catalog import Catalog
 from skinnybox.fleet.catalog.ports import FIRST_FOR_ALL, LAST
 from skinnybox.fleet.catalog.rows import Doing
 from skinnybox.fleet.lease import leased
-from skinnybox.fleet.specification import Specification, check, check_addresses, completed
+from skinnybox.fleet.specification import Specification, check, completed
 from skinnybox.hosts.base import Host
 from skinnybox.model import Forward, Instance, Network
 from skinnybox.model.fields import INSTANCE
@@ -44,10 +44,7 @@ def change(
     creates or deletes it. Killed at any moment, the record is the old or the new one.
     """
     with leased(host, catalog, instance, Doing.SET) as held:
-        new = altered(host, changed(held.instance, changing), ports)
-        if new.bridge != held.instance.bridge:
-            check_addresses([new], catalog, new.uuid)
-        return held.commit(new)
+        return held.commit(altered(host, changed(held.instance, changing), ports))
 
 
 def altered(host: Host, new: Instance, ports: Iterator[int]) -> Instance:

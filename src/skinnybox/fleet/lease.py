@@ -31,8 +31,13 @@ class Held:
         self.instance = instance
         self.is_ended = False
 
+    def hold(self, instance: Instance) -> None:
+        """Keep its ports and addresses for it, before a disk is touched that would tell of them. Conflict
+        when one is another machine's."""
+        self._catalog.hold_ports(self._lease, instance)
+
     def commit(self, instance: Instance) -> Instance:
-        """It is so from now on; ends the lease. Conflict when one of its ports is another machine's, or
+        """It is so from now on; ends the lease. Conflict when a port or an address is another machine's, or
         when the machine is not ours any more: then nothing was written."""
         self._write(instance, end=True)
         self.is_ended = True

@@ -29,6 +29,7 @@ def reset(
     """
     with leased(host, catalog, instance, Doing.RESET) as held:
         wanted = alter(held.instance)
+        held.hold(wanted)
         data_disk.ensure(host, held.instance, wanted, operation)
         fresh = _fresh(host, wanted, operation)
         if not fresh.identity:

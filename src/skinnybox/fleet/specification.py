@@ -3,8 +3,6 @@
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import TypeAlias
-from uuid import UUID
 
 from skinnybox.errors import Conflict, NoSpace, NotFound, Unsupported, UsageError
 from skinnybox.fleet import capacity, data_disk, seed_parts
@@ -27,6 +25,8 @@ from skinnybox.model import (
 from skinnybox.model.datadisk import check as check_data
 from skinnybox.model.forwards import check_together
 from skinnybox.model.labels import labels_of
+from skinnybox.model.places import Place, places_of, taken
+from skinnybox.model.places import places as its_places
 from skinnybox.model.swap import check_swap
 from skinnybox.model.throwaway import check_throw_away
 from skinnybox.overlays.seed import seed_capacity
@@ -171,44 +171,25 @@ def _check_nics(specification: Specification, features: Features) -> None:
         )
 
 
-def check_addresses(
-    wanted: Iterable[Specification | Instance], catalog: Catalog, own: UUID | None = None
-) -> None:
-    """On one bridge an address is one card's; elsewhere each is alone in its network. UsageError for one that
-    two of these would have, Conflict with the name of who has one, but for the machine `own` itself."""
+def check_addresses(wanted: Iterable[Specification], catalog: Catalog) -> None:
+    """Before anything is made: on one bridge an address is one card's; elsewhere each is alone in its
+    network. UsageError for one that two of these would have, Conflict with the name of who has one by now;
+    the catalog looks again when it takes their names."""
     asked = Counter(place for each in wanted for place in places(each))
     for (bridge, address), count in asked.items():
         if count > 1:
             raise UsageError(f"{address} on {bridge} would be the address of {count} cards")
     for row in catalog.rows() if asked else ():
-        if row.instance.uuid == own:
-            continue
         for place in places(row.instance):
             if place in asked:
                 raise Conflict(taken(place, row.instance.name))
 
 
-Place: TypeAlias = tuple[str, str]
-"""A bridge, and an address there."""
-
-
 def places(of: Specification | Instance) -> list[Place]:
     """Where nobody else may be, with any of its cards."""
-    first, nics = (
-        (of.seed.network, of.seed.nics) if isinstance(of, Instance) else (of.static_network, of.nics)
-    )
-    cards = [(of.bridge, first), *((nic.bridge, nic.network) for nic in nics)]
-    found = [(bridge, static) for bridge, static in cards if bridge is not None and static is not None]
-    if not found:
-        return []
-    from skinnybox.fleet.spec.addresses import address_of  # few machines have a static address
-
-    return [(bridge, address_of(text)) for bridge, static in found for text in static.addresses]
-
-
-def taken(place: Place, name: str) -> str:
-    """What to say of it."""
-    return f"{place[1]} on {place[0]} is the address of {name}"
+    if isinstance(of, Instance):
+        return its_places(of)
+    return places_of(of.bridge, of.static_network, of.nics)
 
 
 def with_key(specification: Specification, public_key: str) -> Specification:

@@ -42,6 +42,7 @@ def reseed(
     """
     with leased(host, catalog, instance, Doing.RESEED) as held:
         wanted = alter(held.instance)
+        held.hold(wanted)
         data_disk.ensure(host, held.instance, wanted, operation)
         if _can_be_told(host, wanted):
             told = replace(wanted.seed, generation=wanted.seed.generation + _PAST_A_KILL)

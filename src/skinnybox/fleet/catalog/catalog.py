@@ -42,7 +42,7 @@ MIGRATIONS = (
 )
 
 
-_ADDITIONS = {"leases": leases.TABLE, "held_ports": clashes.TABLE}
+_ADDITIONS = {"leases": leases.TABLE, "held_ports": clashes.TABLE, "held_places": clashes.PLACES}
 
 
 class Catalog:
@@ -84,7 +84,7 @@ class Catalog:
     def claim(self, instances: Sequence[Instance]) -> list[Instance]:
         """Take all the names, or none. Conflict naming those that are taken. Returns them with the ssh ports
         they have: one that another process took meanwhile is replaced by the next free one. A forwarded port
-        leads to one machine: else Conflict, naming that."""
+        leads to one machine, and an address on a bridge is one's: else Conflict, naming that."""
         with self._db.writing():
             taken = self.taken(i.name for i in instances)
             if taken:
@@ -98,7 +98,7 @@ class Catalog:
         return claimed
 
     def check_ports(self, new: Sequence[Instance]) -> None:
-        """Before anything is made for them: what claim() would say of their ports just now."""
+        """Before anything is made for them: what claim() would say of their ports and addresses just now."""
         clashes.refuse(self._db, new)
 
     def _with_free_ports(self, instances: Sequence[Instance]) -> list[Instance]:

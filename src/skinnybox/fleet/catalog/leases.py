@@ -88,12 +88,13 @@ def take(db: Database, uuid: UUID, name: str, doing: Doing) -> Lease:
 
 
 def hold_ports(db: Database, lease: Lease, instance: Instance) -> None:
-    """Keep its ports for it, before the host is told. Conflict when one leads to another machine."""
+    """Keep its ports and addresses for it, before the host is told or its disk is touched. Conflict when one
+    is another machine's."""
     port, before = instance.ssh_port, lease.instance
     with db.writing():
         require(db, lease)
-        if before is None or clashes.ports_of(before) != clashes.ports_of(instance):
-            clashes.refuse(db, [instance])
+        if before is None or clashes.differ(before, instance):
+            clashes.refuse(db, [instance], before)
             clashes.hold(db, instance)
         taken = db.all(f"SELECT name FROM ({PORTS}) WHERE port = ? AND uuid <> ?", (port, str(lease.uuid)))
         if taken:

@@ -7,8 +7,9 @@ exchange theirs. Here they are held against all that are not of the file.
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
-from skinnybox.fleet.specification import places, taken
+from skinnybox.fleet.specification import places
 from skinnybox.fleet.view import MachineView
+from skinnybox.model.places import taken
 
 if TYPE_CHECKING:
     from skinnybox.fleet.plan.actions import Choices, Desired

@@ -18,12 +18,13 @@ from skinnybox.fleet.grow import grow
 from skinnybox.fleet.plan import of_data
 from skinnybox.fleet.plan.actions import Action, Verb, Wanted
 from skinnybox.fleet.plan.descriptions import describe
+from skinnybox.fleet.plan.turns import in_turn
 from skinnybox.fleet.power import Starting
 from skinnybox.fleet.reset import reset
-from skinnybox.fleet.specification import check_space
+from skinnybox.fleet.specification import check_space, places
 from skinnybox.fleet.update_seed import reseed
 from skinnybox.fleet.view import MachineView
-from skinnybox.model import DiskKind, Instance, fields
+from skinnybox.model import DiskKind, Forward, Instance, fields
 from skinnybox.model.datadisk import widened
 from skinnybox.operation import Operation
 
@@ -42,10 +43,16 @@ class Work:
     def run(self, actions: Sequence[Action]) -> list[Outcome[str]]:
         """Outcomes in the order of the work; each value says what was done."""
         done: list[Outcome[str]] = []
-        for verb, group in groupby(actions, key=lambda action: action.verb):
+        for (verb, aside), turns in groupby(
+            in_turn(actions), key=lambda turn: (turn.action.verb, turn.aside)
+        ):
             failed = {outcome.name for outcome in done if not outcome.ok}
+            group = [turn.action for turn in turns]
             todo = [action for action in group if action.name not in failed or verb is Verb.BLOCKED]
-            done += self._kind(verb, todo)
+            if aside:  # told with the rest of it, but for what keeps it from that
+                done += [each for each in self._each(verb, self._step_aside, todo, 1) if not each.ok]
+            else:
+                done += self._kind(verb, todo)
         return done
 
     def _kind(self, verb: Verb, todo: Sequence[Action]) -> list[Outcome[str]]:
@@ -55,10 +62,7 @@ class Work:
             case Verb.CREATE:
                 return self._create(todo, "created")
             case Verb.RECREATE:
-                gone = self._each(verb, self._delete, todo, 1)
-                failed = [outcome for outcome in gone if not outcome.ok]
-                names = {outcome.name for outcome in failed}
-                return failed + self._create([a for a in todo if a.name not in names], "made anew")
+                return self._create(todo, "made anew")
             case Verb.START:
                 return self._each(
                     verb, self._start, todo, self._starting.parallel or self._queries.boots_at_once
@@ -117,6 +121,22 @@ class Work:
 
     def _view(self, instance: Instance) -> power.View:
         return lambda: self._queries.view(instance)
+
+    def _step_aside(self, action: Action, operation: Operation) -> str:
+        """Give up what others are to have: all of a machine that is made anew, else its addresses, or the
+        ports that it will not have."""
+        if action.verb is Verb.RECREATE:
+            return self._delete(action, operation)
+        machine, to_be = self._now(action), _wanted(action).specification
+        now = machine.instance
+        kept = tuple(forward for forward in now.forwards if forward in to_be.forwards)
+        if action.verb is Verb.SET or set(places(now)) <= set(places(to_be)):
+            change(self._host, self._catalog, now, {"forwards": kept}, self._ports())
+        else:
+            power.refuse_running(machine, "a new seed")
+            alter = partial(_without_addresses, forwards=kept)
+            reseed(self._host, self._catalog, now, alter, operation)
+        return "stepped aside"
 
     def _set(self, action: Action, operation: Operation) -> str:
         changes = _changes(action)
@@ -241,6 +261,11 @@ def _as_wanted(wanted: Wanted, now: Instance) -> Instance:
         **fields.given(specification, fields.INSTANCE, way.SEED),
     }
     return replace(now, seed=replace(now.seed, **given), data=widened(now.data, specification.data), **others)
+
+
+def _without_addresses(now: Instance, forwards: tuple[Forward, ...]) -> Instance:
+    nics = tuple(replace(nic, network=None) for nic in now.seed.nics)
+    return replace(now, forwards=forwards, seed=replace(now.seed, network=None, nics=nics))
 
 
 def _why(action: Action) -> str:

@@ -42,14 +42,6 @@ def check_of_all(text: str) -> None:
         check(text)
 
 
-def address_of(text: str) -> str:
-    """Of ADDRESS/PREFIX the address, in the one way to write it; the text itself where a record has none."""
-    try:
-        return str(ipaddress.ip_interface(text).ip)
-    except ValueError:
-        return text
-
-
 def of_each(text: str, count: int) -> list[str]:
     """For each of so many machines one: what the pattern `text` makes, or counted up from it where it is no
     pattern. Raises UsageError when there are not as many, or when one of them cannot be used."""

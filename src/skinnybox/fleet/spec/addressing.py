@@ -6,13 +6,13 @@ from itertools import chain
 from typing import Any
 
 from skinnybox.errors import UsageError
-from skinnybox.fleet import specification
-from skinnybox.fleet.spec import addresses, networks
+from skinnybox.fleet.spec import networks
 from skinnybox.fleet.spec.shape import Group
 from skinnybox.fleet.spec.telling import Telling
 from skinnybox.fleet.spec.templates import Row
 from skinnybox.fleet.specification import Specification, places
 from skinnybox.model import Nic, StaticNetwork
+from skinnybox.model.places import Place, address_of
 
 Values = dict[str, Any]
 
@@ -23,7 +23,7 @@ class Addressing:
     def __init__(self, tell: Telling) -> None:
         self._tell = tell
         self._addresses: dict[str, str] = {}
-        self._places: dict[specification.Place, Specification] = {}
+        self._places: dict[Place, Specification] = {}
 
     def networks(
         self, pattern: str, group: Group, said: Values, values: Sequence[Row]
@@ -69,7 +69,7 @@ class Addressing:
 
     def _check_twice(self, pattern: str, key: str, found: Sequence[StaticNetwork]) -> None:
         for text in chain.from_iterable(network.addresses for network in found):
-            address = addresses.address_of(text)
+            address = address_of(text)
             first = self._addresses.setdefault(address, pattern)
             if first != pattern:
                 self._tell.wrong(("machines", pattern, key), f"{address} is given twice, first in {first!r}")
