@@ -8,6 +8,25 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
+MOST_QUOTED = 60
+
+
+def quoted(value: object) -> str:
+    """What is somebody else's as a sentence tells it: a text in quotes, and so much of it as says which it
+    is. A table of values may hold a megabyte where an address belongs, and more than letters."""
+    shown = repr(value[: MOST_QUOTED + 1] if isinstance(value, str) else value)
+    if len(shown) <= MOST_QUOTED + 2:
+        return shown
+    quote = shown[0] if isinstance(value, str) else ""
+    return f"{shown[: MOST_QUOTED + len(quote)]}{quote}..."
+
+
+def short(text: object) -> str:
+    """The same without quotes where it is what one expects."""
+    whole = str(text)
+    return whole if len(whole) <= MOST_QUOTED and whole.isprintable() else quoted(whole)
+
+
 def printable_path(raw: bytes) -> str:
     """The bytes of a path as text from which they can be got back, by
     text.encode().decode("unicode_escape").encode("latin-1").

@@ -19,6 +19,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from skinnybox.errors import Corrupt
+from skinnybox.printable import quoted
 
 _KEY = re.compile(r"[a-z][a-z0-9-]{0,31}")
 _VALUE = re.compile(r"[!-~](?:[ -~]*[!-~])?|")
@@ -51,9 +52,9 @@ def encode(kind: str, version: int, lines: Iterable[Line]) -> bytes:
     out = [f"skinnybox-{kind} {version}"]
     for line in lines:
         if not _KEY.fullmatch(line.key) or line.key == "end":
-            raise ValueError(f"not a key: {line.key!r}")
+            raise ValueError(f"not a key: {quoted(line.key)}")
         if not _VALUE.fullmatch(line.value):
-            raise ValueError(f"{line.key}: a value is printable ASCII on one line, not {line.value!r}")
+            raise ValueError(f"{line.key}: a value is printable ASCII on one line, not {quoted(line.value)}")
         out.append(f"{line.key} {line.value}" if line.value else line.key)
         if line.payload is not None:
             text = base64.b64encode(line.payload).decode("ascii")

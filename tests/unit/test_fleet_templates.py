@@ -264,3 +264,77 @@ def test_a_seed_that_is_too_large_for_one_machine_only_is_told(tmp_path: Path) -
     files = ", ".join(f"{{target: '/{number}', content: '{{x}}', template: true}}" for number in range(5))
     text = f"  'a-{{1..2}}': {{master: m, {values}, files: [{{target: /big, source: big}}, {files}]}}\n"
     assert [told.split(" is too")[0] for told in mistakes(HEAD + text, tmp_path)] == ["4:3: a seed of 8.7M"]
+
+
+LONG = 'x:y/\x1b[2J\u202e"' * 2000
+PLACES = (
+    "hostname: '{v}'",
+    "address: '{v}'",
+    "address: '10.0.0.1/24', gateway: '{v}'",
+    "address: '10.0.0.1/24', dns: ['{v}']",
+    "addresses: ['{v}', '{v}']",
+    "address: ['{v}', '10.0.0.1/24'], gateway: fe80::1",
+    "address: ['{v}', '10.0.0.1/24'], gateway: 10.0.0.2",
+    "nics: [{bridge: br0, address: '{v}'}]",
+    "files: [{target: '{v}', content: '', template: true}]",
+    "files: [{target: '/{v}', content: '', template: true}]",
+)
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_a_value_of_a_table_is_told_so_far_as_says_which_it_is(place: str, tmp_path: Path) -> None:
+    """It was told whole, be it a megabyte, and with what a terminal obeys."""
+    (tmp_path / "t.csv").write_text('name,v\n"a-1","' + LONG.replace('"', '""') + '"\n"a-2",x\n')
+    found = mistakes(HEAD + f"  'a-{{1..2}}': {{master: m, values: {{file: t.csv}}, {place}}}\n", tmp_path)
+    assert found and all(len(line) < 260 and line.isprintable() for line in found), max(map(len, found))
+
+
+@pytest.mark.parametrize(
+    ("table", "words"),
+    [
+        ('name,"{}"\na-1,x\n', "is no name of a value"),
+        ('name,v\n"{0}",x\n"{0}",y\n', "is there twice"),
+    ],
+)
+def test_so_is_what_else_is_in_it(table: str, words: str, tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text(table.format(LONG.replace('"', '""')))
+    [told] = mistakes(HEAD + "  a-1: {master: m, values: {file: t.csv}}\n", tmp_path)
+    assert words in told and len(told) < 260 and told.isprintable()
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        '"{}": {{master: m}}',
+        'a: {{master: "{}"}}',
+        'a: {{master: m, "{}": 1}}',
+        'a: {{master: m, "{0}": 1, "{0}": 2}}',
+        'a: {{master: m, memory: "{}"}}',
+        'a: {{master: m, throw_away: "{}"}}',
+        'a: {{master: m, swap: "{}"}}',
+        'a: {{master: m, user: "{}"}}',
+        'a: {{master: m, bridge: "{}{}"}}',
+        'a: {{master: m, timezone: "{}"}}',
+        'a: {{master: m, ntp: ["{}"]}}',
+        'a: {{master: m, ssh_keys: ["{}"]}}',
+        'a: {{master: m, labels: {{"{}": b}}}}',
+        'a: {{master: m, labels: {{"{}": 1}}}}',
+        'a: {{master: m, forwards: ["{}"]}}',
+        'a: {{master: m, data: {{size: 1G, folders: ["{}"]}}}}',
+        'a: {{master: m, users: [{{name: "{}"}}]}}',
+        'a: {{master: m, users: [{{name: a, shell: "{}"}}]}}',
+        'a: {{master: m, files: [{{target: "{}", content: ""}}]}}',
+        'a: {{master: m, files: [{{target: /a, content: "", owner: "{}"}}]}}',
+        'a: {{master: m, files: [{{target: /a, content: "", mode: "{}"}}]}}',
+        'a: {{master: m, values: {{"{}": {{x: y}}}}}}',
+        'a: {{master: m, values: {{a: {{"{}": y}}}}}}',
+        'a: {{master: m, address: "{}"}}',
+        'a: {{master: m, dns: ["{}"]}}',
+        "a: {{master: m, run_once: !<{}> x}}",
+    ],
+)
+def test_and_whatever_else_stands_in_a_fleet_file(line: str) -> None:
+    value = "x" * 3000 if "!<" in line else "x\\e[2J" + "y" * 3000
+    found = mistakes(HEAD + "  " + line.format(value, value) + "\n")
+    assert found and all(len(told) < 600 and told.isprintable() for told in found), max(map(len, found))
+    assert not any("y" * 100 in told or "x" * 100 in told for told in found)

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from skinnybox.errors import NotFound, UsageError
 from skinnybox.model import check_name
+from skinnybox.printable import quoted, short
 
 MOST_NAMES = 100_000
 _BRACES = re.compile(r"\{([^{}]*)\}")
@@ -37,7 +38,7 @@ def unfolded(pattern: str) -> list[str]:
 
 def _expand(pattern: str) -> list[str]:
     if len(pattern) > _LONGEST:
-        raise UsageError(f"{pattern[:40]!r}...: a pattern of more than {_LONGEST} characters")
+        raise UsageError(f"{quoted(pattern)}: a pattern of more than {_LONGEST} characters")
     found = _BRACES.search(pattern)
     if not found:
         return [pattern]
@@ -52,10 +53,12 @@ def _choices(inside: str, pattern: str) -> Sequence[str]:
     if not numbers:
         if "," in inside:
             return inside.split(",")
-        raise UsageError(f"{pattern!r}: {{{inside}}} is neither a range nor a list", hint="web-{01..40}")
+        raise UsageError(
+            f"{quoted(pattern)}: {{{short(inside)}}} is neither a range nor a list", hint="web-{01..40}"
+        )
     first, last = int(numbers[1]), int(numbers[2])
     if last < first:
-        raise UsageError(f"{pattern!r}: the range {inside} runs backwards")
+        raise UsageError(f"{quoted(pattern)}: the range {short(inside)} runs backwards")
     _check_count(last - first + 1)
     return [str(number).zfill(len(numbers[1])) for number in range(first, last + 1)]
 
@@ -77,13 +80,14 @@ def select(patterns: Iterable[str], existing: Iterable[str]) -> list[str]:
         if any(sign in pattern for sign in "*?["):
             found = fnmatch.filter(known, pattern)
             if not found:
-                raise NotFound(f"no machine matches {pattern!r}", hint=_ALL)
+                raise NotFound(f"no machine matches {quoted(pattern)}", hint=_ALL)
         else:
             found = _expand(pattern)
             missing = [name for name in found if name not in lookup]
             if missing:
                 raise NotFound(
-                    f"no machine named {', '.join(missing[:5])}", hint=near(missing[0], known, _ALL)
+                    f"no machine named {', '.join(map(short, missing[:5]))}",
+                    hint=near(missing[0], known, _ALL),
                 )
         chosen.update(dict.fromkeys(found))
     return list(chosen)

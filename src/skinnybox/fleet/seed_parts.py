@@ -8,6 +8,7 @@ from uuid import UUID
 from skinnybox.errors import UsageError
 from skinnybox.model import DataDisk, Instance, Overlay, Seed, Stack
 from skinnybox.overlays.seed import seed_message
+from skinnybox.printable import quoted
 
 _PUBLIC_KEY = re.compile(r"(?:^|\s)(?:ssh|ecdsa|sk)-\S+\s+[A-Za-z0-9+/]{20,}={0,3}(?:\s|$)")
 
@@ -21,7 +22,7 @@ def public_keys(text: str) -> tuple[str, ...]:
     for key in keys or (text,):
         if not _PUBLIC_KEY.search(key):
             hint = "in a fleet file, one that lies in a file is {file: PATH}"
-            raise UsageError(f"{key[:40]!r} is no public key", hint=hint)
+            raise UsageError(f"{quoted(key)} is no public key", hint=hint)
     message_of(authorized_keys=keys)
     return keys
 

@@ -30,6 +30,7 @@ from skinnybox.model.places import places as its_places
 from skinnybox.model.swap import check_swap
 from skinnybox.model.throwaway import check_throw_away
 from skinnybox.overlays.seed import seed_capacity
+from skinnybox.printable import short
 from skinnybox.sizes import format_size
 
 MOST_NICS = 6
@@ -127,7 +128,7 @@ def _check_seed(specification: Specification) -> None:
         seed_parts.public_keys(key)
     targets = [file.path for file in specification.files]
     if twice := {path for path in targets if targets.count(path) > 1}:
-        raise UsageError(f"{min(twice)} is written by two files")
+        raise UsageError(f"{short(min(twice))} is written by two files")
     seed = fields.given(specification, fields.SEED)
     seed_capacity(seed_parts.message_of(specification.ssh_user, specification.data, **seed))
 

@@ -3,6 +3,7 @@
 import re
 
 from skinnybox.errors import UsageError
+from skinnybox.printable import quoted
 
 _LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 _SNAPSHOT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
@@ -13,7 +14,7 @@ def check_name(name: str) -> str:
     """An instance's name is also its hostname: one RFC 1123 label, in lower case. Raises UsageError."""
     if not _LABEL.fullmatch(name):
         raise UsageError(
-            f"{name!r} is not a machine name",
+            f"{quoted(name)} is not a machine name",
             hint="lower-case letters, digits and inner hyphens, at most 63: web-01",
         )
     return name
@@ -23,7 +24,7 @@ def check_label(label: str) -> str:
     """A snapshot's label: letters, digits, and `. _ -` behind the first, at most 64. Raises UsageError."""
     if not _SNAPSHOT.fullmatch(label):
         raise UsageError(
-            f"{label!r} is no label of a snapshot",
+            f"{quoted(label)} is no label of a snapshot",
             hint="letters, digits, and . _ - behind the first, at most 64: before-upgrade",
         )
     return label
@@ -33,5 +34,7 @@ def parse_reference(text: str) -> tuple[str, str | None]:
     """`NAME` or `NAME:VERSION`. Raises UsageError."""
     found = _REFERENCE.fullmatch(text)
     if not found:
-        raise UsageError(f"{text!r} does not name a master", hint="NAME or NAME:VERSION, as in lamp:2026-11")
+        raise UsageError(
+            f"{quoted(text)} does not name a master", hint="NAME or NAME:VERSION, as in lamp:2026-11"
+        )
     return found[1], found[2]

@@ -10,6 +10,7 @@ from skinnybox.model import Instance, Nic, SeedFile, StaticNetwork, Swap, ThrowA
 from skinnybox.model.datadisk import check_folders
 from skinnybox.overlays import seed_system
 from skinnybox.overlays.template import SEED_CAPACITY
+from skinnybox.printable import quoted, short
 from skinnybox.sizes import MIB, format_size
 from skinnybox.wire import Line
 
@@ -95,7 +96,7 @@ def _encoded(kind: str, lines: list[Line] | Iterator[Line]) -> bytes:
 def _seed_lines(instance: Instance) -> Iterator[Line]:
     seed = instance.seed
     _require(seed.generation > 0, f"generation {seed.generation} is not a positive number")
-    _require(_MACHINE_ID.fullmatch(seed.machine_id), f"{seed.machine_id!r} is not a machine-id")
+    _require(_MACHINE_ID.fullmatch(seed.machine_id), f"{quoted(seed.machine_id)} is not a machine-id")
     yield Line("generation", str(seed.generation))
     yield Line("instance", str(instance.uuid))
     yield Line("hostname", check_name(seed.hostname))
@@ -128,7 +129,7 @@ def _kind_and_size(what: Swap | ThrowAway) -> str:
 
 
 def _keys(user: str, keys: tuple[str, ...]) -> Line:
-    _require(_USER.fullmatch(user), f"{user!r} is not a user's name")
+    _require(_USER.fullmatch(user), f"{quoted(user)} is not a user's name")
     seed_system.check_keys(keys)
     return Line("authorized-keys", user, "".join(f"{key}\n" for key in keys).encode())
 
@@ -136,11 +137,11 @@ def _keys(user: str, keys: tuple[str, ...]) -> Line:
 def _file(file: SeedFile) -> Line:
     _require(
         _PATH.fullmatch(file.path),
-        f"{file.path!r} is not a path a seed can carry",
+        f"{quoted(file.path)} is not a path a seed can carry",
         hint="absolute, printable ASCII, no . or .. in it",
     )
-    _require(0 <= file.mode <= 0o7777, f"{file.path}: {file.mode:o} is not a mode")
-    _require(_OWNER.fullmatch(file.owner), f"{file.path}: {file.owner!r} is not user:group")
+    _require(0 <= file.mode <= 0o7777, f"{short(file.path)}: {file.mode:o} is not a mode")
+    _require(_OWNER.fullmatch(file.owner), f"{short(file.path)}: {quoted(file.owner)} is not user:group")
     return Line("file", f"{file.path} {file.mode:04o} {file.owner}", file.content)
 
 
@@ -184,15 +185,15 @@ def _check_addresses(network: StaticNetwork) -> None:
         _require(_ADDRESS.fullmatch(text), f"{text!r:.60} is not an address")
     try:
         for text in network.addresses:
-            _require("/" in text, f"{text!r} has no prefix length", hint="10.0.0.5/24")
+            _require("/" in text, f"{quoted(text)} has no prefix length", hint="10.0.0.5/24")
         own = [ipaddress.ip_interface(text).version for text in network.addresses]
         gateways = [(text, ipaddress.ip_address(text).version) for text in network.gateways]
         for text in network.dns:
             ipaddress.ip_address(text)
     except ValueError as error:
-        raise UsageError(f"not an address: {error}") from error
+        raise UsageError(f"not an address: {short(error)}") from error
     for text, version in gateways:
-        _require(version in own, f"gateway {text} is of another family than {network.address}")
+        _require(version in own, f"gateway {short(text)} is of another family than {short(network.address)}")
     _require(len({version for _, version in gateways}) == len(gateways), "two gateways are of one family")
 
 

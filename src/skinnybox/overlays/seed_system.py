@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from skinnybox.errors import UsageError
 from skinnybox.model import Seed, SeedUser
+from skinnybox.printable import quoted, short
 from skinnybox.wire import Line
 
 _NAME = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
@@ -26,7 +27,7 @@ def lines(seed: Seed, ssh_user: str) -> Iterator[Line]:
     """Only what is asked for, users first: whose keys come after them may be one of them. UsageError."""
     names = [user.name for user in seed.users]
     if twice := {name for name in names if names.count(name) > 1}:
-        raise UsageError(f"there are two users {min(twice)}")
+        raise UsageError(f"there are two users {short(min(twice))}")
     for user in seed.users:
         yield _user(user, seed.authorized_keys if user.name == ssh_user else ())
     if seed.timezone is not None:
@@ -77,7 +78,7 @@ def keys_of(seed: Seed, ssh_user: str) -> tuple[str, ...]:
 def check_keys(keys: tuple[str, ...]) -> None:
     for key in keys:
         if not (key.strip() and key.isprintable()):
-            raise UsageError(f"{key[:40]!r} is not one line of authorized_keys")
+            raise UsageError(f"{quoted(key)} is not one line of authorized_keys")
 
 
 def _servers(servers: tuple[str, ...]) -> Line:
@@ -88,7 +89,7 @@ def _servers(servers: tuple[str, ...]) -> Line:
             try:
                 ipaddress.IPv6Address(server.replace("%", " "))  # one of a single card is no server's
             except ValueError as error:
-                raise UsageError(f"{server[:80]!r} is not a server's name or address") from error
+                raise UsageError(f"{quoted(server)} is not a server's name or address") from error
     if len(servers) > MOST_SERVERS:
         raise UsageError(f"{len(servers)} time servers", hint=f"at most {MOST_SERVERS}")
     return Line("ntp", " ".join(dict.fromkeys(servers)))
@@ -96,4 +97,4 @@ def _servers(servers: tuple[str, ...]) -> Line:
 
 def _fits(pattern: re.Pattern[str], text: str, what: str, hint: str) -> None:
     if not pattern.fullmatch(text):
-        raise UsageError(f"{text[:80]!r} is not {what}", hint=hint)
+        raise UsageError(f"{quoted(text)} is not {what}", hint=hint)

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from skinnybox.errors import UsageError
 from skinnybox.fleet.names import unfolded
+from skinnybox.printable import quoted
 
 Interface = ipaddress.IPv4Interface | ipaddress.IPv6Interface
 _ONLY_TWO = {4: 31, 6: 127}
@@ -22,7 +23,7 @@ def check(text: str) -> None:
             raise ValueError("a zone, which is nothing outside of one machine")
         ipaddress.ip_address(text)
     except ValueError as error:
-        raise UsageError(f"{text!r} is not an address", hint="as in 10.7.0.1") from error
+        raise UsageError(f"{quoted(text)} is not an address", hint="as in 10.7.0.1") from error
 
 
 def check_with_prefix(text: str) -> None:
@@ -94,7 +95,7 @@ def _interface(text: str) -> Interface:
             raise ValueError("no prefix length, or a zone")
         return ipaddress.ip_interface(text)
     except ValueError as error:
-        raise UsageError(f"{text!r} is not ADDRESS/PREFIX", hint="as in 10.7.0.5/24") from error
+        raise UsageError(f"{quoted(text)} is not ADDRESS/PREFIX", hint="as in 10.7.0.5/24") from error
 
 
 def _usable(text: str) -> Interface:

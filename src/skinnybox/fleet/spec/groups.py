@@ -26,6 +26,7 @@ from skinnybox.model.fields import Field, machine_fields
 from skinnybox.model.forwards import check_together, counted, parse_forward
 from skinnybox.model.kinds import CONTENT, FORWARDS, KEYS, LABELS, SCRIPT, TEXTS
 from skinnybox.model.labels import labels_of
+from skinnybox.printable import short
 from skinnybox.sizes import GIB
 
 Values = dict[str, Any]
@@ -206,7 +207,7 @@ class Groups:
 
     def _check_seed(self, pattern: str, found: Specification, carried: Carried) -> None:
         for target in written_twice(found):
-            self._tell.wrong(self._tell.trail(pattern, "files"), f"{target} is written by two files")
+            self._tell.wrong(self._tell.trail(pattern, "files"), f"{short(target)} is written by two files")
         try:
             carried.check(found)
         except (ValueError, UsageError) as error:

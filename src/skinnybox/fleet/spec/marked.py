@@ -10,6 +10,8 @@ from typing import Any, TypeAlias
 
 import yaml
 
+from skinnybox.printable import quoted, short
+
 MOST_BYTES = 1 << 20
 MOST_VALUES = 100_000
 DEEPEST = 16
@@ -132,7 +134,7 @@ class _Walk:
             return [None if value is _UNREAD else value for value in found]
         if isinstance(node, yaml.ScalarNode) and node.tag in _FLAT:
             return _scalar(node)
-        self._wrong(node, f"the tag {node.tag.replace(_PREFIX, '!!')} is not read here")
+        self._wrong(node, f"the tag {short(node.tag.replace(_PREFIX, '!!'))} is not read here")
         return _UNREAD
 
     def _items(self, node: yaml.MappingNode, trail: Trail) -> Iterator[tuple[str, Any]]:
@@ -144,7 +146,7 @@ class _Walk:
                 self._wrong(key, "<< is not read here: `defaults` holds what groups have in common")
             elif key.value in seen:
                 first = self._marked.keys[(*trail, key.value)].line
-                self._wrong(key, f"{key.value!r} is given twice, first in line {first}")
+                self._wrong(key, f"{quoted(key.value)} is given twice, first in line {first}")
             else:
                 seen.add(key.value)
                 self._marked.keys[(*trail, key.value)] = _of(key.start_mark)

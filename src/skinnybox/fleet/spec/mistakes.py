@@ -11,6 +11,7 @@ from skinnybox.fleet.spec.parts import FromFile, SeededFile, Template
 from skinnybox.fleet.spec.shape import MODELS, Card, FleetFile, Group, Shared
 from skinnybox.fleet.spec.users import SeededUser
 from skinnybox.fleet.spec.values import OnData
+from skinnybox.printable import quoted, short
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
@@ -45,11 +46,11 @@ def _existing(trail: Trail, found: Marked) -> Trail:
 def _what(problem: "ErrorDetails", trail: Trail) -> str:
     kind, given, context = problem["type"], problem["input"], problem.get("ctx", {})
     name = trail[-1] if trail else ""
-    of = f"{name}: " if name and isinstance(name, str) and problem["loc"][-1:] != ("[key]",) else ""
+    of = f"{short(name)}: " if name and isinstance(name, str) and problem["loc"][-1:] != ("[key]",) else ""
     if kind == "extra_forbidden":
         return _unknown(str(name), trail[:-1])
     if kind == "missing":
-        return f"{problem['loc'][-1]!r} is missing"
+        return f"{quoted(problem['loc'][-1])} is missing"
     if kind in _KINDS:
         shown = "" if name == "password_hash" else f", not {_shown(given)}"  # a password of digits, perhaps
         return f"{of}expected {_KINDS[kind]}{shown}"
@@ -85,11 +86,11 @@ def _unknown(name: str, trail: Trail) -> str:
         return f"either {' or '.join(known)}, not both"
     near = difflib.get_close_matches(name, known, n=2, cutoff=0.6)
     if near:
-        return f"{name!r} is not known here: did you mean {' or '.join(near)}?"
+        return f"{quoted(name)} is not known here: did you mean {' or '.join(near)}?"
     homes = [_HOMES[other] for other in MODELS if name in other.model_fields and other in _HOMES]
     if homes:
-        return f"{name!r} does not belong here, but {homes[0]}"
-    return f"{name!r} is not known here: there are {', '.join(known)}"
+        return f"{quoted(name)} does not belong here, but {homes[0]}"
+    return f"{quoted(name)} is not known here: there are {', '.join(known)}"
 
 
 _HOMES: dict[type[BaseModel], str] = {

@@ -8,6 +8,7 @@ from skinnybox.errors import UsageError
 from skinnybox.fleet.spec import addresses
 from skinnybox.fleet.spec.templates import Row, filled, is_template
 from skinnybox.model import StaticNetwork
+from skinnybox.printable import short
 
 Texts = str | Sequence[str]
 """One text, or several."""
@@ -20,11 +21,11 @@ def static(own: Sequence[str], gateways: Sequence[str] = (), dns: Sequence[str] 
     ways = {_is_6(text): text for text in gateways}
     if len(ways) < len(gateways):
         raise UsageError(
-            f"{' and '.join(gateways)} are of the same family", hint="a gateway for each at most"
+            f"{' and '.join(map(short, gateways))} are of the same family", hint="a gateway for each at most"
         )
     for family, text in ways.items():
         if family not in six:
-            raise UsageError(f"gateway {text} is of another family than {own[0]}")
+            raise UsageError(f"gateway {short(text)} is of another family than {short(own[0])}")
     return StaticNetwork(
         address=own[0],
         gateway=ways.get(six[0]),

@@ -7,6 +7,7 @@ from dataclasses import replace
 from skinnybox.errors import UsageError
 from skinnybox.fleet.spec import networks
 from skinnybox.model import Nic
+from skinnybox.printable import quoted, short
 
 HINT = "as in bridge=br1,address=10.1.0.{11..50}/24,vlan=100"
 _COMMA = re.compile(r",(?![^{]*\})")
@@ -18,12 +19,12 @@ def parse_nic(text: str) -> Nic:
     """`bridge=NAME` or `restricted`, then `dhcp`, `manual` or `address=...` with `gateway=...`, and
     `vlan=ID`. Addresses may be patterns. UsageError."""
     if len(text) > _LONGEST:
-        raise UsageError(f"{text[:40]!r}...: too long for a card", hint=HINT)
+        raise UsageError(f"{quoted(text)}: too long for a card", hint=HINT)
     said: dict[str, list[str]] = {}
     for word in _COMMA.split(text):
         key, equals, value = word.partition("=")
         if key not in _WORDS or bool(equals) is not _WORDS[key] or (equals and not value):
-            raise UsageError(f"--nic: {word!r} is nothing to be said of a card", hint=HINT)
+            raise UsageError(f"--nic: {quoted(word)} is nothing to be said of a card", hint=HINT)
         said.setdefault(key, []).append(value)
     _check_words(text, said)
     return Nic(
@@ -50,19 +51,19 @@ _ONE_OF = (("bridge", "restricted"), ("dhcp", "manual", "address"))
 def _check_words(text: str, said: dict[str, list[str]]) -> None:
     for words in _ONE_OF:
         if len([word for word in words if word in said]) > 1:
-            raise UsageError(f"--nic {text}: one of {', '.join(words)}", hint=HINT)
+            raise UsageError(f"--nic {short(text)}: one of {', '.join(words)}", hint=HINT)
     for key, values in said.items():
         if len(values) > 1 and key not in ("address", "gateway"):
-            raise UsageError(f"--nic {text}: {key} is given twice", hint=HINT)
+            raise UsageError(f"--nic {short(text)}: {key} is given twice", hint=HINT)
     if "gateway" in said and "address" not in said:
-        raise UsageError(f"--nic {text}: gateway goes with address", hint=HINT)
+        raise UsageError(f"--nic {short(text)}: gateway goes with address", hint=HINT)
     if not {"bridge", "restricted"} & said.keys():
-        raise UsageError(f"--nic {text}: what is it on: bridge=NAME, or restricted?", hint=HINT)
+        raise UsageError(f"--nic {short(text)}: what is it on: bridge=NAME, or restricted?", hint=HINT)
 
 
 def _vlan(text: str) -> int:
     if not re.fullmatch("[0-9]{1,4}", text):
-        raise UsageError(f"--nic: {text!r} is no VLAN", hint="1 to 4094")
+        raise UsageError(f"--nic: {quoted(text)} is no VLAN", hint="1 to 4094")
     return int(text)
 
 

@@ -22,6 +22,7 @@ from skinnybox.fleet.spec.content import checked, content_of, try_seed
 from skinnybox.fleet.spec.templates import check_keys
 from skinnybox.model import SeedFile, check_name
 from skinnybox.named_file import expanded
+from skinnybox.printable import quoted
 
 
 def said(check: Callable[[str], object]) -> BeforeValidator:
@@ -42,7 +43,7 @@ def translated(check: Callable[[str], object], value: str) -> Any:
 def fits(pattern: str, what: str) -> BeforeValidator:
     def check(value: str) -> None:
         if not re.fullmatch(pattern, value):
-            raise UsageError(f"{value!r} is not {what}")
+            raise UsageError(f"{quoted(value)} is not {what}")
 
     return said(check)
 
@@ -51,7 +52,7 @@ def _mode(value: Any) -> int:
     """0644 and 644 alike, also as the number a YAML parser makes of its digits."""
     digits = str(value).removeprefix("0o").lstrip("0") or "0"
     if isinstance(value, bool) or not re.fullmatch("[0-7]{1,4}", digits):
-        raise ValueError(f"{value!r} is not an octal mode, as in 0644")
+        raise ValueError(f"{quoted(value)} is not an octal mode, as in 0644")
     return int(digits, 8)
 
 

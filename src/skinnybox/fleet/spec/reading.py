@@ -14,11 +14,13 @@ from skinnybox.fleet.spec.groups import Described, Groups
 from skinnybox.fleet.spec.marked import Marked, Mistake, Place, Trail
 from skinnybox.fleet.spec.mistakes import mistake
 from skinnybox.fleet.spec.shape import FleetFile
+from skinnybox.printable import printable
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
 MOST_MISTAKES = 50
+_LONGEST = 1000
 _EMPTY: dict[str, Any] = {"version": 1, "fleet": "x", "machines": {}}
 _HINT = "docs/reference/fleet-file.md tells every key; with `skinnybox plan --schema` an editor checks them"
 
@@ -58,11 +60,17 @@ def parse(content: bytes, file: Path) -> Description:
 def mistaken(file: Path, mistakes: Iterable[Mistake]) -> UsageError:
     """One error for all of them, in the order of the lines, as `FILE:LINE:COLUMN: what`."""
     found = sorted(set(mistakes))
-    lines = [f"{file}:{m.place.line}:{m.place.column}: {m.what}" for m in found[:MOST_MISTAKES]]
+    lines = [f"{file}:{m.place.line}:{m.place.column}: {_told(m.what)}" for m in found[:MOST_MISTAKES]]
     if len(found) > MOST_MISTAKES:
         lines.append(f"... and {len(found) - MOST_MISTAKES} more")
     head = "1 mistake" if len(found) == 1 else f"{len(found)} mistakes"
     return UsageError("\n".join([f"{head} in {file}", *lines]), hint=_HINT)
+
+
+def _told(what: str) -> str:
+    """For a terminal, whatever was forgotten to be quoted."""
+    shown = printable(what)
+    return shown if len(shown) <= _LONGEST else f"{shown[:_LONGEST]}..."
 
 
 def _checked(found: Marked, folder: Path) -> FleetFile:

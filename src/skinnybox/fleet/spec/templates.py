@@ -10,6 +10,7 @@ from typing import Protocol
 
 from skinnybox.errors import UsageError
 from skinnybox.overlays.seed import MAX_SEED
+from skinnybox.printable import quoted
 from skinnybox.sizes import format_size
 
 Row = Mapping[str, str]
@@ -84,9 +85,9 @@ def check_keys(keys: Iterable[str]) -> None:
     """UsageError for a name of a value that no template could name."""
     for key in keys:
         if key in OWN:
-            raise UsageError(f"{key!r} is what every machine has by itself")
+            raise UsageError(f"{quoted(key)} is what every machine has by itself")
         if not re.fullmatch(KEY, key):
-            raise UsageError(f"{key!r} is no name of a value: lower-case letters, digits and _")
+            raise UsageError(f"{quoted(key)} is no name of a value: lower-case letters, digits and _")
 
 
 def table_of(text: str) -> dict[str, dict[str, str]]:
@@ -118,6 +119,6 @@ def _rows(lines: "_Lines") -> dict[str, dict[str, str]]:
         row = dict(zip(head, fields, strict=True))
         name = row.pop("name")
         if name in found:
-            raise UsageError(f"line {lines.line_num}: {name!r} is there twice")
+            raise UsageError(f"line {lines.line_num}: {quoted(name)} is there twice")
         found[name] = {key: value for key, value in row.items() if value}
     return found
