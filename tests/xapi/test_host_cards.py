@@ -86,3 +86,48 @@ def test_cards_of_a_halted_machine_become_what_its_record_says(
     }  # fmt: skip
     host.define(with_cards(made))
     assert set(cards(our_pool, made).values()) == {("lan", made.mac), ("lan", "00:16:3e:00:00:01")}
+
+
+def test_the_only_card_of_a_machine_goes_to_another_network(
+    our_pool: EmulatedPool, host: XapiHost, new_instance: New
+) -> None:
+    """It stayed where it was, and the record said something else. What does not move it costs no call."""
+    made = new_instance()
+    make_one(host, made, Operation())
+    moved = replace(made, bridge="storage")
+    host.define(moved)
+    assert cards(our_pool, moved) == {"0": ("storage", made.mac)}
+    our_pool.log.clear()
+    host.define(replace(moved, cpus=2))
+    assert our_pool.log.count("VIF.get_record") == 0
+    host.define(replace(moved, bridge="lan"))
+    host.define(with_cards(made, "backup"))
+    host.define(replace(with_cards(made), bridge="storage"))
+    assert cards(our_pool, moved) == {"0": ("storage", made.mac)}
+
+
+def test_of_one_that_runs_it_goes_there_at_the_next_start(
+    our_pool: EmulatedPool, host: XapiHost, new_instance: New, sealed: Sealed
+) -> None:
+    made = new_instance()
+    make_one(host, made, Operation())
+    host.start(made, *sealed, Operation())
+    moved = replace(made, bridge="storage")
+    host.define(moved)
+    assert cards(our_pool, made) == {"0": ("lan", made.mac)}
+    host.power_off(made)
+    host.start(moved, *sealed, Operation())
+    assert cards(our_pool, made) == {"0": ("storage", made.mac)}
+
+
+def test_a_network_that_was_given_another_name_keeps_nobody_from_a_start(
+    our_pool: EmulatedPool, host: XapiHost, new_instance: New, sealed: Sealed
+) -> None:
+    made = new_instance()
+    make_one(host, made, Operation())
+    with our_pool.database() as database:
+        networks = database.tables["network"].items()
+        lan = next(key for key, record in networks if record["name_label"] == "lan")
+        database.set("network", lan, "name_label", "lan of old")
+    host.start(made, *sealed, Operation())
+    assert cards(our_pool, made) == {"0": ("lan of old", made.mac)}

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from skinnybox.errors import NotFound
 from skinnybox.hosts.xapi import build
 from skinnybox.hosts.xapi.pool import Found, Pool
 from skinnybox.model import Instance
@@ -21,11 +22,11 @@ def check(pool: Pool, instance: Instance) -> None:
 
 
 def fit(pool: Pool, instance: Instance, found: Found) -> None:
-    """Those of a halted machine as its record has it; no call for one that has its only one. A card is known
-    by its MAC: what others gave the machine stays."""
+    """Those of a halted machine as its record has it; no call for one that has its only one there. A card is
+    known by its MAC: what others gave the machine stays."""
     vm, record = found
     held = list(record["VIFs"])
-    if held and len(held) == 1 and not instance.seed.nics:
+    if len(held) == 1 and not instance.seed.nics and not _is_elsewhere(pool, instance, held[0]):
         return
     pool.things.refresh()
     if not held:  # whoever made it was killed before
@@ -46,6 +47,17 @@ def fit(pool: Pool, instance: Instance, found: Found) -> None:
             free = [int(each) for each in pool.call("VM.get_allowed_VIF_devices", vm)]
             device = number if number in free else min(free, default=number)
             pool.call("VIF.create", build.card(vm, network, mac, device))
+
+
+def _is_elsewhere(pool: Pool, instance: Instance, vif: str) -> bool:
+    """Whether the only card is not on the network that is named: as of the last look, without a call. Where
+    that network is not there any more, or is called otherwise by now, the card is where it ever was."""
+    if instance.bridge is None:
+        return False
+    try:
+        return vif not in pool.network(instance.bridge)[1]["VIFs"]
+    except NotFound:
+        return False
 
 
 def _wanted(pool: Pool, instance: Instance) -> Sequence[tuple[str, str]]:
