@@ -74,6 +74,22 @@ def test_it_is_made_once(host: Host, instance: Instance) -> None:
     assert b"a row" in content(host, instance)
 
 
+def test_one_that_was_just_made_can_be_discarded(host: Host, instance: Instance) -> None:
+    """And is nobody's while somebody has it; a machine is deleted as one that never had any."""
+    with host.open_overlay(instance, Operation(), DATA) as path:
+        assert inspect.is_untouched(path)
+        with pytest.raises(Conflict):
+            host.discard_data(instance)
+    overlay = content(host, instance, DiskKind.OVERLAY)
+    for _ in range(2):
+        host.discard_data(instance)
+        with pytest.raises(NotFound):
+            host.overlay_size(instance, DATA)
+    assert content(host, instance, DiskKind.OVERLAY) == overlay
+    host.create_overlay(instance, on_data(instance), Operation(), DATA)
+    assert host.overlay_size(instance, DATA) == 40 * MIB
+
+
 def test_two_of_them_have_filesystems_of_their_own(
     host: Host, instance: Instance, new: New, contents_of: ContentsOf
 ) -> None:

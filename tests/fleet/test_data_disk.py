@@ -2,22 +2,33 @@
 
 import json
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from skinnybox.crc32c import crc32c
 from skinnybox.errors import Blocked, Conflict, NoSpace, NotFound, SkinnyboxError, Unsupported
 from skinnybox.fleet import data_disk
 from skinnybox.fleet.batch import Outcome
+from skinnybox.fleet.catalog.catalog import Catalog
+from skinnybox.fleet.catalog.rows import Doing
+from skinnybox.fleet.lease import leased
 from skinnybox.fleet.plan.actions import Choices
+from skinnybox.fleet.repair import unknown_data
+from skinnybox.fleet.reset import reset
 from skinnybox.fleet.service import Fleet
 from skinnybox.hosts.fake.host import FakeHost
 from skinnybox.issues import Deed
-from skinnybox.model import Allocation, DataDisk, DiskKind, Instance, Master
+from skinnybox.model import Allocation, DataDisk, DiskKind, Instance, Master, SeedFile
 from skinnybox.model.datadisk import data_disk as made_of
+from skinnybox.operation import UNATTENDED, Operation
 from skinnybox.overlays import inspect
+from skinnybox.overlays.seed import seed_message
+from skinnybox.overlays.template import SEED_CAPACITY
 from skinnybox.sizes import GIB, MIB
 from skinnybox.wire import decode
 from tests.fleet.conftest import SPARSE, open_fake, said
@@ -220,18 +231,143 @@ def test_it_is_given_later_and_gets_folders(fleet: Fleet, state: Path) -> None:
     assert ends(lies(state, web), b"a row")
 
 
-def test_one_that_a_killed_command_made_is_taken_as_it_is(fleet: Fleet, state: Path) -> None:
+def left(fleet: Fleet) -> Instance:
+    """A machine whose `set --data` was killed before anybody could write it down."""
     web = fleet.create(["web"], "tiny", SPARSE)[0]
     wanted = replace(web, data=made_of(48 * MIB, ["/data"], Allocation.SPARSE))
-    from skinnybox.operation import Operation
-
     data_disk.make(fleet._host, wanted, Operation())
+    return web
+
+
+def mount(disk: Path) -> None:
+    """What the kernel writes into a superblock that it mounts to write."""
+    with disk.open("r+b") as file:
+        file.seek(1024)
+        block = bytearray(file.read(1020))
+        block[0x2C:0x30] = (1_700_000_000).to_bytes(4, "little")
+        file.seek(1024)
+        file.write(bytes(block) + crc32c(bytes(block)).to_bytes(4, "little"))
+
+
+def test_one_that_a_killed_command_made_is_taken_as_it_is(fleet: Fleet, state: Path) -> None:
+    """Where a machine has used it: its record was put back from a backup, and knows nothing of its data."""
+    web = left(fleet)
+    mount(lies(state, web))
     write(lies(state, web), b"a row")
     assert "knows of no data disk" in found(state)[f"instances/{web.uuid}/data.img"][1]
     assert isinstance(error_of(fleet.overlays.give_data(["web"], 64 * MIB, [])), Conflict)
     assert fleet.overlays.give_data(["web"], 48 * MIB, [])[0].ok
     assert ends(lies(state, web), b"a row")
     assert found(state) == {}
+
+
+def test_one_that_nobody_used_makes_way_for_another(fleet: Fleet, state: Path) -> None:
+    web = left(fleet)
+    assert fleet.overlays.give_data(["web"], 64 * MIB, [])[0].ok
+    assert lies(state, web).stat().st_size == 64 * MIB
+    now = fleet.machine("web").instance
+    assert now.data is not None and now.data.size == 64 * MIB and found(state) == {}
+
+
+def test_one_that_nobody_used_is_cleared_away(fleet: Fleet, state: Path) -> None:
+    web = left(fleet)
+    deed, what = mended(state)[f"instances/{web.uuid}/data.img"]
+    assert deed is Deed.REMOVE and "nothing was ever on it" in what
+    assert not lies(state, web).exists() and fleet.machine("web").instance == web
+
+
+def test_one_that_somebody_is_just_making_is_not_cleared_away(fleet: Fleet, state: Path) -> None:
+    """Judged before, done after another command has begun with it."""
+    web = left(fleet)
+    with closing(Catalog(state / "state.db")) as catalog:
+        row = next(row for row in catalog.raw_rows() if row.uuid == str(web.uuid))
+        judged = unknown_data.judged(fleet._host, catalog, web, 48 * MIB, lies(state, web), row)
+        assert judged.act is not None
+        with leased(fleet._host, fleet._catalog, web, Doing.RESEED), pytest.raises(Conflict):
+            judged.act()
+    assert lies(state, web).exists()
+
+
+def test_one_that_its_overlay_knows_of_is_what_the_machine_waits_for(fleet: Fleet, state: Path) -> None:
+    """Killed between the overlay and the record."""
+    web = fleet.create(["web"], "tiny", SPARSE)[0]
+
+    def killed(*words: object) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(FakeHost, "define", killed)
+        fleet.overlays.give_data(["web"], 48 * MIB, [])
+    deed, what = found(state)[f"instances/{web.uuid}/data.img"]
+    assert deed is Deed.KEEP and f"set web --data {48 * MIB} takes this one" in what
+    assert fleet.overlays.give_data(["web"], 48 * MIB, [])[0].ok and found(state) == {}
+
+
+FAILS = {
+    "rebuild_overlay": lambda fleet: fleet.overlays.give_data(["web"], 48 * MIB, []),
+    "replace_overlay": lambda fleet: reset_with_data(fleet),
+}
+
+
+def reset_with_data(fleet: Fleet) -> list[Outcome[Any]]:
+    """As `apply --reset` does it."""
+    web = fleet.machine("web").instance
+    alter = partial(data_disk.given, size=48 * MIB, folders=[])
+    return fleet._queries.each(
+        ["web"], lambda _, way: reset(fleet._host, fleet._catalog, web, way, alter), "reset", UNATTENDED, 1
+    )
+
+
+@pytest.mark.parametrize("call", FAILS)
+def test_nothing_stays_of_one_that_could_not_be_given(
+    fleet: Fleet, state: Path, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    """Neither is what was there before taken: another call made that."""
+
+    def full(*words: object, **more: object) -> None:
+        raise NoSpace("full")
+
+    web = fleet.create(["web"], "tiny", SPARSE)[0]
+    with monkeypatch.context() as patch:
+        patch.setattr(FakeHost, call, full)
+        assert isinstance(error_of(FAILS[call](fleet)), NoSpace)
+    assert not lies(state, web).exists() and fleet.machine("web").instance == web
+    data_disk.make(fleet._host, data_disk.given(web, 48 * MIB, []), UNATTENDED)
+    with monkeypatch.context() as patch:
+        patch.setattr(FakeHost, call, full)
+        assert isinstance(error_of(FAILS[call](fleet)), NoSpace)
+    assert lies(state, web).exists()
+    assert FAILS[call](fleet)[0].ok and found(state) == {}
+
+
+@pytest.mark.parametrize("call", FAILS)
+def test_one_for_which_there_is_no_room_is_not_begun(
+    fleet: Fleet, state: Path, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    """Its overlay has to fit a second time as well, for a moment."""
+    reserved = replace(SPARSE, overlay=replace(SPARSE.overlay, allocation=Allocation.RESERVED))
+    fleet.create(["web"], "tiny", reserved)
+    made: list[object] = []
+    monkeypatch.setattr(FakeHost, "create_overlay", lambda *words: made.append(words))
+    room = fleet._host.space((), ())
+    monkeypatch.setattr(FakeHost, "space", lambda *words: replace(room, free=100 * MIB))
+    error = error_of(FAILS[call](fleet))
+    assert isinstance(error, NoSpace) and error.message.startswith("2 reserved disks need 112.0M")
+    assert made == []
+
+
+def test_one_whose_seed_does_not_fit_is_not_begun(fleet: Fleet, state: Path) -> None:
+    """The overlay keeps a place of 16 KiB for it."""
+    file = SeedFile(path="/etc/motd", content=b"x" * 11700)
+    web = fleet.create(["web"], "tiny", replace(SPARSE, files=(file,)))[0]
+    assert SEED_CAPACITY - 200 < len(seed_message(web)) < SEED_CAPACITY
+    made: list[object] = []
+    many = [f"/srv/{number:04}" for number in range(16)]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(FakeHost, "create_overlay", lambda *words: made.append(words))
+        error = error_of(fleet.overlays.give_data(["web"], 48 * MIB, many))
+    assert isinstance(error, Blocked) and "no room for such a seed" in error.message
+    assert made == [] and not lies(state, web).exists()
 
 
 def test_one_that_is_gone_keeps_its_machine_down(fleet: Fleet, db: Instance, state: Path) -> None:

@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 
 from skinnybox.errors import SkinnyboxError
+from skinnybox.fleet import data_disk as data
+from skinnybox.fleet.catalog.catalog import Catalog
 from skinnybox.fleet.repair import repair
 from skinnybox.fleet.service import Fleet
 from skinnybox.fleet.view import Condition
@@ -76,6 +78,40 @@ def test_one_that_is_given_later_is_attached_at_the_next_start(pool: EmulatedPoo
     assert fleet.start(["db"])[0].ok
     assert drives(pool, fleet)["2"] == ("data", "RW", "data")
     assert machine(pool, fleet.machine("db").instance)["xenstore_data"][f"{PREFIX}data"] == "xvdc"
+
+
+def test_nothing_stays_of_one_that_could_not_be_given(
+    pool: EmulatedPool, fleet: Fleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The host has not heard of it; where it has, it stays: its record says so."""
+    fleet.delete(["db"])
+    before = fleet.create(["db"], "tiny", SMALL)[0]
+
+    def fails(*words: object, **more: object) -> None:
+        raise SkinnyboxError("for the test")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Catalog, "hold_ports", fails)
+        error = fleet.overlays.give_data(["db"], 40 * MIB, ["/srv/data"])[0].error
+    assert error is not None and error.message == "for the test"
+    assert lying(pool, "data") == [] == lying(pool, "making")
+    assert fleet.machine("db").instance == before
+    with monkeypatch.context() as patch:
+        patch.setattr(Catalog, "record", fails)
+        fleet.overlays.give_data(["db"], 40 * MIB, ["/srv/data"])
+    assert len(lying(pool, "data")) == 1
+    assert [r.data and r.data.size for r in fleet._host.records()] == [40 * MIB]
+    repair.repair(fleet._folder, fleet._host)
+    assert fleet.start(["db"])[0].ok and drives(pool, fleet)["2"][0] == "data"
+
+
+def test_one_that_a_killed_command_left_makes_way_for_another(pool: EmulatedPool, fleet: Fleet) -> None:
+    fleet.delete(["db"])
+    plain = fleet.create(["db"], "tiny", SMALL)[0]
+    data.make(fleet._host, data.given(plain, 40 * MIB, []), Operation())
+    assert fleet.overlays.give_data(["db"], 48 * MIB, [])[0].ok
+    assert [int(each["virtual_size"]) for each in lying(pool, "data")] == [48 * MIB]
+    assert fleet.start(["db"])[0].ok and drives(pool, fleet)["2"][0] == "data"
 
 
 def test_a_reset_leaves_the_very_same_disk(pool: EmulatedPool, fleet: Fleet) -> None:

@@ -26,7 +26,8 @@ _LARGEDIR = 0x4000
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Superblock:
     """What the volume says of itself, checked for sense. Blocks are `block_size` bytes; `clean` means that
-    nothing has to be replayed or repaired before it may be read as the truth."""
+    nothing has to be replayed or repaired before it may be read as the truth; `mounted`: somebody did, to
+    write, since it was made."""
 
     block_size: int
     blocks: int
@@ -38,6 +39,7 @@ class Superblock:
     uuid: UUID
     needs_recovery: bool
     clean: bool
+    mounted: bool
     has_errors: bool
     first_data_block: int
     blocks_per_group: int
@@ -99,6 +101,7 @@ def _parsed(raw: bytes) -> Superblock:
         uuid=UUID(bytes=uuid),
         needs_recovery=recover,
         clean=bool(state & _VALID) and not state & (_ERRORS | _ORPHANS) and not pending,
+        mounted=recover or any((_u32(raw, 0x2C), raw[0x34], raw[0x35])),
         has_errors=bool(state & _ERRORS),
         first_data_block=first_block,
         blocks_per_group=per_group,

@@ -1,15 +1,18 @@
 """The second disk of machines: made with them or given to them later, and put back only when that is said."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from uuid import UUID
 
-from skinnybox.errors import Blocked, Conflict, NotFound, Unsupported
+from skinnybox.errors import Blocked, Conflict, Corrupt, NotFound, SkinnyboxError, Unsupported
+from skinnybox.fleet.lease import Held
 from skinnybox.hosts.base import Contents, Features, Host
-from skinnybox.model import DiskKind, Instance, Snapshot
+from skinnybox.model import DiskKind, Instance, Overlay, Snapshot
 from skinnybox.model.datadisk import data_disk
 from skinnybox.operation import Operation
+from skinnybox.overlays import inspect
 from skinnybox.overlays.copy import copy_data
 from skinnybox.overlays.grow import grow
 from skinnybox.overlays.seed import data_message
@@ -30,23 +33,65 @@ def make(host: Host, instance: Instance, operation: Operation) -> None:
     host.create_overlay(instance, Contents(base=data_message(instance)), operation, DiskKind.DATA)
 
 
-def ensure(host: Host, before: Instance, wanted: Instance, operation: Operation) -> None:
-    """Make what `wanted` has and `before` has not. What a call left that was killed before it could write
-    that down is taken as it is: nothing ever booted with it. Conflict when it has another size."""
-    if wanted.data is None or before.data is not None:
-        return
-    refuse_host(host.features)
+@contextmanager
+def ensured(
+    host: Host, held: Held, wanted: Instance, operation: Operation, beside: Sequence[Overlay] = ()
+) -> Iterator[None]:
+    """In the block there is what `wanted` has and the machine has not. NoSpace, with nothing made, where it
+    does not fit together with what is to lie `beside` the other disks for a moment. When the block fails,
+    what this call made goes again, but when the host may know of it by then: a record that names a disk which
+    is gone is worse."""
+    made = _make_missing(host, held.instance, wanted, operation, beside)
     try:
+        yield
+    except BaseException:
+        if made and not held.is_told:
+            # What stopped us is what the user must hear; left there, it is as if we had been killed.
+            with suppress(SkinnyboxError):
+                host.discard_data(wanted)
+        raise
+
+
+def _make_missing(
+    host: Host, before: Instance, wanted: Instance, operation: Operation, beside: Sequence[Overlay]
+) -> bool:
+    """Whether this call made it. What one left that was killed before it could write that down is taken as it
+    is when it has the size that is wanted."""
+    from skinnybox.fleet.specification import check_space  # which asks here what a host can do
+
+    if wanted.data is None or before.data is not None:
+        return False
+    refuse_host(host.features)
+    with suppress(NotFound):
         size = host.overlay_size(wanted, DiskKind.DATA)
-    except NotFound:
-        make(host, wanted, operation)
+        if size == wanted.data.size:
+            return False
+        _clear(host, wanted, size, operation)
+    check_space(host, (wanted.data, *beside))
+    make(host, wanted, operation)
+    return True
+
+
+def _clear(host: Host, instance: Instance, size: int, operation: Operation) -> None:
+    """Take away what lies where the data disk is to be, of a size that nobody asks for any more. Conflict
+    when there may be data on it: a record that was put back from a backup knows nothing of them."""
+    if is_unused(host, instance, operation):
+        host.discard_data(instance)
         return
-    if size != wanted.data.size:
-        raise Conflict(
-            f"there is a data disk of {wanted.name} already, of {format_size(size)}, that its record does not"
-            " know",
-            hint=f"skinnybox set {wanted.name} --data {size} takes it",
-        )
+    raise Conflict(
+        f"there is a data disk of {instance.name} already, of {format_size(size)}, that its record does not"
+        " know, and a machine has used it",
+        hint=f"skinnybox set {instance.name} --data {size} takes it",
+    )
+
+
+def is_unused(host: Host, instance: Instance, operation: Operation) -> bool:
+    """Whether nothing ever booted with the data disk that lies there. NotFound without one."""
+    with host.open_overlay(instance, operation, DiskKind.DATA) as disk:
+        try:
+            return inspect.is_untouched(disk)
+        except (Corrupt, Unsupported):
+            return False
 
 
 def given(now: Instance, size: int | None, folders: Sequence[str]) -> Instance:

@@ -22,14 +22,15 @@ from skinnybox.model import Instance
 
 
 class Held:
-    """A machine that nobody else changes; `instance` is how it is now."""
+    """A machine that nobody else changes; `instance` is how it is now. `is_told`: the host may have heard of
+    another already, whatever came of that."""
 
     def __init__(self, host: Host, catalog: Catalog, lease: Lease, instance: Instance) -> None:
         self._host = host
         self._catalog = catalog
         self._lease = lease
         self.instance = instance
-        self.is_ended = False
+        self.is_ended = self.is_told = False
 
     def hold(self, instance: Instance) -> None:
         """Keep its ports and addresses for it, before a disk is touched that would tell of them. Conflict
@@ -49,6 +50,7 @@ class Held:
 
     def _write(self, instance: Instance, *, end: bool) -> None:
         self._catalog.hold_ports(self._lease, instance)
+        self.is_told = True
         self._host.define(instance)
         self._catalog.record(self._lease, instance, end=end)
         self.instance = instance

@@ -13,6 +13,7 @@ from skinnybox.model import Instance
 from skinnybox.operation import Operation
 from skinnybox.overlays.inspect import read_identity
 from skinnybox.overlays.journal import replayed
+from skinnybox.overlays.seed import seed_capacity
 
 
 def reset(
@@ -30,14 +31,16 @@ def reset(
     with leased(host, catalog, instance, Doing.RESET) as held:
         wanted = alter(held.instance)
         held.hold(wanted)
-        data_disk.ensure(host, held.instance, wanted, operation)
         fresh = _fresh(host, wanted, operation)
-        if not fresh.identity:
-            # Before it is in place: the next report pins them again, and wrong ones would lock the user out.
-            catalog.unpin_host_keys(instance.uuid)
-        contents = Contents(base=fresh.base, seed=fresh.seed, identity=fresh.identity)
-        host.replace_overlay(fresh.instance, contents, operation)
-        return held.commit(fresh.instance)
+        seed_capacity(fresh.seed)  # refused before anything is made
+        with data_disk.ensured(host, held, wanted, operation, [wanted.overlay]):
+            if not fresh.identity:
+                # Before it is in place: the next report pins them again, and wrong ones would lock the user
+                # out.
+                catalog.unpin_host_keys(instance.uuid)
+            contents = Contents(base=fresh.base, seed=fresh.seed, identity=fresh.identity)
+            host.replace_overlay(fresh.instance, contents, operation)
+            return held.commit(fresh.instance)
 
 
 def _fresh(host: Host, instance: Instance, operation: Operation) -> Fresh:

@@ -2,7 +2,8 @@
 start. Where the host tells its guests their seeds, that is all; elsewhere the overlay is built anew beside
 the old one, never written in place."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from skinnybox.operation import Operation
 from skinnybox.overlays import inspect
 from skinnybox.overlays.copy import copy_data
 from skinnybox.overlays.journal import replay
-from skinnybox.overlays.patch import put_message
+from skinnybox.overlays.patch import check_fits, put_message
 from skinnybox.overlays.seed import base_message, seed_message
 from skinnybox.overlays.template import SEED_CAPACITY
 
@@ -43,18 +44,28 @@ def reseed(
     with leased(host, catalog, instance, Doing.RESEED) as held:
         wanted = alter(held.instance)
         held.hold(wanted)
-        data_disk.ensure(host, held.instance, wanted, operation)
         if _can_be_told(host, wanted):
             told = replace(wanted.seed, generation=wanted.seed.generation + _PAST_A_KILL)
-            return held.commit(replace(wanted, seed=told))
-        return held.commit(_written(host, wanted, operation))
+            with data_disk.ensured(host, held, wanted, operation):
+                return held.commit(replace(wanted, seed=told))
+        renewed = _renewed(host, wanted, operation)
+        with data_disk.ensured(host, held, renewed, operation, [renewed.overlay]):
+            _write(host, renewed, operation)
+            return held.commit(renewed)
 
 
-def _written(host: Host, wanted: Instance, operation: Operation) -> Instance:
-    """The machine with the generation in which its overlay has the seed now."""
+def _renewed(host: Host, wanted: Instance, operation: Operation) -> Instance:
+    """The machine with the generation in which its overlay is to have the seed. Blocked when it has no room
+    for it, which is said before anything is made."""
     with host.open_overlay(wanted, operation) as overlay:
         generation = max(wanted.seed.generation, inspect.read_generation(overlay)) + 1
-    renewed = replace(wanted, seed=replace(wanted.seed, generation=generation))
+        renewed = replace(wanted, seed=replace(wanted.seed, generation=generation))
+        with _no_room(wanted):
+            check_fits(overlay, "seed", seed_message(renewed))
+    return renewed
+
+
+def _write(host: Host, renewed: Instance, operation: Operation) -> None:
     message = seed_message(renewed)
 
     def build(old: Path, new: Path) -> None:
@@ -63,13 +74,17 @@ def _written(host: Host, wanted: Instance, operation: Operation) -> Instance:
         replay(new)
         put_message(new, "seed", message)
 
+    with _no_room(renewed):
+        host.rebuild_overlay(renewed, renewed.overlay.size, build, operation)
+
+
+@contextmanager
+def _no_room(instance: Instance) -> Iterator[None]:
     try:
-        host.rebuild_overlay(wanted, wanted.overlay.size, build, operation)
+        yield
     except Unsupported as error:
-        raise Blocked(
-            f"{wanted.name}: {error.message}", hint="--reset gives it an overlay with more; its delta is lost"
-        ) from error
-    return renewed
+        hint = "--reset gives it an overlay with more; its delta is lost"
+        raise Blocked(f"{instance.name}: {error.message}", hint=hint) from error
 
 
 def _can_be_told(host: Host, wanted: Instance) -> bool:

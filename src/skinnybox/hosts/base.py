@@ -154,6 +154,11 @@ class Disks(Protocol):
         `build` fills it in place and only reads `old`, for which nobody else has a use meanwhile."""
 
     @abstractmethod
+    def discard_data(self, instance: Instance) -> None:
+        """Remove its data disk again: for one that was made of late, and that no record knows. Idempotent.
+        Conflict, with nothing touched, while the machine runs or somebody has the disk open."""
+
+    @abstractmethod
     def copy_overlay(
         self, instance: Instance, target: Path, operation: Operation, disk: DiskKind = DiskKind.OVERLAY
     ) -> Consistency:

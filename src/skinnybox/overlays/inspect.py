@@ -94,6 +94,12 @@ def read_shape(disk: Path) -> Shape:
     return Shape(label=label, size=size, clean=clean, has_upper=has_upper)
 
 
+def is_untouched(disk: Path) -> bool:
+    """Whether nobody ever mounted it, to write, since it was made: then there is nothing on it that anybody
+    could miss. By the disk's own word, which only who has mounted it can change. Corrupt, NotFound."""
+    return _asked(disk, "untouched") is True
+
+
 def read_swap(disk: Path) -> list[tuple[int, int]]:
     """(offset, length) of the blocks of a swap file. None of a disk that is not clean: what it says of them
     may be of before, and they are another file's by now. Corrupt, NotFound."""
@@ -133,6 +139,9 @@ def _answers(descriptor: int, what: str, rest: list[str]) -> Iterator[Any]:
     volume = open_descriptor(descriptor)
     if what == "state":
         yield volume.superblock.clean
+        return
+    if what == "untouched":
+        yield volume.superblock.clean and not volume.superblock.mounted
         return
     if what == "shape":
         block = volume.superblock

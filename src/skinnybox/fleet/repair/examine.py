@@ -12,7 +12,7 @@ from skinnybox.errors import Blocked, Corrupt, Unsupported
 from skinnybox.fleet.catalog import host_kind, known_hosts
 from skinnybox.fleet.catalog.catalog import Catalog
 from skinnybox.fleet.catalog.rows import RawRow
-from skinnybox.fleet.repair import shape
+from skinnybox.fleet.repair import shape, unknown_data
 from skinnybox.fleet.repair.judge import Known, Rebuilt, rebuild
 from skinnybox.fleet.repair.modes import open_to_others
 from skinnybox.hosts.base import Host
@@ -94,6 +94,7 @@ def examined(
         pins=partial(known_hosts.kept, known_hosts.folder(folder)),
         running=lambda: {uuid for uuid, status in host.statuses().items() if status.pid},
         in_use=in_use,
+        unknown_data=partial(unknown_data.judged, host, catalog),
         delete_orphans=orphans,
         forget=forget,
     )

@@ -21,14 +21,15 @@ from skinnybox.sizes import format_size
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Known:
     """What is judged by: where the state folder is, the ids of the masters there are, the host keys pinned
-    outside the catalog, which machines run, and whether somebody has an overlay open. `forget`: it was said
-    that machines are gone, however many."""
+    outside the catalog, which machines run, whether somebody has an overlay open, and what is to be said of a
+    data disk that its record does not know. `forget`: it was said that machines are gone, however many."""
 
     folder: Path
     masters: Collection[str]
     pins: Callable[[UUID], tuple[str, ...]]
     running: Callable[[], Collection[UUID]]
     in_use: Callable[[Path], bool]
+    unknown_data: Callable[[Instance, int, Path, RawRow | None], Finding]
     delete_orphans: bool = False
     forget: bool = False
 
@@ -223,7 +224,8 @@ def _sized(taker: _Taker, kind: DiskKind, known: Known, out: Rebuilt) -> _Taker:
     instance, size, file = taker.instance, taker.sizes[kind], taker.place / f"{kind}.img"
     has = instance.disks.get(kind)
     if has is None:
-        _say_unknown_data(instance, size, file, out)
+        if size is not None:
+            out.findings.append(known.unknown_data(instance, size, file, taker.row))
         return taker
     if size is None:
         out.say(file, Deed.KEEP, f"{instance.name} has lost its {_NAMED[kind]}: {_LOST[kind]}")
@@ -237,13 +239,6 @@ def _sized(taker: _Taker, kind: DiskKind, known: Known, out: Rebuilt) -> _Taker:
     else:
         out.say(file, Deed.KEEP, f"{said}: cut off; {_CUT_OFF[kind]}")
     return taker
-
-
-def _say_unknown_data(instance: Instance, size: int | None, file: Path, out: Rebuilt) -> None:
-    """What a command left that was killed when it gave a machine one, or an older record does not know."""
-    if size is not None:
-        what = f"its record knows of no data disk; skinnybox set {instance.name} --data {size} takes this one"
-        out.say(file, Deed.KEEP, f"{instance.name}: {what}")
 
 
 def _with_names(takers: Iterable[_Taker], taken: set[str], out: Rebuilt) -> list[_Taker]:

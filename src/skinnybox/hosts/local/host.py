@@ -3,14 +3,14 @@ What only some of it needs is imported there."""
 
 from abc import abstractmethod
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from uuid import UUID
 
 from skinnybox.errors import Conflict, NotFound
 from skinnybox.hosts.base import Contents, Host
 from skinnybox.hosts.holding import Holding
-from skinnybox.hosts.local.store import Store
+from skinnybox.hosts.local.store import Store, translated
 from skinnybox.hosts.local.trouble import of_place
 from skinnybox.issues import Finding
 from skinnybox.model import (
@@ -161,6 +161,11 @@ class LocalHost(Host):
             allocation,
             lambda size: self._resize_running(instance, size, disk),
         )
+
+    def discard_data(self, instance: Instance) -> None:
+        self._require_stopped(instance)
+        with translated(), suppress(NotFound), self._store.open(instance, DiskKind.DATA) as path:
+            path.unlink(missing_ok=True)
 
     def copy_overlay(
         self, instance: Instance, target: Path, operation: Operation, disk: DiskKind = DiskKind.OVERLAY

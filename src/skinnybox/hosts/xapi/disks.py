@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from skinnybox.errors import Conflict, SkinnyboxError, UsageError
+from skinnybox.errors import Conflict, NotFound, SkinnyboxError, UsageError
 from skinnybox.hosts.base import Contents
 from skinnybox.hosts.xapi import build, create, maps, others, point_in_time, tags, tasks, telling, transfer
 from skinnybox.hosts.xapi.cache import Record
@@ -229,6 +229,15 @@ def copy(
         with point_in_time.still(pool, instance, disk) as (source, consistent):
             fetched(pool, instance, source, disk[1], target, templates, operation)
         return consistent
+
+
+def discard_data(pool: Pool, instance: Instance) -> None:
+    """See base.py. Copies that somebody made of it stay."""
+    with exclusive(pool, instance):
+        pool.refuse_running(instance)
+        others.refuse(pool, instance)
+        with contextlib.suppress(NotFound):
+            pool.destroy_disk(*pool.overlay(instance, DiskKind.DATA))
 
 
 def delete(pool: Pool, instance: Instance) -> None:

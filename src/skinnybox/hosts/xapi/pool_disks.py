@@ -67,6 +67,11 @@ class PoolDisks(Host):
 
         disks.rebuild(self._pool, instance, size, build, self._templates, operation, disk)
 
+    def discard_data(self, instance: Instance) -> None:
+        from skinnybox.hosts.xapi import disks
+
+        disks.discard_data(self._pool, instance)
+
     def copy_overlay(
         self, instance: Instance, target: Path, operation: Operation, disk: DiskKind = DiskKind.OVERLAY
     ) -> Consistency:
