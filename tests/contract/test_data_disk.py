@@ -3,14 +3,16 @@
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from skinnybox import layout
-from skinnybox.errors import Conflict, NotFound
+from skinnybox.errors import Conflict, NotFound, SkinnyboxError
 from skinnybox.hosts.base import Contents, Host
+from skinnybox.hosts.building import Building
 from skinnybox.model import Allocation, DataDisk, DiskKind, Instance, Overlay
 from skinnybox.operation import Operation
 from skinnybox.overlays import inspect
@@ -87,6 +89,46 @@ def test_one_that_was_just_made_can_be_discarded(host: Host, instance: Instance)
             host.overlay_size(instance, DATA)
     assert content(host, instance, DiskKind.OVERLAY) == overlay
     host.create_overlay(instance, on_data(instance), Operation(), DATA)
+    assert host.overlay_size(instance, DATA) == 40 * MIB
+
+
+def of_both(*extra: Callable[[], None]) -> dict[DiskKind, Building]:
+    """Each becomes a copy that says so at its end; `extra` comes while the second is built."""
+
+    def build(kind: DiskKind, old: Path, new: Path) -> None:
+        new.write_bytes(old.read_bytes()[:-7] + b"rebuilt")
+        for each in extra if kind is DiskKind.OVERLAY else ():
+            each()
+
+    sizes = {DATA: 40 * MIB, DiskKind.OVERLAY: 32 * MIB}
+    return {kind: Building(size=size, build=partial(build, kind)) for kind, size in sizes.items()}
+
+
+def are_rebuilt(host: Host, instance: Instance) -> set[bool]:
+    return {content(host, instance, kind).endswith(b"rebuilt") for kind in DiskKind}
+
+
+def test_both_take_their_places_together(host: Host, instance: Instance, state: Path) -> None:
+    called: list[str] = []
+    host.rebuild_disks(instance, of_both(), Operation(), lambda: called.append("ready"))
+    assert called == ["ready"] and are_rebuilt(host, instance) == {True}
+    assert list(state.glob("instances/*/.*")) == []
+    assert [each for each in host.leftovers({instance.uuid}) if "master" not in each.what] == []
+
+
+def test_when_one_cannot_be_built_both_stay(host: Host, instance: Instance, state: Path) -> None:
+    """Neither does one take its place when `ready` fails."""
+
+    def fails() -> None:
+        raise SkinnyboxError("for the test")
+
+    called: list[str] = []
+    for buildings, ready in ((of_both(fails), lambda: called.append("ready")), (of_both(), fails)):
+        with pytest.raises(SkinnyboxError, match="for the test"):
+            host.rebuild_disks(instance, buildings, Operation(), ready)
+        assert are_rebuilt(host, instance) == {False}
+    assert called == [] and list(state.glob("instances/*/.*")) == []
+    assert [each for each in host.leftovers({instance.uuid}) if "master" not in each.what] == []
     assert host.overlay_size(instance, DATA) == 40 * MIB
 
 

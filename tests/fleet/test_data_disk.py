@@ -188,24 +188,6 @@ def test_a_lost_one_comes_back_from_a_snapshot(fleet: Fleet, db: Instance, state
     assert ends(lies(state, db), b"first")
 
 
-def test_a_lost_one_that_was_not_put_back_in_the_end_is_nobodys(
-    fleet: Fleet, db: Instance, state: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Killed before the data were in place: no guest may take the empty disk for them."""
-
-    def killed(*words: object) -> None:
-        raise KeyboardInterrupt
-
-    fleet.overlays.snapshot(["db"], "one", data=True)
-    lies(state, db).unlink()
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(FakeHost, "rebuild_overlay", killed)
-        fleet.overlays.restore(["db"], "one", data=True)
-    assert inspect.read_base(lies(state, db)).get("instance") != str(db.uuid)
-    assert fleet.overlays.restore(["db"], "one", data=True)[0].ok
-    assert inspect.read_base(lies(state, db)).get("instance") == str(db.uuid)
-
-
 def test_a_snapshot_of_before_it_had_one_tells_the_guest_of_it_again(fleet: Fleet, state: Path) -> None:
     """Its own seed does not: the machine would come up without its data."""
     web = fleet.create(["web"], "tiny", SPARSE)[0]
@@ -303,7 +285,7 @@ def test_one_that_its_overlay_knows_of_is_what_the_machine_waits_for(fleet: Flee
     assert fleet.overlays.give_data(["web"], 48 * MIB, [])[0].ok and found(state) == {}
 
 
-FAILS = {
+FAILS: dict[str, Callable[[Fleet], list[Outcome[Any]]]] = {
     "rebuild_overlay": lambda fleet: fleet.overlays.give_data(["web"], 48 * MIB, []),
     "replace_overlay": lambda fleet: reset_with_data(fleet),
 }

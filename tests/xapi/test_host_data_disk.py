@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
-from skinnybox.errors import SkinnyboxError
+from skinnybox.errors import Blocked, SkinnyboxError
 from skinnybox.fleet import data_disk as data
 from skinnybox.fleet.catalog.catalog import Catalog
 from skinnybox.fleet.repair import repair
 from skinnybox.fleet.service import Fleet
 from skinnybox.fleet.view import Condition
-from skinnybox.hosts.xapi import disks, tags
+from skinnybox.hosts.xapi import disks, maps, tags
 from skinnybox.hosts.xapi.host import XapiHost
 from skinnybox.hosts.xapi.xenstore_data import PREFIX
 from skinnybox.issues import Deed
@@ -185,6 +185,32 @@ def test_a_snapshot_of_a_machine_that_runs(pool: EmulatedPool, fleet: Fleet) -> 
     assert list(fleet._host.leftovers({fleet.machine("db").instance.uuid})) == []
     fleet.overlays.delete_snapshot(["db"], "one")
     assert lying(pool, "snapshot") == [] == lying(pool, "data-snapshot")
+
+
+def test_both_are_put_back_or_none(pool: EmulatedPool, fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stopped between the two, the first that counted is deleted again; and the machine says that it was."""
+    fleet.overlays.snapshot(["db"], "one", data=True)
+    before = {each["uuid"] for role in ("overlay", "data") for each in lying(pool, role)}
+    real, put = maps.put, list[str]()
+
+    def fails(*words: Any) -> None:
+        if words[-1] in ("overlay", "data"):
+            put.append(words[-1])
+            if len(put) == 2:
+                raise SkinnyboxError("for the test")
+        real(*words)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(maps, "put", fails)
+        error = fleet.overlays.restore(["db"], "one", data=True)[0].error
+    assert put == ["data", "overlay"] and error is not None and "one may be put back" in error.message
+    assert {each["uuid"] for role in ("overlay", "data") for each in lying(pool, role)} == before
+    assert isinstance(fleet.start(["db"])[0].error, Blocked)
+    assert fleet.overlays.restore(["db"], "one", data=True)[0].ok
+    after = {each["uuid"] for role in ("overlay", "data") for each in lying(pool, role)}
+    assert len(after) == 2 and after.isdisjoint(before)
+    assert lying(pool, "superseded") == [] == lying(pool, "making")
+    assert fleet.start(["db"])[0].ok and drives(pool, fleet)["2"][0] == "data"
 
 
 def test_half_a_snapshot_is_none_and_goes(pool: EmulatedPool, fleet: Fleet) -> None:

@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
-from pathlib import Path
 from uuid import UUID
 
 from skinnybox.errors import Blocked, Conflict, Corrupt, NotFound, SkinnyboxError, Unsupported
@@ -13,8 +12,6 @@ from skinnybox.model import DiskKind, Instance, Overlay, Snapshot
 from skinnybox.model.datadisk import data_disk
 from skinnybox.operation import Operation
 from skinnybox.overlays import inspect
-from skinnybox.overlays.copy import copy_data
-from skinnybox.overlays.grow import grow
 from skinnybox.overlays.seed import data_message
 from skinnybox.sizes import format_size
 
@@ -126,24 +123,13 @@ def refuse_snapshot(instance: Instance, snapshot: Snapshot) -> None:
         )
 
 
-def restore(host: Host, instance: Instance, snapshot: Snapshot, operation: Operation) -> None:
-    """Put the data of the snapshot in place of those there are. For who has the lease."""
-    if instance.data is None:
-        return
-
-    def fill(old: Path, new: Path) -> None:
-        with host.open_snapshot(instance, snapshot.label, operation, DiskKind.DATA) as image:
-            if image.stat().st_size < new.stat().st_size:
-                grow(image, new, operation, DiskKind.DATA)
-                return
-            with image.open("rb", buffering=0) as source, new.open("r+b", buffering=0) as target:
-                copy_data(source.fileno(), target.fileno(), operation)
-
+def stand_in(host: Host, instance: Instance, operation: Operation) -> bool:
+    """Where the data disk is lost, put one in its place that is nobody's: were it the machine's own, and we
+    killed before the data are in place, the next start would take it for them. Whether it was lost."""
     try:
         host.overlay_size(instance, DiskKind.DATA)
     except NotFound:
-        # Lost. Its place is taken by one that is nobody's: were it the machine's own, and we killed now, the
-        # next start would take it for the data.
         nobodys = Contents(base=data_message(replace(instance, uuid=_NOBODY)))
         host.create_overlay(instance, nobodys, operation, DiskKind.DATA)
-    host.rebuild_overlay(instance, instance.data.size, fill, operation, DiskKind.DATA)
+        return True
+    return False

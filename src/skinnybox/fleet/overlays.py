@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from skinnybox.errors import NotFound, Unsupported
-from skinnybox.fleet import asked, power, thrown
+from skinnybox.fleet import asked, half_restored, power, thrown
 from skinnybox.fleet.batch import Outcome
 from skinnybox.fleet.catalog.catalog import Catalog
 from skinnybox.fleet.machine_queries import MachineQueries
@@ -200,6 +200,7 @@ class Overlays:
 
         def one(machine: MachineView, operation: Operation) -> Snapshot:
             thrown.refuse_kept(machine.instance, "a snapshot put back")
+            half_restored.refuse(machine.instance, "a snapshot would keep both")
             if data and machine.instance.data is None:
                 raise NotFound(f"{machine.name} has no data disk", hint="without --data its system is kept")
             return self._host.take_snapshot(machine.instance, given, operation, data=data)
@@ -232,14 +233,12 @@ class Overlays:
     def restorable(self, machine: MachineView, label: str, *, data: bool = False) -> Snapshot:
         """The snapshot. Blocked while it runs, boots from another stack than then or, with `data`, has no
         such data; NotFound without one."""
-        from skinnybox.fleet import data_disk, snapshots
+        from skinnybox.fleet import snapshots
 
         power.refuse_running(machine, "restore")
         thrown.refuse_kept(machine.instance, "what is put back")
         found = snapshots.find(self._host, machine.instance, label)
-        snapshots.refuse(machine.instance, found)
-        if data:
-            data_disk.refuse_snapshot(machine.instance, found)
+        snapshots.refuse(machine.instance, found, data=data)
         return found
 
     def kept(self, machine: MachineView, label: str) -> Snapshot:
@@ -255,6 +254,8 @@ class Overlays:
 
         def one(machine: MachineView, operation: Operation) -> None:
             self.kept(machine, label)
+            if machine.instance.half_restored == label:
+                half_restored.refuse(machine.instance, "it is needed for that")
             self._host.delete_snapshot(machine.instance, label)
 
         return self._queries.each(patterns, one, "delete snapshot", operation, 1)
@@ -266,6 +267,7 @@ class Overlays:
 
         machine = self._queries.machine(name)
         thrown.refuse_in_memory(machine.instance, "flatten")
+        half_restored.refuse(machine.instance, "a disk of both would start")
         with self._masters.kept(machine.instance.stack.master.removeprefix("sha256:")) as master:
             scratch = self._catalog.path.parent
             sealed = self._masters.folder(master)

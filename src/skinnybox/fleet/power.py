@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from skinnybox.errors import Blocked, Cancelled, Conflict, GuestFailed, SkinnyboxError, TimedOut, Unsupported
+from skinnybox.fleet import half_restored
 from skinnybox.fleet.batch import Outcome
 from skinnybox.fleet.patience import Patience
 from skinnybox.fleet.view import Condition, MachineView
@@ -63,6 +64,8 @@ def start(host: Host, machine: MachineView, master: Master, folder: Path, operat
         raise Conflict(
             f"{machine.name} runs, but failed: {machine.reason}", hint="kill it, then start it again"
         )
+    if machine.condition in _OFF:
+        half_restored.refuse(machine.instance, "it does not start")
     if machine.condition in (*_OFF, *_HELD):
         host.start(machine.instance, master, folder, operation)
 

@@ -1,6 +1,7 @@
 """A fresh overlay for a stopped machine: what it made its own is gone, its identity stays."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from skinnybox.delta.reset import Fresh, fresh_contents
 from skinnybox.errors import Corrupt, Unsupported
@@ -40,7 +41,7 @@ def reset(
                 catalog.unpin_host_keys(instance.uuid)
             contents = Contents(base=fresh.base, seed=fresh.seed, identity=fresh.identity)
             host.replace_overlay(fresh.instance, contents, operation)
-            return held.commit(fresh.instance)
+            return held.commit(replace(fresh.instance, half_restored=None))
 
 
 def _fresh(host: Host, instance: Instance, operation: Operation) -> Fresh:

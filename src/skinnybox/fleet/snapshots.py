@@ -1,19 +1,23 @@
 """A machine's overlay as it was: put back."""
 
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
-from skinnybox.errors import Blocked, NotFound
-from skinnybox.fleet import data_disk
+from skinnybox.errors import Blocked, Corrupt, NotFound, SkinnyboxError, Unsupported
+from skinnybox.fleet import data_disk, half_restored
 from skinnybox.fleet.catalog.catalog import Catalog
 from skinnybox.fleet.catalog.rows import Doing
-from skinnybox.fleet.lease import leased
+from skinnybox.fleet.lease import Held, leased
 from skinnybox.fleet.names import near
 from skinnybox.hosts.base import Host
-from skinnybox.model import Instance, Seed, Snapshot
+from skinnybox.hosts.building import Building
+from skinnybox.model import DiskKind, Instance, Seed, Snapshot
 from skinnybox.operation import Operation
 from skinnybox.overlays import inspect
 from skinnybox.overlays.copy import copy_data
+from skinnybox.overlays.format import LABELS, NAMED
 from skinnybox.overlays.grow import grow
 from skinnybox.overlays.journal import replay
 from skinnybox.overlays.patch import put_message
@@ -40,30 +44,38 @@ def restore(
     data: bool = False,
 ) -> Instance:
     """Put the snapshot in place of the overlay; what that held is gone. The data disk stays as it is, unless
-    its own is to be put back with `data`: that goes first, so that a killed one is done again. Returns the
-    instance as recorded.
+    its own is to be put back with `data`. Returns the instance as recorded.
 
     Size, allocation and seed stay those of now: a smaller snapshot is grown; a seed that was another then is
     to be applied again. Blocked when the machine boots from another stack than then.
+
+    Nothing is replaced before all that is to be is built, and whole; killed between the two disks, the record
+    says so (half_restored.py).
     """
     with leased(host, catalog, instance, Doing.RESTORE) as held:
-        now = held.instance
-        refuse(now, snapshot)
-        if data:
-            data_disk.refuse_snapshot(now, snapshot)
-            data_disk.restore(host, now, snapshot, operation)
-        restored = replace(now, seed=_seed(now, snapshot.instance))
-        fill = _Fill(host=host, catalog=catalog, restored=restored, snapshot=snapshot, operation=operation)
-        if restored.seed.generation <= now.seed.generation:
-            # Record first: killed in between, the guest has a newer seed than recorded, and that is well.
-            held.record(restored)
-        host.rebuild_overlay(now, now.overlay.size, fill, operation)
-        return held.commit(restored)
+        refuse(held.instance, snapshot, data=data)
+        lost = data and data_disk.stand_in(host, held.instance, operation)
+        restoring = _Restoring(
+            host=host, catalog=catalog, held=held, snapshot=snapshot, operation=operation, data=data
+        )
+        try:
+            return restoring.run()
+        except BaseException as error:
+            if lost and not restoring.begun:
+                with suppress(SkinnyboxError):
+                    host.discard_data(held.instance)
+            if data and restoring.begun and isinstance(error, SkinnyboxError):
+                half_restored.add_to(error, instance, snapshot.label)
+            raise
 
 
-def refuse(instance: Instance, snapshot: Snapshot) -> None:
-    """Blocked where the snapshot cannot take the place of the overlay."""
+def refuse(instance: Instance, snapshot: Snapshot, *, data: bool) -> None:
+    """Blocked where the snapshot cannot take the place of the overlay, or, with `data`, of the data disk."""
     then = snapshot.instance
+    if data:
+        data_disk.refuse_snapshot(instance, snapshot)
+    else:
+        half_restored.refuse(instance, "its system alone cannot be")
     if then.stack.images != instance.stack.images:
         raise Blocked(
             f"{instance.name} boots from {instance.stack.reference}, and its snapshot {snapshot.label!r} "
@@ -89,29 +101,94 @@ def _of_no_generation(instance: Instance) -> Instance:
     return replace(instance, seed=replace(instance.seed, generation=1))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Fill:
-    """Makes the new overlay from the snapshot."""
+@dataclass(slots=True, kw_only=True)
+class _Restoring:
+    """`begun` once the first of the disks may be in place."""
 
     host: Host
     catalog: Catalog
-    restored: Instance
+    held: Held
     snapshot: Snapshot
     operation: Operation
+    data: bool
+    begun: bool = False
+    unpins: bool = False
 
-    def __call__(self, old: Path, new: Path) -> None:
-        with self.host.open_snapshot(self.restored, self.snapshot.label, self.operation) as image:
-            self._copied(image, new)
-        if self.restored.seed.generation != self.snapshot.instance.seed.generation:
-            replay(new)
-            put_message(new, "seed", seed_message(self.restored))
-        if inspect.read_identity(old, self.restored.uuid) != inspect.read_identity(new, self.restored.uuid):
+    def run(self) -> Instance:
+        now = self.held.instance
+        restored = replace(now, seed=_seed(now, self.snapshot.instance), half_restored=None)
+        buildings: dict[DiskKind, Building] = {}
+        if self.data and now.data is not None:
+            buildings[DiskKind.DATA] = Building(size=now.data.size, build=self._build_data)
+        system = partial(self._build_system, restored)
+        buildings[DiskKind.OVERLAY] = Building(size=now.overlay.size, build=system)
+        self.host.rebuild_disks(now, buildings, self.operation, partial(self._ready, restored))
+        return self.held.commit(restored)
+
+    def _ready(self, restored: Instance) -> None:
+        """All is built. Killed from here on, the guest may have a newer seed than recorded, and that is well;
+        an older one would not be."""
+        now = self.held.instance
+        lower = restored.seed.generation <= now.seed.generation
+        between = restored if lower else now
+        if self.data:
+            between = replace(between, half_restored=self.snapshot.label)
+        self.begun = True
+        if self.unpins:
             # Before it is in place: the next report pins them again, and wrong ones would lock the user out.
-            self.catalog.unpin_host_keys(self.restored.uuid)
+            self.catalog.unpin_host_keys(now.uuid)
+        if between != now:
+            self.held.record(between)
 
-    def _copied(self, image: Path, new: Path) -> None:
-        if image.stat().st_size < new.stat().st_size:
-            grow(image, new, self.operation)
+    def _build_data(self, old: Path, new: Path) -> None:
+        self._build(new, DiskKind.DATA)
+
+    def _build_system(self, restored: Instance, old: Path, new: Path) -> None:
+        self._build(new, DiskKind.OVERLAY)
+        if restored.seed.generation != self.snapshot.instance.seed.generation:
+            self._put_seed(restored, new)
+        identities = [inspect.read_identity(disk, restored.uuid) for disk in (old, new)]
+        self.unpins = identities[0] != identities[1]
+
+    def _put_seed(self, restored: Instance, new: Path) -> None:
+        replay(new)
+        try:
+            put_message(new, "seed", seed_message(restored))
+        except Unsupported as error:
+            what = f"the snapshot {self.snapshot.label!r} of {restored.name}: {error.message}"
+            raise Blocked(
+                what, hint="today's seed is longer: only a fresh overlay, of a reset, has a place for it"
+            ) from error
+
+    def _build(self, new: Path, kind: DiskKind) -> None:
+        """A copy of the snapshot's, of the size of now."""
+        label, then = self.snapshot.label, self.snapshot.instance.disks[kind]
+        with self.host.open_snapshot(self.held.instance, label, self.operation, kind) as image:
+            has, size = image.stat().st_size, new.stat().st_size
+            if not then.size <= has <= size:
+                what = f"of {format_size(has)}, its record says {format_size(then.size)}"
+                raise damaged_snapshot(label, kind, what)
+            if has < size:
+                grow(image, new, self.operation, kind)
+            else:
+                with image.open("rb", buffering=0) as source, new.open("r+b", buffering=0) as target:
+                    copy_data(source.fileno(), target.fileno(), self.operation)
+        _check(new, label, kind)
+
+
+def _check(disk: Path, label: str, kind: DiskKind) -> None:
+    """Corrupt unless it is what the machine will take for its own. Of one of a machine that ran nothing more
+    is looked at than what needs no journal: its kernel replays that."""
+    try:
+        if not inspect.is_clean(disk):
             return
-        with image.open("rb", buffering=0) as source, new.open("r+b", buffering=0) as target:
-            copy_data(source.fileno(), target.fileno(), self.operation)
+        shape = inspect.read_shape(disk)
+    except (Corrupt, NotFound, Unsupported) as error:
+        raise damaged_snapshot(label, kind, error.message) from error
+    if shape.label != LABELS[kind] or shape.has_upper is not (kind is DiskKind.OVERLAY):
+        raise damaged_snapshot(label, kind, f"a volume called {shape.label!r}")
+
+
+def damaged_snapshot(label: str, kind: DiskKind, why: str) -> Corrupt:
+    what = f"the {NAMED[kind].removeprefix('an ').removeprefix('a ')} in the snapshot {label!r} is damaged"
+    return Corrupt(f"{what}: {why}", hint="nothing was put back; take another snapshot, or a backup")

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+from skinnybox.fleet import half_restored
 from skinnybox.fleet.catalog.rows import Phase
 from skinnybox.hosts.reach import SSH_PORT, Way, way_in
 from skinnybox.model import Instance, Power, Report, Status, Trouble, image_uuid
@@ -121,6 +122,8 @@ class MachineView:
             return self.trouble.why
         if self.reported_failure and self.current_report:
             return self.current_report.reason
+        if self.instance.half_restored is not None:
+            return half_restored.told(self.instance)
         if self.status is not None and self.status.power in (Power.CRASHED, *_STILL):
             return self.status.reason
         return (
@@ -152,6 +155,8 @@ class MachineView:
             case Condition.READY if self.failed_units:
                 count = len(self.failed_units)
                 return f"ready, {count} failed unit{'s' if count > 1 else ''}"
+            case Condition.STOPPED if self.instance.half_restored is not None:
+                return "stopped, half restored"
             case condition:
                 return str(condition)
 

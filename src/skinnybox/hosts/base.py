@@ -16,6 +16,7 @@ from typing import Protocol
 from uuid import UUID
 
 from skinnybox.errors import NotFound
+from skinnybox.hosts.building import Building, Buildings
 from skinnybox.hosts.events import DEFAULT_THRESHOLDS, Event, Thresholds
 from skinnybox.hosts.growing import Growing
 from skinnybox.hosts.holding import Holding
@@ -140,7 +141,6 @@ class Disks(Protocol):
         with suppress(NotFound), self.open_overlay(instance, Operation()):
             pass
 
-    @abstractmethod
     def rebuild_overlay(
         self,
         instance: Instance,
@@ -149,14 +149,20 @@ class Disks(Protocol):
         operation: Operation,
         disk: DiskKind = DiskKind.OVERLAY,
     ) -> None:
-        """Put what `build(old, new)` makes in place of the overlay, as atomically as replace_overlay, and
-        refused as that is. `new` is a blank private file of `size` bytes with the allocation of the instance;
-        `build` fills it in place and only reads `old`, for which nobody else has a use meanwhile."""
+        """Put what `build` makes (building.py) in place of the overlay, as atomically as replace_overlay, and
+        refused as that is."""
+        self.rebuild_disks(instance, {disk: Building(size=size, build=build)}, operation, lambda: None)
+
+    @abstractmethod
+    def rebuild_disks(
+        self, instance: Instance, buildings: Buildings, operation: Operation, ready: Callable[[], None]
+    ) -> None:
+        """The same of several disks. All are whole when `ready` is called, and only then take their places,
+        one at once after the other. What fails by then changes nothing; killed later, some may be new."""
 
     @abstractmethod
     def discard_data(self, instance: Instance) -> None:
-        """Remove its data disk again: for one that was made of late, and that no record knows. Idempotent.
-        Conflict, with nothing touched, while the machine runs or somebody has the disk open."""
+        """Remove a data disk that no record knows. Idempotent. Conflict while somebody has it."""
 
     @abstractmethod
     def copy_overlay(

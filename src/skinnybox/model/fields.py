@@ -231,6 +231,14 @@ INSTANCE = Form(
             protocol=3,
             what="Its second disk, for what outlives its system.",
         ),
+        _instance(
+            name="half_restored",
+            kind=kinds.TEXT,
+            optional=True,
+            later=True,
+            change=Transition.ITSELF,
+            what="A snapshot of which one of its two disks may be, and the other not: that was interrupted.",
+        ),
     ),
 )
 

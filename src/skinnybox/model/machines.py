@@ -241,7 +241,9 @@ class Properties:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Instance(Properties):
-    """One VM. `uuid` is its identity; `name` is unique in a state folder; `ssh_port` is on 127.0.0.1."""
+    """One VM. `uuid` is its identity; `name` is unique in a state folder; `ssh_port` is on 127.0.0.1.
+    `half_restored` is the label of the snapshot that its system and its data are just being put back from:
+    where it stays, one of them may be of then and the other of now."""
 
     uuid: UUID
     name: str
@@ -250,6 +252,7 @@ class Instance(Properties):
     seed: Seed
     created: datetime
     ssh_port: int | None = None
+    half_restored: str | None = None
 
     @property
     def disks(self) -> "dict[DiskKind, Overlay | DataDisk]":

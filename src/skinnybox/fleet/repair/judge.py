@@ -10,6 +10,7 @@ from pathlib import Path
 from uuid import UUID
 
 from skinnybox import private
+from skinnybox.fleet import half_restored
 from skinnybox.fleet.catalog.ports import free_ports
 from skinnybox.fleet.catalog.rows import Phase, RawRow
 from skinnybox.hosts.holding import Holding
@@ -285,6 +286,8 @@ def _remember(taker: _Taker, known: Known, out: Rebuilt) -> None:
     if instance.stack.master not in known.masters:
         what = f"{instance.name} cannot start without its master {instance.stack.reference}: bring that back"
         out.say(taker.place, Deed.KEEP, what)
+    if instance.half_restored is not None:
+        out.say(taker.place, Deed.KEEP, half_restored.explained(instance))
     keys = (row.host_keys if row else ()) or known.pins(instance.uuid)
     if row is not None and row.instance == instance and row.host_keys == keys:
         return

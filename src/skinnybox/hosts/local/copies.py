@@ -10,13 +10,14 @@ import fcntl
 import json
 import os
 import secrets
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from skinnybox import formats, named_file, private
 from skinnybox.errors import Conflict, Corrupt, NotFound, SkinnyboxError, Unsupported
+from skinnybox.hosts.building import Buildings
 from skinnybox.hosts.local.store import (
     SNAPSHOTS,
     Store,
@@ -62,29 +63,38 @@ def exclusive(store: Store, instance: Instance) -> Iterator[None]:
 def rebuild(
     store: Store,
     instance: Instance,
-    size: int,
-    allocation: Allocation,
-    build: Callable[[Path, Path], None],
-    kind: DiskKind = DiskKind.OVERLAY,
+    buildings: Buildings,
+    allocations: Mapping[DiskKind, Allocation],
+    ready: Callable[[], None],
 ) -> None:
-    """See base.py. What earlier calls left when they were killed is removed first: so who rebuilds any disk
-    has the overlay, or would take away what another is making."""
-    target = store.disk(instance.uuid, kind)
-    beside = target.with_name(f".{secrets.token_hex(8)}.new")
+    """See rebuild_disks in base.py. What earlier calls left when they were killed is removed first: so who
+    rebuilds any disk has the overlay, or would take away what another is making."""
+    folder = store.folder(instance.uuid)
+    targets = {kind: store.disk(instance.uuid, kind) for kind in buildings}
+    besides = {kind: folder / f".{secrets.token_hex(8)}.new" for kind in buildings}
     with contextlib.ExitStack() as held, translated():
-        for path in dict.fromkeys((store.overlay(instance.uuid), target)):
+        for path in dict.fromkeys((store.overlay(instance.uuid), *targets.values())):
             held.enter_context(lock.exclusive(path))
-        sweep(target.parent)
+        sweep(folder)
         try:
-            _blank(beside, size, allocation)
-            build(target, beside)
-            forget(beside, instance)
-            _keep_promise(beside, size, allocation)
-            sync_file(beside)
-            beside.replace(target)
+            for kind, building in buildings.items():  # all, before the first byte is copied for any
+                _blank(besides[kind], building.size, allocations[kind])
+            for kind, building in buildings.items():
+                building.build(targets[kind], besides[kind])
+                forget(besides[kind], instance)
+                _keep_promise(besides[kind], building.size, allocations[kind])
+                sync_file(besides[kind])
+            ready()
+            for kind in buildings:
+                put_in_place(besides[kind], targets[kind])
         finally:
-            beside.unlink(missing_ok=True)
-        sync_folder(target.parent)
+            for beside in besides.values():
+                beside.unlink(missing_ok=True)
+        sync_folder(folder)
+
+
+def put_in_place(beside: Path, target: Path) -> None:
+    beside.replace(target)
 
 
 def _blank(path: Path, size: int, allocation: Allocation) -> None:

@@ -9,6 +9,7 @@ from uuid import UUID
 
 from skinnybox.errors import Conflict, NotFound
 from skinnybox.hosts.base import Contents, Host
+from skinnybox.hosts.building import Buildings
 from skinnybox.hosts.holding import Holding
 from skinnybox.hosts.local.store import Store, translated
 from skinnybox.hosts.local.trouble import of_place
@@ -130,18 +131,14 @@ class LocalHost(Host):
     def written(self, instances: Iterable[Instance]) -> Mapping[UUID, int]:
         return self._store.written(instances)
 
-    def rebuild_overlay(
-        self,
-        instance: Instance,
-        size: int,
-        build: Callable[[Path, Path], None],
-        operation: Operation,
-        disk: DiskKind = DiskKind.OVERLAY,
+    def rebuild_disks(
+        self, instance: Instance, buildings: Buildings, operation: Operation, ready: Callable[[], None]
     ) -> None:
         from skinnybox.hosts.local import copies
 
         self._require_stopped(instance)
-        copies.rebuild(self._store, instance, size, self._allocation(instance, disk), build, disk)
+        allocations = {kind: self._allocation(instance, kind) for kind in buildings}
+        copies.rebuild(self._store, instance, buildings, allocations, ready)
 
     def enlarge_running(
         self, instance: Instance, size: int, operation: Operation, disk: DiskKind = DiskKind.OVERLAY

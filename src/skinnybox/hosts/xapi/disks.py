@@ -6,11 +6,12 @@ A new overlay takes an old one's place in one call: of the whole ones the highes
 import contextlib
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from skinnybox.errors import Conflict, NotFound, SkinnyboxError, UsageError
 from skinnybox.hosts.base import Contents
+from skinnybox.hosts.building import Building, Buildings
 from skinnybox.hosts.xapi import build, create, maps, others, point_in_time, tags, tasks, telling, transfer
 from skinnybox.hosts.xapi.cache import Record
 from skinnybox.hosts.xapi.create import BLANK
@@ -118,13 +119,27 @@ def put(
     kind: DiskKind = DiskKind.OVERLAY,
 ) -> None:
     """Upload a whole disk; it counts from the last call on, unless `ready` refuses that."""
-    share = tasks.shared(operation, f"put {instance.name}", file.stat().st_size)
     with undone(pool, instance, generation, kind):
-        record = _record(pool, instance, generation, file.stat().st_size, Role.MAKING, sr, kind)
-        vdi = pool.call("VDI.create", record)
-        transfer.upload(pool.sessions, vdi, file, share)
+        disk = _uploaded(pool, instance, file, generation, sr, operation, kind)
         ready()
-        maps.put(pool, "VDI", vdi, record, tags.ROLE, _ROLES[kind].value)
+        maps.put(pool, "VDI", *disk, tags.ROLE, _ROLES[kind].value)
+
+
+def _uploaded(
+    pool: Pool,
+    instance: Instance,
+    file: Path,
+    generation: int,
+    sr: str,
+    operation: Operation,
+    kind: DiskKind,
+) -> Found:
+    """It does not count yet."""
+    share = tasks.shared(operation, f"put {instance.name}", file.stat().st_size)
+    record = _record(pool, instance, generation, file.stat().st_size, Role.MAKING, sr, kind)
+    vdi = pool.call("VDI.create", record)
+    transfer.upload(pool.sessions, vdi, file, share)
+    return vdi, record
 
 
 def _record(
@@ -196,27 +211,46 @@ def opened(
 def rebuild(
     pool: Pool,
     instance: Instance,
-    size: int,
-    build_: Callable[[Path, Path], None],
+    buildings: Buildings,
     templates: Path,
     operation: Operation,
-    kind: DiskKind,
+    ready: Callable[[], None],
 ) -> None:
-    """See rebuild_overlay in base.py."""
+    """See rebuild_disks in base.py. Not killed, but stopped, none of them counts: those that did already are
+    deleted again."""
     with exclusive(pool, instance):
         still_off = others.off(pool, instance)
-        found = pool.overlay(instance, kind)
-        with pool.workspace() as work:
-            old = fetched(pool, instance, *found, work / f"{kind}.img", templates, operation)
-            new = work / "new.img"
-            new.touch(mode=0o600)
-            os.truncate(new, size)
-            build_(old, new)
-            if new.stat().st_size != size:
-                raise SkinnyboxError(f"{new} did not keep its size while it was made")
-            generation = tags.generation_of(found[1]) + 1
-            put(pool, instance, new, generation, found[1]["SR"], operation, still_off, kind)
-        attach_current(pool, instance, found)
+        found = {kind: pool.overlay(instance, kind) for kind in buildings}
+        with ExitStack() as undo:
+            made: dict[DiskKind, Found] = {}
+            for kind, building in buildings.items():
+                generation = tags.generation_of(found[kind][1]) + 1
+                undo.enter_context(undone(pool, instance, generation, kind))
+                with _built(pool, instance, found[kind], building, templates, operation) as new:
+                    sr = found[kind][1]["SR"]
+                    made[kind] = _uploaded(pool, instance, new, generation, sr, operation, kind)
+            still_off()
+            ready()
+            for kind, disk in made.items():
+                maps.put(pool, "VDI", *disk, tags.ROLE, _ROLES[kind].value)
+        for old in found.values():
+            attach_current(pool, instance, old)
+
+
+@contextmanager
+def _built(
+    pool: Pool, instance: Instance, found: Found, building: Building, templates: Path, operation: Operation
+) -> Iterator[Path]:
+    with pool.workspace() as work:
+        kind = tags.kind_of(found[1])
+        old = fetched(pool, instance, *found, work / f"{kind}.img", templates, operation)
+        new = work / "new.img"
+        new.touch(mode=0o600)
+        os.truncate(new, building.size)
+        building.build(old, new)
+        if new.stat().st_size != building.size:
+            raise SkinnyboxError(f"{new} did not keep its size while it was made")
+        yield new
 
 
 def copy(

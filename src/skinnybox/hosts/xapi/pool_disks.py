@@ -6,6 +6,7 @@ from pathlib import Path
 from uuid import UUID
 
 from skinnybox.hosts.base import Contents, Host
+from skinnybox.hosts.building import Buildings
 from skinnybox.hosts.xapi import account
 from skinnybox.hosts.xapi.pool import Pool
 from skinnybox.model import Consistency, DiskKind, Instance, Snapshot
@@ -55,17 +56,12 @@ class PoolDisks(Host):
         with disks.exclusive(self._pool, instance):
             self._pool.refuse_running(instance)
 
-    def rebuild_overlay(
-        self,
-        instance: Instance,
-        size: int,
-        build: Callable[[Path, Path], None],
-        operation: Operation,
-        disk: DiskKind = DiskKind.OVERLAY,
+    def rebuild_disks(
+        self, instance: Instance, buildings: Buildings, operation: Operation, ready: Callable[[], None]
     ) -> None:
         from skinnybox.hosts.xapi import disks
 
-        disks.rebuild(self._pool, instance, size, build, self._templates, operation, disk)
+        disks.rebuild(self._pool, instance, buildings, self._templates, operation, ready)
 
     def discard_data(self, instance: Instance) -> None:
         from skinnybox.hosts.xapi import disks

@@ -1,0 +1,20 @@
+"""How a disk is built that is to take the place of another."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias
+
+from skinnybox.model import DiskKind
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Building:
+    """`build(old, new)` fills `new` in place, a blank private file of `size` bytes with the allocation of the
+    instance; it only reads `old`, for which nobody else has a use meanwhile."""
+
+    size: int
+    build: Callable[[Path, Path], None]
+
+
+Buildings: TypeAlias = Mapping[DiskKind, Building]
