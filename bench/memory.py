@@ -85,7 +85,7 @@ def _guest(fleet: Fleet) -> Verdict:
 
 def _read(fleet: Fleet) -> tuple[int, int]:
     """Bytes read, and by how many the page cache grew."""
-    outcome = fleet.execute(["reads"], ["sh", "-euc", READ])[0]
+    outcome = fleet.remote.execute(["reads"], ["sh", "-euc", READ])[0]
     _check(outcome.error)
     assert outcome.value is not None and outcome.value.code == 0, outcome.value
     read, kib = outcome.value.stdout.split()

@@ -49,6 +49,7 @@ class Telling:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    """One process alone shows what failed soon enough."""
     bound_memory()
-    if not hasattr(config, "workerinput"):
+    if config.getoption("dist", "no") != "no" and not hasattr(config, "workerinput"):
         config.pluginmanager.register(Telling(config), "telling")

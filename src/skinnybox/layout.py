@@ -100,7 +100,7 @@ TABLE = (
     Part(path="fleet", what="on a pool: the id of this folder, which its machines there bear", by=_XAPI,
          half=(_ATOMIC,)),
     Part(path="pool", what="on a pool: its UUID; another pool is refused", by=_XAPI, half=(_ATOMIC,)),
-    Part(path="state.db", what="names, and what is being created, changed or deleted, and by whom (SQLite)",
+    Part(path="state.db", what="names, what is done to machines and by whom, and jobs (SQLite)",
          by=_COMMANDS, half=(_ATOMIC, f"{_ATOMIC}-wal", f"{_ATOMIC}-shm", f"{_ATOMIC}-journal")),
     Part(path="state.db-wal", what="what is to be brought into state.db", by=_SQLITE),
     Part(path="state.db-shm", what="where what lies in state.db-wal", by=_SQLITE),

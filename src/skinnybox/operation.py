@@ -12,7 +12,7 @@ whatever the main thread does: an Event that this very thread is just waiting fo
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from skinnybox.errors import Cancelled
@@ -92,6 +92,13 @@ class Operation:
             if left <= 0:
                 return
             time.sleep(min(left, _NAP))
+
+    def lineage(self) -> "Iterator[Operation]":
+        """Itself, and what it is a part of, outwards."""
+        each: Operation | None = self
+        while each is not None:
+            yield each
+            each = each._parent
 
     def child(self, listener: Listener | None = None) -> "Operation":
         """A part of it, that can be cancelled alone. It is heard by the same listener, if by no other."""

@@ -143,7 +143,7 @@ def sh(fleet: Fleet) -> Callable[[str, str], str]:
     """Run a line of shell in a machine; its standard output. A failing line fails the test."""
 
     def run(name: str, line: str) -> str:
-        outcome = fleet.execute([name], ["sh", "-euc", line])[0]
+        outcome = fleet.remote.execute([name], ["sh", "-euc", line])[0]
         if outcome.error:
             raise outcome.error
         assert outcome.value is not None

@@ -197,7 +197,7 @@ def _blocks(text: str) -> Iterator[tuple[str, str]]:
 
 def _ended(fleet: Fleet, lines: str) -> tuple[int, str]:
     """How they ended, at the first that failed, and what was said on both streams."""
-    outcome = fleet.execute(["daily"], ["sh", "-euc", f"DISK={DISK}\n{lines}"])[0]
+    outcome = fleet.remote.execute(["daily"], ["sh", "-euc", f"DISK={DISK}\n{lines}"])[0]
     if outcome.error:
         raise outcome.error
     assert outcome.value is not None and outcome.value.code is not None

@@ -62,9 +62,9 @@ def test_a_master_of_the_version_before_lives_on(fleet: Fleet, kept_master: str)
         report = first.current_report
         assert report is not None and report.dax is False and report.seed_generation == 1
         assert report.overlay_size and report.addresses and first.host_keys
-        done = fleet.execute(["kept"], ["sh", "-euc", "hostname; cat /etc/site; echo mine >/etc/mine; sync"])[
-            0
-        ]
+        done = fleet.remote.execute(
+            ["kept"], ["sh", "-euc", "hostname; cat /etc/site; echo mine >/etc/mine; sync"]
+        )[0]
         assert done.value is not None and done.value.stdout == b"kept\nwidgets\n", done
         assert fleet.stop(["kept"], Stopping(timeout=within(MOST_SECONDS)))[0].ok
         with fleet.overlays.changes("kept") as found:
@@ -75,7 +75,7 @@ def test_a_master_of_the_version_before_lives_on(fleet: Fleet, kept_master: str)
         again = fleet.machine("kept")
         assert again.host_keys == first.host_keys
         assert again.current_report is not None and again.current_report.seed_generation == 2
-        done = fleet.execute(["kept"], ["sh", "-c", "test ! -e /etc/mine"])[0]
+        done = fleet.remote.execute(["kept"], ["sh", "-c", "test ! -e /etc/mine"])[0]
         assert done.value is not None and done.value.code == 0
     finally:
         fleet.delete(["kept"], force=True)

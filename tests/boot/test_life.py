@@ -86,13 +86,13 @@ def _identity_is_the_seeds(machine: MachineView, sh: Sh) -> None:
 
 
 def _only_known_keys_get_in(fleet: Fleet, key: Path) -> None:
-    (welcome,) = fleet.execute(["life"], ["id", "-un"], login=Login(key=key))
+    (welcome,) = fleet.remote.execute(["life"], ["id", "-un"], login=Login(key=key))
     assert welcome.value is not None and welcome.value.stdout == b"root\n"
     other = key.with_name("other")
     run.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", other])
-    (stranger,) = fleet.execute(["life"], ["id", "-un"], login=Login(key=other))
+    (stranger,) = fleet.remote.execute(["life"], ["id", "-un"], login=Login(key=other))
     assert stranger.value is not None and isinstance(stranger.value.error, NotReached)
-    (absent,) = fleet.execute(["life"], ["id"], login=Login(key=key.with_name("absent")))
+    (absent,) = fleet.remote.execute(["life"], ["id"], login=Login(key=key.with_name("absent")))
     assert isinstance(absent.error, NotFound)
 
 

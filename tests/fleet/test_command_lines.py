@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from skinnybox.fleet.access import Login
+from skinnybox.fleet.remote import Remote
 from skinnybox.fleet.service import Fleet
 from skinnybox.sandbox import confinement
 from skinnybox.sandbox.confinement import Bounds, Handed
@@ -48,13 +49,13 @@ def shown(fleet: Fleet, told: Path, state: Path) -> tuple[str, list[str]]:
 
 def test_how_ssh_is_called(fleet: Fleet, calls: Path, state: Path, tmp_path: Path) -> None:
     kept, telling = (KEPT / "ssh.txt").read_text(), (KEPT / "ssh-telling.txt").read_text()
-    fleet.execute(["web"], ["echo", "a b", "$HOME"])
+    fleet.remote.execute(["web"], ["echo", "a b", "$HOME"])
     assert shown(fleet, calls, state) == (telling + kept, ["echo 'a b' '$HOME'"])
     fleet.ssh("web", ["id"])
     assert shown(fleet, calls, state) == (kept.replace(BATCH, ""), ["id"])
     key = tmp_path / "key"
     key.touch()
-    fleet.execute(["web"], ["id"], login=Login(user="admin", key=key))
+    fleet.remote.execute(["web"], ["id"], login=Login(user="admin", key=key))
     line = calls.read_text()
     assert f"IdentityFile={key}\n" in line and "IdentityAgent" not in line
     assert "\nadmin@127.0.0.1\n" in line and "id_ed25519" not in line
@@ -83,7 +84,7 @@ def test_the_usual_bounds_and_the_words_for_python() -> None:
 
 
 @pytest.mark.parametrize("own", [False, True])
-@pytest.mark.parametrize("reach", [Fleet.ssh, Fleet.execute])
+@pytest.mark.parametrize("reach", [Remote.ssh, Remote.execute])
 def test_ssh_gets_no_secret_of_the_caller_and_an_agent_only_for_a_key_of_his_own(
     fleet: Fleet,
     calls: Path,
@@ -98,7 +99,7 @@ def test_ssh_gets_no_secret_of_the_caller_and_an_agent_only_for_a_key_of_his_own
     monkeypatch.setenv("TERM", "xterm-kitty")
     (tmp_path / "key").touch()
     login = Login(key=tmp_path / "key") if own else None
-    reach(fleet, "web" if reach is Fleet.ssh else ["web"], ["true"], login=login)
+    reach(fleet.remote, "web" if reach is Remote.ssh else ["web"], ["true"], login=login)
     got = calls.with_name(f"{calls.name}.environment").read_bytes()
     assert b"sesame" not in got and b"TERM=xterm-kitty" in got
     assert (b"SSH_AUTH_SOCK=/the/agent" in got) is own

@@ -145,7 +145,7 @@ def test_what_several_say_is_bounded(execute: Exec, fleet: Fleet, monkeypatch: p
     told = execute("*", "--", "sh", "-c", lines).stderr
     assert b"skinnybox: a: only 4.0M of 8.6M of its standard output were kept" in told
     monkeypatch.setattr(remote, "MOST_TOGETHER", 1 << 20)
-    found = [outcome.value for outcome in fleet.execute(["*"], ["sh", "-c", lines])]
+    found = [outcome.value for outcome in fleet.remote.execute(["*"], ["sh", "-c", lines])]
     assert [len(value.stdout) if value else 0 for value in found] == [
         (1 << 18) - 1
     ] * 2  # which is half a character less

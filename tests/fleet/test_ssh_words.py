@@ -101,10 +101,10 @@ def test_a_real_ssh_through_an_odd_folder(
     monkeypatch.delenv("SSH_AUTH_SOCK")
     other = tmp_path / 'my "own" %key'
     run.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", other])
-    (outcome,) = odd.execute(["a"], ["true"], login=Login(key=other))
+    (outcome,) = odd.remote.execute(["a"], ["true"], login=Login(key=other))
     assert outcome.value is not None and "Permission denied" in str(outcome.value.error)
     (tmp_path / "authorized").write_bytes(Path(f"{other}.pub").read_bytes())
-    (outcome,) = odd.execute(["a"], ["true"], login=Login(key=other))
+    (outcome,) = odd.remote.execute(["a"], ["true"], login=Login(key=other))
     assert outcome.value is not None and (outcome.value.code, outcome.value.error) == (0, None)
 
 
@@ -116,9 +116,9 @@ def _real_ends(fleet: Fleet) -> None:
         ("kill -9 $$", 255, None),
         ("kill -9 $PPID; sleep 5", None, "ssh to a: the connection ended before the command did"),
     ):
-        (outcome,) = fleet.execute(["a"], ["sh", "-c", command])
+        (outcome,) = fleet.remote.execute(["a"], ["sh", "-c", command])
         assert outcome.value is not None, outcome.error
         told = outcome.value.error and outcome.value.error.message
         assert (command, outcome.value.code, told) == (command, code, error)
-    (outcome,) = fleet.execute(["a"], ["-x"])  # of ssh it would be an option
+    (outcome,) = fleet.remote.execute(["a"], ["-x"])  # of ssh it would be an option
     assert outcome.value is not None and outcome.value.code and outcome.value.error is None

@@ -21,6 +21,7 @@ _GROUPS = {
     "delta": ("changes", "reset"),
     "overlays": ("grow", "snapshot", "flatten", "seed-disk"),
     "events": ("events",),
+    "jobs": ("jobs",),
     "repair": ("repair",),
     "store": ("capacity", "doctor"),
 }

@@ -46,12 +46,13 @@ def _lines() -> Listener:
             if since >= _QUIET_SECONDS or (ended and step.task in spoken):
                 last[step.task] = now
                 spoken.add(step.task)
-                print(_text(step), file=sys.stderr, flush=True)
+                print(text(step), file=sys.stderr, flush=True)
 
     return listener
 
 
-def _text(step: Step) -> str:
+def text(step: Step) -> str:
+    """One line: the task, how far it is, and what it is at."""
     amount = ""
     if step.total:
         amount = f" {_amount(step.done, step.unit)}/{_amount(step.total, step.unit)}"

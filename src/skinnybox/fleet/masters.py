@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from skinnybox import run
 from skinnybox.errors import Blocked, SkinnyboxError, UsageError
 from skinnybox.fleet.catalog.catalog import Catalog
+from skinnybox.fleet.jobs import as_job
 from skinnybox.hosts.base import Host
 from skinnybox.masters import catalogue
 from skinnybox.model import INITRD_FILE, KERNEL_FILE, ImageFormat, Master, Stack, parse_reference
@@ -39,6 +40,7 @@ class Masters:
             return None
         return run.interactive([*namespace.argv_prefix(), *command], keep=run.OURSELVES)
 
+    @as_job("master build")
     def build(
         self,
         reference: str,
@@ -75,6 +77,7 @@ class Masters:
             operation=operation,
         )
 
+    @as_job("master import")
     def import_tree(
         self,
         source: Path,
@@ -140,6 +143,7 @@ class Masters:
         """Names of the machines that cannot be without it."""
         return self._catalog.dependants(master.id)
 
+    @as_job("master verify")
     def verify(self, reference: str, operation: Operation = UNATTENDED) -> Master:
         """Read every byte of it; nobody removes it meanwhile. Raises Corrupt naming the file that is not what
         was sealed. What is derived of it is found out again, and put right where it is not the same."""
@@ -195,6 +199,7 @@ class Masters:
         newest = {master.name: master for master in known}
         return {m.id: newest[m.name].reference for m in known if newest[m.name].created > m.created}
 
+    @as_job("master remove")
     def remove(self, reference: str) -> Master:
         """Blocked while a machine depends on it. What an earlier call that failed left goes as well."""
         from skinnybox.masters import workspace
@@ -223,6 +228,7 @@ class Masters:
         with catalogue.locked(self._store, exclusive=False):
             return garbage.garbage(self._store, lambda master: bool(self.dependants(master)), keep=keep)
 
+    @as_job("master gc")
     def collect(self, found: "Sequence[Garbage]") -> "list[Garbage]":
         """Remove what `garbage` found, as far as it still is garbage; what was removed."""
         from skinnybox.errors import Conflict, NotFound
@@ -252,6 +258,7 @@ class Masters:
             formats.check_protocol(master)
             yield master
 
+    @as_job("master disk")
     def disk(self, reference: str, file: Path) -> Master:
         """Write a master as a disk that firmware boots, for hosts that Skinnybox does not drive."""
         from skinnybox.fleet.output_file import handed_out

@@ -11,6 +11,7 @@ from skinnybox.errors import NotFound, Unsupported
 from skinnybox.fleet import asked, half_restored, power, thrown
 from skinnybox.fleet.batch import Outcome
 from skinnybox.fleet.catalog.catalog import Catalog
+from skinnybox.fleet.jobs import as_job
 from skinnybox.fleet.machine_queries import MachineQueries
 from skinnybox.fleet.masters import Masters
 from skinnybox.fleet.view import MachineView
@@ -94,6 +95,7 @@ class Overlays:
 
         return self._queries.each(patterns, one, "read", operation, 1)
 
+    @as_job("reset")
     def reset(self, patterns: Sequence[str], operation: Operation = UNATTENDED) -> list[Outcome[Instance]]:
         """Give machines a fresh overlay: the delta is gone, the identity stays. They must be stopped."""
         from skinnybox.fleet.reset import reset
@@ -104,6 +106,7 @@ class Overlays:
 
         return self._queries.each(patterns, one, "reset", operation, 1)
 
+    @as_job("grow")
     def grow(
         self,
         patterns: Sequence[str],
@@ -135,6 +138,7 @@ class Overlays:
         done = self._queries.each(patterns, one, "grow", operation, 1)
         return each_followed(self._host, self._queries, done, disk, operation)
 
+    @as_job("set")
     def tell(
         self,
         patterns: Sequence[str],
@@ -161,6 +165,7 @@ class Overlays:
 
         return self._queries.each(patterns, one, "set", operation, 1)
 
+    @as_job("set")
     def give_data(
         self,
         patterns: Sequence[str],
@@ -186,6 +191,7 @@ class Overlays:
 
         return self._queries.each(patterns, one, "set", operation, 1)
 
+    @as_job("snapshot")
     def snapshot(
         self,
         patterns: Sequence[str],
@@ -212,6 +218,7 @@ class Overlays:
         machines = self._queries.machines(patterns)
         return [(machine, found) for machine in machines for found in self._host.snapshots(machine.instance)]
 
+    @as_job("restore")
     def restore(
         self,
         patterns: Sequence[str],
@@ -247,6 +254,7 @@ class Overlays:
 
         return snapshots.find(self._host, machine.instance, label)
 
+    @as_job("snapshot delete")
     def delete_snapshot(
         self, patterns: Sequence[str], label: str, operation: Operation = UNATTENDED
     ) -> list[Outcome[None]]:
@@ -260,6 +268,7 @@ class Overlays:
 
         return self._queries.each(patterns, one, "delete snapshot", operation, 1)
 
+    @as_job("flatten")
     def flatten(self, name: str, wanted: "FlatDisk", operation: Operation = UNATTENDED) -> "Path":
         """A whole ordinary disk in a file, that boots by itself under UEFI. Of a running machine it is what a
         power cut would leave."""

@@ -11,7 +11,9 @@ from skinnybox import run
 from skinnybox.errors import Cancelled, NotReached, SkinnyboxError, TimedOut
 from skinnybox.fleet.access import USUAL, Login, ssh_argv
 from skinnybox.fleet.batch import Outcome
+from skinnybox.fleet.catalog.catalog import Catalog
 from skinnybox.fleet.conversation import Beginning, Streams, converse
+from skinnybox.fleet.jobs import as_job
 from skinnybox.fleet.machine_queries import MachineQueries
 from skinnybox.fleet.spool import Spool
 from skinnybox.fleet.view import MachineView
@@ -58,10 +60,11 @@ class Remote:
     """Of one state folder on one host. A command that fails is a value; NotReached is ssh's own failure. In
     `timeout` seconds a command has to end, the way to it included: else TimedOut."""
 
-    def __init__(self, keys: Path, queries: MachineQueries) -> None:
+    def __init__(self, keys: Path, queries: MachineQueries, catalog: Catalog) -> None:
         """`keys` is the folder with the fleet's own key."""
-        self._keys, self._queries = keys, queries
+        self._keys, self._queries, self._catalog = keys, queries, catalog
 
+    @as_job("ssh")
     def ssh(
         self,
         name: str,
@@ -74,6 +77,7 @@ class Remote:
         argv = ssh_argv(self._keys, machine, login or USUAL, batch=False, options=options)
         return run.interactive([*argv, *command], keep=(login or USUAL).variables)
 
+    @as_job("exec")
     def attach(
         self,
         name: str,
@@ -91,6 +95,7 @@ class Remote:
         words, keep = shlex.join(command), (login or USUAL).variables
         return converse(machine.name, argv, words, streams, keep=keep, timeout=timeout, operation=operation)
 
+    @as_job("cp")
     def fetch(
         self,
         name: str,
@@ -107,6 +112,7 @@ class Remote:
         with self._session(name, login, operation) as session:
             copying.fetch_all(session, sources, target, recursive, operation)
 
+    @as_job("cp")
     def send(
         self,
         name: str,
@@ -132,6 +138,7 @@ class Remote:
         argv = ssh_argv(self._keys, machine, login or USUAL, batch=True)
         return copying.session(machine.name, argv, (login or USUAL).variables, operation)
 
+    @as_job("exec")
     def execute(
         self,
         patterns: Sequence[str],

@@ -16,6 +16,7 @@ from skinnybox.fleet import delete, power
 from skinnybox.fleet.batch import Outcome
 from skinnybox.fleet.catalog.catalog import Catalog
 from skinnybox.fleet.catalog.ports import free_ports
+from skinnybox.fleet.jobs import Jobs, as_job
 from skinnybox.fleet.machine_queries import MachineQueries
 from skinnybox.fleet.view import MachineView
 from skinnybox.hosts.base import Host
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from skinnybox.fleet.masters import Masters
     from skinnybox.fleet.overlays import Overlays
     from skinnybox.fleet.plan.files import FleetFiles
-    from skinnybox.fleet.remote import Executed, Remote
+    from skinnybox.fleet.remote import Remote
     from skinnybox.fleet.specification import Specification
     from skinnybox.fleet.upkeep import Upkeep
     from skinnybox.hosts.events import Event
@@ -83,7 +84,13 @@ class Fleet:
     def remote(self) -> "Remote":
         from skinnybox.fleet.remote import Remote
 
-        return Remote(self._ssh, self._queries)
+        return Remote(self._ssh, self._queries, self._catalog)
+
+    @cached_property
+    def jobs(self) -> "Jobs":
+        from skinnybox.fleet.jobs import Jobs
+
+        return Jobs(self._catalog)
 
     @property
     def _context(self) -> "Context":
@@ -118,6 +125,7 @@ class Fleet:
             self._catalog.close()
         self._host.close()
 
+    @as_job("create")
     def create(
         self,
         patterns: Sequence[str],
@@ -140,6 +148,7 @@ class Fleet:
     def names(self) -> list[str]:
         return self._catalog.names()
 
+    @as_job("start")
     def start(
         self,
         patterns: Sequence[str],
@@ -182,6 +191,7 @@ class Fleet:
 
         return self._queries.each(patterns, one, "wait", operation, _ALL)
 
+    @as_job("stop")
     def stop(
         self, patterns: Sequence[str], how: power.Stopping, operation: Operation = UNATTENDED
     ) -> list[Outcome[MachineView]]:
@@ -193,6 +203,7 @@ class Fleet:
 
         return self._queries.each(patterns, one, "stop", operation, _ALL)
 
+    @as_job("restart")
     def restart(
         self,
         patterns: Sequence[str],
@@ -209,6 +220,7 @@ class Fleet:
         started = self.start(off, wait=wait, timeout=timeout, parallel=parallel, operation=operation)
         return [*(outcome for outcome in stopped if not outcome.ok), *started]
 
+    @as_job("kill")
     def kill(self, patterns: Sequence[str], operation: Operation = UNATTENDED) -> list[Outcome[MachineView]]:
         """Pull the plug."""
 
@@ -218,6 +230,7 @@ class Fleet:
 
         return self._queries.each(patterns, one, "kill", operation, _ALL)
 
+    @as_job("delete")
     def delete(
         self, patterns: Sequence[str], *, force: bool = False, operation: Operation = UNATTENDED
     ) -> list[Outcome[None]]:
@@ -242,17 +255,6 @@ class Fleet:
         """Hand the terminal to ssh; returns its exit code."""
         return self.remote.ssh(name, command, login)
 
-    def execute(
-        self,
-        patterns: Sequence[str],
-        command: Sequence[str],
-        *,
-        login: "Login | None" = None,
-        operation: Operation = UNATTENDED,
-    ) -> "list[Outcome[Executed]]":
-        """Run a command in machines by ssh, as remote.py does with its own choices."""
-        return self.remote.execute(patterns, command, login=login, operation=operation)
-
     def events(self, patterns: Sequence[str] = ()) -> "list[Event]":
         """What happened to the machines that names and globs mean, oldest first, also to deleted ones."""
         from skinnybox.fleet import events
@@ -267,6 +269,7 @@ class Fleet:
 
         return events.followed(self._host, self._catalog, patterns, operation)
 
+    @as_job("set")
     def set(
         self, patterns: Sequence[str], changes: "Changing", operation: Operation = UNATTENDED
     ) -> list[Outcome[MachineView]]:

@@ -13,9 +13,10 @@ from pathlib import Path
 from uuid import UUID
 
 from skinnybox.errors import Conflict, Corrupt
-from skinnybox.fleet.catalog import clashes, host_kind, known_hosts, leases, rows
+from skinnybox.fleet.catalog import clashes, host_kind, jobs, known_hosts, leases, rows
 from skinnybox.fleet.catalog.database import Database, damaged
 from skinnybox.fleet.catalog.database_file import REPAIR
+from skinnybox.fleet.catalog.jobs import Job
 from skinnybox.fleet.catalog.leases import Lease
 from skinnybox.fleet.catalog.owner import process_mark
 from skinnybox.fleet.catalog.ports import free_ports
@@ -42,7 +43,12 @@ MIGRATIONS = (
 )
 
 
-_ADDITIONS = {"leases": leases.TABLE, "held_ports": clashes.TABLE, "held_places": clashes.PLACES}
+_ADDITIONS = {
+    "leases": leases.TABLE,
+    "held_ports": clashes.TABLE,
+    "held_places": clashes.PLACES,
+    "jobs": jobs.TABLE,
+}
 
 
 class Catalog:
@@ -152,6 +158,28 @@ class Catalog:
 
     def release(self, lease: Lease, phase: Phase) -> None:
         leases.release(self._db, lease, phase)
+
+    def begin_job(self, job: Job) -> int:
+        """See jobs.py, also for the next six."""
+        return jobs.begin(self._db, job)
+
+    def tell_of_job(self, number: int, step: str | None, log: str) -> None:
+        jobs.tell(self._db, number, step, log)
+
+    def end_job(self, job: Job) -> None:
+        jobs.end(self._db, job)
+
+    def is_job_unwanted(self, number: int) -> bool:
+        return jobs.unwanted(self._db, number)
+
+    def ask_job_to_end(self, number: int) -> None:
+        jobs.ask_to_end(self._db, number)
+
+    def jobs(self, most: int) -> list[Job]:
+        return jobs.all_of(self._db, most)
+
+    def job(self, number: int) -> Job:
+        return jobs.one(self._db, number)
 
     def forget(self, instances: Iterable[Instance]) -> None:
         uuids = [instance.uuid for instance in instances]

@@ -118,6 +118,20 @@ class Database:
             yield
 
     @contextmanager
+    def noting(self) -> Iterator[None]:
+        """One transaction that is not waited for: a power cut may take it back, nothing else does. It makes
+        no file where there is none, and raises where nothing can be written."""
+        if self._pretended or self.read_only is not None:
+            raise _Denied(f"nothing can be noted in {self.path}")
+        with self._lock:
+            self.execute("PRAGMA synchronous = NORMAL")
+            try:
+                with self._transaction():
+                    yield
+            finally:
+                self.execute("PRAGMA synchronous = FULL")
+
+    @contextmanager
     def _transaction(self) -> Iterator[None]:
         with self._lock:
             if self.read_only is not None:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from skinnybox.fleet.batch import Outcome
 from skinnybox.fleet.context import Context
+from skinnybox.fleet.jobs import as_job
 from skinnybox.fleet.plan import apply
 from skinnybox.fleet.plan.actions import Choices
 from skinnybox.fleet.plan.apply import Agree, Plan
@@ -16,11 +17,13 @@ class FleetFiles:
 
     def __init__(self, context: Context) -> None:
         self._context = context
+        self._catalog = context.catalog
 
     def plan(self, file: Path, choices: Choices) -> Plan:
         """What `apply` would do to make the machines be as a fleet file says."""
         return apply.make_plan(self._context, file, choices)
 
+    @as_job("apply")
     def apply(
         self,
         file: Path,

@@ -1,0 +1,145 @@
+"""Jobs in the catalog: what was asked for, by whom, how far it is and what became of it.
+
+They tell; they decide nothing. What a machine is, and what is being done to it, say its row and its lease: a
+job whose process died is told as interrupted, and the next command settles its machines as without it.
+So what is written here is not waited for (no fsync), and where it cannot be written the work goes on.
+"""
+
+import json
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from skinnybox.errors import NotFound
+from skinnybox.fleet.catalog.database import Database, damaged
+from skinnybox.fleet.catalog.owner import process_lives
+
+TABLE = """
+    CREATE TABLE {} jobs (
+        number   INTEGER PRIMARY KEY AUTOINCREMENT,
+        verb     TEXT NOT NULL,
+        subjects TEXT NOT NULL,
+        actor    TEXT NOT NULL,
+        origin   TEXT NOT NULL,
+        owner    TEXT NOT NULL,
+        begun    TEXT NOT NULL,
+        ended    TEXT,
+        state    TEXT NOT NULL,
+        step     TEXT,
+        log      TEXT NOT NULL DEFAULT '',
+        error    TEXT,
+        results  TEXT NOT NULL DEFAULT '[]',
+        unwanted INTEGER NOT NULL DEFAULT 0
+    ) STRICT
+"""
+"""Like that of leases.py no part of the format. Jobs are of no machine: they outlive those."""
+KEPT = 10_000
+LONGEST_LOG = 64 << 10
+"""Characters; what comes behind them is dropped."""
+_COLUMNS = "number, verb, subjects, actor, origin, owner, begun, ended, state, step, log, error, results"
+
+
+class State(StrEnum):
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    INTERRUPTED = "interrupted"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """What became of one machine; `error` None: it is done."""
+
+    name: str
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """One piece of work that somebody asked for. Times are ISO 8601 with their zone; `step` is what it told
+    last, `log` what it noted."""
+
+    number: int
+    verb: str
+    subjects: tuple[str, ...]
+    actor: str
+    origin: str
+    owner: str
+    begun: str
+    ended: str | None = None
+    state: State = State.RUNNING
+    step: dict[str, Any] | None = None
+    log: str = ""
+    error: str | None = None
+    results: tuple[Result, ...] = ()
+
+
+def begin(db: Database, job: Job) -> int:
+    """Its number. The oldest go, so that no more than KEPT are there."""
+    with db.noting():
+        db.execute(
+            "INSERT INTO jobs (verb, subjects, actor, origin, owner, begun, state)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (job.verb, json.dumps(job.subjects), job.actor, job.origin, job.owner, job.begun, job.state),
+        )
+        [(number,)] = db.all("SELECT last_insert_rowid()")
+        db.execute("DELETE FROM jobs WHERE number <= ?", (number - KEPT,))
+    return int(number)
+
+
+def tell(db: Database, number: int, step: str | None, log: str) -> None:
+    with db.noting():
+        db.execute("UPDATE jobs SET step = ?, log = ? WHERE number = ?", (step, log[:LONGEST_LOG], number))
+
+
+def end(db: Database, job: Job) -> None:
+    results = json.dumps([[result.name, result.error] for result in job.results])
+    with db.noting():
+        db.execute(
+            "UPDATE jobs SET ended = ?, state = ?, log = ?, error = ?, results = ? WHERE number = ?",
+            (job.ended, job.state, job.log[:LONGEST_LOG], job.error, results, job.number),
+        )
+
+
+def unwanted(db: Database, number: int) -> bool:
+    """Whether somebody asked that it ends."""
+    return bool(db.all("SELECT 1 FROM jobs WHERE number = ? AND unwanted", (number,)))
+
+
+def ask_to_end(db: Database, number: int) -> None:
+    with db.noting():
+        db.execute("UPDATE jobs SET unwanted = 1 WHERE number = ?", (number,))
+
+
+def all_of(db: Database, most: int) -> list[Job]:
+    """The latest, oldest first."""
+    found = db.all(f"SELECT {_COLUMNS} FROM jobs ORDER BY number DESC LIMIT ?", (most,))
+    return [_parsed(*values) for values in reversed(found)]
+
+
+def one(db: Database, number: int) -> Job:
+    found = db.all(f"SELECT {_COLUMNS} FROM jobs WHERE number = ?", (number,))
+    if not found:
+        raise NotFound(f"there is no job {number}", hint="`skinnybox jobs list` shows those that are kept")
+    return _parsed(*found[0])
+
+
+def _parsed(
+    number: int, verb: str, subjects: str, actor: str, origin: str, owner: str, begun: str, ended: str | None,
+    state: str, step: str | None, log: str, error: str | None, results: str,
+) -> Job:  # fmt: skip
+    try:
+        return Job(
+            number=number, verb=verb, subjects=tuple(map(str, json.loads(subjects))), actor=actor,
+            origin=origin, owner=owner, begun=begun, ended=ended, state=_state(state, owner),
+            step=None if step is None else dict(json.loads(step)), log=log, error=error,
+            results=tuple(Result(name=str(name), error=error) for name, error in json.loads(results)),
+        )  # fmt: skip
+    except (ValueError, TypeError) as error_:
+        raise damaged(f"job {number} cannot be read: {error_}") from error_
+
+
+def _state(written: str, owner: str) -> State:
+    state = State(written)
+    return State.INTERRUPTED if state is State.RUNNING and not process_lives(owner) else state

@@ -1,0 +1,265 @@
+"""Jobs: every change that somebody asks for, with who asked, how far it is and what came of it.
+
+    class Overlays:
+        @as_job("reset")
+        def reset(self, patterns, operation=UNATTENDED): ...
+
+A method that changes something says its verb so. What it is done to stands first; the operation that it is
+handed is the job's: a part of the caller's, heard by the same listener, and ended as well by whoever asks
+that the job ends, from another process too. What it calls of its kind is a part of the job, and none of its
+own.
+"""
+
+import contextlib
+import functools
+import json
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextvars import ContextVar
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path, PurePath
+from typing import Any, ParamSpec, TypeVar, cast
+
+from skinnybox.errors import Cancelled, Conflict, SkinnyboxError
+from skinnybox.fleet.batch import Outcome
+from skinnybox.fleet.catalog import jobs
+from skinnybox.fleet.catalog.catalog import Catalog
+from skinnybox.fleet.catalog.jobs import Job as Job
+from skinnybox.fleet.catalog.jobs import Result as Result
+from skinnybox.fleet.catalog.jobs import State as State
+from skinnybox.fleet.catalog.owner import process_mark
+from skinnybox.model import Instance
+from skinnybox.operation import UNATTENDED, Operation, Step
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+_POLL = 1.0
+"""Seconds between two looks whether somebody wants it to end, and between two words of how far it is."""
+_FOLLOWED = 0.5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Actor:
+    """Who asks, and from where: a user of this system, or whoever signed in, and from which address."""
+
+    name: str
+    origin: str
+
+
+_actor: ContextVar[Actor | None] = ContextVar("actor", default=None)
+
+
+@contextlib.contextmanager
+def on_behalf_of(actor: Actor) -> Iterator[None]:
+    """What this thread asks for during the block, this one asks for."""
+    token = _actor.set(actor)
+    try:
+        yield
+    finally:
+        _actor.reset(token)
+
+
+def who_runs_this() -> Actor:
+    """The user of this process; behind sudo the one who called that as well."""
+    import pwd
+
+    user = _of_the_system(os.getuid())
+    try:
+        name = pwd.getpwuid(user).pw_name
+    except KeyError:
+        name = str(user)
+    behind = os.environ.get("SUDO_USER") if user == 0 else None
+    return Actor(name=f"{behind} as {name}" if behind else name, origin=f"process {os.getpid()}")
+
+
+def _of_the_system(user: int) -> int:
+    """Masters are made as root of a namespace, behind which an ordinary user stands (user_namespaces(7))."""
+    for line in Path("/proc/self/uid_map").read_text().splitlines():
+        inside, outside, count = map(int, line.split())
+        if inside <= user < inside + count:
+            return outside + user - inside
+    return user
+
+
+def as_job(verb: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Each call is a job, unless it is a part of one. For methods of what has a `_catalog`."""
+
+    def decorated(method: Callable[P, R]) -> Callable[P, R]:
+        takes_one = "operation" in method.__code__.co_varnames
+
+        @functools.wraps(method)
+        def call(*args: P.args, **named: P.kwargs) -> R:
+            given = (*args, *named.values())
+            asked = next((each for each in given if isinstance(each, Operation)), UNATTENDED)
+            if any(isinstance(each, _JobOperation) for each in asked.lineage()):
+                return method(*args, **named)
+            catalog: Catalog = args[0]._catalog  # type: ignore[attr-defined]
+            with _recorded(catalog, verb, _subjects(given[1:]), asked) as record:
+                words: list[Any] = [record.operation if each is asked else each for each in args]
+                others: dict[str, Any] = dict(named)
+                if takes_one and asked not in args:
+                    others["operation"] = record.operation
+                value = cast(Callable[..., R], method)(*words, **others)
+                record.results = _results(value)
+                return value
+
+        return call
+
+    return decorated
+
+
+@contextlib.contextmanager
+def _recorded(
+    catalog: Catalog, verb: str, subjects: tuple[str, ...], asked: Operation
+) -> "Iterator[_Record]":
+    actor = _actor.get() or who_runs_this()
+    job = Job(
+        number=0, verb=verb, subjects=subjects, actor=actor.name, origin=actor.origin, owner=process_mark(),
+        begun=_now(),
+    )  # fmt: skip
+    record = _Record(catalog, job, asked)
+    try:
+        yield record
+    except BaseException as error:
+        record.end(error)
+        raise
+    record.end(None)
+
+
+def _subjects(given: Sequence[object]) -> tuple[str, ...]:
+    """What stands first: names and patterns of machines, a master's reference, or a file."""
+    first = given[0] if given else ()
+    if isinstance(first, str | PurePath):
+        return (str(first),)
+    return tuple(map(str, first)) if isinstance(first, list | tuple) else ()
+
+
+def _results(value: object) -> tuple[Result, ...]:
+    """Of a batch what became of each, of machines that were made their names, of all else nothing."""
+    found = value if isinstance(value, list) else []
+    outcomes = (each for each in found if isinstance(each, Outcome))
+    done = (Result(name=each.name) for each in found if isinstance(each, Instance))
+    told = (Result(name=each.name, error=each.error.message if each.error else None) for each in outcomes)
+    return (*told, *done)
+
+
+class _Record:
+    """A job that goes on. `job.number` is 0 where there is no catalog yet, or none that can be written."""
+
+    def __init__(self, catalog: Catalog, job: Job, asked: Operation) -> None:
+        self._catalog, self._job = catalog, job
+        self.operation = _JobOperation(asked, self)
+        self.results: tuple[Result, ...] = ()
+        self._step: str | None = None
+        self._log = ""
+        self._told = self._looked = time.monotonic()
+        self._number = self._begin()
+
+    def _begin(self) -> int:
+        with contextlib.suppress(SkinnyboxError):
+            return self._catalog.begin_job(self._job)
+        return 0
+
+    def hear(self, step: Step | None = None, line: str = "") -> None:
+        """From several threads: which of their words is written last does not matter."""
+        if step is not None:
+            self._step = json.dumps({key: getattr(step, key) for key in _STEP})
+        if line and len(self._log) < jobs.LONGEST_LOG:
+            self._log += f"{line}\n"
+        now = time.monotonic()
+        if self._number and now - self._told >= _POLL:
+            self._told = now
+            with contextlib.suppress(SkinnyboxError):
+                self._catalog.tell_of_job(self._number, self._step, self._log)
+
+    def is_unwanted(self) -> bool:
+        now = time.monotonic()
+        if self._number and now - self._looked >= _POLL:
+            self._looked = now
+            with contextlib.suppress(SkinnyboxError):
+                return self._catalog.is_job_unwanted(self._number)
+        return False
+
+    def end(self, error: BaseException | None) -> None:
+        """What could not begin in a catalog that was not there yet is written now."""
+        failed = any(result.error is not None for result in self.results)
+        state = State.FAILED if failed or error is not None else State.DONE
+        if isinstance(error, Cancelled | KeyboardInterrupt) or (failed and self.operation.cancelled):
+            state = State.CANCELLED
+        said = error.message if isinstance(error, SkinnyboxError) else repr(error) if error else None
+        if number := self._number or self._begin():
+            ended = replace(
+                self._job, number=number, ended=_now(), state=state, log=self._log, error=said,
+                results=self.results,
+            )  # fmt: skip
+            with contextlib.suppress(SkinnyboxError):
+                self._catalog.end_job(ended)
+
+
+_STEP = ("task", "done", "total", "unit", "detail")
+
+
+class _JobOperation(Operation):
+    """A part of the caller's, which others can end as well."""
+
+    def __init__(self, asked: Operation, record: _Record) -> None:
+        def listener(step: Step) -> None:
+            asked.report(step)
+            record.hear(step)
+
+        def log(line: str) -> None:
+            asked.note(line)
+            record.hear(line=line)
+
+        super().__init__(listener, log, parent=asked)
+        self._record = record
+
+    @property
+    def cancelled(self) -> bool:
+        if not super().cancelled and self._record.is_unwanted():
+            self.cancel()
+        return super().cancelled
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
+
+
+class Jobs:
+    """Those of one catalog, looked at and ended; `fleet.jobs` of a Fleet."""
+
+    def __init__(self, catalog: Catalog) -> None:
+        self._catalog = catalog
+
+    def all(self, most: int = jobs.KEPT, *, running: bool = False) -> list[Job]:
+        """The latest, or those of them that are running, oldest first."""
+        found = self._catalog.jobs(jobs.KEPT if running else most)
+        return [job for job in found if not running or job.state is State.RUNNING][-most:]
+
+    def one(self, number: int) -> Job:
+        """NotFound when it is none of those that are kept."""
+        return self._catalog.job(number)
+
+    def cancel(self, number: int) -> Job:
+        """Ask that it ends where nothing is lost, as Ctrl-C does. It looks once in a second; how it ended,
+        following it tells. Conflict when it has ended."""
+        job = self.one(number)
+        if job.state is not State.RUNNING:
+            raise Conflict(f"job {number} goes on no more: it is {job.state}")
+        self._catalog.ask_job_to_end(number)
+        return job
+
+    def followed(self, number: int, operation: Operation = UNATTENDED) -> Iterator[Job]:
+        """How it is, each time that something of it changed, until it has ended."""
+        last = None
+        while True:
+            job = self.one(number)
+            if job != last:
+                yield job
+            if job.state is not State.RUNNING:
+                return
+            last = job
+            operation.sleep(_FOLLOWED)
