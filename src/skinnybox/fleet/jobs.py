@@ -88,7 +88,8 @@ def as_job(verb: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Each call is a job, unless it is a part of one. For methods of what has a `_catalog`."""
 
     def decorated(method: Callable[P, R]) -> Callable[P, R]:
-        takes_one = "operation" in method.__code__.co_varnames
+        code = method.__code__
+        takes_one = "operation" in code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
 
         @functools.wraps(method)
         def call(*args: P.args, **named: P.kwargs) -> R:
