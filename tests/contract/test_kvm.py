@@ -15,8 +15,9 @@ import pytest
 from skinnybox import run
 from skinnybox.emulation import accelerator
 from skinnybox.errors import Unsupported
-from skinnybox.hosts.base import Contents, Preferences
+from skinnybox.hosts.base import Contents
 from skinnybox.hosts.events import EventKind
+from skinnybox.hosts.preferences import Preferences
 from skinnybox.hosts.qemu import watched
 from skinnybox.hosts.qemu.host import QemuHost
 from skinnybox.json_file import read_json

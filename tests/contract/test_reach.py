@@ -16,9 +16,10 @@ from typing import Any
 import pytest
 
 from skinnybox import run
-from skinnybox.hosts.base import Contents, Host, Preferences
+from skinnybox.hosts.base import Contents, Host
 from skinnybox.hosts.events import EventKind
 from skinnybox.hosts.fake.host import FakeHost
+from skinnybox.hosts.preferences import Preferences
 from skinnybox.hosts.qemu import network
 from skinnybox.hosts.qemu.host import QemuHost
 from skinnybox.model import INITRD_FILE, Instance, Master, Network, Report, Seed, StaticNetwork

@@ -15,8 +15,8 @@ from skinnybox.fleet.registry import open_host
 from skinnybox.fleet.service import Fleet
 from skinnybox.fleet.settings import load
 from skinnybox.hosts import events
-from skinnybox.hosts.base import Preferences
 from skinnybox.hosts.events import EventKind, Journal, Thresholds
+from skinnybox.hosts.preferences import Preferences
 from skinnybox.hosts.qemu.host import QemuHost
 from tests.fleet.conftest import SPARSE
 

@@ -23,10 +23,10 @@ from skinnybox.emulation import accelerator
 from skinnybox.emulation.board import Accelerator
 from skinnybox.emulation.user import user_of
 from skinnybox.errors import CommandFailed, Conflict, NotFound, NotStarted, SkinnyboxError, Unsupported
-from skinnybox.hosts.base import Preferences
 from skinnybox.hosts.events import Thresholds
 from skinnybox.hosts.guest_io.run_folder import listen, machine_process, read_machine
 from skinnybox.hosts.local.store import RECORD
+from skinnybox.hosts.preferences import Preferences
 from skinnybox.hosts.qemu import ending, launch, network
 from skinnybox.layout import SOCKETS
 from skinnybox.model import Forward, ImageKind, Network, ranges

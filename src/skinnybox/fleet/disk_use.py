@@ -1,19 +1,18 @@
 """What takes the room of a machine's disk: read from outside, as it is at one point in time."""
 
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from skinnybox.errors import NotFound
 from skinnybox.fleet import power
+from skinnybox.fleet.scratch_copy import copied
 from skinnybox.fleet.view import MachineView
 from skinnybox.hosts.base import Host
-from skinnybox.masters.workspace import at_work
 from skinnybox.model import DiskKind
 from skinnybox.model.diskuse import DiskUse
 from skinnybox.operation import Operation
-from skinnybox.overlays.journal import replay, replayed
+from skinnybox.overlays.journal import replayed
 from skinnybox.overlays.usage import read_use
 
 
@@ -31,7 +30,7 @@ def use_of(
     which needs its room; a copy has no files that are deleted and still open."""
     if disk not in machine.instance.disks:
         raise NotFound(f"{machine.name} has no data disk", hint="without --data its overlay is looked at")
-    how = _copied if power.running(machine) else _stopped
+    how = copied if power.running(machine) else _stopped
     with how(host, machine, disk, scratch, operation) as file:
         return read_use(file, disk, depth=depth, rows=rows)
 
@@ -42,15 +41,3 @@ def _stopped(
 ) -> Iterator[Path]:
     with host.open_overlay(machine.instance, operation, disk) as file, replayed(file) as settled:
         yield settled
-
-
-@contextmanager
-def _copied(
-    host: Host, machine: MachineView, disk: DiskKind, scratch: Path, operation: Operation
-) -> Iterator[Path]:
-    with TemporaryDirectory(dir=scratch, prefix=".copy-", suffix=".new") as folder, ExitStack() as held:
-        held.enter_context(at_work(Path(folder)))
-        copy = Path(folder, f"{disk}.img")
-        host.copy_overlay(machine.instance, copy, operation, disk)
-        replay(copy)
-        yield copy

@@ -57,22 +57,11 @@ class Overlays:
         machine = self._queries.machine(name)
         thrown.refuse_in_memory(machine.instance, "changes")
         sealed = self._masters.folder(self._masters.by_id(machine.instance.stack.master))
-        if power.running(machine):
-            scratch = self._catalog.path.parent
-            with changes.changes_of_copy(
-                self._host,
-                machine,
-                sealed,
-                scratch,
-                include_seed=include_seed,
-                operation=operation,
-            ) as found:
-                yield found
-        else:
-            with changes.changes_of(
-                self._host, machine, sealed, include_seed=include_seed, operation=operation
-            ) as found:
-                yield found
+        scratch = self._catalog.path.parent if power.running(machine) else None
+        with changes.changes_of(
+            self._host, machine, sealed, scratch, include_seed=include_seed, operation=operation
+        ) as found:
+            yield found
 
     def use(
         self,
@@ -83,15 +72,15 @@ class Overlays:
         rows: int = 20,
         operation: Operation = UNATTENDED,
     ) -> "list[Outcome[DiskUse]]":
-        """What takes the room of overlays, or data disks, read from outside; of a running machine, from a
-        copy of one point in time. Of folders those down to `depth` are told, `rows` files and folders."""
+        """What takes the room of overlays, or data disks, read as `changes` does. Of folders those down to
+        `depth` are told, `rows` files and folders."""
         from skinnybox.fleet.disk_use import use_of
 
         def one(machine: MachineView, operation: Operation) -> "DiskUse":
             if disk is DiskKind.OVERLAY:
                 thrown.refuse_in_memory(machine.instance, "that")
-            scratch = self._catalog.path.parent
-            return use_of(self._host, machine, disk, scratch, operation, depth=depth, rows=rows)
+            folder = self._catalog.path.parent
+            return use_of(self._host, machine, disk, folder, operation, depth=depth, rows=rows)
 
         return self._queries.each(patterns, one, "read", operation, 1)
 
@@ -125,15 +114,9 @@ class Overlays:
             if not self._host.grows_running:
                 power.refuse_running(machine, "grow")
             return grow(
-                self._host,
-                self._catalog,
-                machine.instance,
-                size,
-                by=by,
-                operation=operation,
-                disk=disk,
-                look=self._queries.view,
-            )
+                self._host, self._catalog, machine.instance, size,
+                by=by, operation=operation, disk=disk, look=self._queries.view,
+            )  # fmt: skip
 
         done = self._queries.each(patterns, one, "grow", operation, 1)
         return each_followed(self._host, self._queries, done, disk, operation)

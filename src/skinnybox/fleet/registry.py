@@ -9,8 +9,9 @@ from skinnybox.fleet.catalog import host_kind
 from skinnybox.fleet.catalog.host_kind import FAKE, QEMU, XAPI
 from skinnybox.fleet.service import Fleet
 from skinnybox.fleet.settings import Confinement, Settings
-from skinnybox.hosts.base import Host, Preferences
+from skinnybox.hosts.base import Host
 from skinnybox.hosts.events import Thresholds
+from skinnybox.hosts.preferences import Preferences
 from skinnybox.sandbox import confinement
 
 _ELSEWHERE = 8

@@ -17,12 +17,11 @@ from uuid import UUID
 
 from skinnybox.errors import NotFound
 from skinnybox.hosts.building import Building, Buildings
-from skinnybox.hosts.events import DEFAULT_THRESHOLDS, Event, Thresholds
+from skinnybox.hosts.events import Event
 from skinnybox.hosts.growing import Growing
 from skinnybox.hosts.holding import Holding
 from skinnybox.issues import Check, Finding
 from skinnybox.model import (
-    Acceleration,
     Allocation,
     Consistency,
     DiskKind,
@@ -69,16 +68,6 @@ class Features:
     """Bytes that all of this host has, for the largest machine it could run; None where nobody knows."""
     tells: int = 0
     """Base and seed message of together so many bytes reach a guest beside its overlay, at every start."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Preferences:
-    """What a user prefers, for every kind of host: each takes of it what it can. `thresholds` are of overlays
-    in use. With `reach` machines are ready when they have been reached, not when their guests say so."""
-
-    thresholds: Thresholds = DEFAULT_THRESHOLDS
-    acceleration: Acceleration = Acceleration.AUTO
-    reach: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,13 +18,14 @@ from uuid import UUID
 from skinnybox.emulation.board import Accelerator
 from skinnybox.errors import CommandFailed, Conflict, NotStarted, SkinnyboxError, TimedOut
 from skinnybox.hosts import events
-from skinnybox.hosts.base import Features, Preferences
+from skinnybox.hosts.base import Features
 from skinnybox.hosts.events import Event, EventKind, Journal
 from skinnybox.hosts.guest_io import reports, stall, states, supervisor_client
 from skinnybox.hosts.guest_io.machine_output import printed_bytes, read_log
 from skinnybox.hosts.guest_io.run_folder import machine_process, read_machine
 from skinnybox.hosts.local.host import LocalHost
 from skinnybox.hosts.local.load import busy
+from skinnybox.hosts.preferences import Preferences
 from skinnybox.issues import Check, Finding
 from skinnybox.json_file import read_json
 from skinnybox.layout import FILE

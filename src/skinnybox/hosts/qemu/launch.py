@@ -17,11 +17,11 @@ from skinnybox.emulation import accelerator
 from skinnybox.emulation.board import Accelerator
 from skinnybox.emulation.user import user_of
 from skinnybox.errors import CommandFailed, Conflict, NotFound, SkinnyboxError, TimedOut, Unsupported
-from skinnybox.hosts.base import Preferences
 from skinnybox.hosts.guest_io import door
 from skinnybox.hosts.guest_io.qmp import Monitor
 from skinnybox.hosts.guest_io.run_folder import listen, tail
 from skinnybox.hosts.local.store import FILES, RECORD
+from skinnybox.hosts.preferences import Preferences
 from skinnybox.hosts.qemu import bridge, network
 from skinnybox.hosts.qemu.command_line import Descriptors, Machine, OpenImage, argv
 from skinnybox.hosts.qemu.ending import end

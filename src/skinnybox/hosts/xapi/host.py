@@ -17,9 +17,10 @@ from uuid import UUID
 
 from skinnybox.errors import Conflict, Unsupported
 from skinnybox.hosts import events, reach
-from skinnybox.hosts.base import Features, Preferences
+from skinnybox.hosts.base import Features
 from skinnybox.hosts.events import DEFAULT_THRESHOLDS, Event, Thresholds
 from skinnybox.hosts.holding import Holding
+from skinnybox.hosts.preferences import Preferences
 from skinnybox.hosts.xapi import account, create, observe, tags
 from skinnybox.hosts.xapi.address import Address, parse, password
 from skinnybox.hosts.xapi.doors import Doors
