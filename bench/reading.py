@@ -33,6 +33,7 @@ COMMANDS = (
     ("capacity",),
     ("events",),
     ("events", "m-*"),
+    ("jobs", "list"),
     ("doctor",),
     ("repair", "--dry-run"),
     ("snapshot", "list"),

@@ -16,7 +16,7 @@ import pytest
 from skinnybox.errors import Cancelled, Conflict, NotFound
 from skinnybox.fleet import jobs
 from skinnybox.fleet.catalog import jobs as table
-from skinnybox.fleet.jobs import Actor, State, as_job, on_behalf_of
+from skinnybox.fleet.jobs import Actor, Condition, as_job, on_behalf_of
 from skinnybox.fleet.power import Stopping
 from skinnybox.fleet.service import Fleet
 from skinnybox.model import Instance
@@ -37,7 +37,7 @@ def test_what_was_asked_for_is_told(fleet: Fleet) -> None:
     fleet.create(["a", "b"], "tiny", SPARSE)
     fleet.start(["a"])
     [made, started] = fleet.jobs.all()
-    assert (made.verb, made.subjects, made.state) == ("create", ("a", "b"), State.DONE)
+    assert (made.verb, made.subjects, made.condition) == ("create", ("a", "b"), Condition.DONE)
     assert [result.name for result in made.results] == ["a", "b"]
     assert (started.verb, started.subjects, started.results[0].error) == ("start", ("a",), None)
     assert started.begun <= (started.ended or "")
@@ -51,9 +51,9 @@ def test_what_failed_is_told_with_the_reason(fleet: Fleet) -> None:
     with pytest.raises(NotFound):
         fleet.stop(["nobody"], Stopping())
     [*_, refused, unknown] = fleet.jobs.all()
-    assert refused.state is State.FAILED
+    assert refused.condition is Condition.FAILED
     assert "needs it stopped" in (refused.results[0].error or "")
-    assert (unknown.state, unknown.subjects) == (State.FAILED, ("nobody",))
+    assert (unknown.condition, unknown.subjects) == (Condition.FAILED, ("nobody",))
     assert "nobody" in (unknown.error or "")
 
 
@@ -121,7 +121,7 @@ def test_another_process_ends_it(fleet: Fleet, state: Path, monkeypatch: pytest.
         told = list(other.jobs.followed(job.number))
     thread.join(30)
     assert [type(error) for error in ended] == [Cancelled]
-    assert (told[-1].state, told[-1].log) == (State.CANCELLED, "this takes long\n")
+    assert (told[-1].condition, told[-1].log) == (Condition.CANCELLED, "this takes long\n")
     assert seen  # the caller's own listener heard of it as well
     with pytest.raises(Conflict, match="cancelled"):
         fleet.jobs.cancel(job.number)
@@ -133,7 +133,7 @@ def test_the_callers_own_cancel_ends_it(fleet: Fleet) -> None:
     asked.cancel()
     with pytest.raises(Cancelled):
         Slow(fleet).dawdle(["a"], asked)
-    assert fleet.jobs.all()[-1].state is State.CANCELLED
+    assert fleet.jobs.all()[-1].condition is Condition.CANCELLED
 
 
 KILLED = """
@@ -153,10 +153,10 @@ def test_what_a_killed_process_leaves_is_interrupted(fleet: Fleet, state: Path) 
     child = subprocess.run([sys.executable, "-c", KILLED, str(state)], cwd=Path(__file__).parents[2])
     assert child.returncode == -signal.SIGKILL
     job = fleet.jobs.all()[-1]
-    assert (job.verb, job.state, job.ended) == ("dawdle", State.INTERRUPTED, None)
+    assert (job.verb, job.condition, job.ended) == ("dawdle", Condition.INTERRUPTED, None)
     with pytest.raises(Conflict, match="interrupted"):
         fleet.jobs.cancel(job.number)
-    assert [seen.state for seen in fleet.jobs.followed(job.number)] == [State.INTERRUPTED]
+    assert [seen.condition for seen in fleet.jobs.followed(job.number)] == [Condition.INTERRUPTED]
 
 
 def test_work_goes_on_where_no_job_can_be_written(fleet: Fleet, state: Path) -> None:
@@ -172,7 +172,11 @@ def test_the_first_machines_job_is_told_as_well(state: Path, master: object) -> 
     with open_fake(state) as fleet:
         fleet.create(["a"], "tiny", SPARSE)
         [job] = fleet.jobs.all()
-    assert (job.verb, job.state, [result.name for result in job.results]) == ("create", State.DONE, ["a"])
+    assert (job.verb, job.condition, [result.name for result in job.results]) == (
+        "create",
+        Condition.DONE,
+        ["a"],
+    )
 
 
 def test_who_only_asks_in_vain_makes_no_catalog(tmp_path: Path) -> None:
@@ -215,7 +219,7 @@ def test_an_earlier_version_reads_the_catalog(made: Made, state: Path) -> None:
         assert len(fleet.jobs.all()) == 1
 
 
-@pytest.mark.parametrize("broken", ["subjects = '{'", "state = 'x'", "step = '[1'", "results = '[[1]]'"])
+@pytest.mark.parametrize("broken", ["subjects = '{'", "condition = 'x'", "step = '[1'", "results = '[[1]]'"])
 def test_a_job_that_cannot_be_read_is_damage_with_a_name(made: Made, state: Path, broken: str) -> None:
     with sqlite3.connect(state / "state.db") as db:
         db.execute(f"UPDATE jobs SET {broken}")

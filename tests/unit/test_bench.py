@@ -12,11 +12,12 @@ from skinnybox.cli.parser import build_parser
 
 NOT_READING = {
     ("apply",), ("autostart", "off"), ("autostart", "on"), ("cp",), ("delete",), ("exec",), ("flatten",),
-    ("grow",), ("kill",), ("master", "build"), ("master", "disk"), ("master", "import"), ("master", "remove"),
-    ("reset",), ("restart",), ("seed-disk",), ("set",), ("snapshot", "create"), ("snapshot", "delete"),
-    ("snapshot", "restore"), ("ssh",), ("start",), ("stop",),
+    ("grow",), ("jobs", "cancel"), ("jobs", "follow"), ("jobs", "show"), ("kill",), ("master", "build"),
+    ("master", "disk"), ("master", "import"), ("master", "remove"), ("reset",), ("restart",), ("seed-disk",),
+    ("set",), ("snapshot", "create"), ("snapshot", "delete"), ("snapshot", "restore"), ("ssh",), ("start",),
+    ("stop",),
 }  # fmt: skip
-"""What changes something, or hands over to another program."""
+"""What changes something, hands over to another program, or tells of one job."""
 
 
 def of(low: float, high: float, pairs: int = 9) -> Ratio:

@@ -93,12 +93,12 @@ def _follow(arguments: argparse.Namespace) -> int:
                 last = line
             sys.stdout.flush()
     if arguments.format == "table":
-        print(f"job {job.number}: {job.state}")
+        print(f"job {job.number}: {job.condition}")
     return _code(job)
 
 
 def _code(job: "Job") -> int:
-    return {"done": 0, "cancelled": Cancelled.exit_code}.get(job.state, SkinnyboxError.exit_code)
+    return {"done": 0, "cancelled": Cancelled.exit_code}.get(job.condition, SkinnyboxError.exit_code)
 
 
 def _cancel(arguments: argparse.Namespace) -> int:

@@ -26,9 +26,9 @@ from skinnybox.errors import Cancelled, Conflict, SkinnyboxError
 from skinnybox.fleet.batch import Outcome
 from skinnybox.fleet.catalog import jobs
 from skinnybox.fleet.catalog.catalog import Catalog
+from skinnybox.fleet.catalog.jobs import Condition as Condition
 from skinnybox.fleet.catalog.jobs import Job as Job
 from skinnybox.fleet.catalog.jobs import Result as Result
-from skinnybox.fleet.catalog.jobs import State as State
 from skinnybox.fleet.catalog.owner import process_mark
 from skinnybox.model import Instance
 from skinnybox.operation import UNATTENDED, Operation, Step
@@ -187,13 +187,13 @@ class _Record:
     def end(self, error: BaseException | None) -> None:
         """What could not begin in a catalog that was not there yet is written now."""
         failed = any(result.error is not None for result in self.results)
-        state = State.FAILED if failed or error is not None else State.DONE
+        condition = Condition.FAILED if failed or error is not None else Condition.DONE
         if isinstance(error, Cancelled | KeyboardInterrupt) or (failed and self.operation.cancelled):
-            state = State.CANCELLED
+            condition = Condition.CANCELLED
         said = error.message if isinstance(error, SkinnyboxError) else repr(error) if error else None
         if number := self._number or self._begin():
             ended = replace(
-                self._job, number=number, ended=_now(), state=state, log=self._log, error=said,
+                self._job, number=number, ended=_now(), condition=condition, log=self._log, error=said,
                 results=self.results,
             )  # fmt: skip
             with contextlib.suppress(SkinnyboxError):
@@ -238,7 +238,7 @@ class Jobs:
     def all(self, most: int = jobs.KEPT, *, running: bool = False) -> list[Job]:
         """The latest, or those of them that are running, oldest first."""
         found = self._catalog.jobs(jobs.KEPT if running else most)
-        return [job for job in found if not running or job.state is State.RUNNING][-most:]
+        return [job for job in found if not running or job.condition is Condition.RUNNING][-most:]
 
     def one(self, number: int) -> Job:
         """NotFound when it is none of those that are kept."""
@@ -248,8 +248,8 @@ class Jobs:
         """Ask that it ends where nothing is lost, as Ctrl-C does. It looks once in a second; how it ended,
         following it tells. Conflict when it has ended."""
         job = self.one(number)
-        if job.state is not State.RUNNING:
-            raise Conflict(f"job {number} goes on no more: it is {job.state}")
+        if job.condition is not Condition.RUNNING:
+            raise Conflict(f"job {number} goes on no more: it is {job.condition}")
         self._catalog.ask_job_to_end(number)
         return job
 
@@ -260,7 +260,7 @@ class Jobs:
             job = self.one(number)
             if job != last:
                 yield job
-            if job.state is not State.RUNNING:
+            if job.condition is not Condition.RUNNING:
                 return
             last = job
             operation.sleep(_FOLLOWED)

@@ -76,7 +76,7 @@ def job(found: "Job") -> Record:
         "job": found.number,
         "verb": found.verb,
         "subjects": list(found.subjects),
-        "state": str(found.state),
+        "state": str(found.condition),
         "actor": found.actor,
         "origin": found.origin,
         "begun": found.begun,

@@ -24,7 +24,7 @@ TABLE = """
         owner    TEXT NOT NULL,
         begun    TEXT NOT NULL,
         ended    TEXT,
-        state    TEXT NOT NULL,
+        condition    TEXT NOT NULL,
         step     TEXT,
         log      TEXT NOT NULL DEFAULT '',
         error    TEXT,
@@ -36,10 +36,10 @@ TABLE = """
 KEPT = 10_000
 LONGEST_LOG = 64 << 10
 """Characters; what comes behind them is dropped."""
-_COLUMNS = "number, verb, subjects, actor, origin, owner, begun, ended, state, step, log, error, results"
+_COLUMNS = "number, verb, subjects, actor, origin, owner, begun, ended, condition, step, log, error, results"
 
 
-class State(StrEnum):
+class Condition(StrEnum):
     RUNNING = "running"
     DONE = "done"
     FAILED = "failed"
@@ -68,7 +68,7 @@ class Job:
     owner: str
     begun: str
     ended: str | None = None
-    state: State = State.RUNNING
+    condition: Condition = Condition.RUNNING
     step: dict[str, Any] | None = None
     log: str = ""
     error: str | None = None
@@ -79,9 +79,9 @@ def begin(db: Database, job: Job) -> int:
     """Its number. The oldest go, so that no more than KEPT are there."""
     with db.noting():
         db.execute(
-            "INSERT INTO jobs (verb, subjects, actor, origin, owner, begun, state)"
+            "INSERT INTO jobs (verb, subjects, actor, origin, owner, begun, condition)"
             " VALUES (?, ?, ?, ?, ?, ?, ?)",
-            (job.verb, json.dumps(job.subjects), job.actor, job.origin, job.owner, job.begun, job.state),
+            (job.verb, json.dumps(job.subjects), job.actor, job.origin, job.owner, job.begun, job.condition),
         )
         [(number,)] = db.all("SELECT last_insert_rowid()")
         db.execute("DELETE FROM jobs WHERE number <= ?", (number - KEPT,))
@@ -97,8 +97,8 @@ def end(db: Database, job: Job) -> None:
     results = json.dumps([[result.name, result.error] for result in job.results])
     with db.noting():
         db.execute(
-            "UPDATE jobs SET ended = ?, state = ?, log = ?, error = ?, results = ? WHERE number = ?",
-            (job.ended, job.state, job.log[:LONGEST_LOG], job.error, results, job.number),
+            "UPDATE jobs SET ended = ?, condition = ?, log = ?, error = ?, results = ? WHERE number = ?",
+            (job.ended, job.condition, job.log[:LONGEST_LOG], job.error, results, job.number),
         )
 
 
@@ -127,12 +127,12 @@ def one(db: Database, number: int) -> Job:
 
 def _parsed(
     number: int, verb: str, subjects: str, actor: str, origin: str, owner: str, begun: str, ended: str | None,
-    state: str, step: str | None, log: str, error: str | None, results: str,
+    condition: str, step: str | None, log: str, error: str | None, results: str,
 ) -> Job:  # fmt: skip
     try:
         return Job(
             number=number, verb=verb, subjects=tuple(map(str, json.loads(subjects))), actor=actor,
-            origin=origin, owner=owner, begun=begun, ended=ended, state=_state(state, owner),
+            origin=origin, owner=owner, begun=begun, ended=ended, condition=_condition(condition, owner),
             step=None if step is None else dict(json.loads(step)), log=log, error=error,
             results=tuple(Result(name=str(name), error=error) for name, error in json.loads(results)),
         )  # fmt: skip
@@ -140,6 +140,6 @@ def _parsed(
         raise damaged(f"job {number} cannot be read: {error_}") from error_
 
 
-def _state(written: str, owner: str) -> State:
-    state = State(written)
-    return State.INTERRUPTED if state is State.RUNNING and not process_lives(owner) else state
+def _condition(written: str, owner: str) -> Condition:
+    condition = Condition(written)
+    return Condition.INTERRUPTED if condition is Condition.RUNNING and not process_lives(owner) else condition
