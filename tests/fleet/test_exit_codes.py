@@ -71,7 +71,7 @@ ENDS = {
         "seed-disk a {none}/disk",
     ),
     4: ("create a -m tiny --sparse", "console a", "ssh a -- true", "seed-disk a {text}"),
-    5: ("reset b -y", "delete b -y", "grow b 80M", "master remove tiny", "create c -m tiny --host qemu"),
+    5: ("reset b -y", "delete b -y", "grow b 32M", "master remove tiny", "create c -m tiny --host qemu"),
     6: ("master import {text} x",),
     7: ("create c -m tiny --overlay 900T",),
     10: ("plan --exit-code {file}",),

@@ -55,6 +55,10 @@ _OF = {
     ),
     "apply": ("skinnybox apply fleet.yaml", "skinnybox apply fleet.yaml --prune --yes"),
     "set": ("skinnybox set 'web-*' --memory 1G --cpus 2", "skinnybox set web-01 --ssh-port 2201"),
+    "jobs list": ("skinnybox jobs list", "skinnybox jobs list --running --format json"),
+    "jobs show": ("skinnybox jobs show 17",),
+    "jobs follow": ("skinnybox jobs follow 17",),
+    "jobs cancel": ("skinnybox jobs cancel 17",),
     "console": ("skinnybox console web-01",),
     "ssh": ("skinnybox ssh web-01", "skinnybox ssh web-01 -- uptime"),
     "exec": (
