@@ -207,3 +207,24 @@ def test_killed_in_between_no_two_have_the_same(file: File, monkeypatch: pytest.
             break
         at, pair = at + 1, (pair[1], pair[0])
     assert at > 2
+
+
+def test_what_a_blocked_machine_does_not_leave_nobody_gets(file: File) -> None:
+    """And who is kept from changing by that keeps its own. All others are made and changed."""
+
+    def write(**numbers: int) -> None:
+        said = (f"  {n}: {{bridge: br0, address: 10.0.0.{a}/24}}\n" for n, a in numbers.items())
+        file.write(HEAD + "machines:\n" + "".join(said))
+
+    write(a=1, b=2, c=3, d=4)
+    assert all(outcome.ok for outcome in file.apply())
+    file.fleet.start(["a"])
+    write(a=9, b=1, c=2, d=5, e=3, f=7)
+    assert file.plan() == ["seed d", "create f", "blocked a", "blocked b", "blocked c", "blocked e"]
+    told = {o.name: str(o.error and o.error.message) for o in file.apply()}
+    assert told["d"] == told["f"] == "None" and "a new seed needs it stopped" in told["a"]
+    for name, whose in (("b", "10.0.0.1 on br0 is the address of a"), ("e", "is the address of c")):
+        assert whose in told[name]
+    file.fleet.kill(["a"])
+    assert sorted(file.plan()) == ["create e", "seed a", "seed b", "seed c"]
+    assert all(outcome.ok for outcome in file.apply()) and file.plan() == []

@@ -11,7 +11,7 @@ from enum import StrEnum
 from skinnybox.fleet.catalog.rows import Phase
 from skinnybox.fleet.create import whole_mib
 from skinnybox.fleet.plan import of_data, of_seed, of_stack
-from skinnybox.fleet.plan.addresses import clashes
+from skinnybox.fleet.plan.addresses import clashes, kept_from
 from skinnybox.fleet.plan.compare import Difference, at_once, settings
 from skinnybox.fleet.specification import Specification
 from skinnybox.fleet.view import Condition, MachineView
@@ -104,10 +104,10 @@ def plan(
         if wanted.name not in refused
         for action in _one(wanted, machines.get(wanted.name), desired.fleet, chosen)
     ]
-    actions += [
-        Action(verb=Verb.BLOCKED, name=name, reason=reason, hint="another address, or --prune the other one")
-        for name, reason in refused.items()
-    ]
+    refused |= (kept := kept_from(desired, machines, actions))
+    actions = [action for action in actions if action.name not in kept]
+    hint = "another address; or that machine gets another first, or goes by --prune"
+    actions += [Action(verb=Verb.BLOCKED, name=name, reason=why, hint=hint) for name, why in refused.items()]
     if chosen.prune:
         actions += [_prune(machine) for machine in extras(desired, machines.values())]
     return tuple(sorted(actions, key=lambda action: ORDER[action.verb]))
