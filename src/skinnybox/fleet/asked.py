@@ -10,7 +10,6 @@ from skinnybox.errors import Blocked, SkinnyboxError
 from skinnybox.fleet import power
 from skinnybox.fleet.view import MachineView
 from skinnybox.model import Instance, ThrowAway
-from skinnybox.model.throwaway import empties
 
 Check = Callable[[MachineView], object]
 """Raises what speaks against it."""
@@ -54,4 +53,6 @@ def resettable(machine: MachineView) -> None:
 def emptied(machines: Sequence[MachineView], throw_away: ThrowAway | None) -> list[str]:
     """The names of those that would lose what they wrote at their next start, were they told so now. One that
     runs is not told."""
+    from skinnybox.model.throwaway import empties  # of several commands only one asks this
+
     return [m.name for m in machines if empties(m.instance.throw_away, throw_away) and not power.running(m)]
