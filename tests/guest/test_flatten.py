@@ -10,7 +10,7 @@ from skinnybox.masters.guest_part import guest_folder
 from tests.guest.conftest import Shell
 from tests.image.families import FAMILIES
 
-FLATTEN = guest_folder() / "appliance/flatten"
+PARTS = ("flatten", "inits")
 
 
 def listing(tree: Path) -> dict[str, str]:
@@ -44,7 +44,7 @@ def test_nothing_of_ours_is_left_for_another_init(shell: Shell, tmp_path: Path, 
 
 def function(name: str) -> str:
     """One of the appliance's, as it is written there."""
-    text = FLATTEN.read_text()
+    text = "".join((guest_folder() / "appliance" / part).read_text() for part in PARTS)
     return text[text.index(f"{name}() {{") :].partition("\n}\n")[0] + "\n}\n"
 
 

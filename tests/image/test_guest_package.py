@@ -14,7 +14,6 @@ import pytest
 from skinnybox import run
 from skinnybox.masters import guest_part
 from skinnybox.masters.fitting.fit import fit
-from skinnybox.masters.fitting.systemd import MASKED
 from tests.image.disks import REAL_ROOT
 from tests.pages import ROOT
 
@@ -119,7 +118,7 @@ def test_it_holds_what_a_master_has_and_nothing_that_changes_a_system(package: P
         name: found for name, found in held.items() if name not in own | folders
     }
     files = {name for name in fitted if not (tmp_path / "tree" / name).is_dir() and name.startswith("usr")}
-    assert files - set(held) == {*CHANGING, "usr/lib/systemd/systemd"}
+    assert files - set(held) == {*CHANGING, "usr/lib/skinnybox/put-away", "usr/lib/systemd/systemd"}
     assert {name.partition("/")[0] for name in held} == {"usr", "media"}
 
 
@@ -191,17 +190,18 @@ def test_flatten_takes_all_of_it_out(package: Path, root: Path) -> None:
     before = listing(root)
     dpkg(root, "--install", package)
     fit(root)
-    text = (guest_part.guest_folder() / "appliance/flatten").read_text()
+    parts = guest_part.guest_folder() / "appliance"
+    text = "".join((parts / name).read_text() for name in ("flatten", "inits"))
     functions = "".join(
         re.findall(rf"^{name}\(\) {{\n.*?^}}\n", text, re.DOTALL | re.MULTILINE)[0]
-        for name in ("make_ordinary", "forget_package")
-    ).replace("/target", str(root))
+        for name in ("make_ordinary", "forget_package", "bring_back")
+    )
+    functions = functions.replace("/target", str(root)).replace("/lower", str(root))
     run.run(["busybox", "sh", "-uc", f"{functions}\nwrite_fstab() {{ :; }}\nmake_ordinary"])
     left = listing(root)
     changed = {name for name in before if left.get(name) != before[name]}
     assert changed == {"etc/fstab"}, "the import took the root's line out, and flatten writes another"
     more = {name for name in set(left) - set(before) if not (root / name).is_dir()}
-    masked = {f"etc/systemd/system/modprobe@{name}.service" for name in MASKED}
-    assert more == masked
+    assert more == set()
     assert dpkg(root, "--get-selections").split() == ["other", "install"]
     assert not list((root / "var/lib/dpkg/info").glob(f"{NAME}.*"))

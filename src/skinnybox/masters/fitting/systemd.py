@@ -30,7 +30,7 @@ _DISABLED = ("e2scrub_reap.service", "e2scrub_all.timer", "systemd-pstore.servic
 MASKED = ("configfs", "dm_mod", "drm", "efi_pstore", "fuse", "loop")
 _PUT_AWAY = f"{HOME}/put-away"
 """A line for each of those that the tree had otherwise: `masked PATH`, `disabled PATH TARGET`. A flattened
-machine, whose disk may lie anywhere, has them again (guest/appliance/flatten)."""
+machine, whose disk may lie anywhere, has them again (guest/appliance/inits)."""
 _WORD = re.compile(r"[!-~]{1,4000}")
 _DEEPEST = 8
 
