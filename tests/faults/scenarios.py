@@ -134,6 +134,36 @@ def kept_as_it_is(place: Place) -> None:
     place.ok("snapshot", "create", "--label", "then", "one")
 
 
+def as_one_before(place: Place) -> None:
+    """A disk of that kind and size was made here, as the templates of the others were."""
+    place.ok(*CREATE, "two", "--data", "32M")
+    place.ok("delete", "-y", "two")
+    place.ok(*CREATE, "one")
+
+
+def with_data(place: Place) -> None:
+    """Other bytes at the end of both disks than its snapshot has there."""
+    place.ok(*CREATE, "one", "--data", "32M")
+    place.ok("snapshot", "create", "--data", "--label", "then", "one")
+    for disk in _disks(place):
+        with disk.open("r+b") as file:
+            file.seek(-len(_LATER), 2)
+            file.write(_LATER)
+
+
+_LATER = b"later"
+
+
+def _disks(place: Place) -> list[Path]:
+    (record,) = json.loads(place.ok("show", "one", "--format", "json"))
+    return [place.state / "instances" / record["uuid"] / f"{kind}.img" for kind in ("overlay", "data")]
+
+
+def put_back_together(place: Place) -> None:
+    assert [disk.read_bytes().endswith(_LATER) for disk in _disks(place)] == [False, False]
+    has(reason=None, data=32 << 20)(place)
+
+
 def snapshots(*labels: str) -> Callable[[Place], None]:
     def check(place: Place) -> None:
         found = json.loads(place.ok("snapshot", "list", "one", "--format", "json"))
@@ -201,6 +231,18 @@ SCENARIOS = (
         words=("snapshot", "restore", "-y", "then", "one"),
         prepare=kept_as_it_is,
         wanted=snapshots("then"),
+    ),
+    Scenario(
+        name="give-data",
+        words=("set", "one", "--data", "32M"),
+        prepare=as_one_before,
+        wanted=has(data=32 << 20, reason=None),
+    ),
+    Scenario(
+        name="snapshot-restore-data",
+        words=("snapshot", "restore", "-y", "--with-data", "then", "one"),
+        prepare=with_data,
+        wanted=put_back_together,
     ),
     Scenario(
         name="snapshot-delete",
