@@ -32,6 +32,7 @@ open_data() {
     can_discard "$DISK" && options=rw,discard
     [ -d "$RUN/data" ] || mkdir -m 0700 "$RUN/data"
     mount -t ext4 -o "$options" "$DISK" "$RUN/data" || refuse "the data disk on $DISK cannot be mounted"
+    printf '%s\n' "$DISK" >"$RUN/data-disk" # for the reports of how full it is
     message_unpack "$RUN/data/skinnybox/base" base "$RUN/data-base" || refuse "the data disk on $DISK does not say whose it is (skinnybox/base)"
     wanted=$(host_parameter instance) || wanted=nobody
     instance=$(message_value "$RUN/data-base" instance) || instance=nobody

@@ -59,10 +59,11 @@ space() {
     space_on "$disk"
 }
 
-# space_on DISK: `SIZE FREE` of the overlay, in bytes. Free for root, as root is who fills a server: what ext4 keeps for
-# root counts, what it keeps from everybody for its own metadata does not.
+# space_on DISK [PLACE]: `SIZE FREE` of the overlay, or of the disk that is mounted on PLACE, in bytes. Free for root,
+# as root is who fills a server: what ext4 keeps for root counts, what it keeps from everybody for its own metadata
+# does not.
 space_on() {
-    local block total free disk=${1##*/} kept=0 place=$ROOT/var/lib/skinnybox/disk
+    local block total free disk=${1##*/} kept=0 place=${2-$ROOT/var/lib/skinnybox/disk}
     [ -d "$place" ] || place=$ROOT/ # overlayfs has the numbers of its upper directory's filesystem
     # shellcheck disable=SC2046 # three words
     set -- $(stat -f -c '%S %b %f' "$place")
@@ -70,6 +71,15 @@ space_on() {
     [ ! -r "$SYS/fs/ext4/$disk/reserved_clusters" ] || read -r kept <"$SYS/fs/ext4/$disk/reserved_clusters"
     [ "$free" -ge "$kept" ] || kept=$free
     echo "$((block * total)) $((block * (free - kept)))"
+}
+
+# data_space: the same of the data disk, which any of its folders shows; nothing without one, or where somebody has
+# unmounted and removed that folder.
+data_space() {
+    local disk folder
+    [ -r "$RUN/data-disk" ] && read -r disk <"$RUN/data-disk" || return 0
+    read -r folder <"$RUN/data-folders"
+    [ ! -d "$ROOT$folder" ] || space_on "$disk" "$ROOT$folder"
 }
 
 # dax: whether every image is mapped straight from the host's memory, as stack.sh found it when it mounted them.
@@ -112,7 +122,7 @@ seed_generation() {
     printf '%s\n' "${applied%% *}"
 }
 
-# ready_report ADDRESSES SIZE FREE FAILED DISKS
+# ready_report ADDRESSES SIZE FREE FAILED DISKS [DATA-SIZE DATA-FREE]
 ready_report() {
     local uptime kernel
     read -r uptime _ <"$PROC/uptime"
@@ -120,6 +130,7 @@ ready_report() {
     report_head ready
     prefixed image <"$RUN/images"
     printf 'seed %s\ndax %s\noverlay %s %s\n' "$(seed_generation)" "$(dax)" "$2" "$3"
+    [ "${6:-0}" = 0 ] || printf 'data %s %s\n' "$6" "$7"
     [ ! -r "$PROC/meminfo" ] || printf 'swap %s\n' "$(swap)"
     [ "$3" -ge "$(($2 / 50))" ] || echo full
     [ -z "$1" ] || printf '%s\n' "$1" | prefixed address
@@ -129,7 +140,7 @@ ready_report() {
     printf 'kernel %s\nuptime %s\nend\n' "$kernel" "$uptime"
 }
 
-# tell ADDRESSES SIZE FREE FAILED DISKS: until the host took it.
+# tell ADDRESSES SIZE FREE FAILED DISKS [DATA-SIZE DATA-FREE]: until the host took it.
 tell() {
     until ready_report "$@" >"$RUN/report" && send_report "$RUN/report" "$SEND_SECONDS"; do
         sleep "$SEND_SECONDS"
@@ -146,21 +157,22 @@ differs() {
 
 # tell_for_ever: what fails in a boot fails soon after the way in is open, so the first looks follow one another quickly.
 tell_for_ever() {
-    local told now size free was failed failing disks room look=1
+    local told now size free was failed failing disks room data_size data_free data_was look=1
     told=$(addresses) failed=$(failed_units) disks='' # these at the next look: a boot does not wait for it
-    # shellcheck disable=SC2046 # two words
-    set -- $(space)
-    size=$1 was=$2
-    tell "$told" "$size" "$was" "$failed"
+    # shellcheck disable=SC2046 # two words, or four
+    set -- $(space) $(data_space)
+    size=$1 was=$2 data_size=${3-0} data_was=${4-0}
+    tell "$told" "$size" "$was" "$failed" '' "$data_size" "$data_was"
     while sleep "$look"; do
         look=$((look * 2))
         [ "$look" -lt "$LOOK_SECONDS" ] || look=$LOOK_SECONDS
         now=$(addresses) failing=$(failed_units) room=$(told_disks_room)
-        # shellcheck disable=SC2046 # two words
-        set -- $(space)
-        size=$1 free=$2
-        [ "$now$failing$room" = "$told$failed$disks" ] && ! differs "$was" "$free" "$size" && continue
-        told=$now was=$free failed=$failing disks=$room
-        tell "$told" "$size" "$was" "$failed" "$disks"
+        # shellcheck disable=SC2046 # two words, or four
+        set -- $(space) $(data_space)
+        size=$1 free=$2 data_size=${3-0} data_free=${4-0}
+        [ "$now$failing$room" = "$told$failed$disks" ] && ! differs "$was" "$free" "$size" &&
+            ! differs "$data_was" "$data_free" "$data_size" && continue
+        told=$now was=$free failed=$failing disks=$room data_was=$data_free
+        tell "$told" "$size" "$was" "$failed" "$disks" "$data_size" "$data_was"
     done
 }

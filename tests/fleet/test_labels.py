@@ -71,7 +71,7 @@ def test_commands_touch_only_what_is_meant(
         assert [machine.instance.cpus for machine in fleet.machines()] == [3, 3, 1]
     assert said(capsys, "kill", *common, "a", "c", "--filter", "role=db").code == 3
     assert said(capsys, "kill", *common, "*", "--filter", "role=db").out == "b: stopped\n"
-    both = ("--filter", "role=db", "--cpus", "2", "--throw-away", "disk")
+    both = ("--filter", "role=db", "--cpus", "2", "--throw-away", "disk", "--yes")
     assert said(capsys, "set", *common, "*", *both).code == 0
     with open_fake(state) as fleet:
         assert [machine.instance.cpus for machine in fleet.machines()] == [3, 2, 1]

@@ -126,6 +126,7 @@ def _is_fit_to_show(report: Report) -> None:
     assert all(text.isprintable() and text.isascii() and len(text) < 20_000 for text in texts)
     assert all("%" not in address for address in report.addresses), report.addresses
     assert len(report.images) <= 64 and len(report.addresses) <= 64
+    assert report.data_free is None or 0 <= report.data_free <= (report.data_size or 0) < 1 << 51
     assert report.overlay_free is None or 0 <= report.overlay_free <= (report.overlay_size or 0) < 1 << 51
 
 

@@ -161,7 +161,7 @@ def test_folders_that_were_mounted_are_in_their_places(shell: Shell, tmp_path: P
         (tmp_path / name).write_text(text)
     (tmp_path / "over/direct/etc").symlink_to("/etc")
     (tmp_path / "folders").write_text("/var/lib/docker/volumes\n")
-    script = (FLATTEN.parent / "data").read_text()
+    script = (guest_folder() / "appliance/data").read_text()
     for place in PLACES:
         script = re.sub(rf"(?<![\w/}}]){re.escape('/' + place)}\b", f"{tmp_path}/{place}", script)
     script = script.replace("/usr/lib/skinnybox/lib", str(guest_folder() / "lib"))

@@ -196,13 +196,44 @@ tell() { echo "told $* at $looks_left"; }
 failed_units() { [ "$looks_left" -gt 0 ] || echo 'x.service'; }
 tell_for_ever"""
     assert [" ".join(line.split()) for line in shell(PARTS, script).out.splitlines()] == [
-        "told a 1/8 1000 900 at 8",
-        "told a 2/8 1000 855 at 6",
-        "told a 2/8 1000 760 at 4",
-        "told a 2/8 1000 200 at 3",
-        "told a 2/8 1000 185 at 1",
-        "told a 2/8 1000 180 x.service at 0",
+        "told a 1/8 1000 900 0 0 at 8",
+        "told a 2/8 1000 855 0 0 at 6",
+        "told a 2/8 1000 760 0 0 at 4",
+        "told a 2/8 1000 200 0 0 at 3",
+        "told a 2/8 1000 185 0 0 at 1",
+        "told a 2/8 1000 180 x.service 0 0 at 0",
     ]
+
+
+def test_it_is_said_again_when_the_data_disk_fills(shell: Shell) -> None:
+    script = """looks_left=4
+sleep() { looks_left=$((looks_left - 1)); [ "$looks_left" -ge 0 ]; }
+addresses() { echo 'a 1/8'; }
+space() { echo 1000 900; }
+data_space() { case $looks_left in 4 | 3) echo 500 400 ;; 2) echo 500 390 ;; 1) echo 500 370 ;; *) ;; esac; }
+tell() { echo "told $* at $looks_left"; }
+failed_units() { :; }
+tell_for_ever"""
+    assert [" ".join(line.split()) for line in shell(PARTS, script).out.splitlines()] == [
+        "told a 1/8 1000 900 500 400 at 4",
+        "told a 1/8 1000 900 500 370 at 1",
+        "told a 1/8 1000 900 0 0 at 0",  # somebody has unmounted it
+    ]
+
+
+def test_how_full_the_data_disk_is(shell: Shell) -> None:
+    """As its filesystem says where one of its folders is; what ext4 keeps for itself is not free."""
+    stat = """stat() { case $4 in */root/srv/data) echo '4096 100 60' ;; *) echo '4096 1000 900' ;; esac; }
+"""
+    run, root = shell.tmp / "run", shell.tmp / "root"
+    assert shell(PARTS, f"{stat}data_space").out == ""
+    (run / "data-disk").write_text("/dev/vdq\n")
+    (run / "data-folders").write_text("/srv/data\n/srv/more\n")
+    assert shell(PARTS, f"{stat}data_space").out == ""  # somebody has removed it
+    (root / "srv/data").mkdir(parents=True)
+    assert shell(PARTS, f"{stat}data_space").out == f"{4096 * 100} {4096 * 40}\n"
+    text = shell(PARTS, "ready_report '' 1000000 500000 '' '' 4000 3000").out
+    assert decode(text.encode(), "report").get("data") == "4000 3000"
 
 
 def test_it_looks_often_at_first(shell: Shell) -> None:

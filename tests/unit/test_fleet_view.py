@@ -101,6 +101,9 @@ def test_a_full_overlay_is_said() -> None:
     report = replace(READY, overlay_size=1000, overlay_free=19)
     assert replace(WELL, report=report).reason == "its overlay is full"
     assert replace(WELL, report=replace(report, overlay_free=20)).reason is None
+    report = replace(READY, data_size=1000, data_free=19)
+    assert replace(WELL, report=report).reason == "its data disk is full"
+    assert replace(WELL, report=replace(report, data_free=20)).reason is None
 
 
 def test_what_is_not_there_yet_is_no_trouble() -> None:

@@ -37,6 +37,7 @@ def test_a_full_report_is_read_and_kept() -> None:
         ("seed", "3"),
         ("dax", "off"),
         ("overlay", "1000 10"),
+        ("data", "500 400"),
         ("full", ""),
         ("address", "eth0 10.0.2.15/24 fe80::1/64"),
         ("ssh-host-key", KEY),
@@ -52,6 +53,7 @@ def test_a_full_report_is_read_and_kept() -> None:
     report = reports.parse(raw, ME, NONCE, NOW)
     assert report.ready and report.images == (UUID(int=9),) and report.seed_generation == 3
     assert report.dax is False and (report.overlay_size, report.overlay_free) == (1000, 10)
+    assert (report.data_size, report.data_free) == (500, 400)
     assert report.addresses == ("eth0 10.0.2.15/24", "eth0 fe80::1/64")
     assert report.failed_units == ("apache2.service", r"srv-a\x2db.mount")
     assert report.ssh_host_keys == (KEY,) and report.uptime == 12.34
@@ -69,9 +71,10 @@ def test_a_full_report_is_read_and_kept() -> None:
 
 def test_a_record_of_who_did_not_look_is_read() -> None:
     record = reports.to_record(reports.parse(message(), ME, NONCE, NOW))
-    del record["reachable"], record["disks"]
-    assert reports.from_record(record).reachable is None
-    assert reports.from_record(record).disks == ()
+    for later in ("reachable", "disks", "data_size", "data_free"):
+        del record[later]
+    found = reports.from_record(record)
+    assert (found.reachable, found.disks, found.data_size, found.data_free) == (None, (), None, None)
 
 
 def test_a_disk_that_is_told_of_twice_refuses_the_report() -> None:
@@ -83,6 +86,9 @@ def test_a_disk_that_is_told_of_twice_refuses_the_report() -> None:
     "line",
     [
         ("state", "failed"),
+        ("data", "400 500"),
+        ("data", "500"),
+        ("data", "99999999999999999 1"),
         ("seed", "-1"),
         ("seed", "9" * 17),
         ("seed", "0x10"),

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from skinnybox.fleet.view import MachineView
 
 _COLUMNS = ("name", "state", "master", "overlay", "address", "boot", "autostart")
-_SIZES = {"overlay_used", "overlay_written", "swap_on"}.union(
+_SIZES = {"overlay_used", "overlay_written", "swap_on", "data_used"}.union(
     field.shown for field in fields.machine_fields() if field.shown and field.kind is SIZE
 )
 _LAST_LINES = 8

@@ -57,6 +57,7 @@ def machine(view: "MachineView", successors: dict[str, str] | None = None) -> Re
         "created": instance.created.isoformat(timespec="seconds"),
         "successor": (successors or {}).get(instance.stack.master),
         "swap_on": report_.swap if report_ else None,
+        "data_used": data_used(view),
         "macs": [instance.mac_of(number) for number in range(1 + len(instance.seed.nics))],
     }
     return {key: values[key] for key in dict.fromkeys((*_ORDER, *values))}
@@ -67,7 +68,7 @@ def machine_fields() -> tuple[str, ...]:
     from skinnybox.model import fields
 
     shown = (field.shown for field in fields.machine_fields() if field.shown)
-    return tuple(dict.fromkeys((*_ORDER, *shown, "successor", "swap_on", "macs")))
+    return tuple(dict.fromkeys((*_ORDER, *shown, "successor", "swap_on", "data_used", "macs")))
 
 
 def job(found: "Job") -> Record:
@@ -108,6 +109,14 @@ def used(view: "MachineView") -> int | None:
     if report_ is None or report_.overlay_size is None or report_.overlay_free is None:
         return None
     return report_.overlay_size - report_.overlay_free
+
+
+def data_used(view: "MachineView") -> int | None:
+    """The same of its data disk."""
+    report_ = view.current_report
+    if report_ is None or report_.data_size is None or report_.data_free is None:
+        return None
+    return report_.data_size - report_.data_free
 
 
 def master(masters: "Masters", sealed: "Master") -> Record:

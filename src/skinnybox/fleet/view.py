@@ -162,15 +162,16 @@ class MachineView:
 
     @property
     def _full(self) -> str | None:
-        return "its overlay is full" if self.full else None
+        if self.full:
+            return "its overlay is full"
+        report = self.current_report
+        return "its data disk is full" if report and _is_full(report.data_size, report.data_free) else None
 
     @property
     def full(self) -> bool:
         """Whether the guest has less than 2 % of its overlay left."""
         report = self.current_report
-        if report is None or report.overlay_size is None or report.overlay_free is None:
-            return False
-        return report.overlay_free * 50 < report.overlay_size
+        return report is not None and _is_full(report.overlay_size, report.overlay_free)
 
     @property
     def address(self) -> str | None:
@@ -193,3 +194,7 @@ class MachineView:
         if not (since and status and status.since and status.pid) or self.unreached:
             return None
         return (since - status.since).total_seconds()
+
+
+def _is_full(size: int | None, free: int | None) -> bool:
+    return size is not None and free is not None and free * 50 < size

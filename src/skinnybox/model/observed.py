@@ -74,7 +74,8 @@ class Report:
     """What the guest says of itself: its word, not the truth. `images` are the filesystem UUIDs mounted.
     `received` is when the host got it, `ready_since` when the machine was reached first in this start, or
     else when it first said that it is ready: guests go on reporting, and have not booted anew for that.
-    `failed_units` are names of what its init could not start, the first few."""
+    `failed_units` are names of what its init could not start, the first few. What is of the data disk is None
+    where there is none, and of guests and on hosts that do not tell."""
 
     ready: bool
     nonce: str
@@ -85,6 +86,8 @@ class Report:
     dax: bool | None = None
     overlay_size: int | None = None
     overlay_free: int | None = None
+    data_size: int | None = None
+    data_free: int | None = None
     addresses: tuple[str, ...] = ()
     ssh_host_keys: tuple[str, ...] = ()
     failed_units: tuple[str, ...] = ()

@@ -267,6 +267,8 @@ def _report(uuid: UUID, entry: dict[str, Any]) -> Report:
             GuestDisk(kind=DiskKind(kind), size=size, filesystem=size)
             for kind, size in entry.get("disks", {}).items()
         ),
+        data_size=entry.get("disks", {}).get("data"),
+        data_free=entry.get("disks", {}).get("data"),
         addresses=("eth0 10.0.2.15/24",),
         kernel=_KERNEL,
         uptime=0.0,

@@ -17,7 +17,7 @@ from skinnybox.wire import Message, decode
 LIMIT = 65536
 VERSION = 1
 END = b"\nend\n"
-_ONCE = ("state", "nonce", "instance", "reason", "seed", "dax", "overlay", "swap", "kernel", "uptime")
+_ONCE = ("state", "nonce", "instance", "reason", "seed", "dax", "overlay", "data", "swap", "kernel", "uptime")
 _MOST = 64
 _LARGEST = 1 << 50
 _MOST_SAID = 200
@@ -48,7 +48,8 @@ def parse(raw: bytes, uuid: UUID, nonce: str, received: datetime) -> Report:
 def _report(message: Message, uuid: UUID, nonce: str, received: datetime) -> Report:
     state = message.get("state")
     _require(state in ("ready", "failed"), "its `state` is neither ready nor failed")
-    size, free = _overlay(message.get("overlay"))
+    size, free = _space("overlay", message)
+    data_size, data_free = _space("data", message)
     seed, uptime = message.get("seed"), message.get("uptime")
     return Report(
         ready=state == "ready",
@@ -60,6 +61,8 @@ def _report(message: Message, uuid: UUID, nonce: str, received: datetime) -> Rep
         dax=_switch(message.get("dax")),
         overlay_size=size,
         overlay_free=free,
+        data_size=data_size,
+        data_free=data_free,
         addresses=tuple(_addresses(message)),
         ssh_host_keys=tuple(host_keys.checked(line.value) for line in message.all("ssh-host-key")),
         failed_units=tuple(_unit(line.value) for line in message.all("failed-unit")),
@@ -96,11 +99,12 @@ def _unit(name: str) -> str:
     return name
 
 
-def _overlay(value: str | None) -> tuple[int | None, int | None]:
+def _space(key: str, message: Message) -> tuple[int | None, int | None]:
+    value = message.get(key)
     if value is None:
         return None, None
     size, free = (_number(word) for word in value.split(" "))
-    _require(free <= size, "more of the overlay is free than there is")
+    _require(free <= size, f"more of its {key} is free than there is")
     return size, free
 
 
@@ -148,6 +152,8 @@ def to_record(report: Report) -> dict[str, Any]:
         "dax": report.dax,
         "overlay_size": report.overlay_size,
         "overlay_free": report.overlay_free,
+        "data_size": report.data_size,
+        "data_free": report.data_free,
         "addresses": list(report.addresses),
         "ssh_host_keys": list(report.ssh_host_keys),
         "failed_units": list(report.failed_units),
@@ -167,7 +173,7 @@ def _kept_number(value: Any) -> int | None:
 
 def from_record(values: Mapping[str, Any]) -> Report:
     """What to_record made, read back; an older Skinnybox did not look whether a machine can be reached, nor
-    kept since when it is ready or what failed in it."""
+    kept since when it is ready, what failed in it or how full its data disk is."""
     received, reachable, since = values["received"], values.get("reachable"), values.get("ready_since")
     if reachable not in (None, True, False):
         raise ValueError("reachable is neither true nor false")
@@ -181,6 +187,8 @@ def from_record(values: Mapping[str, Any]) -> Report:
         dax=values["dax"],
         overlay_size=values["overlay_size"],
         overlay_free=values["overlay_free"],
+        data_size=_kept_number(values.get("data_size")),
+        data_free=_kept_number(values.get("data_free")),
         addresses=tuple(values["addresses"]),
         ssh_host_keys=tuple(values["ssh_host_keys"]),
         failed_units=tuple(values.get("failed_units", ())),
