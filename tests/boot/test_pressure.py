@@ -4,6 +4,8 @@ where its room is reserved."""
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from skinnybox import run
 from skinnybox.fleet.service import Fleet
 from skinnybox.fleet.view import MachineView
@@ -15,6 +17,8 @@ from tests.boot.conftest import CACHE, Create
 Up = Callable[[str], MachineView]
 Down = Callable[[str], None]
 Sh = Callable[[str, str], str]
+
+pytestmark = [pytest.mark.full, pytest.mark.timeout(1800)]
 
 OVERLAY, DATA = DiskKind.OVERLAY, DiskKind.DATA
 FILL = """
