@@ -171,6 +171,30 @@ def test_a_file_without_a_name_is_opened_anew_or_nothing_begins(
             assert run.run(words, pass_fds=[file.fileno()]).stdout == b"content"
 
 
+@pytest.mark.parametrize("without", [(), (jail.LANDLOCK,), (jail.EMPTY_ROOT,)])
+@pytest.mark.parametrize("length", [32, 3 << 20])
+def test_what_is_only_told_never_had_a_name(
+    monkeypatch: pytest.MonkeyPatch, without: tuple[str, ...], length: int
+) -> None:
+    """As a key is: it is opened anew all the same, to be read and no more, and nothing beside it is."""
+    monkeypatch.setattr(confinement, "WITHOUT", without)
+    secret = os.urandom(length)
+    told = os.memfd_create("told", os.MFD_CLOEXEC)
+    try:
+        os.write(told, secret)
+        os.fchmod(told, 0o444)
+        who = 65534 if os.geteuid() == 0 else None
+        bounds = MachineBounds(limits={"core": 0}, user=who, told=[told])
+        place = confinement.path_of(told)
+        assert run.run(machine_words(["cat", place], bounds), pass_fds=[told]).stdout == secret
+        for refused in (["dd", "if=/dev/null", f"of={place}"], ["cat", "/etc/passwd"]):
+            with pytest.raises(CommandFailed):
+                run.run(machine_words(refused, bounds), pass_fds=[told])
+        assert os.pread(told, length, 0) == secret
+    finally:
+        os.close(told)
+
+
 def test_doctor_goes_on_where_no_trial_can_be_made(
     tmp_path: Path, device: Path, qemu: FakeQemu, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -125,14 +125,16 @@ def reader_words(
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MachineBounds:
     """What a QEMU is left (see machine): who it is (None: ourselves) and in which `groups`, limits by name
-    (two numbers: what holds now, and how far we may raise it, which itself it cannot),
-    what of `sockets` (see there; `ports` are where it listens), files it opens anew to be read, the device of
-    KVM, and which resolvers this machine has. `tied`: it ends with us, which start it and wait for it."""
+    (two numbers: what holds now, and how far we may raise it, which itself it cannot), what of `sockets` (see
+    there; `ports` are where it listens), files it opens anew to be read (`told`: those that never had a
+    name), the device of KVM, and which resolvers this machine has. `tied`: it ends with us, which start it
+    and wait for it."""
 
     limits: Mapping[str, int | tuple[int, int]]
     user: int | None
     groups: Sequence[int] = ()
     files: Sequence[int] = ()
+    told: Sequence[int] = ()
     sockets: str = NO_SOCKETS
     ports: Sequence[int] = ()
     kvm: bool = False
@@ -152,7 +154,9 @@ def machine_words(words: Sequence[str], bounds: MachineBounds, report: int | Non
         "report": "" if report is None else report, "user": "" if bounds.user is None else bounds.user,
         "groups": ",".join(map(str, bounds.groups)), "threads": _MANY,
         "limits": ",".join(f"{name}:{_bound(value)}" for name, value in bounds.limits.items()),
-        "handed": ",".join(f"{file}:anew" for file in bounds.files), "sockets": bounds.sockets,
+        "handed": ",".join(
+            [*(f"{file}:anew" for file in bounds.files), *(f"{file}:told" for file in bounds.told)]
+        ), "sockets": bounds.sockets,
         "ports": ",".join(map(str, bounds.ports)), "kvm": int(bounds.kvm), "resolves": int(bounds.resolves),
         # Beside Landlock, which closes what matters: no more than who is root has anyhow is used for it.
         "root": int(os.geteuid() == 0), "parent": os.getpid() if bounds.tied else "",

@@ -1,6 +1,8 @@
 """A root folder with nothing in it but what may be opened, for kernels without Landlock. In the child only.
 
 Open files are found in it where they are found elsewhere, in /proc/self/fd: of /proc there is nothing else.
+Of a file that never had a name (memfd_create) there is a copy: nothing else could be bound there. It is in
+memory as well, and in a root that this process alone has.
 """
 
 import os
@@ -13,6 +15,7 @@ _REMOUNT, _BIND, _WITH_ALL, _PRIVATE = 32, 4096, 16384, 1 << 18
 _NO_TIMES, _NO_FOLDER_TIMES, _RELATIVE_TIMES = 1024, 2048, 1 << 21
 _SAYS_RELATIVE_TIMES = 4096
 _DETACH = 2
+_ROOM, _BLOCK = 1 << 20, 1 << 12
 _PLACES = ("/tmp", "/mnt", "/var", "/usr")
 """Where the new root is put together; it hides what is there from this process only."""
 
@@ -25,7 +28,9 @@ def enter(places: list[tuple[str | int, str]], *, network: bool) -> None:
     opened = [found for place, what in places if (found := _opened(place, what))]
     root = next(place for place in _PLACES if os.path.isdir(place))
     os.umask(0o022)
-    libc.mount("tmpfs", root, "tmpfs", _NO_SET_UID | _NO_DEVICES, "mode=755,size=1m")
+    copied = sum(os.fstat(descriptor).st_size + _BLOCK for _, descriptor, what in opened if what == "told")
+    room = f"mode=755,size={_ROOM + copied}"
+    libc.mount("tmpfs", root, "tmpfs", _NO_SET_UID | _NO_DEVICES, room)
     for path, descriptor, what in opened:
         _bound(f"{root}{path}", descriptor, what)
         os.close(descriptor)
@@ -57,6 +62,8 @@ def _opened(place: str | int, what: str) -> tuple[str, int, str] | None:
             return None
     if not stat.S_ISREG(os.fstat(place).st_mode):
         return None
+    if what == "told":
+        return f"/proc/self/fd/{place}", os.dup(place), what
     # Anew, by its name: as it was opened it belongs to the mounts of who started us, and is not bound here.
     path = f"/proc/self/fd/{place}"
     try:
@@ -84,9 +91,18 @@ def _bound(target: str, descriptor: int, what: str) -> None:
         os.makedirs(os.path.dirname(target), exist_ok=True)
     if not os.path.lexists(target):  # a loader lies among its libraries
         os.close(os.open(target, os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o644))
+    if what == "told":
+        _copied(target, descriptor)
+        return
     libc.mount(f"/proc/self/fd/{descriptor}", target, "", _BIND | _WITH_ALL)
     closed = 0 if what in ("write", "folder") else _READ_ONLY
     libc.mount("", target, "", _REMOUNT | _BIND | _NO_SET_UID | closed | _kept(target))
+
+
+def _copied(target: str, descriptor: int) -> None:
+    with open(target, "wb", buffering=0) as file:
+        while piece := os.pread(descriptor, _ROOM, file.tell()):
+            file.write(piece)
 
 
 def _kept(target: str) -> int:

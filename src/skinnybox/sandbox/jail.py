@@ -24,7 +24,8 @@ LANDLOCK, EMPTY_ROOT, FILTER, NETWORK = "Landlock", "an empty root", "a filter o
 
 Place = tuple[str | int, str]
 """A path, or an open file, and what for: "read", "anew" (an open file that surely is opened anew to be read),
-"execute", "write", "device" or "folder" (all but execute, in it)."""
+"told" (the same of one that never had a name), "execute", "write", "device" or "folder" (all but execute, in
+it)."""
 
 _LIBRARIES = ("/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/local/lib")
 _ALWAYS: tuple[Place, ...] = (
@@ -98,6 +99,8 @@ def shut(
     said = [f"{LANDLOCK} {known}"] if known else []
     if not known or found.get("root") == "1":
         said += _another_root(places, weak or known > 0, without, sockets)
+    if rules is not None and EMPTY_ROOT in said:
+        landlock.allow_copies(rules, places)
     if sockets == NO_SOCKETS and NETWORK not in said and _alone():
         said.append(NETWORK)
     if folder:
