@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from skinnybox.cli import numbers, options, render, report
 from skinnybox.cli.progress import shown, text
-from skinnybox.errors import Cancelled, SkinnyboxError
+from skinnybox.errors import Cancelled, SkinnyboxError, UsageError
 from skinnybox.fleet import present
 from skinnybox.operation import Step
 from skinnybox.printable import printable
@@ -49,7 +49,14 @@ def add_to(commands: options.Commands) -> None:
 
 
 def _add_job(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("job", metavar="JOB", type=numbers.count, help="its number, as `jobs list` tells it")
+    parser.add_argument("job", metavar="JOB", help="its number, as `jobs list` tells it")
+
+
+def _number(arguments: argparse.Namespace) -> int:
+    try:
+        return numbers.count(arguments.job)
+    except argparse.ArgumentTypeError as error:
+        raise UsageError(f"a job is told by its number: {error}", hint="skinnybox jobs list") from error
 
 
 def _list(arguments: argparse.Namespace) -> int:
@@ -62,7 +69,7 @@ def _list(arguments: argparse.Namespace) -> int:
 
 def _show(arguments: argparse.Namespace) -> int:
     with options.fleet(arguments) as fleet:
-        job = fleet.jobs.one(arguments.job)
+        job = fleet.jobs.one(_number(arguments))
     record = present.job(job)
     if arguments.format != "table":
         render.emit([record], _COLUMNS, arguments.format, headers=not arguments.no_headers, one=True)
@@ -85,7 +92,7 @@ def _step(job: "Job") -> str | None:
 def _follow(arguments: argparse.Namespace) -> int:
     last = None
     with options.fleet(arguments) as fleet, shown(quiet=True) as operation:
-        for job in fleet.jobs.followed(arguments.job, operation):
+        for job in fleet.jobs.followed(_number(arguments), operation):
             if arguments.format == "json":
                 print(json.dumps(present.job(job)))
             elif (line := _step(job)) and line != last:
@@ -103,6 +110,6 @@ def _code(job: "Job") -> int:
 
 def _cancel(arguments: argparse.Namespace) -> int:
     with options.fleet(arguments) as fleet:
-        job = fleet.jobs.cancel(arguments.job)
+        job = fleet.jobs.cancel(_number(arguments))
     report.done(f"job {job.number}: asked to end")
     return 0
