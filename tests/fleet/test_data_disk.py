@@ -34,6 +34,7 @@ from skinnybox.wire import decode
 from tests.fleet.conftest import SPARSE, open_fake, said
 from tests.fleet.fleetfile import HEAD, File
 from tests.fleet.repairing import found, mended
+from tests.fleet.test_lease import dies_in
 from tests.samples import seal
 
 FOLDERS = ("/srv/data", "/var/lib/mysql")
@@ -320,6 +321,19 @@ def test_nothing_stays_of_one_that_could_not_be_given(
         assert isinstance(error_of(FAILS[call](fleet)), NoSpace)
     assert lies(state, web).exists()
     assert FAILS[call](fleet)[0].ok and found(state) == {}
+
+
+def test_nothing_stays_of_it_where_another_was_interrupted_before(
+    fleet: Fleet, state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The host was told of what that had left, and not of the disk."""
+    web = fleet.create(["web"], "tiny", SPARSE)[0]
+    dies_in(state, "skinnybox.fleet.catalog.catalog.Catalog.record", "fleet.set(['web'], {'cpus': 3})")
+    with monkeypatch.context() as patch:
+        patch.setattr(FakeHost, "rebuild_overlay", lambda *words: pytest.fail("no room"))
+        with pytest.raises(pytest.fail.Exception):
+            fleet.overlays.give_data(["web"], 48 * MIB, [])
+    assert not lies(state, web).exists() and fleet.machine("web").instance.cpus == 3
 
 
 @pytest.mark.parametrize("call", FAILS)

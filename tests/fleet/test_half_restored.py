@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from skinnybox.errors import Blocked, Corrupt, NoSpace, SkinnyboxError
+from skinnybox.errors import Blocked, Conflict, Corrupt, NoSpace, SkinnyboxError
+from skinnybox.fleet.catalog.catalog import Catalog
 from skinnybox.fleet.flatten import FlatDisk
 from skinnybox.fleet.half_restored import told
 from skinnybox.fleet.reset import reset
@@ -25,6 +26,7 @@ from skinnybox.sizes import KIB, MIB
 from tests.fleet.conftest import open_fake, said
 from tests.fleet.repairing import found, lose, mended
 from tests.fleet.test_data_disk import WITH, ends, error_of, lies, write
+from tests.fleet.test_lease import dies_in
 
 OVERLAY, DATA = DiskKind.OVERLAY, DiskKind.DATA
 
@@ -273,6 +275,56 @@ def test_a_killed_one_of_before_they_were_whole_changes_nothing(
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(copies, "sync_file", stopped)
         restore(fleet)
+    assert unchanged(fleet, state, db)
+
+
+@pytest.mark.parametrize("call", ["Catalog.record", "FakeHost.define"])
+def test_killed_before_the_host_knew_it_is_taken_back(
+    fleet: Fleet, state: Path, db: Instance, call: str
+) -> None:
+    """Nothing was put in place yet, and a machine that says so would ask its user to lose what it wrote."""
+    module = {"Catalog": "skinnybox.fleet.catalog.catalog", "FakeHost": "skinnybox.hosts.fake.host"}
+    place = f"{module[call.partition('.')[0]]}.{call}"
+    dies_in(state, place, "fleet.overlays.restore(['db'], 'one', data=True)")
+    mended(state)
+    assert unchanged(fleet, state, db)
+
+
+@pytest.mark.parametrize("at", ["record", "define"])
+def test_what_could_not_be_announced_is_taken_back(
+    fleet: Fleet, state: Path, db: Instance, monkeypatch: pytest.MonkeyPatch, at: str
+) -> None:
+    left = [1]
+    owner = Catalog if at == "record" else FakeHost
+    real = getattr(owner, at)
+
+    def fails(*words: object, **more: object) -> None:
+        if left.pop() if left else 0:
+            raise NoSpace("full")
+        real(*words, **more)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(owner, at, fails)
+        error = restore(fleet)
+    assert isinstance(error, NoSpace) and "one may be" not in error.message
+    assert unchanged(fleet, state, db) and list(fleet._host.records()) == [db]
+
+
+def test_nobody_keeps_a_snapshot_of_one_half_meanwhile(
+    fleet: Fleet, state: Path, db: Instance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A snapshot copies one disk after the other: the restore has to wait until it has both."""
+    real, met = FakeHost._copied, list[SkinnyboxError | None]()
+
+    def copied(self: FakeHost, *words: object) -> object:
+        if DATA in words and not met:
+            met.append(restore(fleet))
+        return real(self, *words)  # type: ignore[arg-type]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(FakeHost, "_copied", copied)
+        assert fleet.overlays.snapshot(["db"], "two", data=True)[0].ok
+    assert isinstance(met[0], Conflict)
     assert unchanged(fleet, state, db)
 
 

@@ -39,10 +39,11 @@ def ensured(
     what this call made goes again, but when the host may know of it by then: a record that names a disk which
     is gone is worse."""
     made = _make_missing(host, held.instance, wanted, operation, beside)
+    tellings = held.tellings
     try:
         yield
     except BaseException:
-        if made and not held.is_told:
+        if made and held.tellings == tellings:
             # What stopped us is what the user must hear; left there, it is as if we had been killed.
             with suppress(SkinnyboxError):
                 host.discard_data(wanted)

@@ -5,7 +5,8 @@
         held.commit(replace(held.instance, ...))
 
 The commit writes the host's record first and the catalog's row second, and both only while the machine is
-still ours. So whatever kills us, the record on the host is never behind the row, and who finds a lease whose
+still ours. So whatever kills us, the record on the host is never behind the row (but by what was announced,
+and not begun), and who finds a lease whose
 owner is dead takes the machine to be what that record says (`as_left`).
 """
 
@@ -22,15 +23,16 @@ from skinnybox.model import Instance
 
 
 class Held:
-    """A machine that nobody else changes; `instance` is how it is now. `is_told`: the host may have heard of
-    another already, whatever came of that."""
+    """A machine that nobody else changes; `instance` is how it is now. `tellings`: how often the host may
+    have heard of another, whatever came of that."""
 
     def __init__(self, host: Host, catalog: Catalog, lease: Lease, instance: Instance) -> None:
         self._host = host
         self._catalog = catalog
         self._lease = lease
         self.instance = instance
-        self.is_ended = self.is_told = False
+        self.is_ended = False
+        self.tellings = 0
 
     def hold(self, instance: Instance) -> None:
         """Keep its ports and addresses for it, before a disk is touched that would tell of them. Conflict
@@ -48,12 +50,29 @@ class Held:
         """Write it down already, and go on: for what must be known of it before its disk is touched."""
         self._write(instance, end=False)
 
+    def announce(self, instance: Instance) -> None:
+        """The same, but the row first: for what is to be done next, and must be known from its first moment
+        on. Killed between the two nothing was done yet, and who takes the machine next finds it as it was on
+        the host; so does this, when it fails."""
+        before = self.instance
+        try:
+            self._catalog.record(self._lease, instance, end=False)
+            self._tell(instance)
+        except BaseException:
+            with contextlib.suppress(SkinnyboxError):
+                self.record(before)
+            raise
+        self.instance = instance
+
     def _write(self, instance: Instance, *, end: bool) -> None:
         self._catalog.hold_ports(self._lease, instance)
-        self.is_told = True
-        self._host.define(instance)
+        self._tell(instance)
         self._catalog.record(self._lease, instance, end=end)
         self.instance = instance
+
+    def _tell(self, instance: Instance) -> None:
+        self.tellings += 1
+        self._host.define(instance)
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from skinnybox.model import DiskKind, Instance, Seed, Snapshot
 from skinnybox.operation import Operation
 from skinnybox.overlays import inspect
 from skinnybox.overlays.copy import copy_data
-from skinnybox.overlays.format import LABELS, NAMED
+from skinnybox.overlays.format import LABELS
 from skinnybox.overlays.grow import grow
 from skinnybox.overlays.journal import replay
 from skinnybox.overlays.patch import put_message
@@ -133,12 +133,12 @@ class _Restoring:
         between = restored if lower else now
         if self.data:
             between = replace(between, half_restored=self.snapshot.label)
-        self.begun = True
         if self.unpins:
             # Before it is in place: the next report pins them again, and wrong ones would lock the user out.
             self.catalog.unpin_host_keys(now.uuid)
         if between != now:
-            self.held.record(between)
+            self.held.announce(between)
+        self.begun = True
 
     def _build_data(self, old: Path, new: Path) -> None:
         self._build(new, DiskKind.DATA)
@@ -190,5 +190,6 @@ def _check(disk: Path, label: str, kind: DiskKind) -> None:
 
 
 def damaged_snapshot(label: str, kind: DiskKind, why: str) -> Corrupt:
-    what = f"the {NAMED[kind].removeprefix('an ').removeprefix('a ')} in the snapshot {label!r} is damaged"
-    return Corrupt(f"{what}: {why}", hint="nothing was put back; take another snapshot, or a backup")
+    what = "overlay" if kind is DiskKind.OVERLAY else "data disk"
+    said = f"the {what} in the snapshot {label!r} is damaged: {why}"
+    return Corrupt(said, hint="nothing was put back; take another snapshot, or a backup")

@@ -73,6 +73,9 @@ def rebuild(
     targets = {kind: store.disk(instance.uuid, kind) for kind in buildings}
     besides = {kind: folder / f".{secrets.token_hex(8)}.new" for kind in buildings}
     with contextlib.ExitStack() as held, translated():
+        held.enter_context(
+            exclusive(store, instance)
+        )  # who copies both is not to get one of then, one of now
         for path in dict.fromkeys((store.overlay(instance.uuid), *targets.values())):
             held.enter_context(lock.exclusive(path))
         sweep(folder)
