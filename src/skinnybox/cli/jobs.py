@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from skinnybox.cli import numbers, options, render, report
 from skinnybox.cli.progress import shown, text
 from skinnybox.errors import Cancelled, SkinnyboxError, UsageError
-from skinnybox.fleet import present
+from skinnybox.fleet import present_jobs
 from skinnybox.operation import Step
 from skinnybox.printable import printable
 
@@ -62,7 +62,7 @@ def _number(arguments: argparse.Namespace) -> int:
 def _list(arguments: argparse.Namespace) -> int:
     with options.fleet(arguments) as fleet:
         found = fleet.jobs.all(arguments.last, running=arguments.running)
-    records = [present.job(job) for job in found]
+    records = [present_jobs.job(job) for job in found]
     render.emit(records, _COLUMNS, arguments.format, headers=not arguments.no_headers)
     return 0
 
@@ -70,7 +70,7 @@ def _list(arguments: argparse.Namespace) -> int:
 def _show(arguments: argparse.Namespace) -> int:
     with options.fleet(arguments) as fleet:
         job = fleet.jobs.one(_number(arguments))
-    record = present.job(job)
+    record = present_jobs.job(job)
     if arguments.format != "table":
         render.emit([record], _COLUMNS, arguments.format, headers=not arguments.no_headers, one=True)
         return 0
@@ -94,7 +94,7 @@ def _follow(arguments: argparse.Namespace) -> int:
     with options.fleet(arguments) as fleet, shown(quiet=True) as operation:
         for job in fleet.jobs.followed(_number(arguments), operation):
             if arguments.format == "json":
-                print(json.dumps(present.job(job)))
+                print(json.dumps(present_jobs.job(job)))
             elif (line := _step(job)) and line != last:
                 print(printable(line))
                 last = line

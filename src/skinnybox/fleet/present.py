@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from skinnybox.fleet.batch import Outcome
     from skinnybox.fleet.capacity import Account
     from skinnybox.fleet.events import Event
-    from skinnybox.fleet.jobs import Job
     from skinnybox.fleet.masters import Masters
     from skinnybox.fleet.plan.actions import Action
     from skinnybox.fleet.remote import Executed, Said
@@ -69,24 +68,6 @@ def machine_fields() -> tuple[str, ...]:
 
     shown = (field.shown for field in fields.machine_fields() if field.shown)
     return tuple(dict.fromkeys((*_ORDER, *shown, "successor", "swap_on", "data_used", "macs")))
-
-
-def job(found: "Job") -> Record:
-    """Times are ISO 8601; `results` one for each machine, its `error` null when it is done."""
-    return {
-        "job": found.number,
-        "verb": found.verb,
-        "subjects": list(found.subjects),
-        "state": str(found.condition),
-        "actor": found.actor,
-        "origin": found.origin,
-        "begun": found.begun,
-        "ended": found.ended,
-        "step": found.step,
-        "error": found.error,
-        "results": [{"name": result.name, "error": result.error} for result in found.results],
-        "log": found.log,
-    }
 
 
 def forwards(view: "MachineView") -> list[Record]:
