@@ -15,8 +15,9 @@ import pytest
 
 from skinnybox.errors import Cancelled, Conflict, NotFound
 from skinnybox.fleet import jobs
+from skinnybox.fleet.as_job import as_job
 from skinnybox.fleet.catalog import jobs as table
-from skinnybox.fleet.jobs import Actor, Condition, as_job, on_behalf_of
+from skinnybox.fleet.jobs import Actor, Condition, on_behalf_of
 from skinnybox.fleet.power import Stopping
 from skinnybox.fleet.service import Fleet
 from skinnybox.model import Instance

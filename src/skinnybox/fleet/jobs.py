@@ -1,26 +1,18 @@
 """Jobs: every change that somebody asks for, with who asked, how far it is and what came of it.
 
-    class Overlays:
-        @as_job("reset")
-        def reset(self, patterns, operation=UNATTENDED): ...
-
-A method that changes something says its verb so. What it is done to stands first; the operation that it is
-handed is the job's: a part of the caller's, heard by the same listener, and ended as well by whoever asks
-that the job ends, from another process too. What it calls of its kind is a part of the job, and none of its
-own.
+They are begun by as_job.py. The operation of one is a part of its caller's, heard by the same listener, and
+ended as well by whoever asks that the job ends, from another process too.
 """
 
 import contextlib
-import functools
 import json
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path, PurePath
-from typing import Any, ParamSpec, TypeVar, cast
 
 from skinnybox.errors import Cancelled, Conflict, SkinnyboxError
 from skinnybox.fleet.batch import Outcome
@@ -32,9 +24,6 @@ from skinnybox.fleet.catalog.jobs import Result as Result
 from skinnybox.fleet.catalog.owner import process_mark
 from skinnybox.model import Instance
 from skinnybox.operation import UNATTENDED, Operation, Step
-
-P = ParamSpec("P")
-R = TypeVar("R")
 
 _POLL = 1.0
 """Seconds between two looks whether somebody wants it to end, and between two words of how far it is."""
@@ -84,44 +73,15 @@ def _of_the_system(user: int) -> int:
     return user
 
 
-def as_job(verb: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """Each call is a job, unless it is a part of one. For methods of what has a `_catalog`."""
-
-    def decorated(method: Callable[P, R]) -> Callable[P, R]:
-        code = method.__code__
-        takes_one = "operation" in code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
-
-        @functools.wraps(method)
-        def call(*args: P.args, **named: P.kwargs) -> R:
-            given = (*args, *named.values())
-            asked = next((each for each in given if isinstance(each, Operation)), UNATTENDED)
-            if any(isinstance(each, _JobOperation) for each in asked.lineage()):
-                return method(*args, **named)
-            catalog: Catalog = args[0]._catalog  # type: ignore[attr-defined]
-            with _recorded(catalog, verb, _subjects(given[1:]), asked) as record:
-                words: list[Any] = [record.operation if each is asked else each for each in args]
-                others: dict[str, Any] = dict(named)
-                if takes_one and asked not in args:
-                    others["operation"] = record.operation
-                value = cast(Callable[..., R], method)(*words, **others)
-                record.results = _results(value)
-                return value
-
-        return call
-
-    return decorated
-
-
 @contextlib.contextmanager
-def _recorded(
-    catalog: Catalog, verb: str, subjects: tuple[str, ...], asked: Operation
-) -> "Iterator[_Record]":
+def recorded(catalog: Catalog, verb: str, subjects: tuple[str, ...], asked: Operation) -> "Iterator[Record]":
+    """A job for as long as the block goes on, which hands on its `operation`, and may say its `results`."""
     actor = _actor.get() or who_runs_this()
     job = Job(
         number=0, verb=verb, subjects=subjects, actor=actor.name, origin=actor.origin, owner=process_mark(),
         begun=_now(),
     )  # fmt: skip
-    record = _Record(catalog, job, asked)
+    record = Record(catalog, job, asked)
     try:
         yield record
     except BaseException as error:
@@ -130,7 +90,7 @@ def _recorded(
     record.end(None)
 
 
-def _subjects(given: Sequence[object]) -> tuple[str, ...]:
+def subjects(given: Sequence[object]) -> tuple[str, ...]:
     """What stands first: names and patterns of machines, a master's reference, or a file."""
     first = given[0] if given else ()
     if isinstance(first, str | PurePath):
@@ -138,7 +98,7 @@ def _subjects(given: Sequence[object]) -> tuple[str, ...]:
     return tuple(map(str, first)) if isinstance(first, list | tuple) else ()
 
 
-def _results(value: object) -> tuple[Result, ...]:
+def results(value: object) -> tuple[Result, ...]:
     """Of a batch what became of each, of machines that were made their names, of all else nothing."""
     found = value if isinstance(value, list) else []
     outcomes = (each for each in found if isinstance(each, Outcome))
@@ -147,12 +107,12 @@ def _results(value: object) -> tuple[Result, ...]:
     return (*told, *done)
 
 
-class _Record:
+class Record:
     """A job that goes on. `job.number` is 0 where there is no catalog yet, or none that can be written."""
 
     def __init__(self, catalog: Catalog, job: Job, asked: Operation) -> None:
         self._catalog, self._job = catalog, job
-        self.operation = _JobOperation(asked, self)
+        self.operation = JobOperation(asked, self)
         self.results: tuple[Result, ...] = ()
         self._step: str | None = None
         self._log = ""
@@ -203,10 +163,10 @@ class _Record:
 _STEP = ("task", "done", "total", "unit", "detail")
 
 
-class _JobOperation(Operation):
+class JobOperation(Operation):
     """A part of the caller's, which others can end as well."""
 
-    def __init__(self, asked: Operation, record: _Record) -> None:
+    def __init__(self, asked: Operation, record: Record) -> None:
         def listener(step: Step) -> None:
             asked.report(step)
             record.hear(step)

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from skinnybox import run
 from skinnybox.errors import Blocked, SkinnyboxError, UsageError
+from skinnybox.fleet.as_job import as_job
 from skinnybox.fleet.catalog.catalog import Catalog
-from skinnybox.fleet.jobs import as_job
 from skinnybox.hosts.base import Host
 from skinnybox.masters import catalogue
 from skinnybox.model import INITRD_FILE, KERNEL_FILE, ImageFormat, Master, Stack, parse_reference

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 from skinnybox.errors import NotFound, Unsupported
 from skinnybox.fleet import asked, half_restored, power, thrown
+from skinnybox.fleet.as_job import as_job
 from skinnybox.fleet.batch import Outcome
 from skinnybox.fleet.catalog.catalog import Catalog
-from skinnybox.fleet.jobs import as_job
 from skinnybox.fleet.machine_queries import MachineQueries
 from skinnybox.fleet.masters import Masters
 from skinnybox.fleet.view import MachineView

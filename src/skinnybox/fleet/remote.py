@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 from skinnybox import run
 from skinnybox.errors import Cancelled, NotReached, SkinnyboxError, TimedOut
 from skinnybox.fleet.access import USUAL, Login, ssh_argv
+from skinnybox.fleet.as_job import as_job
 from skinnybox.fleet.batch import Outcome
 from skinnybox.fleet.catalog.catalog import Catalog
 from skinnybox.fleet.conversation import Beginning, Streams, converse
-from skinnybox.fleet.jobs import as_job
 from skinnybox.fleet.machine_queries import MachineQueries
 from skinnybox.fleet.spool import Spool
 from skinnybox.fleet.view import MachineView

@@ -13,10 +13,10 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from skinnybox.fleet import delete, power
+from skinnybox.fleet.as_job import as_job
 from skinnybox.fleet.batch import Outcome
 from skinnybox.fleet.catalog.catalog import Catalog
 from skinnybox.fleet.catalog.ports import free_ports
-from skinnybox.fleet.jobs import Jobs, as_job
 from skinnybox.fleet.machine_queries import MachineQueries
 from skinnybox.fleet.view import MachineView
 from skinnybox.hosts.base import Host
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from skinnybox.fleet.capacity import Account
     from skinnybox.fleet.change import Changing
     from skinnybox.fleet.context import Context
+    from skinnybox.fleet.jobs import Jobs
     from skinnybox.fleet.masters import Masters
     from skinnybox.fleet.overlays import Overlays
     from skinnybox.fleet.plan.files import FleetFiles

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
+from skinnybox.fleet.as_job import as_job
 from skinnybox.fleet.batch import Outcome
 from skinnybox.fleet.context import Context
-from skinnybox.fleet.jobs import as_job
 from skinnybox.fleet.plan import apply
 from skinnybox.fleet.plan.actions import Choices
 from skinnybox.fleet.plan.apply import Agree, Plan
