@@ -50,6 +50,19 @@ disk_errors() {
     echo "$count"
 }
 
+# on_overlayfs: folders of container engines that came since this machine started (direct.sh). Another way than ours to
+# have them on a disk is as good.
+on_overlayfs() {
+    local folder place
+    direct_folders "$ROOT" | while read -r folder; do
+        [ ! -L "$ROOT$folder" ] || continue
+        while read -r _ place _; do
+            [ "$place" != "$folder" ] || continue 2
+        done <"$PROC/mounts"
+        printf '%s\n' "$folder"
+    done
+}
+
 # human BYTES: 7.0M, as the host writes sizes.
 human() {
     awk -v size="$1" 'BEGIN {
@@ -93,6 +106,9 @@ status_text() {
     printf 'kernel   %s, the master'\''s\n' "$kernel"
     idle=$(idle_kernels | tr '\n' ' ')
     [ -z "$idle" ] || printf 'look     kernels in /boot that this machine never boots: %s\n' "${idle% }"
+    on_overlayfs | while read -r direct; do
+        echo "look     $direct is on overlayfs: start this machine anew before its engine keeps anything there"
+    done
     ! is_full "$size" "$free" || echo "look     the overlay is full: delete files here, or let it grow from the host (skinnybox grow)"
     [ "$(disk_errors)" = 0 ] || echo "look     the overlay's filesystem has errors: the next start checks it"
 }
@@ -118,6 +134,8 @@ status_json() {
     idle_kernels | quoted_list
     printf '], "direct": ['
     inside_values direct | quoted_list
+    printf '], "on_overlayfs": ['
+    on_overlayfs | quoted_list
     printf ']}\n'
 }
 

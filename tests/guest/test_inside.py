@@ -9,7 +9,7 @@ import pytest
 
 from tests.guest.conftest import GUEST, IMAGE, INSTANCE, Shell
 
-PARTS = "status json inside upper"
+PARTS = "status json inside upper direct"
 DIGEST = f"sha256:{'0' * 64}"
 STAT = "stat() { echo 4096 1000 500; }\n"
 
@@ -51,6 +51,10 @@ def test_the_status_for_a_program(shell: Shell) -> None:
     (shell.tmp / "sys/fs/ext4/vdq/reserved_clusters").write_text("20\n")
     with (shell.tmp / "run-inside").open("a") as said:
         said.write("direct /var/lib/docker\n")
+    put(shell.tmp / "root/usr/bin", "dockerd", "podman", "containerd")
+    (shell.tmp / "root/var/lib").mkdir(parents=True)
+    (shell.tmp / "root/var/lib/containerd").symlink_to("/srv")
+    (shell.tmp / "proc/mounts").write_text("/dev/vdb /var/lib/docker ext4 rw 0 0\n")
     assert json.loads(shell(PARTS, STAT + "status_json").out) == {
         "thin": True,
         "hostname": "web",
@@ -64,6 +68,7 @@ def test_the_status_for_a_program(shell: Shell) -> None:
         "kernel": "6.1.0-9-cloud-amd64",
         "idle_kernels": ["6.9.9"],
         "direct": ["/var/lib/docker"],
+        "on_overlayfs": ["/var/lib/containers"],
     }  # fmt: skip
 
 
@@ -81,9 +86,11 @@ def test_the_status_for_people(shell: Shell) -> None:
 def test_what_wants_a_hand_is_said(shell: Shell) -> None:
     (shell.tmp / "root/boot/vmlinuz-6.9.9").touch()
     (shell.tmp / "sys/fs/ext4/vdq/errors_count").write_text("3\n")
+    (shell.tmp / "proc/mounts").write_text("/dev/vdb / overlay rw 0 0\n")
+    put(shell.tmp / "root/usr/bin", "podman")
     text = shell(PARTS, "stat() { echo 4096 1000 19; }\nstatus_text").out
     assert [line.split()[1:4] for line in text.splitlines() if line.startswith("look")] == [
-        ["kernels", "in", "/boot"], ["the", "overlay", "is"], ["the", "overlay's", "filesystem"],
+        ["kernels", "in", "/boot"], ["/var/lib/containers", "is", "on"], ["the", "overlay", "is"], ["the", "overlay's", "filesystem"],
     ]  # fmt: skip
     found = json.loads(shell(PARTS, "stat() { echo 4096 1000 19; }\nstatus_json").out)
     assert found["overlay"]["full"] is True and found["overlay"]["errors"] == 3
