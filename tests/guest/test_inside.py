@@ -90,7 +90,8 @@ def test_what_wants_a_hand_is_said(shell: Shell) -> None:
     put(shell.tmp / "root/usr/bin", "podman")
     text = shell(PARTS, "stat() { echo 4096 1000 19; }\nstatus_text").out
     assert [line.split()[1:4] for line in text.splitlines() if line.startswith("look")] == [
-        ["kernels", "in", "/boot"], ["/var/lib/containers", "is", "on"], ["the", "overlay", "is"], ["the", "overlay's", "filesystem"],
+        ["kernels", "in", "/boot"], ["/var/lib/containers", "is", "on"],
+        ["the", "overlay", "is"], ["the", "overlay's", "filesystem"],
     ]  # fmt: skip
     found = json.loads(shell(PARTS, "stat() { echo 4096 1000 19; }\nstatus_json").out)
     assert found["overlay"]["full"] is True and found["overlay"]["errors"] == 3
