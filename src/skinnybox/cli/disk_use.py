@@ -23,7 +23,7 @@ _SAID = {
     "thrown": "what it threw away, and is not deleted yet",
     "swap": "its swap file",
     "skinnybox": "its seed and its identity",
-    "other": "what is neither",
+    "other": "what is none of these",
     "journal": "the filesystem's journal",
     "filesystem": "the filesystem's own tables; files that are deleted and still open",
 }
