@@ -18,7 +18,7 @@ bound_journal() {
     [ "$size" -le "$JOURNAL_MOST" ] || size=$JOURNAL_MOST
     [ "$size" -ge "$JOURNAL_LEAST" ] && [ ! -d "$RUN/memory" ] || size=$JOURNAL_LEAST
     mkdir -p "$JOURNAL" || return 0
-    printf '[Journal]\nSystemMaxUse=%s\nRuntimeMaxUse=%s\n' "$size" "$JOURNAL_LEAST" >"$JOURNAL/skinnybox.conf"
+    printf '[Journal]\nSystemMaxUse=%s\nRuntimeMaxUse=%s\n' "$size" "$JOURNAL_LEAST" >"$JOURNAL/10-skinnybox.conf"
 }
 
 # journal_is_bounded ROOT: whether somebody says how much is kept, in any file that journald reads.

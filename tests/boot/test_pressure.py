@@ -38,7 +38,7 @@ def test_disks_under_pressure(fleet: Fleet, create: Create, up: Up, down: Down, 
     data = data_disk(48 * MIB, ["/srv/data"], Allocation.RESERVED)
     made = create("full", overlay=Overlay(size=96 * MIB, allocation=Allocation.SPARSE), data=data)
     up("full")
-    assert "SystemMaxUse=8388608" in sh("full", "cat /run/systemd/journald.conf.d/skinnybox.conf")
+    assert "SystemMaxUse=8388608" in sh("full", "cat /run/systemd/journald.conf.d/10-skinnybox.conf")
     for kind, size in ((OVERLAY, 256 * MIB), (DATA, 160 * MIB)):
         grown = fleet.overlays.grow(["full"], size, disk=kind)[0]
         assert grown.error is None and grown.value is not None

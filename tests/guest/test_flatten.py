@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from skinnybox.masters.fitting import inits
+from skinnybox.masters.fitting import inits, systemd
 from skinnybox.masters.guest_part import guest_folder
 from tests.guest.conftest import Shell
 from tests.image.families import FAMILIES
@@ -40,6 +40,19 @@ def test_nothing_of_ours_is_left_for_another_init(shell: Shell, tmp_path: Path, 
     )
     assert (ended.code, ended.out) == (0, "")
     assert listing(tree) == before
+
+
+def test_nothing_of_ours_is_left_for_systemd(shell: Shell, tmp_path: Path) -> None:
+    """Also of what earlier versions put there."""
+    tree = tmp_path / "tree"
+    for path in (*systemd._FILES.values(), *systemd._FORMER, f"{systemd._OWN}/x.service.d/mine.conf"):
+        (tree / path).parent.mkdir(parents=True, exist_ok=True)
+        (tree / path).touch()
+    lines = FLATTEN.read_text()
+    first = lines.index("    for name in systemd-networkd-wait-online")
+    ended = shell("", f"cd {tree}\n{lines[first : lines.index('    rm -f usr/lib/systemd/system-shutdown')]}")
+    assert (ended.code, ended.out) == (0, "")
+    assert [path.name for path in tree.rglob("*.conf")] == ["mine.conf"]
 
 
 def function(name: str) -> str:

@@ -24,7 +24,7 @@ def bounded(shell: Shell, size: int) -> str | None:
     (shell.tmp / "sys/block/vdq/size").write_text(f"{size // 512}\n")
     ended = shell(PARTS, f"JOURNAL={shell.tmp}/journald.conf.d\nset -e\nbound_journal {shell.tmp}/root")
     assert (ended.code, ended.out) == (0, "")
-    made = shell.tmp / "journald.conf.d/skinnybox.conf"
+    made = shell.tmp / "journald.conf.d/10-skinnybox.conf"
     return made.read_text() if made.exists() else None
 
 

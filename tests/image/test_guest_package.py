@@ -23,8 +23,8 @@ NAME = "skinnybox-guest"
 DPKG = ("dpkg", "--force-depends", "--log=/dev/null")
 OTHERS = "usr/lib/systemd/system/ssh.service"
 CHANGING = {
-    "usr/lib/systemd/system/systemd-networkd-wait-online.service.d/skinnybox.conf",
-    "usr/lib/systemd/system/systemd-remount-fs.service.d/skinnybox.conf",
+    "usr/lib/systemd/system/systemd-networkd-wait-online.service.d/10-skinnybox.conf",
+    "usr/lib/systemd/system/systemd-remount-fs.service.d/10-skinnybox.conf",
 }
 """What an import puts in besides, which an ordinary system is better without."""
 

@@ -112,7 +112,25 @@ def test_all_of_it_is_there(tree: Path) -> None:
     for hooks in ("preinst.d", "postinst.d"):
         assert stat.S_IMODE((tree / f"etc/kernel/{hooks}/zz-skinnybox").stat().st_mode) == 0o755
     assert (tree / "usr/bin/skinnybox-guest").resolve() == home / "skinnybox-guest"
-    assert (tree / "usr/lib/systemd/system/systemd-remount-fs.service.d/skinnybox.conf").is_file()
+    assert (tree / "usr/lib/systemd/system/systemd-remount-fs.service.d/10-skinnybox.conf").is_file()
+
+
+@pytest.mark.parametrize(
+    "folder",
+    [
+        "system/systemd-networkd-wait-online.service.d",
+        "system/systemd-remount-fs.service.d",
+    ],
+)
+def test_an_administrator_has_the_last_word(tree: Path, folder: str) -> None:
+    """Of files with these names, wherever they lie, systemd does what the last in this order says."""
+    place = f"usr/lib/systemd/{folder}"
+    put(tree, f"{place}/skinnybox.conf", "as it was called before")
+    fit(tree)
+    ours = [path.name for path in (tree / place).iterdir()]
+    assert len(ours) == 1
+    for theirs in ("override.conf", "local.conf", "size.conf", "50-mine.conf"):
+        assert sorted([*ours, theirs])[-1] == theirs
 
 
 def test_a_guest_part_of_another_version_is_replaced(tree: Path) -> None:

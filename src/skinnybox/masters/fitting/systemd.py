@@ -15,13 +15,19 @@ _PROGRAMS = ("usr/lib/systemd", "lib/systemd")
 _MOST = 1 << 16
 _REPORT = "skinnybox-report.service"
 _IDLE = {name: f"{_OWN}/{name}" for name in (_REPORT, "skinnybox-run-once.service")}
-# These change what any system does: its patience with its networks, and whether its root is remounted.
-_FILES = {
-    "wait-online.conf": f"{_OWN}/systemd-networkd-wait-online.service.d/skinnybox.conf",
-    "remount.conf": f"{_OWN}/systemd-remount-fs.service.d/skinnybox.conf",
+# These change what any system does: its patience with its networks, and whether its root is remounted. systemd
+# reads such files in the order of their names, whichever folder they lie in, and what comes last counts: by
+# this name an administrator's own come later, `override.conf` as well, which `systemctl edit` makes.
+_DROP_IN = "10-skinnybox.conf"
+_CHANGED = {
+    "wait-online.conf": f"{_OWN}/systemd-networkd-wait-online.service.d",
+    "remount.conf": f"{_OWN}/systemd-remount-fs.service.d",
 }
-_OF_BEFORE = "usr/lib/systemd/journald.conf.d/skinnybox.conf"
-"""Of an earlier version, which said for all machines how much of a journal is kept (guest/lib/journal.sh)."""
+_FILES = {name: f"{folder}/{_DROP_IN}" for name, folder in _CHANGED.items()}
+_JOURNAL = "usr/lib/systemd/journald.conf.d"
+_FORMER = tuple(f"{folder}/skinnybox.conf" for folder in (*_CHANGED.values(), _JOURNAL))
+"""As they were called before protocol 3, and one that said for all machines how much of a journal is kept
+(guest/lib/journal.sh): in trees that had a guest part before."""
 _WANTED = f"{_OWN}/multi-user.target.wants/{_REPORT}"
 _EMERGENCY = ("emergency", "rescue")
 # What a machine of this kind has no use for: LVM snapshots to check, crash dumps in firmware, and drivers
@@ -45,8 +51,9 @@ def is_there(tree: Path, init: str) -> bool:
 
 def fit(tree: Path) -> None:
     put_idle(tree)
+    for former in _FORMER:
+        inside.remove(tree, former)
     _put(tree, _FILES)
-    inside.remove(tree, _OF_BEFORE)
     if _has_networkd(tree) and not _uses_network_manager(tree):
         enable(tree, "systemd-networkd.service")
     _put_away(tree)
@@ -56,7 +63,7 @@ def remove(tree: Path) -> None:
     """But for what an administrator finds in /etc, which does nothing without systemd."""
     drop_ins = (f"{_OWN}/{unit}.service.d/skinnybox.conf" for unit in _EMERGENCY)
     shutdown = (f"{folder}/system-shutdown/skinnybox" for folder in _PROGRAMS)
-    for path in (_WANTED, *_IDLE.values(), *_FILES.values(), _OF_BEFORE, *drop_ins, *shutdown):
+    for path in (_WANTED, *_IDLE.values(), *_FILES.values(), *_FORMER, *drop_ins, *shutdown):
         inside.remove(tree, path)
 
 
