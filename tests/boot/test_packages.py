@@ -122,11 +122,12 @@ CONTENTS = "find /etc /var/lib /usr/local /root -xdev -type f -print0 | xargs -0
 """What no package vouches for; the rest dpkg has verified."""
 
 OF_THE_KIND = re.compile(
-    r"/(?:usr|var)/lib/skinnybox(?:/|$)|/[^|]*skinnybox[^|]*|/etc/fstab|/boot|/var/log/journal/.*|/lost\+found"
+    r".*skinnybox.*|/etc/fstab|/etc/kernel/preinst\.d|/boot.*|/lost\+found"
+    r"|(?:-|boot-efi|boot)\.mount generated"
 )
 """What makes a machine a thin one, or an ordinary one."""
 OF_THE_HOUR = re.compile(
-    r"/var/lib/systemd/(?:random-seed|timers/.*|timesync/.*|catalog/.*)|/var/log/.*|/root/(?:[a-z]+\.log|begun)"
+    r"/var/lib/systemd/(?:random-seed|timers/.*|timesync/.*|catalog/.*)|/var/(?:log|tmp)/.*|/root/(?:[a-z]+\.log|begun)"
     r"|/var/cache/(?:ldconfig/aux-cache|man/.*|apt/.*|debconf/.*)"
     r"|/etc/(?:aliases\.db|ssh/ssh_host_.*|ssl/private/.*|ssl/certs/ssl-cert-snakeoil\.pem|g?shadow-?)"
 )
@@ -198,8 +199,10 @@ def _differences(thin: list[str], plain: list[str]) -> list[str]:
 
 
 def _expected(line: str) -> bool:
-    path = re.search(r"/[^|]*", line)
-    return path is not None and any(each.fullmatch(path[0]) for each in (OF_THE_KIND, OF_THE_HOUR))
+    said = line.partition(": ")[2]
+    path = re.search(r"/[^|]*", said)
+    words = (said, path[0] if path else said)
+    return any(each.fullmatch(word) for each in (OF_THE_KIND, OF_THE_HOUR) for word in words)
 
 
 def _assert_it_looked(told: dict[str, list[str]]) -> None:
