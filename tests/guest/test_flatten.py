@@ -48,7 +48,7 @@ def test_nothing_of_ours_is_left_for_systemd(shell: Shell, tmp_path: Path) -> No
     for path in (*systemd._FILES.values(), *systemd._FORMER, f"{systemd._OWN}/x.service.d/mine.conf"):
         (tree / path).parent.mkdir(parents=True, exist_ok=True)
         (tree / path).touch()
-    lines = FLATTEN.read_text()
+    lines = (guest_folder() / "appliance/flatten").read_text()
     first = lines.index("    for name in systemd-networkd-wait-online")
     ended = shell("", f"cd {tree}\n{lines[first : lines.index('    rm -f usr/lib/systemd/system-shutdown')]}")
     assert (ended.code, ended.out) == (0, "")

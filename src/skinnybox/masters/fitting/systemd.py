@@ -15,9 +15,9 @@ _PROGRAMS = ("usr/lib/systemd", "lib/systemd")
 _MOST = 1 << 16
 _REPORT = "skinnybox-report.service"
 _IDLE = {name: f"{_OWN}/{name}" for name in (_REPORT, "skinnybox-run-once.service")}
-# These change what any system does: its patience with its networks, and whether its root is remounted. systemd
-# reads such files in the order of their names, whichever folder they lie in, and what comes last counts: by
-# this name an administrator's own come later, `override.conf` as well, which `systemctl edit` makes.
+# These change what any system does: its patience with its networks, and whether its root is remounted.
+# systemd reads such files in the order of their names, whichever folder they lie in, and what comes last
+# counts: by this name an administrator's own come later, `override.conf` as well, of `systemctl edit`.
 _DROP_IN = "10-skinnybox.conf"
 _CHANGED = {
     "wait-online.conf": f"{_OWN}/systemd-networkd-wait-online.service.d",
