@@ -125,3 +125,9 @@ def nested(tree: Path, name: str, levels: int) -> None:
         os.close(here)
         here = below
     os.close(here)
+
+
+def luks2_header(label: bytes, owner: str) -> bytes:
+    """As an encrypted overlay begins."""
+    named = b"LUKS\xba\xbe\0\2" + bytes(16) + label.ljust(48, b"\0")
+    return named + bytes(96) + owner.encode().ljust(40, b"\0")

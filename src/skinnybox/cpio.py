@@ -2,8 +2,9 @@
 (Documentation/driver-api/early-userspace/buffer-format.rst)."""
 
 import stat
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +33,17 @@ def packed(entries: Iterable[Entry]) -> bytes:
     """All of it root's, and without times: the same entries, the same bytes. A folder comes before what it
     holds."""
     return b"".join([*map(_member, entries), _member(Entry("TRAILER!!!", 0))])
+
+
+def with_folders(entries: Iterable[Entry]) -> Iterator[Entry]:
+    """Each folder before what it holds, once."""
+    made = set[PurePosixPath]()
+    for entry in entries:
+        for parent in list(PurePosixPath(entry.path).parents)[-2::-1]:
+            if parent not in made:
+                made.add(parent)
+                yield folder(str(parent))
+        yield entry
 
 
 def archive(files: Mapping[str, bytes]) -> bytes:

@@ -16,7 +16,7 @@ from skinnybox.operation import Operation
 
 _NEEDED = {
     "kernel": {"crypto", "drivers", "fs", "lib"},
-    "drivers": {"block", "char", "nvdimm", "virtio"},
+    "drivers": {"block", "char", "firmware", "md", "nvdimm", "virtio"},
     "fs": {"erofs", "overlayfs"},
 }
 FILES = 40

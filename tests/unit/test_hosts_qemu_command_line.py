@@ -19,7 +19,17 @@ from skinnybox.emulation import accelerator
 from skinnybox.emulation.board import SANDBOX, TRANSLATED, Accelerator, trial_argv
 from skinnybox.hosts.qemu import launch, network
 from skinnybox.hosts.qemu.command_line import Descriptors, Machine, OpenImage, argv
-from skinnybox.model import Allocation, DataDisk, Forward, Network, Nic, Overlay, Seed, StaticNetwork
+from skinnybox.model import (
+    Allocation,
+    DataDisk,
+    Encryption,
+    Forward,
+    Network,
+    Nic,
+    Overlay,
+    Seed,
+    StaticNetwork,
+)
 from skinnybox.sandbox.sockets import INTERNET, LISTENING, NO_SOCKETS
 from skinnybox.sizes import GIB, MIB
 from tests.samples import an_instance
@@ -61,6 +71,11 @@ MACHINES: dict[str, Machine] = {
             INSTANCE, data=DataDisk(size=2 * GIB, folders=("/data",), allocation=Allocation.SPARSE)
         ),
         descriptors=replace(OPENED, data=20),
+    ),
+    "encrypted": replace(
+        PLAIN,
+        instance=replace(INSTANCE, encrypt=Encryption(key_file="/etc/keys/web.key")),
+        descriptors=replace(OPENED, firmware=(("key", 21), ("seed-0", 22))),
     ),
     "layers": replace(PLAIN, descriptors=TWO_IMAGES),
     "dax": replace(PLAIN, instance=MAPPED),
@@ -124,7 +139,7 @@ def test_a_machine_may_listen_wherever_a_port_leads_into_it() -> None:
 def test_a_machine_opens_anew_what_its_command_line_names_by_a_path(name: str) -> None:
     orders, machine = orders_of(MACHINES[name]), MACHINES[name]
     by_path = set(re.findall(r"/proc/self/fd/(\d+)", " ".join(argv(machine))))
-    read = {word.removesuffix(":anew") for word in orders["handed"].split(",")}
+    read = {word.partition(":")[0] for word in orders["handed"].split(",")}
     assert by_path <= read and str(machine.descriptors.overlay) not in read
     assert (orders["kvm"] == "1") == (machine.accelerator is Accelerator.KVM)
 

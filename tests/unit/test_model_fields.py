@@ -25,6 +25,7 @@ from skinnybox.hosts.record import from_record, to_record
 from skinnybox.model import (
     Allocation,
     DataDisk,
+    Encryption,
     Forward,
     Instance,
     Network,
@@ -90,6 +91,7 @@ OTHER: dict[str, Any] = {
     "swap": Swap(size=512 * MIB),
     "data": DataDisk(size=2 * GIB, folders=("/data", "/var/lib/mysql")),
     "throw_away": ThrowAway(kind=Thrown.MEMORY, size=64 * MIB),
+    "encrypt": Encryption(key_file="/etc/keys/web.key"),
 }
 """Of each property that can be given, another value than the usual one."""
 PLUGIN = ("authorized_keys", "follow_name")

@@ -170,7 +170,8 @@ def _refuse_without_usage(arguments: argparse.Namespace) -> None:
 
 def _written(machine: "MachineView") -> dict[str, Any]:
     """As it would be said to `create`."""
-    return {"swap": machine.instance.swap, "throw_away": machine.instance.throw_away}
+    instance = machine.instance
+    return {"swap": instance.swap, "throw_away": instance.throw_away, "encrypt": instance.encrypt}
 
 
 def _last_words(fleet: "Fleet", machine: "MachineView") -> dict[str, Any]:

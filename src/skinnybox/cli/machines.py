@@ -74,6 +74,9 @@ def _add_hardware(parser: argparse.ArgumentParser) -> None:
     add("--cpus", metavar="N", type=numbers.count, help="processors of each machine (default 1)")
     add("--throw-away", metavar="WHERE", type=numbers.throw_away, nargs="?", const="disk", help="at each "
         "start what they wrote is gone; till then on the disk, or with memory[:SIZE] there")  # fmt: skip
+    add("--encrypt", metavar="KEYFILE", type=numbers.encryption, help="their guests encrypt the overlays "
+        "with the key in this file of the host, 32 random bytes or more, which is read at each start and "
+        "kept nowhere; or random: with a new key at each start, so that nothing is kept")  # fmt: skip
 
 
 def _add_guest(group: argparse._ArgumentGroup) -> None:

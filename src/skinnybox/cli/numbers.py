@@ -8,7 +8,7 @@ from skinnybox.errors import UsageError
 from skinnybox.sizes import parse_size
 
 if TYPE_CHECKING:
-    from skinnybox.model import Swap, ThrowAway
+    from skinnybox.model import Encryption, Swap, ThrowAway
 
 MOST_SECONDS = 10_000_000
 """A third of a year: more than anybody waits, and less than what the kernel's clocks overflow at."""
@@ -68,6 +68,17 @@ def throw_away(text: str) -> "ThrowAway":
 def throw_away_or_none(text: str) -> "ThrowAway | None":
     """The same, or none."""
     return None if text == "none" else throw_away(text)
+
+
+def encryption(text: str) -> "Encryption":
+    """random, or the path of a key."""
+    from skinnybox.model.encryption import RANDOM, parse_encryption
+    from skinnybox.named_file import expanded
+
+    try:
+        return parse_encryption(text if text == RANDOM or not text else str(expanded(text).absolute()))
+    except UsageError as error:
+        raise argparse.ArgumentTypeError(f"{error.message}: {error.hint}") from error
 
 
 def _whole(text: str, least: int) -> int:

@@ -35,6 +35,7 @@ def specification(arguments: argparse.Namespace, settings: Settings) -> "Specifi
         cpus=arguments.cpus or settings.cpus,
         swap=arguments.swap,
         throw_away=arguments.throw_away,
+        encrypt=arguments.encrypt,
         network=network,
         bridge=bridge,
         static_network=static_network(arguments),

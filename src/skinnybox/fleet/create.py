@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 from uuid import UUID
 
 from skinnybox.errors import SkinnyboxError, Unsupported
-from skinnybox.fleet import data_disk, knowing
+from skinnybox.fleet import data_disk, encrypted, knowing
 from skinnybox.fleet.catalog import host_kind
 from skinnybox.fleet.catalog.catalog import Catalog
 from skinnybox.fleet.catalog.ports import free_ports
@@ -71,6 +71,7 @@ def create(
     for name in catalog.taken(names) if skip_existing else ():
         del each[name]  # what it would have had stays free: the others have what they had without this
     check_addresses(each.values(), catalog)
+    encrypted.check_keys({name: own.encrypt for name, own in each.items()}, context.folder)
     with context.masters.kept(master) as found:
         knowing.check(specification, found)
         knowing.check_cloud_init(specification, found, context.masters.folder(found))

@@ -10,6 +10,7 @@ from skinnybox.fleet.lease import Held
 from skinnybox.hosts.base import Contents, Features, Host
 from skinnybox.model import DiskKind, Instance, Overlay, Snapshot
 from skinnybox.model.datadisk import data_disk
+from skinnybox.model.encryption import check_encryption
 from skinnybox.operation import Operation
 from skinnybox.overlays import inspect
 from skinnybox.overlays.seed import data_message
@@ -59,6 +60,7 @@ def _make_missing(
 
     if wanted.data is None or before.data is not None:
         return False
+    check_encryption(wanted.encrypt, wanted.overlay, wanted.data)
     refuse_host(host.features)
     with suppress(NotFound):
         size = host.overlay_size(wanted, DiskKind.DATA)

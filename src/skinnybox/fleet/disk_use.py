@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from skinnybox.errors import NotFound
-from skinnybox.fleet import power
+from skinnybox.fleet import encrypted, power, thrown
 from skinnybox.fleet.scratch_copy import copied
 from skinnybox.fleet.view import MachineView
 from skinnybox.hosts.base import Host
@@ -27,7 +27,11 @@ def use_of(
     rows: int,
 ) -> DiskUse:
     """See overlays.usage.read_use. Of a machine that runs it is a copy, made in `scratch` and gone after it,
-    which needs its room; a copy has no files that are deleted and still open."""
+    which needs its room; a copy has no files that are deleted and still open. Unsupported, and NotFound, for
+    what has nothing that could be read here."""
+    if disk is DiskKind.OVERLAY:
+        thrown.refuse_in_memory(machine.instance, "that")
+        encrypted.refuse_reading(machine.instance, "usage")
     if disk not in machine.instance.disks:
         raise NotFound(f"{machine.name} has no data disk", hint="without --data its overlay is looked at")
     how = copied if power.running(machine) else _stopped

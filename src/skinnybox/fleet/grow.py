@@ -9,9 +9,10 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from skinnybox.errors import Blocked, Corrupt, NotFound, Unsupported
-from skinnybox.fleet import power
+from skinnybox.fleet import encrypted, power
 from skinnybox.fleet.batch import Outcome
 from skinnybox.fleet.catalog.catalog import Catalog
 from skinnybox.fleet.catalog.rows import Doing
@@ -80,9 +81,14 @@ def _grown(host: Host, held: Held, size: int, by: bool, operation: Operation, di
     before = host.overlay_size(instance, disk)
     wanted = _wanted(instance, disk, before, size, by)
     if wanted > before or _lags(host, instance, before, disk, operation):
-        host.rebuild_overlay(
-            instance, wanted, lambda old, new: grow_image(old, new, operation, disk), operation, disk
-        )
+
+        def build(old: Path, new: Path) -> None:
+            if encrypted.is_opaque(instance, disk):
+                encrypted.copied(old, new, operation)
+            else:
+                grow_image(old, new, operation, disk)
+
+        host.rebuild_overlay(instance, wanted, build, operation, disk)
     if wanted != has.size:
         held.commit(instance.with_size(disk, wanted))
     return Grown(before=before, after=wanted)
@@ -124,8 +130,8 @@ def _wanted(instance: Instance, disk: DiskKind, before: int, size: int, by: bool
 def _lags(host: Host, instance: Instance, size: int, disk: DiskKind, operation: Operation) -> bool:
     """Whether the filesystem is smaller than its disk, which its guest left so when that grew. A few MiB are
     nothing: what is too small for a block group of its own stays unused."""
-    if not host.grows_running:
-        return False
+    if not host.grows_running or encrypted.is_opaque(instance, disk):
+        return False  # what is encrypted its guest sees to, at each start
     with host.open_overlay(instance, operation, disk) as file:
         try:
             return inspect.read_shape(file).size + _UNUSED <= size
@@ -165,8 +171,10 @@ def followed(
         if not power.running(machine):
             return replace(grown, why="it has ended meanwhile")
         said = _said(machine, disk)
-        if said is not None and said.size >= grown.after:
+        if said is not None and said.size >= encrypted.usable(machine.instance, disk, grown.after):
             return replace(grown, followed=said.why is None, why=said.why)
+        if encrypted.is_opaque(machine.instance, disk):
+            return replace(grown, why=encrypted.AT_ITS_NEXT_START)
         if machine.current_report is not None and said is None and time.monotonic() > silent:
             return replace(grown, why="its master was made by a version whose guests do not look for it")
         if time.monotonic() > deadline:

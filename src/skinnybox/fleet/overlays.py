@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from skinnybox.errors import NotFound, Unsupported
-from skinnybox.fleet import asked, half_restored, power, thrown
+from skinnybox.fleet import asked, encrypted, half_restored, power, thrown
 from skinnybox.fleet.as_job import as_job
 from skinnybox.fleet.batch import Outcome
 from skinnybox.fleet.catalog.catalog import Catalog
@@ -56,6 +56,7 @@ class Overlays:
 
         machine = self._queries.machine(name)
         thrown.refuse_in_memory(machine.instance, "changes")
+        encrypted.refuse_reading(machine.instance, "changes")
         sealed = self._masters.folder(self._masters.by_id(machine.instance.stack.master))
         scratch = self._catalog.path.parent if power.running(machine) else None
         with changes.changes_of(
@@ -77,8 +78,6 @@ class Overlays:
         from skinnybox.fleet.disk_use import use_of
 
         def one(machine: MachineView, operation: Operation) -> "DiskUse":
-            if disk is DiskKind.OVERLAY:
-                thrown.refuse_in_memory(machine.instance, "that")
             folder = self._catalog.path.parent
             return use_of(self._host, machine, disk, folder, operation, depth=depth, rows=rows)
 
@@ -190,6 +189,7 @@ class Overlays:
         def one(machine: MachineView, operation: Operation) -> Snapshot:
             thrown.refuse_kept(machine.instance, "a snapshot put back")
             half_restored.refuse(machine.instance, "a snapshot would keep both")
+            encrypted.refuse_forgotten(machine.instance, "a snapshot")
             if data and machine.instance.data is None:
                 raise NotFound(f"{machine.name} has no data disk", hint="without --data its system is kept")
             return self._host.take_snapshot(machine.instance, given, operation, data=data)
@@ -260,6 +260,7 @@ class Overlays:
         machine = self._queries.machine(name)
         thrown.refuse_in_memory(machine.instance, "flatten")
         half_restored.refuse(machine.instance, "a disk of both would start")
+        encrypted.refuse_reading(machine.instance, "flatten")
         with self._masters.kept(machine.instance.stack.master.removeprefix("sha256:")) as master:
             scratch = self._catalog.path.parent
             sealed = self._masters.folder(master)
@@ -283,6 +284,7 @@ class Overlays:
         from skinnybox.overlays.seed import told_disk
 
         instance = self._queries.machine(name).instance
+        encrypted.refuse_telling(instance)
         if instance.stack.dax:
             raise Unsupported(f"{name} maps its master, which is not read as a disk", hint="create --no-dax")
         content = told_disk(

@@ -45,7 +45,7 @@ def reset(
 
 
 def _fresh(host: Host, instance: Instance, operation: Operation) -> Fresh:
-    """A damaged overlay costs the machine its ssh host keys, never the reset."""
+    """A damaged overlay costs the machine its ssh host keys, never the reset; an encrypted one does, too."""
     with host.open_overlay(instance, operation) as overlay:
         try:
             with replayed(overlay) as image:

@@ -12,7 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from skinnybox.fleet import delete, power
+from skinnybox.fleet import delete, encrypted, power
 from skinnybox.fleet.as_job import as_job
 from skinnybox.fleet.batch import Outcome
 from skinnybox.fleet.catalog.catalog import Catalog
@@ -164,6 +164,7 @@ class Fleet:
         def one(machine: MachineView, operation: Operation) -> MachineView:
             master = self.masters.bootable(machine.instance.stack)
             power.start(self._host, machine, master, self.masters.folder(master), operation)
+            encrypted.forget_keys(self._catalog, machine.instance)
             if not wait:
                 return self._queries.view(machine.instance)
             return self._wait_ready(machine, timeout, operation)

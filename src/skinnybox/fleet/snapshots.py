@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 
 from skinnybox.errors import Blocked, Corrupt, NotFound, SkinnyboxError, Unsupported
-from skinnybox.fleet import data_disk, half_restored
+from skinnybox.fleet import data_disk, encrypted, half_restored
 from skinnybox.fleet.catalog.catalog import Catalog
 from skinnybox.fleet.catalog.rows import Doing
 from skinnybox.fleet.lease import Held, leased
@@ -22,6 +22,7 @@ from skinnybox.overlays.grow import grow
 from skinnybox.overlays.journal import replay
 from skinnybox.overlays.patch import put_message
 from skinnybox.overlays.seed import seed_message
+from skinnybox.overlays.template import SEED_CAPACITY
 from skinnybox.sizes import format_size
 
 
@@ -116,7 +117,8 @@ class _Restoring:
 
     def run(self) -> Instance:
         now = self.held.instance
-        restored = replace(now, seed=_seed(now, self.snapshot.instance), half_restored=None)
+        restored = replace(now, seed=_seed(now, then := self.snapshot.instance), half_restored=None)
+        encrypted.refuse_longer(restored, max(SEED_CAPACITY, len(seed_message(then)) + encrypted.GROWTH))
         buildings: dict[DiskKind, Building] = {}
         if self.data and now.data is not None:
             buildings[DiskKind.DATA] = Building(size=now.data.size, build=self._build_data)
@@ -145,6 +147,9 @@ class _Restoring:
 
     def _build_system(self, restored: Instance, old: Path, new: Path) -> None:
         self._build(new, DiskKind.OVERLAY)
+        if encrypted.is_opaque(restored):
+            self.unpins = True  # nobody knows here whether its ssh host keys are others
+            return
         if restored.seed.generation != self.snapshot.instance.seed.generation:
             self._put_seed(restored, new)
         identities = [inspect.read_identity(disk, restored.uuid) for disk in (old, new)]
@@ -168,12 +173,19 @@ class _Restoring:
             if not then.size <= has <= size:
                 what = f"of {format_size(has)}, its record says {format_size(then.size)}"
                 raise damaged_snapshot(label, kind, what)
-            if has < size:
+            if has < size and not encrypted.is_opaque(self.held.instance, kind):
                 grow(image, new, self.operation, kind)
             else:
                 with image.open("rb", buffering=0) as source, new.open("r+b", buffering=0) as target:
                     copy_data(source.fileno(), target.fileno(), self.operation)
-        _check(new, label, kind)
+        self._check(new, kind)
+
+    def _check(self, new: Path, kind: DiskKind) -> None:
+        label, now = self.snapshot.label, self.held.instance
+        if not encrypted.is_opaque(now, kind):
+            _check(new, label, kind)
+        elif not encrypted.is_openable(new, now):
+            raise damaged_snapshot(label, kind, f"neither blank nor encrypted for {now.name}")
 
 
 def _check(disk: Path, label: str, kind: DiskKind) -> None:

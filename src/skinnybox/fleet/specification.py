@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from skinnybox.errors import Conflict, NoSpace, NotFound, Unsupported, UsageError
-from skinnybox.fleet import capacity, data_disk, seed_parts
+from skinnybox.fleet import capacity, data_disk, encrypted, seed_parts
 from skinnybox.fleet.catalog.catalog import Catalog
 from skinnybox.hosts.base import Features, Host
 from skinnybox.model import (
@@ -23,6 +23,7 @@ from skinnybox.model import (
     ranges,
 )
 from skinnybox.model.datadisk import check as check_data
+from skinnybox.model.encryption import check_encryption
 from skinnybox.model.forwards import check_together
 from skinnybox.model.labels import labels_of
 from skinnybox.model.places import Place, places_of, taken
@@ -115,6 +116,8 @@ def check(specification: Specification, features: Features) -> None:
         )
     if specification.data is not None:
         data_disk.refuse_host(features)
+    encrypted.refuse_host(specification.encrypt, features)
+    check_encryption(specification.encrypt, specification.overlay, specification.data)
     check_swap(specification.swap, specification.overlay)
     check_throw_away(specification.throw_away, specification.memory)
     _check_bridge(specification, features)

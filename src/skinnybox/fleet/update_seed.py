@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from skinnybox.errors import Blocked, Unsupported
-from skinnybox.fleet import data_disk
+from skinnybox.fleet import data_disk, encrypted
 from skinnybox.fleet.catalog.catalog import Catalog
 from skinnybox.fleet.catalog.rows import Doing
 from skinnybox.fleet.lease import leased
@@ -24,8 +24,6 @@ from skinnybox.overlays.template import SEED_CAPACITY
 
 _PAST_A_KILL = 2
 """A reset that was killed before it could record it has left the overlay one generation ahead."""
-_GROWTH = 8
-"""Digits by which a generation may grow."""
 
 
 def reseed(
@@ -89,6 +87,9 @@ def _no_room(instance: Instance) -> Iterator[None]:
 
 def _can_be_told(host: Host, wanted: Instance) -> bool:
     """Whether the host tells the guest, which takes the newest seed it finds anywhere, and keeps it where
-    every overlay has a place for one."""
-    seed = len(seed_message(wanted)) + _GROWTH
+    every overlay has a place for one. Blocked where it can do nothing else, and has too much to tell."""
+    if encrypted.is_opaque(wanted):
+        encrypted.refuse_longer(wanted, SEED_CAPACITY)
+        return True
+    seed = len(seed_message(wanted)) + encrypted.GROWTH
     return seed <= SEED_CAPACITY and seed + len(base_message(wanted)) <= host.features.tells

@@ -64,6 +64,8 @@ class Features:
     """Whether guests are asked to power off by a button, which one that does not watch it yet never hears."""
     data: bool = False
     """Whether machines can have a data disk."""
+    encrypts: bool = False
+    """Whether a machine can be handed a key that is kept nowhere."""
     memory: int | None = None
     """Bytes that all of this host has, for the largest machine it could run; None where nobody knows."""
     tells: int = 0

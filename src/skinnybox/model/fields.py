@@ -239,6 +239,23 @@ INSTANCE = Form(
             change=Transition.ITSELF,
             what="A snapshot of which one of its two disks may be, and the other not: that was interrupted.",
         ),
+        _instance(
+            name="encrypt",
+            kind=kinds.ENCRYPTION,
+            optional=True,
+            later=True,
+            change=Transition.RECREATE,
+            given="encrypt",
+            key="encrypt",
+            told="encrypt",
+            shown="encrypt",
+            protocol=3,
+            what="Its guest encrypts its overlay, with the key in the file `key_file` of the host; null there"
+            " is a new key at each start.",
+            said="Encrypt each overlay: the path of a file of the host with the key, 32 random bytes or more"
+            " (`{name}` in it is the machine's), or `random` for a new key at each start, with which nothing"
+            " is kept (none). Not on a pool. Guest parts of protocol 3.",
+        ),
     ),
 )
 

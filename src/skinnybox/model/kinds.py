@@ -11,7 +11,16 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from skinnybox.model.machines import Allocation, Forward, Network, Swap, SwapKind, ThrowAway, Thrown
+from skinnybox.model.machines import (
+    Allocation,
+    Encryption,
+    Forward,
+    Network,
+    Swap,
+    SwapKind,
+    ThrowAway,
+    Thrown,
+)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -74,6 +83,17 @@ def _throw_away(value: Any) -> ThrowAway:
     return ThrowAway(kind=Thrown(value["kind"]), size=None if size is None else int(size))
 
 
+def _encryption(value: Any) -> Encryption:
+    if type(value) is not dict:
+        raise TypeError(f"{value!r:.40} is no map")
+    file = value["key_file"]
+    return Encryption(key_file=None if file is None else _text(file))
+
+
+def _encryption_plain(value: Encryption) -> dict[str, Any]:
+    return {"key_file": value.key_file}
+
+
 def _kind_and_size(value: Swap | ThrowAway) -> dict[str, Any]:
     return {"kind": str(value.kind), "size": value.size}
 
@@ -95,3 +115,4 @@ FORWARDS = Kind("list of ADDRESS:PORT:GUEST_PORT", _forwards, _forwards_plain)
 LABELS = Kind("map of texts", _labels, dict)
 SWAP = Kind("map of kind (file/zram) and size", _swap, _kind_and_size)
 THROW_AWAY = Kind("map of kind (disk/memory) and size", _throw_away, _kind_and_size)
+ENCRYPTION = Kind("map of key_file", _encryption, _encryption_plain)

@@ -88,6 +88,22 @@ class ThrowAway:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Encryption:
+    """Of an overlay, by its guest. `key_file` is where the host finds the key at each start, never the key,
+    with `{name}` in place of the machine's name; None: a new one at each start, so that nothing outlives the
+    machine's power."""
+
+    key_file: str | None = None
+
+    def file_of(self, name: str) -> str | None:
+        return self.key_file and self.key_file.replace("{name}", name)
+
+    def __str__(self) -> str:
+        """As it is written."""
+        return self.key_file or "random"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DataDisk:
     """What no reset and no older system takes back: absolute `folders` of the guest lie on it, in order.
     datadisk.py makes and checks one."""
@@ -237,6 +253,7 @@ class Properties:
     swap: Swap | None = None
     throw_away: ThrowAway | None = None
     data: DataDisk | None = None
+    encrypt: Encryption | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

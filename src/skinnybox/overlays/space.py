@@ -15,7 +15,7 @@ _COPY_ON_WRITE = {0x9123683E: "btrfs", 0x2FC12FC1: "zfs", 0xCA451A4E: "bcachefs"
 _OUT_OF_SPACE = (errno.ENOSPC, errno.EDQUOT)
 _CANNOT = (errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL, errno.ENODEV)
 _STATFS_LENGTH = 256
-_KEEP_SIZE, _PUNCH_HOLE = 0x1, 0x2
+_KEEP_SIZE, _PUNCH_HOLE, _ZERO_RANGE = 0x1, 0x2, 0x10
 _HINT = "--sparse makes an overlay without the promise, or choose another filesystem (ext4, XFS)"
 
 _FIEMAP = 0xC020660B
@@ -52,6 +52,11 @@ def reserve(descriptor: int, size: int) -> None:
 def punch(descriptor: int, start: int, length: int) -> bool:
     """Give back the blocks of a range, which then reads as zeros; False where the filesystem cannot."""
     return not _fallocate(descriptor, _PUNCH_HOLE | _KEEP_SIZE, start, length)
+
+
+def zero(descriptor: int, length: int) -> bool:
+    """Make the first bytes read as zeros, and keep their blocks; False where the filesystem cannot."""
+    return not _fallocate(descriptor, _ZERO_RANGE, 0, length)
 
 
 def require(folder: Path, need: int, what: str) -> None:

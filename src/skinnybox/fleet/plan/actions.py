@@ -10,7 +10,7 @@ from enum import StrEnum
 
 from skinnybox.fleet.catalog.rows import Phase
 from skinnybox.fleet.create import whole_mib
-from skinnybox.fleet.plan import of_data, of_seed, of_stack
+from skinnybox.fleet.plan import never, of_data, of_seed, of_stack
 from skinnybox.fleet.plan.addresses import clashes, kept_from
 from skinnybox.fleet.plan.compare import Difference, at_once, settings
 from skinnybox.fleet.specification import Specification
@@ -238,7 +238,7 @@ def _overlay(wanted: Wanted, machine: MachineView, stays_on: bool) -> Iterator[A
 def _data(wanted: Wanted, machine: MachineView, stays_on: bool) -> Iterator[Action]:
     """What of it comes with a new seed, of_seed.py has."""
     has, to_be = machine.instance.data, wanted.specification.data
-    for change, reason in of_data.refused(has, to_be):
+    for change, reason in never.refused(machine.instance, wanted.specification):
         yield _blocked(machine, reason, _recreate(machine), change)
     growth = of_data.growth(has, to_be)
     if growth is not None:
@@ -271,6 +271,8 @@ def _renewed(wanted: Wanted, machine: MachineView, choices: Choices, stays_on: b
 
 def _against(verb: Verb, wanted: Wanted, machine: MachineView, stays_on: bool) -> tuple[str, str] | None:
     """What speaks against a new seed, and what to do about it."""
+    if never.bares(machine.instance, wanted.specification):
+        return never.BARE, _recreate(machine)
     if verb is Verb.SEED and of_seed.loses(machine.instance, wanted.specification):
         return of_seed.LOST, f"--reset {machine.name} says that it may be, and empties it"
     if stays_on:

@@ -7,7 +7,7 @@ from functools import partial
 from itertools import groupby
 
 from skinnybox.errors import Blocked, SkinnyboxError
-from skinnybox.fleet import batch, create, knowing, power
+from skinnybox.fleet import batch, create, encrypted, knowing, power
 from skinnybox.fleet.batch import Outcome
 from skinnybox.fleet.catalog import host_kind
 from skinnybox.fleet.catalog.ports import free_ports
@@ -113,6 +113,7 @@ class Work:
         found = self._queries.machine(action.name)
         master = self._context.masters.bootable(found.instance.stack)
         power.start(self._host, found, master, self._context.masters.folder(master), operation)
+        encrypted.forget_keys(self._catalog, found.instance)
         look = self._view(found.instance)
         if not self._starting.wait:
             return str(look().condition)
@@ -205,6 +206,7 @@ class Work:
             self._context.catalog.make()
             host_kind.note(self._context.folder, self._host.features.kind)
             instances = self._instances(wanted)
+            encrypted.check_keys({each.name: each.encrypt for each in instances}, self._context.folder)
             self._host.refuse_names([instance.name for instance in instances])
             self._context.catalog.check_ports(instances)
             check_space(self._host, (disk for instance in instances for disk in instance.disks.values()))

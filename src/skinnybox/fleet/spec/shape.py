@@ -139,6 +139,7 @@ _KINDS: dict[Kind, Any] = {
     kinds.TEXTS: list[str],
     kinds.SWAP: values.Swap,
     kinds.THROW_AWAY: values.ThrowAway,
+    kinds.ENCRYPTION: values.Encrypt,
 }
 _GROUPS_OWN = ("address", "addresses")
 _SAID = {field.key: (field.said, _KINDS.get(field.kind)) for field in machine_fields() if field.key}

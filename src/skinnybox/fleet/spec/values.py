@@ -10,6 +10,7 @@ from skinnybox.fleet.spec.parts import Exact, said, translated
 from skinnybox.model import ThrowAway as Away
 from skinnybox.model import ranges
 from skinnybox.model.datadisk import check_folder, data_disk
+from skinnybox.model.encryption import parse_encryption
 from skinnybox.model.ranges import Range
 from skinnybox.model.swap import parse_swap
 from skinnybox.model.throwaway import parse_throw_away
@@ -97,4 +98,17 @@ ThrowAway = Annotated[
             ]
         }
     ),
+]
+
+
+def _encrypted(value: Any) -> Any:
+    if not isinstance(value, str):
+        raise ValueError("expected the path of a key, or random")
+    return checked(lambda: parse_encryption(value))
+
+
+Encrypt = Annotated[
+    Any,
+    BeforeValidator(_encrypted),
+    WithJsonSchema({"type": "string", "pattern": "^(random|/.*)$"}),
 ]

@@ -46,6 +46,7 @@ from skinnybox.model import (
 from skinnybox.operation import Operation
 from skinnybox.overlays import lock
 from skinnybox.overlays.copy import copy_data
+from skinnybox.overlays.encryption import HEADER, key_of
 
 _POLL = 0.02
 _MOST_MACHINES = 64 << 20
@@ -67,6 +68,7 @@ class FakeHost(LocalHost):
         dax=True,
         boots=False,
         data=True,
+        encrypts=True,
     )
 
     def __init__(self, state: Path, answers: Callable[[UUID], bool] | None = None) -> None:
@@ -83,6 +85,8 @@ class FakeHost(LocalHost):
                 raise Conflict(f"{instance.name} runs already")
             for kind in instance.disks:
                 os.close(lock.acquire(self._store.disk(instance.uuid, kind)))
+            if instance.encrypt is not None:
+                key_of(instance.encrypt, instance.name, self._state)
             entry = _entry(instance, self._store.overlay(instance.uuid))
             entry |= {"reachable": None if self._answers is None else False}
             entries[str(instance.uuid)] = entry
@@ -177,13 +181,14 @@ class FakeHost(LocalHost):
             copy_data(source.fileno(), target, operation)
 
     def _resize_running(self, instance: Instance, size: int, disk: DiskKind) -> None:
-        """Its guest has grown its filesystem at once."""
+        """Its guest has grown its filesystem at once, but what is encrypted at its next start."""
         with self._entries() as entries:
             entry = entries.get(str(instance.uuid), {})
             if not entry.get("runs"):
                 raise Conflict(f"{instance.name} does not run")
             sizes = entry.setdefault("disks", {})
-            sizes[str(disk)] = max(size, sizes.get(str(disk), 0))
+            if not instance.encrypt:
+                sizes[str(disk)] = max(size, sizes.get(str(disk), 0))
         self._tell()
 
     def _require_stopped(self, instance: Instance) -> None:
@@ -234,9 +239,12 @@ def _entry(instance: Instance, overlay: Path) -> dict[str, Any]:
         "nonce": secrets.token_hex(16),
         "images": [str(image_uuid(digest)) for digest in instance.stack.images],
         "dax": instance.stack.dax,
-        "generation": _generation(overlay),
+        "generation": instance.seed.generation if instance.encrypt else _generation(overlay),
         "size": instance.overlay.size,
-        "disks": {str(kind): disk.size for kind, disk in instance.disks.items()},
+        "disks": {
+            str(kind): disk.size - (HEADER if instance.encrypt else 0)
+            for kind, disk in instance.disks.items()
+        },
     }
 
 

@@ -1,10 +1,5 @@
-"""The part of a host that is a folder on this machine: overlays, and the records beside them.
-
-instances/<uuid>/overlay.img    mode 0600, of whoever runs Skinnybox
-instances/<uuid>/data.img       the data disk of a machine that has one
-instances/<uuid>/instance.json  written last: what has no record is not an instance
-instances/<uuid>/snapshots/     copies of its disks (copies.py)
-templates/                      formatted disks, made once for each size
+"""The part of a host that is a folder on this machine: disks, and the records beside them (layout.py has what
+lies where). A record is written last: what has none is not an instance.
 """
 
 import contextlib
@@ -82,6 +77,10 @@ class Store:
         from skinnybox.overlays.seed import seed_capacity
 
         target = self.disk(instance.uuid, kind)
+        if instance.encrypt and kind is DiskKind.OVERLAY:
+            from skinnybox.overlays.encryption import put_blank
+
+            return put_blank(target, instance.overlay.size, allocation, replace=replace)
         capacity = seed_capacity(contents.seed) if contents.seed else 0
         chosen = self._template(kind, instance.disks[kind].size, capacity)
         path = target.with_name(f".{secrets.token_hex(8)}.new") if replace else target

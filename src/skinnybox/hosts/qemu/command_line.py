@@ -28,7 +28,7 @@ class Descriptors:
     """Numbers of open descriptors: files (`images` in the stack's order, `overlay` and `data`
     read-write), listening unix sockets (`console` to `events`) and, for passt, the connected socket `stream`,
     or, for a bridge, the `tap`. `more_taps`: of the cards beside the first, None for one that is on no
-    bridge."""
+    bridge. `firmware`: by name, files of what only the guest may read."""
 
     kernel: int
     initrd: int
@@ -42,6 +42,7 @@ class Descriptors:
     tap: int | None = None
     data: int | None = None
     more_taps: tuple[int | None, ...] = ()
+    firmware: tuple[tuple[str, int], ...] = ()
 
     @property
     def disks(self) -> tuple[int, ...]:
@@ -53,7 +54,8 @@ class Descriptors:
         files = (self.kernel, self.initrd, *images, *self.disks)
         sockets = (self.console, self.report, self.qmp, self.events)
         cards = (self.stream, self.tap, *self.more_taps)
-        return (*files, *sockets, *(number for number in cards if number is not None))
+        told = (number for _, number in self.firmware)
+        return (*files, *sockets, *(number for number in cards if number is not None), *told)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,6 +82,7 @@ def argv(machine: Machine) -> list[str]:
             mapped=tuple(image.size for image in _mapped(machine)),
         ),
         *_kernel(machine),
+        *_firmware(machine.descriptors),
         *_images(machine),
         *_own_disks(machine),
         *_network(machine),
@@ -89,7 +92,8 @@ def argv(machine: Machine) -> list[str]:
 
 def kernel_parameters(instance: Instance, nonce: str) -> str:
     """What the guest is told on its kernel's command line."""
-    ours = f"boot=skinnybox skinnybox.instance={instance.uuid} skinnybox.nonce={nonce}"
+    boot = "skinnybox" if instance.encrypt is None else "encrypted"
+    ours = f"boot={boot} skinnybox.instance={instance.uuid} skinnybox.nonce={nonce}"
     # An image lies above 4 GiB: the kernel would keep 64 MiB for devices that cannot reach there. Ours can.
     bounce = " swiotlb=noforce" if instance.stack.dax else ""
     return f"{ours} console=ttyS0 ro quiet panic=-1{bounce}"
@@ -120,6 +124,15 @@ def _kernel(machine: Machine) -> list[str]:
         "-append", kernel_parameters(machine.instance, machine.nonce),
     ]
     # fmt: on
+
+
+def _firmware(descriptors: Descriptors) -> list[str]:
+    """Read by QEMU as it reads the kernel, and seen in no list of processes."""
+    return [
+        word
+        for name, number in descriptors.firmware
+        for word in ("-fw_cfg", f"name=opt/skinnybox/{name},file=/proc/self/fd/{number}")
+    ]
 
 
 def _images(machine: Machine) -> list[str]:

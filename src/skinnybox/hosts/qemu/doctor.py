@@ -53,6 +53,7 @@ def checks(state: Path, wanted: Acceleration = Acceleration.AUTO) -> Iterator[Ch
         yield _bridges(known)
     yield _initramfs()
     yield _flatten()
+    yield _encryption()
     yield _free(state)
     yield _filesystem(state)
 
@@ -151,6 +152,18 @@ def _flatten() -> Check:
         return Check(name="flatten", status="ok", detail="disks that boot by themselves can be made")
     hint = f"sudo apt install {' '.join(packages)}"
     return Check(name="flatten", status="note", detail=f"not installed: {', '.join(packages)}", hint=hint)
+
+
+def _encryption() -> Check:
+    from skinnybox.masters.initramfs import encryption
+
+    packages = encryption.missing()
+    if not packages:
+        return Check(
+            name="encryption", status="ok", detail="machines with an encrypted overlay can be started"
+        )
+    hint = f"sudo apt install {' '.join(packages)}"
+    return Check(name="encryption", status="note", detail=f"not installed: {', '.join(packages)}", hint=hint)
 
 
 def _free(state: Path) -> Check:

@@ -43,8 +43,7 @@ from skinnybox.model import (
 from skinnybox.operation import Operation
 from skinnybox.run import process
 
-_POLL = 0.05
-_CONCLUDING = 3.0
+_POLL, _CONCLUDING = 0.05, 3.0
 _WORKED = 3.0
 """Seconds of a processor in which a guest has done something: an idle one takes longer than fleet/patience.py
 waits."""
@@ -76,6 +75,7 @@ class QemuHost(LocalHost):
             console=True,
             dax=True,
             data=True,
+            encrypts=True,
             boots=True,
             presses_a_button=True,
             memory=os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"),

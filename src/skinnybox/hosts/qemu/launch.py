@@ -9,7 +9,7 @@ import time
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 from uuid import UUID
 
 from skinnybox import private, run
@@ -22,7 +22,7 @@ from skinnybox.hosts.guest_io.qmp import Monitor
 from skinnybox.hosts.guest_io.run_folder import listen, tail
 from skinnybox.hosts.local.store import FILES, RECORD
 from skinnybox.hosts.preferences import Preferences
-from skinnybox.hosts.qemu import bridge, network
+from skinnybox.hosts.qemu import bridge, encrypted, network
 from skinnybox.hosts.qemu.command_line import Descriptors, Machine, OpenImage, argv
 from skinnybox.hosts.qemu.ending import end
 from skinnybox.hosts.reach import ways_in
@@ -67,6 +67,7 @@ def launch(
         undo.callback(_unmark, run_folder)
         sockets = {name: doors.enter_context(listen(run_folder, name)).fileno() for name in SOCKETS}
         descriptors = _opened(files, instance, master, sealed, sockets | disks, chosen, output)
+        descriptors = encrypted.added(files, descriptors, instance, master, sealed, overlay.parents[2])
         machine = _machine(instance, chosen_accelerator, chosen, descriptors)
         waiting, gate = _gate(files)
         pid = _detached(machine, output, waiting)
@@ -124,7 +125,7 @@ def _opened(
     instance: Instance,
     master: Master,
     sealed: Path,
-    own: dict[str, int],
+    own: dict[str, Any],
     chosen: Network,
     output: int,
 ) -> Descriptors:
@@ -181,6 +182,7 @@ def _bounded(machine: Machine) -> list[str]:
         user=user,
         groups=accelerator.groups() if kvm else (),
         files=(files.kernel, files.initrd, *(image.descriptor for image in files.images)),
+        told=[number for _, number in files.firmware],
         sockets=sockets,
         ports=[way.port for way in ways_in(machine.instance)] if sockets == LISTENING else (),
         kvm=kvm,

@@ -2,7 +2,7 @@
 
 import gzip
 from collections.abc import Iterator, Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from skinnybox import cpio
 from skinnybox.cpio import Entry, file, folder
@@ -31,7 +31,7 @@ def make(tree: Path, kernel: Path, target: Path, operation: Operation, *, erofs:
     operation.step(task="initramfs", detail=f"for the kernel {version}")
     _check_machine(tree)
     found = modules(tree, version, erofs=erofs)
-    data = cpio.packed(_with_folders(_entries(found)))
+    data = cpio.packed([*map(folder, _FOLDERS), *cpio.with_folders(_entries(found))])
     target.write_bytes(gzip.compress(data, _LEVEL, mtime=0))
 
 
@@ -58,15 +58,3 @@ def _entries(found: Modules) -> Iterator[Entry]:
 
 def _lines(names: Sequence[str]) -> bytes:
     return "".join(f"{name}\n" for name in names).encode()
-
-
-def _with_folders(entries: Iterator[Entry]) -> Iterator[Entry]:
-    """Each folder before what it holds, once."""
-    made = set[PurePosixPath]()
-    yield from map(folder, _FOLDERS)
-    for entry in entries:
-        for parent in list(PurePosixPath(entry.path).parents)[-2::-1]:
-            if parent not in made:
-                made.add(parent)
-                yield folder(str(parent))
-        yield entry

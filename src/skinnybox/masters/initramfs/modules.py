@@ -8,7 +8,7 @@ stranger's: it is unpacked confined, and what cannot be read is not there.
 import os
 import posixpath
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,8 +37,8 @@ _FIRST = "updates"
 """The folder whose modules take the place of others (depmod.d: search updates built-in)."""
 _NAME = re.compile(r"([A-Za-z0-9_-]{1,100})\.ko(\.[a-z]{2,3})?")
 _DEPENDS = re.compile(rb"\0depends=([A-Za-z0-9_,-]{0,1000})\0")
-_LARGEST, _MOST_TOGETHER, _MOST = 16 * MIB, 64 * MIB, 100
-_MOST_FILES, _MOST_TEXT = 100_000, 4 * MIB
+LARGEST, MOST_TOGETHER, _MOST = 16 * MIB, 64 * MIB, 100
+MOST_FILES, MOST_TEXT = 100_000, 4 * MIB
 _ELF = b"\x7fELF"
 
 
@@ -58,9 +58,7 @@ def modules(tree: Path, version: str, *, erofs: bool = True) -> Modules:
     place = _place(tree, version)
     paths = _paths(tree, place) if place else {}
     _check(tree, place, version, paths, [name for name in _NEEDED if erofs or name != "erofs"])
-    found: dict[str, tuple[bytes, Sequence[str]]] = {}
-    for name in (*EARLY, *LATE, *ASKED):
-        _take(tree, name, paths, found)
+    found = taken(tree, (*EARLY, *LATE, *ASKED), paths)
     folder = f"lib/modules/{version}"
     files = [file(f"{folder}/{name}.ko", data) for name, (data, _) in found.items()]
     listed = "".join(_line(name, found) for name in found)
@@ -85,7 +83,7 @@ def _place(tree: Path, version: str) -> str:
 
 
 def _configured(tree: Path, version: str) -> bytes:
-    return inside.read(tree, f"boot/config-{version}", _MOST_TEXT) or b""
+    return inside.read(tree, f"boot/config-{version}", MOST_TEXT) or b""
 
 
 def _lacking(
@@ -116,15 +114,23 @@ def _check(tree: Path, place: str, version: str, paths: Mapping[str, str], neede
 
 
 def _built_in(tree: Path, place: str) -> set[str]:
-    text = (inside.read(tree, f"{place}/modules.builtin", _MOST_TEXT) if place else None) or b""
+    return built_in((inside.read(tree, f"{place}/modules.builtin", MOST_TEXT) if place else None) or b"")
+
+
+def built_in(text: bytes) -> set[str]:
+    """Of a kernel whose modules.builtin says this."""
     names = (posixpath.basename(line) for line in text.decode("utf-8", "replace").splitlines())
     return {_plain(found[1]) for found in map(_NAME.fullmatch, names) if found}
 
 
 def _paths(tree: Path, place: str) -> dict[str, str]:
-    """By name, where in the tree each module lies."""
+    return by_name(_files(tree, place), place)
+
+
+def by_name(files: Iterable[str], place: str) -> dict[str, str]:
+    """Where each module lies; `place` is the folder of all of them."""
     found: dict[str, str] = {}
-    for path in _files(tree, place):
+    for path in files:
         name = _NAME.fullmatch(posixpath.basename(path))
         if name is None:
             continue
@@ -144,22 +150,41 @@ def _files(tree: Path, place: str) -> Iterator[str]:
         for path, folders, names, _ in os.fwalk(".", dir_fd=folder, follow_symlinks=False):
             folders.sort()
             seen += len(names)
-            if seen > _MOST_FILES:
-                raise Unsupported(f"/{place} of the tree has more than {_MOST_FILES} files")
+            if seen > MOST_FILES:
+                raise Unsupported(f"/{place} of the tree has more than {MOST_FILES} files")
             for name in sorted(names):
                 yield posixpath.normpath(f"{place}/{path}/{name}")
     finally:
         os.close(folder)
 
 
-def _take(
-    tree: Path, name: str, paths: Mapping[str, str], found: dict[str, tuple[bytes, Sequence[str]]]
-) -> None:
+Found = dict[str, tuple[bytes, Sequence[str]]]
+"""By name, each module and what it needs."""
+
+
+def taken(tree: Path, names: Iterable[str], paths: Mapping[str, str]) -> Found:
+    """Those of these names that are in the tree, plain, with all that they need and that is there as well.
+    Raises Corrupt."""
+    found: Found = {}
+    for name in names:
+        _take(tree, name, paths, found)
+    return found
+
+
+def load_order(found: Found) -> list[str]:
+    """Each behind all that it needs."""
+    order: dict[str, None] = {}
+    for name in found:
+        order.update(dict.fromkeys((*_order(name, found), name)))
+    return list(order)
+
+
+def _take(tree: Path, name: str, paths: Mapping[str, str], found: Found) -> None:
     """With all that it needs. Those of one that is hostile may be many, and in a circle."""
     if name in found or name not in paths:
         return
     data = _read(tree, paths[name])
-    if len(found) >= _MOST or sum(len(other) for other, _ in found.values()) + len(data) > _MOST_TOGETHER:
+    if len(found) >= _MOST or sum(len(other) for other, _ in found.values()) + len(data) > MOST_TOGETHER:
         raise Corrupt("the modules that the tree's kernel needs for its disks are too many, or too large")
     named = _DEPENDS.search(data)
     needs = [_plain(part) for part in named[1].decode().split(",") if part] if named else []
@@ -178,20 +203,20 @@ def _read(tree: Path, path: str) -> bytes:
             data = _all(descriptor)
         else:
             data = confined(
-                [*words, path_of(descriptor)], pass_fds=[descriptor], output=_LARGEST, threads=_THREADS
+                [*words, path_of(descriptor)], pass_fds=[descriptor], output=LARGEST, threads=_THREADS
             ).stdout
     except (CommandFailed, TimedOut) as error:
         raise Corrupt(f"/{path} of the tree cannot be unpacked: {error.message}") from error
     finally:
         os.close(descriptor)
-    if not data.startswith(_ELF) or len(data) > _LARGEST:
+    if not data.startswith(_ELF) or len(data) > LARGEST:
         raise Corrupt(f"/{path} of the tree is no module of a kernel")
     return data
 
 
 def _all(descriptor: int) -> bytes:
     with open(descriptor, "rb", closefd=False) as source:
-        return source.read(_LARGEST + 1)
+        return source.read(LARGEST + 1)
 
 
 def _line(name: str, found: Mapping[str, tuple[bytes, Sequence[str]]]) -> str:

@@ -13,6 +13,7 @@ from skinnybox.cpio import Entry, file, symlink
 from skinnybox.errors import Unsupported
 
 BUSYBOX = "bin/busybox"
+LOADER = "loader"
 _PACKAGES = {
     "busybox": "busybox-static",
     "e2fsck": "e2fsprogs",
@@ -59,6 +60,26 @@ def entries() -> Iterator[Entry]:
         yield file(place, _path(name).read_bytes(), 0o755)
     for library in _libraries([_path(name) for name in _PLACES]):
         yield file(str(library).lstrip("/"), library.read_bytes(), 0o755)
+
+
+def bundle(programs: Sequence[str], place: str) -> Iterator[Entry]:
+    """Programs that are installed, in a folder of their own with all that they load, and LOADER, which starts
+    them. What is in the usual places may be another host's, whose master this archive is laid over: neither
+    finds the other's libraries."""
+    paths = [_path(name) for name in programs]
+    loaders = {loader for path in paths if (loader := _interpreter(path.read_bytes()))}
+    for path in (*paths, *_libraries(paths)):
+        if str(path) not in loaders:
+            yield file(f"{place}/{path.name}", path.read_bytes(), 0o755)
+    for loader in loaders:
+        yield file(f"{place}/{LOADER}", Path(loader).read_bytes(), 0o755)
+
+
+def stamps(programs: Sequence[str]) -> list[str]:
+    """What tells the files of a bundle from those of before an upgrade."""
+    paths = [_path(name) for name in programs]
+    found = [(path, path.stat()) for path in (*paths, *_libraries(paths))]
+    return [f"{path} {of.st_size} {of.st_mtime_ns}" for path, of in found]
 
 
 def machine() -> int:
