@@ -9,6 +9,7 @@ from uuid import UUID
 
 import pytest
 
+from skinnybox import run
 from skinnybox.errors import Blocked, Corrupt, NotFound, SkinnyboxError, Unsupported, UsageError
 from skinnybox.fleet import present
 from skinnybox.fleet.flatten import FlatDisk
@@ -146,6 +147,18 @@ def test_one_that_runs_takes_more_at_its_next_start(
     assert fleet.start(["web"])[0].ok
     again = fleet.overlays.grow(["web"], 96 * MIB)[0].value
     assert again and again.live and again.followed
+
+
+def test_what_looks_like_a_filesystem_there_is_no_word_of_its_host(
+    fleet: Fleet, web: Callable[[], Path]
+) -> None:
+    """Its guest may write it over what it encrypted; nobody makes it larger."""
+    run.run(["mke2fs", "-q", "-t", "ext4", web(), "32M"])
+    before, place = web().read_bytes(), web().stat().st_ino
+    assert fleet.overlays.grow(["web"], 64 * MIB)[0].ok
+    assert web().stat().st_ino == place
+    assert fleet.overlays.grow(["web"], 96 * MIB)[0].ok
+    assert web().read_bytes() == before + bytes(32 * MIB)
 
 
 def test_a_reset_begins_blank(fleet: Fleet, web: Callable[[], Path]) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import combinations
+from pathlib import Path
 
 import pytest
 
@@ -47,7 +48,7 @@ TOGETHER = {
 }
 """Each of these values fits only the other one beside it."""
 ONE_WAY = {"overlay", "data"}
-NOT_HERE = {"master", "sparse", "dax", "state", "values", "addresses", "gateway", "dns"}
+NOT_HERE = {"master", "sparse", "dax", "encrypt", "state", "values", "addresses", "gateway", "dns"}
 """What no plan changes, and what is part of another key."""
 NOT_ON_THIS_HOST = {"follow_name", "user_data"}
 EXCLUSIVE = ({"network", "bridge"}, {"forwards", "bridge"})
@@ -85,3 +86,28 @@ def test_two_changes_at_once_are_done_by_one_apply(file: File) -> None:
         assert len({line.split()[1] for line in file.plan()}) >= len(PAIRS) - 1  # one has only grown
         assert [str(outcome.error) for outcome in file.apply() if not outcome.ok] == []
         assert file.plan() == []
+
+
+def test_each_change_is_done_of_one_that_is_encrypted(
+    file: File, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing of it may need to read its overlay, or to write there."""
+    monkeypatch.setattr(FakeHost, "features", replace(FakeHost.features, tells=0))
+    key = tmp_path / "a.key"
+    key.write_bytes(bytes(range(64)))
+    key.chmod(0o600)
+    each = [name for name in CHANGES if name != "data"]
+    file.write(HEAD + "".join(_encrypted(each, 0, key)))
+    assert [str(outcome.error) for outcome in file.apply() if not outcome.ok] == []
+    for text in ("".join(_encrypted(each, 1, key)), "".join(_encrypted(each, 0, key, back=True))):
+        file.write(HEAD + text)
+        assert len({line.split()[1] for line in file.plan()}) >= len(each) - 1  # one has only grown
+        assert [str(outcome.error) for outcome in file.apply() if not outcome.ok] == []
+        assert file.plan() == []
+
+
+def _encrypted(each: list[str], now: int, key: Path, *, back: bool = False) -> Iterator[str]:
+    for number, name in enumerate(each):
+        said = CHANGES[name][1 if back and name in ONE_WAY else now]
+        words = f"encrypt: {key}, {name}: {said.format(net=number, port=9000 + number)}"
+        yield f"  m-{number}: {{{words}}}\n"
