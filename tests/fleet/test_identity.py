@@ -1,5 +1,6 @@
 """Whom ssh meets: host keys are pinned as long as the disk keeps the identity they belong to."""
 
+from dataclasses import replace
 from pathlib import Path
 from uuid import uuid4
 
@@ -7,7 +8,7 @@ import pytest
 
 from skinnybox.fleet.catalog import known_hosts
 from skinnybox.fleet.service import Fleet
-from skinnybox.model import Instance
+from skinnybox.model import Encryption, Instance
 from skinnybox.overlays.patch import put_message
 from skinnybox.wire import Line, encode
 from tests.fleet.conftest import HOST_KEYS, SPARSE
@@ -37,6 +38,17 @@ def test_host_keys_are_pinned_as_long_as_the_identity_stays(fleet: Fleet, state:
     assert only([*fleet.overlays.reset(["web"])]) is None
     assert fleet.machine("web").host_keys == HOST_KEYS
     put_message(image(state, web), "identity", b"\n")
+    assert only([*fleet.overlays.reset(["web"])]) is None
+    assert fleet.machine("web").host_keys == ()
+
+
+def test_what_could_be_read_of_an_encrypted_disk_is_no_identity(fleet: Fleet, state: Path) -> None:
+    """Its guest wrote it over what it had encrypted: a new one is blank all the same, and so are its keys."""
+    web = fleet.create(["web"], "tiny", replace(SPARSE, encrypt=Encryption()))[0]
+    plain = fleet.create(["plain"], "tiny", SPARSE)[0]
+    put_message(image(state, plain), "identity", identity(web, b"one"))
+    image(state, web).write_bytes(image(state, plain).read_bytes())
+    fleet._catalog.pin_host_keys(web.uuid, HOST_KEYS)
     assert only([*fleet.overlays.reset(["web"])]) is None
     assert fleet.machine("web").host_keys == ()
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from skinnybox.delta.reset import Fresh, fresh_contents
 from skinnybox.errors import Corrupt, Unsupported
-from skinnybox.fleet import data_disk
+from skinnybox.fleet import data_disk, encrypted
 from skinnybox.fleet.catalog.catalog import Catalog
 from skinnybox.fleet.catalog.rows import Doing
 from skinnybox.fleet.lease import leased
@@ -45,7 +45,11 @@ def reset(
 
 
 def _fresh(host: Host, instance: Instance, operation: Operation) -> Fresh:
-    """A damaged overlay costs the machine its ssh host keys, never the reset; an encrypted one does, too."""
+    """A damaged overlay costs the machine its ssh host keys, never the reset; an encrypted one does, too,
+    whatever its guest has written over it that could be read."""
+    if encrypted.is_opaque(instance):
+        host.refuse_used(instance)
+        return fresh_contents(instance, b"")
     with host.open_overlay(instance, operation) as overlay:
         try:
             with replayed(overlay) as image:
