@@ -145,7 +145,7 @@ LIES: dict[str, Lie] = {
     "malformed: 'reason": lambda m: report(m, f"reason {ESCAPES}", state="failed"),
     "malformed: 'kernel": lambda m: report(m, "kernel ").replace(b"kernel ", b"kernel \xff\xfe\x80"),
     "malformed: 'address": lambda m: report(m, f"address eth0{ESCAPES} 10.0.2.15/24"),
-    "more of the overlay is free": lambda m: report(m, "overlay 1 2"),
+    "more of its overlay is free": lambda m: report(m, "overlay 1 2"),
     # Depends on how much of it has come when it is looked at.
     "no `end` within|not a report": lambda m: report(m, *[f"reason {'x' * 1000}"] * 80),
     "several lines": lambda m: report(m, "reason a", "reason b", state="failed"),

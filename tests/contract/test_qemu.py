@@ -187,7 +187,7 @@ def test_a_false_report_is_refused(guest: Guest) -> None:
     good = guest.host.reports([guest.instance.uuid])
     guest.says("report ready 'overlay 1 2'")
     guest.until((guest.folder / "rejected.json").exists)
-    assert "more of the overlay is free" in (guest.folder / "rejected.json").read_text()
+    assert "more of its overlay is free" in (guest.folder / "rejected.json").read_text()
     guest.says('cat /dev/urandom | head -c 200000 > "$(port)"; report ready "overlay 9 3"')
     guest.until(lambda: guest.host.reports([guest.instance.uuid])[guest.instance.uuid].overlay_size == 9)
     assert good[guest.instance.uuid].overlay_size == 1048576
