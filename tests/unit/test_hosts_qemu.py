@@ -226,6 +226,18 @@ def test_a_monitor_translates_what_goes_wrong(tmp_path: Path) -> None:
         Monitor(tmp_path)
 
 
+@pytest.mark.parametrize(
+    "answer",
+    [b"no JSON", b"[1]", b"7", b"[" * 100_000, b'{"error": 7}', b'{"error": {"desc": "\\u001b[2J"}}'],
+)
+def test_a_monitor_that_a_guest_took_over_is_one_that_refuses(tmp_path: Path, answer: bytes) -> None:
+    thread = serve(tmp_path, GREETING, DONE, answer + b"\r\n")
+    with Monitor(tmp_path, timeout=60) as monitor, pytest.raises(CommandFailed) as caught:
+        monitor.execute("x")
+    assert "\x1b" not in caught.value.message
+    thread.join()
+
+
 def test_a_silent_monitor_times_out(tmp_path: Path) -> None:
     with listen(tmp_path, "qmp"):
         began = time.monotonic()

@@ -2,11 +2,14 @@
 
 import subprocess
 from collections.abc import Callable, Iterator
+from typing import cast
 
 import pytest
 
 from skinnybox.errors import Conflict, Unsupported
+from skinnybox.hosts.guest_io.qmp import Monitor
 from skinnybox.hosts.qemu import growing
+from skinnybox.model import DiskKind
 from skinnybox.sizes import MIB
 from tests.samples import an_instance
 
@@ -49,3 +52,27 @@ def test_who_has_no_limit_needs_none(begun: Begun) -> None:
 def test_who_has_ended_is_told(begun: Begun) -> None:
     with pytest.raises(Conflict, match="ended"):
         growing._allow(1 << 22, an_instance(), MIB)
+
+
+class Told:
+    """A monitor that says this, whatever it is asked."""
+
+    def __init__(self, answer: object) -> None:
+        self._answer = answer
+
+    def execute(self, command: str, **arguments: object) -> object:
+        return self._answer
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        None, 7, "x", [7], [{}], [{"node-name": "overlay"}], [{"node-name": "overlay", "image": 7}],
+        [{"node-name": "overlay", "image": {"virtual-size": "x"}}],
+        [{"node-name": "overlay", "image": {"virtual-size": float("inf")}}], [], [{"node-name": "data"}],
+    ],
+)  # fmt: skip
+def test_what_is_no_answer_is_refused_by_name(answer: object) -> None:
+    with pytest.raises(Unsupported) as caught:
+        growing._size_of(cast(Monitor, Told(answer)), DiskKind.OVERLAY)
+    assert caught.value.hint

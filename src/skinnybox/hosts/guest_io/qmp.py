@@ -11,8 +11,10 @@ from uuid import UUID
 
 from skinnybox.errors import CommandFailed, Conflict, TimedOut
 from skinnybox.hosts.guest_io.run_folder import connect
+from skinnybox.printable import printable
 
 _LONGEST = 1 << 20
+_LONGEST_REASON = 1000
 _TIMEOUT = 10.0
 
 
@@ -55,7 +57,7 @@ class Monitor:
         while True:
             answer = self._line()
             if "error" in answer:
-                raise CommandFailed(f"QEMU refuses {command}: {answer['error'].get('desc')}")
+                raise CommandFailed(f"QEMU refuses {command}: {_described(answer['error'])}")
             if "return" in answer:
                 return answer["return"]
 
@@ -87,7 +89,12 @@ class Monitor:
             if len(self._buffer) > _LONGEST:
                 raise CommandFailed("QEMU's monitor says too much")
         line, _, self._buffer = self._buffer.partition(b"\n")
-        values: dict[str, Any] = json.loads(line)
+        try:
+            values = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            raise CommandFailed("QEMU's monitor says what is no JSON") from error
+        if not isinstance(values, dict):
+            raise CommandFailed("QEMU's monitor says what is no answer")
         return values
 
     def _received(self, deadline: float) -> bytes:
@@ -101,3 +108,8 @@ class Monitor:
         if not data:
             raise Conflict("the machine has ended")
         return data
+
+
+def _described(error: object) -> str:
+    """A guest may have taken that QEMU over."""
+    return printable(str(error.get("desc") if isinstance(error, dict) else error)[:_LONGEST_REASON])

@@ -26,12 +26,16 @@ def resize(pid: int, run_folder: Path, instance: Instance, size: int, disk: Disk
 
 
 def _size_of(monitor: Monitor, disk: DiskKind) -> int:
-    """As its guest sees it. `command_line` names the nodes."""
-    nodes = monitor.execute("query-named-block-nodes", flat=True)
-    found = next((node for node in nodes if node["node-name"] == disk.value), None)
-    if found is None:
-        raise Unsupported(f"this start of the machine has no disk {disk}", hint="restart it, and try again")
-    return int(found["image"]["virtual-size"])
+    """As its guest sees it. `command_line` names the nodes. What a QEMU answers is not believed to be an
+    answer: a guest may have taken it over."""
+    try:
+        nodes = monitor.execute("query-named-block-nodes", flat=True)
+        found = next((node for node in nodes if node["node-name"] == disk.value), None)
+        if found is not None:
+            return int(found["image"]["virtual-size"])
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
+        raise Unsupported("QEMU does not say how large its disks are", hint="restart the machine") from error
+    raise Unsupported(f"this start of the machine has no disk {disk}", hint="restart it, and try again")
 
 
 def _allow(pid: int, instance: Instance, size: int) -> None:
