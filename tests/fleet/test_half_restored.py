@@ -21,7 +21,7 @@ from skinnybox.hosts.local import copies
 from skinnybox.issues import Deed
 from skinnybox.model import DiskKind, Instance, SeedFile
 from skinnybox.operation import UNATTENDED
-from skinnybox.overlays import inspect
+from skinnybox.overlays import inspect, space
 from skinnybox.sizes import KIB, MIB
 from tests.fleet.conftest import open_fake, said
 from tests.fleet.repairing import found, lose, mended
@@ -114,7 +114,7 @@ def test_both_have_to_find_room(
     fleet: Fleet, state: Path, db: Instance, monkeypatch: pytest.MonkeyPatch, at: int
 ) -> None:
     """Before a byte of either is copied."""
-    real, calls = copies._blank, list[Path]()
+    real, calls = space.make_blank, list[Path]()
 
     def full(path: Path, *words: object) -> None:
         calls.append(path)
@@ -123,7 +123,7 @@ def test_both_have_to_find_room(
         real(path, *words)  # type: ignore[arg-type]
 
     with monkeypatch.context() as patch:
-        patch.setattr(copies, "_blank", full)
+        patch.setattr(space, "make_blank", full)
         patch.setattr(copies, "forget", partial(pytest.fail, "was built"))
         assert isinstance(restore(fleet), NoSpace)
     assert unchanged(fleet, state, db)

@@ -80,7 +80,7 @@ def put_blank(target: Path, size: int, allocation: Allocation, *, replace: bool)
     it takes the place of the one that is there, without, that is Conflict."""
     path = target.with_name(f".{secrets.token_hex(8)}.new") if replace else target
     try:
-        _make_blank(path, size, allocation)
+        space.make_blank(path, size, allocation)
         if replace:
             path.replace(target)
     except FileExistsError as error:
@@ -90,20 +90,6 @@ def put_blank(target: Path, size: int, allocation: Allocation, *, replace: bool)
     finally:
         if replace:
             path.unlink(missing_ok=True)
-
-
-def _make_blank(path: Path, size: int, allocation: Allocation) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    try:
-        if allocation is Allocation.RESERVED:
-            space.require(path.parent, size, "the new overlay")
-            space.reserve(descriptor, size)
-        os.truncate(descriptor, size)
-    except BaseException:
-        path.unlink(missing_ok=True)
-        raise
-    finally:
-        os.close(descriptor)
 
 
 def blank_again(descriptor: int, allocation: Allocation) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from skinnybox.errors import NoSpace, Unsupported
+from skinnybox.model import Allocation
 from skinnybox.sizes import format_size
 
 _COPY_ON_WRITE = {0x9123683E: "btrfs", 0x2FC12FC1: "zfs", 0xCA451A4E: "bcachefs", 0x3434: "nilfs2"}
@@ -47,6 +48,21 @@ def reserve(descriptor: int, size: int) -> None:
         if code in _CANNOT:
             raise Unsupported("this filesystem cannot reserve space", hint=_HINT)
         raise OSError(code, os.strerror(code))
+
+
+def make_blank(path: Path, size: int, allocation: Allocation) -> None:
+    """A new private file that reads as zeros. FileExistsError; NoSpace or Unsupported, with nothing left."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    try:
+        if allocation is Allocation.RESERVED:
+            require(path.parent, size, "the new overlay")
+            reserve(descriptor, size)
+        os.truncate(descriptor, size)
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
+    finally:
+        os.close(descriptor)
 
 
 def punch(descriptor: int, start: int, length: int) -> bool:

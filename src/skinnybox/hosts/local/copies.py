@@ -73,15 +73,14 @@ def rebuild(
     targets = {kind: store.disk(instance.uuid, kind) for kind in buildings}
     besides = {kind: folder / f".{secrets.token_hex(8)}.new" for kind in buildings}
     with contextlib.ExitStack() as held, translated():
-        held.enter_context(
-            exclusive(store, instance)
-        )  # who copies both is not to get one of then, one of now
+        # Who copies both disks meanwhile is not to get one of then and one of now.
+        held.enter_context(exclusive(store, instance))
         for path in dict.fromkeys((store.overlay(instance.uuid), *targets.values())):
             held.enter_context(lock.exclusive(path))
         sweep(folder)
         try:
             for kind, building in buildings.items():  # all, before the first byte is copied for any
-                _blank(besides[kind], building.size, allocations[kind])
+                space.make_blank(besides[kind], building.size, allocations[kind])
             for kind, building in buildings.items():
                 building.build(targets[kind], besides[kind])
                 forget(besides[kind], instance)
@@ -98,17 +97,6 @@ def rebuild(
 
 def put_in_place(beside: Path, target: Path) -> None:
     beside.replace(target)
-
-
-def _blank(path: Path, size: int, allocation: Allocation) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    try:
-        if allocation is Allocation.RESERVED:
-            space.require(path.parent, size, "the new overlay")
-            space.reserve(descriptor, size)
-        os.truncate(descriptor, size)
-    finally:
-        os.close(descriptor)
 
 
 def _keep_promise(path: Path, size: int, allocation: Allocation) -> None:
