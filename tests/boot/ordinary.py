@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from skinnybox.fleet.flatten import FlatDisk
+from skinnybox.fleet.service import Fleet
 from skinnybox.masters import efi
 from tests.pace import within
 
@@ -36,6 +38,15 @@ systemctl --failed --no-legend >&2
 test -z "$(systemctl --failed --no-legend)"
 """
 """A line of shell that fails where anything of Skinnybox is left."""
+
+
+def boots_as_it_was(fleet: Fleet, name: str, before: str, show: str, key: Path, folder: Path) -> None:
+    """Flattened and booted by itself, a machine says to the lines `show` what it said `before`."""
+    disk = fleet.overlays.flatten(name, FlatDisk(file=folder / f"{name}.qcow2", format="qcow2"))
+    machine = fleet.machine(name)
+    with booted(disk, machine.instance.mac, machine.host_keys, key, folder) as run:
+        assert run(show) == before
+        run(CHECK)
 
 
 @contextmanager

@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from skinnybox.errors import CommandFailed
-from skinnybox.fleet.flatten import FlatDisk
 from skinnybox.fleet.service import Fleet
 from skinnybox.fleet.view import MachineView
 from skinnybox.masters import sources
@@ -138,8 +137,4 @@ def test_it_becomes_an_ordinary_disk(
     sh("flat", MAKE)
     before = sh("flat", SHOW)
     down("flat")
-    disk = fleet.overlays.flatten("flat", FlatDisk(file=tmp_path / "flat.qcow2", format="qcow2"))
-    machine, key = fleet.machine("flat"), CACHE / "ssh" / "id_ed25519"
-    with ordinary.booted(disk, machine.instance.mac, machine.host_keys, key, tmp_path) as run:
-        assert run(SHOW) == before
-        run(ordinary.CHECK)
+    ordinary.boots_as_it_was(fleet, "flat", before, SHOW, CACHE / "ssh" / "id_ed25519", tmp_path)
