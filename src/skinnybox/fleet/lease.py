@@ -6,8 +6,8 @@
 
 The commit writes the host's record first and the catalog's row second, and both only while the machine is
 still ours. So whatever kills us, the record on the host is never behind the row (but by what was announced,
-and not begun), and who finds a lease whose
-owner is dead takes the machine to be what that record says (`as_left`).
+and not begun), and who finds a lease whose owner is dead takes the machine to be what that record says
+(`as_left`).
 """
 
 import contextlib

@@ -2,7 +2,7 @@
 
 import contextlib
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -89,8 +89,7 @@ def examined(
     holdings, rows = _machines(host, catalog)
     known = Known(
         folder=folder,
-        masters={f"sha256:{place.name}" for place in (folder / "masters").glob("[0-9a-f]*")}
-        - {f"sha256:{finding.path.name}" for finding in masters if finding.deed is Deed.ASIDE},
+        masters=_whole(folder, masters),
         pins=partial(known_hosts.kept, known_hosts.folder(folder)),
         running=lambda: {uuid for uuid, status in host.statuses().items() if status.pid},
         in_use=in_use,
@@ -121,6 +120,13 @@ def examined(
     told = {finding.path for finding in no_folders}  # and not again, as what cannot be looked at
     findings = [*no_folders, *(finding for finding in findings if finding.path not in told)]
     return Examination(trouble, rebuilt, findings, {row.uuid: row for row in rows}, bears, nowhere)
+
+
+def _whole(folder: Path, findings: Iterable[Finding]) -> set[str]:
+    """The ids of the masters there are, without those that are to be put aside."""
+    aside = {finding.path.name for finding in findings if finding.deed is Deed.ASIDE}
+    there = {place.name for place in (folder / "masters").glob("[0-9a-f]*")}
+    return {f"sha256:{name}" for name in there - aside}
 
 
 def _machines(host: Host, catalog: Catalog | None) -> tuple[list[Holding], list[RawRow]]:
