@@ -51,6 +51,11 @@ def on_behalf_of(actor: Actor) -> Iterator[None]:
         _actor.reset(token)
 
 
+def asking() -> Actor:
+    """Who asks for what this thread does."""
+    return _actor.get() or who_runs_this()
+
+
 def who_runs_this() -> Actor:
     """The user of this process; behind sudo the one who called that as well."""
     import pwd
@@ -76,7 +81,7 @@ def _of_the_system(user: int) -> int:
 @contextlib.contextmanager
 def recorded(catalog: Catalog, verb: str, subjects: tuple[str, ...], asked: Operation) -> "Iterator[Record]":
     """A job for as long as the block goes on, which hands on its `operation`, and may say its `results`."""
-    actor = _actor.get() or who_runs_this()
+    actor = asking()
     job = Job(
         number=0, verb=verb, subjects=subjects, actor=actor.name, origin=actor.origin, owner=process_mark(),
         begun=_now(),
@@ -108,20 +113,20 @@ def results(value: object) -> tuple[Result, ...]:
 
 
 class Record:
-    """A job that goes on. `job.number` is 0 where there is no catalog yet, or none that can be written."""
+    """A job that goes on. `number` is 0 where there is no catalog yet, or none that can be written."""
 
     def __init__(self, catalog: Catalog, job: Job, asked: Operation) -> None:
-        self._catalog, self._job = catalog, job
+        self._database, self._job = catalog.database, job
         self.operation = JobOperation(asked, self)
         self.results: tuple[Result, ...] = ()
         self._step: str | None = None
         self._log = ""
         self._told = self._looked = time.monotonic()
-        self._number = self._begin()
+        self.number = self._begin()
 
     def _begin(self) -> int:
         with contextlib.suppress(SkinnyboxError):
-            return self._catalog.begin_job(self._job)
+            return jobs.begin(self._database, self._job)
         return 0
 
     def hear(self, step: Step | None = None, line: str = "") -> None:
@@ -131,17 +136,17 @@ class Record:
         if line and len(self._log) < jobs.LONGEST_LOG:
             self._log += f"{line}\n"
         now = time.monotonic()
-        if self._number and now - self._told >= _POLL:
+        if self.number and now - self._told >= _POLL:
             self._told = now
             with contextlib.suppress(SkinnyboxError):
-                self._catalog.tell_of_job(self._number, self._step, self._log)
+                jobs.tell(self._database, self.number, self._step, self._log)
 
     def is_unwanted(self) -> bool:
         now = time.monotonic()
-        if self._number and now - self._looked >= _POLL:
+        if self.number and now - self._looked >= _POLL:
             self._looked = now
             with contextlib.suppress(SkinnyboxError):
-                return self._catalog.is_job_unwanted(self._number)
+                return jobs.unwanted(self._database, self.number)
         return False
 
     def end(self, error: BaseException | None) -> None:
@@ -151,13 +156,13 @@ class Record:
         if isinstance(error, Cancelled | KeyboardInterrupt) or (failed and self.operation.cancelled):
             condition = Condition.CANCELLED
         said = error.message if isinstance(error, SkinnyboxError) else repr(error) if error else None
-        if number := self._number or self._begin():
+        if number := self.number or self._begin():
             ended = replace(
                 self._job, number=number, ended=_now(), condition=condition, log=self._log, error=said,
                 results=self.results,
             )  # fmt: skip
             with contextlib.suppress(SkinnyboxError):
-                self._catalog.end_job(ended)
+                jobs.end(self._database, ended)
 
 
 _STEP = ("task", "done", "total", "unit", "detail")
@@ -193,16 +198,16 @@ class Jobs:
     """Those of one catalog, looked at and ended; `fleet.jobs` of a Fleet."""
 
     def __init__(self, catalog: Catalog) -> None:
-        self._catalog = catalog
+        self._database = catalog.database
 
     def all(self, most: int = jobs.KEPT, *, running: bool = False) -> list[Job]:
         """The latest, or those of them that are running, oldest first."""
-        found = self._catalog.jobs(jobs.KEPT if running else most)
+        found = jobs.all_of(self._database, jobs.KEPT if running else most)
         return [job for job in found if not running or job.condition is Condition.RUNNING][-most:]
 
     def one(self, number: int) -> Job:
         """NotFound when it is none of those that are kept."""
-        return self._catalog.job(number)
+        return jobs.one(self._database, number)
 
     def cancel(self, number: int) -> Job:
         """Ask that it ends where nothing is lost, as Ctrl-C does. It looks once in a second; how it ended,
@@ -210,7 +215,7 @@ class Jobs:
         job = self.one(number)
         if job.condition is not Condition.RUNNING:
             raise Conflict(f"job {number} goes on no more: it is {job.condition}")
-        self._catalog.ask_job_to_end(number)
+        jobs.ask_to_end(self._database, number)
         return job
 
     def followed(self, number: int, operation: Operation = UNATTENDED) -> Iterator[Job]:

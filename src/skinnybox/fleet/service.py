@@ -7,20 +7,16 @@ command that lists must not wait for what builds.
 
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
-from functools import cached_property
-from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from skinnybox.fleet import delete, encrypted, power
 from skinnybox.fleet.as_job import as_job
 from skinnybox.fleet.batch import Outcome
-from skinnybox.fleet.catalog.catalog import Catalog
 from skinnybox.fleet.catalog.ports import free_ports
-from skinnybox.fleet.machine_queries import MachineQueries
+from skinnybox.fleet.parts import Parts
 from skinnybox.fleet.view import MachineView
-from skinnybox.hosts.base import Host
-from skinnybox.model import Acceleration, Instance
+from skinnybox.model import Instance
 from skinnybox.operation import UNATTENDED, Operation
 
 if TYPE_CHECKING:
@@ -29,87 +25,15 @@ if TYPE_CHECKING:
     from skinnybox.fleet.access import Login
     from skinnybox.fleet.capacity import Account
     from skinnybox.fleet.change import Changing
-    from skinnybox.fleet.context import Context
-    from skinnybox.fleet.jobs import Jobs
-    from skinnybox.fleet.masters import Masters
-    from skinnybox.fleet.overlays import Overlays
-    from skinnybox.fleet.plan.files import FleetFiles
-    from skinnybox.fleet.remote import Remote
     from skinnybox.fleet.specification import Specification
-    from skinnybox.fleet.upkeep import Upkeep
     from skinnybox.hosts.events import Event
 
 _ALL = 64
 """Machines waited for at once where waiting costs nothing."""
 
 
-class Fleet:
+class Fleet(Parts):
     """The machines and masters of one state folder on one host."""
-
-    def __init__(
-        self, folder: Path, host: Host, *, boots_at_once: int, accelerator: Acceleration = Acceleration.AUTO
-    ) -> None:
-        self._folder, self._accelerator = folder, accelerator
-        self._ssh = folder / "ssh"
-        self._host = host
-        self._boots_at_once = boots_at_once
-
-    @cached_property
-    def _catalog(self) -> Catalog:
-        """Opened when it is first needed: `doctor` and `repair` have to work where it cannot be."""
-        return Catalog(self._folder / "state.db")
-
-    @cached_property
-    def _queries(self) -> MachineQueries:
-        return MachineQueries(self._host, self._catalog, boots_at_once=self._boots_at_once)
-
-    @cached_property
-    def masters(self) -> "Masters":
-        from skinnybox.fleet.masters import Masters
-
-        return Masters(self._folder / "masters", self._host, self._catalog)
-
-    @cached_property
-    def overlays(self) -> "Overlays":
-        from skinnybox.fleet.overlays import Overlays
-
-        return Overlays(self._host, self._catalog, self.masters, self._queries, self._accelerator)
-
-    @cached_property
-    def files(self) -> "FleetFiles":
-        from skinnybox.fleet.plan.files import FleetFiles
-
-        return FleetFiles(self._context)
-
-    @cached_property
-    def remote(self) -> "Remote":
-        from skinnybox.fleet.remote import Remote
-
-        return Remote(self._ssh, self._queries, self._catalog)
-
-    @cached_property
-    def jobs(self) -> "Jobs":
-        from skinnybox.fleet.jobs import Jobs
-
-        return Jobs(self._catalog)
-
-    @property
-    def _context(self) -> "Context":
-        from skinnybox.fleet.context import Context
-
-        return Context(
-            folder=self._folder,
-            host=self._host,
-            catalog=self._catalog,
-            masters=self.masters,
-            queries=self._queries,
-        )
-
-    @cached_property
-    def upkeep(self) -> "Upkeep":
-        from skinnybox.fleet.upkeep import Upkeep
-
-        return Upkeep(self._folder, self._host)
 
     @property
     def note(self) -> str | None:

@@ -10,11 +10,10 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 from uuid import UUID
 
 from skinnybox.errors import Conflict, Corrupt
-from skinnybox.fleet.catalog import clashes, host_kind, jobs_table, known_hosts, leases, rows
+from skinnybox.fleet.catalog import clashes, host_kind, jobs_table, known_hosts, leases, rows, tokens_table
 from skinnybox.fleet.catalog.database import Database, damaged
 from skinnybox.fleet.catalog.database_file import REPAIR
 from skinnybox.fleet.catalog.leases import Lease
@@ -22,9 +21,6 @@ from skinnybox.fleet.catalog.owner import process_mark
 from skinnybox.fleet.catalog.ports import free_ports
 from skinnybox.fleet.catalog.rows import Doing, Phase, RawRow, Row
 from skinnybox.model import Instance
-
-if TYPE_CHECKING:
-    from skinnybox.fleet.catalog.jobs import Job
 
 MIGRATIONS = (
     """
@@ -51,6 +47,7 @@ _ADDITIONS = {
     "held_ports": clashes.TABLE,
     "held_places": clashes.PLACES,
     "jobs": jobs_table.TABLE,
+    "tokens": tokens_table.TABLE,
 }
 
 
@@ -66,6 +63,11 @@ class Catalog:
     @property
     def path(self) -> Path:
         return self._db.path
+
+    @property
+    def database(self) -> Database:
+        """For jobs.py and tokens.py: what is kept in it that is of no machine."""
+        return self._db
 
     @property
     def note(self) -> str | None:
@@ -161,42 +163,6 @@ class Catalog:
 
     def release(self, lease: Lease, phase: Phase) -> None:
         leases.release(self._db, lease, phase)
-
-    def begin_job(self, job: "Job") -> int:
-        """See jobs.py, also for the next six."""
-        from skinnybox.fleet.catalog import jobs
-
-        return jobs.begin(self._db, job)
-
-    def tell_of_job(self, number: int, step: str | None, log: str) -> None:
-        from skinnybox.fleet.catalog import jobs
-
-        jobs.tell(self._db, number, step, log)
-
-    def end_job(self, job: "Job") -> None:
-        from skinnybox.fleet.catalog import jobs
-
-        jobs.end(self._db, job)
-
-    def is_job_unwanted(self, number: int) -> bool:
-        from skinnybox.fleet.catalog import jobs
-
-        return jobs.unwanted(self._db, number)
-
-    def ask_job_to_end(self, number: int) -> None:
-        from skinnybox.fleet.catalog import jobs
-
-        jobs.ask_to_end(self._db, number)
-
-    def jobs(self, most: int) -> "list[Job]":
-        from skinnybox.fleet.catalog import jobs
-
-        return jobs.all_of(self._db, most)
-
-    def job(self, number: int) -> "Job":
-        from skinnybox.fleet.catalog import jobs
-
-        return jobs.one(self._db, number)
 
     def forget(self, instances: Iterable[Instance]) -> None:
         uuids = [instance.uuid for instance in instances]

@@ -1,0 +1,1 @@
+"""The server: API and console as one application, its sockets, and its end."""

@@ -1,0 +1,1 @@
+"""The web console: pages made on the server, which are plain forms and links where nothing is scripted."""
