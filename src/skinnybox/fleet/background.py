@@ -31,7 +31,7 @@ class Background:
         self, actor: Actor, verb: str, subjects: Sequence[str], act: Callable[[Operation], object]
     ) -> int:
         """The number of the job, once it is written down. What goes wrong in it is told by the job. Conflict
-        when too many go on, or the server ends."""
+        when too many go on, the server ends, or nothing can be written down: nobody could follow it."""
         begun: Future[int] = Future()
         operation = Operation()
 
@@ -41,17 +41,20 @@ class Background:
                     jobs.on_behalf_of(actor),
                     jobs.recorded(self._catalog, verb, tuple(subjects), operation) as record,
                 ):
+                    if record.number == 0:
+                        raise Conflict(f"{verb}: no job can be written down", hint="`skinnybox doctor`")
                     begun.set_result(record.number)
                     record.results = jobs.results(act(record.operation))
-            except BaseException as error:  # told by the job; whoever asked waits for its number only
+            except Exception as error:  # told by the job; whoever asked waits for its number only
                 if not begun.done():
                     begun.set_exception(error)
-                elif not isinstance(error, SkinnyboxError):
-                    threading.excepthook(threading.ExceptHookArgs((type(error), error, None, None)))
+                elif not isinstance(error, SkinnyboxError | OSError):
+                    raise  # a bug of ours: where threads tell of those
             finally:
                 with self._lock:
                     del self._operations[operation]
 
+        self._catalog.make()
         thread = threading.Thread(target=run, name=f"job: {verb}")
         with self._lock:
             if self._ending:

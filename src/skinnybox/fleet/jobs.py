@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path, PurePath
 
-from skinnybox.errors import Cancelled, Conflict, SkinnyboxError
+from skinnybox.errors import Cancelled, Conflict, SkinnyboxError, from_system
 from skinnybox.fleet.batch import Outcome
 from skinnybox.fleet.catalog import jobs
 from skinnybox.fleet.catalog.catalog import Catalog
@@ -155,7 +155,7 @@ class Record:
         condition = Condition.FAILED if failed or error is not None else Condition.DONE
         if isinstance(error, Cancelled | KeyboardInterrupt) or (failed and self.operation.cancelled):
             condition = Condition.CANCELLED
-        said = error.message if isinstance(error, SkinnyboxError) else repr(error) if error else None
+        said = None if error is None else _said(error)
         if number := self.number or self._begin():
             ended = replace(
                 self._job, number=number, ended=_now(), condition=condition, log=self._log, error=said,
@@ -163,6 +163,11 @@ class Record:
             )  # fmt: skip
             with contextlib.suppress(SkinnyboxError):
                 jobs.end(self._database, ended)
+
+
+def _said(error: BaseException) -> str:
+    known = from_system(error) if isinstance(error, OSError) else error
+    return known.message if isinstance(known, SkinnyboxError) else repr(error)
 
 
 _STEP = ("task", "done", "total", "unit", "detail")
