@@ -17,7 +17,7 @@ from skinnybox.fleet.tokens import Role, Token
 from skinnybox.gate.served import served
 
 SOCKET = "socket"
-"""The door of scope["state"] by which the owner comes."""
+"""The `door` of a connection by which the owner comes."""
 
 
 class NotSignedIn(SkinnyboxError):
