@@ -21,7 +21,7 @@ from skinnybox.gate.problems import Refused
 from skinnybox.gate.served import served
 
 SOCKET = UNIX_SOCKET
-"""The door of scope["state"] by which the owner comes."""
+"""The door by which the owner comes, as the server notes it of each request."""
 
 
 class NotSignedIn(SkinnyboxError):
