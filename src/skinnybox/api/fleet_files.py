@@ -17,6 +17,7 @@ from skinnybox.fleet.spec.reading import Sent
 from skinnybox.fleet.spec.shape import schema
 from skinnybox.gate import limits
 from skinnybox.gate.principal import NotAllowed, Operator, Principal, Viewer
+from skinnybox.gate.readings import reading
 from skinnybox.gate.served import fleet_of
 
 router = APIRouter(tags=["fleet files"], prefix="/fleet-files", max_body_size=limits.DOCUMENT_BODY)
@@ -86,7 +87,8 @@ class PlanForm(Told):
 
 def _plan(fleet: Fleet, who: Principal, body: FleetText) -> Plan:
     _check(who, body)
-    found = fleet.files.plan(body.sent, body.choices)
+    with reading():
+        found = fleet.files.plan(body.sent, body.choices)
     _agree(who, found)
     return found
 

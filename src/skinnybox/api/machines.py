@@ -60,10 +60,16 @@ def list_machines(
         if (not name or any(fnmatch.fnmatchcase(machine.name, glob) for glob in name))
         and (not state or machine.condition in state)
         and (fleet is None or machine.instance.fleet == fleet)
-        and (master is None or machine.instance.stack.reference.startswith((f"{master}:", master)))
+        and (master is None or _boots(machine, master))
     ]
     successors = served.masters.successors()
     return window.page(_sorted(_filtered(found, filter), sort), lambda machine: form(machine, successors))
+
+
+def _boots(machine: MachineView, master: str) -> bool:
+    """From this one: by its name, its name and version, or its id."""
+    stack = machine.instance.stack
+    return master in (stack.master, stack.reference, stack.reference.partition(":")[0])
 
 
 def _filtered(machines: list[MachineView], filters: Sequence[str]) -> list[MachineView]:

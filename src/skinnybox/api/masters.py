@@ -15,7 +15,6 @@ from skinnybox.api.forms import (
     Told,
     begun,
 )
-from skinnybox.errors import Unsupported
 from skinnybox.fleet import present, present_systems
 from skinnybox.fleet.service import Fleet
 from skinnybox.gate import reach
@@ -131,15 +130,6 @@ def show_system(request: Request, who: Viewer, reference: MasterReference) -> An
     """What it consists of: release, packages, accounts, units, alternatives, diversions."""
     with reading():
         return present_systems.system(fleet_of(request).masters.system(reference))
-
-
-@router.get("/masters/{reference}/packages", response_model=Page[PackageForm])
-def list_packages(request: Request, who: Viewer, window: Paged, reference: MasterReference) -> Any:
-    with reading():
-        found = present_systems.packages(fleet_of(request).masters.system(reference))
-    if found is None:
-        raise Unsupported(f"the packages of {reference} are unknown")
-    return window.page(found, lambda row: row)
 
 
 @router.get("/masters/{reference}/differences", response_model=Page[DifferenceForm])

@@ -17,8 +17,9 @@ from skinnybox.api import (
     tokens,
 )
 from skinnybox.api.document import PROBLEMS
+from skinnybox.api.known import KNOWN_ONLY
 
-router = APIRouter(prefix="/api/v1", responses=PROBLEMS)
+router = APIRouter(prefix="/api/v1", responses=PROBLEMS, dependencies=[KNOWN_ONLY])
 for subject in (
     about, creating, machines, inside, actions, building, masters, fleet_files, jobs, tokens, system,
 ):  # fmt: skip
