@@ -32,7 +32,7 @@ _CONFIG = schemathesis.Config.from_dict(
                 "expected-statuses": ["2xx", "400", "403", "404", "409", "412", "413", "422", "501", "507"]
             },
             "negative_data_rejection": {
-                "expected-statuses": ["400", "403", "404", "405", "409", "413", "422"]
+                "expected-statuses": ["400", "401", "403", "404", "405", "409", "413", "422"]
             },
         }
     }

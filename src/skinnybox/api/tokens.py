@@ -60,6 +60,7 @@ def list_tokens(request: Request, who: Admin, window: Paged) -> Any:
 
 @router.post("/tokens", status_code=201, response_model=MadeToken)
 def create_token(request: Request, who: Admin, body: NewToken) -> Any:
+    """A new one, with its secret, which nobody can be told again."""
     role = Role[body.role.upper()]
     fleet = body.fleet if who.fleet is None else body.fleet or who.fleet
     if role > who.role or who.fleet not in (None, fleet):
