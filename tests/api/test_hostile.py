@@ -1,5 +1,6 @@
 """What is sent to break something: it is refused, quickly, and in the one form that errors have."""
 
+import itertools
 import json
 import time
 from typing import Any
@@ -20,69 +21,75 @@ NAMES = (
 )  # fmt: skip
 
 
-@pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("path", ["/machines/{}", "/machines/{}/changes", "/machines/{}/console-log",
                                   "/masters/{}", "/tokens/{}", "/jobs/{}"])  # fmt: skip
-def test_no_name_leads_anywhere(admin: Api, path: str, name: str) -> None:
+def test_no_name_leads_anywhere(admin: Api, path: str) -> None:
     method = "DELETE" if path.startswith("/tokens") else "GET"
-    answer = admin.ask(method, path.format(quote(name, safe="")))
-    assert answer.status_code in (400, 404, 405, 422, 307), answer.text
-    assert "root:" not in answer.text
+    for name in NAMES:
+        answer = admin.ask(method, path.format(quote(name, safe="")))
+        assert answer.status_code in (400, 404, 405, 422, 307), (name, answer.text)
+        assert answer.status_code == 307 or answer.headers["content-type"] == "application/problem+json"
 
 
-@pytest.mark.parametrize(
-    "names",
-    [
-        ["web-{1..999999999}"], ["{a,b}" * 30], ["web-{1..5001}"], ["{" * 900], ["a{1..2}" * 100],
-        ["x" * 5000],
-        ["../x"], ["a\0"], ["\ud800"], ["{9..1}"], [""], [], ["a", "a"], [f"m{n}" for n in range(2000)],
-        ["web-{1.." + "9" * 60 + "}"],
-    ],
+PATTERNS: tuple[list[str], ...] = (
+    ["web-{1..999999999}"], ["{a,b}" * 30], ["web-{1..5001}"], ["{" * 900], ["a{1..2}" * 100],
+    ["x" * 5000],
+    ["../x"], ["a\0"], ["\ud800"], ["{9..1}"], [""], [], ["a", "a"], [f"m{n}" for n in range(2000)],
+    ["web-{1.." + "9" * 60 + "}"],
 )  # fmt: skip
-def test_no_pattern_explodes(operator: Api, names: list[str]) -> None:
+
+
+def test_no_pattern_explodes(operator: Api) -> None:
     began = time.monotonic()
+    for names in PATTERNS:
+        _refused(operator, names)
+    assert time.monotonic() - began < 60
+    assert operator.get("/machines")["total"] == 0
+
+
+def _refused(operator: Api, names: list[str]) -> None:
     for path, body in (("/machines", {**SMALL, "names": names}), ("/preview", {**SMALL, "names": names}),
                        ("/actions/kill", {"names": names})):  # fmt: skip
         answer = operator.ask(
             "POST", path, content=json.dumps(body), headers={"content-type": "application/json"}
         )
-        assert answer.status_code in (400, 404, 422), answer.text
-    assert time.monotonic() - began < 30
-    assert operator.get("/machines")["total"] == 0
+        assert answer.status_code in (400, 404, 422), (names, answer.text)
 
 
-@pytest.mark.parametrize("glob", ["*" * 200, "[" * 200, "*a" * 100, "[!a-z]*" * 28, "[z-a]", "[\\]"])
-def test_no_glob_takes_long(fleet: Fleet, viewer: Api, operator: Api, glob: str) -> None:
+GLOBS = ("*" * 200, "[" * 200, "*a" * 100, "[!a-z]*" * 28, "[z-a]", "[\\]")
+
+
+def test_no_glob_takes_long(fleet: Fleet, viewer: Api, operator: Api) -> None:
     fleet.create(["a" * 60 + "{1..3}"], "tiny", SPARSE)
     began = time.monotonic()
-    assert viewer.ask("GET", f"/machines?name={quote(glob)}").status_code == 200
-    assert operator.ask("POST", "/actions/wait", json={"names": [glob]}).status_code in (202, 400, 404)
-    assert viewer.ask("GET", f"/history?name={quote(glob)}").status_code in (200, 400, 404)
-    assert time.monotonic() - began < 30
+    for glob in GLOBS:
+        assert viewer.ask("GET", f"/machines?name={quote(glob)}").status_code == 200
+        waiting = operator.ask("POST", "/actions/wait", json={"names": [glob], "timeout": 0.1})
+        assert waiting.status_code in (202, 400, 404)
+        assert viewer.ask("GET", f"/history?name={quote(glob)}").status_code in (200, 400, 404)
+    assert time.monotonic() - began < 60
 
 
-@pytest.mark.parametrize(
-    "said",
-    [
-        {"memory": 10**400}, {"memory": -1}, {"cpus": 1e308}, {"cpus": True}, {"cpus": "9" * 4000},
-        {"memory": "9" * 4000 + "T"}, {"memory": "1e9G"}, {"labels": {"a": "\ud800"}},
-        {"labels": {"a": "\0"}},
-        {"labels": {f"k{n}": "" for n in range(33)}}, {"labels": {"a": "x" * 129}}, {"dns": [[[["x"]]]]},
-        {"run_once": "\ud800"}, {"files": [{"target": "../etc", "content": "x"}]},
-        {"files": [{"target": "/x", "content": "\ud800"}]},
-        {"users": [{"name": "root", "password_hash": "\n"}]},
-        {"forwards": ["99999:1"]}, {"bridge": "a\0b"}, {"timezone": "../../etc/passwd"}, {"state": "running"},
-        {"__proto__": 1}, {"ssh_keys": ["x" * 100_000]},
-        {"user_data": "\ud83d"}, {"locale": "\ud83d"}, {"ntp": ["\ud83d"]}, {"\ud83d": 1},
-    ],
+SAID: tuple[dict[str, Any], ...] = (
+    {"memory": 10**400}, {"memory": -1}, {"cpus": 1e308}, {"cpus": True}, {"cpus": "9" * 4000},
+    {"memory": "9" * 4000 + "T"}, {"memory": "1e9G"}, {"labels": {"a": "\ud800"}},
+    {"labels": {"a": "\0"}},
+    {"labels": {f"k{n}": "" for n in range(33)}}, {"labels": {"a": "x" * 129}}, {"dns": [[[["x"]]]]},
+    {"run_once": "\ud800"}, {"files": [{"target": "../etc", "content": "x"}]},
+    {"files": [{"target": "/x", "content": "\ud800"}]},
+    {"users": [{"name": "root", "password_hash": "\n"}]},
+    {"forwards": ["99999:1"]}, {"bridge": "a\0b"}, {"timezone": "../../etc/passwd"}, {"state": "running"},
+    {"__proto__": 1}, {"ssh_keys": ["x" * 100_000]},
+    {"user_data": "\ud83d"}, {"locale": "\ud83d"}, {"ntp": ["\ud83d"]}, {"\ud83d": 1},
 )  # fmt: skip
-def test_nothing_that_is_said_of_a_machine_is_a_bug_of_ours(operator: Api, said: dict[str, Any]) -> None:
-    for path in ("/preview", "/machines"):
+
+
+def test_nothing_that_is_said_of_a_machine_is_a_bug_of_ours(operator: Api) -> None:
+    for said, path in itertools.product(SAID, ("/preview", "/machines")):
         content = json.dumps({**SMALL, "names": ["a"], **said})
         answer = operator.ask("POST", path, content=content, headers={"content-type": "application/json"})
-        assert answer.status_code in (400, 422), answer.text
+        assert answer.status_code in (400, 422), (said, answer.text)
         assert answer.headers["content-type"] == "application/problem+json"
-        assert answer.json()["errors"] or answer.json()["detail"]
     assert operator.get("/jobs")["total"] == 0
 
 

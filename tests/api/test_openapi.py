@@ -1,7 +1,10 @@
 """The OpenAPI document is one, and the server does what it says: requests made of it, good ones and bad ones,
 never find a bug of ours."""
 
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,6 +25,7 @@ from skinnybox.serve.app import create_app
 from tests.fleet.conftest import SPARSE, open_fake
 from tests.samples import seal
 
+ROOT = Path(__file__).parents[2]
 CORE, FULL = 3, 100
 """Requests of each kind, made of each operation."""
 _CONFIG = schemathesis.Config.from_dict(
@@ -57,6 +61,11 @@ def app(fleet: Fleet) -> FastAPI:
 
 def test_the_document_is_one(app: FastAPI) -> None:
     validate(openapi(app))  # type: ignore[arg-type]
+
+
+def test_the_reference_is_what_the_routes_say() -> None:
+    done = subprocess.run([sys.executable, ROOT / "script" / "api-reference", "--check"], check=False)
+    assert done.returncode == 0
 
 
 def test_every_operation_says_what_it_is_for_and_what_an_error_is(app: FastAPI) -> None:

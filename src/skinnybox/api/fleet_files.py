@@ -57,7 +57,7 @@ class Applied(FleetText):
     timeout: Seconds | None = None
 
 
-class DifferenceForm(Told):
+class ChangedForm(Told):
     what: str
     before: str | int | bool | None
     after: str | int | bool | None
@@ -68,7 +68,7 @@ class ActionForm(Told):
     """delete, recreate, stop, adopt, grow, set, seed, reset, create, start, or blocked: it cannot be done."""
     name: str
     detail: str
-    changes: list[DifferenceForm]
+    changes: list[ChangedForm]
     reason: str | None
     hint: str | None
     note: str | None
