@@ -6,7 +6,7 @@ command that lists must not wait for what builds.
 """
 
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
@@ -83,9 +83,14 @@ class Fleet(Parts):
         parallel: int | None = None,
         operation: Operation = UNATTENDED,
     ) -> list[Outcome[MachineView]]:
-        """Power on. With `wait` only so many come up at once as the machine bears, each until it is ready."""
+        """Power on. With `wait` only so many come up at once as the machine bears, each until it is ready;
+        those of other jobs of this process count, unless `parallel` is more than that."""
 
         def one(machine: MachineView, operation: Operation) -> MachineView:
+            with self._queries.rising.turn(operation, parallel) if wait else nullcontext():
+                return up(machine, operation)
+
+        def up(machine: MachineView, operation: Operation) -> MachineView:
             master = self.masters.bootable(machine.instance.stack)
             power.start(self._host, machine, master, self.masters.folder(master), operation)
             encrypted.forget_keys(self._catalog, machine.instance)
