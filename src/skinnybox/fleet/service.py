@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from skinnybox.fleet.access import Login
     from skinnybox.fleet.capacity import Account
+    from skinnybox.fleet.catalog.rows import Row
     from skinnybox.fleet.change import Changing
     from skinnybox.fleet.specification import Specification
     from skinnybox.hosts.events import Event
@@ -100,12 +101,16 @@ class Fleet(Parts):
 
         return self._queries.each(patterns, one, "start", operation, parallel)
 
+    def finish_unfinished(self) -> "list[Outcome[Row]]":
+        """What killed commands left half done is finished or taken back; of each machine what came of it."""
+        from skinnybox.fleet.repair import unfinished
+
+        return unfinished.finish(self._host, self._catalog)
+
     def marked(self, patterns: Sequence[str] = ("*",)) -> list[str]:
         """Those of them that are to come up when the host has restarted, after what that interrupted has
         been cleared away."""
-        from skinnybox.fleet.repair import unfinished
-
-        unfinished.finish(self._host, self._catalog)
+        self.finish_unfinished()
         return [machine.name for machine in self.machines(patterns) if machine.instance.autostart]
 
     def wait(
