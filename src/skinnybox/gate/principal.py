@@ -21,7 +21,7 @@ from skinnybox.gate.problems import Refused
 from skinnybox.gate.served import served
 
 SOCKET = UNIX_SOCKET
-"""The door of scope["state"] by which the owner comes."""
+"""The door by which the owner comes, as the server notes it of each request."""
 
 
 class NotSignedIn(SkinnyboxError):
@@ -128,4 +128,5 @@ Viewer = Annotated[Principal, Depends(AtLeast(role=Role.VIEWER))]
 Operator = Annotated[Principal, Depends(AtLeast(role=Role.OPERATOR))]
 Admin = Annotated[Principal, Depends(AtLeast(role=Role.ADMIN))]
 WholeViewer = Annotated[Principal, Depends(AtLeast(role=Role.VIEWER, whole=True))]
+WholeOperator = Annotated[Principal, Depends(AtLeast(role=Role.OPERATOR, whole=True))]
 WholeAdmin = Annotated[Principal, Depends(AtLeast(role=Role.ADMIN, whole=True))]
