@@ -30,8 +30,9 @@ class Background:
     def begin(
         self, actor: Actor, verb: str, subjects: Sequence[str], act: Callable[[Operation], object]
     ) -> int:
-        """The number of the job, once it is written down. What goes wrong in it is told by the job. Conflict
-        when too many go on, or the server ends."""
+        """The number of the job, once it is written down: also the very first one, which makes the catalog.
+        What goes wrong in it is told by the job. Conflict when too many go on, or the server ends."""
+        self._catalog.make()
         begun: Future[int] = Future()
         operation = Operation()
 

@@ -6,7 +6,7 @@ command that lists must not wait for what builds.
 """
 
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from skinnybox.fleet.access import Login
     from skinnybox.fleet.capacity import Account
+    from skinnybox.fleet.catalog.rows import Row
     from skinnybox.fleet.change import Changing
     from skinnybox.fleet.create import Batch
     from skinnybox.fleet.preview import Preview
@@ -109,9 +110,14 @@ class Fleet(Parts):
         parallel: int | None = None,
         operation: Operation = UNATTENDED,
     ) -> list[Outcome[MachineView]]:
-        """Power on. With `wait` only so many come up at once as the machine bears, each until it is ready."""
+        """Power on. With `wait` only so many come up at once as the machine bears, each until it is ready;
+        those of other jobs of this process count, unless `parallel` is more than that."""
 
         def one(machine: MachineView, operation: Operation) -> MachineView:
+            with self._queries.rising.turn(operation, parallel) if wait else nullcontext():
+                return up(machine, operation)
+
+        def up(machine: MachineView, operation: Operation) -> MachineView:
             master = self.masters.bootable(machine.instance.stack)
             power.start(self._host, machine, master, self.masters.folder(master), operation)
             encrypted.forget_keys(self._catalog, machine.instance)
@@ -121,12 +127,16 @@ class Fleet(Parts):
 
         return self._queries.each(patterns, one, "start", operation, parallel)
 
+    def finish_unfinished(self) -> "list[Outcome[Row]]":
+        """What killed commands left half done is finished or taken back; of each machine what came of it."""
+        from skinnybox.fleet.repair import unfinished
+
+        return unfinished.finish(self._host, self._catalog)
+
     def marked(self, patterns: Sequence[str] = ("*",)) -> list[str]:
         """Those of them that are to come up when the host has restarted, after what that interrupted has
         been cleared away."""
-        from skinnybox.fleet.repair import unfinished
-
-        unfinished.finish(self._host, self._catalog)
+        self.finish_unfinished()
         return [machine.name for machine in self.machines(patterns) if machine.instance.autostart]
 
     def wait(
