@@ -91,6 +91,7 @@ class Placed:
 
 _COMMANDS, _QEMU, _SUPERVISOR, _SQLITE = "every command", "QEMU", "the supervisor", "SQLite"
 _SNAPSHOT, _SEAL = "`snapshot`", "`master build`, `master import`"
+_SERVE = "`serve`"
 _XAPI, _FAKE, _START, _PINNED = "the pool's host", "the fake host", "`start`", "`wait`, `ssh`, `exec`"
 
 TABLE = (
@@ -108,6 +109,10 @@ TABLE = (
     Part(path="pretended.json", what="with `--host fake`: the machines it pretends", by=_FAKE,
          half=(_ATOMIC,)),
     Part(path="pretended.lock", what="held while pretended.json is changed", by=_FAKE),
+    Part(path="serve.lock", what="held by the server: there is one; which process it is", by=_SERVE),
+    Part(path="serve.sock", what="socket of the server, for its owner", by=_SERVE, socket=True),
+    Part(path="serve.key", what="what signs the cookies of who signed in; may be deleted: all sign in again",
+         by=_SERVE, half=(f".{NAME}.new",)),
     Part(path=".flat-<random>.new", mode=FOLDER,
          what="what `flatten` works with", by="`flatten`", passing=True),
     Part(path=".copy-<random>.new", mode=FOLDER,

@@ -248,3 +248,13 @@ def test_the_command_line(made: Made, state: Path, capsys: pytest.CaptureFixture
     assert said(capsys, "jobs", "show", *here, "9").code == NotFound.exit_code
     assert said(capsys, "delete", *here, "-y", "a").code != 0  # it runs
     assert said(capsys, "jobs", "follow", *here, "3").code == 1
+
+
+def test_the_first_job_of_a_server_has_a_number(tmp_path: Path) -> None:
+    """It is answered with, though there is no catalog yet."""
+    with open_fake(tmp_path / "new") as fleet:
+        number = fleet.background.begin(
+            Actor(name="alice", origin="192.0.2.7"), "x", [], lambda operation: operation.sleep(0)
+        )
+        assert fleet.jobs.one(number).actor == "alice"
+        fleet.background.end()

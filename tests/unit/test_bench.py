@@ -14,10 +14,10 @@ NOT_READING = {
     ("apply",), ("autostart", "off"), ("autostart", "on"), ("cp",), ("delete",), ("exec",), ("flatten",),
     ("grow",), ("jobs", "cancel"), ("jobs", "follow"), ("jobs", "show"), ("kill",), ("master", "build"),
     ("master", "disk"), ("master", "import"), ("master", "remove"), ("reset",), ("restart",), ("seed-disk",),
-    ("set",), ("snapshot", "create"), ("snapshot", "delete"), ("snapshot", "restore"), ("ssh",), ("start",),
-    ("stop",),
+    ("serve",), ("set",), ("snapshot", "create"), ("snapshot", "delete"), ("snapshot", "restore"), ("ssh",),
+    ("start",), ("stop",), ("token", "create"), ("token", "revoke"),
 }  # fmt: skip
-"""What changes something, hands over to another program, or tells of one job."""
+"""What changes something, hands over to another program, goes on for ever, or tells of one job."""
 
 
 def of(low: float, high: float, pairs: int = 9) -> Ratio:

@@ -22,6 +22,8 @@ _GROUPS = {
     "overlays": ("grow", "snapshot", "flatten", "seed-disk"),
     "events": ("events",),
     "jobs": ("jobs",),
+    "serve": ("serve",),
+    "token": ("token",),
     "repair": ("repair",),
     "store": ("capacity", "doctor"),
 }

@@ -2,13 +2,13 @@
 
 import contextlib
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, TypeVar
 from uuid import UUID
 
-from skinnybox.errors import SkinnyboxError, Unsupported
+from skinnybox.errors import SkinnyboxError, Unsupported, UsageError
 from skinnybox.fleet import data_disk, encrypted, knowing
 from skinnybox.fleet.catalog import host_kind
 from skinnybox.fleet.catalog.catalog import Catalog
@@ -59,33 +59,101 @@ def create(
     operation: Operation,
 ) -> list[Instance]:
     """See Fleet.create."""
+    host = context.host
+    names, specification = expand(patterns), completed(specification, host.features)
+    unfinished.finish(host, context.catalog)
+    each = separate(context, names, specification, skip_existing)
+    return _create(context, master, specification, each, operation)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batch:
+    """Machines of one master, each as it is to be: with addresses and texts of its own, perhaps."""
+
+    master: str
+    each: Mapping[str, Specification]
+
+
+def create_batch(
+    context: "Context", batch: Batch, skip_existing: bool, operation: Operation
+) -> list[Instance]:
+    """See Fleet.create_batch."""
+    unfinished.finish(context.host, context.catalog)
+    each = left(context, batch, skip_existing)
+    return _create(context, batch.master, alike(context, batch), each, operation)
+
+
+def alike(context: "Context", batch: Batch) -> Specification:
+    """What all of them have in common, completed: one of them says it. UsageError for none."""
+    for own in batch.each.values():
+        return completed(own, context.host.features)
+    raise UsageError("no machine is named")
+
+
+def left(context: "Context", batch: Batch, skip_existing: bool) -> dict[str, Specification]:
+    """Those of them that are to be made, completed and checked as `separate` does."""
     host, catalog = context.host, context.catalog
-    names = expand(patterns)
-    unfinished.finish(host, catalog)
-    features = host.features
-    specification = completed(specification, features)
+    each = {name: completed(own, host.features) for name, own in batch.each.items()}
+    for name in catalog.taken(each) if skip_existing else ():
+        del each[name]
+    for own in dict.fromkeys(each.values()):
+        check(own, host.features)
+    check_addresses(each.values(), catalog)
+    encrypted.check_keys({name: own.encrypt for name, own in each.items()}, context.folder)
+    return each
+
+
+def _create(
+    context: "Context", master: str, specification: Specification, each: dict[str, Specification],
+    operation: Operation,
+) -> list[Instance]:  # fmt: skip
+    host, catalog = context.host, context.catalog
+    with context.masters.kept(master) as found:
+        suits(context, found, specification)
+        catalog.make()
+        host_kind.note(context.folder, host.features.kind)
+        base = stack(found, specification.dax, host.features)
+        wanted = instances(context, base, each, context.public_key)
+        check_space(host, (disk for new in wanted for disk in new.disks.values()))
+        host.add_master(found, context.masters.folder(found), operation)
+        return list(make(host, catalog, wanted, operation, host.features.creates_at_once))
+
+
+def separate(
+    context: "Context", names: Sequence[str], specification: Specification, skip_existing: bool
+) -> dict[str, Specification]:
+    """What each is to be, of what is `completed`. Refuses, before anything is touched, what cannot be right
+    whatever it boots from."""
+    host, catalog = context.host, context.catalog
     specifications = numbered(specification, len(names))
     for first in specifications[:1]:  # the others are as this one but for what `numbered` looks at
-        check(first, features)
+        check(first, host.features)
     each = dict(zip(names, specifications, strict=True))
     for name in catalog.taken(names) if skip_existing else ():
         del each[name]  # what it would have had stays free: the others have what they had without this
     check_addresses(each.values(), catalog)
     encrypted.check_keys({name: own.encrypt for name, own in each.items()}, context.folder)
-    with context.masters.kept(master) as found:
-        knowing.check(specification, found)
-        knowing.check_cloud_init(specification, found, context.masters.folder(found))
-        catalog.make()
-        host_kind.note(context.folder, features.kind)
-        ports = free_ports(catalog.ports(), context.folder)
-        base, key = stack(found, specification.dax, features), context.public_key
-        keyed = {own: with_key(own, key) for own in dict.fromkeys(each.values())}
-        wanted = [instance(name, base, keyed[own], ports) for name, own in each.items()]
-        host.refuse_names([new.name for new in wanted])
-        catalog.check_ports(wanted)
-        check_space(host, (disk for new in wanted for disk in new.disks.values()))
-        host.add_master(found, context.masters.folder(found), operation)
-        return list(make(host, catalog, wanted, operation, features.creates_at_once))
+    return each
+
+
+def suits(context: "Context", master: Master, specification: Specification) -> None:
+    """Refuses what this master's guest part or cloud-init does not know."""
+    knowing.check(specification, master)
+    knowing.check_cloud_init(specification, master, context.masters.folder(master))
+
+
+def instances(
+    context: "Context", base: Stack, each: dict[str, Specification], public_key: str
+) -> list[Instance]:
+    """The machines, of which nothing exists yet. Conflict for what the host or the catalog has already, but
+    for their names, which claim() takes."""
+    host, catalog = context.host, context.catalog
+    ports = free_ports(catalog.ports(), context.folder)
+    keyed = {own: with_key(own, public_key) for own in dict.fromkeys(each.values())}
+    wanted = [instance(name, base, keyed[own], ports) for name, own in each.items()]
+    host.refuse_names([new.name for new in wanted])
+    catalog.check_ports(wanted)
+    return wanted
 
 
 def stack(master: Master, dax: bool | None, features: Features) -> Stack:

@@ -6,7 +6,7 @@ command that lists must not wait for what builds.
 """
 
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
@@ -24,7 +24,10 @@ if TYPE_CHECKING:
 
     from skinnybox.fleet.access import Login
     from skinnybox.fleet.capacity import Account
+    from skinnybox.fleet.catalog.rows import Row
     from skinnybox.fleet.change import Changing
+    from skinnybox.fleet.create import Batch
+    from skinnybox.fleet.preview import Preview
     from skinnybox.fleet.specification import Specification
     from skinnybox.hosts.events import Event
 
@@ -66,6 +69,30 @@ class Fleet(Parts):
 
         return create(self._context, patterns, master, specification, skip_existing, operation)
 
+    @as_job("create")
+    def create_batch(
+        self, batch: "Batch", *, skip_existing: bool = False, operation: Operation = UNATTENDED
+    ) -> list[Instance]:
+        """The same of machines of which each is described by itself."""
+        from skinnybox.fleet.create import create_batch
+
+        return create_batch(self._context, batch, skip_existing, operation)
+
+    def preview_batch(self, batch: "Batch", *, skip_existing: bool = False) -> "Preview":
+        """What `create_batch` would make now; as `preview`."""
+        from skinnybox.fleet.preview import preview_batch
+
+        return preview_batch(self._context, batch, skip_existing)
+
+    def preview(
+        self, patterns: Sequence[str], master: str, specification: "Specification", *, skip_existing: bool
+    ) -> "Preview":
+        """What `create` would make now, and whether it could; nothing changes. Raises as `create` for what
+        cannot be right, whatever there is."""
+        from skinnybox.fleet.preview import preview
+
+        return preview(self._context, patterns, master, specification, skip_existing)
+
     def machines(self, patterns: Sequence[str] = ("*",)) -> list[MachineView]:
         """Those that names and globs mean. NotFound when one means nothing; all, without patterns."""
         return self._queries.machines(patterns)
@@ -83,9 +110,14 @@ class Fleet(Parts):
         parallel: int | None = None,
         operation: Operation = UNATTENDED,
     ) -> list[Outcome[MachineView]]:
-        """Power on. With `wait` only so many come up at once as the machine bears, each until it is ready."""
+        """Power on. With `wait` only so many come up at once as the machine bears, each until it is ready;
+        those of other jobs of this process count, unless `parallel` is more than that."""
 
         def one(machine: MachineView, operation: Operation) -> MachineView:
+            with self._queries.rising.turn(operation, parallel) if wait else nullcontext():
+                return up(machine, operation)
+
+        def up(machine: MachineView, operation: Operation) -> MachineView:
             master = self.masters.bootable(machine.instance.stack)
             power.start(self._host, machine, master, self.masters.folder(master), operation)
             encrypted.forget_keys(self._catalog, machine.instance)
@@ -95,12 +127,16 @@ class Fleet(Parts):
 
         return self._queries.each(patterns, one, "start", operation, parallel)
 
+    def finish_unfinished(self) -> "list[Outcome[Row]]":
+        """What killed commands left half done is finished or taken back; of each machine what came of it."""
+        from skinnybox.fleet.repair import unfinished
+
+        return unfinished.finish(self._host, self._catalog)
+
     def marked(self, patterns: Sequence[str] = ("*",)) -> list[str]:
         """Those of them that are to come up when the host has restarted, after what that interrupted has
         been cleared away."""
-        from skinnybox.fleet.repair import unfinished
-
-        unfinished.finish(self._host, self._catalog)
+        self.finish_unfinished()
         return [machine.name for machine in self.machines(patterns) if machine.instance.autostart]
 
     def wait(
@@ -197,19 +233,26 @@ class Fleet(Parts):
 
     @as_job("set")
     def set(
-        self, patterns: Sequence[str], changes: "Changing", operation: Operation = UNATTENDED
+        self,
+        patterns: Sequence[str],
+        changes: "Changing",
+        operation: Operation = UNATTENDED,
+        *,
+        expect: str | None = None,
     ) -> list[Outcome[MachineView]]:
         """Change machines in place; those that run go on as they were started, but for the ssh port, which
-        only one that is stopped can change."""
+        only one that is stopped can change. Outdated for one of another revision than is expected."""
         from skinnybox.fleet.change import change, gives_port
+        from skinnybox.fleet.revision import expecting
 
+        wanted = expecting(changes, expect)
         new_port = gives_port(changes, lambda: self.machines(patterns))
 
         def one(machine: MachineView, operation: Operation) -> MachineView:
             if new_port:  # else nobody could reach it until it has started anew
                 power.refuse_running(machine, "another ssh port")
             ports = free_ports(self._catalog.ports(), self._folder)
-            return self._queries.view(change(self._host, self._catalog, machine.instance, changes, ports))
+            return self._queries.view(change(self._host, self._catalog, machine.instance, wanted, ports))
 
         return self._queries.each(patterns, one, "set", operation, 1)
 

@@ -110,6 +110,12 @@ class Work:
         return "stopped"
 
     def _start(self, action: Action, operation: Operation) -> str:
+        if not self._starting.wait:
+            return self._up(action, operation)
+        with self._queries.rising.turn(operation, self._starting.parallel):
+            return self._up(action, operation)
+
+    def _up(self, action: Action, operation: Operation) -> str:
         found = self._queries.machine(action.name)
         master = self._context.masters.bootable(found.instance.stack)
         power.start(self._host, found, master, self._context.masters.folder(master), operation)

@@ -1,0 +1,70 @@
+"""Every command of the command line can be asked for over the network, or it is said why not."""
+
+import argparse
+from collections.abc import Iterator
+
+import pytest
+
+from skinnybox.api.document import openapi
+from skinnybox.cli.parser import build_parser
+from skinnybox.serve.app import create_app
+
+_HERE = "its terminal, and files of who types it, are on one side of it"
+_FILE = "it writes a file on the server's own disk"
+OPERATIONS = {
+    "master build": "POST /builds", "master import": "POST /imports", "master list": "GET /masters",
+    "master show": "GET /masters/{reference}/system", "master diff": "GET /masters/{reference}/differences",
+    "master verify": "POST /masters/{reference}/verify", "master remove": "DELETE /masters/{reference}",
+    "master gc": "POST /garbage/collect", "create": "POST /machines", "delete": "POST /actions/delete",
+    "list": "GET /machines", "show": "GET /machines/{name}", "top": "GET /load",
+    "logs": "GET /machines/{name}/console-log", "start": "POST /actions/start", "stop": "POST /actions/stop",
+    "restart": "POST /actions/restart", "kill": "POST /actions/kill", "wait": "POST /actions/wait",
+    "autostart on": "POST /actions/set", "autostart off": "POST /actions/set",
+    "plan": "POST /fleet-files/plan", "apply": "POST /fleet-files/apply", "set": "PATCH /machines/{name}",
+    "forward": "GET /forwards", "changes": "GET /machines/{name}/changes", "reset": "POST /actions/reset",
+    "grow": "POST /actions/grow", "snapshot create": "POST /actions/snapshot",
+    "snapshot list": "GET /snapshots", "snapshot restore": "POST /actions/restore",
+    "snapshot delete": "POST /actions/delete-snapshot", "events": "GET /history", "jobs list": "GET /jobs",
+    "jobs show": "GET /jobs/{number}", "jobs follow": "GET /jobs/{number}",
+    "jobs cancel": "POST /jobs/{number}/cancel", "token create": "POST /tokens", "token list": "GET /tokens",
+    "token revoke": "DELETE /tokens/{identity}", "repair": "POST /repair", "capacity": "GET /capacity",
+    "doctor": "GET /doctor",
+}  # fmt: skip
+NOT_OVER_A_NETWORK = {
+    "console": "it is a WebSocket of the web console",
+    "ssh": _HERE,
+    "exec": f"{_HERE}; the console is the way in",
+    "cp": _HERE,
+    "flatten": _FILE,
+    "seed-disk": _FILE,
+    "master disk": _FILE,
+    "autostart unit": "it prints a unit for the server's own systemd",
+    "completion": "it is for a shell",
+    "serve": "it is the server",
+}
+
+
+def _commands(parser: argparse.ArgumentParser, before: str = "") -> Iterator[str]:
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for name, child in action.choices.items():
+                yield from _commands(child, f"{before} {name}".strip())
+            return
+    yield before
+
+
+@pytest.fixture(scope="module")
+def operations() -> set[str]:
+    paths = openapi(create_app(None))["paths"]  # type: ignore[arg-type]
+    return {
+        f"{method.upper()} {path.removeprefix('/api/v1')}" for path, its in paths.items() for method in its
+    }
+
+
+def test_every_command_is_an_operation_or_said_to_be_none(operations: set[str]) -> None:
+    commands = set(_commands(build_parser()))
+    known = OPERATIONS.keys() | NOT_OVER_A_NETWORK.keys()
+    assert commands - known == set()
+    assert known - commands <= {"serve"}
+    assert set(OPERATIONS.values()) - operations == set()
+    assert not OPERATIONS.keys() & NOT_OVER_A_NETWORK.keys()
