@@ -13,6 +13,7 @@ from skinnybox.api.routes import router as api
 from skinnybox.errors import SkinnyboxError
 from skinnybox.gate import problems
 from skinnybox.gate.served import Served
+from skinnybox.web import errors, render
 from skinnybox.web.routes import router as web
 
 
@@ -34,7 +35,9 @@ def create_app(served: Served) -> FastAPI:
     app.include_router(web)
 
     @app.exception_handler(SkinnyboxError)
-    async def refused(_: Request, error: SkinnyboxError) -> Response:
+    async def refused(request: Request, error: SkinnyboxError) -> Response:
+        if render.wants_page(request):
+            return await run_in_threadpool(errors.page, request, error)
         return problems.of_error(error)
 
     return app

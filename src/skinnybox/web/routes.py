@@ -1,5 +1,9 @@
 """All pages, by subject."""
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Depends
 
-router = APIRouter(include_in_schema=False)
+from skinnybox.web import doing, forms, jobs_strip, machines, sign_in, static_files, theme
+
+router = APIRouter(include_in_schema=False, dependencies=[Depends(forms.posted)])
+for subject in (static_files, theme, sign_in, jobs_strip, doing, machines):
+    router.include_router(subject.router)
