@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
+from pydantic import BaseModel
 
 from skinnybox import __version__
 from skinnybox.gate.principal import Viewer
@@ -10,7 +11,22 @@ from skinnybox.gate.principal import Viewer
 router = APIRouter(tags=["about"])
 
 
+class About(BaseModel):
+    """`fleet`: whose machines alone are there for this token; null: all."""
+
+    version: str
+    name: str
+    role: str
+    fleet: str | None
+
+
 @router.get("/about")
-def about(who: Viewer) -> dict[str, Any]:
+def about(who: Viewer) -> About:
     """The version, and who asks with which rights."""
-    return {"version": __version__, "name": who.name, "role": str(who.role), "fleet": who.fleet}
+    return About(version=__version__, name=who.name, role=str(who.role), fleet=who.fleet)
+
+
+@router.get("/openapi.json", include_in_schema=False)
+def openapi(request: Request, who: Viewer) -> Any:
+    """All of this for programs."""
+    return request.app.openapi()

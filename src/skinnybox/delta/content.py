@@ -53,7 +53,7 @@ def _checked(answers: Iterator[Any], disk: Path, limit: int) -> Content | None:
             raise Unsettled(f"{disk} was not shut down cleanly: its journal is to be replayed first")
         if head == "nothing":
             return None
-        letter, size = head
+        letter, size = head if isinstance(head, list) else [None, None]
         data = b"".join(base64.b64decode(piece, validate=True) for piece in answers)
         if letter not in _TYPES or type(size) is not int or not 0 <= size < _LARGEST or len(data) > limit:
             raise ValueError("no such content")

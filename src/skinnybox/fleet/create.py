@@ -60,32 +60,55 @@ def create(
 ) -> list[Instance]:
     """See Fleet.create."""
     host, catalog = context.host, context.catalog
-    names = expand(patterns)
+    names, specification = expand(patterns), completed(specification, host.features)
     unfinished.finish(host, catalog)
-    features = host.features
-    specification = completed(specification, features)
+    each = separate(context, names, specification, skip_existing)
+    with context.masters.kept(master) as found:
+        suits(context, found, specification)
+        catalog.make()
+        host_kind.note(context.folder, host.features.kind)
+        base = stack(found, specification.dax, host.features)
+        wanted = instances(context, base, each, context.public_key)
+        check_space(host, (disk for new in wanted for disk in new.disks.values()))
+        host.add_master(found, context.masters.folder(found), operation)
+        return list(make(host, catalog, wanted, operation, host.features.creates_at_once))
+
+
+def separate(
+    context: "Context", names: Sequence[str], specification: Specification, skip_existing: bool
+) -> dict[str, Specification]:
+    """What each is to be, of what is `completed`. Refuses, before anything is touched, what cannot be right
+    whatever it boots from."""
+    host, catalog = context.host, context.catalog
     specifications = numbered(specification, len(names))
     for first in specifications[:1]:  # the others are as this one but for what `numbered` looks at
-        check(first, features)
+        check(first, host.features)
     each = dict(zip(names, specifications, strict=True))
     for name in catalog.taken(names) if skip_existing else ():
         del each[name]  # what it would have had stays free: the others have what they had without this
     check_addresses(each.values(), catalog)
     encrypted.check_keys({name: own.encrypt for name, own in each.items()}, context.folder)
-    with context.masters.kept(master) as found:
-        knowing.check(specification, found)
-        knowing.check_cloud_init(specification, found, context.masters.folder(found))
-        catalog.make()
-        host_kind.note(context.folder, features.kind)
-        ports = free_ports(catalog.ports(), context.folder)
-        base, key = stack(found, specification.dax, features), context.public_key
-        keyed = {own: with_key(own, key) for own in dict.fromkeys(each.values())}
-        wanted = [instance(name, base, keyed[own], ports) for name, own in each.items()]
-        host.refuse_names([new.name for new in wanted])
-        catalog.check_ports(wanted)
-        check_space(host, (disk for new in wanted for disk in new.disks.values()))
-        host.add_master(found, context.masters.folder(found), operation)
-        return list(make(host, catalog, wanted, operation, features.creates_at_once))
+    return each
+
+
+def suits(context: "Context", master: Master, specification: Specification) -> None:
+    """Refuses what this master's guest part or cloud-init does not know."""
+    knowing.check(specification, master)
+    knowing.check_cloud_init(specification, master, context.masters.folder(master))
+
+
+def instances(
+    context: "Context", base: Stack, each: dict[str, Specification], public_key: str
+) -> list[Instance]:
+    """The machines, of which nothing exists yet. Conflict for what the host or the catalog has already, but
+    for their names, which claim() takes."""
+    host, catalog = context.host, context.catalog
+    ports = free_ports(catalog.ports(), context.folder)
+    keyed = {own: with_key(own, public_key) for own in dict.fromkeys(each.values())}
+    wanted = [instance(name, base, keyed[own], ports) for name, own in each.items()]
+    host.refuse_names([new.name for new in wanted])
+    catalog.check_ports(wanted)
+    return wanted
 
 
 def stack(master: Master, dax: bool | None, features: Features) -> Stack:

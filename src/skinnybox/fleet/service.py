@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from skinnybox.fleet.access import Login
     from skinnybox.fleet.capacity import Account
     from skinnybox.fleet.change import Changing
+    from skinnybox.fleet.preview import Preview
     from skinnybox.fleet.specification import Specification
     from skinnybox.hosts.events import Event
 
@@ -65,6 +66,15 @@ class Fleet(Parts):
         from skinnybox.fleet.create import create
 
         return create(self._context, patterns, master, specification, skip_existing, operation)
+
+    def preview(
+        self, patterns: Sequence[str], master: str, specification: "Specification", *, skip_existing: bool
+    ) -> "Preview":
+        """What `create` would make now, and whether it could; nothing changes. Raises as `create` for what
+        cannot be right, whatever there is."""
+        from skinnybox.fleet.preview import preview
+
+        return preview(self._context, patterns, master, specification, skip_existing)
 
     def machines(self, patterns: Sequence[str] = ("*",)) -> list[MachineView]:
         """Those that names and globs mean. NotFound when one means nothing; all, without patterns."""

@@ -207,12 +207,17 @@ def check_space(host: Host, disks: Iterable[Overlay | DataDisk], freed: int = 0)
     free would not be able to undo the batch either."""
     free = host.space((), ()).free + freed
     promised = [each for each in disks if each.allocation is Allocation.RESERVED]
-    reserved = Counter(each.size for each in promised)
-    need = sum(count * capacity.taken_by(host, size) for size, count in reserved.items())
+    need = needed(host, promised)
     if need > free:
         what = "disks" if any(isinstance(each, DataDisk) for each in promised) else "overlays"
-        said = f"{reserved.total()} reserved {what} need {format_size(need)}; {format_size(free)} are free"
+        said = f"{len(promised)} reserved {what} need {format_size(need)}; {format_size(free)} are free"
         raise NoSpace(
             f"{said}, with what is deleted first" if freed else said,
             hint=_ROOM if Allocation.SPARSE in host.features.allocations else "fewer or smaller machines",
         )
+
+
+def needed(host: Host, disks: Iterable[Overlay | DataDisk]) -> int:
+    """Bytes of the host's store that those of them take which are reserved."""
+    reserved = Counter(each.size for each in disks if each.allocation is Allocation.RESERVED)
+    return sum(count * capacity.taken_by(host, size) for size, count in reserved.items())

@@ -8,7 +8,8 @@ from collections.abc import Callable, Sequence
 from skinnybox.fleet.names import select
 from skinnybox.fleet.service import Fleet
 from skinnybox.fleet.view import MachineView
-from skinnybox.gate.principal import NotAllowed, Principal
+from skinnybox.gate.principal import Principal
+from skinnybox.gate.principal import whole as whole
 from skinnybox.operation import Operation
 
 ALL = ("*",)
@@ -36,10 +37,3 @@ def begin(
     """The number of the job that does it to these machines. NotFound when there is one that is none."""
     found = names(fleet, who, patterns)
     return fleet.background.begin(who.actor, verb, found, lambda operation: act(found, operation))
-
-
-def whole(who: Principal) -> Principal:
-    """For what concerns more than machines. NotAllowed for who reaches one fleet only."""
-    if who.fleet is not None:
-        raise NotAllowed(f"{who.name} reaches the fleet {who.fleet} only")
-    return who

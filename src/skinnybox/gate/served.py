@@ -7,6 +7,7 @@ from typing import cast
 from starlette.requests import HTTPConnection
 
 from skinnybox.fleet.service import Fleet
+from skinnybox.gate.rates import Failures
 
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]"})
 
@@ -21,6 +22,7 @@ class Served:
     hosts: frozenset[str] = LOOPBACK
     key: bytes = field(default_factory=lambda: token_bytes(32))
     secure: bool = False
+    failures: Failures = field(default_factory=Failures)
 
 
 def served(connection: HTTPConnection) -> Served:

@@ -27,8 +27,8 @@ class Change:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Content:
-    """One path as it is somewhere: the `data` of a file, or where a symlink leads, as far as it was asked for;
-    `size` is that of all of it. Of all else there is none."""
+    """One path as it is somewhere: the `data` of a file, or where a symlink leads, as far as it was asked
+    for; `size` is that of all of it. Of all else there is none."""
 
     type: str
     size: int

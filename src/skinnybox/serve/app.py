@@ -5,15 +5,14 @@ from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
 from starlette.concurrency import run_in_threadpool
-from starlette.requests import Request
-from starlette.responses import Response
+from starlette.types import ASGIApp
 
 from skinnybox import __version__
 from skinnybox.api.routes import router as api
-from skinnybox.errors import SkinnyboxError
-from skinnybox.gate import problems
+from skinnybox.gate import limits, problems
+from skinnybox.gate.doors import Doors
 from skinnybox.gate.served import Served
-from skinnybox.web import errors, render
+from skinnybox.web import errors
 from skinnybox.web.routes import router as web
 
 
@@ -24,20 +23,22 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     await run_in_threadpool(app.state.served.fleet.background.end)
 
 
+class _Guarded(FastAPI):
+    """With the doors around all of it, also around what the framework itself tells of what went wrong."""
+
+    def build_middleware_stack(self) -> ASGIApp:
+        return Doors(super().build_middleware_stack(), lambda: self.state.served)
+
+
 def create_app(served: Served) -> FastAPI:
     """The fleet stays open until whoever opened it closes it."""
-    app = FastAPI(
-        title="Skinnybox", version=__version__, lifespan=_lifespan,
-        docs_url=None, redoc_url=None, openapi_url="/api/v1/openapi.json",
+    app = _Guarded(
+        title="Skinnybox", version=__version__, lifespan=_lifespan, max_body_size=limits.BODY,
+        docs_url=None, redoc_url=None, openapi_url=None,
     )  # fmt: skip
     app.state.served = served
+    problems.install(app)
+    errors.install(app)
     app.include_router(api)
     app.include_router(web)
-
-    @app.exception_handler(SkinnyboxError)
-    async def refused(request: Request, error: SkinnyboxError) -> Response:
-        if render.wants_page(request):
-            return await run_in_threadpool(errors.page, request, error)
-        return problems.of_error(error)
-
     return app

@@ -5,11 +5,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from skinnybox.gate import session
+from skinnybox.gate.principal import TooManyTries, wrong
 from skinnybox.gate.served import fleet_of
 from skinnybox.web import render
 from skinnybox.web.forms import Posted, back, text
 
 router = APIRouter()
+_NONE = "This is no token that is valid here."
 
 
 @router.get("/sign-in")
@@ -25,9 +27,9 @@ def sign_in(request: Request, form: Posted) -> Response:
     token = fleet_of(request).tokens.shown(text(form, "token"))
     goal = back(text(form, "next", "/"))
     if token is None:
-        return render.page(
-            request, "sign_in.html", status=401, next=goal, wrong="This is no token that is valid here."
-        )
+        error = wrong(request)
+        said = f"{error.message}: {error.hint}" if isinstance(error, TooManyTries) else _NONE
+        return render.page(request, "sign_in.html", status=error.http_status, next=goal, wrong=said)
     response = render.moved(request, goal)
     session.begin(request, token, response)
     return response

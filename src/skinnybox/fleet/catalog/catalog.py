@@ -97,16 +97,20 @@ class Catalog:
         they have: one that another process took meanwhile is replaced by the next free one. A forwarded port
         leads to one machine, and an address on a bridge is one's: else Conflict, naming that."""
         with self._db.writing():
-            taken = self.taken(i.name for i in instances)
-            if taken:
-                raise Conflict(
-                    f"{len(taken)} of {len(instances)} names are taken: {', '.join(taken[:5])}",
-                    hint="--skip-existing creates only the others",
-                )
+            self.refuse_taken(instances)
             claimed = self._with_free_ports(instances)
             clashes.refuse(self._db, claimed)
             self._insert(claimed, Phase.CREATING, process_mark())
         return claimed
+
+    def refuse_taken(self, new: Sequence[Instance]) -> None:
+        """Conflict naming those whose names are taken."""
+        taken = self.taken(i.name for i in new)
+        if taken:
+            raise Conflict(
+                f"{len(taken)} of {len(new)} names are taken: {', '.join(taken[:5])}",
+                hint="--skip-existing creates only the others",
+            )
 
     def check_ports(self, new: Sequence[Instance]) -> None:
         """Before anything is made for them: what claim() would say of their ports and addresses just now."""

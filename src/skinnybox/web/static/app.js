@@ -54,7 +54,11 @@ document.addEventListener("htmx:sendError", () => {
   quiet = true;
 });
 document.addEventListener("htmx:responseError", (event) => {
-  note(`The server said ${event.detail.xhr.status} to ${event.detail.pathInfo.requestPath}.`, "bad");
+  const { elt, target, xhr } = event.detail;
+  const said = (xhr.getResponseHeader("content-type") || "").startsWith("text/plain") ? xhr.responseText : `The server said ${xhr.status}.`;
+  const once = /load|once/.test(elt.getAttribute("hx-trigger") || "");
+  if (once && target) target.textContent = said;
+  else note(said, "bad");
 });
 document.addEventListener("htmx:afterRequest", (event) => {
   if (event.detail.successful && quiet) { quiet = false; one("#note").textContent = ""; }
