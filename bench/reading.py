@@ -34,6 +34,7 @@ COMMANDS = (
     ("events",),
     ("events", "m-*"),
     ("jobs", "list"),
+    ("token", "list"),
     ("doctor",),
     ("repair", "--dry-run"),
     ("snapshot", "list"),
@@ -56,6 +57,7 @@ COMMANDS = (
     ("completion", "bash"),
     ("__complete", "machines"),
     ("__complete", "masters"),
+    ("__complete", "tokens"),
 )
 
 _FLEET = """version: 1

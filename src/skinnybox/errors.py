@@ -5,6 +5,7 @@
     +-- NotFound                   3        404
     +-- Conflict                   4        409   it exists, is in use, or is in the wrong condition
     |   +-- Blocked                5        409   refused to protect data
+    |   +-- Outdated               4        412   somebody changed it since the caller looked
     +-- Unsupported                6        501   this host or machine cannot do it
     +-- NotStarted                 6        501   what reads strangers' bytes could not be shut in
     +-- NoSpace                    7        507
@@ -53,6 +54,10 @@ class Conflict(SkinnyboxError):
 
 class Blocked(Conflict):
     exit_code = 5
+
+
+class Outdated(Conflict):
+    http_status = 412
 
 
 class Unsupported(SkinnyboxError):

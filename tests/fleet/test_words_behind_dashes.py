@@ -41,7 +41,8 @@ def arguments_of(path: tuple[str, ...]) -> list[str]:
 
 def options_of(path: tuple[str, ...]) -> list[str]:
     required = [action for action in LEAVES[path]._actions if action.required and action.option_strings]
-    return ["--quiet", *(word for action in required for word in (action.option_strings[-1], "x"))]
+    given = ((action.option_strings[-1], next(iter(action.choices or ["x"]))) for action in required)
+    return ["--quiet", *(word for pair in given for word in pair)]
 
 
 def meant(*words: str) -> dict[str, Any]:

@@ -14,8 +14,8 @@ NOT_READING = {
     ("apply",), ("autostart", "off"), ("autostart", "on"), ("cp",), ("delete",), ("exec",), ("flatten",),
     ("grow",), ("jobs", "cancel"), ("jobs", "follow"), ("jobs", "show"), ("kill",), ("master", "build"),
     ("master", "disk"), ("master", "import"), ("master", "remove"), ("reset",), ("restart",), ("seed-disk",),
-    ("set",), ("snapshot", "create"), ("snapshot", "delete"), ("snapshot", "restore"), ("ssh",), ("start",),
-    ("stop",),
+    ("set",), ("snapshot", "create"), ("snapshot", "delete"), ("snapshot", "restore"), ("ssh",),
+    ("start",), ("stop",), ("token", "create"), ("token", "revoke"),
 }  # fmt: skip
 """What changes something, hands over to another program, or tells of one job."""
 

@@ -6,6 +6,7 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel
 
 from skinnybox import __version__
+from skinnybox.api import document
 from skinnybox.gate.principal import Viewer
 
 router = APIRouter(tags=["about"])
@@ -29,4 +30,4 @@ def about(who: Viewer) -> About:
 @router.get("/openapi.json", include_in_schema=False)
 def openapi(request: Request, who: Viewer) -> Any:
     """All of this for programs."""
-    return request.app.openapi()
+    return document.openapi(request.app)

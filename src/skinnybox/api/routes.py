@@ -1,9 +1,25 @@
-"""All routes of the API, by subject."""
+"""All routes of the API, by subject. What says a word of its own in the place of a name stands before that
+name's routes."""
 
 from fastapi import APIRouter
 
-from skinnybox.api import about
+from skinnybox.api import (
+    about,
+    actions,
+    building,
+    creating,
+    fleet_files,
+    inside,
+    jobs,
+    machines,
+    masters,
+    system,
+    tokens,
+)
+from skinnybox.api.document import PROBLEMS
 
-router = APIRouter(prefix="/api/v1")
-for subject in (about,):
+router = APIRouter(prefix="/api/v1", responses=PROBLEMS)
+for subject in (
+    about, creating, machines, inside, actions, building, masters, fleet_files, jobs, tokens, system,
+):  # fmt: skip
     router.include_router(subject.router)

@@ -11,11 +11,13 @@ _ASK = {
 _skinnybox_machines() { compgen -W "$(skinnybox __complete machines 2>/dev/null)" -- "$1"; }
 _skinnybox_masters() { compgen -W "$(skinnybox __complete masters 2>/dev/null)" -- "$1"; }
 _skinnybox_labels() { compgen -W "$(skinnybox __complete labels 2>/dev/null)" -- "$1"; }
+_skinnybox_tokens() { compgen -W "$(skinnybox __complete tokens 2>/dev/null)" -- "$1"; }
 """,
     "zsh": """
 _skinnybox_machines() { compadd -- ${(f)"$(skinnybox __complete machines 2>/dev/null)"} }
 _skinnybox_masters() { compadd -- ${(f)"$(skinnybox __complete masters 2>/dev/null)"} }
 _skinnybox_labels() { compadd -- ${(f)"$(skinnybox __complete labels 2>/dev/null)"} }
+_skinnybox_tokens() { compadd -- ${(f)"$(skinnybox __complete tokens 2>/dev/null)"} }
 """,
 }
 SHELLS = tuple(_ASK)
@@ -43,7 +45,7 @@ def _actions(parser: "argparse.ArgumentParser") -> "Iterator[argparse.Action]":
 
 
 def ask_for(action: "argparse.Action", what: str) -> None:
-    """Let the shell complete this argument with `machines`, `masters` or `labels` of snapshots."""
+    """Let the shell complete this argument with `machines`, `masters`, `tokens` or `labels` of snapshots."""
     action.complete = dict.fromkeys(SHELLS, f"_skinnybox_{what}")  # type: ignore[attr-defined]
 
 
@@ -52,12 +54,16 @@ def candidates(words: Sequence[str]) -> list[str]:
     import os
 
     from skinnybox.errors import SkinnyboxError
-    from skinnybox.fleet.catalog.completion import machine_names, master_references, snapshot_labels
+    from skinnybox.fleet.catalog import completion
     from skinnybox.fleet.paths import state_folder
 
     try:
         state = state_folder(os.environ)
-        ask = {"masters": master_references, "labels": snapshot_labels}.get("".join(words), machine_names)
-        return ask(state)
+        asked = {
+            "masters": completion.master_references,
+            "labels": completion.snapshot_labels,
+            "tokens": completion.token_ids,
+        }
+        return asked.get("".join(words), completion.machine_names)(state)
     except (SkinnyboxError, OSError):
         return []

@@ -59,6 +59,13 @@ _OF = {
     "jobs show": ("skinnybox jobs show 17",),
     "jobs follow": ("skinnybox jobs follow 17",),
     "jobs cancel": ("skinnybox jobs cancel 17",),
+    "token create": (
+        "skinnybox token create alice --role operator --expires 90d",
+        "skinnybox token create prometheus --role viewer",
+        "skinnybox token create ci --role operator --fleet web --format json",
+    ),
+    "token list": ("skinnybox token list",),
+    "token revoke": ("skinnybox token revoke ab2cdefghi",),
     "console": ("skinnybox console web-01",),
     "ssh": ("skinnybox ssh web-01", "skinnybox ssh web-01 -- uptime"),
     "exec": (

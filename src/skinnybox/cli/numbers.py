@@ -2,6 +2,7 @@
 
 import argparse
 import re
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from skinnybox.errors import UsageError
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
 MOST_SECONDS = 10_000_000
 """A third of a year: more than anybody waits, and less than what the kernel's clocks overflow at."""
 _MOST = 1_000_000
+_LASTING = {"h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1)}
 
 
 def count(text: str) -> int:
@@ -30,6 +32,14 @@ def seconds(text: str) -> float:
     if not re.fullmatch(r"[0-9]{1,9}(\.[0-9]{0,30})?|\.[0-9]{1,30}", text) or float(text) > MOST_SECONDS:
         raise argparse.ArgumentTypeError(f"{text!r:.40} is no number of seconds, 0 to {MOST_SECONDS}")
     return float(text)
+
+
+def lasting(text: str) -> timedelta:
+    """12h, 90d, 4w."""
+    found = re.fullmatch("([1-9][0-9]{0,4})([hdw])", text)
+    if found is None:
+        raise argparse.ArgumentTypeError(f"{text!r:.40} is no time: 12h, 90d or 4w")
+    return int(found[1]) * _LASTING[found[2]]
 
 
 def size(text: str) -> int:

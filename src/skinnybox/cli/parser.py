@@ -22,6 +22,7 @@ _GROUPS = {
     "overlays": ("grow", "snapshot", "flatten", "seed-disk"),
     "events": ("events",),
     "jobs": ("jobs",),
+    "token": ("token",),
     "repair": ("repair",),
     "store": ("capacity", "doctor"),
 }

@@ -2,13 +2,13 @@
 
 import contextlib
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, TypeVar
 from uuid import UUID
 
-from skinnybox.errors import SkinnyboxError, Unsupported
+from skinnybox.errors import SkinnyboxError, Unsupported, UsageError
 from skinnybox.fleet import data_disk, encrypted, knowing
 from skinnybox.fleet.catalog import host_kind
 from skinnybox.fleet.catalog.catalog import Catalog
@@ -59,10 +59,55 @@ def create(
     operation: Operation,
 ) -> list[Instance]:
     """See Fleet.create."""
-    host, catalog = context.host, context.catalog
+    host = context.host
     names, specification = expand(patterns), completed(specification, host.features)
-    unfinished.finish(host, catalog)
+    unfinished.finish(host, context.catalog)
     each = separate(context, names, specification, skip_existing)
+    return _create(context, master, specification, each, operation)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batch:
+    """Machines of one master, each as it is to be: with addresses and texts of its own, perhaps."""
+
+    master: str
+    each: Mapping[str, Specification]
+
+
+def create_batch(
+    context: "Context", batch: Batch, skip_existing: bool, operation: Operation
+) -> list[Instance]:
+    """See Fleet.create_batch."""
+    unfinished.finish(context.host, context.catalog)
+    each = left(context, batch, skip_existing)
+    return _create(context, batch.master, alike(context, batch), each, operation)
+
+
+def alike(context: "Context", batch: Batch) -> Specification:
+    """What all of them have in common, completed: one of them says it. UsageError for none."""
+    for own in batch.each.values():
+        return completed(own, context.host.features)
+    raise UsageError("no machine is named")
+
+
+def left(context: "Context", batch: Batch, skip_existing: bool) -> dict[str, Specification]:
+    """Those of them that are to be made, completed and checked as `separate` does."""
+    host, catalog = context.host, context.catalog
+    each = {name: completed(own, host.features) for name, own in batch.each.items()}
+    for name in catalog.taken(each) if skip_existing else ():
+        del each[name]
+    for own in dict.fromkeys(each.values()):
+        check(own, host.features)
+    check_addresses(each.values(), catalog)
+    encrypted.check_keys({name: own.encrypt for name, own in each.items()}, context.folder)
+    return each
+
+
+def _create(
+    context: "Context", master: str, specification: Specification, each: dict[str, Specification],
+    operation: Operation,
+) -> list[Instance]:  # fmt: skip
+    host, catalog = context.host, context.catalog
     with context.masters.kept(master) as found:
         suits(context, found, specification)
         catalog.make()

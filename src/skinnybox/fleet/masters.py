@@ -46,6 +46,7 @@ class Masters:
         reference: str,
         recipe_file: Path | None = None,
         *,
+        text: str | None = None,
         suite: str | None = None,
         packages: tuple[str, ...] = (),
         dax: bool = False,
@@ -54,13 +55,15 @@ class Masters:
         unrelated: bool = False,
         operation: Operation = UNATTENDED,
     ) -> Master:
-        """Build and seal, from a recipe or from this machine's own distribution. `suite`, `packages`, `dax`,
-        `image_format`, and whom it follows in its account numbers, are said beside the recipe and win over
-        it, or add to it."""
+        """Build and seal, from a recipe (a file, or its `text`) or from this machine's own distribution.
+        `suite`, `packages`, `dax`, `image_format`, and whom it follows in its account numbers, are said
+        beside the recipe and win over it, or add to it."""
         from skinnybox.masters import build, recipe, seal
 
         name, version = parse_reference(reference)
         chosen = recipe.load(recipe_file) if recipe_file else recipe.Recipe()
+        if text is not None:
+            chosen = recipe.parse(text, Path("/recipe"))
         return build.build(
             replace(
                 chosen,

@@ -128,16 +128,18 @@ class Overlays:
         operation: Operation = UNATTENDED,
         *,
         changes: "Changing | None" = None,
+        expect: str | None = None,
     ) -> list[Outcome[Instance]]:
         """Change what guests are told of their disks and, with it or not at all, what Fleet.set can change.
         They must be stopped; it counts from their next start, at which all of the seed is applied again.
         What they wrote before they were told to throw it away is gone then."""
         from skinnybox.fleet.catalog.ports import free_ports
         from skinnybox.fleet.change import gives_port
+        from skinnybox.fleet.revision import expecting
         from skinnybox.fleet.telling import tell
 
-        also = changes or {}
-        gives_port(also, lambda: self._queries.machines(patterns))
+        gives_port(changes or {}, lambda: self._queries.machines(patterns))
+        also = expecting(changes or {}, expect)
 
         def one(machine: MachineView, operation: Operation) -> Instance:
             power.refuse_running(machine, " and ".join(key.replace("_", "-") for key in telling))
@@ -149,22 +151,20 @@ class Overlays:
 
     @as_job("set")
     def give_data(
-        self,
-        patterns: Sequence[str],
-        size: int | None,
-        folders: Sequence[str],
-        operation: Operation = UNATTENDED,
-    ) -> list[Outcome[Instance]]:
+        self, patterns: Sequence[str], size: int | None, folders: Sequence[str],
+        operation: Operation = UNATTENDED, *, expect: str | None = None,
+    ) -> list[Outcome[Instance]]:  # fmt: skip
         """Give machines a data disk, or more folders on the one they have, which are filled at their next
         start with what lies there then. They must be stopped. Idempotent."""
         from skinnybox.fleet import data_disk, knowing
+        from skinnybox.fleet.revision import altering
         from skinnybox.fleet.update_seed import reseed
 
         data_disk.refuse_host(self._host.features)
 
         def one(machine: MachineView, operation: Operation) -> Instance:
             power.refuse_running(machine, "a data disk")
-            alter = partial(data_disk.given, size=size, folders=folders)
+            alter = altering(partial(data_disk.given, size=size, folders=folders), expect)
             wanted = alter(machine.instance)
             knowing.check(wanted, self._masters.by_id(machine.instance.stack.master))
             if wanted == machine.instance:

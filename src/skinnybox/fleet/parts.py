@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from skinnybox.fleet.deltas import Deltas
     from skinnybox.fleet.jobs import Jobs
     from skinnybox.fleet.masters import Masters
+    from skinnybox.fleet.once import Once
     from skinnybox.fleet.overlays import Overlays
     from skinnybox.fleet.plan.files import FleetFiles
     from skinnybox.fleet.remote import Remote
@@ -83,6 +84,12 @@ class Parts:
         from skinnybox.fleet.tokens import Tokens
 
         return Tokens(self._catalog)
+
+    @cached_property
+    def once(self) -> "Once":
+        from skinnybox.fleet.once import Once
+
+        return Once(self._catalog)
 
     @cached_property
     def background(self) -> "Background":

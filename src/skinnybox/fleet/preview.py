@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from skinnybox.errors import SkinnyboxError
-from skinnybox.fleet.create import instances, separate, stack, suits
+from skinnybox.fleet.create import Batch, alike, instances, left, separate, stack, suits
 from skinnybox.fleet.names import expand
 from skinnybox.fleet.specification import Specification, check_space, completed, needed
 from skinnybox.model import Stack
@@ -52,6 +52,20 @@ def preview(
     host = context.host
     names, specification = expand(patterns), completed(specification, host.features)
     each = separate(context, names, specification, skip_existing)
+    return _preview(context, master, specification, names, each)
+
+
+def preview_batch(context: "Context", batch: Batch, skip_existing: bool) -> Preview:
+    """See Fleet.preview_batch."""
+    each = left(context, batch, skip_existing)
+    return _preview(context, batch.master, alike(context, batch), list(batch.each), each)
+
+
+def _preview(
+    context: "Context", master: str, specification: Specification, names: Sequence[str],
+    each: dict[str, Specification],
+) -> Preview:  # fmt: skip
+    host = context.host
     with context.masters.kept(master) as found:
         suits(context, found, specification)
         disks = [disk for own in each.values() for disk in own.disks]

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from skinnybox.fleet.access import Login
     from skinnybox.fleet.capacity import Account
     from skinnybox.fleet.change import Changing
+    from skinnybox.fleet.create import Batch
     from skinnybox.fleet.preview import Preview
     from skinnybox.fleet.specification import Specification
     from skinnybox.hosts.events import Event
@@ -66,6 +67,21 @@ class Fleet(Parts):
         from skinnybox.fleet.create import create
 
         return create(self._context, patterns, master, specification, skip_existing, operation)
+
+    @as_job("create")
+    def create_batch(
+        self, batch: "Batch", *, skip_existing: bool = False, operation: Operation = UNATTENDED
+    ) -> list[Instance]:
+        """The same of machines of which each is described by itself."""
+        from skinnybox.fleet.create import create_batch
+
+        return create_batch(self._context, batch, skip_existing, operation)
+
+    def preview_batch(self, batch: "Batch", *, skip_existing: bool = False) -> "Preview":
+        """What `create_batch` would make now; as `preview`."""
+        from skinnybox.fleet.preview import preview_batch
+
+        return preview_batch(self._context, batch, skip_existing)
 
     def preview(
         self, patterns: Sequence[str], master: str, specification: "Specification", *, skip_existing: bool
@@ -207,19 +223,26 @@ class Fleet(Parts):
 
     @as_job("set")
     def set(
-        self, patterns: Sequence[str], changes: "Changing", operation: Operation = UNATTENDED
+        self,
+        patterns: Sequence[str],
+        changes: "Changing",
+        operation: Operation = UNATTENDED,
+        *,
+        expect: str | None = None,
     ) -> list[Outcome[MachineView]]:
         """Change machines in place; those that run go on as they were started, but for the ssh port, which
-        only one that is stopped can change."""
+        only one that is stopped can change. Outdated for one of another revision than is expected."""
         from skinnybox.fleet.change import change, gives_port
+        from skinnybox.fleet.revision import expecting
 
+        wanted = expecting(changes, expect)
         new_port = gives_port(changes, lambda: self.machines(patterns))
 
         def one(machine: MachineView, operation: Operation) -> MachineView:
             if new_port:  # else nobody could reach it until it has started anew
                 power.refuse_running(machine, "another ssh port")
             ports = free_ports(self._catalog.ports(), self._folder)
-            return self._queries.view(change(self._host, self._catalog, machine.instance, changes, ports))
+            return self._queries.view(change(self._host, self._catalog, machine.instance, wanted, ports))
 
         return self._queries.each(patterns, one, "set", operation, 1)
 

@@ -19,7 +19,8 @@ from skinnybox.fleet.catalog import tokens
 from skinnybox.fleet.catalog.catalog import Catalog
 from skinnybox.fleet.catalog.tokens import Role as Role
 from skinnybox.fleet.catalog.tokens import Token as Token
-from skinnybox.printable import printable
+from skinnybox.model.names import check_name
+from skinnybox.printable import printable, quoted
 
 _ID = "abcdefghijklmnopqrstuvwxyz234567"
 _ID_LENGTH = 10
@@ -39,14 +40,16 @@ class Tokens:
     def create(
         self, name: str, role: Role, *, fleet: str | None = None, lasts: timedelta | None = None
     ) -> tuple[Token, str]:
-        """A new one, and what its owner shows: nobody can be told that again. UsageError for a name or a time
-        that is none."""
+        """A new one, and what its owner shows: nobody can be told that again. UsageError for a name, a fleet
+        or a time that is none. The fleet need not be there yet."""
         from skinnybox.fleet.jobs import asking
 
         if not name or len(name) > _MOST_NAME or printable(name) != name:
             raise UsageError(f"a token's name is 1 to {_MOST_NAME} characters that can be printed")
         if lasts is not None and not timedelta(0) < lasts <= _LONGEST:
             raise UsageError("a token lasts from one second to ten years")
+        if fleet is not None:
+            _check_fleet(fleet)
         now, secret = datetime.now(UTC), secrets.token_urlsafe(32)
         token = Token(
             id="".join(secrets.choice(_ID) for _ in range(_ID_LENGTH)), name=name, role=role, fleet=fleet,
@@ -92,6 +95,16 @@ class Tokens:
         except SkinnyboxError:  # who only reads is let in where nothing can be written
             return token
         return replace(token, used=now)
+
+
+def _check_fleet(name: str) -> None:
+    """As a fleet file may say it; a typo would let nobody see anything, and nobody say why."""
+    try:
+        check_name(name)
+    except UsageError as error:
+        raise UsageError(
+            f"{quoted(name)} is no fleet's name", hint="what a fleet file says at `fleet:`"
+        ) from error
 
 
 def lives(token: Token) -> bool:

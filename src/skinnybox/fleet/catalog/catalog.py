@@ -13,7 +13,16 @@ from pathlib import Path
 from uuid import UUID
 
 from skinnybox.errors import Conflict, Corrupt
-from skinnybox.fleet.catalog import clashes, host_kind, jobs_table, known_hosts, leases, rows, tokens_table
+from skinnybox.fleet.catalog import (
+    answers_table,
+    clashes,
+    host_kind,
+    jobs_table,
+    known_hosts,
+    leases,
+    rows,
+    tokens_table,
+)
 from skinnybox.fleet.catalog.database import Database, damaged
 from skinnybox.fleet.catalog.database_file import REPAIR
 from skinnybox.fleet.catalog.leases import Lease
@@ -48,6 +57,7 @@ _ADDITIONS = {
     "held_places": clashes.PLACES,
     "jobs": jobs_table.TABLE,
     "tokens": tokens_table.TABLE,
+    "answers": answers_table.TABLE,
 }
 
 

@@ -11,6 +11,14 @@ _MOST = 1 << 20
 
 
 def machine_names(state: Path) -> list[str]:
+    return _texts(state, "SELECT name FROM instances ORDER BY name")
+
+
+def token_ids(state: Path) -> list[str]:
+    return _texts(state, "SELECT id FROM tokens ORDER BY id")
+
+
+def _texts(state: Path, query: str) -> list[str]:
     path = state / "state.db"
     if not os.access(path, os.R_OK):
         return []
@@ -22,7 +30,7 @@ def machine_names(state: Path) -> list[str]:
     try:
         exists(path)
         with closing(read_only.opened(path)[0]) as db:
-            return [name for (name,) in db.execute("SELECT name FROM instances ORDER BY name")]
+            return [text for (text,) in db.execute(query)]
     except (sqlite3.Error, UnicodeDecodeError, SkinnyboxError):  # the second of bytes that were damaged
         return []
 

@@ -1,6 +1,7 @@
 """Tokens in the catalog: who may come in over a network, as what, and until when. Of a secret only its digest
 is kept."""
 
+import re
 from dataclasses import dataclass
 from datetime import datetime
 from enum import IntEnum
@@ -9,6 +10,7 @@ from skinnybox.errors import NotFound
 from skinnybox.fleet.catalog.database import Database, damaged
 
 _COLUMNS = "id, name, role, fleet, digest, made, maker, expires, used"
+_DIGEST = re.compile("[0-9a-f]{64}")
 
 
 class Role(IntEnum):
@@ -82,7 +84,15 @@ def _text(time: datetime | None) -> str | None:
 
 
 def _time(text: str | None) -> datetime | None:
-    return None if text is None else datetime.fromisoformat(text)
+    return None if text is None else _aware(text)
+
+
+def _aware(text: str) -> datetime:
+    """ValueError without a zone: it could not be compared with now."""
+    found = datetime.fromisoformat(text)
+    if found.tzinfo is None:
+        raise ValueError(f"{text} has no zone")
+    return found
 
 
 def _parsed(
@@ -90,9 +100,11 @@ def _parsed(
     expires: str | None, used: str | None,
 ) -> Token:  # fmt: skip
     try:
+        if not _DIGEST.fullmatch(digest):
+            raise ValueError("its digest is none")
         return Token(
             id=identity, name=name, role=Role[role.upper()], fleet=fleet, digest=digest,
-            made=datetime.fromisoformat(made), maker=maker, expires=_time(expires), used=_time(used),
+            made=_aware(made), maker=maker, expires=_time(expires), used=_time(used),
         )  # fmt: skip
     except (KeyError, ValueError, TypeError) as error:
         raise damaged(f"token {identity} cannot be read: {error}") from error

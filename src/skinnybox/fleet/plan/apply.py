@@ -21,7 +21,7 @@ from skinnybox.fleet.names import select
 from skinnybox.fleet.plan.actions import Action, Choices, Desired, Verb, extras, plan
 from skinnybox.fleet.power import Starting
 from skinnybox.fleet.repair import unfinished
-from skinnybox.fleet.spec.reading import load
+from skinnybox.fleet.spec.reading import Sent, load
 from skinnybox.fleet.spec.resolve import desired
 from skinnybox.fleet.specification import check_space
 from skinnybox.fleet.view import MachineView
@@ -53,12 +53,12 @@ def agreed(plan: Plan) -> None:
     """The Agree of who has said yes beforehand."""
 
 
-def make_plan(context: Context, file: Path, choices: Choices) -> Plan:
+def make_plan(context: Context, file: Path | Sent, choices: Choices) -> Plan:
     """What `apply` would do now. Changes nothing."""
     return _plan(context, file, choices, context.known_public_key)
 
 
-def _plan(context: Context, file: Path, choices: Choices, public_key: str) -> Plan:
+def _plan(context: Context, file: Path | Sent, choices: Choices, public_key: str) -> Plan:
     wanted = desired(load(file), context.masters, context.host.features, public_key)
     actual = _actual(context)
     chosen = _named(choices, wanted)
@@ -91,7 +91,12 @@ def _new_disks(action: Action) -> tuple[Overlay | DataDisk, ...]:
 
 
 def apply(
-    context: Context, file: Path, choices: Choices, starting: Starting, agree: Agree, operation: Operation
+    context: Context,
+    file: Path | Sent,
+    choices: Choices,
+    starting: Starting,
+    agree: Agree,
+    operation: Operation,
 ) -> "list[Outcome[str]]":
     """Make it so. Conflict while another apply is at work here; NoSpace, with nothing done, when there is no
     room for all that is to be made. Each outcome says what was done."""

@@ -9,6 +9,7 @@ from skinnybox.fleet.plan import apply
 from skinnybox.fleet.plan.actions import Choices
 from skinnybox.fleet.plan.apply import Agree, Plan
 from skinnybox.fleet.power import Starting
+from skinnybox.fleet.spec.reading import Sent
 from skinnybox.operation import UNATTENDED, Operation
 
 
@@ -19,14 +20,14 @@ class FleetFiles:
         self._context = context
         self._catalog = context.catalog
 
-    def plan(self, file: Path, choices: Choices) -> Plan:
+    def plan(self, file: Path | Sent, choices: Choices) -> Plan:
         """What `apply` would do to make the machines be as a fleet file says."""
         return apply.make_plan(self._context, file, choices)
 
     @as_job("apply")
     def apply(
         self,
-        file: Path,
+        file: Path | Sent,
         choices: Choices,
         starting: Starting,
         agree: Agree,

@@ -1,7 +1,7 @@
 """From the groups of a fleet file to its machines: what a group and `defaults` say together, names and
 addresses that must not meet."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from skinnybox.fleet.names import MOST_NAMES, expand
 from skinnybox.fleet.plan.actions import Target
 from skinnybox.fleet.spec.addressing import Addressing
 from skinnybox.fleet.spec.carried import Carried, written_twice
+from skinnybox.fleet.spec.content import NOWHERE
 from skinnybox.fleet.spec.filling import Filling, Unfilled
 from skinnybox.fleet.spec.marked import Marked, Place
 from skinnybox.fleet.spec.parts import data_of, seed_file, text_of
@@ -20,7 +21,7 @@ from skinnybox.fleet.spec.templates import Row
 from skinnybox.fleet.spec.users import keys_of, seed_user
 from skinnybox.fleet.spec.values import OnData
 from skinnybox.fleet.specification import Specification
-from skinnybox.model import Allocation, DataDisk, Forward, Network, Overlay
+from skinnybox.model import Allocation, DataDisk, Encryption, Forward, Network, Overlay
 from skinnybox.model.datadisk import data_disk
 from skinnybox.model.fields import Field, machine_fields
 from skinnybox.model.forwards import check_together, counted, parse_forward
@@ -48,7 +49,15 @@ class Described:
 class Groups:
     """Reads the groups one after the other; mistakes are added to those of `found`."""
 
-    def __init__(self, found: Marked, folder: Path, checked: FleetFile) -> None:
+    def __init__(
+        self,
+        found: Marked,
+        folder: Path,
+        checked: FleetFile,
+        names: Callable[[Sequence[str]], list[str]] = expand,
+    ) -> None:
+        """`names` are those that a pattern means."""
+        self._expand = names
         self._tell = Telling(found)
         self._addressing = Addressing(self._tell)
         self._folder = folder
@@ -92,7 +101,7 @@ class Groups:
 
     def _names(self, pattern: str) -> list[str]:
         try:
-            names = expand([pattern])
+            names = self._expand([pattern])
         except UsageError as error:
             self._tell.wrong(("machines", pattern), error.message, key=True)
             return []
@@ -135,7 +144,13 @@ class Groups:
         )
         given["data"] = _data(said.get("data"), given["overlay"].allocation)
         given.update(network=network, bridge=bridge, fleet=self._checked.fleet)
+        self._refuse_key(pattern, given.get("encrypt"))
         return Specification(**given, any_allocation=said.get("sparse") is None)
+
+    def _refuse_key(self, pattern: str, encryption: Encryption | None) -> None:
+        if self._folder == NOWHERE and encryption is not None and encryption.key_file is not None:
+            what = "no key of the server is named by who is elsewhere: `random`, or `skinnybox create` there"
+            self._tell.wrong(self._tell.trail(pattern, "encrypt"), what)
 
     def _values(self, pattern: str, names: list[str], said: Values) -> list[Row]:
         """For each machine; none after a mistake in the table, of which others would only follow."""

@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 
 import yaml
 
+from skinnybox.errors import UsageError
 from skinnybox.printable import quoted, short
 
 MOST_BYTES = 1 << 20
@@ -75,6 +76,24 @@ def read(content: bytes) -> Marked:
         marked.mistakes.append(Mistake(place=_of(error.mark), what=error.what))
     except yaml.YAMLError as error:
         marked.mistakes.append(_syntax(error, text))
+    return marked
+
+
+def of_values(data: Any) -> Marked:
+    """Of what is read already, as JSON is. Line N is where the Nth value stands, in the order in which they
+    were found, so that a mistake's place leads back to what it is of. UsageError when it is too much."""
+    marked = Marked(data=data)
+    todo: list[tuple[Trail, Any]] = [((), data)]
+    while todo:
+        trail, value = todo.pop()
+        place = Place(line=len(marked.values) + 1, column=1)
+        marked.values[trail] = marked.keys[trail] = place
+        if len(marked.values) > MOST_VALUES or len(trail) > DEEPEST:
+            raise UsageError(_deep() if len(trail) > DEEPEST else _many())
+        if isinstance(value, dict):
+            todo += [((*trail, key), inner) for key, inner in value.items()]
+        elif isinstance(value, list):
+            todo += [((*trail, number), inner) for number, inner in enumerate(value)]
     return marked
 
 

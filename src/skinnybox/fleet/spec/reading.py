@@ -1,6 +1,6 @@
 """A fleet file, read: the machines it describes, or every mistake in it with line and column."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,7 +9,9 @@ from pydantic import ValidationError
 
 from skinnybox import named_file
 from skinnybox.errors import NotFound, UsageError
+from skinnybox.fleet.names import expand
 from skinnybox.fleet.spec import marked
+from skinnybox.fleet.spec.content import NOWHERE
 from skinnybox.fleet.spec.groups import Described, Groups
 from skinnybox.fleet.spec.marked import Marked, Mistake, Place, Trail
 from skinnybox.fleet.spec.mistakes import mistake
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 
 MOST_MISTAKES = 50
 _LONGEST = 1000
+_SENT = Path("fleet file")
 _EMPTY: dict[str, Any] = {"version": 1, "fleet": "x", "machines": {}}
 _HINT = "docs/reference/fleet-file.md tells every key; with `skinnybox plan --schema` an editor checks them"
 
@@ -32,8 +35,17 @@ class Description:
     machines: tuple[Described, ...]
 
 
-def load(file: Path) -> Description:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sent:
+    """What would stand in a fleet file, from somebody elsewhere: no file of this host may be named in it."""
+
+    content: bytes
+
+
+def load(file: Path | Sent) -> Description:
     """Raises NotFound, and UsageError that names every mistake. Other paths count from its folder."""
+    if isinstance(file, Sent):
+        return parse(file.content, _SENT, NOWHERE)
     try:
         content = named_file.head(file, marked.MOST_BYTES + 1)
     except (FileNotFoundError, IsADirectoryError) as error:
@@ -43,18 +55,25 @@ def load(file: Path) -> Description:
     return parse(content, file)
 
 
-def parse(content: bytes, file: Path) -> Description:
-    """Like load, of what the file holds."""
+def parse(content: bytes, file: Path, folder: Path | None = None) -> Description:
+    """Like load, of what the file holds. `folder` is not its own where it has none."""
     found = marked.read(content)
     if not found.values:  # nothing was understood: whatever else could be said of it would be wrong
         nothing = Mistake(place=Place(line=1, column=1), what="there is nothing in it")
         raise mistaken(file, found.mistakes or [nothing])
-    folder = file.absolute().parent
-    checked = _checked(found, folder)
-    machines = Groups(found, folder, checked).machines()
+    fleet, machines = understood(found, folder or file.absolute().parent)
     if found.mistakes:
         raise mistaken(file, found.mistakes)
-    return Description(file=file, fleet=checked.fleet, machines=machines)
+    return Description(file=file, fleet=fleet, machines=machines)
+
+
+def understood(
+    found: Marked, folder: Path, names: Callable[[Sequence[str]], list[str]] = expand
+) -> tuple[str, tuple[Described, ...]]:
+    """The fleet's name and its machines. Mistakes are added to those of `found`; `names` are those that a
+    pattern means."""
+    checked = _checked(found, folder)
+    return checked.fleet, Groups(found, folder, checked, names).machines()
 
 
 def mistaken(file: Path, mistakes: Iterable[Mistake]) -> UsageError:
