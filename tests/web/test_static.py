@@ -12,6 +12,9 @@ from tests.pages import ROOT
 from tests.web.conftest import Console
 
 VENDORED = {
+    "xterm-addon-fit-0.10.0.js": "bdaefa370b1bfc42ee88d46fe6072400902a4d4b2d45cd93438dda9b23c97089",
+    "xterm-5.5.0.css": "ba8e6985669488981ccf40c0cefe3aba80722cb6c92de7ad628b0bd717faf2b6",
+    "xterm-5.5.0.js": "1f991ac3b4b283ebf96e60ae23a00a52765dd3a2e46fa6fdda9f1aab032f7495",
     "htmx-2.0.10.min.js": "71ea67185bfa8c98c39d31717c6fce5d852370fcdfd129db4543774d3145c0de",
 }
 """SHA-256 of files of npm packages, as they were published."""

@@ -9,6 +9,7 @@ from starlette.responses import Response
 from skinnybox.errors import NotFound
 from skinnybox.fleet.view import MachineView
 from skinnybox.gate.principal import Operator, Viewer
+from skinnybox.gate.readings import reading
 from skinnybox.gate.served import fleet_of
 from skinnybox.web import render
 from skinnybox.web.diff import diff_of
@@ -57,7 +58,7 @@ def file(request: Request, who: Operator, name: str, path: str) -> Response:
         raw = raw_path(path.strip("/"))
     except ValueError as error:
         raise NotFound("that is no path of a machine") from error
-    with looks_of(request).reading():
+    with reading():
         versions = fleet_of(request).deltas.file(name, raw)
     diff = diff_of(versions.before, versions.after)
     return render.page(

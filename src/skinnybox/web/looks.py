@@ -9,16 +9,14 @@ from typing import cast
 
 from starlette.requests import HTTPConnection
 
-from skinnybox.errors import Conflict
 from skinnybox.fleet.service import Fleet
 from skinnybox.fleet.view import MachineView
+from skinnybox.gate.readings import reading
 from skinnybox.web.tree import Tree, tree_of
 
 KEPT = 8
 """Machines whose trees are kept; the one looked at longest ago makes room."""
 LASTS = timedelta(minutes=15)
-_AT_ONCE = 2
-_PATIENCE = 60.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,7 +30,7 @@ class Looks:
     """Of one server. Thread-safe."""
 
     def __init__(self) -> None:
-        self._lock, self._readers = threading.Lock(), threading.Semaphore(_AT_ONCE)
+        self._lock = threading.Lock()
         self._kept: OrderedDict[str, Look] = OrderedDict()
 
     def kept(self, machine: MachineView) -> Look | None:
@@ -43,8 +41,8 @@ class Looks:
         return found if fresh and found is not None and found.state == _state(machine) else None
 
     def look(self, fleet: Fleet, machine: MachineView) -> Look:
-        """Read it now. Conflict when too many are being read; raises as Overlays.changes does."""
-        with self.reading():
+        """Read it now. Busy when too many are being read; raises as Overlays.changes does."""
+        with reading():
             taken = datetime.now(UTC)
             with fleet.overlays.changes(machine.name) as found:
                 look = Look(taken=taken, state=_state(machine), tree=tree_of(found))
@@ -54,23 +52,6 @@ class Looks:
             while len(self._kept) > KEPT:
                 self._kept.popitem(last=False)
         return look
-
-    def reading(self) -> "_Reading":
-        return _Reading(self._readers)
-
-
-class _Reading:
-    """So many at once; Conflict for who would wait longer than anybody looks at a page."""
-
-    def __init__(self, readers: threading.Semaphore) -> None:
-        self._readers = readers
-
-    def __enter__(self) -> None:
-        if not self._readers.acquire(timeout=_PATIENCE):
-            raise Conflict(f"{_AT_ONCE} overlays are being read already", hint="ask again in a minute")
-
-    def __exit__(self, *_: object) -> None:
-        self._readers.release()
 
 
 def looks_of(connection: HTTPConnection) -> Looks:

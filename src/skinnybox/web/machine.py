@@ -25,16 +25,16 @@ _RUNS = frozenset({"ready", "starting", "mismatch", "stalled", "paused", "suspen
 def machine(request: Request, who: Viewer, name: str) -> Response:
     found = one(request, who, name)
     if render.is_part(request, "condition"):
-        return render.part(request, "machine.html", "condition", **_head(request, found))
+        return render.part(request, "machine.html", "condition", **head(request, found))
     look = looks_of(request).kept(found)
     master = fleet_of(request).masters.by_id(found.instance.stack.master)
     return render.page(
         request, "machine.html", look=look, place=look.tree.root if look else None, master=master,
-        **_head(request, found), **tabs("machine"),
+        **head(request, found), **tabs("machine"),
     )  # fmt: skip
 
 
-def _head(request: Request, found: MachineView) -> dict[str, Any]:
+def head(request: Request, found: MachineView) -> dict[str, Any]:
     successors = fleet_of(request).masters.successors()
     return {
         "machine": found,
@@ -44,13 +44,6 @@ def _head(request: Request, found: MachineView) -> dict[str, Any]:
     }
 
 
-@router.get("/machines/{name}/snapshots")
-def snapshots(request: Request, who: Viewer, name: str) -> Response:
-    found = one(request, who, name)
-    kept = [snapshot for _, snapshot in fleet_of(request).overlays.snapshots([name])]
-    return render.page(request, "snapshots.html", kept=kept, **_head(request, found), **tabs("snapshots"))
-
-
 @router.get("/machines/{name}/history")
 def history(request: Request, who: Viewer, name: str) -> Response:
     """What happened to it, and what was asked for, the newest first."""
@@ -58,7 +51,7 @@ def history(request: Request, who: Viewer, name: str) -> Response:
     events = [event for event in fleet_of(request).events([name]) if event.uuid == found.instance.uuid]
     return render.page(
         request, "history.html", events=events[: -_EVENTS - 1 : -1], asked=_asked(request, who, name),
-        **_head(request, found), **tabs("history"),
+        **head(request, found), **tabs("history"),
     )  # fmt: skip
 
 
