@@ -1,5 +1,6 @@
 """What went wrong, as a page: with its hint, and a way on. Programs get problems (gate/problems.py)."""
 
+from html import escape
 from http import HTTPStatus
 from urllib.parse import quote
 
@@ -8,7 +9,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response
+from starlette.responses import HTMLResponse, Response
 
 from skinnybox.errors import SkinnyboxError, from_system
 from skinnybox.gate import problems
@@ -75,7 +76,7 @@ def page(request: Request, status: int, message: str, hint: str | None = None) -
     """For a script's request only the words: what stands in its page stays as it is."""
     if render.is_part(request):
         said = ". ".join(filter(None, (printable(message), hint and printable(hint))))
-        return PlainTextResponse(said, status_code=status, headers=render.HEADERS)
+        return HTMLResponse(escape(said), status_code=status, headers=render.HEADERS)
     title = _TITLES.get(status, "Something went wrong")
     values = {"title": title, "code": status, "message": printable(message), "hint": hint and printable(hint)}
     return render.page(request, "error.html", status=status, **values)

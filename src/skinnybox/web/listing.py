@@ -13,7 +13,8 @@ from skinnybox.web.render import with_query
 
 PAGE = 100
 """Machines of one page."""
-_NUMBERS = re.compile(r"(\d+)")
+_NUMBERS = re.compile("([0-9]{1,18})")
+_DIGITS = frozenset("0123456789")
 _MOST = 200
 
 
@@ -132,8 +133,9 @@ def _fleet(machine: MachineView) -> dict[str, str]:
 
 
 def natural(name: str) -> tuple[Any, ...]:
-    """web-2 before web-10."""
-    return tuple((int(part), "") if part.isdigit() else (-1, part) for part in _NUMBERS.split(name) if part)
+    """web-2 before web-10. Not longer digits than anybody counts with: an address may be a guest's word."""
+    parts = (part for part in _NUMBERS.split(name) if part)
+    return tuple((0, int(part), "") if part[0] in _DIGITS else (1, 0, part) for part in parts)
 
 
 def overlay_used(machine: MachineView) -> int:

@@ -55,7 +55,9 @@ document.addEventListener("htmx:sendError", () => {
 });
 document.addEventListener("htmx:responseError", (event) => {
   const { elt, target, xhr } = event.detail;
-  const said = (xhr.getResponseHeader("content-type") || "").startsWith("text/plain") ? xhr.responseText : `The server said ${xhr.status}.`;
+  const isText = (xhr.getResponseHeader("content-type") || "").startsWith("text/html");
+  const text = isText && new DOMParser().parseFromString(xhr.responseText, "text/html").body.textContent;
+  const said = text || `The server said ${xhr.status}.`;
   const once = /load|once/.test(elt.getAttribute("hx-trigger") || "");
   if (once && target) target.textContent = said;
   else note(said, "bad");
