@@ -21,7 +21,7 @@ def machines(request: Request, who: Viewer) -> Response:
     query = query_of(request.query_params)
     wrong = why_not(query)
     everything = reach.machines(fleet_of(request), who)
-    shown = listed([] if wrong else everything, query)
+    shown = Listed(query=query, machines=(), found=0) if wrong else listed(everything, query)
     if render.is_part(request, "rows"):
         return _renewed(request, shown)
     values = {"list": shown, "wrong": wrong, "total": len(everything), **_choices(request, who, everything)}
