@@ -1,7 +1,7 @@
 """The first page: how much room there is, all machines as one picture, and what somebody should look at."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -33,10 +33,11 @@ _FILLED = 10
 def overview(request: Request, who: Viewer) -> Response:
     machines = reach.machines(fleet_of(request), who)
     fleet_map = map_of(machines)
+    successors = fleet_of(request).masters.successors()
     if render.is_part(request, "map"):
         return render.part(request, "overview.html", "map", map=fleet_map)
     return render.page(
-        request, "overview.html", map=fleet_map, room=_room(request, who), attention=attention(machines),
+        request, "overview.html", map=fleet_map, room=_room(request, who), attention=attention(machines, successors),
     )  # fmt: skip
 
 
@@ -96,8 +97,8 @@ class Matter:
     address: str
 
 
-def attention(machines: Sequence[MachineView]) -> list[Matter]:
-    """The worst first."""
+def attention(machines: Sequence[MachineView], successors: Mapping[str, str]) -> list[Matter]:
+    """The worst first; `successors` as fleet.masters tells them."""
     found = []
     for condition in _BAD:
         those = [machine for machine in machines if machine.condition is condition]
@@ -106,10 +107,12 @@ def attention(machines: Sequence[MachineView]) -> list[Matter]:
     full = [machine for machine in machines if machine.full]
     units = [machine for machine in machines if machine.failed_units]
     half = [machine for machine in machines if machine.instance.half_restored is not None]
+    older = [machine for machine in machines if machine.instance.stack.master in successors]
     for tone_, what, those, address in (
         ("bad", "with a full overlay", full, "/machines?sort=overlay&order=down"),
         ("warn", "ready, with services that failed", units, "/machines?state=ready"),
         ("warn", "half restored", half, "/machines?state=stopped"),
+        ("off", "of a master that has a newer one", older, "/machines?sort=master"),
     ):
         if those:
             found.append(_matter(tone_, what, those, address))
@@ -126,7 +129,7 @@ def _matter(tone: str, what: str, those: Sequence[MachineView], address: str) ->
     reasons = {machine.reason for machine in those}
     return Matter(
         tone=tone, what=what, count=len(those), names=tuple(machine.name for machine in those[:_TOLD]),
-        why=reasons.pop() if len(reasons) == 1 else None, address=address,
+        why=reasons.pop() if len(reasons) == 1 and tone != "off" else None, address=address,
     )  # fmt: skip
 
 
