@@ -37,7 +37,8 @@ def overview(request: Request, who: Viewer) -> Response:
     if render.is_part(request, "map"):
         return render.part(request, "overview.html", "map", map=fleet_map)
     return render.page(
-        request, "overview.html", map=fleet_map, room=_room(request, who), attention=attention(machines, successors),
+        request, "overview.html", map=fleet_map, room=_room(request, who),
+        attention=attention(machines, successors),
     )  # fmt: skip
 
 
