@@ -12,6 +12,7 @@ from starlette.testclient import TestClient
 from skinnybox.fleet.service import Fleet
 from skinnybox.fleet.specification import Specification
 from skinnybox.fleet.tokens import Role
+from skinnybox.gate import looking
 from skinnybox.gate.served import Served
 from skinnybox.hosts.fake.host import FakeHost
 from skinnybox.model import Allocation, Master, Overlay
@@ -23,6 +24,14 @@ BASE = "https://localhost"
 SMALL = Specification(overlay=Overlay(size=64 * MIB, allocation=Allocation.SPARSE), memory=256 * MIB, cpus=1)
 PAGE = {"accept": "text/html,application/xhtml+xml"}
 PART = {"hx-request": "true"}
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_stale(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tests change something and look at once."""
+    monkeypatch.setattr(looking, "FRESH", 0.0)
+    monkeypatch.setattr(looking, "STALE", 0.0)
+    monkeypatch.setattr(looking, "_SHARE", 0)
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from skinnybox.fleet.view import Condition, MachineView
-from skinnybox.gate import reach
+from skinnybox.gate import looking
 from skinnybox.gate.principal import Principal, Viewer
 from skinnybox.gate.served import fleet_of
 from skinnybox.web import render, rows
@@ -20,7 +20,7 @@ router = APIRouter()
 def machines(request: Request, who: Viewer) -> Response:
     query = query_of(request.query_params)
     wrong = why_not(query)
-    everything = reach.machines(fleet_of(request), who)
+    everything = looking.machines(request, who)
     shown = Listed(query=query, machines=(), found=0) if wrong else listed(everything, query)
     if render.is_part(request, "rows"):
         return _renewed(request, shown)

@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from skinnybox.errors import SkinnyboxError
 from skinnybox.fleet.view import Condition, MachineView
-from skinnybox.gate import reach
+from skinnybox.gate import looking
 from skinnybox.gate.principal import Principal, Viewer
 from skinnybox.gate.served import fleet_of
 from skinnybox.sizes import GIB
@@ -31,7 +31,7 @@ _FILLED = 10
 
 @router.get("/")
 def overview(request: Request, who: Viewer) -> Response:
-    machines = reach.machines(fleet_of(request), who)
+    machines = looking.machines(request, who)
     fleet_map = map_of(machines)
     successors = fleet_of(request).masters.successors()
     if render.is_part(request, "map"):

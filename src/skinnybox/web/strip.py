@@ -4,6 +4,7 @@ from starlette.requests import Request
 
 from skinnybox.fleet.jobs import Condition, Job
 from skinnybox.fleet.tokens import Role
+from skinnybox.gate import looking
 from skinnybox.gate.principal import Principal
 from skinnybox.gate.served import fleet_of
 
@@ -29,8 +30,6 @@ def is_theirs(request: Request, who: Principal, job: Job) -> bool:
 def _names(request: Request, who: Principal) -> list[str]:
     state = request.scope["state"]
     if "names" not in state:
-        from skinnybox.gate import reach
-
-        state["names"] = reach.names(fleet_of(request), who)
+        state["names"] = [machine.name for machine in looking.machines(request, who)]
     found: list[str] = state["names"]
     return found
