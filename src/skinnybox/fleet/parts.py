@@ -12,6 +12,7 @@ from skinnybox.model import Acceleration
 if TYPE_CHECKING:
     from skinnybox.fleet.background import Background
     from skinnybox.fleet.context import Context
+    from skinnybox.fleet.deltas import Deltas
     from skinnybox.fleet.jobs import Jobs
     from skinnybox.fleet.masters import Masters
     from skinnybox.fleet.once import Once
@@ -53,6 +54,12 @@ class Parts:
         from skinnybox.fleet.overlays import Overlays
 
         return Overlays(self._host, self._catalog, self.masters, self._queries, self._accelerator)
+
+    @cached_property
+    def deltas(self) -> "Deltas":
+        from skinnybox.fleet.deltas import Deltas
+
+        return Deltas(self._host, self._catalog, self.masters, self._queries)
 
     @cached_property
     def files(self) -> "FleetFiles":

@@ -16,6 +16,7 @@ from starlette.requests import HTTPConnection
 from skinnybox.errors import SkinnyboxError
 from skinnybox.fleet.jobs import Actor
 from skinnybox.fleet.tokens import Role, Token
+from skinnybox.gate import session
 from skinnybox.gate.origin import UNIX_SOCKET
 from skinnybox.gate.problems import Refused
 from skinnybox.gate.served import served
@@ -69,11 +70,28 @@ def _found(connection: HTTPConnection) -> Principal:
         return Principal(name="owner", role=Role.ADMIN, fleet=None, origin="the server's socket", token=None)
     scheme, _, secret = connection.headers.get("authorization", "").partition(" ")
     if not scheme:
-        raise NotSignedIn("this needs a token", hint="`skinnybox token create` makes one")
+        token = _of_cookie(connection)
+        if token is None:
+            raise NotSignedIn("this needs a token", hint="`skinnybox token create` makes one")
+        return of_token(token, connection)
     token = served(connection).fleet.tokens.shown(secret.strip()) if scheme.lower() == "bearer" else None
     if token is None:
         raise wrong(connection)
     return of_token(token, connection)
+
+
+def _of_cookie(connection: HTTPConnection) -> Token | None:
+    """NotAllowed for what would change something and does not say that a page of ours sent it: in a header,
+    or in a form that the console has looked at before."""
+    token = session.token_of(connection)
+    if token is None or connection.scope.get("method", "GET") in session.SAFE:
+        return token
+    said = connection.headers.get(session.CSRF_HEADER) or connection.scope["state"].get("csrf")
+    if not session.is_ours(connection, said):
+        raise NotAllowed(
+            "this was not sent by a page of this session", hint="open the page again, and repeat it"
+        )
+    return token
 
 
 def wrong(connection: HTTPConnection) -> SkinnyboxError:

@@ -4,7 +4,7 @@ Sizes are bytes, times are aware UTC, digests are `sha256:<64 hex digits>`, path
 without a leading slash (the root itself is b""). fields.py is the table of what is written down of a machine.
 """
 
-from skinnybox.model.changes import Change, ChangeKind
+from skinnybox.model.changes import Change, ChangeKind, Content
 from skinnybox.model.machines import (
     Acceleration,
     Allocation,
@@ -62,6 +62,7 @@ __all__ = [
     "Change",
     "ChangeKind",
     "Consistency",
+    "Content",
     "DataDisk",
     "DiskKind",
     "Encryption",

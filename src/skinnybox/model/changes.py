@@ -23,3 +23,17 @@ class Change:
     type: str
     size: int = 0
     detail: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Content:
+    """One path as it is somewhere: the `data` of a file, or where a symlink leads, as far as it was asked
+    for; `size` is that of all of it. Of all else there is none."""
+
+    type: str
+    size: int
+    data: bytes = b""
+
+    @property
+    def whole(self) -> bool:
+        return len(self.data) >= self.size

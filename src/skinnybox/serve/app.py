@@ -12,6 +12,7 @@ from skinnybox.api.routes import router as api
 from skinnybox.gate import limits, problems
 from skinnybox.gate.doors import Doors
 from skinnybox.gate.served import Served
+from skinnybox.web import errors
 from skinnybox.web.routes import router as web
 
 
@@ -37,6 +38,7 @@ def create_app(served: Served) -> FastAPI:
     )  # fmt: skip
     app.state.served = served
     problems.install(app)
+    errors.install(app)
     app.include_router(api)
     app.include_router(web)
     return app

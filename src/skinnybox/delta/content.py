@@ -1,0 +1,110 @@
+"""What is in one path of a disk that a guest wrote to, or of a sealed image: read by a confined process, and
+checked here. No symlink is followed, in neither."""
+
+import base64
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from skinnybox.delta.listing import Unsettled
+from skinnybox.delta.upper_disk import UPPER
+from skinnybox.errors import Corrupt, NotFound
+from skinnybox.ext4 import open_descriptor
+from skinnybox.masters.system.image import opened as opened_image
+from skinnybox.masters.system.source import text_of
+from skinnybox.model import Content
+from skinnybox.overlays.inspect import opened
+from skinnybox.sandbox.confinement import Bounds
+from skinnybox.sandbox.reader import answer, inquire
+
+MOST = 4 << 20
+"""Bytes of one file that are ever told."""
+_PIECE = 48 << 10
+_BOUNDS = Bounds(memory=512 << 20, cpu_seconds=60, output=2 * MOST)
+_TYPES = frozenset("-dlcbps")
+_LARGEST = 1 << 63
+_NO_ANSWER = "the reader of the disk gave no proper answer"
+
+
+def of_overlay(disk: Path, path: bytes, limit: int) -> Content | None:
+    """As the upper directory has it; None when that says nothing of it. `path` has no leading slash. Raises
+    Unsettled for a disk whose journal is to be replayed first; Corrupt, also for a disk made to hurt."""
+    return _asked(disk, "overlay", path, limit)
+
+
+def of_image(image: Path, path: bytes, limit: int) -> Content | None:
+    """As a sealed tree has it; None when it has none, or no file. Raises Corrupt, Unsupported."""
+    return _asked(image, "image", path, limit)
+
+
+def _asked(disk: Path, what: str, path: bytes, limit: int) -> Content | None:
+    if not 0 < limit <= MOST or not path or b"\0" in path:
+        raise ValueError(f"{limit} bytes of {path!r}")
+    with opened(disk) as descriptor:
+        words = [what, str(descriptor), path.hex(), str(limit)]
+        with inquire(__name__, words, subject=str(disk), bounds=_BOUNDS, pass_fds=[descriptor]) as answers:
+            return _checked(answers, disk, limit)
+
+
+def _checked(answers: Iterator[Any], disk: Path, limit: int) -> Content | None:
+    try:
+        head = next(answers, None)
+        if head == "unsettled":
+            raise Unsettled(f"{disk} was not shut down cleanly: its journal is to be replayed first")
+        if head == "nothing":
+            return None
+        letter, size = head if isinstance(head, list) else [None, None]
+        data = b"".join(base64.b64decode(piece, validate=True) for piece in answers)
+        if letter not in _TYPES or type(size) is not int or not 0 <= size < _LARGEST or len(data) > limit:
+            raise ValueError("no such content")
+    except (ValueError, TypeError) as error:
+        raise Corrupt(_NO_ANSWER) from error
+    return Content(type=letter, size=size, data=data)
+
+
+def main(arguments: Sequence[str]) -> None:
+    """In the confined child."""
+    what, descriptor, path, limit = arguments
+    told = _of_overlay if what == "overlay" else _of_image
+    answer(told(int(descriptor), bytes.fromhex(path), int(limit)))
+
+
+def _of_overlay(descriptor: int, path: bytes, limit: int) -> Iterator[Any]:
+    volume = open_descriptor(descriptor)
+    if not volume.superblock.clean:
+        yield "unsettled"
+        return
+    try:
+        node = volume.lookup(UPPER + b"/" + path)
+    except NotFound:
+        yield "nothing"
+        return
+    yield [node.type, node.size if node.type in "-l" else 0]
+    if node.type == "-":
+        yield from _pieces(volume.read(node, limit))
+    elif node.type == "l":
+        yield from _pieces([volume.target(node)[:limit]])
+
+
+def _of_image(descriptor: int, path: bytes, limit: int) -> Iterator[Any]:
+    """Its size is told as far as it was read."""
+    source, text = opened_image(descriptor), text_of(path)
+    found = source.read(text, limit)
+    if found is not None:
+        yield ["-", len(found)]
+        yield from _pieces([found])
+        return
+    folder, _, name = text.rpartition("/")
+    target = source.links(folder).get(name)
+    if target is None:
+        yield "nothing"
+        return
+    raw = target.encode("utf-8", "surrogateescape")[:limit]
+    yield ["l", len(raw)]
+    yield from _pieces([raw])
+
+
+def _pieces(found: "Iterator[bytes] | list[bytes]") -> Iterator[str]:
+    for piece in found:
+        for start in range(0, len(piece), _PIECE):
+            yield base64.b64encode(piece[start : start + _PIECE]).decode()

@@ -1,0 +1,93 @@
+"""All machines as they were a moment ago, for pages that many people keep open.
+
+To look at all of them takes as long as there are many. So it is done once for all who ask within a second
+or so, and not more often than that it takes a part of one processor. Whoever asks while nobody else does
+waits for a look of their own; what a machine is before it is changed is never taken from here.
+"""
+
+import threading
+import time
+from collections.abc import Callable
+from typing import cast
+
+from starlette.requests import HTTPConnection
+
+from skinnybox.fleet.view import MachineView
+from skinnybox.gate.principal import Principal
+from skinnybox.gate.served import fleet_of
+
+FRESH = 1.0
+"""Seconds for which a look counts, at the least."""
+STALE = 4.0
+"""Seconds for which it is told after that, while somebody is looking anew."""
+_SHARE = 4
+"""A look that takes long counts for so many times as long."""
+
+
+class Looking:
+    """Of one server. Thread-safe."""
+
+    def __init__(self, look: Callable[[], list[MachineView]]) -> None:
+        self._look = look
+        self._lock, self._turn = threading.Lock(), threading.Lock()
+        self._found: list[MachineView] = []
+        self._at, self._cost = -1e9, 0.0
+
+    def machines(self) -> list[MachineView]:
+        """Raises what the look does."""
+        with self._lock:
+            age, found = time.monotonic() - self._at, self._found
+            counts = max(FRESH, self._cost * _SHARE)
+        if age < counts:
+            return found
+        if age < counts + STALE:
+            if self._turn.acquire(blocking=False):
+                threading.Thread(target=self._in_the_background, name="look", daemon=True).start()
+            return found
+        with self._turn:
+            return self._now(counts)
+
+    def forget(self) -> None:
+        """Something was changed: the next one waits for a look."""
+        with self._lock:
+            self._at = -1e9
+
+    def _now(self, counts: float) -> list[MachineView]:
+        """In whoever's turn it is: others, who waited for it, take what it found."""
+        with self._lock:
+            if time.monotonic() - self._at < counts:
+                return self._found
+        return self._taken()
+
+    def _in_the_background(self) -> None:
+        """What goes wrong is told to whoever asks when this look counts no more."""
+        try:
+            self._taken()
+        except Exception:
+            self.forget()
+        finally:
+            self._turn.release()
+
+    def _taken(self) -> list[MachineView]:
+        begun = time.monotonic()
+        found = self._look()
+        with self._lock:
+            self._found, self._at, self._cost = found, begun, time.monotonic() - begun
+        return found
+
+
+_MAKING = threading.Lock()
+
+
+def looking(connection: HTTPConnection) -> Looking:
+    state = connection.app.state
+    with _MAKING:
+        if not hasattr(state, "looking"):
+            state.looking = Looking(fleet_of(connection).machines)
+    return cast(Looking, state.looking)
+
+
+def machines(connection: HTTPConnection, who: Principal) -> list[MachineView]:
+    """Those that they reach."""
+    found = looking(connection).machines()
+    return found if who.fleet is None else [each for each in found if each.instance.fleet == who.fleet]

@@ -1,0 +1,44 @@
+"""What forms send. Each form of a session says its word (gate/session.py), which is looked at wherever what
+was sent asks who sent it."""
+
+from typing import Annotated
+
+from fastapi import Depends
+from starlette.datastructures import FormData
+from starlette.requests import Request
+
+from skinnybox.gate import session
+from skinnybox.gate.looking import looking
+
+
+async def posted(request: Request) -> FormData:
+    """The form, and its word put where gate/principal.py looks for it. Nothing, for what has none."""
+    if request.method in session.SAFE:
+        return FormData()
+    looking(request).forget()
+    form = await request.form()
+    request.scope["state"]["csrf"] = form.get(session.CSRF_FIELD)
+    return form
+
+
+Posted = Annotated[FormData, Depends(posted)]
+
+
+def text(form: FormData, key: str, default: str = "") -> str:
+    """A field's text, without room around it; what is a file is no text."""
+    said = form.get(key, default)
+    return said.strip() if isinstance(said, str) else default
+
+
+def listed(form: FormData, key: str) -> list[str]:
+    """All values of a field that stands there several times, or has a line for each; each once, in order."""
+    lines = (
+        line.strip() for said in form.getlist(key) if isinstance(said, str) for line in said.splitlines()
+    )
+    return list(dict.fromkeys(line for line in lines if line))
+
+
+def back(address: str) -> str:
+    """An address of ours; the first page for any other: nobody is led elsewhere by a link to us."""
+    ours = address.startswith("/") and not address.startswith(("//", "/\\")) and address.isprintable()
+    return address if ours and "\\" not in address else "/"

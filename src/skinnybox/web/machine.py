@@ -1,0 +1,60 @@
+"""One machine: what it is and what it boots from, what it made its own, its snapshots and its past."""
+
+from typing import Any
+
+from fastapi import APIRouter
+from starlette.requests import Request
+from starlette.responses import Response
+
+from skinnybox.fleet import present
+from skinnybox.fleet.view import MachineView
+from skinnybox.gate.principal import Principal, Viewer
+from skinnybox.gate.served import fleet_of
+from skinnybox.web import render, rows
+from skinnybox.web.changes import tabs
+from skinnybox.web.looks import looks_of
+from skinnybox.web.one import one
+from skinnybox.web.strip import is_theirs
+
+router = APIRouter()
+_EVENTS, _JOBS = 100, 400
+_RUNS = frozenset({"ready", "starting", "mismatch", "stalled", "paused", "suspended"})
+
+
+@router.get("/machines/{name}")
+def machine(request: Request, who: Viewer, name: str) -> Response:
+    found = one(request, who, name)
+    if render.is_part(request, "condition"):
+        return render.part(request, "machine.html", "condition", **head(request, found))
+    look = looks_of(request).kept(found)
+    master = fleet_of(request).masters.by_id(found.instance.stack.master)
+    return render.page(
+        request, "machine.html", look=look, place=look.tree.root if look else None, master=master,
+        **head(request, found), **tabs("machine"),
+    )  # fmt: skip
+
+
+def head(request: Request, found: MachineView) -> dict[str, Any]:
+    successors = fleet_of(request).masters.successors()
+    return {
+        "machine": found,
+        "row": rows.row_of(found, successors),
+        "facts": present.machine(found, successors),
+        "runs": str(found.condition) in _RUNS,
+    }
+
+
+@router.get("/machines/{name}/history")
+def history(request: Request, who: Viewer, name: str) -> Response:
+    """What happened to it, and what was asked for, the newest first."""
+    found = one(request, who, name)
+    events = [event for event in fleet_of(request).events([name]) if event.uuid == found.instance.uuid]
+    return render.page(
+        request, "history.html", events=events[: -_EVENTS - 1 : -1], asked=_asked(request, who, name),
+        **head(request, found), **tabs("history"),
+    )  # fmt: skip
+
+
+def _asked(request: Request, who: Principal, name: str) -> list[Any]:
+    jobs = reversed(fleet_of(request).jobs.all(_JOBS))
+    return [job for job in jobs if name in job.subjects and is_theirs(request, who, job)][:_EVENTS]
