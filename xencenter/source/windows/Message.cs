@@ -1,0 +1,14 @@
+using System;
+using System.Windows.Forms;
+
+namespace Skinnybox.Windows
+{
+    internal static class Message
+    {
+        public static void Show(Trouble trouble)
+        {
+            string text = trouble.Hint == "" ? trouble.Message : trouble.Message + Environment.NewLine + Environment.NewLine + trouble.Hint;
+            MessageBox.Show(text, "Skinnybox", MessageBoxButtons.OK, MessageBoxIcon.Error);
+        }
+    }
+}
