@@ -1,4 +1,4 @@
-"""The plugin as `xencenter/build` makes it, run by mono with XenCenter's arguments, on an emulated pool over TLS."""
+"""The plugin as `xencenter/build` makes it: run by mono with XenCenter's arguments, on an emulated pool."""
 
 import dataclasses
 from collections.abc import Iterator
@@ -92,3 +92,10 @@ def desk(plugins: Path, built: Path, tmp_path: Path) -> Iterator[Desk]:
         dom0 = furnished(pool, api)
         dom0.thin_template()
         yield at_a_desk(pool, dom0, built, tmp_path).trusting()
+
+
+def told(ended: run.Ended) -> str:
+    """All that it said; a mistake of its own fails the test."""
+    said = ended.stderr.decode() + ended.stdout.decode()
+    assert ended.returncode != 70 and "mistake of this program" not in said, said
+    return said

@@ -22,8 +22,16 @@ namespace Skinnybox
         public readonly Uri Url;
         public readonly Certificate Certificate;
 
+        /// <summary>Trouble where the session would go in clear.</summary>
         public Pool(Target target, Certificate certificate)
         {
+            if (target.Url.Scheme != Uri.UriSchemeHttps)
+            {
+                throw new Trouble(
+                    "XenCenter is connected to this pool without TLS (" + target.Url.Authority + ").",
+                    "Connect at port 443: this plugin sends a session to nobody who cannot prove to be the pool.",
+                    Ending.Unsupported);
+            }
             Url = target.Url;
             Certificate = certificate;
             session = target.Session;

@@ -91,10 +91,14 @@ namespace Skinnybox
             return "";
         }
 
-        /// <summary>Whether the promise to all overlays could not be kept, though they can be made.</summary>
-        public bool IsOverPromised
+        /// <summary>The problem; else that the promise to all overlays could not be kept, though they can be made; or "".</summary>
+        public string Warning
         {
-            get { return Problem == "" && Room != null && Room.EachFull * Count > Room.Free; }
+            get
+            {
+                bool isOverPromised = Room != null && Room.EachFull * Count > Room.Free;
+                return Problem != "" ? Problem : isOverPromised ? "Not all of them could fill their overlays." : "";
+            }
         }
     }
 }

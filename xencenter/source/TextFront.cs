@@ -2,6 +2,7 @@ using System;
 using System.Collections.Generic;
 using System.IO;
 using System.Linq;
+using System.Threading;
 
 namespace Skinnybox
 {
@@ -28,20 +29,17 @@ namespace Skinnybox
             var preview = new Preview(order, inventory, space.Find(Preview.StorageOf(order, inventory)));
             output.WriteLine(Printable.Line(preview.Names));
             output.WriteLine(preview.SpaceLine);
-            if (preview.Problem != "")
+            if (preview.Warning != "")
             {
-                output.WriteLine(Printable.Line(preview.Problem));
+                output.WriteLine(Printable.Line(preview.Warning));
             }
         }
 
         private static IList<Made> Make(Order order, Pool pool, TextWriter output)
         {
             var run = new PluginRun(pool, order);
-            Console.CancelKeyPress += (sender, pressed) =>
-            {
-                pressed.Cancel = true;
-                run.Cancel();
-            };
+            var listener = new Thread(() => Listen(run)) { IsBackground = true };
+            listener.Start();
             int last = -1;
             return run.Run(watch =>
             {
@@ -53,6 +51,18 @@ namespace Skinnybox
                     last = percent;
                 }
             });
+        }
+
+        /// <summary>A line "cancel" takes the order back. A program with windows hears no Ctrl-C.</summary>
+        private static void Listen(PluginRun run)
+        {
+            for (string line = Console.In.ReadLine(); line != null; line = Console.In.ReadLine())
+            {
+                if (line.Trim() == "cancel")
+                {
+                    run.Cancel();
+                }
+            }
         }
 
         private static void Report(Order order, IList<Made> made, TextWriter output)

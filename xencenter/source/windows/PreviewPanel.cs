@@ -32,9 +32,7 @@ namespace Skinnybox.Windows
             names.Text = Printable.Line(preview.Names);
             space.Text = preview.SpaceLine;
             bar.Show(preview);
-            ShowProblem(
-                preview.Problem != "" ? preview.Problem : preview.IsOverPromised ? "Not all of them could fill their overlays." : "",
-                preview.Problem != "" ? Look.Wrong : Look.Warning);
+            ShowProblem(preview.Warning, preview.Problem != "" ? Look.Wrong : Look.Warning);
         }
 
         public void ShowMistake(Trouble mistake)
