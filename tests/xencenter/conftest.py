@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import XenAPI
 
 from skinnybox import run
 from tests.emulators.xapi import PASSWORD, EmulatedPool, sessions
@@ -51,7 +52,12 @@ class Desk:
 
     def environment(self) -> dict[str, str]:
         home = str(self.known.parent)
-        return {"LC_ALL": "C.UTF-8", "HOME": home, "SKINNYBOX_KNOWN_POOLS": str(self.known)}
+        return {
+            "LC_ALL": "C.UTF-8",
+            "HOME": home,
+            "SKINNYBOX_KNOWN_POOLS": str(self.known),
+            "SKINNYBOX_PATIENCE": "5",
+        }
 
     def is_in_session(self) -> bool:
         return self.session in self.dom0.pool.xapi.sessions
@@ -88,10 +94,13 @@ def at_a_desk(pool: EmulatedPool, dom0: Dom0, folder: Path, home: Path) -> Desk:
 @pytest.fixture
 def desk(plugins: Path, built: Path, tmp_path: Path) -> Iterator[Desk]:
     """Its user has confirmed the pool's certificate."""
-    with EmulatedPool(hosts=("alpha", "beta"), plugins=plugins) as pool, pool.session() as api:
-        dom0 = furnished(pool, api)
+    with EmulatedPool(hosts=("alpha", "beta"), plugins=plugins) as pool:
+        session = XenAPI.Session(pool.url)  # nobody logs it out: the test may lose its pool
+        session.xenapi.login_with_password("root", PASSWORD, "1.0", "tests")
+        dom0 = furnished(pool, session.xenapi)
         dom0.thin_template()
         yield at_a_desk(pool, dom0, built, tmp_path).trusting()
+        session("close")()
 
 
 def told(ended: run.Ended) -> str:
@@ -99,3 +108,10 @@ def told(ended: run.Ended) -> str:
     said = ended.stderr.decode() + ended.stdout.decode()
     assert ended.returncode != 70 and "mistake of this program" not in said, said
     return said
+
+
+def ending(built: Path, *words: str) -> run.Ended:
+    """Of a program that needs no pool."""
+    return run.run(
+        ["mono", str(built / "Skinnybox.exe"), *words], env={"LC_ALL": "C.UTF-8"}, ok=range(256), timeout=60
+    )

@@ -60,33 +60,6 @@ def test_a_failure_leaves_nothing(desk: Desk) -> None:
 @pytest.mark.parametrize(
     ("words", "code", "text"),
     [
-        ((*THIN, "last=2", "first=3"), 2, "last: 2 after 3 is no batch"),
-        ((*THIN, "last=501"), 2, "at most 500 machines"),
-        ((*THIN, "last=x"), 2, 'last: "x" cannot be taken'),
-        ((*THIN, "last=-1"), 2, 'last: "-1" cannot be taken'),
-        ((*THIN, "last=1", "padding=10"), 2, "a number from 0 to 9"),
-        ((*THIN, "last=1", "overlay=1X"), 2, 'overlay: "1X" is no size'),
-        ((*THIN, "last=1", "overlay=31M"), 2, "A size from 32M to 2040G"),
-        ((*THIN, "last=1", "prefix=Web"), 2, 'prefix: "Web" cannot begin'),
-        ((*THIN, "last=1", "prefix=" + "a" * 62), 2, "is no name of a machine"),
-        ((*THIN, "last=1", "start=yes"), 2, "true or false"),
-        ((*THIN, "last=1", "colour=red"), 2, "colour: this is nothing that batch takes"),
-        (("last=1", "prefix=web-"), 2, "template: is missing"),
-        ((*THIN,), 2, "last: is missing"),
-    ],
-)
-def test_a_slip_is_told_before_the_pool_is_asked(
-    desk: Desk, words: tuple[str, ...], code: int, text: str
-) -> None:
-    desk.dom0.pool.log.clear()
-    ended = desk.run("batch", "--text", *words)
-    assert (ended.returncode, desk.dom0.pool.log.count()) == (code, 0)
-    assert text in told(ended)
-
-
-@pytest.mark.parametrize(
-    ("words", "code", "text"),
-    [
         ((*THIN, "last=1", "master=nginx:1"), 3, 'There is no master "nginx:1" in this pool.'),
         ((*THIN, "last=1", "template=Stock"), 4, "does not boot by UEFI"),
         ((*THIN, "last=1", "network=nowhere"), 3, 'There is no network "nowhere"'),

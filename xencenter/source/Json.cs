@@ -2,7 +2,6 @@ using System;
 using System.Collections.Generic;
 using System.Globalization;
 using System.Linq;
-using System.Web.Script.Serialization;
 
 namespace Skinnybox
 {
@@ -94,35 +93,9 @@ namespace Skinnybox
         }
     }
 
+    /// <summary>What was read, by kind.</summary>
     internal static class Json
     {
-        private static JavaScriptSerializer Serializer()
-        {
-            return new JavaScriptSerializer { MaxJsonLength = int.MaxValue, RecursionLimit = 64 };
-        }
-
-        public static string Write(object value)
-        {
-            return Serializer().Serialize(value);
-        }
-
-        /// <summary>Trouble for what is no JSON.</summary>
-        public static object Read(string text)
-        {
-            try
-            {
-                return Serializer().DeserializeObject(text);
-            }
-            catch (Exception error)
-            {
-                if (error is ArgumentException || error is InvalidOperationException)
-                {
-                    throw Unreadable("JSON");
-                }
-                throw;
-            }
-        }
-
         public static string Text(object value)
         {
             string text = value as string;

@@ -58,7 +58,7 @@ namespace Skinnybox
         /// </summary>
         public object Call(string method, int seconds, params object[] parameters)
         {
-            byte[] body = Encoding.UTF8.GetBytes(Json.Write(new Dictionary<string, object>
+            byte[] body = Encoding.UTF8.GetBytes(JsonWriter.Write(new Dictionary<string, object>
             {
                 { "jsonrpc", "2.0" }, { "id", 1 }, { "method", method }, { "params", parameters }
             }));
@@ -129,7 +129,7 @@ namespace Skinnybox
 
         private static object Result(string text)
         {
-            var answer = new Record(Json.Read(text));
+            var answer = new Record(JsonReader.Read(text));
             if (!answer.Has("error"))
             {
                 return answer.Value("result");

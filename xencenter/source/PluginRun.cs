@@ -32,7 +32,7 @@ namespace Skinnybox
     internal sealed class PluginRun
     {
         private const string CancelKey = "skinnybox:cancel:";
-        private static readonly TimeSpan Patience = TimeSpan.FromSeconds(60);
+        private const int UsualPatience = 60;
 
         private readonly Pool pool;
         private readonly Order order;
@@ -97,7 +97,7 @@ namespace Skinnybox
                 }
                 catch (NoAnswer lost)
                 {
-                    if (DateTime.UtcNow - lastAnswer > Patience)
+                    if (DateTime.UtcNow - lastAnswer > Patience())
                     {
                         throw Following(new Trouble("The pool does not answer any more: " + lost.Message, ""));
                     }
@@ -108,6 +108,14 @@ namespace Skinnybox
                     throw Following(trouble);
                 }
             }
+        }
+
+        /// <summary>For how long a pool is asked again that does not answer: its toolstack may be starting anew.</summary>
+        private static TimeSpan Patience()
+        {
+            int seconds;
+            string said = Environment.GetEnvironmentVariable("SKINNYBOX_PATIENCE");
+            return TimeSpan.FromSeconds(int.TryParse(said, out seconds) && seconds > 0 ? seconds : UsualPatience);
         }
 
         /// <summary>xapi cannot cancel a plugin's task; the plugin looks for this key before each machine.</summary>
@@ -127,7 +135,7 @@ namespace Skinnybox
                 List<string> details = task.List("error_info").Select(Json.Text).ToList();
                 throw Explanation.Of(new Refused(details.Count > 0 ? details : new List<string> { "TASK_CANCELLED" }));
             }
-            var answer = new Record(Json.Read(Value(task.Text("result"))));
+            var answer = new Record(JsonReader.Read(Value(task.Text("result"))));
             if (order.Function == "batch" || order.Function == "provision")
             {
                 IEnumerable<object> machines = order.Function == "batch" ? answer.List("machines") : new object[] { answer.Members };

@@ -95,7 +95,7 @@ namespace Skinnybox
             try
             {
                 object answer = Once("host.call_plugin", PluginSeconds, Master(), Plugin, function, values);
-                return new Record(Json.Read(Json.Text(answer)));
+                return new Record(JsonReader.Read(Json.Text(answer)));
             }
             catch (NoAnswer lost)
             {
