@@ -71,7 +71,7 @@ namespace Skinnybox.Windows
 
         private static void Write(ListViewItem item, string what, Color colour)
         {
-            if (item.SubItems[1].Text != what)
+            if (item.SubItems[1].Text != what || item.ForeColor != colour)
             {
                 item.SubItems[1].Text = what;
                 item.ForeColor = colour;
