@@ -262,7 +262,5 @@ def test_a_uuid_is_one_calls_alone(dom0: Dom0) -> None:
     """One that another call has would make its leftovers ours."""
     with dom0.pool.database() as database:
         entry = {"host": "elsewhere", "boot": "b", "pid": 1, "ticks": "1", "since": int(time.time())}
-        database.put(
-            "pool", dom0.pool.xapi.pool, "other_config", f"skinnybox:call:{CALL}", json.dumps(entry)
-        )
+        database.put("pool", dom0.pool.xapi.pool, "other_config", f"skinnybox:call:{CALL}", json.dumps(entry))
     assert refused_batch(dom0, "1", CALL)[:2] == ["SKINNYBOX_BAD_ARGUMENT", "call"]

@@ -62,6 +62,10 @@ class Desk:
     def is_in_session(self) -> bool:
         return self.session in self.dom0.pool.xapi.sessions
 
+    def at(self, folder: Path) -> "Desk":
+        """With the plugin of that folder."""
+        return dataclasses.replace(self, folder=folder)
+
     def with_session(self, session: str) -> "Desk":
         return dataclasses.replace(self, session=session)
 
