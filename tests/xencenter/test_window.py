@@ -30,9 +30,13 @@ def thick(plugins: Path, built: Path, tmp_path: Path) -> Iterator[Desk]:
 
 
 @contextmanager
-def window(desk: Desk, shown: Screen, verb: str = "batch") -> Iterator[run.Child]:
+def window(
+    desk: Desk, shown: Screen, verb: str = "batch", target: list[str] | None = None
+) -> Iterator[run.Child]:
     environment = {**desk.environment(), **shown.environment()}
-    with run.start(desk.argv(verb), env=environment, stdout=run.PIPE, stderr=run.STDOUT) as child:
+    with run.start(
+        desk.argv(verb, target=target), env=environment, stdout=run.PIPE, stderr=run.STDOUT
+    ) as child:
         yield child
 
 
@@ -123,3 +127,30 @@ def test_one_machine_and_a_template(thick: Desk, verb: str, tmp_path: Path) -> N
         shown.press("Escape")
         assert child.wait(within(20)) == 0
     assert thick.dom0.vm("small-1")["is_a_template"] == (verb == "create_template")
+
+
+def test_the_selected_template_is_chosen(thick: Desk) -> None:
+    """With its overlay, though another one is the first of the list."""
+    thick.dom0.thin_template(name="a-thin", overlay="2G")
+    uuid = thick.dom0.thin_template(name="small", overlay="64M")
+    with screen() as shown, window(thick, shown, "provision", thick.target("VM", uuid)) as child:
+        shown.wait_for("Skinnybox: Create")
+        shown.press("Return")
+        shown.wait_for("Skinnybox: Done")
+        shown.press("Escape")
+        assert child.wait(within(20)) == 0
+    assert [each["overlay"] for each in thick.dom0.call("list")["machines"]] == [64 << 20]
+
+
+def test_a_template_that_cannot_be_used_says_why(thick: Desk, tmp_path: Path) -> None:
+    """It was selected, so it is offered: a BIOS one."""
+    with thick.dom0.pool.database() as database:
+        uuid = next(each["uuid"] for _, each in database.where("VM", name_label="Stock"))
+    with screen() as shown, window(thick, shown, "provision", thick.target("VM", uuid)) as child:
+        shown.wait_for("Skinnybox: Create")
+        shown.press("Return")
+        shown.wait_for("Skinnybox: It did not work")
+        shown.picture(tmp_path / "bios.png")
+        shown.press("Escape")
+        assert child.wait(within(20)) == 4
+    assert thick.dom0.names() == []

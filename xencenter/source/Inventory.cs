@@ -51,6 +51,9 @@ namespace Skinnybox
 
         /// <summary>All others.</summary>
         public readonly IList<Choice> OtherTemplates;
+
+        /// <summary>Those of the others that boot by UEFI: machines can be made of them, if they have no disks.</summary>
+        public readonly IList<Choice> UefiTemplates;
         public readonly IList<Choice> Masters;
         public readonly IList<Choice> Networks;
 
@@ -65,6 +68,7 @@ namespace Skinnybox
             List<Record> templates = real.Where(each => each.Flag("is_a_template") && !Claim.IsMatch(each.Text("name_label"))).ToList();
             ThinTemplates = Sorted(templates.Where(IsThin).Select(Template));
             OtherTemplates = Sorted(templates.Where(each => !IsThin(each)).Select(Template));
+            UefiTemplates = Sorted(templates.Where(each => !IsThin(each) && IsUefi(each)).Select(Template));
             Taken = new HashSet<string>(real.Where(IsMachine).Select(NameOf));
             Dictionary<string, Record> storages = pool.All("SR").Records().ToDictionary(each => each.Key, each => each.Value);
             Masters = Sorted(pool.All("VDI").Records().Select(each => each.Value).Where(IsMaster).Select(each => Master(each, storages)));
@@ -94,6 +98,11 @@ namespace Skinnybox
         private static bool IsThin(Record record)
         {
             return record.Object("other_config").Has(OverlaySize);
+        }
+
+        private static bool IsUefi(Record record)
+        {
+            return record.Object("HVM_boot_params").TextOrNone("firmware") == "uefi";
         }
 
         private static Choice Template(Record record)

@@ -68,7 +68,7 @@ namespace Skinnybox
                 HttpWebRequest request = Request(seconds, body.Length);
                 request.ServerCertificateValidationCallback = (sender, shown, chain, errors) =>
                 {
-                    bool trusted = certificate.IsTrusted(url.Authority, shown, errors);
+                    bool trusted = certificate.IsTrusted(Pool.Address(url), shown, errors);
                     refusedCertificate |= !trusted;
                     return trusted;
                 };
@@ -89,7 +89,7 @@ namespace Skinnybox
                 }
                 if (refusedCertificate && !string.IsNullOrEmpty(certificate.Refused))
                 {
-                    throw new Untrusted(url.Authority, certificate.Refused, certificate.IsChanged);
+                    throw new Untrusted(Pool.Address(url), certificate.Refused, certificate.IsChanged);
                 }
                 throw new NoAnswer(Printable.Line(error.Message));
             }

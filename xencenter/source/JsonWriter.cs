@@ -36,6 +36,11 @@ namespace Skinnybox
             {
                 WriteAll((IEnumerable)value, '[', ']', written, each => Write(each, written));
             }
+            else if (value is double)
+            {
+                // xapi tells a number with a point from one without
+                written.Append(((double)value).ToString("0.0###", CultureInfo.InvariantCulture));
+            }
             else
             {
                 written.Append(Convert.ToString(value, CultureInfo.InvariantCulture));

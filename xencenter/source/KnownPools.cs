@@ -32,7 +32,26 @@ namespace Skinnybox
             return Lines().Where(each => each[0] == authority).Select(each => each[1]).LastOrDefault();
         }
 
+        /// <summary>Trouble where this user may not write there.</summary>
         public void Remember(string authority, string fingerprint)
+        {
+            try
+            {
+                Write(authority, fingerprint);
+            }
+            catch (Exception error)
+            {
+                if (error is IOException || error is UnauthorizedAccessException)
+                {
+                    throw new Trouble(
+                        Printable.Line("The certificate cannot be remembered: " + error.Message),
+                        "Confirmed certificates are kept in " + path + ".");
+                }
+                throw;
+            }
+        }
+
+        private void Write(string authority, string fingerprint)
         {
             List<string> kept = Lines().Where(each => each[0] != authority).Select(each => each[0] + " " + each[1]).ToList();
             kept.Add(authority + " " + fingerprint);

@@ -22,6 +22,12 @@ namespace Skinnybox
         public readonly Uri Url;
         public readonly Certificate Certificate;
 
+        /// <summary>As confirmed certificates are kept by: with its port always.</summary>
+        public static string Address(Uri url)
+        {
+            return url.Host + ":" + url.Port;
+        }
+
         /// <summary>Trouble where the session would go in clear.</summary>
         public Pool(Target target, Certificate certificate)
         {

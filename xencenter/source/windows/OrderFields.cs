@@ -7,8 +7,9 @@ namespace Skinnybox.Windows
     /// <summary>What has to be said for each function of the dom0 plugin, and what is a good guess.</summary>
     internal static class OrderFields
     {
-        public static Fields Make(string function, Inventory inventory, Space space)
+        public static Fields Make(Arguments arguments, Inventory inventory, Space space)
         {
+            string function = arguments.Verb;
             var fields = new Fields();
             if (function == "create_template")
             {
@@ -16,7 +17,7 @@ namespace Skinnybox.Windows
             }
             else
             {
-                AddMachines(fields, inventory, function == "batch");
+                AddMachines(fields, inventory, Templates(arguments, inventory), function == "batch");
             }
             AddPlaces(fields, inventory, space, function == "create_template");
             if (function != "create_template")
@@ -26,9 +27,18 @@ namespace Skinnybox.Windows
             return fields;
         }
 
-        private static void AddMachines(Fields fields, Inventory inventory, bool isBatch)
+        /// <summary>Those that machines can be made of, and whatever was selected: why that one cannot be is told then.</summary>
+        private static IEnumerable<Choice> Templates(Arguments arguments, Inventory inventory)
         {
-            fields.AddChoice("template", "Template", inventory.ThinTemplates.Concat(inventory.OtherTemplates), null);
+            List<Choice> usual = inventory.ThinTemplates.Concat(inventory.UefiTemplates).ToList();
+            IEnumerable<Choice> selected = inventory.OtherTemplates.Where(
+                each => arguments.Targets.Any(target => target.Uuid == each.Uuid) && usual.All(other => other.Uuid != each.Uuid));
+            return usual.Concat(selected);
+        }
+
+        private static void AddMachines(Fields fields, Inventory inventory, IEnumerable<Choice> templates, bool isBatch)
+        {
+            fields.AddChoice("template", "Template", templates, null);
             fields.AddChoice("master", "Master", inventory.Masters, null);
             if (isBatch)
             {

@@ -30,6 +30,7 @@ namespace Skinnybox.Windows
         private MachineList machines;
         private PluginRun running;
         private bool isClosing;
+        private string place = "";
 
         /// <summary>How it ended; Done as well when nothing was asked for.</summary>
         public Ending Ending { get; private set; }
@@ -67,7 +68,7 @@ namespace Skinnybox.Windows
             CancelButton = close;
             AcceptButton = make;
             make.Text = "Create";
-            status.Text = "Reading the pool at " + pool.Url.Authority + " ...";
+            status.Text = "Reading the pool at " + pool.Url.Host + " ...";
         }
 
         /// <summary>In the window and in the taskbar.</summary>
@@ -125,9 +126,10 @@ namespace Skinnybox.Windows
         {
             inventory = read;
             spaces.Keep(Usual, space);
-            fields = OrderFields.Make(function, read, space);
+            fields = OrderFields.Make(arguments, read, space);
             OrderFields.Preset(fields, arguments, read);
-            status.Text = "In the pool at " + pool.Url.Authority + ". " + Advice();
+            place = "In the pool at " + pool.Url.Host + ". " + Advice();
+            status.Text = place;
             Insert(fields);
             if (function != "create_template")
             {
@@ -168,8 +170,9 @@ namespace Skinnybox.Windows
             {
                 var order = new Order(function, fields.Values);
                 make.Text = order.Names.Count == 1 ? "Create" : "Create " + order.Names.Count + " machines";
-                make.Enabled = function == "create_template" || Show(order);
                 Text = "Skinnybox: " + make.Text;
+                make.Enabled = function == "create_template" || Show(order);
+                status.Text = place;
                 status.ForeColor = SystemColors.ControlText;
             }
             catch (Trouble mistake)
@@ -196,6 +199,7 @@ namespace Skinnybox.Windows
             Space space = spaces.For(Preview.OverlayOf(order, inventory));
             if (space == null)
             {
+                Text = "Skinnybox: " + Title();
                 preview.ShowWaiting(string.Join(", ", order.Names.Take(3)), "Asking the pool for its space ...");
                 return false;
             }
@@ -284,9 +288,10 @@ namespace Skinnybox.Windows
         /// <summary>XenCenter's Cancel closes the window too. The first time it asks the pool to take all back, and waits.</summary>
         protected override void OnFormClosing(FormClosingEventArgs closing)
         {
-            if (running != null && !isClosing)
+            if (running != null && !isClosing && closing.CloseReason != CloseReason.WindowsShutDown)
             {
                 isClosing = true;
+                Ending = Ending.Failed;
                 closing.Cancel = true;
                 close.Enabled = false;
                 status.Text = "Cancelling: the pool takes back what it made ...";
