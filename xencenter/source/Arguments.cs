@@ -79,7 +79,8 @@ namespace Skinnybox
             List<Target> connected = Targets.Where(each => each.Url != null && each.Session != Nothing).ToList();
             if (connected.Count == 0)
             {
-                throw new Trouble("No connected pool is selected.", "Connect to the pool in XenCenter and select it.", Ending.Usage);
+                throw new Trouble(
+                    "No connected pool is selected.", "Connect to the pool in XenCenter and select it.", Ending.Usage);
             }
             if (connected.Select(each => each.Url.Authority).Distinct().Count() > 1)
             {
@@ -139,7 +140,8 @@ namespace Skinnybox
         {
             return new Trouble(
                 Printable.Line(message),
-                "XenCenter starts this program from its menus. By hand: Skinnybox.exe batch --text KEY=VALUE... URL SESSION CLASS UUID",
+                "XenCenter starts this program from its menus. By hand: "
+                    + "Skinnybox.exe batch --text KEY=VALUE... URL SESSION CLASS UUID",
                 Ending.Usage);
         }
     }

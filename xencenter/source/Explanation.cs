@@ -41,8 +41,9 @@ namespace Skinnybox
                 "Detach it there. Nothing was made.", Ending.Conflict) },
             { "SKINNYBOX_TEMPLATE_NOT_UEFI", Of("The template \"{1}\" does not boot by UEFI ({2}).",
                 "Make one with Create template.", Ending.Conflict) },
-            { "SKINNYBOX_TEMPLATE_HAS_DISKS", Of("The template \"{1}\" has a disk of its own (number {2}), of which every machine "
-                + "would get a copy.", "Make one with Create template, from a template without disks.", Ending.Conflict) },
+            { "SKINNYBOX_TEMPLATE_HAS_DISKS", Of(
+                "The template \"{1}\" has a disk of its own (number {2}): every machine would get a copy.",
+                "Make one with Create template, from a template without disks.", Ending.Conflict) },
             { "SKINNYBOX_CANCELLED", Of("Cancelled: what had been made is deleted again.", "") },
             { "SKINNYBOX_NO_ANSWER", Of("The dom0 plugin lost the pool: {1}, {2}.",
                 "The next batch repairs what is left of this one.") },
@@ -62,8 +63,8 @@ namespace Skinnybox
                 string text = details[0].StartsWith("SR_BACKEND_FAILURE", StringComparison.Ordinal)
                     ? "The storage failed"
                     : "The pool refused it";
-                return new Trouble(
-                    Printable.Line(text + ": " + details[0] + (rest == "" ? "." : " (" + rest + ").")), "", Ending.Failed, details[0]);
+                string why = text + ": " + details[0] + (rest == "" ? "." : " (" + rest + ").");
+                return new Trouble(Printable.Line(why), "", Ending.Failed, details[0]);
             }
             return new Trouble(Filled(found.Item1, details), Filled(found.Item2, details), found.Item3, details[0]);
         }

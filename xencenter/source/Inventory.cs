@@ -44,7 +44,8 @@ namespace Skinnybox
         private const string OverlayStorage = "skinnybox:sr";
         private const string MasterLabel = "Skinnybox master ";
         private static readonly Regex LeftOut = new Regex(@" *\[(NOBAK|NOSNAP)\]");
-        private static readonly Regex Claim = new Regex(@"\Askinnybox is making (.+) \(([0-9a-f-]{36})\)\z", RegexOptions.Singleline);
+        private static readonly Regex Claim = new Regex(
+            @"\Askinnybox is making (.+) \(([0-9a-f-]{36})\)\z", RegexOptions.Singleline);
 
         /// <summary>Made by create_template, in the order of their names.</summary>
         public readonly IList<Choice> ThinTemplates;
@@ -65,13 +66,14 @@ namespace Skinnybox
         {
             machines = pool.All("VM").Records().ToDictionary(each => each.Key, each => each.Value);
             List<Record> real = machines.Values.Where(each => !each.Flag("is_a_snapshot")).ToList();
-            List<Record> templates = real.Where(each => each.Flag("is_a_template") && !Claim.IsMatch(each.Text("name_label"))).ToList();
+            List<Record> templates = real.Where(each => each.Flag("is_a_template") && !IsClaim(each)).ToList();
             ThinTemplates = Sorted(templates.Where(IsThin).Select(Template));
             OtherTemplates = Sorted(templates.Where(each => !IsThin(each)).Select(Template));
             UefiTemplates = Sorted(templates.Where(each => !IsThin(each) && IsUefi(each)).Select(Template));
             Taken = new HashSet<string>(real.Where(IsMachine).Select(NameOf));
             Dictionary<string, Record> storages = pool.All("SR").Records().ToDictionary(each => each.Key, each => each.Value);
-            Masters = Sorted(pool.All("VDI").Records().Select(each => each.Value).Where(IsMaster).Select(each => Master(each, storages)));
+            Masters = Sorted(pool.All("VDI").Records().Select(each => each.Value).Where(IsMaster)
+                .Select(each => Master(each, storages)));
             Networks = Sorted(pool.All("network").Records().Select(each => each.Value).Where(IsForMachines)
                 .Select(each => new Choice(each.Text("uuid"), each.Text("name_label"))));
         }
@@ -115,7 +117,13 @@ namespace Skinnybox
 
         private static bool IsMachine(Record record)
         {
-            return !record.Flag("is_control_domain") && (!record.Flag("is_a_template") || Claim.IsMatch(record.Text("name_label")));
+            return !record.Flag("is_control_domain") && (!record.Flag("is_a_template") || IsClaim(record));
+        }
+
+        /// <summary>A machine that is being made is a template until it is complete.</summary>
+        private static bool IsClaim(Record record)
+        {
+            return Claim.IsMatch(record.Text("name_label"));
         }
 
         private static string NameOf(Record record)

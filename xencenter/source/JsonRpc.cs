@@ -32,7 +32,7 @@ namespace Skinnybox
         }
     }
 
-    /// <summary>Calls at URL/jsonrpc (JSON-RPC 2.0), each on a connection of its own, whose certificate is checked first.</summary>
+    /// <summary>Calls at URL/jsonrpc (2.0), each on a connection of its own, whose certificate is checked first.</summary>
     internal sealed class JsonRpc
     {
         private const int Most = 256 << 20;

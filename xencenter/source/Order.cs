@@ -16,7 +16,11 @@ namespace Skinnybox
         private static readonly Regex NameForm = new Regex(@"\A[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\z");
         private static readonly Regex PrefixForm = new Regex(@"\A[a-z0-9][a-z0-9-]{0,61}\z");
         private static readonly Regex NumberForm = new Regex(@"\A[0-9]{1,15}\z");
-        private static readonly string[] OfMachines = { "template", "master", "overlay", "sr", "network", "start", "authorized_keys", "user", "follow_name" };
+        private const string HostnamePart = "lower-case letters, digits and hyphens, at most 62";
+        private static readonly string[] OfMachines =
+        {
+            "template", "master", "overlay", "sr", "network", "start", "authorized_keys", "user", "follow_name"
+        };
         private static readonly Dictionary<string, string[]> Known = new Dictionary<string, string[]>
         {
             { "batch", OfMachines.Concat(new[] { "prefix", "first", "last", "padding" }).ToArray() },
@@ -86,14 +90,15 @@ namespace Skinnybox
             string prefix = Needed("prefix");
             if (!PrefixForm.IsMatch(prefix))
             {
-                throw Wrong("prefix", "\"" + prefix + "\" cannot begin the name of a machine", "lower-case letters, digits and hyphens, at most 62");
+                throw Wrong("prefix", "\"" + prefix + "\" cannot begin the name of a machine", HostnamePart);
             }
             int first = Number("first", 0, 999999, 1);
             int last = Number("last", 0, 999999, null);
             int padding = Number("padding", 0, 9, 0);
             if (last < first || last - first >= Most)
             {
-                throw Wrong("last", last + " after " + first + " is no batch", "at least the first number, and at most " + Most + " machines");
+                string expected = "at least the first number, and at most " + Most + " machines";
+                throw Wrong("last", last + " after " + first + " is no batch", expected);
             }
             string form = "D" + (padding == 0 ? 1 : padding);
             List<string> names = Enumerable.Range(first, last - first + 1)

@@ -23,6 +23,11 @@ namespace Skinnybox
             IsStarted = isStarted;
             Error = error;
         }
+
+        public override string ToString()
+        {
+            return Printable.Line(Error != "" ? "made, not started: " + Error : IsStarted ? "made, started" : "made");
+        }
     }
 
     /// <summary>
@@ -138,7 +143,8 @@ namespace Skinnybox
             var answer = new Record(JsonReader.Read(Value(task.Text("result"))));
             if (order.Function == "batch" || order.Function == "provision")
             {
-                IEnumerable<object> machines = order.Function == "batch" ? answer.List("machines") : new object[] { answer.Members };
+                bool isBatch = order.Function == "batch";
+                IEnumerable<object> machines = isBatch ? answer.List("machines") : new[] { answer.Members };
                 return machines.Select(each => One(new Record(each))).ToList();
             }
             Record template = answer.Object("template");

@@ -8,7 +8,7 @@ namespace Skinnybox
     internal sealed class Preview
     {
         private const int ShownNames = 6;
-        private const long Usual = 1L << 30;
+        public const long Usual = 1L << 30;
 
         public readonly string Names;
         public readonly string SpaceLine;
@@ -36,7 +36,7 @@ namespace Skinnybox
             return order.Overlay ?? (template != null && template.Overlay > 0 ? template.Overlay : Usual);
         }
 
-        /// <summary>The storage of the overlays: what was said, else the template's, else the master's. "" where unknown.</summary>
+        /// <summary>The overlays' storage: what was said, else the template's, else the master's; or "".</summary>
         public static string StorageOf(Order order, Inventory inventory)
         {
             string said;
@@ -73,8 +73,8 @@ namespace Skinnybox
             string guess = room.IsEstimate ? "about " : "";
             string first = guess + Sizes.Show(room.Each * count) + " of " + Sizes.Show(room.Free) + " free on " + room.Label;
             string each = count == 1 ? "" : " (" + Sizes.Show(room.Each) + " each)";
-            string full = room.EachFull == room.Each ? "" : "; " + guess + Sizes.Show(room.EachFull * count) + " when every overlay is full";
-            return first + each + full;
+            string full = "; " + guess + Sizes.Show(room.EachFull * count) + " when every overlay is full";
+            return first + each + (room.EachFull == room.Each ? "" : full);
         }
 
         private static string FindProblem(Order order, Inventory inventory, Room room, int count)
@@ -91,7 +91,7 @@ namespace Skinnybox
             return "";
         }
 
-        /// <summary>The problem; else that the promise to all overlays could not be kept, though they can be made; or "".</summary>
+        /// <summary>The problem; else that they fit, but not with all their overlays full; or "".</summary>
         public string Warning
         {
             get

@@ -3,7 +3,9 @@ using System.Text;
 
 namespace Skinnybox
 {
-    /// <summary>Names in a pool are anybody's: what could move a cursor, turn text around or fill a window is not shown.</summary>
+    /// <summary>
+    /// Names in a pool are anybody's: what could move a cursor, turn text around or fill a window is not shown.
+    /// </summary>
     internal static class Printable
     {
         private const int Most = 2000;

@@ -69,13 +69,14 @@ namespace Skinnybox
         {
             foreach (Made each in made)
             {
-                string what = each.Error != "" ? "made, not started: " + each.Error : each.IsStarted ? "made, started" : "made";
-                output.WriteLine(Printable.Line(each.Name + ": " + what));
+                output.WriteLine(Printable.Line(each.Name) + ": " + each);
             }
             int failed = made.Count(each => each.Error != "");
             if (failed > 0)
             {
-                throw new Trouble(failed + " of " + made.Count + " could not be started.", "They are there: start them when the reason is gone.");
+                throw new Trouble(
+                    failed + " of " + made.Count + " could not be started.",
+                    "They are there: start them when the reason is gone.");
             }
         }
     }

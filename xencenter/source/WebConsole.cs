@@ -50,7 +50,8 @@ namespace Skinnybox
                 string name = machine == null ? "NAME" : Printable.Line(machine);
                 throw new Trouble(
                     "No web console is configured for this plugin.",
-                    "On the computer with Skinnybox: skinnybox changes " + name + ". To have a console here: docs/how-to/xencenter.md.",
+                    "On the computer with Skinnybox: skinnybox changes " + name + ". To have a console here: "
+                        + "docs/how-to/xencenter.md.",
                     Ending.Unsupported);
             }
             return new Uri(console, machine == null ? "machines" : "machines/" + Uri.EscapeDataString(machine) + "/changes");

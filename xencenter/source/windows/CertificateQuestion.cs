@@ -9,8 +9,8 @@ namespace Skinnybox.Windows
         public static bool Ask(IWin32Window owner, Untrusted shown)
         {
             string first = shown.IsChanged
-                ? "The certificate of " + shown.Authority + " is ANOTHER than the one you confirmed. Somebody may be between you and the pool, "
-                    + "unless the pool was given a new one."
+                ? "The certificate of " + shown.Authority + " is ANOTHER than the one you confirmed. "
+                    + "Somebody may be between you and the pool, unless the pool was given a new one."
                 : "Nobody vouches for the certificate of " + shown.Authority + ".";
             string text = string.Join(Environment.NewLine + Environment.NewLine, new[]
             {
@@ -21,7 +21,12 @@ namespace Skinnybox.Windows
                 "Is it the same? Yes is remembered for this address."
             });
             DialogResult answer = MessageBox.Show(
-                owner, text, "Skinnybox: is this the pool?", MessageBoxButtons.YesNo, MessageBoxIcon.Warning, MessageBoxDefaultButton.Button2);
+                owner,
+                text,
+                "Skinnybox: is this the pool?",
+                MessageBoxButtons.YesNo,
+                MessageBoxIcon.Warning,
+                MessageBoxDefaultButton.Button2);
             return answer == DialogResult.Yes;
         }
     }

@@ -30,7 +30,10 @@ namespace Skinnybox.Windows
         /// <summary>Wraps at the width of what it stands in. Never takes "&amp;" for a key: texts come from the pool.</summary>
         public static Label Text(int width)
         {
-            return new Label { AutoSize = true, MaximumSize = new Size(width, 0), UseMnemonic = false, Margin = new Padding(3, 4, 3, 4) };
+            return new Label
+            {
+                AutoSize = true, MaximumSize = new Size(width, 0), UseMnemonic = false, Margin = new Padding(3, 4, 3, 4)
+            };
         }
     }
 }

@@ -43,9 +43,8 @@ namespace Skinnybox.Windows
                 ListViewItem item = Items.Cast<ListViewItem>().FirstOrDefault(row => row.Name == each.Name);
                 if (item != null)
                 {
-                    string what = each.Error != "" ? "made, not started: " + each.Error : each.IsStarted ? "made, started" : "made";
-                    Write(item, Printable.Line(what), each.Error != "" ? Look.Wrong : Look.Accent);
-                    item.ToolTipText = Printable.Line(what);
+                    Write(item, each.ToString(), each.Error != "" ? Look.Wrong : Look.Accent);
+                    item.ToolTipText = each.ToString();
                 }
             }
             ShowItemToolTips = true;

@@ -7,7 +7,8 @@ namespace Skinnybox.Windows
     {
         public static void Show(Trouble trouble)
         {
-            string text = trouble.Hint == "" ? trouble.Message : trouble.Message + Environment.NewLine + Environment.NewLine + trouble.Hint;
+            string between = Environment.NewLine + Environment.NewLine;
+            string text = trouble.Hint == "" ? trouble.Message : trouble.Message + between + trouble.Hint;
             MessageBox.Show(text, "Skinnybox", MessageBoxButtons.OK, MessageBoxIcon.Error);
         }
     }

@@ -65,7 +65,8 @@ namespace Skinnybox.Windows
         {
             IEnumerable<Choice> rooms = space.Rooms.Select(room => new Choice(room.Uuid, room.ToString()));
             fields.AddChoice("network", "Network", inventory.Networks, isTemplate ? "(none)" : "(only what the template has)");
-            fields.AddChoice("sr", "Storage", rooms, isTemplate ? "(that of the master)" : "(as the template says, else the master's)");
+            string usual = isTemplate ? "(that of the master)" : "(as the template says, else the master's)";
+            fields.AddChoice("sr", "Storage", rooms, usual);
         }
 
         /// <summary>By what was selected in XenCenter, and by what was said on the command line.</summary>

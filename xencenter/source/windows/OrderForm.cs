@@ -13,7 +13,6 @@ namespace Skinnybox.Windows
     internal sealed class OrderForm : Form
     {
         private const int Inner = 570;
-        private const long Usual = 1L << 30;
         private readonly Arguments arguments;
         private readonly Pool pool;
         private readonly string function;
@@ -21,13 +20,12 @@ namespace Skinnybox.Windows
         private readonly Label title;
         private readonly Label status;
         private readonly PreviewPanel preview = new PreviewPanel(Inner);
-        private readonly ProgressBar progress = new ProgressBar { Width = Inner, Height = 18, Maximum = 1000, Margin = new Padding(3, 8, 3, 4) };
-        private readonly Button make = new Button { AutoSize = true, Enabled = false, MinimumSize = new Size(110, 28), Name = "make" };
-        private readonly Button close = new Button { AutoSize = true, Text = "Close", MinimumSize = new Size(90, 28), Name = "close" };
+        private readonly Button make = new Button { AutoSize = true, MinimumSize = new Size(110, 28), Text = "Create" };
+        private readonly Button close = new Button { AutoSize = true, MinimumSize = new Size(90, 28), Text = "Close" };
         private readonly SpaceReader spaces;
         private Fields fields;
         private Inventory inventory;
-        private MachineList machines;
+        private Making making;
         private PluginRun running;
         private bool isClosing;
         private string place = "";
@@ -47,7 +45,11 @@ namespace Skinnybox.Windows
             status = Look.Text(Inner);
             column = new FlowLayoutPanel
             {
-                FlowDirection = FlowDirection.TopDown, WrapContents = false, AutoSize = true, AutoSizeMode = AutoSizeMode.GrowAndShrink, Padding = new Padding(14)
+                FlowDirection = FlowDirection.TopDown,
+                WrapContents = false,
+                AutoSize = true,
+                AutoSizeMode = AutoSizeMode.GrowAndShrink,
+                Padding = new Padding(14)
             };
             SetUp();
         }
@@ -67,7 +69,7 @@ namespace Skinnybox.Windows
             close.Click += (sender, nothing) => Close();
             CancelButton = close;
             AcceptButton = make;
-            make.Text = "Create";
+            make.Enabled = false;
             status.Text = "Reading the pool at " + pool.Url.Host + " ...";
         }
 
@@ -87,7 +89,11 @@ namespace Skinnybox.Windows
         {
             var row = new FlowLayoutPanel
             {
-                FlowDirection = FlowDirection.RightToLeft, Width = Inner + 6, Height = 40, WrapContents = false, Margin = new Padding(0, 8, 0, 0)
+                FlowDirection = FlowDirection.RightToLeft,
+                WrapContents = false,
+                Width = Inner + 6,
+                Height = 40,
+                Margin = new Padding(0, 8, 0, 0)
             };
             row.Controls.Add(close);
             row.Controls.Add(make);
@@ -104,7 +110,7 @@ namespace Skinnybox.Windows
         {
             Background.Run(
                 this,
-                () => Tuple.Create(new Inventory(pool), new Space(pool, Usual)),
+                () => Tuple.Create(new Inventory(pool), new Space(pool, Preview.Usual)),
                 read => Offer(read.Item1, read.Item2),
                 error => Retry(error, Read));
         }
@@ -125,7 +131,7 @@ namespace Skinnybox.Windows
         private void Offer(Inventory read, Space space)
         {
             inventory = read;
-            spaces.Keep(Usual, space);
+            spaces.Keep(Preview.Usual, space);
             fields = OrderFields.Make(arguments, read, space);
             OrderFields.Preset(fields, arguments, read);
             place = "In the pool at " + pool.Url.Host + ". " + Advice();
@@ -162,7 +168,7 @@ namespace Skinnybox.Windows
 
         private void ShowPreview()
         {
-            if (fields == null || running != null || machines != null)
+            if (fields == null || making != null)
             {
                 return;
             }
@@ -172,6 +178,7 @@ namespace Skinnybox.Windows
                 make.Text = order.Names.Count == 1 ? "Create" : "Create " + order.Names.Count + " machines";
                 Text = "Skinnybox: " + make.Text;
                 make.Enabled = function == "create_template" || Show(order);
+                title.Text = Title();
                 status.Text = place;
                 status.ForeColor = SystemColors.ControlText;
             }
@@ -212,13 +219,12 @@ namespace Skinnybox.Windows
         {
             var order = new Order(function, fields.Values);
             running = new PluginRun(pool, order);
-            machines = new MachineList(order.Names, Inner) { Height = 170 };
+            making = new Making(order, Inner);
             make.Visible = false;
             close.Text = "Cancel";
             column.Controls.Remove(fields);
             column.Controls.Remove(preview);
-            Insert(progress);
-            Insert(machines);
+            Insert(making);
             Call("Creating " + (order.Names.Count == 1 ? Printable.Line(order.Names[0]) : order.Names.Count + " machines"));
             status.Text = "Keep XenCenter connected: the pool works in its session.";
             Background.Run(this, () => running.Run(Follow), ShowResults, Fail);
@@ -226,17 +232,12 @@ namespace Skinnybox.Windows
 
         private void Follow(MachineWatch watch)
         {
-            Background.Tell(this, () =>
-            {
-                progress.Value = (int)(watch.Fraction * progress.Maximum);
-                machines.ShowStages(watch);
-            });
+            Background.Tell(this, () => making.ShowStages(watch));
         }
 
         private void ShowResults(IList<Made> made)
         {
-            progress.Value = progress.Maximum;
-            machines.ShowResults(made);
+            making.ShowResults(made);
             int failed = made.Count(each => each.Error != "");
             Ending = failed == 0 ? Ending.Done : Ending.Failed;
             Call(failed == 0 ? "Done" : failed + " of " + made.Count + " could not be started");
@@ -248,15 +249,7 @@ namespace Skinnybox.Windows
 
         private void Fail(Exception error)
         {
-            progress.Value = 0;
-            if (running.IsLost)
-            {
-                machines.ShowUnknown();
-            }
-            else
-            {
-                machines.ShowNone();
-            }
+            making.ShowFailure(running.IsLost);
             ShowTrouble(error);
             End();
         }
@@ -285,7 +278,7 @@ namespace Skinnybox.Windows
             make.Enabled = false;
         }
 
-        /// <summary>XenCenter's Cancel closes the window too. The first time it asks the pool to take all back, and waits.</summary>
+        /// <summary>XenCenter's Cancel closes it too. The first time it asks the pool to take all back, and waits.</summary>
         protected override void OnFormClosing(FormClosingEventArgs closing)
         {
             if (running != null && !isClosing && closing.CloseReason != CloseReason.WindowsShutDown)
