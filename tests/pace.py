@@ -24,7 +24,7 @@ _MOST = 300.0
 _SLOWEST = 4.0
 """So many times the usual and no more: a pause of the host during that one boot is not its pace."""
 _READY = b"tiny guest ready"
-_ORDER = ("unit", "guest", "fleet", "xapi", "plugin", "fuzz", "image", "contract", "faults")
+_ORDER = ("unit", "guest", "fleet", "xapi", "plugin", "xencenter", "fuzz", "image", "contract", "faults")
 _LAST = len(_ORDER)
 _QUICK = _ORDER[:3]
 _WITH_A_BRIDGE = ("tests/contract/test_bridge.py",)

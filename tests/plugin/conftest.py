@@ -19,7 +19,7 @@ MASTER = {"skinnybox:digest": DIGEST, "skinnybox:role": "master"}
 MIB, GIB = 1 << 20, 1 << 30
 
 
-def details(call: Callable[..., Any], *params: Any, **args: Any) -> list[str]:
+def details(call: Callable[..., Any], /, *params: Any, **args: Any) -> list[str]:
     """What a call was refused with; the test fails when it was not."""
     with pytest.raises(XenAPI.Failure) as caught:
         call(*params, **args)

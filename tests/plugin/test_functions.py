@@ -1,5 +1,7 @@
 """What the other functions tell and do: version, list, capacity, delete."""
 
+import json
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -208,3 +210,57 @@ def test_a_call_reads_all_machines_once(dom0: Dom0, function: str) -> None:
     dom0.pool.log.clear()
     calls[function]()
     assert [dom0.pool.log.count(name) for name in ("VM.get_all_records", "VDI.get_all_records")] == [1, 1]
+
+
+CALL = "11111111-2222-4333-8444-555555555555"
+
+
+def cancelling(dom0: Dom0, at: str, number: int) -> Callable[[Any], None]:
+    """A client that wants the call no more when the n-th call of that name is made."""
+    left = [number]
+
+    def act(call: Any) -> None:
+        left[0] -= call.name == at
+        if call.name == at and left[0] == 0:
+            database, ref = call.xapi.database, call.xapi.pool
+            database.put("pool", ref, "other_config", f"skinnybox:cancel:{CALL}", "1")
+
+    return act
+
+
+def refused_batch(dom0: Dom0, last: str, call: str) -> list[str]:
+    return dom0.refused("batch", template="thin", master="lamp:1", prefix="web-", last=last, call=call)
+
+
+@pytest.mark.parametrize(("at", "number"), [("VM.clone", 1), ("VM.clone", 3), ("VM.provision", 2)])
+def test_a_call_that_is_cancelled_takes_back_what_it_made(dom0: Dom0, at: str, number: int) -> None:
+    before = dom0.counts()
+    dom0.pool.xapi.others = cancelling(dom0, at, number)
+    expected = ["SKINNYBOX_CANCELLED", CALL]
+    assert refused_batch(dom0, "3", CALL) == expected
+    assert dom0.counts() == before
+
+
+def test_a_cancelled_call_starts_no_more_machines(dom0: Dom0) -> None:
+    dom0.pool.xapi.others = cancelling(dom0, "VM.start", 2)
+    made = dom0.batch(last=3, start="true", call=CALL)["machines"]
+    assert [each["started"] for each in made] == [True, True, False]
+    assert dom0.names() == ["web-01", "web-02", "web-03"]
+
+
+def test_cancelled_by_its_own_uuid_alone(dom0: Dom0) -> None:
+    dom0.pool.xapi.others = cancelling(dom0, "VM.clone", 1)
+    assert len(dom0.batch(last=2)["machines"]) == 2
+
+
+@pytest.mark.parametrize("call", ["", "x", CALL.replace("1", "A"), f"{CALL}\n"])
+def test_a_call_is_a_uuid(dom0: Dom0, call: str) -> None:
+    assert refused_batch(dom0, "1", call)[:2] == ["SKINNYBOX_BAD_ARGUMENT", "call"]
+
+
+def test_a_uuid_is_one_calls_alone(dom0: Dom0) -> None:
+    """One that another call has would make its leftovers ours."""
+    with dom0.pool.database() as database:
+        entry = {"host": "elsewhere", "boot": "b", "pid": 1, "ticks": "1", "since": int(time.time())}
+        database.put("pool", dom0.pool.xapi.pool, "other_config", f"skinnybox:call:{CALL}", json.dumps(entry))
+    assert refused_batch(dom0, "1", CALL)[:2] == ["SKINNYBOX_BAD_ARGUMENT", "call"]
