@@ -66,14 +66,14 @@ def as_asked_by(who: Principal) -> AbstractContextManager[None]:
 
 def jobs(fleet: Fleet, who: Principal) -> list[Job]:
     """Those that they may know of, the latest first."""
-    sees = _sees(fleet, who)
+    sees = sight(fleet, who)
     return [job for job in reversed(fleet.jobs.all()) if sees(job)]
 
 
 def job(fleet: Fleet, who: Principal, number: int) -> Job:
     """NotFound also for one that they may not know of."""
     found = fleet.jobs.one(number)
-    if not _sees(fleet, who)(found):
+    if not sight(fleet, who)(found):
         raise NotFound(f"there is no job {number}")
     return found
 
@@ -82,7 +82,7 @@ def may_cancel(who: Principal, found: Job) -> bool:
     return who.role is Role.ADMIN or not found.verb.startswith(("master", *_ADMINS))
 
 
-def _sees(fleet: Fleet, who: Principal) -> Callable[[Job], bool]:
+def sight(fleet: Fleet, who: Principal) -> Callable[[Job], bool]:
     """Who reaches one fleet sees what is done to its machines only, and what they asked for themselves."""
     if who.fleet is None:
         return lambda job: who.role is Role.ADMIN or not job.verb.startswith(_ADMINS)
