@@ -115,6 +115,18 @@ def read_lines(file: Path | BinaryIO) -> Iterator[Line]:
         yield Line(file, raw)
 
 
+def plain_lines(source: BinaryIO) -> Iterator[Line]:
+    """The same of what `unpack` wrote."""
+    while raw := source.readline(_LINE_LIMIT):
+        yield Line(source, raw)
+
+
+def unpack(file: Path, target: BinaryIO) -> None:
+    """Its lines, for who reads them several times. Raises Corrupt as read_index does."""
+    for batch in _batches(_lines(file), 1024):
+        target.write(b"".join(batch))
+
+
 def read_below(
     file: Path | BinaryIO, folder: bytes, attend: Callable[[], None] = lambda: None
 ) -> Iterator[Entry]:
