@@ -148,7 +148,7 @@ def plan(
 
 def told(found: list[Decision]) -> dict[str, str]:
     return {
-        f"{each.subject} {each.name}": f"{each.kind}: {each.deed}"
+        f"{each.subject} {each.name}": f"{each.kind}: {each.fate}"
         + ("" if each.standing == "clean" else f" {each.standing}")
         for each in found
     }

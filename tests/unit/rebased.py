@@ -131,13 +131,13 @@ def decided(upper: Tree, old: Tree, new: Tree, **more: Any) -> list[Decision]:
 
 
 def told(upper: Tree, old: Tree, new: Tree, **more: Any) -> dict[str, str]:
-    """By path KIND DEED, and the standing where it is not clean."""
+    """By path KIND FATE, and the standing where it is not clean."""
     return {each.name: line(each) for each in decided(upper, old, new, **more)}
 
 
 def line(each: Decision) -> str:
     mark = "" if each.standing == "clean" else f" {each.standing}"
-    return f"{each.kind}: {each.deed}{mark}"
+    return f"{each.kind}: {each.fate}{mark}"
 
 
 def moving(users: Mapping[int, int], groups: Mapping[int, int] | None = None) -> Ownership:

@@ -15,7 +15,7 @@ Names = dict[str, int]
 
 def _moved(old: Names, new: Names, machine: Names) -> tuple[dict[int, int], list[str]]:
     found, said = numbers(old, new, machine, Subject.USER)
-    return dict(found.moved), [f"{d.name} {d.kind} {d.deed}" for d in said if d.standing is Standing.CLEAN]
+    return dict(found.moved), [f"{d.name} {d.kind} {d.fate}" for d in said if d.standing is Standing.CLEAN]
 
 
 def _refused(old: Names, new: Names, machine: Names) -> list[str]:
@@ -51,7 +51,7 @@ def test_a_folder_that_is_kept_for_its_contents_is_renumbered_too() -> None:
         accounts_of({"s": 101}, {}), accounts_of({"s": 102}, {}), accounts_of({"s": 101}, {})
     )
     found = decided({"var/s": d(uid=101)}, {"var/s": d(uid=101)}, {}, ownership=owners)
-    assert [(each.name, each.deed, each.owner) for each in found] == [("var/s", "renumber", "101:0 -> 102:0")]
+    assert [(each.name, each.fate, each.owner) for each in found] == [("var/s", "renumber", "101:0 -> 102:0")]
 
 
 @pytest.mark.parametrize(

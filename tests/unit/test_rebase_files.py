@@ -309,9 +309,9 @@ def test_random_trees(
     found = {each.name: each for each in decided(upper, lower, after)}
     left: dict[str, Thing] = dict(copy.copy(upper))
     for path, each in found.items():
-        if each.deed == "take":
+        if each.fate == "take":
             del left[path]
-        if each.deed == "clear":
+        if each.fate == "clear":
             left[path] = d()
     seen = _seen(left, after)
     hiding = {path for path in renewed if _has_below(lower, path)}

@@ -8,16 +8,16 @@ from hypothesis import strategies as st
 
 from skinnybox.delta.rebase.owners import Listed, owners, two_owners
 from skinnybox.delta.rebase.packages import Settled, decisions, settled, unreadable, versions
-from skinnybox.delta.rebase.values import Deed
+from skinnybox.delta.rebase.values import Fate
 from skinnybox.masters.system.values import Package, System
 from tests.unit.rebased import WHITEOUT, Tree, a_package, a_system, d, f, line, md5, told
 
 
-def _settled(old: System, new: System, machine: System, hold: Deed = Deed.ASK) -> dict[str, Settled]:
+def _settled(old: System, new: System, machine: System, hold: Fate = Fate.ASK) -> dict[str, Settled]:
     return {each.name: settled(each, hold) for each in versions(old, new, machine)}
 
 
-def _told(old: System, new: System, machine: System, hold: Deed = Deed.ASK) -> dict[str, str]:
+def _told(old: System, new: System, machine: System, hold: Fate = Fate.ASK) -> dict[str, str]:
     return {each.name: line(each) for each in decisions(_settled(old, new, machine, hold))}
 
 
@@ -51,9 +51,9 @@ def test_a_package(old: str | None, new: str | None, machine: str | None, wanted
 
 @pytest.mark.parametrize(
     ("hold", "wanted"),
-    [(Deed.ASK, "held: ask conflict"), (Deed.KEEP, "held: keep"), (Deed.TAKE, "held: take")],
+    [(Fate.ASK, "held: ask conflict"), (Fate.KEEP, "held: keep"), (Fate.TAKE, "held: take")],
 )
-def test_who_wants_no_other_version_is_asked(hold: Deed, wanted: str) -> None:
+def test_who_wants_no_other_version_is_asked(hold: Fate, wanted: str) -> None:
     old, new, held = a_system("p=1"), a_system("p=2"), a_system(a_package("p", "1", status=HELD))
     assert _told(old, new, held, hold) == {"p": wanted}
     assert _told(old, old, held, hold) == {}
@@ -77,7 +77,7 @@ def test_a_kernel_of_the_machines_own_is_told_to_do_nothing() -> None:
     found = list(
         decisions(_settled(a_system(), a_system(), a_system("linux-image-6.1.0-9-amd64=1", "zfs-dkms=2")))
     )
-    assert [("boot their master's kernel" in each.detail, each.deed) for each in found] == [
+    assert [("boot their master's kernel" in each.detail, each.fate) for each in found] == [
         (True, "keep")
     ] * 2
 
@@ -242,8 +242,8 @@ def test_random_sets_of_packages(
     assert {name for name in NAMES if old[name] or new[name] or machine[name]} == set(found)
     for name, each in found.items():
         o, n, m = old[name], new[name], machine[name]
-        sides = {Deed.KEEP: m, Deed.TAKE: n, Deed.HIDE: None}
-        after = sides[each.deed]
+        sides = {Fate.KEEP: m, Fate.TAKE: n, Fate.HIDE: None}
+        after = sides[each.fate]
         if m == o:
             assert after == n
         elif n == o:

@@ -71,7 +71,7 @@ def test_services_that_will_start_and_stop() -> None:
     old = wants(a_system(units={"ssh.service": target, "cron.service": target, "old.service": target}))
     new = wants(a_system(units={"ssh.service": target, "cron.service": target, "redis.service": target}))
     machine = wants(a_system(units={"ssh.service": target, "own.service": target, "old.service": target}))
-    found = {each.name: f"{each.deed} {each.detail}" for each in decisions(old, new, machine)}
+    found = {each.name: f"{each.fate} {each.detail}" for each in decisions(old, new, machine)}
     assert found == {
         "redis.service": "start for multi-user.target",
         "old.service": "stop was for multi-user.target",

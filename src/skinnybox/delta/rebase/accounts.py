@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from skinnybox.delta.rebase.values import Decision, Deed, Standing, Subject
+from skinnybox.delta.rebase.values import Decision, Fate, Standing, Subject
 from skinnybox.masters.accounts import Accounts
 from skinnybox.masters.numbers import MACHINES, PEOPLE
 
@@ -90,7 +90,7 @@ def _towards(
     goals.setdefault(goal, name)
     if number != goal:
         yield Decision(
-            subject=subject, kind="moved", deed=Deed.RENUMBER, name=name, detail=f"{number} -> {goal}"
+            subject=subject, kind="moved", fate=Fate.RENUMBER, name=name, detail=f"{number} -> {goal}"
         )
 
 
@@ -117,7 +117,7 @@ def _own(
             continue
         moved[number] = goal
         detail = f"{number} -> {goal}: {number} is {theirs[number]} in the new master"
-        yield Decision(subject=subject, kind="own", deed=Deed.RENUMBER, name=name, detail=detail)
+        yield Decision(subject=subject, kind="own", fate=Fate.RENUMBER, name=name, detail=detail)
 
 
 def _mixed(moved: Mapping[int, int], machine: Mapping[str, int], subject: Subject) -> Iterator[Decision]:
@@ -139,15 +139,15 @@ def _told(
     for name in sorted({*old, *new, *machine}):
         if name in machine and name in old and name not in new:
             detail = "the new master has it no more; files may be its own"
-            yield Decision(subject=subject, kind="kept", deed=Deed.KEEP, name=name, detail=detail)
+            yield Decision(subject=subject, kind="kept", fate=Fate.KEEP, name=name, detail=detail)
         elif name in new and name not in machine and name in old:
             detail = "the machine removed it"
-            yield Decision(subject=subject, kind="removed", deed=Deed.HIDE, name=name, detail=detail)
+            yield Decision(subject=subject, kind="removed", fate=Fate.HIDE, name=name, detail=detail)
         elif name in new and name not in machine:
-            yield Decision(subject=subject, kind="new", deed=Deed.TAKE, name=name, detail=str(new[name]))
+            yield Decision(subject=subject, kind="new", fate=Fate.TAKE, name=name, detail=str(new[name]))
 
 
 def _blocked(subject: Subject, name: str, detail: str) -> Decision:
     return Decision(
-        subject=subject, kind="moved", deed=Deed.ASK, name=name, detail=detail, standing=Standing.BLOCKED
+        subject=subject, kind="moved", fate=Fate.ASK, name=name, detail=detail, standing=Standing.BLOCKED
     )

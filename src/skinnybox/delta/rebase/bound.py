@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
 
-from skinnybox.delta.rebase.values import Decision, Deed, Subject
+from skinnybox.delta.rebase.values import Decision, Fate, Subject
 
 _MADE_FOR = (
     (re.compile(rb"(?:.+/)?lib/(python3\.\d+)/(?:site|dist)-packages/.+", re.DOTALL), "{}"),
@@ -53,7 +53,7 @@ class Tally:
                 first = self._first[what].decode("utf-8", "surrogateescape")
                 detail = f"{count} files, such as /{first}: the new stack has no {what}"
                 yield Decision(
-                    subject=Subject.BOUND, kind="bound", deed=Deed.REPORT, name=what, detail=detail
+                    subject=Subject.BOUND, kind="bound", fate=Fate.REPORT, name=what, detail=detail
                 )
 
 

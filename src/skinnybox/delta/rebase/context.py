@@ -13,7 +13,7 @@ from skinnybox.delta.rebase.owners import Owners
 from skinnybox.delta.rebase.packages import Settled
 from skinnybox.delta.rebase.rules import Choice, Policy
 from skinnybox.delta.rebase.text_merge import Budget
-from skinnybox.delta.rebase.values import Decision, Deed, FileClass, Standing, Subject
+from skinnybox.delta.rebase.values import Decision, Fate, FileClass, Standing, Subject
 
 N = TypeVar("N", bound=UpperNode)
 Text = Callable[[bytes, int], bytes | None]
@@ -61,7 +61,7 @@ class Strangers:
             yield Decision(
                 subject=subject,
                 kind="nobody's",
-                deed=Deed.ASK,
+                fate=Fate.ASK,
                 name=name,
                 detail=f"{count} files, such as /{first}, are {number}'s, which nobody is in the machine: "
                 f"they would be {name}'s. chown them there",
@@ -85,19 +85,19 @@ def settle(policy: Policy, path: bytes, kind: FileClass, detail: str) -> Decisio
     """What is in dispute, by who wins there. A path that is of another type needs somebody to speak of it."""
     choice = policy.choice(path)
     if kind is FileClass.TYPE and not policy.is_named(path):
-        return file(path, kind, Deed.ASK, detail, Standing.BLOCKED)
+        return file(path, kind, Fate.ASK, detail, Standing.BLOCKED)
     if choice in (Choice.OURS, Choice.PIN):
-        return file(path, kind, Deed.KEEP, detail)
+        return file(path, kind, Fate.KEEP, detail)
     if choice in (Choice.THEIRS, Choice.TAKE):
-        return file(path, kind, Deed.TAKE, detail)
+        return file(path, kind, Fate.TAKE, detail)
     standing = Standing.BLOCKED if kind is FileClass.TYPE else Standing.CONFLICT
-    return file(path, kind, Deed.ASK, detail, standing)
+    return file(path, kind, Fate.ASK, detail, standing)
 
 
 def file(
     path: bytes,
     kind: FileClass,
-    deed: Deed,
+    fate: Fate,
     detail: str = "",
     standing: Standing = Standing.CLEAN,
     owner: str = "",
@@ -105,7 +105,7 @@ def file(
     return Decision(
         subject=Subject.FILE,
         kind=kind,
-        deed=deed,
+        fate=fate,
         name=text_of(path),
         detail=detail,
         standing=standing,

@@ -15,7 +15,7 @@ from skinnybox.delta.rebase.one_file import three_way
 from skinnybox.delta.rebase.rules import Choice
 from skinnybox.delta.rebase.special import of_info, special
 from skinnybox.delta.rebase.streams import Lower, Place, is_below, places
-from skinnybox.delta.rebase.values import Decision, Deed, FileClass, Standing
+from skinnybox.delta.rebase.values import Decision, Fate, FileClass, Standing
 from skinnybox.masters.index import Entry
 
 _WHITEOUT = (0, 0)
@@ -94,11 +94,11 @@ class _Judge(Generic[N, L]):
         if place.upper is None:
             return
         if cut.dropped:
-            yield file(place.path, FileClass.BELOW_TAKEN, Deed.TAKE)
+            yield file(place.path, FileClass.BELOW_TAKEN, Fate.TAKE)
             return
         self._context.strangers.see(place.path, place.upper, self._context.ownership)
         owner = owner_told(place.upper, self._context.ownership)
-        yield file(place.path, FileClass.BELOW_OPAQUE, Deed.KEEP, owner=owner)
+        yield file(place.path, FileClass.BELOW_OPAQUE, Fate.KEEP, owner=owner)
 
     def _is_changed(self, old: L | None, new: L) -> bool:
         if old is None:
@@ -116,11 +116,11 @@ class _Judge(Generic[N, L]):
             self._hide(path, new)
             return
         if new is None:
-            yield file(path, FileClass.STALE, Deed.TAKE, "the new master has it no more")
+            yield file(path, FileClass.STALE, Fate.TAKE, "the new master has it no more")
             return
-        kept = file(path, FileClass.DELETED, Deed.KEEP)
+        kept = file(path, FileClass.DELETED, Fate.KEEP)
         if choice is Choice.TAKE:
-            yield file(path, FileClass.DELETED, Deed.TAKE, "as was said: it comes back")
+            yield file(path, FileClass.DELETED, Fate.TAKE, "as was said: it comes back")
         elif choice is Choice.PIN:
             yield kept
             self._hide(path, new)
@@ -131,7 +131,7 @@ class _Judge(Generic[N, L]):
         else:
             found = settle(context.policy, path, FileClass.DELETE_MODIFY, "the new master has another")
             yield found
-            if found.deed is not Deed.TAKE:
+            if found.fate is not Fate.TAKE:
                 self._hide(path, new)
 
     def _hide(self, path: bytes, new: Entry | None) -> None:
@@ -149,32 +149,32 @@ class _Judge(Generic[N, L]):
         if found is not None or what is None:
             return found
         if what.kind is FileClass.INEFFECTIVE:
-            return file(path, what.kind, Deed.REPORT if new is None else Deed.TAKE, what.with_what)
-        deeds = {
-            FileClass.GENERATED: Deed.REGENERATE,
-            FileClass.RECORD: Deed.MERGE,
-            FileClass.IDENTITY: Deed.KEEP,
+            return file(path, what.kind, Fate.REPORT if new is None else Fate.TAKE, what.with_what)
+        fates = {
+            FileClass.GENERATED: Fate.REGENERATE,
+            FileClass.RECORD: Fate.MERGE,
+            FileClass.IDENTITY: Fate.KEEP,
         }
-        return file(path, what.kind, deeds[what.kind], what.with_what)
+        return file(path, what.kind, fates[what.kind], what.with_what)
 
     def _file(self, place: Place[N, L], node: N) -> Iterator[Decision]:
         path, new = place.path, _entry(place.new)
         marks = [mark for mark in _FOREIGN if mark in self._context.reader.xattrs(node)]
         if marks:
             detail = f"another kernel's way to keep it ({marks[0]}): its content is not here"
-            yield file(path, FileClass.UNREAD, Deed.ASK, detail, Standing.BLOCKED)
+            yield file(path, FileClass.UNREAD, Fate.ASK, detail, Standing.BLOCKED)
             return
         found = self._by_what_it_is(place, new)
         if found is None:
             self._context.bound.see(path)
             found = three_way(path, node, _entry(place.old), new, self._context)
-        elif found.deed in (Deed.KEEP, Deed.MERGE):
+        elif found.fate in (Fate.KEEP, Fate.MERGE):
             self._context.strangers.see(path, node, self._context.ownership)
             owner = owner_told(node, self._context.ownership)
-            found = file(path, FileClass(found.kind), found.deed, found.detail, found.standing, owner)
+            found = file(path, FileClass(found.kind), found.fate, found.detail, found.standing, owner)
         if found is not None:
             yield found
-            if new is not None and new.type == "d" and found.deed is not Deed.TAKE:
+            if new is not None and new.type == "d" and found.fate is not Fate.TAKE:
                 self._cut = _Cut(path, FileClass.OPAQUE)
 
     def _folder(self, place: Place[N, L], node: N) -> Iterator[Decision]:
@@ -182,13 +182,13 @@ class _Judge(Generic[N, L]):
         xattrs: Mapping[str, bytes] = self._context.reader.xattrs(node)
         if "trusted.overlay.redirect" in xattrs:
             detail = "another kernel's way to rename a folder: what is in it is elsewhere"
-            yield file(path, FileClass.UNREAD, Deed.ASK, detail, Standing.BLOCKED)
+            yield file(path, FileClass.UNREAD, Fate.ASK, detail, Standing.BLOCKED)
             return
         found = three_way(path, node, old, new, self._context)
         if found is not None:
             yield found
         if new is not None and new.type != "d":
-            taken = found is not None and found.deed is Deed.TAKE
+            taken = found is not None and found.fate is Fate.TAKE
             self._cut = _Cut(path, FileClass.TYPE, dropped=taken)
         elif path and xattrs.get(OPAQUE) == b"y":
             yield from self._opaque(path, old, new)
@@ -198,11 +198,11 @@ class _Judge(Generic[N, L]):
         another's place. It is somebody's decision only where the old master had that folder."""
         if old is not None and old.type == "d" and self._context.policy.choice(path) is not Choice.TAKE:
             pinned = self._context.policy.choice(path) is Choice.PIN
-            kept = file(path, FileClass.OPAQUE, Deed.KEEP)
+            kept = file(path, FileClass.OPAQUE, Fate.KEEP)
             self._cut = _Cut(path, FileClass.OPAQUE, kept, settled=pinned)
         else:
             detail = "no folder of the old master is below it" if old is None else "as was said"
-            yield file(path, FileClass.OPAQUE, Deed.CLEAR, detail)
+            yield file(path, FileClass.OPAQUE, Fate.CLEAR, detail)
 
 
 def _entry(line: Line | None) -> Entry | None:

@@ -8,7 +8,7 @@ from skinnybox.delta.rebase.owners import Owned
 from skinnybox.delta.rebase.packages import Settled
 from skinnybox.delta.rebase.special import of_info
 from skinnybox.delta.rebase.streams import Lower, Place
-from skinnybox.delta.rebase.values import Decision, Deed, FileClass
+from skinnybox.delta.rebase.values import Decision, Fate, FileClass
 
 L = TypeVar("L", bound=Lower)
 
@@ -20,25 +20,25 @@ def by_package(place: Place[N, L], context: Context[N]) -> Decision | None:
         package = package_of(info, context)
         if package is None:
             return None
-        kept, name = package.touched and package.deed is not Deed.TAKE, package.name
+        kept, name = package.touched and package.fate is not Fate.TAKE, package.name
         return file(
-            place.path, FileClass.OF_PACKAGE, Deed.KEEP if kept else Deed.TAKE, f"what dpkg knows of {name}"
+            place.path, FileClass.OF_PACKAGE, Fate.KEEP if kept else Fate.TAKE, f"what dpkg knows of {name}"
         )
     owned = context.owners.get(place.path)
     if owned is None or place.upper is None:
         return None
     detail = f"of {owned.package.name}"
     deleted = place.upper.type == "c" and place.upper.rdev == (0, 0)
-    if owned.package.deed is Deed.TAKE:
+    if owned.package.fate is Fate.TAKE:
         if not deleted and not _is_packages_own(place, owned, context):
             return None
-        return file(place.path, FileClass.OF_PACKAGE, Deed.TAKE, detail)
-    if owned.package.deed is Deed.HIDE and not deleted:
+        return file(place.path, FileClass.OF_PACKAGE, Fate.TAKE, detail)
+    if owned.package.fate is Fate.HIDE and not deleted:
         return None
     others = place.old is None and place.new is not None and not owned.new
     if not deleted and (others or not owned.machine):
         return None
-    return file(place.path, FileClass.OF_PACKAGE, Deed.KEEP, detail)
+    return file(place.path, FileClass.OF_PACKAGE, Fate.KEEP, detail)
 
 
 def _is_packages_own(place: Place[N, L], owned: Owned, context: Context[N]) -> bool:
@@ -59,23 +59,23 @@ def unseen(place: Place[N, L], context: Context[N]) -> Iterator[Decision]:
     info = of_info(path)
     if info is not None:
         package = package_of(info, context)
-        if package is not None and package.touched and package.deed is not Deed.TAKE:
+        if package is not None and package.touched and package.fate is not Fate.TAKE:
             yield from _about_info(place, package)
         return
     owned = context.owners.get(path)
-    if owned is None or owned.package.deed not in (Deed.KEEP, Deed.HIDE):
+    if owned is None or owned.package.fate not in (Fate.KEEP, Fate.HIDE):
         return
-    if owned.package.deed is Deed.KEEP and owned.machine:
+    if owned.package.fate is Fate.KEEP and owned.machine:
         yield from _needed(place, owned)
     elif owned.new and place.old is None and place.new is not None and place.new.entry().type != "d":
-        yield file(path, FileClass.GROWN, Deed.HIDE, f"of the new master's {owned.package.name}")
+        yield file(path, FileClass.GROWN, Fate.HIDE, f"of the new master's {owned.package.name}")
 
 
 def _about_info(place: Place[N, L], package: Settled) -> Iterator[Decision]:
-    if package.deed is Deed.ASK:
+    if package.fate is Fate.ASK:
         return
     if place.new is not None and place.old is None:
-        yield file(place.path, FileClass.GROWN, Deed.HIDE, f"what dpkg knows of {package.name}")
+        yield file(place.path, FileClass.GROWN, Fate.HIDE, f"what dpkg knows of {package.name}")
 
 
 def _needed(place: Place[N, L], owned: Owned) -> Iterator[Decision]:
@@ -86,7 +86,7 @@ def _needed(place: Place[N, L], owned: Owned) -> Iterator[Decision]:
     same = new is not None and (new.type, new.digest, new.target) == (old.type, old.digest, old.target)
     if same or old.type == "d":
         return
-    yield file(place.path, FileClass.NEEDED, Deed.BRING, f"of {owned.package.name}, which stays as it is")
+    yield file(place.path, FileClass.NEEDED, Fate.BRING, f"of {owned.package.name}, which stays as it is")
 
 
 def package_of(info: str, context: Context[N]) -> Settled | None:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from skinnybox.delta.rebase.packages import Settled
-from skinnybox.delta.rebase.values import Decision, Deed, Standing, Subject
+from skinnybox.delta.rebase.values import Decision, Fate, Standing, Subject
 from skinnybox.errors import Corrupt
 from skinnybox.masters.system.source import bytes_of
 
@@ -49,7 +49,7 @@ def owners(
             package = packages.get(name)
             if package is None or not package.touched:
                 continue
-            sums = md5(name) if side == "machine" and package.deed is Deed.TAKE else {}
+            sums = md5(name) if side == "machine" and package.fate is Fate.TAKE else {}
             for path in map(bytes_of, paths):
                 owned = found.get(path)
                 if owned is None or (owned.package.name != name and side == "machine"):
@@ -81,11 +81,11 @@ def two_owners(
     clashes: dict[tuple[str, str], set[bytes]] = defaultdict(set)
     for name, paths in new:
         other = packages.get(name)
-        if other is None or other.deed is not Deed.TAKE:
+        if other is None or other.fate is not Fate.TAKE:
             continue
         for path in map(bytes_of, paths):
             owned = found.get(path)
-            if owned and owned.machine and owned.package.deed is Deed.KEEP and owned.package.name != name:
+            if owned and owned.machine and owned.package.fate is Fate.KEEP and owned.package.name != name:
                 clashes[owned.package.name, name].add(path)
     if clashes:
         _forget_older(clashes, old())
@@ -97,7 +97,7 @@ def two_owners(
         yield Decision(
             subject=Subject.PACKAGE,
             kind="two owners",
-            deed=Deed.ASK,
+            fate=Fate.ASK,
             name=kept,
             detail=f"/{first}{more} would be {taken}'s as well, of the new master; {_REPLAY}",
             standing=Standing.BLOCKED,

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from skinnybox.delta.rebase.values import Decision, Deed, PackageClass, Standing, Subject
+from skinnybox.delta.rebase.values import Decision, Fate, PackageClass, Standing, Subject
 from skinnybox.masters.system.compare import names
 from skinnybox.masters.system.debian_version import later
 from skinnybox.masters.system.values import Package, System
@@ -36,12 +36,12 @@ class Versions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settled:
-    """`deed`: KEEP the machine's, TAKE the master's, HIDE what the master has. ASK is decided as KEEP in what
+    """`fate`: KEEP the machine's, TAKE the master's, HIDE what the master has. ASK is decided as KEEP in what
     follows from it, so that everything in dispute is told at once."""
 
     versions: Versions
     kind: PackageClass
-    deed: Deed
+    fate: Fate
     standing: Standing = Standing.CLEAN
     why: str = ""
 
@@ -66,21 +66,21 @@ def versions(old: System, new: System, machine: System) -> list[Versions]:
     ]
 
 
-def settled(found: Versions, on_hold: Deed = Deed.ASK) -> Settled:
+def settled(found: Versions, on_hold: Fate = Fate.ASK) -> Settled:
     """`on_hold`: what becomes of one that is held, and of which the new master has another version."""
     old, new, machine = (_told(package) for package in (found.old, found.new, found.machine))
     if found.hold and machine != new and new is not None:
-        asked = Standing.CONFLICT if on_hold is Deed.ASK else Standing.CLEAN
-        return Settled(versions=found, kind=PackageClass.HELD, deed=on_hold, standing=asked)
+        asked = Standing.CONFLICT if on_hold is Fate.ASK else Standing.CLEAN
+        return Settled(versions=found, kind=PackageClass.HELD, fate=on_hold, standing=asked)
     if machine == new:
         same = PackageClass.SAME if machine == old else PackageClass.BOTH
-        return Settled(versions=found, kind=same, deed=Deed.TAKE)
+        return Settled(versions=found, kind=same, fate=Fate.TAKE)
     if machine == old:
-        return Settled(versions=found, kind=PackageClass.ONLY_MASTER, deed=Deed.TAKE)
+        return Settled(versions=found, kind=PackageClass.ONLY_MASTER, fate=Fate.TAKE)
     if found.machine is None:
-        return Settled(versions=found, kind=PackageClass.REMOVED, deed=Deed.HIDE)
+        return Settled(versions=found, kind=PackageClass.REMOVED, fate=Fate.HIDE)
     if new == old:
-        return Settled(versions=found, kind=PackageClass.ONLY_MACHINE, deed=Deed.KEEP)
+        return Settled(versions=found, kind=PackageClass.ONLY_MACHINE, fate=Fate.KEEP)
     return _both(found)
 
 
@@ -89,11 +89,11 @@ def _both(found: Versions) -> Settled:
     assert found.machine is not None
     if found.new is None:
         why = "the new master has it no more"
-        return Settled(versions=found, kind=PackageClass.BOTH, deed=Deed.KEEP, why=why)
+        return Settled(versions=found, kind=PackageClass.BOTH, fate=Fate.KEEP, why=why)
     if later(found.machine.version, found.new.version):
         why = "the machine's is the later one"
-        return Settled(versions=found, kind=PackageClass.BOTH, deed=Deed.KEEP, why=why)
-    return Settled(versions=found, kind=PackageClass.BOTH, deed=Deed.TAKE)
+        return Settled(versions=found, kind=PackageClass.BOTH, fate=Fate.KEEP, why=why)
+    return Settled(versions=found, kind=PackageClass.BOTH, fate=Fate.TAKE)
 
 
 def unreadable(old: System, new: System, machine: System) -> str | None:
@@ -119,7 +119,7 @@ def decisions(found: Mapping[str, Settled]) -> Iterator[Decision]:
         yield Decision(
             subject=Subject.PACKAGE,
             kind=each.kind,
-            deed=each.deed,
+            fate=each.fate,
             name=each.name,
             detail=", ".join(filter(None, (_versions_told(each), each.why, _note(each)))),
             standing=each.standing,
@@ -127,10 +127,10 @@ def decisions(found: Mapping[str, Settled]) -> Iterator[Decision]:
 
 
 def _note(found: Settled) -> str:
-    if found.touched and _KERNEL.fullmatch(found.name) and found.deed is Deed.KEEP:
+    if found.touched and _KERNEL.fullmatch(found.name) and found.fate is Fate.KEEP:
         return _INEFFECTIVE
     machine, new = found.versions.machine, found.versions.new
-    if found.deed is Deed.TAKE and machine is not None and new is not None and machine.version != new.version:
+    if found.fate is Fate.TAKE and machine is not None and new is not None and machine.version != new.version:
         return _NO_SCRIPTS
     return ""
 

@@ -10,7 +10,7 @@ from typing import Any
 from skinnybox.delta.listing import Unsettled, handed
 from skinnybox.delta.rebase.masters import Files, buffered
 from skinnybox.delta.rebase.rules import Choice, Policy, Rule
-from skinnybox.delta.rebase.values import Decision, Deed, Standing, Subject
+from skinnybox.delta.rebase.values import Decision, Fate, Standing, Subject
 from skinnybox.delta.rebase.whole import Side, plan
 from skinnybox.errors import Corrupt
 from skinnybox.ext4 import open_descriptor
@@ -72,7 +72,7 @@ def _told(device: int, sides: list[int], policy: Policy) -> Iterator[bool | list
     old, new = (_side(*files) for files in (sides[:3], sides[3:]))
     for each in plan(volume, old, new, policy):
         detail = each.detail[:_LONGEST]
-        yield [each.subject, each.kind, each.deed, each.name, detail, each.standing, each.owner]
+        yield [each.subject, each.kind, each.fate, each.name, detail, each.standing, each.owner]
 
 
 def _side(entries: int, system: int, content: int) -> Side:
@@ -87,7 +87,7 @@ def _side(entries: int, system: int, content: int) -> Side:
 
 def _checked(value: Any) -> Decision:
     try:
-        subject, kind, deed, name, detail, standing, owner = value
+        subject, kind, fate, name, detail, standing, owner = value
         if not all(type(text) is str and len(text) <= _LONGEST for text in (kind, name, detail, owner)):
             raise ValueError(f"not a decision: {value!r:.80}")
         if len(kind) > _KIND or "\0" in name:
@@ -95,7 +95,7 @@ def _checked(value: Any) -> Decision:
         return Decision(
             subject=Subject(subject),
             kind=kind,
-            deed=Deed(deed),
+            fate=Fate(fate),
             name=name,
             detail=detail,
             standing=Standing(standing),

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from skinnybox.delta.rebase.values import Decision, Deed, Subject
+from skinnybox.delta.rebase.values import Decision, Fate, Subject
 from skinnybox.masters.system.values import System
 
 Wants = frozenset[tuple[str, str]]
@@ -23,13 +23,13 @@ def decisions(old: Wants, new: Wants, machine: Wants) -> Iterator[Decision]:
     started, starts = _by_unit(machine), _by_unit(after)
     for unit in sorted(starts.keys() - started.keys()):
         yield Decision(
-            subject=Subject.SERVICE, kind="starts", deed=Deed.START, name=unit, detail=f"for {starts[unit]}"
+            subject=Subject.SERVICE, kind="starts", fate=Fate.START, name=unit, detail=f"for {starts[unit]}"
         )
     for unit in sorted(started.keys() - starts.keys()):
         yield Decision(
             subject=Subject.SERVICE,
             kind="stops",
-            deed=Deed.STOP,
+            fate=Fate.STOP,
             name=unit,
             detail=f"was for {started[unit]}",
         )

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from skinnybox.delta.rebase.values import Decision, Deed, Standing, Subject
+from skinnybox.delta.rebase.values import Decision, Fate, Standing, Subject
 
 _LINE = re.compile(rb"([^:\n]{1,256}):(\d{1,10}):(\d{1,10})")
 _MOST = 20_000
@@ -61,7 +61,7 @@ def decisions(
         yield Decision(
             subject=Subject.SUBORDINATE,
             kind="overlap",
-            deed=Deed.ASK,
+            fate=Fate.ASK,
             name=b.name,
             detail=f"{file}: {b.start}:{b.count} overlaps {a.start}:{a.count} of {a.name}",
             standing=Standing.BLOCKED,

@@ -24,7 +24,7 @@ class Standing(StrEnum):
     BLOCKED = "blocked"
 
 
-class Deed(StrEnum):
+class Fate(StrEnum):
     KEEP = "keep"
     """The machine's own stays as it is."""
     TAKE = "take"
@@ -107,7 +107,7 @@ class Decision:
 
     subject: Subject
     kind: str
-    deed: Deed
+    fate: Fate
     name: str
     detail: str = ""
     standing: Standing = Standing.CLEAN

@@ -14,7 +14,7 @@ from skinnybox.delta.rebase.owners import Listed
 from skinnybox.delta.rebase.packages import Settled
 from skinnybox.delta.rebase.rules import Choice, Policy
 from skinnybox.delta.rebase.upper_reader import UpperReader
-from skinnybox.delta.rebase.values import Decision, Deed, FileClass, PackageClass, Standing, Subject
+from skinnybox.delta.rebase.values import Decision, Fate, FileClass, PackageClass, Standing, Subject
 from skinnybox.errors import Unsupported
 from skinnybox.ext4 import Node, Volume
 from skinnybox.masters.index import Line
@@ -23,7 +23,7 @@ from skinnybox.masters.system.source import Notes, Source
 from skinnybox.masters.system.source import text_of as path_text
 from skinnybox.masters.system.values import System
 
-_HELD = {Choice.OURS: Deed.KEEP, Choice.THEIRS: Deed.TAKE}
+_HELD = {Choice.OURS: Fate.KEEP, Choice.THEIRS: Fate.TAKE}
 _RANGES = ("etc/subuid", "etc/subgid")
 _SMALL = 1 << 20
 
@@ -82,7 +82,7 @@ def another_release(old: System, new: System) -> Decision | None:
     return Decision(
         subject=Subject.RELEASE,
         kind="another release",
-        deed=Deed.ASK,
+        fate=Fate.ASK,
         name=" ".join(after),
         detail=f"the machine is {' '.join(before)}: its packages would have to be installed again from the "
         "new release; --replay would be the way, and is not there yet",
@@ -99,13 +99,13 @@ def _packages(
         blocked = Decision(
             subject=Subject.PACKAGE,
             kind=PackageClass.UNREAD,
-            deed=Deed.ASK,
+            fate=Fate.ASK,
             name="packages",
             detail=reason,
             standing=Standing.BLOCKED,
         )
         return {}, [blocked]
-    on_hold = _HELD.get(policy.on_conflict, Deed.ASK)
+    on_hold = _HELD.get(policy.on_conflict, Fate.ASK)
     found = packages.versions(old, new, system)
     settled = {each.name: packages.settled(each, on_hold) for each in found}
     return settled, packages.decisions(settled)
@@ -143,7 +143,7 @@ def _files(volume: Volume, old: Side, new: Side, context: Context[Node]) -> Iter
             Decision(
                 subject=Subject.FILE,
                 kind=FileClass.UNREAD,
-                deed=Deed.ASK,
+                fate=Fate.ASK,
                 name=name,
                 detail=why,
                 standing=Standing.BLOCKED,
@@ -166,12 +166,12 @@ def _text(source: Source, path: bytes, limit: int) -> bytes | None:
 def _afterwards(settled: Iterable[Settled]) -> Iterator[tuple[str, str]]:
     """The packages that are there then."""
     for each in settled:
-        after = each.versions.new if each.deed is Deed.TAKE else each.versions.machine
-        if after is not None and each.deed is not Deed.HIDE:
+        after = each.versions.new if each.fate is Fate.TAKE else each.versions.machine
+        if after is not None and each.fate is not Fate.HIDE:
             yield after.name, after.version
 
 
 def _note(line: str) -> Decision:
     return Decision(
-        subject=Subject.PACKAGE, kind="not understood", deed=Deed.REPORT, name="the machine", detail=line
+        subject=Subject.PACKAGE, kind="not understood", fate=Fate.REPORT, name="the machine", detail=line
     )
