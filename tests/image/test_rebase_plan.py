@@ -247,6 +247,17 @@ shutil.rmtree("usr/share/app"); os.mkdir("usr/share/app"); write("usr/share/app/
     assert taken["file etc/web.conf"] == "modify/modify: take"
 
 
+def test_a_database_that_was_damaged_blocks(plan: Callable[..., list[Decision]], machine: Machine) -> None:
+    """Not understood, cut off, gone: nobody may take that for packages that were removed."""
+    live(machine, 'write(debian.STATUS, read(debian.STATUS).replace("Version: 1", "Version: (1)", 1))')
+    assert {each.standing for each in plan() if "not understood" in each.detail} == {"blocked"}
+    live(machine, "write(debian.STATUS, '')")
+    blocked = {each.name for each in plan() if each.standing == "blocked" and each.kind == "not removed"}
+    assert blocked == {"web", "ssl", "git", "held"}
+    live(machine, "os.unlink(debian.STATUS)")
+    assert any(each.standing == "blocked" and each.subject == "package" for each in plan())
+
+
 def test_two_owners_of_one_path(state: Path, tmp_path: Path, cache: Path) -> None:
     """T7."""
 

@@ -127,7 +127,7 @@ def decided(upper: Tree, old: Tree, new: Tree, **more: Any) -> list[Decision]:
         reader=more.pop("reader", Reader()), old_text=text_in(old), new_text=text_in(new), **more
     )
     found = list(decisions(whole(upper).items(), index(old), index(new), context))
-    return [*found, *context.strangers.decisions()]
+    return [*found, *context.strangers.decisions(), *context.remains.decisions()]
 
 
 def told(upper: Tree, old: Tree, new: Tree, **more: Any) -> dict[str, str]:

@@ -169,6 +169,13 @@ def test_a_package_that_was_removed_and_grew_is_hidden_all_the_same() -> None:
     assert found == {"usr/bin/git": "of package: keep", "usr/bin/scalar": "grown: hide"}
 
 
+def test_a_package_that_only_the_database_has_no_more_blocks() -> None:
+    """A status file that was cut off: all packages behind it would be hidden, and are in use."""
+    old, new = ({"usr/a": f(n), "usr/b": f(n), "etc/p.conf": f(n)} for n in "12")
+    found = _with_files(("1", "2", None), {"usr/b": WHITEOUT}, old, new, {})
+    assert found == {"usr/b": "of package: keep", "p": "not removed: ask blocked"}
+
+
 def test_what_dpkg_knows_of_a_package_goes_with_it() -> None:
     info = "var/lib/dpkg/info"
     old, new = (

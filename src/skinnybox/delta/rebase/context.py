@@ -33,6 +33,7 @@ class Context(Generic[N]):
     budget: Budget = field(default_factory=Budget)
     bound: Tally = field(default_factory=Tally)
     strangers: "Strangers" = field(default_factory=lambda: Strangers())
+    remains: "Remains" = field(default_factory=lambda: Remains())
 
 
 class Strangers:
@@ -65,6 +66,31 @@ class Strangers:
                 name=name,
                 detail=f"{count} files, such as /{first}, are {number}'s, which nobody is in the machine: "
                 f"they would be {name}'s. chown them there",
+                standing=Standing.BLOCKED,
+            )
+
+
+class Remains:
+    """Files that the machine has, of packages that it removed, says its database: one of both is not so, and
+    whoever believes the database hides what is in use."""
+
+    def __init__(self) -> None:
+        self._count: Counter[str] = Counter()
+        self._first: dict[str, bytes] = {}
+
+    def see(self, path: bytes, package: str) -> None:
+        self._count[package] += 1
+        self._first.setdefault(package, path)
+
+    def decisions(self) -> Iterator[Decision]:
+        for package, count in sorted(self._count.items()):
+            yield Decision(
+                subject=Subject.PACKAGE,
+                kind="not removed",
+                fate=Fate.ASK,
+                name=package,
+                detail=f"the machine's dpkg has it no more, and {count} of its files are there, such as "
+                f"/{text_of(self._first[package])}: its database was damaged",
                 standing=Standing.BLOCKED,
             )
 

@@ -67,6 +67,9 @@ def unseen(place: Place[N, L], context: Context[N]) -> Iterator[Decision]:
         return
     if owned.package.fate is Fate.KEEP and owned.machine:
         yield from _needed(place, owned)
+    elif owned.package.fate is Fate.HIDE and place.old is not None:
+        if owned.old and not path.startswith(b"etc/") and place.old.entry().type != "d":
+            context.remains.see(path, owned.package.name)
     elif owned.new and place.old is None and place.new is not None and place.new.entry().type != "d":
         yield file(path, FileClass.GROWN, Fate.HIDE, f"of the new master's {owned.package.name}")
 

@@ -69,6 +69,7 @@ def plan(volume: Volume, old: Side, new: Side, policy: Policy) -> Iterator[Decis
     )
     yield from _files(volume, old, new, context)
     yield from context.strangers.decisions()
+    yield from context.remains.decisions()
     yield from context.bound.decisions(_afterwards(settled.values()))
     for line in notes.told:
         yield _note(line)
@@ -172,6 +173,12 @@ def _afterwards(settled: Iterable[Settled]) -> Iterator[tuple[str, str]]:
 
 
 def _note(line: str) -> Decision:
+    """Whoever goes on without what he could not read takes a package for removed that is there."""
     return Decision(
-        subject=Subject.PACKAGE, kind="not understood", fate=Fate.REPORT, name="the machine", detail=line
+        subject=Subject.PACKAGE,
+        kind=PackageClass.UNREAD,
+        fate=Fate.ASK,
+        name="the machine",
+        detail=f"not understood: {line}",
+        standing=Standing.BLOCKED,
     )
