@@ -13,6 +13,7 @@ from skinnybox.fleet.settings import Settings
 from skinnybox.model import Instance
 from tests.fleet.conftest import SPARSE, Said, open_fake, said
 from tests.fleet.test_disks import image
+from tests.fleet.test_forms import FORMS, form
 from tests.image import debianlike as debian
 from tests.samples import seal
 
@@ -139,6 +140,22 @@ def test_one_machine_is_told_in_detail(
     } in found["decisions"]  # fmt: skip
     assert "old 1, new 2, machine 1" in next(d["detail"] for d in found["decisions"] if d["name"] == "web")
     assert "/etc/web.conf" in plan(capsys, "disputed", "--format", "csv").out
+
+
+@pytest.mark.usefixtures("machines")
+def test_the_form_that_programs_read(capsys: pytest.CaptureFixture[str]) -> None:
+    """As tests/fleet/test_forms.py holds those of the others."""
+    several = [record for record in records(capsys, "*") if record["name"] == "disputed"]
+    (one,) = records(capsys, "disputed")
+    words = ("disputed", "--explain", "/etc/web.conf", "--format", "json")
+    explained = json.loads(plan(capsys, *words).out)
+    forms = {"several": several, "one": [one], "explained": explained}
+    shown = "".join(
+        f"{name}\n" + "".join(f"  {line}\n" for line in form(found)) for name, found in forms.items()
+    )
+    for names, what in (("*", "columns"), ("disputed", "decisions")):
+        shown += f"{what}: {plan(capsys, names, '--format', 'csv').out.splitlines()[0]}\n"
+    assert shown == (FORMS / "rebase.txt").read_text()
 
 
 @pytest.mark.usefixtures("machines")

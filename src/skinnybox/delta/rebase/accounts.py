@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from skinnybox.delta.rebase.values import Decision, Fate, Standing, Subject
 from skinnybox.masters.accounts import Accounts
 from skinnybox.masters.numbers import MACHINES, PEOPLE
+from skinnybox.masters.renumber import Renumbering
 
 _FIXED = (0, 65534, 65535)
 """Root, and who is nobody: programs know these by number."""
@@ -45,6 +46,10 @@ class Ownership:
     @property
     def moves(self) -> bool:
         return bool(self.users.moved or self.groups.moved)
+
+    @property
+    def renumbering(self) -> Renumbering:
+        return Renumbering(uids=self.users.moved, gids=self.groups.moved)
 
 
 def ownership(old: Accounts, new: Accounts, machine: Accounts) -> tuple[Ownership, list[Decision]]:

@@ -14,6 +14,7 @@ from skinnybox.delta.rebase.packages import Settled
 from skinnybox.delta.rebase.rules import Choice, Policy
 from skinnybox.delta.rebase.text_merge import Budget
 from skinnybox.delta.rebase.values import Decision, Fate, FileClass, Standing, Subject
+from skinnybox.masters.renumber import ACCESS_LISTS, mapped
 
 N = TypeVar("N", bound=UpperNode)
 Text = Callable[[bytes, int], bytes | None]
@@ -99,12 +100,17 @@ def text_of(path: bytes) -> str:
     return path.decode("utf-8", "surrogateescape")
 
 
-def owner_told(node: UpperNode, owners: Ownership) -> str:
-    """Empty where neither number moves."""
-    uid, gid = owners.users.of(node.uid), owners.groups.of(node.gid)
-    if (uid, gid) == (node.uid, node.gid):
+def owner_told(node: N, context: Context[N]) -> str:
+    """Empty where no number moves, also of its access lists."""
+    owners = context.ownership
+    if not owners.moves:
         return ""
-    return f"{node.uid}:{node.gid} -> {uid}:{gid}"
+    uid, gid = owners.users.of(node.uid), owners.groups.of(node.gid)
+    told = [] if (uid, gid) == (node.uid, node.gid) else [f"{node.uid}:{node.gid} -> {uid}:{gid}"]
+    xattrs, numbers = context.reader.xattrs(node), owners.renumbering
+    lists = [xattrs[name] for name in ACCESS_LISTS if name in xattrs]
+    named = any(mapped(raw, numbers) != raw for raw in lists)
+    return ", ".join([*told, *(["access lists"] if named else [])])
 
 
 def settle(policy: Policy, path: bytes, kind: FileClass, detail: str) -> Decision:

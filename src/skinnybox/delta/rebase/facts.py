@@ -12,6 +12,7 @@ from typing import Protocol, TypeVar
 from skinnybox.delta.join import UpperNode, kept_xattrs
 from skinnybox.delta.rebase.accounts import Ownership
 from skinnybox.masters.index import Entry
+from skinnybox.masters.renumber import ACCESS_LISTS, mapped
 
 T = TypeVar("T")
 N = TypeVar("N", bound=UpperNode)
@@ -65,9 +66,7 @@ def of_entry(entry: Entry, owners: Ownership | None) -> Facts:
     elif entry.type in "bc":
         content = entry.rdev
     mode = 0 if entry.type == "l" else entry.mode
-    return Facts(
-        entry.type, content, mode, (uid, gid), tuple(sorted(kept_xattrs(dict(entry.xattrs)).items()))
-    )
+    return Facts(entry.type, content, mode, (uid, gid), _xattrs(dict(entry.xattrs), owners))
 
 
 def of_node(node: N, reader: Content[N], owners: Ownership, others: tuple[Entry | None, ...]) -> Facts:
@@ -82,8 +81,16 @@ def of_node(node: N, reader: Content[N], owners: Ownership, others: tuple[Entry 
         content = os.makedev(*node.rdev)
     owner = owners.users.of(node.uid), owners.groups.of(node.gid)
     mode = 0 if node.type == "l" else node.mode
-    xattrs = tuple(sorted(kept_xattrs(reader.xattrs(node)).items()))
-    return Facts(node.type, content, mode, owner, xattrs)
+    return Facts(node.type, content, mode, owner, _xattrs(reader.xattrs(node), owners))
+
+
+def _xattrs(found: Mapping[str, bytes], owners: Ownership | None) -> tuple[tuple[str, bytes], ...]:
+    """Access lists name numbers as well."""
+    kept = sorted(kept_xattrs(found).items())
+    if owners is None or not owners.moves:
+        return tuple(kept)
+    numbers = owners.renumbering
+    return tuple((name, mapped(raw, numbers) if name in ACCESS_LISTS else raw) for name, raw in kept)
 
 
 def won(machine: T, old: T, new: T) -> Won:

@@ -97,7 +97,7 @@ class _Judge(Generic[N, L]):
             yield file(place.path, FileClass.BELOW_TAKEN, Fate.TAKE)
             return
         self._context.strangers.see(place.path, place.upper, self._context.ownership)
-        owner = owner_told(place.upper, self._context.ownership)
+        owner = owner_told(place.upper, self._context)
         yield file(place.path, FileClass.BELOW_OPAQUE, Fate.KEEP, owner=owner)
 
     def _is_changed(self, old: L | None, new: L) -> bool:
@@ -170,7 +170,7 @@ class _Judge(Generic[N, L]):
             found = three_way(path, node, _entry(place.old), new, self._context)
         elif found.fate in (Fate.KEEP, Fate.MERGE):
             self._context.strangers.see(path, node, self._context.ownership)
-            owner = owner_told(node, self._context.ownership)
+            owner = owner_told(node, self._context)
             found = file(path, FileClass(found.kind), found.fate, found.detail, found.standing, owner)
         if found is not None:
             yield found

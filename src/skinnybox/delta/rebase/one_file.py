@@ -32,7 +32,7 @@ def _with_owner(found: Decision | None, path: bytes, node: N, context: Context[N
         return found
     if node.type != "d" or found is not None:
         context.strangers.see(path, node, context.ownership)
-    owner = owner_told(node, context.ownership)
+    owner = owner_told(node, context)
     if not owner:
         return found
     return replace(found or file(path, FileClass.OWN, Fate.RENUMBER), owner=owner)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 
-from skinnybox.delta.rebase import accounts, files, machine, owners, packages, services, subordinate
+from skinnybox.delta.rebase import accounts, files, keyed, machine, owners, packages, services, subordinate
 from skinnybox.delta.rebase.context import Context
 from skinnybox.delta.rebase.merged_source import UPPER, Merged
 from skinnybox.delta.rebase.owners import Listed
@@ -17,13 +17,17 @@ from skinnybox.delta.rebase.upper_reader import UpperReader
 from skinnybox.delta.rebase.values import Decision, Fate, FileClass, PackageClass, Standing, Subject
 from skinnybox.errors import Unsupported
 from skinnybox.ext4 import Node, Volume
+from skinnybox.masters.accounts import MOST_BYTES
 from skinnybox.masters.index import Line
 from skinnybox.masters.system.compare import names
 from skinnybox.masters.system.source import Notes, Source
 from skinnybox.masters.system.source import text_of as path_text
 from skinnybox.masters.system.values import System
 
-_HELD = {Choice.OURS: Fate.KEEP, Choice.THEIRS: Fate.TAKE}
+_WINNER = {
+    Choice.OURS: Fate.KEEP, Choice.PIN: Fate.KEEP,
+    Choice.THEIRS: Fate.TAKE, Choice.TAKE: Fate.TAKE,
+}  # fmt: skip
 _RANGES = ("etc/subuid", "etc/subgid")
 _SMALL = 1 << 20
 
@@ -52,6 +56,7 @@ def plan(volume: Volume, old: Side, new: Side, policy: Policy) -> Iterator[Decis
     yield from told
     ownership, told = accounts.ownership(old.system.accounts, new.system.accounts, system.accounts)
     yield from told
+    yield from _by_account((old.source, new.source, source), ownership, policy)
     for path in _RANGES:
         sides = (
             subordinate.ranges(side.read(path, _SMALL) or b"") for side in (old.source, new.source, source)
@@ -73,6 +78,17 @@ def plan(volume: Volume, old: Side, new: Side, policy: Policy) -> Iterator[Decis
     yield from context.bound.decisions(_afterwards(settled.values()))
     for line in notes.told:
         yield _note(line)
+
+
+def _by_account(
+    sides: tuple[Source, Source, Merged], owners: accounts.Ownership, policy: Policy
+) -> Iterator[Decision]:
+    for form in keyed.FORMS:
+        if sides[2].untouched(form.path):
+            continue
+        old, new, machine = (side.read(form.path, MOST_BYTES) or b"" for side in sides)
+        by_policy = _WINNER.get(policy.choice(form.path.encode()), Fate.ASK)
+        yield from keyed.decisions(form, old, new, machine, owners, by_policy)
 
 
 def another_release(old: System, new: System) -> Decision | None:
@@ -106,7 +122,7 @@ def _packages(
             standing=Standing.BLOCKED,
         )
         return {}, [blocked]
-    on_hold = _HELD.get(policy.on_conflict, Fate.ASK)
+    on_hold = _WINNER.get(policy.on_conflict, Fate.ASK)
     found = packages.versions(old, new, system)
     settled = {each.name: packages.settled(each, on_hold) for each in found}
     return settled, packages.decisions(settled)
