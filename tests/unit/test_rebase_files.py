@@ -144,6 +144,8 @@ def test_below_such_a_folder_nothing_is_dropped() -> None:
         ("boot/grub/grub.cfg", "ineffective: take"),  # T11
         ("usr/lib/modules/6.1.0-9/updates/dkms/zfs.ko", "ineffective: take"),
         ("etc/hostname", "identity: keep"),
+        ("var/log/dpkg.log", "local: keep"),
+        ("dev/null", "ineffective: take"),
         ("etc/ssh/ssh_host_ed25519_key", "identity: keep"),
         ("usr/share/mime/packages/own.xml", "modify/modify: ask conflict"),
         ("etc/passwd.bak", "modify/modify: ask conflict"),

@@ -60,6 +60,14 @@ def test_who_wants_no_other_version_is_asked(hold: Fate, wanted: str) -> None:
     assert _told(old, a_system(), held, hold) == {"p": "only master: take"}
 
 
+def test_a_package_that_dpkg_did_not_finish_with_blocks() -> None:
+    half = a_package("p", "2", status="install ok half-configured")
+    assert _told(a_system("p=1"), a_system("p=1"), a_system(half)) == {"p": "only machine: keep blocked"}
+    assert _told(a_system("p=1"), a_system("p=2"), a_system(half)) == {"p": "both changed: take"}
+    waits = a_package("p", "2", status="install ok triggers-pending")
+    assert _told(a_system(), a_system(), a_system(waits)) == {"p": "only machine: keep"}
+
+
 def test_a_package_that_was_removed_and_not_purged_is_removed() -> None:
     gone = a_package("p", "1", status="deinstall ok config-files")
     assert _told(a_system("p=1"), a_system("p=2"), a_system(gone)) == {"p": "removed: hide"}
@@ -167,6 +175,22 @@ def test_a_package_that_was_removed_and_grew_is_hidden_all_the_same() -> None:
     old, new = {"usr/bin/git": f("1")}, {"usr/bin/git": f("2"), "usr/bin/scalar": f("2"), "usr/doc": d()}
     found = _with_files(("1", "2", None), {"usr/bin/git": WHITEOUT}, old, new, {})
     assert found == {"usr/bin/git": "of package: keep", "usr/bin/scalar": "grown: hide"}
+
+
+def test_a_folder_that_went_with_its_package_is_no_dispute() -> None:
+    """dpkg removes it, overlayfs has one mark for all that was in it, and the new version's has changed."""
+    old, new = ({"usr/share": d(), "usr/share/p/doc": f(n)} for n in "12")
+    new["usr/share/p/more"] = f("2")
+    upper = {"usr/share": d(), "usr/share/p": WHITEOUT}
+    assert _with_files(("1", "2", None), upper, old, new, {}) == {"usr/share/p": "deleted: keep"}
+    assert told(upper, old, new) == {"usr/share/p": "delete/modify: ask conflict"}
+    # Of one that is taken the mark goes; but not when it hides what is nobody's as well.
+    assert _with_files(("1", "3", "2"), upper, old, new, {}) == {"usr/share/p": "of package: take"}
+    packages = _settled(a_system("p=1"), a_system("p=3"), a_system("p=2"))
+    listed = _files(p=["usr/share/p/doc"])
+    owned = owners(packages, old=listed, new=listed, machine=[])
+    found = told(upper, old, new, packages=packages, owners=owned)
+    assert found == {"usr/share/p": "delete/modify: ask conflict"}
 
 
 def test_a_package_that_only_the_database_has_no_more_blocks() -> None:

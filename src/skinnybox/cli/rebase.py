@@ -108,7 +108,8 @@ def _verdict(record: dict[str, Any]) -> str:
             return f"{head}: nothing is in dispute"
     told = [f"{record[key]} {word}" for key, word in (("conflicts", "in dispute"), ("blocked", "blocked"))
             if record[key]]  # fmt: skip
-    return f"{head}: {', '.join(told)} (--on-conflict, --rules, --take and --pin say who wins)"
+    way = " (--on-conflict, --rules, --take and --pin say who wins)" if record["conflicts"] else ""
+    return f"{head}: {', '.join(told)}{way}"
 
 
 def _explain(arguments: argparse.Namespace, fleet: "Fleet", names: "Sequence[str]", wishes: Wishes) -> int:

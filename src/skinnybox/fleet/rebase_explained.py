@@ -33,7 +33,8 @@ WHY: dict[str, str] = {
     FileClass.GENERATED: "it is made from other files, of both sides: made anew at the first start",
     FileClass.RECORD: "it is merged by what stands in it",
     FileClass.IDENTITY: "it is who the machine is",
-    FileClass.INEFFECTIVE: "machines boot their master's kernel, with its modules",
+    FileClass.LOCAL: "it is what the machine tells of itself: logs, and the like",
+    FileClass.INEFFECTIVE: "it does nothing in a machine: its kernel, its modules, what is mounted over",
     FileClass.UNREAD: "nobody can say what is there",
 }
 

@@ -40,6 +40,10 @@ class _Cut:
     dropped: bool = False
     settled: bool = False
     changed: int = 0
+    """Of the new master's paths below it, those that were otherwise; and all, and those of packages that are
+    taken, whatever the machine's version did there."""
+    hidden: int = 0
+    taken: int = 0
 
 
 def decisions(
@@ -80,7 +84,11 @@ class _Judge(Generic[N, L]):
         cut, self._cut = self._cut, None
         if cut is None:
             return
-        if cut.changed and not (cut.dropped or cut.settled):
+        if cut.hidden and cut.hidden == cut.taken and cut.kind is FileClass.DELETE_MODIFY and not cut.settled:
+            yield file(
+                cut.path, FileClass.OF_PACKAGE, Fate.TAKE, "all below it is of packages that are taken"
+            )
+        elif cut.changed and not (cut.dropped or cut.settled):
             path = cut.path
             detail = f"hides {cut.changed} paths below it that the new master has otherwise than the old one"
             yield settle(self._context.policy, path, cut.kind, detail)
@@ -89,8 +97,8 @@ class _Judge(Generic[N, L]):
 
     def _below(self, cut: _Cut, place: Place[N, L]) -> Iterator[Decision]:
         """Nothing is dropped below what stays and hides the master's: there would be nothing behind it."""
-        if place.new is not None and self._is_changed(place.old, place.new):
-            cut.changed += 1
+        if place.new is not None:
+            self._count(cut, place.path, place.old, place.new)
         if place.upper is None:
             return
         if cut.dropped:
@@ -99,6 +107,14 @@ class _Judge(Generic[N, L]):
         self._context.strangers.see(place.path, place.upper, self._context.ownership)
         owner = owner_told(place.upper, self._context)
         yield file(place.path, FileClass.BELOW_OPAQUE, Fate.KEEP, owner=owner)
+
+    def _count(self, cut: _Cut, path: bytes, old: L | None, new: L) -> None:
+        """What a package has that the machine removed, or has otherwise, is hidden by rights."""
+        owned = self._context.owners.get(path)
+        fate = None if owned is None else owned.package.fate
+        cut.hidden += new.entry().type != "d"
+        cut.taken += fate is Fate.TAKE
+        cut.changed += fate not in (Fate.HIDE, Fate.KEEP) and self._is_changed(old, new)
 
     def _is_changed(self, old: L | None, new: L) -> bool:
         if old is None:
@@ -154,6 +170,7 @@ class _Judge(Generic[N, L]):
             FileClass.GENERATED: Fate.REGENERATE,
             FileClass.RECORD: Fate.MERGE,
             FileClass.IDENTITY: Fate.KEEP,
+            FileClass.LOCAL: Fate.KEEP,
         }
         return file(path, what.kind, fates[what.kind], what.with_what)
 

@@ -16,6 +16,7 @@ from skinnybox.masters.system.values import Package, System
 _KERNEL = re.compile(
     r"(?:linux-(?:image|headers|modules|kbuild|base)|initramfs-tools|dracut|grub|shim-signed)\b.*|.*-dkms"
 )
+_FINISHED = ("installed", "triggers-pending", "triggers-awaited")
 _INEFFECTIVE = "machines boot their master's kernel, with its modules: this does nothing there"
 _NO_SCRIPTS = "its maintainer scripts run at the first start"
 
@@ -80,8 +81,18 @@ def settled(found: Versions, on_hold: Fate = Fate.ASK) -> Settled:
     if found.machine is None:
         return Settled(versions=found, kind=PackageClass.REMOVED, fate=Fate.HIDE)
     if new == old:
-        return Settled(versions=found, kind=PackageClass.ONLY_MACHINE, fate=Fate.KEEP)
+        return _kept(found, PackageClass.ONLY_MACHINE)
     return _both(found)
+
+
+def _kept(found: Versions, kind: PackageClass, why: str = "") -> Settled:
+    """As far as dpkg came with it: what it did not finish, no database without a flaw can have."""
+    assert found.machine is not None
+    came = found.machine.status.rpartition(" ")[2]
+    if came in _FINISHED:
+        return Settled(versions=found, kind=kind, fate=Fate.KEEP, why=why)
+    unfinished = f"dpkg did not finish with it ({came}): `dpkg --configure -a` in the machine does"
+    return Settled(versions=found, kind=kind, fate=Fate.KEEP, standing=Standing.BLOCKED, why=unfinished)
 
 
 def _both(found: Versions) -> Settled:
@@ -89,10 +100,10 @@ def _both(found: Versions) -> Settled:
     assert found.machine is not None
     if found.new is None:
         why = "the new master has it no more"
-        return Settled(versions=found, kind=PackageClass.BOTH, fate=Fate.KEEP, why=why)
+        return _kept(found, PackageClass.BOTH, why)
     if later(found.machine.version, found.new.version):
         why = "the machine's is the later one"
-        return Settled(versions=found, kind=PackageClass.BOTH, fate=Fate.KEEP, why=why)
+        return _kept(found, PackageClass.BOTH, why)
     return Settled(versions=found, kind=PackageClass.BOTH, fate=Fate.TAKE)
 
 

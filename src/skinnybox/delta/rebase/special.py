@@ -41,6 +41,18 @@ _TABLE = (
     ),
     (
         re.compile(
+            rb"var/(?:log|backups|spool|mail|tmp|crash)/.+|var/lib/(?:logrotate|dhcp|chrony|ntpsec|misc)/.+"
+            rb"|var/lib/systemd/(?:timers|timesync|coredump|rfkill|backlight)/.+|root/\.(?:bash_history|lesshst)",
+            re.DOTALL,
+        ),
+        Special(FileClass.LOCAL, "what the machine tells of itself"),
+    ),
+    (
+        re.compile(rb"(?:dev|proc|sys|run)/.+", re.DOTALL),
+        Special(FileClass.INEFFECTIVE, "something is mounted over it"),
+    ),
+    (
+        re.compile(
             rb"boot/.+|(?:usr/)?lib/modules/.+|(?:initrd\.img|vmlinuz)(?:\.old)?|var/lib/dkms/.+"
             rb"|etc/modprobe\.d/[^/]*dkms[^/]*|etc/initramfs-tools/.+|var/lib/initramfs-tools/.+",
             re.DOTALL,

@@ -94,6 +94,8 @@ class FileClass(StrEnum):
     RECORD = "by record"
     """Merged by what stands in it: a package, an account."""
     IDENTITY = "identity"
+    LOCAL = "local"
+    """Logs and the like: what the machine tells of itself."""
     INEFFECTIVE = "ineffective"
     """Machines boot their master's kernel."""
     UNREAD = "unread"
