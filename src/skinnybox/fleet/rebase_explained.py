@@ -65,16 +65,17 @@ def explained(
 def _about(decisions: Iterable[Decision], path: str) -> Iterator[Decision]:
     """Its own; else those of the folders around it."""
     around: list[Decision] = []
+    known = False
     for each in decisions:
         if each.subject is not Subject.FILE:
             continue
         if each.name == path:
             yield each
-            around.clear()
-            path = "\0"  # the others are no more of interest
+            known = True
         elif path.startswith(f"{each.name}/") and each.kind in _CUTTING:
             around.append(each)
-    yield from around
+    if not known:
+        yield from around
 
 
 _CUTTING = {FileClass.OPAQUE, FileClass.DELETED, FileClass.DELETE_MODIFY, FileClass.TYPE, FileClass.KEPT}

@@ -7,7 +7,17 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 
-from skinnybox.delta.rebase import accounts, files, keyed, machine, owners, packages, services, subordinate
+from skinnybox.delta.rebase import (
+    accounts,
+    files,
+    keyed,
+    machine,
+    owners,
+    packages,
+    relations,
+    services,
+    subordinate,
+)
 from skinnybox.delta.rebase.context import Context
 from skinnybox.delta.rebase.merged_source import UPPER, Merged
 from skinnybox.delta.rebase.owners import Listed
@@ -54,6 +64,9 @@ def plan(volume: Volume, old: Side, new: Side, policy: Policy) -> Iterator[Decis
     yield from told
     owned, told = _owners(old, new, (source, system), settled, notes)
     yield from told
+    if any(each.touched for each in settled.values()):
+        theirs, mine = (relations.related(each, notes) for each in (new.source, source))
+        yield from relations.decisions(settled, theirs, mine)
     ownership, told = accounts.ownership(old.system.accounts, new.system.accounts, system.accounts)
     yield from told
     yield from _by_account((old.source, new.source, source), ownership, policy)
