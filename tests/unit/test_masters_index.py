@@ -7,7 +7,16 @@ from pathlib import Path
 import pytest
 
 from skinnybox.errors import Corrupt, UsageError
-from skinnybox.masters.index import Entry, _entry, content_id, read_below, read_index, scan, write_index
+from skinnybox.masters.index import (
+    Entry,
+    _entry,
+    content_id,
+    read_below,
+    read_index,
+    read_lines,
+    scan,
+    write_index,
+)
 from skinnybox.operation import Operation
 
 
@@ -158,3 +167,36 @@ def test_a_line_below_it_that_is_no_entry(tmp_path: Path) -> None:
     with pytest.raises(Corrupt, match="not an index entry"):
         list(read_below(tmp_path / "index", b"var"))
     assert list(read_below(tmp_path / "index", b"usr")) == []
+
+
+def test_lines_tell_their_paths_without_being_parsed(tmp_path: Path) -> None:
+    paths = [
+        b"",
+        b"a b",
+        b'a"quote',
+        b"a\\slash",
+        "\N{LATIN SMALL LETTER E WITH ACUTE}".encode(),
+        b"\xff",
+        b"\x7f",
+    ]
+    entries = [Entry(path=path, type="d", mode=0o755, uid=0, gid=0, mtime_ns=1) for path in paths]
+    write_index(entries, tmp_path / "index")
+    found = list(read_lines(tmp_path / "index"))
+    assert [line.path for line in found] == paths
+    assert [line.entry() for line in found] == entries
+
+
+def test_lines_that_differ_by_a_time_alone_are_the_same(tmp_path: Path) -> None:
+    one = Entry(path=b'x,"mtime":5', type="-", mode=0o644, uid=0, gid=0, mtime_ns=5, digest="d")
+    others = (one, replace(one, mtime_ns=55), replace(one, mode=0o600), replace(one, path=b'x,"mtime":6'))
+    write_index(others, tmp_path / "index")
+    same, later, mode, path = read_lines(tmp_path / "index")
+    assert same.same(later) and later.same(same)
+    assert not same.same(mode) and not same.same(path)
+
+
+def test_a_line_that_is_none_is_corrupt(tmp_path: Path) -> None:
+    for line in (b"[]\n", b'{"type":"d"}\n', b'{"path":5,"type":"d"}\n'):
+        (tmp_path / "index").write_bytes(gzip.compress(line))
+        with pytest.raises(Corrupt, match="not an index entry"):
+            list(read_lines(tmp_path / "index"))

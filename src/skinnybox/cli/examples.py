@@ -88,6 +88,12 @@ _OF = {
         "skinnybox changes web-01 --all --format csv",
     ),
     "reset": ("skinnybox reset web-01",),
+    "rebase": (
+        "skinnybox rebase 'web-*' --onto lamp:2026-12 --dry-run",
+        "skinnybox rebase web-01 --onto lamp --dry-run --format json",
+        "skinnybox rebase web-01 --onto lamp --dry-run --explain /etc/ssh/sshd_config",
+        "skinnybox rebase web-01 --onto lamp --dry-run --take /etc/motd --pin /etc/php",
+    ),
     "grow": ("skinnybox grow web-01 4G", "skinnybox grow 'web-*' +1G"),
     "snapshot create": ("skinnybox snapshot create 'web-*' --label before-upgrade",),
     "snapshot list": ("skinnybox snapshot list", "skinnybox snapshot list web-01"),

@@ -19,6 +19,7 @@ _GROUPS = {
     "copy": ("cp",),
     "forward": ("forward",),
     "delta": ("changes", "reset"),
+    "rebase": ("rebase",),
     "overlays": ("grow", "snapshot", "flatten", "seed-disk"),
     "events": ("events",),
     "jobs": ("jobs",),

@@ -47,7 +47,7 @@ def listed(
     disks are clean. Entering and the iteration raise Corrupt, also for a disk made to hurt. Left early, the
     reader is stopped.
     """
-    with opened(disk) as device, opened(index) as entries, _handed(encode(expected)) as seed:
+    with opened(disk) as device, opened(index) as entries, handed(encode(expected)) as seed:
         bounds = Bounds(cpu_seconds=300 + os.fstat(device).st_size // _HASHED_PER_SECOND, output=1 << 40)
         words = [str(device), str(entries), str(seed), "quick" if quick else "whole"]
         with inquire(
@@ -66,7 +66,7 @@ def _refuse_unsettled(answers: Iterator[Any], disk: Path) -> None:
 
 
 @contextmanager
-def _handed(text: bytes) -> Iterator[int]:
+def handed(text: bytes) -> Iterator[int]:
     """A descriptor of it, for what may be too long to be a word of a command line."""
     with os.fdopen(os.memfd_create("handed"), "w+b") as file:
         file.write(text)
@@ -77,8 +77,8 @@ def _handed(text: bytes) -> Iterator[int]:
 def main(arguments: Sequence[str]) -> None:
     """In the confined child."""
     device, entries, seed, how = arguments
-    with os.fdopen(int(seed), "rb") as handed:
-        expected = decode(handed.read())
+    with os.fdopen(int(seed), "rb") as told:
+        expected = decode(told.read())
     answer(_told(int(device), int(entries), expected, quick=how == "quick"))
 
 

@@ -86,6 +86,13 @@ class Volume:
             node = self._child(node, found)
         return node
 
+    def within(self, folder: Node, name: bytes) -> Node:
+        """What a directory has by this name. NotFound."""
+        found = self._find(folder, name)
+        if found is None:
+            raise NotFound(f"{name!r}: not in inode {folder.inode}")
+        return self._child(folder, found)
+
     def walk(self, top: bytes, cut: Cut | None = None) -> Iterator[tuple[bytes, Node]]:
         """Everything at and below `top`, parents first, siblings by the raw bytes of their names.
 
@@ -161,6 +168,12 @@ class Volume:
             if node.type == "d"
             else []
         )
+
+    def children(self, folder: Node) -> Iterator[tuple[bytes, Node]]:
+        """What a directory holds, sorted; nothing when it is none. Corrupt for too many names as well."""
+        if folder.type == "d":
+            for name, number in directory.sorted_names(folder.inode, self._blocks(folder)):
+                yield name, self._child(folder, number)
 
     def target(self, node: Node) -> bytes:
         """Where a symlink leads."""

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from skinnybox.fleet.once import Once
     from skinnybox.fleet.overlays import Overlays
     from skinnybox.fleet.plan.files import FleetFiles
+    from skinnybox.fleet.rebases import Rebases
     from skinnybox.fleet.remote import Remote
     from skinnybox.fleet.tokens import Tokens
     from skinnybox.fleet.upkeep import Upkeep
@@ -60,6 +61,12 @@ class Parts:
         from skinnybox.fleet.deltas import Deltas
 
         return Deltas(self._host, self._catalog, self.masters, self._queries)
+
+    @cached_property
+    def rebases(self) -> "Rebases":
+        from skinnybox.fleet.rebases import Rebases
+
+        return Rebases(self._host, self._catalog, self.masters, self._queries)
 
     @cached_property
     def files(self) -> "FleetFiles":

@@ -14,6 +14,7 @@ import hashlib
 import itertools
 import json
 import os
+import re
 import stat
 import zlib
 from collections.abc import Callable, Iterable, Iterator
@@ -35,6 +36,8 @@ _XATTRS = ("user.", "trusted.", "security.", "system.posix_acl_")
 _BLOCK = 1 << 20
 _LINE_LIMIT = 1 << 20
 _STEP = 512
+_PATH = re.compile(rb'\{"path":"([^"\\]*)","type":"')
+_TIME = re.compile(rb',"mtime":\d+')
 T = TypeVar("T")
 
 
@@ -80,6 +83,48 @@ def read_index(file: Path | BinaryIO) -> Iterator[Entry]:
     """From a path or an open file. Raises Corrupt, naming it, for what write_index does not write."""
     for number, line in enumerate(_lines(file), start=1):
         yield _entry_of(file, line, f", line {number}")
+
+
+class Line:
+    """An entry that is parsed when it is asked for: most of an index nobody asks about."""
+
+    __slots__ = ("_raw", "_source", "path")
+
+    def __init__(self, source: Path | BinaryIO, raw: bytes) -> None:
+        """Raises Corrupt where it has no path."""
+        self._source = source
+        self._raw = raw
+        self.path = self._plain_path() or self.entry().path
+
+    def entry(self) -> Entry:
+        return _entry_of(self._source, self._raw)
+
+    def same(self, other: "Line") -> bool:
+        """Whether they differ in no byte but the time's: then both say the same of one path."""
+        return self._raw == other._raw or _TIME.sub(b"", self._raw) == _TIME.sub(b"", other._raw)
+
+    def _plain_path(self) -> bytes:
+        """That of a line as write_index makes it, where it has no letter that JSON escapes."""
+        found = _PATH.match(self._raw)
+        return found[1] if found else b""
+
+
+def read_lines(file: Path | BinaryIO) -> Iterator[Line]:
+    """As read_index, in a tenth of the time where few lines are looked at."""
+    for raw in _lines(file):
+        yield Line(file, raw)
+
+
+def plain_lines(source: BinaryIO) -> Iterator[Line]:
+    """The same of what `unpack` wrote."""
+    while raw := source.readline(_LINE_LIMIT):
+        yield Line(source, raw)
+
+
+def unpack(file: Path, target: BinaryIO) -> None:
+    """Its lines, for who reads them several times. Raises Corrupt as read_index does."""
+    for batch in _batches(_lines(file), 1024):
+        target.write(b"".join(batch))
 
 
 def read_below(

@@ -18,7 +18,7 @@ from skinnybox.masters import accounts, inside
 from skinnybox.masters.survey import walk
 from skinnybox.operation import Operation
 
-_ACCESS_LISTS = ("system.posix_acl_access", "system.posix_acl_default")
+ACCESS_LISTS = ("system.posix_acl_access", "system.posix_acl_default")
 _ENTRY = struct.Struct("<HHI")
 _OF_USER, _OF_GROUP = 0x02, 0x08
 _CAPABILITY = "security.capability"
@@ -66,7 +66,7 @@ def _renumber_file(full: bytes, path: bytes, info: os.stat_result, numbers: Renu
             _refuse_nobodys(os.fsdecode(path), _map(numbers, tag), number)
     _refuse_nobodys(os.fsdecode(path), numbers.uids, info.st_uid)
     _refuse_nobodys(os.fsdecode(path), numbers.gids, info.st_gid)
-    other = [(name, _mapped(raw, numbers)) for name, raw in lists]
+    other = [(name, mapped(raw, numbers)) for name, raw in lists]
     uid, gid = numbers.uids.get(info.st_uid, info.st_uid), numbers.gids.get(info.st_gid, info.st_gid)
     if other == lists and (uid, gid) == (info.st_uid, info.st_gid):
         return False
@@ -100,14 +100,17 @@ def _access_lists(path: bytes, info: os.stat_result) -> Iterator[tuple[str, byte
     if stat.S_ISLNK(info.st_mode):
         return
     there = os.listxattr(path, follow_symlinks=False)
-    for name in _ACCESS_LISTS:
+    for name in ACCESS_LISTS:
         if name in there:
             raw = os.getxattr(path, name, follow_symlinks=False)
             if len(raw) % _ENTRY.size == 4:
                 yield name, raw
 
 
-def _mapped(raw: bytes, numbers: Renumbering) -> bytes:
+def mapped(raw: bytes, numbers: Renumbering) -> bytes:
+    """An access list with other numbers; what has not the kernel's form is left as it is."""
+    if len(raw) % _ENTRY.size != 4:
+        return raw
     entries = _ENTRY.iter_unpack(raw[4:])
     return raw[:4] + b"".join(
         _ENTRY.pack(tag, rights, _map(numbers, tag).get(number, number)) for tag, rights, number in entries

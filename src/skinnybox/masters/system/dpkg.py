@@ -1,7 +1,7 @@
 """Debian's database of packages, read as the files it is; no program of the tree is run for it."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 
 from skinnybox.masters.system.source import Notes, Source, content, lines
 from skinnybox.masters.system.values import INSTALLED, Alternative, Diversion, Package
@@ -13,7 +13,7 @@ _STATUS_FOLDER = f"{FOLDER}/status.d"
 _ALTERNATIVES = (f"{FOLDER}/alternatives", "var/lib/alternatives")
 _CHOSEN = "etc/alternatives"
 _MIB = 1 << 20
-_STATUS_LIMIT, _STANZA_LIMIT, _LIST_LIMIT, _SMALL = 32 * _MIB, _MIB >> 4, 16 * _MIB, _MIB
+STATUS_LIMIT, _STANZA_LIMIT, _LIST_LIMIT, _SMALL = 32 * _MIB, _MIB >> 4, 16 * _MIB, _MIB
 _MOST_APART = 2000
 MOST_PACKAGES, _MOST_CONFFILES, _MOST_ENTRIES = 50_000, 10_000, 10_000
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9+._-]{0,199}")
@@ -27,7 +27,7 @@ Stanza = dict[str, list[str]]
 
 def packages(source: Source, notes: Notes) -> list[Package] | None:
     """Those it knows, also those that were removed and not purged; None where there is no such database."""
-    data = content(source, STATUS, _STATUS_LIMIT, notes)
+    data = content(source, STATUS, STATUS_LIMIT, notes)
     apart = [] if data else source.names(_STATUS_FOLDER)
     if data is None and not apart:
         return None
@@ -86,7 +86,7 @@ def _all_stanzas(source: Source, data: bytes | None, apart: list[str], notes: No
             yield from stanzas(content(source, f"{_STATUS_FOLDER}/{name}", _STANZA_LIMIT, notes))
 
 
-def stanzas(data: bytes | None) -> Iterator[Stanza]:
+def stanzas(data: bytes | None, wanted: Container[str] = _WANTED) -> Iterator[Stanza]:
     """The fields that are wanted, each as its lines."""
     stanza: Stanza = {}
     current: list[str] | None = None
@@ -100,7 +100,7 @@ def stanzas(data: bytes | None) -> Iterator[Stanza]:
                 current.append(line.strip())
         else:
             key, _, value = line.partition(":")
-            current = [value.strip()] if key in _WANTED else None
+            current = [value.strip()] if key in wanted else None
             if current is not None:
                 stanza[key] = current
     if stanza:

@@ -4,7 +4,7 @@ Idempotent, and the same of both. Whatever a stranger's tree holds, this comes t
 understood, and with a note of what could not.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from skinnybox.masters.kernel import os_release
@@ -28,24 +28,22 @@ _MOST_PATHS, _MOST_BYTES, _LONGEST = 1_000_000, 48 << 20, 4096
 def gather(source: Source) -> tuple[System, Files]:
     """The system, and the files of its packages."""
     notes = Notes()
-    manager, packages = _packages(source, notes)
-    diversions = dpkg.diversions(source, notes)
-    diverted = {diversion.path: (diversion.package, diversion.to) for diversion in diversions}
+    manager, packages = read_packages(source, notes)
     found = System(
         manager=manager,
         packages=packages,
         accounts=read_accounts(source, notes),
         units=tuple(units(source, notes)),
         alternatives=tuple(dpkg.alternatives(source, notes)),
-        diversions=tuple(diversions),
+        diversions=tuple(dpkg.diversions(source, notes)),
         release=_release(source),
         trouble=(),
     )
-    files = _files(source, manager, packages or (), diverted, notes)
+    files = files_of(source, found, packages or (), notes)
     return replace(found, trouble=tuple(notes.told)), files
 
 
-def _packages(source: Source, notes: Notes) -> tuple[str | None, tuple[Package, ...] | None]:
+def read_packages(source: Source, notes: Notes) -> tuple[str | None, tuple[Package, ...] | None]:
     for manager, read in (("dpkg", dpkg.packages), ("apk", apk.packages)):
         found = read(source, notes)
         if found is not None:
@@ -70,17 +68,13 @@ def _release(source: Source) -> dict[str, str]:
     return {**found, "debian_version": debian} if debian else found
 
 
-def _files(
-    source: Source,
-    manager: str | None,
-    packages: tuple[Package, ...],
-    diverted: dict[str, tuple[str, str]],
-    notes: Notes,
-) -> Files:
+def files_of(source: Source, system: System, packages: Iterable[Package], notes: Notes) -> Files:
+    """Of these packages of a system. `source` is where that was read."""
+    diverted = {diversion.path: (diversion.package, diversion.to) for diversion in system.diversions}
     places = Places(source)
     paths, size = 0, 0
     found: dict[str, tuple[str, ...]] = {}
-    for key, told in _listed(source, manager, packages, notes):
+    for key, told in _listed(source, system.manager, packages, notes):
         name = key.partition(":")[0]
         kept, above = set(), set()
         for path in told:
@@ -104,7 +98,7 @@ def _files(
 
 
 def _listed(
-    source: Source, manager: str | None, packages: tuple[Package, ...], notes: Notes
+    source: Source, manager: str | None, packages: Iterable[Package], notes: Notes
 ) -> Iterator[tuple[str, Iterator[str]]]:
     if manager == "apk":
         known = {package.key for package in packages}

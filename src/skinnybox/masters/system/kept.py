@@ -41,6 +41,11 @@ def with_files(store: Path, master: Master) -> tuple[System, Files]:
     return system, files_in(text, _what(store, master))
 
 
+def text_of(store: Path, master: Master) -> bytes:
+    """The same as it is written down (see record), for who hands it on."""
+    return _found(store, master)[1]
+
+
 def write(tree: Path, place: Path) -> None:
     """While a tree is sealed: into the folder of the master that is being made."""
     (place / SYSTEM).write_bytes(packed(to_text(*gather(Tree(tree)))))

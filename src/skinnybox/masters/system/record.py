@@ -88,6 +88,14 @@ def files_in(text: bytes, what: str) -> dict[str, tuple[str, ...]]:
         raise Corrupt(f"{what}: {error!r}"[:300]) from error
 
 
+def listed(text: bytes, what: str) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """The same, one package at a time."""
+    try:
+        yield from map(_paths, _between(text))
+    except (ValueError, TypeError, RecursionError) as error:
+        raise Corrupt(f"{what}: {error!r}"[:300]) from error
+
+
 def _between(text: bytes) -> Iterator[bytes]:
     return iter(text.split(b"\n")[1:-2])
 

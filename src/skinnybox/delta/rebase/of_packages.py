@@ -1,0 +1,97 @@
+"""Paths that go their package's way."""
+
+from collections.abc import Iterator
+from typing import TypeVar
+
+from skinnybox.delta.rebase.context import Context, N, file
+from skinnybox.delta.rebase.owners import Owned
+from skinnybox.delta.rebase.packages import Settled
+from skinnybox.delta.rebase.special import of_info
+from skinnybox.delta.rebase.streams import Lower, Place
+from skinnybox.delta.rebase.values import Decision, Fate, FileClass
+
+L = TypeVar("L", bound=Lower)
+
+
+def by_package(place: Place[N, L], context: Context[N]) -> Decision | None:
+    """Of what the machine has, or deleted. None: its package says nothing about it."""
+    info = of_info(place.path)
+    if info is not None:
+        package = package_of(info, context)
+        if package is None:
+            return None
+        kept, name = package.touched and package.fate is not Fate.TAKE, package.name
+        return file(
+            place.path, FileClass.OF_PACKAGE, Fate.KEEP if kept else Fate.TAKE, f"what dpkg knows of {name}"
+        )
+    owned = context.owners.get(place.path)
+    if owned is None or place.upper is None:
+        return None
+    detail = f"of {owned.package.name}"
+    deleted = place.upper.type == "c" and place.upper.rdev == (0, 0)
+    if owned.package.fate is Fate.TAKE:
+        if not deleted and not _is_packages_own(place, owned, context):
+            return None
+        return file(place.path, FileClass.OF_PACKAGE, Fate.TAKE, detail)
+    if owned.package.fate is Fate.HIDE and not deleted:
+        return None
+    others = place.old is None and place.new is not None and not owned.new
+    if not deleted and (others or not owned.machine):
+        return None
+    return file(place.path, FileClass.OF_PACKAGE, Fate.KEEP, detail)
+
+
+def _is_packages_own(place: Place[N, L], owned: Owned, context: Context[N]) -> bool:
+    """Whether the machine's version of the package brought it as it is, and nobody altered it since. Where
+    dpkg knows no digest, nobody can tell: it is taken for the package's, but for what lies below /etc."""
+    assert place.upper is not None
+    if not owned.machine or place.upper.type not in "-l":
+        return False
+    if place.upper.type == "l" or owned.md5 is None:
+        return not place.path.startswith(b"etc/")
+    return context.reader.md5(place.upper) == owned.md5
+
+
+def unseen(place: Place[N, L], context: Context[N]) -> Iterator[Decision]:
+    """Of what the machine has nothing of its own at: hidden where it would add to a package that the machine
+    removed, or has in another version; brought where that version needs it."""
+    path = place.path
+    info = of_info(path)
+    if info is not None:
+        package = package_of(info, context)
+        if package is not None and package.touched and package.fate is not Fate.TAKE:
+            yield from _about_info(place, package)
+        return
+    owned = context.owners.get(path)
+    if owned is None or owned.package.fate not in (Fate.KEEP, Fate.HIDE):
+        return
+    if owned.package.fate is Fate.KEEP and owned.machine:
+        yield from _needed(place, owned)
+    elif owned.package.fate is Fate.HIDE and place.old is not None:
+        if owned.old and not path.startswith(b"etc/") and place.old.entry().type != "d":
+            context.remains.see(path, owned.package.name)
+    elif owned.new and place.old is None and place.new is not None and place.new.entry().type != "d":
+        yield file(path, FileClass.GROWN, Fate.HIDE, f"of the new master's {owned.package.name}")
+
+
+def _about_info(place: Place[N, L], package: Settled) -> Iterator[Decision]:
+    if package.fate is Fate.ASK:
+        return
+    if place.new is not None and place.old is None:
+        yield file(place.path, FileClass.GROWN, Fate.HIDE, f"what dpkg knows of {package.name}")
+
+
+def _needed(place: Place[N, L], owned: Owned) -> Iterator[Decision]:
+    """The machine's version is the old master's here: a file that it never wrote itself."""
+    if place.old is None:
+        return
+    old, new = place.old.entry(), None if place.new is None else place.new.entry()
+    same = new is not None and (new.type, new.digest, new.target) == (old.type, old.digest, old.target)
+    if same or old.type == "d":
+        return
+    yield file(place.path, FileClass.NEEDED, Fate.BRING, f"of {owned.package.name}, which stays as it is")
+
+
+def package_of(info: str, context: Context[N]) -> Settled | None:
+    """By the name of its list: with or without the architecture."""
+    return context.packages.get(info) or context.packages.get(info.partition(":")[0])

@@ -1,0 +1,146 @@
+"""One name that the machine has, against what the old and the new stack have there."""
+
+from dataclasses import replace
+
+from skinnybox.delta.rebase import text_merge
+from skinnybox.delta.rebase.context import Context, N, file, owner_told, settle
+from skinnybox.delta.rebase.facts import Compared, Facts, Won, compared, of_entry, of_node
+from skinnybox.delta.rebase.rules import Choice
+from skinnybox.delta.rebase.values import Decision, Fate, FileClass
+from skinnybox.masters.index import Entry
+
+_MERGED_BELOW = b"etc/"
+
+
+def three_way(
+    path: bytes, node: N, old: Entry | None, new: Entry | None, context: Context[N]
+) -> Decision | None:
+    """None: nothing is to be said of it (a directory that is like the others). What stands is told with what
+    becomes of its owner."""
+    mine = of_node(node, context.reader, context.ownership, (old, new))
+    before = None if old is None else of_entry(old, context.ownership)
+    after = None if new is None else of_entry(new, None)
+    found = _decided(path, node, (mine, before, after), context)
+    if found is not None and found.fate is not Fate.TAKE and new is not None and new.link is not None:
+        found = replace(found, detail=f"{found.detail}; one of several names of a file".lstrip("; "))
+    return _with_owner(found, path, node, context)
+
+
+def _with_owner(found: Decision | None, path: bytes, node: N, context: Context[N]) -> Decision | None:
+    """Also a directory of which nothing else is to be said has an owner."""
+    if found is not None and found.fate in (Fate.TAKE, Fate.REGENERATE):
+        return found
+    if node.type != "d" or found is not None:
+        context.strangers.see(path, node, context.ownership)
+    owner = owner_told(node, context)
+    if not owner:
+        return found
+    return replace(found or file(path, FileClass.OWN, Fate.RENUMBER), owner=owner)
+
+
+Three = tuple[Facts, Facts | None, Facts | None]
+
+
+def _decided(path: bytes, node: N, three: Three, context: Context[N]) -> Decision | None:
+    mine, old, new = three
+    if context.policy.choice(path) is Choice.PIN:
+        return file(path, FileClass.KEPT, Fate.KEEP, "pinned")
+    if context.policy.choice(path) is Choice.TAKE:
+        return _taken(path, mine, new)
+    if new is None:
+        return _without_new(path, mine, old, context)
+    if mine.type != new.type:
+        return _other_type(path, mine, old, new, context)
+    if mine == new:
+        noop = FileClass.NOOP if mine == old else FileClass.CONVERGED
+        return None if mine.type == "d" else file(path, noop, Fate.TAKE)
+    if old is None or old.type != new.type:
+        return _added(path, mine, new, context)
+    return _altered(path, node, (mine, old, new), context)
+
+
+def _taken(path: bytes, mine: Facts, new: Facts | None) -> Decision | None:
+    if mine == new and mine.type == "d":
+        return None
+    return file(path, FileClass.KEPT, Fate.TAKE, "as was said: the machine's own goes")
+
+
+def _without_new(path: bytes, mine: Facts, old: Facts | None, context: Context[N]) -> Decision | None:
+    if old is None:
+        return file(path, FileClass.OWN, Fate.KEEP)
+    if mine.type == "d" and old.type == "d":
+        return None  # it stays for what is in it, or goes with the old master
+    if mine == old:
+        return file(path, FileClass.NOOP, Fate.TAKE, "the new master has it no more")
+    return settle(context.policy, path, FileClass.MODIFY_DELETE, "the new master has it no more")
+
+
+def _other_type(path: bytes, mine: Facts, old: Facts | None, new: Facts, context: Context[N]) -> Decision:
+    """A symlink that somebody replaced by a file is no dispute while the masters agree about the symlink."""
+    if mine == old:
+        return file(path, FileClass.NOOP, Fate.TAKE)
+    if old is not None and old.what == new.what:
+        return file(path, FileClass.KEPT, Fate.KEEP, f"{old.type} -> {mine.type}")
+    before = "-" if old is None else old.type
+    detail = f"{mine.type} in the machine, {new.type} in the new master, before it was {before}"
+    if before == "-" and old is None:
+        detail = f"{mine.type} in the machine, {new.type} in the new master, and new in both"
+    return settle(context.policy, path, FileClass.TYPE, detail)
+
+
+def _added(path: bytes, mine: Facts, new: Facts, context: Context[N]) -> Decision | None:
+    different = _differences(mine, new)
+    if mine.type == "d" and not different:
+        return None
+    return settle(context.policy, path, FileClass.ADD_ADD, f"other {', '.join(different)}")
+
+
+def _differences(mine: Facts, new: Facts) -> list[str]:
+    pairs = (
+        ("content", mine.content == new.content),
+        ("mode", mine.mode == new.mode),
+        ("owner", mine.owner == new.owner),
+        ("attributes", mine.xattrs == new.xattrs),
+    )
+    return [name for name, same in pairs if not same]
+
+
+def _altered(path: bytes, node: N, three: tuple[Facts, Facts, Facts], context: Context[N]) -> Decision | None:
+    mine, old, new = three
+    found = compared(mine, old, new)
+    if found.disputed:
+        return _disputed(path, node, three, found, context)
+    assert found.result is not None
+    if found.result == new:
+        kind = FileClass.NOOP if mine == old else FileClass.CONVERGED
+        return file(path, FileClass.METADATA if mine.type == "d" else kind, Fate.TAKE)
+    if found.result == mine:
+        kind = FileClass.METADATA if mine.content == old.content else FileClass.KEPT
+        return file(path, kind, Fate.KEEP)
+    whose = "the machine's" if found.content is Won.MACHINE else "the new master's"
+    return file(path, FileClass.MERGED, Fate.MERGE, f"{whose} content; mode, owner and attributes of both")
+
+
+def _disputed(
+    path: bytes, node: N, three: tuple[Facts, Facts, Facts], found: Compared, context: Context[N]
+) -> Decision:
+    choice = context.policy.choice(path)
+    if found.disputed == ("content",) and choice is Choice.MERGE and node.type == "-":
+        merged = merged_text(path, node, context)
+        if merged is not None:
+            return file(path, FileClass.MERGED, Fate.MERGE, "text of both, line by line")
+    return settle(context.policy, path, FileClass.MODIFY_MODIFY, ", ".join(found.disputed))
+
+
+def merged_text(path: bytes, node: N, context: Context[N]) -> bytes | None:
+    """What becomes of a file below /etc that all three have; None for no text, and for what touches."""
+    if not path.startswith(_MERGED_BELOW) or context.budget.left <= 0:
+        return None
+    mine = context.reader.text(node, text_merge.LARGEST)
+    old, new = (
+        read(path, text_merge.LARGEST) if mine is not None else None
+        for read in (context.old_text, context.new_text)
+    )
+    if mine is None or old is None or new is None:
+        return None
+    return text_merge.merged(old, mine, new, context.budget)

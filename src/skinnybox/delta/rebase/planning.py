@@ -1,0 +1,120 @@
+"""The plan of one machine, made by a confined process from its disk and two masters, and checked here."""
+
+import json
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from skinnybox.delta.listing import Unsettled, handed
+from skinnybox.delta.rebase.masters import Files, buffered
+from skinnybox.delta.rebase.rules import Choice, Policy, Rule
+from skinnybox.delta.rebase.values import Decision, Fate, Standing, Subject
+from skinnybox.delta.rebase.whole import Side, plan
+from skinnybox.errors import Corrupt
+from skinnybox.ext4 import open_descriptor
+from skinnybox.masters.index import plain_lines
+from skinnybox.masters.system import image
+from skinnybox.masters.system.record import LONGEST, listed, system_in
+from skinnybox.overlays.inspect import opened
+from skinnybox.sandbox.confinement import Bounds
+from skinnybox.sandbox.reader import answer, inquire
+
+_NO_ANSWER = "the reader of the disk gave no proper answer"
+_HASHED_PER_SECOND = 20 << 20
+_LONGEST = 4200
+"""Characters of any text: a path has at most 4095 bytes."""
+_KIND = 40
+
+
+@contextmanager
+def planned(disk: Path, old: Files, new: Files, policy: Policy) -> Iterator[Iterator[Decision]]:
+    """What a rebase of the machine with this disk would do. Nothing is written.
+
+    Raises Unsettled for a disk whose journal is to be replayed first. Entering and the iteration raise
+    Corrupt, also for a disk made to hurt. Left early, the reader is stopped.
+    """
+    with opened(disk) as device, handed(_policy(policy)) as rules:
+        bounds = Bounds(
+            memory=2 << 30,
+            cpu_seconds=300 + os.fstat(device).st_size // _HASHED_PER_SECOND,
+            output=1 << 40,
+        )
+        files = [device, rules, *old.all, *new.all]
+        with inquire(
+            __name__, list(map(str, files)), subject=str(disk), bounds=bounds, pass_fds=files
+        ) as answers:
+            _refuse_unsettled(answers, disk)
+            yield map(_checked, answers)
+
+
+def _refuse_unsettled(answers: Iterator[Any], disk: Path) -> None:
+    settled = next(answers, None)
+    if type(settled) is not bool:
+        raise Corrupt(_NO_ANSWER)
+    if not settled:
+        raise Unsettled(f"{disk} was not shut down cleanly: its journal is to be replayed first")
+
+
+def main(arguments: Sequence[str]) -> None:
+    """In the confined child."""
+    device, rules, *sides = map(int, arguments)
+    policy = _as_policy(json.loads(buffered(rules).read()))
+    answer(_told(device, sides, policy))
+
+
+def _told(device: int, sides: list[int], policy: Policy) -> Iterator[bool | list[Any]]:
+    volume = open_descriptor(device)
+    yield volume.superblock.clean
+    if not volume.superblock.clean:
+        return
+    old, new = (_side(*files) for files in (sides[:3], sides[3:]))
+    for each in plan(volume, old, new, policy):
+        detail = each.detail[:_LONGEST]
+        yield [each.subject, each.kind, each.fate, each.name, detail, each.standing, each.owner]
+
+
+def _side(entries: int, system: int, content: int) -> Side:
+    text = buffered(system).read(LONGEST)
+    return Side(
+        system=system_in(text, "the master's system"),
+        listed=lambda: listed(text, "the master's system"),
+        index=lambda: plain_lines(buffered(entries)),
+        source=image.opened(content),
+    )
+
+
+def _checked(value: Any) -> Decision:
+    try:
+        subject, kind, fate, name, detail, standing, owner = value
+        if not all(type(text) is str and len(text) <= _LONGEST for text in (kind, name, detail, owner)):
+            raise ValueError(f"not a decision: {value!r:.80}")
+        if len(kind) > _KIND or "\0" in name:
+            raise ValueError(f"not a decision: {value!r:.80}")
+        return Decision(
+            subject=Subject(subject),
+            kind=kind,
+            fate=Fate(fate),
+            name=name,
+            detail=detail,
+            standing=Standing(standing),
+            owner=owner,
+        )
+    except (ValueError, TypeError) as error:
+        raise Corrupt(_NO_ANSWER) from error
+
+
+def _policy(policy: Policy) -> bytes:
+    rules = [[rule.glob, rule.choice] for rule in policy.rules]
+    return json.dumps([policy.on_conflict, rules, policy.take, policy.pin]).encode()
+
+
+def _as_policy(value: Any) -> Policy:
+    on_conflict, rules, take, pin = value
+    return Policy(
+        on_conflict=Choice(on_conflict),
+        rules=tuple(Rule(glob=glob, choice=Choice(choice)) for glob, choice in rules),
+        take=tuple(take),
+        pin=tuple(pin),
+    )

@@ -1,0 +1,118 @@
+"""Who wins where both sides changed something: said for all, by glob, and by path."""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from enum import StrEnum
+from functools import lru_cache
+
+from skinnybox.errors import UsageError
+
+_MOST = 10_000
+_MOST_STARS = 6
+"""Each may be tried at each letter of a path, which a guest chose."""
+
+
+class Choice(StrEnum):
+    FAIL = "fail"
+    OURS = "ours"
+    """The machine's."""
+    THEIRS = "theirs"
+    """The new master's."""
+    MERGE = "merge"
+    """Text of both where their changes do not touch; else it fails."""
+    TAKE = "take"
+    """The new master's, also where it is no conflict: the machine's own goes."""
+    PIN = "pin"
+    """The machine's, also where the new master's would be taken."""
+
+
+ON_CONFLICT = (Choice.FAIL, Choice.OURS, Choice.THEIRS, Choice.MERGE)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """`glob` is of whole paths with a leading slash: `*` and `?` stand for no slash, `**` for any."""
+
+    glob: str
+    choice: Choice
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """`take` and `pin` are paths, each with all below it; they win over rules, the first rule that fits over
+    `on_conflict`."""
+
+    on_conflict: Choice = Choice.MERGE
+    rules: tuple[Rule, ...] = ()
+    take: tuple[str, ...] = ()
+    pin: tuple[str, ...] = ()
+    _texts: tuple[tuple[re.Pattern[str], Choice], ...] = field(
+        init=False, repr=False, compare=False, default=()
+    )
+
+    def __post_init__(self) -> None:
+        """UsageError for what could mean two things."""
+        if self.on_conflict not in ON_CONFLICT:
+            raise UsageError(f"{self.on_conflict} is said of paths, not of all conflicts")
+        for path in (*self.take, *self.pin):
+            if not path.startswith("/") or path.strip("/") == "" or "\0" in path:
+                raise UsageError(f"{path!r} is no path in a machine", hint="one such as /etc/motd")
+        both = {path.strip("/") for path in self.take} & {path.strip("/") for path in self.pin}
+        if both:
+            raise UsageError(f"/{min(both)} is both to be taken and pinned", hint="say one of both")
+        compiled = tuple((_pattern(rule.glob), rule.choice) for rule in self.rules)
+        object.__setattr__(self, "_texts", compiled)
+
+    def choice(self, path: bytes) -> Choice:
+        """Of a path without its leading slash."""
+        text = "/" + path.decode("utf-8", "surrogateescape")
+        named = [(len(p), choice) for p, choice in self._named() if text == p or text.startswith(p + "/")]
+        if named:
+            return max(named)[1]
+        return next((choice for pattern, choice in self._texts if pattern.fullmatch(text)), self.on_conflict)
+
+    def is_named(self, path: bytes) -> bool:
+        """Whether somebody spoke of this very path, and not of all."""
+        text = "/" + path.decode("utf-8", "surrogateescape")
+        return any(text == p or text.startswith(p + "/") for p, _ in self._named()) or any(
+            pattern.fullmatch(text) for pattern, _ in self._texts
+        )
+
+    def _named(self) -> Iterable[tuple[str, Choice]]:
+        for path in self.take:
+            yield "/" + path.strip("/"), Choice.TAKE
+        for path in self.pin:
+            yield "/" + path.strip("/"), Choice.PIN
+
+
+def read_rules(text: str, name: str) -> tuple[Rule, ...]:
+    """Lines `CHOICE GLOB`; blank ones, and those that begin with `#`, say nothing. UsageError names the
+    line."""
+    found = []
+    lines = text.splitlines()
+    if len(lines) > _MOST:
+        raise UsageError(f"{name} has more than {_MOST} lines")
+    for number, line in enumerate(lines, start=1):
+        if not line.strip() or line.lstrip().startswith("#"):
+            continue
+        word, _, glob = line.strip().partition(" ")
+        glob = glob.strip()
+        if word not in set(Choice) or not glob.startswith("/"):
+            raise UsageError(
+                f"{name}, line {number}: {line.strip()[:80]!r} is no rule",
+                hint=f"`CHOICE GLOB`, such as `ours /etc/ssh/**`; a choice is {', '.join(Choice)}",
+            )
+        found.append(Rule(glob=glob, choice=Choice(word)))
+    return tuple(found)
+
+
+@lru_cache(maxsize=1024)
+def _pattern(glob: str) -> re.Pattern[str]:
+    parts = re.split(r"(\*\*+|\*|\?)", glob)
+    if sum(part.startswith("*") for part in parts) > _MOST_STARS:
+        raise UsageError(f"{glob!r:.80} has more than {_MOST_STARS} stars")
+    said = {"*": "[^/]*", "?": "[^/]"}
+    return re.compile(
+        "".join(".*" if p.startswith("**") else said.get(p, re.escape(p)) for p in parts), re.DOTALL
+    )

@@ -1,0 +1,213 @@
+"""The whole plan of one machine, in the order in which it is decided. For the confined child of planning.py.
+
+Held are packages, accounts, and the paths of packages that the machine itself changed; all else goes by.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from functools import partial
+
+from skinnybox.delta.rebase import (
+    accounts,
+    files,
+    keyed,
+    machine,
+    owners,
+    packages,
+    relations,
+    services,
+    subordinate,
+)
+from skinnybox.delta.rebase.context import Context
+from skinnybox.delta.rebase.merged_source import UPPER, Merged
+from skinnybox.delta.rebase.owners import Listed
+from skinnybox.delta.rebase.packages import Settled
+from skinnybox.delta.rebase.rules import Choice, Policy
+from skinnybox.delta.rebase.upper_reader import UpperReader
+from skinnybox.delta.rebase.values import Decision, Fate, FileClass, PackageClass, Standing, Subject
+from skinnybox.errors import Unsupported
+from skinnybox.ext4 import Node, Volume
+from skinnybox.masters.accounts import MOST_BYTES
+from skinnybox.masters.index import Line
+from skinnybox.masters.system.compare import names
+from skinnybox.masters.system.source import Notes, Source
+from skinnybox.masters.system.source import text_of as path_text
+from skinnybox.masters.system.values import System
+
+_WINNER = {
+    Choice.OURS: Fate.KEEP, Choice.PIN: Fate.KEEP,
+    Choice.THEIRS: Fate.TAKE, Choice.TAKE: Fate.TAKE,
+}  # fmt: skip
+_RANGES = ("etc/subuid", "etc/subgid")
+_SMALL = 1 << 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Side:
+    """One master: what it consists of, the paths of its packages by key, its index, its content."""
+
+    system: System
+    listed: Callable[[], Listed]
+    index: Callable[[], Iterable[Line]]
+    source: Source
+
+
+def plan(volume: Volume, old: Side, new: Side, policy: Policy) -> Iterator[Decision]:
+    """Raises Corrupt, as reading any of them does."""
+    notes = Notes()
+    source = Merged(volume, old.source)
+    system = machine.system_of(source, old.system, notes)
+    if refused := another_release(old.system, new.system):
+        yield refused
+        return
+    settled, told = _packages(old.system, new.system, system, policy, machine.same_packages(source))
+    yield from told
+    owned, told = _owners(old, new, (source, system), settled, notes)
+    yield from told
+    if any(each.touched for each in settled.values()):
+        theirs, mine = (relations.related(each, notes) for each in (new.source, source))
+        yield from relations.decisions(settled, theirs, mine)
+    ownership, told = accounts.ownership(old.system.accounts, new.system.accounts, system.accounts)
+    yield from told
+    yield from _by_account((old.source, new.source, source), ownership, policy)
+    for path in _RANGES:
+        sides = (
+            subordinate.ranges(side.read(path, _SMALL) or b"") for side in (old.source, new.source, source)
+        )
+        yield from subordinate.decisions(f"/{path}", *sides)
+    yield from services.decisions(*map(services.wants, (old.system, new.system, system)))
+    context = Context[Node](
+        reader=UpperReader(volume),
+        packages=settled,
+        owners=owned,
+        ownership=ownership,
+        policy=policy,
+        old_text=partial(_text, old.source),
+        new_text=partial(_text, new.source),
+    )
+    yield from _files(volume, old, new, context)
+    yield from context.strangers.decisions()
+    yield from context.remains.decisions()
+    yield from context.bound.decisions(_afterwards(settled.values()))
+    for line in notes.told:
+        yield _note(line)
+
+
+def _by_account(
+    sides: tuple[Source, Source, Merged], owners: accounts.Ownership, policy: Policy
+) -> Iterator[Decision]:
+    for form in keyed.FORMS:
+        if sides[2].untouched(form.path):
+            continue
+        old, new, machine = (side.read(form.path, MOST_BYTES) or b"" for side in sides)
+        by_policy = _WINNER.get(policy.choice(form.path.encode()), Fate.ASK)
+        yield from keyed.decisions(form, old, new, machine, owners, by_policy)
+
+
+def another_release(old: System, new: System) -> Decision | None:
+    """Inside one release this is a merge. Across two no merge ends well: packages have to be installed."""
+    before, after = (tuple(each.release.get(key, "") for key in ("id", "version_id")) for each in (old, new))
+    if before == after:
+        return None
+    return Decision(
+        subject=Subject.RELEASE,
+        kind="another release",
+        fate=Fate.ASK,
+        name=" ".join(after),
+        detail=f"the machine is {' '.join(before)}: its packages would have to be installed again from the "
+        "new release; --replay would be the way, and is not there yet",
+        standing=Standing.BLOCKED,
+    )
+
+
+def _packages(
+    old: System, new: System, system: System, policy: Policy, same: bool
+) -> tuple[dict[str, Settled], Iterable[Decision]]:
+    """Of whatever family: a machine that has its master's packages gets the new one's with their files."""
+    reason = None if same else packages.unreadable(old, new, system)
+    if reason is not None:
+        blocked = Decision(
+            subject=Subject.PACKAGE,
+            kind=PackageClass.UNREAD,
+            fate=Fate.ASK,
+            name="packages",
+            detail=reason,
+            standing=Standing.BLOCKED,
+        )
+        return {}, [blocked]
+    on_hold = _WINNER.get(policy.on_conflict, Fate.ASK)
+    found = packages.versions(old, new, system)
+    settled = {each.name: packages.settled(each, on_hold) for each in found}
+    return settled, packages.decisions(settled)
+
+
+def _owners(
+    old: Side, new: Side, of_machine: tuple[Merged, System], settled: dict[str, Settled], notes: Notes
+) -> tuple[owners.Owners, Iterable[Decision]]:
+    source, system = of_machine
+    called = names(old.system, new.system, system)
+
+    def by_name(side: Side) -> Listed:
+        return ((called.get(key, key), paths) for key, paths in side.listed())
+
+    wanted = machine.touched(settled)
+    if not any(each.touched for each in settled.values()):
+        return {}, ()
+    owned = owners.owners(
+        settled,
+        old=by_name(old),
+        new=by_name(new),
+        machine=machine.listed(source, system, wanted, notes),
+        md5=machine.Sums(source, wanted, notes).of,
+    )
+    return owned, owners.two_owners(owned, settled, old=lambda: by_name(old), new=by_name(new))
+
+
+def _files(volume: Volume, old: Side, new: Side, context: Context[Node]) -> Iterator[Decision]:
+    """With what could not be walked: nobody knows what is there."""
+    unread: list[Decision] = []
+
+    def cut(path: bytes, why: str) -> None:
+        name = path_text(path)
+        unread.append(
+            Decision(
+                subject=Subject.FILE,
+                kind=FileClass.UNREAD,
+                fate=Fate.ASK,
+                name=name,
+                detail=why,
+                standing=Standing.BLOCKED,
+            )
+        )
+
+    yield from files.decisions(volume.walk(UPPER, cut), old.index(), new.index(), context)
+    yield from unread
+
+
+def _text(source: Source, path: bytes, limit: int) -> bytes | None:
+    """Of a master's file; of an image that is not read here none, and what needs it is in dispute."""
+    try:
+        found = source.read(path_text(path), limit + 1)
+    except Unsupported:
+        return None
+    return found if found is not None and len(found) <= limit else None
+
+
+def _afterwards(settled: Iterable[Settled]) -> Iterator[tuple[str, str]]:
+    """The packages that are there then."""
+    for each in settled:
+        after = each.versions.new if each.fate is Fate.TAKE else each.versions.machine
+        if after is not None and each.fate is not Fate.HIDE:
+            yield after.name, after.version
+
+
+def _note(line: str) -> Decision:
+    """Whoever goes on without what he could not read takes a package for removed that is there."""
+    return Decision(
+        subject=Subject.PACKAGE,
+        kind=PackageClass.UNREAD,
+        fate=Fate.ASK,
+        name="the machine",
+        detail=f"not understood: {line}",
+        standing=Standing.BLOCKED,
+    )

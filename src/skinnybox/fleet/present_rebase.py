@@ -1,0 +1,87 @@
+"""The stable forms of what a rebase would do (see present)."""
+
+from collections import Counter
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from skinnybox.fleet.present import Record
+from skinnybox.printable import printable_path
+
+if TYPE_CHECKING:
+    from skinnybox.delta.rebase.values import Decision
+    from skinnybox.fleet.rebase_explained import Explained
+    from skinnybox.fleet.rebase_plan import Summary
+    from skinnybox.masters.index import Entry
+
+VERDICTS = {"clean": "clean", "conflict": "conflicts", "blocked": "blocked"}
+
+
+def summary(found: "Summary", decisions: "Iterable[Decision] | None" = None) -> Record:
+    """`packages`, `accounts` and `files` are numbers by class; `told` what is in dispute or to be known, and
+    `decisions` all there are, null where they were not asked for."""
+    from skinnybox.delta.rebase.values import Standing
+
+    return {
+        "name": found.name,
+        "master": found.old,
+        "onto": found.new,
+        "verdict": "there" if found.there else VERDICTS[found.standing],
+        "conflicts": found.number(Standing.CONFLICT),
+        "blocked": found.number(Standing.BLOCKED),
+        "packages": _classes(found, "package"),
+        "accounts": _classes(found, "user", "group", "subordinate ids"),
+        "files": _classes(found, "file"),
+        "services": _classes(found, "service"),
+        "renumbered": found.renumbered,
+        "told": [decision(each) for each in found.told],
+        "decisions": None if decisions is None else [decision(each) for each in decisions],
+    }
+
+
+def decision(found: "Decision") -> Record:
+    """A path is escaped so that its bytes can be got back."""
+    name = found.name
+    if found.subject == "file":
+        name = printable_path(b"/" + name.encode("utf-8", "surrogateescape"))
+    return {
+        "what": str(found.subject),
+        "class": str(found.kind),
+        "fate": str(found.fate),
+        "name": name,
+        "detail": found.detail,
+        "standing": str(found.standing),
+        "owner": found.owner or None,
+    }
+
+
+def explained(found: "Explained") -> Record:
+    from skinnybox.fleet.rebase_explained import WHY
+
+    return {
+        "path": printable_path(found.path.encode("utf-8", "surrogateescape")),
+        "decisions": [{**decision(each), "why": WHY.get(each.kind)} for each in found.decisions],
+        "old": _entry(found.old),
+        "new": _entry(found.new),
+    }
+
+
+def _entry(found: "Entry | None") -> Record | None:
+    if found is None:
+        return None
+    return {
+        "type": found.type,
+        "mode": f"{found.mode:04o}",
+        "uid": found.uid,
+        "gid": found.gid,
+        "size": found.size,
+        "digest": found.digest,
+        "target": None if found.target is None else printable_path(found.target),
+    }
+
+
+def _classes(found: "Summary", *subjects: str) -> dict[str, int]:
+    counts: Counter[str] = Counter()
+    for (subject, kind, _, _), number in found.counts.items():
+        if subject in subjects:
+            counts[kind] += number
+    return dict(sorted(counts.items()))

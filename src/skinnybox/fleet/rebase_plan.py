@@ -1,0 +1,156 @@
+"""What a new master under machines that are off would mean for each of them. Nothing is written."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Lock
+
+from skinnybox.delta.listing import Unsettled
+from skinnybox.delta.rebase import masters
+from skinnybox.delta.rebase.planning import planned
+from skinnybox.delta.rebase.rules import Policy
+from skinnybox.delta.rebase.values import Decision, Fate, Standing, Subject
+from skinnybox.errors import Blocked
+from skinnybox.fleet import encrypted, half_restored, knowing, power, thrown
+from skinnybox.fleet.masters import Masters
+from skinnybox.fleet.view import MachineView
+from skinnybox.hosts.base import Host
+from skinnybox.model import ImageKind, Instance, Master
+from skinnybox.operation import Operation
+from skinnybox.overlays.journal import replayed_copy
+
+MOST_TOLD = 1000
+"""Decisions of one machine that are kept for a table of many."""
+_ACCOUNTS = (Subject.USER, Subject.GROUP)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Summary:
+    """Of one machine. `counts` by subject, kind, fate and standing; `told` are what is in dispute and what
+    people have to know, MOST_TOLD of them at most. `there`: it boots from that master already."""
+
+    name: str
+    old: str
+    new: str
+    counts: Counter[tuple[str, str, str, str]]
+    told: tuple[Decision, ...] = ()
+    renumbered: int = 0
+    there: bool = False
+
+    @property
+    def standing(self) -> Standing:
+        found = {standing for _, _, _, standing in self.counts}
+        return next((each for each in (Standing.BLOCKED, Standing.CONFLICT) if each in found), Standing.CLEAN)
+
+    def number(self, standing: Standing) -> int:
+        return sum(count for key, count in self.counts.items() if key[3] == standing)
+
+
+class Moves:
+    """From the masters that machines have to one other; what is read of each is read once. Thread-safe."""
+
+    def __init__(self, known: Masters, store: Path, new: Master, scratch: Path, held: ExitStack) -> None:
+        self.new = new
+        self._known = known
+        self._store = store
+        self._scratch = scratch
+        self._held = held
+        self._opened: dict[str, masters.Files] = {}
+        self._lock = Lock()
+
+    def files(self, identity: str) -> masters.Files:
+        """Of a master by its id, which nobody removes meanwhile. NotFound, Corrupt, Unsupported."""
+        with self._lock:
+            if identity not in self._opened:
+                master = self._held.enter_context(self._known.kept(identity.removeprefix("sha256:")))
+                found = masters.opened(self._store, master, self._scratch)
+                self._opened[identity] = self._held.enter_context(found)
+            return self._opened[identity]
+
+
+def refuse(machine: MachineView, new: Master) -> None:
+    """Blocked, or Unsupported, for what cannot be looked at, or could not start from that master."""
+    instance = machine.instance
+    power.refuse_running(machine, "rebase")
+    half_restored.refuse(instance, "a rebase would change one of them")
+    thrown.refuse_in_memory(instance, "rebase")
+    encrypted.refuse_reading(instance, "rebase")
+    knowing.check(instance, new)
+    if instance.stack.dax and new.image_of(ImageKind.EROFS_PLAIN) is None:
+        raise Blocked(
+            f"{machine.name} maps its master, and {new.reference} has no image for that",
+            hint="build or import it again with --dax",
+        )
+
+
+@contextmanager
+def decisions(
+    host: Host, machine: MachineView, moves: Moves, policy: Policy, operation: Operation
+) -> Iterator[Iterator[Decision]]:
+    """All of one machine; its overlay is nobody else's meanwhile. Raises Corrupt, Conflict, and what
+    `refuse` does."""
+    refuse(machine, moves.new)
+    instance = machine.instance
+    with ExitStack() as held:
+        old, new = moves.files(instance.stack.master), moves.files(moves.new.id)
+        overlay = held.enter_context(host.open_overlay(instance, operation))
+        try:
+            found = held.enter_context(planned(overlay, old, new, policy))
+        except Unsettled:
+            settled = held.enter_context(replayed_copy(overlay))
+            found = held.enter_context(planned(settled, old, new, policy))
+        yield _with_data_disk(_attended(found, operation), instance)
+
+
+def summary(machine: MachineView, new: Master, found: Iterable[Decision]) -> Summary:
+    """Of decisions as they go by."""
+    counts: Counter[tuple[str, str, str, str]] = Counter()
+    told: list[Decision] = []
+    renumbered = 0
+    for each in found:
+        counts[each.subject, each.kind, each.fate, each.standing] += 1
+        renumbered += bool(each.owner)
+        if len(told) < MOST_TOLD and is_worth_telling(each):
+            told.append(each)
+    return Summary(
+        name=machine.name,
+        old=machine.instance.stack.reference,
+        new=new.reference,
+        counts=counts,
+        told=tuple(told),
+        renumbered=renumbered,
+    )
+
+
+def is_worth_telling(found: Decision) -> bool:
+    """Of many: what is in dispute, starts, stops, is generated or only reported, and accounts that move."""
+    return found.standing is not Standing.CLEAN or found.fate in (
+        Fate.START,
+        Fate.STOP,
+        Fate.REGENERATE,
+        Fate.REPORT,
+    )
+
+
+def _attended(found: Iterator[Decision], operation: Operation) -> Iterator[Decision]:
+    for each in found:
+        operation.check("rebase")
+        yield each
+
+
+def _with_data_disk(found: Iterator[Decision], instance: Instance) -> Iterator[Decision]:
+    """No data disk is looked into, and none is ever rolled back: whose accounts move is to be known."""
+    for each in found:
+        yield each
+        if instance.data is None or each.subject not in _ACCOUNTS or each.fate is not Fate.RENUMBER:
+            continue
+        yield Decision(
+            subject=each.subject,
+            kind="data disk",
+            fate=Fate.REPORT,
+            name=each.name,
+            detail=f"files on its data disk ({', '.join(instance.data.folders)}) are to be renumbered too: "
+            f"{each.detail}",
+        )

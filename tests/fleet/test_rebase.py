@@ -1,0 +1,241 @@
+"""`rebase --dry-run`: what a new master under stopped machines would mean, for a fleet, one, a path."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from skinnybox import run
+from skinnybox.fleet.registry import open_fleet
+from skinnybox.fleet.service import Fleet
+from skinnybox.fleet.settings import Settings
+from skinnybox.model import Instance
+from tests.fleet.conftest import SPARSE, Said, open_fake, said
+from tests.fleet.test_disks import image
+from tests.fleet.test_forms import FORMS, form
+from tests.image import debianlike as debian
+from tests.samples import seal
+
+CONF = "Port 80\nUser www\nGroup www\nLog yes\nDebug no\n"
+
+
+def _tree(root: Path, version: str) -> None:
+    debian.tree(root)
+    conf = CONF if version == "1" else CONF.replace("Debug no", "Debug yes")
+    debian.install(root, "web", version, {"/usr/bin/web": version}, conffiles={"/etc/web.conf": conf})
+    debian.account(root, "sshd", 100 + int(version))
+    if version == "2":
+        debian.install(root, "redis", "7", {"/usr/bin/redis": "7"})
+        debian.enable(root, "redis.service")
+
+
+@pytest.fixture
+def machines(state: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Instance]:
+    """clean did nothing of note, merged edited another line, disputed the same, blocked made a folder."""
+    monkeypatch.setenv("SKINNYBOX_STATE", str(state))
+    monkeypatch.setenv("SKINNYBOX_HOST", "fake")
+    for version in "12":
+        _tree(tmp_path / f"tree-web-{version}", version)
+        seal(state, tmp_path, "web", version, unrelated=True)
+    with open_fake(state) as fleet:
+        made = fleet.create(["clean", "merged", "disputed", "blocked"], "web:1", SPARSE)
+    found = {instance.name: instance for instance in made}
+    put(image(state, found["clean"]), "own", "mine")
+    put(image(state, found["merged"]), "etc/web.conf", CONF.replace("80", "8080"))
+    put(image(state, found["disputed"]), "etc/web.conf", CONF.replace("Debug no", "Debug maybe"))
+    put(image(state, found["blocked"]), "usr/bin/web/file", "x")
+    return found
+
+
+def put(overlay: Path, path: str, content: str) -> None:
+    """As the guest would, into its upper directory."""
+    source = overlay.with_name("content")
+    source.write_text(content)
+    source.chmod(0o644)
+    folders = [str(folder) for folder in list(Path(path).parents)[-2::-1]]
+    orders = [f"mkdir upper/{folder}" for folder in folders] + [f"write {source} upper/{path}"]
+    orders += [f"set_inode_field upper/{folder} mode 040755" for folder in folders]
+    script = overlay.with_name("orders")
+    script.write_text("".join(f"{order}\n" for order in orders))
+    run.run(["debugfs", "-w", "-f", script, overlay])
+    source.unlink()
+    script.unlink()
+
+
+def plan(capsys: pytest.CaptureFixture[str], *words: str) -> Said:
+    return said(capsys, "rebase", *words, "--onto", "web:2", "--dry-run")
+
+
+def records(capsys: pytest.CaptureFixture[str], *words: str) -> list[dict[str, Any]]:
+    found = json.loads(plan(capsys, *words, "--format", "json").out)
+    assert isinstance(found, list)
+    return found
+
+
+@pytest.mark.usefixtures("machines")
+def test_a_fleet_has_a_line_for_each_machine(capsys: pytest.CaptureFixture[str]) -> None:
+    shown = plan(capsys, "*")
+    head, *lines = shown.out.splitlines()
+    assert head.split()[:3] == ["NAME", "MASTER", "ONTO"] and shown.code == 5 and shown.err == ""
+    told = {line.split()[0]: line.split()[-1] for line in lines}
+    assert told == {"clean": "clean", "merged": "clean", "disputed": "conflicts", "blocked": "blocked"}
+    found = {record["name"]: record for record in records(capsys, "*")}
+    assert found["merged"]["files"] == {"merged": 1} and found["clean"]["files"] == {"own": 1}
+    assert found["clean"]["packages"] == {"only master": 2}
+    assert found["clean"]["accounts"] == {"moved": 2} and found["clean"]["services"] == {"starts": 1}
+    assert [(each["what"], each["name"]) for each in found["disputed"]["told"]] == [
+        ("service", "redis.service"),
+        ("file", "/etc/web.conf"),
+    ]
+    assert (found["disputed"]["conflicts"], found["blocked"]["blocked"]) == (1, 1)
+    assert {record["decisions"] for record in found.values()} == {None}
+
+
+@pytest.mark.usefixtures("machines")
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (["clean"], 0),
+        (["merged"], 0),
+        (["merged", "--on-conflict", "fail"], 4),
+        (["disputed"], 4),
+        (["disputed", "--on-conflict", "theirs"], 0),
+        (["disputed", "--take", "/etc"], 0),
+        (["disputed", "--pin", "/etc/web.conf"], 0),
+        (["clean", "disputed"], 4),
+        (["blocked"], 5),
+        (["blocked", "--on-conflict", "ours"], 5),
+        (["blocked", "--take", "/usr/bin/web"], 0),
+        (["none"], 3),
+        (["clean", "--take", "etc"], 2),
+        (["clean", "--rules", "{folder}/none"], 2),
+        (["clean", "--rules", "{folder}/bad"], 2),
+        (["disputed", "--rules", "{folder}/good"], 0),
+        (["clean", "merged", "--explain", "/etc"], 2),
+        (["clean", "--explain", "etc"], 2),
+    ],
+)
+def test_exit_codes(capsys: pytest.CaptureFixture[str], tmp_path: Path, words: list[str], code: int) -> None:
+    (tmp_path / "bad").write_text("mine /etc\n")
+    (tmp_path / "good").write_text("# ours\nours /etc/*.conf\n")
+    shown = plan(capsys, *(word.format(folder=tmp_path) for word in words))
+    assert shown.code == code, shown
+
+
+def test_one_machine_is_told_in_detail(
+    capsys: pytest.CaptureFixture[str], machines: dict[str, Instance]
+) -> None:
+    shown = plan(capsys, "disputed")
+    rows = [line.split() for line in shown.out.splitlines()]
+    assert rows[0][0] == "STANDING"
+    assert ["conflict", "file", "/etc/web.conf", "modify/modify", "ask", "content"] in rows
+    assert shown.err == (
+        "disputed: web:1 -> web:2: 1 in dispute (--on-conflict, --rules, --take and --pin say who wins)\n"
+    )
+    (found,) = records(capsys, "disputed")
+    assert {
+        "what": "file", "class": "modify/modify", "fate": "ask", "name": "/etc/web.conf",
+        "detail": "content", "standing": "conflict", "owner": None,
+    } in found["decisions"]  # fmt: skip
+    assert "old 1, new 2, machine 1" in next(d["detail"] for d in found["decisions"] if d["name"] == "web")
+    assert "/etc/web.conf" in plan(capsys, "disputed", "--format", "csv").out
+
+
+@pytest.mark.usefixtures("machines")
+def test_the_form_that_programs_read(capsys: pytest.CaptureFixture[str]) -> None:
+    """As tests/fleet/test_forms.py holds those of the others."""
+    several = [record for record in records(capsys, "*") if record["name"] == "disputed"]
+    (one,) = records(capsys, "disputed")
+    words = ("disputed", "--explain", "/etc/web.conf", "--format", "json")
+    explained = json.loads(plan(capsys, *words).out)
+    forms = {"several": several, "one": [one], "explained": explained}
+    shown = "".join(
+        f"{name}\n" + "".join(f"  {line}\n" for line in form(found)) for name, found in forms.items()
+    )
+    for names, what in (("*", "columns"), ("disputed", "decisions")):
+        shown += f"{what}: {plan(capsys, names, '--format', 'csv').out.splitlines()[0]}\n"
+    assert shown == (FORMS / "rebase.txt").read_text()
+
+
+@pytest.mark.usefixtures("machines")
+def test_a_path_is_explained(capsys: pytest.CaptureFixture[str]) -> None:
+    shown = plan(capsys, "disputed", "--explain", "/etc/web.conf")
+    assert shown.code == 0 and "modify/modify: ask (conflict)" in shown.out
+    assert "the machine altered it, and the new master has another than the old one" in shown.out
+    assert "- 0644 0:0 sha256:" in shown.out
+    below = plan(capsys, "blocked", "--explain", "/usr/bin/web/file").out
+    assert "below opaque: keep" in below and "old master:" in below
+    assert "nothing of its own there" in plan(capsys, "clean", "--explain", "/etc/web.conf").out
+    words = ("disputed", "--explain", "/etc/web.conf", "--format", "json")
+    found = json.loads(plan(capsys, *words).out)
+    assert found["old"]["digest"] != found["new"]["digest"] and found["decisions"][0]["why"]
+
+
+def test_nothing_is_done_and_that_is_said(
+    capsys: pytest.CaptureFixture[str], machines: dict[str, Instance], state: Path
+) -> None:
+    shown = said(capsys, "rebase", "clean", "--onto", "web:2")
+    assert shown.code == 6 and "--dry-run" in shown.err
+    before = {path: path.read_bytes() for path in state.rglob("*.img")}
+    plan(capsys, "*")
+    assert {path: path.read_bytes() for path in state.rglob("*.img")} == before
+    left = [path.name for path in state.rglob("*") if path.name.startswith((".copy-", ".settle-", "tmp"))]
+    assert left == []
+
+
+def test_what_runs_is_refused_and_the_others_are_told(
+    capsys: pytest.CaptureFixture[str], machines: dict[str, Instance]
+) -> None:
+    said(capsys, "start", "clean")
+    shown = plan(capsys, "clean", "merged")
+    assert shown.code == 5 and "clean is ready: rebase needs it stopped" in shown.err
+    assert shown.out.splitlines()[1].startswith("merged")
+
+
+def test_a_machine_that_is_there_already(
+    capsys: pytest.CaptureFixture[str], machines: dict[str, Instance]
+) -> None:
+    shown = said(capsys, "rebase", "clean", "--onto", "web:1", "--dry-run")
+    assert (shown.code, shown.out) == (0, "") and "boots from that already" in shown.err
+    several = said(capsys, "rebase", "*", "--onto", "web:1", "--dry-run")
+    assert several.code == 0 and several.out.count("there") == 4
+
+
+def test_whose_data_disk_has_to_follow_is_told(
+    capsys: pytest.CaptureFixture[str], machines: dict[str, Instance]
+) -> None:
+    assert said(capsys, "set", "clean", "--data", "48M", "--data-dir", "/srv").code == 0
+    (found,) = records(capsys, "clean")
+    told = [each["detail"] for each in found["decisions"] if each["class"] == "data disk"]
+    assert told[0].startswith("files on its data disk (/srv) are to be renumbered too: 101 -> 102")
+
+
+def test_a_disk_that_was_not_shut_down_is_read_from_a_copy(
+    capsys: pytest.CaptureFixture[str], machines: dict[str, Instance], state: Path
+) -> None:
+    overlay = image(state, machines["merged"])
+    run.run(["debugfs", "-w", "-R", "feature needs_recovery", overlay])
+    before = overlay.read_bytes()
+    assert plan(capsys, "merged").code == 0
+    assert overlay.read_bytes() == before
+
+
+def test_several_machines_share_what_is_read_of_their_masters(
+    machines: dict[str, Instance], state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from skinnybox.delta.rebase import masters
+    from skinnybox.fleet.rebases import Wishes
+
+    opened: list[str] = []
+    usual = masters.opened
+
+    def counted(store: Path, master: Any, scratch: Path) -> Any:
+        opened.append(master.reference)
+        return usual(store, master, scratch)
+
+    monkeypatch.setattr(masters, "opened", counted)
+    with open_fleet(Settings(state=state, host="fake")) as fleet:
+        assert isinstance(fleet, Fleet)
+        assert len(fleet.rebases.plans(["*"], "web:2", Wishes())) == 4
+    assert sorted(opened) == ["web:1", "web:2"]
