@@ -9,8 +9,8 @@ import pytest
 
 from skinnybox.errors import Cancelled
 from skinnybox.fleet.jobs import Actor, Condition
-from skinnybox.fleet.rising import Rising
 from skinnybox.fleet.service import Fleet
+from skinnybox.fleet.turns import Turns
 from skinnybox.hosts.fake.host import FakeHost
 from skinnybox.model import Master
 from skinnybox.operation import UNATTENDED, Operation
@@ -120,7 +120,7 @@ def test_machines_of_a_fleet_file_take_turns_too(fleet: Fleet, host: Slow, tmp_p
 
 
 def test_a_turn_ends_with_its_block() -> None:
-    rising = Rising(1)
+    rising = Turns(1)
     with pytest.raises(ZeroDivisionError), rising.turn(UNATTENDED, None):
         raise ZeroDivisionError
     ended = Operation()
@@ -132,3 +132,23 @@ def test_a_turn_ends_with_its_block() -> None:
             pass
     with rising.turn(ended, None):  # free again: nothing is waited for
         pass
+
+
+def test_one_master_is_made_after_the_other(fleet: Fleet, tmp_path: Path) -> None:
+    """Whoever cancels one that waits does not wait for the one that goes on."""
+    tree = tmp_path / "tree"
+    tree.mkdir()
+    with fleet.masters.making.turn(UNATTENDED):
+        number = fleet.background.begin(
+            WHO, "master import", ["late:1"],
+            lambda operation: fleet.masters.import_tree(tree, "late:1", as_is=True, operation=operation),
+        )  # fmt: skip
+        time.sleep(0.5)
+        assert fleet.jobs.one(number).condition is Condition.RUNNING
+        fleet.jobs.cancel(number)
+        until(lambda: fleet.jobs.one(number).condition is Condition.CANCELLED)
+    second = fleet.background.begin(
+        WHO, "master import", ["late:1"],
+        lambda operation: fleet.masters.import_tree(tree, "late:1", as_is=True, operation=operation),
+    )  # fmt: skip
+    until(lambda: fleet.jobs.one(second).condition is Condition.FAILED)  # an empty tree: its turn came

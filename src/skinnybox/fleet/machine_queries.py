@@ -9,7 +9,7 @@ from skinnybox.fleet.batch import Outcome
 from skinnybox.fleet.catalog.catalog import Catalog
 from skinnybox.fleet.catalog.rows import Row
 from skinnybox.fleet.names import select
-from skinnybox.fleet.rising import Rising
+from skinnybox.fleet.turns import Turns
 from skinnybox.fleet.view import MachineView
 from skinnybox.hosts.base import Host
 from skinnybox.model import Instance, Report
@@ -25,7 +25,8 @@ class MachineQueries:
         self._host = host
         self._catalog = catalog
         self.boots_at_once = boots_at_once
-        self.rising = Rising(boots_at_once)
+        self.rising = Turns(boots_at_once)
+        """Taken by each machine for as long as it needs until it is ready."""
 
     def machines(self, patterns: Sequence[str] = ("*",)) -> list[MachineView]:
         """Those that names and globs mean. NotFound when one means nothing; all, without patterns."""

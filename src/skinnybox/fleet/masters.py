@@ -11,6 +11,7 @@ from skinnybox import run
 from skinnybox.errors import Blocked, SkinnyboxError, UsageError
 from skinnybox.fleet.as_job import as_job
 from skinnybox.fleet.catalog.catalog import Catalog
+from skinnybox.fleet.turns import Turns
 from skinnybox.hosts.base import Host
 from skinnybox.masters import catalogue
 from skinnybox.model import INITRD_FILE, KERNEL_FILE, ImageFormat, Master, Stack, parse_reference
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
     from skinnybox.masters.system.compare import Difference
     from skinnybox.masters.system.values import System
 
+MADE_AT_ONCE = 1
+"""In one process: the next one waits. Each fills processors and gigabytes of the disk by itself."""
+
 
 class Masters:
     """Use cases on masters; `fleet.masters` of a Fleet."""
@@ -30,6 +34,7 @@ class Masters:
         self._verified = store.parent / "verified"
         self._host = host
         self._catalog = catalog
+        self.making = Turns(MADE_AT_ONCE)
 
     def as_namespace_root(self, command: Sequence[str]) -> int | None:
         """Run a command again as root of a user namespace, when an ordinary user makes a master; its exit
@@ -64,21 +69,22 @@ class Masters:
         chosen = recipe.load(recipe_file) if recipe_file else recipe.Recipe()
         if text is not None:
             chosen = recipe.parse(text, Path("/recipe"))
-        return build.build(
-            replace(
-                chosen,
-                suite=chosen.suite if suite is None else suite,
-                packages=(*chosen.packages, *packages),
-                dax=dax or chosen.dax,
-                image_format=chosen.image_format if image_format is ImageFormat.AUTO else image_format,
-                after=after or (None if unrelated else chosen.after),
-                unrelated=unrelated or (chosen.unrelated and not after),
-            ),
-            store=self._store,
-            name=name,
-            version=version or seal.default_version(self._store, name),
-            operation=operation,
-        )
+        with self.making.turn(operation):
+            return build.build(
+                replace(
+                    chosen,
+                    suite=chosen.suite if suite is None else suite,
+                    packages=(*chosen.packages, *packages),
+                    dax=dax or chosen.dax,
+                    image_format=chosen.image_format if image_format is ImageFormat.AUTO else image_format,
+                    after=after or (None if unrelated else chosen.after),
+                    unrelated=unrelated or (chosen.unrelated and not after),
+                ),
+                store=self._store,
+                name=name,
+                version=version or seal.default_version(self._store, name),
+                operation=operation,
+            )
 
     @as_job("master import")
     def import_tree(
@@ -104,23 +110,24 @@ class Masters:
         from skinnybox.masters import imports, seal
 
         name, version = parse_reference(reference)
-        return imports.import_tree(
-            source,
-            store=self._store,
-            name=name,
-            version=version or seal.default_version(self._store, name),
-            as_is=as_is,
-            kernel=kernel,
-            initrd=initrd,
-            dax=dax,
-            image_format=image_format,
-            format=format,
-            partition=partition,
-            leave_out=leave_out,
-            after=after,
-            unrelated=unrelated,
-            operation=operation,
-        )
+        with self.making.turn(operation):
+            return imports.import_tree(
+                source,
+                store=self._store,
+                name=name,
+                version=version or seal.default_version(self._store, name),
+                as_is=as_is,
+                kernel=kernel,
+                initrd=initrd,
+                dax=dax,
+                image_format=image_format,
+                format=format,
+                partition=partition,
+                leave_out=leave_out,
+                after=after,
+                unrelated=unrelated,
+                operation=operation,
+            )
 
     def all(self) -> list[Master]:
         return catalogue.masters(self._store)
@@ -252,8 +259,7 @@ class Masters:
 
     @contextmanager
     def kept(self, reference: str) -> Iterator[Master]:
-        """A master that nobody can remove during the block. Unsupported when its guest part is not understood
-        here."""
+        """A master that nobody can remove meanwhile. Unsupported when its guest part is not understood here."""
         from skinnybox import formats
 
         with catalogue.locked(self._store, exclusive=False):
