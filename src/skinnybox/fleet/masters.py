@@ -259,7 +259,7 @@ class Masters:
 
     @contextmanager
     def kept(self, reference: str) -> Iterator[Master]:
-        """A master that nobody can remove meanwhile. Unsupported when its guest part is not understood here."""
+        """A master that nobody can remove meanwhile. Unsupported when its guest part is not understood."""
         from skinnybox import formats
 
         with catalogue.locked(self._store, exclusive=False):
