@@ -93,6 +93,14 @@ def test_nothing_that_is_said_of_a_machine_is_a_bug_of_ours(operator: Api) -> No
     assert operator.get("/jobs")["total"] == 0
 
 
+def test_no_depth_is_a_bug_of_ours(operator: Api) -> None:
+    key = {"idempotency-key": "deep", "content-type": "application/json"}
+    for depth in (20, 900, 3000):
+        for body in ("[" * depth + "]" * depth, '{"names": ["a"], "dns": ' + "[" * depth + "]" * depth + "}"):
+            answer = operator.ask("POST", "/machines", content=body, headers=key)
+            assert answer.status_code in (400, 422), answer.text
+
+
 def test_a_text_that_is_none_is_refused_wherever_it_stands(admin: Api) -> None:
     half = "\ud800"
     for method, path, body in (

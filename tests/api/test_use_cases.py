@@ -257,11 +257,14 @@ def test_who_reaches_one_fleet_sees_and_makes_no_others(fleet: Fleet, admin: Api
         ("GET", "/machines/alien", None), ("PATCH", "/machines/alien", {"cpus": 2}),
         ("GET", "/machines/alien/changes", None), ("GET", "/machines/alien/usage", None),
         ("GET", "/machines/alien/console-log", None), ("GET", "/snapshots?name=alien", None),
-        ("GET", "/forwards?name=alien", None), ("POST", "/actions/kill", {"names": ["alien"]}),
+        ("GET", "/forwards?name=alien", None), ("GET", "/history?name=alien", None),
+        ("POST", "/actions/kill", {"names": ["alien"]}),
         ("POST", "/actions/delete", {"names": ["web-1", "alien"]}),
         ("GET", f"/jobs/{admin.get('/jobs')['items'][-1]['job']}", None),
     ):  # fmt: skip
         assert shop.ask(method, path, json=body).status_code == 404, path
+    near = shop.ask("GET", "/machines/alienn").json()
+    assert "alien" not in str(near["hint"]) and near["detail"] == "no machine named alienn"
     assert shop.get("/masters")["items"][0]["machines"] == ["web-1"]
     assert [row["subjects"] for row in shop.get("/jobs")["items"]] == [["web-1"]]
     assert shop.get("/history")["total"] == 0

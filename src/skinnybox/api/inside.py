@@ -192,8 +192,14 @@ def list_history(
     """What happened to machines, also to those that are gone, the oldest first; after the event of this
     number. What happens from now on is told as a stream of events."""
     fleet = fleet_of(request)
-    found = [event for event in fleet.events(name) if event.number > after]
-    if who.fleet is not None:
-        theirs = {machine.instance.uuid for machine in reach.machines(fleet, who)}
-        found = [event for event in found if event.uuid in theirs]
+    theirs = (
+        None
+        if who.fleet is None
+        else {m.instance.uuid for m in reach.machines(fleet, who, name or reach.ALL)}
+    )
+    found = [
+        event
+        for event in fleet.events(name if theirs is None else ())
+        if event.number > after and (theirs is None or event.uuid in theirs)
+    ]
     return window.page(found, present.event)
