@@ -1,6 +1,7 @@
 """The use cases of the command line, asked for over the network."""
 
 import json
+import threading
 from typing import Any
 
 import pytest
@@ -276,3 +277,30 @@ def test_who_reaches_one_fleet_sees_and_makes_no_others(fleet: Fleet, admin: Api
         assert shop.ask("POST", path, json=other).status_code == 403
     assert shop.ask("POST", "/fleet-files/plan", json={**other, "adopt": True}).status_code == 403
     assert "alien" in fleet.names()
+
+
+def test_of_several_who_edit_the_same_machine_nothing_is_lost(operator: Api) -> None:
+    """Each reads all ports that lead to it, adds its own, and writes all of them back, until that was made of
+    what it saw."""
+    made(operator, "a")
+    tries = list[int]()
+
+    def edit(number: int) -> None:
+        for attempt in range(200):
+            seen = operator.ask("GET", "/machines/a")
+            wanted = [*seen.json()["forwards"], f"127.0.0.1:{8000 + number}:80"]
+            answer = operator.ask(
+                "PATCH", "/machines/a", json={"forwards": wanted}, headers={"if-match": seen.headers["etag"]}
+            )
+            assert answer.status_code in (200, 409, 412), answer.text
+            if answer.status_code == 200:
+                tries.append(attempt)
+                return
+
+    threads = [threading.Thread(target=edit, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    ports = {row["port"] for row in operator.get("/forwards?name=a")["items"]}
+    assert (len(tries), ports) == (4, {8000, 8001, 8002, 8003})
