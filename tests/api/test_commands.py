@@ -25,7 +25,7 @@ OPERATIONS = {
     "forward": "GET /forwards", "changes": "GET /machines/{name}/changes", "reset": "POST /actions/reset",
     "grow": "POST /actions/grow", "snapshot create": "POST /actions/snapshot",
     "snapshot list": "GET /snapshots", "snapshot restore": "POST /actions/restore",
-    "snapshot delete": "POST /actions/delete-snapshot", "events": "GET /history", "jobs list": "GET /jobs",
+    "snapshot delete": "POST /actions/delete-snapshot", "events": "GET /events", "jobs list": "GET /jobs",
     "jobs show": "GET /jobs/{number}", "jobs follow": "GET /jobs/{number}",
     "jobs cancel": "POST /jobs/{number}/cancel", "token create": "POST /tokens", "token list": "GET /tokens",
     "token revoke": "DELETE /tokens/{identity}", "repair": "POST /repair", "capacity": "GET /capacity",

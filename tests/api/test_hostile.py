@@ -66,7 +66,7 @@ def test_no_glob_takes_long(fleet: Fleet, viewer: Api, operator: Api) -> None:
         assert viewer.ask("GET", f"/machines?name={quote(glob)}").status_code == 200
         waiting = operator.ask("POST", "/actions/wait", json={"names": [glob], "timeout": 0.1})
         assert waiting.status_code in (202, 400, 404)
-        assert viewer.ask("GET", f"/history?name={quote(glob)}").status_code in (200, 400, 404)
+        assert viewer.ask("GET", f"/snapshots?name={quote(glob)}").status_code in (200, 400, 404)
     assert time.monotonic() - began < 60
 
 

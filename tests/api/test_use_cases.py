@@ -130,10 +130,10 @@ def test_what_runs_is_looked_at(operator: Api, viewer: Api) -> None:
     assert [row["name"] for row in viewer.get("/load")] == ["a"]
     assert operator.done("/actions/wait", {"names": ["a"]})["state"] == "done"
     assert operator.done("/actions/restart", {"names": ["a"]})["state"] == "done"
-    told = [event["event"] for event in viewer.get("/history?name=a")["items"]]
+    told = [event["event"] for event in viewer.get("/events?machine=a")["items"]]
     assert told[:2] == ["started", "ready"] and len(told) > 4
-    last = viewer.get("/history")["items"][-1]["number"]
-    assert viewer.get(f"/history?after={last}")["total"] == 0
+    last = viewer.get("/events")["items"][-1]["number"]
+    assert viewer.get(f"/events?after={last}")["total"] == 0
     log = operator.ask("GET", "/machines/a/console-log")
     assert (log.status_code, log.headers["content-type"]) == (200, "application/octet-stream")
 
@@ -258,7 +258,7 @@ def test_who_reaches_one_fleet_sees_and_makes_no_others(fleet: Fleet, admin: Api
         ("GET", "/machines/alien", None), ("PATCH", "/machines/alien", {"cpus": 2}),
         ("GET", "/machines/alien/changes", None), ("GET", "/machines/alien/usage", None),
         ("GET", "/machines/alien/console-log", None), ("GET", "/snapshots?name=alien", None),
-        ("GET", "/forwards?name=alien", None), ("GET", "/history?name=alien", None),
+        ("GET", "/forwards?name=alien", None),
         ("POST", "/actions/kill", {"names": ["alien"]}),
         ("POST", "/actions/delete", {"names": ["web-1", "alien"]}),
         ("GET", f"/jobs/{admin.get('/jobs')['items'][-1]['job']}", None),
@@ -268,7 +268,7 @@ def test_who_reaches_one_fleet_sees_and_makes_no_others(fleet: Fleet, admin: Api
     assert "alien" not in str(near["hint"]) and near["detail"] == "no machine named alienn"
     assert shop.get("/masters")["items"][0]["machines"] == ["web-1"]
     assert [row["subjects"] for row in shop.get("/jobs")["items"]] == [["web-1"]]
-    assert shop.get("/history")["total"] == 0
+    assert shop.get("/events")["total"] == 0
     text = "version: 1\nfleet: FLEET\nmachines: {alien: {master: tiny, overlay: 64M, sparse: true}}\n"
     plan = shop.post("/fleet-files/plan", {"text": text.replace("FLEET", "shop")})
     assert plan["actions"][0]["reason"] == "this name is taken"

@@ -8,6 +8,7 @@ from skinnybox.api import (
     actions,
     building,
     creating,
+    events,
     fleet_files,
     inside,
     jobs,
@@ -21,6 +22,6 @@ from skinnybox.api.known import KNOWN_ONLY
 
 router = APIRouter(prefix="/api/v1", responses=PROBLEMS, dependencies=[KNOWN_ONLY])
 for subject in (
-    about, creating, machines, inside, actions, building, masters, fleet_files, jobs, tokens, system,
+    about, creating, machines, inside, actions, building, masters, fleet_files, jobs, events, tokens, system,
 ):  # fmt: skip
     router.include_router(subject.router)

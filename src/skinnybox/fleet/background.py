@@ -68,6 +68,12 @@ class Background:
         with self._lock:
             return len(self._operations)
 
+    @property
+    def ending(self) -> bool:
+        """Whether it takes no more."""
+        with self._lock:
+            return self._ending
+
     def end(self) -> None:
         """No new ones; those that go on end where nothing is lost. Returns when they have."""
         with self._lock:

@@ -205,6 +205,14 @@ class Jobs:
         found = jobs.all_of(self._database, jobs.KEPT if running else most, logs=logs)
         return [job for job in found if not running or job.condition is Condition.RUNNING][-most:]
 
+    def newest(self) -> int:
+        """The number of the last one, 0 without any."""
+        return jobs.newest(self._database)
+
+    def later(self, after: int, numbers: Sequence[int] = ()) -> list[Job]:
+        """Those with a number above this, and of these what is kept: for who follows many; oldest first."""
+        return jobs.later(self._database, after, numbers)
+
     def one(self, number: int) -> Job:
         """NotFound when it is none of those that are kept."""
         return jobs.one(self._database, number)

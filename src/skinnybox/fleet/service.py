@@ -21,6 +21,7 @@ from skinnybox.operation import UNATTENDED, Operation
 
 if TYPE_CHECKING:
     from socket import socket
+    from uuid import UUID
 
     from skinnybox.fleet.access import Login
     from skinnybox.fleet.capacity import Account
@@ -230,6 +231,14 @@ class Fleet(Parts):
         from skinnybox.fleet import events
 
         return events.followed(self._host, self._catalog, patterns, operation)
+
+    def events_after(self, number: int) -> "list[Event]":
+        """Those with a number above this, oldest first: for who follows all of them."""
+        return list(self._host.events(number))
+
+    def belongings(self) -> "dict[UUID, str | None]":
+        """Which fleet each machine is of."""
+        return {row.instance.uuid: row.instance.fleet for row in self._catalog.rows()}
 
     @as_job("set")
     def set(

@@ -11,6 +11,7 @@ from skinnybox import __version__
 from skinnybox.api.routes import router as api
 from skinnybox.gate import limits, problems
 from skinnybox.gate.doors import Doors
+from skinnybox.gate.hub import Hub
 from skinnybox.gate.served import Served
 from skinnybox.web.routes import router as web
 
@@ -19,6 +20,8 @@ from skinnybox.web.routes import router as web
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     """What goes on when the server ends, ends where nothing is lost."""
     yield
+    app.state.hub.close()
+    await run_in_threadpool(app.state.hub.join)
     await run_in_threadpool(app.state.served.fleet.background.end)
 
 
@@ -35,7 +38,7 @@ def create_app(served: Served) -> FastAPI:
         title="Skinnybox", version=__version__, lifespan=_lifespan, max_body_size=limits.BODY,
         docs_url=None, redoc_url=None, openapi_url=None,
     )  # fmt: skip
-    app.state.served = served
+    app.state.served, app.state.hub = served, Hub(served.fleet)
     problems.install(app)
     app.include_router(api)
     app.include_router(web)

@@ -11,6 +11,7 @@ from pathlib import Path
 from ssl import SSLContext
 
 import uvicorn
+from fastapi import FastAPI
 
 from skinnybox.fleet.service import Fleet
 from skinnybox.gate.origin import UNIX_SOCKET
@@ -82,10 +83,11 @@ def serve(fleet: Fleet, folder: Path, how: Serving, told: Told) -> None:
     with alone(folder), _doors(folder, how, tls) as doors:
         _finish(fleet, told)
         served = Served(fleet=fleet, hosts=how.hosts, key=key.signing_key(folder), secure=how.secure)
+        app = create_app(served)
         server = Server(
-            _config(served, how), doors, exempt=how.is_proxy,
+            _config(app, how), doors, exempt=how.is_proxy,
             ready=lambda: _tell(fleet, folder, how, told),
-            ending=lambda: _end(served, told),
+            ending=lambda: _end(app, told),
             renew=lambda: _renew(how, tls, told),
         )  # fmt: skip
         asyncio.run(server.serve())
@@ -113,9 +115,9 @@ def _finish(fleet: Fleet, told: Told) -> None:
     _ = fleet.upkeep
 
 
-def _config(served: Served, how: Serving) -> uvicorn.Config:
+def _config(app: FastAPI, how: Serving) -> uvicorn.Config:
     return uvicorn.Config(
-        create_app(served), lifespan="on", log_config=None, access_log=False, server_header=False,
+        app, lifespan="on", log_config=None, access_log=False, server_header=False,
         loop="asyncio", ws="websockets-sansio", ws_max_size=1 << 16, ws_per_message_deflate=False,
         h11_max_incomplete_event_size=1 << 15, reset_contextvars=True,
         proxy_headers=bool(how.proxies), forwarded_allow_ips=list(how.proxies),
@@ -131,8 +133,10 @@ def _tell(fleet: Fleet, folder: Path, how: Serving, told: Told) -> None:
         told("nobody can sign in yet: `skinnybox token create NAME --role admin` makes a token")
 
 
-def _end(served: Served, told: Told) -> None:
-    running = served.fleet.background.running
+def _end(app: FastAPI, told: Told) -> None:
+    """Who follows would be waited for, and for ever."""
+    app.state.hub.close()
+    running = app.state.served.fleet.background.running
     jobs = f"{running} job{'s' if running != 1 else ''} and " if running else ""
     told(f"ending {jobs}what is being answered; again leaves at once")
 

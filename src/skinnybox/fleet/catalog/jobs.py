@@ -6,6 +6,7 @@ So what is written here is not waited for (no fsync), and where it cannot be wri
 """
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -98,6 +99,22 @@ def all_of(db: Database, most: int, *, logs: bool = True) -> list[Job]:
     columns = _COLUMNS if logs else _COLUMNS.replace(" log,", " '',")
     found = db.all(f"SELECT {columns} FROM jobs ORDER BY number DESC LIMIT ?", (most,))
     return [_parsed(*values) for values in reversed(found)]
+
+
+def later(db: Database, after: int, numbers: Sequence[int]) -> list[Job]:
+    """Those with a number above this, and these; oldest first."""
+    marks = ", ".join("?" * len(numbers))
+    found = db.all(
+        f"SELECT {_COLUMNS} FROM jobs WHERE number > ? OR number IN ({marks}) ORDER BY number",
+        (after, *numbers),
+    )
+    return [_parsed(*values) for values in found]
+
+
+def newest(db: Database) -> int:
+    """The number of the last one, 0 without any."""
+    [(number,)] = db.all("SELECT max(number) FROM jobs")
+    return int(number or 0)
 
 
 def one(db: Database, number: int) -> Job:
