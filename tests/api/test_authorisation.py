@@ -18,7 +18,7 @@ from tests.api.conftest import URL
 from tests.api.routes import STREAMS, Asked, asked
 from tests.fleet.conftest import SPARSE
 
-PUBLIC: frozenset[tuple[str, str]] = frozenset()
+PUBLIC = {("GET", "/healthz"), ("GET", "/readyz")}
 """What anybody may ask, without a token."""
 NOT_HERE = ("/static",)
 _VALUES = {"name": "web-1", "reference": "tiny", "number": "1", "identity": "aaaaaaaaaa"}
