@@ -7,6 +7,9 @@ from fastapi import FastAPI
 from skinnybox.api import document
 from skinnybox.gate.principal import AtLeast
 
+STREAMS = ("/api/v1/events/stream",)
+"""What goes on for as long as one listens: tests/serve and test_events.py do that."""
+
 
 class Asked(NamedTuple):
     """A route with one method, WS for a WebSocket; `least` is what it asks for, None: nothing."""

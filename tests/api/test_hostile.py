@@ -66,7 +66,7 @@ def test_no_glob_takes_long(fleet: Fleet, viewer: Api, operator: Api) -> None:
         assert viewer.ask("GET", f"/machines?name={quote(glob)}").status_code == 200
         waiting = operator.ask("POST", "/actions/wait", json={"names": [glob], "timeout": 0.1})
         assert waiting.status_code in (202, 400, 404)
-        assert viewer.ask("GET", f"/history?name={quote(glob)}").status_code in (200, 400, 404)
+        assert viewer.ask("GET", f"/snapshots?name={quote(glob)}").status_code in (200, 400, 404)
     assert time.monotonic() - began < 60
 
 
@@ -91,6 +91,14 @@ def test_nothing_that_is_said_of_a_machine_is_a_bug_of_ours(operator: Api) -> No
         assert answer.status_code in (400, 422), (said, answer.text)
         assert answer.headers["content-type"] == "application/problem+json"
     assert operator.get("/jobs")["total"] == 0
+
+
+def test_no_depth_is_a_bug_of_ours(operator: Api) -> None:
+    key = {"idempotency-key": "deep", "content-type": "application/json"}
+    for depth in (20, 900, 3000):
+        for body in ("[" * depth + "]" * depth, '{"names": ["a"], "dns": ' + "[" * depth + "]" * depth + "}"):
+            answer = operator.ask("POST", "/machines", content=body, headers=key)
+            assert answer.status_code in (400, 422), answer.text
 
 
 def test_a_text_that_is_none_is_refused_wherever_it_stands(admin: Api) -> None:

@@ -22,6 +22,7 @@ from skinnybox.fleet.tokens import Role
 from skinnybox.gate.rates import Failures
 from skinnybox.gate.served import Served
 from skinnybox.serve.app import create_app
+from tests.api.routes import STREAMS
 from tests.fleet.conftest import SPARSE, open_fake
 from tests.samples import seal
 
@@ -88,7 +89,7 @@ def _fuzzed(app: FastAPI, fleet: Fleet, role: Role, examples: int) -> None:
     schema.app = app
     count = 0
     every: list[Any] = list(schema.get_all_operations())
-    for operation in (found.ok() for found in every):
+    for operation in (found.ok() for found in every if found.ok().path not in STREAMS):
 
         def ask(case: Any) -> None:
             nonlocal count

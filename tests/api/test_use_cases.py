@@ -1,6 +1,7 @@
 """The use cases of the command line, asked for over the network."""
 
 import json
+import threading
 from typing import Any
 
 import pytest
@@ -129,10 +130,10 @@ def test_what_runs_is_looked_at(operator: Api, viewer: Api) -> None:
     assert [row["name"] for row in viewer.get("/load")] == ["a"]
     assert operator.done("/actions/wait", {"names": ["a"]})["state"] == "done"
     assert operator.done("/actions/restart", {"names": ["a"]})["state"] == "done"
-    told = [event["event"] for event in viewer.get("/history?name=a")["items"]]
+    told = [event["event"] for event in viewer.get("/events?machine=a")["items"]]
     assert told[:2] == ["started", "ready"] and len(told) > 4
-    last = viewer.get("/history")["items"][-1]["number"]
-    assert viewer.get(f"/history?after={last}")["total"] == 0
+    last = viewer.get("/events")["items"][-1]["number"]
+    assert viewer.get(f"/events?after={last}")["total"] == 0
     log = operator.ask("GET", "/machines/a/console-log")
     assert (log.status_code, log.headers["content-type"]) == (200, "application/octet-stream")
 
@@ -257,14 +258,17 @@ def test_who_reaches_one_fleet_sees_and_makes_no_others(fleet: Fleet, admin: Api
         ("GET", "/machines/alien", None), ("PATCH", "/machines/alien", {"cpus": 2}),
         ("GET", "/machines/alien/changes", None), ("GET", "/machines/alien/usage", None),
         ("GET", "/machines/alien/console-log", None), ("GET", "/snapshots?name=alien", None),
-        ("GET", "/forwards?name=alien", None), ("POST", "/actions/kill", {"names": ["alien"]}),
+        ("GET", "/forwards?name=alien", None),
+        ("POST", "/actions/kill", {"names": ["alien"]}),
         ("POST", "/actions/delete", {"names": ["web-1", "alien"]}),
         ("GET", f"/jobs/{admin.get('/jobs')['items'][-1]['job']}", None),
     ):  # fmt: skip
         assert shop.ask(method, path, json=body).status_code == 404, path
+    near = shop.ask("GET", "/machines/alienn").json()
+    assert "alien" not in str(near["hint"]) and near["detail"] == "no machine named alienn"
     assert shop.get("/masters")["items"][0]["machines"] == ["web-1"]
     assert [row["subjects"] for row in shop.get("/jobs")["items"]] == [["web-1"]]
-    assert shop.get("/history")["total"] == 0
+    assert shop.get("/events")["total"] == 0
     text = "version: 1\nfleet: FLEET\nmachines: {alien: {master: tiny, overlay: 64M, sparse: true}}\n"
     plan = shop.post("/fleet-files/plan", {"text": text.replace("FLEET", "shop")})
     assert plan["actions"][0]["reason"] == "this name is taken"
@@ -273,3 +277,30 @@ def test_who_reaches_one_fleet_sees_and_makes_no_others(fleet: Fleet, admin: Api
         assert shop.ask("POST", path, json=other).status_code == 403
     assert shop.ask("POST", "/fleet-files/plan", json={**other, "adopt": True}).status_code == 403
     assert "alien" in fleet.names()
+
+
+def test_of_several_who_edit_the_same_machine_nothing_is_lost(operator: Api) -> None:
+    """Each reads all ports that lead to it, adds its own, and writes all of them back, until that was made of
+    what it saw."""
+    made(operator, "a")
+    tries = list[int]()
+
+    def edit(number: int) -> None:
+        for attempt in range(200):
+            seen = operator.ask("GET", "/machines/a")
+            wanted = [*seen.json()["forwards"], f"127.0.0.1:{8000 + number}:80"]
+            answer = operator.ask(
+                "PATCH", "/machines/a", json={"forwards": wanted}, headers={"if-match": seen.headers["etag"]}
+            )
+            assert answer.status_code in (200, 409, 412), answer.text
+            if answer.status_code == 200:
+                tries.append(attempt)
+                return
+
+    threads = [threading.Thread(target=edit, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    ports = {row["port"] for row in operator.get("/forwards?name=a")["items"]}
+    assert (len(tries), ports) == (4, {8000, 8001, 8002, 8003})

@@ -189,3 +189,25 @@ def test_no_other_command_waits_for_what_serves() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "[]"
+
+
+@pytest.mark.parametrize(
+    ("options", "origin"),
+    [((), "127.0.0.1"), (("--behind-proxy=127.0.0.1",), "198.51.100.7"),
+     (("--behind-proxy=127.0.0.0/8",), "198.51.100.7"), (("--behind-proxy=192.0.2.1",), "127.0.0.1")],
+)  # fmt: skip
+def test_only_a_proxy_that_was_named_says_who_asks(
+    state: Path, options: tuple[str, ...], origin: str
+) -> None:
+    token = a_token(state)
+    with running(state, *options) as server:
+        connection = server.over_tcp()
+        headers = {
+            "authorization": f"Bearer {token}", "content-type": "application/json",
+            "x-forwarded-for": "203.0.113.9, 198.51.100.7", "x-forwarded-proto": "https",
+        }  # fmt: skip
+        connection.request("POST", "/api/v1/tokens", '{"name": "x", "role": "viewer"}', headers)
+        assert connection.getresponse().status == 201
+        connection.close()
+        status, page = server.get("/api/v1/jobs?limit=1", token=token)
+    assert (status, page["items"][0]["origin"].partition(",")[0]) == (200, origin)

@@ -15,6 +15,7 @@ from skinnybox.fleet.spec.sent import Misdescribed, batch
 from skinnybox.fleet.spec.shape import Group
 from skinnybox.gate import limits
 from skinnybox.gate.principal import Operator, Principal
+from skinnybox.gate.readings import reading
 from skinnybox.gate.served import fleet_of
 from skinnybox.operation import Operation
 
@@ -107,7 +108,9 @@ def create_machines(
     """Make machines. All or nothing: a name that is taken, or a disk too small, stops it before anything is
     made. With Idempotency-Key the same request again, within a day, is answered as the first was, and makes
     nothing."""
-    fleet, (found, own) = fleet_of(request), _read(who, body)
+    fleet = fleet_of(request)
+    with reading():  # what templates make may be large
+        found, own = _read(who, body)
     names = list(found.each)
 
     def begin() -> int:
@@ -130,5 +133,7 @@ def _make(fleet: Fleet, found: Batch, own: _Own, operation: Operation) -> list[A
 @router.post("/preview", response_model=Preview)
 def preview_machines(request: Request, who: Operator, body: Creation) -> Any:
     """What creating them would make now, and whether it could. Nothing changes."""
-    found, own = _read(who, body)
-    return preview(fleet_of(request).preview_batch(found, skip_existing=own.skip_existing))
+    with reading():
+        found, own = _read(who, body)
+        seen = fleet_of(request).preview_batch(found, skip_existing=own.skip_existing)
+    return preview(seen)

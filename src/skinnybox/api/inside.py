@@ -1,5 +1,5 @@
 """What is inside machines, and what they left: their changes, what takes their room, snapshots, forwards,
-the console's log, what happened to them."""
+the console's log."""
 
 import json
 from collections.abc import Iterator
@@ -85,15 +85,6 @@ class LoadForm(Told):
     disk_read: int | None
     disk_write: int | None
     since: str | None
-
-
-class EventForm(Told):
-    number: int
-    time: str
-    machine: str
-    uuid: str
-    event: str
-    detail: str | None
 
 
 @router.get(
@@ -182,18 +173,3 @@ def show_load(request: Request, who: Viewer, name: Globs) -> Any:
         operation.sleep(_LOOK)
         now = fleet.upkeep.usage(machines)
     return [load(each, before.get(each.name), now.get(each.name), _LOOK) for each in machines]
-
-
-@router.get("/history", response_model=Page[EventForm])
-def list_history(
-    request: Request, who: Viewer, window: Paged, name: Globs,
-    after: Annotated[int, Query(ge=0, le=1 << 53)] = 0,
-) -> Any:  # fmt: skip
-    """What happened to machines, also to those that are gone, the oldest first; after the event of this
-    number. What happens from now on is told as a stream of events."""
-    fleet = fleet_of(request)
-    found = [event for event in fleet.events(name) if event.number > after]
-    if who.fleet is not None:
-        theirs = {machine.instance.uuid for machine in reach.machines(fleet, who)}
-        found = [event for event in found if event.uuid in theirs]
-    return window.page(found, present.event)

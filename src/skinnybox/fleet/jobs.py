@@ -205,9 +205,9 @@ class Jobs:
     def __init__(self, catalog: Catalog) -> None:
         self._database = catalog.database
 
-    def all(self, most: int = jobs.KEPT, *, running: bool = False) -> list[Job]:
-        """The latest, or those of them that are running, oldest first."""
-        found = jobs.all_of(self._database, jobs.KEPT if running else most)
+    def all(self, most: int = jobs.KEPT, *, running: bool = False, logs: bool = True) -> list[Job]:
+        """The latest, or those of them that are running, oldest first; with their logs or without."""
+        found = jobs.all_of(self._database, jobs.KEPT if running else most, logs=logs)
         return [job for job in found if not running or job.condition is Condition.RUNNING][-most:]
 
     def newest(self) -> int:

@@ -32,6 +32,7 @@ HEADERS = {
 }
 """A response that has one of them already keeps it."""
 
+_TOO_LARGE = 413
 _REFUSED = 1008
 """Of a WebSocket: policy violation (RFC 6455, section 7.4.1)."""
 
@@ -98,9 +99,9 @@ class _Answer:
 
 
 def _plain(message: Message) -> Response | None:
-    """The problem in place of an error that the framework tells as plain text (a body that is too large)."""
+    """The problem in place of what the framework tells as plain text: that a body is too large."""
     headers, status = Headers(raw=message["headers"]), message["status"]
-    if status < 400 or not headers.get("content-type", "").startswith("text/plain"):
+    if status != _TOO_LARGE or not headers.get("content-type", "").startswith("text/plain"):
         return None
     return problems.of_http(HTTPException(status))
 

@@ -1,7 +1,7 @@
 """One who follows: what is on its way to them, as server-sent events (WHATWG HTML, section 9.2).
 
     id: 7                        event: job
-    event: ready                 data: {"job": 3, "state": "running", ...}
+    event: ready                 data: {"job": 3, ...}
     data: {"number": 7, ...}
 
 What happened to machines has a number, by which a browser goes on where it was (Last-Event-ID). A job has

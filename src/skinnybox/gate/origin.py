@@ -41,7 +41,7 @@ def _host(connection: HTTPConnection, served: Served) -> str:
     if connection.scope["state"].get("door") == UNIX_SOCKET:
         return found[0]
     if named is None or named[1].rstrip(".") not in served.hosts:
-        raise HTTPException(421, "this server is not called so: `skinnybox serve --name` says its names")
+        raise HTTPException(421, "this server is not called so: `skinnybox serve --host-name` says its names")
     return found[0]
 
 

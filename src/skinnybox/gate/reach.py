@@ -16,6 +16,7 @@ from skinnybox.fleet.view import MachineView
 from skinnybox.gate.principal import Principal
 from skinnybox.gate.principal import whole as whole
 from skinnybox.operation import Operation
+from skinnybox.printable import quoted
 
 ALL = ("*",)
 _ADMINS = ("token", "repair")
@@ -35,11 +36,12 @@ def machines(fleet: Fleet, who: Principal, patterns: Sequence[str] = ALL) -> lis
 
 def machine(fleet: Fleet, who: Principal, name: str) -> MachineView:
     """The one of this very name; NotFound also where it is another fleet's."""
-    found = fleet.machine(name)
-    if who.fleet is not None and found.instance.fleet != who.fleet:
-        machines(fleet, who, [name])  # which says what it says of one that is not there
-        raise NotFound(f"no machine named {name}")
-    return found
+    if who.fleet is None:
+        return fleet.machine(name)
+    found = machines(fleet, who, [name])  # which knows of no other, and so names none as what was meant
+    if len(found) != 1:
+        raise NotFound(f"{quoted(name)} means {len(found)} machines, and one is asked for")
+    return found[0]
 
 
 def names(
@@ -65,9 +67,9 @@ def as_asked_by(who: Principal) -> AbstractContextManager[None]:
 
 
 def jobs(fleet: Fleet, who: Principal) -> list[Job]:
-    """Those that they may know of, the latest first."""
+    """Those that they may know of, the latest first, without their logs."""
     sees = sight(fleet, who)
-    return [job for job in reversed(fleet.jobs.all()) if sees(job)]
+    return [job for job in reversed(fleet.jobs.all(logs=False)) if sees(job)]
 
 
 def job(fleet: Fleet, who: Principal, number: int) -> Job:
@@ -89,7 +91,7 @@ def sight(fleet: Fleet, who: Principal) -> Callable[[Job], bool]:
     theirs = set(names(fleet, who))
 
     def sees(job: Job) -> bool:
-        if (job.actor, job.origin) == (who.actor.name, who.actor.origin):
+        if job.origin.endswith(f", token {who.token}"):
             return True
         return bool(job.subjects) and theirs.issuperset(job.subjects) and not job.verb.startswith(_ADMINS)
 

@@ -94,9 +94,10 @@ def ask_to_end(db: Database, number: int) -> None:
         db.execute("UPDATE jobs SET unwanted = 1 WHERE number = ?", (number,))
 
 
-def all_of(db: Database, most: int) -> list[Job]:
-    """The latest, oldest first."""
-    found = db.all(f"SELECT {_COLUMNS} FROM jobs ORDER BY number DESC LIMIT ?", (most,))
+def all_of(db: Database, most: int, *, logs: bool = True) -> list[Job]:
+    """The latest, oldest first; without `logs` those are empty: of all that are kept they may be large."""
+    columns = _COLUMNS if logs else _COLUMNS.replace(" log,", " '',")
+    found = db.all(f"SELECT {columns} FROM jobs ORDER BY number DESC LIMIT ?", (most,))
     return [_parsed(*values) for values in reversed(found)]
 
 

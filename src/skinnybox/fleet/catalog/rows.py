@@ -3,6 +3,7 @@
 import json
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any
 
 from skinnybox.errors import Corrupt, Unsupported
@@ -102,12 +103,18 @@ def doing_of(phase: str, doing: str | None) -> Doing:
         return Doing.SET
 
 
+@lru_cache(maxsize=1 << 14)
+def _instance(record: str) -> Instance:
+    """A server looks at the same texts all the time, and to read one takes longer than all else of a row."""
+    values: dict[str, Any] = json.loads(record)
+    return from_record(values)
+
+
 def parsed(phase: str, owner: str | None, record: str, host_keys: str | None, doing: str | None) -> Row:
     """Raises Corrupt; Unsupported for a record of a later version."""
     try:
-        values: dict[str, Any] = json.loads(record)
         return Row(
-            instance=from_record(values),
+            instance=_instance(record),
             phase=Phase(phase),
             owner=owner,
             host_keys=tuple(json.loads(host_keys)) if host_keys else (),
