@@ -2,10 +2,11 @@
 
 import asyncio
 import json
+import os
 import threading
 import time
-import tracemalloc
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -39,6 +40,8 @@ class Browser:
         self.may_stay = True
         self.pause = 0.0
         self.restless = False
+        self.keeps: int | None = None
+        """How many of the first messages stay, beside the latest; all without."""
 
     @property
     def placed(self) -> bool:
@@ -68,6 +71,8 @@ class Browser:
         self.heartbeats += piece == b": \n\n"
         for block in piece.decode().split("\n\n")[:-1]:
             found = {key: value for key, _, value in (line.partition(": ") for line in block.split("\n"))}
+            if self.keeps is not None:
+                del self.messages[self.keeps :]
             self.messages.append(found)
             if "id" in found and "data" in found:
                 self.numbers.append(int(found["id"]))
@@ -255,6 +260,11 @@ def test_a_catalog_that_cannot_be_read_ends_nobodys_stream(
     until(lambda: len(browser.numbers) == 2)
 
 
+def resident() -> int:
+    """Bytes of this process."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
 def deployed(fleet: Fleet, count: int) -> None:
     for first in range(0, count, 100):
         names = [f"w-{{{first + 1}..{min(first + 100, count)}}}"]
@@ -271,25 +281,22 @@ def test_none_is_missed_by_anybody(
     there[0].pause = 0.05
     there[1].restless, there[1].after = True, 0
     browsers.come(*there)
-    tracemalloc.start()
     deployed(fleet, machines)
     wanted = list(range(1, 2 * machines + 1))
     until(lambda: all(each.numbers == wanted for each in there), 300)
     until(lambda: all(each.told("job")[-1]["state"] == "done" for each in there))
     there[1].restless = False
-    before = tracemalloc.get_traced_memory()[0]
     for each in there:
-        each.messages.clear()
-    for _ in range(3):
+        each.keeps = 0  # what the test keeps would be most of it
+    before = resident()
+    for _ in range(2):
         fleet.kill(["*"])
         fleet.start(["*"], parallel=4)
-    until(lambda: all(each.numbers[-1] == 11 * machines for each in there), 300)
+    until(lambda: all(each.numbers[-1] == 8 * machines for each in there), 300)
     for each in there:
-        assert each.numbers == list(range(1, 11 * machines + 1))
-        each.messages.clear()
-    grown = tracemalloc.get_traced_memory()[0] - before
-    tracemalloc.stop()
-    assert grown < 2_000_000, grown
+        assert each.numbers == list(range(1, 8 * machines + 1))
+    grown = resident() - before
+    assert grown < 16 << 20, f"{grown >> 20} MiB"
 
 
 def test_who_is_slow_gets_all_of_it_and_little_waits(
