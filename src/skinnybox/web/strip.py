@@ -4,9 +4,9 @@ from starlette.requests import Request
 
 from skinnybox.fleet.jobs import Condition, Job
 from skinnybox.fleet.tokens import Role
-from skinnybox.gate import looking
 from skinnybox.gate.principal import Principal
 from skinnybox.gate.served import fleet_of
+from skinnybox.web import looking
 
 _LOOKED_AT, _SHOWN = 60, 5
 
