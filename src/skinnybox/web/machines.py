@@ -41,6 +41,7 @@ def _contents(request: Request, query: Query, everything: list[MachineView]) -> 
         "seen": rows.digest(made),
         "wrong": wrong,
         "total": len(everything),
+        "at_once": fleet_of(request).boots_at_once,
         "states": [str(condition) for condition in Condition],
         "masters": sorted({machine.instance.stack.reference for machine in everything}),
         "fleets": sorted({machine.instance.fleet or "-" for machine in everything}),
