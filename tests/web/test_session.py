@@ -128,6 +128,17 @@ def test_what_changes_something_must_come_from_a_page_of_the_session(console: Co
     assert client.post("/machines/do", data=form, headers=header, follow_redirects=False).status_code == 303
 
 
+def test_the_same_holds_for_the_api_where_a_header_says_it(console: Console) -> None:
+    client = console.browser(Role.ADMIN)
+    sent = {"name": "anna", "role": "viewer"}
+    asked = {"accept": "application/json"}
+    before = len(console.fleet.tokens.all())
+    assert client.post("/api/v1/tokens", json=sent, headers=asked).status_code == 403
+    assert len(console.fleet.tokens.all()) == before
+    asked[session.CSRF_HEADER] = word(client)
+    assert client.post("/api/v1/tokens", json=sent, headers=asked).status_code == 201
+
+
 def test_a_program_needs_no_word_and_a_wrong_one_beside_a_cookie_is_refused(console: Console) -> None:
     """Whoever says who they are in a header was not made to by a page."""
     client = console.browser(Role.ADMIN)

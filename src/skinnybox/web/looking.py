@@ -12,6 +12,7 @@ from typing import Generic, TypeVar, cast
 
 from starlette.requests import HTTPConnection
 
+from skinnybox.errors import NotFound
 from skinnybox.fleet.service import Fleet
 from skinnybox.fleet.view import MachineView
 from skinnybox.gate.principal import Principal
@@ -24,6 +25,7 @@ FRESH = 1.0
 """Seconds for which a look counts, at the least."""
 STALE = 4.0
 """Seconds for which it is told after that, while somebody is looking anew."""
+_JOBS = 60
 _SHARE = 4
 """A look that takes long counts for so many times as long."""
 
@@ -84,16 +86,17 @@ _MAKING = threading.Lock()
 
 
 class Looks:
-    """At all that one server's pages show of the whole: the machines, in the order of their names, and the
-    room there is."""
+    """At all that one server's pages show of the whole: the machines, in the order of their names, the room
+    there is, and the last jobs, the newest last."""
 
     def __init__(self, fleet: Fleet) -> None:
         self.machines = Looking(lambda: in_order(fleet.machines()))
         self.room = Looking(lambda: fleet.capacity(GIB))
+        self.jobs = Looking(lambda: fleet.jobs.all(_JOBS))
 
     def forget(self) -> None:
-        self.machines.forget()
-        self.room.forget()
+        for each in (self.machines, self.room, self.jobs):
+            each.forget()
 
 
 def looks(connection: HTTPConnection) -> Looks:
@@ -102,6 +105,14 @@ def looks(connection: HTTPConnection) -> Looks:
         if not hasattr(state, "looks_at_all"):
             state.looks_at_all = Looks(fleet_of(connection))
     return cast(Looks, state.looks_at_all)
+
+
+def machine(connection: HTTPConnection, who: Principal, name: str) -> MachineView:
+    """One of them. NotFound."""
+    for each in machines(connection, who):
+        if each.name == name:
+            return each
+    raise NotFound(f"there is no machine {name!r:.80}")
 
 
 def machines(connection: HTTPConnection, who: Principal) -> list[MachineView]:

@@ -10,7 +10,7 @@ from skinnybox.fleet import present
 from skinnybox.fleet.view import MachineView
 from skinnybox.gate.principal import Principal, Viewer
 from skinnybox.gate.served import fleet_of
-from skinnybox.web import render, rows
+from skinnybox.web import looking, render, rows
 from skinnybox.web.changes import tabs
 from skinnybox.web.looks import looks_of
 from skinnybox.web.one import one
@@ -23,9 +23,10 @@ _RUNS = frozenset({"ready", "starting", "mismatch", "stalled", "paused", "suspen
 
 @router.get("/machines/{name}")
 def machine(request: Request, who: Viewer, name: str) -> Response:
-    found = one(request, who, name)
     if render.is_part(request, "condition"):
-        return render.part(request, "machine.html", "condition", **head(request, found))
+        seen = head(request, looking.machine(request, who, name))
+        return render.part(request, "machine.html", "condition", **seen)
+    found = one(request, who, name)
     look = looks_of(request).kept(found)
     master = fleet_of(request).masters.by_id(found.instance.stack.master)
     return render.page(
