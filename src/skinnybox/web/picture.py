@@ -50,9 +50,9 @@ def _square(machine: MachineView, tone: str, place: tuple[int, int]) -> Markup:
     full = words.percent(overlay_used(machine), machine.instance.overlay.size)
     row, column = place
     name, told = escape(machine.name), escape(f"{machine.name}: {machine.told}, {full} %")
-    filled = f'<use href="#f{-(-full * _STEPS // 100)}"/>' if full else ""
+    filled = f'<use xlink:href="#f{-(-full * _STEPS // 100)}"/>' if full else ""
     where = f"translate({column * SIDE + 1} {row * SIDE + 1})"
     return Markup(
         f'<a href="/machines/{name}" class="{tone}" transform="{where}"><title>{told}</title>'
-        f'<use href="#sq"/>{filled}</a>'
+        f'<use xlink:href="#sq"/>{filled}</a>'
     )
