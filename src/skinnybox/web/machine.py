@@ -19,6 +19,8 @@ from skinnybox.web.one import one
 from skinnybox.web.strip import is_theirs
 
 router = APIRouter()
+BY_ITSELF = 2 << 30
+"""Bytes that a machine has written. Where it is more, what it made its own is read when somebody asks."""
 _EVENTS, _JOBS = 100, 400
 _RUNS = frozenset({"ready", "starting", "mismatch", "stalled", "paused", "suspended"})
 
@@ -32,7 +34,8 @@ def machine(request: Request, who: Viewer, name: str) -> Response:
     look = looks_of(request).kept(found)
     master = fleet_of(request).masters.by_id(found.instance.stack.master)
     return render.page(
-        request, "machine.html", look=look, place=look.tree.root if look else None, master=master,
+        request, "machine.html", by_itself=(found.written or 0) <= BY_ITSELF,
+        look=look, place=look.tree.root if look else None, master=master,
         **head(request, found), **tabs("machine"),
     )  # fmt: skip
 
