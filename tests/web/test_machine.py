@@ -1,5 +1,6 @@
 """One machine's pages: what it made its own, its settings, its snapshots."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -186,6 +187,26 @@ def test_what_is_no_setting_is_told_and_kept_in_the_form(machine: Console, field
     answer = client.post("/machines/a/settings", data=sent)
     assert 400 <= answer.status_code < 500 and 'role="alert"' in answer.text and value in answer.text
     assert machine.fleet.machine("a").instance.memory == SMALL.memory
+
+
+def test_it_is_shown_where_its_master_is_gone(machine: Console, state: Path) -> None:
+    shutil.rmtree(state / "masters")
+    client = machine.browser(Role.VIEWER)
+    for path in ("/machines/a", "/machines", "/"):
+        assert client.get(path).status_code == 200
+    assert "not among the masters" in client.get("/machines/a").text
+    assert client.get("/machines/a/changes").status_code == 404
+
+
+def test_its_history_tells_what_became_of_it_and_not_of_others(machine: Console) -> None:
+    machine.fleet.create(["b"], "tiny", SMALL)
+    machine.fleet.start(["a"])
+    machine.fleet.overlays.reset(["a", "b"])
+    client = machine.browser(Role.VIEWER)
+    told = {name: client.get(f"/machines/{name}/history").text for name in ("a", "b")}
+    assert "reset</b></a> failed" in told["a"] and "needs it stopped" in told["a"]
+    assert "reset</b></a> done" in told["b"] and "needs it stopped" not in told["b"]
+    assert "<b>ready</b>" in told["a"] and "<b>ready</b>" not in told["b"]
 
 
 def test_snapshots_are_kept_put_back_and_deleted(machine: Console) -> None:
