@@ -12,12 +12,12 @@ from starlette.testclient import TestClient
 from skinnybox.fleet.service import Fleet
 from skinnybox.fleet.specification import Specification
 from skinnybox.fleet.tokens import Role
-from skinnybox.gate import looking
 from skinnybox.gate.served import Served
 from skinnybox.hosts.fake.host import FakeHost
 from skinnybox.model import Allocation, Master, Overlay
 from skinnybox.serve.app import create_app
 from skinnybox.sizes import MIB
+from skinnybox.web import looking
 from tests.samples import seal
 
 BASE = "https://localhost"

@@ -7,8 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from skinnybox.fleet.view import MachineView
-from skinnybox.gate import looking
-from skinnybox.gate.looking import Looking
+from skinnybox.web import looking
+from skinnybox.web.looking import Looking
 
 
 class Looks:
@@ -39,10 +39,10 @@ def test_fifty_who_ask_at_once_share_a_look(looks: Looks, monkeypatch: pytest.Mo
     monkeypatch.setattr(looking, "FRESH", 60.0)
     all_of_them = Looking(looks)
     with ThreadPoolExecutor(50) as pool:
-        list(pool.map(lambda _: all_of_them.machines(), range(50)))
+        list(pool.map(lambda _: all_of_them(), range(50)))
     assert looks.count == 1
     all_of_them.forget()
-    all_of_them.machines()
+    all_of_them()
     assert looks.count == 2
 
 
@@ -51,10 +51,10 @@ def test_one_that_is_stale_is_told_while_another_is_taken(
 ) -> None:
     monkeypatch.setattr(looking, "STALE", 60.0)
     all_of_them = Looking(looks)
-    all_of_them.machines()
+    all_of_them()
     begun = time.monotonic()
     for _ in range(20):
-        all_of_them.machines()
+        all_of_them()
     assert time.monotonic() - begun < 20 * 0.05 / 2
     deadline = time.monotonic() + 10
     while looks.count < 2 and time.monotonic() < deadline:
@@ -67,6 +67,6 @@ def test_what_goes_wrong_is_told_and_the_next_one_looks_again(looks: Looks) -> N
     looks.wrong = OSError("gone")
     for _ in range(2):
         with pytest.raises(OSError, match="gone"):
-            all_of_them.machines()
+            all_of_them()
     looks.wrong = None
-    assert all_of_them.machines() == []
+    assert all_of_them() == []

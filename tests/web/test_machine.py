@@ -188,6 +188,17 @@ def test_what_is_no_setting_is_told_and_kept_in_the_form(machine: Console, field
     assert machine.fleet.machine("a").instance.memory == SMALL.memory
 
 
+def test_its_history_tells_what_became_of_it_and_not_of_others(machine: Console) -> None:
+    machine.fleet.create(["b"], "tiny", SMALL)
+    machine.fleet.start(["a"])
+    machine.fleet.overlays.reset(["a", "b"])
+    client = machine.browser(Role.VIEWER)
+    told = {name: client.get(f"/machines/{name}/history").text for name in ("a", "b")}
+    assert "reset</b></a> failed" in told["a"] and "needs it stopped" in told["a"]
+    assert "reset</b></a> done" in told["b"] and "needs it stopped" not in told["b"]
+    assert "<b>ready</b>" in told["a"] and "<b>ready</b>" not in told["b"]
+
+
 def test_snapshots_are_kept_put_back_and_deleted(machine: Console) -> None:
     client = machine.browser(Role.OPERATOR)
     said = {"csrf": word(client), "label": "before"}

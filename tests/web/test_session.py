@@ -5,9 +5,11 @@ from datetime import timedelta
 
 import pytest
 from starlette.testclient import TestClient
+from starlette.types import Receive, Scope, Send
 
 from skinnybox.fleet.tokens import Role
 from skinnybox.gate import session
+from skinnybox.gate.principal import SOCKET
 from tests.web.conftest import BASE, PAGE, SMALL, Console, word
 
 
@@ -126,6 +128,17 @@ def test_what_changes_something_must_come_from_a_page_of_the_session(console: Co
     assert client.post("/machines/do", data=form, headers=header, follow_redirects=False).status_code == 303
 
 
+def test_the_same_holds_for_the_api_where_a_header_says_it(console: Console) -> None:
+    client = console.browser(Role.ADMIN)
+    sent = {"name": "anna", "role": "viewer"}
+    asked = {"accept": "application/json"}
+    before = len(console.fleet.tokens.all())
+    assert client.post("/api/v1/tokens", json=sent, headers=asked).status_code == 403
+    assert len(console.fleet.tokens.all()) == before
+    asked[session.CSRF_HEADER] = word(client)
+    assert client.post("/api/v1/tokens", json=sent, headers=asked).status_code == 201
+
+
 def test_a_program_needs_no_word_and_a_wrong_one_beside_a_cookie_is_refused(console: Console) -> None:
     """Whoever says who they are in a header was not made to by a page."""
     client = console.browser(Role.ADMIN)
@@ -133,6 +146,30 @@ def test_a_program_needs_no_word_and_a_wrong_one_beside_a_cookie_is_refused(cons
         "/api/v1/about", headers={"authorization": "Bearer sk_no", "accept": "application/json"}
     )
     assert answer.status_code == 401
+
+
+def test_who_guesses_is_told_to_wait_and_a_right_token_is_let_in_all_the_while(console: Console) -> None:
+    client = console.browser(None)
+    wrong = {"token": "sk_aaaaaaaaaa_" + 43 * "A"}
+    found = [client.post("/sign-in", data=wrong).status_code for _ in range(12)]
+    assert found[0] == 401 and found[-1] == 429
+    assert "too many wrong tokens" in client.post("/sign-in", data=wrong).text
+    _, secret = console.fleet.tokens.create("anna", Role.VIEWER)
+    assert client.post("/sign-in", data={"token": secret}, follow_redirects=False).status_code == 303
+
+
+def test_the_owner_needs_no_token_at_the_servers_own_socket(console: Console) -> None:
+    console.fleet.create(["a"], "tiny", SMALL)
+
+    async def by_the_socket(scope: Scope, receive: Receive, send: Send) -> None:
+        scope.setdefault("state", {})["door"] = SOCKET
+        await console.app(scope, receive, send)
+
+    owner = TestClient(by_the_socket, headers=PAGE)
+    shown = owner.get("/machines")
+    assert "owner" in shown.text and "Sign out" not in shown.text
+    answer = owner.post("/machines/do", data={"do": "start", "names": "a"}, follow_redirects=False)
+    assert answer.status_code == 303
 
 
 def test_out_is_out(console: Console) -> None:

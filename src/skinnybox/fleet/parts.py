@@ -35,6 +35,11 @@ class Parts:
         self._host = host
         self._boots_at_once = boots_at_once
 
+    @property
+    def boots_at_once(self) -> int:
+        """So many machines are on their way up at the same time."""
+        return self._boots_at_once
+
     @cached_property
     def _catalog(self) -> Catalog:
         """Opened when it is first needed: `doctor` and `repair` have to work where it cannot be."""

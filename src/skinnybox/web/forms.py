@@ -8,14 +8,14 @@ from starlette.datastructures import FormData
 from starlette.requests import Request
 
 from skinnybox.gate import session
-from skinnybox.gate.looking import looking
+from skinnybox.web import looking
 
 
 async def posted(request: Request) -> FormData:
     """The form, and its word put where gate/principal.py looks for it. Nothing, for what has none."""
     if request.method in session.SAFE:
         return FormData()
-    looking(request).forget()
+    looking.looks(request).forget()
     form = await request.form()
     request.scope["state"]["csrf"] = form.get(session.CSRF_FIELD)
     return form

@@ -2,14 +2,14 @@
 sent to others."""
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from skinnybox.errors import UsageError
 from skinnybox.fleet.view import MachineView
 from skinnybox.model.labels import filtered
-from skinnybox.web.render import with_query
+from skinnybox.web.addresses import with_query
 
 PAGE = 100
 """Machines of one page."""
@@ -85,7 +85,8 @@ def query_of(said: Mapping[str, str]) -> Query:
 
 
 def listed(machines: Sequence[MachineView], query: Query) -> Listed:
-    found = sorted(meant(machines, query), key=lambda machine: natural(machine.name))
+    """Of machines in the order of their names, as `in_order` makes it."""
+    found = meant(machines, query)
     if query.sort != "name" or query.order == "down":
         found.sort(key=SORTS[query.sort], reverse=query.order == "down")
     last = max(1, -(-len(found) // PAGE))
@@ -117,9 +118,9 @@ def _holds(machine: MachineView, query: Query) -> bool:
     reference = instance.stack.reference
     return (
         query.q.casefold() in machine.name.casefold()
-        and query.state in ("", str(machine.condition))
         and query.master in ("", reference, reference.split(":")[0])
         and query.fleet in ("", instance.fleet or "-")
+        and (not query.state or query.state == str(machine.condition))
     )
 
 
@@ -136,6 +137,10 @@ def natural(name: str) -> tuple[Any, ...]:
     """web-2 before web-10. Not longer digits than anybody counts with: an address may be a guest's word."""
     parts = (part for part in _NUMBERS.split(name) if part)
     return tuple((0, int(part), "") if part[0] in _DIGITS else (1, 0, part) for part in parts)
+
+
+def in_order(machines: Iterable[MachineView]) -> list[MachineView]:
+    return sorted(machines, key=lambda machine: natural(machine.name))
 
 
 def overlay_used(machine: MachineView) -> int:

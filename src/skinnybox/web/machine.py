@@ -1,16 +1,18 @@
 """One machine: what it is and what it boots from, what it made its own, its snapshots and its past."""
 
-from typing import Any
+from itertools import islice
+from typing import Any, NamedTuple
 
 from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
 from skinnybox.fleet import present
+from skinnybox.fleet.jobs import Condition, Job
 from skinnybox.fleet.view import MachineView
 from skinnybox.gate.principal import Principal, Viewer
 from skinnybox.gate.served import fleet_of
-from skinnybox.web import render, rows
+from skinnybox.web import looking, render, rows
 from skinnybox.web.changes import tabs
 from skinnybox.web.looks import looks_of
 from skinnybox.web.one import one
@@ -23,9 +25,10 @@ _RUNS = frozenset({"ready", "starting", "mismatch", "stalled", "paused", "suspen
 
 @router.get("/machines/{name}")
 def machine(request: Request, who: Viewer, name: str) -> Response:
-    found = one(request, who, name)
     if render.is_part(request, "condition"):
-        return render.part(request, "machine.html", "condition", **head(request, found))
+        seen = head(request, looking.machine(request, who, name))
+        return render.part(request, "machine.html", "condition", **seen)
+    found = one(request, who, name)
     look = looks_of(request).kept(found)
     master = fleet_of(request).masters.by_id(found.instance.stack.master)
     return render.page(
@@ -55,6 +58,23 @@ def history(request: Request, who: Viewer, name: str) -> Response:
     )  # fmt: skip
 
 
-def _asked(request: Request, who: Principal, name: str) -> list[Any]:
+class Asked(NamedTuple):
+    """A job, and what became of this machine in it: a batch may have failed for others."""
+
+    job: Job
+    condition: Condition
+    error: str | None
+
+
+def _asked(request: Request, who: Principal, name: str) -> list[Asked]:
     jobs = reversed(fleet_of(request).jobs.all(_JOBS))
-    return [job for job in jobs if name in job.subjects and is_theirs(request, who, job)][:_EVENTS]
+    theirs = (job for job in jobs if name in job.subjects and is_theirs(request, who, job))
+    return [_of(job, name) for job in islice(theirs, _EVENTS)]
+
+
+def _of(job: Job, name: str) -> Asked:
+    for result in job.results:
+        if result.name == name:
+            done = Condition.DONE if result.error is None else Condition.FAILED
+            return Asked(job, done, result.error)
+    return Asked(job, job.condition, job.error)

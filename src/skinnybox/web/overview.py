@@ -1,6 +1,5 @@
 """The first page: how much room there is, all machines as one picture, and what somebody should look at."""
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -11,22 +10,16 @@ from starlette.responses import Response
 
 from skinnybox.errors import SkinnyboxError
 from skinnybox.fleet.view import Condition, MachineView
-from skinnybox.gate import looking
 from skinnybox.gate.principal import Principal, Viewer
 from skinnybox.gate.served import fleet_of
-from skinnybox.sizes import GIB
-from skinnybox.web import render, words
-from skinnybox.web.listing import natural, overlay_used
-from skinnybox.web.rows import tone
+from skinnybox.web import looking, render
+from skinnybox.web.picture import map_of
 
 if TYPE_CHECKING:
     from skinnybox.fleet.capacity import Account
 
 router = APIRouter()
 _TOLD = 8
-_COLUMNS = 40
-_FILLED = 10
-"""Steps of a square's filling."""
 
 
 @router.get("/")
@@ -39,50 +32,6 @@ def overview(request: Request, who: Viewer) -> Response:
     return render.page(
         request, "overview.html", map=fleet_map, room=_room(request, who),
         attention=attention(machines, successors),
-    )  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Square:
-    """A machine of the map: `filled` of _FILLED steps."""
-
-    name: str
-    tone: str
-    filled: int
-    x: int
-    y: int
-    told: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FleetMap:
-    """Squares in rows, in order of their names; `tones` counts them."""
-
-    squares: tuple[Square, ...]
-    columns: int
-    rows: int
-    tones: dict[str, int]
-
-
-def map_of(machines: Sequence[MachineView]) -> FleetMap:
-    """Wider, where there are many."""
-    ordered = sorted(machines, key=lambda machine: natural(machine.name))
-    columns = _COLUMNS if len(ordered) <= 400 else 80
-    squares = tuple(_square(machine, number, columns) for number, machine in enumerate(ordered))
-    return FleetMap(
-        squares=squares,
-        columns=columns,
-        rows=max(1, -(-len(squares) // columns)),
-        tones=dict(Counter(square.tone for square in squares)),
-    )
-
-
-def _square(machine: MachineView, number: int, columns: int) -> Square:
-    used = overlay_used(machine)
-    full = words.percent(used, machine.instance.overlay.size)
-    return Square(
-        name=machine.name, tone=tone(machine), filled=-(-full * _FILLED // 100), x=number % columns,
-        y=number // columns, told=f"{machine.told}, {full} %",
     )  # fmt: skip
 
 
@@ -101,8 +50,11 @@ class Matter:
 def attention(machines: Sequence[MachineView], successors: Mapping[str, str]) -> list[Matter]:
     """The worst first; `successors` as fleet.masters tells them."""
     found = []
+    by_condition: dict[Condition, list[MachineView]] = {}
+    for machine in machines:
+        by_condition.setdefault(machine.condition, []).append(machine)
     for condition in _BAD:
-        those = [machine for machine in machines if machine.condition is condition]
+        those = by_condition.get(condition, [])
         if those:
             found.append(_matter("bad", str(condition), those, f"/machines?state={condition}"))
     full = [machine for machine in machines if machine.full]
@@ -156,7 +108,7 @@ def _room(request: Request, who: Principal) -> Room | str | None:
     if who.fleet is not None:
         return None
     try:
-        account = fleet_of(request).capacity(GIB)
+        account = looking.looks(request).room()
     except SkinnyboxError as error:
         return error.message
     return room_of(account)

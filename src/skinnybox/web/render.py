@@ -6,17 +6,17 @@ with a header that names the block of the template that they put into the page (
 
 from functools import cache
 from typing import Any
-from urllib.parse import urlencode
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.responses import HTMLResponse, RedirectResponse, Response, StreamingResponse
 
 from skinnybox import __version__
 from skinnybox.fleet.tokens import Role
 from skinnybox.gate import session
 from skinnybox.gate.principal import NotAllowed, NotSignedIn, Principal, principal
 from skinnybox.web import flash, static_files, strip, theme, words
+from skinnybox.web.addresses import with_query as with_query
 
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; font-src 'self'; "
@@ -24,6 +24,8 @@ POLICY = (
 )
 """Nothing that stands in a page itself is run, and nothing comes from elsewhere: what a guest smuggles into a
 page is text."""
+_PIECES = 60
+"""Parts of a template that are sent together."""
 HEADERS = {
     "content-security-policy": POLICY,
     "x-content-type-options": "nosniff",
@@ -62,6 +64,21 @@ def page(request: Request, template: str, *, status: int = 200, **values: Any) -
     return response
 
 
+def streamed(request: Request, template: str, **values: Any) -> Response:
+    """A page whose frame is on its way before what takes long is made: a callable among the values, which the
+    template calls when it is there. What goes wrong in it breaks the page off, so it only shows what is known
+    already."""
+    said = flash.said(request)
+    context = {**_everywhere(request), **values, "said": said}
+    stream = environment().get_template(template).stream(context)
+    stream.enable_buffering(_PIECES)
+    response = StreamingResponse(stream, media_type="text/html; charset=utf-8", headers=HEADERS)
+    session.renew(request, response)
+    if said:
+        flash.forget(request, response)
+    return response
+
+
 def part(request: Request, template: str, block: str, **values: Any) -> Response:
     """One block of a template, as it stands in the page."""
     return HTMLResponse(block_text(request, template, block, **values), headers=HEADERS)
@@ -85,12 +102,6 @@ def moved(request: Request, address: str, said: str | None = None) -> Response:
     if said:
         flash.keep(request, response, said)
     return response
-
-
-def with_query(address: str, **values: object) -> str:
-    """An address with those of the values that are any."""
-    kept = {key: str(value) for key, value in values.items() if value not in (None, "")}
-    return f"{address}?{urlencode(kept)}" if kept else address
 
 
 def wants_page(request: Request) -> bool:

@@ -4,16 +4,15 @@ from starlette.requests import Request
 
 from skinnybox.fleet.jobs import Condition, Job
 from skinnybox.fleet.tokens import Role
-from skinnybox.gate import looking
 from skinnybox.gate.principal import Principal
-from skinnybox.gate.served import fleet_of
+from skinnybox.web import looking
 
-_LOOKED_AT, _SHOWN = 60, 5
+_SHOWN = 5
 
 
 def jobs_of(request: Request, who: Principal) -> list[Job]:
     """Those that run first, then the newest."""
-    found = [job for job in reversed(fleet_of(request).jobs.all(_LOOKED_AT)) if is_theirs(request, who, job)]
+    found = [job for job in reversed(looking.looks(request).jobs()) if is_theirs(request, who, job)]
     return sorted(found, key=lambda job: job.condition is not Condition.RUNNING)[:_SHOWN]
 
 

@@ -43,6 +43,13 @@ document.addEventListener("htmx:afterSwap", () => {
   countMarks();
 });
 
+// An address says what was chosen, and nothing of what was not.
+document.addEventListener("htmx:configRequest", (event) => {
+  if (event.detail.verb !== "get") return;
+  const said = event.detail.parameters;
+  for (const key of Object.keys(said)) if (said[key] === "") delete said[key];
+});
+
 // What asks again by itself rests while nobody looks.
 document.addEventListener("htmx:beforeRequest", (event) => {
   const trigger = event.detail.elt.getAttribute("hx-trigger") || "";

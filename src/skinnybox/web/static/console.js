@@ -76,6 +76,7 @@ async function begin() {
   now.textContent = "Connecting …";
   for (const address of script.dataset.parts.split(" ")) await load(address);
   place.hidden = false;
+  document.querySelector("#line-help").hidden = false;
   const term = terminal();
   const fit = new window.FitAddon.FitAddon();
   term.loadAddon(fit);
