@@ -1,5 +1,6 @@
 """One machine's pages: what it made its own, its settings, its snapshots."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -186,6 +187,15 @@ def test_what_is_no_setting_is_told_and_kept_in_the_form(machine: Console, field
     answer = client.post("/machines/a/settings", data=sent)
     assert 400 <= answer.status_code < 500 and 'role="alert"' in answer.text and value in answer.text
     assert machine.fleet.machine("a").instance.memory == SMALL.memory
+
+
+def test_it_is_shown_where_its_master_is_gone(machine: Console, state: Path) -> None:
+    shutil.rmtree(state / "masters")
+    client = machine.browser(Role.VIEWER)
+    for path in ("/machines/a", "/machines", "/"):
+        assert client.get(path).status_code == 200
+    assert "not among the masters" in client.get("/machines/a").text
+    assert client.get("/machines/a/changes").status_code == 404
 
 
 def test_its_history_tells_what_became_of_it_and_not_of_others(machine: Console) -> None:

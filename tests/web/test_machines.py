@@ -14,7 +14,7 @@ from skinnybox.fleet.tokens import Role
 from skinnybox.fleet.view import MachineView
 from skinnybox.web.listing import PAGE, Query, listed, natural, query_of
 from tests.samples import an_instance
-from tests.web.conftest import SMALL, Console, word
+from tests.web.conftest import SMALL, Console, fields, word
 
 NAME = re.compile(r'<th scope="row"><a href="/machines/([^"]+)"')
 
@@ -136,6 +136,22 @@ def test_what_cannot_be_taken_back_is_asked_for_again(some: Console) -> None:
     sure = client.post(
         "/machines/do", data={**said, "names": "db\nweb-10", "typed": "2"}, follow_redirects=False
     )
+    assert ended(some, sure.headers["location"]) is Condition.DONE
+    assert some.fleet.names() == ["web-2"]
+
+
+def test_of_all_that_a_list_is_about_those_that_were_shown_are_meant(some: Console) -> None:
+    client = some.browser(Role.OPERATOR)
+    said = {"do": "delete", "csrf": word(client), "all": "1", "state": "stopped"}
+    asked = fields(client.post("/machines/do", data=said).text)
+    assert (asked["all"], asked["state"], "names" in asked) == ("1", "stopped", False)
+    some.fleet.delete(["db"])
+    some.fleet.create(["other"], "tiny", SMALL)
+    sent = {**said, "sum": asked["sum"], "typed": "2"}
+    again = client.post("/machines/do", data=sent, follow_redirects=False)
+    assert again.status_code == 400 and "other" in some.fleet.names()
+    sent["sum"] = fields(again.text)["sum"]
+    sure = client.post("/machines/do", data=sent, follow_redirects=False)
     assert ended(some, sure.headers["location"]) is Condition.DONE
     assert some.fleet.names() == ["web-2"]
 

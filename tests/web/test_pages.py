@@ -7,6 +7,7 @@ from html.parser import HTMLParser
 import pytest
 from httpx2 import Response
 
+from skinnybox.fleet.jobs import Condition, Job
 from skinnybox.fleet.tokens import Role
 from skinnybox.model import Report
 from skinnybox.web import render
@@ -208,3 +209,20 @@ def test_jobs_are_told_on_every_page_and_only_to_whom_they_concern(three: Consol
     assert ">kill</b>" in admin.get("/machines/a/history").text
     strip = shop.get("/strip", headers=PART).text
     assert "<b>kill</b>" not in strip and "<b>token create</b>" not in strip and "<b>start</b>" in strip
+
+
+def test_a_job_that_goes_on_comes_first_with_how_far_it_is(
+    console: Console, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    running = Job(
+        number=1, verb="start", subjects=("<b>",), actor="x", origin="y", owner="z",
+        begun="2026-11-26T20:00:00+00:00", condition=Condition.RUNNING,
+        step={"task": "<i>", "done": 12, "total": 40, "unit": "machines", "detail": ""},
+    )  # fmt: skip
+    ended = replace(running, number=2, condition=Condition.FAILED, ended="2026-11-26T20:01:00+00:00")
+    unknown = replace(running, number=3, step={"task": "copy <i>", "total": None})
+    monkeypatch.setattr(console.fleet.jobs, "all", lambda *_: [running, unknown, ended])
+    strip = console.browser(Role.VIEWER).get("/strip", headers=PART).text
+    assert re.findall(r'href="/jobs/(\d)"', strip) == ["3", "1", "2"]
+    assert "12/40" in strip and 'width="30"' in strip and "copy &lt;i&gt;" in strip
+    assert "<b>&lt;b&gt;" not in strip and "<i>" not in strip and "&lt;b&gt;" in strip

@@ -41,7 +41,7 @@ class Session:
 def cookie_name(connection: HTTPConnection) -> str:
     """A browser keeps `__Host-` for this very host, by TLS. Without TLS, which is on the loopback only, some
     browsers keep no such cookie at all, so it has another name there."""
-    return "__Host-skinnybox" if _secure(connection) else "skinnybox"
+    return "__Host-skinnybox" if is_secure(connection) else "skinnybox"
 
 
 def begin(connection: HTTPConnection, token: Token, response: Response) -> None:
@@ -51,7 +51,7 @@ def begin(connection: HTTPConnection, token: Token, response: Response) -> None:
 
 def end(connection: HTTPConnection, response: Response) -> None:
     response.delete_cookie(
-        cookie_name(connection), path="/", secure=_secure(connection), httponly=True, samesite="strict"
+        cookie_name(connection), path="/", secure=is_secure(connection), httponly=True, samesite="strict"
     )
 
 
@@ -107,7 +107,7 @@ def is_ours(connection: HTTPConnection, said: str | None) -> bool:
 def _keep(connection: HTTPConnection, kept: Session, response: Response) -> None:
     text = _signer(connection).dumps((kept.token, kept.nonce, kept.begun, kept.used))
     response.set_cookie(
-        cookie_name(connection), str(text), max_age=LONGEST, path="/", secure=_secure(connection),
+        cookie_name(connection), str(text), max_age=LONGEST, path="/", secure=is_secure(connection),
         httponly=True, samesite="strict",
     )  # fmt: skip
 
@@ -116,5 +116,6 @@ def _signer(connection: HTTPConnection) -> URLSafeSerializer:
     return URLSafeSerializer(served(connection).key, salt="skinnybox session")
 
 
-def _secure(connection: HTTPConnection) -> bool:
+def is_secure(connection: HTTPConnection) -> bool:
+    """Whether the browser came by TLS, or comes so to what stands before this server."""
     return served(connection).secure or connection.url.scheme in ("https", "wss")

@@ -3,6 +3,7 @@ what became of each machine. What cannot be taken back is asked for again, on a 
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 
 from fastapi import APIRouter
 from starlette.datastructures import FormData
@@ -107,14 +108,22 @@ def expected(names: Sequence[str]) -> str:
 
 
 def _sure(form: FormData, names: Sequence[str]) -> bool:
-    return text(form, "typed") == expected(names)
+    """Of all that a list is about, they must still be the same ones as those that were shown."""
+    same = not text(form, "all") or text(form, "sum") == _sum(names)
+    return same and text(form, "typed") == expected(names)
+
+
+def _sum(names: Sequence[str]) -> str:
+    return sha256("\n".join(sorted(names)).encode()).hexdigest()[:32]
 
 
 def _ask(request: Request, form: FormData, deed: Deed, names: list[str]) -> Response:
     machines = fleet_of(request).machines(names)
+    said = query_of({key: value for key, value in form.items() if isinstance(value, str)})
     running = [machine.name for machine in machines if machine.status is not None and machine.status.pid]
     return render.page(
         request, "confirm.html", status=400 if text(form, "typed") else 200, deed=deed, do=text(form, "do"),
+        filters=said.filters if text(form, "all") else None, sum=_sum(names),
         names=names, shown=names[:_SHOWN], expected=expected(names), wrong=text(form, "typed"),
         running=running, path="/machines",
     )  # fmt: skip

@@ -5,6 +5,7 @@ from itsdangerous import BadSignature, URLSafeTimedSerializer
 from starlette.requests import Request
 from starlette.responses import Response
 
+from skinnybox.gate import session
 from skinnybox.gate.served import served
 
 _COOKIE = "skinnybox-said"
@@ -13,7 +14,10 @@ _SECONDS = 60
 
 def keep(request: Request, response: Response, said: str) -> None:
     text = _signer(request).dumps(said[:500])
-    response.set_cookie(_COOKIE, str(text), max_age=_SECONDS, path="/", httponly=True, samesite="strict")
+    response.set_cookie(
+        _COOKIE, str(text), max_age=_SECONDS, path="/", secure=session.is_secure(request), httponly=True,
+        samesite="strict",
+    )  # fmt: skip
 
 
 def said(request: Request) -> str | None:

@@ -1,5 +1,6 @@
 """One machine: what it is and what it boots from, what it made its own, its snapshots and its past."""
 
+import contextlib
 from itertools import islice
 from typing import Any, NamedTuple
 
@@ -7,6 +8,7 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
+from skinnybox.errors import SkinnyboxError
 from skinnybox.fleet import present
 from skinnybox.fleet.jobs import Condition, Job
 from skinnybox.fleet.view import MachineView
@@ -19,6 +21,8 @@ from skinnybox.web.one import one
 from skinnybox.web.strip import is_theirs
 
 router = APIRouter()
+BY_ITSELF = 2 << 30
+"""Bytes that a machine has written. Where it is more, what it made its own is read when somebody asks."""
 _EVENTS, _JOBS = 100, 400
 _RUNS = frozenset({"ready", "starting", "mismatch", "stalled", "paused", "suspended"})
 
@@ -30,9 +34,12 @@ def machine(request: Request, who: Viewer, name: str) -> Response:
         return render.part(request, "machine.html", "condition", **seen)
     found = one(request, who, name)
     look = looks_of(request).kept(found)
-    master = fleet_of(request).masters.by_id(found.instance.stack.master)
+    master = None
+    with contextlib.suppress(SkinnyboxError):  # a machine is shown, also where its master is gone or damaged
+        master = fleet_of(request).masters.by_id(found.instance.stack.master)
     return render.page(
-        request, "machine.html", look=look, place=look.tree.root if look else None, master=master,
+        request, "machine.html", by_itself=(found.written or 0) <= BY_ITSELF,
+        look=look, place=look.tree.root if look else None, master=master,
         **head(request, found), **tabs("machine"),
     )  # fmt: skip
 
