@@ -209,6 +209,21 @@ def test_a_long_log_is_bounded(fleet: Fleet) -> None:
     assert len(fleet.jobs.all()[-1].log) == table.LONGEST_LOG
 
 
+def test_what_is_said_before_a_long_silence_is_told_meanwhile(fleet: Fleet) -> None:
+    fleet.create(["a"], "tiny", SPARSE)
+    told = threading.Event()
+
+    def work(operation: Operation) -> None:
+        operation.note("now it takes long")
+        while not told.is_set():
+            operation.sleep(0.05)
+
+    number = fleet.background.begin(Actor(name="x", origin="y"), "work", [], work)
+    until(lambda: fleet.jobs.one(number).log == "now it takes long\n")
+    told.set()
+    fleet.background.end()
+
+
 def test_an_earlier_version_reads_the_catalog(made: Made, state: Path) -> None:
     """Jobs are no part of the format."""
     with sqlite3.connect(state / "state.db") as db:

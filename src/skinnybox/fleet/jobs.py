@@ -121,6 +121,7 @@ class Record:
         self.results: tuple[Result, ...] = ()
         self._step: str | None = None
         self._log = ""
+        self._untold = False
         self._told = self._looked = time.monotonic()
         self.number = self._begin()
 
@@ -135,13 +136,20 @@ class Record:
             self._step = json.dumps({key: getattr(step, key) for key in _STEP})
         if line and len(self._log) < jobs.LONGEST_LOG:
             self._log += f"{line}\n"
+        self._untold = True
+        self._tell()
+
+    def _tell(self) -> None:
+        """What was not told yet, once in a second."""
         now = time.monotonic()
-        if self.number and now - self._told >= _POLL:
-            self._told = now
+        if self.number and self._untold and now - self._told >= _POLL:
+            self._told, self._untold = now, False
             with contextlib.suppress(SkinnyboxError):
                 jobs.tell(self._database, self.number, self._step, self._log)
 
     def is_unwanted(self) -> bool:
+        """Asked again and again, also by work that is silent for long: what it said last is told then."""
+        self._tell()
         now = time.monotonic()
         if self.number and now - self._looked >= _POLL:
             self._looked = now

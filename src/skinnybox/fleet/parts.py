@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from skinnybox.fleet.catalog.catalog import Catalog
 from skinnybox.fleet.machine_queries import MachineQueries
-from skinnybox.hosts.base import Host
+from skinnybox.hosts.base import Features, Host
 from skinnybox.model import Acceleration
 
 if TYPE_CHECKING:
@@ -108,6 +108,11 @@ class Parts:
         from skinnybox.fleet.background import Background
 
         return Background(self._catalog)
+
+    @property
+    def features(self) -> Features:
+        """What its host can do."""
+        return self._host.features
 
     @property
     def _context(self) -> "Context":

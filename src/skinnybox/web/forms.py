@@ -1,6 +1,7 @@
 """What forms send. Each form of a session says its word (gate/session.py), which is looked at wherever what
 was sent asks who sent it."""
 
+from collections.abc import AsyncIterator
 from typing import Annotated
 
 from fastapi import Depends
@@ -11,14 +12,16 @@ from skinnybox.gate import session
 from skinnybox.web import looking
 
 
-async def posted(request: Request) -> FormData:
-    """The form, and its word put where gate/principal.py looks for it. Nothing, for what has none."""
+async def posted(request: Request) -> AsyncIterator[FormData]:
+    """The form, and its word put where gate/principal.py looks for it. Nothing, for what has none. Files that
+    were sent are closed with the request."""
     if request.method in session.SAFE:
-        return FormData()
+        yield FormData()
+        return
     looking.looks(request).forget()
-    form = await request.form()
-    request.scope["state"]["csrf"] = form.get(session.CSRF_FIELD)
-    return form
+    async with request.form() as form:
+        request.scope["state"]["csrf"] = form.get(session.CSRF_FIELD)
+        yield form
 
 
 Posted = Annotated[FormData, Depends(posted)]

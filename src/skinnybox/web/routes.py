@@ -3,24 +3,30 @@
 from fastapi import APIRouter, Depends
 
 from skinnybox.web import (
+    audit,
     changes,
     console,
+    deploy,
     doing,
+    fleet_files,
     forms,
+    jobs,
     jobs_strip,
     machine,
     machines,
+    masters,
     overview,
     settings,
     sign_in,
     snapshots,
     static_files,
     theme,
+    tokens,
 )
 
 SUBJECTS = (
     static_files, theme, sign_in, jobs_strip, overview, doing, machines, machine, changes, settings,
-    snapshots, console,
+    snapshots, console, deploy, fleet_files, masters, jobs, audit, tokens,
 )  # fmt: skip
 router = APIRouter(include_in_schema=False)
 for subject in SUBJECTS:

@@ -1,0 +1,28 @@
+"""Who did what, from where, and what came of it: the same jobs, told by who asked."""
+
+from typing import Any
+
+from fastapi import APIRouter
+from starlette.requests import Request
+from starlette.responses import Response
+
+from skinnybox.gate.principal import Admin
+from skinnybox.gate.reach import whole
+from skinnybox.gate.served import fleet_of
+from skinnybox.web import render
+from skinnybox.web.jobs_filter import asked, page_of
+
+router = APIRouter()
+TEMPLATE = "audit.html"
+PAGE = 100
+
+
+@router.get("/audit")
+def audit(request: Request, who: Admin) -> Response:
+    whole(who)
+    wanted = asked(request.query_params)
+    jobs = fleet_of(request).jobs.all()[::-1]
+    values: dict[str, Any] = {"found": page_of(jobs, wanted, PAGE, origins=True), "filter": wanted}
+    if render.is_part(request, "list"):
+        return render.part(request, TEMPLATE, "list", **values)
+    return render.page(request, TEMPLATE, **values)
