@@ -132,8 +132,8 @@ show_parts() {
 close_stack() {
     local layer
     show_disk "$1"
-    mount -o remount,bind,ro none "$1/media/root-rw" || refuse "the view of the overlay cannot be made read-only"
-    umount "$1/media/root-rw" || :
+    umount "$1/media/root-rw" || mount -o remount,bind,ro none "$1/media/root-rw" ||
+        refuse "the view of the overlay cannot be made read-only"
     umount "$1/media/root-ro" || :
     for layer in "$RUN"/lower/[1-9]*; do
         [ ! -d "$layer" ] || umount "$layer"
