@@ -65,7 +65,7 @@ image_candidates() {
     local disk
     for disk in $(disks_called "$1"); do image_on "$disk"; done
     for disk in $(memories); do
-        [ "$(image_uuid "$disk")" != "$2" ] || printf '%s\n' "$disk"
+        ! read_image "$disk" || [ "$IMAGE_UUID" != "$2" ] || printf '%s\n' "$disk"
     done
 }
 
@@ -92,7 +92,10 @@ memories() {
 # without_image NAME UUID: why nothing fits.
 without_image() {
     local disk others=
-    for disk in $(memories); do others="$others $disk with $(image_uuid "$disk" || echo 'no image')"; done
+    for disk in $(memories); do
+        read_image "$disk" || IMAGE_UUID='no image'
+        others="$others $disk with $IMAGE_UUID"
+    done
     if [ -n "$others" ]; then
         echo "the overlay belongs to the image $2, and the host gave$others"
     else
@@ -100,14 +103,17 @@ without_image() {
     fi
 }
 
-# superblock DISK: 136 bytes from offset 1024, in hexadecimal; both EROFS and ext4 keep theirs there.
-superblock() {
-    od -A n -v -t x1 -j 1024 -N 136 "$1" 2>/dev/null
+# read_superblock DISK: sets SUPERBLOCK to 136 bytes from offset 1024, in hexadecimal; both EROFS and ext4 keep theirs
+# there. What is found in it is set as well, and not printed: each process of a boot that is there to print something
+# costs it more than all that is done here with what was read.
+read_superblock() {
+    SUPERBLOCK=$(od -A n -v -t x1 -j 1024 -N 136 "$1" 2>/dev/null)
 }
 
-# bytes OFFSET COUNT BYTE...: COUNT of the given bytes, joined.
-bytes() {
+# join OFFSET COUNT BYTE...: sets JOINED to COUNT of the given bytes; to nothing, and fails, when there are fewer.
+join() {
     local count=$2 joined=
+    JOINED=
     [ $# -ge $(($1 + $2 + 2)) ] || return 1
     shift $(($1 + 2))
     while [ "$count" -gt 0 ]; do
@@ -115,47 +121,58 @@ bytes() {
         shift
         count=$((count - 1))
     done
-    printf '%s\n' "$joined"
+    JOINED=$joined
 }
 
-# image_format DISK: erofs, or ext4, as masters have it whose kernel has no EROFS; fails when there is neither.
-image_format() {
-    # shellcheck disable=SC2046 # one word per byte
-    set -- $(superblock "$1")
-    if [ $# -ge 64 ] && [ "$(bytes 0 4 "$@")" = "$EROFS_MAGIC" ]; then
-        echo erofs
-    elif [ $# -ge 120 ] && [ "$(bytes 56 2 "$@")" = "$EXT4_MAGIC" ]; then
-        echo ext4
+# superblock DISK and bytes OFFSET COUNT BYTE...: the same, printed, for what is laid over initramfs of any age (unlock.sh,
+# ordinary).
+superblock() {
+    read_superblock "$1"
+    printf '%s\n' "$SUPERBLOCK"
+}
+
+bytes() {
+    join "$@" && printf '%s\n' "$JOINED"
+}
+
+# shellcheck disable=SC2034
+# read_image DISK: sets IMAGE_FORMAT to erofs, or ext4, as masters have it whose kernel has no EROFS, and IMAGE_UUID; fails
+# when there is neither.
+read_image() {
+    local at
+    read_superblock "$1"
+    # shellcheck disable=SC2086 # one word per byte
+    set -- $SUPERBLOCK
+    if join 0 4 "$@" && [ "$JOINED" = "$EROFS_MAGIC" ]; then
+        IMAGE_FORMAT=erofs at=48
+    elif join 56 2 "$@" && [ "$JOINED" = "$EXT4_MAGIC" ]; then
+        IMAGE_FORMAT=ext4 at=104
     else
         return 1
     fi
+    join_uuid "$at" "$@"
 }
 
-# image_uuid DISK: fails when there is no image.
-image_uuid() {
-    local at
-    case $(image_format "$1") in
-    erofs) at=48 ;;
-    ext4) at=104 ;;
-    *) return 1 ;;
-    esac
-    # shellcheck disable=SC2046 # one word per byte
-    set -- $(superblock "$1")
-    set -- "$(bytes "$at" 4 "$@")" "$(bytes $((at + 4)) 2 "$@")" "$(bytes $((at + 6)) 2 "$@")" \
-        "$(bytes $((at + 8)) 2 "$@")" "$(bytes $((at + 10)) 6 "$@")"
-    printf '%s-%s-%s-%s-%s\n' "$@"
+# join_uuid OFFSET BYTE...: sets IMAGE_UUID.
+join_uuid() {
+    local at=$1 count
+    shift
+    IMAGE_UUID=
+    for count in 4 2 2 2 6; do
+        join "$at" "$count" "$@" || return 1
+        IMAGE_UUID=$IMAGE_UUID${IMAGE_UUID:+-}$JOINED at=$((at + count))
+    done
 }
 
 # shellcheck disable=SC2034
 # read_ext4 DISK: sets EXT4_LABEL (hexadecimal) and EXT4_CLEAN (yes or no); fails when there is no ext4.
 read_ext4() {
-    local incompatible
-    # shellcheck disable=SC2046 # one word per byte
-    set -- $(superblock "$1")
-    [ "$(bytes 56 2 "$@")" = "$EXT4_MAGIC" ] || return 1
-    EXT4_LABEL=$(bytes 120 16 "$@")
-    incompatible=$(bytes 96 1 "$@")
-    EXT4_CLEAN=no
+    read_superblock "$1"
+    # shellcheck disable=SC2086 # one word per byte
+    set -- $SUPERBLOCK
+    join 56 2 "$@" && [ "$JOINED" = "$EXT4_MAGIC" ] && join 120 16 "$@" || return 1
+    EXT4_LABEL=$JOINED EXT4_CLEAN=no
     # State 1 is "unmounted cleanly, no errors seen"; bit 2 of the features says the journal wants a replay.
-    [ "$(bytes 58 2 "$@")" != 0100 ] || [ $((0x$incompatible & 4)) -ne 0 ] || EXT4_CLEAN=yes
+    join 58 2 "$@" && [ "$JOINED" = 0100 ] && join 96 1 "$@" && [ $((0x$JOINED & 4)) -eq 0 ] || return 0
+    EXT4_CLEAN=yes
 }

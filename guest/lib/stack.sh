@@ -41,28 +41,27 @@ lower_name() {
 
 # mount_lower NAME UUID FOLDER
 mount_lower() {
-    local uuid
     find_image "$1" "$2"
-    uuid=$(image_uuid "$DISK") || refuse "the disk $1 ($DISK) holds no image"
-    [ "$uuid" = "$2" ] || refuse "the overlay belongs to the image $2, and the disk $1 holds $uuid"
+    read_image "$DISK" || refuse "the disk $1 ($DISK) holds no image"
+    [ "$IMAGE_UUID" = "$2" ] || refuse "the overlay belongs to the image $2, and the disk $1 holds $IMAGE_UUID"
     [ -d "$3" ] || mkdir -p "$3"
-    mount_image "$DISK" "$3" || refuse "the image on $1 ($DISK) cannot be mounted"
-    echo "$uuid" >>"$RUN/images"
+    mount_image "$IMAGE_FORMAT" "$DISK" "$3" || refuse "the image on $1 ($DISK) cannot be mounted"
+    echo "$IMAGE_UUID" >>"$RUN/images"
     echo "$DISK" >>"$RUN/lowers"
     mapped "$3" >>"$RUN/dax"
 }
 
-# mount_image DISK FOLDER: memory is mapped where the kernel can; where it cannot, the host learns from the report.
+# mount_image FORMAT DISK FOLDER: memory is mapped where the kernel can; where it cannot, the host learns from the report.
 # Nothing is ever written to an ext4, so there is no journal to be loaded.
 mount_image() {
-    case $(image_format "$1"):${1##*/} in
+    case $1:${2##*/} in
     ext4:*)
-        mount -t ext4 -o ro,noload "$1" "$2"
+        mount -t ext4 -o ro,noload "$2" "$3"
         return
         ;;
-    erofs:pmem*) mount -t erofs -o ro,dax=always "$1" "$2" && return ;;
+    erofs:pmem*) mount -t erofs -o ro,dax=always "$2" "$3" && return ;;
     esac
-    mount -t erofs -o ro "$1" "$2"
+    mount -t erofs -o ro "$2" "$3"
 }
 
 # mapped FOLDER: on or off, as it is really mounted: a kernel that cannot map an image mounts it all the same.
@@ -133,8 +132,8 @@ show_parts() {
 close_stack() {
     local layer
     show_disk "$1"
-    mount -o remount,bind,ro none "$1/media/root-rw" || refuse "the view of the overlay cannot be made read-only"
-    umount "$1/media/root-rw" || :
+    umount "$1/media/root-rw" || mount -o remount,bind,ro none "$1/media/root-rw" ||
+        refuse "the view of the overlay cannot be made read-only"
     umount "$1/media/root-ro" || :
     for layer in "$RUN"/lower/[1-9]*; do
         [ ! -d "$layer" ] || umount "$layer"
@@ -152,14 +151,14 @@ show_disk() {
 
 # tell_inside: what anybody in the machine may know of it; RUN is root's alone.
 tell_inside() {
-    local lower
+    local line
+    umask 022
     {
-        cat "$RUN/base/lines"
-        printf 'disk %s\n' "$(cat "$RUN/disk")"
-        while read -r lower; do printf 'lower %s\n' "$lower"; done <"$RUN/lowers"
-        while read -r lower; do printf 'dax %s\n' "$lower"; done <"$RUN/dax"
+        while read -r line; do printf '%s\n' "$line"; done <"$RUN/base/lines"
+        while read -r line; do printf 'disk %s\n' "$line"; done <"$RUN/disk"
+        while read -r line; do printf 'lower %s\n' "$line"; done <"$RUN/lowers"
+        while read -r line; do printf 'dax %s\n' "$line"; done <"$RUN/dax"
         [ ! -d "$RUN/memory" ] || echo 'upper memory'
-        [ ! -r "$RUN/direct" ] || while read -r lower; do printf 'direct %s\n' "$lower"; done <"$RUN/direct"
+        [ ! -r "$RUN/direct" ] || while read -r line; do printf 'direct %s\n' "$line"; done <"$RUN/direct"
     } >"$RUN-inside"
-    chmod 0644 "$RUN-inside"
 }

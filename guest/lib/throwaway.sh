@@ -8,7 +8,8 @@
 # prepare_upper: sets UPPER to the folder whose upper and work become the root filesystem's.
 prepare_upper() {
     local asked kind size
-    UPPER=$RUN/overlay LEFT=$(left_of_earlier_starts)
+    UPPER=$RUN/overlay LEFT=
+    [ ! -d "$RUN/overlay/thrown" ] || LEFT=$(left_of_earlier_starts)
     asked=$(message_value "$RUN/seed" throw-away) || asked=no
     kind=${asked%% *} size=${asked#"$kind"} size=${size# }
     case $size in *[!0-9]* | ????????????????*) refuse "the seed asks to throw away memory of $size bytes" ;; esac

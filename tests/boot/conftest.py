@@ -26,7 +26,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.boot)
-            item.add_marker(pytest.mark.timeout(900))
+            if item.get_closest_marker("timeout") is None:  # one added here would hide a module's own
+                item.add_marker(pytest.mark.timeout(900))
 
 
 @pytest.fixture(scope="session")

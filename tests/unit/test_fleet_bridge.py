@@ -11,7 +11,7 @@ import pytest
 
 from skinnybox.cli.parser import build_parser
 from skinnybox.cli.specified import _network
-from skinnybox.errors import Conflict, NotFound, UsageError
+from skinnybox.errors import Conflict, GuestFailed, NotFound, UsageError
 from skinnybox.fleet.access import USUAL, ssh_argv
 from skinnybox.fleet.catalog.rows import Phase
 from skinnybox.fleet.settings import Settings
@@ -87,6 +87,34 @@ def test_ssh_goes_to_the_machine_itself_with_its_pinned_keys(tmp_path: Path) -> 
         ssh_argv(tmp_path, machine(), USUAL, batch=True)
     with pytest.raises(Conflict, match="is off"):
         ssh_argv(tmp_path, replace(machine(), status=None), USUAL, batch=True)
+
+
+PINNED, LATER, OTHER = "ssh-ed25519 AAAA", "ssh-rsa BBBB", "ssh-ed25519 CCCC"
+
+
+def reporting(*keys: str) -> MachineView:
+    found = machine("eth0 192.0.2.9/24")
+    assert found.report is not None
+    return replace(found, report=replace(found.report, ssh_host_keys=keys))
+
+
+@pytest.mark.parametrize("keys", [(), (PINNED,), (LATER, PINNED)])
+def test_a_machine_may_come_by_more_host_keys_that_count_for_nothing(
+    tmp_path: Path, keys: tuple[str, ...]
+) -> None:
+    """As by an upgrade of openssh-server, which makes those of other kinds."""
+    (tmp_path / "id_ed25519").touch()
+    ssh_argv(tmp_path, reporting(*keys), USUAL, batch=True)
+    assert (tmp_path / "known_hosts" / str(ME)).read_text() == f"{ME} {PINNED}\n"
+
+
+@pytest.mark.parametrize("keys", [(LATER,), (OTHER,), (OTHER, LATER)])
+def test_a_machine_without_the_host_key_it_is_held_to_is_not_talked_to(
+    tmp_path: Path, keys: tuple[str, ...]
+) -> None:
+    (tmp_path / "id_ed25519").touch()
+    with pytest.raises(GuestFailed, match="other ssh host keys"):
+        ssh_argv(tmp_path, reporting(*keys), USUAL, batch=True)
 
 
 def test_what_cannot_be_is_refused_before_anything_is_touched() -> None:

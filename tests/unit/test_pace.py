@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests import pace
+from tests.boot import conftest as boots
 from tests.pace import within
 
 
@@ -100,6 +101,17 @@ def test_limits_follow_the_calibration_boot(
     pace.calibrate()
     assert within(60) == 60 * factor
     assert asked == 1
+
+
+@pytest.mark.parametrize(("file", "seconds"), [("test_forty.py", 5400), ("test_life.py", 900)])
+def test_what_boots_has_the_limit_that_its_file_names(
+    request: pytest.FixtureRequest, file: str, seconds: int
+) -> None:
+    module = pytest.Module.from_parent(request.session, path=Path(boots.__file__).with_name(file))
+    items = [item for item in module.collect() if isinstance(item, pytest.Item)]
+    boots.pytest_collection_modifyitems(items)
+    limits = [mark for item in items if (mark := item.get_closest_marker("timeout"))]
+    assert [limit.args for limit in limits] == [(seconds,)] * len(items) != []
 
 
 def test_the_calibration_waits_for_the_guest_and_not_for_ever() -> None:
