@@ -291,6 +291,16 @@ def test_another_release_is_no_merge(state: Path, tmp_path: Path, cache: Path) -
     assert "--replay" in said.detail
 
 
+def test_a_machine_that_was_upgraded_by_hand_is_of_another_release(
+    plan: Callable[..., list[Decision]], machine: Machine
+) -> None:
+    release = 'read("etc/os-release").replace("12", "13")'
+    live(machine, f"write('etc/os-release', {release})")
+    (said,) = plan()
+    assert (said.subject, said.standing) == ("release", "blocked")
+    assert said.detail.startswith("the machine was upgraded by hand, and is debian 13")
+
+
 def test_a_disk_of_another_master_is_refused(
     two: tuple[Master, Master], state: Path, machine: Machine
 ) -> None:
