@@ -30,10 +30,10 @@ umount "$2"
 class Machine:
     """A tree as lower, a fresh overlay, and a way to act as the guest would."""
 
-    def __init__(self, folder: Path, cache: Path) -> None:
+    def __init__(self, folder: Path, cache: Path, base: bytes = b"b\n") -> None:
         self.folder, self.image, self.lower = folder, folder / "overlay.img", folder / "lower"
         form = template(cache, 64 * MIB)
-        make(form, self.image, base=b"b\n", seed=b"s\n", allocation=Allocation.SPARSE)
+        make(form, self.image, base=base, seed=b"s\n", allocation=Allocation.SPARSE)
         for name in ("lower", "mount", "merged"):
             (folder / name).mkdir()
 

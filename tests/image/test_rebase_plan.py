@@ -13,7 +13,7 @@ from skinnybox.delta.listing import Unsettled
 from skinnybox.delta.rebase import masters, planning
 from skinnybox.delta.rebase.rules import Choice, Policy
 from skinnybox.delta.rebase.values import Decision
-from skinnybox.errors import Corrupt
+from skinnybox.errors import Blocked, Corrupt
 from skinnybox.model import Master
 from tests.image import debianlike as debian
 from tests.image.overlaid import Machine
@@ -23,6 +23,7 @@ needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="mounting an overlay n
 pytestmark = [pytest.mark.image, needs_root]
 ROOT = Path(__file__).parents[2]
 
+BASE, IMAGES = b"skinnybox-base 1\nimage sha256:1 2\nend\n", ["sha256:1"]
 SSHD = "Port 22\nPermitRootLogin no\nUsePAM yes\nX11Forwarding no\nPrintMotd no\n"
 CA, ARCHIVE = "etc/ssl/certs/ca-certificates.crt", "usr/lib/locale/locale-archive"
 
@@ -121,7 +122,7 @@ def machine(tmp_path: Path, cache: Path, two: tuple[Master, Master]) -> Machine:
 
 def _machine(tmp_path: Path, cache: Path) -> Machine:
     (tmp_path / "machine").mkdir()
-    made = Machine(tmp_path / "machine", cache)
+    made = Machine(tmp_path / "machine", cache, BASE)
     made.lower.rmdir()
     made.lower = tmp_path / "tree-web-1"
     return made
@@ -140,7 +141,7 @@ def plan(
         old, new = (held.enter_context(masters.opened(state / "masters", master, state)) for master in two)
 
         def planned(policy: Policy | None = None) -> list[Decision]:
-            with planning.planned(machine.image, old, new, policy or Policy()) as found:
+            with planning.planned(machine.image, old, new, policy or Policy(), IMAGES) as found:
                 return list(found)
 
         yield planned
@@ -270,7 +271,7 @@ def test_two_owners_of_one_path(state: Path, tmp_path: Path, cache: Path) -> Non
     with (
         masters.opened(state / "masters", pair[0], state) as old,
         masters.opened(state / "masters", pair[1], state) as new,
-        planning.planned(machine.image, old, new, Policy()) as found,
+        planning.planned(machine.image, old, new, Policy(), IMAGES) as found,
     ):
         blocked = [each for each in found if each.standing == "blocked"]
     assert [(each.kind, each.name) for each in blocked] == [("two owners", "ssl")]
@@ -283,11 +284,31 @@ def test_another_release_is_no_merge(state: Path, tmp_path: Path, cache: Path) -
     with (
         masters.opened(state / "masters", pair[0], state) as old,
         masters.opened(state / "masters", pair[1], state) as new,
-        planning.planned(machine.image, old, new, Policy()) as found,
+        planning.planned(machine.image, old, new, Policy(), IMAGES) as found,
     ):
         (said,) = found
     assert (said.subject, said.name, said.standing) == ("release", "debian 13", "blocked")
     assert "--replay" in said.detail
+
+
+def test_a_machine_that_was_upgraded_by_hand_is_of_another_release(
+    plan: Callable[..., list[Decision]], machine: Machine
+) -> None:
+    release = 'read("etc/os-release").replace("12", "13")'
+    live(machine, f"write('etc/os-release', {release})")
+    (said,) = plan()
+    assert (said.subject, said.standing) == ("release", "blocked")
+    assert said.detail.startswith("the machine was upgraded by hand, and is debian 13")
+
+
+def test_a_disk_of_another_master_is_refused(
+    two: tuple[Master, Master], state: Path, machine: Machine
+) -> None:
+    """Each of its files would be told as the machine's own."""
+    with ExitStack() as held:
+        old, new = (held.enter_context(masters.opened(state / "masters", master, state)) for master in two)
+        with pytest.raises(Blocked, match="belongs to other images"):
+            held.enter_context(planning.planned(machine.image, old, new, Policy(), ["sha256:5"]))
 
 
 def test_a_disk_that_was_not_shut_down_is_unsettled(

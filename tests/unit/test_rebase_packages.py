@@ -184,11 +184,12 @@ def test_a_folder_that_went_with_its_package_is_no_dispute() -> None:
     upper = {"usr/share": d(), "usr/share/p": WHITEOUT}
     assert _with_files(("1", "2", None), upper, old, new, {}) == {"usr/share/p": "deleted: keep"}
     assert told(upper, old, new) == {"usr/share/p": "delete/modify: ask conflict"}
-    # Of one that is taken the mark goes; but not when it hides what is nobody's as well.
+    # Of one that is taken the mark goes; but not where somebody deleted what was nobody's as well.
     assert _with_files(("1", "3", "2"), upper, old, new, {}) == {"usr/share/p": "of package: take"}
     packages = _settled(a_system("p=1"), a_system("p=3"), a_system("p=2"))
     listed = _files(p=["usr/share/p/doc"])
     owned = owners(packages, old=listed, new=listed, machine=[])
+    old["usr/share/p/own"] = f("1")
     found = told(upper, old, new, packages=packages, owners=owned)
     assert found == {"usr/share/p": "delete/modify: ask conflict"}
 

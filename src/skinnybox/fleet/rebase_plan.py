@@ -69,6 +69,15 @@ class Moves:
                 self._opened[identity] = self._held.enter_context(found)
             return self._opened[identity]
 
+    def refuse_other_architecture(self, instance: Instance) -> None:
+        """Blocked. NotFound when its master is gone."""
+        old = self._known.by_id(instance.stack.master)
+        if old.architecture != self.new.architecture:
+            raise Blocked(
+                f"{instance.name} is {old.architecture}, and {self.new.reference} is {self.new.architecture}",
+                hint="create a machine from it",
+            )
+
 
 def refuse(machine: MachineView, new: Master) -> None:
     """Blocked, or Unsupported, for what cannot be looked at, or could not start from that master."""
@@ -93,14 +102,15 @@ def decisions(
     `refuse` does."""
     refuse(machine, moves.new)
     instance = machine.instance
+    moves.refuse_other_architecture(instance)
     with ExitStack() as held:
         old, new = moves.files(instance.stack.master), moves.files(moves.new.id)
         overlay = held.enter_context(host.open_overlay(instance, operation))
         try:
-            found = held.enter_context(planned(overlay, old, new, policy))
+            found = held.enter_context(planned(overlay, old, new, policy, instance.stack.images))
         except Unsettled:
             settled = held.enter_context(replayed_copy(overlay))
-            found = held.enter_context(planned(settled, old, new, policy))
+            found = held.enter_context(planned(settled, old, new, policy, instance.stack.images))
         yield _with_data_disk(_attended(found, operation), instance)
 
 

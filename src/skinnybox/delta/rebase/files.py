@@ -4,46 +4,21 @@ Held are only the folder that everything below is cut off by, and what the conte
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Generic, Protocol, Self, TypeVar
+from typing import Generic
 
 from skinnybox.delta.join import OPAQUE, UpperNode
 from skinnybox.delta.rebase.context import Context, N, file, owner_told, settle
-from skinnybox.delta.rebase.facts import of_entry
+from skinnybox.delta.rebase.cuts import Cut, L, Line, is_changed
 from skinnybox.delta.rebase.of_packages import by_package, unseen
 from skinnybox.delta.rebase.one_file import three_way
 from skinnybox.delta.rebase.rules import Choice
 from skinnybox.delta.rebase.special import of_info, special
-from skinnybox.delta.rebase.streams import Lower, Place, is_below, places
+from skinnybox.delta.rebase.streams import Place, is_below, places
 from skinnybox.delta.rebase.values import Decision, Fate, FileClass, Standing
 from skinnybox.masters.index import Entry
 
 _WHITEOUT = (0, 0)
 _FOREIGN = ("trusted.overlay.metacopy", "trusted.overlay.redirect", "trusted.overlay.whiteout")
-
-
-class Line(Lower, Protocol):
-    def same(self, other: Self, /) -> bool: ...
-
-
-L = TypeVar("L", bound=Line)
-
-
-@dataclass(slots=True)
-class _Cut:
-    """A path that hides, or drops, what lies below it: the outermost one."""
-
-    path: bytes
-    kind: FileClass
-    decision: Decision | None = None
-    """Told when all below was seen: what is hidden may be a dispute."""
-    dropped: bool = False
-    settled: bool = False
-    changed: int = 0
-    """Of the new master's paths below it, those that were otherwise; and all, and those of packages that are
-    taken, whatever the machine's version did there."""
-    hidden: int = 0
-    taken: int = 0
 
 
 def decisions(
@@ -60,7 +35,7 @@ def decisions(
 class _Judge(Generic[N, L]):
     def __init__(self, context: Context[N]) -> None:
         self._context = context
-        self._cut: _Cut | None = None
+        self._cut: Cut | None = None
 
     def decide(self, place: Place[N, L]) -> Iterator[Decision]:
         if self._cut is not None:
@@ -82,23 +57,12 @@ class _Judge(Generic[N, L]):
     def end(self) -> Iterator[Decision]:
         """Of what was cut off."""
         cut, self._cut = self._cut, None
-        if cut is None:
-            return
-        if cut.hidden and cut.hidden == cut.taken and cut.kind is FileClass.DELETE_MODIFY and not cut.settled:
-            yield file(
-                cut.path, FileClass.OF_PACKAGE, Fate.TAKE, "all below it is of packages that are taken"
-            )
-        elif cut.changed and not (cut.dropped or cut.settled):
-            path = cut.path
-            detail = f"hides {cut.changed} paths below it that the new master has otherwise than the old one"
-            yield settle(self._context.policy, path, cut.kind, detail)
-        elif cut.decision is not None:
-            yield cut.decision
+        if cut is not None:
+            yield from cut.end(self._context)
 
-    def _below(self, cut: _Cut, place: Place[N, L]) -> Iterator[Decision]:
+    def _below(self, cut: Cut, place: Place[N, L]) -> Iterator[Decision]:
         """Nothing is dropped below what stays and hides the master's: there would be nothing behind it."""
-        if place.new is not None:
-            self._count(cut, place.path, place.old, place.new)
+        cut.count(place, self._context)
         if place.upper is None:
             return
         if cut.dropped:
@@ -108,51 +72,35 @@ class _Judge(Generic[N, L]):
         owner = owner_told(place.upper, self._context)
         yield file(place.path, FileClass.BELOW_OPAQUE, Fate.KEEP, owner=owner)
 
-    def _count(self, cut: _Cut, path: bytes, old: L | None, new: L) -> None:
-        """What a package has that the machine removed, or has otherwise, is hidden by rights."""
-        owned = self._context.owners.get(path)
-        fate = None if owned is None else owned.package.fate
-        cut.hidden += new.entry().type != "d"
-        cut.taken += fate is Fate.TAKE
-        cut.changed += fate not in (Fate.HIDE, Fate.KEEP) and self._is_changed(old, new)
-
-    def _is_changed(self, old: L | None, new: L) -> bool:
-        if old is None:
-            return new.entry().type != "d"
-        if old.same(new) and not self._context.ownership.moves:
-            return False
-        return of_entry(old.entry(), self._context.ownership) != of_entry(new.entry(), None)
-
     def _deleted(self, place: Place[N, L]) -> Iterator[Decision]:
+        path, old, new = place.path, _entry(place.old), _entry(place.new)
+        kept = file(path, FileClass.DELETED, Fate.KEEP)
+        if _is_folder(old) and _is_folder(new) and self._is_open(place, new):
+            self._cut = Cut(path, FileClass.DELETE_MODIFY, kept)
+            return
+        yield self._about_deleted(place, new) or kept
+        if _is_folder(old) or _is_folder(new):
+            self._cut = Cut(path, FileClass.DELETE_MODIFY, dropped=True)
+
+    def _is_open(self, place: Place[N, L], new: Entry | None) -> bool:
+        """Whether what is below a folder that was deleted decides about it."""
+        said = self._context.policy.choice(place.path) in (Choice.TAKE, Choice.PIN)
+        return not said and self._by_what_it_is(place, new) is None
+
+    def _about_deleted(self, place: Place[N, L], new: Entry | None) -> Decision | None:
+        """None: it stays deleted, and nobody disputes that."""
         path, context = place.path, self._context
-        old, new = _entry(place.old), _entry(place.new)
         choice = context.policy.choice(path)
         if found := self._by_what_it_is(place, new):
-            yield found
-            self._hide(path, new)
-            return
+            return found
         if new is None:
-            yield file(path, FileClass.STALE, Fate.TAKE, "the new master has it no more")
-            return
-        kept = file(path, FileClass.DELETED, Fate.KEEP)
+            return file(path, FileClass.STALE, Fate.TAKE, "the new master has it no more")
         if choice is Choice.TAKE:
-            yield file(path, FileClass.DELETED, Fate.TAKE, "as was said: it comes back")
-        elif choice is Choice.PIN:
-            yield kept
-            self._hide(path, new)
-        elif old is not None and old.type == new.type == "d":
-            self._cut = _Cut(path, FileClass.DELETE_MODIFY, kept)
-        elif place.old is not None and place.new is not None and not self._is_changed(place.old, place.new):
-            yield kept
-        else:
-            found = settle(context.policy, path, FileClass.DELETE_MODIFY, "the new master has another")
-            yield found
-            if found.fate is not Fate.TAKE:
-                self._hide(path, new)
-
-    def _hide(self, path: bytes, new: Entry | None) -> None:
-        if new is not None and new.type == "d":
-            self._cut = _Cut(path, FileClass.DELETE_MODIFY, dropped=True)
+            return file(path, FileClass.DELETED, Fate.TAKE, "as was said: it comes back")
+        same = place.old and place.new and not is_changed(place.old, place.new, context)
+        if choice is Choice.PIN or same:
+            return None
+        return settle(context.policy, path, FileClass.DELETE_MODIFY, "the new master has another")
 
     def _by_what_it_is(self, place: Place[N, L], new: Entry | None) -> Decision | None:
         """Of paths that no comparison can decide. What is said of a path wins, but over records: they tell
@@ -191,8 +139,8 @@ class _Judge(Generic[N, L]):
             found = file(path, FileClass(found.kind), found.fate, found.detail, found.standing, owner)
         if found is not None:
             yield found
-            if new is not None and new.type == "d" and found.fate is not Fate.TAKE:
-                self._cut = _Cut(path, FileClass.OPAQUE)
+            if _is_folder(new) or _is_folder(_entry(place.old)):
+                self._cut = Cut(path, FileClass.OPAQUE, dropped=found.fate is Fate.TAKE)
 
     def _folder(self, place: Place[N, L], node: N) -> Iterator[Decision]:
         path, old, new = place.path, _entry(place.old), _entry(place.new)
@@ -206,7 +154,7 @@ class _Judge(Generic[N, L]):
             yield found
         if new is not None and new.type != "d":
             taken = found is not None and found.fate is Fate.TAKE
-            self._cut = _Cut(path, FileClass.TYPE, dropped=taken)
+            self._cut = Cut(path, FileClass.TYPE, dropped=taken)
         elif path and xattrs.get(OPAQUE) == b"y":
             yield from self._opaque(path, old, new)
 
@@ -216,7 +164,7 @@ class _Judge(Generic[N, L]):
         if old is not None and old.type == "d" and self._context.policy.choice(path) is not Choice.TAKE:
             pinned = self._context.policy.choice(path) is Choice.PIN
             kept = file(path, FileClass.OPAQUE, Fate.KEEP)
-            self._cut = _Cut(path, FileClass.OPAQUE, kept, settled=pinned)
+            self._cut = Cut(path, FileClass.OPAQUE, kept, settled=pinned)
         else:
             detail = "no folder of the old master is below it" if old is None else "as was said"
             yield file(path, FileClass.OPAQUE, Fate.CLEAR, detail)
@@ -224,6 +172,10 @@ class _Judge(Generic[N, L]):
 
 def _entry(line: Line | None) -> Entry | None:
     return None if line is None else line.entry()
+
+
+def _is_folder(entry: Entry | None) -> bool:
+    return entry is not None and entry.type == "d"
 
 
 def _is_whiteout(node: UpperNode) -> bool:

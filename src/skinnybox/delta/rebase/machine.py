@@ -9,13 +9,14 @@ from skinnybox.delta.rebase.packages import Settled
 from skinnybox.masters.accounts import GROUP, PASSWD
 from skinnybox.masters.system import dpkg
 from skinnybox.masters.system.accounts import read_accounts
-from skinnybox.masters.system.gather import files_of, read_packages
+from skinnybox.masters.system.gather import files_of, read_packages, read_release
 from skinnybox.masters.system.places import Places
 from skinnybox.masters.system.source import Notes, bytes_of, content, lines
 from skinnybox.masters.system.units import units
 from skinnybox.masters.system.values import Package, System
 
 _OF_PACKAGES = (dpkg.FOLDER, "lib/apk", "usr/lib/apk", "var/lib/rpm", "usr/lib/sysimage/rpm", "usr/share/rpm")
+_OF_RELEASE = ("etc/os-release", "usr/lib/os-release")
 _OF_UNITS = (
     "etc/systemd/system", "usr/lib/systemd/system", "lib/systemd/system", "etc/runlevels",
     *(f"etc/rc{level}.d" for level in "2345"),
@@ -39,6 +40,8 @@ def system_of(source: Merged, old: System, notes: Notes) -> System:
         found = replace(found, accounts=read_accounts(source, notes))
     if not all(map(source.untouched, _OF_UNITS)):
         found = replace(found, units=tuple(units(source, notes)))
+    if not all(map(source.untouched, _OF_RELEASE)):
+        found = replace(found, release=read_release(source))
     return replace(found, trouble=tuple(notes.told))
 
 

@@ -7,17 +7,19 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from skinnybox import wire
 from skinnybox.delta.listing import Unsettled, handed
 from skinnybox.delta.rebase.masters import Files, buffered
 from skinnybox.delta.rebase.rules import Choice, Policy, Rule
 from skinnybox.delta.rebase.values import Decision, Fate, Standing, Subject
 from skinnybox.delta.rebase.whole import Side, plan
-from skinnybox.errors import Corrupt
-from skinnybox.ext4 import open_descriptor
+from skinnybox.errors import Blocked, Corrupt
+from skinnybox.ext4 import Volume, open_descriptor
 from skinnybox.masters.index import plain_lines
 from skinnybox.masters.system import image
 from skinnybox.masters.system.record import LONGEST, listed, system_in
 from skinnybox.overlays.inspect import opened
+from skinnybox.overlays.template import BASE_CAPACITY
 from skinnybox.sandbox.confinement import Bounds
 from skinnybox.sandbox.reader import answer, inquire
 
@@ -29,11 +31,14 @@ _KIND = 40
 
 
 @contextmanager
-def planned(disk: Path, old: Files, new: Files, policy: Policy) -> Iterator[Iterator[Decision]]:
-    """What a rebase of the machine with this disk would do. Nothing is written.
+def planned(
+    disk: Path, old: Files, new: Files, policy: Policy, images: Sequence[str]
+) -> Iterator[Iterator[Decision]]:
+    """What a rebase of a machine would do, whose disk this is, and belongs to `images`. Nothing is written.
 
-    Raises Unsettled for a disk whose journal is to be replayed first. Entering and the iteration raise
-    Corrupt, also for a disk made to hurt. Left early, the reader is stopped.
+    Raises Unsettled for a disk whose journal is to be replayed first, Blocked for one that says it belongs to
+    others. Entering and the iteration raise Corrupt, also for a disk made to hurt. Left early, the reader is
+    stopped.
     """
     with opened(disk) as device, handed(_policy(policy)) as rules:
         bounds = Bounds(
@@ -46,6 +51,7 @@ def planned(disk: Path, old: Files, new: Files, policy: Policy) -> Iterator[Iter
             __name__, list(map(str, files)), subject=str(disk), bounds=bounds, pass_fds=files
         ) as answers:
             _refuse_unsettled(answers, disk)
+            _refuse_others(answers, disk, images)
             yield map(_checked, answers)
 
 
@@ -55,6 +61,18 @@ def _refuse_unsettled(answers: Iterator[Any], disk: Path) -> None:
         raise Corrupt(_NO_ANSWER)
     if not settled:
         raise Unsettled(f"{disk} was not shut down cleanly: its journal is to be replayed first")
+
+
+def _refuse_others(answers: Iterator[Any], disk: Path, images: Sequence[str]) -> None:
+    """What differs from another master than it was made on says nothing."""
+    told = next(answers, None)
+    if not isinstance(told, list) or not all(type(digest) is str for digest in told):
+        raise Corrupt(_NO_ANSWER)
+    if told != list(images):
+        raise Blocked(
+            f"{disk} says that it belongs to other images than the machine's record",
+            hint="`skinnybox repair --dry-run` says what is known of it",
+        )
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -69,10 +87,17 @@ def _told(device: int, sides: list[int], policy: Policy) -> Iterator[bool | list
     yield volume.superblock.clean
     if not volume.superblock.clean:
         return
+    yield _images(volume)
     old, new = (_side(*files) for files in (sides[:3], sides[3:]))
     for each in plan(volume, old, new, policy):
         detail = each.detail[:_LONGEST]
         yield [each.subject, each.kind, each.fate, each.name, detail, each.standing, each.owner]
+
+
+def _images(volume: Volume) -> list[str]:
+    node = volume.lookup(b"skinnybox/base")
+    base = wire.decode(b"".join(volume.read(node, BASE_CAPACITY)) if node.type == "-" else b"", "base")
+    return [line.value.partition(" ")[0] for line in base.lines if line.key == "image"]
 
 
 def _side(entries: int, system: int, content: int) -> Side:

@@ -57,7 +57,7 @@ def plan(volume: Volume, old: Side, new: Side, policy: Policy) -> Iterator[Decis
     notes = Notes()
     source = Merged(volume, old.source)
     system = machine.system_of(source, old.system, notes)
-    if refused := another_release(old.system, new.system):
+    if refused := another_release(old.system, new.system, system):
         yield refused
         return
     settled, told = _packages(old.system, new.system, system, policy, machine.same_packages(source))
@@ -104,18 +104,22 @@ def _by_account(
         yield from keyed.decisions(form, old, new, machine, owners, by_policy)
 
 
-def another_release(old: System, new: System) -> Decision | None:
-    """Inside one release this is a merge. Across two no merge ends well: packages have to be installed."""
-    before, after = (tuple(each.release.get(key, "") for key in ("id", "version_id")) for each in (old, new))
-    if before == after:
+def another_release(old: System, new: System, machine: System) -> Decision | None:
+    """Inside one release this is a merge. Across two no merge ends well: packages have to be installed. Also
+    of a machine that was upgraded to another by hand."""
+    before, after, now = (
+        tuple(each.release.get(key, "") for key in ("id", "version_id")) for each in (old, new, machine)
+    )
+    if before == after == now:
         return None
+    who = "the machine" if before == now else "the machine was upgraded by hand, and"
     return Decision(
         subject=Subject.RELEASE,
         kind="another release",
         fate=Fate.ASK,
         name=" ".join(after),
-        detail=f"the machine is {' '.join(before)}: its packages would have to be installed again from the "
-        "new release; --replay would be the way, and is not there yet",
+        detail=f"{who} is {' '.join(now)}: its packages would have to be installed again from the new "
+        "release; --replay would be the way, and is not there yet",
         standing=Standing.BLOCKED,
     )
 

@@ -36,7 +36,7 @@ def gather(source: Source) -> tuple[System, Files]:
         units=tuple(units(source, notes)),
         alternatives=tuple(dpkg.alternatives(source, notes)),
         diversions=tuple(dpkg.diversions(source, notes)),
-        release=_release(source),
+        release=read_release(source),
         trouble=(),
     )
     files = files_of(source, found, packages or (), notes)
@@ -55,7 +55,7 @@ def read_packages(source: Source, notes: Notes) -> tuple[str | None, tuple[Packa
     return None, None
 
 
-def _release(source: Source) -> dict[str, str]:
+def read_release(source: Source) -> dict[str, str]:
     """What os-release says, and Debian's own file, which alone names the point release."""
     found = {}
     for path in ("etc/os-release", "usr/lib/os-release"):

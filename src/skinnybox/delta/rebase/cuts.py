@@ -1,0 +1,90 @@
+"""A path of the upper directory that hides, or drops, what lies below it: what follows is known when all of
+that was seen."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Protocol, Self, TypeVar
+
+from skinnybox.delta.rebase.context import Context, N, file, settle
+from skinnybox.delta.rebase.facts import of_entry
+from skinnybox.delta.rebase.streams import Lower, Place
+from skinnybox.delta.rebase.values import Decision, Fate, FileClass
+
+
+class Line(Lower, Protocol):
+    def same(self, other: Self, /) -> bool: ...
+
+
+L = TypeVar("L", bound=Line)
+
+
+@dataclass(slots=True)
+class Cut:
+    """The outermost one. `decision` is told in the end, unless something is in dispute; `settled`: somebody
+    said that it is not.
+
+    Counted are files below it: the old master's, and those of them that packages had which the machine itself
+    changed; the new master's that are to be seen, and of these the ones that are otherwise than before. Those
+    that are to be hidden, whatever becomes of the cut, are held: they are paths of such packages."""
+
+    path: bytes
+    kind: FileClass
+    decision: Decision | None = None
+    dropped: bool = False
+    settled: bool = False
+    old: int = 0
+    old_of_packages: int = 0
+    seen: int = 0
+    changed: int = 0
+    hidden: list[bytes] = field(default_factory=list)
+
+    def count(self, place: Place[N, L], context: Context[N]) -> None:
+        """One place below it."""
+        owned = context.owners.get(place.path)
+        if place.old is not None and place.old.entry().type != "d":
+            self.old += 1
+            self.old_of_packages += owned is not None and owned.old
+        if place.new is None:
+            return
+        if owned is not None and owned.new and owned.package.fate in (Fate.HIDE, Fate.KEEP):
+            self.hidden.append(place.path)
+            return
+        self.seen += place.new.entry().type != "d"
+        self.changed += is_changed(place.old, place.new, context)
+
+    def end(self, context: Context[N]) -> Iterator[Decision]:
+        """What is told of it, and of what has to be hidden one by one where it goes."""
+        if self._is_of_packages:
+            yield from self._of_packages()
+        elif self.changed and not (self.dropped or self.settled):
+            detail = f"hides {self.changed} paths below it that the new master has otherwise than the old one"
+            yield settle(context.policy, self.path, self.kind, detail)
+        elif self.decision is not None:
+            yield self.decision
+
+    @property
+    def _is_of_packages(self) -> bool:
+        """Whether a folder was deleted since nothing was left in it, after what the machine did to packages:
+        that decides about those, and about nothing else that the new master may put there."""
+        deleted = self.kind is FileClass.DELETE_MODIFY and not (self.settled or self.dropped)
+        return deleted and self.old > 0 and self.old == self.old_of_packages
+
+    def _of_packages(self) -> Iterator[Decision]:
+        if not self.seen:
+            if self.decision is not None:
+                yield self.decision
+            return
+        yield file(self.path, FileClass.OF_PACKAGE, Fate.TAKE, "it was deleted with what packages had in it")
+        for path in self.hidden:
+            yield file(
+                path, FileClass.GROWN, Fate.HIDE, "of a package that the machine has otherwise, or not"
+            )
+
+
+def is_changed(old: L | None, new: L, context: Context[N]) -> bool:
+    """Whether the new master has it otherwise than the old one; that it is gone is no matter below a cut."""
+    if old is None:
+        return new.entry().type != "d"
+    if old.same(new) and not context.ownership.moves:
+        return False
+    return of_entry(old.entry(), context.ownership) != of_entry(new.entry(), None)
