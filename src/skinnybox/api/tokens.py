@@ -1,7 +1,6 @@
-"""Tokens: who may come in, as what. Nobody makes one that may more, reaches further or lasts longer than
-their own."""
+"""Tokens: who may come in, as what."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Path, Request
@@ -12,7 +11,8 @@ from skinnybox.errors import NotFound
 from skinnybox.fleet.present_tokens import token as form
 from skinnybox.fleet.tokens import Role, Token
 from skinnybox.gate import reach
-from skinnybox.gate.principal import Admin, NotAllowed, Principal
+from skinnybox.gate.handing_out import hand_out
+from skinnybox.gate.principal import Admin, Principal
 from skinnybox.gate.served import fleet_of
 
 router = APIRouter(tags=["tokens"])
@@ -61,22 +61,11 @@ def list_tokens(request: Request, who: Admin, window: Paged) -> Any:
 @router.post("/tokens", status_code=201, response_model=MadeToken)
 def create_token(request: Request, who: Admin, body: NewToken) -> Any:
     """A new one, with its secret, which nobody can be told again."""
-    role = Role[body.role.upper()]
-    fleet = body.fleet if who.fleet is None else body.fleet or who.fleet
-    if role > who.role or who.fleet not in (None, fleet):
-        raise NotAllowed("nobody makes a token that may more than their own")
-    with reach.as_asked_by(who):
-        token, secret = fleet_of(request).tokens.create(body.name, role, fleet=fleet, lasts=_lasts(who, body))
+    lasts = None if body.lasts is None else timedelta(seconds=body.lasts)
+    token, secret = hand_out(
+        fleet_of(request), who, body.name, Role[body.role.upper()], reaches=body.fleet, lasts=lasts
+    )
     return {**form(token), "secret": secret}
-
-
-def _lasts(who: Principal, body: NewToken) -> timedelta | None:
-    """No longer than who makes it may come in themselves."""
-    asked = None if body.lasts is None else timedelta(seconds=body.lasts)
-    if who.expires is None:
-        return asked
-    left = who.expires - datetime.now(UTC)
-    return left if asked is None else min(asked, left)
 
 
 @router.delete("/tokens/{identity}", status_code=204)

@@ -6,8 +6,7 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
-from skinnybox.gate.principal import Admin
-from skinnybox.gate.reach import whole
+from skinnybox.gate.principal import WholeAdmin
 from skinnybox.gate.served import fleet_of
 from skinnybox.web import render
 from skinnybox.web.jobs_filter import asked, page_of
@@ -18,8 +17,7 @@ PAGE = 100
 
 
 @router.get("/audit")
-def audit(request: Request, who: Admin) -> Response:
-    whole(who)
+def audit(request: Request, who: WholeAdmin) -> Response:
     wanted = asked(request.query_params)
     jobs = fleet_of(request).jobs.all()[::-1]
     values: dict[str, Any] = {"found": page_of(jobs, wanted, PAGE, origins=True), "filter": wanted}

@@ -12,8 +12,7 @@ from skinnybox.errors import SkinnyboxError, UsageError
 from skinnybox.fleet import present_systems
 from skinnybox.fleet.present import Record
 from skinnybox.gate import limits, reach
-from skinnybox.gate.principal import Admin, Operator, Principal, Viewer
-from skinnybox.gate.reach import whole
+from skinnybox.gate.principal import Principal, Viewer, WholeAdmin, WholeOperator
 from skinnybox.gate.served import fleet_of
 from skinnybox.model import Master
 from skinnybox.operation import Operation
@@ -36,13 +35,12 @@ def masters(request: Request, who: Viewer) -> Response:
 
 
 @router.get("/masters/new")
-def ask(request: Request, who: Admin) -> Response:
-    whole(who)
+def ask(request: Request, who: WholeAdmin) -> Response:
     return render.page(request, NEW, said={}, wrong=None)
 
 
 @router.post("/masters/build")
-def build(request: Request, form: Posted, who: Admin) -> Response:
+def build(request: Request, form: Posted, who: WholeAdmin) -> Response:
     """From a recipe, or from the packages of the server's own distribution."""
     reference = text(form, "reference")
     packages = tuple(word for word in re.split(r"[\s,]+", text(form, "packages")) if word)
@@ -58,7 +56,7 @@ def build(request: Request, form: Posted, who: Admin) -> Response:
 
 
 @router.post("/masters/import")
-def import_tree(request: Request, form: Posted, who: Admin) -> Response:
+def import_tree(request: Request, form: Posted, who: WholeAdmin) -> Response:
     """Of a folder or a file that lies on the server: admins may say where."""
     reference, source = text(form, "reference"), text(form, "source")
     as_is, dax = form.get("as_is") is not None, form.get("dax") is not None
@@ -113,8 +111,7 @@ def packages(request: Request, reference: str, who: Viewer, q: str = "") -> Resp
 
 
 @router.post("/masters/{reference}/verify")
-def verify(request: Request, reference: str, form: Posted, who: Operator) -> Response:
-    whole(who)
+def verify(request: Request, reference: str, form: Posted, who: WholeOperator) -> Response:
 
     def act(operation: Operation) -> object:
         return fleet_of(request).masters.verify(reference, operation)
@@ -123,7 +120,7 @@ def verify(request: Request, reference: str, form: Posted, who: Operator) -> Res
 
 
 @router.get("/masters/{reference}/remove")
-def ask_to_remove(request: Request, reference: str, who: Admin) -> Response:
+def ask_to_remove(request: Request, reference: str, who: WholeAdmin) -> Response:
     master = fleet_of(request).masters.find(reference)
     return render.page(
         request, "remove_master.html", master=master, dependants=_dependants(request, who, master)
@@ -131,7 +128,7 @@ def ask_to_remove(request: Request, reference: str, who: Admin) -> Response:
 
 
 @router.post("/masters/{reference}/remove")
-def remove(request: Request, reference: str, form: Posted, who: Admin) -> Response:
+def remove(request: Request, reference: str, form: Posted, who: WholeAdmin) -> Response:
     def act(operation: Operation) -> object:
         return fleet_of(request).masters.remove(reference)
 
@@ -142,7 +139,7 @@ def _begun(
     request: Request, who: Principal, verb: str, reference: str, act: Callable[[Operation], object]
 ) -> Response:
     """What goes wrong is told by the job, also a name that is none."""
-    number = fleet_of(request).background.begin(whole(who).actor, verb, [reference], act)
+    number = fleet_of(request).background.begin(who.actor, verb, [reference], act)
     return render.moved(request, f"/jobs/{number}")
 
 

@@ -9,8 +9,8 @@ from starlette.responses import Response
 from skinnybox.errors import SkinnyboxError, UsageError
 from skinnybox.fleet.jobs import on_behalf_of
 from skinnybox.fleet.tokens import Role, Token, lives
-from skinnybox.gate.principal import Admin
-from skinnybox.gate.reach import whole
+from skinnybox.gate.handing_out import hand_out
+from skinnybox.gate.principal import WholeAdmin
 from skinnybox.gate.served import fleet_of
 from skinnybox.printable import quoted
 from skinnybox.web import render
@@ -24,35 +24,30 @@ DAYS = (1, 30, 90, 365)
 
 
 @router.get("/tokens")
-def tokens(request: Request, who: Admin) -> Response:
-    whole(who)
+def tokens(request: Request, who: WholeAdmin) -> Response:
     return _page(request)
 
 
 @router.post("/tokens")
-def create(request: Request, form: Posted, who: Admin) -> Response:
+def create(request: Request, form: Posted, who: WholeAdmin) -> Response:
     """Its secret is in the answer, and nowhere else: the page that is asked for again has it no more."""
-    whole(who)
     try:
         role, lasts = _role(text(form, "role")), _lasts(text(form, "days"))
-        with on_behalf_of(who.actor):
-            made, secret = fleet_of(request).tokens.create(
-                text(form, "name"), role, fleet=text(form, "fleet") or None, lasts=lasts
-            )
+        made, secret = hand_out(
+            fleet_of(request), who, text(form, "name"), role, reaches=text(form, "fleet") or None, lasts=lasts
+        )
     except UsageError as error:
         return _page(request, status=422, wrong=error)
     return _page(request, made=made, secret=secret)
 
 
 @router.get("/tokens/{identity}/revoke")
-def ask_to_revoke(request: Request, identity: str, who: Admin) -> Response:
-    whole(who)
+def ask_to_revoke(request: Request, identity: str, who: WholeAdmin) -> Response:
     return render.page(request, "revoke.html", token=fleet_of(request).tokens.one(identity))
 
 
 @router.post("/tokens/{identity}/revoke")
-def revoke(request: Request, identity: str, form: Posted, who: Admin) -> Response:
-    whole(who)
+def revoke(request: Request, identity: str, form: Posted, who: WholeAdmin) -> Response:
     fleet = fleet_of(request)
     name = fleet.tokens.one(identity).name
     with on_behalf_of(who.actor):
