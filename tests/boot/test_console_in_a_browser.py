@@ -21,8 +21,9 @@ ALL_UP = 4 * MOST_SECONDS
 """Seconds for four of them, on two cores."""
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def console(fleet: Fleet, master: str) -> Iterator[Console]:
+    """One for all: a fleet whose server has ended begins no more jobs."""
     with served(fleet) as console:
         yield console
     if left := set(NAMES) & set(fleet.names()):
