@@ -41,6 +41,15 @@ def test_a_shell_that_one_side_changed(mine: str, new: str, wanted: str) -> None
     assert found == _user("a", 5, wanted) and said == []
 
 
+def test_a_primary_group_that_one_side_changed() -> None:
+    """Also where the group's number is another in the new master: that is no change."""
+    owners = moving({}, {5: 6})
+    old, new = _user("a", 9, gid=5), _user("a", 9, gid=6)
+    assert merged(PASSWD, old, new, _user("a", 9, gid=27), owners) == (_user("a", 9, gid=27), [])
+    assert merged(PASSWD, old, _user("a", 9, gid=27), old, owners) == (_user("a", 9, gid=27), [])
+    assert merged(PASSWD, old, new, old, owners) == (new, [])
+
+
 def test_one_that_both_changed_is_in_dispute() -> None:
     texts = _user("a", 5), _user("a", 5, "/bin/false"), _user("a", 5, "/bin/zsh")
     (said,) = decisions(PASSWD, *texts, STILL, Fate.ASK)
