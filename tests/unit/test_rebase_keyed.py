@@ -127,6 +127,8 @@ def test_access_lists_name_numbers_too() -> None:
     old, new = {"srv/x": f("1", xattrs=_list(2, 101))}, {"srv/x": f("1", xattrs=_list(2, 102))}
     assert told(old, old, new, ownership=owners) == {"srv/x": "no change: take"}
     assert told(old, old, old, ownership=owners) == {"srv/x": "no change: take"}
+    altered = {"srv/x": f("9", xattrs=_list(2, 101))}
+    assert told(altered, old, new, ownership=owners) == {"srv/x": "changed: keep"}
     kept = decided({"srv/y": f("1", xattrs=_list(8, 7))}, {}, {}, ownership=owners)
     (found,) = [each for each in kept if each.owner]
     assert (found.name, found.owner) == ("srv/y", "access lists")
