@@ -41,6 +41,15 @@ def test_a_shell_that_one_side_changed(mine: str, new: str, wanted: str) -> None
     assert found == _user("a", 5, wanted) and said == []
 
 
+def test_a_primary_group_that_one_side_changed() -> None:
+    """Also where the group's number is another in the new master: that is no change."""
+    owners = moving({}, {5: 6})
+    old, new = _user("a", 9, gid=5), _user("a", 9, gid=6)
+    assert merged(PASSWD, old, new, _user("a", 9, gid=27), owners) == (_user("a", 9, gid=27), [])
+    assert merged(PASSWD, old, _user("a", 9, gid=27), old, owners) == (_user("a", 9, gid=27), [])
+    assert merged(PASSWD, old, new, old, owners) == (new, [])
+
+
 def test_one_that_both_changed_is_in_dispute() -> None:
     texts = _user("a", 5), _user("a", 5, "/bin/false"), _user("a", 5, "/bin/zsh")
     (said,) = decisions(PASSWD, *texts, STILL, Fate.ASK)
@@ -118,6 +127,8 @@ def test_access_lists_name_numbers_too() -> None:
     old, new = {"srv/x": f("1", xattrs=_list(2, 101))}, {"srv/x": f("1", xattrs=_list(2, 102))}
     assert told(old, old, new, ownership=owners) == {"srv/x": "no change: take"}
     assert told(old, old, old, ownership=owners) == {"srv/x": "no change: take"}
+    altered = {"srv/x": f("9", xattrs=_list(2, 101))}
+    assert told(altered, old, new, ownership=owners) == {"srv/x": "changed: keep"}
     kept = decided({"srv/y": f("1", xattrs=_list(8, 7))}, {}, {}, ownership=owners)
     (found,) = [each for each in kept if each.owner]
     assert (found.name, found.owner) == ("srv/y", "access lists")

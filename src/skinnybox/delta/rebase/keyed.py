@@ -48,7 +48,8 @@ def merged(
 ) -> tuple[bytes, list[Decision]]:
     """The whole file, in the machine's order, the new ones behind; and what is in dispute, which is as
     `machine_wins` says. What is no line of the form stays as the machine has it."""
-    before, after = _lines(form, old), _lines(form, new)
+    before = {name: _renumbered(form, line, owners) for name, line in _lines(form, old).items()}
+    after = _lines(form, new)
     out: list[bytes] = []
     told: list[Decision] = []
     seen: set[str] = set()
@@ -77,7 +78,7 @@ def _of_all(
         return (new if old == mine else mine), []
     found, disputed = [], []
     for column, word in enumerate(form.fields):
-        if column in (*form.users, *form.groups):
+        if word == "number":
             found.append(new[column])
         elif column in form.members:
             found.append(_united(mine[column], old[column] if old else "", new[column]))
