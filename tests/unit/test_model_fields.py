@@ -258,7 +258,7 @@ def test_the_plugin_of_dom0_writes_the_same_seed() -> None:
     assert isinstance(takes, ast.Dict)
     taken = {ast.literal_eval(key) for key in takes.keys if key}
     known = {name for field in machine_fields() for name in (field.key, field.given) if name}
-    assert taken - {"template", "sr", "start"} <= known  # which are the pool's, and no property
+    assert taken - {"call", "template", "sr", "start"} <= known  # which are the pool's, and no property
 
 
 def test_the_reference_has_the_words_of_the_table() -> None:

@@ -52,7 +52,7 @@ namespace Skinnybox
         /// <summary>Waits up to a second for news. Best effort: a pool that tells none is no reason to fail.</summary>
         public void Look(Pool pool)
         {
-            var answer = new Record(pool.Once("event.from", 30, new[] { "vm" }, token, 1.0));
+            var answer = new Record(pool.Once("event.from", 10, new[] { "vm" }, token, 1.0));
             token = answer.Text("token");
             foreach (object each in answer.List("events"))
             {

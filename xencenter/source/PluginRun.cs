@@ -90,7 +90,7 @@ namespace Skinnybox
             {
                 try
                 {
-                    var record = new Record(pool.Once("task.get_record", 30, task));
+                    var record = new Record(pool.Once("task.get_record", 10, task));
                     lastAnswer = DateTime.UtcNow;
                     if (record.Text("status") != "pending" && record.Text("status") != "cancelling")
                     {

@@ -12,8 +12,10 @@ namespace Skinnybox
     {
         private const string Plugin = "skinnybox";
         private const int Seconds = 60;
-        private const int PluginSeconds = 180;
-        private static readonly int[] Pauses = { 500, 1000, 2000 };
+
+        /// <summary>What may be asked again is given little time at first: a call that got lost is one of seconds then.</summary>
+        private static readonly int[] Patience = { 10, 30, 120 };
+        private const int Pause = 500;
 
         private readonly JsonRpc rpc;
         private readonly string session;
@@ -47,31 +49,20 @@ namespace Skinnybox
         /// <summary>A call that may be made again when no answer comes, as reads may.</summary>
         public object Ask(string method, params object[] parameters)
         {
-            foreach (int pause in Pauses)
+            NoAnswer last = null;
+            foreach (int seconds in Patience)
             {
                 try
                 {
-                    return Once(method, Seconds, parameters);
+                    return Once(method, seconds, parameters);
                 }
-                catch (NoAnswer)
+                catch (NoAnswer lost)
                 {
-                    Thread.Sleep(pause);
+                    last = lost;
+                    Thread.Sleep(Pause);
                 }
             }
-            return Do(method, parameters);
-        }
-
-        /// <summary>A call that is made once, whatever comes.</summary>
-        public object Do(string method, params object[] parameters)
-        {
-            try
-            {
-                return Once(method, Seconds, parameters);
-            }
-            catch (NoAnswer lost)
-            {
-                throw Explanation.Of(lost);
-            }
+            throw Explanation.Of(last);
         }
 
         /// <summary>Made once. Throws NoAnswer too, for who goes on asking.</summary>
@@ -98,15 +89,8 @@ namespace Skinnybox
         /// <summary>What a function of the dom0 plugin answers that changes nothing.</summary>
         public Record AskPlugin(string function, IDictionary<string, string> values)
         {
-            try
-            {
-                object answer = Once("host.call_plugin", PluginSeconds, Master(), Plugin, function, values);
-                return new Record(JsonReader.Read(Json.Text(answer)));
-            }
-            catch (NoAnswer lost)
-            {
-                throw Explanation.Of(lost);
-            }
+            object answer = Ask("host.call_plugin", Master(), Plugin, function, values);
+            return new Record(JsonReader.Read(Json.Text(answer)));
         }
 
         /// <summary>Begins a function of the dom0 plugin; the reference of its task.</summary>

@@ -7,7 +7,13 @@ namespace Skinnybox
     internal static class Program
     {
         [STAThread]
-        private static int Main(string[] words)
+        private static void Main(string[] words)
+        {
+            // at once: mono waits at the end of Main for threads that have nothing more to do, now and then for long
+            Environment.Exit(Ended(words));
+        }
+
+        private static int Ended(string[] words)
         {
             bool isText = Array.IndexOf(words, "--text") >= 0;
             try
