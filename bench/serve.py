@@ -1,9 +1,10 @@
 """The server with 2,000 machines: `python -m bench.serve`.
 
-How long until the first byte of the list of machines comes, against a page of the same process that is always
-the same (`/healthz`), in turn and over the same kind of connection; and how much memory the server takes
-against one with no machines. Half of the machines run. Each list is asked for after a pause: what the server
-knows from the time before is what somebody has who looks on.
+How long until the first byte of the console's list of machines comes, against what of the same process is
+always the same (its style sheet), in turn and over the same kind of connection; and how much memory the
+server takes against one with no machines. Half of the machines run. The list is asked for after a pause: what
+the server knows from the time before is what somebody has who looks on. The API's list is told beside it,
+without a limit: it says how machines are when it is asked, and looks at all of them for that.
 """
 
 import http.client
@@ -27,8 +28,9 @@ MACHINES = 2_000
 PAIRS = 15
 PAUSE = 0.2
 FIRST_BYTE = 3
-_STATIC = "/healthz"
-_LISTS = ("/api/v1/machines", "/api/v1/machines?sort=-overlay_used", "/machines")
+_STATIC = "/static/base.css"
+_READY = "/healthz"
+_PAGE, _API = "/machines", "/api/v1/machines"
 
 
 def main() -> int:
@@ -42,18 +44,18 @@ def main() -> int:
         skinnybox(many, "start", "-q", "m-7")
         _pretend(many)
         with _served(many) as (path, busy), _served(none) as (other, idle):
-            worst = max(_first_byte(path, page) for page in _LISTS)
-            _get(other, _LISTS[0])
+            said = _first_byte(path, _PAGE)
+            print(f"{_API}: {min(_get(path, _API)[0] for _ in range(5)) * 1000:.0f} ms")
+            _get(other, _PAGE)
             taken, least = _resident(busy) >> 20, _resident(idle) >> 20
         print(f"memory of the server: {taken} MiB with {MACHINES} machines, {least} MiB with none")
-        return worst.code
+        return said.code
 
 
 def _first_byte(path: Path, page: str) -> Verdict:
     status, size = _get(path, page)[1:]
     if status != 200:
-        print(f"{page}: {status}, not measured")
-        return Verdict.PROVEN
+        raise RuntimeError(f"{page}: {status}")
 
     def of(asked: str) -> Callable[[], float]:
         def taken() -> float:
@@ -100,7 +102,7 @@ def _served(folder: Path) -> Iterator[tuple[Path, int]]:
     process = subprocess.Popen([*command, "--listen", f"127.0.0.1:{_free_port()}"], stderr=subprocess.DEVNULL)
     try:
         until = time.monotonic() + 60
-        while not path.exists() or _get(path, _STATIC)[1] != 200:
+        while not path.exists() or _get(path, _READY)[1] != 200:
             if time.monotonic() > until or process.poll() is not None:
                 raise RuntimeError("the server does not answer")
             time.sleep(0.1)
