@@ -14,14 +14,12 @@ from uuid import UUID
 
 from skinnybox.errors import Conflict, Corrupt
 from skinnybox.fleet.catalog import (
-    answers_table,
     clashes,
     host_kind,
-    jobs_table,
     known_hosts,
     leases,
+    of_no_machine,
     rows,
-    tokens_table,
 )
 from skinnybox.fleet.catalog.database import Database, damaged
 from skinnybox.fleet.catalog.database_file import REPAIR
@@ -55,9 +53,9 @@ _ADDITIONS = {
     "leases": leases.TABLE,
     "held_ports": clashes.TABLE,
     "held_places": clashes.PLACES,
-    "jobs": jobs_table.TABLE,
-    "tokens": tokens_table.TABLE,
-    "answers": answers_table.TABLE,
+    "jobs": of_no_machine.JOBS,
+    "tokens": of_no_machine.TOKENS,
+    "answers": of_no_machine.ANSWERS,
 }
 
 
