@@ -86,6 +86,18 @@ def test_a_token_that_is_revoked_ends_what_it_opened(
                 line.receive_bytes()
 
 
+def test_who_opened_it_is_written_down(running: Console) -> None:
+    client = running.browser(Role.OPERATOR)
+    with client.websocket_connect(ADDRESS) as line:
+        line.receive_bytes()
+    job = running.fleet.jobs.all()[-1]
+    assert (job.verb, job.subjects, job.actor, job.condition) == ("console", ("a",), "a operator", "done")
+    client.get("/machines/a/console")
+    with running.fleet.listen("a"):
+        pass
+    assert running.fleet.jobs.all()[-1] == job  # to read what was printed is no change
+
+
 def test_a_viewer_reads_no_log(running: Console) -> None:
     assert running.browser(Role.VIEWER).get("/machines/a/console").status_code == 403
     shown = running.browser(Role.OPERATOR).get("/machines/a/console")

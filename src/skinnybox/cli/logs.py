@@ -49,7 +49,7 @@ def _say(arguments: argparse.Namespace, write: Write) -> None:
         stream = None
         if arguments.follow:
             try:  # before the log is read, so that nothing is between the two
-                stream = attached.enter_context(fleet.console(arguments.name))
+                stream = attached.enter_context(fleet.listen(arguments.name))
             except Conflict as off:
                 report.note(f"note: nothing follows: {off.message}")
         said = fleet.console_log(arguments.name)

@@ -208,7 +208,13 @@ class Fleet(Parts):
         """The one that this very name means."""
         return self._queries.machine(name)
 
+    @as_job("console")
     def console(self, name: str) -> "AbstractContextManager[socket]":
+        """Whoever has it may type: so that it was asked for is a job, which ends with that."""
+        return self.listen(name)
+
+    def listen(self, name: str) -> "AbstractContextManager[socket]":
+        """The same for who types nothing."""
         return self._host.console(self.machine(name).instance.uuid)
 
     def console_log(self, name: str) -> bytes:

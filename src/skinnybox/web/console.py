@@ -18,6 +18,7 @@ from starlette.responses import Response
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from skinnybox.errors import SkinnyboxError
+from skinnybox.fleet.jobs import on_behalf_of
 from skinnybox.fleet.service import Fleet
 from skinnybox.fleet.tokens import Role, lives
 from skinnybox.gate.principal import NotAllowed, Operator, Principal, principal
@@ -69,7 +70,7 @@ async def line(websocket: WebSocket, name: str) -> None:
     await websocket.accept()
     try:
         fleet = fleet_of(websocket)
-        async with _opened(fleet, name) as opened:
+        async with _opened(fleet, who, name) as opened:
             log, _ = await run_in_threadpool(_log, fleet, name)
             tame = Tame()
             await websocket.send_bytes(tame(log[-_BEFORE:]))
@@ -90,9 +91,10 @@ def _operator(websocket: WebSocket, name: str) -> Principal:
 
 
 @contextlib.asynccontextmanager
-async def _opened(fleet: Fleet, name: str) -> AsyncIterator[socket.socket]:
+async def _opened(fleet: Fleet, who: Principal, name: str) -> AsyncIterator[socket.socket]:
     """To open and to close it blocks."""
-    context = fleet.console(name)
+    with on_behalf_of(who.actor):
+        context = await run_in_threadpool(fleet.console, name)
     opened = await run_in_threadpool(context.__enter__)
     opened.setblocking(False)
     try:
