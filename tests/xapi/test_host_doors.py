@@ -102,7 +102,7 @@ def test_one_that_is_never_reached_is_waited_for_once(
     began = time.monotonic()
     for _ in range(5):
         assert reachable(host, instance) is False
-    assert time.monotonic() - began < 0.9
+    assert time.monotonic() - began < 4  # waited for each time it is five seconds
 
 
 def test_one_without_an_address_is_not_ready(
