@@ -42,6 +42,7 @@ NOT_OVER_A_NETWORK = {
     "autostart unit": "it prints a unit for the server's own systemd",
     "completion": "it is for a shell",
     "serve": "it is the server",
+    "rebase": "it only tells so far, and comes here with what does it",
 }
 
 
