@@ -144,7 +144,9 @@ def comes_up(fleet: Fleet, made: Recording) -> None:
     fleet.kill([name])
 
 
-@pytest.mark.parametrize("allocation", list(Allocation))
+@pytest.mark.parametrize(
+    "allocation", [Allocation.RESERVED, pytest.param(Allocation.SPARSE, marks=pytest.mark.full)]
+)
 def test_nothing_fsynced_is_lost(
     allocation: Allocation, fleet: Fleet, logs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
