@@ -27,9 +27,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.timeout(300))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
-    """Its sandbox needs rights that a container does not give; it sees our own pages only."""
+    """Its sandbox needs rights that a container does not give; it sees our own pages only. Not longer than
+    for a module: what drives it has an event loop in this thread, beside which no other test can run one."""
     expect.set_options(timeout=within(SECONDS) * 1000)
     if CHROMIUM is None:
         pytest.skip("no chromium (Debian: chromium)")
