@@ -94,7 +94,7 @@ def _fuzzed(app: FastAPI, fleet: Fleet, role: Role, examples: int) -> None:
         def ask(case: Any) -> None:
             nonlocal count
             count += 1
-            # An empty list is not sent, and of an object its keys are: as texts, which are none the wrong type.
+            # An empty list is not sent, and of an object its keys are: as texts, which are no wrong type.
             assume(not any(value == [] or isinstance(value, dict) for value in (case.query or {}).values()))
             response = case.call(headers=headers, base_url="http://localhost")
             case.validate_response(response, excluded_checks=[checks.ignored_auth])  # test_authorisation.py
