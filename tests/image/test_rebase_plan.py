@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from skinnybox.delta.listing import Unsettled
 from skinnybox.delta.rebase import masters, planning
 from skinnybox.delta.rebase.rules import Choice, Policy
 from skinnybox.delta.rebase.values import Decision
+from skinnybox.delta.settled import Unsettled
 from skinnybox.errors import Blocked, Corrupt
 from skinnybox.model import Master
 from tests.image import debianlike as debian

@@ -63,7 +63,7 @@ def has_colour(picture: Path, colour: str, least: int) -> bool:
 @contextmanager
 def screen(size: str = "700x560") -> Iterator[Screen]:
     if not all(run.find(each) for each in _PROGRAMS):
-        pytest.skip("no Xvfb, xdotool and ImageMagick here (script/setup --full)")
+        pytest.fail("no Xvfb, xdotool or ImageMagick: script/setup --full installs them")
     reading, writing = os.pipe()
     words = ["Xvfb", "-displayfd", str(writing), "-screen", "0", f"{size}x24", "-nolisten", "tcp"]
     with run.start(words, pass_fds=(writing,), stdout=run.PIPE, stderr=run.STDOUT) as server:

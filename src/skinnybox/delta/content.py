@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from skinnybox.delta.listing import Unsettled
+from skinnybox.delta.settled import NO_ANSWER, Unsettled
 from skinnybox.delta.upper_disk import UPPER
 from skinnybox.errors import Corrupt, NotFound
 from skinnybox.ext4 import open_descriptor
@@ -23,7 +23,6 @@ _PIECE = 48 << 10
 _BOUNDS = Bounds(memory=512 << 20, cpu_seconds=60, output=2 * MOST)
 _TYPES = frozenset("-dlcbps")
 _LARGEST = 1 << 63
-_NO_ANSWER = "the reader of the disk gave no proper answer"
 
 
 def of_overlay(disk: Path, path: bytes, limit: int) -> Content | None:
@@ -50,7 +49,7 @@ def _checked(answers: Iterator[Any], disk: Path, limit: int) -> Content | None:
     try:
         head = next(answers, None)
         if head == "unsettled":
-            raise Unsettled(f"{disk} was not shut down cleanly: its journal is to be replayed first")
+            raise Unsettled(disk)
         if head == "nothing":
             return None
         letter, size = head if isinstance(head, list) else [None, None]
@@ -58,7 +57,7 @@ def _checked(answers: Iterator[Any], disk: Path, limit: int) -> Content | None:
         if letter not in _TYPES or type(size) is not int or not 0 <= size < _LARGEST or len(data) > limit:
             raise ValueError("no such content")
     except (ValueError, TypeError) as error:
-        raise Corrupt(_NO_ANSWER) from error
+        raise Corrupt(NO_ANSWER) from error
     return Content(type=letter, size=size, data=data)
 
 

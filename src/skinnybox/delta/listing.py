@@ -8,6 +8,7 @@ from typing import Any
 
 from skinnybox.delta.as_seeded import Expected, decode, encode
 from skinnybox.delta.seed_marks import marked
+from skinnybox.delta.settled import NO_ANSWER, refuse_unsettled
 from skinnybox.delta.upper_disk import NOTHING, differences
 from skinnybox.errors import Corrupt
 from skinnybox.ext4 import open_descriptor
@@ -19,16 +20,11 @@ from skinnybox.sandbox.reader import answer, inquire
 
 _TYPES = frozenset("-dlcbps")
 _KINDS = {str(kind): kind for kind in ChangeKind}
-_NO_ANSWER = "the reader of the disk gave no proper answer"
 _DETAIL_LIMIT = 1000
 _PATH_LIMIT = 4096
 _LARGEST = 1 << 63
 _HASHED_PER_SECOND = 20 << 20
 """Bytes: slow machines hash ten times as much."""
-
-
-class Unsettled(Corrupt):
-    """It may be read as the truth once its journal is replayed (overlays/journal.py)."""
 
 
 @contextmanager
@@ -53,16 +49,8 @@ def listed(
         with inquire(
             __name__, words, subject=str(disk), bounds=bounds, pass_fds=[device, entries, seed]
         ) as answers:
-            _refuse_unsettled(answers, disk)
+            refuse_unsettled(answers, disk)
             yield marked(map(_checked, answers), include_seed=include_seed)
-
-
-def _refuse_unsettled(answers: Iterator[Any], disk: Path) -> None:
-    settled = next(answers, None)
-    if type(settled) is not bool:
-        raise Corrupt(_NO_ANSWER)
-    if not settled:
-        raise Unsettled(f"{disk} was not shut down cleanly: its journal is to be replayed first")
 
 
 @contextmanager
@@ -111,4 +99,4 @@ def _checked(value: Any) -> tuple[Change, bool | None]:
             raise ValueError(f"not a change: {value!r:.80}")
         return Change(path=raw, kind=_KINDS[kind], type=letter, size=size, detail=detail), is_seeds
     except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise Corrupt(_NO_ANSWER) from error
+        raise Corrupt(NO_ANSWER) from error

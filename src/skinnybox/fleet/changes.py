@@ -5,8 +5,9 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 
-from skinnybox.delta.listing import Unsettled, listed
+from skinnybox.delta.listing import listed
 from skinnybox.delta.seed_marks import expected
+from skinnybox.delta.settled import Unsettled
 from skinnybox.fleet.scratch_copy import copied
 from skinnybox.fleet.view import MachineView
 from skinnybox.hosts.base import Host

@@ -58,7 +58,7 @@ class Deltas:
 
     def _own(self, machine: MachineView, path: bytes, limit: int, operation: Operation) -> Content | None:
         from skinnybox.delta import content
-        from skinnybox.delta.listing import Unsettled
+        from skinnybox.delta.settled import Unsettled
         from skinnybox.fleet.scratch_copy import copied
         from skinnybox.overlays.journal import replayed_copy
 

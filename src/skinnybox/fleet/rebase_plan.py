@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
 
-from skinnybox.delta.listing import Unsettled
 from skinnybox.delta.rebase import masters
 from skinnybox.delta.rebase.planning import planned
 from skinnybox.delta.rebase.rules import Policy
 from skinnybox.delta.rebase.values import Decision, Fate, Standing, Subject
+from skinnybox.delta.settled import Unsettled
 from skinnybox.errors import Blocked
 from skinnybox.fleet import encrypted, half_restored, knowing, power, thrown
 from skinnybox.fleet.masters import Masters

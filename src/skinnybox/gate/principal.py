@@ -17,7 +17,7 @@ from skinnybox.errors import SkinnyboxError
 from skinnybox.fleet.jobs import Actor
 from skinnybox.fleet.tokens import Role, Token
 from skinnybox.gate import session
-from skinnybox.gate.origin import UNIX_SOCKET
+from skinnybox.gate.origin import SAFE, UNIX_SOCKET
 from skinnybox.gate.problems import Refused
 from skinnybox.gate.served import served
 
@@ -84,7 +84,7 @@ def _of_cookie(connection: HTTPConnection) -> Token | None:
     """NotAllowed for what would change something and does not say that a page of ours sent it: in a header,
     or in a form that the console has looked at before."""
     token = session.token_of(connection)
-    if token is None or connection.scope.get("method", "GET") in session.SAFE:
+    if token is None or connection.scope.get("method", "GET") in SAFE:
         return token
     said = connection.headers.get(session.CSRF_HEADER) or connection.scope["state"].get("csrf")
     if not session.is_ours(connection, said):

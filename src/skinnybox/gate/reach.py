@@ -14,7 +14,6 @@ from skinnybox.fleet.service import Fleet
 from skinnybox.fleet.tokens import Role
 from skinnybox.fleet.view import MachineView
 from skinnybox.gate.principal import Principal
-from skinnybox.gate.principal import whole as whole
 from skinnybox.operation import Operation
 from skinnybox.printable import quoted
 

@@ -25,7 +25,6 @@ LONGEST = 7 * 24 * 3600
 _NOTED = 300
 """Seconds that pass before a cookie is made anew to say that it was used."""
 CSRF_FIELD, CSRF_HEADER = "csrf", "x-csrf-token"
-SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,7 +13,7 @@ from skinnybox.gate.readings import reading
 from skinnybox.gate.served import fleet_of
 from skinnybox.web import render
 from skinnybox.web.diff import diff_of
-from skinnybox.web.looks import Look, looks_of
+from skinnybox.web.kept_trees import Look, kept_trees
 from skinnybox.web.one import one
 from skinnybox.web.tree import Place, raw_path
 
@@ -35,7 +35,7 @@ def changes(request: Request, who: Viewer, name: str, path: str = "", again: str
 
 
 def _look(request: Request, machine: MachineView, *, again: bool) -> Look:
-    looks = looks_of(request)
+    looks = kept_trees(request)
     kept = None if again else looks.kept(machine)
     return kept or looks.look(fleet_of(request), machine)
 

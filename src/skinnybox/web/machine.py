@@ -16,7 +16,7 @@ from skinnybox.gate.principal import Principal, Viewer
 from skinnybox.gate.served import fleet_of
 from skinnybox.web import looking, render, rows
 from skinnybox.web.changes import tabs
-from skinnybox.web.looks import looks_of
+from skinnybox.web.kept_trees import kept_trees
 from skinnybox.web.one import one
 from skinnybox.web.strip import is_theirs
 
@@ -33,7 +33,7 @@ def machine(request: Request, who: Viewer, name: str) -> Response:
         seen = head(request, looking.machine(request, who, name))
         return render.part(request, "machine.html", "condition", **seen)
     found = one(request, who, name)
-    look = looks_of(request).kept(found)
+    look = kept_trees(request).kept(found)
     master = None
     with contextlib.suppress(SkinnyboxError):  # a machine is shown, also where its master is gone or damaged
         master = fleet_of(request).masters.by_id(found.instance.stack.master)

@@ -33,7 +33,7 @@ def chromium() -> Iterator[Browser]:
     for a module: what drives it has an event loop in this thread, beside which no other test can run one."""
     expect.set_options(timeout=within(SECONDS) * 1000)
     if CHROMIUM is None:
-        pytest.skip("no chromium (Debian: chromium)")
+        pytest.fail("no chromium: script/setup --dev installs it")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         yield browser

@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from skinnybox import wire
-from skinnybox.delta.listing import Unsettled, handed
+from skinnybox.delta.listing import handed
 from skinnybox.delta.rebase.masters import Files, buffered
 from skinnybox.delta.rebase.rules import Choice, Policy, Rule
 from skinnybox.delta.rebase.values import Decision, Fate, Standing, Subject
 from skinnybox.delta.rebase.whole import Side, plan
+from skinnybox.delta.settled import NO_ANSWER, refuse_unsettled
 from skinnybox.errors import Blocked, Corrupt
 from skinnybox.ext4 import Volume, open_descriptor
 from skinnybox.masters.index import plain_lines
@@ -23,7 +24,6 @@ from skinnybox.overlays.template import BASE_CAPACITY
 from skinnybox.sandbox.confinement import Bounds
 from skinnybox.sandbox.reader import answer, inquire
 
-_NO_ANSWER = "the reader of the disk gave no proper answer"
 _HASHED_PER_SECOND = 20 << 20
 _LONGEST = 4200
 """Characters of any text: a path has at most 4095 bytes."""
@@ -50,24 +50,16 @@ def planned(
         with inquire(
             __name__, list(map(str, files)), subject=str(disk), bounds=bounds, pass_fds=files
         ) as answers:
-            _refuse_unsettled(answers, disk)
+            refuse_unsettled(answers, disk)
             _refuse_others(answers, disk, images)
             yield map(_checked, answers)
-
-
-def _refuse_unsettled(answers: Iterator[Any], disk: Path) -> None:
-    settled = next(answers, None)
-    if type(settled) is not bool:
-        raise Corrupt(_NO_ANSWER)
-    if not settled:
-        raise Unsettled(f"{disk} was not shut down cleanly: its journal is to be replayed first")
 
 
 def _refuse_others(answers: Iterator[Any], disk: Path, images: Sequence[str]) -> None:
     """What differs from another master than it was made on says nothing."""
     told = next(answers, None)
     if not isinstance(told, list) or not all(type(digest) is str for digest in told):
-        raise Corrupt(_NO_ANSWER)
+        raise Corrupt(NO_ANSWER)
     if told != list(images):
         raise Blocked(
             f"{disk} says that it belongs to other images than the machine's record",
@@ -127,7 +119,7 @@ def _checked(value: Any) -> Decision:
             owner=owner,
         )
     except (ValueError, TypeError) as error:
-        raise Corrupt(_NO_ANSWER) from error
+        raise Corrupt(NO_ANSWER) from error
 
 
 def _policy(policy: Policy) -> bytes:

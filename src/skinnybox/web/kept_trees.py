@@ -26,7 +26,7 @@ class Look:
     tree: Tree
 
 
-class Looks:
+class KeptTrees:
     """Of one server. Thread-safe."""
 
     def __init__(self) -> None:
@@ -54,12 +54,12 @@ class Looks:
         return look
 
 
-def looks_of(connection: HTTPConnection) -> Looks:
+def kept_trees(connection: HTTPConnection) -> KeptTrees:
     state = connection.app.state
     with _MAKING:
-        if not hasattr(state, "looks"):
-            state.looks = Looks()
-    return cast(Looks, state.looks)
+        if not hasattr(state, "kept_trees"):
+            state.kept_trees = KeptTrees()
+    return cast(KeptTrees, state.kept_trees)
 
 
 _MAKING = threading.Lock()
