@@ -143,7 +143,7 @@ def test_one_master_is_made_after_the_other(fleet: Fleet, tmp_path: Path) -> Non
             WHO, "master import", ["late:1"],
             lambda operation: fleet.masters.import_tree(tree, "late:1", as_is=True, operation=operation),
         )  # fmt: skip
-        time.sleep(0.5)
+        until(lambda: (fleet.jobs.one(number).step or {}).get("task") == "wait for another master")
         assert fleet.jobs.one(number).condition is Condition.RUNNING
         fleet.jobs.cancel(number)
         until(lambda: fleet.jobs.one(number).condition is Condition.CANCELLED)

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 MADE_AT_ONCE = 1
 """In one process: the next one waits. Each fills processors and gigabytes of the disk by itself."""
+_ANOTHER = "wait for another master"
 
 
 class Masters:
@@ -69,7 +70,7 @@ class Masters:
         chosen = recipe.load(recipe_file) if recipe_file else recipe.Recipe()
         if text is not None:
             chosen = recipe.parse(text, Path("/recipe"))
-        with self.making.turn(operation):
+        with self.making.turn(operation, awaited=_ANOTHER):
             return build.build(
                 replace(
                     chosen,
@@ -110,24 +111,13 @@ class Masters:
         from skinnybox.masters import imports, seal
 
         name, version = parse_reference(reference)
-        with self.making.turn(operation):
+        with self.making.turn(operation, awaited=_ANOTHER):
             return imports.import_tree(
-                source,
-                store=self._store,
-                name=name,
-                version=version or seal.default_version(self._store, name),
-                as_is=as_is,
-                kernel=kernel,
-                initrd=initrd,
-                dax=dax,
-                image_format=image_format,
-                format=format,
-                partition=partition,
-                leave_out=leave_out,
-                after=after,
-                unrelated=unrelated,
-                operation=operation,
-            )
+                source, store=self._store, name=name,
+                version=version or seal.default_version(self._store, name), as_is=as_is, kernel=kernel,
+                initrd=initrd, dax=dax, image_format=image_format, format=format, partition=partition,
+                leave_out=leave_out, after=after, unrelated=unrelated, operation=operation,
+            )  # fmt: skip
 
     def all(self) -> list[Master]:
         return catalogue.masters(self._store)

@@ -23,11 +23,15 @@ class Turns:
         self._changed = threading.Condition()
 
     @contextmanager
-    def turn(self, operation: Operation, parallel: int | None = None) -> Iterator[None]:
-        """Waits while so many go on, unless more at once than that were asked for: they are counted all the
-        same. Cancelled with the operation."""
+    def turn(
+        self, operation: Operation, parallel: int | None = None, *, awaited: str | None = None
+    ) -> Iterator[None]:
+        """Waits while so many go on, and says then what is `awaited`; unless more at once than that were
+        asked for: they are counted all the same. Cancelled with the operation."""
         waits = parallel is None or parallel <= self._most
         with self._changed:
+            if awaited and waits and self._taken >= self._most:
+                operation.step(awaited)
             while waits and self._taken >= self._most:
                 operation.check()
                 self._changed.wait(_NAP)
