@@ -82,7 +82,7 @@ def linked_clone(
     words: list[str | Path] = [
         "qemu-system-x86_64", *board(choose(Acceleration.AUTO, folder / "kernel", 1), cpus=1, memory=memory),
         "-kernel", folder / "kernel", "-initrd", folder / "initrd",
-        "-append", f"root=/dev/vda rw console=ttyS0 quiet {OFF if off else ''}".rstrip(),
+        "-append", f"root=/dev/vda rw console=ttyS0 quiet no_timer_check {OFF if off else ''}".rstrip(),
         "-drive", f"file={clone},format=qcow2,if=virtio",
         "-netdev", "user,id=net,ipv6=off,restrict=on",
         "-device", "virtio-net-pci,netdev=net,romfile=", "-serial", f"file:{console}",

@@ -222,6 +222,15 @@ def test_what_is_translated_is_bounded_for_all_three(tmp_path: Path) -> None:
     assert native[native.index("-accel") + 1] == "kvm"
 
 
+def test_no_kernel_checks_an_emulated_timer(tmp_path: Path) -> None:
+    """On a busy host one machine in ten panicked: its timer had not ticked often enough meanwhile."""
+    small, _ = _of_an_appliance(tmp_path, None)
+    for words in (argv(MACHINES["plain"]), small, trial_argv(Accelerator.TCG, 2, kernel=10, initrd=11)):
+        assert "no_timer_check" in words[words.index("-append") + 1].split()
+    for words in (argv(MACHINES["kvm"]), trial_argv(Accelerator.KVM, 2, kernel=10, initrd=11)):
+        assert "no_timer_check" not in words[words.index("-append") + 1].split()
+
+
 def test_the_command_lines_of_passt() -> None:
     assert by_lines(network.argv(5, [Forward(port=22001, to=22)])) == kept("passt-itself")
     assert by_lines(network.argv(5, ())) == kept("passt-itself").replace("-t 127.0.0.1/22001:22\n", "")

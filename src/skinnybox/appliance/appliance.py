@@ -19,7 +19,7 @@ from pathlib import Path
 from skinnybox import run
 from skinnybox.cpio import archive
 from skinnybox.emulation import accelerator
-from skinnybox.emulation.board import SANDBOX, Accelerator, board
+from skinnybox.emulation.board import SANDBOX, Accelerator, board, kernel_words
 from skinnybox.errors import GuestFailed, TimedOut, Unsupported
 from skinnybox.model import Acceleration
 from skinnybox.sandbox.confinement import MachineBounds, machine_words, never_began
@@ -171,7 +171,7 @@ def _words(
         *("qemu-system-x86_64", "-sandbox", SANDBOX, "-no-reboot"),
         *board(chosen, cpus=_CPUS, memory=_MEMORY),
         *("-kernel", f"/proc/self/fd/{kernel}", "-initrd", f"/proc/self/fd/{start}"),
-        *("-append", f"rdinit=/{PROGRAM} console=ttyS0 quiet panic=-1 {appliance.words}".rstrip()),
+        *("-append", f"rdinit=/{PROGRAM} quiet {kernel_words(chosen)} {appliance.words}".rstrip()),
         *("-serial", "stdio", "-monitor", "none"),
     ]
     for number, (disk, descriptor) in enumerate(disks):

@@ -7,7 +7,7 @@ path may be longer than a socket's name can be.
 import ipaddress
 from dataclasses import dataclass
 
-from skinnybox.emulation.board import PROGRAM, SANDBOX, Accelerator, board
+from skinnybox.emulation.board import PROGRAM, SANDBOX, Accelerator, board, kernel_words
 from skinnybox.hosts import reach
 from skinnybox.model import Allocation, DiskKind, Instance, Network
 
@@ -90,13 +90,13 @@ def argv(machine: Machine) -> list[str]:
     ]
 
 
-def kernel_parameters(instance: Instance, nonce: str) -> str:
+def kernel_parameters(instance: Instance, nonce: str, accelerator: Accelerator) -> str:
     """What the guest is told on its kernel's command line."""
     boot = "skinnybox" if instance.encrypt is None else "encrypted"
     ours = f"boot={boot} skinnybox.instance={instance.uuid} skinnybox.nonce={nonce}"
     # An image lies above 4 GiB: the kernel would keep 64 MiB for devices that cannot reach there. Ours can.
     bounce = " swiotlb=noforce" if instance.stack.dax else ""
-    return f"{ours} console=ttyS0 ro quiet panic=-1{bounce}"
+    return f"{ours} ro quiet {kernel_words(accelerator)}{bounce}"
 
 
 def _mapped(machine: Machine) -> tuple[OpenImage, ...]:
@@ -121,7 +121,7 @@ def _kernel(machine: Machine) -> list[str]:
     return [
         "-kernel", f"/proc/self/fd/{machine.descriptors.kernel}",
         "-initrd", f"/proc/self/fd/{machine.descriptors.initrd}",
-        "-append", kernel_parameters(machine.instance, machine.nonce),
+        "-append", kernel_parameters(machine.instance, machine.nonce, machine.accelerator),
     ]
     # fmt: on
 
