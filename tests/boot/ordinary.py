@@ -51,9 +51,11 @@ def boots_as_it_was(fleet: Fleet, name: str, before: str, show: str, key: Path, 
 
 @contextmanager
 def booted(
-    disk: Path, mac: str, host_keys: Sequence[str], key: Path, folder: Path, guest: str = "10.0.2.15/24"
-) -> Iterator[Callable[[str], str]]:
-    """The disk in a plain QEMU, and a way to run lines of shell in it; `guest` is the address it has."""
+    disk: Path, mac: str, host_keys: Sequence[str], key: Path, folder: Path, guest: str = "10.0.2.15/24",
+    *, seconds: float = SECONDS,
+) -> Iterator[Callable[[str], str]]:  # fmt: skip
+    """The disk in a plain QEMU, and a way to run lines of shell in it, each for so many `seconds` at most;
+    `guest` is the address it has."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     address, network = guest.partition("/")[0], ipaddress.ip_interface(guest).network
@@ -73,12 +75,12 @@ def booted(
     # fmt: on
     with subprocess.Popen(words) as child:
         try:
-            yield lambda line: _over_ssh(line, port, host_keys, key, folder)
+            yield lambda line: _over_ssh(line, port, host_keys, key, folder, seconds)
         finally:
             child.kill()
 
 
-def _over_ssh(line: str, port: int, host_keys: Sequence[str], key: Path, folder: Path) -> str:
+def _over_ssh(line: str, port: int, host_keys: Sequence[str], key: Path, folder: Path, seconds: float) -> str:
     """As soon as it answers; its host keys are those it always had."""
     known = folder / "known"
     known.write_text("".join(f"[127.0.0.1]:{port} {public}\n" for public in host_keys))
@@ -90,7 +92,7 @@ def _over_ssh(line: str, port: int, host_keys: Sequence[str], key: Path, folder:
             [*words, "root@127.0.0.1", line],
             capture_output=True,
             text=True,
-            timeout=within(SECONDS),
+            timeout=within(seconds),
             check=False,
         )
         if done.returncode != 255:
