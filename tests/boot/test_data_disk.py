@@ -101,6 +101,7 @@ def test_it_comes_up_with_its_own_data_or_not_at_all(fleet: Fleet, create: Creat
 OWNERS = "stat -c '%U %a' /home/anna /home/anna/data /home/bert /home/bert/.profile; id -u anna bert"
 
 
+@pytest.mark.full  # what the guest does there is decided by tests/guest/test_homes.py
 def test_homes_are_their_users_and_keep_their_numbers(create: Create, up: Up, down: Down, sh: Sh) -> None:
     """Also where the users are made anew at each start: another number was another user's, once."""
     create(

@@ -47,18 +47,21 @@ def until(holds: Callable[[], bool]) -> None:
         time.sleep(1)
 
 
-def test_four_machines_from_a_command_line(pool: EmulatedPool, master: str, skinnybox: Skinnybox) -> None:
+@pytest.mark.parametrize("count", [2, pytest.param(4, marks=pytest.mark.full)])
+def test_machines_from_a_command_line(
+    pool: EmulatedPool, master: str, skinnybox: Skinnybox, count: int
+) -> None:
     size = ("--overlay", "128M", "--memory", "384M")
-    skinnybox("create", "web-{01..04}", "--master", master, *size, "--follow-name")
+    skinnybox("create", f"web-{{01..0{count}}}", "--master", master, *size, "--follow-name")
     with pool.session() as api:
         (second,) = api.VM.get_by_name_label("web-02")
         api.VM.set_name_label(second, "Shop Front")
     (vdi,) = set(masters(pool))
-    assert len(masters(pool)) == 4
+    assert len(masters(pool)) == count
     before = digest(pool, vdi)
     skinnybox("start", "*", "--timeout", str(within(SECONDS)))
     listed = json.loads(skinnybox("list", "--format", "json"))
-    assert [machine["state"] for machine in listed] == ["ready"] * 4
+    assert [machine["state"] for machine in listed] == ["ready"] * count
     (shown,) = json.loads(skinnybox("show", "web-02", "--format", "json"))
     assert shown["ssh_host_keys"] or shown["host_keys"]
     until(lambda: b"shop-front login" in pool.console_of(second))
@@ -69,7 +72,7 @@ def test_four_machines_from_a_command_line(pool: EmulatedPool, master: str, skin
     assert orders == []
     skinnybox("stop", "*", "--timeout", str(within(SECONDS)))
     assert digest(pool, vdi) == before
-    for name in ("web-01", "web-04"):
+    for name in ("web-01", f"web-0{count}"):
         changed = json.loads(skinnybox("changes", name, "--format", "json"))
         assert {"/var/log/wtmp"} <= {change["path"] for change in changed}
     skinnybox("delete", "*", "--yes")

@@ -23,7 +23,8 @@ pytestmark = [
     pytest.mark.image,
     pytest.mark.skipif(namespace.needed(), reason="needs root, or root of a namespace"),
 ]
-PLACES = 20
+by_places = pytest.mark.parametrize("places", [5, pytest.param(20, marks=pytest.mark.full)])
+"""At how many places each is cut, besides one byte before its end."""
 IMAGES = {
     "qcow2": ("qcow2", []),
     "qcow2-packed": ("qcow2", ["-c"]),
@@ -59,13 +60,15 @@ def disk(tree: Path) -> Path:
     return with_gpt(tree.parent / "disk.gpt", {1: volume.read_bytes()})
 
 
-def is_refused_everywhere(file: Path, whole: Path, unpacked: Callable[[Path, Path], Path]) -> None:
+def is_refused_everywhere(
+    file: Path, whole: Path, places: int, unpacked: Callable[[Path, Path], Path]
+) -> None:
     """At each of the places, and one byte before the end. Where it is not, nothing of it may be missing."""
     wanted = describe(unpacked(whole, file.parent / "work"))
     shutil.rmtree(file.parent / "work")
     size = whole.stat().st_size
     shutil.copyfile(whole, file)
-    for cut in [size - 1, *(size * place // PLACES for place in range(PLACES - 1, -1, -1))]:
+    for cut in [size - 1, *(size * place // places for place in range(places - 1, -1, -1))]:
         os.truncate(file, cut)
         try:
             tree = unpacked(file, file.parent / "work")
@@ -78,12 +81,13 @@ def is_refused_everywhere(file: Path, whole: Path, unpacked: Callable[[Path, Pat
         shutil.rmtree(file.parent / "work", ignore_errors=True)
 
 
+@by_places
 @pytest.mark.parametrize("kind", IMAGES)
-def test_a_disk_image_that_was_cut_off_is_refused(tmp_path: Path, disk: Path, kind: str) -> None:
+def test_a_disk_image_that_was_cut_off_is_refused(tmp_path: Path, disk: Path, kind: str, places: int) -> None:
     driver, options = IMAGES[kind]
     whole = tmp_path / "whole"
     run.run(["qemu-img", "convert", "-f", "raw", "-O", driver, *options, disk, whole])
-    is_refused_everywhere(tmp_path / "cut", whole, unpack)
+    is_refused_everywhere(tmp_path / "cut", whole, places, unpack)
 
 
 def bring(file: Path, work: Path) -> Path:
@@ -111,12 +115,15 @@ ARCHIVES: dict[str, Callable[[Path, Path, Path], Path]] = {
 }
 
 
+@by_places
 @pytest.mark.parametrize("kind", ARCHIVES)
-def test_an_archive_that_was_cut_off_is_refused(tmp_path: Path, tree: Path, disk: Path, kind: str) -> None:
+def test_an_archive_that_was_cut_off_is_refused(
+    tmp_path: Path, tree: Path, disk: Path, kind: str, places: int
+) -> None:
     if kind == "squashfs" and not (run.find("sqfs2tar") and run.find("tar2sqfs")):
         pytest.skip("no squashfs-tools-ng")
     whole = ARCHIVES[kind](tmp_path / "whole", tree, disk)
-    is_refused_everywhere(tmp_path / "cut", whole, bring)
+    is_refused_everywhere(tmp_path / "cut", whole, places, bring)
 
 
 def test_a_tar_that_ends_between_two_members_is_refused(tmp_path: Path, tree: Path) -> None:
