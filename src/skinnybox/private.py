@@ -17,6 +17,9 @@ from typing import BinaryIO
 from skinnybox.errors import Blocked, NotAFile
 from skinnybox.layout import FILE, FOLDER
 
+NO_TMPFILE = (errno.EOPNOTSUPP, errno.EISDIR, errno.ENOENT, errno.EINVAL)
+"""What open(2) says where a file cannot be without a name; ENOENT and EISDIR say other things as well."""
+
 
 def make_folder(path: Path) -> None:
     """With all that is missing above it. Idempotent; what is there already keeps its mode. Raises OSError;
@@ -42,6 +45,28 @@ def create(path: Path) -> BinaryIO:
     """A new file, to be written; FileExistsError when anything has its name."""
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     return os.fdopen(os.open(path, flags, FILE), "wb")
+
+
+def put_whole(path: Path, data: bytes) -> bool:
+    """A new file that has its name only when all of `data` is in it, so that a kill leaves nothing. False,
+    and nothing done, when anything has that name, or where files need one from the first. Not synced."""
+    if os.path.lexists(path):
+        return False
+    try:
+        descriptor = os.open(path.parent, os.O_TMPFILE | os.O_WRONLY | os.O_CLOEXEC, FILE)
+    except OSError as error:
+        if error.errno not in NO_TMPFILE or not path.parent.is_dir():
+            raise
+        return False
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(data)
+        file.flush()
+        try:
+            # The descriptor argument makes Python call linkat.
+            os.link(f"/proc/self/fd/{descriptor}", path, src_dir_fd=descriptor, follow_symlinks=True)
+        except FileExistsError:
+            return False
+    return True
 
 
 def to_append(path: Path) -> int:

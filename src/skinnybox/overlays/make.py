@@ -5,13 +5,13 @@ No process is started and nothing is synced; who wants it to survive a power cut
 
 import bisect
 import contextlib
-import errno
 import os
 import secrets
 import uuid as uuids
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
+from skinnybox import private
 from skinnybox.crc32c import changed
 from skinnybox.errors import Conflict, NotFound, Unsupported, UsageError, of_system
 from skinnybox.model import Allocation
@@ -28,7 +28,6 @@ from skinnybox.overlays.template import (
 )
 from skinnybox.wire import fitting
 
-_NO_TMPFILE = (errno.EOPNOTSUPP, errno.EISDIR, errno.ENOENT, errno.EINVAL)
 _MODE = 0o600
 
 
@@ -133,7 +132,7 @@ def _new_file(folder: Path) -> Iterator[tuple[int, Path | None]]:
     try:
         descriptor = os.open(folder, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, _MODE)
     except OSError as error:
-        if error.errno not in _NO_TMPFILE or not folder.is_dir():
+        if error.errno not in private.NO_TMPFILE or not folder.is_dir():
             raise
         name = folder / f".{secrets.token_hex(8)}.new"
         descriptor = os.open(name, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, _MODE)

@@ -146,11 +146,12 @@ class Catalog:
     def confirm(self, instances: Sequence[Instance]) -> None:
         """Those that this process claimed exist now. Conflict, with nothing written, when another command
         has taken one of them back."""
+        ours = process_mark()
         with self._db.writing():
             written = self._db.many(
                 "UPDATE instances SET phase = 'defined', owner = NULL"
                 " WHERE uuid = ? AND phase = 'creating' AND owner = ?",
-                [(str(instance.uuid), process_mark()) for instance in instances],
+                [(str(instance.uuid), ours) for instance in instances],
             )
             if written != len(instances):
                 raise Conflict("another command cleared away what was being created", hint="try again")
