@@ -98,11 +98,12 @@ class Running:
 def running(
     state: Path, *options: str, module: Sequence[str] = ("-m", "skinnybox", "--host", "fake"),
     tls: ssl.SSLContext | None = None, environment: dict[str, str] | None = None,
+    python: Sequence[str] = (sys.executable,),
 ) -> Iterator[Running]:  # fmt: skip
     """It answers; killed at the end of the block, if it is there still."""
     port = free_port()
     words = [
-        sys.executable,
+        *python,
         *module,
         "--state",
         str(state),

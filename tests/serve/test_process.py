@@ -3,6 +3,7 @@
 import contextlib
 import signal
 import socket
+import ssl
 import stat
 import subprocess
 import sys
@@ -12,7 +13,7 @@ import pytest
 
 from skinnybox.errors import Conflict, UsageError
 from tests.fleet.conftest import said
-from tests.serve.conftest import a_token
+from tests.serve.conftest import a_token, certificate
 from tests.serve.running import ROOT, SOON, running, until
 
 
@@ -211,3 +212,27 @@ def test_only_a_proxy_that_was_named_says_who_asks(
         connection.close()
         status, page = server.get("/api/v1/jobs?limit=1", token=token)
     assert (status, page["items"][0]["origin"].partition(",")[0]) == (200, origin)
+
+
+_HUNG_UP_EARLY = """
+import os, signal, sys
+from skinnybox.cli.main import run_command
+from skinnybox.serve import process
+real = process._finish
+def finish(fleet, told):
+    os.kill(os.getpid(), signal.SIGHUP)
+    real(fleet, told)
+process._finish = finish
+sys.exit(run_command(["--host", "fake", *sys.argv[1:]]))
+"""
+
+
+def test_a_hangup_before_it_answers_is_not_its_end(state: Path, tmp_path: Path) -> None:
+    """`systemctl reload`, or a renewed certificate's hook, while it settles what was left."""
+    chain, key = certificate(tmp_path / "tls")
+    trust = ssl.create_default_context(cafile=str(chain))
+    options = ("--tls-cert", str(chain), "--tls-key", str(key))
+    with running(state, *options, module=("-c", _HUNG_UP_EARLY), tls=trust) as server:
+        until(lambda: f"read {chain} anew" in server.said)
+        assert server.get("/healthz")[0] == 200
+        assert server.end() == 0

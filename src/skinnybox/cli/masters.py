@@ -1,7 +1,6 @@
 """master build, import, list, verify, disk, remove, gc."""
 
 import argparse
-import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -194,15 +193,8 @@ def _import(arguments: argparse.Namespace) -> int:
 
 
 def _made(arguments: argparse.Namespace, make: "Callable[[Masters, Operation], Master]") -> int:
-    # Said aloud: root of a namespace would look for the state folder of the whole machine.
-    state = str(options.settings(arguments).state)
-    again = [sys.executable, "-m", "skinnybox", "--state", state, *sys.argv[1:]]
-    with options.fleet(arguments) as fleet:
-        code = fleet.masters.as_namespace_root(again)
-        if code is not None:
-            return code
-        with shown(arguments.quiet) as operation:
-            master = make(fleet.masters, operation)
+    with options.fleet(arguments) as fleet, shown(arguments.quiet) as operation:
+        master = make(fleet.masters, operation)
     _tell_places(master)
     report.done(f"{master.reference}: sealed, {_sizes(master)}, {master.id[:19]}")
     return 0

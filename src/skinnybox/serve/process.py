@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import signal
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -79,6 +80,7 @@ def serve(fleet: Fleet, folder: Path, how: Serving, told: Told) -> None:
     """Blocks until a signal ends it (server.py). Conflict while another process serves the folder, or listens
     there; UsageError for what would be read by others."""
     refuse_plain(how)
+    early = _hung_up()
     tls = certificate.context(how.certificate) if how.certificate else None
     with alone(folder), _doors(folder, how, tls) as doors:
         _finish(fleet, told)
@@ -86,11 +88,19 @@ def serve(fleet: Fleet, folder: Path, how: Serving, told: Told) -> None:
         app = create_app(served)
         server = Server(
             _config(app, how), doors, exempt=how.is_proxy,
-            ready=lambda: _tell(fleet, folder, how, told),
+            ready=lambda: _tell(fleet, folder, how, told), asked_early=early,
             ending=lambda: _end(app, told),
             renew=lambda: _renew(how, tls, told),
         )  # fmt: skip
         asyncio.run(server.serve())
+
+
+def _hung_up() -> list[int]:
+    """Grows by each SIGHUP from now on, which ended us where nobody takes it. The server takes it over once
+    it answers."""
+    found: list[int] = []
+    signal.signal(signal.SIGHUP, lambda number, _: found.append(number))
+    return found
 
 
 @contextmanager
@@ -112,7 +122,7 @@ def _finish(fleet: Fleet, told: Told) -> None:
         said = outcome.error.message if outcome.error else "what was left half done is finished"
         told(f"{outcome.name}: {said}")
     _ = fleet.background, fleet.jobs, fleet.tokens, fleet.masters, fleet.overlays, fleet.files, fleet.remote
-    _ = fleet.upkeep
+    _ = fleet.upkeep, fleet.rebases
 
 
 def _config(app: FastAPI, how: Serving) -> uvicorn.Config:

@@ -39,15 +39,17 @@ class Door:
 
 
 class Server(uvicorn.Server):
-    """`ready` is called once it answers, `ending` when it is told to end, `renew` by SIGHUP."""
+    """`ready` is called once it answers, `ending` when it is told to end, `renew` by SIGHUP; what of these
+    came before it answers is in `asked_early`."""
 
     def __init__(
         self, config: uvicorn.Config, doors: Sequence[Door], *, exempt: Callable[[str], bool],
         ready: Callable[[], None], ending: Callable[[], None], renew: Callable[[], None],
+        asked_early: Sequence[int] = (),
     ) -> None:  # fmt: skip
         super().__init__(config)
         self._doors, self._exempt = doors, exempt
-        self._ready, self._ending, self._renew = ready, ending, renew
+        self._ready, self._ending, self._renew, self._asked_early = ready, ending, renew, asked_early
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await self.lifespan.startup()
@@ -55,6 +57,8 @@ class Server(uvicorn.Server):
         self.started = True
         notify("READY=1")
         self._ready()
+        if self._asked_early:
+            self._read_anew()
 
     async def _open(self, door: Door) -> asyncio.Server:
         handshake = _HANDSHAKE if door.tls else None

@@ -1,0 +1,112 @@
+"""What a master is to be made of, as a value that another process of ours can be handed; and making it."""
+
+import json
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from skinnybox.model import ImageFormat, Master, parse_reference
+from skinnybox.operation import Operation
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Build:
+    """From a recipe (a file, or its `text`), or of this machine's own distribution. What is said beside the
+    recipe wins over it, or adds to it."""
+
+    reference: str
+    recipe_file: Path | None = None
+    text: str | None = None
+    suite: str | None = None
+    packages: tuple[str, ...] = ()
+    dax: bool = False
+    image_format: ImageFormat = ImageFormat.AUTO
+    after: str | None = None
+    unrelated: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Import:
+    """Of a directory, an archive or a disk image: see masters.imports."""
+
+    source: Path
+    reference: str
+    as_is: bool
+    kernel: Path | None = None
+    initrd: Path | None = None
+    dax: bool = False
+    image_format: ImageFormat = ImageFormat.AUTO
+    format: str | None = None
+    partition: int | None = None
+    leave_out: tuple[str, ...] = ()
+    after: str | None = None
+    unrelated: bool = False
+
+
+Order = Build | Import
+_KINDS: dict[str, type[Build] | type[Import]] = {"build": Build, "import": Import}
+_PATHS = ("recipe_file", "source", "kernel", "initrd")
+_TUPLES = ("packages", "leave_out")
+
+
+def made(store: Path, order: Order, operation: Operation) -> Master:
+    """Build or import, and seal, in this very process, which has to be root, of a namespace at least. Raises
+    as masters.build and masters.imports do."""
+    return _built(store, order, operation) if isinstance(order, Build) else _imported(store, order, operation)
+
+
+def _built(store: Path, order: Build, operation: Operation) -> Master:
+    from skinnybox.masters import build, recipe, seal
+
+    name, version = parse_reference(order.reference)
+    chosen = recipe.load(order.recipe_file) if order.recipe_file else recipe.Recipe()
+    if order.text is not None:
+        chosen = recipe.parse(order.text, Path("/recipe"))
+    as_said = chosen.image_format if order.image_format is ImageFormat.AUTO else order.image_format
+    return build.build(
+        replace(
+            chosen,
+            suite=chosen.suite if order.suite is None else order.suite,
+            packages=(*chosen.packages, *order.packages),
+            dax=order.dax or chosen.dax,
+            image_format=as_said,
+            after=order.after or (None if order.unrelated else chosen.after),
+            unrelated=order.unrelated or (chosen.unrelated and not order.after),
+        ),
+        store=store,
+        name=name,
+        version=version or seal.default_version(store, name),
+        operation=operation,
+    )
+
+
+def _imported(store: Path, order: Import, operation: Operation) -> Master:
+    from skinnybox.masters import imports, seal
+
+    name, version = parse_reference(order.reference)
+    return imports.import_tree(
+        order.source, store=store, name=name, version=version or seal.default_version(store, name),
+        as_is=order.as_is, kernel=order.kernel, initrd=order.initrd, dax=order.dax,
+        image_format=order.image_format, format=order.format, partition=order.partition,
+        leave_out=order.leave_out, after=order.after, unrelated=order.unrelated, operation=operation,
+    )  # fmt: skip
+
+
+def written(store: Path, order: Order) -> str:
+    """As one line, for `read`."""
+    kind = next(word for word, each in _KINDS.items() if isinstance(order, each))
+    return json.dumps({"store": str(store), "kind": kind, "words": asdict(order)}, default=str)
+
+
+def read(line: str) -> tuple[Path, Order]:
+    """What `written` wrote. ValueError, KeyError or TypeError for anything else."""
+    found = json.loads(line)
+    words: dict[str, Any] = found["words"]
+    for key, value in words.items():
+        if key in _PATHS and value is not None:
+            words[key] = Path(value)
+        elif key in _TUPLES:
+            words[key] = tuple(value)
+        elif key == "image_format":
+            words[key] = ImageFormat(value)
+    return Path(found["store"]), _KINDS[found["kind"]](**words)

@@ -1,0 +1,156 @@
+"""A server of who is not root makes masters as well: its child is root of a user namespace.
+
+Requirements: root, who becomes an ordinary user with ids of its own in a mount namespace; uidmap; mkfs.erofs.
+"""
+
+import json
+import os
+import site
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import skinnybox
+from skinnybox import run
+from skinnybox.model import GUEST_PROTOCOL
+from tests.image.disks import CONFIGURATION
+from tests.serve.running import Running, running, until
+
+USER = 61_234
+pytestmark = [
+    pytest.mark.image,
+    pytest.mark.skipif(os.geteuid() != 0 or run.find("newuidmap") is None, reason="needs root, and uidmap"),
+    pytest.mark.usefixtures("for_everyone"),
+]
+_BECOME = f"""
+for file in passwd subuid subgid; do mount --bind "$0/$file" "/etc/$file"; done
+exec setpriv --reuid={USER} --regid={USER} --clear-groups -- "$@"
+"""
+
+
+@pytest.fixture
+def home() -> Iterator[Path]:
+    """A folder that this user has: below pytest's own nobody else gets."""
+    with tempfile.TemporaryDirectory(prefix="skinnybox-home-") as folder:
+        home = Path(folder)
+        home.chmod(0o755)
+        (home / "passwd").write_text(
+            f"{Path('/etc/passwd').read_text()}boxer:x:{USER}:{USER}::{home}:/bin/sh\n"
+        )
+        for name in ("subuid", "subgid"):
+            (home / name).write_text("boxer:500000:65536\n")
+        (home / "own").mkdir()
+        os.chown(home / "own", USER, USER)
+        yield home
+
+
+@pytest.fixture
+def server(home: Path) -> Iterator[Running]:
+    become = ["unshare", "--mount", "sh", "-ec", _BECOME, str(home)]
+    ours = [Path(skinnybox.__file__).parents[1], *site.getsitepackages()]
+    where = {
+        "HOME": str(home / "own"),
+        "PATH": f"{home}/bin:{os.environ['PATH']}",
+        "PYTHONPATH": os.pathsep.join(map(str, ours)),
+    }
+    for python in (sys.executable, "/usr/bin/python3"):  # the first may lie where only root gets
+        tried = subprocess.run(
+            [*become, "sh", "-c", '"$0" -c "import skinnybox.serve.app"', python], env={**os.environ, **where}
+        )
+        if tried.returncode == 0:
+            break
+    else:
+        pytest.skip("no Python that an ordinary user may run has what the server needs")
+    with running(home / "own/state", python=[*become, python], environment=where) as server:
+        yield server
+        server.end()
+
+
+def post(server: Running, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+    connection = server.own_door()
+    connection.request("POST", f"/api/v1{path}", json.dumps(body or {}), {"content-type": "application/json"})
+    found: dict[str, Any] = json.loads(connection.getresponse().read())
+    connection.close()
+    return found
+
+
+def job(server: Running, number: int) -> dict[str, Any]:
+    found: dict[str, Any] = server.get(f"/api/v1/jobs/{number}", over_socket=True)[1]
+    return found
+
+
+def ended(server: Running, number: int) -> dict[str, Any]:
+    until(lambda: job(server, number)["state"] != "running")
+    return job(server, number)
+
+
+def a_tree(folder: Path) -> Path:
+    for name, text in (
+        ("boot/vmlinuz-6.1", "kernel"), ("boot/config-6.1", CONFIGURATION), ("etc/other", "somebody's"),
+        ("usr/lib/skinnybox/protocol", f"{GUEST_PROTOCOL}\n"),
+    ):  # fmt: skip
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text)
+    return folder
+
+
+def test_it_imports_one(server: Running, home: Path) -> None:
+    tree = a_tree(home / "tree")
+    begun = post(server, "/imports", {"reference": "x:1", "source": str(tree), "as_is": True})
+    found = ended(server, begun["job"])
+    assert found["state"] == "done", found
+    masters = server.get("/api/v1/masters", over_socket=True)[1]["items"]
+    assert [master["master"] for master in masters] == ["x:1"]
+    [actor] = {each["actor"] for each in server.get("/api/v1/jobs", over_socket=True)[1]["items"]}
+    assert actor == "owner"  # one job, and none of the child's own
+
+
+def test_what_goes_wrong_there_is_told_as_it_is_told_here(server: Running, home: Path) -> None:
+    tree = a_tree(home / "tree")
+    (tree / "usr/lib/skinnybox/protocol").unlink()
+    begun = post(server, "/imports", {"reference": "x:1", "source": str(tree), "as_is": True})
+    found = ended(server, begun["job"])
+    assert found["state"] == "failed" and "no guest part" in found["error"]
+
+
+def slow_packages(home: Path) -> None:
+    """An mmdebstrap that never ends, and says so."""
+    (home / "bin").mkdir()
+    program = home / "bin/mmdebstrap"
+    program.write_text(
+        f"#!/bin/sh\necho $$ >{home}/own/begun\nwhile :; do echo 'I: downloading'; sleep 0.1; done\n"
+    )
+    program.chmod(0o755)
+
+
+def test_it_tells_how_far_it_is_and_ends_when_it_is_asked_to(server: Running, home: Path) -> None:
+    slow_packages(home)
+    begun = post(server, "/builds", {"reference": "x:1"})
+    until(lambda: (job(server, begun["job"])["step"] or {}).get("task") == "build")
+    assert list((home / "own/state/masters").glob(".work-*"))
+    post(server, f"/jobs/{begun['job']}/cancel")
+    assert ended(server, begun["job"])["state"] == "cancelled"
+    assert not list((home / "own/state/masters").glob(".work-*"))  # nothing of it is left
+
+
+def test_it_ends_with_a_server_that_is_killed(server: Running, home: Path) -> None:
+    slow_packages(home)
+    post(server, "/builds", {"reference": "x:1"})
+    until(lambda: bool(list((home / "own/state/masters").glob(".work-*"))) and (home / "own/begun").exists())
+    server.process.kill()
+    server.process.wait()
+    until(lambda: not list((home / "own/state/masters").glob(".work-*")))
+
+
+def test_without_ids_of_its_own_it_says_what_is_missing(server: Running, home: Path) -> None:
+    for name in ("subuid", "subgid"):
+        (home / name).write_text("")
+    tree = a_tree(home / "tree")
+    begun = post(server, "/imports", {"reference": "x:1", "source": str(tree), "as_is": True})
+    found = ended(server, begun["job"])
+    assert found["state"] == "failed" and "only root" in found["error"]
