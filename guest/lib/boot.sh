@@ -12,6 +12,14 @@ boot_root() {
     close_stack "$1"
 }
 
+# finish_before_init ROOT: what a rebase has left is done before any service, which an init without units cannot say: it
+# is run by what does that first.
+# shellcheck disable=SC2034 # init's
+finish_before_init() {
+    [ ! -e "$1/var/lib/skinnybox/rebase" ] || [ ! -x "$1/usr/lib/skinnybox/before-init" ] ||
+        BEFORE=/usr/lib/skinnybox/before-init
+}
+
 # seed_if_due ROOT: the chosen one, once per generation, so that an administrator's edits survive a boot.
 seed_if_due() {
     ! seed_is_due "$1" || apply_seed "$1"

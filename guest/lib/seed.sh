@@ -5,6 +5,8 @@
 
 : "${ROOT:=}"
 
+CHECK=/var/lib/skinnybox/check
+
 # cannot REASON: ends the whole application; the initramfs shows the reason and powers off.
 cannot() {
     printf '%s\n' "$*" >&2
@@ -19,6 +21,7 @@ note() {
 # seed_apply FOLDER: FOLDER is the unpacked seed.
 seed_apply() {
     local number=0 key value
+    [ ! -e "$ROOT$CHECK" ] || rm -f "$ROOT$CHECK" # one that is no longer said
     while read -r key value; do
         number=$((number + 1))
         check_words "$key" "$value"
@@ -32,7 +35,7 @@ seed_apply() {
 # passed over in silence.
 check_words() {
     case $1,$2 in
-    hostname,*[[:space:]]* | machine-id,*[[:space:]]* | run-once,?* | user-data,?*) cannot "$1: more is said than it can be: $2" ;;
+    hostname,*[[:space:]]* | machine-id,*[[:space:]]* | run-once,?* | user-data,?* | check,?*) cannot "$1: more is said than it can be: $2" ;;
     hostname, | machine-id, | user, | network, | ntp,) cannot "$1: nothing is said of it" ;;
     esac
 }
@@ -55,6 +58,7 @@ seed_line() {
     locale) seed_locale "$4" ;;
     ntp) seed_ntp "$4" ;;
     user-data) seed_user_data "$1" "$2" ;;
+    check) put_file "$CHECK" 0700 root:root message_payload "$1" "$2" ;;
     *) cannot "this master does not know what a seed's '$3' means" ;;
     esac
 }

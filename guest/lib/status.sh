@@ -122,12 +122,14 @@ seed_generation() {
     printf '%s\n' "${applied%% *}"
 }
 
-# ready_report ADDRESSES SIZE FREE FAILED DISKS [DATA-SIZE DATA-FREE]
+# ready_report ADDRESSES SIZE FREE FAILED DISKS [DATA-SIZE DATA-FREE [INACTIVE]]: or why it is not ready (readiness.sh).
 ready_report() {
     local uptime kernel
     read -r uptime _ <"$PROC/uptime"
     read -r kernel <"$PROC/sys/kernel/osrelease"
-    report_head ready
+    report_head "$STANDING"
+    [ -z "$STANDING_WHY" ] || printf 'reason %s\n' "$STANDING_WHY"
+    rebase_lines
     prefixed image <"$RUN/images"
     printf 'seed %s\ndax %s\noverlay %s %s\n' "$(seed_generation)" "$(dax)" "$2" "$3"
     [ "${6:-0}" = 0 ] || printf 'data %s %s\n' "$6" "$7"
@@ -136,11 +138,12 @@ ready_report() {
     [ -z "$1" ] || printf '%s\n' "$1" | prefixed address
     host_keys
     [ -z "${4-}" ] || printf '%s\n' "$4" | prefixed failed-unit
+    [ -z "${8-}" ] || printf '%s\n' "$8" | prefixed inactive-unit
     [ -z "${5-}" ] || printf '%s\n' "$5" | prefixed disk
     printf 'kernel %s\nuptime %s\nend\n' "$kernel" "$uptime"
 }
 
-# tell ADDRESSES SIZE FREE FAILED DISKS [DATA-SIZE DATA-FREE]: until the host took it.
+# tell ADDRESSES SIZE FREE FAILED DISKS [DATA-SIZE DATA-FREE [INACTIVE]]: until the host took it.
 tell() {
     until ready_report "$@" >"$RUN/report" && send_report "$RUN/report" "$SEND_SECONDS"; do
         sleep "$SEND_SECONDS"
@@ -155,24 +158,35 @@ differs() {
     [ "${change#-}" -gt "$step" ]
 }
 
+# tell_now: all but what a first report leaves to the next look.
+tell_now() {
+    local found
+    found=$(addresses)
+    # shellcheck disable=SC2046 # two words, or four
+    set -- $(space) $(data_space)
+    tell "$found" "$1" "$2" "$(failed_units)" '' "${3-0}" "${4-0}"
+}
+
 # tell_for_ever: what fails in a boot fails soon after the way in is open, so the first looks follow one another quickly.
 tell_for_ever() {
-    local told now size free was failed failing disks room data_size data_free data_was look=1
+    local told now size free was failed failing disks room data_size data_free data_was inactive idle look=1 round=0
+    inactive=$(inactive_units)
     told=$(addresses) failed=$(failed_units) disks='' # these at the next look: a boot does not wait for it
     # shellcheck disable=SC2046 # two words, or four
     set -- $(space) $(data_space)
     size=$1 was=$2 data_size=${3-0} data_was=${4-0}
-    tell "$told" "$size" "$was" "$failed" '' "$data_size" "$data_was"
+    tell "$told" "$size" "$was" "$failed" '' "$data_size" "$data_was" "$inactive"
     while sleep "$look"; do
-        look=$((look * 2))
+        look=$((look * 2)) round=$((round + 1))
         [ "$look" -lt "$LOOK_SECONDS" ] || look=$LOOK_SECONDS
-        now=$(addresses) failing=$(failed_units) room=$(told_disks_room)
+        [ $((round % 4)) != 0 ] || { keep_active_units && settle_units "$inactive"; }
+        now=$(addresses) failing=$(failed_units) room=$(told_disks_room) idle=$(inactive_units)
         # shellcheck disable=SC2046 # two words, or four
         set -- $(space) $(data_space)
         size=$1 free=$2 data_size=${3-0} data_free=${4-0}
-        [ "$now$failing$room" = "$told$failed$disks" ] && ! differs "$was" "$free" "$size" &&
+        [ "$now$failing$room$idle" = "$told$failed$disks$inactive" ] && ! differs "$was" "$free" "$size" &&
             ! differs "$data_was" "$data_free" "$data_size" && continue
-        told=$now was=$free failed=$failing disks=$room data_was=$data_free
-        tell "$told" "$size" "$was" "$failed" "$disks" "$data_size" "$data_was"
+        told=$now was=$free failed=$failing disks=$room data_was=$data_free inactive=$idle
+        tell "$told" "$size" "$was" "$failed" "$disks" "$data_size" "$data_was" "$inactive"
     done
 }

@@ -12,7 +12,7 @@ from skinnybox.sizes import MIB
 from skinnybox.wire import decode
 from tests.guest.conftest import INSTANCE, Shell
 
-PARTS = "message applied host failing room status"
+PARTS = "message applied host failing room readiness services status"
 GROWS = 'resize2fs() { echo "resize2fs $*" >>"$RUN/called"; command resize2fs "$@"; }\n'
 
 

@@ -105,6 +105,7 @@ def test_the_keys_of_another_user_belong_to_that_user(shell: Shell, root: Path) 
         (Line("hostname", ""), "hostname: nothing is said of it"),
         (Line("machine-id", "0123 4567"), "machine-id: more is said"),
         (Line("run-once", "now", b"true\n"), "run-once: more is said"),
+        (Line("check", "now", b"true\n"), "check: more is said"),
         (Line("file", "/etc/motd 0644", b"x"), "not a path, a mode and an owner"),
         (Line("file", "/etc/motd rw root:root", b"x"), "not a path, a mode and an owner"),
         (Line("file", "/etc/motd", b"x"), "not a path, a mode and an owner"),
@@ -175,6 +176,14 @@ def test_a_script_that_ran_does_not_run_again_for_a_newer_seed(shell: Shell, roo
     assert not script.exists()
     apply(shell, Line("run-once", "", b"#!/bin/sh\nexit 4\n"))
     assert script.read_bytes() == b"#!/bin/sh\nexit 4\n"
+
+
+def test_a_check_is_put_there_and_goes_with_the_next_seed_that_says_none(shell: Shell, root: Path) -> None:
+    check = root / "var/lib/skinnybox/check"
+    apply(shell, Line("check", "", b"curl -fs localhost"))
+    assert check.read_bytes() == b"curl -fs localhost" and mode(check) == 0o700
+    apply(shell, Line("hostname", "web-01"))
+    assert not check.exists()
 
 
 def whole(shell: Shell, generation: str = "3", instance: str = INSTANCE) -> None:

@@ -2,6 +2,8 @@
 
 import pytest
 
+from skinnybox.hosts.xapi.guest_metrics import stamp_of
+from skinnybox.model import RebaseTasks
 from tests.emulators.xapi import xenstore
 from tests.guest.conftest import IMAGE, INSTANCE, Shell
 from tests.guest.xenstored import Xenstored
@@ -36,6 +38,13 @@ reason the overlay on /dev/xvdb is no ext4 filesystem
 end
 """
 
+REBASED = READY.replace(
+    "state ready\n",
+    "state failed\nreason the rebase was not finished: configure: it ended with 1\n"
+    "rebase 0af3 failed configure: it ended with 1\n",
+).replace("kernel 6", "inactive-unit php8.2-fpm.service\nkernel 6")
+CHECKING = READY.replace("state ready\n", "state checking\nreason check fails: curl: (7) no = route\n")
+
 
 def cards(shell: Shell, **names: str) -> None:
     for card, nodename in names.items():
@@ -53,12 +62,38 @@ def written(shell: Shell, text: str, before: dict[str, str] | None = None) -> di
     return store.tree
 
 
-@pytest.mark.parametrize("report", [READY, FAILED], ids=["ready", "failed"])
+@pytest.mark.parametrize(
+    "report", [READY, FAILED, REBASED, CHECKING], ids=["ready", "failed", "rebased", "checking"]
+)
 def test_the_emulator_says_the_same_for_a_guest_without_xenstore(shell: Shell, report: str) -> None:
     cards(shell, eth0="device/vif/0", eth1="device/vif/1")
     found = written(shell, report)
     assert found == xenstore.keys_of(report)
     assert len(found["data/ts"]) < 2000
+
+
+WHY = "the rebase was not finished: configure: it ended with 1"
+
+
+@pytest.mark.parametrize(
+    ("report", "reason", "rebase"),
+    [
+        (REBASED, WHY, RebaseTasks(identifier="0af3", done=False, why=WHY)),
+        (CHECKING, "check fails: curl: (7) no = route", None),
+    ],
+    ids=["rebased", "checking"],
+)
+def test_why_it_is_not_ready_comes_through_a_pool(
+    shell: Shell, report: str, reason: str, rebase: RebaseTasks | None
+) -> None:
+    cards(shell, eth0="device/vif/0")
+    line = written(shell, report.replace("abc123", "0" * 32))["data/ts"]
+    found = stamp_of({"other": {"data-ts": line}})
+    assert found is not None and (found.ready, found.reason, found.rebase) == (False, reason, rebase)
+    assert found.overlay == (1000000, 500000) and len(found.failed_units) == 2
+    assert (found.checking, found.inactive_units) == (
+        (False, ("php8.2-fpm.service",)) if rebase else (True, ())
+    )
 
 
 def test_addresses_that_went_are_gone(shell: Shell) -> None:

@@ -7,7 +7,7 @@ import pytest
 from skinnybox.wire import decode
 from tests.guest.conftest import GUEST, IMAGE, INSTANCE, Shell
 
-PARTS = "message applied host failing room status"
+PARTS = "message applied host failing room readiness services status"
 IP = """ip() { cat <<'END'
 2: ens3    inet 10.0.2.15/24 metric 1024 brd 10.0.2.255 scope global dynamic ens3
 2: ens3    inet6 fd00::15/64 scope global tentative

@@ -23,16 +23,28 @@ pytestmark = pytest.mark.image
 PUT = {
     "systemd": {
         "usr/lib/systemd/system/skinnybox-report.service",
+        "usr/lib/systemd/system/skinnybox-rebase.service",
+        "usr/lib/systemd/system/sysinit.target.wants/skinnybox-rebase.service",
         "usr/lib/systemd/system/skinnybox-run-once.service",
     },
-    "inittab": {"usr/lib/skinnybox/after-boot", "usr/lib/skinnybox/settle"},
+    "inittab": {
+        "usr/lib/skinnybox/after-boot",
+        "usr/lib/skinnybox/before-init",
+        "usr/lib/skinnybox/settle",
+    },
     "openrc": {
         "usr/lib/skinnybox/after-boot",
+        "usr/lib/skinnybox/before-init",
         "usr/lib/skinnybox/settle",
         "etc/runlevels/default/skinnybox",
         "etc/runlevels/shutdown/skinnybox-settle",
     },
-    "upstart": {"usr/lib/skinnybox/after-boot", "usr/lib/skinnybox/settle", "etc/init/skinnybox.conf"},
+    "upstart": {
+        "usr/lib/skinnybox/after-boot",
+        "usr/lib/skinnybox/before-init",
+        "usr/lib/skinnybox/settle",
+        "etc/init/skinnybox.conf",
+    },
 }
 
 

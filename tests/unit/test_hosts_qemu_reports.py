@@ -11,7 +11,7 @@ from skinnybox.errors import Corrupt
 from skinnybox.hosts.guest_io import reports
 from skinnybox.hosts.guest_io.machine_output import LOG_SIZE, Log, Mailbox, Panic, conclude, read_log
 from skinnybox.json_file import read_json, write_json
-from skinnybox.model import DiskKind, GuestDisk, Report
+from skinnybox.model import DiskKind, GuestDisk, RebaseTasks, Report
 from skinnybox.run.process import boot_id
 from skinnybox.wire import Line, encode
 
@@ -71,10 +71,47 @@ def test_a_full_report_is_read_and_kept() -> None:
 
 def test_a_record_of_who_did_not_look_is_read() -> None:
     record = reports.to_record(reports.parse(message(), ME, NONCE, NOW))
-    for later in ("reachable", "disks", "data_size", "data_free"):
+    for later in ("reachable", "disks", "data_size", "data_free", "checking", "rebase", "inactive_units"):
         del record[later]
     found = reports.from_record(record)
+    assert (found.checking, found.rebase, found.inactive_units) == (False, None, ())
     assert (found.reachable, found.disks, found.data_size, found.data_free) == (None, (), None, None)
+
+
+def test_what_a_guest_says_of_a_rebase_is_read_and_kept() -> None:
+    said = (("rebase", "0af3 done"), ("inactive-unit", "apache2.service"))
+    report = reports.parse(message(*said), ME, NONCE, NOW)
+    assert report.ready and report.inactive_units == ("apache2.service",)
+    assert report.rebase == RebaseTasks(identifier="0af3", done=True)
+    assert reports.from_record(json.loads(json.dumps(reports.to_record(report)))) == report
+    failed = [("state", "failed"), *HEAD[1:], ("reason", "x")]
+    report = reports.parse(
+        message(("rebase", "0af3 failed dpkg: it ended with 1"), head=failed), ME, NONCE, NOW
+    )
+    assert report.rebase == RebaseTasks(identifier="0af3", done=False, why="dpkg: it ended with 1")
+    assert not report.ready and not report.checking
+    assert reports.from_record(json.loads(json.dumps(reports.to_record(report)))) == report
+
+
+def test_a_guest_that_checks_itself_is_neither_ready_nor_failed() -> None:
+    head = [("state", "checking"), *HEAD[1:], ("reason", "check fails: no route")]
+    report = reports.parse(message(head=head), ME, NONCE, NOW)
+    assert (report.ready, report.checking, report.reason) == (False, True, "check fails: no route")
+    assert reports.from_record(json.loads(json.dumps(reports.to_record(report)))) == report
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        [("rebase", "xyz done")], [("rebase", "0af3")], [("rebase", "0af3 perhaps")],
+        [("rebase", "a" * 65 + " done")],
+        [("rebase", "1 done"), ("rebase", "2 done")], [("inactive-unit", "a b")],
+        [("inactive-unit", f"u{number}.service") for number in range(65)],
+    ],
+)  # fmt: skip
+def test_what_makes_no_sense_of_a_rebase_refuses_the_report(lines: list[tuple[str, str]]) -> None:
+    with pytest.raises(Corrupt, match="report"):
+        reports.parse(message(*lines), ME, NONCE, NOW)
 
 
 def test_a_disk_that_is_told_of_twice_refuses_the_report() -> None:

@@ -238,6 +238,15 @@ def test_units_are_enabled_as_their_files_say(tree: Path) -> None:
     assert report.resolve() == tree / "usr/lib/systemd/system/skinnybox-report.service"
 
 
+def test_what_a_machine_said_of_itself_is_in_no_master(tree: Path) -> None:
+    for name in ("check", "active-units", "rebase", "rebase.failed", "rebase.done", "rebase.settled", "mine"):
+        put(tree, f"var/lib/skinnybox/{name}", "of one machine\n")
+    fit(tree)
+    assert [path.name for path in (tree / "var/lib/skinnybox").iterdir() if path.is_file()] == ["mine"]
+    rebase = tree / "usr/lib/systemd/system/sysinit.target.wants/skinnybox-rebase.service"
+    assert rebase.resolve() == tree / "usr/lib/systemd/system/skinnybox-rebase.service"
+
+
 @pytest.mark.skipif(run.find("systemctl") is None, reason="needs systemctl")
 def test_systemctl_enables_in_the_same_way(tree: Path, tmp_path: Path) -> None:
     run.run(["cp", "-a", tree, tmp_path / "other"])

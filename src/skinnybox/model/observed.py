@@ -70,12 +70,25 @@ class GuestDisk:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RebaseTasks:
+    """What a guest says became of the tasks that a rebase left for its first start. `identifier` is the one
+    of those tasks, in hex digits; `why` is why they are not `done`."""
+
+    identifier: str
+    done: bool
+    why: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
     """What the guest says of itself: its word, not the truth. `images` are the filesystem UUIDs mounted.
     `received` is when the host got it, `ready_since` when the machine was reached first in this start, or
     else when it first said that it is ready: guests go on reporting, and have not booted anew for that.
     `failed_units` are names of what its init could not start, the first few. What is of the data disk is None
-    where there is none, and of guests and on hosts that do not tell."""
+    where there is none, and of guests and on hosts that do not tell.
+
+    `checking`: it is up and not ready yet, for the `reason`: its own check fails so far, or it still finishes
+    a rebase. `inactive_units` are services that ran before a rebase, and do not after it."""
 
     ready: bool
     nonce: str
@@ -97,6 +110,9 @@ class Report:
     ready_since: datetime | None = None
     swap: int | None = None  # bytes of all that is on
     disks: tuple[GuestDisk, ...] = ()  # none: a guest part of before, which says nothing of them
+    checking: bool = False
+    rebase: RebaseTasks | None = None
+    inactive_units: tuple[str, ...] = ()
     reachable: bool | None = None  # the host's own word: its ssh has answered; None: nobody asks it
 
 

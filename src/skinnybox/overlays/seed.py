@@ -8,6 +8,7 @@ from skinnybox import wire
 from skinnybox.errors import UsageError
 from skinnybox.model import Instance, Nic, SeedFile, StaticNetwork, Swap, ThrowAway, check_name, image_uuid
 from skinnybox.model.datadisk import check_folders
+from skinnybox.model.own_check import check_command
 from skinnybox.overlays import seed_system
 from skinnybox.overlays.template import SEED_CAPACITY
 from skinnybox.printable import quoted, short
@@ -122,6 +123,8 @@ def _seed_lines(instance: Instance) -> Iterator[Line]:
         yield Line("swap", _kind_and_size(instance.swap))
     if instance.throw_away is not None:
         yield Line("throw-away", _kind_and_size(instance.throw_away))
+    if instance.check is not None:
+        yield Line("check", payload=check_command(instance.check).encode())
 
 
 def _kind_and_size(what: Swap | ThrowAway) -> str:

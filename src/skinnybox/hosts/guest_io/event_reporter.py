@@ -80,8 +80,8 @@ class Teller:
             self._tell_if(self._refusals, EventKind.REPORT_REFUSED, said.message)
             return
         state = "ready" if said.ready else "failed"
-        unreached = said.ready and said.reachable is False
-        if state != self._state and not unreached:
+        waits = said.checking or (said.ready and said.reachable is False)
+        if state != self._state and not waits:
             kind = EventKind.READY if said.ready else EventKind.FAILED
             if self._tell_if(self._changes, kind, said.reason or ""):
                 self._keep(state, self._level)

@@ -10,14 +10,15 @@ from uuid import UUID
 
 from skinnybox.errors import Corrupt
 from skinnybox.hosts import host_keys
-from skinnybox.model import DiskKind, GuestDisk, Report
+from skinnybox.model import DiskKind, GuestDisk, RebaseTasks, Report
 from skinnybox.printable import printable
 from skinnybox.wire import Message, decode
 
 LIMIT = 65536
 VERSION = 1
 END = b"\nend\n"
-_ONCE = ("state", "nonce", "instance", "reason", "seed", "dax", "overlay", "data", "swap", "kernel", "uptime")
+_ONCE = ("state", "nonce", "instance", "reason", "seed", "dax", "overlay", "data", "swap", "kernel", "uptime",
+         "rebase")  # fmt: skip
 _MOST = 64
 _LARGEST = 1 << 50
 _MOST_SAID = 200
@@ -25,6 +26,8 @@ _NUMBER = re.compile(r"[0-9]{1,16}")
 _UPTIME = re.compile(r"[0-9]{1,10}(\.[0-9]{1,6})?")
 _INTERFACE = re.compile(r"[A-Za-z0-9._-]{1,15}")
 _UNIT = re.compile(r"[A-Za-z0-9:_.@\\-]{1,255}")
+_STATES = ("ready", "failed", "checking")
+_REBASE = re.compile(r"([0-9a-f]{1,64}) (done|failed)(?: (.+))?")
 _RELEASE = re.compile(r"[A-Za-z0-9.+~_-]{1,128}")
 
 
@@ -35,7 +38,7 @@ def parse(raw: bytes, uuid: UUID, nonce: str, received: datetime) -> Report:
         raise Corrupt(f"report: version {message.version} is not known")
     for key in _ONCE:
         _require(len(message.all(key)) <= 1, f"several lines `{key}`")
-    for key in ("image", "address", "ssh-host-key", "failed-unit", "disk"):
+    for key in ("image", "address", "ssh-host-key", "failed-unit", "inactive-unit", "disk"):
         _require(len(message.all(key)) <= _MOST, f"too many lines `{key}`")
     _require(message.get("instance") == str(uuid), "it names another instance")
     _require(message.get("nonce") == nonce, "it belongs to another start")
@@ -47,12 +50,13 @@ def parse(raw: bytes, uuid: UUID, nonce: str, received: datetime) -> Report:
 
 def _report(message: Message, uuid: UUID, nonce: str, received: datetime) -> Report:
     state = message.get("state")
-    _require(state in ("ready", "failed"), "its `state` is neither ready nor failed")
+    _require(state in _STATES, "its `state` is none of ready, failed and checking")
     size, free = _space("overlay", message)
     data_size, data_free = _space("data", message)
     seed, uptime = message.get("seed"), message.get("uptime")
     return Report(
         ready=state == "ready",
+        checking=state == "checking",
         nonce=nonce,
         instance=uuid,
         reason=_reason(message),
@@ -66,6 +70,8 @@ def _report(message: Message, uuid: UUID, nonce: str, received: datetime) -> Rep
         addresses=tuple(_addresses(message)),
         ssh_host_keys=tuple(host_keys.checked(line.value) for line in message.all("ssh-host-key")),
         failed_units=tuple(_unit(line.value) for line in message.all("failed-unit")),
+        inactive_units=tuple(_unit(line.value) for line in message.all("inactive-unit")),
+        rebase=_rebase(message.get("rebase")),
         swap=None if (swap := message.get("swap")) is None else _number(swap),
         disks=_disks(message),
         kernel=_matching(_RELEASE, message.get("kernel")),
@@ -97,6 +103,16 @@ def _reason(message: Message) -> str | None:
 def _unit(name: str) -> str:
     _matching(_UNIT, name)
     return name
+
+
+def _rebase(value: str | None) -> RebaseTasks | None:
+    if value is None:
+        return None
+    found = _REBASE.fullmatch(value)
+    if found is None:
+        raise Corrupt(f"report: not understood: {value[:60]!r}")
+    why = printable(found[3])[:_MOST_SAID] if found[3] else None
+    return RebaseTasks(identifier=found[1], done=found[2] == "done", why=why)
 
 
 def _space(key: str, message: Message) -> tuple[int | None, int | None]:
@@ -157,6 +173,9 @@ def to_record(report: Report) -> dict[str, Any]:
         "addresses": list(report.addresses),
         "ssh_host_keys": list(report.ssh_host_keys),
         "failed_units": list(report.failed_units),
+        "inactive_units": list(report.inactive_units),
+        "checking": report.checking,
+        "rebase": report.rebase and [report.rebase.identifier, report.rebase.done, report.rebase.why],
         "swap": report.swap,
         "disks": [[str(disk.kind), disk.size, disk.filesystem, disk.why] for disk in report.disks],
         "kernel": report.kernel,
@@ -171,9 +190,16 @@ def _kept_number(value: Any) -> int | None:
     return None if value is None else int(value)
 
 
+def _kept_rebase(value: Any) -> RebaseTasks | None:
+    if value is None:
+        return None
+    identifier, done, why = value
+    return RebaseTasks(identifier=str(identifier), done=done is True, why=None if why is None else str(why))
+
+
 def from_record(values: Mapping[str, Any]) -> Report:
     """What to_record made, read back; an older Skinnybox did not look whether a machine can be reached, nor
-    kept since when it is ready, what failed in it or how full its data disk is."""
+    kept since when it is ready, what failed in it, how full its data disk is or what came of a rebase."""
     received, reachable, since = values["received"], values.get("reachable"), values.get("ready_since")
     if reachable not in (None, True, False):
         raise ValueError("reachable is neither true nor false")
@@ -192,6 +218,9 @@ def from_record(values: Mapping[str, Any]) -> Report:
         addresses=tuple(values["addresses"]),
         ssh_host_keys=tuple(values["ssh_host_keys"]),
         failed_units=tuple(values.get("failed_units", ())),
+        inactive_units=tuple(values.get("inactive_units", ())),
+        checking=values.get("checking") is True,
+        rebase=_kept_rebase(values.get("rebase")),
         swap=_kept_number(values.get("swap")),
         disks=tuple(
             GuestDisk(kind=DiskKind(kind), size=int(size), filesystem=int(filesystem), why=why)

@@ -23,13 +23,18 @@ _FORMER = tuple(
     for folder in ("hooks", "scripts", "scripts/init-top", "scripts/init-bottom", "conf.d")
 )
 """Of guest parts whose initramfs was made in the tree."""
+_OF_A_MACHINE = tuple(
+    f"var/lib/skinnybox/{name}"
+    for name in ("check", "active-units", "rebase", "rebase.done", "rebase.failed", "rebase.settled")
+)
+"""What one machine says of itself: of a tree that was a machine's, each of its own would say it too."""
 
 
 def fit(tree: Path) -> None:
     """Idempotent. Unsupported where a symlink or a folder is in the way, or for a tree whose init nobody
     knows. The version file goes last: it is there only when all of the rest is.
     """
-    for path in (PROTOCOL, *_FORMER):
+    for path in (PROTOCOL, *_FORMER, *_OF_A_MACHINE):
         inside.remove(tree, path)
     _put_programs(tree)
     inits.fit(tree)

@@ -12,7 +12,7 @@ from skinnybox.masters.fitting.own import HOME, source
 
 _PLACES = ("sbin/init", "usr/sbin/init", "usr/bin/init", "bin/init", "etc/init")
 _MOST_LINKS = 8
-_PROGRAMS = ("after-boot", "settle")
+_PROGRAMS = ("after-boot", "before-init", "settle")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,8 +13,8 @@ _ETC = "etc/systemd/system"
 _PLACES = (_ETC, _OWN, "lib/systemd/system")
 _PROGRAMS = ("usr/lib/systemd", "lib/systemd")
 _MOST = 1 << 16
-_REPORT = "skinnybox-report.service"
-_IDLE = {name: f"{_OWN}/{name}" for name in (_REPORT, "skinnybox-run-once.service")}
+_REPORT, _REBASE = "skinnybox-report.service", "skinnybox-rebase.service"
+_IDLE = {name: f"{_OWN}/{name}" for name in (_REPORT, _REBASE, "skinnybox-run-once.service")}
 # These change what any system does: its patience with its networks, and whether its root is remounted.
 # systemd reads such files in the order of their names, whichever folder they lie in, and what comes last
 # counts: by this name an administrator's own come later, `override.conf` as well, of `systemctl edit`.
@@ -28,7 +28,7 @@ _JOURNAL = "usr/lib/systemd/journald.conf.d"
 _FORMER = tuple(f"{folder}/skinnybox.conf" for folder in (*_CHANGED.values(), _JOURNAL))
 """As they were called before protocol 3, and one that said for all machines how much of a journal is kept
 (guest/lib/journal.sh): in trees that had a guest part before."""
-_WANTED = f"{_OWN}/multi-user.target.wants/{_REPORT}"
+_WANTED = (f"{_OWN}/multi-user.target.wants/{_REPORT}", f"{_OWN}/sysinit.target.wants/{_REBASE}")
 _EMERGENCY = ("emergency", "rescue")
 # What a machine of this kind has no use for: LVM snapshots to check, crash dumps in firmware, and drivers
 # that would be loaded when first used anyway. Kept in /etc, where an administrator can undo it.
@@ -63,14 +63,15 @@ def remove(tree: Path) -> None:
     """But for what an administrator finds in /etc, which does nothing without systemd."""
     drop_ins = (f"{_OWN}/{unit}.service.d/skinnybox.conf" for unit in _EMERGENCY)
     shutdown = (f"{folder}/system-shutdown/skinnybox" for folder in _PROGRAMS)
-    for path in (_WANTED, *_IDLE.values(), *_FILES.values(), *_FORMER, *drop_ins, *shutdown):
+    for path in (*_WANTED, *_IDLE.values(), *_FILES.values(), *_FORMER, *drop_ins, *shutdown):
         inside.remove(tree, path)
 
 
 def put_idle(tree: Path) -> None:
     """What does nothing but in a thin machine."""
     _put(tree, _IDLE)
-    inside.link(tree, _WANTED, f"../{_REPORT}")
+    for wanted in _WANTED:
+        inside.link(tree, wanted, f"../{wanted.rpartition('/')[2]}")
     for unit in _EMERGENCY:
         _put(tree, {"emergency.conf": f"{_OWN}/{unit}.service.d/skinnybox.conf"})
     _put(tree, {"shutdown": f"{_shutdown_folder(tree)}/skinnybox"}, 0o755)
