@@ -145,7 +145,7 @@ def with_data(place: Place) -> None:
     """Other bytes at the end of both disks than its snapshot has there."""
     place.ok(*CREATE, "one", "--data", "32M")
     place.ok("snapshot", "create", "--data", "--label", "then", "one")
-    for disk in _disks(place):
+    for disk in disks_of(place):
         with disk.open("r+b") as file:
             file.seek(-len(_LATER), 2)
             file.write(_LATER)
@@ -154,13 +154,13 @@ def with_data(place: Place) -> None:
 _LATER = b"later"
 
 
-def _disks(place: Place) -> list[Path]:
+def disks_of(place: Place) -> list[Path]:
     (record,) = json.loads(place.ok("show", "one", "--format", "json"))
     return [place.state / "instances" / record["uuid"] / f"{kind}.img" for kind in ("overlay", "data")]
 
 
 def put_back_together(place: Place) -> None:
-    assert [disk.read_bytes().endswith(_LATER) for disk in _disks(place)] == [False, False]
+    assert [disk.read_bytes().endswith(_LATER) for disk in disks_of(place)] == [False, False]
     has(reason=None, data=32 << 20)(place)
 
 

@@ -90,7 +90,7 @@ def test_a_snapshot_that_is_damaged(
     whole = {"format": 1, "taken": "2026-01-01T00:00:00+00:00", "consistent": "crash"}
     values = whole | {"instance": to_record(new_instance())} | changes
     kept = {key: value for key, value in values.items() if value is not None}
-    config = {tags.KEPT: tags.pack(kept), snapshots.LABEL: label}
+    config = {tags.KEPT: tags.pack(kept), tags.LABEL: label}
     with pytest.raises(Corrupt, match="no snapshot of ours"):
         snapshots._loaded({"name_label": "x", "other_config": config, "physical_utilisation": "1"})
 

@@ -14,7 +14,7 @@ import pytest
 from skinnybox.errors import Blocked, Conflict, Corrupt, NoSpace, SkinnyboxError, Unsupported
 from skinnybox.hosts.xapi import errors, space, tags, xenstore_data
 from skinnybox.hosts.xapi.guest_metrics import MOST_KEYS, Stamp, stamp_of
-from skinnybox.model import Instance, SeedFile
+from skinnybox.model import Instance, RebaseTasks, SeedFile
 from skinnybox.sizes import GIB, KIB, MIB
 
 New = Callable[..., Instance]
@@ -163,9 +163,27 @@ def test_what_a_ready_guest_says_of_itself() -> None:
     assert said("dax=on").dax is True and said("").overlay is None
 
 
+def test_what_a_guest_says_of_a_rebase() -> None:
+    found = said("rebase=0af3/done inactive=apache2.service inactive=a/b dax=on")
+    assert found.rebase == RebaseTasks(identifier="0af3", done=True)
+    assert found.inactive_units == ("apache2.service",) and found.dax is True
+    text = f"1 failed {'0' * 32} - 2 rebase=0af3/failed dax=off dpkg ended with 1"
+    failed = stamp_of({"other": {"data-ts": text}})
+    assert failed is not None and not failed.checking and failed.reason == "dpkg ended with 1"
+    assert failed.rebase == RebaseTasks(identifier="0af3", done=False, why="dpkg ended with 1")
+
+
+def test_a_guest_that_checks_itself_is_neither_ready_nor_failed() -> None:
+    found = stamp_of({"other": {"data-ts": f"1 checking {'0' * 32} - 2 dax=off check fails: no route"}})
+    assert found is not None and found.checking and not found.ready
+    assert found.reason == "check fails: no route"
+
+
 @pytest.mark.parametrize(
     "word",
     [
+        "rebase=xyz/done", "rebase=/done", "rebase=1/perhaps", f"rebase={'1' * 65}/done", "inactive=a/b",
+        "inactive=",
         "overlay=1/2", "overlay=0/0", "overlay=-1/0", "overlay=9999999999999999/1", "overlay=1", "dax=maybe",
         "key=", "key=ssh-ed25519", "key=ssh-ed25519:!!", f"key=ssh-rsa:{key_of('ssh-ed25519')}",
         f"key=ssh-rsa\n:{key_of('ssh-rsa')}", "=", "==",
@@ -174,6 +192,7 @@ def test_what_a_ready_guest_says_of_itself() -> None:
 def test_words_that_are_not_understood_are_passed_over(word: str) -> None:
     found = said(f"{word} dax=on")
     assert found.overlay is None and found.host_keys == () and found.dax is True
+    assert found.rebase is None and found.inactive_units == ()
 
 
 def test_a_guest_cannot_flood_its_report() -> None:

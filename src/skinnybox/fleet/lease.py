@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from skinnybox.errors import Conflict, NotFound, SkinnyboxError
+from skinnybox.fleet import trial_left, trials
 from skinnybox.fleet.catalog.catalog import Catalog
 from skinnybox.fleet.catalog.leases import Lease
 from skinnybox.fleet.catalog.rows import Doing, Phase
@@ -24,7 +25,7 @@ from skinnybox.model import Instance
 
 class Held:
     """A machine that nobody else changes; `instance` is how it is now. `tellings`: how often the host may
-    have heard of another, whatever came of that."""
+    have heard of another, whatever came of that. `was_interrupted`: somebody died over it."""
 
     def __init__(self, host: Host, catalog: Catalog, lease: Lease, instance: Instance) -> None:
         self._host = host
@@ -32,6 +33,7 @@ class Held:
         self._lease = lease
         self.instance = instance
         self.is_ended = False
+        self.was_interrupted = lease.interrupted
         self.tellings = 0
 
     def hold(self, instance: Instance) -> None:
@@ -78,12 +80,17 @@ class Held:
 @contextmanager
 def leased(host: Host, catalog: Catalog, instance: Instance, doing: Doing) -> Iterator[Held]:
     """Nobody else changes or deletes it during the block; without a commit it is given back as it was.
-    Conflict, naming who has it; NotFound when it was deleted meanwhile."""
+    Conflict, naming who has it; NotFound when it was deleted meanwhile; Blocked for what its rebase has to be
+    decided for first."""
     lease = catalog.take(instance.uuid, instance.name, doing)
     held = Held(host, catalog, lease, lease.instance or instance)
     try:
-        if lease.interrupted and (left := as_left(host, held.instance)) != held.instance:
+        before = held.instance
+        left = as_left(host, before) if lease.interrupted else trial_left.judged(host, before)
+        if left != before:
             held.record(left)
+            trial_left.clear(host, before, left)
+        trials.refuse(held.instance, doing)
         yield held
     finally:
         if not held.is_ended:
@@ -93,11 +100,13 @@ def leased(host: Host, catalog: Catalog, instance: Instance, doing: Doing) -> It
 
 
 def as_left(host: Host, instance: Instance) -> Instance:
-    """What somebody who died while changing it left: what its record on the host says, with the sizes that
-    its disks really have. One that is in use cannot be asked: its size is put right another time."""
+    """What somebody who died while changing it left: what its record on the host says, on the master that its
+    overlay is of, with the sizes that its disks really have. One that is in use cannot be asked: its size is
+    put right another time."""
     for holding in host.holdings():
         if holding.uuid == instance.uuid and holding.instance and holding.instance.uuid == instance.uuid:
             instance = holding.instance
+    instance = trial_left.judged(host, instance)
     for kind, disk in instance.disks.items():
         with contextlib.suppress(NotFound, Conflict):
             size = host.overlay_size(instance, kind)

@@ -81,7 +81,7 @@ def refuse(instance: Instance, snapshot: Snapshot, *, data: bool) -> None:
         raise Blocked(
             f"{instance.name} boots from {instance.stack.reference}, and its snapshot {snapshot.label!r} "
             f"belongs to another image, of {then.stack.reference}",
-            hint="on another image its files would be mixed with those of another system",
+            hint=_way(instance, snapshot),
         )
     if then.overlay.size > instance.overlay.size:
         raise Blocked(
@@ -90,7 +90,16 @@ def refuse(instance: Instance, snapshot: Snapshot, *, data: bool) -> None:
         )
 
 
-def _seed(now: Instance, then: Instance) -> Seed:
+def _way(instance: Instance, snapshot: Snapshot) -> str:
+    if instance.trial is not None and instance.trial.kept == snapshot.label:
+        return f"`skinnybox rollback {instance.name}` puts it back, with that master"
+    return (
+        "on another image its files would be mixed with those of another system; a machine on that one can"
+        f" put it back: `skinnybox rebase {instance.name} --onto {snapshot.instance.stack.reference}`"
+    )
+
+
+def seed_for(now: Instance, then: Instance) -> Seed:
     """The same seed is applied already; another is newer than all that were. Who the keys let in and which
     folders lie on the data disk is said in it as well."""
     if seed_message(_of_no_generation(now)) == seed_message(_of_no_generation(then)):
@@ -117,7 +126,7 @@ class _Restoring:
 
     def run(self) -> Instance:
         now = self.held.instance
-        restored = replace(now, seed=_seed(now, then := self.snapshot.instance), half_restored=None)
+        restored = replace(now, seed=seed_for(now, then := self.snapshot.instance), half_restored=None)
         encrypted.refuse_longer(restored, max(SEED_CAPACITY, len(seed_message(then)) + encrypted.GROWTH))
         buildings: dict[DiskKind, Building] = {}
         if self.data and now.data is not None:
@@ -143,49 +152,52 @@ class _Restoring:
         self.begun = True
 
     def _build_data(self, old: Path, new: Path) -> None:
-        self._build(new, DiskKind.DATA)
+        copy_disk(self.host, self.held.instance, self.snapshot, DiskKind.DATA, new, self.operation)
 
     def _build_system(self, restored: Instance, old: Path, new: Path) -> None:
-        self._build(new, DiskKind.OVERLAY)
+        copy_disk(self.host, self.held.instance, self.snapshot, DiskKind.OVERLAY, new, self.operation)
         if encrypted.is_opaque(restored):
             self.unpins = True  # nobody knows here whether its ssh host keys are others
             return
         if restored.seed.generation != self.snapshot.instance.seed.generation:
-            self._put_seed(restored, new)
+            put_seed(restored, self.snapshot.label, new)
         identities = [inspect.read_identity(disk, restored.uuid) for disk in (old, new)]
         self.unpins = identities[0] != identities[1]
 
-    def _put_seed(self, restored: Instance, new: Path) -> None:
-        replay(new)
-        try:
-            put_message(new, "seed", seed_message(restored))
-        except Unsupported as error:
-            what = f"the snapshot {self.snapshot.label!r} of {restored.name}: {error.message}"
-            raise Blocked(
-                what, hint="today's seed is longer: only a fresh overlay, of a reset, has a place for it"
-            ) from error
 
-    def _build(self, new: Path, kind: DiskKind) -> None:
-        """A copy of the snapshot's, of the size of now."""
-        label, then = self.snapshot.label, self.snapshot.instance.disks[kind]
-        with self.host.open_snapshot(self.held.instance, label, self.operation, kind) as image:
-            has, size = image.stat().st_size, new.stat().st_size
-            if not then.size <= has <= size:
-                what = f"of {format_size(has)}, its record says {format_size(then.size)}"
-                raise damaged_snapshot(label, kind, what)
-            if has < size and not encrypted.is_opaque(self.held.instance, kind):
-                grow(image, new, self.operation, kind)
-            else:
-                with image.open("rb", buffering=0) as source, new.open("r+b", buffering=0) as target:
-                    copy_data(source.fileno(), target.fileno(), self.operation)
-        self._check(new, kind)
+def put_seed(restored: Instance, label: str, new: Path) -> None:
+    """That of `restored`, into a copy of the snapshot. Blocked where that has no place for it."""
+    replay(new)
+    try:
+        put_message(new, "seed", seed_message(restored))
+    except Unsupported as error:
+        what = f"the snapshot {label!r} of {restored.name}: {error.message}"
+        raise Blocked(
+            what, hint="today's seed is longer: only a fresh overlay, of a reset, has a place for it"
+        ) from error
 
-    def _check(self, new: Path, kind: DiskKind) -> None:
-        label, now = self.snapshot.label, self.held.instance
-        if not encrypted.is_opaque(now, kind):
-            _check(new, label, kind)
-        elif not encrypted.is_openable(new, now):
-            raise damaged_snapshot(label, kind, f"neither blank nor encrypted for {now.name}")
+
+def copy_disk(
+    host: Host, now: Instance, snapshot: Snapshot, kind: DiskKind, new: Path, operation: Operation
+) -> None:
+    """A copy of the snapshot's, of the size of now. Corrupt unless it is what the machine will take for its
+    own."""
+    label, then = snapshot.label, snapshot.instance.disks[kind]
+    with host.open_snapshot(now, label, operation, kind) as image:
+        has, size = image.stat().st_size, new.stat().st_size
+        if not then.size <= has <= size:
+            raise damaged_snapshot(
+                label, kind, f"of {format_size(has)}, its record says {format_size(then.size)}"
+            )
+        if has < size and not encrypted.is_opaque(now, kind):
+            grow(image, new, operation, kind)
+        else:
+            with image.open("rb", buffering=0) as source, new.open("r+b", buffering=0) as target:
+                copy_data(source.fileno(), target.fileno(), operation)
+    if not encrypted.is_opaque(now, kind):
+        _check(new, label, kind)
+    elif not encrypted.is_openable(new, now):
+        raise damaged_snapshot(label, kind, f"neither blank nor encrypted for {now.name}")
 
 
 def _check(disk: Path, label: str, kind: DiskKind) -> None:

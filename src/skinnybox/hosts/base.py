@@ -20,6 +20,8 @@ from skinnybox.hosts.building import Building, Buildings
 from skinnybox.hosts.events import Event
 from skinnybox.hosts.growing import Growing
 from skinnybox.hosts.holding import Holding
+from skinnybox.hosts.keeping import Keeping
+from skinnybox.hosts.noting import Noting
 from skinnybox.issues import Check, Finding
 from skinnybox.model import (
     Allocation,
@@ -139,17 +141,20 @@ class Disks(Protocol):
         build: Callable[[Path, Path], None],
         operation: Operation,
         disk: DiskKind = DiskKind.OVERLAY,
+        keep: str | None = None,
     ) -> None:
         """Put what `build` makes (building.py) in place of the overlay, as atomically as replace_overlay, and
         refused as that is."""
-        self.rebuild_disks(instance, {disk: Building(size=size, build=build)}, operation, lambda: None)
+        building = Building(size=size, build=build, keep=keep)
+        self.rebuild_disks(instance, {disk: building}, operation, lambda: None)
 
     @abstractmethod
     def rebuild_disks(
         self, instance: Instance, buildings: Buildings, operation: Operation, ready: Callable[[], None]
     ) -> None:
         """The same of several disks. All are whole when `ready` is called, and only then take their places,
-        one at once after the other. What fails by then changes nothing; killed later, some may be new."""
+        one at once after the other. What fails by then changes nothing; killed later, some may be new. What
+        is to be kept (keeping.py) is a snapshot from the moment on in which another has its place."""
 
     @abstractmethod
     def discard_data(self, instance: Instance) -> None:
@@ -268,7 +273,7 @@ class Observation(Protocol):
         """Both directions of the serial console, as a stream. Conflict when the machine is off."""
 
 
-class Host(Disks, Growing, Lifecycle, Observation, Protocol):
+class Host(Disks, Growing, Keeping, Lifecycle, Observation, Noting, Protocol):
     @property
     @abstractmethod
     def features(self) -> Features: ...

@@ -39,6 +39,14 @@ class EventKind(StrEnum):
     OVERLAY_RECOVERED = "overlay-recovered"
     STALLED = "stalled"
     WENT_ON = "went-on"
+    TRIAL = "trial"
+    REBASED = "rebased"
+    ROLLED_BACK = "rolled-back"
+    COMMITTED = "committed"
+
+
+COMMANDED = frozenset({EventKind.TRIAL, EventKind.REBASED, EventKind.ROLLED_BACK, EventKind.COMMITTED})
+"""What a command tells of, and no guest causes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

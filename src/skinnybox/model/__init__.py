@@ -20,7 +20,6 @@ from skinnybox.model.machines import (
     Seed,
     SeedFile,
     SeedUser,
-    Stack,
     StaticNetwork,
     Swap,
     SwapKind,
@@ -43,6 +42,7 @@ from skinnybox.model.observed import (
     Consistency,
     GuestDisk,
     Power,
+    RebaseTasks,
     Report,
     Snapshot,
     Space,
@@ -51,6 +51,8 @@ from skinnybox.model.observed import (
     Trouble,
     Usage,
 )
+from skinnybox.model.stack import Stack
+from skinnybox.model.trial import Trial, TrialPhase
 
 __all__ = [
     "GUEST_PROTOCOL",
@@ -78,6 +80,7 @@ __all__ = [
     "Overlay",
     "Power",
     "Properties",
+    "RebaseTasks",
     "Report",
     "Seed",
     "SeedFile",
@@ -92,6 +95,8 @@ __all__ = [
     "SwapKind",
     "ThrowAway",
     "Thrown",
+    "Trial",
+    "TrialPhase",
     "Trouble",
     "Usage",
     "check_label",

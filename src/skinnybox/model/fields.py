@@ -12,39 +12,13 @@ from typing import Any
 from skinnybox.model import kinds
 from skinnybox.model.disk_fields import DATA, OVERLAY
 from skinnybox.model.forms import Field, Form, Transition
-from skinnybox.model.machines import DataDisk, Instance, Overlay, Properties, Seed, Stack
+from skinnybox.model.machines import DataDisk, Instance, Overlay, Properties, Seed
 from skinnybox.model.seed_fields import ADDRESS, FILE, NIC, SEED, USER
+from skinnybox.model.stack import Stack
+from skinnybox.model.stack_fields import STACK, TRIAL
+from skinnybox.model.trial import Trial
 
-__all__ = ["ADDRESS", "FILE", "NIC", "SEED", "USER", "Field", "Form", "Transition"]
-
-_stack = partial(Field, of=Stack, change=Transition.RECREATE)
-STACK = Form(
-    Stack,
-    (
-        _stack(name="master", kind=kinds.TEXT, shown="master_id", what="The id of its master."),
-        _stack(
-            name="reference",
-            kind=kinds.TEXT,
-            key="master",
-            told="master",
-            shown="master",
-            what="What its master was called when it was made.",
-            said="NAME, NAME:VERSION or an id. Without a version new machines get the newest, and existing"
-            " ones stay on the version they have. Must be said in the group or in `defaults`.",
-        ),
-        _stack(name="images", kind=kinds.TEXTS, what="Digests of the images, the master's first."),
-        _stack(
-            name="dax",
-            kind=kinds.FLAG,
-            later=True,
-            given="dax",
-            key="dax",
-            told="dax",
-            what="It maps the master from the host's memory.",
-            said="Map the master from the host's memory (as the master was sealed).",
-        ),
-    ),
-)
+__all__ = ["ADDRESS", "FILE", "NIC", "SEED", "STACK", "TRIAL", "USER", "Field", "Form", "Transition"]
 
 _instance = partial(Field, of=Instance)
 INSTANCE = Form(
@@ -240,6 +214,14 @@ INSTANCE = Form(
             what="A snapshot of which one of its two disks may be, and the other not: that was interrupted.",
         ),
         _instance(
+            name="trial",
+            kind=TRIAL.kind("trial"),
+            optional=True,
+            later=True,
+            change=Transition.ITSELF,
+            what="It was put on another master, and it is not decided yet whether it stays there.",
+        ),
+        _instance(
             name="encrypt",
             kind=kinds.ENCRYPTION,
             optional=True,
@@ -256,10 +238,26 @@ INSTANCE = Form(
             " (`{name}` in it is the machine's), or `random` for a new key at each start, with which nothing"
             " is kept (none). Not on a pool. Guest parts of protocol 3.",
         ),
+        _instance(
+            name="check",
+            kind=kinds.TEXT,
+            optional=True,
+            later=True,
+            change=Transition.SEED,
+            given="check",
+            key="check",
+            told="check",
+            shown="check",
+            word="check",
+            protocol=4,
+            what="A shell command of its guest: it is ready when that has succeeded.",
+            said="A shell command that the guest runs as root, every 2 seconds and for at most 30, until it"
+            " succeeds; the machine is ready then, and not before (none). Guest parts of protocol 4.",
+        ),
     ),
 )
 
-FORMS = (INSTANCE, STACK, OVERLAY, DATA, SEED, ADDRESS, FILE, NIC, USER)
+FORMS = (INSTANCE, STACK, TRIAL, OVERLAY, DATA, SEED, ADDRESS, FILE, NIC, USER)
 
 
 def machine_fields() -> Iterator[Field]:
@@ -268,11 +266,12 @@ def machine_fields() -> Iterator[Field]:
 
 
 def part(instance: Instance, field: Field) -> Any:
-    """The value of a property of an instance itself, its stack, overlay, data disk or seed; None of a disk
-    that it does not have."""
+    """The value of a property of an instance itself, its stack, trial, overlay, data disk or seed; None of
+    what it does not have."""
     holders = {
         Instance: instance,
         Stack: instance.stack,
+        Trial: instance.trial,
         Overlay: instance.overlay,
         DataDisk: instance.data,
         Seed: instance.seed,

@@ -21,6 +21,7 @@ from skinnybox.model.machines import (
     ThrowAway,
     Thrown,
 )
+from skinnybox.model.trial import TrialPhase
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -115,4 +116,5 @@ FORWARDS = Kind("list of ADDRESS:PORT:GUEST_PORT", _forwards, _forwards_plain)
 LABELS = Kind("map of texts", _labels, dict)
 SWAP = Kind("map of kind (file/zram) and size", _swap, _kind_and_size)
 THROW_AWAY = Kind("map of kind (disk/memory) and size", _throw_away, _kind_and_size)
+TRIAL_PHASE = Kind("/".join(TrialPhase), TrialPhase, str)
 ENCRYPTION = Kind("map of key_file", _encryption, _encryption_plain)

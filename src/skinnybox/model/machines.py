@@ -6,18 +6,9 @@ from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
+from skinnybox.model.stack import Stack
+from skinnybox.model.trial import Trial
 from skinnybox.sizes import MIB
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Stack:
-    """What an instance boots from: a master and the digests of the images, the master's first. With `dax`
-    the guest maps them straight from the host's memory."""
-
-    master: str
-    reference: str
-    images: tuple[str, ...]
-    dax: bool = False
 
 
 class Allocation(StrEnum):
@@ -236,7 +227,8 @@ class Properties:
     """What is said of a machine when it is made, and stays said of it: of a Specification and of an Instance
     alike. `bridge` names the host's bridge of a machine whose network is BRIDGE; `fleet` the fleet file it is
     of; with `autostart` it is to come up again when the host has restarted; one that is `protected` nobody
-    deletes; `data` is its second disk, for what must outlive its system.
+    deletes; `data` is its second disk, for what must outlive its system; `check` is a shell command of its
+    guest, without whose success it is not ready.
 
     One that is added here needs its row in fields.py, and nothing else for being written down."""
 
@@ -254,13 +246,15 @@ class Properties:
     throw_away: ThrowAway | None = None
     data: DataDisk | None = None
     encrypt: Encryption | None = None
+    check: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Instance(Properties):
     """One VM. `uuid` is its identity; `name` is unique in a state folder; `ssh_port` is on 127.0.0.1.
     `half_restored` is the label of the snapshot that its system and its data are just being put back from:
-    where it stays, one of them may be of then and the other of now."""
+    where it stays, one of them may be of then and the other of now. `trial` is there from a rebase on until
+    that is decided."""
 
     uuid: UUID
     name: str
@@ -270,6 +264,7 @@ class Instance(Properties):
     created: datetime
     ssh_port: int | None = None
     half_restored: str | None = None
+    trial: Trial | None = None
 
     @property
     def disks(self) -> "dict[DiskKind, Overlay | DataDisk]":

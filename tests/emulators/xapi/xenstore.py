@@ -67,6 +67,8 @@ def _status(words: dict[str, list[list[str]]]) -> str:
 def _more(words: dict[str, list[list[str]]]) -> list[str]:
     """In the order the guest reports them."""
     found = [f"failed={rest[0]}" for rest in words.get("failed-unit", [])]
+    found += [f"inactive={rest[0]}" for rest in words.get("inactive-unit", [])]
+    found += [f"rebase={rest[0]}/{rest[1]}" for rest in words.get("rebase", [])]
     found += [f"dax={rest[0]}" for rest in words.get("dax", [])]
     found += [f"overlay={'/'.join(rest)}" for rest in words.get("overlay", [])]
     return found + [f"key={':'.join(rest)}" for rest in words.get("ssh-host-key", [])]

@@ -31,10 +31,17 @@ class Doing(StrEnum):
     GROW = "grown"
     RESTORE = "restored from a snapshot"
     RESEED = "given a new seed"
+    REBASE = "rebased"
+    REBASE_ON = "stopped and rebased"
+    ROLLBACK = "rolled back"
+    COMMIT = "committed to its new master"
     REPAIR = "repaired"
     DELETE = "deleted"
     DELETE_FORCED = "deleted by force"
 
+
+REBASES = frozenset({Doing.REBASE, Doing.REBASE_ON, Doing.ROLLBACK, Doing.COMMIT})
+"""Killed at one of these, a record may be ahead of the disk: lease.py puts it right when it takes it."""
 
 _WITHOUT_LEASE = {Phase.CREATING: Doing.CREATE, Phase.DEFINED: Doing.SET, Phase.DELETING: Doing.DELETE}
 """What an owner without a lease is at: one of a version that knew none, or who creates."""
@@ -63,6 +70,11 @@ class Row:
         if process_lives(self.owner):
             return f"it is being {self.doing} by process {self.owner.split('/')[1]}"
         return f"it was being {self.doing} when that command was killed: the next one that changes it goes on"
+
+    @property
+    def is_broken_off(self) -> bool:
+        """Whether somebody was killed who put it on another master, or back."""
+        return self.doing in REBASES and self.owner is not None and not self.is_held
 
     @property
     def is_unfinished(self) -> bool:

@@ -9,12 +9,14 @@ from pathlib import Path
 
 from skinnybox import layout, private
 from skinnybox.errors import Blocked, Corrupt, Unsupported
+from skinnybox.fleet import trial_left
 from skinnybox.fleet.catalog import host_kind, known_hosts
 from skinnybox.fleet.catalog.catalog import Catalog
 from skinnybox.fleet.catalog.rows import RawRow
 from skinnybox.fleet.repair import shape, unknown_data
-from skinnybox.fleet.repair.judge import Known, Rebuilt, rebuild
+from skinnybox.fleet.repair.judge import rebuild
 from skinnybox.fleet.repair.modes import open_to_others
+from skinnybox.fleet.repair.rebuilt import Known, Rebuilt
 from skinnybox.hosts.base import Host
 from skinnybox.hosts.holding import Holding
 from skinnybox.hosts.local.leftovers import as_uuid, contained, half_made, in_use, no_part, within
@@ -94,6 +96,7 @@ def examined(
         running=lambda: {uuid for uuid, status in host.statuses().items() if status.pid},
         in_use=in_use,
         unknown_data=partial(unknown_data.judged, host, catalog),
+        settled=partial(trial_left.judged, host),
         delete_orphans=orphans,
         forget=forget,
     )

@@ -4,67 +4,19 @@ Nothing is changed here. A machine is taken as its record says; a place without 
 that claim one name or one identity are never both taken.
 """
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from uuid import UUID
 
 from skinnybox import private
-from skinnybox.fleet import half_restored
+from skinnybox.fleet import half_restored, trial_left
 from skinnybox.fleet.catalog.ports import free_ports
 from skinnybox.fleet.catalog.rows import Phase, RawRow
+from skinnybox.fleet.repair.rebuilt import Known, Rebuilt
 from skinnybox.hosts.holding import Holding
-from skinnybox.issues import Deed, Finding
+from skinnybox.issues import Deed
 from skinnybox.model import DiskKind, Instance
 from skinnybox.sizes import format_size
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Known:
-    """What is judged by: where the state folder is, the ids of the masters there are, the host keys pinned
-    outside the catalog, which machines run, whether somebody has an overlay open, and what is to be said of a
-    data disk that its record does not know. `forget`: it was said that machines are gone, however many."""
-
-    folder: Path
-    masters: Collection[str]
-    pins: Callable[[UUID], tuple[str, ...]]
-    running: Callable[[], Collection[UUID]]
-    in_use: Callable[[Path], bool]
-    unknown_data: Callable[[Instance, int, Path, RawRow | None], Finding]
-    delete_orphans: bool = False
-    forget: bool = False
-
-
-@dataclass(slots=True, kw_only=True)
-class Rebuilt:
-    """`machines` with their host keys are to be in the catalog, `gone` (UUIDs) not; `rewritten` get their
-    record anew. Rows of none of them stay as they are."""
-
-    machines: list[tuple[Instance, tuple[str, ...]]] = field(default_factory=list)
-    gone: list[str] = field(default_factory=list)
-    rewritten: dict[UUID, Instance] = field(default_factory=dict)
-    findings: list[Finding] = field(default_factory=list)
-    refused: str | None = None
-    """Why machines of which nothing is there are remembered all the same: too many of them at once."""
-
-    def say(self, path: Path, deed: Deed, what: str, act: Callable[[], None] | None = None) -> None:
-        self.findings.append(Finding(path=path, what=what, deed=deed, act=act))
-
-    @property
-    def touched(self) -> set[str]:
-        """UUIDs of the machines whose row or record is to be another."""
-        return {*map(str, self.rewritten), *(str(machine.uuid) for machine, _ in self.machines), *self.gone}
-
-    def leave(self, uuid: str) -> None:
-        """Somebody else is at it: nothing is done about this machine."""
-        self.machines = [(machine, keys) for machine, keys in self.machines if str(machine.uuid) != uuid]
-        self.gone = [gone for gone in self.gone if gone != uuid]
-        self.rewritten.pop(UUID(uuid), None)
-
-    def rewrite(self, place: Path, instance: Instance, what: str) -> Instance:
-        self.rewritten[instance.uuid] = instance
-        self.say(place / "instance.json", Deed.REWRITE, what)
-        return instance
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,6 +80,7 @@ def _judged(holding: Holding, row: RawRow | None, known: Known, out: Rebuilt) ->
         return None
     if instance is None:
         return None
+    instance = _settled(holding.place, instance, known, out)
     sizes = {DiskKind.OVERLAY: holding.overlay, DiskKind.DATA: holding.data}
     taker = _Taker(place=holding.place, sizes=sizes, instance=instance, row=row)
     for kind in DiskKind:
@@ -149,6 +102,15 @@ def _say_unfinished(row: RawRow, path: Path, out: Rebuilt) -> None:
     else:
         what = f"{row.name} was only half {row.doing} when that was interrupted"
         out.say(path, Deed.FINISH, f"{what}: {_END[Phase(row.phase)]}")
+
+
+def _settled(place: Path, instance: Instance, known: Known, out: Rebuilt) -> Instance:
+    """On the master that its overlay is of."""
+    settled = known.settled(instance)
+    if settled == instance:
+        return instance
+    what = f"{instance.name}: a rebase of it, or the way back, was interrupted; its overlay is of"
+    return out.rewrite(place, settled, f"{what} {settled.stack.reference}, which its record is to say")
 
 
 def _without_record(holding: Holding, row: RawRow | None, known: Known, out: Rebuilt) -> Instance | None:
@@ -288,6 +250,9 @@ def _remember(taker: _Taker, known: Known, out: Rebuilt) -> None:
         out.say(taker.place, Deed.KEEP, what)
     if instance.half_restored is not None:
         out.say(taker.place, Deed.KEEP, half_restored.explained(instance))
+    if trial_left.is_expired(instance):
+        what = f"{instance.name}: what it was before its rebase need not be kept any longer"
+        out.say(taker.place, Deed.KEEP, f"{what}: `skinnybox master gc -y`, or a --commit, frees it")
     keys = (row.host_keys if row else ()) or known.pins(instance.uuid)
     if row is not None and row.instance == instance and row.host_keys == keys:
         return

@@ -28,7 +28,7 @@ from skinnybox.fleet.catalog.leases import Lease
 from skinnybox.fleet.catalog.rows import Doing, Phase, RawRow, Row
 from skinnybox.fleet.repair import unfinished
 from skinnybox.fleet.repair.examine import DATABASE, Examination, examine, examined, opened
-from skinnybox.fleet.repair.judge import Rebuilt
+from skinnybox.fleet.repair.rebuilt import Rebuilt
 from skinnybox.hosts.base import Host
 from skinnybox.issues import Deed, Finding
 from skinnybox.masters import catalogue, workspace

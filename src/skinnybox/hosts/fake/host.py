@@ -26,6 +26,7 @@ from skinnybox.errors import Conflict, NotFound
 from skinnybox.hosts import events
 from skinnybox.hosts.base import Features
 from skinnybox.hosts.events import Event, EventKind, Journal
+from skinnybox.hosts.local import shared
 from skinnybox.hosts.local.host import LocalHost
 from skinnybox.hosts.local.store import write_atomically
 from skinnybox.issues import Check, Finding
@@ -44,7 +45,6 @@ from skinnybox.model import (
     image_uuid,
 )
 from skinnybox.operation import Operation
-from skinnybox.overlays import lock
 from skinnybox.overlays.copy import copy_data
 from skinnybox.overlays.encryption import HEADER, key_of
 
@@ -84,7 +84,7 @@ class FakeHost(LocalHost):
             if entries.get(str(instance.uuid), {}).get("runs"):
                 raise Conflict(f"{instance.name} runs already")
             for kind in instance.disks:
-                os.close(lock.acquire(self._store.disk(instance.uuid, kind)))
+                os.close(shared.acquire(self._store.disk(instance.uuid, kind)))
             if instance.encrypt is not None:
                 key_of(instance.encrypt, instance.name, self._state)
             entry = _entry(instance, self._store.overlay(instance.uuid))

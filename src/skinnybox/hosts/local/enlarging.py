@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from skinnybox.errors import CommandFailed, NoSpace, NotFound, Unsupported
-from skinnybox.hosts.local import copies
+from skinnybox.hosts.local import snapshots
 from skinnybox.hosts.local.store import Store, translated
 from skinnybox.model import Allocation, DiskKind, Instance
 from skinnybox.overlays import space
@@ -26,7 +26,7 @@ def enlarge(
     """See growing.py. `tell` has the machine take so many bytes for its disk; CommandFailed or Unsupported
     when it has refused, and goes on with what it had. Nobody copies the disk meanwhile."""
     path = store.disk(instance.uuid, disk)
-    with copies.exclusive(store, instance), translated():
+    with snapshots.exclusive(store, instance), translated():
         try:
             descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
         except FileNotFoundError as error:

@@ -10,6 +10,7 @@ from uuid import UUID
 from skinnybox.errors import Conflict, NotFound
 from skinnybox.hosts.base import Contents, Host
 from skinnybox.hosts.building import Buildings
+from skinnybox.hosts.events import EventKind, Journal
 from skinnybox.hosts.holding import Holding
 from skinnybox.hosts.local.store import Store, translated
 from skinnybox.hosts.local.trouble import of_place
@@ -121,6 +122,10 @@ class LocalHost(Host):
 
         return leftovers.leftovers(self._state, known)
 
+    def note_event(self, uuid: UUID, name: str, kind: EventKind, detail: str) -> None:
+        with suppress(OSError):
+            Journal(self._runs).write(uuid, name, kind, detail)
+
     def space(self, instances: Iterable[Instance], masters: Iterable[Master]) -> Space:
         return self._store.space(instances, masters)
 
@@ -139,6 +144,19 @@ class LocalHost(Host):
         self._require_stopped(instance)
         allocations = {kind: self._allocation(instance, kind) for kind in buildings}
         copies.rebuild(self._store, instance, buildings, allocations, ready)
+
+    def swap_overlay(
+        self,
+        instance: Instance,
+        label: str,
+        aside: str,
+        operation: Operation,
+        look: Callable[[Path, Path], None],
+    ) -> None:
+        from skinnybox.hosts.local import keeping
+
+        self._require_stopped(instance)
+        keeping.swap(self._store, instance, label, aside, look)
 
     def enlarge_running(
         self, instance: Instance, size: int, operation: Operation, disk: DiskKind = DiskKind.OVERLAY
@@ -167,9 +185,9 @@ class LocalHost(Host):
     def copy_overlay(
         self, instance: Instance, target: Path, operation: Operation, disk: DiskKind = DiskKind.OVERLAY
     ) -> Consistency:
-        from skinnybox.hosts.local import copies
+        from skinnybox.hosts.local import snapshots
 
-        with copies.exclusive(self._store, instance):
+        with snapshots.exclusive(self._store, instance):
             return self._copied(instance, target, operation, disk)
 
     def _copied(self, instance: Instance, target: Path, operation: Operation, disk: DiskKind) -> Consistency:
@@ -189,29 +207,29 @@ class LocalHost(Host):
     def take_snapshot(
         self, instance: Instance, label: str, operation: Operation, *, data: bool = False
     ) -> Snapshot:
-        from skinnybox.hosts.local import copies
+        from skinnybox.hosts.local import copies, snapshots
 
         def copy(target: Path, disk: DiskKind) -> Consistency:
             return self._copied(instance, target, operation, disk)
 
         kinds = [kind for kind in DiskKind if data or kind is DiskKind.OVERLAY]
-        with copies.exclusive(self._store, instance):
+        with snapshots.exclusive(self._store, instance):
             return copies.take(self._store, instance, label, kinds, copy)
 
     def snapshots(self, instance: Instance) -> Sequence[Snapshot]:
-        from skinnybox.hosts.local import copies
+        from skinnybox.hosts.local import snapshots
 
-        return copies.listed(self._store, instance)
+        return snapshots.listed(self._store, instance)
 
     def open_snapshot(
         self, instance: Instance, label: str, operation: Operation, disk: DiskKind = DiskKind.OVERLAY
     ) -> AbstractContextManager[Path]:
-        from skinnybox.hosts.local import copies
+        from skinnybox.hosts.local import snapshots
 
-        return copies.opened(self._store, instance, label, disk)
+        return snapshots.opened(self._store, instance, label, disk)
 
     def delete_snapshot(self, instance: Instance, label: str) -> None:
-        from skinnybox.hosts.local import copies
+        from skinnybox.hosts.local import snapshots
 
-        with copies.exclusive(self._store, instance):
-            copies.delete(self._store, instance, label)
+        with snapshots.exclusive(self._store, instance):
+            snapshots.delete(self._store, instance, label)

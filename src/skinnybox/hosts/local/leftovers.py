@@ -13,8 +13,9 @@ from uuid import UUID
 from skinnybox import layout, named_file, private
 from skinnybox.errors import Corrupt, NotFound, SkinnyboxError, Unsupported
 from skinnybox.hosts.holding import Holding
-from skinnybox.hosts.local import trouble
-from skinnybox.hosts.local.store import FILES, RECORD, RECORD_LIMIT, SNAPSHOTS
+from skinnybox.hosts.local import shared, trouble
+from skinnybox.hosts.local.shared import SNAPSHOTS
+from skinnybox.hosts.local.store import FILES, RECORD, RECORD_LIMIT
 from skinnybox.hosts.record import from_record
 from skinnybox.issues import Deed, Finding
 from skinnybox.layout import Sort
@@ -177,6 +178,7 @@ def _inside(place: Path) -> Iterator[Finding]:
 
 def _snapshots(folder: Path) -> Iterator[Finding]:
     names = {path.name for path in private.entries(folder)}
+    own = {image.stem for image in shared.images(folder.parent / OVERLAY, folder)}
     for path in private.entries(folder):
         pairs = {".img": ".json", ".data": ".json", ".json": ".img"}
         other = path.with_suffix(pairs.get(path.suffix, ".none")).name
@@ -185,6 +187,10 @@ def _snapshots(folder: Path) -> Iterator[Finding]:
             yield _half_copied(folder.parent, path, "a snapshot that was not finished")
         elif sort is not Sort.PART:
             yield from no_part(layout.SNAPSHOTS, path)
+        elif path.stem in own:
+            yield _half_copied(
+                folder.parent, path, "of an overlay that was to be kept, and still is in place"
+            )
         elif other not in names and path.suffix != ".json":
             yield _half_copied(
                 folder.parent, path, "the copy of a snapshot that was not finished, or is deleted"

@@ -1,6 +1,5 @@
 """The part of a host that is a folder on this machine: disks, and the records beside them (layout.py has what
-lies where). A record is written last: what has none is not an instance.
-"""
+lies where). A record is written last: what has none is not an instance."""
 
 import contextlib
 import errno
@@ -18,6 +17,7 @@ from uuid import UUID
 from skinnybox import named_file, private
 from skinnybox.errors import Corrupt, NotFound, of_system
 from skinnybox.hosts.base import Contents
+from skinnybox.hosts.local import shared
 from skinnybox.hosts.record import from_record, to_record
 from skinnybox.model import Allocation, DataDisk, DiskKind, Instance, Master, Overlay, Space
 from skinnybox.overlays import lock
@@ -25,7 +25,7 @@ from skinnybox.overlays import lock
 if TYPE_CHECKING:
     from skinnybox.overlays.template import Template
 
-RECORD, SNAPSHOTS = "instance.json", "snapshots"
+RECORD = "instance.json"
 FILES = {DiskKind.OVERLAY: "overlay.img", DiskKind.DATA: "data.img"}
 RECORD_LIMIT = 64 << 20
 
@@ -86,13 +86,9 @@ class Store:
         path = target.with_name(f".{secrets.token_hex(8)}.new") if replace else target
         try:
             make(
-                chosen,
-                path,
-                base=contents.base,
-                seed=contents.seed,
-                identity=contents.identity,
+                chosen, path, base=contents.base, seed=contents.seed, identity=contents.identity,
                 allocation=allocation,
-            )
+            )  # fmt: skip
             if replace:
                 sync_file(path)
                 path.replace(target)
@@ -135,7 +131,7 @@ class Store:
             for kind in DiskKind:
                 self.disk(instance.uuid, kind).unlink(missing_ok=True)
             sweep(folder)
-            shutil.rmtree(folder / SNAPSHOTS)
+            shutil.rmtree(folder / shared.SNAPSHOTS)
         _remove_empty(folder)
 
     def written(self, instances: Iterable[Instance], kind: DiskKind = DiskKind.OVERLAY) -> Mapping[UUID, int]:
@@ -149,7 +145,8 @@ class Store:
         record, text = self.folder(instance.uuid) / RECORD, json.dumps(to_record(instance)).encode()
         with translated():
             try:
-                write_atomically(record, text)
+                if not private.put_whole(record, text):  # the first replaces none, which is half the work
+                    write_atomically(record, text)
             except FileNotFoundError:  # it has no overlay either
                 private.make_folder(record.parent)
                 write_atomically(record, text)
@@ -209,7 +206,7 @@ class Store:
 
     def _snapshots_size(self, uuid: UUID) -> int:
         with contextlib.suppress(OSError):
-            entries = list(os.scandir(self.folder(uuid) / SNAPSHOTS))
+            entries = list(os.scandir(self.folder(uuid) / shared.SNAPSHOTS))
             return sum(entry.stat(follow_symlinks=False).st_blocks * 512 for entry in entries)
         return 0
 
@@ -252,11 +249,12 @@ def _put(path: Path, data: bytes) -> bool:
 
 def sweep(folder: Path) -> None:
     """Remove what lies half made in it; only for whoever keeps everybody else out."""
+    shared.drop(folder / FILES[DiskKind.OVERLAY], folder / shared.SNAPSHOTS)
     for left in (*folder.glob(".*.new"), *folder.glob(".settle-*")):
         if left.is_dir() and not left.is_symlink():
             shutil.rmtree(left, ignore_errors=True)
-        else:
-            left.unlink(missing_ok=True)
+            continue
+        left.unlink(missing_ok=True)
 
 
 def _remove_dead(left: Path) -> None:

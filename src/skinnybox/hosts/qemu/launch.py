@@ -20,6 +20,7 @@ from skinnybox.errors import CommandFailed, Conflict, NotFound, SkinnyboxError, 
 from skinnybox.hosts.guest_io import door
 from skinnybox.hosts.guest_io.qmp import Monitor
 from skinnybox.hosts.guest_io.run_folder import listen, tail
+from skinnybox.hosts.local import shared
 from skinnybox.hosts.local.store import FILES, RECORD
 from skinnybox.hosts.preferences import Preferences
 from skinnybox.hosts.qemu import bridge, encrypted, network
@@ -29,7 +30,6 @@ from skinnybox.hosts.reach import ways_in
 from skinnybox.json_file import write_json
 from skinnybox.layout import OF_LAST_RUN, SOCKETS
 from skinnybox.model import INITRD_FILE, KERNEL_FILE, ImageKind, Instance, Master, Network, ranges
-from skinnybox.overlays import lock
 from skinnybox.printable import printable
 from skinnybox.run import process
 from skinnybox.sandbox.confinement import MachineBounds, machine_words, never_began
@@ -88,9 +88,8 @@ def _held(files: ExitStack, instance: Instance, overlay: Path) -> dict[str, int]
     found = {}
     for kind in instance.disks:
         path = overlay.with_name(FILES[kind])
-        disk = found[kind.value] = lock.acquire(path)
+        disk = found[kind.value] = shared.acquire(path)
         files.callback(os.close, disk)
-        lock.against_qemu(disk, path)
     if not overlay.with_name(RECORD).exists():
         raise NotFound(f"{instance.name} was deleted meanwhile")
     return found

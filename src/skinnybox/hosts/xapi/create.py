@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from skinnybox.errors import Blocked, NotFound
-from skinnybox.hosts.xapi import build, cards, maps, master, tags, telling, xenstore_data
+from skinnybox.hosts.xapi import build, cards, keeping, maps, master, tags, telling, xenstore_data
 from skinnybox.hosts.xapi.cache import Record
 from skinnybox.hosts.xapi.errors import Denied
 from skinnybox.hosts.xapi.pool import Found, Pool
@@ -90,9 +90,32 @@ def attach(pool: Pool, instance: Instance) -> Found | None:
     pool.things.refresh()
     for kind in instance.disks:
         _detach_older(pool, instance, found, kind)
+    if instance.uuid in pool.overlays():
+        keeping.unmark(pool, pool.overlays()[instance.uuid])
+    found = _without_other_master(pool, instance, found)
     for drive in _missing(pool, instance, found[0], tuple(found[1]["VBDs"])):
         pool.call("VBD.create", drive)
     return found
+
+
+def _fit_master(pool: Pool, instance: Instance, found: Found) -> None:
+    """The halted machine has the master that it is to boot from in place of another, if that is there."""
+    rest = _without_other_master(pool, instance, found)
+    image = master.lacking(pool, instance, tuple(rest[1]["VBDs"]))
+    if image and rest is not found:
+        pool.call("VBD.create", build.drive(found[0], image[0], MASTER_PLACE, boots=True))
+
+
+def _without_other_master(pool: Pool, instance: Instance, found: Found) -> Found:
+    """The machine as it is then, whose drive of another master goes where its own can take that place. As of
+    the last look at the disks."""
+    others = master.attached_others(pool, instance, tuple(found[1]["VBDs"]))
+    rest = [vbd for vbd in found[1]["VBDs"] if vbd not in others]
+    if not others or not master.lacking(pool, instance, tuple(rest)):
+        return found
+    for vbd in others:
+        pool.destroy("VBD", vbd)
+    return found[0], {**found[1], "VBDs": rest}
 
 
 def _detach_older(pool: Pool, instance: Instance, found: Found, kind: DiskKind) -> None:
@@ -101,17 +124,28 @@ def _detach_older(pool: Pool, instance: Instance, found: Found, kind: DiskKind) 
         return
     for reference, record in pool.disks(instance.uuid):
         drives = set(record["VBDs"]) & set(found[1]["VBDs"])
-        is_older = tags.role_of(record) in (*_WHOLE, Role.SUPERSEDED) and tags.kind_of(record) is kind
-        if drives and is_older:
+        if drives and tags.kind_of(record) is kind and _was_one(record):
             supersede(pool, reference, record)
             for vbd in drives:
                 pool.destroy("VBD", vbd)
 
 
+def _was_one(record: Record) -> bool:
+    """Also what is kept by now: it has the generation of an overlay, which no copy of one has."""
+    kept = tags.role_of(record) == Role.SNAPSHOT and tags.GENERATION in record["other_config"]
+    return kept or tags.role_of(record) in (*_WHOLE, Role.SUPERSEDED)
+
+
 def supersede(pool: Pool, reference: str, record: Record) -> None:
-    """Marked before it is detached: whoever is killed then, it is known to be no copy."""
+    """Marked before it is detached: whoever is killed then, it is known to be no copy. What is to be kept
+    is a snapshot from then on."""
     if tags.role_of(record) in _WHOLE:
-        maps.put(pool, "VDI", reference, record, tags.ROLE, Role.SUPERSEDED.value)
+        label = record["other_config"].get(tags.LABEL)
+        role = Role.SUPERSEDED if label is None else Role.SNAPSHOT
+        maps.put(pool, "VDI", reference, record, tags.ROLE, role.value)
+        if label is not None:
+            name = str(record["name_label"]).removesuffix(f" {DiskKind.OVERLAY}")
+            pool.call("VDI.set_name_label", reference, f"{name} snapshot {label}")
 
 
 def _refuse_memory(pool: Pool, instance: Instance, record: Record) -> None:
@@ -137,6 +171,7 @@ def _update(pool: Pool, instance: Instance, found: Found, text: str) -> None:
     if record["name_label"] != instance.name:
         pool.call("VM.set_name_label", vm, instance.name)
     if record["power_state"] == "Halted":
+        _fit_master(pool, instance, found)
         fit(pool, instance, found)
     maps.put(pool, "VM", vm, record, tags.RECORD, text)
 

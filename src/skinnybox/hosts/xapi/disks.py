@@ -4,15 +4,24 @@ A new overlay takes an old one's place in one call: of the whole ones the highes
 """
 
 import contextlib
-import os
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 
 from skinnybox.errors import Conflict, NotFound, SkinnyboxError, UsageError
 from skinnybox.hosts.base import Contents
-from skinnybox.hosts.building import Building, Buildings
-from skinnybox.hosts.xapi import build, create, maps, others, point_in_time, tags, tasks, telling, transfer
+from skinnybox.hosts.xapi import (
+    build,
+    create,
+    keeping,
+    maps,
+    others,
+    point_in_time,
+    tags,
+    tasks,
+    telling,
+    transfer,
+)
 from skinnybox.hosts.xapi.cache import Record
 from skinnybox.hosts.xapi.create import BLANK
 from skinnybox.hosts.xapi.fetching import fetched, formatted
@@ -25,7 +34,7 @@ from skinnybox.operation import Operation
 from skinnybox.overlays.format import MIN_OVERLAY
 from skinnybox.sizes import MIB, format_size
 
-_ROLES = {DiskKind.OVERLAY: Role.OVERLAY, DiskKind.DATA: Role.DATA}
+ROLES = {DiskKind.OVERLAY: Role.OVERLAY, DiskKind.DATA: Role.DATA}
 
 
 @contextmanager
@@ -78,6 +87,7 @@ def replace(
     with exclusive(pool, instance):
         still_off = others.off(pool, instance)
         old = pool.overlay(instance)
+        keeping.unmark(pool, old)
         generation = tags.generation_of(old[1]) + 1
         _make(pool, instance, contents, generation, templates, old[1]["SR"], operation, still_off)
         attach_current(pool, instance, old)
@@ -120,12 +130,12 @@ def put(
 ) -> None:
     """Upload a whole disk; it counts from the last call on, unless `ready` refuses that."""
     with undone(pool, instance, generation, kind):
-        disk = _uploaded(pool, instance, file, generation, sr, operation, kind)
+        disk = uploaded(pool, instance, file, generation, sr, operation, kind)
         ready()
-        maps.put(pool, "VDI", *disk, tags.ROLE, _ROLES[kind].value)
+        maps.put(pool, "VDI", *disk, tags.ROLE, ROLES[kind].value)
 
 
-def _uploaded(
+def uploaded(
     pool: Pool,
     instance: Instance,
     file: Path,
@@ -166,7 +176,7 @@ def undone(
         with contextlib.suppress(Exception):
             pool.things.refresh()
             for reference, record in pool.disks(instance.uuid):
-                ours = tags.role_of(record) in (_ROLES[kind], Role.MAKING) and tags.kind_of(record) is kind
+                ours = tags.role_of(record) in (ROLES[kind], Role.MAKING) and tags.kind_of(record) is kind
                 if ours and not record["is_a_snapshot"] and tags.generation_of(record) == generation:
                     pool.destroy_disk(reference, record)
         raise
@@ -176,7 +186,10 @@ def attach_current(pool: Pool, instance: Instance, old: Found) -> None:
     """Attach what counts now, and remove what does not, of that kind of disk. For who is alone, of a halted
     machine."""
     kind = tags.kind_of(old[1])
-    create.supersede(pool, *old)
+    machine = pool.machine(instance.uuid)
+    # It may be on another master by now, which the caller has had recorded.
+    instance = (machine and tags.readable_instance(machine[1])) or instance
+    create.supersede(pool, old[0], pool.things.get("VDI", old[0]) or old[1])
     found = create.attach(pool, instance)
     if found:
         _retell(pool, instance, found)
@@ -206,51 +219,6 @@ def opened(
         found = pool.overlay(instance, kind)
         with pool.workspace() as work:
             yield fetched(pool, instance, *found, work / f"{kind}.img", templates, operation)
-
-
-def rebuild(
-    pool: Pool,
-    instance: Instance,
-    buildings: Buildings,
-    templates: Path,
-    operation: Operation,
-    ready: Callable[[], None],
-) -> None:
-    """See rebuild_disks in base.py. Not killed, but stopped, none of them counts: those that did already are
-    deleted again."""
-    with exclusive(pool, instance):
-        still_off = others.off(pool, instance)
-        found = {kind: pool.overlay(instance, kind) for kind in buildings}
-        with ExitStack() as undo:
-            made: dict[DiskKind, Found] = {}
-            for kind, building in buildings.items():
-                generation = tags.generation_of(found[kind][1]) + 1
-                undo.enter_context(undone(pool, instance, generation, kind))
-                with _built(pool, instance, found[kind], building, templates, operation) as new:
-                    sr = found[kind][1]["SR"]
-                    made[kind] = _uploaded(pool, instance, new, generation, sr, operation, kind)
-            still_off()
-            ready()
-            for kind, disk in made.items():
-                maps.put(pool, "VDI", *disk, tags.ROLE, _ROLES[kind].value)
-        for old in found.values():
-            attach_current(pool, instance, old)
-
-
-@contextmanager
-def _built(
-    pool: Pool, instance: Instance, found: Found, building: Building, templates: Path, operation: Operation
-) -> Iterator[Path]:
-    with pool.workspace() as work:
-        kind = tags.kind_of(found[1])
-        old = fetched(pool, instance, *found, work / f"{kind}.img", templates, operation)
-        new = work / "new.img"
-        new.touch(mode=0o600)
-        os.truncate(new, building.size)
-        building.build(old, new)
-        if new.stat().st_size != building.size:
-            raise SkinnyboxError(f"{new} did not keep its size while it was made")
-        yield new
 
 
 def copy(

@@ -8,7 +8,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -18,7 +18,7 @@ from uuid import UUID
 from skinnybox.errors import Conflict, Unsupported
 from skinnybox.hosts import events, reach
 from skinnybox.hosts.base import Features
-from skinnybox.hosts.events import DEFAULT_THRESHOLDS, Event, Thresholds
+from skinnybox.hosts.events import DEFAULT_THRESHOLDS, Event, EventKind, Journal, Thresholds
 from skinnybox.hosts.holding import Holding
 from skinnybox.hosts.preferences import Preferences
 from skinnybox.hosts.xapi import account, create, observe, tags
@@ -194,6 +194,10 @@ class XapiHost(PoolDisks):
                 return
             self._pool.things.wait(min(left, _KNOCKING) if self._doors.shut else left)
             self._pool.things.refresh()
+
+    def note_event(self, uuid: UUID, name: str, kind: EventKind, detail: str) -> None:
+        with suppress(OSError):
+            Journal(self._runs).write(uuid, name, kind, detail)
 
     def events(self, after: int = 0) -> Iterable[Event]:
         self._refresh()

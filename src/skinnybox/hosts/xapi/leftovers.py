@@ -12,7 +12,7 @@ from uuid import UUID
 from skinnybox import layout, private
 from skinnybox.errors import Conflict
 from skinnybox.hosts.local.leftovers import half_made, no_part, templates, within
-from skinnybox.hosts.xapi import drives, fleets, master, tags
+from skinnybox.hosts.xapi import drives, fleets, keeping, master, tags
 from skinnybox.hosts.xapi.cache import Record
 from skinnybox.hosts.xapi.pool import TAKE_MARK_OFF, WORK, Found, Pool
 from skinnybox.hosts.xapi.tags import Role
@@ -68,6 +68,8 @@ def _copied(
     if record["is_a_snapshot"]:
         return f"{name}: a snapshot that somebody made in the pool; if nobody needs it, {TAKE_MARK_OFF}"
     counts = own[tags.kind_of(record)].get(uuid)
+    if keeping.is_kept((reference, record), counts):
+        return f"{name}: of before a rebase that was interrupted; its next start takes it from the machine"
     if tags.role_of(record) in (Role.OVERLAY, Role.DATA) and counts and counts[0] != reference:
         what = "overlay" if tags.role_of(record) == Role.OVERLAY else "data disk"
         return f"{name}: not the {what} that counts, perhaps a copy; if nobody needs it, {TAKE_MARK_OFF}"

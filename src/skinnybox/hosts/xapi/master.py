@@ -64,6 +64,16 @@ def lacking(pool: Pool, instance: Instance, attached: tuple[str, ...]) -> Found 
     return find(pool, digest, _sr_for(pool, instance)[0])
 
 
+def attached_others(pool: Pool, instance: Instance, attached: tuple[str, ...]) -> set[str]:
+    """Those of these attachments that are of another master than it is to boot from: as of the last look."""
+    return {
+        vbd
+        for _, record in pool.things.all("VDI")
+        if record["other_config"].get(tags.DIGEST, instance.stack.images[0]) != instance.stack.images[0]
+        for vbd in set(record["VBDs"]) & set(attached)
+    }
+
+
 def _sr_for(pool: Pool, instance: Instance | None) -> Found:
     """Where its overlay is, or the chosen one: as of the last look."""
     overlay = pool.overlays().get(instance.uuid) if instance else None

@@ -121,6 +121,9 @@ def _report(pool: Pool, uuid: UUID, record: Record, told: datetime | None) -> Re
         overlay_free=stamp.overlay[1] if stamp.overlay else None,
         ssh_host_keys=stamp.host_keys,
         failed_units=stamp.failed_units,
+        inactive_units=stamp.inactive_units,
+        checking=stamp.checking,
+        rebase=stamp.rebase,
         addresses=_addresses(metrics["networks"]),
         kernel=_kernel(metrics["os_version"]),
         # The two clocks differ, and this one counts whole seconds only.

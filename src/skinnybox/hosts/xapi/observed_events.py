@@ -12,7 +12,7 @@ from uuid import UUID
 
 from skinnybox import private
 from skinnybox.hosts import events, thresholds
-from skinnybox.hosts.events import Event, EventKind, Journal, Thresholds
+from skinnybox.hosts.events import COMMANDED, Event, EventKind, Journal, Thresholds
 from skinnybox.hosts.xapi import observe
 from skinnybox.hosts.xapi.doors import Doors, Start
 from skinnybox.hosts.xapi.guest_metrics import Stamp, stamp_of
@@ -98,7 +98,8 @@ class ObservedEvents:
         self, stamp: Stamp, shut: bool, before: Event | None, level: int
     ) -> Iterator[tuple[EventKind, str]]:
         kind = EventKind.READY if stamp.ready else EventKind.FAILED
-        if (before is None or before.kind != kind) and not (stamp.ready and shut):
+        waits = stamp.checking or (stamp.ready and shut)
+        if (before is None or before.kind != kind) and not waits:
             yield kind, stamp.reason or ""
         if stamp.overlay:
             size, free = stamp.overlay
@@ -124,6 +125,6 @@ def _known(written: Iterable[Event]) -> _Known:
         level = thresholds.level_told(event.kind)
         if level is not None:
             known.level[event.uuid] = level
-        if event.kind not in (EventKind.STARTED, EventKind.ENDED) and event.time > since:
+        if event.kind not in (EventKind.STARTED, EventKind.ENDED, *COMMANDED) and event.time > since:
             known.caused[event.uuid] += 1
     return known

@@ -52,7 +52,8 @@ def refuse(pool: Pool, instance: Instance) -> None:
     known = {disk[0] for disk in counting if disk}
     for reference, record in pool.disks(instance.uuid):
         whole = tags.role_of(record) in (Role.OVERLAY, Role.DATA) and not record["is_a_snapshot"]
-        if known and whole and reference not in known:
+        kept = tags.LABEL in record["other_config"]  # of before a rebase that was interrupted
+        if known and whole and reference not in known and not kept:
             name = "overlay" if tags.role_of(record) == Role.OVERLAY else "data disk"
             what = f"{instance.name} has another {name} in the pool, perhaps a copy: {record['uuid']}"
             raise Conflict(what, hint=TAKE_MARK_OFF)

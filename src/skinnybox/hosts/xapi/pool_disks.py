@@ -59,9 +59,21 @@ class PoolDisks(Host):
     def rebuild_disks(
         self, instance: Instance, buildings: Buildings, operation: Operation, ready: Callable[[], None]
     ) -> None:
-        from skinnybox.hosts.xapi import disks
+        from skinnybox.hosts.xapi import rebuilding
 
-        disks.rebuild(self._pool, instance, buildings, self._templates, operation, ready)
+        rebuilding.rebuild(self._pool, instance, buildings, self._templates, operation, ready)
+
+    def swap_overlay(
+        self,
+        instance: Instance,
+        label: str,
+        aside: str,
+        operation: Operation,
+        look: Callable[[Path, Path], None],
+    ) -> None:
+        from skinnybox.hosts.xapi import swapping
+
+        swapping.swap(self._pool, instance, label, aside)
 
     def discard_data(self, instance: Instance) -> None:
         from skinnybox.hosts.xapi import disks

@@ -7,9 +7,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from skinnybox import formats
-from skinnybox.errors import Conflict, Corrupt, NotFound, SkinnyboxError
-from skinnybox.hosts.record import from_record, to_record
-from skinnybox.hosts.xapi import build, disks, fetching, maps, point_in_time, tags, tasks
+from skinnybox.errors import Corrupt, NotFound, SkinnyboxError
+from skinnybox.hosts.record import from_record
+from skinnybox.hosts.xapi import build, disks, fetching, keeping, maps, point_in_time, tags, tasks
 from skinnybox.hosts.xapi.cache import Record
 from skinnybox.hosts.xapi.create import BLANK
 from skinnybox.hosts.xapi.pool import Found, Pool
@@ -18,8 +18,6 @@ from skinnybox.hosts.xapi.tags import Role
 from skinnybox.model import Consistency, DiskKind, Instance, Snapshot, check_label
 from skinnybox.operation import Operation
 
-FORMAT = 1
-LABEL = "skinnybox:label"
 _ROLES = {DiskKind.OVERLAY: Role.SNAPSHOT, DiskKind.DATA: Role.DATA_SNAPSHOT}
 
 
@@ -29,9 +27,7 @@ def take(pool: Pool, instance: Instance, label: str, operation: Operation, *, da
     check_label(label)
     with disks.exclusive(pool, instance), ExitStack() as moments:
         own = [pool.overlay(instance, kind) for kind in DiskKind if data or kind is DiskKind.OVERLAY]
-        if _find(pool, instance, label):
-            hint = f"another label, or: skinnybox snapshot delete {label} {instance.name}"
-            raise Conflict(f"{instance.name} has a snapshot {label!r} already", hint=hint)
+        keeping.refuse_taken(pool, instance, label)
         _sweep(pool, instance)
         point_in_time.sweep(pool, instance)
         still = [(moments.enter_context(point_in_time.still(pool, instance, disk)), disk) for disk in own]
@@ -58,15 +54,8 @@ def _copied(
     data: bool,
 ) -> None:
     kind = tags.kind_of(record)
-    values = {
-        "format": FORMAT,
-        "taken": datetime.now(UTC).isoformat(),
-        "consistent": consistent.value,
-        "instance": to_record(instance),
-        "data": data,
-    }
-    mark = {**tags.of(instance, pool.identity.own()), **tags.of_kind(kind), LABEL: label}
-    mark[tags.KEPT] = tags.pack(values)
+    mark = {**tags.of(instance, pool.identity.own()), **tags.of_kind(kind), tags.LABEL: label}
+    mark[tags.KEPT] = keeping.kept(instance, datetime.now(UTC), consistent, data=data)
     if BLANK in record["other_config"]:
         mark[BLANK] = fetching.UNTOUCHED if fetching.never_started(pool, instance) else "yes"
     name = f"{instance.name} snapshot {label}"
@@ -79,35 +68,41 @@ def _copied(
         with contextlib.suppress(Exception):
             pool.things.refresh()
             for each in pool.disks(instance.uuid):
-                if each[1]["other_config"].get(LABEL) == label:
+                ours = tags.role_of(each[1]) in (Role.MAKING, *_ROLES.values())
+                if ours and each[1]["other_config"].get(tags.LABEL) == label:
                     pool.destroy_disk(*each)
         raise
 
 
 def _sweep(pool: Pool, instance: Instance) -> None:
     """Those half made, or half deleted."""
-    whole = {record["other_config"].get(LABEL) for _, record in _all(pool, instance)}
+    whole = {record["other_config"].get(tags.LABEL) for _, record in _all(pool, instance)}
     for reference, record in pool.disks(instance.uuid):
-        label, role = record["other_config"].get(LABEL), tags.role_of(record)
+        label, role = record["other_config"].get(tags.LABEL), tags.role_of(record)
         half = role == Role.MAKING or (role == Role.DATA_SNAPSHOT and label not in whole)
         if label is not None and half:
             pool.destroy_disk(reference, record)
 
 
 def _all(pool: Pool, instance: Instance, kind: DiskKind = DiskKind.OVERLAY) -> list[Found]:
+    if kind is DiskKind.OVERLAY:
+        return keeping.all_of(pool, instance)
     return [each for each in pool.disks(instance.uuid) if tags.role_of(each[1]) == _ROLES[kind]]
 
 
 def _find(pool: Pool, instance: Instance, label: str, kind: DiskKind = DiskKind.OVERLAY) -> Found | None:
-    return next((e for e in _all(pool, instance, kind) if e[1]["other_config"].get(LABEL) == label), None)
+    return next(
+        (e for e in _all(pool, instance, kind) if e[1]["other_config"].get(tags.LABEL) == label), None
+    )
 
 
 def listed(pool: Pool, instance: Instance) -> list[Snapshot]:
     """Oldest first. Corrupt, naming it, for one whose record is damaged."""
     pool.things.refresh()
-    of_data = {r["other_config"].get(LABEL): r for _, r in _all(pool, instance, DiskKind.DATA)}
+    of_data = {r["other_config"].get(tags.LABEL): r for _, r in _all(pool, instance, DiskKind.DATA)}
     found = [
-        _loaded(record, of_data.get(record["other_config"].get(LABEL))) for _, record in _all(pool, instance)
+        _loaded(record, of_data.get(record["other_config"].get(tags.LABEL)))
+        for _, record in _all(pool, instance)
     ]
     return sorted(found, key=lambda kept: kept.taken)
 
@@ -119,9 +114,9 @@ def _loaded(record: Record, of_data: Record | None = None) -> Snapshot:
     config = record["other_config"]
     try:
         values = tags.unpack(config.get(tags.KEPT, ""), what)
-        formats.check(values, FORMAT, "a snapshot's record")
+        formats.check(values, keeping.FORMAT, "a snapshot's record")
         return Snapshot(
-            label=check_label(config.get(LABEL, "")),
+            label=check_label(config.get(tags.LABEL, "")),
             taken=datetime.fromisoformat(values["taken"]),
             instance=from_record(values["instance"]),
             consistent=Consistency(values["consistent"]),

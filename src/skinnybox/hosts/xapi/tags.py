@@ -12,7 +12,9 @@ skinnybox:role        of a disk: see Role
 skinnybox:disk        of a disk that is or was a data disk, or a copy of one: `data`
 skinnybox:generation  of an overlay or a data disk: the one with the highest counts
 skinnybox:digest      of a master's disk: the digest of the image on it
-skinnybox:kept        of a snapshot: what it is of, as record
+skinnybox:label       of a snapshot: what it is called; of an overlay: what it is to be called once another
+                      has taken its place
+skinnybox:kept        of the same: what it is of, as record
 skinnybox:made        of a disk: when its making began (ISO 8601, UTC)
 
 A guest can write none of it: it stands in the pool's database alone. A key that is being replaced has its
@@ -37,7 +39,7 @@ TAG = "skinnybox"
 INSTANCE, RECORD, ROLE = "skinnybox:instance", "skinnybox:record", "skinnybox:role"
 GENERATION, DIGEST, KEPT = "skinnybox:generation", "skinnybox:digest", "skinnybox:kept"
 FIRST, MADE, FLEET = "skinnybox:first", "skinnybox:made", "skinnybox:fleet"
-START, DISK = "skinnybox:start", "skinnybox:disk"
+START, DISK, LABEL = "skinnybox:start", "skinnybox:disk", "skinnybox:label"
 NEXT = ".next"
 MOST = 256 * KIB
 """Of one value. The pool keeps all of them in memory on every host, and sends them in every list."""
