@@ -10,7 +10,7 @@ from skinnybox.masters.guest_part import guest_folder
 from tests.guest.conftest import Shell
 from tests.image.families import FAMILIES
 
-PARTS = ("flatten", "inits")
+PARTS = ("begin", "flatten", "inits")
 
 
 def listing(tree: Path) -> dict[str, str]:
@@ -45,14 +45,15 @@ def test_nothing_of_ours_is_left_for_another_init(shell: Shell, tmp_path: Path, 
 def test_nothing_of_ours_is_left_for_systemd(shell: Shell, tmp_path: Path) -> None:
     """Also of what earlier versions put there."""
     tree = tmp_path / "tree"
-    for path in (*systemd._FILES.values(), *systemd._FORMER, f"{systemd._OWN}/x.service.d/mine.conf"):
+    ours = (*systemd._IDLE.values(), *systemd._WANTED, *systemd._FILES.values(), *systemd._FORMER)
+    for path in (*ours, f"{systemd._OWN}/x.service.d/mine.conf"):
         (tree / path).parent.mkdir(parents=True, exist_ok=True)
         (tree / path).touch()
     lines = (guest_folder() / "appliance/flatten").read_text()
-    first = lines.index("    for name in systemd-networkd-wait-online")
+    first = lines.index("    for name in report")
     ended = shell("", f"cd {tree}\n{lines[first : lines.index('    rm -f usr/lib/systemd/system-shutdown')]}")
     assert (ended.code, ended.out) == (0, "")
-    assert [path.name for path in tree.rglob("*.conf")] == ["mine.conf"]
+    assert [path.name for path in tree.rglob("*") if not path.is_dir()] == ["mine.conf"]
 
 
 def function(name: str) -> str:
@@ -122,7 +123,7 @@ def test_a_note_that_names_anything_else_does_nothing(shell: Shell, tmp_path: Pa
     assert listing(tree) == before
 
 
-MOUNT = f"""{function("mount_all")}
+MOUNT = f"""{"".join(map(function, ("load_modules", "mount_master", "mount_overlay", "mount_all")))}
 find_disk() {{ DISK=/dev/$1; }}
 modprobe() {{ :; }}
 cat() {{ :; }}

@@ -100,6 +100,11 @@ def test_every_entry_is_as_in_the_tree(tree: Path, image: ErofsImage) -> None:
             content = (tree / os.fsdecode(entry.path)).read_bytes()
             assert image.read(node, 1 << 30) == content, entry.path
             assert image.read(node, 5000) == content[:5000]
+            for at in sorted(
+                {0, 1, 4095, 4096, 70_000, len(content) // 2, max(len(content) - 1, 0), len(content)}
+            ):
+                for length in (1, 100_000):
+                    assert image.part(node, at, length) == content[at : at + length]
         if entry.type == "l":
             assert image.read(node, 5000) == entry.target
         if entry.type == "d":

@@ -30,7 +30,7 @@ from skinnybox.overlays.journal import replay, replayed
 from skinnybox.sizes import GIB, KIB, MIB, format_size
 
 FORMATS = ("raw", "qcow2")
-_PARTS = ("ordinary", "data", "inits")
+_PARTS = ("begin", "ordinary", "data", "inits")
 _MOST_INITRD = 64 * MIB
 _BLOCK = 512
 _MINUTES = 15

@@ -19,6 +19,7 @@ _UNPACKED, _FULL, _INLINE, _COMPACT = range(4)
 _LAYOUTS = (_UNPACKED, _FULL, _INLINE, _COMPACT)
 _MOST_IN_FOLDER = 64 << 20
 _LONGEST_LINK = 4096
+_PIECE = 1 << 20
 _MOST_UNPACKED = 1 << 30
 """Bytes of a packed file: a hostile size would be a table without an end."""
 Read = Callable[[int, int], bytes]
@@ -54,6 +55,7 @@ class ErofsImage:
         self._needs = needs
         self._block = 1 << self._bits
         self.names = lru_cache(maxsize=4096)(self._names)
+        self._laid = lru_cache(maxsize=8)(self._pieces_of)
 
     def lookup(self, path: bytes) -> Node:
         """No symlink is followed."""
@@ -63,6 +65,15 @@ class ErofsImage:
         """Its first bytes."""
         wanted = min(node.size, limit)
         return b"".join(self._content(node, wanted))[:wanted] if wanted > 0 else b""
+
+    def pieces(self, node: Node) -> Iterator[bytes]:
+        """All of it, in pieces of some size."""
+        return self._content(node, node.size) if node.size else iter(())
+
+    def part(self, node: Node, at: int, length: int) -> bytes:
+        """So many of its bytes from an offset on, or fewer at its end. Nothing else is unpacked."""
+        end = min(node.size, at + length)
+        return b"".join(self._content(node, end, at)) if at < end else b""
 
     def node(self, number: int) -> Node:
         at = (self._meta << self._bits) + number * 32
@@ -122,17 +133,31 @@ class ErofsImage:
         found.pop(b"..", None)
         return found
 
-    def _content(self, node: Node, wanted: int) -> Iterator[bytes]:
+    def _content(self, node: Node, end: int, at: int = 0) -> Iterator[bytes]:
+        """From one offset to another; pieces that are packed come whole, what is before or behind is cut."""
         if node.layout in (_FULL, _COMPACT):
-            yield from self._unpacked(node, wanted)
+            yield from self._unpacked(node, end, at)
             return
         blocks = -(-node.size // self._block) - (1 if node.layout == _INLINE else 0)
-        begin = min(wanted, blocks * self._block)
-        yield self._bytes(node.data << self._bits, begin)
-        if wanted > begin:
-            yield self._bytes(node.after, wanted - begin)
+        whole = blocks * self._block
+        first, start = min(end, whole), (node.data << self._bits)
+        for offset in range(at, first, _PIECE):
+            yield self._bytes(start + offset, min(_PIECE, first - offset))
+        if end > whole:
+            begin = max(at, whole)
+            yield self._bytes(node.after + begin - whole, end - begin)
 
-    def _unpacked(self, node: Node, wanted: int) -> Iterator[bytes]:
+    def _unpacked(self, node: Node, end: int, at: int) -> Iterator[bytes]:
+        found, interlaced = self._laid(node)
+        ends = [piece.start for piece in found[1:]] + [node.size]
+        for piece, stop in zip(found, ends, strict=True):
+            if piece.start >= end:
+                break
+            if stop > at:
+                content = self._piece(piece, min(stop, end) - piece.start, interlaced=interlaced)
+                yield content[max(at - piece.start, 0) :]
+
+    def _pieces_of(self, node: Node) -> tuple[list[erofs_clusters.Piece], bool]:
         if not self._needs & _ZERO_PADDED:
             raise Unsupported("the image is of before Linux 5.4")
         if node.size > _MOST_UNPACKED:
@@ -143,11 +168,7 @@ class ErofsImage:
         length = erofs_clusters.table_size(node.size, head, start=start, compact=compact)
         table = self._bytes(start, length)
         found = erofs_clusters.pieces(table, node.size, head, start=start, compact=compact)
-        ends = [piece.start for piece in found[1:]] + [node.size]
-        for piece, end in zip(found, ends, strict=True):
-            if piece.start >= wanted:
-                break
-            yield self._piece(piece, end - piece.start, interlaced=head.interlaced)
+        return found, head.interlaced
 
     def _piece(self, piece: erofs_clusters.Piece, size: int, *, interlaced: bool) -> bytes:
         block = self._bytes(piece.block << self._bits, piece.blocks << self._bits)

@@ -25,7 +25,12 @@ def unpack(block: bytes, size: int) -> bytes:
             length = token & 15
             if length == 15:
                 length, at = _longer(block, at, length)
-            _copy(out, back, min(length + 4, size - len(out)))
+            length += 4
+            start = len(out) - back
+            if length <= back <= len(out):  # nearly always: to call a function for each takes as long again
+                out += out[start : start + length]
+            else:
+                _repeat(out, back, min(length, size - len(out)))
     except IndexError as error:
         raise Corrupt("an LZ4 block ends too early") from error
     if len(out) < size:
@@ -42,13 +47,10 @@ def _longer(block: bytes, at: int, length: int) -> tuple[int, int]:
             return length, at
 
 
-def _copy(out: bytearray, back: int, length: int) -> None:
+def _repeat(out: bytearray, back: int, length: int) -> None:
     """From `back` bytes ago; where that is nearer than it is long, it repeats itself."""
     start = len(out) - back
     if back == 0 or start < 0:
         raise Corrupt("an LZ4 block points to before its beginning")
-    if back >= length:
-        out += out[start : start + length]
-    else:
-        piece = bytes(out[start:])
-        out += (piece * (length // back + 1))[:length]
+    piece = bytes(out[start:])
+    out += (piece * (length // back + 1))[:length]

@@ -117,6 +117,14 @@ def mapped(raw: bytes, numbers: Renumbering) -> bytes:
     )
 
 
+def acl_entries(raw: bytes) -> Iterator[tuple[bool, int]]:
+    """Whom an access list names: whether it is a user, and the number. Nobody, for what is none."""
+    if len(raw) % _ENTRY.size == 4:
+        for tag, _, number in _ENTRY.iter_unpack(raw[4:]):
+            if tag in (_OF_USER, _OF_GROUP):
+                yield tag == _OF_USER, number
+
+
 def _map(numbers: Renumbering, tag: int) -> Mapping[int, int]:
     """An entry that is neither a user's nor a group's names nobody."""
     return {_OF_USER: numbers.uids, _OF_GROUP: numbers.gids}.get(tag, {})

@@ -4,13 +4,14 @@ A tree's would be a stranger's, of any age, or not there at all; these are one s
 and a machine's disk is made by the mke2fs that makes it on this host as well.
 """
 
-import struct
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from skinnybox import run
 from skinnybox.cpio import Entry, file, symlink
 from skinnybox.errors import Unsupported
+from skinnybox.masters import elf
+from skinnybox.masters.elf import Elf
 
 BUSYBOX = "bin/busybox"
 LOADER = "loader"
@@ -26,9 +27,6 @@ _PLACES = {
     "chattr": "usr/lib/skinnybox/chattr",
 }
 """busybox may have smaller ones of the last two, so ours stand where no PATH leads."""
-_ELF_OF_64_BITS, _INTERPRETER = b"\x7fELF\x02", 3
-_MACHINE, _HEADERS_AT, _HEADERS, _HEADER = (18, "<H"), (32, "<Q"), (54, "<HH"), "<I4xQ16xQ"
-"""Where ELF's header of 64 bits says what, and what a program header says: its kind, where and how long."""
 
 
 def missing() -> list[str]:
@@ -84,7 +82,9 @@ def stamps(programs: Sequence[str]) -> list[str]:
 
 def machine() -> int:
     """For which processors they are, as ELF says it."""
-    return _read(_MACHINE, _busybox())[0]
+    found = _elf(_busybox())
+    assert found is not None
+    return found.machine
 
 
 def _path(name: str) -> Path:
@@ -114,20 +114,15 @@ def _libraries(programs: Sequence[Path]) -> list[Path]:
 
 def _is_static(program: bytes) -> bool:
     """A program by itself: not a script that starts another, and none that needs a loader."""
-    return program.startswith(_ELF_OF_64_BITS) and _interpreter(program) is None
+    found = _elf(program)
+    return found is not None and found.interpreter is None
 
 
 def _interpreter(program: bytes) -> str | None:
     """The loader that a program names; None for one that needs none (static)."""
-    (at,) = _read(_HEADERS_AT, program)
-    size, count = _read(_HEADERS, program)
-    for number in range(count):
-        kind, start, length = struct.unpack_from(_HEADER, program, at + number * size)
-        if kind == _INTERPRETER:
-            return program[start : start + length].rstrip(b"\0").decode()
-    return None
+    found = _elf(program)
+    return None if found is None else found.interpreter
 
 
-def _read(field: tuple[int, str], program: bytes) -> tuple[int, ...]:
-    place, form = field
-    return struct.unpack_from(form, program, place)
+def _elf(program: bytes) -> Elf | None:
+    return elf.read(lambda at, length: program[at : at + length])

@@ -1,6 +1,8 @@
 """A sealed image as a source, read without mounting it."""
 
 import os
+from collections.abc import Iterator
+from typing import Protocol
 
 from skinnybox.errors import NotFound
 from skinnybox.ext4 import open_descriptor
@@ -11,7 +13,17 @@ _FILE, _LINK = 1, 7
 _EXT4_MAGIC, _EXT4_MAGIC_AT = b"\x53\xef", 1024 + 0x38
 
 
-def opened(descriptor: int) -> Source:
+class Sealed(Source, Protocol):
+    def pieces(self, path: str) -> Iterator[bytes]:
+        """All of a file, however large. NotFound where there is none."""
+        ...
+
+    def part(self, path: str, at: int, length: int) -> bytes | None:
+        """So many bytes of a file from an offset on, or fewer at its end; None where there is none."""
+        ...
+
+
+def opened(descriptor: int) -> Sealed:
     """An image of either kind, by what it holds. Raises Corrupt and Unsupported, as reading it later does."""
     if os.pread(descriptor, 2, _EXT4_MAGIC_AT) == _EXT4_MAGIC:
         return Ext4Image(descriptor)
@@ -42,6 +54,16 @@ class Ext4Image:
             return None
         return b"".join(self._volume.read(node, limit)) if node.type == "-" else None
 
+    def pieces(self, path: str) -> Iterator[bytes]:
+        return self._volume.read(self._volume.lookup(bytes_of(path)))
+
+    def part(self, path: str, at: int, length: int) -> bytes | None:
+        try:
+            node = self._volume.lookup(bytes_of(path))
+        except NotFound:
+            return None
+        return self._volume.part(node, at, length) if node.type == "-" else None
+
 
 class Image:
     """Raises Corrupt and Unsupported, when the image itself cannot be read."""
@@ -64,3 +86,11 @@ class Image:
         folder, _, name = path.rpartition("/")
         number, kind = self._image.children(bytes_of(folder)).get(bytes_of(name), (0, 0))
         return self._image.read(self._image.node(number), limit) if kind == _FILE else None
+
+    def pieces(self, path: str) -> Iterator[bytes]:
+        return self._image.pieces(self._image.lookup(bytes_of(path)))
+
+    def part(self, path: str, at: int, length: int) -> bytes | None:
+        folder, _, name = path.rpartition("/")
+        number, kind = self._image.children(bytes_of(folder)).get(bytes_of(name), (0, 0))
+        return self._image.part(self._image.node(number), at, length) if kind == _FILE else None
