@@ -120,7 +120,7 @@ def _round_trip(found: list[Decision]) -> Iterator[Decision]:
     """As the confined reader hands them on."""
     for each in found:
         words = [each.subject, each.kind, each.fate, each.name, each.detail, each.standing, each.owner]
-        assert planning._checked(json.loads(json.dumps(words))) == each
+        assert planning.checked(json.loads(json.dumps(words))) == each
         yield each
 
 
@@ -133,10 +133,10 @@ def _spoil(image: Path, chance: random.Random) -> None:
 
 def test_no_answer_of_the_reader_is_believed(chance: random.Random, rounds: int) -> None:
     good = ["file", "own", "keep", "etc/x", "detail", "clean", "1:1 -> 2:2"]
-    assert planning._checked(good).standing is Standing.CLEAN
+    assert planning.checked(good).standing is Standing.CLEAN
     for _ in range(rounds):
         value = twisted(good, chance)
-        found = survives(planning._checked, value)
+        found = survives(planning.checked, value)
         if not isinstance(found, Corrupt):
             assert isinstance(found, Decision)
             texts = (found.kind, found.name, found.detail, found.owner)

@@ -60,6 +60,14 @@ def test_who_wants_no_other_version_is_asked(hold: Fate, wanted: str) -> None:
     assert _told(old, a_system(), held, hold) == {"p": "only master: take"}
 
 
+def test_what_the_master_holds_it_holds_for_itself() -> None:
+    """Sealing holds a master's kernel: every machine that installed anything was blocked by a newer one."""
+    old, new, upgraded = (a_system(a_package("linux", version, status=HELD)) for version in "123")
+    machine = a_system(a_package("linux", status=HELD), a_package("own"))
+    assert _told(old, new, machine)["linux"].startswith("only master: take")
+    assert "conflict" in _told(old, new, upgraded)["linux"]
+
+
 def test_a_package_that_dpkg_did_not_finish_with_blocks() -> None:
     half = a_package("p", "2", status="install ok half-configured")
     assert _told(a_system("p=1"), a_system("p=1"), a_system(half)) == {"p": "only machine: keep blocked"}
@@ -224,6 +232,28 @@ def test_what_dpkg_knows_of_a_package_goes_with_it() -> None:
         "r.list": "of package: keep",
         "r.triggers": "grown: hide",
         "o:amd64.list": "of package: keep",
+    }
+
+
+def test_what_dpkg_never_wrote_in_the_machine_is_brought() -> None:
+    """Of a package on hold it wrote nothing there: `dpkg -V` named 200 files of openssl, since the new
+    master's digests were seen. Of one that was removed, and not purged, the last script is still to run."""
+    info = "var/lib/dpkg/info"
+    old = {f"{info}/{name}": f("1") for name in ("p.md5sums", "p.list", "p.preinst", "r.postrm", "s.list")}
+    new = {f"{info}/{name}": f("2") for name in ("p.md5sums", "p.triggers", "r.postrm", "s.list")}
+    new[f"{info}/p.list"] = f("1")
+    packages = _settled(
+        a_system("p=1", "r=1", "s=1"),
+        a_system("p=2", "r=2", "s=2"),
+        a_system(a_package("p", "1", status=HELD), "s=1"),
+        hold=Fate.KEEP,
+    )
+    found = told({"": d()}, old, new, packages=packages)
+    assert {path.rpartition("/")[2]: what for path, what in found.items()} == {
+        "p.md5sums": "needed: bring",
+        "p.preinst": "needed: bring",
+        "p.triggers": "grown: hide",
+        "r.postrm": "needed: bring",
     }
 
 

@@ -90,6 +90,8 @@ def _written(instance: Instance, host_keys: Sequence[str]) -> Found:
         yield from _authorized_keys(instance.ssh_user, keys)
     if seed.run_once is not None:
         yield from _run_once(seed.run_once)
+    if instance.check is not None:
+        yield f"{_KEPT}/check", _text(0o700, instance.check)
     yield f"{_KEPT}/seed-applied", _text(0o644, f"{seed.generation} {instance.uuid}\n")
     yield "/run/skinnybox", Seeded(kind=FOLDER, mode=0o755)
     for key in host_keys:

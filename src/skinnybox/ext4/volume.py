@@ -136,6 +136,18 @@ class Volume:
                 yield self._device.read(physical + offset - logical, min(_CHUNK, position - offset))
         yield from _zeros(end - position)
 
+    def part(self, node: Node, at: int, length: int) -> bytes:
+        """So many bytes of a file's content from an offset on, or fewer at its end."""
+        end = min(node.size, at + length)
+        if node.flags & INLINE:
+            return self._inline(node)[at:end]
+        found = bytearray(max(end - at, 0))
+        for logical, physical, count in self.extents(node):
+            first, last = max(logical, at), min(logical + count, end)
+            if first < last:
+                found[first - at : last - at] = self._device.read(physical + first - logical, last - first)
+        return bytes(found)
+
     def extents(self, node: Node) -> Iterator[tuple[int, int, int]]:
         """(logical, physical, length) of what is written, in bytes, ascending; the gaps read as zeros."""
         size = self.superblock.block_size

@@ -1,6 +1,7 @@
 """A path of the upper directory that hides, or drops, what lies below it: what follows is known when all of
 that was seen."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Protocol, Self, TypeVar
@@ -16,6 +17,7 @@ class Line(Lower, Protocol):
 
 
 L = TypeVar("L", bound=Line)
+_ENABLEMENT = re.compile(rb"etc/systemd/(?:system|user)/[^/]+\.(?:wants|requires)")
 
 
 @dataclass(slots=True)
@@ -49,6 +51,10 @@ class Cut:
         if owned is not None and owned.new and owned.package.fate in (Fate.HIDE, Fate.KEEP):
             self.hidden.append(place.path)
             return
+        if self.is_enablement and place.old is not None:
+            if place.upper is None:
+                self.hidden.append(place.path)
+            return
         self.seen += place.new.entry().type != "d"
         self.changed += is_changed(place.old, place.new, context)
 
@@ -56,11 +62,32 @@ class Cut:
         """What is told of it, and of what has to be hidden one by one where it goes."""
         if self._is_of_packages:
             yield from self._of_packages()
+        elif self.is_enablement and not (self.dropped or self.settled):
+            yield from self._enablement()
         elif self.changed and not (self.dropped or self.settled):
             detail = f"hides {self.changed} paths below it that the new master has otherwise than the old one"
             yield settle(context.policy, self.path, self.kind, detail)
         elif self.decision is not None:
             yield self.decision
+
+    @property
+    def is_enablement(self) -> bool:
+        """Whether it is a folder of what systemd starts. systemctl takes it away with the last link in it,
+        and makes it anew with the next: that decides about those links, and about no other."""
+        return _ENABLEMENT.fullmatch(self.path) is not None
+
+    def _enablement(self) -> Iterator[Decision]:
+        if not self.seen:
+            if self.decision is not None:
+                yield self.decision
+            return
+        detail = "what it was deleted for is hidden, and what is new is not"
+        if self.kind is FileClass.OPAQUE:
+            yield file(self.path, self.kind, Fate.CLEAR, detail)
+        else:
+            yield file(self.path, FileClass.DELETED, Fate.TAKE, detail)
+        for path in self.hidden:
+            yield file(path, FileClass.DELETED, Fate.HIDE, "it was disabled")
 
     @property
     def _is_of_packages(self) -> bool:

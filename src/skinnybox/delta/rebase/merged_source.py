@@ -4,7 +4,7 @@ the machine's packages, accounts and units."""
 from functools import lru_cache
 
 from skinnybox.delta.join import OPAQUE
-from skinnybox.errors import NotFound
+from skinnybox.errors import Corrupt, NotFound
 from skinnybox.ext4 import Node, Volume
 from skinnybox.masters.system.source import Source, bytes_of, text_of
 
@@ -19,6 +19,8 @@ class Merged:
         self._lower = lower
         self._find = lru_cache(maxsize=4096)(self._look)
         self._root = volume.lookup(UPPER)
+        if self._root.type != "d":
+            raise Corrupt("the overlay has no upper directory")
 
     def untouched(self, path: str) -> bool:
         """Whether it is the lower's, with all that is below it."""

@@ -75,21 +75,29 @@ def unseen(place: Place[N, L], context: Context[N]) -> Iterator[Decision]:
 
 
 def _about_info(place: Place[N, L], package: Settled) -> Iterator[Decision]:
+    """Of one on hold dpkg never wrote any in the machine: it sees the old master's. Of one that was removed,
+    and not purged, its last script is still that."""
     if package.fate is Fate.ASK:
         return
     if place.new is not None and place.old is None:
         yield file(place.path, FileClass.GROWN, Fate.HIDE, f"what dpkg knows of {package.name}")
+    elif _is_otherwise(place):
+        yield file(place.path, FileClass.NEEDED, Fate.BRING, f"what dpkg knows of {package.name}")
 
 
 def _needed(place: Place[N, L], owned: Owned) -> Iterator[Decision]:
     """The machine's version is the old master's here: a file that it never wrote itself."""
+    if _is_otherwise(place):
+        yield file(place.path, FileClass.NEEDED, Fate.BRING, f"of {owned.package.name}, which stays as it is")
+
+
+def _is_otherwise(place: Place[N, L]) -> bool:
+    """Whether the new master has another than the old one, or none."""
     if place.old is None:
-        return
+        return False
     old, new = place.old.entry(), None if place.new is None else place.new.entry()
     same = new is not None and (new.type, new.digest, new.target) == (old.type, old.digest, old.target)
-    if same or old.type == "d":
-        return
-    yield file(place.path, FileClass.NEEDED, Fate.BRING, f"of {owned.package.name}, which stays as it is")
+    return not same and old.type != "d"
 
 
 def package_of(info: str, context: Context[N]) -> Settled | None:

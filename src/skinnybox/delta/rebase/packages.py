@@ -21,6 +21,10 @@ _INEFFECTIVE = "machines boot their master's kernel, with its modules: this does
 _NO_SCRIPTS = "its maintainer scripts run at the first start"
 
 
+def _is_held(package: Package) -> bool:
+    return package.status.startswith("hold ")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Versions:
     """One package in the three systems; None where it is not installed."""
@@ -32,7 +36,10 @@ class Versions:
 
     @property
     def hold(self) -> bool:
-        return self.machine is not None and self.machine.status.startswith("hold ")
+        """Whether the machine put it on hold. Masters hold their kernels, and with the kernel that goes."""
+        old, machine = self.old, self.machine
+        by_master = machine and old and _is_held(old) and old.version == machine.version
+        return machine is not None and _is_held(machine) and not by_master
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

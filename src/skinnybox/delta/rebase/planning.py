@@ -40,7 +40,7 @@ def planned(
     others. Entering and the iteration raise Corrupt, also for a disk made to hurt. Left early, the reader is
     stopped.
     """
-    with opened(disk) as device, handed(_policy(policy)) as rules:
+    with opened(disk) as device, handed(policy_text(policy)) as rules:
         bounds = Bounds(
             memory=2 << 30,
             cpu_seconds=300 + os.fstat(device).st_size // _HASHED_PER_SECOND,
@@ -51,11 +51,11 @@ def planned(
             __name__, list(map(str, files)), subject=str(disk), bounds=bounds, pass_fds=files
         ) as answers:
             refuse_unsettled(answers, disk)
-            _refuse_others(answers, disk, images)
-            yield map(_checked, answers)
+            refuse_others(answers, disk, images)
+            yield map(checked, answers)
 
 
-def _refuse_others(answers: Iterator[Any], disk: Path, images: Sequence[str]) -> None:
+def refuse_others(answers: Iterator[Any], disk: Path, images: Sequence[str]) -> None:
     """What differs from another master than it was made on says nothing."""
     told = next(answers, None)
     if not isinstance(told, list) or not all(type(digest) is str for digest in told):
@@ -70,7 +70,7 @@ def _refuse_others(answers: Iterator[Any], disk: Path, images: Sequence[str]) ->
 def main(arguments: Sequence[str]) -> None:
     """In the confined child."""
     device, rules, *sides = map(int, arguments)
-    policy = _as_policy(json.loads(buffered(rules).read()))
+    policy = as_policy(json.loads(buffered(rules).read()))
     answer(_told(device, sides, policy))
 
 
@@ -79,20 +79,25 @@ def _told(device: int, sides: list[int], policy: Policy) -> Iterator[bool | list
     yield volume.superblock.clean
     if not volume.superblock.clean:
         return
-    yield _images(volume)
-    old, new = (_side(*files) for files in (sides[:3], sides[3:]))
+    yield images(volume)
+    old, new = (side(*files) for files in (sides[:3], sides[3:]))
     for each in plan(volume, old, new, policy):
-        detail = each.detail[:_LONGEST]
-        yield [each.subject, each.kind, each.fate, each.name, detail, each.standing, each.owner]
+        yield told(each)
 
 
-def _images(volume: Volume) -> list[str]:
+def told(found: Decision) -> list[str]:
+    """As `checked` takes it."""
+    detail = found.detail[:_LONGEST]
+    return [found.subject, found.kind, found.fate, found.name, detail, found.standing, found.owner]
+
+
+def images(volume: Volume) -> list[str]:
     node = volume.lookup(b"skinnybox/base")
     base = wire.decode(b"".join(volume.read(node, BASE_CAPACITY)) if node.type == "-" else b"", "base")
     return [line.value.partition(" ")[0] for line in base.lines if line.key == "image"]
 
 
-def _side(entries: int, system: int, content: int) -> Side:
+def side(entries: int, system: int, content: int) -> Side:
     text = buffered(system).read(LONGEST)
     return Side(
         system=system_in(text, "the master's system"),
@@ -102,7 +107,7 @@ def _side(entries: int, system: int, content: int) -> Side:
     )
 
 
-def _checked(value: Any) -> Decision:
+def checked(value: Any) -> Decision:
     try:
         subject, kind, fate, name, detail, standing, owner = value
         if not all(type(text) is str and len(text) <= _LONGEST for text in (kind, name, detail, owner)):
@@ -122,12 +127,12 @@ def _checked(value: Any) -> Decision:
         raise Corrupt(NO_ANSWER) from error
 
 
-def _policy(policy: Policy) -> bytes:
+def policy_text(policy: Policy) -> bytes:
     rules = [[rule.glob, rule.choice] for rule in policy.rules]
     return json.dumps([policy.on_conflict, rules, policy.take, policy.pin]).encode()
 
 
-def _as_policy(value: Any) -> Policy:
+def as_policy(value: Any) -> Policy:
     on_conflict, rules, take, pin = value
     return Policy(
         on_conflict=Choice(on_conflict),

@@ -67,7 +67,7 @@ _TABLE = (
     _record(rb"etc/alternatives/[^/]+", "by name"),
     _record(rb"var/lib/apt/extended_states", "by package"),
     _record(rb"var/cache/debconf/[^/]+", "by question"),
-    _record(rb"var/lib/ucf/(?:hashfile|registry)[^/]*", "by path"),
+    _record(rb"var/lib/ucf/(?:(?:hashfile|registry)[^/]*|cache/[^/]+)", "by path"),
     _generated(rb"(?:etc|var)/\.updated", "systemd's own updates at the first start"),
     _generated(
         rb"etc/ssl/certs/(?:ca-certificates\.crt|[0-9a-f]{8}\.\d+|java/cacerts)",

@@ -12,6 +12,7 @@ class UpperReader:
 
     def __init__(self, volume: Volume) -> None:
         self._volume = volume
+        self._last: tuple[Node | None, Mapping[str, bytes]] = (None, {})
 
     def digest(self, node: Node) -> str:
         return f"sha256:{self._hashed(node, hashlib.sha256())}"
@@ -24,7 +25,10 @@ class UpperReader:
         return self._volume.target(node)
 
     def xattrs(self, node: Node) -> Mapping[str, bytes]:
-        return self._volume.xattrs(node)
+        """Asked several times of each node, while it goes by."""
+        if self._last[0] is not node:
+            self._last = node, self._volume.xattrs(node)
+        return self._last[1]
 
     def text(self, node: Node, limit: int) -> bytes | None:
         if node.type != "-" or node.size > limit:

@@ -52,44 +52,66 @@ class Side:
     source: Source
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ground:
+    """What is settled before any path is looked at; whoever carries the plan out goes by the same. `wants`
+    are the old master's, the new one's and the machine's."""
+
+    context: Context[Node]
+    source: Merged
+    wants: tuple[services.Wants, services.Wants, services.Wants]
+    notes: Notes
+
+
 def plan(volume: Volume, old: Side, new: Side, policy: Policy) -> Iterator[Decision]:
     """Raises Corrupt, as reading any of them does."""
+    ground, told = settle_ground(volume, old, new, policy)
+    yield from told
+    if ground is not None:
+        yield from by_path(volume, old, new, ground)
+
+
+def settle_ground(
+    volume: Volume, old: Side, new: Side, policy: Policy
+) -> tuple[Ground | None, list[Decision]]:
+    """With what is decided about it: packages, accounts and services. None where nothing else can be said."""
     notes = Notes()
     source = Merged(volume, old.source)
     system = machine.system_of(source, old.system, notes)
     if refused := another_release(old.system, new.system, system):
-        yield refused
-        return
-    settled, told = _packages(old.system, new.system, system, policy, machine.same_packages(source))
-    yield from told
+        return None, [refused]
+    settled, of_packages = _packages(old.system, new.system, system, policy, machine.same_packages(source))
+    every = [*of_packages]
     owned, told = _owners(old, new, (source, system), settled, notes)
-    yield from told
+    every += told
     if any(each.touched for each in settled.values()):
         theirs, mine = (relations.related(each, notes) for each in (new.source, source))
-        yield from relations.decisions(settled, theirs, mine)
-    ownership, told = accounts.ownership(old.system.accounts, new.system.accounts, system.accounts)
-    yield from told
-    yield from _by_account((old.source, new.source, source), ownership, policy)
+        every += relations.decisions(settled, theirs, mine)
+    ownership, about = accounts.ownership(old.system.accounts, new.system.accounts, system.accounts)
+    every += about
+    every += _by_account((old.source, new.source, source), ownership, policy)
     for path in _RANGES:
         sides = (
             subordinate.ranges(side.read(path, _SMALL) or b"") for side in (old.source, new.source, source)
         )
-        yield from subordinate.decisions(f"/{path}", *sides)
-    yield from services.decisions(*map(services.wants, (old.system, new.system, system)))
+        every += subordinate.decisions(f"/{path}", *sides)
+    wants = services.wants(old.system), services.wants(new.system), services.wants(system)
+    every += services.decisions(*wants)
     context = Context[Node](
-        reader=UpperReader(volume),
-        packages=settled,
-        owners=owned,
-        ownership=ownership,
-        policy=policy,
-        old_text=partial(_text, old.source),
-        new_text=partial(_text, new.source),
-    )
+        reader=UpperReader(volume), packages=settled, owners=owned, ownership=ownership, policy=policy,
+        old_text=partial(_text, old.source), new_text=partial(_text, new.source),
+    )  # fmt: skip
+    return Ground(context=context, source=source, wants=wants, notes=notes), every
+
+
+def by_path(volume: Volume, old: Side, new: Side, ground: Ground) -> Iterator[Decision]:
+    """All paths, and what there is to tell when all of them went by."""
+    context = ground.context
     yield from _files(volume, old, new, context)
     yield from context.strangers.decisions()
     yield from context.remains.decisions()
-    yield from context.bound.decisions(_afterwards(settled.values()))
-    for line in notes.told:
+    yield from context.bound.decisions(_afterwards(context.packages.values()))
+    for line in ground.notes.told:
         yield _note(line)
 
 

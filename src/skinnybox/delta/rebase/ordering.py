@@ -1,0 +1,265 @@
+"""What carries a plan out, written down by a confined process that reads the machine's disk and two masters.
+
+First everything is decided, as for the plan; then, where nothing is in dispute, all paths go by once more,
+and what the decisions about each mean is written to the files that were handed over.
+"""
+
+import json
+import os
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Any, BinaryIO
+
+from skinnybox.delta.join import sort_key
+from skinnybox.delta.rebase import planning, records, tasks
+from skinnybox.delta.rebase.carrying import Carrier
+from skinnybox.delta.rebase.masters import buffered
+from skinnybox.delta.rebase.outcome import Masters, Wanted
+from skinnybox.delta.rebase.rules import Policy
+from skinnybox.delta.rebase.spool import Said, Spool
+from skinnybox.delta.rebase.streams import Place, places
+from skinnybox.delta.rebase.values import Decision, Fate, Standing, Subject
+from skinnybox.delta.rebase.whole import Ground, Side, by_path, settle_ground
+from skinnybox.delta.rebase.written import Contents, Need, Written
+from skinnybox.errors import NoSpace, NotFound
+from skinnybox.ext4 import Node, Volume, open_descriptor
+from skinnybox.masters.index import Line
+from skinnybox.masters.system import image
+from skinnybox.masters.system.source import bytes_of
+from skinnybox.overlays.edits import Removal
+from skinnybox.overlays.space import is_out_of_space
+from skinnybox.sandbox.reader import answer
+from skinnybox.sizes import format_size
+
+MOST_TOLD = 20
+"""Of what is in dispute: so many say enough in an error, and the plan has all."""
+_UPPER, _WORK = b"upper", b"work"
+_SLACK = 16
+_LONGEST_NOTE = 500
+_BUFFER = 1 << 18
+Decided = Iterator[tuple[bytes, list[Said]]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scratch:
+    """Open files that are empty, to be written to."""
+
+    early: int
+    late: int
+    removals: int
+    changes: int
+    lines: int
+    contents: int
+
+    @property
+    def all(self) -> tuple[int, ...]:
+        return self.early, self.late, self.removals, self.changes, self.lines, self.contents
+
+
+def main(arguments: Sequence[str]) -> None:
+    """In the confined child."""
+    device, rules, *files = map(int, arguments[:14])
+    early, late, removals, changes, lines, contents = files[6:]
+    scratch = Scratch(
+        early=early, late=late, removals=removals, changes=changes, lines=lines, contents=contents
+    )
+    identifier, now = arguments[14:]
+    policy = planning.as_policy(json.loads(buffered(rules).read()))
+    answer(_room(_told(device, files[:6], policy, scratch, identifier, int(now))))
+
+
+def _room(values: Iterator[Any]) -> Iterator[Any]:
+    try:
+        yield from values
+    except OSError as error:
+        if not is_out_of_space(error):
+            raise
+        raise NoSpace("there is no room beside the overlay for what a rebase writes down") from error
+
+
+def _told(
+    device: int, files: list[int], policy: Policy, scratch: Scratch, identifier: str, now: int
+) -> Iterator[Any]:
+    volume = open_descriptor(device)
+    yield volume.superblock.clean
+    if not volume.superblock.clean:
+        return
+    yield planning.images(volume)
+    sides = planning.side(*files[:3]), planning.side(*files[3:])
+    with ExitStack() as held:
+        early, late, *others = (held.enter_context(os.fdopen(each, "r+b", _BUFFER)) for each in scratch.all)
+        spool, words, notes = Spool(early, late), set[str](), list[str]()
+        ground, told = settle_ground(volume, *sides, policy)
+        tally = _Tally(spool, words)
+        tally.all(told)
+        if ground is not None:
+            tally.all(by_path(volume, *sides, ground))
+        yield [[*key, count] for key, count in sorted(tally.counts.items())]
+        yield [planning.told(each) for each in tally.disputed]
+        if ground is None or tally.disputed:
+            return
+        masters = Masters(image.opened(files[2]), image.opened(files[5]))
+        out = _written(volume, others)
+        wanted = _records(masters, ground, out.contents, words, notes)
+        wanted |= _tasks(masters, ground, out.contents, identifier, words)
+        carrier = Carrier(volume, ground.context, masters, out, now)
+        _carry_out(volume, sides, spool.by_path(), wanted, carrier)
+        _empty_work(volume, out)
+        _refuse_full(volume, out.need)
+    # Only now all of it is written.
+    yield [out.count, out.index, sorted(words), notes]
+
+
+class _Tally:
+    """What is decided, counted; what is decided about paths goes to the spool."""
+
+    def __init__(self, spool: Spool, words: set[str]) -> None:
+        self.counts: Counter[tuple[str, str, str, str]] = Counter()
+        self.disputed: list[Decision] = []
+        self._spool = spool
+        self._words = words
+
+    def all(self, found: Iterable[Decision]) -> None:
+        for each in found:
+            self.counts[each.subject, each.kind, each.fate, each.standing] += 1
+            if each.standing is not Standing.CLEAN:
+                self._dispute(each)
+            elif each.subject is Subject.FILE:
+                self._spool.add(each.name, each.kind, each.fate)
+                if each.fate is Fate.REGENERATE:
+                    self._words.update(tasks.words_of(each.name))
+
+    def _dispute(self, found: Decision) -> None:
+        """The first of them; what is blocked before what can be decided."""
+        self.disputed.append(found)
+        self.disputed.sort(key=lambda each: each.standing is not Standing.BLOCKED)
+        del self.disputed[MOST_TOLD:]
+
+
+def _written(volume: Volume, files: list[BinaryIO]) -> Written:
+    removals, changes, lines, contents = files
+    return Written(
+        removals=removals,
+        changes=changes,
+        lines=lines,
+        contents=Contents(contents),
+        need=Need(volume.superblock.block_size),
+    )
+
+
+def _records(
+    masters: Masters, ground: Ground, contents: Contents, words: set[str], notes: list[str]
+) -> dict[bytes, Wanted]:
+    """By path. Held are the paths; what stands there is written down as it comes."""
+    context = ground.context
+    sides = records.Sides(
+        old=masters.old,
+        new=masters.new,
+        machine=ground.source,
+        packages=context.packages,
+        owners=context.owners,
+        ownership=context.ownership,
+        policy=context.policy,
+    )
+    found: dict[bytes, Wanted] = {}
+    for each in records.made(sides):
+        found[bytes_of(each.path)] = Wanted(
+            content=None if each.content is None else contents.copy([each.content]),
+            target=None if each.target is None else bytes_of(each.target),
+            hidden=each.hidden,
+        )
+        words.update({each.task} & set(tasks.WORDS))
+        if each.note and len(notes) < MOST_TOLD:
+            notes.append(f"/{each.path}: {each.note}"[:_LONGEST_NOTE])
+    return found
+
+
+def _tasks(
+    masters: Masters, ground: Ground, contents: Contents, identifier: str, words: set[str]
+) -> dict[bytes, Wanted]:
+    """What the first start does; and what an earlier one left goes."""
+    expected = tasks.units((masters.old, masters.new, ground.source), ground.wants)
+    text = tasks.text(identifier, words, expected)
+    left = {bytes_of(path): Wanted() for path in tasks.LEFT}
+    return left | {bytes_of(tasks.PATH): Wanted(content=contents.copy([text]), mode=0o600)}
+
+
+def _carry_out(
+    volume: Volume,
+    sides: tuple[Side, Side],
+    decided: Decided,
+    wanted: dict[bytes, Wanted],
+    carrier: Carrier,
+) -> None:
+    """All places with what was said of each; those of records as well of which nobody has anything."""
+    old, new = sides
+    found = places(volume.walk(_UPPER), old.index(), new.index())
+    said = next(decided, None)
+    for place in _with_records(found, wanted):
+        key = sort_key(place.path)
+        while said is not None and sort_key(said[0]) < key:
+            said = next(decided, None)
+        here = said[1] if said is not None and said[0] == place.path else []
+        carrier.at(place, here, wanted.get(place.path))
+    carrier.end()
+
+
+def _with_records(found: Iterator[Place[Node, Line]], wanted: Iterable[bytes]) -> Iterator[Place[Node, Line]]:
+    left = sorted(wanted, key=sort_key, reverse=True)
+    for place in found:
+        while left and sort_key(left[-1]) < sort_key(place.path):
+            yield Place(left.pop(), None, None, None)
+        if left and left[-1] == place.path:
+            left.pop()
+        yield place
+    while left:
+        yield Place(left.pop(), None, None, None)
+
+
+def _empty_work(volume: Volume, out: Written) -> None:
+    """What the kernel left half done there, and its index, are of the old stack. It makes anew what it needs.
+    A folder comes behind what is in it."""
+    try:
+        work = volume.lookup(_WORK)
+    except NotFound:
+        return
+    around: list[tuple[bytes, Node]] = [(b"", work)]
+    for path, node in volume.walk(_WORK):
+        while path and not path.startswith(around[-1][0] + b"/" if around[-1][0] else b""):
+            _leave(around, out)
+        if node.type == "d":
+            if path:
+                around.append((path, node))
+        else:
+            out.need.remove(node)
+            out.remove(_removal(around[-1][1], path))
+    while len(around) > 1:
+        _leave(around, out)
+
+
+def _leave(around: list[tuple[bytes, Node]], out: Written) -> None:
+    path, _ = around.pop()
+    out.remove(_removal(around[-1][1], path, is_folder=True))
+
+
+def _removal(folder: Node, path: bytes, *, is_folder: bool = False) -> Removal:
+    name = path.rpartition(b"/")[2]
+    return Removal(folder=folder.inode, name=name, path=_WORK + b"/" + path, is_folder=is_folder)
+
+
+def _refuse_full(volume: Volume, need: Need) -> None:
+    block = volume.superblock
+    missing = need.blocks + _SLACK - need.freed - block.free_blocks
+    if missing > 0:
+        raise NoSpace(
+            "the overlay has no room for what a rebase writes to it: "
+            f"{format_size(missing * need.block)} are missing",
+            hint="`skinnybox grow` gives it more",
+        )
+    if need.inodes > need.freed_inodes + block.free_inodes:
+        raise NoSpace(
+            f"the overlay has no room for the names of {need.inodes} files that a rebase writes to it",
+            hint="`skinnybox grow` gives it more",
+        )

@@ -1,0 +1,267 @@
+"""Altering a private copy of a disk that a guest wrote to, name by name, without mounting it.
+
+debugfs does it, of the e2fsprogs that everything here needs anyway: no root, no kernel that parses what a
+guest wrote, and all that is not named stays byte for byte what it was. It runs confined, and its exit code
+says nothing: so nothing is believed before the disk was checked and read again (see settled; who edits also
+compares).
+"""
+
+import contextlib
+import os
+import stat
+import tempfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from skinnybox.errors import CommandFailed, Corrupt, TimedOut, Unsupported
+from skinnybox.model import DiskKind
+from skinnybox.operation import Operation
+from skinnybox.overlays.edits import Alteration, Creation, Edit, Removal, Stretch
+from skinnybox.overlays.grow import damaged
+from skinnybox.sandbox.confinement import path_of
+from skinnybox.sandbox.process import confined
+
+_CPU_SECONDS = 600
+_LINE = 8000
+"""Bytes: debugfs reads lines of 8192."""
+_BATCH, _CONTENT = 1 << 20, 256 << 20
+"""Bytes of requests, and of contents, of one run: it says each of them again, and we hear that."""
+_MOST_ALONE = 500
+_ALONE = ".skinnybox-edit"
+_SECOND = 1_000_000_000
+
+
+def prepared(disk: Path) -> None:
+    """Make a private copy clean, its journal replayed, and know that nothing on it contradicts itself: who
+    allocates blocks believes what says which are free. Raises Corrupt."""
+    with _lent(disk) as descriptor:
+        _checked(descriptor, ["-fp"], (0, 1))
+
+
+def edited(disk: Path, edits: Iterable[Edit], contents: int, operation: Operation) -> int:
+    """Do them in their order; how many. `disk` is prepared, and nobody else's; `contents` an open file. The
+    disk is of no use until `settled` said so. Raises Cancelled between two runs; Unsupported for too many
+    names that hold a line's end: each takes a run of its own."""
+    with (
+        _lent(disk) as descriptor,
+        tempfile.TemporaryDirectory(dir=disk.parent, prefix=".settle-") as folder,
+    ):
+        batch = _Batch(descriptor, Path(folder), contents)
+        count = 0
+        for count, each in enumerate(edits, start=1):
+            batch.add(each)
+            if batch.is_full:
+                operation.step(task="rebase", done=count, unit="changes")
+                batch.run()
+        batch.run()
+    return count
+
+
+def settled(disk: Path, *, index: bool = False) -> None:
+    """Mend what debugfs is known to leave: attribute blocks of what was removed, and, with `index`, the index
+    of large directories that got a name. Raises Corrupt when there is anything afterwards."""
+    how = ["-fyD" if index else "-fy", "-E", "no_optimize_extents"]
+    with _lent(disk) as descriptor:
+        if _checked(descriptor, how, (0, 1)):
+            _checked(descriptor, ["-fn"], (0,))
+
+
+@contextlib.contextmanager
+def _lent(disk: Path) -> Iterator[int]:
+    """To confined programs, which own it as somebody else; it is ours again whatever happens."""
+    with disk.open("r+b", buffering=0) as file:
+        try:
+            yield file.fileno()
+        finally:
+            os.fchown(file.fileno(), os.geteuid(), os.getegid())
+
+
+def _checked(descriptor: int, how: list[str], ok: tuple[int, ...]) -> int:
+    try:
+        return confined(
+            ["e2fsck", *how, path_of(descriptor)],
+            cpu_seconds=_CPU_SECONDS,
+            file_size=os.fstat(descriptor).st_size,
+            ok=ok,
+            owned=[descriptor],
+        ).returncode
+    except (CommandFailed, TimedOut) as error:
+        raise damaged(DiskKind.OVERLAY, error.message) from error
+
+
+class _Batch:
+    """Requests for one run of debugfs, with the files that they name."""
+
+    def __init__(self, disk: int, folder: Path, contents: int) -> None:
+        self._disk = disk
+        self._folder = folder
+        self._contents = contents
+        self._lines: list[bytes] = []
+        self._files: list[Path] = []
+        self._bytes = self._content = self._alone = 0
+
+    @property
+    def is_full(self) -> bool:
+        return self._bytes > _BATCH or self._content > _CONTENT
+
+    def add(self, edit: Edit) -> None:
+        if isinstance(edit, Removal):
+            self._remove(edit)
+        elif isinstance(edit, Alteration):
+            self._alter(edit)
+        else:
+            self._create(edit)
+
+    def run(self) -> None:
+        """Those that were added; afterwards there are none."""
+        if self._lines:
+            orders = self._folder / "orders"
+            orders.write_bytes(b"".join(line + b"\n" for line in self._lines))
+            orders.chmod(0o644)
+            self._debugfs("-f", orders.name)
+        for path in self._files:
+            path.unlink()
+        self._lines, self._files, self._bytes, self._content = [], [], 0, 0
+
+    def _remove(self, edit: Removal) -> None:
+        word = b"rmdir" if edit.is_folder else b"rm"
+        if _is_plain(edit.name):
+            self._say(b"cd <%d>" % edit.folder)
+            self._say(b"%s %s" % (word, _here(edit.name)))
+        else:
+            self._say(b"%s %s" % (word, _quoted(b"/" + edit.path)))
+
+    def _alter(self, edit: Alteration) -> None:
+        self._fields(b"<%d>" % edit.inode, edit.mode, edit.uid, edit.gid)
+        for name in edit.without:
+            self._say(b"ea_rm <%d> %s" % (edit.inode, _quoted(_raw(name))))
+        self._set(b"<%d>" % edit.inode, edit)
+
+    def _create(self, edit: Creation) -> None:
+        if all(map(_is_plain, (*edit.below, edit.name, edit.target or b""))):
+            self._say(b"cd <%d>" % edit.folder)
+            for name in edit.below:
+                self._say(b"cd %s" % _here(name))
+            self._make(edit, edit.name)
+            return
+        if stat.S_ISDIR(edit.mode):
+            self._say(b"mkdir %s" % _quoted(b"/" + edit.path))
+            self._told(edit, _quoted(b"/" + edit.path))
+            return
+        # A request that holds a line's end is alone in its run, which starts in the root: made there under
+        # another name, it gets its own by one.
+        other = f"{_ALONE}-{self._alone}".encode()
+        self._say(b"cd /")
+        self._make(edit, other)
+        self._say(b"ln /%s %s" % (other, _quoted(b"/" + edit.path)))
+        self._say(b"unlink /%s" % other)
+
+    def _make(self, edit: Creation, name: bytes) -> None:
+        """In the folder that debugfs is in. Its name is none of an inode's number there: see _here."""
+        kind = stat.S_IFMT(edit.mode)
+        if kind == stat.S_IFREG:
+            self._say(b"write %s %s" % (self._file(edit.content or Stretch(0, 0)), _quoted(name)))
+        elif kind == stat.S_IFDIR:
+            self._say(b"mkdir %s" % _quoted(name))
+        elif kind == stat.S_IFLNK:
+            self._say(b"symlink %s %s" % (_quoted(name), _quoted(edit.target or b"")))
+        elif kind in (stat.S_IFCHR, stat.S_IFBLK):
+            letter = b"c" if kind == stat.S_IFCHR else b"b"
+            self._say(b"mknod %s %s %d %d" % (_quoted(name), letter, *edit.rdev))
+        else:
+            self._say(b"mknod %s p" % _quoted(name))
+        self._told(edit, _here(name))
+
+    def _told(self, edit: Creation, place: bytes) -> None:
+        self._fields(place, edit.mode, edit.uid, edit.gid)
+        seconds, rest = divmod(edit.mtime_ns, _SECOND)
+        self._say(b"sif %s mtime @%d" % (place, seconds & 0xFFFFFFFF))
+        self._say(b"sif %s mtime_extra %d" % (place, rest << 2 | _epoch(seconds)))
+        self._set(place, edit)
+
+    def _fields(self, place: bytes, mode: int | None, uid: int | None, gid: int | None) -> None:
+        if mode is not None:
+            self._say(b"sif %s mode 0%o" % (place, mode))
+        if uid is not None:
+            self._say(b"sif %s uid %d" % (place, uid))
+        if gid is not None:
+            self._say(b"sif %s gid %d" % (place, gid))
+
+    def _set(self, place: bytes, edit: Alteration | Creation) -> None:
+        for name, value in edit.xattrs:
+            self._say(b"ea_set -f %s %s %s" % (self._file(value), place, _quoted(_raw(name))))
+
+    def _file(self, stretch: Stretch) -> bytes:
+        """One with that content, in the folder where debugfs runs."""
+        path = self._folder / f"c{len(self._files)}"
+        with path.open("xb") as file:
+            for piece in _pieces(self._contents, stretch):
+                file.write(piece)
+        path.chmod(0o644)
+        self._files.append(path)
+        self._content += stretch.length
+        return path.name.encode()
+
+    def _say(self, request: bytes) -> None:
+        if b"\n" not in request and len(request) <= _LINE:
+            self._lines.append(request)
+            self._bytes += len(request) + 1
+            return
+        self._alone += 1
+        if self._alone > _MOST_ALONE:
+            raise Unsupported(
+                f"more than {_MOST_ALONE} names with the end of a line in them are to be changed",
+                hint="no program makes such names: remove them in the machine",
+            )
+        # What it names was made by those before it.
+        files, self._files = self._files, []
+        self.run()
+        self._files = files
+        self._debugfs("-R", os.fsdecode(request))
+
+    def _debugfs(self, *words: str) -> None:
+        """What it says of what failed is as good as nothing: the disk is compared."""
+        try:
+            confined(
+                ["debugfs", "-w", *words, path_of(self._disk)],
+                cpu_seconds=_CPU_SECONDS,
+                file_size=os.fstat(self._disk).st_size,
+                owned=[self._disk],
+                folder=self._folder,
+            )
+        except (CommandFailed, TimedOut) as error:
+            raise Corrupt(f"the overlay could not be altered: {error.message}") from error
+
+
+def _pieces(descriptor: int, stretch: Stretch) -> Iterator[bytes]:
+    at, end = stretch.start, stretch.start + stretch.length
+    while at < end:
+        piece = os.pread(descriptor, min(1 << 20, end - at), at)
+        if not piece:
+            raise Corrupt("a content ends before its end")
+        yield piece
+        at += len(piece)
+
+
+def _is_plain(word: bytes) -> bool:
+    """Whether a request with it can be one line: a name is short, a symlink's target need not be."""
+    return b"\n" not in word and len(_quoted(word)) < _LINE - 600
+
+
+def _here(name: bytes) -> bytes:
+    """Else a file that is called `<12>` would be inode 12."""
+    return _quoted(b"./" + name)
+
+
+def _quoted(text: bytes) -> bytes:
+    return b'"%s"' % text.replace(b'"', b'""')
+
+
+def _raw(name: str) -> bytes:
+    return name.encode("utf-8", "surrogateescape")
+
+
+def _epoch(seconds: int) -> int:
+    """How often 32 bits, which count from 1901 on, are full: two bits more of an inode."""
+    signed = (seconds & 0xFFFFFFFF) - ((seconds & 0x80000000) << 1)
+    return seconds - signed >> 32 & 3

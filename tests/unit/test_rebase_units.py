@@ -1,0 +1,43 @@
+"""Which services the first start of a rebased machine is expected to run."""
+
+from skinnybox.delta.rebase import tasks
+from skinnybox.delta.rebase.services import Wants
+from tests.unit.recorded import Changed, Seen, Tree
+
+UNITS: Tree = {
+    f"usr/lib/systemd/system/{name}": b""
+    for name in ("apache2.service", "wait-online.service", "phase-initrd.service", "redis.service")
+}
+WANTS: Wants = frozenset(
+    {
+        ("apache2.service", "multi-user.target"),
+        ("wait-online.service", "network-online.target"),
+        ("phase-initrd.service", "initrd.target"),
+        ("cron", "default"),
+    }
+)
+
+
+def expected(upper: Tree, machine: Wants = WANTS, new: Wants = WANTS) -> tuple[str, ...]:
+    old = {"etc/init.d/cron": b"", **UNITS}
+    return tasks.units((Seen(old), Seen(old), Changed(old, upper)), (WANTS, new, machine))
+
+
+def active(*names: str) -> Tree:
+    lines = ["skinnybox-active-units 1", *(f"unit {name}" for name in names), "end"]
+    return {tasks.ACTIVE: "".join(f"{line}\n" for line in lines).encode()}
+
+
+def test_where_nobody_said_what_ran_it_is_what_each_boot_starts() -> None:
+    """A real machine of an older guest part was never ready: units that no boot comes to were waited for."""
+    assert expected({}) == ("apache2.service",)
+
+
+def test_what_ran_is_expected_whatever_wants_it() -> None:
+    upper = active("apache2.service", "wait-online.service", "gone.service")
+    assert expected(upper) == ("apache2.service", "wait-online.service")
+
+
+def test_what_is_new_is_not_expected_and_what_nobody_wants_any_more_neither() -> None:
+    assert expected({}, new=WANTS | {("redis.service", "multi-user.target")}) == ("apache2.service",)
+    assert expected({}, new=WANTS - {("apache2.service", "multi-user.target")}) == ()
