@@ -38,6 +38,7 @@ CHANGES = {
     "ntp": ("[192.0.2.7]", "[192.0.2.8]"),
     "swap": ("16M", "24M"),
     "throw_away": ("'memory:128M'", "'memory:256M'"),
+    "check": ("'true'", "'test -e /run/up'"),
     "overlay": ("64M", "96M"),
     "data": ("{{size: 32M, folders: [/data]}}", "{{size: 33M, folders: [/data, /srv/x]}}"),
 }

@@ -66,6 +66,8 @@ def _add_choices(parser: argparse.ArgumentParser) -> None:
         "repeat")  # fmt: skip
     add("--reset", metavar="NAME", action="append", default=[], help="give it a fresh overlay with the "
         "file's seed (keys, files, addresses); may repeat")  # fmt: skip
+    add("--rebase", action="store_true", help="put machines on the master that the file names now, each "
+        "on trial and with the way back")  # fmt: skip
     add("--adopt", action="store_true", help="take machines of the same names into this fleet")
 
 
@@ -82,6 +84,8 @@ def _add_set(commands: options.Commands) -> None:
         "the overlay's disk, zram or zram:SIZE, or none; of stopped ones; a new seed tells it")  # fmt: skip
     add("--throw-away", metavar="WHERE", type=numbers.throw_away_or_none, default=_UNSAID, help="disk, "
         "memory, memory:SIZE or none; of stopped ones; a new seed tells it")  # fmt: skip
+    add("--check", metavar="COMMAND", type=numbers.own_check_or_none, default=_UNSAID, help="what says that "
+        "they are ready, or none; of stopped ones; a new seed tells it")  # fmt: skip
     add("--network", choices=["default", *(str(n) for n in Network)], help="how they reach out; default: "
         "what the host takes for machines of which nothing is said")  # fmt: skip
     add("--bridge", metavar="NAME", help="a tap on this bridge of the host")
@@ -143,6 +147,7 @@ def _choices(arguments: argparse.Namespace) -> "Choices":
     return Choices(
         prune=arguments.prune,
         adopt=arguments.adopt,
+        rebase=arguments.rebase,
         recreate=frozenset(arguments.recreate),
         reset=frozenset(arguments.reset),
     )
@@ -221,6 +226,8 @@ def _telling(arguments: argparse.Namespace) -> "Telling":
         telling["swap"] = arguments.swap
     if arguments.throw_away is not _UNSAID:
         telling["throw_away"] = arguments.throw_away
+    if arguments.check is not _UNSAID:
+        telling["check"] = arguments.check
     return telling
 
 

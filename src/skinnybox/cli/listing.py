@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from skinnybox.cli import numbers, options, render, terminal
 from skinnybox.cli.choose import add_columns, checked, ordered
 from skinnybox.errors import Unsupported, UsageError
-from skinnybox.fleet import present
+from skinnybox.fleet import present, trial_words
 from skinnybox.model import fields
 from skinnybox.model.kinds import SIZE
 from skinnybox.sizes import format_size
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from skinnybox.fleet.service import Fleet
     from skinnybox.fleet.view import MachineView
+    from skinnybox.model import Instance
 
 _COLUMNS = ("name", "state", "master", "overlay", "address", "boot", "autostart")
 _SIZES = {"overlay_used", "overlay_written", "swap_on", "data_used"}.union(
@@ -84,7 +85,8 @@ def _for_people(
     if set(columns) <= set(_COLUMNS):
         return _brief(machine)
     whole = record(machine)
-    return {key: _size(value) if key in _SIZES else value for key, value in whole.items()} | _brief(machine)
+    shown = {key: _size(value) if key in _SIZES else value for key, value in whole.items()}
+    return {**shown, "trial": trial_words.told(machine.instance), **_brief(machine)}
 
 
 def _brief(machine: "MachineView") -> dict[str, Any]:
@@ -171,7 +173,16 @@ def _refuse_without_usage(arguments: argparse.Namespace) -> None:
 def _written(machine: "MachineView") -> dict[str, Any]:
     """As it would be said to `create`."""
     instance = machine.instance
-    return {"swap": instance.swap, "throw_away": instance.throw_away, "encrypt": instance.encrypt}
+    written = {"swap": instance.swap, "throw_away": instance.throw_away, "encrypt": instance.encrypt}
+    return {**written, "trial": _trial(instance)}
+
+
+def _trial(instance: "Instance") -> str | None:
+    """How far its rebase is, and what leads back."""
+    trial, told = instance.trial, trial_words.told(instance)
+    if trial is None or told is None:
+        return None
+    return f"{told}: {trial.before.reference} before, in the snapshot {trial.kept}"
 
 
 def _last_words(fleet: "Fleet", machine: "MachineView") -> dict[str, Any]:

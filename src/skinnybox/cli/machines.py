@@ -93,6 +93,8 @@ def _add_guest(group: argparse._ArgumentGroup) -> None:
     add("--file", action="append", default=[], metavar="SOURCE:TARGET[:MODE[:OWNER]]", help="may repeat")
     add("--run-once", metavar="FILE", type=path, help="a script to run once, when the network is up")
     add("--user-data", metavar="FILE", type=path, help="for the master's cloud-init, handed on as it is")
+    add("--check", metavar="COMMAND", type=numbers.own_check, help="for the guest's shell, as root, until it "
+        "succeeds: the machine is ready then, and not before")  # fmt: skip
     add("--add-user", action="append", default=[], metavar="NAME[:GROUP,...]", help="a user that it is "
         "to have, in groups that the master has; may repeat")  # fmt: skip
     add("--sudo", action="store_true", help="those of --add-user may do everything by sudo")

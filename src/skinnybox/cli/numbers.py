@@ -80,6 +80,21 @@ def throw_away_or_none(text: str) -> "ThrowAway | None":
     return None if text == "none" else throw_away(text)
 
 
+def own_check(text: str) -> str:
+    """A shell command of a guest."""
+    from skinnybox.model.own_check import check_command
+
+    try:
+        return check_command(text)
+    except UsageError as error:
+        raise argparse.ArgumentTypeError(f"{error.message}: {error.hint}") from error
+
+
+def own_check_or_none(text: str) -> str | None:
+    """The same, or none."""
+    return None if text == "none" else own_check(text)
+
+
 def encryption(text: str) -> "Encryption":
     """random, or the path of a key."""
     from skinnybox.model.encryption import RANDOM, parse_encryption

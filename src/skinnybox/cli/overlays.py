@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from skinnybox.fleet.view import MachineView
     from skinnybox.model import Instance
 
-_COLUMNS = ("name", "label", "taken", "consistent", "overlay", "written")
+_COLUMNS = ("name", "label", "taken", "consistent", "overlay", "written", "good_for")
 
 
 def add_to(commands: options.Commands) -> None:

@@ -19,7 +19,7 @@ _GROUPS = {
     "copy": ("cp",),
     "forward": ("forward",),
     "delta": ("changes", "reset"),
-    "rebase": ("rebase",),
+    "rebase": ("rebase", "rollback"),
     "overlays": ("grow", "snapshot", "flatten", "seed-disk"),
     "events": ("events",),
     "jobs": ("jobs",),

@@ -1,14 +1,15 @@
-"""rebase."""
+"""rebase, rollback."""
 
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from skinnybox.cli import options, render, report
+from skinnybox.cli import numbers, options, rebase_do, render, report
 from skinnybox.cli.complete import ask_for
 from skinnybox.cli.progress import shown
-from skinnybox.errors import Blocked, Conflict, Unsupported, UsageError
+from skinnybox.errors import Blocked, Conflict, UsageError
 from skinnybox.fleet import present_rebase
 from skinnybox.fleet.batch import worst
+from skinnybox.fleet.power import READY_TIMEOUT
 from skinnybox.fleet.rebases import ON_CONFLICT, Wishes
 
 if TYPE_CHECKING:
@@ -23,19 +24,40 @@ _CODES = {"clean": 0, "there": 0, "conflicts": Conflict.exit_code, "blocked": Bl
 
 def add_to(commands: options.Commands) -> None:
     parser = options.command(
-        commands, "rebase", _rebase, "tell what a new master under stopped machines would mean",
-        "What is kept, taken, merged and in dispute, by package, account and file. Nothing is written, and "
-        "so far it is only told: --dry-run has to be said. Of one machine everything is listed, of several a "
-        f"line for each. Exit code {Conflict.exit_code}: something is in dispute; {Blocked.exit_code}: it "
+        commands, "rebase", _rebase, "put another master under machines, and keep what is theirs",
+        "A new overlay is built beside the old one, and the next start is a trial: a machine that is not "
+        "ready in time has its old system back. Those that run are stopped for it and started, others are "
+        "off again when they have passed. What they were is kept until --commit. The same command again goes "
+        f"on where it was. Exit code {Conflict.exit_code}: something is in dispute; {Blocked.exit_code}: it "
         "cannot be done so.",
     )  # fmt: skip
     options.add_machines(parser)
-    onto = parser.add_argument("--onto", metavar="MASTER", required=True, help="NAME, NAME:VERSION or an id")
+    way = parser.add_mutually_exclusive_group(required=True)
+    onto = way.add_argument("--onto", metavar="MASTER", help="NAME, NAME:VERSION or an id")
     ask_for(onto, "masters")
-    parser.add_argument("--dry-run", action="store_true", help="only say what would be done")
+    way.add_argument("--commit", action="store_true", help="give up the way back: what they were is deleted")
     parser.add_argument(
-        "--explain", metavar="PATH", help="of one machine: why this path is what it is in its plan"
+        "--dry-run", action="store_true",
+        help="only say what would be done: what is kept, taken, merged and in dispute, by package, account "
+        "and file; of one machine everything, of several a line for each; they must be off",
+    )  # fmt: skip
+    parser.add_argument(
+        "--explain", metavar="PATH", help="with --dry-run, of one machine: why this path is what it is"
     )
+    _add_wishes(parser)
+    _add_doing(parser)
+    options.add_yes(parser)
+    options.add_format(parser)
+
+    parser = options.command(
+        commands, "rollback", rebase_do.roll_back, "put machines back on the master of before their rebase",
+        "What they had since is kept as a snapshot. Those that run are stopped for it, and started again.",
+    )  # fmt: skip
+    options.add_machines(parser)
+    options.add_format(parser)
+
+
+def _add_wishes(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--on-conflict", choices=ON_CONFLICT, default=ON_CONFLICT[0],
         help="whose is taken where both changed something: the machine's (ours), the new master's (theirs), "
@@ -50,27 +72,52 @@ def add_to(commands: options.Commands) -> None:
             f"--{word}", metavar="PATH", action="append", default=[],
             help=f"of this path, and all below it, {what}; may repeat",
         )  # fmt: skip
-    options.add_format(parser)
+
+
+def _add_doing(parser: argparse.ArgumentParser) -> None:
+    doing = parser.add_argument_group("the trial, and many machines")
+    add = doing.add_argument
+    options.add_timeout(parser, READY_TIMEOUT, "how long each trial may last")
+    add("--check", metavar="COMMAND", type=numbers.own_check, help="for the guest's shell, as root, which "
+        "has to succeed from now on before a machine is ready")  # fmt: skip
+    waiting = doing.add_mutually_exclusive_group()
+    waiting.add_argument("--no-wait", action="store_true", help="return when they run: whoever touches a "
+        "machine next decides its trial, `wait` does")  # fmt: skip
+    waiting.add_argument("--no-start", action="store_true", help="only build: their next start is the trial")
+    waiting.add_argument("--wait-ready", action="store_true", help="go on to the next when one is ready (the "
+        "default)")  # fmt: skip
+    add("--max-unavailable", metavar="N", type=numbers.count, help="how many at once (default 1 where any of "
+        "them runs, else as many as may come up at once)")  # fmt: skip
+    add("--keep", metavar="DAYS", type=numbers.count, help="how long the way back is kept (default: until "
+        "--commit)")  # fmt: skip
+    add("--on-fail", choices=("stop", "rollback"), default="stop", help="where one fails no other is begun "
+        "(stop, the default), and those done before it get their old system back (rollback)")  # fmt: skip
 
 
 def _rebase(arguments: argparse.Namespace) -> int:
+    if arguments.commit:
+        return rebase_do.commit(arguments)
     if not arguments.dry_run:
-        raise Unsupported(
-            "a rebase is only told so far, and not done yet", hint="--dry-run says what it would mean"
-        )
-    wishes = Wishes(
-        on_conflict=arguments.on_conflict,
-        rules=arguments.rules,
-        take=tuple(arguments.take),
-        pin=tuple(arguments.pin),
-    )
+        if arguments.explain is not None:
+            raise UsageError("--explain goes with --dry-run")
+        return rebase_do.rebase(arguments, _wishes(arguments))
     with options.fleet(arguments) as fleet:
         names = [machine.name for machine in fleet.machines(arguments.names)]
+        wishes = _wishes(arguments)
         if arguments.explain is not None:
             return _explain(arguments, fleet, names, wishes)
         if len(names) == 1:
             return _one(arguments, fleet, names[0], wishes)
         return _several(arguments, fleet, names, wishes)
+
+
+def _wishes(arguments: argparse.Namespace) -> Wishes:
+    return Wishes(
+        on_conflict=arguments.on_conflict,
+        rules=arguments.rules,
+        take=tuple(arguments.take),
+        pin=tuple(arguments.pin),
+    )
 
 
 def _several(arguments: argparse.Namespace, fleet: "Fleet", names: "Sequence[str]", wishes: Wishes) -> int:

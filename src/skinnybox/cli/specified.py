@@ -36,6 +36,7 @@ def specification(arguments: argparse.Namespace, settings: Settings) -> "Specifi
         swap=arguments.swap,
         throw_away=arguments.throw_away,
         encrypt=arguments.encrypt,
+        check=arguments.check,
         network=network,
         bridge=bridge,
         static_network=static_network(arguments),

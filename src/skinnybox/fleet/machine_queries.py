@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from skinnybox.errors import NotFound, SkinnyboxError
-from skinnybox.fleet import batch
+from skinnybox.fleet import batch, bound
 from skinnybox.fleet.batch import Outcome
 from skinnybox.fleet.catalog.catalog import Catalog
 from skinnybox.fleet.catalog.rows import Row
@@ -53,19 +53,36 @@ class MachineQueries:
         task: str,
         operation: Operation,
         parallel: int | None = None,
+        *,
+        decides: bool = True,
     ) -> list[Outcome[R]]:
-        """`parallel` None: as many at once as may be on their way up."""
+        """`parallel` None: as many at once as may be on their way up. `decides`: a trial that is over is
+        decided before anything else is done to its machine; False for who only looks, or decides itself."""
+
+        def one(machine: MachineView, operation: Operation) -> R:
+            return act(self.settled(machine, operation) if decides else machine, operation)
+
         return batch.each(
             self.machines(patterns),
-            act,
+            one,
             name=lambda machine: machine.name,
             task=task,
             operation=operation,
             parallel=parallel or self.boots_at_once,
         )
 
+    def settled(self, machine: MachineView, operation: Operation) -> MachineView:
+        """The machine, with its trial decided if that is over and nobody waits for it."""
+        if machine.instance.trial is None and not machine.broken_off:
+            return machine
+        from skinnybox.fleet import rebase_trial
+
+        return rebase_trial.settled(self._host, self._catalog, self.view, machine, operation)
+
     def _chosen(self, patterns: Sequence[str]) -> list[Row]:
-        return self._catalog.rows(select(patterns, self._catalog.names()))
+        rows = self._catalog.rows(select(patterns, self._catalog.names()))
+        bound.check(row.instance for row in rows)
+        return rows
 
     def _seen(self, rows: Sequence[Row]) -> list[MachineView]:
         instances = [row.instance for row in rows]
@@ -82,6 +99,7 @@ class MachineQueries:
                 trouble=troubles.get(row.instance.uuid),
                 host_keys=row.host_keys or self._pin(row.instance, reports.get(row.instance.uuid)),
                 work=row.work,
+                broken_off=row.is_broken_off,
             )
             for row in rows
         ]

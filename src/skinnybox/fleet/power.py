@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from skinnybox.errors import Blocked, Cancelled, Conflict, GuestFailed, SkinnyboxError, TimedOut, Unsupported
-from skinnybox.fleet import half_restored
+from skinnybox.fleet import half_restored, trials
 from skinnybox.fleet.batch import Outcome
 from skinnybox.fleet.patience import Patience
 from skinnybox.fleet.view import Condition, MachineView
@@ -56,8 +56,17 @@ class Starting:
     timeout: float | None = None
 
 
-def start(host: Host, machine: MachineView, master: Master, folder: Path, operation: Operation) -> None:
-    """Power on. Idempotent on a machine that runs; refused while it is being created or deleted."""
+def start(
+    host: Host,
+    machine: MachineView,
+    master: Master,
+    folder: Path,
+    operation: Operation,
+    *,
+    trial: bool = False,
+) -> None:
+    """Power on. Idempotent on a machine that runs; refused while it is being created or deleted, and, but as
+    its `trial`, before it is decided whether it stays on its master."""
     if machine.condition in (Condition.CREATING, Condition.DELETING):
         raise Conflict(f"{machine.name} is {machine.condition}")
     if machine.condition in _OFF and machine.status and machine.status.pid:
@@ -66,6 +75,8 @@ def start(host: Host, machine: MachineView, master: Master, folder: Path, operat
         )
     if machine.condition in _OFF:
         half_restored.refuse(machine.instance, "it does not start")
+        if not trial:
+            trials.refuse_open(machine.instance, "its start is its trial")
     if machine.condition in (*_OFF, *_HELD):
         host.start(machine.instance, master, folder, operation)
 
@@ -169,7 +180,8 @@ def _stop_held(host: Host, machine: MachineView, how: Stopping) -> None:
 
 
 def _why(machine: MachineView) -> str:
-    return _stalled(machine) or (f": {machine.unreached}" if machine.unreached else "")
+    why = machine.unreached or (f"not ready: {machine.not_ready}" if machine.not_ready else None)
+    return _stalled(machine) or (f": {why}" if why else "")
 
 
 def _slowed(host: Host, machine: MachineView) -> str:

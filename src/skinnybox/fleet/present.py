@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from skinnybox.fleet.remote import Executed, Said
     from skinnybox.fleet.view import MachineView
     from skinnybox.issues import Check, Finding
-    from skinnybox.model import Change, Master, Snapshot, Storage
+    from skinnybox.model import Change, Instance, Master, Snapshot, Storage
 
 Record = dict[str, Any]
 
@@ -30,10 +30,12 @@ _ORDER = (
     "seed_generation", "dax", "kernel", "boot", "pid", "autostart", "created", "failed_units",
 )  # fmt: skip
 """In the order in which they always were; what is new in the table comes behind them."""
+_LATER = ("successor", "swap_on", "data_used", "macs", "inactive_units", "rebase_tasks", "trial")
 
 
 def machine(view: "MachineView", successors: dict[str, str] | None = None) -> Record:
     """Everything that is known of it; `successors` as fleet.masters tells them."""
+    from skinnybox.fleet import present_rebase
     from skinnybox.fleet.access import fingerprint
     from skinnybox.model import fields
 
@@ -58,6 +60,9 @@ def machine(view: "MachineView", successors: dict[str, str] | None = None) -> Re
         "swap_on": report_.swap if report_ else None,
         "data_used": data_used(view),
         "macs": [instance.mac_of(number) for number in range(1 + len(instance.seed.nics))],
+        "inactive_units": list(view.inactive_units),
+        "rebase_tasks": present_rebase.tasks(view),
+        "trial": present_rebase.trial(instance),
     }
     return {key: values[key] for key in dict.fromkeys((*_ORDER, *values))}
 
@@ -67,7 +72,7 @@ def machine_fields() -> tuple[str, ...]:
     from skinnybox.model import fields
 
     shown = (field.shown for field in fields.machine_fields() if field.shown)
-    return tuple(dict.fromkeys((*_ORDER, *shown, "successor", "swap_on", "data_used", "macs")))
+    return tuple(dict.fromkeys((*_ORDER, *shown, *_LATER)))
 
 
 def forwards(view: "MachineView") -> list[Record]:
@@ -135,8 +140,17 @@ def snapshot(view: "MachineView", kept: "Snapshot") -> Record:
         "overlay": kept.instance.overlay.size,
         "written": kept.written,
         "master": kept.instance.stack.reference,
+        "good_for": good_for(view.instance, kept),
         "data": kept.instance.data.size if kept.data and kept.instance.data else None,
     }
+
+
+def good_for(instance: "Instance", kept: "Snapshot") -> str:
+    """Of a machine: `rollback` with what it was before its rebase; `restore`; or `another master`, with one
+    that belongs to that, which nobody can put back."""
+    if instance.trial is not None and instance.trial.kept == kept.label:
+        return "rollback"
+    return "restore" if kept.instance.stack.images == instance.stack.images else "another master"
 
 
 def change(made: "Change") -> Record:

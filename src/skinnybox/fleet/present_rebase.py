@@ -9,9 +9,13 @@ from skinnybox.printable import printable_path
 
 if TYPE_CHECKING:
     from skinnybox.delta.rebase.values import Decision
+    from skinnybox.fleet.batch import Outcome
     from skinnybox.fleet.rebase_explained import Explained
     from skinnybox.fleet.rebase_plan import Summary
+    from skinnybox.fleet.rebase_run import Moved
+    from skinnybox.fleet.view import MachineView
     from skinnybox.masters.index import Entry
+    from skinnybox.model import Instance
 
 VERDICTS = {"clean": "clean", "conflict": "conflicts", "blocked": "blocked"}
 
@@ -51,6 +55,57 @@ def decision(found: "Decision") -> Record:
         "detail": found.detail,
         "standing": str(found.standing),
         "owner": found.owner or None,
+    }
+
+
+def trial(instance: "Instance") -> Record | None:
+    """From its rebase on until that is committed or taken back; `kept` is the snapshot that leads back, and
+    `until` when a trial that was begun is over."""
+    from skinnybox.fleet.trial_words import deadline
+
+    found, until = instance.trial, deadline(instance)
+    if found is None:
+        return None
+    return {
+        "phase": str(found.phase),
+        "before": found.before.reference,
+        "kept": found.kept,
+        "since": found.since.isoformat(timespec="seconds"),
+        "until": until.isoformat(timespec="seconds") if until else None,
+        "keep_until": found.keep_until.isoformat(timespec="seconds") if found.keep_until else None,
+    }
+
+
+def tasks(view: "MachineView") -> Record | None:
+    """What its guest says of what a rebase left it to do; None where it says nothing of one."""
+    found = view.current_report and view.current_report.rebase
+    return {"id": found.identifier, "done": found.done, "why": found.why} if found else None
+
+
+def moved(result: "Outcome[Moved]") -> Record:
+    """What became of one machine; `state` is `failed` for one with an error. `from` and `onto` are None where
+    that came first."""
+    found, error = result.value, result.error
+    if found is None:
+        return {
+            "name": result.name,
+            "from": None,
+            "onto": None,
+            "state": "failed",
+            "kept": None,
+            "until": None,
+            "reason": error.message if error else None,
+            "hint": error.hint if error else None,
+        }
+    return {
+        "name": found.name,
+        "from": found.old,
+        "onto": found.new,
+        "state": str(found.stage),
+        "kept": found.kept,
+        "until": found.until.isoformat(timespec="seconds") if found.until else None,
+        "reason": found.why,
+        "hint": None,
     }
 
 

@@ -79,17 +79,30 @@ class Moves:
             )
 
 
+@contextmanager
+def opened(known: Masters, scratch: Path, onto: str) -> Iterator[Moves]:
+    """Moves to that master, by any reference. Nobody seals or removes a master meanwhile. `scratch` is the
+    state folder."""
+    with ExitStack() as held:
+        new = held.enter_context(known.kept(onto))
+        yield Moves(known, scratch / "masters", new, scratch, held)
+
+
 def refuse(machine: MachineView, new: Master) -> None:
     """Blocked, or Unsupported, for what cannot be looked at, or could not start from that master."""
-    instance = machine.instance
     power.refuse_running(machine, "rebase")
+    refuse_kind(machine.instance, new)
+
+
+def refuse_kind(instance: Instance, new: Master) -> None:
+    """The same of what it is, and not of whether it runs just now."""
     half_restored.refuse(instance, "a rebase would change one of them")
     thrown.refuse_in_memory(instance, "rebase")
     encrypted.refuse_reading(instance, "rebase")
     knowing.check(instance, new)
     if instance.stack.dax and new.image_of(ImageKind.EROFS_PLAIN) is None:
         raise Blocked(
-            f"{machine.name} maps its master, and {new.reference} has no image for that",
+            f"{instance.name} maps its master, and {new.reference} has no image for that",
             hint="build or import it again with --dax",
         )
 

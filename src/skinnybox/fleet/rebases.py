@@ -2,26 +2,26 @@
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from skinnybox import named_file
 from skinnybox.errors import UsageError
+from skinnybox.fleet.as_job import as_job
 from skinnybox.fleet.batch import Outcome
-from skinnybox.fleet.catalog.catalog import Catalog
-from skinnybox.fleet.machine_queries import MachineQueries
-from skinnybox.fleet.masters import Masters
 from skinnybox.fleet.view import MachineView
-from skinnybox.hosts.base import Host
 from skinnybox.operation import UNATTENDED, Operation
 
 if TYPE_CHECKING:
-    from skinnybox.delta.rebase.rules import Policy, Rule
+    from skinnybox.delta.rebase.rules import Policy
     from skinnybox.delta.rebase.values import Decision
+    from skinnybox.fleet.context import Context
     from skinnybox.fleet.rebase_explained import Explained
     from skinnybox.fleet.rebase_plan import Moves, Summary
+    from skinnybox.fleet.rebase_rollout import Rollout
+    from skinnybox.fleet.rebase_run import Moved
 
 ON_CONFLICT = ("merge", "fail", "ours", "theirs")
 _LONGEST = 1 << 20
@@ -30,20 +30,26 @@ _AT_ONCE = 2
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wishes:
-    """What somebody said beforehand of what is in dispute: see delta.rebase.rules."""
+    """What somebody said beforehand of what is in dispute: see delta.rebase.rules. Rules are a file's, or a
+    text's; before them count `ours` and `theirs`, of single paths."""
 
     on_conflict: str = "merge"
     rules: Path | None = None
+    text: str = ""
+    ours: tuple[str, ...] = ()
+    theirs: tuple[str, ...] = ()
     take: tuple[str, ...] = ()
     pin: tuple[str, ...] = ()
 
     def policy(self) -> "Policy":
         """UsageError for what is none."""
-        from skinnybox.delta.rebase.rules import Choice, Policy, read_rules
+        from skinnybox.delta.rebase.rules import Choice, Policy, Rule, read_rules
 
-        found: tuple[Rule, ...] = ()
+        found: tuple[Rule, ...] = read_rules(self.text, "the rules") if self.text else ()
         if self.rules is not None:
             found = read_rules(_text(self.rules), str(self.rules))
+        said = ((Choice.OURS, self.ours), (Choice.THEIRS, self.theirs))
+        found = (*(Rule(glob=path, choice=choice) for choice, paths in said for path in paths), *found)
         on_conflict = Choice(self.on_conflict)
         return Policy(on_conflict=on_conflict, rules=found, take=self.take, pin=self.pin)
 
@@ -58,13 +64,51 @@ def _text(file: Path) -> str:
 
 
 class Rebases:
-    """Everything here blocks, and writes nothing."""
+    """Everything here blocks. Plans write nothing."""
 
-    def __init__(self, host: Host, catalog: Catalog, masters: Masters, queries: MachineQueries) -> None:
-        self._host = host
-        self._catalog = catalog
-        self._masters = masters
-        self._queries = queries
+    def __init__(self, context: "Context") -> None:
+        self._context = context
+        self._host, self._catalog = context.host, context.catalog
+        self._masters, self._queries = context.masters, context.queries
+
+    @as_job("rebase")
+    def run(
+        self,
+        patterns: Sequence[str],
+        onto: str,
+        wishes: Wishes,
+        how: "Rollout",
+        operation: Operation = UNATTENDED,
+    ) -> "list[Outcome[Moved]]":
+        """Put them on another master, each with a trial and the way back; until one fails. Those that run are
+        stopped for it and started, others are off again when they have passed. The same call again goes on
+        where it was."""
+        from skinnybox.fleet import rebase_rollout
+
+        return rebase_rollout.run(
+            self._context, self._queries.machines(patterns), self._masters.find(onto), wishes.policy(),
+            how, operation,
+        )  # fmt: skip
+
+    @as_job("rebase commit")
+    def commit(self, patterns: Sequence[str], operation: Operation = UNATTENDED) -> "list[Outcome[Moved]]":
+        """Give up the way back: what they were before is deleted. Blocked while it is not decided."""
+        from skinnybox.fleet.rebase_back import committed
+
+        def one(machine: MachineView, operation: Operation) -> "Moved":
+            return committed(self._context, machine, operation)
+
+        return self._queries.each(patterns, one, "commit", operation, 1)
+
+    @as_job("rollback")
+    def rollback(self, patterns: Sequence[str], operation: Operation = UNATTENDED) -> "list[Outcome[Moved]]":
+        """Put them back on the master and the overlay of before; what they had since is kept aside."""
+        from skinnybox.fleet.rebase_back import rolled_back
+
+        def one(machine: MachineView, operation: Operation) -> "Moved":
+            return rolled_back(self._context, machine, operation)
+
+        return self._queries.each(patterns, one, "roll back", operation, 1, decides=False)
 
     def plans(
         self,
@@ -85,7 +129,7 @@ class Rebases:
                 with rebase_plan.decisions(self._host, machine, moves, policy, operation) as found:
                     return rebase_plan.summary(machine, moves.new, found)
 
-            return self._queries.each(patterns, one, "rebase", operation, _AT_ONCE)
+            return self._queries.each(patterns, one, "rebase", operation, _AT_ONCE, decides=False)
 
     def plan(
         self, name: str, onto: str, wishes: Wishes, operation: Operation = UNATTENDED
@@ -127,12 +171,10 @@ class Rebases:
 
     @contextmanager
     def _moves(self, onto: str) -> "Iterator[Moves]":
-        from skinnybox.fleet.rebase_plan import Moves
+        from skinnybox.fleet.rebase_plan import opened
 
-        with ExitStack() as held:
-            new = held.enter_context(self._masters.kept(onto))
-            scratch = self._catalog.path.parent
-            yield Moves(self._masters, scratch / "masters", new, scratch, held)
+        with opened(self._masters, self._catalog.path.parent, onto) as moves:
+            yield moves
 
 
 def _there(machine: MachineView, moves: "Moves") -> "Summary":

@@ -5,6 +5,7 @@ from enum import StrEnum
 
 from skinnybox.fleet import half_restored
 from skinnybox.fleet.catalog.rows import Phase
+from skinnybox.fleet.trial_words import told as trial_told
 from skinnybox.hosts.reach import SSH_PORT, Way, way_in
 from skinnybox.model import Instance, Power, Report, Status, Trouble, image_uuid
 
@@ -37,7 +38,7 @@ _STILL = {
 class MachineView:
     """`written` is what its overlay really takes on the host, in bytes; `host_keys` are pinned, public;
     `work` is what a command does to it just now, or was killed at; `trouble` is why something of it cannot
-    be read there."""
+    be read there; `broken_off`: who put it on another master, or back, was killed over it."""
 
     instance: Instance
     phase: Phase
@@ -47,6 +48,7 @@ class MachineView:
     host_keys: tuple[str, ...] = ()
     work: str | None = None
     trouble: Trouble | None = None
+    broken_off: bool = False
 
     @property
     def name(self) -> str:
@@ -69,7 +71,7 @@ class MachineView:
         if self.current_report is None:
             return Condition.STARTING
         if not self.current_report.ready:
-            return Condition.FAILED
+            return Condition.STARTING if self.current_report.checking else Condition.FAILED
         if self.mismatch:
             return Condition.MISMATCH
         return Condition.STARTING if self.unreached else Condition.READY
@@ -93,7 +95,14 @@ class MachineView:
 
     @property
     def reported_failure(self) -> bool:
-        return self.current_report is not None and not self.current_report.ready
+        report = self.current_report
+        return report is not None and not report.ready and not report.checking
+
+    @property
+    def not_ready(self) -> str | None:
+        """Why a guest that is up says that it is not ready yet."""
+        report = self.current_report
+        return (report.reason or "its guest checks itself") if report and report.checking else None
 
     @property
     def mismatch(self) -> str | None:
@@ -126,9 +135,8 @@ class MachineView:
             return half_restored.told(self.instance)
         if self.status is not None and self.status.power in (Power.CRASHED, *_STILL):
             return self.status.reason
-        return (
-            self.mismatch or self._trouble or self.unreached or self._full or self._failed_units or self.work
-        )
+        found = (self.mismatch, self._trouble, self.unreached, self.not_ready, self._full)
+        return next(filter(None, (*found, self._failed_units, self._inactive_units, self.work)), None)
 
     @property
     def _trouble(self) -> str | None:
@@ -147,8 +155,25 @@ class MachineView:
         return f"failed units: {', '.join(self.failed_units)}" if self.failed_units else None
 
     @property
+    def inactive_units(self) -> tuple[str, ...]:
+        """Of a machine that was rebased: what ran in it before and does not now, by the guest's last word."""
+        report = self.current_report
+        return report.inactive_units if report else ()
+
+    @property
+    def _inactive_units(self) -> str | None:
+        units = ", ".join(self.inactive_units)
+        return f"not active since its rebase: {units}" if units else None
+
+    @property
     def told(self) -> str:
-        """Its condition in the few words of a table."""
+        """Its condition in the few words of a table, and whether it is to be decided if it stays on its
+        master."""
+        trial = trial_told(self.instance)
+        return self._condition_told if trial is None else f"{self._condition_told}, {trial}"
+
+    @property
+    def _condition_told(self) -> str:
         match self.condition:
             case (Condition.DAMAGED | Condition.UNREADABLE) as condition if self.trouble:
                 return f"{condition}: {self.trouble.brief}"

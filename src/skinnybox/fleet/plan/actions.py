@@ -5,90 +5,31 @@ cannot be done in place becomes a BLOCKED action that says why, and what to do a
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
-from enum import StrEnum
 
 from skinnybox.fleet.catalog.rows import Phase
 from skinnybox.fleet.create import whole_mib
 from skinnybox.fleet.plan import never, of_data, of_seed, of_stack
 from skinnybox.fleet.plan.addresses import clashes, kept_from
 from skinnybox.fleet.plan.compare import Difference, at_once, settings
-from skinnybox.fleet.specification import Specification
+from skinnybox.fleet.plan.values import DANGEROUS, ORDER, Action, Choices, Desired, Target, Verb, Wanted
+from skinnybox.fleet.trial_words import is_open
 from skinnybox.fleet.view import Condition, MachineView
-from skinnybox.model import Instance, Stack
 
+__all__ = [
+    "DANGEROUS",
+    "ORDER",
+    "Action",
+    "Choices",
+    "Desired",
+    "Target",
+    "Verb",
+    "Wanted",
+    "extras",
+    "plan",
+    "runs",
+]
 
-class Target(StrEnum):
-    """What becomes of a machine's power."""
-
-    RUNNING = "running"
-    STOPPED = "stopped"
-    UNMANAGED = "unmanaged"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
-    """One machine as the file wants it. `stack` is what it would boot from if it were made now; with `pinned`
-    the file names a version, with `dax_said` the way to boot it, and one that exists must agree.
-    `specification` has the fleet's own ssh key and the machine's own address in it."""
-
-    name: str
-    stack: Stack
-    specification: Specification
-    pinned: bool = True
-    state: Target = Target.UNMANAGED
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Desired:
-    fleet: str
-    machines: tuple[Wanted, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Choices:
-    """What is allowed beyond what an edit may do by itself. `recreate` and `reset` are names."""
-
-    prune: bool = False
-    adopt: bool = False
-    recreate: frozenset[str] = frozenset()
-    reset: frozenset[str] = frozenset()
-
-
-class Verb(StrEnum):
-    """In the order in which `apply` goes: what frees space or names first, what takes it later."""
-
-    DELETE = "delete"
-    RECREATE = "recreate"
-    STOP = "stop"
-    ADOPT = "adopt"
-    GROW = "grow"
-    SET = "set"
-    SEED = "seed"
-    RESET = "reset"
-    CREATE = "create"
-    START = "start"
-    BLOCKED = "blocked"
-
-
-ORDER = {verb: number for number, verb in enumerate(Verb)}
-DANGEROUS = frozenset({Verb.DELETE, Verb.RECREATE, Verb.RESET})
-"""What loses data, and is asked about."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Action:
-    """`instance` is what exists, `wanted` what is to be; one of them may be missing. `reason` says why it is
-    blocked, `note` what else is to be known."""
-
-    verb: Verb
-    name: str
-    wanted: Wanted | None = None
-    instance: Instance | None = None
-    differences: tuple[Difference, ...] = field(default=())
-    reason: str | None = None
-    hint: str | None = None
-    note: str | None = None
+_ON_DISK = (Verb.REBASE, Verb.GROW, Verb.SEED, Verb.RESET)
 
 
 def plan(
@@ -161,8 +102,17 @@ def _one(wanted: Wanted, machine: MachineView | None, fleet: str, choices: Choic
 
 
 def _changes(wanted: Wanted, machine: MachineView, choices: Choices) -> Iterator[Action]:
+    for action in _wished(wanted, machine, choices):
+        if action.verb in _ON_DISK and is_open(machine.instance):
+            hint = f"skinnybox start {machine.name}, or rollback, and then apply again"
+            yield _blocked(machine, "its rebase is not decided yet", hint, *action.differences)
+        else:
+            yield action
+
+
+def _wished(wanted: Wanted, machine: MachineView, choices: Choices) -> Iterator[Action]:
     stays_on = runs(machine) and wanted.state is not Target.STOPPED
-    yield from _stack(wanted, machine)
+    yield from _stack(wanted, machine, choices)
     yield from _overlay(wanted, machine, stays_on)
     yield from _data(wanted, machine, stays_on)
     yield from _renewed(wanted, machine, choices, stays_on)
@@ -212,11 +162,21 @@ def _foreign(machine: MachineView) -> Action:
     )
 
 
-def _stack(wanted: Wanted, machine: MachineView) -> Iterator[Action]:
-    dax = wanted.specification.dax
+def _stack(wanted: Wanted, machine: MachineView, choices: Choices) -> Iterator[Action]:
+    dax, name = wanted.specification.dax, machine.name
     found = of_stack.refused(machine.instance.stack, wanted.stack, pinned=wanted.pinned, dax=dax)
-    if found is not None:
-        yield _blocked(machine, found[1], _recreate(machine), found[0])
+    if found is None:
+        return
+    change, reason = found
+    if change.what != of_stack.MASTER:
+        yield _blocked(machine, reason, _recreate(machine), change)
+    elif machine.instance.trial is not None:
+        hint = f"skinnybox rebase {name} --commit, or skinnybox rollback {name}"
+        yield _blocked(machine, "it was rebased, and that is not committed", hint, change)
+    elif choices.rebase:
+        yield _of(Verb.REBASE, wanted, machine, (change,), of_stack.TRIAL)
+    else:
+        yield _blocked(machine, reason, f"{of_stack.REBASE}; {_recreate(machine)}", change)
 
 
 def _recreate(machine: MachineView) -> str:

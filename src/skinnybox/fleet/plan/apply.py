@@ -104,11 +104,22 @@ def apply(
 
     with _exclusive(context.folder):
         unfinished.finish(context.host, context.catalog)
+        _settle(context, operation)
         found = _plan(context, file, choices, context.public_key)
         if found.refusal is not None:
             raise found.refusal
         agree(found)
         return Work(context, starting, operation).run(found.actions)
+
+
+def _settle(context: Context, operation: Operation) -> None:
+    """What is over of trials is decided first: the plan is of what there is then. One that cannot be is told,
+    and costs the others nothing."""
+    for machine in context.queries.machines():
+        try:
+            context.queries.settled(machine, operation)
+        except SkinnyboxError as error:
+            operation.note(error.message)
 
 
 def _actual(context: Context) -> list[MachineView]:
@@ -125,6 +136,7 @@ def _named(choices: Choices, wanted: Desired) -> Choices:
     return Choices(
         prune=choices.prune,
         adopt=choices.adopt,
+        rebase=choices.rebase,
         recreate=frozenset(select(choices.recreate, names)),
         reset=frozenset(select(choices.reset, names)),
     )

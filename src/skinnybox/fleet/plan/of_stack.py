@@ -1,7 +1,11 @@
-"""What becomes of what machines boot from by a plan: nothing, but in a machine made anew. Pure."""
+"""What becomes of what machines boot from by a plan: nothing, but by a rebase or in one made anew. Pure."""
 
 from skinnybox.fleet.plan.compare import Difference
 from skinnybox.model import Stack
+
+MASTER = "master"
+REBASE = "--rebase puts it on that master, and keeps what is its own"
+TRIAL = "on trial, with the way back"
 
 
 def refused(has: Stack, wanted: Stack, *, pinned: bool, dax: bool | None) -> tuple[Difference, str] | None:
@@ -9,7 +13,7 @@ def refused(has: Stack, wanted: Stack, *, pinned: bool, dax: bool | None) -> tup
     word of DAX either way."""
     same = has.master == wanted.master if pinned else _name(has) == _name(wanted)
     if not same:
-        change = Difference(what="master", before=has.reference, after=wanted.reference)
+        change = Difference(what=MASTER, before=has.reference, after=wanted.reference)
         return change, "a machine stays on the master it was made from"
     if dax not in (None, has.dax):
         change = Difference(what="dax", before=has.dax, after=dax)

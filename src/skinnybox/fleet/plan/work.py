@@ -7,7 +7,7 @@ from functools import partial
 from itertools import groupby
 
 from skinnybox.errors import Blocked, SkinnyboxError
-from skinnybox.fleet import batch, create, encrypted, knowing, power
+from skinnybox.fleet import batch, create, encrypted, knowing, power, rebase_trial, trials
 from skinnybox.fleet.batch import Outcome
 from skinnybox.fleet.catalog import host_kind
 from skinnybox.fleet.catalog.ports import free_ports
@@ -15,11 +15,12 @@ from skinnybox.fleet.change import Changes, altered, change
 from skinnybox.fleet.context import Context
 from skinnybox.fleet.delete import delete
 from skinnybox.fleet.grow import grow
-from skinnybox.fleet.plan import of_data
+from skinnybox.fleet.plan import of_data, rebasing
 from skinnybox.fleet.plan.actions import Action, Verb, Wanted
 from skinnybox.fleet.plan.descriptions import describe
 from skinnybox.fleet.plan.turns import in_turn
 from skinnybox.fleet.power import Starting
+from skinnybox.fleet.rebase_trial import Trying
 from skinnybox.fleet.reset import reset
 from skinnybox.fleet.specification import check_space, places
 from skinnybox.fleet.update_seed import reseed
@@ -57,6 +58,8 @@ class Work:
 
     def _kind(self, verb: Verb, todo: Sequence[Action]) -> list[Outcome[str]]:
         match verb:
+            case Verb.REBASE:
+                return rebasing.rebased(self._context, todo, self._starting, self._operation)
             case Verb.BLOCKED:
                 return [Outcome(name=a.name, error=Blocked(_why(a), hint=a.hint)) for a in todo]
             case Verb.CREATE:
@@ -116,15 +119,17 @@ class Work:
             return self._up(action, operation)
 
     def _up(self, action: Action, operation: Operation) -> str:
-        found = self._queries.machine(action.name)
+        found = self._queries.settled(self._queries.machine(action.name), operation)
+        if trials.is_built(found.instance):
+            how = Trying(wait=self._starting.wait, timeout=self._starting.timeout)
+            return _told(rebase_trial.started(self._context, found, how, operation), self._starting)
         master = self._context.masters.bootable(found.instance.stack)
         power.start(self._host, found, master, self._context.masters.folder(master), operation)
         encrypted.forget_keys(self._catalog, found.instance)
         look = self._view(found.instance)
-        if not self._starting.wait:
-            return str(look().condition)
-        ready = power.wait_ready(self._host, look, self._starting.timeout, operation)
-        return f"ready after {ready.boot_seconds or 0:.1f} s"
+        if self._starting.wait:
+            power.wait_ready(self._host, look, self._starting.timeout, operation)
+        return _told(look(), self._starting)
 
     def _view(self, instance: Instance) -> power.View:
         return lambda: self._queries.view(instance)
@@ -242,6 +247,10 @@ class Work:
         return all_of_it.child(
             lambda step: all_of_it.report(replace(step, done=before + step.done, total=total))
         )
+
+
+def _told(machine: MachineView, starting: Starting) -> str:
+    return f"ready after {machine.boot_seconds or 0:.1f} s" if starting.wait else str(machine.condition)
 
 
 def _wanted(action: Action) -> Wanted:

@@ -1,0 +1,51 @@
+"""The machines of a plan that go to another master, as a rollout of each (rebase_rollout.py)."""
+
+from collections.abc import Sequence
+from itertools import groupby
+
+from skinnybox.errors import Cancelled
+from skinnybox.fleet.batch import Outcome
+from skinnybox.fleet.context import Context
+from skinnybox.fleet.plan.values import Action, Target
+from skinnybox.fleet.power import Starting
+from skinnybox.fleet.rebase_rollout import Rollout, run
+from skinnybox.fleet.rebase_run import Moved, Stage
+from skinnybox.fleet.rebases import Wishes
+from skinnybox.operation import Operation
+
+
+def rebased(
+    context: Context, todo: Sequence[Action], starting: Starting, operation: Operation
+) -> list[Outcome[str]]:
+    """Those of one master after those of another. What is in dispute is not decided here: `rebase` does that
+    with what its options say."""
+    found: list[Outcome[str]] = []
+    for master, some in groupby(sorted(todo, key=_master), _master):
+        found += _onto(context, master, list(some), starting, operation)
+    return found
+
+
+def _master(action: Action) -> str:
+    return action.wanted.stack.master if action.wanted else ""
+
+
+def _onto(
+    context: Context, master: str, actions: Sequence[Action], starting: Starting, operation: Operation
+) -> list[Outcome[str]]:
+    machines = [context.queries.view(action.instance) for action in actions if action.instance]
+    stay_on = frozenset(a.name for a in actions if a.wanted and a.wanted.state is Target.RUNNING)
+    most = starting.parallel if starting.wait else None
+    how = Rollout(timeout=starting.timeout, wait=starting.wait, max_unavailable=most, stay_on=stay_on)
+    new = context.masters.by_id(master)
+    done = run(context, machines, new, Wishes().policy(), how, operation)
+    return [_told(each) for each in done]
+
+
+def _told(done: Outcome[Moved]) -> Outcome[str]:
+    """One that was not begun is left to the next run, and its later actions with it."""
+    found = done.value
+    if found is None:
+        return Outcome(name=done.name, error=done.error)
+    if found.stage is Stage.NOT_BEGUN:
+        return Outcome(name=done.name, error=Cancelled(f"{done.name} stays on {found.old}: {found.why}"))
+    return Outcome(name=done.name, value=f"master: {found.old} -> {found.new}, {found.stage}")

@@ -1,0 +1,106 @@
+"""A master that another version of the file names: blocked, or with --rebase a rebase on trial."""
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from skinnybox.fleet.plan.actions import Action, Choices, Target, Verb, plan
+from skinnybox.fleet.plan.values import Desired
+from skinnybox.fleet.service import Fleet
+from skinnybox.fleet.view import MachineView
+from skinnybox.model import Overlay, Trial, TrialPhase
+from skinnybox.sizes import GIB
+from tests.fleet import rebasing
+from tests.fleet.conftest import said
+from tests.fleet.planned import FLEET, LAMP1, LAMP2, SPEC, machine, wanted
+from tests.fleet.rebasing import agrees, guests
+from tests.fleet.test_rebase_do import fleet, two_masters, web
+
+__all__ = ["fleet", "two_masters", "web"]
+
+TRIAL = Trial(
+    before=LAMP1, kept="before-rebase-1", since=datetime.now(UTC), phase=TrialPhase.BUILT, patience=300,
+    started=None, identifier="ab",
+)  # fmt: skip
+
+
+def planned(now: MachineView, choices: Choices, **fields: object) -> tuple[Action, ...]:
+    machines = (replace(wanted(stack=LAMP2), **fields),)  # type: ignore[arg-type]
+    return plan(Desired(fleet=FLEET, machines=machines), [now], choices)
+
+
+def test_without_a_word_it_is_blocked_and_says_which() -> None:
+    [action] = planned(machine(wanted()), Choices())
+    assert action.verb is Verb.BLOCKED and "--rebase puts it on that master" in (action.hint or "")
+    assert "--recreate web-1" in (action.hint or "")
+
+
+def test_with_it_it_is_a_rebase() -> None:
+    [action] = planned(machine(wanted()), Choices(rebase=True))
+    assert action.verb is Verb.REBASE and action.note == "on trial, with the way back"
+    assert [(d.what, d.before, d.after) for d in action.differences] == [("master", "lamp:1", "lamp:2")]
+
+
+def test_it_comes_before_what_needs_the_new_one() -> None:
+    larger = replace(SPEC, overlay=Overlay(size=2 * GIB))
+    actions = planned(machine(wanted()), Choices(rebase=True), specification=larger, state=Target.RUNNING)
+    assert [action.verb for action in actions] == [Verb.REBASE, Verb.GROW, Verb.START]
+
+
+def of_now(now: MachineView, trial: Trial, **fields: object) -> MachineView:
+    return replace(now, instance=replace(now.instance, trial=trial, **fields))  # type: ignore[arg-type]
+
+
+def test_one_that_is_not_committed_is_blocked() -> None:
+    [action] = planned(of_now(machine(wanted()), TRIAL), Choices(rebase=True))
+    assert action.verb is Verb.BLOCKED and action.reason == "it was rebased, and that is not committed"
+
+
+def test_what_its_disk_is_needed_for_waits_for_the_decision() -> None:
+    larger = replace(SPEC, overlay=Overlay(size=2 * GIB))
+    now = of_now(machine(wanted(stack=LAMP2)), TRIAL)
+    [action] = planned(now, Choices(), specification=larger)
+    assert (action.verb, action.reason) == (Verb.BLOCKED, "its rebase is not decided yet")
+    kept = of_now(machine(wanted(stack=LAMP2)), replace(TRIAL, phase=TrialPhase.PASSED))
+    assert [action.verb for action in planned(kept, Choices(), specification=larger)] == [Verb.GROW]
+
+
+FILE = (
+    "version: 1\nfleet: w\nmachines:\n"
+    "  web: {master: 'web:2', overlay: 64M, sparse: true, memory: 256M, cpus: 1, state: STATE}\n"
+)
+
+
+@pytest.mark.usefixtures("web")
+@pytest.mark.parametrize("target", ["running", "stopped"])
+def test_apply_does_it(
+    fleet: Fleet, state: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], target: str
+) -> None:
+    file = tmp_path / "fleet.yaml"
+    file.write_text(FILE.replace("STATE", target))
+    blocked = said(capsys, "plan", str(file), "--adopt")
+    assert blocked.code == 5 and "--rebase puts it on that master" in blocked.out
+    done = said(capsys, "apply", str(file), "--adopt", "--rebase", "--timeout", "60")
+    assert done.code == 0, done.err
+    assert "web: master: web:1 -> web:2, passed" in done.out
+    ready = {"running": "ready, kept", "stopped": "stopped, kept"}[target]
+    assert agrees(fleet, state, "web").told == ready
+    assert said(capsys, "plan", str(file), "--exit-code").code == 0
+
+
+@pytest.mark.usefixtures("web")
+def test_apply_that_fails_leaves_it_as_it_was(
+    fleet: Fleet,
+    state: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    file = tmp_path / "fleet.yaml"
+    file.write_text(FILE.replace("STATE", "running"))
+    guests(monkeypatch, rebasing.on_new(rebasing.fails, fleet.masters.find("web:2").images[0].digest))
+    done = said(capsys, "apply", str(file), "--adopt", "--rebase", "--timeout", "60")
+    assert done.code == 1 and "on web:1 again" in done.err
+    assert agrees(fleet, state, "web").instance.stack.reference == "web:1"
