@@ -29,7 +29,7 @@ OPERATIONS = {
     "jobs show": "GET /jobs/{number}", "jobs follow": "GET /jobs/{number}",
     "jobs cancel": "POST /jobs/{number}/cancel", "token create": "POST /tokens", "token list": "GET /tokens",
     "token revoke": "DELETE /tokens/{identity}", "repair": "POST /repair", "capacity": "GET /capacity",
-    "doctor": "GET /doctor",
+    "doctor": "GET /doctor", "rebase": "POST /actions/rebase", "rollback": "POST /actions/rollback",
 }  # fmt: skip
 NOT_OVER_A_NETWORK = {
     "console": "it is a WebSocket of the web console",
@@ -42,7 +42,6 @@ NOT_OVER_A_NETWORK = {
     "autostart unit": "it prints a unit for the server's own systemd",
     "completion": "it is for a shell",
     "serve": "it is the server",
-    "rebase": "it only tells so far, and comes here with what does it",
 }
 
 

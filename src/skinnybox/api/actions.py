@@ -92,9 +92,10 @@ class Doing:
 
     def begin(self, verb: str, named: Named, deed: Deed) -> Begun:
         """NotFound when it means none that they reach."""
-        fleet, who = self._fleet, self._who
-        names = reach.names(fleet, who, named.names, named.filter)
-        job = fleet.background.begin(who.actor, verb, names, lambda op: deed(fleet, names, op))
+        job, names = reach.begin(
+            self._fleet, self._who, verb, named.names, lambda names, op: deed(self._fleet, names, op),
+            named.filter,
+        )  # fmt: skip
         return begun(self._response, job, verb, names)
 
 

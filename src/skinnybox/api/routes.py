@@ -14,6 +14,7 @@ from skinnybox.api import (
     jobs,
     machines,
     masters,
+    rebase,
     system,
     tokens,
 )
@@ -22,6 +23,7 @@ from skinnybox.api.known import KNOWN_ONLY
 
 router = APIRouter(prefix="/api/v1", responses=PROBLEMS, dependencies=[KNOWN_ONLY])
 for subject in (
-    about, creating, machines, inside, actions, building, masters, fleet_files, jobs, events, tokens, system,
+    about, creating, machines, inside, actions, rebase, building, masters, fleet_files, jobs, events, tokens,
+    system,
 ):  # fmt: skip
     router.include_router(subject.router)

@@ -19,8 +19,8 @@ PAGE = 100
 @router.get("/audit")
 def audit(request: Request, who: WholeAdmin) -> Response:
     wanted = asked(request.query_params)
-    jobs = fleet_of(request).jobs.all()[::-1]
-    values: dict[str, Any] = {"found": page_of(jobs, wanted, PAGE, origins=True), "filter": wanted}
+    found = page_of(fleet_of(request), who, wanted, PAGE, origins=True)
+    values: dict[str, Any] = {"found": found, "filter": wanted}
     if render.is_part(request, "list"):
         return render.part(request, TEMPLATE, "list", **values)
     return render.page(request, TEMPLATE, **values)

@@ -11,11 +11,12 @@ from skinnybox.fleet.view import MachineView
 from skinnybox.gate.principal import Operator, Viewer
 from skinnybox.gate.readings import reading
 from skinnybox.gate.served import fleet_of
+from skinnybox.printable import raw_path
 from skinnybox.web import render
 from skinnybox.web.diff import diff_of
 from skinnybox.web.kept_trees import Look, kept_trees
 from skinnybox.web.one import one
-from skinnybox.web.tree import Place, raw_path
+from skinnybox.web.tree import Place
 
 router = APIRouter()
 
@@ -54,11 +55,10 @@ def _place(look: Look, path: str) -> Place:
 def file(request: Request, who: Operator, name: str, path: str) -> Response:
     """What it was and what it is now. Files of machines may hold secrets: a viewer sees their names only."""
     machine = one(request, who, name)
-    try:
-        raw = raw_path(path.strip("/"))
-    except ValueError as error:
-        raise NotFound("that is no path of a machine") from error
-    with reading():
+    raw = raw_path(path.strip("/"))
+    if raw is None:
+        raise NotFound("that is no path of a machine")
+    with reading(machine.instance.uuid):
         versions = fleet_of(request).deltas.file(name, raw)
     diff = diff_of(versions.before, versions.after)
     return render.page(

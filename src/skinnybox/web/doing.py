@@ -60,6 +60,15 @@ DEEDS = {
         act=lambda fleet, names, operation: fleet.overlays.reset(names, operation),
         loses="everything on their overlays: what they made their own. Who they are stays",
     ),
+    "rollback": Deed(
+        word="Roll back",
+        act=lambda fleet, names, operation: fleet.rebases.rollback(names, operation),
+    ),
+    "commit": Deed(
+        word="Commit",
+        act=lambda fleet, names, operation: fleet.rebases.commit(names, operation),
+        loses="what they were before their rebase, and with it the way back",
+    ),
     "delete": Deed(word="Delete", act=_delete, loses="the machines, with their overlays and their snapshots"),
     "delete-running": Deed(
         word="Delete",
@@ -67,18 +76,21 @@ DEEDS = {
         loses="the machines, also those that run, with their overlays and snapshots",
     ),
 }
-"""Reset is refused for machines that run, and delete but with force: their jobs say so."""
+"""Reset is refused for machines that run, and delete but with force: their jobs say so. What a machine had
+since its rebase is kept as a snapshot when it is rolled back."""
+_VERBS = {"Pull the plug": "kill", "Roll back": "rollback", "Commit": "rebase commit"}
+"""What the job is called, where that is not the word of the button."""
 
 
 @router.post("/machines/do")
 def do(request: Request, who: Operator, form: Posted) -> Response:
     deed = _deed(text(form, "do"))
-    names = _chosen(request, who, form)
+    names = chosen(request, who, form)
     if deed.loses is not None and not _sure(form, names):
         return _ask(request, form, deed, names)
     fleet = fleet_of(request)
-    number = reach.begin(
-        fleet, who, deed.word.lower() if deed.word != "Pull the plug" else "kill", names,
+    number, _ = reach.begin(
+        fleet, who, _VERBS.get(deed.word, deed.word.lower()), names,
         lambda found, operation: deed.act(fleet, found, operation),
     )  # fmt: skip
     return render.moved(request, f"/jobs/{number}")
@@ -90,7 +102,7 @@ def _deed(name: str) -> Deed:
     return DEEDS[name]
 
 
-def _chosen(request: Request, who: Principal, form: FormData) -> list[str]:
+def chosen(request: Request, who: Principal, form: FormData) -> list[str]:
     """The names that were marked; or all that the list is about, where that was said."""
     names: Sequence[str] = listed(form, "names")
     if text(form, "all"):

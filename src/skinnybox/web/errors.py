@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
 from skinnybox.errors import SkinnyboxError, from_system
-from skinnybox.gate import problems
+from skinnybox.gate import places, problems
 from skinnybox.gate.principal import NotSignedIn
 from skinnybox.printable import printable
 from skinnybox.web import render
@@ -39,8 +39,8 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(SkinnyboxError)
     async def refused(request: Request, error: SkinnyboxError) -> Response:
         if not render.wants_page(request):
-            return problems.of_error(error)
-        return await run_in_threadpool(of_error, request, error)
+            return problems.of_error(places.error(request, error))
+        return await run_in_threadpool(of_error, request, places.error(request, error))
 
     @app.exception_handler(HTTPException)
     async def of_the_framework(request: Request, error: HTTPException) -> Response:
@@ -58,8 +58,9 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(Exception)
     async def unforeseen(request: Request, error: Exception) -> Response:
         denied = from_system(error) if isinstance(error, OSError) else None
+        denied = denied and places.error(request, denied)
         if not render.wants_page(request):
-            return problems.of_exception(error)
+            return problems.of_error(denied) if denied else problems.of_exception(error)
         if denied is not None:
             return await run_in_threadpool(of_error, request, denied)
         return await run_in_threadpool(page, request, 500, _BUG)

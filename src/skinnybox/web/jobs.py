@@ -17,6 +17,7 @@ from skinnybox.printable import printable
 from skinnybox.web import looking, render, rows
 from skinnybox.web.forms import Posted
 from skinnybox.web.jobs_filter import asked, done, page_of, took
+from skinnybox.web.rollout import ROLLOUTS, rollout_map
 
 router = APIRouter()
 Number = Annotated[int, Path(ge=1, le=1 << 53)]
@@ -41,7 +42,7 @@ def all_jobs(request: Request, who: Viewer) -> Response:
     """The newest first, a page of them at a time."""
     wanted = asked(request.query_params)
     values: dict[str, Any] = {
-        "found": page_of(reach.jobs(fleet_of(request), who), wanted),
+        "found": page_of(fleet_of(request), who, wanted),
         "filter": wanted,
         "took": took,
     }
@@ -65,9 +66,12 @@ def one(request: Request, number: Number, who: Viewer, after: int = 0) -> Respon
         "more": max(0, len(_names(job)) - SUBJECTS),
         "took": took,
         "tone": rows.tone,
+        "map": None,
         "log": printed(job.log),
         "new_log": printed(job.log[max(0, after) :]),
     }
+    if job.verb in ROLLOUTS:
+        values["map"] = rollout_map(job, [each.machine for each in values["subjects"] if each.machine])
     if render.is_part(request, "job"):
         return render.part(request, ONE, "job", again=True, **values)
     return render.page(request, ONE, again=False, **values)

@@ -1,14 +1,19 @@
 """Which jobs somebody wants to see: by how they ended, what was done, and a word in what is told of them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import islice
 
 from starlette.datastructures import QueryParams
 
-from skinnybox.fleet.jobs import Condition, Job
+from skinnybox.fleet.jobs import Condition, Job, Wanted
+from skinnybox.fleet.service import Fleet
+from skinnybox.gate import reach
+from skinnybox.gate.principal import Principal
 
 PAGE = 50
+_AT_ONCE = 500
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,25 +47,32 @@ def asked(query: QueryParams) -> Filter:
     )
 
 
-def page_of(jobs: Sequence[Job], wanted: Filter, most: int = PAGE, *, origins: bool = False) -> Page:
-    """`jobs` come newest first, and leave so. Only with `origins` the word may be one of those: from where
-    somebody asks is nothing that others find out by guessing."""
-    found = [
-        job
-        for job in jobs
-        if _fits(job, wanted, origins) and (not wanted.before or job.number < wanted.before)
-    ]
-    shown, verbs = tuple(found[:most]), tuple(sorted({job.verb for job in jobs}))
+def page_of(fleet: Fleet, who: Principal, wanted: Filter, most: int = PAGE, *, origins: bool = False) -> Page:
+    """Of the jobs that they may know of, the newest first. Only with `origins` the word may be one of those:
+    from where somebody asks is nothing that others find out by guessing."""
+    found = list(islice(_found(fleet, who, wanted, most, origins), most + 1))
+    verbs = tuple(fleet.jobs.verbs(reach.knowable(fleet, who, Wanted())))
+    shown = tuple(found[:most])
     return Page(jobs=shown, verbs=verbs, next=shown[-1].number if len(found) > most else None)
 
 
-def _fits(job: Job, wanted: Filter, origins: bool) -> bool:
-    if wanted.state and job.condition != wanted.state:
-        return False
-    if wanted.verb and job.verb != wanted.verb:
-        return False
+def _found(fleet: Fleet, who: Principal, wanted: Filter, most: int, origins: bool) -> Iterator[Job]:
+    """Read a few at a time, as many as it takes: the database knows of no word."""
+    if wanted.state not in ("", *Condition):
+        return
+    states = (Condition(wanted.state),) if wanted.state else ()
+    before, size = wanted.before, _AT_ONCE if wanted.word else most + 1
+    while True:
+        some = reach.jobs(fleet, who, Wanted(states=states, verb=wanted.verb or None, before=before), size)
+        yield from (job for job in some if _has(job, wanted.word, origins))
+        if len(some) < size:
+            return
+        before = some[-1].number
+
+
+def _has(job: Job, word: str, origins: bool) -> bool:
     told = " ".join((job.actor, *job.subjects, job.error or "", job.origin if origins else ""))
-    return wanted.word.casefold() in told.casefold()
+    return word.casefold() in told.casefold()
 
 
 def took(job: Job) -> float:

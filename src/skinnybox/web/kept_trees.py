@@ -42,7 +42,7 @@ class KeptTrees:
 
     def look(self, fleet: Fleet, machine: MachineView) -> Look:
         """Read it now. Busy when too many are being read; raises as Overlays.changes does."""
-        with reading():
+        with reading(machine.instance.uuid):
             taken = datetime.now(UTC)
             with fleet.overlays.changes(machine.name) as found:
                 look = Look(taken=taken, state=_state(machine), tree=tree_of(found))

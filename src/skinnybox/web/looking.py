@@ -15,6 +15,7 @@ from starlette.requests import HTTPConnection
 from skinnybox.errors import NotFound
 from skinnybox.fleet.service import Fleet
 from skinnybox.fleet.view import MachineView
+from skinnybox.gate import places
 from skinnybox.gate.principal import Principal
 from skinnybox.gate.served import fleet_of
 from skinnybox.sizes import GIB
@@ -117,5 +118,5 @@ def machine(connection: HTTPConnection, who: Principal, name: str) -> MachineVie
 
 def machines(connection: HTTPConnection, who: Principal) -> list[MachineView]:
     """Those that they reach, in the order of their names."""
-    found = looks(connection).machines()
+    found = [places.machine(who, each) for each in looks(connection).machines()]
     return found if who.fleet is None else [each for each in found if each.instance.fleet == who.fleet]

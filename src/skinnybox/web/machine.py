@@ -1,7 +1,6 @@
 """One machine: what it is and what it boots from, what it made its own, its snapshots and its past."""
 
 import contextlib
-from itertools import islice
 from typing import Any, NamedTuple
 
 from fastapi import APIRouter
@@ -10,20 +9,20 @@ from starlette.responses import Response
 
 from skinnybox.errors import SkinnyboxError
 from skinnybox.fleet import present
-from skinnybox.fleet.jobs import Condition, Job
+from skinnybox.fleet.jobs import Condition, Job, Wanted
 from skinnybox.fleet.view import MachineView
+from skinnybox.gate import reach
 from skinnybox.gate.principal import Principal, Viewer
 from skinnybox.gate.served import fleet_of
 from skinnybox.web import looking, render, rows
 from skinnybox.web.changes import tabs
 from skinnybox.web.kept_trees import kept_trees
 from skinnybox.web.one import one
-from skinnybox.web.strip import is_theirs
 
 router = APIRouter()
 BY_ITSELF = 2 << 30
 """Bytes that a machine has written. Where it is more, what it made its own is read when somebody asks."""
-_EVENTS, _JOBS = 100, 400
+_EVENTS = 100
 _RUNS = frozenset({"ready", "starting", "mismatch", "stalled", "paused", "suspended"})
 
 
@@ -74,9 +73,8 @@ class Asked(NamedTuple):
 
 
 def _asked(request: Request, who: Principal, name: str) -> list[Asked]:
-    jobs = reversed(fleet_of(request).jobs.all(_JOBS))
-    theirs = (job for job in jobs if name in job.subjects and is_theirs(request, who, job))
-    return [_of(job, name) for job in islice(theirs, _EVENTS)]
+    jobs = reach.jobs(fleet_of(request), who, Wanted(machine=name), _EVENTS)
+    return [_of(job, name) for job in jobs]
 
 
 def _of(job: Job, name: str) -> Asked:

@@ -11,7 +11,7 @@ from starlette.responses import Response
 from skinnybox.errors import SkinnyboxError, UsageError
 from skinnybox.fleet import present_systems
 from skinnybox.fleet.present import Record
-from skinnybox.gate import limits, reach
+from skinnybox.gate import limits, places, reach
 from skinnybox.gate.principal import Principal, Viewer, WholeAdmin, WholeOperator
 from skinnybox.gate.served import fleet_of
 from skinnybox.model import Master
@@ -79,7 +79,7 @@ def differences(request: Request, who: Viewer, one: str = "", other: str = "") -
         try:
             found = [present_systems.difference(each) for each in fleet.masters.differences(one, other)]
         except SkinnyboxError as error:
-            wrong = error
+            wrong = places.error(request, error)
     kinds = list(dict.fromkeys(each["what"] for each in found or ()))
     tables = {kind: [each for each in found or () if each["what"] == kind] for kind in kinds}
     masters = [master.reference for master in fleet.masters.all()]
@@ -158,4 +158,4 @@ def _consists_of(request: Request, master: Master) -> Record:
     try:
         return present_systems.system(fleet_of(request).masters.system(master.id.removeprefix("sha256:")))
     except SkinnyboxError as error:
-        return {"packages": None, "trouble": [error.message]}
+        return {"packages": None, "trouble": [places.error(request, error).message]}

@@ -4,6 +4,7 @@ from starlette.requests import HTTPConnection
 
 from skinnybox.errors import NotFound
 from skinnybox.fleet.view import MachineView
+from skinnybox.gate import places
 from skinnybox.gate.principal import Principal
 from skinnybox.gate.served import fleet_of
 
@@ -13,4 +14,4 @@ def one(request: HTTPConnection, who: Principal, name: str) -> MachineView:
     machine = fleet_of(request).machine(name)
     if machine.name != name or (who.fleet is not None and machine.instance.fleet != who.fleet):
         raise NotFound(f"there is no machine {name!r:.80}", hint="the list of machines shows those there are")
-    return machine
+    return places.machine(who, machine)

@@ -10,6 +10,7 @@ from starlette.responses import Response
 
 from skinnybox.errors import SkinnyboxError
 from skinnybox.fleet.view import Condition, MachineView
+from skinnybox.gate import places
 from skinnybox.gate.principal import Principal, Viewer
 from skinnybox.gate.served import fleet_of
 from skinnybox.web import looking, render
@@ -110,7 +111,7 @@ def _room(request: Request, who: Principal) -> Room | str | None:
     try:
         account = looking.looks(request).room()
     except SkinnyboxError as error:
-        return error.message
+        return places.error(request, error).message
     return room_of(account)
 
 

@@ -5,7 +5,7 @@ Two thousand squares are made here and not by a template, which takes ten times 
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from markupsafe import Markup, escape
@@ -33,10 +33,10 @@ class FleetMap:
     squares: Markup
 
 
-def map_of(machines: Sequence[MachineView]) -> FleetMap:
-    """In the order in which they come; wider, where there are many."""
+def map_of(machines: Sequence[MachineView], toned: Callable[[MachineView], str] = tone) -> FleetMap:
+    """In the order in which they come; wider, where there are many. `toned` says how each looks."""
     columns = _COLUMNS if len(machines) <= _FEW else _MORE_COLUMNS
-    tones = [tone(machine) for machine in machines]
+    tones = [toned(machine) for machine in machines]
     places = (divmod(number, columns) for number in range(len(machines)))
     squares = map(_square, machines, tones, places)
     return FleetMap(

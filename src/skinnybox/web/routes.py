@@ -16,6 +16,7 @@ from skinnybox.web import (
     machines,
     masters,
     overview,
+    rebase,
     settings,
     sign_in,
     snapshots,
@@ -26,7 +27,7 @@ from skinnybox.web import (
 
 SUBJECTS = (
     static_files, theme, sign_in, jobs_strip, overview, doing, machines, machine, changes, settings,
-    snapshots, console, deploy, fleet_files, masters, jobs, audit, tokens,
+    snapshots, console, rebase, deploy, fleet_files, masters, jobs, audit, tokens,
 )  # fmt: skip
 router = APIRouter(include_in_schema=False)
 for subject in SUBJECTS:

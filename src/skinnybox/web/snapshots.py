@@ -33,7 +33,7 @@ def snapshots(request: Request, who: Viewer, name: str) -> Response:
 def take(request: Request, who: Operator, name: str, form: Posted) -> Response:
     fleet, label, data = fleet_of(request), text(form, "label") or None, bool(text(form, "data"))
     one(request, who, name)
-    number = reach.begin(
+    number, _ = reach.begin(
         fleet, who, "snapshot", [name],
         lambda names, operation: fleet.overlays.snapshot(names, label, operation, data=data),
     )  # fmt: skip
@@ -54,7 +54,7 @@ def do(request: Request, who: Operator, name: str, form: Posted) -> Response:
             word=_WORDS[what], wrong=text(form, "typed"), **head(request, found), **tabs("snapshots"),
         )  # fmt: skip
     verb = "restore" if what == "restore" else "snapshot delete"
-    number = reach.begin(
+    number, _ = reach.begin(
         fleet, who, verb, [name], lambda names, operation: _done(fleet, what, names, form, operation)
     )
     return render.moved(request, f"/jobs/{number}")

@@ -87,8 +87,3 @@ def _way(root: Place, path: bytes) -> Iterator[Place]:
             place.below[name] = Place(name=name, path=f"{place.path}/{name}" if place.path else name)
         place = place.below[name]
         yield place
-
-
-def raw_path(path: str) -> bytes:
-    """The bytes of an escaped path. ValueError for what is none."""
-    return path.encode().decode("unicode_escape").encode("latin-1")

@@ -6,6 +6,7 @@ from playwright.sync_api import Page, expect
 from skinnybox.fleet.jobs import Actor
 from skinnybox.fleet.tokens import Role
 from skinnybox.operation import Operation
+from tests.fleet.conftest import SPARSE
 from tests.web.browser.conftest import Window
 from tests.web.browser.console import Console
 from tests.web.browser.life import NAMES, ready
@@ -100,3 +101,28 @@ def test_a_page_asks_for_itself_while_its_job_goes_on(console: Console, window: 
     assert text.splitlines() == [*(f"line {line}" for line in range(200)), "the last line"]
     assert page.locator("#log").evaluate("log => log.scrollTop") == 40
     assert page.locator("#job").get_attribute("hx-trigger") is None
+
+
+_LATE = """
+const Real = window.WebSocket;
+window.WebSocket = class extends Real {
+  get readyState() { return this.late ? super.readyState : 0; }
+  set onopen(act) { super.onopen = (event) => setTimeout(() => { this.late = true; act(event); }, 1500); }
+};
+"""
+
+
+def test_what_is_typed_before_the_console_is_connected_is_not_lost(console: Console, window: Window) -> None:
+    console.fleet.create(["a"], "tiny", SPARSE)
+    console.fleet.start(["a"])
+    page = window()
+    page.add_init_script(_LATE)
+    console.sign_in(page, Role.OPERATOR)
+    page.goto(f"{console.url}/machines/a/console")
+    line = page.locator(".xterm-helper-textarea")
+    line.wait_for(state="attached")
+    expect(page.locator("#line-now")).not_to_contain_text("Connected")
+    line.type("typed early")
+    expect(page.locator("#line-now")).not_to_contain_text("Connected")
+    expect(page.locator("#line-now")).to_contain_text("Connected")
+    expect(page.locator(".xterm-rows")).to_contain_text("typed early")

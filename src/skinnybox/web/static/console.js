@@ -45,12 +45,20 @@ function terminal() {
   return made;
 }
 
+const MOST_WAITING = 4096;
+
 function connect(term) {
   const address = new URL(script.dataset.console, location.href);
   address.protocol = location.protocol === "https:" ? "wss:" : "ws:";
   const line = new WebSocket(address);
   line.binaryType = "arraybuffer";
-  line.onopen = () => { now.textContent = "Connected."; term.focus(); };
+  let waiting = [];
+  line.onopen = () => {
+    now.textContent = "Connected.";
+    for (const typed of waiting) send(typed);
+    waiting = [];
+    term.focus();
+  };
   line.onmessage = (event) => {
     if (typeof event.data === "string") now.textContent = event.data;
     else term.write(new Uint8Array(event.data));
@@ -66,9 +74,14 @@ function connect(term) {
     now.append(again);
   };
   const encode = new TextEncoder();
-  const input = term.onData((typed) => {
+  const send = (typed) => {
     const bytes = encode.encode(typed);
     for (let at = 0; at < bytes.length && line.readyState === 1; at += 4096) line.send(bytes.slice(at, at + 4096));
+  };
+  // What is typed before it is connected waits for that, as far as a person types; a whole text pasted then does not.
+  const input = term.onData((typed) => {
+    if (line.readyState !== 0) send(typed);
+    else if (waiting.join("").length + typed.length <= MOST_WAITING) waiting.push(typed);
   });
 }
 
