@@ -1,5 +1,7 @@
 """Text of strangers, fit for a terminal and for a line."""
 
+import re
+
 
 def printable(text: str) -> str:
     """Without what a terminal would obey: each such character as Python escapes it."""
@@ -35,6 +37,13 @@ def printable_path(raw: bytes) -> str:
     really be called what another one's name looks like when it is escaped.
     """
     return "".join(map(_reversible, raw.decode("utf-8", "surrogateescape")))
+
+
+def raw_path(told: str) -> bytes | None:
+    """The bytes of what `printable_path` told; None for what it tells of no path."""
+    if re.sub(r"\\(?:[\\tnr]|x[0-9a-f]{2})", "", told).find("\\") >= 0:
+        return None
+    return told.encode("utf-8", "surrogateescape").decode("unicode_escape").encode("latin-1")
 
 
 def _reversible(letter: str) -> str:

@@ -93,3 +93,24 @@ def test_too_many_are_refused_and_leave_no_job(fleet: Fleet, state: Path) -> Non
 def test_without_a_catalog_one_is_made(fleet: Fleet, state: Path) -> None:
     assert not (state / "state.db").exists()
     assert ended(fleet, fleet.background.begin(ANN, "repair", [], lambda _: None)).number == 1
+
+
+def test_one_token_leaves_the_others_room(fleet: Fleet, state: Path) -> None:
+    few = Background(Catalog(state / "state.db"), most=9, share=2)
+    go_on = threading.Event()
+    bob, eve = (Actor(name="x", origin="192.0.2.1", token=token) for token in ("bob", "eve"))
+    for who in (bob, bob, eve, ANN, ANN, ANN):  # who needs no token is this system's own
+        few.begin(who, "wait", [], lambda _: go_on.wait(60))
+    with pytest.raises(Conflict, match="2 jobs that x asked for"):
+        few.begin(bob, "wait", [], lambda _: None)
+    few.begin(eve, "wait", [], lambda _: go_on.wait(60))
+    go_on.set()
+    few.end()
+    assert len(fleet.jobs.all()) == 7
+    again = Background(Catalog(state / "state.db"), share=1)
+    first = again.begin(bob, "wait", [], lambda _: None)
+    ended(fleet, first)
+    for thread in list(again._operations.values()):
+        thread.join()
+    again.begin(bob, "wait", [], lambda _: None)  # what has ended counts no more
+    again.end()

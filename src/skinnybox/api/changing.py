@@ -11,12 +11,13 @@ from skinnybox.fleet.batch import Outcome
 from skinnybox.fleet.change import Changes
 from skinnybox.fleet.labelled import labelling
 from skinnybox.fleet.service import Fleet
-from skinnybox.fleet.spec import values
+from skinnybox.fleet.spec import parts, values
 from skinnybox.fleet.spec.shape import Bridge, MemorySize, PortForward
 from skinnybox.fleet.telling import Telling
 from skinnybox.model import Instance, Network, ranges
 from skinnybox.model.forwards import parse_forward
 from skinnybox.model.labels import check_key
+from skinnybox.model.own_check import check_command
 from skinnybox.operation import UNATTENDED, Operation
 
 _PLAIN = ("memory", "cpus", "ssh_port", "autostart", "protected")
@@ -24,7 +25,7 @@ _PLAIN = ("memory", "cpus", "ssh_port", "autostart", "protected")
 
 class Change(Given):
     """What is not in it stays. Machines that run go on as they were started; `autostart`, `protected` and
-    `labels` count at once. `swap`, `throw_away` and `data` are of stopped ones."""
+    `labels` count at once. `swap`, `throw_away`, `check` and `data` are of stopped ones."""
 
     memory: MemorySize | None = None
     cpus: Annotated[int, Field(ge=ranges.CPUS.least, le=ranges.CPUS.most)] | None = None
@@ -43,6 +44,8 @@ class Change(Given):
     """null: none."""
     throw_away: values.ThrowAway | None = None
     """null: nothing any more."""
+    check: Annotated[str, parts.said(check_command)] | None = None
+    """null: none."""
     data: values.DataOf | None = None
     """Goes by itself: a data disk for those that have none, and more folders for those that have one."""
 
@@ -76,6 +79,8 @@ def _telling(change: Change) -> Telling:
         telling["swap"] = change.swap
     if "throw_away" in change.model_fields_set:
         telling["throw_away"] = change.throw_away
+    if "check" in change.model_fields_set:
+        telling["check"] = change.check
     return telling
 
 

@@ -83,7 +83,12 @@ class Window:
 
     def page(self, found: Sequence[T], form: Callable[[T], Any]) -> dict[str, Any]:
         """The rows in it, in their form, and where the others are."""
-        total, end = len(found), self.offset + self.limit
+        rows = [form(row) for row in found[self.offset : self.offset + self.limit]]
+        return self.part(rows, len(found))
+
+    def part(self, rows: Sequence[Any], total: int) -> dict[str, Any]:
+        """The same of rows that are this part already."""
+        end = self.offset + self.limit
         links = {}
         if end < total:
             links["next"] = end
@@ -92,7 +97,7 @@ class Window:
         if links:
             told = (f'<{self._at(offset)}>; rel="{name}"' for name, offset in links.items())
             self.response.headers["link"] = ", ".join(told)
-        return {"items": [form(row) for row in found[self.offset : end]], "total": total}
+        return {"items": list(rows), "total": total}
 
     def _at(self, offset: int) -> str:
         """Without the name of the server, which is whatever it was asked by."""

@@ -54,6 +54,7 @@ class SnapshotForm(Told):
     label: str
     taken: str
     consistent: str
+    good_for: str
     overlay: int
     written: int
     master: str
@@ -109,7 +110,7 @@ def _changes(fleet: Fleet, who: Principal, name: str, include_seed: bool) -> lis
     machine = reach.machine(fleet, who, name)
     operation = Operation()
     with (
-        reading(),
+        reading(machine.instance.uuid),
         fleet.overlays.changes(machine.name, include_seed=include_seed, operation=operation) as found,
     ):
         return list(islice(found, _MOST_CHANGES))
@@ -129,7 +130,7 @@ def show_usage(
     """What takes the room of its disk."""
     fleet = fleet_of(request)
     machine = reach.machine(fleet, who, name)
-    with reading():
+    with reading(machine.instance.uuid):
         [outcome] = fleet.overlays.use([machine.name], disk=disk, depth=depth, rows=rows)
     if outcome.error is not None:
         raise outcome.error

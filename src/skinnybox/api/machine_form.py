@@ -48,6 +48,7 @@ class Machine(Told):
     swap: dict[str, Any] | None
     throw_away: dict[str, Any] | None
     encrypt: Any
+    check: str | None
     data: int | None
     data_folders: list[str] | None
     data_allocation: str | None
@@ -56,6 +57,13 @@ class Machine(Told):
     swap_on: int | None
     data_used: int | None
     macs: list[str]
+    inactive_units: list[str]
+    """Services that ran before it was rebased, and do not now."""
+    rebase_tasks: dict[str, Any] | None
+    """What its guest says of what a rebase left it to do: `id`, `done` and `why`."""
+    trial: dict[str, Any] | None
+    """From its rebase on until that is committed or taken back: `phase` (built, running, passed), `before`,
+    `kept`, `since`, `until` and `keep_until`."""
     fleet: str | None
     """The fleet file it belongs to."""
     revision: str

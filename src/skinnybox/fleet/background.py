@@ -16,15 +16,18 @@ from skinnybox.operation import Operation
 
 MOST = 64
 """Jobs of one server that go on at once; the next one is refused."""
+SHARE = 16
+"""The same of one token: who only waits, again and again, leaves the others room."""
 
 
 class Background:
     """Of one process. Thread-safe."""
 
-    def __init__(self, catalog: Catalog, most: int = MOST) -> None:
-        self._catalog, self._most = catalog, most
+    def __init__(self, catalog: Catalog, most: int = MOST, share: int = SHARE) -> None:
+        self._catalog, self._most, self._share = catalog, most, share
         self._lock = threading.Lock()
         self._operations: dict[Operation, threading.Thread] = {}
+        self._tokens: dict[Operation, str | None] = {}
         self._ending = False
 
     def begin(
@@ -52,18 +55,25 @@ class Background:
                     raise  # a bug of ours: where threads tell of those
             finally:
                 with self._lock:
-                    del self._operations[operation]
+                    del self._operations[operation], self._tokens[operation]
 
         self._catalog.make()
         thread = threading.Thread(target=run, name=f"job: {verb}")
         with self._lock:
             if self._ending:
                 raise Conflict("the server is ending", hint="ask again when it is back")
-            if len(self._operations) >= self._most:
-                raise Conflict(f"{self._most} jobs go on already", hint="wait until one has ended")
-            self._operations[operation] = thread
+            self._refuse_too_many(actor)
+            self._operations[operation], self._tokens[operation] = thread, actor.token
         thread.start()
         return begun.result()
+
+    def _refuse_too_many(self, actor: Actor) -> None:
+        hint = "wait until one has ended"
+        if len(self._operations) >= self._most:
+            raise Conflict(f"{self._most} jobs go on already", hint=hint)
+        theirs = sum(token == actor.token for token in self._tokens.values())
+        if actor.token is not None and theirs >= self._share:
+            raise Conflict(f"{theirs} jobs that {actor.name} asked for go on already", hint=hint)
 
     @property
     def running(self) -> int:

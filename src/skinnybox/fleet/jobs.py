@@ -16,8 +16,9 @@ from pathlib import Path, PurePath
 
 from skinnybox.errors import Cancelled, Conflict, SkinnyboxError, from_system
 from skinnybox.fleet.batch import Outcome
-from skinnybox.fleet.catalog import jobs
+from skinnybox.fleet.catalog import job_pages, jobs
 from skinnybox.fleet.catalog.catalog import Catalog
+from skinnybox.fleet.catalog.job_pages import Wanted as Wanted
 from skinnybox.fleet.catalog.jobs import Condition as Condition
 from skinnybox.fleet.catalog.jobs import Job as Job
 from skinnybox.fleet.catalog.jobs import Result as Result
@@ -32,10 +33,12 @@ _FOLLOWED = 0.5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Actor:
-    """Who asks, and from where: a user of this system, or whoever signed in, and from which address."""
+    """Who asks, and from where: a user of this system, or whoever signed in, and from which address. `token`
+    is the id of what they showed; None for who needs none."""
 
     name: str
     origin: str
+    token: str | None = None
 
 
 _actor: ContextVar[Actor | None] = ContextVar("actor", default=None)
@@ -217,6 +220,17 @@ class Jobs:
         """The latest, or those of them that are running, oldest first; with their logs or without."""
         found = jobs.all_of(self._database, jobs.KEPT if running else most, logs=logs)
         return [job for job in found if not running or job.condition is Condition.RUNNING][-most:]
+
+    def some(self, wanted: Wanted, most: int, offset: int = 0) -> list[Job]:
+        """Those that are wanted, the latest first, without their logs."""
+        return job_pages.some(self._database, wanted, most, offset)
+
+    def count(self, wanted: Wanted) -> int:
+        return job_pages.count(self._database, wanted)
+
+    def verbs(self, wanted: Wanted) -> list[str]:
+        """What was asked for in those that are wanted."""
+        return job_pages.verbs(self._database, wanted)
 
     def newest(self) -> int:
         """The number of the last one, 0 without any."""

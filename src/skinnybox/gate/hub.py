@@ -18,7 +18,7 @@ from skinnybox.fleet import present, present_jobs
 from skinnybox.fleet.jobs import Condition, Job
 from skinnybox.fleet.service import Fleet
 from skinnybox.fleet.tokens import Role
-from skinnybox.gate import reach
+from skinnybox.gate import places, reach
 from skinnybox.gate.follower import Follower
 from skinnybox.gate.problems import Refused
 
@@ -143,7 +143,11 @@ class Hub:
             jobs = self._jobs.latest()
         sees = reach.sight(self._fleet, follower.who) if jobs else None
         admin = follower.who.role is Role.ADMIN
-        return {job.number: _message("job", _row(job, admin)) for job in jobs if sees and sees(job)}
+        return {
+            job.number: _message("job", _row(places.job(follower.who, job), admin))
+            for job in jobs
+            if sees and sees(job)
+        }
 
 
 class _Jobs:

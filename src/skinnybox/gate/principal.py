@@ -52,9 +52,8 @@ class Principal:
     @property
     def actor(self) -> Actor:
         """Two tokens may have one name, so the origin says which it was."""
-        return Actor(
-            name=self.name, origin=f"{self.origin}, token {self.token}" if self.token else self.origin
-        )
+        origin = f"{self.origin}, token {self.token}" if self.token else self.origin
+        return Actor(name=self.name, origin=origin, token=self.token)
 
 
 def principal(connection: HTTPConnection) -> Principal:

@@ -98,7 +98,7 @@ def all_of(db: Database, most: int, *, logs: bool = True) -> list[Job]:
     """The latest, oldest first; without `logs` those are empty: of all that are kept they may be large."""
     columns = _COLUMNS if logs else _COLUMNS.replace(" log,", " '',")
     found = db.all(f"SELECT {columns} FROM jobs ORDER BY number DESC LIMIT ?", (most,))
-    return [_parsed(*values) for values in reversed(found)]
+    return [parsed(*values) for values in reversed(found)]
 
 
 def later(db: Database, after: int, numbers: Sequence[int]) -> list[Job]:
@@ -108,7 +108,7 @@ def later(db: Database, after: int, numbers: Sequence[int]) -> list[Job]:
         f"SELECT {_COLUMNS} FROM jobs WHERE number > ? OR number IN ({marks}) ORDER BY number",
         (after, *numbers),
     )
-    return [_parsed(*values) for values in found]
+    return [parsed(*values) for values in found]
 
 
 def newest(db: Database) -> int:
@@ -121,10 +121,10 @@ def one(db: Database, number: int) -> Job:
     found = db.all(f"SELECT {_COLUMNS} FROM jobs WHERE number = ?", (number,))
     if not found:
         raise NotFound(f"there is no job {number}", hint="`skinnybox jobs list` shows those that are kept")
-    return _parsed(*found[0])
+    return parsed(*found[0])
 
 
-def _parsed(
+def parsed(
     number: int, verb: str, subjects: str, actor: str, origin: str, owner: str, begun: str, ended: str | None,
     condition: str, step: str | None, log: str, error: str | None, results: str,
 ) -> Job:  # fmt: skip
