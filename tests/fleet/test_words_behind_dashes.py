@@ -40,7 +40,9 @@ def arguments_of(path: tuple[str, ...]) -> list[str]:
 
 
 def options_of(path: tuple[str, ...]) -> list[str]:
+    one_of = [group._group_actions[0] for group in LEAVES[path]._mutually_exclusive_groups if group.required]
     required = [action for action in LEAVES[path]._actions if action.required and action.option_strings]
+    required += [action for action in one_of if action.option_strings]
     given = ((action.option_strings[-1], next(iter(action.choices or ["x"]))) for action in required)
     return ["--quiet", *(word for pair in given for word in pair)]
 

@@ -36,6 +36,9 @@ address eth0 10.0.2.15/24 fe80::1/64
 ssh-host-key {KEY}
 kernel 6.1.0-56-cloud-amd64
 uptime 12.34
+failed-unit a.service
+inactive-unit b.service
+rebase 0af3 failed dpkg ended with 1
 reason it is so
 end
 """.encode()
@@ -53,7 +56,8 @@ SEED = encode(
     ],
 )
 WORDS = (
-    b"end\n", b"\nend\n", b"skinnybox-report 1\n", b"state failed\n", b"full\n", b" ", b"\n ", b" AAAA\n",
+    b"end\n", b"\nend\n", b"skinnybox-report 1\n", b"state failed\n", b"state checking\n", b"rebase 1 done\n",
+    b"full\n", b" ", b"\n ", b" AAAA\n",
     b"\r", b"overlay 9999999999999999 0\n", b"address eth0 ", b"image ", b"nonce 00\n", b"\xff\xfe",
     b"\x1b[2J", b"\0", b"uptime 1e400\n", b"address e fe80::1%eth0/64\n",
     b"address e ::ffff:1.2.3.4/1\n", b"9" * 5000,

@@ -14,8 +14,8 @@ NOT_READING = {
     ("apply",), ("autostart", "off"), ("autostart", "on"), ("cp",), ("delete",), ("exec",), ("flatten",),
     ("grow",), ("jobs", "cancel"), ("jobs", "follow"), ("jobs", "show"), ("kill",), ("master", "build"),
     ("master", "disk"), ("master", "import"), ("master", "remove"), ("rebase",), ("reset",),
-    ("restart",), ("seed-disk",),
-    ("serve",), ("set",), ("snapshot", "create"), ("snapshot", "delete"), ("snapshot", "restore"), ("ssh",),
+    ("restart",), ("rollback",), ("seed-disk",), ("serve",), ("set",),
+    ("snapshot", "create"), ("snapshot", "delete"), ("snapshot", "restore"), ("ssh",),
     ("start",), ("stop",), ("token", "create"), ("token", "revoke"),
 }  # fmt: skip
 """What changes something, hands over to another program, goes on for ever, or tells of one job."""

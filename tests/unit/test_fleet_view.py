@@ -47,6 +47,9 @@ MAPPED = replace(
         (replace(WELL, report=replace(READY, reachable=False, ready=False)), Condition.FAILED),
         (replace(WELL, report=replace(READY, nonce="of an earlier start")), Condition.STARTING),
         (replace(WELL, report=replace(READY, ready=False, reason="no disk")), Condition.FAILED),
+        (replace(WELL, report=replace(READY, ready=False, checking=True)), Condition.STARTING),
+        (replace(WELL, report=replace(READY, ready=False, checking=True, nonce="b")), Condition.STARTING),
+        (replace(WELL, report=replace(READY, inactive_units=("a.service",))), Condition.READY),
         (replace(WELL, status=replace(RUNNING, power=Power.CRASHED, pid=None)), Condition.CRASHED),
         (replace(WELL, status=replace(RUNNING, power=Power.STALLED)), Condition.STALLED),
         (replace(WELL, report=replace(READY, images=(uuid.UUID(int=9),))), Condition.MISMATCH),
@@ -75,6 +78,21 @@ def test_a_mismatch_says_what_was_booted() -> None:
 def test_a_kernel_that_silently_turned_dax_off_is_said() -> None:
     reason = replace(MAPPED, report=replace(READY, dax=False)).reason
     assert reason and "DAX" in reason
+
+
+def test_a_guest_that_checks_itself_says_why_it_is_not_ready() -> None:
+    checking = replace(
+        WELL, report=replace(READY, ready=False, checking=True, reason="check fails: no route")
+    )
+    assert checking.reason == checking.not_ready == "check fails: no route"
+    assert not checking.reported_failure and WELL.not_ready is None
+    assert replace(WELL, report=replace(READY, ready=False, reason="no disk")).not_ready is None
+
+
+def test_what_ran_before_a_rebase_and_does_not_now_is_said() -> None:
+    machine = replace(WELL, report=replace(READY, inactive_units=("php.service", "a.service")))
+    assert machine.reason == "not active since its rebase: php.service, a.service"
+    assert machine.inactive_units == ("php.service", "a.service")
 
 
 def test_what_is_ready_and_does_not_answer_is_said() -> None:

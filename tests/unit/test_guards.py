@@ -16,7 +16,7 @@ from skinnybox.errors import Conflict
 from skinnybox.fleet import access
 from skinnybox.fleet.plan import apply
 from skinnybox.fleet.repair import repair
-from skinnybox.hosts.local import copies, store
+from skinnybox.hosts.local import snapshots, store
 from skinnybox.hosts.local.store import Store, write_atomically
 from skinnybox.masters import checked, seal, workspace
 from skinnybox.masters.catalogue import folder, locked
@@ -70,16 +70,16 @@ def place(tmp_path: Path) -> tuple[Store, Instance, Path]:
 def test_one_copies_an_overlay(place: tuple[Store, Instance, Path]) -> None:
     found, instance, folder = place
     for _ in range(2):
-        with copies.exclusive(found, instance):
+        with snapshots.exclusive(found, instance):
             assert not is_free(folder)
         assert is_free(folder)
     with (
         held(folder),
         pytest.raises(Conflict, match="another command copies"),
-        copies.exclusive(found, instance),
+        snapshots.exclusive(found, instance),
     ):
         pass
-    with pytest.raises(ZeroDivisionError), copies.exclusive(found, instance):
+    with pytest.raises(ZeroDivisionError), snapshots.exclusive(found, instance):
         raise ZeroDivisionError
     assert is_free(folder)
 

@@ -2,6 +2,7 @@
 
 import json
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from uuid import UUID
@@ -200,3 +201,11 @@ def test_two_writers_count_as_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     numbers = [event.number for event in events.read(tmp_path)]
     assert (tmp_path / "events.jsonl.1").exists() and numbers[-1] == 100
     assert numbers == list(range(numbers[0], 101))
+
+
+def test_a_guest_that_checks_itself_makes_no_event(tmp_path: Path, teller: Teller) -> None:
+    for reason in ("check fails: a", "check fails: b"):
+        teller.heard(replace(report(ready=False, reason=reason), checking=True))
+    assert kinds(tmp_path) == []
+    teller.heard(report())
+    assert kinds(tmp_path) == ["ready"]

@@ -9,7 +9,7 @@ import pytest
 
 from skinnybox.errors import Corrupt, Unsupported
 from skinnybox.hosts.record import from_record, to_record
-from skinnybox.model import Instance, Network, Seed, SeedFile, Stack, StaticNetwork
+from skinnybox.model import Instance, Network, Seed, SeedFile, Stack, StaticNetwork, Trial, TrialPhase
 from tests.samples import an_instance
 
 PLAIN = an_instance(
@@ -31,15 +31,46 @@ FULL = replace(
         run_once="echo \N{SNOWMAN}",
     ),
 )
-
+TRIED = replace(
+    FULL,
+    trial=Trial(
+        before=PLAIN.stack,
+        kept="before-rebase-1",
+        since=datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC),
+        phase=TrialPhase.RUNNING,
+        patience=600,
+        started=datetime(2026, 1, 2, 3, 5, 5, tzinfo=UTC),
+        identifier="0af3",
+    ),
+)
 
 LATER = ("sum", "bridge", "fleet", "autostart")
 """What the first version did not write."""
 
 
-@pytest.mark.parametrize("instance", [PLAIN, FULL])
+@pytest.mark.parametrize("instance", [PLAIN, FULL, TRIED])
 def test_a_record_survives_json(instance: Instance) -> None:
     assert from_record(json.loads(json.dumps(to_record(instance)))) == instance
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"phase": "hopeful"},
+        {"patience": 0},
+        {"patience": "long"},
+        {"identifier": "../x"},
+        {"identifier": ""},
+        {"kept": None},
+        {"before": None},
+        {"since": None},
+    ],
+)
+def test_a_damaged_trial_is_refused(changes: dict[str, Any]) -> None:
+    record = to_record(TRIED)
+    del record["sum"]
+    with pytest.raises(Corrupt):
+        from_record({**record, "trial": {**record["trial"], **changes}})
 
 
 def test_a_record_from_before_dax_has_none() -> None:

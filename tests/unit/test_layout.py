@@ -12,7 +12,8 @@ from skinnybox import layout
 from skinnybox.fleet.catalog import host_kind, known_hosts
 from skinnybox.fleet.repair.examine import DATABASE
 from skinnybox.hosts.guest_io import event_reporter, stall
-from skinnybox.hosts.local.store import RECORD, SNAPSHOTS, write_atomically
+from skinnybox.hosts.local.shared import SNAPSHOTS
+from skinnybox.hosts.local.store import RECORD, write_atomically
 from skinnybox.hosts.xapi import identity
 from skinnybox.json_file import write_json
 from skinnybox.layout import Sort

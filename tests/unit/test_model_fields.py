@@ -51,6 +51,7 @@ RECORDS = ROOT / "tests/data/records"
 FIRST = {
     "Instance": "uuid name stack overlay seed created memory cpus ssh_port ssh_user network",
     "Stack": "master reference images",
+    "Trial": "before kept since phase patience started identifier keep_until aside",
     "Overlay": "size allocation",
     "Seed": "hostname machine_id generation network authorized_keys files run_once",
     "StaticNetwork": "address gateway dns",
@@ -92,6 +93,7 @@ OTHER: dict[str, Any] = {
     "data": DataDisk(size=2 * GIB, folders=("/data", "/var/lib/mysql")),
     "throw_away": ThrowAway(kind=Thrown.MEMORY, size=64 * MIB),
     "encrypt": Encryption(key_file="/etc/keys/web.key"),
+    "check": "curl -fs http://localhost/",
 }
 """Of each property that can be given, another value than the usual one."""
 PLUGIN = ("authorized_keys", "follow_name")
@@ -248,6 +250,7 @@ def test_the_plugin_of_dom0_writes_the_same_seed() -> None:
         swap=None,
         throw_away=None,
         data=None,
+        check=None,
         seed=replace(made.seed, **{**told, "hostname": made.name}),
     )
     values = {"follow_name": True, "authorized_keys": [PUBLIC_KEY], "user": "admin"}

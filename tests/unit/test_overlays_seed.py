@@ -64,6 +64,15 @@ def test_a_full_seed() -> None:
     assert message.get("generation") == "7"
 
 
+def test_a_check_is_told_when_it_is_said() -> None:
+    said = replace(an_instance(), check="curl -fs localhost\ntest -e /ü")
+    (line,) = wire.decode(seed_message(said), "seed").all("check")
+    assert (line.value, line.payload) == ("", "curl -fs localhost\ntest -e /ü".encode())
+    assert wire.decode(seed_message(an_instance()), "seed").all("check") == []
+    with pytest.raises(UsageError, match="no check"):
+        seed_message(replace(said, check="\n"))
+
+
 @pytest.mark.parametrize(
     ("fields", "complaint"),
     [

@@ -53,7 +53,8 @@ namespace Skinnybox
             });
         }
 
-        /// <summary>A line "cancel" takes the order back. A program with windows hears no Ctrl-C.</summary>
+        /// <summary>A line "cancel" takes the order back. A program with windows hears no Ctrl-C. Nothing is read
+        /// behind it: Mono was seen to spin for ever at its end, over a thread that waited for input.</summary>
         private static void Listen(PluginRun run)
         {
             for (string line = Console.In.ReadLine(); line != null; line = Console.In.ReadLine())
@@ -61,6 +62,7 @@ namespace Skinnybox
                 if (line.Trim() == "cancel")
                 {
                     run.Cancel();
+                    return;
                 }
             }
         }

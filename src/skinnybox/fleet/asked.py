@@ -50,6 +50,13 @@ def resettable(machine: MachineView) -> None:
     power.refuse_running(machine, "reset")
 
 
+def committable(machine: MachineView) -> None:
+    """NotFound without a rebase to commit to; Blocked before that is decided."""
+    from skinnybox.fleet.rebase_back import refuse_uncommittable
+
+    refuse_uncommittable(machine.instance)
+
+
 def emptied(machines: Sequence[MachineView], throw_away: ThrowAway | None) -> list[str]:
     """The names of those that would lose what they wrote at their next start, were they told so now. One that
     runs is not told."""

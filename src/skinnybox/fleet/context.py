@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from skinnybox.model import Acceleration
+
 if TYPE_CHECKING:
     from skinnybox.fleet.catalog.catalog import Catalog
     from skinnybox.fleet.machine_queries import MachineQueries
@@ -20,6 +22,7 @@ class Context:
     catalog: "Catalog"
     masters: "Masters"
     queries: "MachineQueries"
+    accelerator: Acceleration = Acceleration.AUTO
 
     @property
     def public_key(self) -> str:

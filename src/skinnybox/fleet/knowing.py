@@ -1,12 +1,13 @@
 """Whether the guest part of a master knows what a machine on it is to be told."""
 
 import contextlib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from skinnybox.errors import Corrupt, Unsupported
 from skinnybox.fleet.specification import Specification
-from skinnybox.model import Instance, Master
+from skinnybox.model import Instance, Master, Seed
 from skinnybox.model.fields import Field, machine_fields, part
 
 _SEVERAL_ADDRESSES = 3
@@ -25,6 +26,17 @@ def check(said: Instance | Specification, master: Master) -> None:
                 f" {master.guest_protocol}, and that is known from {field.protocol} on",
                 hint=f"build or import the master again, or leave {word} out",
             )
+
+
+def known(now: Instance, then: Instance, master: Master) -> Instance:
+    """The machine, with what the guest part of this master does not know as it was `then`, on this master."""
+    for field in machine_fields():
+        if field.word and field.protocol > master.guest_protocol and part(now, field) != part(then, field):
+            if field.of is Instance:
+                now = replace(now, **{field.name: part(then, field)})
+            elif field.of is Seed:
+                now = replace(now, seed=replace(now.seed, **{field.name: part(then, field)}))
+    return now
 
 
 def _check_addresses(said: Instance | Specification, master: Master) -> None:

@@ -3,21 +3,20 @@
 import contextlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from skinnybox import run
 from skinnybox.errors import Blocked, SkinnyboxError, UsageError
 from skinnybox.fleet.as_job import as_job
 from skinnybox.fleet.catalog.catalog import Catalog
 from skinnybox.fleet.turns import Turns
 from skinnybox.hosts.base import Host
 from skinnybox.masters import catalogue
-from skinnybox.model import INITRD_FILE, KERNEL_FILE, ImageFormat, Master, Stack, parse_reference
+from skinnybox.model import INITRD_FILE, KERNEL_FILE, ImageFormat, Master, Stack
 from skinnybox.operation import UNATTENDED, Operation
 
 if TYPE_CHECKING:
+    from skinnybox.fleet.making import Order
     from skinnybox.masters.garbage import Garbage
     from skinnybox.masters.system.compare import Difference
     from skinnybox.masters.system.values import System
@@ -37,15 +36,6 @@ class Masters:
         self._catalog = catalog
         self.making = Turns(MADE_AT_ONCE)
 
-    def as_namespace_root(self, command: Sequence[str]) -> int | None:
-        """Run a command again as root of a user namespace, when an ordinary user makes a master; its exit
-        code. None when there is no need to, or no way: then the operation itself says what is missing."""
-        from skinnybox.masters import namespace
-
-        if not namespace.needed() or namespace.why_not():
-            return None
-        return run.interactive([*namespace.argv_prefix(), *command], keep=run.OURSELVES)
-
     @as_job("master build")
     def build(
         self,
@@ -64,28 +54,13 @@ class Masters:
         """Build and seal, from a recipe (a file, or its `text`) or from this machine's own distribution.
         `suite`, `packages`, `dax`, `image_format`, and whom it follows in its account numbers, are said
         beside the recipe and win over it, or add to it."""
-        from skinnybox.masters import build, recipe, seal
+        from skinnybox.fleet.making import Build
 
-        name, version = parse_reference(reference)
-        chosen = recipe.load(recipe_file) if recipe_file else recipe.Recipe()
-        if text is not None:
-            chosen = recipe.parse(text, Path("/recipe"))
-        with self.making.turn(operation, awaited=_ANOTHER):
-            return build.build(
-                replace(
-                    chosen,
-                    suite=chosen.suite if suite is None else suite,
-                    packages=(*chosen.packages, *packages),
-                    dax=dax or chosen.dax,
-                    image_format=chosen.image_format if image_format is ImageFormat.AUTO else image_format,
-                    after=after or (None if unrelated else chosen.after),
-                    unrelated=unrelated or (chosen.unrelated and not after),
-                ),
-                store=self._store,
-                name=name,
-                version=version or seal.default_version(self._store, name),
-                operation=operation,
-            )
+        order = Build(
+            reference=reference, recipe_file=recipe_file, text=text, suite=suite, packages=packages, dax=dax,
+            image_format=image_format, after=after, unrelated=unrelated,
+        )  # fmt: skip
+        return self._make(order, operation)
 
     @as_job("master import")
     def import_tree(
@@ -108,16 +83,21 @@ class Masters:
         """Seal a directory, a tar, or a disk image (of `format`, its root on `partition`: else found out);
         `as_is` untouched, otherwise with the guest part put in. Without what its fstab mounts at the places
         in `leave_out`. Accounts get the numbers of `after` (the newest of its name), unless `unrelated`."""
-        from skinnybox.masters import imports, seal
+        from skinnybox.fleet.making import Import
 
-        name, version = parse_reference(reference)
+        order = Import(
+            source=source, reference=reference, as_is=as_is, kernel=kernel, initrd=initrd, dax=dax,
+            image_format=image_format, format=format, partition=partition, leave_out=tuple(leave_out),
+            after=after, unrelated=unrelated,
+        )  # fmt: skip
+        return self._make(order, operation)
+
+    def _make(self, order: "Order", operation: Operation) -> Master:
+        """One at a time. An ordinary user has it made by a child that is root of a namespace."""
+        from skinnybox.fleet.making_apart import make
+
         with self.making.turn(operation, awaited=_ANOTHER):
-            return imports.import_tree(
-                source, store=self._store, name=name,
-                version=version or seal.default_version(self._store, name), as_is=as_is, kernel=kernel,
-                initrd=initrd, dax=dax, image_format=image_format, format=format, partition=partition,
-                leave_out=leave_out, after=after, unrelated=unrelated, operation=operation,
-            )  # fmt: skip
+            return make(self._store, order, operation)
 
     def all(self) -> list[Master]:
         return catalogue.masters(self._store)
@@ -201,7 +181,8 @@ class Masters:
 
     @as_job("master remove")
     def remove(self, reference: str) -> Master:
-        """Blocked while a machine depends on it. What an earlier call that failed left goes as well."""
+        """Blocked while a machine, or what is kept of one, needs it. What one that failed left goes too."""
+        from skinnybox.fleet import masters_kept
         from skinnybox.masters import workspace
 
         if not self._store.is_dir():
@@ -216,24 +197,33 @@ class Masters:
                     f"{master.reference} is what {', '.join(names[:5])}{more} boot from",
                     hint="delete those machines first",
                 )
+            masters_kept.refuse(master, masters_kept.needed(self._host, self._catalog))
             self._host.remove_master(master)
             catalogue.remove(self._store, master)
             self._marks(master).unlink(missing_ok=True)
         return master
 
     def garbage(self, *, keep: int = 1) -> "list[Garbage]":
-        """Masters that no machine boots from, but for the `keep` newest of each name; and dead work."""
+        """Masters that neither machines nor what is kept of them need, but for the `keep` newest of each
+        name, and dead work."""
+        from skinnybox.fleet import masters_kept
         from skinnybox.masters import garbage
 
         with catalogue.locked(self._store, exclusive=False):
-            return garbage.garbage(self._store, lambda master: bool(self.dependants(master)), keep=keep)
+            kept = {each.master for each in masters_kept.needed(self._host, self._catalog)}
+            return garbage.garbage(
+                self._store, lambda master: master.id in kept or bool(self.dependants(master)), keep=keep
+            )
 
     @as_job("master gc")
     def collect(self, found: "Sequence[Garbage]") -> "list[Garbage]":
-        """Remove what `garbage` found, as far as it still is garbage; what was removed."""
+        """Remove what `garbage` found, as far as it still is garbage; what was removed. What machines were
+        before a rebase goes first, where it need not be kept any longer."""
         from skinnybox.errors import Conflict, NotFound
+        from skinnybox.fleet.rebase_kept import expire
         from skinnybox.masters import garbage, workspace
 
+        expire(self._host, self._catalog, [row.instance for row in self._catalog.rows()])
         gone = []
         for item in found:
             if item.master is None:

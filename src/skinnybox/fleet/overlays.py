@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from skinnybox.errors import NotFound, Unsupported
-from skinnybox.fleet import asked, encrypted, half_restored, power, thrown
+from skinnybox.fleet import asked, encrypted, half_restored, kept_labels, power, thrown, trials
 from skinnybox.fleet.as_job import as_job
 from skinnybox.fleet.batch import Outcome
 from skinnybox.fleet.catalog.catalog import Catalog
@@ -81,7 +81,7 @@ class Overlays:
             folder = self._catalog.path.parent
             return use_of(self._host, machine, disk, folder, operation, depth=depth, rows=rows)
 
-        return self._queries.each(patterns, one, "read", operation, 1)
+        return self._queries.each(patterns, one, "read", operation, 1, decides=False)
 
     @as_job("reset")
     def reset(self, patterns: Sequence[str], operation: Operation = UNATTENDED) -> list[Outcome[Instance]]:
@@ -185,6 +185,7 @@ class Overlays:
         """Keep overlays as they are now, of running machines as well, and with `data` their data disks. The
         label is the time in UTC if none is given."""
         given = label or f"{datetime.now(UTC):%Y-%m-%dT%H-%M-%SZ}"
+        kept_labels.refuse_label(given)
 
         def one(machine: MachineView, operation: Operation) -> Snapshot:
             thrown.refuse_kept(machine.instance, "a snapshot put back")
@@ -241,25 +242,26 @@ class Overlays:
     def delete_snapshot(
         self, patterns: Sequence[str], label: str, operation: Operation = UNATTENDED
     ) -> list[Outcome[None]]:
-        """NotFound for a machine that has none of this label."""
+        """NotFound for a machine that has none of this label; Blocked for its way back from a rebase."""
 
         def one(machine: MachineView, operation: Operation) -> None:
             self.kept(machine, label)
             if machine.instance.half_restored == label:
                 half_restored.refuse(machine.instance, "it is needed for that")
+            kept_labels.refuse_deletion(machine.instance, label)
             self._host.delete_snapshot(machine.instance, label)
 
         return self._queries.each(patterns, one, "delete snapshot", operation, 1)
 
     @as_job("flatten")
     def flatten(self, name: str, wanted: "FlatDisk", operation: Operation = UNATTENDED) -> "Path":
-        """A whole ordinary disk in a file, that boots by itself under UEFI. Of a running machine it is what a
-        power cut would leave."""
+        """An ordinary disk, that boots under UEFI. Of a running machine it is as a power cut leaves it."""
         from skinnybox.fleet.flatten import flatten
 
         machine = self._queries.machine(name)
         thrown.refuse_in_memory(machine.instance, "flatten")
         half_restored.refuse(machine.instance, "a disk of both would start")
+        trials.refuse_open(machine.instance, "nobody would try a disk of it, nor take it back")
         encrypted.refuse_reading(machine.instance, "flatten")
         with self._masters.kept(machine.instance.stack.master.removeprefix("sha256:")) as master:
             scratch = self._catalog.path.parent
@@ -267,15 +269,9 @@ class Overlays:
             return flatten(self._host, machine, master, sealed, wanted, scratch, operation, self._accelerator)
 
     def seed_disk(
-        self,
-        name: str,
-        file: "Path",
-        *,
-        master_disk: str,
-        overlay_disk: str,
-        blank: bool,
+        self, name: str, file: "Path", *, master_disk: str, overlay_disk: str, blank: bool,
         data_disk: str = "skinny-data",
-    ) -> None:
+    ) -> None:  # fmt: skip
         """The disk that tells a machine who it is on a host that Skinnybox does not drive. Disks are named by
         their serials, or as the guest's kernel calls them; `blank` orders to format."""
         import secrets
@@ -285,15 +281,12 @@ class Overlays:
 
         instance = self._queries.machine(name).instance
         encrypted.refuse_telling(instance)
+        trials.refuse_open(instance, "nobody would decide it elsewhere")
         if instance.stack.dax:
             raise Unsupported(f"{name} maps its master, which is not read as a disk", hint="create --no-dax")
         content = told_disk(
-            instance,
-            master=master_disk,
-            overlay=overlay_disk,
-            data=data_disk,
-            nonce=secrets.token_hex(16),
-            may_format=blank,
-        )
+            instance, master=master_disk, overlay=overlay_disk, data=data_disk,
+            nonce=secrets.token_hex(16), may_format=blank,
+        )  # fmt: skip
         with handed_out(file) as part:
             part.write_bytes(content)

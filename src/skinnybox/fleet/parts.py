@@ -71,7 +71,7 @@ class Parts:
     def rebases(self) -> "Rebases":
         from skinnybox.fleet.rebases import Rebases
 
-        return Rebases(self._host, self._catalog, self.masters, self._queries)
+        return Rebases(self._context)
 
     @cached_property
     def files(self) -> "FleetFiles":
@@ -124,6 +124,7 @@ class Parts:
             catalog=self._catalog,
             masters=self.masters,
             queries=self._queries,
+            accelerator=self._accelerator,
         )
 
     @cached_property

@@ -172,7 +172,7 @@ class Remote:
                     error = ended
             return Executed(code=code, out=_said(out), err=_said(err), error=error)
 
-        return self._queries.each(patterns, one, "exec", operation, parallel)
+        return self._queries.each(patterns, one, "exec", operation, parallel, decides=False)
 
 
 def _said(kept: Beginning) -> Said:

@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager, nullcontext
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from skinnybox.fleet import delete, encrypted, power
+from skinnybox.fleet import delete, encrypted, power, trials
 from skinnybox.fleet.as_job import as_job
 from skinnybox.fleet.batch import Outcome
 from skinnybox.fleet.catalog.ports import free_ports
@@ -119,6 +119,11 @@ class Fleet(Parts):
                 return up(machine, operation)
 
         def up(machine: MachineView, operation: Operation) -> MachineView:
+            if trials.is_built(machine.instance):
+                from skinnybox.fleet import rebase_trial
+
+                how = rebase_trial.Trying(wait=wait, timeout=timeout)
+                return rebase_trial.started(self._context, machine, how, operation)
             master = self.masters.bootable(machine.instance.stack)
             power.start(self._host, machine, master, self.masters.folder(master), operation)
             encrypted.forget_keys(self._catalog, machine.instance)
@@ -162,7 +167,7 @@ class Fleet(Parts):
 
         def one(machine: MachineView, operation: Operation) -> MachineView:
             power.stop(self._host, lambda: self._queries.view(machine.instance), how, operation)
-            return self._queries.view(machine.instance)
+            return self._queries.settled(self._queries.view(machine.instance), operation)
 
         return self._queries.each(patterns, one, "stop", operation, _ALL)
 
@@ -189,9 +194,9 @@ class Fleet(Parts):
 
         def one(machine: MachineView, operation: Operation) -> MachineView:
             self._host.power_off(machine.instance)
-            return self._queries.view(machine.instance)
+            return self._queries.settled(self._queries.view(machine.instance), operation)
 
-        return self._queries.each(patterns, one, "kill", operation, _ALL)
+        return self._queries.each(patterns, one, "kill", operation, _ALL, decides=False)
 
     @as_job("delete")
     def delete(
@@ -202,7 +207,7 @@ class Fleet(Parts):
         def one(machine: MachineView, operation: Operation) -> None:
             delete.delete(self._host, self._catalog, machine, force=force)
 
-        return self._queries.each(patterns, one, "delete", operation, 1)
+        return self._queries.each(patterns, one, "delete", operation, 1, decides=False)
 
     def machine(self, name: str) -> MachineView:
         """The one that this very name means."""
@@ -278,4 +283,9 @@ class Fleet(Parts):
         return capacity.of_host(self._host, instances, self.masters.all(), fit_size)
 
     def _wait_ready(self, machine: MachineView, timeout: float | None, operation: Operation) -> MachineView:
+        if trials.is_begun(machine.instance):
+            from skinnybox.fleet import rebase_trial
+
+            if rebase_trial.awaited(self._context, machine, timeout, operation):
+                return self._queries.view(machine.instance)
         return power.wait_ready(self._host, lambda: self._queries.view(machine.instance), timeout, operation)

@@ -26,6 +26,7 @@ from skinnybox.model.datadisk import check as check_data
 from skinnybox.model.encryption import check_encryption
 from skinnybox.model.forwards import check_together
 from skinnybox.model.labels import labels_of
+from skinnybox.model.own_check import check_command
 from skinnybox.model.places import Place, places_of, taken
 from skinnybox.model.places import places as its_places
 from skinnybox.model.swap import check_swap
@@ -118,6 +119,8 @@ def check(specification: Specification, features: Features) -> None:
         data_disk.refuse_host(features)
     encrypted.refuse_host(specification.encrypt, features)
     check_encryption(specification.encrypt, specification.overlay, specification.data)
+    if specification.check is not None:
+        check_command(specification.check)
     check_swap(specification.swap, specification.overlay)
     check_throw_away(specification.throw_away, specification.memory)
     _check_bridge(specification, features)

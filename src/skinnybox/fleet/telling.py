@@ -1,5 +1,5 @@
 """Telling a stopped machine something else than its seed says so far: what its guest has to know before it
-mounts its root."""
+mounts its root, and what it is to check of itself."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -19,6 +19,7 @@ class Telling(TypedDict, total=False):
 
     swap: Swap | None
     throw_away: ThrowAway | None
+    check: str | None
 
 
 def tell(

@@ -36,6 +36,7 @@ from skinnybox.model.fields import machine_fields
 from skinnybox.model.forwards import parse_forward
 from skinnybox.model.kinds import Kind
 from skinnybox.model.labels import labels_of
+from skinnybox.model.own_check import check_command
 from skinnybox.model.ranges import Range
 from skinnybox.overlays.seed import MOST_VLAN
 
@@ -127,6 +128,7 @@ _KEYS: dict[str, Any] = {
     "values": Values,
     "nics": list[Card],
     "data": values.DataOf,
+    "check": Annotated[str, said(check_command)],
 }
 """What may stand there, in the order in which the reference has them; what is new in the table comes behind
 them, and needs a line here only where its kind does not say all that is to be checked."""
