@@ -11,7 +11,7 @@ from skinnybox import run
 from skinnybox.fleet.registry import open_fleet
 from skinnybox.fleet.service import Fleet
 from skinnybox.fleet.settings import Settings
-from skinnybox.model import Instance
+from skinnybox.model import GUEST_PROTOCOL, Instance
 from tests.fleet.conftest import SPARSE, Said, open_fake, said
 from tests.fleet.test_disks import image
 from tests.fleet.test_forms import FORMS, form
@@ -21,8 +21,9 @@ from tests.samples import seal
 CONF = "Port 80\nUser www\nGroup www\nLog yes\nDebug no\n"
 
 
-def _tree(root: Path, version: str) -> None:
+def _tree(root: Path, version: str, protocol: int = GUEST_PROTOCOL) -> None:
     debian.tree(root)
+    (root / "usr/lib/skinnybox/protocol").write_text(f"{protocol}\n")
     conf = CONF if version == "1" else CONF.replace("Debug no", "Debug yes")
     debian.install(root, "web", version, {"/usr/bin/web": version}, conffiles={"/etc/web.conf": conf})
     debian.account(root, "sshd", 100 + int(version))

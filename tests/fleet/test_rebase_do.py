@@ -291,26 +291,35 @@ def test_the_form_that_programs_read(fleet: Fleet, web: Instance, capsys: pytest
     assert columns.split() == ["web", "kept"]
 
 
-def test_a_check_that_its_guest_does_not_know_is_refused_beforehand(fleet: Fleet, web: Instance) -> None:
+@pytest.fixture
+def older(fleet: Fleet, state: Path, tmp_path: Path) -> str:
+    """web:3, as web:2, with a guest part that knows of no rebase."""
+    _tree(tmp_path / "tree-web-3", "2", protocol=3)
+    return seal(state, tmp_path, "web", "3", unrelated=True).reference
+
+
+def test_a_check_that_its_guest_does_not_know_is_refused_beforehand(
+    fleet: Fleet, web: Instance, older: str
+) -> None:
     fleet.start(["web"])
-    [outcome] = rebase(fleet, "web", how=Rollout(check="true"))
+    [outcome] = rebase(fleet, "web", onto=older, how=Rollout(check="true"))
     assert isinstance(outcome.error, Unsupported) and "does not know check" in outcome.error.message
     assert fleet.machine("web").instance == web
     assert "ended" not in {str(event.kind) for event in fleet.events(["web"])}
 
 
-@pytest.fixture
-def knows_checks(fleet: Fleet, state: Path, tmp_path: Path) -> str:
-    """web:3, as web:2, with the guest part of today."""
-    _tree(tmp_path / "tree-web-3", "2")
-    (tmp_path / "tree-web-3/usr/lib/skinnybox/protocol").write_text("4\n")
-    return seal(state, tmp_path, "web", "3", unrelated=True).reference
-
-
-def test_a_check_counts_from_the_trial_on(
-    fleet: Fleet, state: Path, web: Instance, knows_checks: str
+def test_tasks_that_its_guest_does_not_know_are_refused_with_all_as_it_was(
+    fleet: Fleet, state: Path, web: Instance, older: str
 ) -> None:
-    [outcome] = rebase(fleet, "web", onto=knows_checks, how=Rollout(check="true"))
+    """It would say nothing of them, and pass."""
+    before = image(state, web).stat().st_ino
+    [outcome] = rebase(fleet, "web", onto=older)
+    assert isinstance(outcome.error, Unsupported) and "(configure)" in outcome.error.message
+    assert agrees(fleet, state, "web").instance == web and image(state, web).stat().st_ino == before
+
+
+def test_a_check_counts_from_the_trial_on(fleet: Fleet, state: Path, web: Instance) -> None:
+    [outcome] = rebase(fleet, "web", how=Rollout(check="true"))
     assert outcome.error is None, outcome.error
     now = agrees(fleet, state, "web").instance
     assert (now.check, now.seed.generation) == ("true", 2)
@@ -318,11 +327,11 @@ def test_a_check_counts_from_the_trial_on(
 
 
 def test_one_whose_check_fails_is_as_it_was(
-    fleet: Fleet, state: Path, web: Instance, knows_checks: str, monkeypatch: pytest.MonkeyPatch
+    fleet: Fleet, state: Path, web: Instance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    digest = fleet.masters.find(knows_checks).images[0].digest
+    digest = fleet.masters.find("web:2").images[0].digest
     guests(monkeypatch, on_new(rebasing.checks_itself, digest))
     before = image(state, web).stat().st_ino
-    [outcome] = rebase(fleet, "web", onto=knows_checks, how=Rollout(timeout=1, check="curl"))
+    [outcome] = rebase(fleet, "web", how=Rollout(timeout=1, check="curl"))
     assert isinstance(outcome.error, TimedOut) and "its check fails: curl" in outcome.error.message
     assert agrees(fleet, state, "web").instance == web and image(state, web).stat().st_ino == before

@@ -5,6 +5,8 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
+from skinnybox.model import GUEST_PROTOCOL
+
 INFO, STATUS = "var/lib/dpkg/info", "var/lib/dpkg/status"
 Contents = Mapping[str, str]
 
@@ -19,7 +21,7 @@ def tree(root: Path, release: str = "12") -> Path:
     (root / "etc/passwd").write_text("root:x:0:0::/root:/bin/sh\n")
     (root / "etc/group").write_text("root:x:0:\n")
     (root / "usr/lib/skinnybox").mkdir()
-    (root / "usr/lib/skinnybox/protocol").write_text("3\n")
+    (root / "usr/lib/skinnybox/protocol").write_text(f"{GUEST_PROTOCOL}\n")
     return root
 
 

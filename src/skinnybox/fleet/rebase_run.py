@@ -13,7 +13,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from skinnybox.errors import Blocked, Conflict, SkinnyboxError
+from skinnybox.errors import Blocked, Conflict, SkinnyboxError, Unsupported
 from skinnybox.fleet import create, power, rebase_kept, rebase_plan, rebase_trial, thrown, trials
 from skinnybox.fleet.catalog.rows import Doing
 from skinnybox.fleet.context import Context
@@ -23,6 +23,9 @@ from skinnybox.fleet.view import MachineView
 from skinnybox.hosts.building import Building
 from skinnybox.model import DiskKind, Instance, Master, Trial, TrialPhase
 from skinnybox.operation import Operation
+
+KNOWS_TASKS = 4
+"""The protocol of guest parts from which on they finish a rebase."""
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -206,7 +209,8 @@ def _built(context: Context, held: Held, wanted: Wanted, operation: Operation) -
         def build(old: Path, new: Path) -> None:
             operation.step(f"{instance.name}: build")
             images = (instance.stack.images, rebased.stack.images)
-            doing.build(old, new, files, wanted.policy, images, operation, identifier=trial.identifier)
+            done = doing.build(old, new, files, wanted.policy, images, operation, identifier=trial.identifier)
+            _refuse_tasks(done.tasks, wanted.new)
             put_message(new, "base", base_message(rebased))
             if rebased.seed != instance.seed:
                 put_message(new, "seed", seed_message(rebased))
@@ -219,6 +223,18 @@ def _built(context: Context, held: Held, wanted: Wanted, operation: Operation) -
     if rebased != between:
         held.record(rebased)
     return rebased
+
+
+def _refuse_tasks(tasks: tuple[str, ...], new: Master) -> None:
+    """Unsupported where the guest part would not do them: it says nothing of what it does not know, and would
+    be taken for ready."""
+    if tasks and new.guest_protocol < KNOWS_TASKS:
+        raise Unsupported(
+            f"its first start has to do more than the guest part of {new.reference} knows"
+            f" ({', '.join(tasks)}): it speaks protocol {new.guest_protocol}, and that is known from"
+            f" {KNOWS_TASKS} on",
+            hint="build or import the master again",
+        )
 
 
 def _checked(instance: Instance, check: str | None) -> Instance:
