@@ -3,10 +3,12 @@
 import errno
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from skinnybox import run
 from skinnybox.errors import Blocked, Conflict, GuestFailed, NotFound, TimedOut, Unsupported
 from skinnybox.fleet.power import Stopping
 from skinnybox.fleet.rebase_rollout import Rollout
@@ -22,6 +24,7 @@ from tests.fleet.rebasing import agrees, guests, has, moved, on_new, rebase
 from tests.fleet.test_disks import image
 from tests.fleet.test_rebase import _tree, put, two_masters
 from tests.samples import seal
+from tests.unit.elves import an_elf
 
 __all__ = ["two_masters"]
 
@@ -316,6 +319,32 @@ def test_tasks_that_its_guest_does_not_know_are_refused_with_all_as_it_was(
     [outcome] = rebase(fleet, "web", onto=older)
     assert isinstance(outcome.error, Unsupported) and "(configure)" in outcome.error.message
     assert agrees(fleet, state, "web").instance == web and image(state, web).stat().st_ino == before
+
+
+def test_one_that_would_not_be_whole_is_as_it_was_and_runs_again(
+    fleet: Fleet, state: Path, web: Instance, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the half of the gate that needs no machine: its program would not find what web:2 has no more."""
+    _tree(tmp_path / "tree-libs-1", "1")
+    _tree(tmp_path / "tree-libs-2", "2")
+    (tmp_path / "tree-libs-1/usr/lib/libx.so.1").write_bytes(an_elf(soname="libx.so.1"))
+    old, new = (seal(state, tmp_path, "libs", each, unrelated=True) for each in "12")
+    [lib] = fleet.create(["lib"], old.reference, SPARSE)
+    put(image(state, lib), "usr/local/bin/own", "")
+    content = tmp_path / "own"
+    content.write_bytes(an_elf(["libx.so.1"]))
+    orders = ["rm upper/usr/local/bin/own", f"write {content} upper/usr/local/bin/own"]
+    orders += ["set_inode_field upper/usr/local/bin/own mode 0100755"]
+    for order in orders:
+        run.run(["debugfs", "-w", "-R", order, image(state, lib)])
+    fleet.start(["lib"])
+    monkeypatch.setattr(FakeHost, "features", replace(FakeHost.features, boots=True))
+    before = image(state, lib).stat().st_ino
+    [outcome] = rebase(fleet, "lib", onto=new.reference)
+    assert isinstance(outcome.error, Blocked) and "libx.so.1" in outcome.error.message
+    assert "it was started again" in outcome.error.message
+    assert agrees(fleet, state, "lib").instance == lib and image(state, lib).stat().st_ino == before
+    assert list(fleet.overlays.snapshots(["lib"])) == []
 
 
 def test_a_check_counts_from_the_trial_on(fleet: Fleet, state: Path, web: Instance) -> None:
