@@ -29,7 +29,7 @@ from skinnybox.masters.system.record import to_text
 from skinnybox.masters.system.values import System
 from skinnybox.model import Allocation
 from skinnybox.operation import Operation
-from skinnybox.overlays import edit
+from skinnybox.overlays import e2fsprogs, edit
 from skinnybox.overlays.copy import copy_data
 from skinnybox.overlays.edits import Alteration, Creation, Edit, Stretch
 from skinnybox.overlays.make import make
@@ -223,7 +223,7 @@ class Rebase:
 
 def without_confinement(monkeypatch: pytest.MonkeyPatch) -> None:
     """A tenth of the time, for what no stranger wrote."""
-    monkeypatch.setattr(edit, "confined", _not_confined)
+    monkeypatch.setattr(e2fsprogs, "confined", _not_confined)
 
 
 def _not_confined(

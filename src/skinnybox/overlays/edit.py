@@ -16,10 +16,9 @@ from pathlib import Path
 from skinnybox.errors import CommandFailed, Corrupt, TimedOut, Unsupported
 from skinnybox.model import DiskKind
 from skinnybox.operation import Operation
+from skinnybox.overlays.e2fsprogs import on_disk
 from skinnybox.overlays.edits import Alteration, Creation, Edit, Removal, Stretch
 from skinnybox.overlays.grow import damaged
-from skinnybox.sandbox.confinement import path_of
-from skinnybox.sandbox.process import confined
 
 _CPU_SECONDS = 600
 _LINE = 8000
@@ -78,13 +77,7 @@ def _lent(disk: Path) -> Iterator[int]:
 
 def _checked(descriptor: int, how: list[str], ok: tuple[int, ...]) -> int:
     try:
-        return confined(
-            ["e2fsck", *how, path_of(descriptor)],
-            cpu_seconds=_CPU_SECONDS,
-            file_size=os.fstat(descriptor).st_size,
-            ok=ok,
-            owned=[descriptor],
-        ).returncode
+        return on_disk(descriptor, "e2fsck", *how, cpu_seconds=_CPU_SECONDS, ok=ok).returncode
     except (CommandFailed, TimedOut) as error:
         raise damaged(DiskKind.OVERLAY, error.message) from error
 
@@ -222,13 +215,7 @@ class _Batch:
     def _debugfs(self, *words: str) -> None:
         """What it says of what failed is as good as nothing: the disk is compared."""
         try:
-            confined(
-                ["debugfs", "-w", *words, path_of(self._disk)],
-                cpu_seconds=_CPU_SECONDS,
-                file_size=os.fstat(self._disk).st_size,
-                owned=[self._disk],
-                folder=self._folder,
-            )
+            on_disk(self._disk, "debugfs", "-w", *words, cpu_seconds=_CPU_SECONDS, folder=self._folder)
         except (CommandFailed, TimedOut) as error:
             raise Corrupt(f"the overlay could not be altered: {error.message}") from error
 

@@ -8,9 +8,8 @@ from skinnybox.model import DiskKind
 from skinnybox.operation import Operation
 from skinnybox.overlays import inspect
 from skinnybox.overlays.copy import copy_data
+from skinnybox.overlays.e2fsprogs import on_disk
 from skinnybox.overlays.format import BLOCK, LABELS, NAMED
-from skinnybox.sandbox.confinement import path_of
-from skinnybox.sandbox.process import confined
 from skinnybox.sizes import format_size
 
 _CPU_SECONDS = 600
@@ -35,29 +34,19 @@ def grow(old: Path, new: Path, operation: Operation, kind: DiskKind = DiskKind.O
 def _check(descriptor: int, kind: DiskKind) -> None:
     """Also replays the journal of a machine that crashed."""
     try:
-        _confined("e2fsck", "-fp", path_of(descriptor), descriptor=descriptor)
+        on_disk(descriptor, "e2fsck", "-fp", cpu_seconds=_CPU_SECONDS, ok=_CORRECTED)
     except (CommandFailed, TimedOut) as error:
         raise damaged(kind, error.message) from error
 
 
 def _resize(descriptor: int, size: int) -> None:
     try:
-        _confined("resize2fs", path_of(descriptor), str(size // BLOCK), descriptor=descriptor)
+        on_disk(descriptor, "resize2fs", cpu_seconds=_CPU_SECONDS, more=[str(size // BLOCK)])
     except (CommandFailed, TimedOut) as error:
         raise Unsupported(
             f"its filesystem cannot grow to {format_size(size)}: {error.message}",
             hint="a new machine with a larger overlay takes it over: an overlay is made to grow 16 times",
         ) from error
-
-
-def _confined(*words: str, descriptor: int) -> None:
-    confined(
-        words,
-        cpu_seconds=_CPU_SECONDS,
-        file_size=os.fstat(descriptor).st_size,
-        ok=_CORRECTED if words[0] == "e2fsck" else (0,),
-        owned=[descriptor],
-    )
 
 
 def damaged(kind: DiskKind, why: str) -> Corrupt:

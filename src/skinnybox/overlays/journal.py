@@ -9,8 +9,7 @@ from pathlib import Path
 
 from skinnybox.errors import CommandFailed, Corrupt, TimedOut, of_system
 from skinnybox.overlays import inspect, space
-from skinnybox.sandbox.confinement import path_of
-from skinnybox.sandbox.process import confined
+from skinnybox.overlays.e2fsprogs import on_disk
 
 _CHUNK = 64 << 20
 _BUFFER = 1 << 20
@@ -64,14 +63,7 @@ def replay(disk: Path) -> None:
 
 
 def _e2fsck(how: str, descriptor: int) -> None:
-    size = os.fstat(descriptor).st_size
-    confined(
-        ["e2fsck", how, path_of(descriptor)],
-        cpu_seconds=_CPU_SECONDS,
-        file_size=size,
-        ok=_CORRECTED,
-        owned=[descriptor],
-    )
+    on_disk(descriptor, "e2fsck", how, cpu_seconds=_CPU_SECONDS, ok=_CORRECTED)
 
 
 def copied(
