@@ -1,6 +1,7 @@
 """What the options of `create` say of the machines, as values."""
 
 import argparse
+from collections.abc import Iterable
 from errno import EFBIG
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,13 +20,11 @@ _MOST_FILE = 1 << 22
 
 
 def specification(arguments: argparse.Namespace, settings: Settings) -> "Specification":
-    from skinnybox.fleet.seed_parts import public_keys
     from skinnybox.fleet.specification import Specification
     from skinnybox.model.forwards import parse_forward
     from skinnybox.model.labels import labels_of, parse_label
 
     network, bridge = _network(arguments, settings)
-    keys = arguments.ssh_key or settings.ssh_key
     return Specification(
         overlay=Overlay(
             size=arguments.overlay or parse_size(settings.overlay),
@@ -42,7 +41,7 @@ def specification(arguments: argparse.Namespace, settings: Settings) -> "Specifi
         static_network=static_network(arguments),
         nics=nics(arguments),
         ssh_user=arguments.user,
-        authorized_keys=tuple(key for path in keys for key in public_keys(_text(path))),
+        authorized_keys=_keys(arguments.ssh_key or settings.ssh_key),
         files=tuple(_seed_file(text) for text in arguments.file),
         run_once=_text(arguments.run_once) if arguments.run_once else None,
         dax=arguments.dax,
@@ -59,6 +58,12 @@ def specification(arguments: argparse.Namespace, settings: Settings) -> "Specifi
         ntp=tuple(arguments.ntp),
         any_allocation=not (arguments.sparse or arguments.reserved),
     )
+
+
+def _keys(files: Iterable[Path]) -> tuple[str, ...]:
+    from skinnybox.fleet.seed_parts import public_keys
+
+    return tuple(key for path in files for key in public_keys(_text(path)))
 
 
 def _data(arguments: argparse.Namespace) -> "DataDisk | None":

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from uuid import UUID
 
 from skinnybox import layout, private
 from skinnybox.errors import Blocked, Corrupt, Unsupported
@@ -103,10 +104,7 @@ def examined(
     bears = any(holding.instance for holding in holdings)
     nowhere = shape.is_nowhere(folder, bears, bool(rows))
     rebuilt = rebuild(holdings, () if nowhere else rows, known)
-    there = {uuid for uuid in map(as_uuid, (row.uuid for row in rows)) if uuid}
-    there |= {
-        h.uuid for h in holdings if h.instance or h.trouble or h.overlay is not None or h.data is not None
-    }
+    there = _there(holdings, rows)
     checks = {f"{identity.removeprefix('sha256:')}.json" for identity in known.masters}
     findings = [
         *shape.lost_word(folder, host.features.kind, bears, nowhere),
@@ -123,6 +121,14 @@ def examined(
     told = {finding.path for finding in no_folders}  # and not again, as what cannot be looked at
     findings = [*no_folders, *(finding for finding in findings if finding.path not in told)]
     return Examination(trouble, rebuilt, findings, {row.uuid: row for row in rows}, bears, nowhere)
+
+
+def _there(holdings: Iterable[Holding], rows: Iterable[RawRow]) -> set[UUID]:
+    """Those that are remembered, or of which anything lies on the host."""
+    known = {uuid for uuid in map(as_uuid, (row.uuid for row in rows)) if uuid}
+    return known | {
+        h.uuid for h in holdings if h.instance or h.trouble or h.overlay is not None or h.data is not None
+    }
 
 
 def _whole(folder: Path, findings: Iterable[Finding]) -> set[str]:
