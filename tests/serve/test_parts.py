@@ -90,6 +90,17 @@ def test_systemd_understands_the_unit(tmp_path: Path, root: bool) -> None:
     verified(unit("/bin/true", "/var/lib/skinny box", ["--state=/x y"], words, root=root), tmp_path)
 
 
+def test_the_unit_makes_what_it_is_to_write_to() -> None:
+    """systemd has no namespace for a folder that is not there: it started nothing, and tried for ever. And a
+    socket elsewhere was to be made on a file system that is read-only. `$` is doubled in commands only."""
+    lines = unit("/bin/true", "/srv/a$b%c d", [], [], root=True, socket="/run/skinny/api.sock").splitlines()
+    assert 'ExecStartPre=+/bin/mkdir -p "/srv/a$$b%%c d" /run/skinny' in lines
+    assert 'ReadWritePaths="-/srv/a$b%%c d" -/run/skinny' in lines
+    assert 'RequiresMountsFor="/srv/a$b%%c d"' in lines
+    of_a_user = unit("/bin/true", "/srv/a", [], [], root=False, socket="/run/skinny/api.sock")
+    assert "mkdir" not in of_a_user and "ReadWritePaths" not in of_a_user
+
+
 @needs_systemd
 def test_systemd_finds_it_guarded(tmp_path: Path) -> None:
     file = tmp_path / "skinnybox-serve.service"
@@ -110,7 +121,7 @@ def test_the_unit_serves_as_was_said(
         f"--state=/srv/boxes --host=fake serve --listen=0.0.0.0:443 --host-name=boxes.example.org "
         f'"--tls-cert={tmp_path}/a b/chain.pem" --tls-key=/k%%y.pem --tls-min=1.3'
     )
-    assert "ReadWritePaths=/srv/boxes\n" in shown.out and "WantedBy=multi-user.target" in shown.out
+    assert "ReadWritePaths=-/srv/boxes\n" in shown.out and "WantedBy=multi-user.target" in shown.out
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     of_a_user = said(capsys, "--state", "/srv/boxes", "serve", "--unit").out
     assert "Protect" not in of_a_user and "WantedBy=default.target" in of_a_user

@@ -97,5 +97,7 @@ def _unit(arguments: argparse.Namespace) -> int:
         words.append(f"--tls-min={arguments.tls_min}")
     program = shutil.which("skinnybox") or os.path.abspath(sys.argv[0])  # noqa: PTH100 (links are kept)
     before = [f"--state={settings.state}", f"--host={settings.host}"]
-    print(unit(program, str(settings.state), before, words, root=os.geteuid() == 0), end="")
+    socket = str(arguments.socket.absolute()) if arguments.socket else ""
+    root = os.geteuid() == 0
+    print(unit(program, str(settings.state), before, words, root=root, socket=socket), end="")
     return 0

@@ -11,6 +11,7 @@ NoNewPrivileges, and setuid programs help such a user into namespaces and onto b
 """
 
 from collections.abc import Sequence
+from pathlib import PurePath
 
 _UNIT = """\
 [Unit]
@@ -22,12 +23,13 @@ RequiresMountsFor={state}
 [Service]
 Type=notify
 NotifyAccess=main
-ExecStart={program} {before} serve{options}
+{made}ExecStart={program} {before} serve{options}
 ExecReload=/bin/kill -HUP $MAINPID
 Restart=on-failure
 RestartSec=2
 # Machines outlive their server; jobs are given time to end where nothing is lost.
 KillMode=process
+TimeoutStartSec=300
 TimeoutStopSec=300
 LimitNOFILE=65536
 UMask=0077
@@ -36,9 +38,14 @@ UMask=0077
 WantedBy={target}
 """
 
+_MADE = """\
+# systemd would start nothing while a folder is not there; this makes it, as it is not kept from anything.
+ExecStartPre=+/bin/mkdir -p{folders}
+"""
+
 _KEPT_FROM = """
 ProtectSystem=strict
-ReadWritePaths={state}
+ReadWritePaths={written}
 PrivateTmp=yes
 ProtectClock=yes
 ProtectHostname=yes
@@ -54,17 +61,27 @@ CapabilityBoundingSet=~CAP_LEASE CAP_AUDIT_CONTROL CAP_AUDIT_READ CAP_BPF CAP_PE
 """
 
 
-def unit(program: str, state: str, before: Sequence[str], options: Sequence[str], *, root: bool) -> str:
-    """Of `PROGRAM BEFORE serve OPTIONS`."""
+def unit(
+    program: str, state: str, before: Sequence[str], options: Sequence[str], *, root: bool, socket: str = ""
+) -> str:
+    """Of `PROGRAM BEFORE serve OPTIONS`. `socket` is the path of one that is not in the state folder."""
+    folders = [state, *([str(PurePath(socket).parent)] if socket else [])]
+    written = " ".join(setting(f"-{folder}") for folder in folders)
     return _UNIT.format(
-        program=quoted(program), state=quoted(state), before=" ".join(map(quoted, before)),
+        program=quoted(program), state=setting(state), before=" ".join(map(quoted, before)),
         options="".join(f" {quoted(word)}" for word in options),
-        kept_from=_KEPT_FROM.format(state=quoted(state)) if root else "",
+        made=_MADE.format(folders="".join(f" {quoted(folder)}" for folder in folders)) if root else "",
+        kept_from=_KEPT_FROM.format(written=written) if root else "",
         target="multi-user.target" if root else "default.target",
     )  # fmt: skip
 
 
 def quoted(word: str) -> str:
-    """As systemd reads words: `%` and `$` mean themselves when doubled."""
-    text = word.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%").replace("$", "$$")
+    """As systemd reads the words of a command: `%` and `$` mean themselves when doubled."""
+    return setting(word.replace("$", "$$"))
+
+
+def setting(word: str) -> str:
+    """As it reads those of other settings: `$` means itself."""
+    text = word.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%")
     return f'"{text}"' if not text or any(c in word for c in " \t\\\"'") else text
