@@ -8,6 +8,7 @@ from typing import Generic, TypeVar
 from skinnybox.delta.join import UpperNode
 from skinnybox.delta.rebase.accounts import Numbers, Ownership
 from skinnybox.delta.rebase.bound import Tally
+from skinnybox.delta.rebase.dangling import Dangling
 from skinnybox.delta.rebase.facts import Content
 from skinnybox.delta.rebase.owners import Owners
 from skinnybox.delta.rebase.packages import Settled
@@ -35,6 +36,8 @@ class Context(Generic[N]):
     bound: Tally = field(default_factory=Tally)
     strangers: "Strangers" = field(default_factory=lambda: Strangers())
     remains: "Remains" = field(default_factory=lambda: Remains())
+    dangling: Dangling | None = None
+    """Of a replay."""
 
 
 class Strangers:
@@ -116,6 +119,8 @@ def owner_told(node: N, context: Context[N]) -> str:
 def settle(policy: Policy, path: bytes, kind: FileClass, detail: str) -> Decision:
     """What is in dispute, by who wins there. A path that is of another type needs somebody to speak of it."""
     choice = policy.choice(path)
+    if policy.replay and choice is Choice.MERGE:
+        return _anew(path, kind, detail)
     if kind is FileClass.TYPE and not policy.is_named(path):
         return file(path, kind, Fate.ASK, detail, Standing.BLOCKED)
     if choice in (Choice.OURS, Choice.PIN):
@@ -124,6 +129,27 @@ def settle(policy: Policy, path: bytes, kind: FileClass, detail: str) -> Decisio
         return file(path, kind, Fate.TAKE, detail)
     standing = Standing.BLOCKED if kind is FileClass.TYPE else Standing.CONFLICT
     return file(path, kind, Fate.ASK, detail, standing)
+
+
+SOURCES = b"etc/apt/sources.list"
+_SYSTEM = (b"usr/", b"bin/", b"sbin/", b"lib/", b"lib32/", b"lib64/", b"libx32/")
+
+
+def is_systems(path: bytes) -> bool:
+    """Whether packages and nobody else are to put something there."""
+    return (path + b"/").startswith(_SYSTEM) and not path.startswith(b"usr/local/")
+
+
+def _anew(path: bytes, kind: FileClass, detail: str) -> Decision:
+    """Of a new release: its system is its own, and what was configured in the machine stays."""
+    if is_systems(path):
+        return file(path, kind, Fate.TAKE, f"{detail}; it is the system's")
+    if kind is FileClass.TYPE:
+        return file(path, kind, Fate.ASK, detail, Standing.BLOCKED)
+    if path.startswith(SOURCES):
+        why = "the machine's may name the old release, which the next upgrade would come from"
+        return file(path, kind, Fate.ASK, f"{detail}; {why}", Standing.CONFLICT)
+    return file(path, kind, Fate.KEEP, f"{detail}; the machine's stays")
 
 
 def file(

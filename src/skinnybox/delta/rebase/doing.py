@@ -19,10 +19,11 @@ from pathlib import Path
 from typing import Any
 
 from skinnybox.delta.listing import handed
-from skinnybox.delta.rebase import comparing, ordering, planning, tasks
+from skinnybox.delta.rebase import comparing, ordering, planning, replay, tasks
 from skinnybox.delta.rebase.masters import Files
 from skinnybox.delta.rebase.ordering import MOST_TOLD, Scratch
 from skinnybox.delta.rebase.orders import decoded
+from skinnybox.delta.rebase.replay import Replay
 from skinnybox.delta.rebase.rules import Policy
 from skinnybox.delta.rebase.values import Decision, Standing, Subject
 from skinnybox.delta.settled import NO_ANSWER, refuse_unsettled
@@ -47,13 +48,15 @@ Counts = Counter[tuple[str, str, str, str]]
 class Done:
     """`counts` by subject, kind, fate and standing, as a plan's; `tasks` are words of tasks.py, which the
     first start does, and `identifier` is what it calls them by; `orders` is how many edits it took. `notes`
-    are for people: what became of records otherwise than anybody asked for."""
+    are for people: what became of records otherwise than anybody asked for. `replay` is what its package
+    manager is to do then, where the policy says so."""
 
     counts: Counts
     tasks: tuple[str, ...]
     orders: int
     identifier: str
     notes: tuple[str, ...] = ()
+    replay: Replay | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +65,7 @@ class _Ordered:
     tasks: tuple[str, ...]
     index: bool
     notes: tuple[str, ...]
+    replay: Replay | None
 
 
 def build(
@@ -95,8 +99,9 @@ def build(
         operation.step(task="rebase", detail="comparing")
         comparing.verify(new, scratch.lines)
     return Done(
-        counts=found.counts, tasks=found.tasks, orders=count, identifier=identifier, notes=found.notes
-    )
+        counts=found.counts, tasks=found.tasks, orders=count, identifier=identifier, notes=found.notes,
+        replay=found.replay,
+    )  # fmt: skip
 
 
 @contextlib.contextmanager
@@ -186,11 +191,12 @@ def _called(found: Decision) -> str:
 
 def _checked(value: Any, counts: Counts) -> _Ordered:
     try:
-        _, index, words, notes = value
+        _, index, words, notes, anew = value
         if type(index) is not bool or not set(words) <= set(tasks.WORDS) or len(notes) > MOST_TOLD:
             raise ValueError("no such orders")
         told = tuple(printable(str(note)[:_LONGEST_NOTE]) for note in notes)
+        lists = None if anew is None else replay.checked(anew)
     except (ValueError, TypeError) as error:
         raise Corrupt(NO_ANSWER) from error
     known = tuple(word for word in tasks.WORDS if word in words)
-    return _Ordered(counts=counts, tasks=known, index=index, notes=told)
+    return _Ordered(counts=counts, tasks=known, index=index, notes=told, replay=lists)

@@ -66,11 +66,27 @@ class _Judge(Generic[N, L]):
         if place.upper is None:
             return
         if cut.dropped:
-            yield file(place.path, FileClass.BELOW_TAKEN, Fate.TAKE)
+            yield self._below_taken(cut, place, place.upper)
             return
         self._context.strangers.see(place.path, place.upper, self._context.ownership)
         owner = owner_told(place.upper, self._context)
         yield file(place.path, FileClass.BELOW_OPAQUE, Fate.KEEP, owner=owner)
+
+    def _below_taken(self, cut: Cut, place: Place[N, L], node: N) -> Decision:
+        """In a new release a folder may be a link to another, as /lib is of usr/lib: what the machine has of
+        its own there would go with it."""
+        context = self._context
+        whose = context.owners.get(place.path)
+        own = place.old is None and node.type != "d" and not _is_whiteout(node) and whose is None
+        if context.policy.replay and own and special(place.path) is None and of_info(place.path) is None:
+            named = context.policy.is_named(cut.path)
+            why = "its folder is another in the new master: move it in the machine, or --take the folder"
+            return (
+                file(place.path, FileClass.BELOW_TAKEN, Fate.TAKE)
+                if named
+                else file(place.path, FileClass.TYPE, Fate.ASK, why, Standing.BLOCKED)
+            )
+        return file(place.path, FileClass.BELOW_TAKEN, Fate.TAKE)
 
     def _deleted(self, place: Place[N, L]) -> Iterator[Decision]:
         path, old, new = place.path, _entry(place.old), _entry(place.new)
@@ -129,7 +145,7 @@ class _Judge(Generic[N, L]):
             detail = f"another kernel's way to keep it ({marks[0]}): its content is not here"
             yield file(path, FileClass.UNREAD, Fate.ASK, detail, Standing.BLOCKED)
             return
-        found = self._by_what_it_is(place, new)
+        found = self._by_what_it_is(place, new) or self._of_gone(place, node)
         if found is None:
             self._context.bound.see(path)
             found = three_way(path, node, _entry(place.old), new, self._context)
@@ -141,6 +157,19 @@ class _Judge(Generic[N, L]):
             yield found
             if _is_folder(new) or _is_folder(_entry(place.old)):
                 self._cut = Cut(path, FileClass.OPAQUE, dropped=found.fate is Fate.TAKE)
+
+    def _of_gone(self, place: Place[N, L], node: N) -> Decision | None:
+        """What only a package that goes has any use for, and is made again with it."""
+        dangling, path = self._context.dangling, place.path
+        if dangling is None or place.old is not None or place.new is not None:
+            return None
+        if self._context.policy.is_named(path):
+            return None
+        if node.type == "l" and dangling.goes(path, self._context.reader.target(node)):
+            return file(path, FileClass.OF_PACKAGE, Fate.TAKE, "what it leads to goes with its package")
+        if node.type == "-" and dangling.is_helpers(path):
+            return file(path, FileClass.OF_PACKAGE, Fate.TAKE, "about links that go with their package")
+        return None
 
     def _folder(self, place: Place[N, L], node: N) -> Iterator[Decision]:
         path, old, new = place.path, _entry(place.old), _entry(place.new)

@@ -19,7 +19,9 @@ def by_package(place: Place[N, L], context: Context[N]) -> Decision | None:
     if info is not None:
         package = package_of(info, context)
         if package is None:
-            return None
+            gone = "what dpkg knew of a package that is gone"
+            replays = context.policy.replay
+            return file(place.path, FileClass.OF_PACKAGE, Fate.TAKE, gone) if replays else None
         kept, name = package.touched and package.fate is not Fate.TAKE, package.name
         return file(
             place.path, FileClass.OF_PACKAGE, Fate.KEEP if kept else Fate.TAKE, f"what dpkg knows of {name}"

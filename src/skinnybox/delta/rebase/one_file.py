@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from skinnybox.delta.rebase import text_merge
-from skinnybox.delta.rebase.context import Context, N, file, owner_told, settle
+from skinnybox.delta.rebase.context import SOURCES, Context, N, file, is_systems, owner_told, settle
 from skinnybox.delta.rebase.facts import Compared, Facts, Won, compared, of_entry, of_node
 from skinnybox.delta.rebase.rules import Choice
 from skinnybox.delta.rebase.values import Decision, Fate, FileClass
@@ -67,7 +67,10 @@ def _taken(path: bytes, mine: Facts, new: Facts | None) -> Decision | None:
 
 def _without_new(path: bytes, mine: Facts, old: Facts | None, context: Context[N]) -> Decision | None:
     if old is None:
-        return file(path, FileClass.OWN, Fate.KEEP)
+        if mine.type == "d" and context.policy.replay and is_systems(path):
+            return file(path, FileClass.OF_PACKAGE, Fate.TAKE, "it stays for what is in it")
+        mentions = context.policy.replay and path.startswith(SOURCES)
+        return file(path, FileClass.OWN, Fate.KEEP, "it may name the old release" if mentions else "")
     if mine.type == "d" and old.type == "d":
         return None  # it stays for what is in it, or goes with the old master
     if mine == old:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 from skinnybox.delta.join import sort_key
-from skinnybox.delta.rebase import planning, records, tasks
+from skinnybox.delta.rebase import planning, records, replay, tasks
 from skinnybox.delta.rebase.carrying import Carrier
 from skinnybox.delta.rebase.masters import buffered
 from skinnybox.delta.rebase.outcome import Masters, Wanted
@@ -102,14 +102,16 @@ def _told(
             return
         masters = Masters(image.opened(files[2]), image.opened(files[5]))
         out = _written(volume, others)
-        wanted = _records(masters, ground, out.contents, words, notes)
+        wanted, lost = _records(masters, ground, out.contents, words, notes)
         wanted |= _tasks(masters, ground, out.contents, identifier, words)
         carrier = Carrier(volume, ground.context, masters, out, now)
         _carry_out(volume, sides, spool.by_path(), wanted, carrier)
         _empty_work(volume, out)
         _refuse_full(volume, out.need)
     # Only now all of it is written.
-    yield [out.count, out.index, sorted(words), notes]
+    gone = ground.context.dangling
+    anew = None if gone is None else replay.crossed(replay.of(tally.packages, gone.links, gone.off(), lost))
+    yield [out.count, out.index, sorted(words), notes, anew]
 
 
 class _Tally:
@@ -118,6 +120,7 @@ class _Tally:
     def __init__(self, spool: Spool, words: set[str]) -> None:
         self.counts: Counter[tuple[str, str, str, str]] = Counter()
         self.disputed: list[Decision] = []
+        self.packages: list[Decision] = []
         self._spool = spool
         self._words = words
 
@@ -126,6 +129,8 @@ class _Tally:
             self.counts[each.subject, each.kind, each.fate, each.standing] += 1
             if each.standing is not Standing.CLEAN:
                 self._dispute(each)
+            elif each.subject is Subject.PACKAGE:
+                self.packages.append(each)
             elif each.subject is Subject.FILE:
                 self._spool.add(each.name, each.kind, each.fate)
                 if each.fate is Fate.REGENERATE:
@@ -151,8 +156,9 @@ def _written(volume: Volume, files: list[BinaryIO]) -> Written:
 
 def _records(
     masters: Masters, ground: Ground, contents: Contents, words: set[str], notes: list[str]
-) -> dict[bytes, Wanted]:
-    """By path. Held are the paths; what stands there is written down as it comes."""
+) -> tuple[dict[bytes, Wanted], list[tuple[str, str]]]:
+    """By path, and alternatives that were chosen by hand and are gone. Held are the paths; what stands there
+    is written down as it comes."""
     context = ground.context
     sides = records.Sides(
         old=masters.old,
@@ -164,6 +170,7 @@ def _records(
         policy=context.policy,
     )
     found: dict[bytes, Wanted] = {}
+    lost: list[tuple[str, str]] = []
     for each in records.made(sides):
         found[bytes_of(each.path)] = Wanted(
             content=None if each.content is None else contents.copy([each.content]),
@@ -173,14 +180,17 @@ def _records(
         words.update({each.task} & set(tasks.WORDS))
         if each.note and len(notes) < MOST_TOLD:
             notes.append(f"/{each.path}: {each.note}"[:_LONGEST_NOTE])
-    return found
+        if each.lost is not None:
+            lost.append(each.lost)
+    return found, lost
 
 
 def _tasks(
     masters: Masters, ground: Ground, contents: Contents, identifier: str, words: set[str]
 ) -> dict[bytes, Wanted]:
     """What the first start does; and what an earlier one left goes."""
-    expected = tasks.units((masters.old, masters.new, ground.source), ground.wants)
+    sides = masters.old, masters.new, ground.source
+    expected = tasks.units(sides, ground.wants, replay=ground.context.policy.replay)
     text = tasks.text(identifier, words, expected)
     left = {bytes_of(path): Wanted() for path in tasks.LEFT}
     return left | {bytes_of(tasks.PATH): Wanted(content=contents.copy([text]), mode=0o600)}

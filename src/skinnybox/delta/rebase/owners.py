@@ -16,7 +16,7 @@ from skinnybox.masters.system.source import bytes_of
 Listed = Iterable[tuple[str, Iterable[str]]]
 """Packages by name, and the paths of each, through the symlinks of the tree that they are in."""
 _MOST_PATHS, _MOST_BYTES = 1_000_000, 48 << 20
-_REPLAY = "a package was renamed or divided since: this needs --replay, which is not there yet"
+_REPLAY = "a package was renamed or divided since: --replay installs it anew"
 
 
 @dataclass(slots=True)

@@ -13,12 +13,12 @@ from skinnybox.masters.system.compare import names
 from skinnybox.masters.system.debian_version import later
 from skinnybox.masters.system.values import Package, System
 
-_KERNEL = re.compile(
+KERNEL = re.compile(
     r"(?:linux-(?:image|headers|modules|kbuild|base)|initramfs-tools|dracut|grub|shim-signed)\b.*|.*-dkms"
 )
 _FINISHED = ("installed", "triggers-pending", "triggers-awaited")
 _INEFFECTIVE = "machines boot their master's kernel, with its modules: this does nothing there"
-_NO_SCRIPTS = "its maintainer scripts run at the first start"
+SCRIPTS_TO_RUN = "its maintainer scripts run at the first start"
 
 
 def _is_held(package: Package) -> bool:
@@ -139,21 +139,22 @@ def decisions(found: Mapping[str, Settled]) -> Iterator[Decision]:
             kind=each.kind,
             fate=each.fate,
             name=each.name,
-            detail=", ".join(filter(None, (_versions_told(each), each.why, _note(each)))),
+            detail=", ".join(filter(None, (versions_told(each), each.why, _note(each)))),
             standing=each.standing,
         )
 
 
 def _note(found: Settled) -> str:
-    if found.touched and _KERNEL.fullmatch(found.name) and found.fate is Fate.KEEP:
+    if found.touched and KERNEL.fullmatch(found.name) and found.fate is Fate.KEEP:
         return _INEFFECTIVE
     machine, new = found.versions.machine, found.versions.new
     if found.fate is Fate.TAKE and machine is not None and new is not None and machine.version != new.version:
-        return _NO_SCRIPTS
+        return SCRIPTS_TO_RUN
     return ""
 
 
-def _versions_told(found: Settled) -> str:
+def versions_told(found: Settled) -> str:
+    """Of the three systems."""
     told = []
     for side, package in (
         ("old", found.versions.old),

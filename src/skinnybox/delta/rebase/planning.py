@@ -129,14 +129,15 @@ def checked(value: Any) -> Decision:
 
 def policy_text(policy: Policy) -> bytes:
     rules = [[rule.glob, rule.choice] for rule in policy.rules]
-    return json.dumps([policy.on_conflict, rules, policy.take, policy.pin]).encode()
+    return json.dumps([policy.on_conflict, rules, policy.take, policy.pin, policy.replay]).encode()
 
 
 def as_policy(value: Any) -> Policy:
-    on_conflict, rules, take, pin = value
+    on_conflict, rules, take, pin, replay = value
     return Policy(
         on_conflict=Choice(on_conflict),
         rules=tuple(Rule(glob=glob, choice=Choice(choice)) for glob, choice in rules),
         take=tuple(take),
         pin=tuple(pin),
+        replay=replay is True,
     )

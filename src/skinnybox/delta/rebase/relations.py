@@ -25,7 +25,7 @@ _ONE = re.compile(
 _LONGEST_VERSION = 200
 _MOST, _LONGEST = 500, 64 << 10
 """Relations of one package, and letters of them: more are passed over."""
-_REPLAY = "; when it is there, --replay installs it again"
+_REPLAY = "; --replay installs it again"
 
 
 @dataclass(frozen=True, slots=True)

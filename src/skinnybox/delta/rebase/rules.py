@@ -41,9 +41,11 @@ class Rule:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
     """`take` and `pin` are paths, each with all below it; they win over rules, the first rule that fits over
-    `on_conflict`."""
+    `on_conflict`. `replay`: packages are all the new master's, and the machine's own are installed again
+    (see replay.py)."""
 
     on_conflict: Choice = Choice.MERGE
+    replay: bool = False
     rules: tuple[Rule, ...] = ()
     take: tuple[str, ...] = ()
     pin: tuple[str, ...] = ()

@@ -55,14 +55,17 @@ def words_of(path: str) -> tuple[str, ...]:
     return by_path or _BY_WHAT.get(found.with_what, ())
 
 
-def units(sides: tuple[Source, Source, Source], wants: tuple[Wants, Wants, Wants]) -> tuple[str, ...]:
+def units(
+    sides: tuple[Source, Source, Source], wants: tuple[Wants, Wants, Wants], *, replay: bool = False
+) -> tuple[str, ...]:
     """Those that ran in the machine, or were to, as far as there is such a unit afterwards, and somebody
-    still wants it. Sides are the old master, the new one, and the machine."""
+    still wants it. Sides are the old master, the new one, and the machine. In a replay its own packages are
+    yet to be installed: all that ran, and who installs them looks which are there."""
     old, new, machine = sides
     before, after = ({name for name, _ in each} for each in (wants[2], united(*wants)))
     ran = _active(machine.read(ACTIVE, _SMALL))
     expected = after & _started(wants[2]) if ran is None else {*ran} - (before - after)
-    there = _files(new) | (_files(machine) - _files(old))
+    there = _files(new) | (_files(machine) - (set() if replay else _files(old)))
     found = sorted(name for name in expected if _UNIT.fullmatch(name) and _file(name) in there)
     return tuple(found[:_MOST_UNITS])
 

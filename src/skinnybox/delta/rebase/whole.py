@@ -15,10 +15,12 @@ from skinnybox.delta.rebase import (
     owners,
     packages,
     relations,
+    replay,
     services,
     subordinate,
 )
 from skinnybox.delta.rebase.context import Context
+from skinnybox.delta.rebase.dangling import Dangling
 from skinnybox.delta.rebase.merged_source import UPPER, Merged
 from skinnybox.delta.rebase.owners import Listed
 from skinnybox.delta.rebase.packages import Settled
@@ -78,9 +80,9 @@ def settle_ground(
     notes = Notes()
     source = Merged(volume, old.source)
     system = machine.system_of(source, old.system, notes)
-    if refused := another_release(old.system, new.system, system):
+    if refused := another_release(old.system, new.system, system, policy):
         return None, [refused]
-    settled, of_packages = _packages(old.system, new.system, system, policy, machine.same_packages(source))
+    settled, of_packages = _packages((old, new), (source, system), policy)
     every = [*of_packages]
     owned, told = _owners(old, new, (source, system), settled, notes)
     every += told
@@ -100,6 +102,7 @@ def settle_ground(
     context = Context[Node](
         reader=UpperReader(volume), packages=settled, owners=owned, ownership=ownership, policy=policy,
         old_text=partial(_text, old.source), new_text=partial(_text, new.source),
+        dangling=Dangling(machine=source, new=new.source, owners=owned) if policy.replay else None,
     )  # fmt: skip
     return Ground(context=context, source=source, wants=wants, notes=notes), every
 
@@ -126,30 +129,40 @@ def _by_account(
         yield from keyed.decisions(form, old, new, machine, owners, by_policy)
 
 
-def another_release(old: System, new: System, machine: System) -> Decision | None:
+def another_release(old: System, new: System, machine: System, policy: Policy) -> Decision | None:
     """Inside one release this is a merge. Across two no merge ends well: packages have to be installed. Also
     of a machine that was upgraded to another by hand."""
     before, after, now = (
         tuple(each.release.get(key, "") for key in ("id", "version_id")) for each in (old, new, machine)
     )
+    if policy.replay:
+        why = replay.refused(old, new, machine)
+        return None if why is None else _of_release(after, why)
     if before == after == now:
         return None
     who = "the machine" if before == now else "the machine was upgraded by hand, and"
+    why = f"{who} is {' '.join(now)}: its packages have to be installed again, as --replay does"
+    return _of_release(after, why)
+
+
+def _of_release(release: tuple[str, ...], why: str) -> Decision:
     return Decision(
         subject=Subject.RELEASE,
         kind="another release",
         fate=Fate.ASK,
-        name=" ".join(after),
-        detail=f"{who} is {' '.join(now)}: its packages would have to be installed again from the new "
-        "release; --replay would be the way, and is not there yet",
+        name=" ".join(release),
+        detail=why,
         standing=Standing.BLOCKED,
     )
 
 
 def _packages(
-    old: System, new: System, system: System, policy: Policy, same: bool
+    masters: tuple[Side, Side], of_machine: tuple[Merged, System], policy: Policy
 ) -> tuple[dict[str, Settled], Iterable[Decision]]:
     """Of whatever family: a machine that has its master's packages gets the new one's with their files."""
+    old, new = (side.system for side in masters)
+    source, system = of_machine
+    same = machine.same_packages(source) and not policy.replay
     reason = None if same else packages.unreadable(old, new, system)
     if reason is not None:
         blocked = Decision(
@@ -161,8 +174,11 @@ def _packages(
             standing=Standing.BLOCKED,
         )
         return {}, [blocked]
-    on_hold = _WINNER.get(policy.on_conflict, Fate.ASK)
     found = packages.versions(old, new, system)
+    if policy.replay:
+        anew = {each.name: replay.settled(each) for each in found}
+        return anew, replay.decisions(anew, replay.asked(source), system)
+    on_hold = _WINNER.get(policy.on_conflict, Fate.ASK)
     settled = {each.name: packages.settled(each, on_hold) for each in found}
     return settled, packages.decisions(settled)
 

@@ -23,6 +23,8 @@ class Merged:
     group: Group | None
     target: str | None = None
     note: str = ""
+    lost: str | None = None
+    """What was chosen by hand, and is not there."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,19 +39,20 @@ class Facts:
 def merged(name: str, old: Side, new: Side, machine: Side, facts: Facts) -> Merged:
     choices = by_key.merged(_choices(old), _choices(new), _choices(machine), facts.package)
     choices = {path: choice for path, choice in choices.items() if facts.there(path)}
+    mode, wanted, said = _said(old, new, machine)
+    lost = wanted if mode == MANUAL and said and wanted not in choices else None
     if not choices:
-        return Merged(group=None)
+        return Merged(group=None, lost=lost)
     groups = [side.group for side in (new, machine) if side.group is not None]
     first = groups[0]
     if machine.group is not None and old.group is not None and machine.group.link != old.group.link:
         first = machine.group
     group = replace(first, slaves=slaves_of((first, *groups)), choices=choices)
-    mode, wanted, said = _said(old, new, machine)
     if mode == MANUAL and wanted is not None and (wanted in choices or not said):
         return Merged(group=replace(group, mode=MANUAL), target=wanted)
     best = group.best()
     note = f"{name}: {wanted} was chosen by hand and is gone; it is {best} now" if mode == MANUAL else ""
-    return Merged(group=replace(group, mode=AUTO), target=best, note=note)
+    return Merged(group=replace(group, mode=AUTO), target=best, note=note, lost=lost)
 
 
 def _choices(side: Side) -> Mapping[str, Choice]:

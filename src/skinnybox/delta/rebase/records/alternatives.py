@@ -35,7 +35,8 @@ def made(sides: Sides) -> Iterator[Made]:
         after = merged(name, old, new, machine, tree.facts)
         same = after.group is not None and new.group is not None and told(after.group) == told(new.group)
         content = three.new if same else None if after.group is None else told(after.group)
-        yield replace(made_of(path, three.new, content), note=after.note)
+        lost = None if after.lost is None else (name, after.lost)
+        yield replace(made_of(path, three.new, content), note=after.note, lost=lost)
         yield from _links(name, after, (old, new, machine), tree, chosen["new"])
     yield from _others(sides, chosen)
 

@@ -51,7 +51,7 @@ class _Question:
     def owners(self, sides: Sides) -> list[str]:
         """Packages as their side has them."""
         old, new, machine = (dict.fromkeys(side, True) for side in self._owners)
-        return [*by_key.merged(old, new, machine, sides.package)]
+        return [*by_key.merged(old, new, machine, sides.of_settings)]
 
     def answer(self) -> bytes | None:
         old, new, machine = self._sides

@@ -11,13 +11,13 @@ from skinnybox.errors import Corrupt
 from skinnybox.masters.system.dpkg import MOST_PACKAGES
 from skinnybox.masters.system.source import text_of
 
-_PATH = "var/lib/apt/extended_states"
+PATH = "var/lib/apt/extended_states"
 Key = tuple[bytes, bytes]
 
 
 def made(sides: Sides) -> Iterator[Made]:
-    three = sides.texts(_PATH, LARGE)
-    old, new, machine = map(_marks, three)
+    three = sides.texts(PATH, LARGE)
+    old, new, machine = map(marks, three)
     found: dict[Key, bytes] = {}
     for key in [*new, *(key for key in machine if key not in new)]:
         package = sides.package(text_of(key[0]), text_of(key[1]))
@@ -25,9 +25,9 @@ def made(sides: Sides) -> Iterator[Made]:
         if paragraph is not None:
             found[key] = paragraph
     if found == new:
-        yield Made(path=_PATH)
+        yield Made(path=PATH)
     else:
-        yield made_of(_PATH, three.new, text(found.values()))
+        yield made_of(PATH, three.new, text(found.values()))
 
 
 def _chosen(
@@ -37,22 +37,24 @@ def _chosen(
     saying. One that both sides installed is one that somebody asked for as soon as either did."""
     if package is None or package.fate is not Fate.TAKE:
         return by_key.chosen(package, old, new, machine)
-    if package.versions.machine is None or _asked_for(machine) == _asked_for(new):
+    if package.versions.machine is None or asked_for(machine) == asked_for(new):
         return new
     if package.versions.old is not None:
-        return new if _asked_for(machine) == _asked_for(old) else machine
-    return new if _asked_for(new) else machine
+        return new if asked_for(machine) == asked_for(old) else machine
+    return new if asked_for(new) else machine
 
 
-def _asked_for(paragraph: bytes | None) -> bool:
+def asked_for(paragraph: bytes | None) -> bool:
+    """Of a package by its mark, or by that it has none."""
     return paragraph is None or field(paragraph, b"Auto-Installed") != b"1"
 
 
-def _marks(side: bytes | None) -> dict[Key, bytes]:
+def marks(side: bytes | None) -> dict[Key, bytes]:
+    """By name and architecture. Raises Corrupt."""
     found: dict[Key, bytes] = {}
-    for each in paragraphs(side, _PATH, MOST_PACKAGES):
+    for each in paragraphs(side, PATH, MOST_PACKAGES):
         name = field(each, b"Package")
         if name is None:
-            raise Corrupt(f"/{_PATH} has a paragraph that is of no package: {each[:60]!r}")
+            raise Corrupt(f"/{PATH} has a paragraph that is of no package: {each[:60]!r}")
         found[name, field(each, b"Architecture") or b""] = each
     return found

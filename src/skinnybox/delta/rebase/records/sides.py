@@ -8,6 +8,7 @@ from skinnybox.delta.rebase.accounts import Ownership
 from skinnybox.delta.rebase.owners import Owners
 from skinnybox.delta.rebase.packages import Settled
 from skinnybox.delta.rebase.rules import Choice, Policy
+from skinnybox.delta.rebase.values import PackageClass
 from skinnybox.errors import Corrupt
 from skinnybox.masters.system.source import Source
 
@@ -34,7 +35,8 @@ class Three(NamedTuple):
 class Made:
     """What is at a path afterwards: a file with `content`, or a symlink that says `target`. With neither
     nothing of the machine's own is there, and the new master's is seen, unless `hidden`. `note` is for
-    people: what nobody asked for. `task` has to run at the first start since this is so."""
+    people: what nobody asked for. `task` has to run at the first start since this is so. `lost` is an
+    alternative and what was chosen of it by hand, that is not there."""
 
     path: str
     content: bytes | None = None
@@ -42,6 +44,7 @@ class Made:
     hidden: bool = False
     note: str = ""
     task: str = ""
+    lost: tuple[str, str] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,6 +78,13 @@ class Sides:
         return self.packages.get(f"{bare}:{architecture}" if architecture else bare) or self.packages.get(
             bare
         )
+
+    def of_settings(self, name: str) -> Settled | None:
+        """The package by which an answer, or a file that was seen, is decided. None for one that a replay
+        installs again: what was said of it is what it is to find, as in an upgrade."""
+        found = self.package(name)
+        again = self.policy.replay and found is not None and found.kind is PackageClass.ONLY_MACHINE
+        return None if again else found
 
 
 def text(side: Source, path: str, limit: int) -> bytes | None:

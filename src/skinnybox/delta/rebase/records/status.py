@@ -42,6 +42,9 @@ def made(sides: Sides) -> Iterator[Made]:
     _, new, machine = sides.texts(STATUS, LARGE)
     if new is None or machine is None:
         return
+    if sides.policy.replay:
+        yield Made(path=STATUS)
+        return
     found = merged(new, machine, sides.packages)
     task = "configure" if b" unpacked\n" in found else ""
     yield made_of(STATUS, new, found, task)

@@ -21,7 +21,7 @@ def made(sides: Sides) -> Iterator[Made]:
     def package(path: str) -> Settled | None:
         """The machine's word, and then the new master's."""
         line = registry[2].get(path) or registry[1].get(path)
-        return None if line is None else sides.package(line.split()[0])
+        return None if line is None else sides.of_settings(line.split()[0])
 
     for file in (_HASHES, _REGISTRY):
         old, new, machine = _entries_of(file, sides)
