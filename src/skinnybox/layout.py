@@ -117,6 +117,10 @@ TABLE = (
          what="what `flatten` works with", by="`flatten`", passing=True),
     Part(path=".copy-<random>.new", mode=FOLDER,
          what="the copy that `changes` reads", by="`changes`", passing=True),
+    Part(path=".appliance-<random>.new", mode=FOLDER,
+         what="what a small machine works with that reads or writes disks", by="`rebase`", passing=True),
+    Part(path=".packages-<random>.new", mode=FOLDER,
+         what="packages that are to be installed again", by="`rebase --replay`", passing=True),
     # Masters. What is in the making there only their own package judges: it knows who is alive.
     Part(path="masters", mode=FOLDER, what="the masters, each in a folder named by its content id", by=_SEAL),
     Part(path="masters/.lock", what="held while a master is added or removed", by=_SEAL),

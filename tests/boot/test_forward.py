@@ -35,8 +35,8 @@ def free_port() -> int:
     raise AssertionError("no port is free")
 
 
-def page(port: int) -> bytes:
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=60) as answer:
+def page(port: int, path: str = "") -> bytes:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/{path}", timeout=60) as answer:
         found: bytes = answer.read()
     return found
 

@@ -3,7 +3,6 @@
 What cannot be fetched from here is skipped, by name; what can be has to work.
 """
 
-import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -12,9 +11,8 @@ import pytest
 from skinnybox.errors import CommandFailed
 from skinnybox.fleet.service import Fleet
 from skinnybox.fleet.view import MachineView
-from skinnybox.masters import sources
 from skinnybox.model import ChangeKind
-from tests.boot import ordinary
+from tests.boot import ordinary, releases
 from tests.boot.conftest import CACHE, Create
 from tests.boot.settled import overlay_is_clean
 
@@ -26,41 +24,13 @@ Sh = Callable[[str, str], str]
 
 KEYRING = Path("/usr/share/keyrings/ubuntu-archive-keyring.gpg")
 UBUNTU = "deb [signed-by={}] http://archive.ubuntu.com/ubuntu {} main universe"
-NOT_FETCHED = "cannot be fetched"
-
-
-def _from_the_archive(suite: str) -> list[str]:
-    """Without its updates: of a release whose support has ended their index is kept, and not every file."""
-    return [
-        f"deb [signed-by={source.signed_by}] {uri} {suite} {' '.join(source.components)}"
-        for source in sources.own_sources(suite)
-        if suite in source.suites and source.signed_by.startswith("/")
-        for uri in source.uris
-    ]
-
-
-def _recipe(folder: Path, suite: str, lines: list[str], kernel: str = "") -> Path:
-    file = folder / f"{suite}.yaml"
-    file.write_text(json.dumps({"suite": suite, "sources": lines} | ({"kernel": kernel} if kernel else {})))
-    return file
-
-
-def _build_debian(fleet: Fleet, reference: str, suite: str, folder: Path) -> None:
-    if sources.release().id != "debian":
-        pytest.skip(f"{suite}: this machine has no sources of Debian")
-    try:
-        fleet.masters.build(reference, suite=suite)
-    except CommandFailed as error:
-        if NOT_FETCHED not in error.message:
-            raise
-        fleet.masters.build(reference, _recipe(folder, suite, _from_the_archive(suite)))
 
 
 def _build_ubuntu(fleet: Fleet, reference: str, suite: str, folder: Path) -> None:
     if not KEYRING.exists():
         pytest.skip(f"{suite}: no {KEYRING}")
     lines = [UBUNTU.format(KEYRING, name) for name in (suite, f"{suite}-updates", f"{suite}-security")]
-    fleet.masters.build(reference, _recipe(folder, suite, lines, "linux-image-virtual"))
+    fleet.masters.build(reference, releases.recipe(folder, suite, lines, kernel="linux-image-virtual"))
 
 
 @pytest.fixture(scope="module", params=["bullseye", "trixie", "noble"])
@@ -72,11 +42,11 @@ def master(
     reference = f"{suite}:tests"
     if reference in [known.reference for known in fleet.masters.all()]:
         fleet.masters.remove(reference)
-    build = _build_ubuntu if suite == "noble" else _build_debian
+    build = _build_ubuntu if suite == "noble" else releases.build_debian
     try:
         build(fleet, reference, suite, tmp_path_factory.mktemp(suite))
     except CommandFailed as error:
-        if NOT_FETCHED not in error.message:
+        if releases.NOT_FETCHED not in error.message:
             raise
         pytest.skip(f"{suite}: {error.message}")
     yield reference

@@ -135,6 +135,47 @@ def test_exit_codes(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     assert ended == CODES
 
 
+@pytest.fixture
+def next_release(machines: dict[str, Instance], state: Path, tmp_path: Path) -> str:
+    """web:3 of Debian 99, and `clean` with a package of its own."""
+    root = tmp_path / "tree-web-3"
+    _tree(root, "2")
+    (root / "etc/os-release").write_text('ID=debian\nVERSION_ID="99"\nPRETTY_NAME="Debian"\n')
+    seal(state, tmp_path, "web", "3", unrelated=True)
+    grown = tmp_path / "grown"
+    _tree(grown, "1")
+    debian.install(grown, "own", "1", {"/usr/bin/own": "1"})
+    put(image(state, machines["clean"]), "var/lib/dpkg/status", (grown / "var/lib/dpkg/status").read_text())
+    return "web:3"
+
+
+@pytest.mark.usefixtures("next_release")
+def test_onto_another_release_says_what_comes_again(capsys: pytest.CaptureFixture[str]) -> None:
+    merged = said(capsys, "rebase", "clean", "--onto", "web:3", "--dry-run")
+    assert merged.code == 5 and "--replay" in merged.out
+    shown = said(capsys, "rebase", "clean", "--onto", "web:3", "--dry-run", "--replay", "--format", "json")
+    [found] = json.loads(shown.out)
+    packages = {each["name"]: each for each in found["decisions"] if each["what"] == "package"}
+    assert packages["own"]["fate"] == "reinstall" and shown.code == 5
+    assert packages["packages"]["standing"] == "blocked" and "new master" in packages["packages"]["detail"]
+    without = said(capsys, "rebase", "clean", "--onto", "web:3", "--dry-run", "--replay", "--without", "own")
+    assert without.code == 0, without
+
+
+@pytest.mark.usefixtures("machines")
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--without", "own"], ["--instead", "a=b"], ["--after", "true"], ["--replay", "--instead", "a"],
+        ["--replay", "--without", "-x y"], ["--replay", "--after", " "], ["--replay", "--after", "a\nb"],
+    ],
+)  # fmt: skip
+def test_what_only_a_replay_does_is_refused_elsewhere(
+    capsys: pytest.CaptureFixture[str], words: list[str]
+) -> None:
+    assert said(capsys, "rebase", "clean", "--onto", "web:2", *words).code == 2
+
+
 def test_one_machine_is_told_in_detail(
     capsys: pytest.CaptureFixture[str], machines: dict[str, Instance]
 ) -> None:

@@ -13,6 +13,7 @@ from skinnybox.errors import Blocked, Conflict, GuestFailed, NotFound, TimedOut,
 from skinnybox.fleet.power import Stopping
 from skinnybox.fleet.rebase_rollout import Rollout
 from skinnybox.fleet.rebase_run import Stage
+from skinnybox.fleet.rebases import Wishes
 from skinnybox.fleet.service import Fleet
 from skinnybox.fleet.view import Condition
 from skinnybox.hosts.fake.host import FakeHost
@@ -314,7 +315,9 @@ def test_a_check_that_its_guest_does_not_know_is_refused_beforehand(
 def test_tasks_that_its_guest_does_not_know_are_refused_with_all_as_it_was(
     fleet: Fleet, state: Path, web: Instance, older: str
 ) -> None:
-    """It would say nothing of them, and pass."""
+    """It would say nothing of them, and pass. The plan says so beforehand."""
+    summary, told = fleet.rebases.plan("web", older, Wishes())
+    assert summary.standing == "blocked" and told[-1].kind == "guest part" and "protocol 3" in told[-1].detail
     before = image(state, web).stat().st_ino
     [outcome] = rebase(fleet, "web", onto=older)
     assert isinstance(outcome.error, Unsupported) and "(configure)" in outcome.error.message

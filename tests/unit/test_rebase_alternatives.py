@@ -119,7 +119,9 @@ def test_what_is_gone_is_chosen_anew_and_somebody_is_told() -> None:
     old, new = tree(NANO), tree({"joe": 5})
     found, chosen = seen(given_of(old, new, machine))
     assert found is not None and (found.mode, chosen) == ("auto", "/usr/bin/vim")
-    note = told(given_of(old, new, machine))[DB].note
+    made = told(given_of(old, new, machine))[DB]
+    note = made.note
+    assert made.lost == ("editor", "/usr/bin/nano"), "for a replay, which may have it again"
     assert note == "editor: /usr/bin/nano was chosen by hand and is gone; it is /usr/bin/vim now"
 
 

@@ -56,7 +56,8 @@ def test_a_machine_is_booted_only_where_its_package_manager_may_know_more() -> N
 
 
 @pytest.mark.parametrize(
-    ("kind", "replay"), [(FindingKind.LIBRARY, "is not there yet"), (FindingKind.PRIVILEGE, "would not help")]
+    ("kind", "replay"),
+    [(FindingKind.LIBRARY, "installs them anew"), (FindingKind.PRIVILEGE, "would not help")],
 )
 def test_who_is_refused_hears_what_is_missing_and_what_would_help(kind: FindingKind, replay: str) -> None:
     machine = MachineView(instance=an_instance("web-01"), phase=Phase.DEFINED)

@@ -21,6 +21,7 @@ from skinnybox.cpio import archive
 from skinnybox.emulation import accelerator
 from skinnybox.emulation.board import SANDBOX, Accelerator, board, kernel_words
 from skinnybox.errors import GuestFailed, TimedOut, Unsupported
+from skinnybox.masters.workspace import at_work
 from skinnybox.model import Acceleration
 from skinnybox.sandbox.confinement import MachineBounds, machine_words, never_began
 from skinnybox.sizes import MIB
@@ -90,10 +91,8 @@ def _operate(
     appliance: Appliance, chosen: Accelerator, name: str, heard: Callable[[str], None], scratch: Path
 ) -> None:
     with ExitStack() as files:
-        folder = files.enter_context(
-            tempfile.TemporaryDirectory(dir=scratch, prefix=".appliance-", suffix=".new")
-        )
-        initrd = Path(folder, "initrd")
+        folder = files.enter_context(_folder(scratch))
+        initrd = folder / "initrd"
         _lay_over(appliance, initrd)
         argv, descriptors = _words(appliance, chosen, initrd, files)
         with run.start(
@@ -209,10 +208,20 @@ def _disk(number: int, disk: Disk, descriptor: int) -> list[str]:
 
 
 @contextlib.contextmanager
+def _folder(scratch: Path) -> Iterator[Path]:
+    """A kill leaves it to `repair`, which knows by its lock that nobody works in it."""
+    with (
+        tempfile.TemporaryDirectory(dir=scratch, prefix=".appliance-", suffix=".new") as folder,
+        at_work(Path(folder)),
+    ):
+        yield Path(folder)
+
+
+@contextlib.contextmanager
 def scratch_file(folder: Path, size: int) -> Iterator[Path]:
     """A sparse private file for the block."""
-    with tempfile.TemporaryDirectory(dir=folder, prefix=".appliance-", suffix=".new") as inside:
-        path = Path(inside, "disk")
+    with _folder(folder) as inside:
+        path = inside / "disk"
         with path.open("xb") as file:
             file.truncate(size)
         yield path

@@ -7,7 +7,8 @@ see another one's disk, or to speak for it.
 """
 
 import re
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,26 +45,55 @@ def check(
     scratch: Path,
     operation: Operation,
     accelerator: Acceleration = Acceleration.AUTO,
+    *,
+    reinstalled: bool = False,
 ) -> None:
     """Of the overlay of a machine that is off, and what a rebase made of it; both masters are held. Neither
-    is written to. Blocks, for minutes where a package manager is to be asked.
+    is written to. Blocks, for minutes where a package manager is to be asked. Where its packages were
+    `reinstalled` owners are what their scripts made of them: they are for check_owners, before that.
 
     Raises Blocked for what was whole and would not be any more; Corrupt, GuestFailed and TimedOut when
     nobody knows."""
     operation.step(task=_NAME, detail="libraries and owners")
+    with _examined(old, new, masters, folders, scratch) as (before, found):
+        if reinstalled:
+            _refuse(machine, masters[1], tuple(each for each in found.findings if each.kind in _OF_PACKAGES))
+        else:
+            _refuse(machine, masters[1], found.findings, found.more)
+        if not is_to_be_asked(found):
+            operation.step(task=_NAME, detail="no package differs, and no program could be hurt")
+            return
+        asking = Asking(machine=machine, masters=masters, folders=folders, scratch=scratch)
+        _refuse(machine, masters[1], asking.findings(before, new, operation, accelerator))
+
+
+def check_owners(
+    old: Path,
+    new: Path,
+    machine: MachineView,
+    masters: tuple[Master, Master],
+    folders: tuple[Path, Path],
+    scratch: Path,
+) -> None:
+    """The same of owners alone, of an overlay whose packages are yet to be installed again. Raises Blocked
+    and Corrupt."""
+    with _examined(old, new, masters, folders, scratch) as (_, found):
+        owners = tuple(each for each in found.findings if each.kind not in _OF_PACKAGES)
+        _refuse(machine, masters[1], owners)
+
+
+@contextmanager
+def _examined(
+    old: Path, new: Path, masters: tuple[Master, Master], folders: tuple[Path, Path], scratch: Path
+) -> Iterator[tuple[Path, Examined]]:
+    """With what the old one is when its journal is replayed."""
     with ExitStack() as held:
         sides = [
             held.enter_context(opened_masters.opened(folder.parent, master, scratch))
             for folder, master in zip(folders, masters, strict=True)
         ]
         before = held.enter_context(replayed(old, scratch=scratch))
-        found = examined(before, new, (sides[0], sides[1]))
-        _refuse(machine, masters[1], found.findings, found.more)
-        if not is_to_be_asked(found):
-            operation.step(task=_NAME, detail="no package differs, and no program could be hurt")
-            return
-        asking = Asking(machine=machine, masters=masters, folders=folders, scratch=scratch)
-        _refuse(machine, masters[1], asking.findings(before, new, operation, accelerator))
+        yield before, examined(before, new, (sides[0], sides[1]))
 
 
 def is_to_be_asked(found: Examined) -> bool:
@@ -88,7 +118,7 @@ def _hint(kinds: set[FindingKind]) -> str:
     if kinds & _OF_PACKAGES:
         return (
             "have the machine's packages as the new master has them (apt-get upgrade, or remove them in it), "
-            "or --take what hides the master's; --replay, which would install them anew, is not there yet"
+            "or --take what hides the master's, or --replay, which installs them anew"
         )
     return "--take or --pin says who wins at that path; --replay would not help"
 

@@ -8,8 +8,10 @@ from pathlib import Path
 from threading import Lock
 
 from skinnybox.delta.rebase import masters
+from skinnybox.delta.rebase.packages import SCRIPTS_TO_RUN
 from skinnybox.delta.rebase.planning import planned
 from skinnybox.delta.rebase.rules import Policy
+from skinnybox.delta.rebase.tasks import words_of
 from skinnybox.delta.rebase.values import Decision, Fate, Standing, Subject
 from skinnybox.delta.settled import Unsettled
 from skinnybox.errors import Blocked
@@ -21,6 +23,8 @@ from skinnybox.model import ImageKind, Instance, Master
 from skinnybox.operation import Operation
 from skinnybox.overlays.journal import replayed_copy
 
+KNOWS_TASKS = 4
+"""The protocol of guest parts from which on they finish a rebase."""
 MOST_TOLD = 1000
 """Decisions of one machine that are kept for a table of many."""
 _ACCOUNTS = (Subject.USER, Subject.GROUP)
@@ -124,7 +128,7 @@ def decisions(
         except Unsettled:
             settled = held.enter_context(replayed_copy(overlay))
             found = held.enter_context(planned(settled, old, new, policy, instance.stack.images))
-        yield _with_data_disk(_attended(found, operation), instance)
+        yield _with_guest_part(_with_data_disk(_attended(found, operation), instance), moves.new)
 
 
 def summary(machine: MachineView, new: Master, found: Iterable[Decision]) -> Summary:
@@ -150,6 +154,10 @@ def summary(machine: MachineView, new: Master, found: Iterable[Decision]) -> Sum
 def is_worth_telling(found: Decision) -> bool:
     """Of many: what is in dispute, starts, stops, is generated or only reported, and accounts that move."""
     return found.standing is not Standing.CLEAN or found.fate in (
+        Fate.REINSTALL,
+        Fate.FOLLOW,
+        Fate.REMOVE,
+        Fate.PURGE,
         Fate.START,
         Fate.STOP,
         Fate.REGENERATE,
@@ -161,6 +169,27 @@ def _attended(found: Iterator[Decision], operation: Operation) -> Iterator[Decis
     for each in found:
         operation.check("rebase")
         yield each
+
+
+def _with_guest_part(found: Iterator[Decision], new: Master) -> Iterator[Decision]:
+    """A guest part says nothing of what it does not know, so its machine would be taken for ready."""
+    left = ""
+    for each in found:
+        yield each
+        scripts = each.subject is Subject.PACKAGE and SCRIPTS_TO_RUN in each.detail
+        if scripts or (each.fate is Fate.REGENERATE and words_of(each.name)):
+            left = left or each.name
+    if left and new.guest_protocol < KNOWS_TASKS:
+        yield Decision(
+            subject=Subject.PACKAGE,
+            kind="guest part",
+            fate=Fate.ASK,
+            name="skinnybox-guest",
+            detail=f"the first start has more to do (for {left}) than the guest part of {new.reference} "
+            f"knows: it speaks protocol {new.guest_protocol}, and that is known from {KNOWS_TASKS} on. Build "
+            "or import the master again",
+            standing=Standing.BLOCKED,
+        )
 
 
 def _with_data_disk(found: Iterator[Decision], instance: Instance) -> Iterator[Decision]:

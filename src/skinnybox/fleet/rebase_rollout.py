@@ -11,20 +11,23 @@ from datetime import timedelta
 from enum import StrEnum
 from functools import partial
 from threading import Lock
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from skinnybox.errors import SkinnyboxError, UsageError
 from skinnybox.fleet import batch, power, rebase_back
 from skinnybox.fleet.batch import Outcome
 from skinnybox.fleet.context import Context
+from skinnybox.fleet.rebase_replay import Replaying, archive
 from skinnybox.fleet.rebase_run import Moved, Stage, Wanted, moved
 from skinnybox.fleet.view import MachineView
 from skinnybox.model import Master
 from skinnybox.operation import Operation
 
 if TYPE_CHECKING:
-    from skinnybox.delta.rebase.rules import Policy
     from skinnybox.fleet.rebase_plan import Moves
+    from skinnybox.fleet.rebases import Wishes
+
+T = TypeVar("T")
 
 
 class OnFail(StrEnum):
@@ -41,7 +44,7 @@ class Rollout:
     `wait` it is decided here, without it by whoever touches the machine next; without `start` machines are
     only built. `check` is a command that has to succeed in the guest, from now on. `keep` is how long the way
     back is kept; None: until it is committed. Machines of the names in `stay_on` run when they have passed,
-    though they were off."""
+    though they were off. `after` are commands of a replay, for when packages are installed again."""
 
     check: str | None = None
     timeout: float | None = None
@@ -51,6 +54,7 @@ class Rollout:
     keep: timedelta | None = None
     stay_on: frozenset[str] = frozenset()
     on_fail: OnFail = OnFail.STOP
+    after: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.max_unavailable is not None and self.max_unavailable < 1:
@@ -62,48 +66,62 @@ class Rollout:
             )
 
 
-class Shared:
-    """What is read of masters, for as long as anybody needs it: so long nobody seals or removes one. Thread-
-    safe."""
+class Shared(Generic[T]):
+    """What all machines of a call use, for as long as any needs it: what is read of masters, so long nobody
+    seals or removes one. `lingers`: until close, as packages that were fetched for one are there for the
+    next. Thread-safe."""
 
-    def __init__(self, opened: "Callable[[], AbstractContextManager[Moves]]") -> None:
+    def __init__(self, opened: Callable[[], AbstractContextManager[T]], *, lingers: bool = False) -> None:
         self._opened = opened
+        self._lingers = lingers
         self._lock = Lock()
         self._users = 0
         self._held = ExitStack()
-        self._moves: Moves | None = None
+        self._found: T | None = None
 
     @contextmanager
-    def moves(self) -> "Iterator[Moves]":
+    def held(self) -> Iterator[T]:
         with self._lock:
-            if self._moves is None:
-                self._moves = self._held.enter_context(self._opened())
+            if self._found is None:
+                self._found = self._held.enter_context(self._opened())
             self._users += 1
-            found = self._moves
+            found = self._found
         try:
             yield found
         finally:
             with self._lock:
                 self._users -= 1
-                if not self._users:
-                    self._moves = None
-                    self._held.close()
+                if not self._users and not self._lingers:
+                    self.close()
+
+    def close(self) -> None:
+        """When nobody uses it any more."""
+        self._found = None
+        self._held.close()
 
 
 def run(
     context: Context,
     machines: Sequence[MachineView],
     new: Master,
-    policy: "Policy",
+    wishes: "Wishes",
     how: Rollout,
     operation: Operation,
 ) -> list[Outcome[Moved]]:
     """As fleet.rebases says."""
-    wanted = Wanted(
-        new=new, moves=Shared(partial(_opened, context, new)).moves, policy=policy, start=how.start,
-        wait=how.wait, timeout=how.timeout, check=how.check, keep=how.keep, stay_on=how.stay_on,
-    )  # fmt: skip
-    return roll_out(context, machines, wanted, how, operation)
+    policy, otherwise = wishes.policy(), wishes.otherwise()
+    with ExitStack() as held:
+        replaying = None
+        if policy.replay:
+            packages = Shared(partial(archive, context, new), lingers=True)
+            held.callback(packages.close)
+            replaying = Replaying(archive=packages.held, otherwise=otherwise, after=how.after)
+        wanted = Wanted(
+            new=new, moves=Shared(partial(_opened, context, new)).held, policy=policy, start=how.start,
+            wait=how.wait, timeout=how.timeout, check=how.check, keep=how.keep, stay_on=how.stay_on,
+            replaying=replaying,
+        )  # fmt: skip
+        return roll_out(context, machines, wanted, how, operation)
 
 
 def _opened(context: Context, new: Master) -> "AbstractContextManager[Moves]":

@@ -24,14 +24,12 @@ from skinnybox.hosts.building import Building
 from skinnybox.model import DiskKind, Instance, Master, Trial, TrialPhase
 from skinnybox.operation import Operation
 
-KNOWS_TASKS = 4
-"""The protocol of guest parts from which on they finish a rebase."""
-
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from skinnybox.delta.rebase.rules import Policy
     from skinnybox.fleet.rebase_plan import Moves
+    from skinnybox.fleet.rebase_replay import Replaying
 
 
 class Stage(StrEnum):
@@ -63,7 +61,7 @@ class Moved:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
     """`moves` gives what is read of the masters, for as long as something is built from them. Without `start`
-    a machine is built only, and its next start is the trial."""
+    a machine is built only, and its next start is the trial. `replaying` goes with a policy of that."""
 
     new: Master
     moves: "Callable[[], AbstractContextManager[Moves]]"
@@ -74,6 +72,7 @@ class Wanted:
     check: str | None = None
     keep: timedelta | None = None
     stay_on: frozenset[str] = frozenset()
+    replaying: "Replaying | None" = None
 
 
 def moved(context: Context, machine: MachineView, wanted: Wanted, operation: Operation) -> Moved:
@@ -196,6 +195,7 @@ def _off_and_built(
 def _built(context: Context, held: Held, wanted: Wanted, operation: Operation) -> Instance:
     """The machine as it is recorded with its new overlay in place."""
     from skinnybox.delta.rebase import doing
+    from skinnybox.fleet.rebase_look import Look
     from skinnybox.overlays.patch import put_message
     from skinnybox.overlays.seed import base_message, seed_message
 
@@ -211,10 +211,13 @@ def _built(context: Context, held: Held, wanted: Wanted, operation: Operation) -
             images = (instance.stack.images, rebased.stack.images)
             done = doing.build(old, new, files, wanted.policy, images, operation, identifier=trial.identifier)
             _refuse_tasks(done.tasks, wanted.new)
+            look = Look(context, instance, wanted.new, (old, new))
+            if done.replay is not None and wanted.replaying is not None:
+                look.install_again(done.replay, wanted.replaying, operation)
             put_message(new, "base", base_message(rebased))
             if rebased.seed != instance.seed:
                 put_message(new, "seed", seed_message(rebased))
-            _gate(context, held, wanted, (old, new), operation)
+            look.pass_gate(operation, reinstalled=done.replay is not None)
 
         buildings = {DiskKind.OVERLAY: Building(size=instance.overlay.size, build=build, keep=trial.kept)}
         # The older seed first: killed before the new one is in place, none is asked for that no disk has.
@@ -228,11 +231,11 @@ def _built(context: Context, held: Held, wanted: Wanted, operation: Operation) -
 def _refuse_tasks(tasks: tuple[str, ...], new: Master) -> None:
     """Unsupported where the guest part would not do them: it says nothing of what it does not know, and would
     be taken for ready."""
-    if tasks and new.guest_protocol < KNOWS_TASKS:
+    if tasks and new.guest_protocol < rebase_plan.KNOWS_TASKS:
         raise Unsupported(
             f"its first start has to do more than the guest part of {new.reference} knows"
             f" ({', '.join(tasks)}): it speaks protocol {new.guest_protocol}, and that is known from"
-            f" {KNOWS_TASKS} on",
+            f" {rebase_plan.KNOWS_TASKS} on",
             hint="build or import the master again",
         )
 
@@ -258,18 +261,3 @@ def _trial(context: Context, instance: Instance, wanted: Wanted) -> Trial:
         identifier=secrets.token_hex(16),
         keep_until=None if wanted.keep is None else now + wanted.keep,
     )
-
-
-def _gate(
-    context: Context, held: Held, wanted: Wanted, images: tuple[Path, Path], operation: Operation
-) -> None:
-    """What cannot run machines cannot look into one either."""
-    if not context.host.features.boots:
-        return
-    from skinnybox.fleet import rebase_gate
-
-    old = context.masters.by_id(held.instance.stack.master)
-    masters, folders = (old, wanted.new), (context.masters.folder(old), context.masters.folder(wanted.new))
-    operation.step(f"{held.instance.name}: gate")
-    machine = context.queries.view(held.instance)
-    rebase_gate.check(*images, machine, masters, folders, context.folder, operation, context.accelerator)

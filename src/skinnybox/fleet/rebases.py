@@ -1,9 +1,10 @@
 """Machines and the masters that they are to move to: `fleet.rebases` of a Fleet."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,7 @@ from skinnybox.fleet.view import MachineView
 from skinnybox.operation import UNATTENDED, Operation
 
 if TYPE_CHECKING:
+    from skinnybox.delta.rebase.replay import Otherwise
     from skinnybox.delta.rebase.rules import Policy
     from skinnybox.delta.rebase.values import Decision
     from skinnybox.fleet.context import Context
@@ -22,6 +24,9 @@ if TYPE_CHECKING:
     from skinnybox.fleet.rebase_plan import Moves, Summary
     from skinnybox.fleet.rebase_rollout import Rollout
     from skinnybox.fleet.rebase_run import Moved
+    from skinnybox.model import Master
+
+    Judge = Callable[[Iterator[Decision], Operation], Iterator[Decision]]
 
 ON_CONFLICT = ("merge", "fail", "ours", "theirs")
 _LONGEST = 1 << 20
@@ -31,7 +36,10 @@ _AT_ONCE = 2
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wishes:
     """What somebody said beforehand of what is in dispute: see delta.rebase.rules. Rules are a file's, or a
-    text's; before them count `ours` and `theirs`, of single paths."""
+    text's; before them count `ours` and `theirs`, of single paths.
+
+    `replay`: packages are all the new master's, and what a machine had beyond its own is installed again, but
+    for `without`, and with the second of a pair `instead` of the first (see delta.rebase.replay)."""
 
     on_conflict: str = "merge"
     rules: Path | None = None
@@ -40,18 +48,30 @@ class Wishes:
     theirs: tuple[str, ...] = ()
     take: tuple[str, ...] = ()
     pin: tuple[str, ...] = ()
+    replay: bool = False
+    without: tuple[str, ...] = ()
+    instead: tuple[tuple[str, str], ...] = ()
+
+    def otherwise(self) -> "Otherwise":
+        """UsageError for what is no name, and where nothing is installed again."""
+        from skinnybox.delta.rebase.replay import Otherwise
+
+        if (self.without or self.instead) and not self.replay:
+            raise UsageError("nothing is installed again without a replay", hint="say --replay as well")
+        return Otherwise(without=frozenset(self.without), instead=dict(self.instead))
 
     def policy(self) -> "Policy":
         """UsageError for what is none."""
         from skinnybox.delta.rebase.rules import Choice, Policy, Rule, read_rules
 
+        self.otherwise()
         found: tuple[Rule, ...] = read_rules(self.text, "the rules") if self.text else ()
         if self.rules is not None:
             found = read_rules(_text(self.rules), str(self.rules))
         said = ((Choice.OURS, self.ours), (Choice.THEIRS, self.theirs))
         found = (*(Rule(glob=path, choice=choice) for choice, paths in said for path in paths), *found)
         on_conflict = Choice(self.on_conflict)
-        return Policy(on_conflict=on_conflict, rules=found, take=self.take, pin=self.pin)
+        return Policy(on_conflict=on_conflict, rules=found, take=self.take, pin=self.pin, replay=self.replay)
 
 
 def _text(file: Path) -> str:
@@ -86,9 +106,8 @@ class Rebases:
         from skinnybox.fleet import rebase_rollout
 
         return rebase_rollout.run(
-            self._context, self._queries.machines(patterns), self._masters.find(onto), wishes.policy(),
-            how, operation,
-        )  # fmt: skip
+            self._context, self._queries.machines(patterns), self._masters.find(onto), wishes, how, operation
+        )
 
     @as_job("rebase commit")
     def commit(self, patterns: Sequence[str], operation: Operation = UNATTENDED) -> "list[Outcome[Moved]]":
@@ -121,13 +140,13 @@ class Rebases:
         from skinnybox.fleet import rebase_plan
 
         policy = wishes.policy()
-        with self._moves(onto) as moves:
+        with self._moves(onto) as moves, self._judged(moves.new, wishes) as judged:
 
             def one(machine: MachineView, operation: Operation) -> "Summary":
                 if machine.instance.stack.master == moves.new.id:
                     return _there(machine, moves)
                 with rebase_plan.decisions(self._host, machine, moves, policy, operation) as found:
-                    return rebase_plan.summary(machine, moves.new, found)
+                    return rebase_plan.summary(machine, moves.new, judged(found, operation))
 
             return self._queries.each(patterns, one, "rebase", operation, _AT_ONCE, decides=False)
 
@@ -151,12 +170,12 @@ class Rebases:
         from skinnybox.fleet import rebase_plan
 
         policy = wishes.policy()
-        with self._moves(onto) as moves:
+        with self._moves(onto) as moves, self._judged(moves.new, wishes) as judged:
             if machine.instance.stack.master == moves.new.id:
                 yield moves, iter(())
                 return
             with rebase_plan.decisions(self._host, machine, moves, policy, operation) as found:
-                yield moves, found
+                yield moves, judged(found, operation)
 
     def explain(
         self, name: str, onto: str, path: str, wishes: Wishes, operation: Operation = UNATTENDED
@@ -168,6 +187,22 @@ class Rebases:
         with self._decided(machine, onto, wishes, operation) as (moves, found):
             old = self._masters.by_id(machine.instance.stack.master)
             return explained(self._masters, path, found, old, moves.new)
+
+    @contextmanager
+    def _judged(self, new: "Master", wishes: Wishes) -> "Iterator[Judge]":
+        """With what the new release has not, of what is to be installed again."""
+        otherwise = wishes.otherwise()
+        if not wishes.replay:
+            yield lambda found, _: found
+            return
+        from skinnybox.fleet import rebase_replay
+        from skinnybox.fleet.rebase_rollout import Shared
+
+        packages = Shared(partial(rebase_replay.archive, self._context, new), lingers=True)
+        try:
+            yield lambda found, operation: rebase_replay.judged(found, packages.held, otherwise, operation)
+        finally:
+            packages.close()
 
     @contextmanager
     def _moves(self, onto: str) -> "Iterator[Moves]":

@@ -37,7 +37,7 @@ def _onto(
     most = starting.parallel if starting.wait else None
     how = Rollout(timeout=starting.timeout, wait=starting.wait, max_unavailable=most, stay_on=stay_on)
     new = context.masters.by_id(master)
-    done = run(context, machines, new, Wishes().policy(), how, operation)
+    done = run(context, machines, new, Wishes(), how, operation)
     return [_told(each) for each in done]
 
 

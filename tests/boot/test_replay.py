@@ -1,0 +1,167 @@
+"""A web server with its database moves to the next release of Debian, and back."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from skinnybox.delta.rebase.values import Decision, Standing
+from skinnybox.fleet.rebase_rollout import Rollout
+from skinnybox.fleet.rebases import Wishes
+from skinnybox.fleet.registry import open_fleet
+from skinnybox.fleet.service import Fleet
+from skinnybox.fleet.settings import Settings
+from skinnybox.fleet.specification import Specification
+from skinnybox.fleet.view import MachineView
+from skinnybox.model import Allocation, Forward, Overlay
+from skinnybox.operation import Operation
+from skinnybox.package_cache import archive
+from skinnybox.sizes import MIB
+from tests.boot import lamp, releases, year
+from tests.boot.conftest import CACHE, RESULTS, guest_version
+from tests.boot.test_forward import free_port, page
+from tests.pace import within
+
+pytestmark = [pytest.mark.full, pytest.mark.timeout(10_800)]
+STATE = CACHE.with_name("boot-replay")
+PATIENCE = 1800.0
+CHECK = "curl -fsS http://127.0.0.1/ | grep -q ^row"
+SUITES = {11: "bullseye", 12: "bookworm", 13: "trixie"}
+PHP = {11: "7.4", 12: "8.2", 13: "8.4"}
+
+
+@pytest.fixture(scope="module")
+def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
+    """With a plain master of each release, the later ones made to follow the earlier ones."""
+    with open_fleet(Settings(state=STATE)) as opened:
+        _clear(opened)
+        known = [each.reference for each in opened.masters.all()]
+        if not {_master(number) for number in SUITES} <= set(known):
+            for old in reversed(known):
+                opened.masters.remove(old)
+            folder = tmp_path_factory.mktemp("recipes")
+            for number, suite in SUITES.items():
+                releases.build_debian(opened, _master(number), suite, folder, lamp.OF_THE_MASTER)
+        yield opened
+        _clear(opened)
+
+
+def _clear(fleet: Fleet) -> None:
+    if fleet.names():
+        fleet.delete(fleet.names(), force=True)
+
+
+def _master(number: int) -> str:
+    return f"debian:{number}.{guest_version()[:8]}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lived:
+    """A machine that serves: what is to be the same afterwards, what its page says, and where it is asked."""
+
+    before: int
+    port: int
+    known: dict[str, str]
+
+    @property
+    def driver(self) -> tuple[str, str]:
+        """Of its PHP, as each release calls it."""
+        return _driver(self.before), _driver(self.before + 1)
+
+
+def _driver(number: int) -> str:
+    return f"php{PHP[number]}-mysql"
+
+
+def _page(number: int) -> bytes:
+    return f"row 42 of {PHP[number][0]}\n".encode()
+
+
+@pytest.fixture(params=[11, 12], ids=["to-12", "to-13"])
+def lived(
+    fleet: Fleet,
+    request: pytest.FixtureRequest,
+    up: Callable[[str], MachineView],
+    down: Callable[[str], None],
+    sh: Callable[[str, str], str],
+    tmp_path: Path,
+) -> Lived:
+    number: int = request.param
+    overlay = Overlay(size=2048 * MIB, allocation=Allocation.SPARSE)
+    port = free_port()
+    fleet.create(["web"], _master(number), Specification(overlay=overlay, memory=1024 * MIB, cpus=2))
+    assert fleet.set(["web"], {"forwards": (Forward(port=port, to=80),)})[0].ok
+    up("web")
+    _bring_packages(fleet, number, (*lamp.INSTALLED, _driver(number)), tmp_path)
+    log = "/root/lived.log"
+    line = f"DRIVER={_driver(number)}\n( {lamp.LIVED} ) >{log} 2>&1 </dev/null"
+    sh("web", f"{line} || {{ tail -n 40 {log} >&2; exit 1; }}")
+    known = year.blocks(sh("web", lamp.LOOK))
+    assert page(port) == _page(number)
+    down("web")
+    return Lived(before=number, port=port, known=known)
+
+
+def _bring_packages(fleet: Fleet, number: int, names: tuple[str, ...], scratch: Path) -> None:
+    """Of the machine's own release, as its master's sources have them."""
+    folder = scratch / Path(lamp.HERE).name
+    folder.mkdir()
+    master = fleet.masters.find(_master(number))
+    picture = fleet.masters.folder(master) / master.images[0].file
+    with archive.opened(picture, STATE) as opened:
+        opened.fetched(names, (), folder, Operation())
+    folder.chmod(0o755)
+    fleet.remote.send("web", [folder], str(Path(lamp.HERE).parent), recursive=True)
+
+
+def test_it_serves_the_same_on_the_next_release(
+    fleet: Fleet,
+    lived: Lived,
+    down: Callable[[str], None],
+    sh: Callable[[str, str], str],
+) -> None:
+    after = lived.before + 1
+    assert _in_the_way(fleet, after, Wishes()) == {f"debian {after}"}
+    assert _in_the_way(fleet, after, Wishes(replay=True)) == {lived.driver[0]}
+    wishes = Wishes(replay=True, instead=(lived.driver,))
+    assert _in_the_way(fleet, after, wishes) == set()
+    how = Rollout(
+        timeout=within(PATIENCE),
+        check="curl -fsS http://127.0.0.1/ | grep -q ^row",
+        stay_on=frozenset(["web"]),
+    )
+    (outcome,) = fleet.rebases.run(["web"], _master(after), wishes, how)
+    if outcome.error:
+        raise outcome.error
+    assert page(lived.port) == _page(after)
+    assert page(lived.port, "shop") == _page(after)
+    assert sh("web", ". /etc/os-release; echo $VERSION_ID") == f"{after}\n"
+    assert year.blocks(sh("web", lamp.LOOK)) == lived.known
+    whole = year.blocks(sh("web", lamp.WHOLE))
+    assert whole == {
+        "audit": "",
+        "check": "",
+        "failed": "",
+        "active": "active\nactive\nactive",
+        "dangling": "",
+        "left": "",
+    }
+    (outcome,) = fleet.rebases.rollback(["web"])
+    if outcome.error:
+        raise outcome.error
+    assert page(lived.port) == _page(lived.before)
+    assert sh("web", ". /etc/os-release; echo $VERSION_ID") == f"{lived.before}\n"
+    assert year.blocks(sh("web", lamp.LOOK)) == lived.known
+
+
+def _in_the_way(fleet: Fleet, number: int, wishes: Wishes) -> set[str]:
+    _, every = fleet.rebases.plan("web", _master(number), wishes)
+    _keep_plan(every, number)
+    return {each.name for each in every if each.standing is not Standing.CLEAN}
+
+
+def _keep_plan(every: list[Decision], number: int) -> None:
+    RESULTS.mkdir(exist_ok=True)
+    lines = (f"{e.standing} {e.subject} /{e.name} {e.kind} {e.fate} {e.detail}\n" for e in every)
+    (RESULTS / f"replay-{number}.plan").write_text("".join(lines), errors="surrogateescape")
