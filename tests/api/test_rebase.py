@@ -83,6 +83,9 @@ NO_WISHES: tuple[dict[str, Any], ...] = (
     {"onto": "none:1"}, {"take": ["etc"]}, {"take": ["/a\\q"]}, {"take": ["/a\\x00"]},
     {"rules": "mine /etc"}, {"on_conflict": "take"}, {"take": ["/etc"], "pin": ["/etc"]},
     {"ours": ["/" + "*a" * 9]},
+    {"without": ["own"]},
+    {"replay": True, "without": ["-x"]},
+    {"replay": True, "instead": {"a": "$(x)"}},
 )  # fmt: skip
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from starlette.datastructures import FormData
 from starlette.testclient import TestClient
 
 from skinnybox.fleet.jobs import Job
@@ -16,7 +17,7 @@ from skinnybox.fleet.service import Fleet
 from skinnybox.fleet.tokens import Role
 from skinnybox.gate.served import Served
 from skinnybox.serve.app import create_app
-from skinnybox.web import rebase
+from skinnybox.web import rebase, rebase_form
 from tests.fleet.conftest import SPARSE, open_fake
 from tests.fleet.test_disks import image
 from tests.fleet.test_rebase import CONF, put, two_masters
@@ -103,11 +104,24 @@ def test_what_is_wrong_is_said_and_nothing_of_it_is_lost(console: Console) -> No
         ("rebase", {"on_fail": "x"}, "is not what is done"),
         ("plan", {"path": "/a\\q", "choice": "take"}, "is no path"),
         ("plan", {"on_conflict": "x"}, "is not who wins"),
+        ("plan", {"replay": "1", "instead": "php7.4"}, "is not OLD=NEW"),
+        ("rebase", {"replay": "1", "without": "$(x)"}, "is no name of a package"),
     ):  # fmt: skip
         answer = send(client, "clean", what, **{"check": "true", "again": "1", **more})
         assert answer.status_code in (400, 404) and said in answer.text, (what, more)
         assert 'value="true"' in answer.text
     assert len(console.fleet.jobs.all()) == before
+
+
+def test_onto_another_release_it_is_asked_for_and_shown_again(console: Console) -> None:
+    client = console.browser(Role.OPERATOR)
+    more = {"replay": "1", "without": "own", "instead": "a=b c=d", "after": "a2enconf x\r\ntrue"}
+    told = send(client, "clean", "plan", **more).text
+    assert 'name="replay" value="1" checked' in told and 'value="a=b c=d"' in told
+    said = rebase_form.asked(FormData([*more.items()]), ["clean"])
+    assert said.wishes.replay and said.wishes.instead == (("a", "b"), ("c", "d"))
+    assert said.rollout.after == ("a2enconf x", "true") and said.wishes.without == ("own",)
+    assert not rebase_form.asked(FormData([("without", "own")]), ["clean"]).wishes.without
 
 
 def test_only_who_may_change_machines_and_reaches_them(console: Console) -> None:

@@ -12,6 +12,7 @@ from skinnybox.api.creating import Refusal
 from skinnybox.api.forms import Begun, Given, MachineName, Paged, Reference, Seconds, Text, Told
 from skinnybox.fleet import present_rebase
 from skinnybox.fleet.batch import Outcome
+from skinnybox.fleet.rebase_replay import check_commands
 from skinnybox.fleet.rebase_rollout import OnFail, Rollout
 from skinnybox.fleet.rebases import Wishes
 from skinnybox.gate import limits, reach, rebasing
@@ -25,6 +26,8 @@ router = APIRouter(tags=["rebase"], max_body_size=limits.DOCUMENT_BODY)
 GuestPath = Annotated[str, Field(pattern="^/", max_length=9000)]
 """Of a file in a machine, escaped as a plan tells it."""
 GuestPaths = Annotated[list[GuestPath], Field(max_length=10_000, default_factory=list)]
+PackageName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9+.@:_-]+$", max_length=200)]
+PackageNames = Annotated[list[PackageName], Field(max_length=1000, default_factory=list)]
 Standing = Literal["clean", "conflict", "blocked"]
 
 
@@ -45,13 +48,21 @@ class Wished(Given):
     """The new master's, also where it is no conflict."""
     pin: GuestPaths
     """The machine's, also where the new master's would be taken."""
+    replay: bool = False
+    """Onto another release: packages are all the new master's, and what a machine had beyond its own is
+    installed again."""
+    without: PackageNames
+    """Packages and services that need not come again."""
+    instead: dict[PackageName, PackageName] = Field(default_factory=dict, max_length=1000)
+    """The package of the new release for one of the machine."""
 
     @property
     def wishes(self) -> Wishes:
         read = rebasing.paths
         return Wishes(
             on_conflict=self.on_conflict, text=self.rules, ours=read(self.ours), theirs=read(self.theirs),
-            take=read(self.take), pin=read(self.pin),
+            take=read(self.take), pin=read(self.pin), replay=self.replay, without=tuple(self.without),
+            instead=tuple(self.instead.items()),
         )  # fmt: skip
 
 
@@ -78,6 +89,11 @@ class Rebase(Named, Wished):
     """So long the way back is kept. null: until it is committed."""
     on_fail: Literal["stop", "rollback"] = "stop"
     """What becomes of the machines that were done before one that failed."""
+    after: Annotated[
+        list[Annotated[str, Field(min_length=1, max_length=2000)]],
+        Field(max_length=20, default_factory=list),
+    ]
+    """Of a replay: commands for a machine's shell, as root, when its packages are installed again."""
 
     @property
     def rollout(self) -> Rollout:
@@ -85,6 +101,7 @@ class Rebase(Named, Wished):
         return Rollout(
             check=self.check, timeout=self.timeout, wait=self.wait, start=self.start,
             max_unavailable=self.max_unavailable, keep=keep, on_fail=OnFail(self.on_fail),
+            after=check_commands(tuple(self.after), replay=self.replay),
         )  # fmt: skip
 
 

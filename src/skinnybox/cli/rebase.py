@@ -45,6 +45,7 @@ def add_to(commands: options.Commands) -> None:
         "--explain", metavar="PATH", help="with --dry-run, of one machine: why this path is what it is"
     )
     _add_wishes(parser)
+    _add_replay(parser)
     _add_doing(parser)
     options.add_yes(parser)
     options.add_format(parser)
@@ -72,6 +73,26 @@ def _add_wishes(parser: argparse.ArgumentParser) -> None:
             f"--{word}", metavar="PATH", action="append", default=[],
             help=f"of this path, and all below it, {what}; may repeat",
         )  # fmt: skip
+
+
+def _add_replay(parser: argparse.ArgumentParser) -> None:
+    again = parser.add_argument_group("onto another release")
+    add = again.add_argument
+    add("--replay", action="store_true", help="packages are all the new master's, and what a machine had "
+        "beyond its own is installed again by its package manager, from the new one's sources")  # fmt: skip
+    add("--without", metavar="NAME", action="append", default=[], help="a package, or a service, that need "
+        "not come again; may repeat")  # fmt: skip
+    add("--instead", metavar="OLD=NEW", action="append", default=[], type=_pair, help="the new release's "
+        "package that takes the place of one of the machine; may repeat")  # fmt: skip
+    add("--after", metavar="COMMAND", action="append", default=[], help="for the machine's shell, as root, "
+        "when its packages are installed, with no service running: what no package can know")  # fmt: skip
+
+
+def _pair(text: str) -> tuple[str, str]:
+    old, equals, new = text.partition("=")
+    if not (old and equals and new):
+        raise argparse.ArgumentTypeError(f"{text!r} is not OLD=NEW, such as php7.4-fpm=php8.2-fpm")
+    return old, new
 
 
 def _add_doing(parser: argparse.ArgumentParser) -> None:
@@ -116,6 +137,9 @@ def _wishes(arguments: argparse.Namespace) -> Wishes:
         on_conflict=arguments.on_conflict,
         rules=arguments.rules,
         take=tuple(arguments.take),
+        replay=arguments.replay,
+        without=tuple(arguments.without),
+        instead=tuple(arguments.instead),
         pin=tuple(arguments.pin),
     )
 

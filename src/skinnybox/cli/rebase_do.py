@@ -20,6 +20,7 @@ _COLUMNS = ("name", "from", "onto", "state", "kept", "reason")
 
 
 def rebase(arguments: argparse.Namespace, wishes: "Wishes") -> int:
+    from skinnybox.fleet.rebase_replay import check_commands
     from skinnybox.fleet.rebase_rollout import OnFail, Rollout
 
     how = Rollout(
@@ -30,6 +31,7 @@ def rebase(arguments: argparse.Namespace, wishes: "Wishes") -> int:
         max_unavailable=arguments.max_unavailable,
         keep=None if arguments.keep is None else timedelta(days=arguments.keep),
         on_fail=OnFail(arguments.on_fail),
+        after=check_commands(tuple(arguments.after), replay=wishes.replay),
     )
     with options.fleet(arguments) as fleet, shown(arguments.quiet) as operation:
         results = fleet.rebases.run(arguments.names, arguments.onto, wishes, how, operation)

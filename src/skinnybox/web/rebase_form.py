@@ -39,6 +39,10 @@ class Asked:
     keep_days: str = ""
     on_fail: str = "stop"
     start: bool = True
+    replay: bool = False
+    without: str = ""
+    instead: str = ""
+    after: str = ""
 
     @property
     def wishes(self) -> Wishes:
@@ -48,7 +52,9 @@ class Asked:
         said = {choice: rebasing.paths(self._paths(choice)) for choice in CHOICES}
         return Wishes(
             on_conflict=self.on_conflict, text=self.rules, ours=said["ours"], theirs=said["theirs"],
-            take=said["take"], pin=said["pin"],
+            take=said["take"], pin=said["pin"], replay=self.replay,
+            without=tuple(self.without.split()) if self.replay else (),
+            instead=_pairs(self.instead) if self.replay else (),
         )  # fmt: skip
 
     def _paths(self, choice: str) -> Iterable[str]:
@@ -57,6 +63,7 @@ class Asked:
     @property
     def rollout(self) -> "Rollout":
         """UsageError for what is none."""
+        from skinnybox.fleet.rebase_replay import check_commands
         from skinnybox.fleet.rebase_rollout import OnFail, Rollout
 
         if self.on_fail not in set(OnFail):
@@ -66,7 +73,23 @@ class Asked:
             check=self.check or None, timeout=_number("seconds", self.timeout, 86_400),
             start=self.start, max_unavailable=_number("at once", self.max_unavailable, 1000),
             keep=timedelta(days=days) if days else None, on_fail=OnFail(self.on_fail),
+            after=check_commands(_lines(self.after), replay=True) if self.replay else (),
         )  # fmt: skip
+
+
+def _pairs(said: str) -> tuple[tuple[str, str], ...]:
+    """Words OLD=NEW. UsageError for others."""
+    found = [word.partition("=") for word in said.split()]
+    wrong = next(
+        (word for word, (old, _, new) in zip(said.split(), found, strict=True) if not (old and new)), ""
+    )
+    if wrong:
+        raise UsageError(f"{quoted(wrong)} is not OLD=NEW, such as php7.4-fpm=php8.2-fpm")
+    return tuple((old, new) for old, _, new in found)
+
+
+def _lines(said: str) -> tuple[str, ...]:
+    return tuple(line.strip() for line in said.splitlines() if line.strip())
 
 
 def _number(what: str, said: str, most: int) -> int | None:
@@ -91,4 +114,6 @@ def asked(form: FormData | QueryParams, names: Iterable[str]) -> Asked:
         rules=said("rules").replace("\r\n", "\n"), choices=choices, check=said("check"),
         timeout=said("timeout"), max_unavailable=said("max_unavailable"), keep_days=said("keep_days"),
         on_fail=said("on_fail") or "stop", start=not said("again") or bool(said("start")),
+        replay=bool(said("replay")), without=said("without"), instead=said("instead"),
+        after=said("after").replace("\r\n", "\n"),
     )  # fmt: skip
