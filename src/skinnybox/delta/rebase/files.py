@@ -78,14 +78,10 @@ class _Judge(Generic[N, L]):
         context = self._context
         whose = context.owners.get(place.path)
         own = place.old is None and node.type != "d" and not _is_whiteout(node) and whose is None
-        if context.policy.replay and own and special(place.path) is None and of_info(place.path) is None:
-            named = context.policy.is_named(cut.path)
+        own = own and special(place.path) is None and of_info(place.path) is None
+        if own and context.policy.replay and not context.policy.is_named(cut.path):
             why = "its folder is another in the new master: move it in the machine, or --take the folder"
-            return (
-                file(place.path, FileClass.BELOW_TAKEN, Fate.TAKE)
-                if named
-                else file(place.path, FileClass.TYPE, Fate.ASK, why, Standing.BLOCKED)
-            )
+            return file(place.path, FileClass.TYPE, Fate.ASK, why, Standing.BLOCKED)
         return file(place.path, FileClass.BELOW_TAKEN, Fate.TAKE)
 
     def _deleted(self, place: Place[N, L]) -> Iterator[Decision]:
