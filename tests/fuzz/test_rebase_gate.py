@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from skinnybox.delta.rebase.examining import Examination
-from skinnybox.delta.rebase.findings import Finding
+from skinnybox.delta.rebase.findings import LIBRARIES, OWNERS, Finding
 from skinnybox.errors import SkinnyboxError
 from skinnybox.ext4 import open_volume
 from tests.fuzz.test_rebase_do import _altered
@@ -67,7 +67,7 @@ def test_whatever_is_read_of_an_altered_disk(tmp_path: Path, chance: random.Rand
                 sides = Parts(lower), Parts(lower)
                 examination = Examination((old, new), sides)
                 indexes = [[Line(path, thing) for path, thing in lower.items()] for _ in sides]
-                found = list(examination.findings(*indexes))
+                found = list(examination.findings(indexes[0], indexes[1], OWNERS | LIBRARIES))
             assert all(type(each) is Finding and each.text.isprintable() for each in found)
             done += 1
         except SkinnyboxError as error:

@@ -186,6 +186,24 @@ def test_a_disk_that_is_not_clean_or_is_none_is_refused(two: Two) -> None:
         two[2]()
 
 
+def test_owners_by_the_hundred_leave_libraries_their_room(two: Two, tmp_path: Path) -> None:
+    """After packages were installed again owners are what scripts made of them, and are not asked for: they
+    would have hidden what is missing."""
+    many = "mkdir -p srv; for n in $(seq 150); do echo x >srv/$n; chown 0:{} srv/$n; chmod 2755 srv/$n; done"
+    two[0].sh(many.format("101"))
+    two[1].sh(f"{many.format('0')}; rm usr/lib/libssl.so.3")
+    store = tmp_path / "state/masters"
+    sealed = sorted(catalogue.masters(store), key=lambda master: master.version)
+    around = (sealed[0], sealed[1]), (catalogue.folder(store, sealed[0]), catalogue.folder(store, sealed[1]))
+    machine = MachineView(instance=an_instance("web-01"), phase=Phase.DEFINED)
+    images = (two[0].image, two[1].image)
+    with pytest.raises(Blocked, match=r"privilege: /srv/"):
+        rebase_gate.check_owners(*images, machine, *around, tmp_path)
+    with pytest.raises(Blocked, match=r"libssl.so.3 is missing") as caught:
+        rebase_gate.check(*images, machine, *around, tmp_path, Operation(), reinstalled=True)
+    assert "privilege" not in caught.value.message
+
+
 def test_a_delta_of_files_alone_passes_the_whole_gate_without_a_boot(
     two: Two, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -16,7 +16,7 @@ from skinnybox import run
 from skinnybox.appliance.appliance import Appliance, Disk, operate, scratch_file
 from skinnybox.delta.rebase import masters as opened_masters
 from skinnybox.delta.rebase.examining import Examined, examined
-from skinnybox.delta.rebase.findings import MOST, Finding, FindingKind
+from skinnybox.delta.rebase.findings import LIBRARIES, MOST, OWNERS, Finding, FindingKind
 from skinnybox.emulation.user import user_of
 from skinnybox.errors import Blocked, Corrupt
 from skinnybox.fleet.view import MachineView
@@ -33,7 +33,7 @@ _ROOM = 512 * MIB
 _TOLD = 3
 _SAID = re.compile(r"(configure|audit|check|verify) ([ -~]{1,400})")
 _AT = re.compile(r"at ([a-z]{1,20})( [a-z]{1,20})?")
-_OF_PACKAGES = frozenset(FindingKind) - {FindingKind.OWNER, FindingKind.PRIVILEGE}
+_OF_PACKAGES = frozenset(FindingKind) - OWNERS
 
 
 def check(
@@ -55,11 +55,9 @@ def check(
     Raises Blocked for what was whole and would not be any more; Corrupt, GuestFailed and TimedOut when
     nobody knows."""
     operation.step(task=_NAME, detail="libraries and owners")
-    with _examined(old, new, masters, folders, scratch) as (before, found):
-        if reinstalled:
-            _refuse(machine, masters[1], tuple(each for each in found.findings if each.kind in _OF_PACKAGES))
-        else:
-            _refuse(machine, masters[1], found.findings, found.more)
+    kinds = LIBRARIES if reinstalled else LIBRARIES | OWNERS
+    with _examined(old, new, masters, folders, scratch, kinds) as (before, found):
+        _refuse(machine, masters[1], found.findings, found.more)
         if not is_to_be_asked(found):
             operation.step(task=_NAME, detail="no package differs, and no program could be hurt")
             return
@@ -77,14 +75,18 @@ def check_owners(
 ) -> None:
     """The same of owners alone, of an overlay whose packages are yet to be installed again. Raises Blocked
     and Corrupt."""
-    with _examined(old, new, masters, folders, scratch) as (_, found):
-        owners = tuple(each for each in found.findings if each.kind not in _OF_PACKAGES)
-        _refuse(machine, masters[1], owners)
+    with _examined(old, new, masters, folders, scratch, OWNERS) as (_, found):
+        _refuse(machine, masters[1], found.findings, found.more)
 
 
 @contextmanager
 def _examined(
-    old: Path, new: Path, masters: tuple[Master, Master], folders: tuple[Path, Path], scratch: Path
+    old: Path,
+    new: Path,
+    masters: tuple[Master, Master],
+    folders: tuple[Path, Path],
+    scratch: Path,
+    kinds: frozenset[FindingKind],
 ) -> Iterator[tuple[Path, Examined]]:
     """With what the old one is when its journal is replayed."""
     with ExitStack() as held:
@@ -93,7 +95,7 @@ def _examined(
             for folder, master in zip(folders, masters, strict=True)
         ]
         before = held.enter_context(replayed(old, scratch=scratch))
-        yield before, examined(before, new, (sides[0], sides[1]))
+        yield before, examined(before, new, (sides[0], sides[1]), kinds)
 
 
 def is_to_be_asked(found: Examined) -> bool:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from skinnybox.delta.join import sort_key
-from skinnybox.delta.rebase.findings import MOST, Finding, FindingKind
+from skinnybox.delta.rebase.findings import LIBRARIES, MOST, OWNERS, Finding, FindingKind
 from skinnybox.delta.rebase.hurt import Suspects, Trees, is_opaque, lacking, suspected
 from skinnybox.delta.rebase.libraries import Libraries
 from skinnybox.delta.rebase.masters import Files, buffered
@@ -48,16 +48,21 @@ class Examined:
     packages: bool
 
 
-def examined(old: Path, new: Path, masters: tuple[Files, Files]) -> Examined:
-    """Of a machine's overlay and what a rebase made of it, both clean. Nothing is written. Raises Corrupt,
+def examined(
+    old: Path,
+    new: Path,
+    masters: tuple[Files, Files],
+    kinds: frozenset[FindingKind] = OWNERS | LIBRARIES,
+) -> Examined:
+    """Of a machine's overlay and what a rebase made of it, both clean. Nothing is written. Of `kinds` alone:
+    only so many findings are told, and what nobody asked for leaves room for what he did. Raises Corrupt,
     also for a disk made to hurt."""
     with opened(old) as before, opened(new) as after:
         size = sum(os.fstat(each).st_size for each in (before, after, masters[1].image))
         bounds = Bounds(memory=2 << 30, cpu_seconds=300 + size // _READ_PER_SECOND)
         files = [before, after, *masters[0].all, *masters[1].all]
-        with inquire(
-            __name__, list(map(str, files)), subject=str(new), bounds=bounds, pass_fds=files
-        ) as answers:
+        words = [*map(str, files), ",".join(sorted(kinds))]
+        with inquire(__name__, words, subject=str(new), bounds=bounds, pass_fds=files) as answers:
             for disk in (old, new):
                 refuse_unsettled(answers, disk)
             return _checked(answers)
@@ -79,12 +84,14 @@ def _checked(answers: Iterator[Any]) -> Examined:
 
 def main(arguments: Sequence[str]) -> None:
     """In the confined child."""
-    answer(_told(*map(int, arguments)))
+    *files, kinds = arguments
+    answer(_told(frozenset(map(FindingKind, kinds.split(","))), *map(int, files)))
 
 
 def _told(
-    old: int, new: int, old_index: int, _: int, old_image: int, new_index: int, __: int, new_image: int
-) -> Iterator[Any]:
+    kinds: frozenset[FindingKind], old: int, new: int, old_index: int, _: int, old_image: int,
+    new_index: int, __: int, new_image: int,
+) -> Iterator[Any]:  # fmt: skip
     volumes = open_descriptor(old), open_descriptor(new)
     for volume in volumes:
         yield volume.superblock.clean
@@ -94,7 +101,7 @@ def _told(
     examination = Examination(volumes, sealed)
     indexes = plain_lines(buffered(old_index)), plain_lines(buffered(new_index))
     more = 0
-    for number, finding in enumerate(examination.findings(*indexes)):
+    for number, finding in enumerate(examination.findings(*indexes, kinds)):
         if number < MOST:
             yield [finding.kind, finding.text]
         else:
@@ -113,12 +120,16 @@ class Examination:
         self.packages = not all(seen.untouched(_DPKG) for seen in self._seen)
         self.programs = 0
 
-    def findings(self, old_index: Iterable[Lower], new_index: Iterable[Lower]) -> Iterator[Finding]:
+    def findings(
+        self, old_index: Iterable[Lower], new_index: Iterable[Lower], kinds: frozenset[FindingKind]
+    ) -> Iterator[Finding]:
         """Raises Corrupt for indexes out of order, and as reading the volumes does."""
         suspects = Suspects()
         owners = Owners(*map(_known, (*self._seen, self._master)))
         self._gather(old_index, new_index, suspects, owners)
-        yield from owners.findings()
+        yield from (each for each in owners.findings() if each.kind in kinds)
+        if not kinds & LIBRARIES:
+            return
         new, old, master = (Libraries(tree) for tree in (self._seen[1], self._seen[0], self._master))
         trees = Trees(new=new, old=old, master=master)
         yield from lacking(self._counted(suspected(suspects, trees)), trees)

@@ -25,6 +25,10 @@ class FindingKind(StrEnum):
     """What dpkg and apt say: --audit, apt-get check, --verify."""
 
 
+OWNERS = frozenset({FindingKind.OWNER, FindingKind.PRIVILEGE})
+LIBRARIES = frozenset({FindingKind.LIBRARY})
+
+
 @dataclass(frozen=True, slots=True)
 class Finding:
     """`text` is for people, and fit for a terminal: what it tells of, a stranger wrote."""
