@@ -59,6 +59,13 @@ def test_what_the_new_master_has_already_needs_nobody_to_install_it() -> None:
     assert lists(a_system(), a_system("redis=2"), a_system("redis=1")) == Replay()
 
 
+def test_what_the_machine_had_of_its_master_and_the_new_one_has_not_is_told() -> None:
+    """Nobody asks for it again: whoever relied on it has to know."""
+    found = decisions(a_system("apache2=1", "b=1"), a_system("b=2"), a_system("apache2=1", "b=1"))
+    assert [(each.name, each.fate) for each in found] == [("apache2", Fate.TAKE)]
+    assert "no more" in found[0].detail
+
+
 def test_what_was_removed_is_removed_again_as_far_as_it_is_there() -> None:
     left = a_package("nano", status="deinstall ok config-files")
     old, new = a_system("nano=1", "git=1", "less=1"), a_system("nano=2", "less=2")

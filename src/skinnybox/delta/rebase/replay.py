@@ -174,12 +174,9 @@ def _told(each: Settled, marked: Mapping[Key, bool]) -> tuple[Fate | None, str, 
     if each.kind is PackageClass.HELD:
         return Fate.REPORT, "the new master's version is held", Standing.CLEAN
     if each.kind is not PackageClass.ONLY_MACHINE:
-        gone = new is None and each.kind is PackageClass.BOTH
-        return (
-            (Fate.TAKE if each.touched else None),
-            "the new master has it no more" if gone else "",
-            Standing.CLEAN,
-        )
+        gone = new is None
+        why = "the new master has it no more" if gone else ""
+        return (Fate.TAKE if gone or each.touched else None), why, Standing.CLEAN
     if KERNEL.fullmatch(each.name):
         return Fate.REPORT, "not installed again: machines boot their master's kernel", Standing.CLEAN
     if NAME.fullmatch(each.name) is None:
