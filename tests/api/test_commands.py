@@ -23,6 +23,7 @@ OPERATIONS = {
     "autostart on": "POST /actions/set", "autostart off": "POST /actions/set",
     "plan": "POST /fleet-files/plan", "apply": "POST /fleet-files/apply", "set": "PATCH /machines/{name}",
     "forward": "GET /forwards", "changes": "GET /machines/{name}/changes", "reset": "POST /actions/reset",
+    "slim": "POST /actions/slim",
     "grow": "POST /actions/grow", "snapshot create": "POST /actions/snapshot",
     "snapshot list": "GET /snapshots", "snapshot restore": "POST /actions/restore",
     "snapshot delete": "POST /actions/delete-snapshot", "events": "GET /events", "jobs list": "GET /jobs",

@@ -48,6 +48,7 @@ VERBS: dict[str, Verb] = {
     "set": lambda fleet: fleet.set(["a"], {"memory": 512 * MIB}),
     "set-port": lambda fleet: fleet.set(["a"], {"ssh_port": 23456}),
     "reset": lambda fleet: fleet.overlays.reset(["a"]),
+    "slim": lambda fleet: fleet.deltas.slim(["a"]),
     "grow": lambda fleet: fleet.overlays.grow(["a"], 80 * MIB),
     "restore": lambda fleet: fleet.overlays.restore(["a"], "first"),
     "apply": lambda fleet: _apply(fleet, reset=False),

@@ -38,6 +38,7 @@ LINES = {
     "autostart off": "autostart off web",
     "apply": "apply {folder}/fleet.yaml --adopt",
     "reset": "reset web -y",
+    "slim": "slim web",
     "grow": "grow web 80M",
     "snapshot create": "snapshot create web --label mine",
     "snapshot restore": "snapshot restore of-then web -y",

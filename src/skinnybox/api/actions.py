@@ -8,6 +8,7 @@ from pydantic import Field
 
 from skinnybox.api.changing import Change, changed
 from skinnybox.api.forms import Begun, Filters, Given, Parallel, Patterns, Seconds, SnapshotLabel, begun
+from skinnybox.fleet.deltas import wanted_of
 from skinnybox.fleet.power import Stopping
 from skinnybox.fleet.service import Fleet
 from skinnybox.fleet.spec.values import DataSize
@@ -63,6 +64,13 @@ class Grow(Named):
     """By so much, and not to it."""
     data: bool = False
     """The data disks, and not the overlays."""
+
+
+class Reset(Named):
+    paths: list[str] = Field(default_factory=list, max_length=1000)
+    """Absolute, each with all that is below it: there the master's is seen again."""
+    packages: list[str] = Field(default_factory=list, max_length=1000)
+    """Of the master: their files."""
 
 
 class Take(Named):
@@ -159,10 +167,24 @@ def delete(request: Request, response: Response, who: Operator, body: Delete) ->
 
 
 @_route("reset")
-def reset(request: Request, response: Response, who: Operator, body: Named) -> Begun:
-    """Throw away what stopped ones made their own; name, addresses and ssh host keys stay."""
+def reset(request: Request, response: Response, who: Operator, body: Reset) -> Begun:
+    """Throw away what stopped ones made their own; name, addresses and ssh host keys stay. With `paths` or
+    `packages` only that."""
+
+    def act(fleet: Fleet, names: list[str], operation: Operation) -> Any:
+        if body.paths or body.packages:
+            return fleet.deltas.give_back(names, body.paths, body.packages, operation)
+        return fleet.overlays.reset(names, operation)
+
+    wanted_of(body.paths, body.packages)  # refused at once
+    return Doing(request, response, who).begin("reset", body, act)
+
+
+@_route("slim")
+def slim(request: Request, response: Response, who: Operator, body: Named) -> Begun:
+    """Drop what stopped ones have as their master has it; what they see stays the same."""
     return Doing(request, response, who).begin(
-        "reset", body, lambda fleet, names, op: fleet.overlays.reset(names, op)
+        "slim", body, lambda fleet, names, op: fleet.deltas.slim(names, op)
     )
 
 

@@ -87,7 +87,12 @@ _OF = {
         "skinnybox changes web-01 --tree",
         "skinnybox changes web-01 --all --format csv",
     ),
-    "reset": ("skinnybox reset web-01",),
+    "reset": (
+        "skinnybox reset web-01",
+        "skinnybox reset web-01 /etc/apache2 /var/www --dry-run",
+        "skinnybox reset 'web-*' --package apache2",
+    ),
+    "slim": ("skinnybox slim 'web-*' --dry-run", "skinnybox slim web-01"),
     "rebase": (
         "skinnybox rebase 'web-*' --onto lamp:2026-12 --dry-run",
         "skinnybox rebase web-01 --onto lamp --dry-run --format json",

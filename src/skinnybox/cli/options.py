@@ -180,9 +180,9 @@ def add_format(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--no-headers", action="store_true", help="table and csv without the first line")
 
 
-def add_machines(parser: argparse.ArgumentParser, what: str = "+") -> None:
-    """Names of existing machines; `what` as argparse's nargs."""
-    text = "names, web-{01..40} or globs like 'web-*'"
+def add_machines(parser: argparse.ArgumentParser, what: str = "+", beside: str = "") -> None:
+    """Names of existing machines, and what else may stand there; `what` as argparse's nargs."""
+    text = f"names, web-{{01..40}} or globs like 'web-*'{beside}"
     ask_for(parser.add_argument("names", metavar="NAME", nargs=what, help=text), "machines")
     parser.add_argument(
         "--filter", metavar="LABEL", action="append", default=[],

@@ -18,7 +18,7 @@ _GROUPS = {
     "access": ("console", "ssh", "exec"),
     "copy": ("cp",),
     "forward": ("forward",),
-    "delta": ("changes", "reset"),
+    "delta": ("changes", "reset", "slim"),
     "rebase": ("rebase", "rollback"),
     "overlays": ("grow", "snapshot", "flatten", "seed-disk"),
     "events": ("events",),

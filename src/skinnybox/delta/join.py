@@ -196,6 +196,11 @@ def _compared(node: N, entry: Entry, xattrs: Mapping[str, bytes], reader: Reader
         yield _change(ChangeKind.METADATA, entry.path, node, ", ".join(metadata))
 
 
+def is_as_stack(node: N, entry: Entry, xattrs: Mapping[str, bytes], reader: Reader[N]) -> bool:
+    """Whether a node of the entry's type says nothing that the stack does not: no change is told of it."""
+    return next(_compared(node, entry, xattrs, reader), None) is None
+
+
 def _content_differs(node: N, entry: Entry, reader: Reader[N]) -> bool:
     if node.type == "l":
         return reader.target(node) != entry.target

@@ -26,12 +26,7 @@ def differences(
     A file of unchanged size is read and hashed; with `quick` only when its mtime differs, which a guest can
     forge.
     """
-    reader = Reader(
-        xattrs=volume.xattrs,
-        target=volume.target,
-        differs=partial(_differs, volume, quick),
-        flags=lambda node: flags(node.flags, volume.xattrs(node)),
-    )
+    reader = reader_of(volume, quick=quick)
     nodes, entries = dict[bytes, Node](), dict[bytes, Entry]()
     unread = list[Change]()
     found = volume.walk(UPPER, lambda path, why: unread.append(unread_folder(path, why)))
@@ -41,6 +36,15 @@ def differences(
         for change in with_unread(joined(upper, reader, lower), unread)
     )
     yield from folded(told, counted(volume))
+
+
+def reader_of(volume: Volume, *, quick: bool = False) -> Reader[Node]:
+    return Reader(
+        xattrs=volume.xattrs,
+        target=volume.target,
+        differs=partial(_differs, volume, quick),
+        flags=lambda node: flags(node.flags, volume.xattrs(node)),
+    )
 
 
 def _nodes(

@@ -1,18 +1,23 @@
-"""What is in files that machines made their own, beside what their masters have in their place."""
+"""What machines made their own: looked into beside what their masters have in its place, and parts of it
+given up."""
 
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from skinnybox.errors import NotFound
 from skinnybox.fleet import encrypted, power, thrown
-from skinnybox.fleet.catalog.catalog import Catalog
-from skinnybox.fleet.machine_queries import MachineQueries
-from skinnybox.fleet.masters import Masters
+from skinnybox.fleet.as_job import as_job
+from skinnybox.fleet.batch import Outcome
+from skinnybox.fleet.context import Context
 from skinnybox.fleet.view import MachineView
-from skinnybox.hosts.base import Host
 from skinnybox.model import Content, DiskKind
 from skinnybox.operation import UNATTENDED, Operation
+
+if TYPE_CHECKING:
+    from skinnybox.fleet.dropping import Would
+    from skinnybox.model.drop import Dropped, Wanted
 
 LIMIT = 256 << 10
 """Bytes of a file that people look at."""
@@ -29,15 +34,54 @@ class Versions:
 class Deltas:
     """`fleet.deltas` of a Fleet. Everything here blocks."""
 
-    def __init__(self, host: Host, catalog: Catalog, masters: Masters, queries: MachineQueries) -> None:
-        self._host, self._catalog, self._masters, self._queries = host, catalog, masters, queries
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._catalog = context.catalog
+
+    @as_job("reset")
+    def give_back(
+        self,
+        patterns: Sequence[str],
+        paths: Sequence[str],
+        packages: Sequence[str] = (),
+        operation: Operation = UNATTENDED,
+    ) -> "list[Outcome[Dropped]]":
+        """Have the master's seen again at these absolute paths of stopped machines, with all that is below
+        them, and in place of the files of its packages of these names. UsageError for what is no path."""
+        return self._drop(patterns, wanted_of(paths, packages), "reset", operation)
+
+    @as_job("slim")
+    def slim(self, patterns: Sequence[str], operation: Operation = UNATTENDED) -> "list[Outcome[Dropped]]":
+        """Drop what says the same as the master: stopped machines are what they were, and have more room."""
+        return self._drop(patterns, wanted_of(), "slim", operation)
+
+    def would_drop(
+        self, patterns: Sequence[str], wanted: "Wanted", operation: Operation = UNATTENDED
+    ) -> "list[Outcome[Would]]":
+        """What of stopped machines would go now. Nothing is changed."""
+        from skinnybox.fleet import dropping
+
+        def one(machine: MachineView, operation: Operation) -> "Would":
+            return dropping.would(self._context, machine, wanted, operation)
+
+        return self._context.queries.each(patterns, one, "look", operation, 1, decides=False)
+
+    def _drop(
+        self, patterns: Sequence[str], wanted: "Wanted", task: str, operation: Operation
+    ) -> "list[Outcome[Dropped]]":
+        from skinnybox.fleet import dropping
+
+        def one(machine: MachineView, operation: Operation) -> "Dropped":
+            return dropping.dropped(self._context, machine, wanted, operation)
+
+        return self._context.queries.each(patterns, one, task, operation, 1)
 
     def file(
         self, name: str, path: bytes, *, limit: int = LIMIT, operation: Operation = UNATTENDED
     ) -> Versions:
         """The first `limit` bytes of both, read from outside as `changes` reads; of a machine that runs, from
         a copy of one point in time. `path` has no leading slash. NotFound where neither has it."""
-        machine = self._queries.machine(name)
+        machine = self._context.queries.machine(name)
         thrown.refuse_in_memory(machine.instance, "changes")
         encrypted.refuse_reading(machine.instance, "changes")
         if not path or path.startswith(b"/") or b"\0" in path or b".." in path.split(b"/"):
@@ -51,10 +95,10 @@ class Deltas:
         from skinnybox.delta import content
 
         stack = machine.instance.stack
-        master = self._masters.by_id(stack.master)
+        master = self._context.masters.by_id(stack.master)
         images = (master.image(digest) for digest in stack.images)
         image = next((image for image in images if image is not None), master.images[0])
-        return content.of_image(self._masters.folder(master) / image.file, path, limit)
+        return content.of_image(self._context.masters.folder(master) / image.file, path, limit)
 
     def _own(self, machine: MachineView, path: bytes, limit: int, operation: Operation) -> Content | None:
         from skinnybox.delta import content
@@ -64,11 +108,21 @@ class Deltas:
 
         with ExitStack() as held:
             if power.running(machine):
-                scratch: Path = self._catalog.path.parent
-                copy = held.enter_context(copied(self._host, machine, DiskKind.OVERLAY, scratch, operation))
+                scratch = self._context.folder
+                copy = held.enter_context(
+                    copied(self._context.host, machine, DiskKind.OVERLAY, scratch, operation)
+                )
                 return content.of_overlay(copy, path, limit)
-            overlay = held.enter_context(self._host.open_overlay(machine.instance, operation))
+            overlay = held.enter_context(self._context.host.open_overlay(machine.instance, operation))
             try:
                 return content.of_overlay(overlay, path, limit)
             except Unsettled:
                 return content.of_overlay(held.enter_context(replayed_copy(overlay)), path, limit)
+
+
+def wanted_of(paths: Sequence[str] = (), packages: Sequence[str] = ()) -> "Wanted":
+    """What is to go; neither named, what says the same as the master."""
+    from skinnybox.model.drop import Wanted, path_of
+
+    found = tuple(dict.fromkeys(map(path_of, paths)))
+    return Wanted(paths=found, packages=tuple(dict.fromkeys(packages)), idle=not found and not packages)

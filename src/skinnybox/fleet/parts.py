@@ -65,7 +65,7 @@ class Parts:
     def deltas(self) -> "Deltas":
         from skinnybox.fleet.deltas import Deltas
 
-        return Deltas(self._host, self._catalog, self.masters, self._queries)
+        return Deltas(self._context)
 
     @cached_property
     def rebases(self) -> "Rebases":

@@ -35,6 +35,7 @@ __all__ = [
 
 _REFUSED: dict[Doing, str] = {
     Doing.RESET: "a reset would throw away what was never tried",
+    Doing.SLIM: "its overlay changes when that is decided",
     Doing.GROW: "its overlay changes when that is decided",
     Doing.RESTORE: "what is put back would be put back onto neither",
     Doing.RESEED: "its overlay changes when that is decided",

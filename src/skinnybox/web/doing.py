@@ -60,6 +60,10 @@ DEEDS = {
         act=lambda fleet, names, operation: fleet.overlays.reset(names, operation),
         loses="everything on their overlays: what they made their own. Who they are stays",
     ),
+    "slim": Deed(
+        word="Slim",
+        act=lambda fleet, names, operation: fleet.deltas.slim(names, operation),
+    ),
     "rollback": Deed(
         word="Roll back",
         act=lambda fleet, names, operation: fleet.rebases.rollback(names, operation),

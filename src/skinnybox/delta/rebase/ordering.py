@@ -106,7 +106,7 @@ def _told(
         wanted |= _tasks(masters, ground, out.contents, identifier, words)
         carrier = Carrier(volume, ground.context, masters, out, now)
         _carry_out(volume, sides, spool.by_path(), wanted, carrier)
-        _empty_work(volume, out)
+        empty_work(volume, out)
         _refuse_full(volume, out.need)
     # Only now all of it is written.
     gone = ground.context.dangling
@@ -228,7 +228,7 @@ def _with_records(found: Iterator[Place[Node, Line]], wanted: Iterable[bytes]) -
         yield Place(left.pop(), None, None, None)
 
 
-def _empty_work(volume: Volume, out: Written) -> None:
+def empty_work(volume: Volume, out: Written) -> None:
     """What the kernel left half done there, and its index, are of the old stack. It makes anew what it needs.
     A folder comes behind what is in it."""
     try:

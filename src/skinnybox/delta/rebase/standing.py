@@ -6,7 +6,7 @@ What was not altered is told by its inode and by where its blocks lie, so nobody
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, BinaryIO
 
 from skinnybox.delta.join import UpperNode
@@ -73,6 +73,11 @@ def _line(value: list[Any]) -> bytes:
 
 def of_node(node: UpperNode, xattrs: Xattrs) -> Standing:
     return Standing(type=node.type, mode=node.mode, uid=node.uid, gid=node.gid, xattrs=xattrs)
+
+
+def without(found: Standing, name: str) -> Standing:
+    """But for an attribute."""
+    return replace(found, xattrs={key: value for key, value in found.xattrs.items() if key != name})
 
 
 def compare(expected: BinaryIO, volume: Volume, found: Iterable[tuple[bytes, Node]]) -> None:

@@ -28,6 +28,7 @@ class Doing(StrEnum):
     CREATE = "created"
     SET = "changed"
     RESET = "reset"
+    SLIM = "slimmed"
     GROW = "grown"
     RESTORE = "restored from a snapshot"
     RESEED = "given a new seed"

@@ -1,0 +1,1 @@
+"""Parts of a machine's own that go: paths given back to the master, and copies that say nothing."""
