@@ -39,6 +39,8 @@ LINES = {
     "apply": "apply {folder}/fleet.yaml --adopt",
     "reset": "reset web -y",
     "slim": "slim web",
+    "copy": "copy web other",
+    "rename": "rename web web-2",
     "grow": "grow web 80M",
     "snapshot create": "snapshot create web --label mine",
     "snapshot restore": "snapshot restore of-then web -y",
@@ -107,9 +109,10 @@ CONDITIONS: list[Callable[[Fleet, pytest.MonkeyPatch], None]] = [built, on_trial
 def became(fleet: Fleet, code: int) -> str:
     """What a cell of the page says: how the command ended, and how far the rebase is then."""
     how = {0: "done", 4: "conflict", 5: "refused"}.get(code, f"exit {code}")
-    if "web" not in fleet.names():
+    names = [name for name in ("web", "web-2") if name in fleet.names()]
+    if not names:
         return f"{how}: gone"
-    instance = fleet.machine("web").instance
+    instance = fleet.machine(names[0]).instance
     if instance.trial is not None:
         return f"{how}: {'kept' if instance.trial.phase == 'passed' else instance.trial.phase}"
     return f"{how}: {'back' if instance.stack.reference == 'web:1' else 'committed'}"

@@ -8,6 +8,7 @@ from skinnybox.api import (
     actions,
     building,
     creating,
+    duplicates,
     events,
     fleet_files,
     inside,
@@ -23,7 +24,7 @@ from skinnybox.api.known import KNOWN_ONLY
 
 router = APIRouter(prefix="/api/v1", responses=PROBLEMS, dependencies=[KNOWN_ONLY])
 for subject in (
-    about, creating, machines, inside, actions, rebase, building, masters, fleet_files, jobs, events, tokens,
-    system,
+    about, creating, machines, duplicates, inside, actions, rebase, building, masters, fleet_files, jobs,
+    events, tokens, system,
 ):  # fmt: skip
     router.include_router(subject.router)

@@ -77,6 +77,8 @@ _OF = {
         "skinnybox exec 'web-*' -- systemctl is-active apache2",
         "tar c site | skinnybox exec web-01 -- tar x -C /srv",
     ),
+    "copy": ("skinnybox copy web-01 web-{02..04}", "skinnybox copy web-01 try --data"),
+    "rename": ("skinnybox rename web-1 web-01",),
     "cp": (
         "skinnybox cp site.tar web-01:/root/",
         "skinnybox cp -r web-01:/var/log/apache2 logs",

@@ -9,6 +9,7 @@ from skinnybox.cli.options import Commands, Help, Parser, add_common
 _GROUPS = {
     "masters": ("master",),
     "machines": ("create", "delete"),
+    "duplicate": ("copy", "rename"),
     "listing": ("list", "show"),
     "top": ("top",),
     "logs": ("logs",),

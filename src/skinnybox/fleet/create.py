@@ -42,6 +42,8 @@ from skinnybox.overlays.seed import base_message, seed_message
 from skinnybox.sizes import MIB
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from skinnybox.fleet.context import Context
 
 D = TypeVar("D", bound=Overlay | DataDisk)
@@ -190,14 +192,18 @@ def whole_mib(disk: D) -> D:
 
 
 def make(
-    host: Host, catalog: Catalog, wanted: Sequence[Instance], operation: Operation, at_once: int = 1
-) -> Sequence[Instance]:
-    """Claim the names, then make every disk and record. Whatever stops it, nothing of this call stays; what
-    cannot be undone just now, the next command clears away.
+    host: Host, catalog: Catalog, wanted: Sequence[Instance], operation: Operation, at_once: int = 1,
+    one: "Callable[[Host, Instance, Operation], None] | None" = None,
+) -> Sequence[Instance]:  # fmt: skip
+    """Claim the names, then make every disk and record, as `one` does it. Whatever stops it, nothing of this
+    call stays; what cannot be undone just now, the next command clears away.
 
     Returns them as they are: with another ssh port, where another process took the one wanted."""
     wanted = catalog.claim(wanted)
-    making = _Creation(host=host, catalog=catalog, operation=operation, at_once=at_once, total=len(wanted))
+    making = _Creation(
+        host=host, catalog=catalog, operation=operation, at_once=at_once, total=len(wanted),
+        one=one or make_one,
+    )  # fmt: skip
     try:
         making.tell()
         for start in range(0, len(wanted), BATCH):
@@ -218,6 +224,7 @@ class _Creation:
     operation: Operation
     at_once: int
     total: int
+    one: "Callable[[Host, Instance, Operation], None]"
     begun: dict[UUID, Instance] = field(default_factory=dict)
     made: int = 0
 
@@ -230,7 +237,7 @@ class _Creation:
 
     def _one(self, instance: Instance) -> None:
         self.begun[instance.uuid] = instance
-        make_one(self.host, instance, self.operation)
+        self.one(self.host, instance, self.operation)
 
     def _count(self, instance: Instance) -> None:
         self.made += 1
@@ -260,8 +267,12 @@ class _Creation:
 
 
 def make_one(host: Host, instance: Instance, operation: Operation) -> None:
+    make_disks(host, instance, operation)
+    host.define(instance)
+
+
+def make_disks(host: Host, instance: Instance, operation: Operation) -> None:
     contents = Contents(base=base_message(instance), seed=seed_message(instance))
     host.create_overlay(instance, contents, operation)
     if instance.data is not None:
         data_disk.make(host, instance, operation)
-    host.define(instance)

@@ -1,5 +1,5 @@
-"""What machines made their own: looked into beside what their masters have in its place, and parts of it
-given up."""
+"""What machines made their own: looked into beside what their masters have in its place, given up in part,
+and given to others."""
 
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -12,7 +12,7 @@ from skinnybox.fleet.as_job import as_job
 from skinnybox.fleet.batch import Outcome
 from skinnybox.fleet.context import Context
 from skinnybox.fleet.view import MachineView
-from skinnybox.model import Content, DiskKind
+from skinnybox.model import Content, DiskKind, Instance
 from skinnybox.operation import UNATTENDED, Operation
 
 if TYPE_CHECKING:
@@ -54,6 +54,31 @@ class Deltas:
     def slim(self, patterns: Sequence[str], operation: Operation = UNATTENDED) -> "list[Outcome[Dropped]]":
         """Drop what says the same as the master: stopped machines are what they were, and have more room."""
         return self._drop(patterns, wanted_of(), "slim", operation)
+
+    @as_job("copy")
+    def copy(
+        self,
+        name: str,
+        patterns: Sequence[str],
+        operation: Operation = UNATTENDED,
+        *,
+        data: bool = False,
+    ) -> list[Instance]:
+        """Make further machines, stopped, that have what one made its own, each with its own identity; of one
+        that runs, of one point in time. With `data` also what its data disk holds. All or nothing."""
+        from skinnybox.fleet.duplicate import duplicated
+
+        machine = self._context.queries.machine(name)
+        return duplicated(self._context, machine, patterns, operation, data=data)
+
+    @as_job("rename")
+    def rename(self, name: str, new: str, operation: Operation = UNATTENDED) -> Instance:
+        """Call a stopped machine otherwise; where its hostname is its name, that as well. Idempotent."""
+        from skinnybox.fleet import renaming
+
+        machine = self._context.queries.machine(name)
+        machine = self._context.queries.settled(machine, operation)
+        return renaming.rename(self._context, machine, new, operation)
 
     def would_drop(
         self, patterns: Sequence[str], wanted: "Wanted", operation: Operation = UNATTENDED

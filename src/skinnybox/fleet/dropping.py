@@ -20,6 +20,7 @@ from skinnybox.hosts.building import Building
 from skinnybox.model import DiskKind, Instance
 from skinnybox.model.drop import Dropped, Gone, Wanted
 from skinnybox.operation import Operation
+from skinnybox.overlays import inspect
 from skinnybox.overlays.journal import replayed_copy
 from skinnybox.overlays.patch import put_message
 from skinnybox.overlays.seed import seed_message
@@ -36,21 +37,21 @@ def dropped(context: Context, machine: MachineView, wanted: Wanted, operation: O
     with ExitStack() as held:
         lease = held.enter_context(leased(context.host, context.catalog, machine.instance, doing))
         instance = lease.instance
-        after = instance if wanted.idle else _next(instance)
         files = held.enter_context(_sealed(context, instance))
         done: list[Dropped] = []
+        after = [instance]
 
         def build(old: Path, new: Path) -> None:
-            found = building.build(old, new, files, wanted, instance.stack.images, operation)
-            if after != instance:
-                put_message(new, "seed", seed_message(after))
-            done.append(found)
+            done.append(building.build(old, new, files, wanted, instance.stack.images, operation))
+            if not wanted.idle:
+                after.append(_next(instance, inspect.read_generation(new)))
+                put_message(new, "seed", seed_message(after[-1]))
 
         size = instance.overlay.size
         context.host.rebuild_disks(
             instance, {DiskKind.OVERLAY: Building(size=size, build=build)}, operation, lambda: None
         )
-        lease.commit(after)
+        lease.commit(after[-1])
     return done[0]
 
 
@@ -107,8 +108,10 @@ def _refuse_data(instance: Instance, path: bytes, folder: bytes) -> None:
         )
 
 
-def _next(instance: Instance) -> Instance:
-    return replace(instance, seed=replace(instance.seed, generation=instance.seed.generation + 1))
+def _next(instance: Instance, on_disk: int) -> Instance:
+    """In the next generation, also of the disk: who was killed before the commit has left a later one."""
+    generation = max(instance.seed.generation, on_disk) + 1
+    return replace(instance, seed=replace(instance.seed, generation=generation))
 
 
 @contextmanager

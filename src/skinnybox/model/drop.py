@@ -11,11 +11,13 @@ _LONGEST = 4095
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
     """`paths` have no leading slash, and stand for all that is below them; `packages` for the files that the
-    master's have. With `idle` goes what is the same without it: nothing else is named then."""
+    master's have. With `idle` goes what is the same without it, with `secrets` what no two machines may have:
+    nothing else is named then."""
 
     paths: tuple[bytes, ...] = ()
     packages: tuple[str, ...] = ()
     idle: bool = False
+    secrets: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

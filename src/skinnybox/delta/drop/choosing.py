@@ -5,6 +5,7 @@ goes alone that is told of elsewhere as well: a package's file while the package
 the whole machine.
 """
 
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -29,6 +30,13 @@ _HOST_KEYS = b"etc/ssh/ssh_host_"
 _SETTINGS = b"etc/"
 _WHOLE = (FileClass.RECORD, FileClass.GENERATED)
 """What is told of elsewhere as well, or made from what is there."""
+_SECRETS = re.compile(
+    rb"etc/ssh/ssh_host_[^/]+|etc/dhcpcd\.(?:duid|secret)|etc/udev/rules\.d/70-persistent-net\.rules"
+    rb"|var/lib/systemd/(?:random-seed|credential\.secret)|var/lib/urandom/random-seed"
+    rb"|var/lib/(?:dhcp|dhclient|dhcpcd|dhcpv6|wicked|tailscale|systemd/network)/.+"
+    rb"|var/lib/NetworkManager/(?:secret_key|[^/]+\.leases?)|var/lib/zerotier-one/identity\.[^/]+",
+    re.DOTALL,
+)
 _HIDDEN = "below a folder that took the place of the master's, so that one goes or none"
 _MOST_TOLD = 5
 
@@ -160,6 +168,22 @@ class Idle(Generic[N]):
         if node.type == "d" and OPAQUE in xattrs:
             return False
         return is_as_stack(node, entry, xattrs, self.reader)
+
+    def clears(self, path: bytes) -> bool:
+        return False
+
+    def unseen(self, path: bytes) -> None:
+        """Nothing is said of it."""
+
+
+@dataclass(slots=True)
+class Secrets(Generic[N]):
+    """Chooses what only one machine may have, and makes for itself when it is missing: keys, seeds of random
+    numbers, and who it is to a DHCP server or an overlay network. (masters/clean.py takes the same out of a
+    tree that is sealed.)"""
+
+    def goes(self, path: bytes, node: N, entry: Entry | None, *, hidden: bool) -> bool:
+        return node.type != "d" and not is_whiteout(node) and _SECRETS.fullmatch(path) is not None
 
     def clears(self, path: bytes) -> bool:
         return False

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from skinnybox.delta.beside import DIRECT
-from skinnybox.delta.drop.choosing import Below, Idle, is_whiteout
+from skinnybox.delta.drop.choosing import Below, Idle, Secrets, is_whiteout
 from skinnybox.delta.join import OPAQUE
 from skinnybox.delta.rebase import machine, owners, packages, planning, standing
 from skinnybox.delta.rebase.masters import buffered
@@ -39,19 +39,19 @@ from skinnybox.sandbox.reader import answer
 _TOP = b"upper"
 _SECTOR = 512
 _BUFFER = 1 << 18
-Chosen = Below[Node] | Idle[Node]
+Chosen = Below[Node] | Idle[Node] | Secrets[Node]
 
 
 def to_text(wanted: Wanted) -> bytes:
     """For the confined child."""
     paths = [path.decode("utf-8", "surrogateescape") for path in wanted.paths]
-    return json.dumps([paths, wanted.packages, wanted.idle]).encode()
+    return json.dumps([paths, wanted.packages, wanted.idle, wanted.secrets]).encode()
 
 
 def of_text(text: bytes) -> Wanted:
-    paths, packages, idle = json.loads(text)
+    paths, packages, idle, secrets = json.loads(text)
     found = tuple(path.encode("utf-8", "surrogateescape") for path in paths)
-    return Wanted(paths=found, packages=tuple(packages), idle=idle is True)
+    return Wanted(paths=found, packages=tuple(packages), idle=idle is True, secrets=secrets is True)
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -85,7 +85,7 @@ def _told(device: int, wanted: Wanted, master: list[int], scratch: list[int]) ->
             removals=removals, changes=changes, lines=lines, contents=Contents(contents),
             need=Need(volume.superblock.block_size),
         )  # fmt: skip
-        chosen = _idle(volume) if wanted.idle else _below(volume, side, wanted)
+        chosen = _chosen(volume, side, wanted)
         walk = Walk(chosen, out, volume)
         for place in places(volume.walk(UPPER), side.index(), ()):
             yield from walk.at(place)
@@ -95,8 +95,12 @@ def _told(device: int, wanted: Wanted, master: list[int], scratch: list[int]) ->
     yield [out.count, walk.count, walk.freed, told]
 
 
-def _idle(volume: Volume) -> Idle[Node]:
-    return Idle(reader=reader_of(volume), links=lambda node: node.links)
+def _chosen(volume: Volume, side: Side, wanted: Wanted) -> Chosen:
+    if wanted.secrets:
+        return Secrets()
+    if wanted.idle:
+        return Idle(reader=reader_of(volume), links=lambda node: node.links)
+    return _below(volume, side, wanted)
 
 
 def _below(volume: Volume, side: Side, wanted: Wanted) -> Below[Node]:

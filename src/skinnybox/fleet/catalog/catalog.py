@@ -15,6 +15,7 @@ from uuid import UUID
 from skinnybox.errors import Conflict, Corrupt
 from skinnybox.fleet.catalog import (
     clashes,
+    held_names,
     host_kind,
     known_hosts,
     leases,
@@ -53,6 +54,7 @@ _ADDITIONS = {
     "leases": leases.TABLE,
     "held_ports": clashes.TABLE,
     "held_places": clashes.PLACES,
+    "held_names": held_names.TABLE,
     "jobs": of_no_machine.JOBS,
     "tokens": of_no_machine.TOKENS,
     "answers": of_no_machine.ANSWERS,
@@ -113,7 +115,8 @@ class Catalog:
 
     def refuse_taken(self, new: Sequence[Instance]) -> None:
         """Conflict naming those whose names are taken."""
-        taken = self.taken(i.name for i in new)
+        names = [instance.name for instance in new]
+        taken = [*self.taken(names), *held_names.held(self._db, names)]
         if taken:
             raise Conflict(
                 f"{len(taken)} of {len(new)} names are taken: {', '.join(taken[:5])}",

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from skinnybox.errors import Conflict, NotFound
-from skinnybox.fleet.catalog import clashes, rows
+from skinnybox.fleet.catalog import clashes, held_names, rows
 from skinnybox.fleet.catalog.database import Database
 from skinnybox.fleet.catalog.owner import process_lives, process_mark
 from skinnybox.fleet.catalog.rows import Doing, Phase
@@ -88,8 +88,8 @@ def take(db: Database, uuid: UUID, name: str, doing: Doing) -> Lease:
 
 
 def hold_ports(db: Database, lease: Lease, instance: Instance) -> None:
-    """Keep its ports and addresses for it, before the host is told or its disk is touched. Conflict when one
-    is another machine's."""
+    """Keep its name, ports and addresses for it, before the host is told or its disk is touched. Conflict
+    when one is another machine's."""
     port, before = instance.ssh_port, lease.instance
     with db.writing():
         require(db, lease)
@@ -101,6 +101,8 @@ def hold_ports(db: Database, lease: Lease, instance: Instance) -> None:
             raise Conflict(
                 f"port {port} leads to {taken[0][0]}", hint="`skinnybox list` shows which are taken"
             )
+        if before is None or before.name != instance.name:
+            held_names.hold(db, instance)
         db.execute("UPDATE instances SET ssh_port = ? WHERE uuid = ?", (port, str(lease.uuid)))
 
 
@@ -110,8 +112,14 @@ def record(db: Database, lease: Lease, instance: Instance, *, end: bool) -> None
     with db.writing():
         require(db, lease)
         db.execute(
-            "UPDATE instances SET ssh_port = ?, master = ?, record = ? WHERE uuid = ?",
-            (instance.ssh_port, instance.stack.master, rows.record_text(instance), str(lease.uuid)),
+            "UPDATE instances SET ssh_port = ?, name = ?, master = ?, record = ? WHERE uuid = ?",
+            (
+                instance.ssh_port,
+                instance.name,
+                instance.stack.master,
+                rows.record_text(instance),
+                str(lease.uuid),
+            ),
         )
         if end:
             _give_back(db, lease.uuid, Phase.DEFINED)
@@ -139,6 +147,7 @@ def _give_back(db: Database, uuid: UUID, phase: Phase) -> None:
     """Of what is to be deleted it stays written whether by force: who goes on with it needs to know."""
     _mark(db, uuid, phase, None)
     clashes.let_go(db, uuid)
+    held_names.let_go(db, uuid)
     if phase is not Phase.DELETING:
         db.execute("DELETE FROM leases WHERE uuid = ?", (str(uuid),))
 
