@@ -31,6 +31,7 @@ from tests.pace import (  # hooks for every test
     pytest_xdist_make_scheduler,
 )
 from tests.samples import a_sealed_folder
+from tests.sparing import sparing
 
 __all__ = [
     "pytest_collection_modifyitems",
@@ -41,6 +42,7 @@ __all__ = [
     "pytest_terminal_summary",
     "pytest_testnodedown",
     "pytest_xdist_make_scheduler",
+    "sparing",
 ]
 
 _TOO_LONG_TO_READ = 1024

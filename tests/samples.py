@@ -2,8 +2,10 @@
 
 import hashlib
 import os
+import zlib
 from dataclasses import replace
 from datetime import UTC, datetime
+from os import fsync  # that of the system, whatever a test has in its place
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -23,10 +25,12 @@ from skinnybox.model import (
 )
 from skinnybox.operation import Operation
 from skinnybox.sizes import MIB
+from tests.sealed import sealed_once
 
 CONTENT = b"m" * MIB
 DIGEST = f"sha256:{hashlib.sha256(CONTENT).hexdigest()}"
 MASTER = "sha256:" + "1" * 64
+_PLANTED = 800_000_000
 PUBLIC_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ7VkkD2cBlTT1BzBlqF2nS5nC1m1lYr4hKJ0S9cVdkA me@example"
 
 
@@ -83,7 +87,7 @@ def write_out(state: Path) -> None:
     """Have the overlays of a state folder on their disk: what they take there changes until they are."""
     for overlay in (state / "instances").glob("*/overlay.img"):
         with overlay.open("rb") as file:
-            os.fsync(file.fileno())
+            fsync(file.fileno())
 
 
 def seal(
@@ -100,20 +104,35 @@ def seal(
 ) -> Master:
     """A real master of a few files, in a state folder; its kernel is of the version `linux`."""
     tree = scratch / f"tree-{name}-{version}"
-    if not tree.exists():
-        (tree / "etc").mkdir(parents=True)
-        (tree / "etc" / "os-release").write_text(f'PRETTY_NAME="Tiny {version}"\n')
-        (tree / "etc" / "motd").write_text("hello\n")
-        (tree / "usr/lib/skinnybox").mkdir(parents=True)
-        (tree / "usr/lib/skinnybox/protocol").write_text(f"{protocol}\n")
+    usual = not tree.exists()
+    if usual:
+        _plant(tree, name, version, protocol)
     kernel = f"vmlinuz-{linux}" if linux else "kernel"
     for file, text in ((kernel, b"kernel"), ("initrd", b"initrd")):
         (scratch / file).write_bytes(text)
-    return imports.import_tree(
-        tree, store=state / "masters", name=name, version=version, as_is=True,
-        kernel=scratch / kernel, initrd=scratch / "initrd", allow_foreign=True, dax=dax,
-        operation=Operation(), unrelated=unrelated, image_format=image_format,
-    )  # fmt: skip
+
+    def made() -> Master:
+        return imports.import_tree(
+            tree, store=state / "masters", name=name, version=version, as_is=True,
+            kernel=scratch / kernel, initrd=scratch / "initrd", allow_foreign=True, dax=dax,
+            operation=Operation(), unrelated=unrelated, image_format=image_format,
+        )  # fmt: skip
+
+    if not usual:
+        return made()
+    return sealed_once(state / "masters", (name, version, dax, protocol, linux, image_format), made)
+
+
+def _plant(tree: Path, name: str, version: str, protocol: int) -> None:
+    """The same each time, to the second, and of no other name: so the content of what is sealed of it is."""
+    (tree / "etc").mkdir(parents=True)
+    (tree / "etc" / "os-release").write_text(f'PRETTY_NAME="Tiny {version}"\n')
+    (tree / "etc" / "motd").write_text("hello\n")
+    (tree / "usr/lib/skinnybox").mkdir(parents=True)
+    (tree / "usr/lib/skinnybox/protocol").write_text(f"{protocol}\n")
+    planted = _PLANTED + zlib.crc32(name.encode()) % _PLANTED
+    for path in (tree, *tree.rglob("*")):
+        os.utime(path, (planted, planted))
 
 
 def nested(tree: Path, name: str, levels: int) -> None:

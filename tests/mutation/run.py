@@ -37,7 +37,7 @@ from tests.mutation.mutants import Mutant, mutants
 
 ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "test-results" / "mutation"
-FOLDERS = ("unit", "fleet", "guest", "image", "plugin", "contract", "xapi", "fuzz")
+FOLDERS = ("unit", "fleet", "guest", "image", "plugin", "contract", "xapi", "fuzz", "api", "serve", "web")
 QUICK = ["-m", "not full and not boot"]
 _PYTEST = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--no-header"]
 
@@ -123,9 +123,13 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="script/mutate", description=__doc__.partition("\n")[0])
     parser.add_argument("--sample", type=int, default=100, metavar="N", help="how many (100)")
     parser.add_argument("--seed", type=int, default=1, metavar="S", help="which ones (1)")
-    parser.add_argument("--only", default="src/skinnybox/**/*.py", metavar="GLOB", help="of which files")
+    everything = ["src/skinnybox/**/*.py"]
+    parser.add_argument("--only", nargs="+", default=everything, metavar="GLOB", help="of which files")
     parser.add_argument("--seconds", type=float, default=60.0, help="of tests for each mutant (60)")
-    parser.add_argument("--folders", nargs="+", default=FOLDERS, help="of tests (all that are quick)")
+    parser.add_argument(
+        "--folders", nargs="+", default=FOLDERS, metavar="GLOB",
+        help="of tests, or some of their files: unit 'fleet/test_rebase*' (all that are quick)",
+    )  # fmt: skip
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="at once")
     parser.add_argument("--all", action="store_true", help="print those that were caught as well")
     return parser.parse_args()
@@ -135,7 +139,7 @@ def _sample(options: argparse.Namespace) -> list[Chosen]:
     """At most one of a line, drawn evenly from the lines that have any."""
     draw = random.Random(options.seed)
     lines: dict[tuple[str, int], list[Mutant]] = {}
-    for path in sorted(ROOT.glob(options.only)):
+    for path in sorted({path for only in options.only for path in ROOT.glob(only)}):
         for mutant in mutants(path.read_bytes()):
             lines.setdefault((str(path.relative_to(ROOT)), mutant.line), []).append(mutant)
     order = draw.sample(sorted(lines), len(lines))
@@ -180,11 +184,12 @@ def _map(copies: "queue.SimpleQueue[Path]", options: argparse.Namespace) -> Map:
 
 
 def _mapped(copies: "queue.SimpleQueue[Path]", digest: str, folder: str) -> Map:
-    kept = RESULTS / f"map-{digest}-{folder}.json"
+    kept = RESULTS / f"map-{digest}-{folder.replace('/', ':')}.json"
     if not kept.exists():
         print(f"mapping tests/{folder} to the lines it executes", file=sys.stderr, flush=True)
         copy = copies.get()
-        words = [*_PYTEST, "-p", "tests.mutation.mapping", *QUICK, f"tests/{folder}"]
+        found = [str(path.relative_to(copy)) for path in sorted(copy.glob(f"tests/{folder}"))]
+        words = [*_PYTEST, "-p", "tests.mutation.mapping", *QUICK, *found]
         environment = _environment(copy, MUTATION_MAP=str(kept))
         subprocess.run(words, cwd=copy, env=environment, stdout=sys.stderr, check=False)
         copies.put(copy)

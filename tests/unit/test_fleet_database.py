@@ -31,6 +31,22 @@ def test_threads_that_ask_the_same_get_their_own_answers(numbers: Database) -> N
         assert list(pool.map(asked, range(5000))) == [[(n % 100,)] for n in range(5000)]
 
 
+@pytest.mark.durable
+def test_a_commit_is_waited_for_but_a_note_is_not(numbers: Database) -> None:
+    """1 is NORMAL and 2 is FULL: with less, a power cut takes back what a command said was done."""
+
+    def waits() -> int:
+        return int(numbers.all("PRAGMA synchronous")[0][0])
+
+    with numbers.writing():
+        assert waits() == 2
+    with numbers.noting():
+        assert waits() == 1
+    with pytest.raises(ZeroDivisionError), numbers.noting():
+        raise ZeroDivisionError
+    assert waits() == 2
+
+
 def test_nobody_sees_what_may_be_undone(numbers: Database) -> None:
     found: list[int] = []
     reader = threading.Thread(
