@@ -71,6 +71,25 @@ def test_who_looks_on_leaves_no_job(fleet: Fleet) -> None:
     assert len(fleet.jobs.all()) == 1
 
 
+LOOKING = """
+import sys
+from skinnybox.cli.main import run_command
+here = ["--state", sys.argv[1], "--host", "fake"]
+for words in (["list"], ["show", "a"], ["capacity"], ["master", "list"], ["snapshot", "list", "a"]):
+    assert run_command([*words, *here]) == 0, words
+    print([name for name in sys.modules if "fleet.jobs" in name or "catalog.job" in name])
+"""
+
+
+def test_who_looks_on_waits_for_none_of_it(fleet: Fleet, state: Path) -> None:
+    """Not even for its import: commands that only read start as fast as they did without jobs."""
+    fleet.create(["a"], "tiny", SPARSE)
+    words = [sys.executable, "-c", LOOKING, str(state)]
+    done = subprocess.run(words, cwd=Path(__file__).parents[2], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines().count("[]") == 5
+
+
 def test_who_asks_is_who_signed_in(fleet: Fleet) -> None:
     with on_behalf_of(Actor(name="alice", origin="192.0.2.7")):
         fleet.create(["a"], "tiny", SPARSE)
