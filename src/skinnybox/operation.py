@@ -52,21 +52,37 @@ class Operation:
         self._listener = listener
         self._log = log
         self._parent = parent
-        self._cancelled = False
+        self._cancelled = self._interrupted = False
 
     @property
     def cancelled(self) -> bool:
-        """Whether it, or what it is a part of, is not wanted any more."""
-        return self._cancelled or (self._parent is not None and self._parent.cancelled)
+        """Whether it, or what it is a part of, is to end: somebody asked for that, or it was interrupted."""
+        own = self._cancelled or self._interrupted
+        return own or (self._parent is not None and self._parent.cancelled)
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether it is to end and nobody asked for that. False once somebody has."""
+        above = tuple(self.lineage())
+        return any(each._interrupted for each in above) and not any(each._cancelled for each in above)
+
+    @property
+    def ending(self) -> str:
+        """In a word what it is, once it is to end."""
+        return "interrupted" if self.interrupted else "cancelled"
 
     def cancel(self) -> None:
         """Idempotent; returns at once. Its children are cancelled with it, its parent is not."""
         self._cancelled = True
 
+    def interrupt(self) -> None:
+        """The same where nobody asked for it: who does the work goes away, as a server that ends."""
+        self._interrupted = True
+
     def check(self, doing: str = "") -> None:
-        """Cancelled when it is: for places where the work can end and nothing is lost."""
+        """Cancelled when it is to end: for places where the work can, and nothing is lost."""
         if self.cancelled:
-            raise Cancelled(f"{doing}: cancelled" if doing else "cancelled")
+            raise Cancelled(f"{doing}: {self.ending}" if doing else self.ending)
 
     def step(
         self, task: str, *, done: int = 0, total: int | None = None, unit: str = "", detail: str = ""
@@ -109,6 +125,8 @@ class _Unattended(Operation):
     def cancel(self) -> None:
         """It is everybody's who said nothing: cancelling it would end the work of others."""
         raise TypeError("nobody can cancel what is unattended: hand an Operation of your own down")
+
+    interrupt = cancel
 
 
 UNATTENDED = _Unattended()

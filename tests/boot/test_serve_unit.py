@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 from packaging.requirements import Requirement
@@ -36,6 +37,7 @@ PACKAGES = (
 MOST_EXPOSED = 7.2
 """Of ten, by `systemd-analyze security`; what is left is told in serve/unit.py."""
 MASTER = "tiny:1"
+MANY = [f"m-{number}" for number in range(300)]
 STATE = "/srv/boxes"
 API = f"curl -sS --unix-socket {STATE}/serve.sock -H 'Content-Type: application/json' http://localhost/api/v1"
 PROGRAM = """\
@@ -114,41 +116,58 @@ def test_the_unit_serves_restarts_and_loses_nothing(
         f"mkdir -p {STATE}/masters && cp -r /opt/masters/. {STATE}/masters/ && chmod -R go= {STATE}/masters"
     )
     _made_and_deleted(inside)
-    _restarted_in_the_middle(inside)
+    _ended_in_the_middle(inside, "systemctl restart skinnybox-serve")
+    assert int(inside("systemctl show --value -p NRestarts skinnybox-serve")) == 0
+    _ended_in_the_middle(inside, "systemctl kill --kill-whom=main -s KILL skinnybox-serve")
     assert int(inside("systemctl show --value -p NRestarts skinnybox-serve")) == 1
 
 
 def _asked(inside: Line, route: str, **body: object) -> int:
-    return int(json.loads(inside(f"{API}/{route} -d '{json.dumps(body)}'"))["job"])
+    told = json.loads(inside(f"{API}/{route} -d '{json.dumps(body)}'"))
+    assert "job" in told, told
+    return int(told["job"])
 
 
-def _state(inside: Line, job: int) -> str:
-    return str(json.loads(inside(f"{API}/jobs/{job}"))["state"])
+def _job(inside: Line, job: int) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(inside(f"{API}/jobs/{job}"))
+    return found
 
 
 def _has_ended(inside: Line, job: int) -> bool:
-    return _state(inside, job) != "running"
+    return bool(_job(inside, job)["state"] != "running")
+
+
+def _done(inside: Line, route: str, **body: object) -> None:
+    job = _asked(inside, route, **body)
+    until(partial(_has_ended, inside, job), 300, f"job {job}")
+    assert _job(inside, job)["state"] == "done", inside("journalctl --no-pager -n 30 -u skinnybox-serve")
+
+
+def _names(inside: Line) -> set[str]:
+    return set(inside(f"skinnybox --state {STATE} list --names").split())
 
 
 def _made_and_deleted(inside: Line) -> None:
-    making = {"master": MASTER, "overlay": "64M"}
-    for route, body in (("machines", making), ("actions/delete", {"force": True})):
-        job = _asked(inside, route, names=["web-1", "web-2"], **body)
-        until(partial(_has_ended, inside, job), 120, f"job {job}")
-        assert _state(inside, job) == "done", inside("journalctl --no-pager -n 30 -u skinnybox-serve")
-    assert json.loads(inside(f"skinnybox --state {STATE} list --format json")) == []
+    """One of them stays, so that there is something to lose."""
+    _done(inside, "machines", names=["web-1", "web-2"], master=MASTER, overlay="64M")
+    assert _names(inside) == {"web-1", "web-2"}
+    _done(inside, "actions/delete", names=["web-2"], force=True)
+    assert _names(inside) == {"web-1"}
 
 
-def _restarted_in_the_middle(inside: Line) -> None:
-    """By systemctl, and by kill -9; what was begun is finished or taken back by the next start."""
-    names = [f"m-{number}" for number in range(400)]
-    for ending in (
-        "systemctl restart skinnybox-serve",
-        "systemctl kill --kill-whom=main -s KILL skinnybox-serve",
-    ):
-        job = _asked(inside, "machines", names=names, master=MASTER, overlay="16M", sparse=True)
-        inside(f"timeout 60 {ending}")
-        until(lambda: "ready" in inside("curl -sS http://127.0.0.1:8470/readyz || true"), 60, ending)
-        assert _state(inside, job) in ("cancelled", "interrupted")
-        assert "nothing to put right" in inside(f"skinnybox --state {STATE} repair 2>&1")
-        inside(f"skinnybox --state {STATE} delete 'm-*' --force --yes || true")
+def _ended_in_the_middle(inside: Line, ending: str) -> None:
+    """What was begun is taken back, by the end or by the next start; and that does what is asked again."""
+    making = {"master": MASTER, "overlay": "32M", "sparse": True, "skip_existing": True}
+    job = _asked(inside, "machines", names=MANY, **making)
+    begun = f"[ $(ls {STATE}/instances | wc -l) -gt 5 ]"
+    inside(f"for _ in $(seq 300); do {begun} && break; sleep 0.1; done; {begun} && timeout 60 {ending}")
+    until(lambda: "ready" in inside("curl -sS http://127.0.0.1:8470/readyz || true"), 300, ending)
+    told = _job(inside, job)
+    print(ending, told["state"], told["error"], inside("journalctl --no-pager -n 20 -u skinnybox-serve"))
+    assert told["state"] == "interrupted"
+    assert "nothing to put right" in inside(f"skinnybox --state {STATE} repair 2>&1")
+    assert _names(inside) == {"web-1"}
+    some = MANY[:10]
+    _done(inside, "machines", names=some, **making)
+    assert _names(inside) == {"web-1", *some}
+    _done(inside, "actions/delete", names=some, force=True)

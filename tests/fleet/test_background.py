@@ -2,17 +2,21 @@
 
 import errno
 import threading
+import time
 from pathlib import Path
 
 import pytest
 
 from skinnybox.errors import Conflict, NotFound
+from skinnybox.fleet import jobs
 from skinnybox.fleet.background import Background
+from skinnybox.fleet.batch import each
 from skinnybox.fleet.catalog.catalog import Catalog
 from skinnybox.fleet.jobs import Actor, Condition, Job
 from skinnybox.fleet.service import Fleet
 from skinnybox.operation import Operation
 from tests.fleet.conftest import SPARSE, open_fake
+from tests.fleet.test_jobs import until
 
 ANN = Actor(name="ann", origin="10.0.0.7")
 
@@ -60,15 +64,70 @@ def test_a_bug_is_told_by_the_job_and_ends_nothing_else(fleet: Fleet) -> None:
     assert ended(fleet, fleet.background.begin(ANN, "create", [], lambda _: None)).condition is Condition.DONE
 
 
-def test_the_end_cancels_them_and_waits(fleet: Fleet) -> None:
+def test_the_end_interrupts_them_and_waits(fleet: Fleet) -> None:
+    """Nobody asked that they end, so none of them was cancelled."""
     numbers = [
         fleet.background.begin(ANN, "wait", [], lambda operation: operation.sleep(600)) for _ in range(5)
     ]
     fleet.background.end()
     assert fleet.background.running == 0
-    assert {fleet.jobs.one(number).condition for number in numbers} == {Condition.CANCELLED}
+    found = [fleet.jobs.one(number) for number in numbers]
+    assert {(job.condition, job.error) for job in found} == {(Condition.INTERRUPTED, "its server ended")}
+    assert all(job.ended for job in found)
     with pytest.raises(Conflict, match="ending"):
         fleet.background.begin(ANN, "start", [], lambda _: None)
+
+
+def test_what_the_end_leaves_undone_is_told_by_machine(fleet: Fleet) -> None:
+    begun = threading.Event()
+
+    def one(_: str, work: Operation) -> None:
+        begun.set()
+        work.sleep(600)
+
+    number = fleet.background.begin(
+        ANN, "work", ["a", "b"],
+        lambda operation: each("ab", one, name=str, task="work", operation=operation, parallel=1),
+    )  # fmt: skip
+    begun.wait(60)
+    fleet.background.end()
+    job = fleet.jobs.one(number)
+    assert (job.condition, job.error) == (Condition.INTERRUPTED, "its server ended")
+    assert [result.error for result in job.results] == ["interrupted", "b: interrupted before it was begun"]
+
+
+def test_what_is_done_all_the_same_is_done(fleet: Fleet) -> None:
+    def deaf(operation: Operation) -> None:
+        while not operation.cancelled:
+            time.sleep(0.01)
+
+    number = fleet.background.begin(ANN, "x", [], deaf)
+    fleet.background.end()
+    assert fleet.jobs.one(number).condition is Condition.DONE
+
+
+@pytest.mark.parametrize("poll", [0.0, 600.0])
+def test_what_somebody_cancelled_is_cancelled_whatever_ends_then(
+    fleet: Fleet, monkeypatch: pytest.MonkeyPatch, poll: float
+) -> None:
+    """Also when the job has not looked since it was asked."""
+    monkeypatch.setattr(jobs, "_POLL", poll)
+    go_on = threading.Event()
+
+    def work(operation: Operation) -> None:
+        go_on.wait(60)
+        operation.check()
+
+    number = fleet.background.begin(ANN, "x", [], work)
+    fleet.jobs.cancel(number)
+    ending = threading.Thread(target=fleet.background.end)
+    ending.start()
+    until(lambda: fleet.background.ending)
+    go_on.set()
+    ending.join(60)
+    job = fleet.jobs.one(number)
+    assert job.condition is Condition.CANCELLED
+    assert "server" not in (job.error or "")
 
 
 def test_somebody_else_ends_one_of_them(fleet: Fleet, state: Path) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from skinnybox.errors import Cancelled, Conflict, NotFound
+from skinnybox.errors import Cancelled, CommandFailed, Conflict, NotFound
 from skinnybox.fleet import jobs
 from skinnybox.fleet.as_job import as_job
 from skinnybox.fleet.catalog import jobs as table
@@ -69,6 +69,25 @@ def test_who_looks_on_leaves_no_job(fleet: Fleet) -> None:
     fleet.create(["a"], "tiny", SPARSE)
     fleet.machines(), fleet.names(), fleet.capacity(1 << 20), fleet.masters.all()
     assert len(fleet.jobs.all()) == 1
+
+
+LOOKING = """
+import sys
+from skinnybox.cli.main import run_command
+here = ["--state", sys.argv[1], "--host", "fake"]
+for words in (["list"], ["show", "a"], ["capacity"], ["master", "list"], ["snapshot", "list", "a"]):
+    assert run_command([*words, *here]) == 0, words
+    print([name for name in sys.modules if "fleet.jobs" in name or "catalog.job" in name])
+"""
+
+
+def test_who_looks_on_waits_for_none_of_it(fleet: Fleet, state: Path) -> None:
+    """Not even for its import: commands that only read start as fast as they did without jobs."""
+    fleet.create(["a"], "tiny", SPARSE)
+    words = [sys.executable, "-c", LOOKING, str(state)]
+    done = subprocess.run(words, cwd=Path(__file__).parents[2], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines().count("[]") == 5
 
 
 def test_who_asks_is_who_signed_in(fleet: Fleet) -> None:
@@ -137,6 +156,24 @@ def test_the_callers_own_cancel_ends_it(fleet: Fleet) -> None:
     assert fleet.jobs.all()[-1].condition is Condition.CANCELLED
 
 
+def test_a_program_that_the_same_ctrl_c_ended_was_not_the_fault(fleet: Fleet) -> None:
+    """A terminal gives it to the programs we started as well."""
+
+    class Building(Slow):
+        @as_job("build")
+        def build(self, names: list[str], operation: Operation) -> None:
+            raise CommandFailed("mkfs was killed by SIGINT", returncode=-signal.SIGINT)
+
+    fleet.create(["a"], "tiny", SPARSE)
+    asked = Operation()
+    with pytest.raises(CommandFailed):
+        Building(fleet).build(["a"], asked)
+    asked.cancel()
+    with pytest.raises(CommandFailed):
+        Building(fleet).build(["a"], asked)
+    assert [job.condition for job in fleet.jobs.all()[1:]] == [Condition.FAILED, Condition.CANCELLED]
+
+
 KILLED = """
 import os, signal, sys
 from pathlib import Path
@@ -144,15 +181,17 @@ from tests.fleet.conftest import open_fake
 from tests.fleet.test_jobs import Slow
 from skinnybox.operation import Operation
 with open_fake(Path(sys.argv[1])) as fleet:
-    def listener(step): os.kill(os.getpid(), signal.SIGKILL)
+    def listener(step): os.kill(os.getpid(), int(sys.argv[2]))
     Slow(fleet).dawdle(["a"], Operation(listener))
 """
 
 
-def test_what_a_killed_process_leaves_is_interrupted(fleet: Fleet, state: Path) -> None:
+@pytest.mark.parametrize("by", [signal.SIGKILL, signal.SIGTERM, signal.SIGHUP])
+def test_what_a_killed_process_leaves_is_interrupted(fleet: Fleet, state: Path, by: signal.Signals) -> None:
     fleet.create(["a"], "tiny", SPARSE)
-    child = subprocess.run([sys.executable, "-c", KILLED, str(state)], cwd=Path(__file__).parents[2])
-    assert child.returncode == -signal.SIGKILL
+    words = [sys.executable, "-c", KILLED, str(state), str(int(by))]
+    child = subprocess.run(words, cwd=Path(__file__).parents[2])
+    assert child.returncode == -by
     job = fleet.jobs.all()[-1]
     assert (job.verb, job.condition, job.ended) == ("dawdle", Condition.INTERRUPTED, None)
     with pytest.raises(Conflict, match="interrupted"):

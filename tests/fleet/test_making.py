@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from skinnybox.errors import CommandFailed, Conflict, NoSpace, SkinnyboxError
+from skinnybox.errors import Cancelled, CommandFailed, Conflict, NoSpace, SkinnyboxError
 from skinnybox.fleet.making import Build, Import, Order, read, written
 from skinnybox.fleet.making_apart import _heard, _parsed
 from skinnybox.model import ImageFormat
@@ -57,6 +57,17 @@ def test_its_errors_are_ours(kind: str, raised: type[SkinnyboxError]) -> None:
     with pytest.raises(SkinnyboxError, match="why") as caught:
         _heard({"failed": kind, "message": "why", "hint": "so"}, Operation())
     assert type(caught.value) is raised and caught.value.hint == "so"
+
+
+def test_that_its_server_ended_is_no_cancel_of_somebody() -> None:
+    """The child knows only that nobody waits for it any more."""
+    said = {"failed": "Cancelled", "message": "build: cancelled", "hint": None}
+    operation = Operation()
+    operation.interrupt()
+    with pytest.raises(Cancelled, match="interrupted"):
+        _heard(said, operation)
+    with pytest.raises(Cancelled, match="build: cancelled"):
+        _heard(said, Operation())
 
 
 @pytest.mark.parametrize(

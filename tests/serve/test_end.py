@@ -89,9 +89,10 @@ def test_forty_machines_on_their_way_lose_nothing(
         assert server.end() == 0
         assert time.monotonic() - begun < 30
         assert "ending 1 job and what is being answered; again leaves at once" in server.said
-    assert [job.condition for job in jobs(state)] == [Condition.DONE, Condition.CANCELLED]
+    assert [job.condition for job in jobs(state)] == [Condition.DONE, Condition.INTERRUPTED]
     assert running_now(state) == FORTY  # what was powered on stays on: its machine is on its way
     assert len(jobs(state)[-1].results) == FORTY
+    assert jobs(state)[-1].error == "its server ended"
     all_come_up(state, slow)
 
 
@@ -103,7 +104,7 @@ def test_forty_machines_in_the_making_are_taken_back(
         ask(state, f"create w-{{1..{FORTY}}}")
         until(lambda: len(list(state.glob("instances/*/overlay.img"))) > 5)
         assert server.end() == 0
-    assert [job.condition for job in jobs(state)] == [Condition.CANCELLED]
+    assert [job.condition for job in jobs(state)] == [Condition.INTERRUPTED]
     assert conditions(state) == [] and not list(state.glob("instances/*"))
     all_come_up(state, slow)
 

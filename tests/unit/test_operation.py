@@ -31,6 +31,20 @@ def test_a_child_is_cancelled_alone_and_with_its_parent() -> None:
     assert other.cancelled
 
 
+def test_one_that_nobody_cancelled_is_interrupted() -> None:
+    parent = Operation()
+    child = parent.child()
+    assert not child.interrupted
+    parent.interrupt()
+    assert child.cancelled and child.interrupted
+    with pytest.raises(Cancelled, match="copy: interrupted"):
+        child.step("copy")
+    child.cancel()  # now somebody asked for it
+    assert child.cancelled and not child.interrupted and parent.interrupted
+    with pytest.raises(Cancelled, match="copy: cancelled"):
+        child.step("copy")
+
+
 def test_a_child_is_heard_by_its_parents_listener_or_its_own() -> None:
     heard: list[Step] = []
     own: list[Step] = []
@@ -59,6 +73,8 @@ def test_a_sleeper_is_woken() -> None:
 def test_nobody_cancels_what_everybody_shares() -> None:
     with pytest.raises(TypeError):
         UNATTENDED.cancel()
+    with pytest.raises(TypeError):
+        UNATTENDED.interrupt()
     child = UNATTENDED.child()
     child.cancel()
     assert child.cancelled and not UNATTENDED.cancelled

@@ -36,7 +36,8 @@ def add_to(commands: options.Commands) -> None:
 
     parser = options.command(
         nouns, "follow", _follow, "tell how far a job is, until it has ended",
-        "The exit code is 0 when it is done, 1 when it failed, 130 when it was cancelled.",
+        "The exit code is 0 when it is done, 1 when it failed or was interrupted, 130 when somebody "
+        "cancelled it.",
     )  # fmt: skip
     _add_job(parser)
     parser.add_argument("--format", choices=("table", "json"), default="table", help="json: one a line")

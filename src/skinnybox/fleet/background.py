@@ -87,11 +87,12 @@ class Background:
             return self._ending
 
     def end(self) -> None:
-        """No new ones; those that go on end where nothing is lost. Returns when they have."""
+        """No new ones; those that go on are interrupted where nothing is lost: nobody asked that they end.
+        Returns when they have."""
         with self._lock:
             self._ending = True
             going_on = dict(self._operations)
         for operation in going_on:
-            operation.cancel()
+            operation.interrupt()
         for thread in going_on.values():
             thread.join()

@@ -45,7 +45,8 @@ def each(
 
     def attempt(item: T) -> Outcome[R]:
         if work.cancelled:
-            return Outcome(name=name(item), error=Cancelled(f"{name(item)}: cancelled before it was begun"))
+            said = f"{name(item)}: {work.ending} before it was begun"
+            return Outcome(name=name(item), error=Cancelled(said))
         try:
             return Outcome(name=name(item), value=act(item, work))
         except SkinnyboxError as error:

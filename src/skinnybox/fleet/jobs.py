@@ -1,7 +1,8 @@
 """Jobs: every change that somebody asks for, with who asked, how far it is and what came of it.
 
 They are begun by as_job.py. The operation of one is a part of its caller's, heard by the same listener, and
-ended as well by whoever asks that the job ends, from another process too.
+ended as well by whoever asks that the job ends, from another process too. That one is cancelled then; where
+nobody asked for it, because its process was killed or its server ended, it is interrupted.
 """
 
 import contextlib
@@ -14,7 +15,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path, PurePath
 
-from skinnybox.errors import Cancelled, Conflict, SkinnyboxError, from_system
+from skinnybox.errors import Cancelled, CommandFailed, Conflict, SkinnyboxError, from_system
 from skinnybox.fleet.batch import Outcome
 from skinnybox.fleet.catalog import job_pages, jobs
 from skinnybox.fleet.catalog.catalog import Catalog
@@ -29,6 +30,8 @@ from skinnybox.operation import UNATTENDED, Operation, Step
 _POLL = 1.0
 """Seconds between two looks whether somebody wants it to end, and between two words of how far it is."""
 _FOLLOWED = 0.5
+_ENDED = "its server ended"
+"""Nothing else interrupts an operation and lives to tell."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,11 +165,10 @@ class Record:
 
     def end(self, error: BaseException | None) -> None:
         """What could not begin in a catalog that was not there yet is written now."""
-        failed = any(result.error is not None for result in self.results)
-        condition = Condition.FAILED if failed or error is not None else Condition.DONE
-        if isinstance(error, Cancelled | KeyboardInterrupt) or (failed and self.operation.cancelled):
-            condition = Condition.CANCELLED
+        condition = self._came_to(error)
         said = None if error is None else _said(error)
+        if condition is Condition.INTERRUPTED:
+            said = _ENDED if said in (None, self.operation.ending) else f"{_ENDED}: {said}"
         if number := self.number or self._begin():
             ended = replace(
                 self._job, number=number, ended=_now(), condition=condition, log=self._log, error=said,
@@ -174,6 +176,28 @@ class Record:
             )  # fmt: skip
             with contextlib.suppress(SkinnyboxError):
                 jobs.end(self._database, ended)
+
+    def _came_to(self, error: BaseException | None) -> Condition:
+        """Cancelled only where somebody asked for that, also when it came too late to be heard."""
+        if error is None and all(result.error is None for result in self.results):
+            return Condition.DONE
+        if not self._was_broken_off(error):
+            return Condition.FAILED
+        if self.operation.interrupted and not self._asked_to_end():
+            return Condition.INTERRUPTED
+        return Condition.CANCELLED
+
+    def _was_broken_off(self, error: BaseException | None) -> bool:
+        """Of a batch the results have no error of their own; and a program that failed may have been ended
+        by the same Ctrl-C."""
+        if isinstance(error, Cancelled | KeyboardInterrupt):
+            return True
+        return (error is None or isinstance(error, CommandFailed)) and self.operation.cancelled
+
+    def _asked_to_end(self) -> bool:
+        with contextlib.suppress(SkinnyboxError):
+            return jobs.unwanted(self._database, self.number)
+        return False
 
 
 def _said(error: BaseException) -> str:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from skinnybox import errors, run
-from skinnybox.errors import CommandFailed, SkinnyboxError
+from skinnybox.errors import Cancelled, CommandFailed, SkinnyboxError
 from skinnybox.fleet.making import Order, made, written
 from skinnybox.masters import catalogue, namespace
 from skinnybox.model import Master
@@ -94,6 +94,8 @@ def _heard(found: dict[str, Any], operation: Operation) -> str | None:
         case {"note": str(line)}:
             operation.note(line)
         case {"failed": str(kind), "message": str(message), "hint": hint}:
+            if kind == Cancelled.__name__:
+                operation.check("a master")  # it knows only that it is not wanted; we know why
             raise _error(kind)(message, hint=hint if isinstance(hint, str) else None)
         case {"made": str(identity)}:
             return identity.removeprefix("sha256:")

@@ -102,7 +102,8 @@ def wait_ready(host: Host, look: View, timeout: float | None, operation: Operati
             case Condition.DELETING:
                 raise Conflict(f"{machine.name} is being deleted", hint="by another command")
         if operation.cancelled:
-            raise Cancelled(f"{machine.name} was not ready yet when this was cancelled; it keeps running")
+            when = f"when this was {operation.ending}"
+            raise Cancelled(f"{machine.name} was not ready yet {when}; it keeps running")
         if patience.over():
             raise TimedOut(
                 f"{machine.name} was not ready after {patience.waited:.0f} s; it keeps running"
