@@ -5,7 +5,7 @@ import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 from uuid import UUID
 
 from skinnybox.errors import SkinnyboxError, Unsupported, UsageError
@@ -149,8 +149,10 @@ def instances(
     for their names, which claim() takes."""
     host, catalog = context.host, context.catalog
     ports = free_ports(catalog.ports(), context.folder)
-    keyed = {own: with_key(own, public_key) for own in dict.fromkeys(each.values())}
-    wanted = [instance(name, base, keyed[own], ports) for name, own in each.items()]
+    # By identity: to compare two specifications takes longer than all else that is done for a machine here.
+    own = {id(specification): specification for specification in each.values()}
+    given = {key: _Given.by(with_key(specification, public_key)) for key, specification in own.items()}
+    wanted = [given[id(specification)].instance(name, base, ports) for name, specification in each.items()]
     host.refuse_names([new.name for new in wanted])
     catalog.check_ports(wanted)
     return wanted
@@ -172,16 +174,40 @@ def stack(master: Master, dax: bool | None, features: Features) -> Stack:
 
 def instance(name: str, stack: Stack, specification: Specification, ports: Iterator[int]) -> Instance:
     """The value, with a new identity; nothing exists yet."""
-    identity, now = uuid.uuid4(), datetime.now(UTC)
-    port = next(ports) if specification.network is not Network.BRIDGE else None
-    properties = fields.given(specification, fields.INSTANCE)
-    properties["overlay"] = whole_mib(specification.overlay)
-    properties["data"] = None if specification.data is None else whole_mib(specification.data)
-    given = fields.given(specification, fields.SEED)
-    seed = Seed(machine_id=uuid.uuid5(identity, "machine-id").hex, **{"hostname": name, **given})
-    return Instance(
-        uuid=identity, name=name, stack=stack, seed=seed, created=now, ssh_port=port, **properties
-    )
+    return _Given.by(specification).instance(name, stack, ports)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Given:
+    """What a specification gives to each machine and to its seed, looked up once for all that share it."""
+
+    has_port: bool
+    properties: Mapping[str, Any]
+    seed: Mapping[str, Any]
+
+    @classmethod
+    def by(cls, specification: Specification) -> Self:
+        properties = fields.given(specification, fields.INSTANCE)
+        properties["overlay"] = whole_mib(specification.overlay)
+        properties["data"] = None if specification.data is None else whole_mib(specification.data)
+        return cls(
+            has_port=specification.network is not Network.BRIDGE,
+            properties=properties,
+            seed=fields.given(specification, fields.SEED),
+        )
+
+    def instance(self, name: str, stack: Stack, ports: Iterator[int]) -> Instance:
+        """See the function of this name."""
+        identity = uuid.uuid4()
+        return Instance(
+            uuid=identity,
+            name=name,
+            stack=stack,
+            seed=Seed(machine_id=uuid.uuid5(identity, "machine-id").hex, **{"hostname": name, **self.seed}),
+            created=datetime.now(UTC),
+            ssh_port=next(ports) if self.has_port else None,
+            **self.properties,
+        )
 
 
 def whole_mib(disk: D) -> D:

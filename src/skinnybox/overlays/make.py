@@ -5,14 +5,13 @@ No process is started and nothing is synced; who wants it to survive a power cut
 
 import contextlib
 import os
-import secrets
 import uuid as uuids
 from collections.abc import Iterator
 from pathlib import Path
 
 from skinnybox import private
 from skinnybox.crc32c import effect
-from skinnybox.errors import Conflict, NotFound, Unsupported, UsageError, of_system
+from skinnybox.errors import Conflict, NotFound, SkinnyboxError, Unsupported, UsageError, of_system
 from skinnybox.model import Allocation
 from skinnybox.overlays import space
 from skinnybox.overlays.format import HASH_SEED, UUID
@@ -48,14 +47,17 @@ def make(
     long) leave nothing behind. Not synced to disk. `own` is its filesystem UUID; None: a random one.
     """
     filling = _messages(template, base, seed, identity) | _identifiers(template, own)
-    with _translated(destination, template.size), _new_file(destination.parent) as (descriptor, name):
-        _allocate(descriptor, template.size, allocation)
-        for offset, parts in template.runs:
-            if data := filled(parts, filling):
-                _write(descriptor, data, offset)
-        if allocation is Allocation.RESERVED and space.has_shared_extents(descriptor):
-            raise Unsupported("this filesystem shares extents unasked", hint="--sparse")
-        _publish(descriptor, name, destination, replace=replace)
+    try:
+        with _new_file(destination.parent) as (descriptor, name):
+            _allocate(descriptor, template.size, allocation)
+            for offset, parts in template.runs:
+                if data := filled(parts, filling):
+                    _write(descriptor, data, offset)
+            if allocation is Allocation.RESERVED and space.has_shared_extents(descriptor):
+                raise Unsupported("this filesystem shares extents unasked", hint="--sparse")
+            _publish(descriptor, name, destination, replace=replace)
+    except OSError as error:
+        raise _explained(error, destination, template.size) from error
 
 
 def _messages(template: Template, base: bytes, seed: bytes, identity: bytes) -> dict[str, bytes]:
@@ -75,7 +77,7 @@ def _identifiers(template: Template, own: uuids.UUID | None) -> dict[str, bytes]
 
     The rest of the volume's checksums do not depend on the UUID: that is what metadata_csum_seed is for.
     """
-    uuid = (own or uuids.uuid4()).bytes
+    uuid = own.bytes if own else os.urandom(UUID_LENGTH)
     hash_seed = uuids.uuid5(own, "hash seed").bytes if own else os.urandom(UUID_LENGTH)
     change = effect(_difference(uuid + hash_seed, UUID + HASH_SEED), template.effects)
     checksums = {
@@ -112,7 +114,7 @@ def _new_file(folder: Path) -> Iterator[tuple[int, Path | None]]:
     except OSError as error:
         if error.errno not in private.NO_TMPFILE or not folder.is_dir():
             raise
-        name = folder / f".{secrets.token_hex(8)}.new"
+        name = folder / f".{os.urandom(8).hex()}.new"
         descriptor = os.open(name, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, _MODE)
     try:
         yield descriptor, name
@@ -126,7 +128,7 @@ def _publish(descriptor: int, name: Path | None, destination: Path, *, replace: 
     if not replace:
         _link(descriptor, name, destination)
         return
-    beside = destination.with_name(f".{destination.name}.{secrets.token_hex(8)}.new")
+    beside = destination.with_name(f".{destination.name}.{os.urandom(8).hex()}.new")
     _link(descriptor, name, beside)
     try:
         beside.replace(destination)
@@ -141,15 +143,11 @@ def _link(descriptor: int, name: Path | None, to: Path) -> None:
     os.link(source, to, src_dir_fd=descriptor, follow_symlinks=True)
 
 
-@contextlib.contextmanager
-def _translated(destination: Path, size: int) -> Iterator[None]:
-    try:
-        yield
-    except FileExistsError as error:
-        raise Conflict(f"{destination} exists already") from error
-    except FileNotFoundError as error:
-        raise NotFound(f"{destination.parent}: no such folder") from error
-    except OSError as error:
-        if space.is_out_of_space(error):
-            raise space.out_of_space(size) from error
-        raise of_system(error, str(destination)) from error
+def _explained(error: OSError, destination: Path, size: int) -> SkinnyboxError:
+    if isinstance(error, FileExistsError):
+        return Conflict(f"{destination} exists already")
+    if isinstance(error, FileNotFoundError):
+        return NotFound(f"{destination.parent}: no such folder")
+    if space.is_out_of_space(error):
+        return space.out_of_space(size)
+    return of_system(error, str(destination))
