@@ -248,15 +248,21 @@ class _Creation:
     made: int = 0
 
     def make(self, batch: Sequence[Instance]) -> None:
-        """They become visible together."""
-        in_parallel(batch, self._one, self.at_once, self._count, self.operation)
+        """They become visible together. All the same work is done in a row, and none between two disks: the
+        processor remembers little of ours once the system has written one."""
+        contents = {each.uuid: _contents(each) for each in batch}
+
+        def disks(instance: Instance) -> None:
+            self.begun[instance.uuid] = instance
+            self.host.create_overlay(instance, contents[instance.uuid], self.operation)
+            if instance.data is not None:
+                data_disk.make(self.host, instance, self.operation)
+
+        in_parallel(batch, disks, self.at_once, self._count, self.operation)
+        in_parallel(batch, self.host.define, self.at_once, lambda _: None, self.operation)
         self.catalog.confirm(batch)
         if self.at_once == 1:
             self.tell()
-
-    def _one(self, instance: Instance) -> None:
-        self.begun[instance.uuid] = instance
-        make_one(self.host, instance, self.operation)
 
     def _count(self, instance: Instance) -> None:
         self.made += 1
@@ -285,9 +291,5 @@ class _Creation:
                 self.catalog.give_up(instance)
 
 
-def make_one(host: Host, instance: Instance, operation: Operation) -> None:
-    contents = Contents(base=base_message(instance), seed=seed_message(instance))
-    host.create_overlay(instance, contents, operation)
-    if instance.data is not None:
-        data_disk.make(host, instance, operation)
-    host.define(instance)
+def _contents(instance: Instance) -> Contents:
+    return Contents(base=base_message(instance), seed=seed_message(instance))
