@@ -20,25 +20,31 @@ def crc32c(data: bytes, crc: int = 0xFFFFFFFF) -> int:
     return crc
 
 
-def bit_effects(length: int, after: int) -> tuple[int, ...]:
-    """How each bit of `length` bytes, with `after` more bytes behind them, changes the checksum of the whole.
+def byte_effects(length: int, after: int) -> tuple[tuple[int, ...], ...]:
+    """What each value of each of `length` bytes, with `after` more bytes behind them, does to the checksum of
+    the whole where there was a zero.
 
-    The checksum is linear: the effects of all changed bits, xor'ed, turn the old checksum into the new one.
-    Bit n of the result belongs to bit n of the bytes read as a little-endian number.
+    The checksum is linear: the effects of all bytes' differences, xor'ed, turn the old one into the new one.
     """
     bits = [_TABLE[1 << bit] for bit in range(8)]
-    effects: list[list[int]] = []
+    effects: list[tuple[int, ...]] = []
     for distance in range(after + length):
         if distance >= after:
-            effects.append(bits)
+            effects.append(_every_value(bits))
         bits = [_TABLE[bit & 0xFF] ^ bit >> 8 for bit in bits]
-    return tuple(bit for byte in reversed(effects) for bit in byte)
+    return tuple(reversed(effects))
 
 
-def changed(crc: int, difference: int, effects: tuple[int, ...]) -> int:
-    """The checksum once the bits of `difference` are flipped; see bit_effects."""
-    while difference:
-        lowest = difference & -difference
-        crc ^= effects[lowest.bit_length() - 1]
-        difference ^= lowest
-    return crc
+def _every_value(bits: list[int]) -> tuple[int, ...]:
+    values = [0]
+    for bit in bits:
+        values += [value ^ bit for value in values]
+    return tuple(values)
+
+
+def effect(difference: bytes, effects: tuple[tuple[int, ...], ...]) -> int:
+    """By what the checksum changes when these bytes are xor'ed to those that the effects are of."""
+    found = 0
+    for byte, values in zip(difference, effects, strict=True):
+        found ^= values[byte]
+    return found

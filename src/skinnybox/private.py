@@ -50,22 +50,23 @@ def create(path: Path) -> BinaryIO:
 def put_whole(path: Path, data: bytes) -> bool:
     """A new file that has its name only when all of `data` is in it, so that a kill leaves nothing. False,
     and nothing done, when anything has that name, or where files need one from the first. Not synced."""
-    if os.path.lexists(path):
-        return False
+    folder = path.parent
     try:
-        descriptor = os.open(path.parent, os.O_TMPFILE | os.O_WRONLY | os.O_CLOEXEC, FILE)
+        descriptor = os.open(folder, os.O_TMPFILE | os.O_WRONLY | os.O_CLOEXEC, FILE)
     except OSError as error:
-        if error.errno not in NO_TMPFILE or not path.parent.is_dir():
+        if error.errno not in NO_TMPFILE or not folder.is_dir():
             raise
         return False
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(data)
-        file.flush()
-        try:
-            # The descriptor argument makes Python call linkat.
-            os.link(f"/proc/self/fd/{descriptor}", path, src_dir_fd=descriptor, follow_symlinks=True)
-        except FileExistsError:
-            return False
+    try:
+        left = memoryview(data)
+        while left:
+            left = left[os.write(descriptor, left) :]
+        # The descriptor argument makes Python call linkat.
+        os.link(f"/proc/self/fd/{descriptor}", path, src_dir_fd=descriptor, follow_symlinks=True)
+    except FileExistsError:
+        return False
+    finally:
+        os.close(descriptor)
     return True
 
 

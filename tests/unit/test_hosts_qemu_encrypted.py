@@ -33,7 +33,7 @@ def key(tmp_path: Path) -> Encryption:
 
 @pytest.fixture
 def disk(tmp_path: Path) -> Path:
-    put_blank(tmp_path / "overlay.img", 4 * MIB, Allocation.SPARSE, replace=False)
+    put_blank(tmp_path / "overlay.img", 4 * MIB, Allocation.SPARSE)
     return tmp_path / "overlay.img"
 
 

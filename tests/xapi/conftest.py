@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 import pytest
 import XenAPI
 
-from skinnybox.fleet.create import make_one
 from skinnybox.fleet.service import Fleet
 from skinnybox.hosts.xapi.host import XapiHost
 from skinnybox.model import Instance, Master, Network
@@ -17,7 +16,7 @@ from skinnybox.sizes import MIB
 from tests.emulators.xapi import EmulatedPool
 from tests.samples import a_master, a_sealed_folder, an_instance, seal
 from tests.xapi import records
-from tests.xapi.furnished import furnished, host_on, plain_disk, ready
+from tests.xapi.furnished import furnished, host_on, make_one, plain_disk, ready
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,15 +5,18 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from skinnybox.fleet import data_disk
 from skinnybox.fleet.specification import Specification
+from skinnybox.hosts.base import Contents, Host
 from skinnybox.hosts.xapi import tags
 from skinnybox.hosts.xapi.address import Address
 from skinnybox.hosts.xapi.host import XapiHost
 from skinnybox.hosts.xapi.master import MakeDisk
 from skinnybox.hosts.xapi.xenstore_data import ORDER, PLACES, PREFIX
 from skinnybox.model import Allocation, DiskKind, Image, Instance, Master, Overlay
+from skinnybox.operation import Operation
 from skinnybox.overlays.make import make
-from skinnybox.overlays.seed import seed_capacity
+from skinnybox.overlays.seed import base_message, seed_capacity, seed_message
 from skinnybox.overlays.template import template
 from skinnybox.sizes import MIB
 from tests.emulators.xapi import PASSWORD, EmulatedPool, guests, srs, xenstore
@@ -27,6 +30,15 @@ HOST_KEY = f"ssh-ed25519 {base64.b64encode(_BLOB).decode()}"
 
 
 SMALL = Specification(overlay=Overlay(size=32 * MIB), memory=256 * MIB, any_allocation=True)
+
+
+def make_one(host: Host, instance: Instance, operation: Operation) -> None:
+    """As `create` makes it, without a catalog."""
+    contents = Contents(base=base_message(instance), seed=seed_message(instance))
+    host.create_overlay(instance, contents, operation)
+    if instance.data is not None:
+        data_disk.make(host, instance, operation)
+    host.define(instance)
 
 
 def message_of(told: dict[str, str], name: str) -> bytes:

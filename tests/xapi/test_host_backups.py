@@ -7,7 +7,6 @@ import pytest
 import XenAPI
 
 from skinnybox.errors import Conflict
-from skinnybox.fleet.create import make_one
 from skinnybox.fleet.power import Stopping
 from skinnybox.fleet.repair import repair
 from skinnybox.fleet.service import Fleet
@@ -18,7 +17,7 @@ from skinnybox.model import Instance
 from skinnybox.operation import Operation
 from tests.emulators.xapi import EmulatedPool
 from tests.xapi.conftest import Sealed
-from tests.xapi.furnished import SMALL, at_work, host_on, machine, plain_disk, vm_of
+from tests.xapi.furnished import SMALL, at_work, host_on, machine, make_one, plain_disk, vm_of
 
 pytestmark = pytest.mark.image
 GUEST = at_work

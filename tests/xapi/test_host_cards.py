@@ -7,14 +7,13 @@ from pathlib import Path
 import pytest
 
 from skinnybox.errors import NotFound
-from skinnybox.fleet.create import make_one
 from skinnybox.hosts.xapi import build
 from skinnybox.hosts.xapi.host import XapiHost
 from skinnybox.model import Instance, Nic
 from skinnybox.operation import Operation
 from tests.emulators.xapi import EmulatedPool
 from tests.xapi.conftest import Sealed
-from tests.xapi.furnished import host_on, machine, plain_disk
+from tests.xapi.furnished import host_on, machine, make_one, plain_disk
 
 New = Callable[..., Instance]
 

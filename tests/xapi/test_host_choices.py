@@ -9,13 +9,12 @@ from typing import Any
 import pytest
 
 from skinnybox.errors import NotFound, Unsupported
-from skinnybox.fleet.create import make_one
 from skinnybox.model import Allocation, Instance, Overlay
 from skinnybox.operation import Operation
 from skinnybox.sizes import GIB, MIB
 from tests.emulators.xapi import EmulatedPool
 from tests.xapi.conftest import Sealed
-from tests.xapi.furnished import all_of, host_on, machine, plain_disk
+from tests.xapi.furnished import all_of, host_on, machine, make_one, plain_disk
 
 New = Callable[..., Instance]
 

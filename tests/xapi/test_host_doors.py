@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from skinnybox.fleet.create import make_one
 from skinnybox.hosts.events import EventKind
 from skinnybox.hosts.reach import Way
 from skinnybox.hosts.xapi.host import XapiHost
@@ -14,7 +13,7 @@ from skinnybox.model import Instance
 from skinnybox.operation import Operation
 from tests.emulators.xapi import EmulatedPool
 from tests.xapi.conftest import Sealed
-from tests.xapi.furnished import at_work, furnished, host_on, plain_disk
+from tests.xapi.furnished import at_work, furnished, host_on, make_one, plain_disk
 
 New = Callable[..., Instance]
 WAY = Way("10.0.0.5")

@@ -4,7 +4,6 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from skinnybox.fleet.create import make_one
 from skinnybox.hosts.events import EventKind, Thresholds
 from skinnybox.hosts.xapi.address import Address
 from skinnybox.hosts.xapi.cache import Record
@@ -13,7 +12,7 @@ from skinnybox.model import Instance
 from skinnybox.operation import Operation
 from tests.emulators.xapi import PASSWORD, EmulatedPool
 from tests.xapi.conftest import Sealed
-from tests.xapi.furnished import furnished, plain_disk
+from tests.xapi.furnished import furnished, make_one, plain_disk
 
 
 def running(pool: EmulatedPool) -> tuple[str, Record]:

@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 
 from skinnybox.errors import Conflict, SkinnyboxError
-from skinnybox.fleet.create import make_one
 from skinnybox.hosts.base import Contents
 from skinnybox.hosts.xapi import tags, xenstore_data
 from skinnybox.hosts.xapi.host import XapiHost
@@ -19,7 +18,7 @@ from skinnybox.operation import Operation
 from tests.emulators.xapi import EmulatedPool
 from tests.xapi import records
 from tests.xapi.conftest import Sealed
-from tests.xapi.furnished import host_on, machine, may_format, plain_disk
+from tests.xapi.furnished import host_on, machine, make_one, may_format, plain_disk
 
 pytestmark = pytest.mark.image
 LONG_AGO = {tags.MADE: "2020-01-01T00:00:00+00:00"}

@@ -9,7 +9,6 @@ import pytest
 import XenAPI
 
 from skinnybox.errors import Blocked, Conflict, Corrupt, SkinnyboxError
-from skinnybox.fleet.create import make_one
 from skinnybox.hosts.base import Contents
 from skinnybox.hosts.xapi import build, xenstore_data
 from skinnybox.hosts.xapi.host import XapiHost
@@ -19,7 +18,7 @@ from skinnybox.sizes import GIB, MIB
 from tests.emulators.xapi import EmulatedPool
 from tests.emulators.xapi.kinds import NULL
 from tests.xapi.conftest import Sealed
-from tests.xapi.furnished import all_of, host_on, machine, plain_disk
+from tests.xapi.furnished import all_of, host_on, machine, make_one, plain_disk
 
 New = Callable[..., Instance]
 

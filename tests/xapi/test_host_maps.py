@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from skinnybox.errors import SkinnyboxError
-from skinnybox.fleet.create import make_one
 from skinnybox.hosts.xapi import tags
 from skinnybox.hosts.xapi.host import XapiHost
 from skinnybox.model import Instance
@@ -21,7 +20,7 @@ from tests.emulators.xapi.context import Call
 from tests.emulators.xapi.database import Database
 from tests.emulators.xapi.model import load
 from tests.xapi.conftest import Sealed
-from tests.xapi.furnished import host_on, machine, plain_disk
+from tests.xapi.furnished import host_on, machine, make_one, plain_disk
 from tests.xapi.test_host_hostile_day import CHANGES, rebuilt
 
 ROOT = Path(__file__).parents[2]

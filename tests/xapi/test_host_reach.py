@@ -6,13 +6,12 @@ from pathlib import Path
 import pytest
 
 from skinnybox.errors import Blocked
-from skinnybox.fleet.create import make_one
 from skinnybox.hosts.xapi.host import XapiHost
 from skinnybox.model import Instance
 from skinnybox.operation import Operation
 from tests.emulators.xapi import EmulatedPool
 from tests.xapi.conftest import Sealed
-from tests.xapi.furnished import furnished, host_on, plain_disk
+from tests.xapi.furnished import furnished, host_on, make_one, plain_disk
 
 New = Callable[..., Instance]
 

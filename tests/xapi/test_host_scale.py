@@ -8,14 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from skinnybox.fleet.create import make_one
 from skinnybox.hosts.xapi import build, tags
 from skinnybox.hosts.xapi.host import XapiHost
 from skinnybox.model import Instance
 from skinnybox.operation import Operation
 from tests.emulators.xapi import EmulatedPool, vms
 from tests.xapi.conftest import Sealed
-from tests.xapi.furnished import furnished, host_on, plain_disk
+from tests.xapi.furnished import furnished, host_on, make_one, plain_disk
 
 SHARED = ("event.from", "session.login_with_password", "session.logout")
 MOST_CALLS = 14

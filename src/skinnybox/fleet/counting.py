@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from skinnybox.fleet.spec import networks, nics
 from skinnybox.fleet.specification import Specification
 from skinnybox.model import StaticNetwork
 from skinnybox.model.forwards import counted
@@ -15,6 +14,8 @@ def numbered(specification: Specification, count: int) -> list[Specification]:
     static, forwards = specification.static_network, specification.forwards
     if not (static or forwards or specification.nics):
         return [specification] * count
+    from skinnybox.fleet.spec import networks, nics
+
     found: Sequence[StaticNetwork | None]
     found = [None] * count if static is None else networks.of_each(static, count)
     cards = nics.of_each(specification.nics, count)

@@ -5,7 +5,7 @@ import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 from uuid import UUID
 
 from skinnybox.errors import SkinnyboxError, Unsupported, UsageError
@@ -151,8 +151,10 @@ def instances(
     for their names, which claim() takes."""
     host, catalog = context.host, context.catalog
     ports = free_ports(catalog.ports(), context.folder)
-    keyed = {own: with_key(own, public_key) for own in dict.fromkeys(each.values())}
-    wanted = [instance(name, base, keyed[own], ports) for name, own in each.items()]
+    # By identity: to compare two specifications takes longer than all else that is done for a machine here.
+    own = {id(specification): specification for specification in each.values()}
+    given = {key: _Given.by(with_key(specification, public_key)) for key, specification in own.items()}
+    wanted = [given[id(specification)].instance(name, base, ports) for name, specification in each.items()]
     host.refuse_names([new.name for new in wanted])
     catalog.check_ports(wanted)
     return wanted
@@ -174,16 +176,40 @@ def stack(master: Master, dax: bool | None, features: Features) -> Stack:
 
 def instance(name: str, stack: Stack, specification: Specification, ports: Iterator[int]) -> Instance:
     """The value, with a new identity; nothing exists yet."""
-    identity, now = uuid.uuid4(), datetime.now(UTC)
-    port = next(ports) if specification.network is not Network.BRIDGE else None
-    properties = fields.given(specification, fields.INSTANCE)
-    properties["overlay"] = whole_mib(specification.overlay)
-    properties["data"] = None if specification.data is None else whole_mib(specification.data)
-    given = fields.given(specification, fields.SEED)
-    seed = Seed(machine_id=uuid.uuid5(identity, "machine-id").hex, **{"hostname": name, **given})
-    return Instance(
-        uuid=identity, name=name, stack=stack, seed=seed, created=now, ssh_port=port, **properties
-    )
+    return _Given.by(specification).instance(name, stack, ports)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Given:
+    """What a specification gives to each machine and to its seed, looked up once for all that share it."""
+
+    has_port: bool
+    properties: Mapping[str, Any]
+    seed: Mapping[str, Any]
+
+    @classmethod
+    def by(cls, specification: Specification) -> Self:
+        properties = fields.given(specification, fields.INSTANCE)
+        properties["overlay"] = whole_mib(specification.overlay)
+        properties["data"] = None if specification.data is None else whole_mib(specification.data)
+        return cls(
+            has_port=specification.network is not Network.BRIDGE,
+            properties=properties,
+            seed=fields.given(specification, fields.SEED),
+        )
+
+    def instance(self, name: str, stack: Stack, ports: Iterator[int]) -> Instance:
+        """See the function of this name."""
+        identity = uuid.uuid4()
+        return Instance(
+            uuid=identity,
+            name=name,
+            stack=stack,
+            seed=Seed(machine_id=uuid.uuid5(identity, "machine-id").hex, **{"hostname": name, **self.seed}),
+            created=datetime.now(UTC),
+            ssh_port=next(ports) if self.has_port else None,
+            **self.properties,
+        )
 
 
 def whole_mib(disk: D) -> D:
@@ -193,16 +219,16 @@ def whole_mib(disk: D) -> D:
 
 def make(
     host: Host, catalog: Catalog, wanted: Sequence[Instance], operation: Operation, at_once: int = 1,
-    one: "Callable[[Host, Instance, Operation], None] | None" = None,
+    fill: "Callable[[Instance], None] | None" = None,
 ) -> Sequence[Instance]:  # fmt: skip
-    """Claim the names, then make every disk and record, as `one` does it. Whatever stops it, nothing of this
-    call stays; what cannot be undone just now, the next command clears away.
+    """Claim the names, then make every disk, which `fill` may put something on, and every record. Whatever
+    stops it, nothing of this call stays; what cannot be undone just now, the next command clears away.
 
     Returns them as they are: with another ssh port, where another process took the one wanted."""
     wanted = catalog.claim(wanted)
     making = _Creation(
         host=host, catalog=catalog, operation=operation, at_once=at_once, total=len(wanted),
-        one=one or make_one,
+        fill=fill,
     )  # fmt: skip
     try:
         making.tell()
@@ -224,20 +250,28 @@ class _Creation:
     operation: Operation
     at_once: int
     total: int
-    one: "Callable[[Host, Instance, Operation], None]"
+    fill: "Callable[[Instance], None] | None"
     begun: dict[UUID, Instance] = field(default_factory=dict)
     made: int = 0
 
     def make(self, batch: Sequence[Instance]) -> None:
-        """They become visible together."""
-        in_parallel(batch, self._one, self.at_once, self._count, self.operation)
+        """They become visible together. All the same work is done in a row, and none between two disks: the
+        processor remembers little of ours once the system has written one."""
+        contents = {each.uuid: _contents(each) for each in batch}
+
+        def disks(instance: Instance) -> None:
+            self.begun[instance.uuid] = instance
+            self.host.create_overlay(instance, contents[instance.uuid], self.operation)
+            if instance.data is not None:
+                data_disk.make(self.host, instance, self.operation)
+            if self.fill is not None:
+                self.fill(instance)
+
+        in_parallel(batch, disks, self.at_once, self._count, self.operation)
+        in_parallel(batch, self.host.define, self.at_once, lambda _: None, self.operation)
         self.catalog.confirm(batch)
         if self.at_once == 1:
             self.tell()
-
-    def _one(self, instance: Instance) -> None:
-        self.begun[instance.uuid] = instance
-        self.one(self.host, instance, self.operation)
 
     def _count(self, instance: Instance) -> None:
         self.made += 1
@@ -266,13 +300,5 @@ class _Creation:
                 self.catalog.give_up(instance)
 
 
-def make_one(host: Host, instance: Instance, operation: Operation) -> None:
-    make_disks(host, instance, operation)
-    host.define(instance)
-
-
-def make_disks(host: Host, instance: Instance, operation: Operation) -> None:
-    contents = Contents(base=base_message(instance), seed=seed_message(instance))
-    host.create_overlay(instance, contents, operation)
-    if instance.data is not None:
-        data_disk.make(host, instance, operation)
+def _contents(instance: Instance) -> Contents:
+    return Contents(base=base_message(instance), seed=seed_message(instance))

@@ -12,7 +12,6 @@ from skinnybox.model import DiskKind, Instance, Overlay, Snapshot
 from skinnybox.model.datadisk import data_disk
 from skinnybox.model.encryption import check_encryption
 from skinnybox.operation import Operation
-from skinnybox.overlays import inspect
 from skinnybox.overlays.seed import data_message
 from skinnybox.sizes import format_size
 
@@ -87,6 +86,8 @@ def _clear(host: Host, instance: Instance, size: int, operation: Operation) -> N
 
 def is_unused(host: Host, instance: Instance, operation: Operation) -> bool:
     """Whether nothing ever booted with the data disk that lies there. NotFound without one."""
+    from skinnybox.overlays import inspect  # which brings the reader of ext4
+
     with host.open_overlay(instance, operation, DiskKind.DATA) as disk:
         try:
             return inspect.is_untouched(disk)

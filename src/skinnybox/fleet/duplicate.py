@@ -51,8 +51,8 @@ def duplicated(
         context.catalog.check_ports(wanted)
         check_space(context.host, (disk for new in wanted for disk in new.disks.values()))
         disks = _read(context, source, held, operation, data=data)
-        filling = _Filling(source=source.instance, disks=disks, sealed=sealed)
-        return list(create.make(context.host, context.catalog, wanted, operation, one=filling.make))
+        filling = _Filling(context.host, source.instance, disks, sealed, operation)
+        return list(create.make(context.host, context.catalog, wanted, operation, fill=filling.fill))
 
 
 def _refuse(instance: Instance, data: bool) -> None:
@@ -99,15 +99,17 @@ def _read(
     return found
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class _Filling:
+    host: Host
     source: Instance
     disks: dict[DiskKind, Path]
     sealed: Files
+    operation: Operation
 
-    def make(self, host: Host, instance: Instance, operation: Operation) -> None:
-        """In place of fresh disks. Nobody knows of the machine before it is defined."""
-        create.make_disks(host, instance, operation)
+    def fill(self, instance: Instance) -> None:
+        """In place of its fresh disks. Nobody knows of the machine yet: it is not defined."""
+        operation = self.operation
 
         def overlay(_: Path, new: Path) -> None:
             own = self.disks[DiskKind.OVERLAY]
@@ -123,8 +125,7 @@ class _Filling:
         buildings = {DiskKind.OVERLAY: Building(size=instance.overlay.size, build=overlay)}
         if DiskKind.DATA in self.disks and instance.data is not None:
             buildings[DiskKind.DATA] = Building(size=instance.data.size, build=data)
-        host.rebuild_disks(instance, buildings, operation, lambda: None)
-        host.define(instance)
+        self.host.rebuild_disks(instance, buildings, operation, lambda: None)
 
 
 def _copy(old: Path, new: Path, operation: Operation) -> None:

@@ -8,15 +8,15 @@ import hashlib
 from collections.abc import Callable
 
 from skinnybox.errors import Outdated
-from skinnybox.fleet.catalog.rows import record_text
 from skinnybox.fleet.change import Changes, Changing
+from skinnybox.hosts.record import to_text
 from skinnybox.model import Instance
 
 _LENGTH = 32
 
 
 def revision(instance: Instance) -> str:
-    return hashlib.sha256(record_text(instance).encode()).hexdigest()[:_LENGTH]
+    return hashlib.sha256(to_text(instance).encode()).hexdigest()[:_LENGTH]
 
 
 def check(instance: Instance, expect: str | None) -> None:

@@ -15,10 +15,17 @@ from skinnybox.model import Instance
 from skinnybox.model.fields import INSTANCE
 
 FORMAT = 1
+_SORTED = json.JSONEncoder(sort_keys=True).encode
+
+
+def to_text(instance: Instance) -> str:
+    """A record as it is kept: JSON on one line, `sum` last, which is over all the others."""
+    values = _SORTED({"format": FORMAT, **INSTANCE.plain(instance)})
+    return f'{values[:-1]}, "sum": "{_sum_of(values)}"}}'
 
 
 def to_record(instance: Instance) -> dict[str, Any]:
-    """Plain values for json.dumps; bytes as base64. `sum` is over all the others."""
+    """The same as plain values for json.dumps; bytes as base64."""
     values = {"format": FORMAT, **INSTANCE.plain(instance)}
     values["sum"] = _sum(values)
     return values
@@ -26,7 +33,11 @@ def to_record(instance: Instance) -> dict[str, Any]:
 
 def _sum(values: Mapping[str, Any]) -> str:
     """Shows every flipped bit, in whatever order and spelling the values were written."""
-    return f"{zlib.crc32(json.dumps(values, sort_keys=True).encode()):08x}"
+    return _sum_of(_SORTED(values))
+
+
+def _sum_of(text: str) -> str:
+    return f"{zlib.crc32(text.encode()):08x}"
 
 
 def from_record(record: Mapping[str, Any]) -> Instance:

@@ -4,7 +4,6 @@ A master appears by one rename and disappears by one; whatever else lies in the 
 """
 
 import contextlib
-import difflib
 import fcntl
 import os
 import re
@@ -13,7 +12,6 @@ from pathlib import Path
 
 from skinnybox import private, run
 from skinnybox.errors import Conflict, Corrupt, NotFound
-from skinnybox.masters import images
 from skinnybox.masters.index import content_id, file_digest, read_index
 from skinnybox.masters.manifest import FILE, from_manifest
 from skinnybox.model import INITRD_FILE, KERNEL_FILE, Master, parse_reference
@@ -64,6 +62,8 @@ def folder(store: Path, master: Master) -> Path:
 
 def verify(store: Path, master: Master, operation: Operation) -> None:
     """Read every byte of it. Raises Corrupt, naming the file that is not what was sealed."""
+    from skinnybox.masters import images  # which brings all that makes one
+
     where = folder(store, master)
     sealed, index = from_manifest(where / FILE)
     if sealed != master:
@@ -155,6 +155,8 @@ def _check_present(file: Path) -> None:
 
 
 def _unknown(reference: str, known: list[Master]) -> NotFound:
+    import difflib
+
     names = [name for master in known for name in (master.reference, master.name)]
     near = list(dict.fromkeys(difflib.get_close_matches(reference, names, n=3, cutoff=0.5)))
     hint = f"did you mean {' or '.join(near)}?" if near else there_are(known)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from functools import lru_cache
 from uuid import UUID
 
 GUEST_PROTOCOL = 4
@@ -42,6 +43,7 @@ class Image:
         return image_uuid(self.digest)
 
 
+@lru_cache(maxsize=64)
 def image_uuid(digest: str) -> UUID:
     """The filesystem UUID of the image with this digest (RFC 9562, version 8)."""
     raw = bytearray(bytes.fromhex(digest.removeprefix("sha256:"))[:16])

@@ -75,21 +75,15 @@ def _read(path: Path) -> bytes:
         raise UsageError(f"the key {path} cannot be read: {error.strerror}") from error
 
 
-def put_blank(target: Path, size: int, allocation: Allocation, *, replace: bool) -> None:
-    """A new private file that reads as zeros, whole or not there at all. NoSpace, Unsupported. With `replace`
-    it takes the place of the one that is there, without, that is Conflict."""
-    path = target.with_name(f".{secrets.token_hex(8)}.new") if replace else target
+def put_blank(path: Path, size: int, allocation: Allocation) -> None:
+    """A new private file that reads as zeros, whole or not there at all. Conflict when there is one; NoSpace,
+    Unsupported."""
     try:
         space.make_blank(path, size, allocation)
-        if replace:
-            path.replace(target)
     except FileExistsError as error:
         raise Conflict(f"{path} exists already") from error
     except OSError as error:
         raise of_system(error, str(path)) from error
-    finally:
-        if replace:
-            path.unlink(missing_ok=True)
 
 
 def blank_again(descriptor: int, allocation: Allocation) -> None:

@@ -11,7 +11,6 @@ from pathlib import Path
 
 from skinnybox import run
 from skinnybox.crc32c import crc32c
-from skinnybox.ext4 import open_volume
 from skinnybox.model import DiskKind
 from skinnybox.model.ranges import OVERLAY
 from skinnybox.overlays import space
@@ -97,6 +96,8 @@ def _dashed(raw: bytes) -> str:
 
 
 def _own_by_root(image: Path) -> None:
+    from skinnybox.ext4 import open_volume
+
     with open_volume(image) as volume, image.open("r+b") as file:
         file.seek(1024 + _CHECKSUM_SEED_AT)
         seed = int.from_bytes(file.read(4), "little")

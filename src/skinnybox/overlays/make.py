@@ -3,28 +3,25 @@
 No process is started and nothing is synced; who wants it to survive a power cut syncs a whole batch.
 """
 
-import bisect
 import contextlib
 import os
-import secrets
 import uuid as uuids
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 from skinnybox import private
-from skinnybox.crc32c import changed
-from skinnybox.errors import Conflict, NotFound, Unsupported, UsageError, of_system
+from skinnybox.crc32c import effect
+from skinnybox.errors import Conflict, NotFound, SkinnyboxError, Unsupported, UsageError, of_system
 from skinnybox.model import Allocation
 from skinnybox.overlays import space
 from skinnybox.overlays.format import HASH_SEED, UUID
+from skinnybox.overlays.runs import filled
 from skinnybox.overlays.template import (
     BASE_CAPACITY,
-    CHECKSUM_AT,
-    HASH_SEED_AT,
     IDENTITY_CAPACITY,
-    UUID_AT,
     UUID_LENGTH,
     Template,
+    checksum_name,
 )
 from skinnybox.wire import fitting
 
@@ -49,66 +46,49 @@ def make(
     Conflict. NoSpace, Unsupported (reserved where the filesystem cannot) and UsageError (a message is too
     long) leave nothing behind. Not synced to disk. `own` is its filesystem UUID; None: a random one.
     """
-    patches = [*_messages(template, base, seed, identity), *_identifiers(template, own)]
-    with _translated(destination, template.size), _new_file(destination.parent) as (descriptor, name):
-        _allocate(descriptor, template.size, allocation)
-        for offset, data in _patched(template.pieces, patches):
-            _write(descriptor, data, offset)
-        if allocation is Allocation.RESERVED and space.has_shared_extents(descriptor):
-            raise Unsupported("this filesystem shares extents unasked", hint="--sparse")
-        _publish(descriptor, name, destination, replace=replace)
+    filling = _messages(template, base, seed, identity) | _identifiers(template, own)
+    try:
+        with _new_file(destination.parent) as (descriptor, name):
+            _allocate(descriptor, template.size, allocation)
+            for offset, parts in template.runs:
+                if data := filled(parts, filling):
+                    _write(descriptor, data, offset)
+            if allocation is Allocation.RESERVED and space.has_shared_extents(descriptor):
+                raise Unsupported("this filesystem shares extents unasked", hint="--sparse")
+            _publish(descriptor, name, destination, replace=replace)
+    except OSError as error:
+        raise _explained(error, destination, template.size) from error
 
 
-def _messages(template: Template, base: bytes, seed: bytes, identity: bytes) -> Iterator[tuple[int, bytes]]:
+def _messages(template: Template, base: bytes, seed: bytes, identity: bytes) -> dict[str, bytes]:
     sizes = {"base": BASE_CAPACITY, "seed": template.seed_capacity, "identity": IDENTITY_CAPACITY}
-    for name, message in (("base", base), ("seed", seed), ("identity", identity)):
-        if name not in template.places:
-            continue
+    given = {"base": base, "seed": seed, "identity": identity}
+    for name in template.places:
         try:
-            yield template.places[name], fitting(message, sizes[name])
+            fitting(given[name], sizes[name])
         except ValueError as error:
             raise UsageError(f"the {name} is too long for this overlay: {error}") from error
+    # One block, so that what lies behind it is written with it.
+    return {**given, "base": base.ljust(BASE_CAPACITY, b"\0")}
 
 
-def _patched(
-    pieces: Sequence[tuple[int, bytes]], patches: Iterable[tuple[int, bytes]]
-) -> Iterator[tuple[int, bytes | bytearray]]:
-    """Each piece with the patches that fall into it, then those that fall into none. To put bytes together
-    costs less than to write each by itself."""
-    starts = [offset for offset, _ in pieces]
-    changed_pieces: dict[int, bytearray] = {}
-    beside = []
-    for offset, data in patches:
-        number = bisect.bisect_right(starts, offset) - 1
-        within = offset - starts[number]
-        if number < 0 or within + len(data) > len(pieces[number][1]):
-            beside.append((offset, data))
-            continue
-        if number not in changed_pieces:
-            changed_pieces[number] = bytearray(pieces[number][1])
-        changed_pieces[number][within : within + len(data)] = data
-    for number, (offset, piece) in enumerate(pieces):
-        yield offset, changed_pieces.get(number, piece)
-    yield from beside
-
-
-def _identifiers(template: Template, own: uuids.UUID | None) -> Iterator[tuple[int, bytes]]:
+def _identifiers(template: Template, own: uuids.UUID | None) -> dict[str, bytes]:
     """A UUID and a hash seed of its own in every copy of the superblock, and the checksums that fit them.
 
     The rest of the volume's checksums do not depend on the UUID: that is what metadata_csum_seed is for.
     """
-    uuid = (own or uuids.uuid4()).bytes
-    hash_seed = uuids.uuid5(own, "hash seed").bytes if own else secrets.token_bytes(UUID_LENGTH)
-    difference = changed(0, _difference(uuid, UUID), template.uuid_effects)
-    difference = changed(difference, _difference(hash_seed, HASH_SEED), template.hash_seed_effects)
-    for offset, checksum in template.superblocks:
-        yield offset + UUID_AT, bytes(uuid)
-        yield offset + HASH_SEED_AT, hash_seed
-        yield offset + CHECKSUM_AT, (checksum ^ difference).to_bytes(4, "little")
+    uuid = own.bytes if own else os.urandom(UUID_LENGTH)
+    hash_seed = uuids.uuid5(own, "hash seed").bytes if own else os.urandom(UUID_LENGTH)
+    change = effect(_difference(uuid + hash_seed, UUID + HASH_SEED), template.effects)
+    checksums = {
+        checksum_name(offset): (checksum ^ change).to_bytes(4, "little")
+        for offset, checksum in template.superblocks
+    }
+    return {"uuid": uuid, "hash seed": hash_seed, **checksums}
 
 
-def _difference(new: bytes | bytearray, old: bytes) -> int:
-    return int.from_bytes(new, "little") ^ int.from_bytes(old, "little")
+def _difference(new: bytes, old: bytes) -> bytes:
+    return (int.from_bytes(new, "little") ^ int.from_bytes(old, "little")).to_bytes(len(new), "little")
 
 
 def _allocate(descriptor: int, size: int, allocation: Allocation) -> None:
@@ -118,7 +98,7 @@ def _allocate(descriptor: int, size: int, allocation: Allocation) -> None:
         os.truncate(descriptor, size)
 
 
-def _write(descriptor: int, data: bytes | bytearray, offset: int) -> None:
+def _write(descriptor: int, data: bytes, offset: int) -> None:
     """Plain writes, never copy_file_range: the blocks must be the overlay's own."""
     written = os.pwrite(descriptor, data, offset)
     while written < len(data):
@@ -134,7 +114,7 @@ def _new_file(folder: Path) -> Iterator[tuple[int, Path | None]]:
     except OSError as error:
         if error.errno not in private.NO_TMPFILE or not folder.is_dir():
             raise
-        name = folder / f".{secrets.token_hex(8)}.new"
+        name = folder / f".{os.urandom(8).hex()}.new"
         descriptor = os.open(name, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, _MODE)
     try:
         yield descriptor, name
@@ -148,7 +128,7 @@ def _publish(descriptor: int, name: Path | None, destination: Path, *, replace: 
     if not replace:
         _link(descriptor, name, destination)
         return
-    beside = destination.with_name(f".{destination.name}.{secrets.token_hex(8)}.new")
+    beside = destination.with_name(f".{destination.name}.{os.urandom(8).hex()}.new")
     _link(descriptor, name, beside)
     try:
         beside.replace(destination)
@@ -163,15 +143,11 @@ def _link(descriptor: int, name: Path | None, to: Path) -> None:
     os.link(source, to, src_dir_fd=descriptor, follow_symlinks=True)
 
 
-@contextlib.contextmanager
-def _translated(destination: Path, size: int) -> Iterator[None]:
-    try:
-        yield
-    except FileExistsError as error:
-        raise Conflict(f"{destination} exists already") from error
-    except FileNotFoundError as error:
-        raise NotFound(f"{destination.parent}: no such folder") from error
-    except OSError as error:
-        if space.is_out_of_space(error):
-            raise space.out_of_space(size) from error
-        raise of_system(error, str(destination)) from error
+def _explained(error: OSError, destination: Path, size: int) -> SkinnyboxError:
+    if isinstance(error, FileExistsError):
+        return Conflict(f"{destination} exists already")
+    if isinstance(error, FileNotFoundError):
+        return NotFound(f"{destination.parent}: no such folder")
+    if space.is_out_of_space(error):
+        return space.out_of_space(size)
+    return of_system(error, str(destination))

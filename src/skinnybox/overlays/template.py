@@ -8,21 +8,23 @@ import hashlib
 import json
 import os
 import stat
-import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from skinnybox import named_file, private
-from skinnybox.crc32c import bit_effects
+from skinnybox.crc32c import byte_effects
 from skinnybox.errors import Corrupt, UsageError
-from skinnybox.ext4 import Volume, open_volume
 from skinnybox.layout import FILE
 from skinnybox.model import DiskKind
 from skinnybox.overlays.format import BLOCK, MIN_OVERLAY, NAMED, format_image, pieces
+from skinnybox.overlays.runs import Blank, Run, cut
 from skinnybox.sizes import KIB, format_size
+
+if TYPE_CHECKING:
+    from skinnybox.ext4 import Volume
 
 FORMAT = 3
 """Counts up when a template of an older Skinnybox must not be used any more: those of 1 were made with the
@@ -50,14 +52,30 @@ class Template:
     superblocks: tuple[tuple[int, int], ...]
 
     @cached_property
-    def uuid_effects(self) -> tuple[int, ...]:
-        """What each bit of the UUID does to a superblock's checksum."""
-        return bit_effects(UUID_LENGTH, CHECKSUM_AT - UUID_AT - UUID_LENGTH)
+    def runs(self) -> tuple[Run, ...]:
+        """What is to be written of a copy. Its blanks are its messages, by their names, of which `base` is
+        to be filled whole, UUID and HASH_SEED, and for each copy of the superblock `checksum_name`."""
+        return cut(self.pieces, tuple(self._blanks()), last=("seed", "identity"))
+
+    def _blanks(self) -> Iterator[Blank]:
+        capacities = {"base": BASE_CAPACITY, "seed": self.seed_capacity, "identity": IDENTITY_CAPACITY}
+        for name, offset in self.places.items():
+            yield offset, capacities[name], name
+        for offset, _ in self.superblocks:
+            yield offset + UUID_AT, UUID_LENGTH, "uuid"
+            yield offset + HASH_SEED_AT, UUID_LENGTH, "hash seed"
+            yield offset + CHECKSUM_AT, 4, checksum_name(offset)
 
     @cached_property
-    def hash_seed_effects(self) -> tuple[int, ...]:
-        """What each bit of the directories' hash seed does to a superblock's checksum."""
-        return bit_effects(UUID_LENGTH, CHECKSUM_AT - HASH_SEED_AT - UUID_LENGTH)
+    def effects(self) -> tuple[tuple[int, ...], ...]:
+        """What each byte of the UUID, then of the directories' hash seed, does to a superblock's checksum."""
+        found = byte_effects(HASH_SEED_AT + UUID_LENGTH - UUID_AT, CHECKSUM_AT - HASH_SEED_AT - UUID_LENGTH)
+        return found[:UUID_LENGTH] + found[-UUID_LENGTH:]
+
+
+def checksum_name(superblock: int) -> str:
+    """The name of a blank: each copy of the superblock, by its offset, has a checksum of its own."""
+    return f"checksum {superblock}"
 
 
 def template(
@@ -76,6 +94,8 @@ def template(
         return _kept(file)
     except (FileNotFoundError, Corrupt):
         private.make_folder(cache)
+    import tempfile  # most templates are there already
+
     with tempfile.TemporaryDirectory(dir=cache, prefix=".making-") as folder:
         made = _made(Path(folder), size, seed_capacity, kind)
         beside = Path(folder, "template")
@@ -124,6 +144,8 @@ def _check_size(size: int, kind: DiskKind) -> None:
 
 
 def _made(folder: Path, size: int, seed_capacity: int, kind: DiskKind) -> Template:
+    from skinnybox.ext4 import open_volume
+
     files = {"base": BASE_CAPACITY}
     if kind is DiskKind.OVERLAY:
         files |= {"seed": seed_capacity, "identity": IDENTITY_CAPACITY}
@@ -143,7 +165,7 @@ def _made(folder: Path, size: int, seed_capacity: int, kind: DiskKind) -> Templa
     )
 
 
-def _place(volume: Volume, name: str) -> int:
+def _place(volume: "Volume", name: str) -> int:
     node = volume.lookup(f"skinnybox/{name}".encode())
     extents = list(volume.extents(node))
     if len(extents) != 1 or extents[0][2] != node.size:
@@ -161,7 +183,7 @@ def _blank(image: Path, places: Iterable[tuple[int, int]]) -> None:
             os.pwrite(file.fileno(), bytes(length), offset)
 
 
-def _superblocks(volume: Volume) -> list[int]:
+def _superblocks(volume: "Volume") -> list[int]:
     superblock = volume.superblock
     copies = filter(superblock.has_backup, range(1, superblock.groups))
     return [_PRIMARY, *(group * superblock.blocks_per_group * BLOCK for group in copies)]

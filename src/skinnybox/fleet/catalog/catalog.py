@@ -28,6 +28,7 @@ from skinnybox.fleet.catalog.leases import Lease
 from skinnybox.fleet.catalog.owner import process_mark
 from skinnybox.fleet.catalog.ports import free_ports
 from skinnybox.fleet.catalog.rows import Doing, Phase, RawRow, Row
+from skinnybox.hosts.record import to_text
 from skinnybox.model import Instance
 
 MIGRATIONS = (
@@ -272,4 +273,4 @@ class Catalog:
 
 
 def _values(i: Instance, phase: Phase, owner: str | None) -> tuple[str | int | None, ...]:
-    return str(i.uuid), i.name, phase, owner, i.stack.master, i.ssh_port, rows.record_text(i)
+    return str(i.uuid), i.name, phase, owner, i.stack.master, i.ssh_port, to_text(i)

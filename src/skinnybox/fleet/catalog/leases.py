@@ -12,7 +12,7 @@ long as that takes, and nobody else's command waits for the database.
 What a dead owner leaves is judged by fleet/repair/unfinished.py.
 """
 
-import secrets
+import os
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -21,6 +21,7 @@ from skinnybox.fleet.catalog import clashes, held_names, rows
 from skinnybox.fleet.catalog.database import Database
 from skinnybox.fleet.catalog.owner import process_lives, process_mark
 from skinnybox.fleet.catalog.rows import Doing, Phase
+from skinnybox.hosts.record import to_text
 from skinnybox.model import Instance
 
 TABLE = """
@@ -79,7 +80,7 @@ def take(db: Database, uuid: UUID, name: str, doing: Doing) -> Lease:
                 hint=f"`skinnybox repair` goes on with it, or: skinnybox delete {name}",
             )
         lease = Lease(
-            uuid=uuid, name=name, nonce=secrets.token_hex(8), instance=row.instance, phase=phase,
+            uuid=uuid, name=name, nonce=os.urandom(8).hex(), instance=row.instance, phase=phase,
             interrupted=row.owner is not None,
         )  # fmt: skip
         _mark(db, uuid, Phase.DELETING if doing in _DELETING else phase, process_mark())
@@ -117,7 +118,7 @@ def record(db: Database, lease: Lease, instance: Instance, *, end: bool) -> None
                 instance.ssh_port,
                 instance.name,
                 instance.stack.master,
-                rows.record_text(instance),
+                to_text(instance),
                 str(lease.uuid),
             ),
         )

@@ -9,7 +9,7 @@ from typing import Any
 from skinnybox.errors import Corrupt, Unsupported
 from skinnybox.fleet.catalog.database import damaged
 from skinnybox.fleet.catalog.owner import process_lives
-from skinnybox.hosts.record import from_record, to_record
+from skinnybox.hosts.record import from_record
 from skinnybox.model import Instance
 
 
@@ -103,10 +103,6 @@ class RawRow:
 
 COLUMNS = "phase, owner, record, keys, doing"
 TABLES = "instances LEFT JOIN host_keys USING (uuid) LEFT JOIN leases USING (uuid)"
-
-
-def record_text(instance: Instance) -> str:
-    return json.dumps(to_record(instance), separators=(",", ":"))
 
 
 def doing_of(phase: str, doing: str | None) -> Doing:

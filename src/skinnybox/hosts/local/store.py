@@ -6,7 +6,6 @@ import errno
 import fcntl
 import json
 import os
-import secrets
 import shutil
 import threading
 from collections.abc import Iterable, Iterator, Mapping
@@ -18,7 +17,7 @@ from skinnybox import named_file, private
 from skinnybox.errors import Corrupt, NotFound, of_system
 from skinnybox.hosts.base import Contents
 from skinnybox.hosts.local import shared
-from skinnybox.hosts.record import from_record, to_record
+from skinnybox.hosts.record import from_record, to_text
 from skinnybox.model import Allocation, DataDisk, DiskKind, Instance, Master, Overlay, Space
 from skinnybox.overlays import lock
 
@@ -51,10 +50,12 @@ class Store:
     def create(self, instance: Instance, contents: Contents, allocation: Allocation, kind: DiskKind) -> None:
         """A fresh disk. Conflict when there is one; NoSpace with nothing left behind."""
         folder = self.folder(instance.uuid)
-        with translated():
-            private.make_folder(folder)
         try:
-            self._make(instance, contents, allocation, kind, replace=False)
+            private.make_folder(folder)
+        except OSError as error:
+            raise of_system(error) from error
+        try:
+            self._make(folder / FILES[kind], instance, contents, allocation, kind)
         except BaseException:
             with contextlib.suppress(OSError):  # only an empty folder goes
                 folder.rmdir()
@@ -65,36 +66,33 @@ class Store:
 
         What earlier calls left when they were killed is removed first.
         """
-        with lock.exclusive(self.overlay(instance.uuid)):
-            sweep(self.folder(instance.uuid))
-            self._make(instance, contents, allocation, DiskKind.OVERLAY, replace=True)
-            sync_folder(self.folder(instance.uuid))
+        target = self.overlay(instance.uuid)
+        with lock.exclusive(target):
+            sweep(target.parent)
+            beside = target.with_name(f".{os.urandom(8).hex()}.new")
+            try:
+                self._make(beside, instance, contents, allocation, DiskKind.OVERLAY)
+                sync_file(beside)
+                beside.replace(target)
+            finally:
+                beside.unlink(missing_ok=True)
+            sync_folder(target.parent)
 
     def _make(
-        self, instance: Instance, contents: Contents, allocation: Allocation, kind: DiskKind, *, replace: bool
+        self, path: Path, instance: Instance, contents: Contents, allocation: Allocation, kind: DiskKind
     ) -> None:
-        from skinnybox.overlays.make import make
-        from skinnybox.overlays.seed import seed_capacity
-
-        target = self.disk(instance.uuid, kind)
         if instance.encrypt and kind is DiskKind.OVERLAY:
             from skinnybox.overlays.encryption import put_blank
 
-            return put_blank(target, instance.overlay.size, allocation, replace=replace)
+            return put_blank(path, instance.overlay.size, allocation)
+        from skinnybox.overlays.make import make
+        from skinnybox.overlays.seed import seed_capacity
+
         capacity = seed_capacity(contents.seed) if contents.seed else 0
-        chosen = self._template(kind, instance.disks[kind].size, capacity)
-        path = target.with_name(f".{secrets.token_hex(8)}.new") if replace else target
-        try:
-            make(
-                chosen, path, base=contents.base, seed=contents.seed, identity=contents.identity,
-                allocation=allocation,
-            )  # fmt: skip
-            if replace:
-                sync_file(path)
-                path.replace(target)
-        finally:
-            if replace:
-                path.unlink(missing_ok=True)
+        make(
+            self._template(kind, instance.disks[kind].size, capacity), path,
+            base=contents.base, seed=contents.seed, identity=contents.identity, allocation=allocation,
+        )  # fmt: skip
 
     def _template(self, kind: DiskKind, size: int, capacity: int) -> "Template":
         from skinnybox.overlays.template import template
@@ -142,14 +140,16 @@ class Store:
         return found
 
     def define(self, instance: Instance) -> None:
-        record, text = self.folder(instance.uuid) / RECORD, json.dumps(to_record(instance)).encode()
-        with translated():
-            try:
-                if not private.put_whole(record, text):  # the first replaces none, which is half the work
-                    write_atomically(record, text)
-            except FileNotFoundError:  # it has no overlay either
+        record, text = self.folder(instance.uuid) / RECORD, to_text(instance).encode()
+        try:
+            if not private.put_whole(record, text):  # the first replaces none, which is half the work
+                write_atomically(record, text)
+        except FileNotFoundError:  # it has no overlay either
+            with translated():
                 private.make_folder(record.parent)
                 write_atomically(record, text)
+        except OSError as error:
+            raise of_system(error) from error
 
     def records(self) -> Iterator[Instance]:
         """Every whole record; Corrupt, naming the file, for one that is not."""
@@ -231,7 +231,7 @@ def write_atomically(path: Path, data: bytes) -> None:
 
 
 def _put(path: Path, data: bytes) -> bool:
-    beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}.new")
+    beside = path.with_name(f".{path.name}.{os.urandom(4).hex()}.new")
     try:
         with private.create(beside) as file:
             fcntl.flock(file, fcntl.LOCK_EX)
