@@ -6,10 +6,12 @@ know. A change that an older reader would get wrong raises `needs`, and is refus
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from skinnybox.errors import Corrupt, Unsupported
-from skinnybox.model import GUEST_PROTOCOL, OLDEST_GUEST_PROTOCOL, Master
+
+if TYPE_CHECKING:
+    from skinnybox.model import Master
 
 
 def check(record: Mapping[str, Any], known: int, what: str) -> None:
@@ -25,8 +27,10 @@ def check(record: Mapping[str, Any], known: int, what: str) -> None:
         )
 
 
-def check_protocol(master: Master) -> None:
+def check_protocol(master: "Master") -> None:
     """Unsupported when its guest part speaks a protocol that is not spoken here."""
+    from skinnybox.model import GUEST_PROTOCOL, OLDEST_GUEST_PROTOCOL  # who reads records needs none of it
+
     if not OLDEST_GUEST_PROTOCOL <= master.guest_protocol <= GUEST_PROTOCOL:
         late = master.guest_protocol > GUEST_PROTOCOL
         raise Unsupported(

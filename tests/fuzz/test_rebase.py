@@ -4,6 +4,7 @@ ours, bounded, whatever they say."""
 import json
 import os
 import random
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,7 +17,8 @@ from skinnybox.delta.rebase.values import Decision, Standing, Subject
 from skinnybox.delta.rebase.whole import Side
 from skinnybox.errors import Corrupt, SkinnyboxError
 from skinnybox.ext4 import open_volume
-from skinnybox.masters.index import read_lines, scan, write_index
+from skinnybox.masters import lookup
+from skinnybox.masters.index import scan, write_index
 from skinnybox.masters.system.gather import gather
 from skinnybox.masters.system.source import Tree
 from skinnybox.operation import Operation
@@ -60,11 +62,16 @@ def sides(tmp_path_factory: pytest.TempPathFactory) -> tuple[Side, Side]:
 def _side(tree: Path) -> Side:
     index = tree.with_name(f"{tree.name}.index")
     write_index(scan(tree, Operation()), index)
+    with tempfile.TemporaryFile() as lines, tempfile.TemporaryFile() as table:
+        lookup.unpack(index, lines, table)
+        lines.flush()
+        table.flush()
+        found = lookup.Lookup(os.dup(lines.fileno()), os.dup(table.fileno()))
     system, files = gather(Tree(tree))
     return Side(
         system=system,
         listed=lambda: list(files.items()),
-        index=lambda: read_lines(index),
+        index=found,
         source=Tree(tree),
     )
 

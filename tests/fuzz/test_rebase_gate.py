@@ -15,7 +15,7 @@ from skinnybox.errors import SkinnyboxError
 from skinnybox.ext4 import open_volume
 from tests.fuzz.test_rebase_do import _altered
 from tests.unit.elves import an_elf
-from tests.unit.rebased import WHITEOUT, Line, d, f, l
+from tests.unit.rebased import WHITEOUT, Index, d, f, l
 from tests.unit.rebased_disk import Model, Tree, overlay, raw, whole
 
 pytestmark = pytest.mark.image
@@ -66,7 +66,7 @@ def test_whatever_is_read_of_an_altered_disk(tmp_path: Path, chance: random.Rand
             with open_volume(good) as old, open_volume(disk) as new:
                 sides = Parts(lower), Parts(lower)
                 examination = Examination((old, new), sides)
-                indexes = [[Line(path, thing) for path, thing in lower.items()] for _ in sides]
+                indexes = [Index(lower) for _ in sides]
                 found = list(examination.findings(indexes[0], indexes[1], OWNERS | LIBRARIES))
             assert all(type(each) is Finding and each.text.isprintable() for each in found)
             done += 1

@@ -6,11 +6,12 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from skinnybox.delta.join import sort_key
 from skinnybox.delta.rebase.accounts import NONE, Numbers, Ownership
 from skinnybox.delta.rebase.context import Context
 from skinnybox.delta.rebase.files import decisions
+from skinnybox.delta.rebase.streams import is_below
 from skinnybox.delta.rebase.values import Decision
+from skinnybox.delta.upper import sort_key
 from skinnybox.masters.accounts import Accounts, Group, User
 from skinnybox.masters.index import Entry
 from skinnybox.masters.system.values import INSTALLED, Package, System, Unit
@@ -110,8 +111,30 @@ def md5(content: bytes) -> str:
     return hashlib.md5(content, usedforsecurity=False).hexdigest()
 
 
-def index(tree: Tree) -> Iterator[Line]:
-    return (Line(path, thing) for path, thing in whole(tree).items())
+class Index:
+    """As masters.lookup finds it, of a whole tree."""
+
+    def __init__(self, tree: Mapping[bytes, Thing]) -> None:
+        self._lines = {path: Line(path, thing) for path, thing in tree.items()}
+
+    def at(self, path: bytes) -> Line | None:
+        return self._lines.get(path)
+
+    def below(self, folder: bytes) -> Iterator[Line]:
+        return (line for path, line in self._lines.items() if is_below(path, folder))
+
+    def __iter__(self) -> Iterator[Line]:
+        return iter(self._lines.values())
+
+    def numbers(self) -> Iterator[tuple[int, int]]:
+        return ((line.thing.uid, line.thing.gid) for line in self)
+
+    def with_lists(self) -> Iterator[Line]:
+        return iter(self)
+
+
+def index(tree: Tree) -> Index:
+    return Index(whole(tree))
 
 
 def text_in(tree: Tree) -> Callable[[bytes, int], bytes | None]:

@@ -16,13 +16,13 @@ from typing import Any
 import pytest
 
 from skinnybox import run
-from skinnybox.delta.join import sort_key
 from skinnybox.delta.rebase import comparing, doing, ordering
 from skinnybox.delta.rebase.masters import Files
 from skinnybox.delta.rebase.orders import decoded
 from skinnybox.delta.rebase.rules import Policy
+from skinnybox.delta.upper import sort_key
 from skinnybox.ext4 import Node, Volume, open_volume
-from skinnybox.masters import index
+from skinnybox.masters import index, lookup
 from skinnybox.masters.index import Entry
 from skinnybox.masters.system import image
 from skinnybox.masters.system.record import to_text
@@ -183,12 +183,16 @@ class Rebase:
         return read(target), told
 
     def _files(self, held: contextlib.ExitStack, tree: Tree, system: System, listed: Listed) -> Files:
-        lines, record, content = (held.enter_context(_file()) for _ in "123")
-        lines.write(b"".join(index._line(entry(path, t)) for path, t in tree.items()))
+        lines, table, record, content = (held.enter_context(_file()) for _ in "1234")
+        place = self.folder / "index"
+        index.write_index((entry(path, t) for path, t in tree.items()), place)
+        lookup.unpack(place, lines, table)
         record.write(to_text(system, listed))
-        lines.flush()
-        record.flush()
-        return Files(index=lines.fileno(), system=record.fileno(), image=content.fileno())
+        for file in (lines, table, record):
+            file.flush()
+        return Files(
+            index=lines.fileno(), table=table.fileno(), system=record.fileno(), image=content.fileno()
+        )
 
     def _built(
         self,

@@ -93,10 +93,10 @@ def test_the_content_id_sees_every_field(tree: Path, tmp_path: Path, change: dic
     entries = _scan(tree)
     boot = tmp_path / "boot"
     boot.write_bytes(b"kernel")
-    before = content_id(_index(entries, tmp_path / "1"), boot, boot)
+    before = content_id(_index(entries, tmp_path / "1"), boot, boot, 1)
     at = next(number for number, entry in enumerate(entries) if entry.path == b"a/x")
     entries[at] = replace(entries[at], **change)  # type: ignore[arg-type]
-    assert content_id(_index(entries, tmp_path / "2"), boot, boot) != before
+    assert content_id(_index(entries, tmp_path / "2"), boot, boot, 1) != before
 
 
 def test_the_content_id_sees_kernel_and_initrd(tree: Path, tmp_path: Path) -> None:
@@ -104,7 +104,7 @@ def test_the_content_id_sees_kernel_and_initrd(tree: Path, tmp_path: Path) -> No
     one, two = tmp_path / "one", tmp_path / "two"
     one.write_bytes(b"1")
     two.write_bytes(b"2")
-    assert len({content_id(index, *pair) for pair in ((one, one), (one, two), (two, one))}) == 3
+    assert len({content_id(index, *pair, 1) for pair in ((one, one), (one, two), (two, one))}) == 3
 
 
 @pytest.mark.parametrize("text", [b"no json\n", b"[]\n", b'{"path":"a"}\n', b'{"path":3,"type":"-"}\n'])

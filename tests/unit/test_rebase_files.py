@@ -7,10 +7,28 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from skinnybox.delta.rebase.context import Context
+from skinnybox.delta.rebase.files import decisions
 from skinnybox.delta.rebase.rules import Choice, Policy, Rule
 from skinnybox.delta.rebase.streams import places
 from skinnybox.errors import Corrupt
-from tests.unit.rebased import OPAQUE, WHITEOUT, Line, Reader, Thing, Tree, d, decided, f, l, moving, told
+from tests.unit.rebased import (
+    OPAQUE,
+    WHITEOUT,
+    Index,
+    Line,
+    Reader,
+    Thing,
+    Tree,
+    d,
+    decided,
+    f,
+    l,
+    line,
+    moving,
+    told,
+    whole,
+)
 
 DEV = Thing("c", rdev=(1, 3))
 CAPABLE = {"security.capability": b"x"}
@@ -276,12 +294,31 @@ def test_an_opaque_folder_is_opened_or_settled_by_name() -> None:
 
 
 def test_a_side_out_of_order_is_corrupt() -> None:
-    line = Line(b"b", f()), Line(b"a", f())
-    for sides in ((line, ()), ((), line)):
+    line = Index({b"f": d(), b"f/b": f(), b"f/a": f()})
+    for sides in ((line, Index({})), (Index({}), line)):
         with pytest.raises(Corrupt, match="not in order"):
-            list(places(iter(()), *sides))
+            list(places([(b"f", f())], *sides, opened=lambda: b"f"))
     with pytest.raises(Corrupt, match="upper directory is not in order"):
-        list(places([(b"b", f()), (b"a", f())], (), ()))
+        list(places([(b"b", f()), (b"a", f())], Index({}), Index({})))
+
+
+def test_what_the_machine_has_nothing_of_is_not_looked_at() -> None:
+    """Masters are as large as they are; what a plan costs follows from the machine."""
+
+    class Counted(Index):
+        asked = 0
+
+        def at(self, path: bytes) -> Line | None:
+            Counted.asked += 1
+            return super().at(path)
+
+    many = {f"usr/{number}": f() for number in range(1000)}
+    own = {"etc/a": f("x"), "etc/b": d(), "etc/b/c": f("y")}
+    upper = whole({**own, "usr/7": WHITEOUT, "opt": d(xattrs=OPAQUE)})
+    sides = Counted(whole({**many, "opt/a": f("1")})), Counted(whole({**many, "opt/a": f("2"), "opt/b": f()}))
+    found = [line(e) for e in decisions(upper.items(), *sides, Context[Thing](reader=Reader()))]
+    assert found == ["own: keep"] * 4 + ["opaque: ask conflict", "deleted: keep"]
+    assert Counted.asked == 2 * (len(upper) - len(own))  # below a folder of its own nobody asks
 
 
 def test_only_what_may_be_the_same_is_read() -> None:

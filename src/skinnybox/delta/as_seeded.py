@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from skinnybox.delta.flags import flags
-from skinnybox.delta.join import OVERLAY_XATTRS, kept_xattrs
+from skinnybox.delta.upper import OVERLAY_XATTRS, kept_xattrs
 from skinnybox.ext4 import Node, Volume
 from skinnybox.masters.index import Entry
 from skinnybox.model import Change, ChangeKind

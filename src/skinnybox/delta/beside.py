@@ -5,7 +5,8 @@ engines keep has tens of thousands of files, and none of them stands against one
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
-from skinnybox.delta.join import sort_key, unread_folder
+from skinnybox.delta.join import unread_folder
+from skinnybox.delta.upper import sort_key
 from skinnybox.ext4 import Volume
 from skinnybox.ext4.directory import TooManyNames
 from skinnybox.model import Change, ChangeKind

@@ -6,42 +6,17 @@ Both sides come sorted, so they are joined like two sorted lists; neither is hel
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, TypeVar
 
+from skinnybox.delta.upper import OPAQUE, OVERLAY_XATTRS, UpperNode, kept_xattrs, sort_key
 from skinnybox.errors import Corrupt
 from skinnybox.masters.index import Entry
 from skinnybox.model import Change, ChangeKind
 
-OVERLAY_XATTRS = "trusted.overlay."
-OPAQUE = OVERLAY_XATTRS + "opaque"
-_KEPT_XATTRS = ("user.", "trusted.", "security.", "system.posix_acl_")
 _METACOPY, _REDIRECT = OVERLAY_XATTRS + "metacopy", OVERLAY_XATTRS + "redirect"
 # On an empty file: since Linux 6.7 it hides what is below. Overlayfs itself makes only devices 0/0.
 _HIDES = OVERLAY_XATTRS + "whiteout"
 _WHITEOUT = (0, 0)
-
-
-class UpperNode(Protocol):
-    """What stands at one name of an upper directory, as its reader tells it.
-
-    `type` is one of the letters of `ls -l`; `mode` the permission bits with setuid, setgid and sticky; `rdev`
-    is (major, minor) of a device, else (0, 0).
-    """
-
-    @property
-    def type(self) -> str: ...
-    @property
-    def mode(self) -> int: ...
-    @property
-    def uid(self) -> int: ...
-    @property
-    def gid(self) -> int: ...
-    @property
-    def size(self) -> int: ...
-    @property
-    def mtime_ns(self) -> int: ...
-    @property
-    def rdev(self) -> tuple[int, int]: ...
 
 
 N = TypeVar("N", bound=UpperNode)
@@ -107,11 +82,6 @@ def _taken(unread: list[Change]) -> list[Change]:
     taken = list(unread)
     unread.clear()
     return taken
-
-
-def sort_key(path: bytes) -> bytes:
-    """Sorts as the path's components do: no name holds a zero byte, and it comes before all others."""
-    return path.replace(b"/", b"\0")
 
 
 class _Lower:
@@ -236,15 +206,6 @@ def _time(node: UpperNode, entry: Entry) -> Iterator[str]:
     """A directory's says nothing: the kernel sets it at each copy-up."""
     if node.type != "d" and node.mtime_ns != entry.mtime_ns:
         yield "mtime"
-
-
-def kept_xattrs(xattrs: Mapping[str, bytes]) -> dict[str, bytes]:
-    """Those that are the file's own, and not how overlayfs or the kernel keep it."""
-    return {
-        name: value
-        for name, value in xattrs.items()
-        if name.startswith(_KEPT_XATTRS) and not name.startswith(OVERLAY_XATTRS)
-    }
 
 
 def _change(kind: ChangeKind, path: bytes, node: UpperNode, detail: str = "") -> Change:

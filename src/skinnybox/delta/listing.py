@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from skinnybox.delta.as_seeded import Expected, decode, encode
+from skinnybox.delta.handing import handed
 from skinnybox.delta.seed_marks import marked
 from skinnybox.delta.settled import NO_ANSWER, refuse_unsettled
 from skinnybox.delta.upper_disk import NOTHING, differences
@@ -51,15 +52,6 @@ def listed(
         ) as answers:
             refuse_unsettled(answers, disk)
             yield marked(map(_checked, answers), include_seed=include_seed)
-
-
-@contextmanager
-def handed(text: bytes) -> Iterator[int]:
-    """A descriptor of it, for what may be too long to be a word of a command line."""
-    with os.fdopen(os.memfd_create("handed"), "w+b") as file:
-        file.write(text)
-        file.seek(0)
-        yield file.fileno()
 
 
 def main(arguments: Sequence[str]) -> None:

@@ -17,13 +17,15 @@ from skinnybox.appliance.appliance import Appliance, Disk, operate, scratch_file
 from skinnybox.delta.rebase import masters as opened_masters
 from skinnybox.delta.rebase.examining import Examined, examined
 from skinnybox.delta.rebase.findings import LIBRARIES, MOST, OWNERS, Finding, FindingKind
+from skinnybox.delta.rebase.masters import Files
+from skinnybox.delta.settled import Unsettled
 from skinnybox.emulation.user import user_of
 from skinnybox.errors import Blocked, Corrupt
 from skinnybox.fleet.view import MachineView
 from skinnybox.masters.guest_part import guest_folder
 from skinnybox.model import INITRD_FILE, KERNEL_FILE, Acceleration, Instance, Master
 from skinnybox.operation import Operation
-from skinnybox.overlays.journal import replayed
+from skinnybox.overlays.journal import replayed_copy
 from skinnybox.sizes import MIB
 
 _NAME = "gate"
@@ -47,16 +49,18 @@ def check(
     accelerator: Acceleration = Acceleration.AUTO,
     *,
     reinstalled: bool = False,
+    files: tuple[Files, Files] | None = None,
 ) -> None:
     """Of the overlay of a machine that is off, and what a rebase made of it; both masters are held. Neither
     is written to. Blocks, for minutes where a package manager is to be asked. Where its packages were
     `reinstalled` owners are what their scripts made of them: they are for check_owners, before that.
+    `files` are the masters', where somebody has opened them.
 
     Raises Blocked for what was whole and would not be any more; Corrupt, GuestFailed and TimedOut when
     nobody knows."""
     operation.step(task=_NAME, detail="libraries and owners")
     kinds = LIBRARIES if reinstalled else LIBRARIES | OWNERS
-    with _examined(old, new, masters, folders, scratch, kinds) as (before, found):
+    with _examined(old, new, masters, folders, scratch, kinds, files) as (before, found):
         _refuse(machine, masters[1], found.findings, found.more)
         if not is_to_be_asked(found):
             operation.step(task=_NAME, detail="no package differs, and no program could be hurt")
@@ -72,10 +76,11 @@ def check_owners(
     masters: tuple[Master, Master],
     folders: tuple[Path, Path],
     scratch: Path,
+    files: tuple[Files, Files] | None = None,
 ) -> None:
     """The same of owners alone, of an overlay whose packages are yet to be installed again. Raises Blocked
     and Corrupt."""
-    with _examined(old, new, masters, folders, scratch, OWNERS) as (_, found):
+    with _examined(old, new, masters, folders, scratch, OWNERS, files) as (_, found):
         _refuse(machine, masters[1], found.findings, found.more)
 
 
@@ -87,15 +92,22 @@ def _examined(
     folders: tuple[Path, Path],
     scratch: Path,
     kinds: frozenset[FindingKind],
+    files: tuple[Files, Files] | None,
 ) -> Iterator[tuple[Path, Examined]]:
-    """With what the old one is when its journal is replayed."""
+    """With what the old one is when its journal is replayed: mostly it is clean, and its reader says so."""
     with ExitStack() as held:
-        sides = [
-            held.enter_context(opened_masters.opened(folder.parent, master, scratch))
-            for folder, master in zip(folders, masters, strict=True)
-        ]
-        before = held.enter_context(replayed(old, scratch=scratch))
-        yield before, examined(before, new, (sides[0], sides[1]), kinds)
+        if files is None:
+            one, other = (
+                held.enter_context(opened_masters.opened(folder.parent, master, scratch))
+                for folder, master in zip(folders, masters, strict=True)
+            )
+            files = (one, other)
+        try:
+            before, found = old, examined(old, new, files, kinds)
+        except Unsettled:
+            before = held.enter_context(replayed_copy(old, scratch=scratch))
+            found = examined(before, new, files, kinds)
+        yield before, found
 
 
 def is_to_be_asked(found: Examined) -> bool:

@@ -6,6 +6,7 @@ A host that cannot run machines cannot look into one either, and leaves both out
 from dataclasses import dataclass
 from pathlib import Path
 
+from skinnybox.delta.rebase.masters import Files
 from skinnybox.delta.rebase.replay import Replay
 from skinnybox.fleet import rebase_gate, rebase_replay
 from skinnybox.fleet.context import Context
@@ -17,19 +18,21 @@ from skinnybox.operation import Operation
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """`images` are the overlay of a machine that is off, and what was built for `new` from it."""
+    """`images` are the overlay of a machine that is off, and what was built for `new` from it; `files` those
+    of both masters."""
 
     context: Context
     instance: Instance
     new: Master
     images: tuple[Path, Path]
+    files: tuple[Files, Files]
 
     def install_again(self, replay: Replay, how: Replaying, operation: Operation) -> None:
         """Raises what rebase_replay does. Owners are looked at before: scripts give files to others."""
         if not self.context.host.features.boots:
             return
         context, machine = self.context, self._machine
-        rebase_gate.check_owners(*self.images, machine, *self._masters, context.folder)
+        rebase_gate.check_owners(*self.images, machine, *self._masters, context.folder, self.files)
         operation.step(f"{machine.name}: packages")
         folder = context.masters.folder(self.new)
         rebase_replay.reinstalled(
@@ -45,7 +48,7 @@ class Look:
         operation.step(f"{machine.name}: gate")
         rebase_gate.check(
             *self.images, machine, *self._masters, context.folder, operation, context.accelerator,
-            reinstalled=reinstalled,
+            reinstalled=reinstalled, files=self.files,
         )  # fmt: skip
 
     @property

@@ -211,7 +211,7 @@ def _built(context: Context, held: Held, wanted: Wanted, operation: Operation) -
             images = (instance.stack.images, rebased.stack.images)
             done = doing.build(old, new, files, wanted.policy, images, operation, identifier=trial.identifier)
             _refuse_tasks(done.tasks, wanted.new)
-            look = Look(context, instance, wanted.new, (old, new))
+            look = Look(context, instance, wanted.new, (old, new), files)
             if done.replay is not None and wanted.replaying is not None:
                 look.install_again(done.replay, wanted.replaying, operation)
             put_message(new, "base", base_message(rebased))

@@ -25,7 +25,6 @@ from typing import Any, BinaryIO, TypeVar
 from skinnybox import named_file
 from skinnybox.errors import Corrupt, UsageError
 from skinnybox.masters.survey import HardLinks, Survey, survey, walk
-from skinnybox.model import GUEST_PROTOCOL
 from skinnybox.operation import Operation
 
 _LETTERS = {
@@ -34,9 +33,9 @@ _LETTERS = {
 }  # fmt: skip
 _XATTRS = ("user.", "trusted.", "security.", "system.posix_acl_")
 _BLOCK = 1 << 20
-_LINE_LIMIT = 1 << 20
+LONGEST_LINE = 1 << 20
 _STEP = 512
-_PATH = re.compile(rb'\{"path":"([^"\\]*)","type":"')
+_PATH = re.compile(rb'\{"path":"([^"\\]*)","type":"(.)"')
 _TIME = re.compile(rb',"mtime":\d+')
 T = TypeVar("T")
 
@@ -76,7 +75,7 @@ def write_index(entries: Iterable[Entry], file: Path) -> None:
     """Deterministic: the same entries give the same bytes (for one version of zlib)."""
     with file.open("wb") as raw, gzip.GzipFile("", "wb", 6, raw, mtime=0) as out:
         for batch in _batches(entries, 256):
-            out.write(b"".join(_line(entry) for entry in batch))
+            out.write(b"".join(encoded(entry) for entry in batch))
 
 
 def read_index(file: Path | BinaryIO) -> Iterator[Entry]:
@@ -88,24 +87,32 @@ def read_index(file: Path | BinaryIO) -> Iterator[Entry]:
 class Line:
     """An entry that is parsed when it is asked for: most of an index nobody asks about."""
 
-    __slots__ = ("_raw", "_source", "path")
+    __slots__ = ("_found", "_source", "path", "raw")
 
     def __init__(self, source: Path | BinaryIO, raw: bytes) -> None:
         """Raises Corrupt where it has no path."""
         self._source = source
-        self._raw = raw
+        self._found: Entry | None = None
+        self.raw = raw
         self.path = self._plain_path() or self.entry().path
 
     def entry(self) -> Entry:
-        return _entry_of(self._source, self._raw)
+        if self._found is None:
+            self._found = _entry_of(self._source, self.raw)
+        return self._found
+
+    def is_folder(self) -> bool:
+        """As its entry says; for most lines without parsing it."""
+        found = _PATH.match(self.raw)
+        return found[2] == b"d" if found else self.entry().type == "d"
 
     def same(self, other: "Line") -> bool:
         """Whether they differ in no byte but the time's: then both say the same of one path."""
-        return self._raw == other._raw or _TIME.sub(b"", self._raw) == _TIME.sub(b"", other._raw)
+        return self.raw == other.raw or _TIME.sub(b"", self.raw) == _TIME.sub(b"", other.raw)
 
     def _plain_path(self) -> bytes:
         """That of a line as write_index makes it, where it has no letter that JSON escapes."""
-        found = _PATH.match(self._raw)
+        found = _PATH.match(self.raw)
         return found[1] if found else b""
 
 
@@ -113,18 +120,6 @@ def read_lines(file: Path | BinaryIO) -> Iterator[Line]:
     """As read_index, in a tenth of the time where few lines are looked at."""
     for raw in _lines(file):
         yield Line(file, raw)
-
-
-def plain_lines(source: BinaryIO) -> Iterator[Line]:
-    """The same of what `unpack` wrote."""
-    while raw := source.readline(_LINE_LIMIT):
-        yield Line(source, raw)
-
-
-def unpack(file: Path, target: BinaryIO) -> None:
-    """Its lines, for who reads them several times. Raises Corrupt as read_index does."""
-    for batch in _batches(_lines(file), 1024):
-        target.write(b"".join(batch))
 
 
 def read_below(
@@ -147,7 +142,7 @@ def _entry_of(file: Path | BinaryIO, line: bytes, where: str = "") -> Entry:
         raise Corrupt(f"{file}{where}: not an index entry ({error})") from error
 
 
-def content_id(index_file: Path, kernel: Path, initrd: Path, protocol: int = GUEST_PROTOCOL) -> str:
+def content_id(index_file: Path, kernel: Path, initrd: Path, protocol: int) -> str:
     """The master's id: digest over the canonical index, kernel, initrd and the guest protocol it speaks."""
     total = hashlib.sha256(f"skinnybox-content 1\nguest-protocol {protocol}\n".encode())
     total.update(f"kernel {file_digest(kernel)}\ninitrd {file_digest(initrd)}\n".encode())
@@ -229,7 +224,8 @@ def _raw(text: str) -> bytes:
     return text.encode("utf-8", "surrogateescape")
 
 
-def _line(entry: Entry) -> bytes:
+def encoded(entry: Entry) -> bytes:
+    """Its line."""
     record: dict[str, Any] = {
         "path": _text(entry.path),
         "type": entry.type,
@@ -256,7 +252,7 @@ def _line(entry: Entry) -> bytes:
 def _lines(file: Path | BinaryIO) -> Iterator[bytes]:
     try:
         with gzip.open(file, "rb") as source:
-            while line := source.readline(_LINE_LIMIT):
+            while line := source.readline(LONGEST_LINE):
                 yield line
     except (OSError, EOFError, zlib.error) as error:
         raise Corrupt(f"{file} cannot be read: {error}") from error

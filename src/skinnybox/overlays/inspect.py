@@ -8,14 +8,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any
-from uuid import UUID
+from typing import TYPE_CHECKING, Any
 
 from skinnybox import wire
 from skinnybox.errors import Corrupt, NotFound, Unsupported
 from skinnybox.ext4 import Volume, open_descriptor
 from skinnybox.sandbox.confinement import Bounds
 from skinnybox.sandbox.reader import answer, ask
+
+if TYPE_CHECKING:
+    from uuid import UUID
 
 _PIECES = 1024
 _SWAP_PIECES = 16384
@@ -41,7 +43,7 @@ def is_clean(disk: Path) -> bool:
     return _asked(disk, "state") is True
 
 
-def read_identity(disk: Path, instance: UUID) -> bytes:
+def read_identity(disk: Path, instance: "UUID") -> bytes:
     """The identity the guest made for itself, to be carried to its next overlay; b"" when there is none.
 
     Never trusted: it is bounded, well-formed and this instance's own, or not taken. Its payloads are opaque.

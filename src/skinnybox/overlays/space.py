@@ -7,10 +7,13 @@ import os
 import struct
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from skinnybox.errors import NoSpace, Unsupported
-from skinnybox.model import Allocation
 from skinnybox.sizes import format_size
+
+if TYPE_CHECKING:
+    from skinnybox.model import Allocation
 
 _COPY_ON_WRITE = {0x9123683E: "btrfs", 0x2FC12FC1: "zfs", 0xCA451A4E: "bcachefs", 0x3434: "nilfs2"}
 _OUT_OF_SPACE = (errno.ENOSPC, errno.EDQUOT)
@@ -50,8 +53,10 @@ def reserve(descriptor: int, size: int) -> None:
         raise OSError(code, os.strerror(code))
 
 
-def make_blank(path: Path, size: int, allocation: Allocation) -> None:
+def make_blank(path: Path, size: int, allocation: "Allocation") -> None:
     """A new private file that reads as zeros. FileExistsError; NoSpace or Unsupported, with nothing left."""
+    from skinnybox.model import Allocation  # confined readers need this module, but not that one
+
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
         if allocation is Allocation.RESERVED:

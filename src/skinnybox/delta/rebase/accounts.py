@@ -109,7 +109,7 @@ def _own(
     """Those that the new stack does not know keep their number, but where it is another's there."""
     theirs = {number: name for name, number in new.items()}
     used = {*machine.values(), *theirs, *moved.values()}
-    free = {some: iter([n for n in some if n not in used]) for some in (MACHINES, PEOPLE)}
+    free = {some: (n for n in some if n not in used) for some in (MACHINES, PEOPLE)}
     for name, number in machine.items():
         if name in new or number in moved:
             continue  # the latter: a second name of a number that has another

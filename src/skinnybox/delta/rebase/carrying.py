@@ -5,7 +5,6 @@ Everything here goes by decisions that are settled. Nothing of the machine's is 
 
 import stat
 
-from skinnybox.delta.join import OPAQUE
 from skinnybox.delta.rebase import outcome, standing
 from skinnybox.delta.rebase.context import Context
 from skinnybox.delta.rebase.folders import Folder, Folders
@@ -15,6 +14,7 @@ from skinnybox.delta.rebase.standing import Standing
 from skinnybox.delta.rebase.streams import Place
 from skinnybox.delta.rebase.values import Fate, FileClass
 from skinnybox.delta.rebase.written import Written
+from skinnybox.delta.upper import OPAQUE
 from skinnybox.ext4 import Node, Volume
 from skinnybox.masters.index import Entry, Line
 from skinnybox.overlays.edits import Alteration, Creation, Removal, Stretch

@@ -3,19 +3,21 @@
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
-from skinnybox.delta.join import UpperNode
 from skinnybox.delta.rebase.accounts import Numbers, Ownership
 from skinnybox.delta.rebase.bound import Tally
-from skinnybox.delta.rebase.dangling import Dangling
 from skinnybox.delta.rebase.facts import Content
 from skinnybox.delta.rebase.owners import Owners
 from skinnybox.delta.rebase.packages import Settled
 from skinnybox.delta.rebase.rules import Choice, Policy
 from skinnybox.delta.rebase.text_merge import Budget
 from skinnybox.delta.rebase.values import Decision, Fate, FileClass, Standing, Subject
+from skinnybox.delta.upper import UpperNode
 from skinnybox.masters.renumber import ACCESS_LISTS, mapped
+
+if TYPE_CHECKING:
+    from skinnybox.delta.rebase.dangling import Dangling
 
 N = TypeVar("N", bound=UpperNode)
 Text = Callable[[bytes, int], bytes | None]
@@ -36,7 +38,7 @@ class Context(Generic[N]):
     bound: Tally = field(default_factory=Tally)
     strangers: "Strangers" = field(default_factory=lambda: Strangers())
     remains: "Remains" = field(default_factory=lambda: Remains())
-    dangling: Dangling | None = None
+    dangling: "Dangling | None" = None
     """Of a replay."""
 
 

@@ -18,7 +18,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from skinnybox.delta.listing import handed
+from skinnybox.delta.handing import handed
 from skinnybox.delta.rebase import comparing, ordering, planning, replay, tasks
 from skinnybox.delta.rebase.masters import Files
 from skinnybox.delta.rebase.ordering import MOST_TOLD, Scratch

@@ -1,28 +1,25 @@
 """The half of the gate that needs no machine: what a confined process finds in the new overlay over the new
 master, compared with the old one over the old master, and checked here."""
 
-import heapq
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import groupby, islice
-from operator import itemgetter
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol
 
-from skinnybox.delta.join import sort_key
 from skinnybox.delta.rebase.findings import LIBRARIES, MOST, OWNERS, Finding, FindingKind
 from skinnybox.delta.rebase.hurt import Suspects, Trees, is_opaque, lacking, suspected
 from skinnybox.delta.rebase.libraries import Libraries
-from skinnybox.delta.rebase.masters import Files, buffered
 from skinnybox.delta.rebase.merged_source import UPPER
 from skinnybox.delta.rebase.same_owners import Known, Owned, Owners
 from skinnybox.delta.rebase.seen import Seen
-from skinnybox.delta.rebase.streams import Lower, is_below
+from skinnybox.delta.rebase.streams import Lower, both, is_below
 from skinnybox.delta.settled import NO_ANSWER, refuse_unsettled
 from skinnybox.errors import Corrupt
 from skinnybox.ext4 import Node, Volume, open_descriptor
-from skinnybox.masters.index import Entry, plain_lines
+from skinnybox.masters.index import Entry
+from skinnybox.masters.lookup import Lookup
 from skinnybox.masters.system import dpkg, image
 from skinnybox.masters.system.accounts import read_accounts
 from skinnybox.masters.system.image import Sealed
@@ -31,9 +28,27 @@ from skinnybox.overlays.inspect import opened
 from skinnybox.sandbox.confinement import Bounds
 from skinnybox.sandbox.reader import answer, inquire
 
+if TYPE_CHECKING:
+    from skinnybox.delta.rebase.masters import Files  # the child needs this module, but not that one
+
 _READ_PER_SECOND = 5 << 20
 _LONGEST = 1000
 _DPKG = dpkg.FOLDER
+
+
+class Index(Protocol):
+    """Of a master, by path: see masters.lookup."""
+
+    def at(self, path: bytes) -> Lower | None: ...
+
+
+class Whole(Index, Protocol):
+    """The same, and all of it."""
+
+    def below(self, folder: bytes) -> Iterator[Lower]: ...
+    def __iter__(self) -> Iterator[Lower]: ...
+    def numbers(self) -> Iterator[tuple[int, int]]: ...
+    def with_lists(self) -> Iterator[Lower]: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +66,7 @@ class Examined:
 def examined(
     old: Path,
     new: Path,
-    masters: tuple[Files, Files],
+    masters: "tuple[Files, Files]",
     kinds: frozenset[FindingKind] = OWNERS | LIBRARIES,
 ) -> Examined:
     """Of a machine's overlay and what a rebase made of it, both clean. Nothing is written. Of `kinds` alone:
@@ -89,8 +104,8 @@ def main(arguments: Sequence[str]) -> None:
 
 
 def _told(
-    kinds: frozenset[FindingKind], old: int, new: int, old_index: int, _: int, old_image: int,
-    new_index: int, __: int, new_image: int,
+    kinds: frozenset[FindingKind], old: int, new: int, old_index: int, old_table: int, _: int, old_image: int,
+    new_index: int, new_table: int, __: int, new_image: int,
 ) -> Iterator[Any]:  # fmt: skip
     volumes = open_descriptor(old), open_descriptor(new)
     for volume in volumes:
@@ -99,7 +114,7 @@ def _told(
             return
     sealed = image.opened(old_image), image.opened(new_image)
     examination = Examination(volumes, sealed)
-    indexes = plain_lines(buffered(old_index)), plain_lines(buffered(new_index))
+    indexes = Lookup(old_index, old_table), Lookup(new_index, new_table)
     more = 0
     for number, finding in enumerate(examination.findings(*indexes, kinds)):
         if number < MOST:
@@ -116,22 +131,24 @@ class Examination:
         self._volumes = volumes
         self._seen = Seen(volumes[0], sealed[0]), Seen(volumes[1], sealed[1])
         self._master = sealed[1]
+        self._known = tuple(map(_known, (*self._seen, self._master)))
         self.has_dpkg = any(seen.names(_DPKG) for seen in self._seen)
         self.packages = not all(seen.untouched(_DPKG) for seen in self._seen)
         self.programs = 0
 
-    def findings(
-        self, old_index: Iterable[Lower], new_index: Iterable[Lower], kinds: frozenset[FindingKind]
-    ) -> Iterator[Finding]:
-        """Raises Corrupt for indexes out of order, and as reading the volumes does."""
-        suspects = Suspects()
-        owners = Owners(*map(_known, (*self._seen, self._master)))
-        self._gather(old_index, new_index, suspects, owners)
+    def findings(self, old: Index, new: Whole, kinds: frozenset[FindingKind]) -> Iterator[Finding]:
+        """Raises Corrupt, as reading the volumes and the indexes does.
+
+        What the machine did to its own paths tells whether anything of the master's could be concerned:
+        mostly nothing is, and nobody goes through all of that."""
+        suspects, owners = self._gathered(old, new, every=False)
+        if suspects.are_any or owners.may_differ(_numbers(new)):
+            suspects, owners = self._gathered(old, new, every=True)
         yield from (each for each in owners.findings() if each.kind in kinds)
         if not kinds & LIBRARIES:
             return
-        new, old, master = (Libraries(tree) for tree in (self._seen[1], self._seen[0], self._master))
-        trees = Trees(new=new, old=old, master=master)
+        mine, before, master = (Libraries(tree) for tree in (self._seen[1], self._seen[0], self._master))
+        trees = Trees(new=mine, old=before, master=master)
         yield from lacking(self._counted(suspected(suspects, trees)), trees)
 
     def _counted(self, paths: Iterator[tuple[str, bool]]) -> Iterator[tuple[str, bool]]:
@@ -139,38 +156,66 @@ class Examination:
             self.programs += 1
             yield each
 
-    def _gather(
-        self, old_index: Iterable[Lower], new_index: Iterable[Lower], suspects: Suspects, owners: Owners
-    ) -> None:
+    def _gathered(self, old_index: Index, new_index: Whole, *, every: bool) -> tuple[Suspects, Owners]:
+        """Of the machine's paths and what they hide; of every path of the new master."""
         old, new = self._volumes
+        suspects, owners = Suspects(), Owners(*self._known)
         cut: bytes | None = None
-        for path, sides in _together(_walked(old), _walked(new), _lines(old_index), _lines(new_index)):
-            before, now, old_line, new_line = sides
+        for path, before, now, line in self._sides(new_index, every=every):
             if cut is not None and not is_below(path, cut):
                 cut = None
-            entry = None if new_line is None else new_line.entry()
+            entry = None if line is None else line.entry()
             hidden = cut is not None or _hides(now, entry)
             if entry is not None:
                 suspects.masters(entry, hidden=hidden)
             if now is not None:
                 suspects.mine(path, now, new)
                 if not _is_whiteout(now):
-                    owned = _was_owned(before, old_line, old)
+                    owned = _was_owned(before, old_index, path, old)
                     owners.machines(path, _of_node(now, new), owned, _of_master(entry))
                 if cut is None and (now.type != "d" or is_opaque(path, now, new)):
                     cut = path
+                    if not every and entry is not None and entry.type == "d":
+                        _hide_below(path, new_index, suspects)
             elif entry is not None and not hidden:
                 owners.masters(path, _of_entry(entry))
+        return suspects, owners
+
+    def _sides(
+        self, index: Whole, *, every: bool
+    ) -> Iterator[tuple[bytes, Node | None, Node | None, Lower | None]]:
+        """In canonical order what the old overlay, the new one and the new master have."""
+        walked = both(*map(_walked, self._volumes))
+        if not every:
+            yield from ((path, before, now, index.at(path)) for path, before, now in walked)
+            return
+        nodes = ((path, (before, now)) for path, before, now in walked)
+        for path, two, line in both(nodes, ((line.path, line) for line in index)):
+            yield path, *(two or (None, None)), line
+
+
+def _hide_below(folder: bytes, index: Whole, suspects: Suspects) -> None:
+    for line in index.below(folder):
+        suspects.masters(line.entry(), hidden=True)
+
+
+def _numbers(index: Whole) -> Iterator[tuple[bool, int]]:
+    """Of users and groups, to whom anything of a master belongs."""
+    for user, group in index.numbers():
+        yield True, user
+        yield False, group
+    for line in index.with_lists():
+        yield from ((is_user, number) for _, is_user, number in _of_entry(line.entry()).numbers())
 
 
 def _hides(node: Node | None, entry: Entry | None) -> bool:
     return node is not None and not (node.type == "d" and entry is not None and entry.type == "d")
 
 
-def _was_owned(node: Node | None, line: Lower | None, volume: Volume) -> Owned | None:
+def _was_owned(node: Node | None, index: Index, path: bytes, volume: Volume) -> Owned | None:
     if node is not None and not _is_whiteout(node):
         return _of_node(node, volume)
-    return None if line is None else _of_entry(line.entry())
+    return _of_master(line.entry() if (line := index.at(path)) is not None else None)
 
 
 def _of_node(node: Node, volume: Volume) -> Owned:
@@ -192,33 +237,6 @@ def _known(source: Source) -> Known:
 def _walked(volume: Volume) -> Iterator[tuple[bytes, Node]]:
     """What is too deep, or in folders that are too large, is as it was, or the executor refused it."""
     return volume.walk(UPPER, lambda path, why: None)
-
-
-def _lines(index: Iterable[Lower]) -> Iterator[tuple[bytes, Lower]]:
-    return ((line.path, line) for line in index)
-
-
-_Sides = tuple[Node | None, Node | None, Lower | None, Lower | None]
-
-
-def _together(
-    old: Iterator[tuple[bytes, Node]],
-    new: Iterator[tuple[bytes, Node]],
-    old_index: Iterator[tuple[bytes, Lower]],
-    new_index: Iterator[tuple[bytes, Lower]],
-) -> Iterator[tuple[bytes, _Sides]]:
-    """Every path of any of them, in canonical order, with what each has there."""
-    streams: tuple[Iterator[tuple[bytes, Any]], ...] = (old, new, old_index, new_index)
-    keyed = [_keyed(number, stream) for number, stream in enumerate(streams)]
-    for _, group in groupby(heapq.merge(*keyed, key=itemgetter(0, 1)), key=itemgetter(0)):
-        found = {number: (path, item) for _, number, path, item in group}
-        sides = [found.get(number, (b"", None))[1] for number in range(len(streams))]
-        yield next(iter(found.values()))[0], (sides[0], sides[1], sides[2], sides[3])
-
-
-def _keyed(number: int, stream: Iterator[tuple[bytes, Any]]) -> Iterator[tuple[bytes, int, bytes, Any]]:
-    for path, item in stream:
-        yield sort_key(path), number, path, item
 
 
 def _is_whiteout(node: Node) -> bool:

@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Protocol, TypeVar
 
-from skinnybox.delta.join import UpperNode, kept_xattrs
 from skinnybox.delta.rebase.accounts import Ownership
+from skinnybox.delta.upper import UpperNode, kept_xattrs
 from skinnybox.masters.index import Entry
 from skinnybox.masters.renumber import ACCESS_LISTS, mapped
 

@@ -6,15 +6,15 @@ Held are only the folder that everything below is cut off by, and what the conte
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Generic
 
-from skinnybox.delta.join import OPAQUE, UpperNode
 from skinnybox.delta.rebase.context import Context, N, file, owner_told, settle
 from skinnybox.delta.rebase.cuts import Cut, L, Line, is_changed
-from skinnybox.delta.rebase.of_packages import by_package, unseen
+from skinnybox.delta.rebase.of_packages import by_package, concerned, unseen
 from skinnybox.delta.rebase.one_file import three_way
 from skinnybox.delta.rebase.rules import Choice
 from skinnybox.delta.rebase.special import of_info, special
-from skinnybox.delta.rebase.streams import Place, is_below, places
+from skinnybox.delta.rebase.streams import Index, Place, is_below, places
 from skinnybox.delta.rebase.values import Decision, Fate, FileClass, Standing
+from skinnybox.delta.upper import OPAQUE, UpperNode
 from skinnybox.masters.index import Entry
 
 _WHITEOUT = (0, 0)
@@ -22,12 +22,13 @@ _FOREIGN = ("trusted.overlay.metacopy", "trusted.overlay.redirect", "trusted.ove
 
 
 def decisions(
-    upper: Iterable[tuple[bytes, N]], old: Iterable[L], new: Iterable[L], context: Context[N]
+    upper: Iterable[tuple[bytes, N]], old: Index[L], new: Index[L], context: Context[N]
 ) -> Iterator[Decision]:
     """In canonical order; that of a folder which hides what is below it comes behind all of that. Raises
     Corrupt for sides out of order, and what reading the upper raises."""
     judge = _Judge[N, L](context)
-    for place in places(upper, old, new):
+    also = concerned(context, old, new)
+    for place in places(upper, old, new, also, opened=lambda: judge.cut):
         yield from judge.decide(place)
     yield from judge.end()
 
@@ -53,6 +54,11 @@ class _Judge(Generic[N, L]):
             yield from self._folder(place, node)
         else:
             yield from self._file(place, node)
+
+    @property
+    def cut(self) -> bytes | None:
+        """What all that lies below is to be seen of."""
+        return None if self._cut is None else self._cut.path
 
     def end(self) -> Iterator[Decision]:
         """Of what was cut off."""

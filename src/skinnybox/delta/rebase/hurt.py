@@ -5,10 +5,10 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from skinnybox.delta.join import OPAQUE
 from skinnybox.delta.rebase.findings import Finding, FindingKind
 from skinnybox.delta.rebase.libraries import Lack, Libraries
 from skinnybox.delta.rebase.streams import is_below
+from skinnybox.delta.upper import OPAQUE
 from skinnybox.ext4 import Node, Volume
 from skinnybox.masters import elf
 from skinnybox.masters.index import Entry
@@ -55,6 +55,12 @@ class Suspects:
         loadable = entry.mode & _EXECUTABLE or _is_library(entry.path)
         if loadable and entry.type == "-" and not hidden and entry.size >= _SMALLEST:
             self.programs.append(entry.path)
+
+    @property
+    def are_any(self) -> bool:
+        """Whether any program of the master's could be. Also where only the machine's paths went by, with
+        what they hide."""
+        return self.everything or bool(self.names)
 
     def elsewhere(self) -> set[str]:
         """The names of the master's libraries that are found elsewhere now, or not at all."""

@@ -3,7 +3,7 @@ the machine's packages, accounts and units."""
 
 from functools import lru_cache
 
-from skinnybox.delta.join import OPAQUE
+from skinnybox.delta.upper import OPAQUE
 from skinnybox.errors import Corrupt, NotFound
 from skinnybox.ext4 import Node, Volume
 from skinnybox.masters.system.source import Source, bytes_of, text_of

@@ -1,14 +1,16 @@
 """Paths that go their package's way."""
 
+import heapq
 from collections.abc import Iterator
 from typing import TypeVar
 
 from skinnybox.delta.rebase.context import Context, N, file
 from skinnybox.delta.rebase.owners import Owned
 from skinnybox.delta.rebase.packages import Settled
-from skinnybox.delta.rebase.special import of_info
-from skinnybox.delta.rebase.streams import Lower, Place
+from skinnybox.delta.rebase.special import INFO, of_info
+from skinnybox.delta.rebase.streams import Index, Lower, Place
 from skinnybox.delta.rebase.values import Decision, Fate, FileClass
+from skinnybox.delta.upper import sort_key
 
 L = TypeVar("L", bound=Lower)
 
@@ -52,6 +54,18 @@ def _is_packages_own(place: Place[N, L], owned: Owned, context: Context[N]) -> b
     if place.upper.type == "l" or owned.md5 is None:
         return not place.path.startswith(b"etc/")
     return context.reader.md5(place.upper) == owned.md5
+
+
+def concerned(context: Context[N], old: Index[L], new: Index[L]) -> Iterator[bytes]:
+    """In canonical order the paths of which `unseen` may have something to say."""
+    if not context.owners and not any(each.touched for each in context.packages.values()):
+        return
+    sides = [(line.path for line in side.below(INFO)) for side in (old, new)]
+    last = None
+    for path in heapq.merge(sorted(context.owners, key=sort_key), *sides, key=sort_key):
+        if path != last:
+            yield path
+        last = path
 
 
 def unseen(place: Place[N, L], context: Context[N]) -> Iterator[Decision]:

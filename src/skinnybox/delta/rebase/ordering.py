@@ -4,6 +4,8 @@ First everything is decided, as for the plan; then, where nothing is in dispute,
 and what the decisions about each mean is written to the files that were handed over.
 """
 
+import heapq
+import itertools
 import json
 import os
 from collections import Counter
@@ -12,20 +14,19 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
-from skinnybox.delta.join import sort_key
 from skinnybox.delta.rebase import planning, records, replay, tasks
 from skinnybox.delta.rebase.carrying import Carrier
-from skinnybox.delta.rebase.masters import buffered
 from skinnybox.delta.rebase.outcome import Masters, Wanted
+from skinnybox.delta.rebase.reading import buffered
 from skinnybox.delta.rebase.rules import Policy
 from skinnybox.delta.rebase.spool import Said, Spool
-from skinnybox.delta.rebase.streams import Place, places
+from skinnybox.delta.rebase.streams import is_below, places
 from skinnybox.delta.rebase.values import Decision, Fate, Standing, Subject
 from skinnybox.delta.rebase.whole import Ground, Side, by_path, settle_ground
 from skinnybox.delta.rebase.written import Contents, Need, Written
+from skinnybox.delta.upper import sort_key
 from skinnybox.errors import NoSpace, NotFound
 from skinnybox.ext4 import Node, Volume, open_descriptor
-from skinnybox.masters.index import Line
 from skinnybox.masters.system import image
 from skinnybox.masters.system.source import bytes_of
 from skinnybox.overlays.edits import Removal
@@ -60,14 +61,14 @@ class Scratch:
 
 def main(arguments: Sequence[str]) -> None:
     """In the confined child."""
-    device, rules, *files = map(int, arguments[:14])
-    early, late, removals, changes, lines, contents = files[6:]
+    device, rules, *files = map(int, arguments[:16])
+    early, late, removals, changes, lines, contents = files[8:]
     scratch = Scratch(
         early=early, late=late, removals=removals, changes=changes, lines=lines, contents=contents
     )
-    identifier, now = arguments[14:]
+    identifier, now = arguments[16:]
     policy = planning.as_policy(json.loads(buffered(rules).read()))
-    answer(_room(_told(device, files[:6], policy, scratch, identifier, int(now))))
+    answer(_room(_told(device, files[:8], policy, scratch, identifier, int(now))))
 
 
 def _room(values: Iterator[Any]) -> Iterator[Any]:
@@ -87,7 +88,7 @@ def _told(
     if not volume.superblock.clean:
         return
     yield planning.images(volume)
-    sides = planning.side(*files[:3]), planning.side(*files[3:])
+    sides = planning.side(*files[:4]), planning.side(*files[4:])
     with ExitStack() as held:
         early, late, *others = (held.enter_context(os.fdopen(each, "r+b", _BUFFER)) for each in scratch.all)
         spool, words, notes = Spool(early, late), set[str](), list[str]()
@@ -100,7 +101,7 @@ def _told(
         yield [planning.told(each) for each in tally.disputed]
         if ground is None or tally.disputed:
             return
-        masters = Masters(image.opened(files[2]), image.opened(files[5]))
+        masters = Masters(image.opened(files[3]), image.opened(files[7]))
         out = _written(volume, others)
         wanted, lost = _records(masters, ground, out.contents, words, notes)
         wanted |= _tasks(masters, ground, out.contents, identifier, words)
@@ -203,11 +204,14 @@ def _carry_out(
     wanted: dict[bytes, Wanted],
     carrier: Carrier,
 ) -> None:
-    """All places with what was said of each; those of records as well of which nobody has anything."""
+    """All places of the machine with what was said of each; and those of records, of which perhaps nobody has
+    anything."""
     old, new = sides
-    found = places(volume.walk(_UPPER), old.index(), new.index())
+    ahead, decided = itertools.tee(decided)
+    records = sorted(wanted, key=sort_key)
+    also = _with_folders(heapq.merge((path for path, _ in ahead), records, key=sort_key))
     said = next(decided, None)
-    for place in _with_records(found, wanted):
+    for place in places(volume.walk(_UPPER), old.index, new.index, also):
         key = sort_key(place.path)
         while said is not None and sort_key(said[0]) < key:
             said = next(decided, None)
@@ -216,16 +220,21 @@ def _carry_out(
     carrier.end()
 
 
-def _with_records(found: Iterator[Place[Node, Line]], wanted: Iterable[bytes]) -> Iterator[Place[Node, Line]]:
-    left = sorted(wanted, key=sort_key, reverse=True)
-    for place in found:
-        while left and sort_key(left[-1]) < sort_key(place.path):
-            yield Place(left.pop(), None, None, None)
-        if left and left[-1] == place.path:
-            left.pop()
-        yield place
-    while left:
-        yield Place(left.pop(), None, None, None)
+def _with_folders(paths: Iterable[bytes]) -> Iterator[bytes]:
+    """Each once, behind the folders that it is in: what is made there is made in folders like the masters'.
+    Both are in canonical order."""
+    last = b""
+    for path in paths:
+        if path == last:
+            continue
+        end = path.find(b"/")
+        while end >= 0:
+            folder = path[:end]
+            if folder != last and not is_below(last, folder):
+                yield folder
+            end = path.find(b"/", end + 1)
+        yield path
+        last = path
 
 
 def empty_work(volume: Volume, out: Written) -> None:

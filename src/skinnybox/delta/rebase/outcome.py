@@ -4,13 +4,13 @@ import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from skinnybox.delta.join import OVERLAY_XATTRS, kept_xattrs
 from skinnybox.delta.rebase.context import Context, text_of
 from skinnybox.delta.rebase.facts import Facts, Won, compared, of_entry, of_node, won
 from skinnybox.delta.rebase.one_file import merged_text
 from skinnybox.delta.rebase.standing import Standing
 from skinnybox.delta.rebase.text_merge import Budget
 from skinnybox.delta.rebase.values import Fate
+from skinnybox.delta.upper import OVERLAY_XATTRS, kept_xattrs
 from skinnybox.errors import Corrupt
 from skinnybox.ext4 import Node, Volume
 from skinnybox.masters.index import Entry

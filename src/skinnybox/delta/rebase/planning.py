@@ -5,34 +5,37 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from skinnybox import wire
-from skinnybox.delta.listing import handed
-from skinnybox.delta.rebase.masters import Files, buffered
+from skinnybox.delta.handing import handed
+from skinnybox.delta.rebase.reading import buffered
 from skinnybox.delta.rebase.rules import Choice, Policy, Rule
 from skinnybox.delta.rebase.values import Decision, Fate, Standing, Subject
 from skinnybox.delta.rebase.whole import Side, plan
 from skinnybox.delta.settled import NO_ANSWER, refuse_unsettled
 from skinnybox.errors import Blocked, Corrupt
 from skinnybox.ext4 import Volume, open_descriptor
-from skinnybox.masters.index import plain_lines
+from skinnybox.masters.lookup import Lookup
 from skinnybox.masters.system import image
 from skinnybox.masters.system.record import LONGEST, listed, system_in
 from skinnybox.overlays.inspect import opened
-from skinnybox.overlays.template import BASE_CAPACITY
 from skinnybox.sandbox.confinement import Bounds
 from skinnybox.sandbox.reader import answer, inquire
+
+if TYPE_CHECKING:
+    from skinnybox.delta.rebase.masters import Files  # the child needs this module, but not that one
 
 _HASHED_PER_SECOND = 20 << 20
 _LONGEST = 4200
 """Characters of any text: a path has at most 4095 bytes."""
 _KIND = 40
+_BASE = 4096
 
 
 @contextmanager
 def planned(
-    disk: Path, old: Files, new: Files, policy: Policy, images: Sequence[str]
+    disk: Path, old: "Files", new: "Files", policy: Policy, images: Sequence[str]
 ) -> Iterator[Iterator[Decision]]:
     """What a rebase of a machine would do, whose disk this is, and belongs to `images`. Nothing is written.
 
@@ -80,7 +83,7 @@ def _told(device: int, sides: list[int], policy: Policy) -> Iterator[bool | list
     if not volume.superblock.clean:
         return
     yield images(volume)
-    old, new = (side(*files) for files in (sides[:3], sides[3:]))
+    old, new = (side(*files) for files in (sides[:4], sides[4:]))
     for each in plan(volume, old, new, policy):
         yield told(each)
 
@@ -93,16 +96,16 @@ def told(found: Decision) -> list[str]:
 
 def images(volume: Volume) -> list[str]:
     node = volume.lookup(b"skinnybox/base")
-    base = wire.decode(b"".join(volume.read(node, BASE_CAPACITY)) if node.type == "-" else b"", "base")
+    base = wire.decode(b"".join(volume.read(node, _BASE)) if node.type == "-" else b"", "base")
     return [line.value.partition(" ")[0] for line in base.lines if line.key == "image"]
 
 
-def side(entries: int, system: int, content: int) -> Side:
+def side(index: int, table: int, system: int, content: int) -> Side:
     text = buffered(system).read(LONGEST)
     return Side(
         system=system_in(text, "the master's system"),
         listed=lambda: listed(text, "the master's system"),
-        index=lambda: plain_lines(buffered(entries)),
+        index=Lookup(index, table),
         source=image.opened(content),
     )
 

@@ -68,6 +68,8 @@ class Policy:
 
     def choice(self, path: bytes) -> Choice:
         """Of a path without its leading slash."""
+        if not (self.take or self.pin or self._texts):
+            return self.on_conflict
         text = "/" + path.decode("utf-8", "surrogateescape")
         named = [(len(p), choice) for p, choice in self._named() if text == p or text.startswith(p + "/")]
         if named:

@@ -2,7 +2,7 @@
 leaves its files to whoever has its number then."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from skinnybox.delta.rebase.findings import Finding, FindingKind
@@ -67,11 +67,20 @@ class Owners:
     def masters(self, path: bytes, owned: Owned) -> None:
         """A file of the new master that the machine sees: it belongs to whom the master says."""
         for _, is_user, number in owned.numbers():
-            meant = self._master.side(is_user).get(number, _NOBODY)
-            now = self._new.side(is_user).get(number, _NOBODY)
-            was_gone = not now and not meant & self._had[is_user]
-            if meant and not meant & now and not was_gone:
-                self._see(path, owned, is_user, meant, now)
+            if (who := self._other(is_user, number)) is not None:
+                self._see(path, owned, is_user, *who)
+
+    def may_differ(self, numbers: Iterable[tuple[bool, int]]) -> bool:
+        """Whether there is one among these, of users (True) and groups, that `masters` has to say something
+        about."""
+        return any(self._other(is_user, number) is not None for is_user, number in numbers)
+
+    def _other(self, is_user: bool, number: int) -> tuple[Names, Names] | None:
+        """Whom the master means, and who it is; None where that is well."""
+        meant = self._master.side(is_user).get(number, _NOBODY)
+        now = self._new.side(is_user).get(number, _NOBODY)
+        was_gone = not now and not meant & self._had[is_user]
+        return (meant, now) if meant and not meant & now and not was_gone else None
 
     def machines(self, path: bytes, now: Owned, before: Owned | None, master: Owned | None) -> None:
         """A file of the machine's own: as before, or as the new master has it."""

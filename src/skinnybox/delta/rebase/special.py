@@ -100,7 +100,8 @@ def special(path: bytes) -> Special | None:
     return next((what for pattern, what in _TABLE if pattern.fullmatch(path)), None)
 
 
-_INFO = re.compile(rb"var/lib/dpkg/info/([^/]+)\.(?:[a-z0-9-]+)", re.DOTALL)
+INFO = b"var/lib/dpkg/info"
+_INFO = re.compile(INFO + rb"/([^/]+)\.(?:[a-z0-9-]+)", re.DOTALL)
 
 
 def of_info(path: bytes) -> str | None:

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from skinnybox.delta.join import sort_key
 from skinnybox.delta.rebase.values import Fate, FileClass
+from skinnybox.delta.upper import sort_key
 from skinnybox.errors import Corrupt
 from skinnybox.masters.system.source import bytes_of
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, BinaryIO
 
-from skinnybox.delta.join import UpperNode
+from skinnybox.delta.upper import UpperNode
 from skinnybox.errors import Corrupt
 from skinnybox.ext4 import Node, Volume
 

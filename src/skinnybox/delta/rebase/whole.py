@@ -25,6 +25,7 @@ from skinnybox.delta.rebase.merged_source import UPPER, Merged
 from skinnybox.delta.rebase.owners import Listed
 from skinnybox.delta.rebase.packages import Settled
 from skinnybox.delta.rebase.rules import Choice, Policy
+from skinnybox.delta.rebase.streams import Index
 from skinnybox.delta.rebase.upper_reader import UpperReader
 from skinnybox.delta.rebase.values import Decision, Fate, FileClass, PackageClass, Standing, Subject
 from skinnybox.errors import Unsupported
@@ -50,7 +51,7 @@ class Side:
 
     system: System
     listed: Callable[[], Listed]
-    index: Callable[[], Iterable[Line]]
+    index: Index[Line]
     source: Source
 
 
@@ -222,7 +223,7 @@ def _files(volume: Volume, old: Side, new: Side, context: Context[Node]) -> Iter
             )
         )
 
-    yield from files.decisions(volume.walk(UPPER, cut), old.index(), new.index(), context)
+    yield from files.decisions(volume.walk(UPPER, cut), old.index, new.index, context)
     yield from unread
 
 
