@@ -4,14 +4,14 @@
 # written there never gets to the overlay. A machine that is to have the disk, and cannot get just its own, stays down:
 # with an empty folder in its place a database would begin anew.
 
-: "${RUN:=/run/skinnybox}"
+: "${RUN:=/run/skinnybox}" "${LIB:=/usr/lib/skinnybox/lib}"
 
 # mount_data ROOT: no disk without such a line. What container engines keep (direct.sh) comes first: one of the folders
 # may lie in theirs.
 mount_data() {
     local folder
     message_values "$RUN/seed" data >"$RUN/data-folders"
-    [ ! -s "$RUN/data-folders" ] || open_data
+    [ ! -s "$RUN/data-folders" ] || { open_data && own_folders "$1"; }
     mount_direct "$1"
     [ -s "$RUN/data-folders" ] || return 0
     while read -r folder; do
@@ -39,6 +39,15 @@ open_data() {
     [ "$instance" = "$wanted" ] || refuse "the data disk on $DISK belongs to the machine $instance, and this is $wanted"
     [ -d "$RUN/data/folders" ] && [ ! -L "$RUN/data/folders" ] || refuse "the data disk on $DISK has no folders"
     echo "$DISK" >"$RUN/data-disk"
+}
+
+# own_folders ROOT: by the numbers that accounts have in this system. Where no rebase has ever moved one, nothing is read.
+own_folders() {
+    [ -e "$1/var/lib/skinnybox/owners" ] || [ -e "$RUN/data/skinnybox/owners" ] ||
+        [ -e "$RUN/data/skinnybox/owners.moving" ] || return 0
+    # shellcheck source=/dev/null
+    . "$LIB/owners.sh"
+    follow_owners "$1"
 }
 
 # data_name FOLDER: what it is called on the data disk; no folder of a seed has a % in it.

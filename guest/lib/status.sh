@@ -128,7 +128,11 @@ ready_report() {
     read -r uptime _ <"$PROC/uptime"
     read -r kernel <"$PROC/sys/kernel/osrelease"
     report_head "$STANDING"
-    [ -z "$STANDING_WHY" ] || printf 'reason %s\n' "$STANDING_WHY"
+    if [ -n "$STANDING_WHY" ]; then
+        printf 'reason %s\n' "$STANDING_WHY"
+    elif [ -r "$RUN/data-told" ]; then
+        prefixed reason <"$RUN/data-told" # nothing that keeps it from being ready (attributes.sh)
+    fi
     rebase_lines
     prefixed image <"$RUN/images"
     printf 'seed %s\ndax %s\noverlay %s %s\n' "$(seed_generation)" "$(dax)" "$2" "$3"

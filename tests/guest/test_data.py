@@ -227,3 +227,20 @@ def test_symlinks_on_the_disk_are_refused(shell: Shell, disk: Path, lies: str) -
         place.rmdir()
     place.symlink_to("/etc")
     assert "REFUSED" in refused(shell)
+
+
+@pytest.mark.parametrize("where", ["root/var/lib/skinnybox/owners", "run/data/skinnybox/owners.moving"])
+def test_owners_are_put_right_before_any_folder_is_looked_into(shell: Shell, disk: Path, where: str) -> None:
+    """And nothing of that is read where no rebase has moved one."""
+    says(shell, "/srv/data")
+    (shell.tmp / "owners.sh").write_text(f'follow_owners() {{ echo follow "$1" >>{shell.tmp}/calls; }}\n')
+    elsewhere = f"LIB={shell.tmp}/nowhere\n"
+    ended = mount(shell, elsewhere)
+    assert ended.code == 0 and not any(call.startswith("follow") for call in ended.calls), ended.out
+    (shell.tmp / where).parent.mkdir(parents=True, exist_ok=True)
+    (shell.tmp / where).mkdir()
+    assert mount(shell, elsewhere).code != 0
+    (shell.tmp / "root/srv/data").unlink()
+    ended = mount(shell, f"LIB={shell.tmp}\n")
+    calls = [call.split()[0] for call in ended.calls]
+    assert ended.code == 0 and calls[:2] == ["mount", "follow"] and "mount" in calls[2:], ended.out

@@ -58,6 +58,17 @@ def test_what_udev_has_not_come_to_yet_is_waited_for(shell: Shell) -> None:
     assert shell(PARTS, "command() { return 1; }\nset -e\nwait_for_devices\necho on").out == "on\n"
 
 
+def test_what_this_start_has_to_tell_is_a_reason_though_it_is_ready(shell: Shell) -> None:
+    (shell.tmp / "run/data-told").write_text("it has no perl\n")
+    words = "ready_report '' 1000000 500000"
+    assert (
+        "state ready\nnonce abc123\n" in (said := shell(PARTS, words).out)
+        and "reason it has no perl\n" in said
+    )
+    said = shell(PARTS, f"STANDING=failed STANDING_WHY=other; {words}").out
+    assert "reason other\n" in said and "no perl" not in said
+
+
 def test_a_ready_report(shell: Shell) -> None:
     text = shell(PARTS, IP + 'ready_report "$(addresses)" 1000000 500000').out
     message = decode(text.encode(), "report")

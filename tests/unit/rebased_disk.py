@@ -212,7 +212,9 @@ class Rebase:
         twins = ordering.Scratch(**{name: os.dup(getattr(scratch, name)) for name in scratch.__slots__})
         with target.open("rb") as device:
             files = [*sides[0].all, *sides[1].all]
-            _, _, *told = ordering._told(device.fileno(), files, self.policy, twins, "f00", NOW)
+            _, _, *told = ordering._told(
+                device.fileno(), files, self.policy, twins, "f00", ("sha256:new",), NOW
+            )
         if len(told) < 3:
             return told
         size = os.fstat(scratch.contents).st_size

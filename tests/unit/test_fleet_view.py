@@ -115,6 +115,13 @@ def test_boot_time_counts_from_power_on_to_the_report() -> None:
     assert WELL.address == "root@127.0.0.1:20000"
 
 
+def test_what_a_guest_notes_that_is_ready_nevertheless() -> None:
+    noted = replace(READY, reason="it has no perl")
+    assert replace(WELL, report=noted).reason == "it has no perl"
+    assert replace(WELL, report=replace(noted, inactive_units=("a.service",))).reason != "it has no perl"
+    assert replace(WELL, report=noted).condition is Condition.READY
+
+
 def test_a_full_overlay_is_said() -> None:
     report = replace(READY, overlay_size=1000, overlay_free=19)
     assert replace(WELL, report=report).reason == "its overlay is full"

@@ -44,6 +44,12 @@ def test_a_file_that_went_with_its_account_is_as_it_was() -> None:
     assert machines(owned(400, 0), owned(400, 0)) == []
 
 
+def test_what_containers_have_are_other_systems_numbers() -> None:
+    owners = Owners(OLD, NEW, MASTER)
+    owners.machines(b"var/lib/docker/f", owned(101), owned(101), None)
+    assert list(owners.findings()) == []
+
+
 def test_a_number_that_stayed_is_another_ones() -> None:
     assert machines(owned(101), owned(101)) == ["owner: /f: user sshd -> redis"]
     assert machines(owned(0, 101), owned(0, 101)) == ["owner: /f: group sshd -> redis"]

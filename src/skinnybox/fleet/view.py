@@ -136,7 +136,14 @@ class MachineView:
         if self.status is not None and self.status.power in (Power.CRASHED, *_STILL):
             return self.status.reason
         found = (self.mismatch, self._trouble, self.unreached, self.not_ready, self._full)
-        return next(filter(None, (*found, self._failed_units, self._inactive_units, self.work)), None)
+        also = (self._failed_units, self._inactive_units, self._noted, self.work)
+        return next(filter(None, (*found, *also)), None)
+
+    @property
+    def _noted(self) -> str | None:
+        """What a guest that is ready says nevertheless."""
+        report = self.current_report
+        return report.reason if report is not None and report.ready else None
 
     @property
     def _trouble(self) -> str | None:

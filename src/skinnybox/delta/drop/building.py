@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from skinnybox.delta.drop import ordering
-from skinnybox.delta.listing import handed
+from skinnybox.delta.handing import handed
 from skinnybox.delta.rebase import comparing, planning
 from skinnybox.delta.rebase.masters import Files
 from skinnybox.delta.rebase.orders import decoded

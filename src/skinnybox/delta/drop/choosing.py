@@ -11,11 +11,12 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
-from skinnybox.delta.join import OPAQUE, Reader, UpperNode, is_as_stack
+from skinnybox.delta.join import Reader, is_as_stack
 from skinnybox.delta.rebase.owners import Owners
 from skinnybox.delta.rebase.special import special
 from skinnybox.delta.rebase.streams import is_below
 from skinnybox.delta.rebase.values import FileClass
+from skinnybox.delta.upper import OPAQUE, UpperNode
 from skinnybox.masters.index import Entry
 from skinnybox.printable import printable, printable_path
 
@@ -77,6 +78,7 @@ class Below(Generic[N]):
     stays: Told = field(default_factory=Told)
     met: set[bytes] = field(default_factory=set)
     covered: dict[bytes, bytes] = field(default_factory=dict)
+    _behind: set[bytes] = field(default_factory=set)
 
     def goes(self, path: bytes, node: N, entry: Entry | None, *, hidden: bool) -> bool:
         root = self._root(path)
@@ -98,12 +100,19 @@ class Below(Generic[N]):
             self.refused.add(_HIDDEN, path)
         return True
 
-    def unseen(self, path: bytes) -> None:
-        """Of a name of the master's that a folder of the machine's hides."""
-        root = self._root(path)
-        if root is not None:
-            self.met.add(root)
-            self.refused.add(_HIDDEN, path)
+    def hides(self, folder: bytes) -> None:
+        """Of the machine's, which took the place of the master's."""
+        self._behind.update(path for path in self.paths if is_below(path, folder))
+
+    @property
+    def hidden(self) -> list[bytes]:
+        """Paths behind such folders at which the machine has nothing; the master may."""
+        return sorted(self._behind - self.met)
+
+    def see_hidden(self, path: bytes) -> None:
+        """The master does."""
+        self.met.add(path)
+        self.refused.add(_HIDDEN, path)
 
     def clears(self, path: bytes) -> bool:
         """Whether the mark of a folder that stays is to go: the master's is seen below it."""
@@ -172,8 +181,8 @@ class Idle(Generic[N]):
     def clears(self, path: bytes) -> bool:
         return False
 
-    def unseen(self, path: bytes) -> None:
-        """Nothing is said of it."""
+    def hides(self, folder: bytes) -> None:
+        """That is looked at where something is below it."""
 
 
 @dataclass(slots=True)
@@ -188,5 +197,5 @@ class Secrets(Generic[N]):
     def clears(self, path: bytes) -> bool:
         return False
 
-    def unseen(self, path: bytes) -> None:
-        """Nothing is said of it."""
+    def hides(self, folder: bytes) -> None:
+        """That is looked at where something is below it."""

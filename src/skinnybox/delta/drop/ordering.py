@@ -13,20 +13,20 @@ from typing import Any
 
 from skinnybox.delta.beside import DIRECT
 from skinnybox.delta.drop.choosing import Below, Idle, Secrets, is_whiteout
-from skinnybox.delta.join import OPAQUE
 from skinnybox.delta.rebase import machine, owners, packages, planning, standing
-from skinnybox.delta.rebase.masters import buffered
 from skinnybox.delta.rebase.merged_source import UPPER, Merged
 from skinnybox.delta.rebase.ordering import empty_work
 from skinnybox.delta.rebase.packages import Settled
+from skinnybox.delta.rebase.reading import buffered
 from skinnybox.delta.rebase.standing import Standing
-from skinnybox.delta.rebase.streams import Place, is_below, places
+from skinnybox.delta.rebase.streams import is_below
 from skinnybox.delta.rebase.whole import Side
 from skinnybox.delta.rebase.written import Contents, Need, Written
+from skinnybox.delta.upper import OPAQUE
 from skinnybox.delta.upper_disk import reader_of
 from skinnybox.errors import Blocked, NotFound
 from skinnybox.ext4 import Node, Volume, open_descriptor
-from skinnybox.masters.index import Line
+from skinnybox.masters.index import Entry
 from skinnybox.masters.system.compare import names
 from skinnybox.masters.system.places import Places
 from skinnybox.masters.system.source import Notes, bytes_of, text_of
@@ -87,10 +87,11 @@ def _told(device: int, wanted: Wanted, master: list[int], scratch: list[int]) ->
         )  # fmt: skip
         chosen = _chosen(volume, side, wanted)
         walk = Walk(chosen, out, volume)
-        for place in places(volume.walk(UPPER), side.index(), ()):
-            yield from walk.at(place)
+        for path, node in volume.walk(UPPER):
+            line = side.index.at(path)
+            yield from walk.at(path, node, None if line is None else line.entry())
         yield from walk.end()
-        told = _settled(chosen, wanted, walk.count)
+        told = _settled(chosen, wanted, side, walk.count)
         empty_work(volume, out)
     yield [out.count, walk.count, walk.freed, told]
 
@@ -168,10 +169,13 @@ def _beside(volume: Volume) -> Iterator[bytes]:
     return (name.replace(b"%", b"/") for name in volume.names(DIRECT))
 
 
-def _settled(chosen: Chosen, wanted: Wanted, count: int) -> list[str]:
+def _settled(chosen: Chosen, wanted: Wanted, side: Side, count: int) -> list[str]:
     """What is to be said of what stays. Blocked, NotFound."""
     if not isinstance(chosen, Below):
         return []
+    for path in chosen.hidden:
+        if side.index.at(path) is not None:
+            chosen.see_hidden(path)
     stays = chosen.stays.lines()
     if refused := chosen.refused.lines() or (stays if not count else []):
         raise Blocked("; ".join(refused))
@@ -199,31 +203,26 @@ class _Open:
 
 
 class Walk:
-    """All places in canonical order; yields what goes."""
+    """All names in canonical order; yields what goes."""
 
     def __init__(self, chosen: Chosen, out: Written, volume: Volume) -> None:
         self._chosen, self._out, self._volume = chosen, out, volume
         self._open: list[_Open] = []
         self.count = self.freed = 0
 
-    def at(self, place: Place[Node, Line]) -> Iterator[list[Any]]:
-        node = place.upper
-        yield from self._left(place.path)
+    def at(self, path: bytes, node: Node, entry: Entry | None) -> Iterator[list[Any]]:
+        """`entry` is what the master has there."""
+        yield from self._left(path)
         hidden = any(each.hides for each in self._open)
-        if node is None:
-            if hidden:
-                self._chosen.unseen(place.path)
-            return
-        entry = None if place.old is None else place.old.entry()
-        goes = self._chosen.goes(place.path, node, entry, hidden=hidden)
+        goes = self._chosen.goes(path, node, entry, hidden=hidden)
         if node.type == "d":
-            self._enter(place.path, node, goes=goes)
+            self._enter(path, node, goes=goes)
         elif goes:
-            self._remove(place.path, node)
-            yield self._gone(place.path, node)
+            self._remove(path, node)
+            yield self._gone(path, node)
         else:
             self._occupied()
-            self._out.line(standing.kept(place.path, node, self._standing(node)))
+            self._out.line(standing.kept(path, node, self._standing(node)))
 
     def end(self) -> Iterator[list[Any]]:
         return self._left(None)
@@ -236,7 +235,10 @@ class Walk:
             clears = Alteration(inode=node.inode, without=(OPAQUE,))
             found = standing.without(found, OPAQUE)
         line = standing.kept(path, node, found)
-        self._open.append(_Open(path, node, hides=opaque and clears is None, line=line, clears=clears))
+        hides = opaque and clears is None
+        self._open.append(_Open(path, node, hides=hides, line=line, clears=clears))
+        if hides:
+            self._chosen.hides(path)
         if not goes:
             self._occupied()
 

@@ -106,7 +106,7 @@ class Carrier:
             self._create(place.path, found)
 
     def _stay(self, path: bytes, node: Node) -> None:
-        self._keep(path, node, self._outcome.kept(node))
+        self._keep(path, node, self._outcome.kept(path, node))
 
     def _folder(self, place: Spot, node: Node, said: list[Said]) -> None:
         """Its mark, and what it is itself, are decided each alone."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 
 from skinnybox.delta.rebase.accounts import Numbers, Ownership
 from skinnybox.delta.rebase.bound import Tally
+from skinnybox.delta.rebase.containers import is_containers
 from skinnybox.delta.rebase.facts import Content
 from skinnybox.delta.rebase.owners import Owners
 from skinnybox.delta.rebase.packages import Settled
@@ -40,6 +41,10 @@ class Context(Generic[N]):
     remains: "Remains" = field(default_factory=lambda: Remains())
     dangling: "Dangling | None" = None
     """Of a replay."""
+
+    def ownership_at(self, path: bytes) -> Ownership:
+        """What becomes of the machine's numbers there."""
+        return Ownership() if is_containers(path) else self.ownership
 
 
 class Strangers:
@@ -105,9 +110,9 @@ def text_of(path: bytes) -> str:
     return path.decode("utf-8", "surrogateescape")
 
 
-def owner_told(node: N, context: Context[N]) -> str:
+def owner_told(path: bytes, node: N, context: Context[N]) -> str:
     """Empty where no number moves, also of its access lists."""
-    owners = context.ownership
+    owners = context.ownership_at(path)
     if not owners.moves:
         return ""
     uid, gid = owners.users.of(node.uid), owners.groups.of(node.gid)

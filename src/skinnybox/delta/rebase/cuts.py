@@ -114,4 +114,5 @@ def is_changed(old: L | None, new: L, context: Context[N]) -> bool:
         return new.entry().type != "d"
     if old.same(new) and not context.ownership.moves:
         return False
-    return of_entry(old.entry(), context.ownership) != of_entry(new.entry(), None)
+    entry = new.entry()
+    return of_entry(old.entry(), context.ownership_at(entry.path)) != of_entry(entry, None)

@@ -74,8 +74,8 @@ class _Judge(Generic[N, L]):
         if cut.dropped:
             yield self._below_taken(cut, place, place.upper)
             return
-        self._context.strangers.see(place.path, place.upper, self._context.ownership)
-        owner = owner_told(place.upper, self._context)
+        self._context.strangers.see(place.path, place.upper, self._context.ownership_at(place.path))
+        owner = owner_told(place.path, place.upper, self._context)
         yield file(place.path, FileClass.BELOW_OPAQUE, Fate.KEEP, owner=owner)
 
     def _below_taken(self, cut: Cut, place: Place[N, L], node: N) -> Decision:
@@ -152,8 +152,8 @@ class _Judge(Generic[N, L]):
             self._context.bound.see(path)
             found = three_way(path, node, _entry(place.old), new, self._context)
         elif found.fate in (Fate.KEEP, Fate.MERGE):
-            self._context.strangers.see(path, node, self._context.ownership)
-            owner = owner_told(node, self._context)
+            self._context.strangers.see(path, node, self._context.ownership_at(path))
+            owner = owner_told(path, node, self._context)
             found = file(path, FileClass(found.kind), found.fate, found.detail, found.standing, owner)
         if found is not None:
             yield found

@@ -17,8 +17,9 @@ def three_way(
 ) -> Decision | None:
     """None: nothing is to be said of it (a directory that is like the others). What stands is told with what
     becomes of its owner."""
-    mine = of_node(node, context.reader, context.ownership, (old, new))
-    before = None if old is None else of_entry(old, context.ownership)
+    owners = context.ownership_at(path)
+    mine = of_node(node, context.reader, owners, (old, new))
+    before = None if old is None else of_entry(old, owners)
     after = None if new is None else of_entry(new, None)
     found = _decided(path, node, (mine, before, after), context)
     if found is not None and found.fate is not Fate.TAKE and new is not None and new.link is not None:
@@ -31,8 +32,8 @@ def _with_owner(found: Decision | None, path: bytes, node: N, context: Context[N
     if found is not None and found.fate in (Fate.TAKE, Fate.REGENERATE):
         return found
     if node.type != "d" or found is not None:
-        context.strangers.see(path, node, context.ownership)
-    owner = owner_told(node, context)
+        context.strangers.see(path, node, context.ownership_at(path))
+    owner = owner_told(path, node, context)
     if not owner:
         return found
     return replace(found or file(path, FileClass.OWN, Fate.RENUMBER), owner=owner)

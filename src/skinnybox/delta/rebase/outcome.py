@@ -82,13 +82,13 @@ class Outcome:
         self._context = replace(context, budget=Budget())
         self._masters = masters
         self._now = now
-        self._numbers = context.ownership.renumbering
 
-    def kept(self, node: Node) -> Standing:
+    def kept(self, path: bytes, node: Node) -> Standing:
         """The machine's own, as it is, without what binds it to the old stack."""
-        owners = self._context.ownership
+        owners = self._context.ownership_at(path)
+        numbers = owners.renumbering
         xattrs = {
-            name: mapped(value, self._numbers) if name in ACCESS_LISTS else value
+            name: mapped(value, numbers) if name in ACCESS_LISTS else value
             for name, value in self._context.reader.xattrs(node).items()
             if name not in BINDING
         }
@@ -104,24 +104,24 @@ class Outcome:
         self, path: bytes, node: Node, own: set[Fate], old: Entry | None, new: Entry | None
     ) -> Standing:
         if new is None or new.type != "d":
-            return self.kept(node)
+            return self.kept(path, node)
         if Fate.TAKE in own:
-            return self._of_facts(node, of_entry(new, None))
+            return self._of_facts(path, node, of_entry(new, None))
         if Fate.MERGE in own and old is not None:
-            return self._of_facts(node, self._metadata(path, node, old, new))
-        return self.kept(node)
+            return self._of_facts(path, node, self._metadata(path, node, old, new))
+        return self.kept(path, node)
 
     def _metadata(self, path: bytes, node: Node, old: Entry, new: Entry) -> Facts:
         """Of both sides, each aspect alone; what nobody can decide is the machine's."""
-        owners = self._context.ownership
+        owners = self._context.ownership_at(path)
         mine = of_node(node, self._context.reader, owners, ())
         sides = [replace(side, content=None) for side in (mine, of_entry(old, owners), of_entry(new, None))]
         return compared(*sides).result or sides[0]
 
-    def _of_facts(self, node: Node, facts: Facts) -> Standing:
+    def _of_facts(self, path: bytes, node: Node, facts: Facts) -> Standing:
         """With what overlayfs itself keeps of it."""
         own = kept_xattrs(self._context.reader.xattrs(node))
-        kept = self.kept(node)
+        kept = self.kept(path, node)
         rest = {name: value for name, value in kept.xattrs.items() if name not in own}
         uid, gid = facts.owner
         return replace(kept, mode=facts.mode, uid=uid, gid=gid, xattrs=rest | dict(facts.xattrs))
@@ -131,11 +131,13 @@ class Outcome:
         that is not its only one. Corrupt where the plan was about something else."""
         if old is None or new is None:
             raise Corrupt(f"/{path!r} cannot be merged: it is not in both masters")
-        owners = self._context.ownership
+        owners = self._context.ownership_at(path)
         mine = of_node(node, self._context.reader, owners, (old, new))
         who = won(mine.content, of_entry(old, owners).content, of_entry(new, None).content)
         facts = self._metadata(path, node, old, new)
-        standing = replace(self._of_facts(node, facts), mode=node.mode if node.type == "l" else facts.mode)
+        standing = replace(
+            self._of_facts(path, node, facts), mode=node.mode if node.type == "l" else facts.mode
+        )
         if who is Won.NOBODY:
             text = merged_text(path, node, self._context)
             if text is None:
@@ -178,7 +180,7 @@ class Outcome:
         return New(standing=replace(found, mtime_ns=self._now))
 
     def _of_entry(self, entry: Entry, *, of_machine: bool = False) -> Standing:
-        facts = of_entry(entry, self._context.ownership if of_machine else None)
+        facts = of_entry(entry, self._context.ownership_at(entry.path) if of_machine else None)
         uid, gid = facts.owner
         return Standing(type=entry.type, mode=entry.mode, uid=uid, gid=gid, xattrs=dict(facts.xattrs))
 
@@ -199,14 +201,14 @@ class Outcome:
             link = Standing(type="l", mode=0o777, uid=0, gid=0, xattrs={}, mtime_ns=self._now)
             return New(standing=link, target=wanted.target)
         if wanted.content is not None:
-            found = self._like(node, old, new)
+            found = self._like(path, node, old, new)
             mode = found.mode if wanted.mode is None else wanted.mode
             return New(standing=replace(found, mode=mode, mtime_ns=self._now), written=wanted.content)
         return None if wanted.hidden else self._with_own_mode(path, node, old, new)
 
-    def _like(self, node: Node | None, old: Entry | None, new: Entry | None) -> Standing:
+    def _like(self, path: bytes, node: Node | None, old: Entry | None, new: Entry | None) -> Standing:
         if node is not None and node.type == "-":
-            kept = self.kept(node)
+            kept = self.kept(path, node)
             return replace(kept, xattrs=kept_xattrs(kept.xattrs))
         if new is not None and new.type == "-":
             return self._of_entry(new)

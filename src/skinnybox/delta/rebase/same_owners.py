@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
+from skinnybox.delta.rebase.containers import is_containers
 from skinnybox.delta.rebase.findings import Finding, FindingKind
 from skinnybox.masters.accounts import Accounts
 from skinnybox.masters.renumber import ACCESS_LISTS, acl_entries
@@ -84,7 +85,7 @@ class Owners:
 
     def machines(self, path: bytes, now: Owned, before: Owned | None, master: Owned | None) -> None:
         """A file of the machine's own: as before, or as the new master has it."""
-        if before is None:
+        if before is None or is_containers(path):
             return
         was = {place: (is_user, number) for place, is_user, number in before.numbers()}
         meant = {place: number for place, _, number in master.numbers()} if master is not None else {}
