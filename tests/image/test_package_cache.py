@@ -35,7 +35,7 @@ pytestmark = [
 
 @pytest.fixture
 def mirror(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Mirror]:
-    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    monkeypatch.setenv("no_proxy", "127.0.0.1,127.0.0.2,127.0.0.3")
     with mirrored(tmp_path / "mirror") as made:
         yield _filled(made)
 
@@ -291,6 +291,23 @@ def test_a_mirror_that_moved_on_is_asked_again(archive: Archive, mirror: Mirror,
         _made(archive, tmp_path, "lonely")
     assert caught.value.hint and "mirror" in caught.value.hint
     assert "lonely_2_all.deb" in _made(archive, tmp_path, "lonely")
+
+
+def test_each_source_that_does_not_answer_is_named(mirror: Mirror, tmp_path: Path, scratch: Path) -> None:
+    """A mirror that is away is so with all of its suites, and would hide the others."""
+    away = "".join(
+        f"deb [signed-by=/{KEY}] http://{host}:1/debian {suite} main\n"
+        for host in ("127.0.0.2", "127.0.0.3")
+        for suite in ("trixie", "trixie-updates", "trixie-security", "trixie-backports")
+    )
+    picture = _master(tmp_path, mirror, **{"etc/apt/sources.list.d/away.list": away})
+    with (
+        opened(picture, scratch) as archive,
+        pytest.raises(CommandFailed, match=r"http://127\.0\.0\.2:1.*http://127\.0\.0\.3:1") as caught,
+    ):
+        archive.missing(["tool"], Operation())
+    assert mirror.address not in caught.value.message
+    assert "without it" in (caught.value.hint or "")
 
 
 def test_it_ends_when_it_is_cancelled(archive: Archive, mirror: Mirror, scratch: Path) -> None:
