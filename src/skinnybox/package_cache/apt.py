@@ -17,9 +17,9 @@ _SAID = re.compile(r"^E: (.*)$", re.MULTILINE)
 _ABOUT = re.compile(r"Failed to fetch (\S+://[^/\s]+)")
 _TOLD = 3
 _AWAY = (
-    "it goes by all of the new master's own sources, and by this computer's proxy: is the mirror there? A master "
-    "whose source is gone for good has to be built again without it; what is kept of an old release may need "
-    "Acquire::Check-Valid-Until in this computer's apt.conf"
+    "it goes by all of the new master's own sources, and by this computer's proxy: is the mirror there? A "
+    "master whose source is gone for good has to be built again without it; what is kept of an old release "
+    "may need Acquire::Check-Valid-Until in this computer's apt.conf"
 )
 
 
