@@ -200,6 +200,7 @@ def _appliance(
             "links": "".join(f"{path} {target}\n" for path, target in wanted.links).encode(),
             "alternatives": "".join(f"{name} {path}\n" for name, path in wanted.alternatives).encode(),
             "off": "".join(f"{path}\n" for path in wanted.off).encode(),
+            "deleted": "".join(f"{path}\n" for path in wanted.deleted).encode(),
             "after": "".join(f"{command}\n" for command in how.after).encode(),
             # What it says of its steps has to come before it is ended from here.
             "seconds": b"%d\n" % (60 * (_MINUTES - _MINUTES_FOR_THE_END)),

@@ -9,6 +9,7 @@ from skinnybox.delta.join import UpperNode
 from skinnybox.delta.rebase.accounts import Numbers, Ownership
 from skinnybox.delta.rebase.bound import Tally
 from skinnybox.delta.rebase.dangling import Dangling
+from skinnybox.delta.rebase.diverted import Diverted
 from skinnybox.delta.rebase.facts import Content
 from skinnybox.delta.rebase.owners import Owners
 from skinnybox.delta.rebase.packages import Settled
@@ -37,7 +38,8 @@ class Context(Generic[N]):
     strangers: "Strangers" = field(default_factory=lambda: Strangers())
     remains: "Remains" = field(default_factory=lambda: Remains())
     dangling: Dangling | None = None
-    """Of a replay."""
+    diverted: Diverted | None = None
+    """Both of a replay."""
 
 
 class Strangers:

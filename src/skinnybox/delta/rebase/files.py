@@ -9,7 +9,7 @@ from typing import Generic
 from skinnybox.delta.join import OPAQUE, UpperNode
 from skinnybox.delta.rebase.context import Context, N, file, owner_told, settle
 from skinnybox.delta.rebase.cuts import Cut, L, Line, is_changed
-from skinnybox.delta.rebase.of_packages import by_package, unseen
+from skinnybox.delta.rebase.of_packages import by_package, of_diverted, unseen
 from skinnybox.delta.rebase.one_file import three_way
 from skinnybox.delta.rebase.rules import Choice
 from skinnybox.delta.rebase.special import of_info, special
@@ -121,7 +121,7 @@ class _Judge(Generic[N, L]):
         said = self._context.policy.choice(path) in (Choice.TAKE, Choice.PIN)
         if said and of_info(path) is None and (what is None or what.kind is not FileClass.RECORD):
             return None
-        found = by_package(place, self._context)
+        found = of_diverted(place, self._context) or by_package(place, self._context)
         if found is not None or what is None:
             return found
         if what.kind is FileClass.INEFFECTIVE:
