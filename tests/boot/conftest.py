@@ -57,11 +57,12 @@ def master(fleet: Fleet) -> str:
 
 
 def guest_version() -> str:
-    """Changes with every file of the guest part and of what makes masters."""
+    """Changes with every file of the guest part and of what makes masters; not with an appliance's, which is
+    laid over a master's initramfs when it boots."""
     digest = hashlib.sha256()
-    source = Path(guest_part.__file__).parent
-    for file in sorted([*guest_part.guest_folder().rglob("*"), *source.rglob("*.py")]):
-        if file.is_file():
+    source, guest = Path(guest_part.__file__).parent, guest_part.guest_folder()
+    for file in sorted([*guest.rglob("*"), *source.rglob("*.py")]):
+        if file.is_file() and guest / "appliance" not in file.parents:
             digest.update(file.read_bytes())
     return digest.hexdigest()[:16]
 

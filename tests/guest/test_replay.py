@@ -1,10 +1,13 @@
 """What the appliance that installs packages again does with what fails; tests/boot has it with a real apt."""
 
+import re
 from pathlib import Path
 
 import pytest
 
+from skinnybox import run
 from tests.guest.conftest import GUEST, Shell
+from tests.image.debs import deb
 
 PROGRAM = GUEST / "appliance/replay"
 FAILED = """Setting up apache2 (2) ...
@@ -57,7 +60,7 @@ def test_what_fails_is_told_whatever_it_says(shell: Shell, tmp_path: Path, text:
 @pytest.mark.parametrize("code", [124, 137])
 def test_what_takes_too_long_is_told_as_such(shell: Shell, tmp_path: Path, code: int) -> None:
     assert wrong(shell, tmp_path, "", code) == [
-        "replay: install it took too long, and was ended", "replay: done",
+        "replay: late install it took too long, and was ended", "replay: done",
     ]  # fmt: skip
 
 
@@ -176,6 +179,70 @@ def test_what_ran_is_there_and_started_or_told(shell: Shell, tmp_path: Path) -> 
         "htcacheclean.service", "a@two.service", "gone.service", "off.service"
     ]  # fmt: skip
     assert "nothing starts it" in lost[0] and "nothing" not in lost[2]
+
+
+INSIDE = ("inside", "left")
+SECONDS = 'chroot() { shift; shift 2; while [ "$1" != timeout ]; do shift; done; echo "$4 seconds: $5"; }\n'
+
+
+@pytest.mark.parametrize(
+    ("limit", "of_all", "up", "said_then"),
+    [
+        (900, 5700, 100, "900 seconds: apt-get"),
+        (4800, 5700, 1200, "4500 seconds: apt-get"),
+        (900, 5700, 5699, "1 seconds: apt-get"),
+        (900, 5700, 5700, "ended with 124"),
+        (900, 5700, 9999, "ended with 124"),
+    ],
+)
+def test_no_step_goes_on_when_the_time_of_all_is_over(
+    shell: Shell, tmp_path: Path, limit: int, of_all: int, up: int, said_then: str
+) -> None:
+    """The host ends it then, and could not say which it was."""
+    (tmp_path / "seconds").write_text(f"{of_all}\n")
+    (tmp_path / "uptime").write_text(f"{up}.93 4711.00\n")
+    places = f"SECONDS_FILE={tmp_path}/seconds UPTIME={tmp_path}/uptime\n{SECONDS}"
+    script = f'inside {limit} apt-get install || echo "ended with $?"'
+    assert said(shell, tmp_path, script, *INSIDE, more=places) == [said_then]
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("web-01\n", "web-01"), ("web-01.example\nmore\n", "web-01.example"), ("x" * 200, "x" * 64),
+        ("", "localhost"), ("\n", "localhost"), ("-x\n", "localhost"), ("a b\n", "localhost"),
+        ("$(id)\n", "localhost"), ("a\0b\n", "ab"), (None, "localhost"),
+    ],
+)  # fmt: skip
+def test_scripts_find_the_machines_own_name(
+    shell: Shell, tmp_path: Path, text: str | None, name: str
+) -> None:
+    """ssl-cert writes it into a certificate, exim into its settings."""
+    if text is not None:
+        (tmp_path / "hostname").write_text(text)
+    stub = f'inside() {{ shift 3; head -c "$1" {tmp_path}/hostname; }}\nHOSTNAME_FILE={tmp_path}/called\n'
+    said(shell, tmp_path, "name_it", "name_it", more=stub)
+    assert (tmp_path / "called").read_text() == name
+
+
+@pytest.mark.skipif(run.find("dpkg-deb") is None, reason="needs dpkg")
+def test_what_the_machines_dpkg_is_told_otherwise_does_not_hold(tmp_path: Path) -> None:
+    """With dpkg itself: its own settings are always read, here those of a home."""
+    options = re.findall(r'"(-[^"]+)"', function("prepare_apt").partition("Dpkg::Options {")[2])
+    (tmp_path / ".dpkg.cfg").write_text("force-confnew\npath-exclude=/usr/share/doc/*\n")
+    root = tmp_path / "root"
+    (root / "etc").mkdir(parents=True)
+    (root / "var/lib/dpkg/updates").mkdir(parents=True)
+    (root / "var/lib/dpkg/info").mkdir()
+    (root / "var/lib/dpkg/status").touch()
+    (root / "etc/tool.conf").write_text("mine\n")
+    files = {"etc/tool.conf": "its\n", "usr/share/doc/tool/a": "a"}
+    file = deb(tmp_path, "tool", "1", files, conffiles=("etc/tool.conf",))
+    environment = {"HOME": str(tmp_path)}
+    words = [f"--root={root}", "--force-not-root", "--force-script-chrootless", f"--log={tmp_path}/log"]
+    run.run(["dpkg", *words, *options, "-i", file], env=environment)
+    assert (root / "etc/tool.conf").read_text() == "mine\n"
+    assert (root / "usr/share/doc/tool/a").exists()
 
 
 def test_the_machines_own_settings_of_apt_are_not_read() -> None:

@@ -6,7 +6,7 @@ Requirements: apt, gpg, mkfs.erofs.
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -24,6 +24,7 @@ from skinnybox.errors import (
 from skinnybox.ext4 import open_volume
 from skinnybox.operation import Operation
 from skinnybox.package_cache import disk
+from skinnybox.package_cache.apt import Apt
 from skinnybox.package_cache.archive import Archive, opened
 from tests.image.mirrors import KEY, Mirror, mirrored, sealed
 
@@ -35,7 +36,7 @@ pytestmark = [
 
 @pytest.fixture
 def mirror(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Mirror]:
-    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    monkeypatch.setenv("no_proxy", "127.0.0.1,127.0.0.2,127.0.0.3")
     with mirrored(tmp_path / "mirror") as made:
         yield _filled(made)
 
@@ -92,6 +93,14 @@ def _made(archive: Archive, folder: Path, *wanted: str, removed: tuple[str, ...]
     return found
 
 
+class Unasked(Apt):
+    def _ended(self, words: Sequence[str], operation: Operation, ok: Sequence[int]) -> run.Ended:
+        raise AssertionError(f"apt was asked {words}")
+
+    def fetch(self, words: Sequence[str], heard: Callable[[str], None], operation: Operation) -> None:
+        raise AssertionError(f"apt was asked {words}")
+
+
 def test_a_disk_has_what_is_needed_and_no_more(archive: Archive, mirror: Mirror, tmp_path: Path) -> None:
     found = _made(archive, tmp_path, "tool")
     assert sorted(found) == ["Packages", "library_1_all.deb", "tool_1_3a2_all.deb"]
@@ -113,6 +122,17 @@ def test_what_is_there_is_not_fetched_again_and_is_the_same_disk(
     assert (tmp_path / "packages.img").read_bytes() == first
     assert sum(path.endswith(".deb") for path in mirror.asked) == 2 and mirror.asked[before:] == []
     assert run.run(["e2fsck", "-fn", tmp_path / "packages.img"]).returncode == 0
+
+
+def test_for_the_next_machine_of_a_rollout_no_apt_is_started(archive: Archive, tmp_path: Path) -> None:
+    found: list[object] = []
+    for _ in range(2):
+        had = archive.recommended(["tool"], ["friend"], [], Operation())
+        found.append((had, _made(archive, tmp_path, "tool", *had)))
+        archive._apt = Unasked(Path("/nowhere"))
+    assert found[0] == found[1]
+    with pytest.raises(AssertionError, match="lonely"):
+        archive.missing(["lonely"], Operation())
 
 
 def test_apt_installs_from_the_disk_alone(archive: Archive, mirror: Mirror, tmp_path: Path) -> None:
@@ -291,6 +311,23 @@ def test_a_mirror_that_moved_on_is_asked_again(archive: Archive, mirror: Mirror,
         _made(archive, tmp_path, "lonely")
     assert caught.value.hint and "mirror" in caught.value.hint
     assert "lonely_2_all.deb" in _made(archive, tmp_path, "lonely")
+
+
+def test_each_source_that_does_not_answer_is_named(mirror: Mirror, tmp_path: Path, scratch: Path) -> None:
+    """A mirror that is away is so with all of its suites, and would hide the others."""
+    away = "".join(
+        f"deb [signed-by=/{KEY}] http://{host}:1/debian {suite} main\n"
+        for host in ("127.0.0.2", "127.0.0.3")
+        for suite in ("trixie", "trixie-updates", "trixie-security", "trixie-backports")
+    )
+    picture = _master(tmp_path, mirror, **{"etc/apt/sources.list.d/away.list": away})
+    with (
+        opened(picture, scratch) as archive,
+        pytest.raises(CommandFailed, match=r"http://127\.0\.0\.2:1.*http://127\.0\.0\.3:1") as caught,
+    ):
+        archive.missing(["tool"], Operation())
+    assert mirror.address not in caught.value.message
+    assert "without it" in (caught.value.hint or "")
 
 
 def test_it_ends_when_it_is_cancelled(archive: Archive, mirror: Mirror, scratch: Path) -> None:

@@ -4,13 +4,15 @@ from pathlib import Path
 
 import pytest
 
+from skinnybox.appliance.appliance import Appliance
 from skinnybox.delta.rebase.replay import Otherwise, Replay
-from skinnybox.errors import Blocked, GuestFailed, NoSpace
+from skinnybox.errors import Blocked, GuestFailed, NoSpace, TimedOut
 from skinnybox.fleet import rebase_replay
 from skinnybox.fleet.catalog.rows import Phase
 from skinnybox.fleet.rebase_replay import Heard, Replaying
 from skinnybox.fleet.view import MachineView
 from skinnybox.operation import Operation, Step
+from skinnybox.overlays import edit
 from tests.samples import a_master, an_instance
 
 MACHINE = MachineView(instance=an_instance("web-01"), phase=Phase.DEFINED)
@@ -54,6 +56,26 @@ def test_who_is_refused_hears_why_and_what_would_help(kind: str, hint: str) -> N
         rebase_replay._refuse(MACHINE, a_master(), found)
     assert hint in (caught.value.hint or "")
     rebase_replay._refuse(MACHINE, a_master(), [])
+
+
+def test_what_took_too_long_is_told_as_that() -> None:
+    """Also when lines of apt's come first: no package has to be left out then."""
+    found = heard("install E: Sub-process was ended", "late install it took too long, and was ended").found
+    with pytest.raises(TimedOut, match=r"web-01 stays as it was: .*was ended; install it took") as caught:
+        rebase_replay._refuse(MACHINE, a_master(), found)
+    assert "when less is going on" in (caught.value.hint or "")
+
+
+def test_steps_end_before_the_whole_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else nobody is told which of them took so long."""
+    told: list[Appliance] = []
+    monkeypatch.setattr(rebase_replay, "operate", lambda appliance, *_: told.append(appliance))
+    monkeypatch.setattr(edit, "settled", lambda _: None)
+    how = Replaying(archive=lambda: pytest.fail("nothing is to be fetched"))
+    rebase_replay.reinstalled(
+        tmp_path / "new", MACHINE, a_master(), tmp_path, Replay(), how, tmp_path, Operation()
+    )
+    assert 0 < int(told[0].files["seconds"]) <= told[0].seconds - 120
 
 
 def test_wishes_are_a_line_each() -> None:

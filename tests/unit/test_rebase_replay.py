@@ -106,7 +106,7 @@ def test_a_name_that_tells_apt_to_remove_is_none() -> None:
         ("dpkg-", Standing.BLOCKED), ("g++", Standing.CLEAN)
     ]  # fmt: skip
     with pytest.raises(ValueError, match="name"):
-        replay.checked([["dpkg-"], [], [], [], [], [], [], []])
+        replay.checked([["dpkg-"], [], [], [], [], [], [], [], []])
 
 
 def test_somebody_says_what_comes_otherwise() -> None:
@@ -127,20 +127,20 @@ def test_somebody_says_what_comes_otherwise() -> None:
     [
         None,
         [],
-        [[], [], [], [], [], [], []],
-        [["-o=x"], [], [], [], [], [], [], []],
-        [[], ["a b"], [], [], [], [], [], []],
-        [[1], [], [], [], [], [], [], []],
-        [["ok"] * 5001, [], [], [], [], [], [], []],
-        [[], [], [], [], [], [["etc/a"]], [], []],
-        [[], [], [], [], [], [["etc/a", 1]], [], []],
-        [[], [], [], [], [], [["etc/../a", "b"]], [], []],
-        [[], [], [], [], [], [["usr/a", "b"]], [], []],
-        [[], [], [], [], [], [["etc/a\nb", "c"]], [], []],
-        [[], [], [], [], [], [["etc/a", "b c"]], [], []],
-        [[], [], [], [], [], [["etc/a", "b"]] * 2001, [], []],
-        [[], [], [], [], [], [], [["editor", "bin/vi"]], []],
-        [[], [], [], [], [], [], [["../x", "/bin/vi"]], []],
+        [[], [], [], [], [], [], [], []],
+        [["-o=x"], [], [], [], [], [], [], [], []],
+        [[], ["a b"], [], [], [], [], [], [], []],
+        [[1], [], [], [], [], [], [], [], []],
+        [["ok"] * 5001, [], [], [], [], [], [], [], []],
+        [[], [], [], [], [], [["etc/a"]], [], [], []],
+        [[], [], [], [], [], [["etc/a", 1]], [], [], []],
+        [[], [], [], [], [], [["etc/../a", "b"]], [], [], []],
+        [[], [], [], [], [], [["usr/a", "b"]], [], [], []],
+        [[], [], [], [], [], [["etc/a\nb", "c"]], [], [], []],
+        [[], [], [], [], [], [["etc/a", "b c"]], [], [], []],
+        [[], [], [], [], [], [["etc/a", "b"]] * 2001, [], [], []],
+        [[], [], [], [], [], [], [["editor", "bin/vi"]], [], []],
+        [[], [], [], [], [], [], [["../x", "/bin/vi"]], [], []],
         "abc",
     ],
 )
@@ -149,12 +149,17 @@ def test_lists_of_who_read_a_strangers_disk_are_checked(value: object) -> None:
         replay.checked(value)
     told = Replay(
         install=("a1",), automatic=("a2",), remove=("b1",), purge=("b2",), hold=("c+1",), links=LINKS,
-        off=("etc/off",), alternatives=(("editor", "/bin/vi"),),
+        off=("etc/off",), alternatives=(("editor", "/bin/vi"),), deleted=("etc/gone",),
     )  # fmt: skip
     names = [["a1"], ["a2"], ["b1"], ["b2"], ["c+1"]]
-    assert replay.checked([*names, list(map(list, LINKS)), [["editor", "/bin/vi"]], ["etc/off"]]) == told
+    assert (
+        replay.checked([*names, list(map(list, LINKS)), [["editor", "/bin/vi"]], ["etc/off"], ["etc/gone"]])
+        == told
+    )
     with pytest.raises(ValueError, match="no path"):
-        replay.checked([*names, [], [], ["usr/off"]])
+        replay.checked([*names, [], [], ["usr/off"], []])
+    with pytest.raises(ValueError, match="no path"):
+        replay.checked([*names, [], [], [], ["usr/gone"]])
 
 
 def test_a_policy_crosses_with_it() -> None:

@@ -16,7 +16,15 @@ from skinnybox.delta.rebase.replay import Otherwise, Replay
 from skinnybox.delta.rebase.replay import of as replay_of
 from skinnybox.delta.rebase.values import Decision, Fate, Standing, Subject
 from skinnybox.emulation.user import user_of
-from skinnybox.errors import Blocked, GuestFailed, NoSpace, NotFound, Unsupported, UsageError
+from skinnybox.errors import (
+    Blocked,
+    GuestFailed,
+    NoSpace,
+    NotFound,
+    TimedOut,
+    Unsupported,
+    UsageError,
+)
 from skinnybox.fleet.context import Context
 from skinnybox.fleet.view import MachineView
 from skinnybox.masters.guest_part import guest_folder
@@ -30,10 +38,10 @@ if TYPE_CHECKING:
 
 _NAME = "replay"
 _PARTS = ("begin", "view", "services")
-_MINUTES = 100
+_MINUTES, _MINUTES_FOR_THE_END = 100, 5
 _MOST, _TOLD = 100, 5
 _LONGEST_COMMAND = 2000
-_SAID = re.compile(r"(update|install|hold|after|lost|note)\b(.*)")
+_SAID = re.compile(r"(update|install|hold|after|lost|late|note)\b(.*)")
 _LONGEST = 400
 _AT = re.compile(r"at ([a-z]{1,20})")
 _STEPS = {
@@ -45,6 +53,8 @@ _FULL = "the disk is full"
 _HINTS = {
     "lost": "--without NAME for a service that need not come again; --instead OLD=NEW, or --after COMMAND, "
     "for what makes it come",
+    "late": "try again when less is going on; --without NAME leaves out a package whose scripts wait "
+    "for what does not come",
     "after": "it runs in the machine's view, with its packages installed and no service running",
 }
 
@@ -190,7 +200,10 @@ def _appliance(
             "links": "".join(f"{path} {target}\n" for path, target in wanted.links).encode(),
             "alternatives": "".join(f"{name} {path}\n" for name, path in wanted.alternatives).encode(),
             "off": "".join(f"{path}\n" for path in wanted.off).encode(),
+            "deleted": "".join(f"{path}\n" for path in wanted.deleted).encode(),
             "after": "".join(f"{command}\n" for command in how.after).encode(),
+            # What it says of its steps has to come before it is ended from here.
+            "seconds": b"%d\n" % (60 * (_MINUTES - _MINUTES_FOR_THE_END)),
         },
         words="",
         disks=(
@@ -228,9 +241,14 @@ def _wishes(wanted: Replay, otherwise: Otherwise) -> bytes:
 def _refuse(machine: MachineView, new: Master, found: list[tuple[str, str]]) -> None:
     if not found:
         return
-    kind = found[0][0]
+    kind = "late" if any(kind == "late" for kind, _ in found) else found[0][0]
     told = "; ".join(text for _, text in found[:_TOLD])
     more = f"; and {len(found) - _TOLD} more" if len(found) > _TOLD else ""
+    if kind == "late":
+        raise TimedOut(
+            f"{machine.name} stays as it was: its packages on {new.reference}: {told}{more}",
+            hint=_HINTS[kind],
+        )
     what = "services that ran would not come again" if kind == "lost" else f"its packages ({kind})"
     raise Blocked(
         f"{machine.name} would not be whole on {new.reference}, and stays as it was: {what}: {told}{more}",

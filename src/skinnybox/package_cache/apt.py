@@ -13,11 +13,13 @@ _REFUSED = 100
 _FETCHED = re.compile(r"Get:\d+ \S+ \S+ \S+ (\S+) ")
 _PULSE = "dlstatus:"
 _PULSES = ("-o", "APT::Status-Fd=1")
-_SAID = re.compile(r"^E: .*$", re.MULTILINE)
+_SAID = re.compile(r"^E: (.*)$", re.MULTILINE)
+_ABOUT = re.compile(r"Failed to fetch (\S+://[^/\s]+)")
 _TOLD = 3
 _AWAY = (
-    "it goes by the new master's own sources, and by this computer's proxy: is the mirror there? What is "
-    "kept of an old release may need Acquire::Check-Valid-Until in this computer's apt.conf"
+    "it goes by all of the new master's own sources, and by this computer's proxy: is the mirror there? A "
+    "master whose source is gone for good has to be built again without it; what is kept of an old release "
+    "may need Acquire::Check-Valid-Until in this computer's apt.conf"
 )
 
 
@@ -50,7 +52,7 @@ class Apt:
         except CommandFailed as error:
             if "enough free space" in error.stderr:
                 raise NoSpace("no space left for the packages of the new release") from error
-            told = "; ".join(each[3:] for each in _SAID.findall(error.stderr)[:_TOLD]) or error.message
+            told = "; ".join(_reasons(error.stderr)[:_TOLD]) or error.message
             raise CommandFailed(
                 f"the packages of the new release cannot be fetched: {told}",
                 returncode=error.returncode,
@@ -62,6 +64,15 @@ class Apt:
         return run.run(
             _tied(words), keep=run.FETCHING, env=self._env, ok=ok, attend=lambda: operation.check(words[0])
         )
+
+
+def _reasons(said: str) -> list[str]:
+    """The first of each server: a mirror that is away is so with each of its suites."""
+    found: dict[str, str] = {}
+    for line in _SAID.findall(said):
+        about = _ABOUT.match(line)
+        found.setdefault(about[1] if about else line, line)
+    return list(found.values())
 
 
 def _tied(words: Sequence[str]) -> list[str | os.PathLike[str]]:

@@ -28,7 +28,7 @@ _NOT_THERE = (
 )
 _REMOVES = re.compile(r"^(?:Remv|Purg) (\S+) ", re.MULTILINE)
 _ABOUT = re.compile(r"^(?:E: | (?=\S+ : ))(.*)$", re.MULTILINE)
-_TOLD = 10
+_TOLD, _MOST_ANSWERS = 10, 50
 _INSTALL = ("-y", "install", "--")
 _UNFIT = re.compile(r"^(?:Filename|Phased-Update-Percentage): .*\n", re.MULTILINE)
 
@@ -56,6 +56,7 @@ class Archive:
         self._prepared = prepared
         self._apt = Apt(prepared.configuration)
         self._known: frozenset[str] | None = None
+        self._answers: dict[tuple[str, ...], tuple[int, str]] = {}
         self._lock = Lock()
 
     def missing(self, wanted: Sequence[str], operation: Operation) -> list[str]:
@@ -102,6 +103,7 @@ class Archive:
                 operation.note(note)
             update = ["apt-get", "-q", "-o", "APT::Update::Error-Mode=any", "update"]
             self._apt.fetch(update, lambda name: None, operation)
+            self._answers.clear()
             names = ["apt-cache", "-o", "APT::Cache::AllNames=true", "pkgnames"]
             self._known = frozenset(self._apt.told(names, operation).split())
         return self._known
@@ -123,7 +125,7 @@ class Archive:
         known = self._update(operation)
         left, found = [name for name in wanted if name in known], {*wanted} - known
         while left:
-            _, said = self._apt.judged(["apt-get", "-q", "--print-uris", *_INSTALL, *left], operation)
+            _, said = self._asked(["apt-get", "-q", "--print-uris", *_INSTALL, *left], operation)
             gone = {name.partition(":")[0] for pattern in _NOT_THERE for name in pattern.findall(said)}
             if not gone.intersection(left):
                 break
@@ -133,7 +135,7 @@ class Archive:
 
     def _refuse_removals(self, words: Sequence[str], removed: Sequence[str], operation: Operation) -> None:
         """What else would go: the master's, which nobody in the machine ever did without."""
-        _, said = self._apt.judged(["apt-get", "-q", "-s", *_INSTALL, *words], operation)
+        _, said = self._asked(["apt-get", "-q", "-s", *_INSTALL, *words], operation)
         gone = [name for name in _REMOVES.findall(said) if name not in removed]
         if gone:
             raise Blocked(
@@ -147,7 +149,7 @@ class Archive:
         """Also what was fetched before: apt names what it does not find in its folder."""
         nothing = ["-o", "Dir::Cache::archives=nothing/", "-o", f"APT::Install-Recommends={recommends}"]
         asked = ["apt-get", *nothing, "-qq", "--print-uris", *_INSTALL, *words]
-        code, said = self._apt.judged(asked, operation)
+        code, said = self._asked(asked, operation)
         if code:
             told = "; ".join(each.strip() for each in _ABOUT.findall(said)[:_TOLD])
             raise Blocked(
@@ -156,8 +158,17 @@ class Archive:
             )
         return [_package(line) for line in said.splitlines() if line.startswith("'")]
 
+    def _asked(self, words: Sequence[str], operation: Operation) -> tuple[int, str]:
+        """Once: apt says the same as long as its lists do, and machines of a rollout ask the same."""
+        key = tuple(words)
+        if key not in self._answers:
+            if len(self._answers) >= _MOST_ANSWERS:
+                self._answers.clear()
+            self._answers[key] = self._apt.judged(words, operation)
+        return self._answers[key]
+
     def _download(self, words: Sequence[str], found: Sequence[Package], operation: Operation) -> None:
-        if not found:
+        if all(_size(self._cached(each)) == each.size for each in found):
             return
         total, done = len(found), 0
 
@@ -172,6 +183,9 @@ class Archive:
             self._known = None  # a mirror has moved on since: its lists are fetched anew for the next
             raise
 
+    def _cached(self, package: Package) -> Path:
+        return self._folder / "cache/archives" / package.file
+
     def _laid_out(self, found: Sequence[Package], folder: Path, operation: Operation) -> int:
         """Each as apt's list says that it is: what lay there before may be of a call that was killed."""
         stanzas = self._stanzas(found, operation)
@@ -179,7 +193,7 @@ class Archive:
         with (folder / "Packages").open("w", encoding="utf-8") as index:
             for each in found:
                 operation.check("packages")
-                source = self._folder / "cache/archives" / each.file
+                source = self._cached(each)
                 digest = _digest(source)
                 wanted = (
                     stanza for stanza in stanzas[each.name, each.version] if digest and digest in stanza
@@ -198,7 +212,7 @@ class Archive:
         if not found:
             return {}
         words = [f"{each.name}={each.version}" for each in found]
-        said = self._apt.told(["apt-cache", "show", "--", *words], operation)
+        _, said = self._asked(["apt-cache", "show", "--", *words], operation)
         stanzas: dict[tuple[str, str], list[str]] = {}
         for stanza in re.split(r"\n\s*\n", said):
             fields = dict(re.findall(r"^(Package|Version|Architecture): (.*)$", stanza, re.MULTILINE))
@@ -222,6 +236,14 @@ def _package(line: str) -> Package:
 
 def _letter(escaped: re.Match[str]) -> str:
     return chr(int(escaped[1], 16))
+
+
+def _size(file: Path) -> int | None:
+    """None where there is no such file."""
+    try:
+        return file.stat().st_size
+    except FileNotFoundError:
+        return None
 
 
 def _digest(file: Path) -> str | None:

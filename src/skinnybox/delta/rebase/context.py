@@ -19,6 +19,7 @@ from skinnybox.masters.renumber import ACCESS_LISTS, mapped
 
 if TYPE_CHECKING:
     from skinnybox.delta.rebase.dangling import Dangling
+    from skinnybox.delta.rebase.diverted import Diverted
 
 N = TypeVar("N", bound=UpperNode)
 Text = Callable[[bytes, int], bytes | None]
@@ -40,7 +41,8 @@ class Context(Generic[N]):
     strangers: "Strangers" = field(default_factory=lambda: Strangers())
     remains: "Remains" = field(default_factory=lambda: Remains())
     dangling: "Dangling | None" = None
-    """Of a replay."""
+    diverted: "Diverted | None" = None
+    """Both of a replay."""
 
     def ownership_at(self, path: bytes) -> Ownership:
         """What becomes of the machine's numbers there."""

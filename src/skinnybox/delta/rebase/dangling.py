@@ -11,6 +11,7 @@ enable what they always do, whatever an administrator had taken away before: tha
 
 import posixpath
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from skinnybox.delta.rebase.owners import Owners
@@ -18,6 +19,7 @@ from skinnybox.delta.rebase.records.sides import Machine
 from skinnybox.delta.rebase.values import Fate
 from skinnybox.masters.system.places import Places
 from skinnybox.masters.system.source import Source, bytes_of, text_of
+from skinnybox.masters.system.values import Package
 
 _RUNLEVELS = re.compile(rb"etc/rc[0-6S]\.d/.+", re.DOTALL)
 """Their numbers say what is disabled, and their script comes back where it was."""
@@ -87,6 +89,11 @@ class Dangling:
             found |= {f"{folder}/{name}" for name in self.machine.names(self._places.of(there))
                       if name not in linked}  # fmt: skip
         return sorted(path for path in found if is_link(path, "/"))[:MOST_LINKS]
+
+    def deleted(self, packages: Iterable[Package]) -> list[str]:
+        """Conffiles of these, which come again, that somebody deleted: dpkg brings none of such back."""
+        found = (path for package in packages for path, _ in package.conffiles)
+        return [path for path in found if not self._was_there(path) and is_link(path, "/")][:MOST_LINKS]
 
     def _was_there(self, path: str) -> bool:
         return _has(self.machine, self._places.of(path))

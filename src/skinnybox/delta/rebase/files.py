@@ -8,7 +8,7 @@ from typing import Generic
 
 from skinnybox.delta.rebase.context import Context, N, file, owner_told, settle
 from skinnybox.delta.rebase.cuts import Cut, L, Line, is_changed
-from skinnybox.delta.rebase.of_packages import by_package, concerned, unseen
+from skinnybox.delta.rebase.of_packages import by_package, concerned, of_diverted, unseen
 from skinnybox.delta.rebase.one_file import three_way
 from skinnybox.delta.rebase.rules import Choice
 from skinnybox.delta.rebase.special import of_info, special
@@ -127,7 +127,7 @@ class _Judge(Generic[N, L]):
         said = self._context.policy.choice(path) in (Choice.TAKE, Choice.PIN)
         if said and of_info(path) is None and (what is None or what.kind is not FileClass.RECORD):
             return None
-        found = by_package(place, self._context)
+        found = of_diverted(place, self._context) or by_package(place, self._context)
         if found is not None or what is None:
             return found
         if what.kind is FileClass.INEFFECTIVE:

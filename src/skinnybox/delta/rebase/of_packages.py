@@ -4,7 +4,7 @@ import heapq
 from collections.abc import Iterator
 from typing import TypeVar
 
-from skinnybox.delta.rebase.context import Context, N, file
+from skinnybox.delta.rebase.context import Context, N, file, is_systems
 from skinnybox.delta.rebase.owners import Owned
 from skinnybox.delta.rebase.packages import Settled
 from skinnybox.delta.rebase.special import INFO, of_info
@@ -43,6 +43,18 @@ def by_package(place: Place[N, L], context: Context[N]) -> Decision | None:
     if not deleted and (others or not owned.machine):
         return None
     return file(place.path, FileClass.OF_PACKAGE, Fate.KEEP, detail)
+
+
+def of_diverted(place: Place[N, L], context: Context[N]) -> Decision | None:
+    """In a replay, of the system's: what somebody put in the place of a package's file stays, and that
+    package's own beside it comes anew."""
+    if context.diverted is None or place.upper is None or not is_systems(place.path):
+        return None
+    if place.path in context.diverted.places:
+        return file(place.path, FileClass.KEPT, Fate.KEEP, "in the place of what was diverted")
+    if place.path in context.diverted.copies and place.old is None and place.upper.type in "-l":
+        return file(place.path, FileClass.OF_PACKAGE, Fate.TAKE, "diverted, and it comes anew")
+    return None
 
 
 def _is_packages_own(place: Place[N, L], owned: Owned, context: Context[N]) -> bool:

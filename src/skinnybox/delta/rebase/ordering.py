@@ -16,6 +16,7 @@ from typing import Any, BinaryIO
 
 from skinnybox.delta.rebase import moves, planning, records, replay, tasks
 from skinnybox.delta.rebase.carrying import Carrier
+from skinnybox.delta.rebase.context import Context
 from skinnybox.delta.rebase.outcome import Masters, Wanted
 from skinnybox.delta.rebase.reading import buffered
 from skinnybox.delta.rebase.rules import Policy
@@ -118,9 +119,16 @@ def _told(
         empty_work(volume, out)
         _refuse_full(volume, out.need)
     # Only now all of it is written.
-    gone = ground.context.dangling
-    anew = None if gone is None else replay.crossed(replay.of(tally.packages, gone.links, gone.off(), lost))
-    yield [out.count, out.index, sorted(words), notes, anew]
+    yield [out.count, out.index, sorted(words), notes, _anew(ground.context, tally.packages, lost)]
+
+
+def _anew(context: Context[Node], packages: list[Decision], lost: list[tuple[str, str]]) -> list[Any] | None:
+    """What is to be installed again, as it crosses; None where nothing is."""
+    gone = context.dangling
+    if gone is None:
+        return None
+    again = replay.coming(packages, context.packages)
+    return replay.crossed(replay.of(packages, gone.links, gone.off(), lost, gone.deleted(again)))
 
 
 class _Tally:

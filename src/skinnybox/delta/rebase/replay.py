@@ -19,7 +19,7 @@ from skinnybox.delta.rebase.records.sides import LARGE
 from skinnybox.delta.rebase.values import Decision, Fate, PackageClass, Standing, Subject
 from skinnybox.errors import Corrupt, UsageError
 from skinnybox.masters.system.source import Source
-from skinnybox.masters.system.values import System
+from skinnybox.masters.system.values import Package, System
 
 NAME = re.compile(r"[a-z0-9][a-z0-9+.-]{0,198}[a-z0-9+.]")
 """Of a package; one that ended in a dash, which none does, would tell apt to remove what is before it."""
@@ -49,6 +49,8 @@ class Replay:
     """Links in /etc that were not there, and that a package's scripts may make: what is not enabled."""
     alternatives: tuple[tuple[str, str], ...] = ()
     """By name, what was chosen by hand, and went with its package."""
+    deleted: tuple[str, ...] = ()
+    """Conffiles that packages are to bring, and somebody had deleted."""
 
     @property
     def is_empty(self) -> bool:
@@ -85,6 +87,7 @@ class Otherwise:
             links=found.links,
             alternatives=found.alternatives,
             off=found.off,
+            deleted=found.deleted,
         )
 
     def _left(self, names: Iterable[str]) -> tuple[str, ...]:
@@ -192,6 +195,7 @@ def of(
     links: Iterable[tuple[str, str]] = (),
     off: Iterable[str] = (),
     alternatives: Iterable[tuple[str, str]] = (),
+    deleted: Iterable[str] = (),
 ) -> Replay:
     """As it stands in decisions of a replay."""
     told = [each for each in found if each.subject is Subject.PACKAGE]
@@ -204,7 +208,16 @@ def of(
         links=tuple(links),
         off=tuple(off),
         alternatives=tuple(each for each in alternatives if is_alternative(*each))[:MOST_LINKS],
+        deleted=tuple(deleted),
     )
+
+
+def coming(told: Iterable[Decision], packages: Mapping[str, Settled]) -> Iterator[Package]:
+    """Of those decisions, as the machine has them, the packages that come again."""
+    for each in told:
+        known = packages.get(each.name) if each.fate in _COMES else None
+        if known is not None and known.versions.machine is not None:
+            yield known.versions.machine
 
 
 def is_alternative(name: str, target: str) -> bool:
@@ -216,15 +229,20 @@ def crossed(found: Replay) -> list[list[Any]]:
     """As `checked` takes it."""
     names = (found.install, found.automatic, found.remove, found.purge, found.hold)
     pairs = (found.links, found.alternatives)
-    return [*map(list, names), *(list(map(list, each)) for each in pairs), list(found.off)]
+    return [
+        *map(list, names),
+        *(list(map(list, each)) for each in pairs),
+        list(found.off),
+        list(found.deleted),
+    ]
 
 
 def checked(value: Any) -> Replay:
     """From who read a stranger's disk. ValueError for what is no such lists."""
-    *lists, links, chosen, off = [tuple(each) for each in value]
+    *lists, links, chosen, off, deleted = [tuple(each) for each in value]
     if len(lists) != 5 or any(len(names) > MOST for names in lists):
         raise ValueError("no lists of packages")
-    if max(len(links), len(chosen), len(off)) > MOST_LINKS:
+    if max(len(links), len(chosen), len(off), len(deleted)) > MOST_LINKS:
         raise ValueError("too many links")
     if not all(type(name) is str and NAME.fullmatch(name) for names in lists for name in names):
         raise ValueError("not a name of a package")
@@ -236,10 +254,10 @@ def checked(value: Any) -> Replay:
         type(name) is type(target) is str and is_alternative(name, target) for name, target in by_hand
     ):
         raise ValueError("no alternative")
-    if not all(type(path) is str and is_link(path, "/") for path in off):
+    if not all(type(path) is str and is_link(path, "/") for path in (*off, *deleted)):
         raise ValueError("no path in /etc")
     install, automatic, remove, purge, hold = lists
     return Replay(
         install=install, automatic=automatic, remove=remove, purge=purge, hold=hold, links=led, off=off,
-        alternatives=by_hand,
+        alternatives=by_hand, deleted=deleted,
     )  # fmt: skip

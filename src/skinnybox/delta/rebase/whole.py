@@ -21,6 +21,7 @@ from skinnybox.delta.rebase import (
 )
 from skinnybox.delta.rebase.context import Context
 from skinnybox.delta.rebase.dangling import Dangling
+from skinnybox.delta.rebase.diverted import Diverted
 from skinnybox.delta.rebase.merged_source import UPPER, Merged
 from skinnybox.delta.rebase.owners import Listed
 from skinnybox.delta.rebase.packages import Settled
@@ -104,6 +105,7 @@ def settle_ground(
         reader=UpperReader(volume), packages=settled, owners=owned, ownership=ownership, policy=policy,
         old_text=partial(_text, old.source), new_text=partial(_text, new.source),
         dangling=Dangling(machine=source, new=new.source, owners=owned) if policy.replay else None,
+        diverted=Diverted.of(old.system, system, source) if policy.replay else None,
     )  # fmt: skip
     return Ground(context=context, source=source, wants=wants, notes=notes), every
 
