@@ -2,7 +2,8 @@
 
 A test ends long before any power cut, so what it commits need not be on the disk: on an ordinary virtual disk
 a third of the suite was that. Those tests wait that are about it. And each state folder formats its first
-overlay with mke2fs, which makes the same of the same size every time.
+overlay with mke2fs, which makes the same of the same size every time, and has a key of its own made, which
+is as good when it is that of the state folder before.
 """
 
 import os
@@ -10,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from skinnybox import private
+from skinnybox.fleet import access
 from skinnybox.fleet.catalog import database
 from skinnybox.model import DiskKind
 from skinnybox.overlays import template
@@ -17,8 +20,9 @@ from skinnybox.overlays import template
 _THOROUGH = ("boot", "faults", "image", "soak", "unit", "xen")
 """Folders of tests that look at overlays as they are made, or at what a kill or a power cut leaves."""
 
-_made = template._made
+_made, _make_key = template._made, access._make_key
 _known: dict[tuple[int, int, DiskKind], template.Template] = {}
+_halves: list[bytes] = []
 
 
 @pytest.fixture(autouse=True)
@@ -30,6 +34,7 @@ def sparing(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(os, "fsync", _at_once)
     if not set(_THOROUGH) & set(request.node.path.parts):
         monkeypatch.setattr(template, "_made", _made_once)
+        monkeypatch.setattr(access, "_make_key", _make_key_once)
 
 
 def _at_once(_: int) -> None:
@@ -41,3 +46,14 @@ def _made_once(folder: Path, size: int, seed_capacity: int, kind: DiskKind) -> t
     if key not in _known:
         _known[key] = _made(folder, size, seed_capacity, kind)
     return _known[key]
+
+
+def _make_key_once(folder: Path, key: Path) -> None:
+    both = key.with_suffix(".pub"), key
+    if not _halves:
+        _make_key(folder, key)
+        _halves.extend(half.read_bytes() for half in both)
+        return
+    for half, content in zip(both, _halves, strict=True):
+        with private.create(half) as file:
+            file.write(content)

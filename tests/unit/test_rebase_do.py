@@ -3,7 +3,10 @@
 import struct
 from pathlib import Path
 
+import pytest
+
 from skinnybox.delta.rebase.rules import Choice, Policy
+from skinnybox.errors import Corrupt
 from skinnybox.ext4 import open_volume
 from tests.unit import rebased_disk
 from tests.unit.rebased import OPAQUE, WHITEOUT, Thing, a_system, d, f, l
@@ -219,3 +222,22 @@ def test_what_containers_have_keeps_its_numbers_and_the_data_disk_is_told(rebase
     )
     left = {b"var/lib/skinnybox/owners": f("of the last rebase")}
     assert rebased(left, {}, {})[b"var/lib/skinnybox/owners"].content == b"of the last rebase"
+
+
+def test_a_record_of_both_keeps_the_machines_mode_and_owner(rebased: Rebased) -> None:
+    """What somebody closed is not opened by being put together anew."""
+    status, systems = b"var/lib/dpkg/status", (a_system("git=1"), a_system("git=2"))
+    stanza = "Package: {}\nStatus: install ok installed\nArchitecture: amd64\nVersion: {}\n\n".format
+    old, new = ({status: f(stanza("git", version))} for version in "12")
+    files = {"git:amd64": ("usr/bin/git",)}, {"git:amd64": ("usr/bin/git",)}
+    upper = {status: f(stanza("git", "1") + stanza("own", "1"), mode=0o600, uid=7, xattrs={"user.k": b"v"})}
+    after = rebased(upper, old, new, systems=systems, files=files)[status]
+    assert "own" in after.content.decode()
+    assert (after.mode, after.uid, after.xattrs) == (0o600, 7, {"user.k": b"v"})
+
+
+def test_what_an_image_does_not_hold_is_not_copied(rebased: Rebased, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A master's damaged image would go on in a machine's own disk, where nobody verifies it."""
+    monkeypatch.setattr(rebased_disk.Model, "pieces", lambda model, path: iter([b"else"]))
+    with pytest.raises(Corrupt, match="usr/a of a master is not what its index says"):
+        rebased({b"usr/a": f("1", mode=0o600)}, {b"usr/a": f("1")}, {b"usr/a": f("2")})

@@ -3,16 +3,18 @@
 import io
 import json
 import tempfile
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from skinnybox.delta.rebase import doing, tasks
 from skinnybox.delta.rebase.orders import decoded, encoded
 from skinnybox.delta.rebase.rules import Choice, Policy
 from skinnybox.delta.rebase.spool import Said, Spool
-from skinnybox.delta.rebase.values import Fate, FileClass
-from skinnybox.errors import Corrupt
+from skinnybox.delta.rebase.values import Decision, Fate, FileClass, Standing, Subject
+from skinnybox.errors import Blocked, Conflict, Corrupt
 from skinnybox.operation import Operation
 from skinnybox.overlays import edit
 from skinnybox.overlays.edits import Alteration, Creation, Edit, Removal, Stretch
@@ -66,6 +68,32 @@ def test_a_value_that_is_none_is_not_believed(which: int, place: int, value: Any
 def test_a_line_that_is_none(line: bytes) -> None:
     with pytest.raises(Corrupt):
         read(line)
+
+
+def _disputed(name: str, standing: Standing) -> Decision:
+    return Decision(
+        subject=Subject.FILE, kind="text", fate=Fate.ASK, name=name, detail=f"says {name}", standing=standing
+    )
+
+
+def test_of_what_is_in_dispute_what_decides_is_told() -> None:
+    """Nothing that is blocked: the first three in dispute. Else those that are blocked, whatever else is."""
+    disputed = [_disputed(name, Standing.CONFLICT) for name in "abcd"]
+    blocked = _disputed("e", Standing.BLOCKED)
+    counts = Counter({("file", "text", "ask", "conflict"): 4, ("file", "text", "ask", "blocked"): 1})
+    with pytest.raises(Conflict) as caught:
+        doing._refuse_disputed(disputed, counts)
+    assert caught.value.message == "it is in dispute who wins: /a: says a; /b: says b; /c: says c; and 1 more"
+    with pytest.raises(Blocked) as stopped:
+        doing._refuse_disputed([*disputed, blocked], counts)
+    assert stopped.value.message == "a rebase is not possible: /e: says e"
+
+
+def test_what_a_machine_is_told_to_do_at_its_first_start_is_what_was_decided() -> None:
+    """Each once, and in the order that they are done in, however the confined process says them."""
+    first, last = tasks.WORDS[0], tasks.WORDS[-1]
+    found = doing._checked([None, False, [last, first, last], [], None], Counter())
+    assert found.tasks == (first, last)
 
 
 def test_decisions_come_back_by_path_the_late_ones_in_their_place() -> None:

@@ -90,7 +90,7 @@ def test_changes_that_are_apart_are_all_there(numbers: list[int], data: st.DataO
 
 
 def test_texts_made_to_take_for_ever_are_no_merge() -> None:
-    begun = time.monotonic()
+    begun = time.process_time()
     same, other = b"a\nb\n" * 9000, b"b\na\na\n" * 6000
     assert merged(same, other, same + b"c\n", Budget()) is None
     budget = Budget()
@@ -98,4 +98,4 @@ def test_texts_made_to_take_for_ever_are_no_merge() -> None:
         assert merged(b"a\n" * 9000, b"a\nc\n" * 9000, b"a\n" * 8999 + b"d\n", budget) is None
     assert merged(BASE, BASE + b"a\n", BASE, Budget(3)) is None
     assert merged(b"x" * LARGEST + b"\n", b"x", b"y", Budget()) is None
-    assert time.monotonic() - begun < 60
+    assert time.process_time() - begun < 60
