@@ -105,11 +105,14 @@ def test_a_page_asks_for_itself_while_its_job_goes_on(console: Console, window: 
 
 _LATE = """
 const Real = window.WebSocket;
-window.WebSocket = class extends Real {
-  get readyState() { return this.late ? super.readyState : 0; }
-  set onopen(act) { super.onopen = (event) => setTimeout(() => { this.late = true; act(event); }, 1500); }
-};
+window.is_open = new Promise((tell) => {
+  window.WebSocket = class extends Real {
+    get readyState() { return this.late ? super.readyState : 0; }
+    set onopen(act) { super.onopen = (event) => tell(() => { this.late = true; act(event); }); }
+  };
+});
 """
+"""It is connected when the test says so, however slow the machine is."""
 
 
 def test_what_is_typed_before_the_console_is_connected_is_not_lost(console: Console, window: Window) -> None:
@@ -124,5 +127,6 @@ def test_what_is_typed_before_the_console_is_connected_is_not_lost(console: Cons
     expect(page.locator("#line-now")).not_to_contain_text("Connected")
     line.type("typed early")
     expect(page.locator("#line-now")).not_to_contain_text("Connected")
+    page.evaluate("async () => (await window.is_open)()")
     expect(page.locator("#line-now")).to_contain_text("Connected")
     expect(page.locator(".xterm-rows")).to_contain_text("typed early")
