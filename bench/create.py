@@ -109,8 +109,8 @@ def _against_all(folder: Path) -> Verdict:
     alone = _ours(folder, 1, 1024, ("--sparse",))
     start = statistics.median(alone() for _ in range(ROUNDS)) / MACHINES
     print(f"{MACHINES} of 1 GiB, --sparse, ms each: {statistics.median(ones) * 1000:.3f}, of which the "
-          f"command's start {start * 1000:.3f}; the bare calls {statistics.median(floor) * 1000:.3f}; a linked "
-          f"clone with a NoCloud seed {statistics.median(seeded) * 1000:.2f}")  # fmt: skip
+          f"command's start {start * 1000:.3f}; the bare calls {statistics.median(floor) * 1000:.3f}; a "
+          f"linked clone with a NoCloud seed {statistics.median(seeded) * 1000:.2f}")  # fmt: skip
     print(f"{'create, against the bare calls':<44} {ratio(ones, floor)}")
     return max(
         verdict("create, ms of processor time each", ratio(ones, [1e-3] * len(ones)), MOST_EACH),
