@@ -141,6 +141,7 @@ def _seeded(folder: Path) -> None:
 
 def _idle_size(folder: Path) -> Verdict:
     """What a sparse machine takes before its first start, its record included."""
+    skinnybox(folder, "delete", "-q", "--yes", "m*")
     skinnybox(folder, "create", "-q", "idle", "-m", "bench", "--overlay", "1G", "--sparse")
     files = [path for path in (folder / "state" / "instances").rglob("*") if path.is_file()]
     taken = sum(path.stat().st_blocks * 512 for path in files)
