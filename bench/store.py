@@ -4,8 +4,10 @@ import os
 import resource
 import subprocess
 import sys
-from collections.abc import Collection
+import tempfile
+from collections.abc import Collection, Sequence
 from pathlib import Path
+from typing import IO
 
 from skinnybox.masters import imports
 from skinnybox.operation import Operation
@@ -34,19 +36,49 @@ def skinnybox(folder: Path, *words: str) -> int:
     return used(folder, *words).ru_maxrss
 
 
-def cpu(folder: Path, *words: str, well: Collection[int] = (0,)) -> float:
-    """The same; the seconds of processor time it took, which others on this machine do not lengthen much."""
-    usage = used(folder, *words, well=well)
-    return usage.ru_utime + usage.ru_stime
+def cpu(folder: Path, *words: str, well: Collection[int] = (0,), said: str = "") -> float:
+    """The same; the seconds of processor time it took, which others on this machine do not lengthen much.
+    `said` is what it reads."""
+    with tempfile.TemporaryFile() as file:
+        file.write(said.encode())
+        file.seek(0)
+        return _seconds(_waited(_begun(folder, words, stdin=file), words, well))
+
+
+def piped(folder: Path, one: Sequence[str], other: Sequence[str], said: str) -> float:
+    """The same of two, of which the other reads what the one prints."""
+    with tempfile.TemporaryFile() as file:
+        file.write(said.encode())
+        file.seek(0)
+        first = _begun(folder, one, stdin=file, stdout=subprocess.PIPE)
+    assert first.stdout is not None
+    with first.stdout as between:
+        second = _begun(folder, other, stdin=between)
+    return sum(_seconds(_waited(child, words, (0,))) for child, words in ((first, one), (second, other)))
 
 
 def used(folder: Path, *words: str, well: Collection[int] = (0,)) -> resource.struct_rusage:
+    return _waited(_begun(folder, words), words, well)
+
+
+def _begun(
+    folder: Path, words: Sequence[str], stdin: IO[bytes] | int | None = None, stdout: int = subprocess.DEVNULL
+) -> subprocess.Popen[bytes]:
     command = Path(sys.executable).with_name("skinnybox")
     environment = {**os.environ, "SKINNYBOX_STATE": str(folder / "state")}
     environment.pop("PYTHONDONTWRITEBYTECODE", None)
-    child = subprocess.Popen([command, *words], env=environment, stdout=subprocess.DEVNULL)
+    return subprocess.Popen([command, *words], env=environment, stdin=stdin, stdout=stdout)
+
+
+def _waited(
+    child: subprocess.Popen[bytes], words: Sequence[str], well: Collection[int]
+) -> resource.struct_rusage:
     _, status, usage = os.wait4(child.pid, 0)
     child.returncode = os.waitstatus_to_exitcode(status)
     if child.returncode not in well:
         raise subprocess.CalledProcessError(child.returncode, words)
     return usage
+
+
+def _seconds(usage: resource.struct_rusage) -> float:
+    return usage.ru_utime + usage.ru_stime
