@@ -9,6 +9,7 @@ import pytest
 
 from skinnybox.errors import NotFound, UsageError
 from skinnybox.fleet.plan.actions import Target
+from skinnybox.fleet.plan.values import Replay
 from skinnybox.fleet.spec import addresses, networks
 from skinnybox.fleet.spec.marked import Place, read
 from skinnybox.fleet.spec.reading import Description, load, parse
@@ -147,6 +148,19 @@ def test_addresses_that_no_machine_could_use(
 def test_addresses_that_look_odd_and_are_not(address: str, gateway: str | None) -> None:
     static = StaticNetwork(address=address, gateway=gateway)
     assert networks.of_each(static, 1) == [static]
+
+
+def test_what_comes_again_on_another_release() -> None:
+    found = described(
+        "version: 1\nfleet: w\ndefaults: {master: lamp, replay: true}\nmachines:\n  a:\n"
+        "  b: {replay: false}\n"
+        "  c: {replay: {without: [nano, memcached.service], instead: {php7.4: php8.2}, after: [a2enmod x]}}\n"
+        "  d: {replay: {}}\n  e: {replay: null}\n"
+    )
+    otherwise = Replay(
+        without=("nano", "memcached.service"), instead=(("php7.4", "php8.2"),), after=("a2enmod x",)
+    )
+    assert [machine.replay for machine in found.machines] == [Replay(), None, otherwise, Replay(), None]
 
 
 def test_the_published_schema_and_reference_are_what_the_code_says() -> None:

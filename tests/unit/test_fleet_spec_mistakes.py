@@ -230,3 +230,26 @@ def test_any_values_give_a_file_or_mistakes(values: dict[str, object]) -> None:
         parse(yaml.safe_dump({"version": 1, "fleet": "x", **values}).encode(), Path("/nowhere/f"))
     except UsageError as error:
         assert "mistake" in error.message
+
+
+@pytest.mark.parametrize(
+    ("said", "mistake"),
+    [
+        ("maybe", "4:29: replay: expected true or false, not 'maybe'"),
+        ("{without: nano}", "4:39: without: expected a list, with a - before each, not 'nano'"),
+        ("{without: [-x y]}", "4:40: '-x y' is no name of a package; one such as php-fpm"),
+        ("{instead: {a b: c-1}}", "4:40: 'a b' is no name of a package; one such as php-fpm"),
+        ("{instead: {a-1: b c}}", "4:45: a-1: 'b c' is no name of a package; one such as php-fpm"),
+        (
+            "{without: [a-1], instead: {a-1: b-1}}",
+            "4:29: replay: a-1 has another in its place, and is left out",
+        ),
+        ("{after: [' ']}", "4:38: ' ' is no command of one line; a script can be put there"),
+        ('{after: ["a\\nb"]}', "4:38: 'a\\nb' is no command of one line; a script can be put there"),
+        ("{afterwards: [a]}", "4:30: 'afterwards' is not known here: did you mean after?"),
+        ("{check: a}", "4:30: 'check' does not belong here, but into a group of `machines`"),
+        ("true, without: [a]", "4:35: 'without' does not belong here, but below `replay`"),
+    ],
+)
+def test_mistakes_about_what_comes_again(said: str, mistake: str) -> None:
+    assert mistakes(f"{HEAD}  a: {{master: lamp, replay: {said}}}\n") == [mistake]

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 
 from skinnybox.fleet.catalog.rows import Phase
 from skinnybox.fleet.create import whole_mib
-from skinnybox.fleet.plan import never, of_data, of_seed, of_stack
+from skinnybox.fleet.plan import never, of_data, of_release, of_seed, of_stack
 from skinnybox.fleet.plan.addresses import clashes, kept_from
 from skinnybox.fleet.plan.compare import Difference, at_once, settings
 from skinnybox.fleet.plan.values import DANGEROUS, ORDER, Action, Choices, Desired, Target, Verb, Wanted
@@ -45,6 +45,7 @@ def plan(
         if wanted.name not in refused
         for action in _one(wanted, machines.get(wanted.name), desired.fleet, chosen)
     ]
+    actions = [of_release.settled(action, desired.releases) for action in actions]
     refused |= (kept := kept_from(desired, machines, actions))
     actions = [action for action in actions if action.name not in kept]
     hint = "another address; or that machine gets another first, or goes by --prune"

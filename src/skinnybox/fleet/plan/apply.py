@@ -7,8 +7,8 @@ one that the catalog and the host survive by themselves, and the next plan is ma
 import fcntl
 import os
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -62,9 +62,24 @@ def _plan(context: Context, file: Path | Sent, choices: Choices, public_key: str
     wanted = desired(load(file), context.masters, context.host.features, public_key)
     actual = _actual(context)
     chosen = _named(choices, wanted)
+    if chosen.rebase:
+        wanted = replace(wanted, releases=_releases(context, wanted, actual))
     left = () if choices.prune else tuple(machine.name for machine in extras(wanted, actual))
     actions = plan(wanted, actual, chosen)
     return Plan(fleet=wanted.fleet, actions=actions, extras=left, refusal=_no_room(context, actions))
+
+
+def _releases(context: Context, wanted: Desired, actual: Sequence[MachineView]) -> dict[str, str]:
+    """Of the masters that machines would go from and to, as far as that can be read."""
+    to_be = {each.name: each.stack.master for each in wanted.machines}
+    now = {each.name: each.instance.stack.master for each in actual if each.name in to_be}
+    moving = {master for name in now for master in (now[name], to_be[name]) if now[name] != to_be[name]}
+    found = {}
+    for master in sorted(moving):
+        with suppress(SkinnyboxError):  # whoever rebases from or onto it says why
+            release = context.masters.system(master.removeprefix("sha256:")).release
+            found[master] = " ".join(release.get(key, "") for key in ("id", "version_id"))
+    return found
 
 
 def _no_room(context: Context, actions: Sequence[Action]) -> SkinnyboxError | None:

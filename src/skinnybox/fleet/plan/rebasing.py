@@ -1,12 +1,11 @@
 """The machines of a plan that go to another master, as a rollout of each (rebase_rollout.py)."""
 
 from collections.abc import Sequence
-from itertools import groupby
 
 from skinnybox.errors import Cancelled
 from skinnybox.fleet.batch import Outcome
 from skinnybox.fleet.context import Context
-from skinnybox.fleet.plan.values import Action, Target
+from skinnybox.fleet.plan.values import Action, Replay, Target
 from skinnybox.fleet.power import Starting
 from skinnybox.fleet.rebase_rollout import Rollout, run
 from skinnybox.fleet.rebase_run import Moved, Stage
@@ -17,28 +16,40 @@ from skinnybox.operation import Operation
 def rebased(
     context: Context, todo: Sequence[Action], starting: Starting, operation: Operation
 ) -> list[Outcome[str]]:
-    """Those of one master after those of another. What is in dispute is not decided here: `rebase` does that
-    with what its options say."""
+    """Those of one master after those of another, and so those that go there otherwise. What is in dispute is
+    not decided here: `rebase` does that with what its options say."""
+    alike: dict[tuple[str, Replay | None], list[Action]] = {}
+    for action in todo:
+        if action.wanted is not None:
+            alike.setdefault((action.wanted.stack.master, action.wanted.replay), []).append(action)
     found: list[Outcome[str]] = []
-    for master, some in groupby(sorted(todo, key=_master), _master):
-        found += _onto(context, master, list(some), starting, operation)
+    for (master, replay), some in sorted(alike.items(), key=lambda pair: pair[0][0]):
+        found += _onto(context, master, replay, some, starting, operation)
     return found
 
 
-def _master(action: Action) -> str:
-    return action.wanted.stack.master if action.wanted else ""
-
-
 def _onto(
-    context: Context, master: str, actions: Sequence[Action], starting: Starting, operation: Operation
+    context: Context,
+    master: str,
+    replay: Replay | None,
+    actions: Sequence[Action],
+    starting: Starting,
+    operation: Operation,
 ) -> list[Outcome[str]]:
     machines = [context.queries.view(action.instance) for action in actions if action.instance]
     stay_on = frozenset(a.name for a in actions if a.wanted and a.wanted.state is Target.RUNNING)
     most = starting.parallel if starting.wait else None
-    how = Rollout(timeout=starting.timeout, wait=starting.wait, max_unavailable=most, stay_on=stay_on)
+    after, wishes = ((), Wishes()) if replay is None else (replay.after, _wishes(replay))
+    how = Rollout(
+        timeout=starting.timeout, wait=starting.wait, max_unavailable=most, stay_on=stay_on, after=after
+    )
     new = context.masters.by_id(master)
-    done = run(context, machines, new, Wishes(), how, operation)
+    done = run(context, machines, new, wishes, how, operation)
     return [_told(each) for each in done]
+
+
+def _wishes(replay: Replay) -> Wishes:
+    return Wishes(replay=True, without=replay.without, instead=replay.instead)
 
 
 def _told(done: Outcome[Moved]) -> Outcome[str]:

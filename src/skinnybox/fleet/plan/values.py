@@ -1,5 +1,6 @@
 """What a plan is made of, and made from."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -17,22 +18,36 @@ class Target(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Replay:
+    """How packages come again on another release: as rebases.Wishes says, and `after` that as a Rollout."""
+
+    without: tuple[str, ...] = ()
+    instead: tuple[tuple[str, str], ...] = ()
+    after: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
     """One machine as the file wants it. `stack` is what it would boot from if it were made now; with `pinned`
     the file names a version, with `dax_said` the way to boot it, and one that exists must agree.
-    `specification` has the fleet's own ssh key and the machine's own address in it."""
+    `specification` has the fleet's own ssh key and the machine's own address in it. `replay` is how it goes
+    onto a master of another release; None: it does not."""
 
     name: str
     stack: Stack
     specification: Specification
     pinned: bool = True
     state: Target = Target.UNMANAGED
+    replay: Replay | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Desired:
+    """`releases` are those of masters, by their ids, as far as they are to be known."""
+
     fleet: str
     machines: tuple[Wanted, ...]
+    releases: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,7 +9,9 @@ from typing import Any
 from skinnybox.errors import UsageError
 from skinnybox.fleet.names import MOST_NAMES, expand
 from skinnybox.fleet.plan.actions import Target
+from skinnybox.fleet.plan.values import Replay
 from skinnybox.fleet.spec.addressing import Addressing
+from skinnybox.fleet.spec.again import replay_of
 from skinnybox.fleet.spec.carried import Carried, written_twice
 from skinnybox.fleet.spec.content import NOWHERE
 from skinnybox.fleet.spec.filling import Filling, Unfilled
@@ -44,6 +46,7 @@ class Described:
     specification: Specification
     state: Target
     place: Place
+    replay: Replay | None = None
 
 
 class Groups:
@@ -97,6 +100,7 @@ class Groups:
                 specification=whole,
                 state=said.get("state") or Target.UNMANAGED,
                 place=place,
+                replay=replay_of(said.get("replay")),
             )
 
     def _names(self, pattern: str) -> list[str]:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
 
+from skinnybox.fleet.spec.again import Otherwise
 from skinnybox.fleet.spec.marked import Marked, Mistake, Trail
 from skinnybox.fleet.spec.parts import FromFile, SeededFile, Template
 from skinnybox.fleet.spec.shape import MODELS, Card, FleetFile, Group, Shared
@@ -99,6 +100,7 @@ _HOMES: dict[type[BaseModel], str] = {
     SeededFile: "into an item of `files`",
     Card: "into an item of `nics`",
     SeededUser: "into an item of `users`",
+    Otherwise: "below `replay`",
 }
 
 
@@ -121,4 +123,6 @@ def _model(trail: Trail) -> Sequence[type[BaseModel]]:
             return (FromFile, Template)
         case (*_, "data"):
             return (OnData,)
+        case (*_, "replay"):
+            return (Otherwise,)
     return (FromFile,)

@@ -55,6 +55,7 @@ class _Resolving:
             pinned=described.master != master.name,
             specification=with_key(completed(described.specification, self._features), self._key),
             state=described.state,
+            replay=described.replay,
         )
 
     def _look(self, described: Described) -> tuple[Master, Stack] | None:

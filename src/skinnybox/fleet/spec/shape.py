@@ -17,6 +17,7 @@ from skinnybox.fleet.names import expand
 from skinnybox.fleet.plan.actions import Target
 from skinnybox.fleet.seed_parts import message_of
 from skinnybox.fleet.spec import addresses, values
+from skinnybox.fleet.spec.again import Otherwise, ReplayOf
 from skinnybox.fleet.spec.content import checked
 from skinnybox.fleet.spec.parts import (
     Data,
@@ -129,6 +130,7 @@ _KEYS: dict[str, Any] = {
     "nics": list[Card],
     "data": values.DataOf,
     "check": Annotated[str, said(check_command)],
+    "replay": ReplayOf,
 }
 """What may stand there, in the order in which the reference has them; what is new in the table comes behind
 them, and needs a line here only where its kind does not say all that is to be checked."""
@@ -151,6 +153,11 @@ _SAID["values"] = (
     None,
 )
 _SAID["state"] = ("Whether `apply` starts them, stops them, or leaves that to you (unmanaged).", None)
+_SAID["replay"] = (
+    "How they go onto a master of another release with `--rebase`: true, where what they had installed is"
+    " installed again by its names, or what comes otherwise (false). Inside one release nothing is.",
+    None,
+)
 _SHARED = [key for key in dict.fromkeys((*_KEYS, *_SAID)) if key not in _GROUPS_OWN]
 
 if TYPE_CHECKING:
@@ -194,7 +201,7 @@ class FleetFile(Exact):
 
 
 MODELS: tuple[type[Exact], ...] = (
-    FleetFile, Shared, Group, Card, SeededFile, SeededUser, values.OnData, FromFile, Template,
+    FleetFile, Shared, Group, Card, SeededFile, SeededUser, values.OnData, Otherwise, FromFile, Template,
 )  # fmt: skip
 
 
