@@ -14,7 +14,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
-from skinnybox.delta.rebase import planning, records, replay, tasks
+from skinnybox.delta.rebase import converged, planning, records, replay, tasks
 from skinnybox.delta.rebase.carrying import Carrier
 from skinnybox.delta.rebase.outcome import Masters, Wanted
 from skinnybox.delta.rebase.reading import buffered
@@ -105,6 +105,7 @@ def _told(
         out = _written(volume, others)
         wanted, lost = _records(masters, ground, out.contents, words, notes)
         wanted |= _tasks(masters, ground, out.contents, identifier, words)
+        wanted |= _converged(ground, out.contents)
         carrier = Carrier(volume, ground.context, masters, out, now)
         _carry_out(volume, sides, spool.by_path(), wanted, carrier)
         _empty_work(volume, out)
@@ -195,6 +196,13 @@ def _tasks(
     text = tasks.text(identifier, words, expected)
     left = {bytes_of(path): Wanted() for path in tasks.LEFT}
     return left | {bytes_of(tasks.PATH): Wanted(content=contents.copy([text]), mode=0o600)}
+
+
+def _converged(ground: Ground, contents: Contents) -> dict[bytes, Wanted]:
+    """What of the machine's goes since its new master has the same, for the next one."""
+    text = ground.context.converged.text()
+    content = None if text is None else contents.copy([text])
+    return {bytes_of(converged.PATH): Wanted(content=content, mode=0o600)}
 
 
 def _carry_out(
