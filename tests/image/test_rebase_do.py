@@ -26,7 +26,7 @@ from tests.image.overlaid import Machine
 from tests.image.test_rebase_plan import IMAGES, YEAR, live
 from tests.unit import test_rebase_do_property as random_machines
 from tests.unit.rebased import Thing, f
-from tests.unit.rebased_disk import TASKS, Rebase, overlay, without_confinement
+from tests.unit.rebased_disk import Rebase, is_told, overlay, without_confinement
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="mounting an overlay needs root")
 pytestmark = [pytest.mark.image, needs_root]
@@ -214,7 +214,7 @@ def test_what_the_kernel_shows_is_what_the_model_says(examples: int, tmp_path: P
         _put(machine.lower, new)
         said = machine.act(sys.executable, "-Bc", LIST).decode().splitlines()
         found = {path: Thing(*rest) for path, *rest in map(ast.literal_eval, said)}
-        assert {path: t for path, t in found.items() if not TASKS.startswith(path)} == wanted
+        assert {path: t for path, t in found.items() if not is_told(path)} == wanted
         shutil.rmtree(around)
 
     holds()

@@ -45,7 +45,7 @@ Listed = Mapping[str, tuple[str, ...]]
 Rebased = Callable[..., dict[bytes, Thing]]
 NOW = 1_700_000_000_123_456_789
 PLAIN = a_system(manager=None)
-TASKS = b"var/lib/skinnybox/rebase"
+TASKS, REMEMBERED = b"var/lib/skinnybox/rebase", b"var/lib/skinnybox/converged"
 
 
 def whole(tree: Tree) -> dict[bytes, Thing]:
@@ -250,7 +250,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def rebased(tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> Rebased:
-    """The upper directory afterwards, without what tells the first start what to do."""
+    """The upper directory afterwards, without what tells the first start what to do, and the next rebase."""
     without_confinement(monkeypatch)
 
     def done(upper: Tree, old: Tree, new: Tree, work: Tree | None = None, **more: Any) -> dict[bytes, Thing]:
@@ -262,9 +262,14 @@ def rebased(tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> Reb
         after, told = Rebase(tmp_path, monkeypatch, **more).of(disk, old, new)
         assert len(told) == 3, told
         assert disk.read_bytes() == before
-        return {path: t for path, t in after.items() if not path or not TASKS.startswith(path)}
+        return {path: t for path, t in after.items() if not path or not is_told(path)}
 
     return done
+
+
+def is_told(path: bytes) -> bool:
+    """Whether it is what a rebase itself leaves in a machine, or a folder of that."""
+    return path == REMEMBERED or TASKS.startswith(path)
 
 
 def _link(disk: Path, path: str) -> None:

@@ -67,7 +67,7 @@ class Carrier:
         if Fate.HIDE in fates:
             self._hide(place)
         elif Fate.BRING in fates and old is not None:
-            self._create(place.path, self._outcome.brought(place.path, old))
+            self._create(place.path, self._outcome.brought(place.path, old, new))
         elif (seen := new or old) is not None and seen.type == "d":
             self._folders.enter(Folder(place.path, old=old, new=new))
         elif new is not None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 from skinnybox.delta.rebase.accounts import Numbers, Ownership
 from skinnybox.delta.rebase.bound import Tally
 from skinnybox.delta.rebase.containers import is_containers
+from skinnybox.delta.rebase.converged import Converged
 from skinnybox.delta.rebase.facts import Content
 from skinnybox.delta.rebase.owners import Owners
 from skinnybox.delta.rebase.packages import Settled
@@ -40,6 +41,7 @@ class Context(Generic[N]):
     bound: Tally = field(default_factory=Tally)
     strangers: "Strangers" = field(default_factory=lambda: Strangers())
     remains: "Remains" = field(default_factory=lambda: Remains())
+    converged: Converged = field(default_factory=Converged)
     dangling: "Dangling | None" = None
     diverted: "Diverted | None" = None
     """Both of a replay."""

@@ -74,7 +74,7 @@ class Cut:
     def is_enablement(self) -> bool:
         """Whether it is a folder of what systemd starts. systemctl takes it away with the last link in it,
         and makes it anew with the next: that decides about those links, and about no other."""
-        return _ENABLEMENT.fullmatch(self.path) is not None
+        return is_enablement(self.path)
 
     def _enablement(self) -> Iterator[Decision]:
         if not self.seen:
@@ -106,6 +106,10 @@ class Cut:
             yield file(
                 path, FileClass.GROWN, Fate.HIDE, "of a package that the machine has otherwise, or not"
             )
+
+
+def is_enablement(path: bytes) -> bool:
+    return _ENABLEMENT.fullmatch(path) is not None
 
 
 def is_changed(old: L | None, new: L, context: Context[N]) -> bool:

@@ -84,6 +84,15 @@ def of_node(node: N, reader: Content[N], owners: Ownership, others: tuple[Entry 
     return Facts(node.type, content, mode, owner, _xattrs(reader.xattrs(node), owners))
 
 
+def renumbered(facts: Facts, owners: Ownership) -> Facts:
+    """What was told in the old stack's numbers."""
+    if not owners.moves:
+        return facts
+    uid, gid = facts.owner
+    owner = owners.users.of(uid), owners.groups.of(gid)
+    return replace(facts, owner=owner, xattrs=_xattrs(dict(facts.xattrs), owners))
+
+
 def _xattrs(found: Mapping[str, bytes], owners: Ownership | None) -> tuple[tuple[str, bytes], ...]:
     """Access lists name numbers as well."""
     kept = sorted(kept_xattrs(found).items())

@@ -6,8 +6,11 @@ Held are only the folder that everything below is cut off by, and what the conte
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Generic
 
+from skinnybox.delta.rebase import one_file
 from skinnybox.delta.rebase.context import Context, N, file, owner_told, settle
-from skinnybox.delta.rebase.cuts import Cut, L, Line, is_changed
+from skinnybox.delta.rebase.converged import Change
+from skinnybox.delta.rebase.cuts import Cut, L, Line, is_changed, is_enablement
+from skinnybox.delta.rebase.facts import Facts, of_entry
 from skinnybox.delta.rebase.of_packages import by_package, concerned, of_diverted, unseen
 from skinnybox.delta.rebase.one_file import three_way
 from skinnybox.delta.rebase.rules import Choice
@@ -46,14 +49,30 @@ class _Judge(Generic[N, L]):
             yield from self.end()
         node = place.upper
         if node is None:
-            if place.new is not None or place.old is not None:
-                yield from unseen(place, self._context)
+            yield from self._unseen(place)
         elif _is_whiteout(node):
             yield from self._deleted(place)
         elif node.type == "d":
             yield from self._folder(place, node)
         else:
             yield from self._file(place, node)
+
+    def _unseen(self, place: Place[N, L]) -> Iterator[Decision]:
+        found, old, new = self._again(place), _entry(place.old), _entry(place.new)
+        if found is None:
+            if place.new is not None or place.old is not None:
+                yield from unseen(place, self._context)
+            return
+        yield found
+        if found.fate is not Fate.TAKE and (_is_folder(old) or _is_folder(new)):
+            self._cut = Cut(place.path, FileClass(found.kind), settled=True)
+
+    def _again(self, place: Place[N, L]) -> Decision | None:
+        """Of what was the machine's own, and its master's as well by then."""
+        path, context = place.path, self._context
+        if path not in context.converged or special(path) or of_info(path) or path in context.owners:
+            return None
+        return one_file.unseen(path, _entry(place.old), _entry(place.new), context)
 
     @property
     def cut(self) -> bytes | None:
@@ -112,13 +131,24 @@ class _Judge(Generic[N, L]):
         if found := self._by_what_it_is(place, new):
             return found
         if new is None:
+            self._remember_deleted(place)
             return file(path, FileClass.STALE, Fate.TAKE, "the new master has it no more")
         if choice is Choice.TAKE:
             return file(path, FileClass.DELETED, Fate.TAKE, "as was said: it comes back")
         same = place.old and place.new and not is_changed(place.old, place.new, context)
+        change = context.converged.at(path)
+        same = same or (change is not None and change.base == of_entry(new, None))
         if choice is Choice.PIN or same:
             return None
         return settle(context.policy, path, FileClass.DELETE_MODIFY, "the new master has another")
+
+    def _remember_deleted(self, place: Place[N, L]) -> None:
+        """Not of a folder that systemctl takes away with the last link in it: that decides about those."""
+        old, context = _entry(place.old), self._context
+        if old is not None and not is_enablement(place.path):
+            context.converged.remember(
+                place.path, Change(of_entry(old, context.ownership_at(place.path)), None)
+            )
 
     def _by_what_it_is(self, place: Place[N, L], new: Entry | None) -> Decision | None:
         """Of paths that no comparison can decide. What is said of a path wins, but over records: they tell
@@ -191,14 +221,24 @@ class _Judge(Generic[N, L]):
 
     def _opaque(self, path: bytes, old: Entry | None, new: Entry | None) -> Iterator[Decision]:
         """The kernel marks a folder that was renamed into its place, as dpkg does, like one that took
-        another's place. It is somebody's decision only where the old master had that folder."""
-        if old is not None and old.type == "d" and self._context.policy.choice(path) is not Choice.TAKE:
-            pinned = self._context.policy.choice(path) is Choice.PIN
+        another's place. It is somebody's decision only where the old master had that folder; or the one of
+        before had it, which is remembered as long as none has."""
+        choice, before = self._context.policy.choice(path), self._deleted_before(path)
+        if (_is_folder(old) or before is not None) and choice is not Choice.TAKE:
+            if new is None and old is not None and not is_enablement(path):
+                change = Change(of_entry(old, self._context.ownership_at(path)), None)
+                self._context.converged.remember(path, change)
             kept = file(path, FileClass.OPAQUE, Fate.KEEP)
-            self._cut = Cut(path, FileClass.OPAQUE, kept, settled=pinned)
+            back = new is not None and of_entry(new, None) == before
+            self._cut = Cut(path, FileClass.OPAQUE, kept, settled=back or choice is Choice.PIN)
         else:
             detail = "no folder of the old master is below it" if old is None else "as was said"
             yield file(path, FileClass.OPAQUE, Fate.CLEAR, detail)
+
+    def _deleted_before(self, path: bytes) -> Facts | None:
+        """What the machine had deleted there, and its master had no more since."""
+        change = self._context.converged.at(path)
+        return None if change is None or change.mine is not None else change.base
 
 
 def _entry(line: Line | None) -> Entry | None:

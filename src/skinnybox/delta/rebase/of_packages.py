@@ -69,12 +69,13 @@ def _is_packages_own(place: Place[N, L], owned: Owned, context: Context[N]) -> b
 
 
 def concerned(context: Context[N], old: Index[L], new: Index[L]) -> Iterator[bytes]:
-    """In canonical order the paths of which `unseen` may have something to say."""
-    if not context.owners and not any(each.touched for each in context.packages.values()):
-        return
-    sides = [(line.path for line in side.below(INFO)) for side in (old, new)]
+    """In canonical order the paths of which `unseen` may have something to say; and those that the machine
+    once had."""
+    touched = bool(context.owners) or any(each.touched for each in context.packages.values())
+    sides = [(line.path for line in side.below(INFO)) for side in (old, new)] if touched else []
+    held = [sorted(paths, key=sort_key) for paths in (context.owners, context.converged)]
     last = None
-    for path in heapq.merge(sorted(context.owners, key=sort_key), *sides, key=sort_key):
+    for path in heapq.merge(*held, *sides, key=sort_key):
         if path != last:
             yield path
         last = path

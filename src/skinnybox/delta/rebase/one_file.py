@@ -1,15 +1,20 @@
 """One name that the machine has, against what the old and the new stack have there."""
 
+import hashlib
 from dataclasses import replace
 
-from skinnybox.delta.rebase import text_merge
+from skinnybox.delta.rebase import again, text_merge
 from skinnybox.delta.rebase.context import SOURCES, Context, N, file, is_systems, owner_told, settle
 from skinnybox.delta.rebase.facts import Compared, Facts, Won, compared, of_entry, of_node
 from skinnybox.delta.rebase.rules import Choice
 from skinnybox.delta.rebase.values import Decision, Fate, FileClass
 from skinnybox.masters.index import Entry
 
+Three = tuple[Facts, Facts | None, Facts | None]
 _MERGED_BELOW = b"etc/"
+_OWN = "the machine's own, which its master had as well"
+_DELETED = "the machine had deleted it, and then its master had it no more"
+_GONE = (FileClass.NOOP, FileClass.CONVERGED, FileClass.METADATA)
 
 
 def three_way(
@@ -19,12 +24,54 @@ def three_way(
     becomes of its owner."""
     owners = context.ownership_at(path)
     mine = of_node(node, context.reader, owners, (old, new))
-    before = None if old is None else of_entry(old, owners)
+    was = None if old is None else of_entry(old, owners)
     after = None if new is None else of_entry(new, None)
+    before = again.base(path, (mine, was, after), context)
     found = _decided(path, node, (mine, before, after), context)
+    again.note(path, (mine, before, after), was, found, context)
     if found is not None and found.fate is not Fate.TAKE and new is not None and new.link is not None:
         found = replace(found, detail=f"{found.detail}; one of several names of a file".lstrip("; "))
     return _with_owner(found, path, node, context)
+
+
+def unseen(path: bytes, old: Entry | None, new: Entry | None, context: Context[N]) -> Decision | None:
+    """Of what the machine has nothing of its own at any more, since its master has the same; or had it no
+    more, where the machine had deleted it. None: nothing is to be said."""
+    change = context.converged.at(path)
+    was = None if old is None else of_entry(old, context.ownership_at(path))
+    after = None if new is None else of_entry(new, None)
+    if change is None or after == was or (change.mine is None) != (was is None):
+        return None
+    before = again.base(path, (was, was, after), context)
+    if was is None:
+        found = _about_deleted(path, before, after, context)
+    else:
+        found = _again(path, (was, before, after), context)
+    again.note(path, (was, before, after), was, found, context)
+    return found
+
+
+def _about_deleted(path: bytes, old: Facts | None, new: Facts | None, context: Context[N]) -> Decision | None:
+    choice = context.policy.choice(path)
+    if choice is Choice.TAKE:
+        return file(path, FileClass.DELETED, Fate.TAKE, "as was said: it comes back")
+    if choice is Choice.PIN or old == new:
+        return file(path, FileClass.DELETED, Fate.HIDE, _DELETED)
+    found = settle(context.policy, path, FileClass.DELETE_MODIFY, "the new master has another")
+    return replace(found, fate=Fate.HIDE) if found.fate is Fate.KEEP else found
+
+
+def _again(path: bytes, three: Three, context: Context[N]) -> Decision | None:
+    """What is kept has to be brought again."""
+    mine, old, new = three
+    found = _decided(path, None, three, context)
+    if found is None or found.fate not in (Fate.KEEP, Fate.MERGE):
+        return found if found is not None and found.kind not in _GONE else None
+    result = compared(mine, old, new).result if found.fate is Fate.MERGE and old and new else mine
+    if result is None or result == new or result.type == "d":
+        return None
+    context.converged.restored[path] = result
+    return replace(found, fate=Fate.BRING, detail=_OWN)
 
 
 def _with_owner(found: Decision | None, path: bytes, node: N, context: Context[N]) -> Decision | None:
@@ -39,10 +86,7 @@ def _with_owner(found: Decision | None, path: bytes, node: N, context: Context[N
     return replace(found or file(path, FileClass.OWN, Fate.RENUMBER), owner=owner)
 
 
-Three = tuple[Facts, Facts | None, Facts | None]
-
-
-def _decided(path: bytes, node: N, three: Three, context: Context[N]) -> Decision | None:
+def _decided(path: bytes, node: N | None, three: Three, context: Context[N]) -> Decision | None:
     mine, old, new = three
     if context.policy.choice(path) is Choice.PIN:
         return file(path, FileClass.KEPT, Fate.KEEP, "pinned")
@@ -109,7 +153,9 @@ def _differences(mine: Facts, new: Facts) -> list[str]:
     return [name for name, same in pairs if not same]
 
 
-def _altered(path: bytes, node: N, three: tuple[Facts, Facts, Facts], context: Context[N]) -> Decision | None:
+def _altered(
+    path: bytes, node: N | None, three: tuple[Facts, Facts, Facts], context: Context[N]
+) -> Decision | None:
     mine, old, new = three
     found = compared(mine, old, new)
     if found.disputed:
@@ -126,14 +172,23 @@ def _altered(path: bytes, node: N, three: tuple[Facts, Facts, Facts], context: C
 
 
 def _disputed(
-    path: bytes, node: N, three: tuple[Facts, Facts, Facts], found: Compared, context: Context[N]
+    path: bytes, node: N | None, three: tuple[Facts, Facts, Facts], found: Compared, context: Context[N]
 ) -> Decision:
     choice = context.policy.choice(path)
-    if found.disputed == ("content",) and choice is Choice.MERGE and node.type == "-":
+    mergeable = found.disputed == ("content",) and choice is Choice.MERGE
+    if mergeable and node is not None and node.type == "-" and _has_base(path, three[1], context):
         merged = merged_text(path, node, context)
         if merged is not None:
             return file(path, FileClass.MERGED, Fate.MERGE, "text of both, line by line")
     return settle(context.policy, path, FileClass.MODIFY_MODIFY, ", ".join(found.disputed))
+
+
+def _has_base(path: bytes, base: Facts, context: Context[N]) -> bool:
+    """Whether the old master has what the machine's is held against: see again.py."""
+    if path not in context.converged:
+        return True
+    text = context.old_text(path, text_merge.LARGEST)
+    return text is not None and base.content == f"sha256:{hashlib.sha256(text).hexdigest()}"
 
 
 def merged_text(path: bytes, node: N, context: Context[N]) -> bytes | None:

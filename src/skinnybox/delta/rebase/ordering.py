@@ -14,7 +14,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
-from skinnybox.delta.rebase import moves, planning, records, replay, tasks
+from skinnybox.delta.rebase import converged, moves, planning, records, replay, tasks
 from skinnybox.delta.rebase.carrying import Carrier
 from skinnybox.delta.rebase.context import Context
 from skinnybox.delta.rebase.outcome import Masters, Wanted
@@ -114,6 +114,7 @@ def _told(
         wanted, lost = _records(masters, ground, out.contents, words, notes)
         wanted |= _tasks(masters, ground, out.contents, identifier, words)
         wanted |= _moves(ground, out.contents, identifier, (images, onto))
+        wanted |= _converged(ground, out.contents)
         carrier = Carrier(volume, ground.context, masters, out, now)
         _carry_out(volume, sides, spool.by_path(), wanted, carrier)
         empty_work(volume, out)
@@ -222,6 +223,13 @@ def _moves(
         return {}
     text = moves.text(identifier, images, owners)
     return {bytes_of(moves.PATH): Wanted(content=contents.copy([text]), mode=0o600)}
+
+
+def _converged(ground: Ground, contents: Contents) -> dict[bytes, Wanted]:
+    """What of the machine's goes since its new master has the same, for the next one."""
+    text = ground.context.converged.text()
+    content = None if text is None else contents.copy([text])
+    return {bytes_of(converged.PATH): Wanted(content=content, mode=0o600)}
 
 
 def _carry_out(

@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
+from skinnybox.delta.rebase import again
 from skinnybox.delta.rebase.context import Context, text_of
 from skinnybox.delta.rebase.facts import Facts, Won, compared, of_entry, of_node, won
 from skinnybox.delta.rebase.one_file import merged_text
@@ -113,10 +114,15 @@ class Outcome:
 
     def _metadata(self, path: bytes, node: Node, old: Entry, new: Entry) -> Facts:
         """Of both sides, each aspect alone; what nobody can decide is the machine's."""
-        owners = self._context.ownership_at(path)
-        mine = of_node(node, self._context.reader, owners, ())
-        sides = [replace(side, content=None) for side in (mine, of_entry(old, owners), of_entry(new, None))]
+        mine = of_node(node, self._context.reader, self._context.ownership_at(path), ())
+        before = self._base(path, mine, old, new)
+        sides = [replace(side, content=None) for side in (mine, before, of_entry(new, None))]
         return compared(*sides).result or sides[0]
+
+    def _base(self, path: bytes, mine: Facts, old: Entry, new: Entry) -> Facts:
+        """What the plan held the machine's against."""
+        was = of_entry(old, self._context.ownership_at(path))
+        return again.base(path, (mine, was, of_entry(new, None)), self._context) or was
 
     def _of_facts(self, path: bytes, node: Node, facts: Facts) -> Standing:
         """With what overlayfs itself keeps of it."""
@@ -133,7 +139,8 @@ class Outcome:
             raise Corrupt(f"/{path!r} cannot be merged: it is not in both masters")
         owners = self._context.ownership_at(path)
         mine = of_node(node, self._context.reader, owners, (old, new))
-        who = won(mine.content, of_entry(old, owners).content, of_entry(new, None).content)
+        before = self._base(path, mine, old, new)
+        who = won(mine.content, before.content, of_entry(new, None).content)
         facts = self._metadata(path, node, old, new)
         standing = replace(
             self._of_facts(path, node, facts), mode=node.mode if node.type == "l" else facts.mode
@@ -162,9 +169,20 @@ class Outcome:
             return New(standing=standing, target=entry.target or b"")
         return New(standing=replace(standing, rdev=(os.major(entry.rdev), os.minor(entry.rdev))))
 
-    def brought(self, path: bytes, old: Entry) -> New:
-        """The old master's, whose numbers mean what they mean in the machine."""
+    def brought(self, path: bytes, old: Entry, new: Entry | None) -> New:
+        """The old master's, whose numbers mean what they mean in the machine; or what it is restored to."""
+        if (facts := self._context.converged.restored.get(path)) is not None:
+            return self._restored(path, facts, old, new)
         return self._with_content_of(path, old, self._masters.old, self._of_entry(old, of_machine=True))
+
+    def _restored(self, path: bytes, facts: Facts, old: Entry, new: Entry | None) -> New:
+        """Its content is that of one of the masters."""
+        uid, gid = facts.owner
+        mode = 0o777 if facts.type == "l" else facts.mode
+        standing = Standing(type=facts.type, mode=mode, uid=uid, gid=gid, xattrs=dict(facts.xattrs))
+        if new is None or of_entry(old, None).what == facts.what:
+            return self._with_content_of(path, old, self._masters.old, standing)
+        return self._with_content_of(path, new, self._masters.new, standing)
 
     def of_new(self, path: bytes, new: Entry) -> New:
         return self._with_content_of(path, new, self._masters.new, self._of_entry(new))

@@ -9,6 +9,7 @@ from functools import partial
 
 from skinnybox.delta.rebase import (
     accounts,
+    converged,
     files,
     keyed,
     machine,
@@ -19,7 +20,7 @@ from skinnybox.delta.rebase import (
     services,
     subordinate,
 )
-from skinnybox.delta.rebase.context import Context
+from skinnybox.delta.rebase.context import Context, file
 from skinnybox.delta.rebase.dangling import Dangling
 from skinnybox.delta.rebase.diverted import Diverted
 from skinnybox.delta.rebase.merged_source import UPPER, Merged
@@ -34,7 +35,7 @@ from skinnybox.ext4 import Node, Volume
 from skinnybox.masters.accounts import MOST_BYTES
 from skinnybox.masters.index import Line
 from skinnybox.masters.system.compare import names
-from skinnybox.masters.system.source import Notes, Source
+from skinnybox.masters.system.source import Notes, Source, bytes_of
 from skinnybox.masters.system.source import text_of as path_text
 from skinnybox.masters.system.values import System
 
@@ -101,9 +102,13 @@ def settle_ground(
         every += subordinate.decisions(f"/{path}", *sides)
     wants = services.wants(old.system), services.wants(new.system), services.wants(system)
     every += services.decisions(*wants)
+    remembered = converged.read(source.read(converged.PATH, converged.MOST_BYTES + 1), ownership)
+    if remembered is None:
+        every.append(_forgotten("it is not what was written there"))
     context = Context[Node](
         reader=UpperReader(volume), packages=settled, owners=owned, ownership=ownership, policy=policy,
         old_text=partial(_text, old.source), new_text=partial(_text, new.source),
+        converged=remembered or converged.Converged(),
         dangling=Dangling(machine=source, new=new.source, owners=owned) if policy.replay else None,
         diverted=Diverted.of(old.system, system, source) if policy.replay else None,
     )  # fmt: skip
@@ -116,6 +121,8 @@ def by_path(volume: Volume, old: Side, new: Side, ground: Ground) -> Iterator[De
     yield from _files(volume, old, new, context)
     yield from context.strangers.decisions()
     yield from context.remains.decisions()
+    if context.converged.left_out:
+        yield _forgotten(f"{context.converged.left_out} paths more than fit")
     yield from context.bound.decisions(_afterwards(context.packages.values()))
     for line in ground.notes.told:
         yield _note(line)
@@ -244,6 +251,11 @@ def _afterwards(settled: Iterable[Settled]) -> Iterator[tuple[str, str]]:
         after = each.versions.new if each.fate is Fate.TAKE else each.versions.machine
         if after is not None and each.fate is not Fate.HIDE:
             yield after.name, after.version
+
+
+def _forgotten(why: str) -> Decision:
+    """What the machine changed is not known any more where its master has the same: a later one's counts."""
+    return file(bytes_of(converged.PATH), FileClass.IDENTITY, Fate.REPORT, f"not all is remembered: {why}")
 
 
 def _note(line: str) -> Decision:

@@ -23,10 +23,8 @@ _FORMER = tuple(
     for folder in ("hooks", "scripts", "scripts/init-top", "scripts/init-bottom", "conf.d")
 )
 """Of guest parts whose initramfs was made in the tree."""
-_OF_A_MACHINE = tuple(
-    f"var/lib/skinnybox/{name}"
-    for name in ("check", "active-units", "rebase", "rebase.done", "rebase.failed", "rebase.settled")
-)
+_SAID = ("check", "active-units", "rebase", "rebase.done", "rebase.failed", "rebase.settled", "converged")
+_OF_A_MACHINE = tuple(f"var/lib/skinnybox/{name}" for name in _SAID)
 """What one machine says of itself: of a tree that was a machine's, each of its own would say it too."""
 
 
