@@ -260,7 +260,33 @@ def test_whose_data_disk_has_to_follow_is_told(
     assert said(capsys, "set", "clean", "--data", "48M", "--data-dir", "/srv").code == 0
     (found,) = records(capsys, "clean")
     told = [each["detail"] for each in found["decisions"] if each["class"] == "data disk"]
-    assert told[0].startswith("files on its data disk (/srv) are to be renumbered too: 101 -> 102")
+    assert told[0].startswith(
+        "files on its data disk (/srv) are renumbered too, at its first start, and back by"
+    )
+    assert "101 -> 102" in told[0] and len(told) == 2 and found["blocked"] == 0
+    for path, number in (("/srv", 2), ("/srv/a", 2), ("/srva", 0)):
+        shown = plan(capsys, "clean", "--explain", path, "--format", "json")
+        assert len(json.loads(shown.out)["decisions"]) == number, path
+
+
+def test_files_on_a_data_disk_that_could_not_follow_or_come_back(
+    capsys: pytest.CaptureFixture[str], machines: dict[str, Instance], state: Path, tmp_path: Path
+) -> None:
+    """Either guest part is one from before that."""
+    for name, version in (("before", "1"), ("after", "2")):
+        _tree(tmp_path / f"tree-{name}-1", version, protocol=4)
+        seal(state, tmp_path, name, "1", unrelated=True)
+    with open_fake(state) as fleet:
+        fleet.create(["older"], "before:1", SPARSE)
+    for name, onto, whose in (("clean", "after:1", "after:1"), ("older", "web:2", "before:1")):
+        assert said(capsys, "rebase", name, "--onto", onto, "--dry-run").code == 0
+        assert said(capsys, "set", name, "--data", "48M", "--data-dir", "/srv").code == 0
+        shown = said(capsys, "rebase", name, "--onto", onto, "--dry-run")
+        assert shown.code == 5 and f"the guest part of {whose} could" in shown.out.replace("cannot", "could")
+        done = said(capsys, "rebase", name, "--onto", onto)
+        assert done.code == 5 and "has a data disk, and accounts get other numbers" in done.err
+        with open_fake(state) as fleet:
+            assert fleet.machine(name).instance.trial is None
 
 
 def test_a_disk_that_was_not_shut_down_is_read_from_a_copy(

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from skinnybox import run
-from skinnybox.delta.rebase import doing, masters, tasks
+from skinnybox.delta.rebase import doing, masters, moves, tasks
 from skinnybox.delta.rebase.doing import Done
 from skinnybox.delta.rebase.rules import Choice, Policy
 from skinnybox.errors import Blocked, Cancelled, Conflict, Corrupt
@@ -26,7 +26,7 @@ from tests.image.overlaid import Machine
 from tests.image.test_rebase_plan import IMAGES, YEAR, live
 from tests.unit import test_rebase_do_property as random_machines
 from tests.unit.rebased import Thing, f
-from tests.unit.rebased_disk import TASKS, Rebase, overlay, without_confinement
+from tests.unit.rebased_disk import Rebase, is_left, overlay, without_confinement
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="mounting an overlay needs root")
 pytestmark = [pytest.mark.image, needs_root]
@@ -124,7 +124,8 @@ def test_what_the_first_start_is_to_do(build: Build, machine: Machine, after: Ma
     words = "".join(f"task {word}\n" for word in done.tasks)
     assert text == f"skinnybox-rebase 1\nid f00d\n{words}unit web.service\nend\n"
     listed = look(after, "stat -c '%n %a %u' var/lib/skinnybox/*")
-    assert listed == {tasks.ACTIVE: "644 0", tasks.PATH: "600 0"}
+    assert listed == {tasks.ACTIVE: "644 0", tasks.PATH: "600 0", moves.PATH: "600 0"}
+    assert done.renumbers and "\nmove f00d\nfrom " in _content(after, moves.PATH)
 
 
 def test_a_held_package_stays_whole(build: Build, machine: Machine, after: Machine) -> None:
@@ -214,7 +215,7 @@ def test_what_the_kernel_shows_is_what_the_model_says(examples: int, tmp_path: P
         _put(machine.lower, new)
         said = machine.act(sys.executable, "-Bc", LIST).decode().splitlines()
         found = {path: Thing(*rest) for path, *rest in map(ast.literal_eval, said)}
-        assert {path: t for path, t in found.items() if not TASKS.startswith(path)} == wanted
+        assert {path: t for path, t in found.items() if not is_left(path)} == wanted
         shutil.rmtree(around)
 
     holds()

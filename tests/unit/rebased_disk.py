@@ -46,6 +46,12 @@ Rebased = Callable[..., dict[bytes, Thing]]
 NOW = 1_700_000_000_123_456_789
 PLAIN = a_system(manager=None)
 TASKS = b"var/lib/skinnybox/rebase"
+MOVES = b"var/lib/skinnybox/owners"
+
+
+def is_left(path: bytes) -> bool:
+    """Whether it is there for what a rebase leaves to the first start: tasks, and moves of accounts."""
+    return path == MOVES or TASKS.startswith(path)
 
 
 def whole(tree: Tree) -> dict[bytes, Thing]:
@@ -208,7 +214,9 @@ class Rebase:
         twins = ordering.Scratch(**{name: os.dup(getattr(scratch, name)) for name in scratch.__slots__})
         with target.open("rb") as device:
             files = [*sides[0].all, *sides[1].all]
-            _, _, *told = ordering._told(device.fileno(), files, self.policy, twins, "f00", NOW)
+            _, _, *told = ordering._told(
+                device.fileno(), files, self.policy, twins, "f00", ("sha256:new",), NOW
+            )
         if len(told) < 3:
             return told
         size = os.fstat(scratch.contents).st_size

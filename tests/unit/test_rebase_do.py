@@ -204,3 +204,18 @@ def test_a_record_below_what_hides_the_new_masters_is_copied(rebased: Rebased) -
     lower = {folder + b"/config.dat": f(""), folder + b"/templates.dat": f("")}
     after = rebased(upper, lower, lower)
     assert after[folder + b"/config.dat"] == f("") and after[folder].xattrs == OPAQUE
+
+
+def test_what_containers_have_keeps_its_numbers_and_the_data_disk_is_told(rebased: Rebased) -> None:
+    systems = a_system(manager=None, users=USERS), a_system(manager=None, users={"x": 102, "y": 101})
+    own = {b"var/lib/docker/a": f("1", uid=101, xattrs=ORIGIN), b"srv/a": f("1", uid=101), b"srv": d()}
+    after = rebased(own, {}, {}, systems=systems)
+    assert after[b"var/lib/docker/a"].uid == 101 and after[b"srv/a"].uid == 102
+    told = after[b"var/lib/skinnybox/owners"]
+    assert told.mode == 0o600 and b"\nuser 101 102\nuser 102 101\nend\n" in told.content
+    assert (
+        told.content.startswith(b"skinnybox-owners 1\nmove f00\nfrom ")
+        and b"\nonto sha256:new\n" in told.content
+    )
+    left = {b"var/lib/skinnybox/owners": f("of the last rebase")}
+    assert rebased(left, {}, {})[b"var/lib/skinnybox/owners"].content == b"of the last rebase"

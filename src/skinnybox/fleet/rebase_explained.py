@@ -1,10 +1,11 @@
 """Why a path of a machine is what it is in the plan of its rebase."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from skinnybox.delta.rebase.values import Decision, FileClass, Subject
 from skinnybox.errors import UsageError
+from skinnybox.fleet import rebase_data
 from skinnybox.fleet.masters import Masters
 from skinnybox.masters.catalogue import INDEX
 from skinnybox.masters.index import Entry, read_lines
@@ -51,15 +52,26 @@ class Explained:
 
 
 def explained(
-    masters: Masters, path: str, decisions: Iterable[Decision], old: Master, new: Master
+    masters: Masters,
+    path: str,
+    decisions: Iterable[Decision],
+    old: Master,
+    new: Master,
+    data: Sequence[str] = (),
 ) -> Explained:
-    """UsageError for no path. `decisions` are gone through to their end."""
+    """UsageError for no path. `decisions` are gone through to their end. `data` are the folders of its data
+    disk: of those nothing is decided but whose numbers move."""
     if not path.startswith("/"):
         raise UsageError(f"{path!r} is no path in a machine", hint="one such as /etc/motd")
     wanted = path.strip("/")
-    found = tuple(_about(decisions, wanted))
+    on_data = any(f"/{wanted}/".startswith(f"{folder}/") for folder in data)
+    found = tuple(_on_data(decisions) if on_data else _about(decisions, wanted))
     entries = (_entry(masters, master, wanted) for master in (old, new))
     return Explained(path=f"/{wanted}", decisions=found, old=next(entries), new=next(entries))
+
+
+def _on_data(decisions: Iterable[Decision]) -> Iterator[Decision]:
+    return (each for each in decisions if each.kind == rebase_data.KIND)
 
 
 def _about(decisions: Iterable[Decision], path: str) -> Iterator[Decision]:

@@ -15,7 +15,7 @@ from skinnybox.delta.rebase.tasks import words_of
 from skinnybox.delta.rebase.values import Decision, Fate, Standing, Subject
 from skinnybox.delta.settled import Unsettled
 from skinnybox.errors import Blocked
-from skinnybox.fleet import encrypted, half_restored, knowing, power, thrown
+from skinnybox.fleet import encrypted, half_restored, knowing, power, rebase_data, thrown
 from skinnybox.fleet.masters import Masters
 from skinnybox.fleet.view import MachineView
 from skinnybox.hosts.base import Host
@@ -27,7 +27,6 @@ KNOWS_TASKS = 4
 """The protocol of guest parts from which on they finish a rebase."""
 MOST_TOLD = 1000
 """Decisions of one machine that are kept for a table of many."""
-_ACCOUNTS = (Subject.USER, Subject.GROUP)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,9 +72,13 @@ class Moves:
                 self._opened[identity] = self._held.enter_context(found)
             return self._opened[identity]
 
+    def master(self, instance: Instance) -> Master:
+        """The one that it has. NotFound when that is gone."""
+        return self._known.by_id(instance.stack.master)
+
     def refuse_other_architecture(self, instance: Instance) -> None:
         """Blocked. NotFound when its master is gone."""
-        old = self._known.by_id(instance.stack.master)
+        old = self.master(instance)
         if old.architecture != self.new.architecture:
             raise Blocked(
                 f"{instance.name} is {old.architecture}, and {self.new.reference} is {self.new.architecture}",
@@ -128,7 +131,8 @@ def decisions(
         except Unsettled:
             settled = held.enter_context(replayed_copy(overlay))
             found = held.enter_context(planned(settled, old, new, policy, instance.stack.images))
-        yield _with_guest_part(_with_data_disk(_attended(found, operation), instance), moves.new)
+        told = rebase_data.told(_attended(found, operation), instance, (moves.master(instance), moves.new))
+        yield _with_guest_part(told, moves.new)
 
 
 def summary(machine: MachineView, new: Master, found: Iterable[Decision]) -> Summary:
@@ -189,20 +193,4 @@ def _with_guest_part(found: Iterator[Decision], new: Master) -> Iterator[Decisio
             f"knows: it speaks protocol {new.guest_protocol}, and that is known from {KNOWS_TASKS} on. Build "
             "or import the master again",
             standing=Standing.BLOCKED,
-        )
-
-
-def _with_data_disk(found: Iterator[Decision], instance: Instance) -> Iterator[Decision]:
-    """No data disk is looked into, and none is ever rolled back: whose accounts move is to be known."""
-    for each in found:
-        yield each
-        if instance.data is None or each.subject not in _ACCOUNTS or each.fate is not Fate.RENUMBER:
-            continue
-        yield Decision(
-            subject=each.subject,
-            kind="data disk",
-            fate=Fate.REPORT,
-            name=each.name,
-            detail=f"files on its data disk ({', '.join(instance.data.folders)}) are to be renumbered too: "
-            f"{each.detail}",
         )

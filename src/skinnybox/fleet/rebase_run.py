@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from skinnybox.errors import Blocked, Conflict, SkinnyboxError, Unsupported
-from skinnybox.fleet import create, power, rebase_kept, rebase_plan, rebase_trial, thrown, trials
+from skinnybox.fleet import create, power, rebase_data, rebase_kept, rebase_plan, rebase_trial, thrown, trials
 from skinnybox.fleet.catalog.rows import Doing
 from skinnybox.fleet.context import Context
 from skinnybox.fleet.lease import Held, as_left, leased
@@ -211,6 +211,8 @@ def _built(context: Context, held: Held, wanted: Wanted, operation: Operation) -
             images = (instance.stack.images, rebased.stack.images)
             done = doing.build(old, new, files, wanted.policy, images, operation, identifier=trial.identifier)
             _refuse_tasks(done.tasks, wanted.new)
+            if done.renumbers:
+                rebase_data.refuse(instance, (moves.master(instance), wanted.new))
             look = Look(context, instance, wanted.new, (old, new))
             if done.replay is not None and wanted.replaying is not None:
                 look.install_again(done.replay, wanted.replaying, operation)

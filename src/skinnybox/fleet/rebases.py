@@ -186,7 +186,9 @@ class Rebases:
         machine = self._queries.machine(name)
         with self._decided(machine, onto, wishes, operation) as (moves, found):
             old = self._masters.by_id(machine.instance.stack.master)
-            return explained(self._masters, path, found, old, moves.new)
+            data = machine.instance.data
+            folders = () if data is None else data.folders
+            return explained(self._masters, path, found, old, moves.new, folders)
 
     @contextmanager
     def _judged(self, new: "Master", wishes: Wishes) -> "Iterator[Judge]":

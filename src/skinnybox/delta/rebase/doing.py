@@ -25,7 +25,7 @@ from skinnybox.delta.rebase.ordering import MOST_TOLD, Scratch
 from skinnybox.delta.rebase.orders import decoded
 from skinnybox.delta.rebase.replay import Replay
 from skinnybox.delta.rebase.rules import Policy
-from skinnybox.delta.rebase.values import Decision, Standing, Subject
+from skinnybox.delta.rebase.values import Decision, Fate, Standing, Subject
 from skinnybox.delta.settled import NO_ANSWER, refuse_unsettled
 from skinnybox.errors import Blocked, Conflict, Corrupt
 from skinnybox.operation import Operation
@@ -58,6 +58,11 @@ class Done:
     notes: tuple[str, ...] = ()
     replay: Replay | None = None
 
+    @property
+    def renumbers(self) -> bool:
+        """Whether accounts get other numbers."""
+        return any(key[0] in (Subject.USER, Subject.GROUP) and key[2] == Fate.RENUMBER for key in self.counts)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Ordered:
@@ -89,7 +94,7 @@ def build(
     edit.prepared(new)
     operation.step(task="rebase", detail="deciding")
     with _scratch(new.parent) as scratch:
-        found = _ordered(old, new, masters, policy, images[0], identifier, scratch)
+        found = _ordered(old, new, masters, policy, images, identifier, scratch)
         operation.step(task="rebase", detail="writing")
         size = os.fstat(scratch.contents).st_size
         with _reading(scratch.removals) as removals, _reading(scratch.changes) as changes:
@@ -127,7 +132,7 @@ def _ordered(
     new: Path,
     masters: tuple[Files, Files],
     policy: Policy,
-    images: Sequence[str],
+    images: tuple[Sequence[str], Sequence[str]],
     identifier: str,
     scratch: Scratch,
 ) -> _Ordered:
@@ -138,10 +143,10 @@ def _ordered(
             memory=2 << 30, cpu_seconds=300 + size // _HASHED_PER_SECOND, file_size=max(size, _WRITTEN)
         )
         files = [device, rules, *masters[0].all, *masters[1].all, *scratch.all]
-        words = [*map(str, files), identifier, str(time.time_ns())]
+        words = [*map(str, files), identifier, ",".join(images[1]), str(time.time_ns())]
         with inquire(ordering.__name__, words, subject=str(old), bounds=bounds, pass_fds=files) as answers:
             refuse_unsettled(answers, old)
-            planning.refuse_others(answers, old, images)
+            planning.refuse_others(answers, old, images[0])
             counts = _as_counts(next(answers, None))
             _refuse_disputed(_as_decisions(next(answers, None)), counts)
             found = _checked(next(answers, None), counts)

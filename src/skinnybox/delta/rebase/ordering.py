@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 from skinnybox.delta.join import sort_key
-from skinnybox.delta.rebase import planning, records, replay, tasks
+from skinnybox.delta.rebase import moves, planning, records, replay, tasks
 from skinnybox.delta.rebase.carrying import Carrier
 from skinnybox.delta.rebase.masters import buffered
 from skinnybox.delta.rebase.outcome import Masters, Wanted
@@ -65,9 +65,9 @@ def main(arguments: Sequence[str]) -> None:
     scratch = Scratch(
         early=early, late=late, removals=removals, changes=changes, lines=lines, contents=contents
     )
-    identifier, now = arguments[14:]
+    identifier, images, now = arguments[14:]
     policy = planning.as_policy(json.loads(buffered(rules).read()))
-    answer(_room(_told(device, files[:6], policy, scratch, identifier, int(now))))
+    answer(_room(_told(device, files[:6], policy, scratch, identifier, tuple(images.split(",")), int(now))))
 
 
 def _room(values: Iterator[Any]) -> Iterator[Any]:
@@ -80,13 +80,20 @@ def _room(values: Iterator[Any]) -> Iterator[Any]:
 
 
 def _told(
-    device: int, files: list[int], policy: Policy, scratch: Scratch, identifier: str, now: int
+    device: int,
+    files: list[int],
+    policy: Policy,
+    scratch: Scratch,
+    identifier: str,
+    onto: Sequence[str],
+    now: int,
 ) -> Iterator[Any]:
     volume = open_descriptor(device)
     yield volume.superblock.clean
     if not volume.superblock.clean:
         return
-    yield planning.images(volume)
+    images = planning.images(volume)
+    yield images
     sides = planning.side(*files[:3]), planning.side(*files[3:])
     with ExitStack() as held:
         early, late, *others = (held.enter_context(os.fdopen(each, "r+b", _BUFFER)) for each in scratch.all)
@@ -104,6 +111,7 @@ def _told(
         out = _written(volume, others)
         wanted, lost = _records(masters, ground, out.contents, words, notes)
         wanted |= _tasks(masters, ground, out.contents, identifier, words)
+        wanted |= _moves(ground, out.contents, identifier, (images, onto))
         carrier = Carrier(volume, ground.context, masters, out, now)
         _carry_out(volume, sides, spool.by_path(), wanted, carrier)
         _empty_work(volume, out)
@@ -194,6 +202,17 @@ def _tasks(
     text = tasks.text(identifier, words, expected)
     left = {bytes_of(path): Wanted() for path in tasks.LEFT}
     return left | {bytes_of(tasks.PATH): Wanted(content=contents.copy([text]), mode=0o600)}
+
+
+def _moves(
+    ground: Ground, contents: Contents, identifier: str, images: tuple[Sequence[str], Sequence[str]]
+) -> dict[bytes, Wanted]:
+    """What its data disk is told. Where no number moves, what it was told last still holds."""
+    owners = ground.context.ownership
+    if not owners.moves:
+        return {}
+    text = moves.text(identifier, images, owners)
+    return {bytes_of(moves.PATH): Wanted(content=contents.copy([text]), mode=0o600)}
 
 
 def _carry_out(
