@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from skinnybox import run
-from skinnybox.delta.rebase import doing, masters, tasks
+from skinnybox.delta.rebase import doing, masters, moves, tasks
 from skinnybox.delta.rebase.doing import Done
 from skinnybox.delta.rebase.rules import Choice, Policy
 from skinnybox.errors import Blocked, Cancelled, Conflict, Corrupt
@@ -124,7 +124,8 @@ def test_what_the_first_start_is_to_do(build: Build, machine: Machine, after: Ma
     words = "".join(f"task {word}\n" for word in done.tasks)
     assert text == f"skinnybox-rebase 1\nid f00d\n{words}unit web.service\nend\n"
     listed = look(after, "stat -c '%n %a %u' var/lib/skinnybox/*")
-    assert listed == {tasks.ACTIVE: "644 0", tasks.PATH: "600 0"}
+    assert listed == {tasks.ACTIVE: "644 0", tasks.PATH: "600 0", moves.PATH: "600 0"}
+    assert done.renumbers and "\nmove f00d\nfrom " in _content(after, moves.PATH)
 
 
 def test_a_held_package_stays_whole(build: Build, machine: Machine, after: Machine) -> None:

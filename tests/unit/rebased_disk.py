@@ -46,6 +46,7 @@ Rebased = Callable[..., dict[bytes, Thing]]
 NOW = 1_700_000_000_123_456_789
 PLAIN = a_system(manager=None)
 TASKS, REMEMBERED = b"var/lib/skinnybox/rebase", b"var/lib/skinnybox/converged"
+MOVES = b"var/lib/skinnybox/owners"
 
 
 def whole(tree: Tree) -> dict[bytes, Thing]:
@@ -269,7 +270,7 @@ def rebased(tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> Reb
 
 def is_told(path: bytes) -> bool:
     """Whether it is what a rebase itself leaves in a machine, or a folder of that."""
-    return path == REMEMBERED or TASKS.startswith(path)
+    return path in (REMEMBERED, MOVES) or TASKS.startswith(path)
 
 
 def _link(disk: Path, path: str) -> None:
