@@ -80,7 +80,8 @@ say settings sh -c 'tail -n 1 /etc/apache2/apache2.conf /etc/ssh/sshd_config; ca
 say removed sh -c 'for each in less nano exim4; do command -v $each || echo no $each; done; ls /etc/nanorc'
 say sources sh -c 'grep -l file: -r /etc/apt'
 say units systemctl is-enabled apache2 mariadb ssh atd cron memcached rsync apt-daily.timer
-say modules sh -c 'a2query -q -m rewrite && echo rewrite; a2query -m autoindex; a2query -s 000-default'
+say modules sh -c 'a2query -q -m rewrite && echo rewrite
+    a2query -q -m autoindex || echo no autoindex; a2query -q -s 000-default || echo no default'
 """
 """What is to be the same, whatever release is under it."""
 

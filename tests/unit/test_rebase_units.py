@@ -38,6 +38,22 @@ def test_what_ran_is_expected_whatever_wants_it() -> None:
     assert expected(upper) == ("apache2.service", "wait-online.service")
 
 
+def test_what_a_script_started_once_is_not_expected() -> None:
+    """As apache's does with a service that no boot starts: a machine that had not been started since was
+    waited for until its trial failed."""
+    can_be, folder = b"[Unit]\n[Install]\nWantedBy=multi-user.target\n", "usr/lib/systemd/system"
+    units = {
+        "once.service": can_be, "apache2.service": can_be, "by-socket.service": can_be, "at@.service": can_be,
+        "static.service": b"[Service]\nExecStart=/bin/x [Install]\n",
+    }  # fmt: skip
+    names = ("at@one.service", "at@two.service", *units, "init.service")
+    there = {f"{folder}/{name}": text for name, text in units.items()}
+    wants = WANTS | {("by-socket.socket", "sockets.target"), ("at@one.service", "multi-user.target")}
+    assert expected({**there, **active(*names), "etc/init.d/init": b""}, machine=wants) == (
+        "apache2.service", "at@one.service", "by-socket.service", "init.service", "static.service"
+    )  # fmt: skip
+
+
 def test_what_is_new_is_not_expected_and_what_nobody_wants_any_more_neither() -> None:
     assert expected({}, new=WANTS | {("redis.service", "multi-user.target")}) == ("apache2.service",)
     assert expected({}, new=WANTS - {("apache2.service", "multi-user.target")}) == ()

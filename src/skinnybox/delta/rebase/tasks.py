@@ -43,6 +43,7 @@ _MOST_UNITS = 256
 _SMALL = 64 << 10
 _EACH_BOOT = ("multi-user.target", "graphical.target", "sockets.target")
 """Of systemd; runlevels of other inits have no such name."""
+_BEGINNERS = ("socket", "timer", "path")
 _FOLDERS = ("etc/systemd/system", "usr/lib/systemd/system", "lib/systemd/system")
 
 
@@ -64,10 +65,23 @@ def units(
     old, new, machine = sides
     before, after = ({name for name, _ in each} for each in (wants[2], united(*wants)))
     ran = _active(machine.read(ACTIVE, _SMALL))
+    if ran is not None:
+        ran = [name for name in ran if _comes_up(name, machine, before)]
     expected = after & _started(wants[2]) if ran is None else {*ran} - (before - after)
     there = _files(new) | (_files(machine) - (set() if replay else _files(old)))
     found = sorted(name for name in expected if _UNIT.fullmatch(name) and _file(name) in there)
     return tuple(found[:_MOST_UNITS])
+
+
+def _comes_up(unit: str, machine: Source, wanted: set[str]) -> bool:
+    """Whether it would run again after a boot of the machine as it was. What can be enabled, and is not, some
+    script started once, as a package's does when it is installed. Of what nobody can enable others decide."""
+    stem = unit.rpartition(".")[0]
+    if unit in wanted or any(f"{stem}.{kind}" in wanted for kind in _BEGINNERS):
+        return True
+    found = (machine.read(f"{folder}/{_file(unit)}", _SMALL) for folder in _FOLDERS)
+    text = next((each for each in found if each is not None), b"")
+    return b"[Install]" not in map(bytes.strip, text.splitlines())
 
 
 def _started(wants: Wants) -> set[str]:
