@@ -39,6 +39,10 @@ class Context(Generic[N]):
     dangling: Dangling | None = None
     """Of a replay."""
 
+    def is_anew(self, path: bytes) -> bool:
+        """Whether the new release's file is there whatever became of it, and nobody said otherwise."""
+        return self.policy.replay and self.policy.choice(path) is Choice.MERGE and is_systems(path)
+
 
 class Strangers:
     """Numbers of the machine's files that nobody has there, and somebody will have."""

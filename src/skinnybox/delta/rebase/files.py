@@ -110,7 +110,7 @@ class _Judge(Generic[N, L]):
         if choice is Choice.TAKE:
             return file(path, FileClass.DELETED, Fate.TAKE, "as was said: it comes back")
         same = place.old and place.new and not is_changed(place.old, place.new, context)
-        if choice is Choice.PIN or same:
+        if choice is Choice.PIN or (same and not context.is_anew(path)):
             return None
         return settle(context.policy, path, FileClass.DELETE_MODIFY, "the new master has another")
 
