@@ -1,16 +1,20 @@
-"""What a rebase keeps, struck like the commands in scenarios.py: kept, put back, given up."""
+"""What a rebase keeps, struck like the commands in scenarios.py: kept, put back, given up. By its steps on
+the host that machines are for, and by whole commands on the pretending one, where a trial is over at once."""
 
+import json
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from skinnybox.fleet.catalog import host_kind
 from skinnybox.fleet.registry import open_fleet
 from skinnybox.fleet.settings import Settings
+from skinnybox.overlays import inspect
 from tests import rebased
 from tests.faults.conftest import CREATE, IMPORT, Place
 from tests.faults.injector import Ended, Fault, struck
-from tests.faults.scenarios import Scenario, disks_of, has, snapshots
+from tests.faults.scenarios import NOT_FOUND, Scenario, disks_of, has, snapshots
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,6 +27,15 @@ class Driven(Scenario):
 
     def given_again(self, place: Place) -> None:
         rebased.main(str(place.state), place.host, *self.words)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Whole(Scenario):
+    """A command with all that it does, its trial too."""
+
+    def placed(self, place: Place) -> Place:
+        host_kind.note(place.state, "fake")
+        return replace(place, host="fake")
 
 
 def before_it(place: Place) -> None:
@@ -47,7 +60,43 @@ def is_on(reference: str, *labels: str) -> Callable[[Place], None]:
     return check
 
 
+def moved(place: Place) -> None:
+    before_it(place)
+    place.ok(*REBASE)
+
+
+def stands(reference: str, *labels: str) -> Callable[[Place], None]:
+    """Its record and its disk are of that master, and these are kept."""
+
+    def check(place: Place) -> None:
+        (record,) = json.loads(place.ok("show", "one", "--format", "json"))
+        assert (record["master"], record["reason"]) == (reference, None)
+        master = json.loads(place.ok("master", "show", reference, "--format", "json"))
+        base = inspect.read_base(disks_of(place)[0]).get("image") or ""
+        assert base.split()[0] in json.dumps(master)
+        found = json.loads(place.ok("snapshot", "list", "one", "--format", "json"))
+        assert [snapshot["label"] for snapshot in found] == list(labels)
+
+    return check
+
+
+REBASE = ("rebase", "one", "--onto", "other:1", "-y")
 OF_REBASE = (
+    Whole(name="rebase-whole", words=REBASE, prepare=before_it, wanted=stands("other:1", "before-rebase-1")),
+    Whole(
+        name="rollback-whole",
+        words=("rollback", "one"),
+        prepare=moved,
+        wanted=stands("tiny:1", "after-rebase-2"),
+        done=(NOT_FOUND,),
+    ),
+    Whole(
+        name="commit-whole",
+        words=("rebase", "one", "--commit", "-y"),
+        prepare=moved,
+        wanted=stands("other:1"),
+        done=(NOT_FOUND,),
+    ),
     Driven(
         name="rebase",
         words=("rebase", "other:1"),

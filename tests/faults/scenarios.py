@@ -33,6 +33,10 @@ class Scenario:
     young: bool = False
     """Whether what it leaves half made goes only when nobody can be at it any more; explained till then."""
 
+    def placed(self, place: Place) -> Place:
+        """It as this command is to find it, before anything is prepared."""
+        return place
+
     def given(self, place: Place, fault: Fault | None) -> Ended:
         """Run it in a process of its own, struck."""
         return struck(place.argv(*self.words), watched=place.state, fault=fault)
@@ -44,6 +48,7 @@ class Scenario:
 
 def withstand(scenario: Scenario, place: Place, fault: Fault) -> Ended:
     """One blow, and all that must hold after it. `place` is a fresh copy."""
+    place = scenario.placed(place)
     before = place.kept()
     scenario.prepare(place)
     ended = scenario.given(place, fault)

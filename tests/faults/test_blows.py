@@ -27,6 +27,7 @@ by_deed = pytest.mark.parametrize("deed", list(Deed))
 
 def changes(scenario: Scenario, place: Place) -> Sequence[str]:
     """What the command does to the state folder when nothing happens to it."""
+    place = scenario.placed(place)
     scenario.prepare(place)
     untouched = scenario.given(place, None)
     assert untouched.code == 0, untouched

@@ -199,6 +199,36 @@ def test_the_system_is_the_new_ones_and_what_was_configured_stays() -> None:
     assert said["etc/a.conf"] == "changed: take" and said["usr/bin/a"].endswith("ask conflict")
 
 
+def test_what_was_altered_below_usr_is_the_new_ones_though_both_masters_have_it_alike() -> None:
+    """Else who altered a file that did not change keeps it, and the others do not."""
+    same = {"usr/bin/a": f("1"), "usr/local/bin/b": f("1"), "etc/a.conf": f("1")}
+    found = told({path: f("mine") for path in same}, same, same, policy=REPLAY)
+    assert found["usr/bin/a"].endswith("take")
+    assert found["usr/local/bin/b"].endswith("keep") and found["etc/a.conf"].endswith("keep")
+    assert told({"usr/bin/a": f("1", mode=0o4755)}, same, same, policy=REPLAY)["usr/bin/a"].endswith("keep")
+    ours = Policy(replay=True, on_conflict=Choice.OURS)
+    assert told({"usr/bin/a": f("mine")}, same, same, policy=ours)["usr/bin/a"].endswith("keep")
+    gone = told(dict.fromkeys(same, WHITEOUT), same, same, policy=REPLAY)
+    assert gone["usr/bin/a"].endswith("take") and gone["etc/a.conf"].endswith("keep")
+    assert told({"usr/bin/a": f("mine")}, same, same)["usr/bin/a"].endswith("keep")
+
+
+def test_a_conffile_that_was_deleted_stays_so_though_its_package_was_upgraded(rebased: Rebased) -> None:
+    """As dpkg has it, and as it is where the machine did nothing to the package."""
+    listed = {"p:amd64": ("etc/p.conf", "usr/bin/p")}
+    old, new = ({b"etc/p.conf": f(n), b"usr/bin/p": f(n)} for n in "13")
+    upper = {
+        b"etc/p.conf": WHITEOUT, b"usr/bin/p": WHITEOUT, STATUS: f(_stanza("p", "2")),
+        b"var/lib/dpkg/info/p.list": f("/etc/p.conf\n/usr/bin/p\n"),
+    }  # fmt: skip
+    systems = (a_system("p=1"), of_release(a_system("p=3")))
+    after = shown(rebased(upper, old, new, policy=REPLAY, systems=systems, files=(listed, listed)))
+    assert b"etc/p.conf" in after and b"usr/bin/p" not in after
+    without = {path: t for path, t in upper.items() if path != STATUS} | {STATUS: f("")}
+    after = shown(rebased(without, old, new, policy=REPLAY, systems=systems, files=(listed, listed)))
+    assert b"etc/p.conf" not in after  # of a package that was purged: its new master's scripts see to that
+
+
 def test_where_packages_come_from_is_nobodys_to_guess() -> None:
     old, new = {"etc/apt/sources.list": f("deb x 12")}, {"etc/apt/sources.list": f("deb x 13")}
     upper = {"etc/apt/sources.list": f("deb y 12"), "etc/apt/sources.list.d/own.list": f("deb z 12")}

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from skinnybox.cli import options, render, report
 from skinnybox.cli.progress import shown
-from skinnybox.fleet import asked, present
+from skinnybox.fleet import asked, present, present_use
 from skinnybox.fleet.deltas import wanted_of
 from skinnybox.sizes import format_size
 
@@ -58,7 +58,7 @@ def _look(arguments: argparse.Namespace, fleet: "Fleet", names: list[str], wante
     with shown(arguments.quiet) as operation:
         results = fleet.deltas.would_drop(names, wanted, operation)
     found = [(result.name, result.value) for result in results if result.value is not None]
-    records = [{"name": name, **present.gone(gone)} for name, would in found for gone in would.gone]
+    records = [{"name": name, **present_use.gone(gone)} for name, would in found for gone in would.gone]
     table = arguments.format == "table"
     render.emit(
         _for_people(records) if table else records,

@@ -219,17 +219,14 @@ def whole_mib(disk: D) -> D:
 
 def make(
     host: Host, catalog: Catalog, wanted: Sequence[Instance], operation: Operation, at_once: int = 1,
-    fill: "Callable[[Instance], None] | None" = None,
+    fill: "Callable[[Instance], object]" = lambda _: None,
 ) -> Sequence[Instance]:  # fmt: skip
-    """Claim the names, then make every disk, which `fill` may put something on, and every record. Whatever
-    stops it, nothing of this call stays; what cannot be undone just now, the next command clears away.
-
-    Returns them as they are: with another ssh port, where another process took the one wanted."""
+    """Claim the names, then make every disk, filled by `fill`, and every record. Whatever stops it, nothing
+    stays; what cannot be undone now, the next command clears away. Returns them with the ports they got."""
     wanted = catalog.claim(wanted)
     making = _Creation(
-        host=host, catalog=catalog, operation=operation, at_once=at_once, total=len(wanted),
-        fill=fill,
-    )  # fmt: skip
+        host=host, catalog=catalog, operation=operation, at_once=at_once, total=len(wanted), fill=fill
+    )
     try:
         making.tell()
         for start in range(0, len(wanted), BATCH):
@@ -250,7 +247,7 @@ class _Creation:
     operation: Operation
     at_once: int
     total: int
-    fill: "Callable[[Instance], None] | None"
+    fill: "Callable[[Instance], object]"
     begun: dict[UUID, Instance] = field(default_factory=dict)
     made: int = 0
 
@@ -264,8 +261,7 @@ class _Creation:
             self.host.create_overlay(instance, contents[instance.uuid], self.operation)
             if instance.data is not None:
                 data_disk.make(self.host, instance, self.operation)
-            if self.fill is not None:
-                self.fill(instance)
+            self.fill(instance)
 
         in_parallel(batch, disks, self.at_once, self._count, self.operation)
         in_parallel(batch, self.host.define, self.at_once, lambda _: None, self.operation)

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from skinnybox.fleet.view import MachineView
     from skinnybox.issues import Check, Finding
     from skinnybox.model import Change, Instance, Master, Snapshot, Storage
-    from skinnybox.model.drop import Gone
 
 Record = dict[str, Any]
 
@@ -163,11 +162,6 @@ def change(made: "Change") -> Record:
         "path": printable_path(b"/" + made.path),
         "detail": made.detail,
     }
-
-
-def gone(found: "Gone") -> Record:
-    """Of `reset NAME PATH` and `slim`."""
-    return {"type": found.type, "size": found.size, "path": printable_path(b"/" + found.path)}
 
 
 def event(happened: "Event") -> Record:

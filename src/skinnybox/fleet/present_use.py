@@ -1,8 +1,9 @@
-"""The stable form of what takes the room of a machine's disk (present.py)."""
+"""The stable forms of what takes the room of a machine's disk, and of what goes from it (present.py)."""
 
 from skinnybox.fleet.present import Record
 from skinnybox.model import DiskKind
 from skinnybox.model.diskuse import DiskUse, Heavy
+from skinnybox.model.drop import Gone
 from skinnybox.printable import printable_path
 
 
@@ -31,3 +32,8 @@ def heavy_path(heavy: Heavy) -> str:
 
 def _row(name: str, disk: DiskKind, what: str) -> Record:
     return {"name": name, "disk": str(disk), "what": what, "size": 0, "count": None, "path": None}
+
+
+def gone(found: Gone) -> Record:
+    """Of `reset NAME PATH` and `slim`."""
+    return {"type": found.type, "size": found.size, "path": printable_path(b"/" + found.path)}

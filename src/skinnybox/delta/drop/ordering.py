@@ -15,12 +15,12 @@ from skinnybox.delta.beside import DIRECT
 from skinnybox.delta.drop.choosing import Below, Idle, Secrets, is_whiteout
 from skinnybox.delta.rebase import machine, owners, packages, planning, standing
 from skinnybox.delta.rebase.merged_source import UPPER, Merged
-from skinnybox.delta.rebase.ordering import empty_work
 from skinnybox.delta.rebase.packages import Settled
 from skinnybox.delta.rebase.reading import buffered
 from skinnybox.delta.rebase.standing import Standing
 from skinnybox.delta.rebase.streams import is_below
 from skinnybox.delta.rebase.whole import Side
+from skinnybox.delta.rebase.work import empty_work
 from skinnybox.delta.rebase.written import Contents, Need, Written
 from skinnybox.delta.upper import OPAQUE
 from skinnybox.delta.upper_disk import reader_of

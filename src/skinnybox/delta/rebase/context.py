@@ -50,6 +50,10 @@ class Context(Generic[N]):
         """What becomes of the machine's numbers there."""
         return Ownership() if is_containers(path) else self.ownership
 
+    def is_anew(self, path: bytes) -> bool:
+        """Whether the new release's file is there whatever became of it, and nobody said otherwise."""
+        return self.policy.replay and self.policy.choice(path) is Choice.MERGE and is_systems(path)
+
 
 class Strangers:
     """Numbers of the machine's files that nobody has there, and somebody will have."""

@@ -138,7 +138,7 @@ class _Judge(Generic[N, L]):
         same = place.old and place.new and not is_changed(place.old, place.new, context)
         change = context.converged.at(path)
         same = same or (change is not None and change.base == of_entry(new, None))
-        if choice is Choice.PIN or same:
+        if choice is Choice.PIN or (same and not context.is_anew(path)):
             return None
         return settle(context.policy, path, FileClass.DELETE_MODIFY, "the new master has another")
 

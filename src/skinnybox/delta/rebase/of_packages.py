@@ -36,6 +36,8 @@ def by_package(place: Place[N, L], context: Context[N]) -> Decision | None:
     if owned.package.fate is Fate.TAKE:
         if not deleted and not _is_packages_own(place, owned, context):
             return None
+        if deleted and context.policy.replay and owned.machine and place.path.startswith(b"etc/"):
+            return None  # of a package that it has, as dpkg leaves a conffile that somebody deleted
         return file(place.path, FileClass.OF_PACKAGE, Fate.TAKE, detail)
     if owned.package.fate is Fate.HIDE and not deleted:
         return None

@@ -157,6 +157,8 @@ def _altered(
     path: bytes, node: N | None, three: tuple[Facts, Facts, Facts], context: Context[N]
 ) -> Decision | None:
     mine, old, new = three
+    if mine.content != old.content and context.is_anew(path):
+        return settle(context.policy, path, FileClass.KEPT, "altered in the machine")
     found = compared(mine, old, new)
     if found.disputed:
         return _disputed(path, node, three, found, context)

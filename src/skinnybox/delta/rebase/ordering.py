@@ -24,20 +24,20 @@ from skinnybox.delta.rebase.spool import Said, Spool
 from skinnybox.delta.rebase.streams import is_below, places
 from skinnybox.delta.rebase.values import Decision, Fate, Standing, Subject
 from skinnybox.delta.rebase.whole import Ground, Side, by_path, settle_ground
+from skinnybox.delta.rebase.work import empty_work
 from skinnybox.delta.rebase.written import Contents, Need, Written
 from skinnybox.delta.upper import sort_key
-from skinnybox.errors import NoSpace, NotFound
+from skinnybox.errors import NoSpace
 from skinnybox.ext4 import Node, Volume, open_descriptor
 from skinnybox.masters.system import image
 from skinnybox.masters.system.source import bytes_of
-from skinnybox.overlays.edits import Removal
 from skinnybox.overlays.space import is_out_of_space
 from skinnybox.sandbox.reader import answer
 from skinnybox.sizes import format_size
 
 MOST_TOLD = 20
 """Of what is in dispute: so many say enough in an error, and the plan has all."""
-_UPPER, _WORK = b"upper", b"work"
+_UPPER = b"upper"
 _SLACK = 16
 _LONGEST_NOTE = 500
 _BUFFER = 1 << 18
@@ -270,37 +270,6 @@ def _with_folders(paths: Iterable[bytes]) -> Iterator[bytes]:
             end = path.find(b"/", end + 1)
         yield path
         last = path
-
-
-def empty_work(volume: Volume, out: Written) -> None:
-    """What the kernel left half done there, and its index, are of the old stack. It makes anew what it needs.
-    A folder comes behind what is in it."""
-    try:
-        work = volume.lookup(_WORK)
-    except NotFound:
-        return
-    around: list[tuple[bytes, Node]] = [(b"", work)]
-    for path, node in volume.walk(_WORK):
-        while path and not path.startswith(around[-1][0] + b"/" if around[-1][0] else b""):
-            _leave(around, out)
-        if node.type == "d":
-            if path:
-                around.append((path, node))
-        else:
-            out.need.remove(node)
-            out.remove(_removal(around[-1][1], path))
-    while len(around) > 1:
-        _leave(around, out)
-
-
-def _leave(around: list[tuple[bytes, Node]], out: Written) -> None:
-    path, _ = around.pop()
-    out.remove(_removal(around[-1][1], path, is_folder=True))
-
-
-def _removal(folder: Node, path: bytes, *, is_folder: bool = False) -> Removal:
-    name = path.rpartition(b"/")[2]
-    return Removal(folder=folder.inode, name=name, path=_WORK + b"/" + path, is_folder=is_folder)
 
 
 def _refuse_full(volume: Volume, need: Need) -> None:
