@@ -55,5 +55,6 @@ def _make_key_once(folder: Path, key: Path) -> None:
         _halves.extend(half.read_bytes() for half in both)
         return
     for half, content in zip(both, _halves, strict=True):
+        half.unlink(missing_ok=True)  # of who was killed between the two
         with private.create(half) as file:
             file.write(content)

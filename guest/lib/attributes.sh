@@ -22,14 +22,15 @@ give_attributes() {
     with_perl "$1" "$2"
 }
 
-# with_perl ROOT note|before|after: the new root's.
+# with_perl ROOT note|before|after: the new root's. For -e it opens /dev/null.
 with_perl() {
     local code=0
     [ -d "$1$RUN" ] || mkdir -p "$1$RUN"
     mount -o bind "$RUN/data" "$1$RUN" || return 1
+    mount -o bind /dev "$1/dev" || { umount "$1$RUN" && return 1; }
     # shellcheck disable=SC2016
     ROOT='' chroot "$1" /usr/bin/perl -e "$ATTRIBUTES_PERL" "$2" "$RUN" || code=$?
-    umount "$1$RUN" || return 1
+    umount "$1/dev" && umount "$1$RUN" || return 1
     return "$code"
 }
 

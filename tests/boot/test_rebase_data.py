@@ -36,9 +36,9 @@ CAPABILITY = "0100000200040000000000000000000000000000"
 OF_FILE = """#!/usr/bin/perl
 # FILE [CAPABILITY]
 my ($file, $given) = @ARGV;
-syscall 188, $file, "security.capability", pack("H*", $given), 20, 0 if $given;
-my $found = "0"; $found x= 64;
-syscall 191, $file, "security.capability", $found, 64;
+my ($name, $found) = ("security.capability", "0" x 64);
+if ($given) { my $value = pack("H*", $given); syscall 188, $file, $name, $value, 20, 0; }
+syscall 191, $file, $name, $found, 64;
 print "$file ", unpack("H40", $found), "\\n";
 """
 MAKE = f"""

@@ -190,7 +190,10 @@ with open_fake(Path(sys.argv[1])) as fleet:
 def test_what_a_killed_process_leaves_is_interrupted(fleet: Fleet, state: Path, by: signal.Signals) -> None:
     fleet.create(["a"], "tiny", SPARSE)
     words = [sys.executable, "-c", KILLED, str(state), str(int(by))]
-    child = subprocess.run(words, cwd=Path(__file__).parents[2])
+    # Whoever runs us under nohup has us ignore one of them, and so would the child.
+    child = subprocess.run(
+        words, cwd=Path(__file__).parents[2], preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    )
     assert child.returncode == -by
     job = fleet.jobs.all()[-1]
     assert (job.verb, job.condition, job.ended) == ("dawdle", Condition.INTERRUPTED, None)

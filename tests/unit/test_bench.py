@@ -14,7 +14,7 @@ NOT_READING = {
     ("apply",), ("autostart", "off"), ("autostart", "on"), ("cp",), ("delete",), ("exec",), ("flatten",),
     ("grow",), ("jobs", "cancel"), ("jobs", "follow"), ("jobs", "show"), ("kill",), ("master", "build"),
     ("master", "disk"), ("master", "import"), ("master", "remove"), ("rebase",), ("reset",),
-    ("restart",), ("rollback",), ("seed-disk",), ("serve",), ("set",), ("slim",),
+    ("restart",), ("rollback",), ("seed-disk",), ("serve",), ("set",), ("slim",), ("copy",), ("rename",),
     ("snapshot", "create"), ("snapshot", "delete"), ("snapshot", "restore"), ("ssh",),
     ("start",), ("stop",), ("token", "create"), ("token", "revoke"),
 }  # fmt: skip

@@ -61,9 +61,9 @@ FIRST = {
     "SeedUser": "name groups sudo shell authorized_keys password_hash",
 }
 """What the first version wrote, which never changes: whatever else there is, came later."""
-NOT_OF_A_MACHINE = {"state", "addresses", "values"}
-"""Keys of the fleet file: what becomes of its power, a list of what `address` says of each, and what its
-templates may name."""
+NOT_OF_A_MACHINE = {"state", "addresses", "values", "replay"}
+"""Keys of the fleet file: what becomes of its power, a list of what `address` says of each, what its
+templates may name, and how it goes onto another release."""
 OTHER: dict[str, Any] = {
     "overlay": Overlay(size=2 * GIB),
     "memory": GIB,

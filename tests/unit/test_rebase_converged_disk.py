@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from skinnybox.delta.rebase.rules import Choice, Policy
 from tests.unit.rebased import WHITEOUT, f, l
 from tests.unit.rebased_disk import (
+    MOVES,
     REMEMBERED,
     TASKS,
     Rebase,
@@ -79,10 +80,10 @@ def test_forth_and_back_on_a_disk(chain: Chain) -> None:
     mine = {b"srv/a": f("2", uid=101), b"srv/gone": WHITEOUT, b"opt/x": WHITEOUT, b"srv/link": l("2")}
     two = {b"srv/a": f("2", uid=102), b"srv/link": l("2"), b"new": f("2"), b"s/n": f("2")}
     after = chain.of(mine, one, two)
-    assert set(shown(after)) == {REMEMBERED, TASKS}
+    assert set(shown(after)) == {REMEMBERED, TASKS, MOVES}
     assert after[REMEMBERED].mode == 0o600
     after = chain.of(mine, one, two, one)
-    assert {path: bare(t) for path, t in shown(after).items() if path != TASKS} == {
+    assert {path: bare(t) for path, t in shown(after).items() if path not in (TASKS, MOVES)} == {
         path: bare(t) for path, t in mine.items()
     }
 

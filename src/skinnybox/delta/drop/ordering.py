@@ -58,7 +58,7 @@ def main(arguments: Sequence[str]) -> None:
     """In the confined child."""
     device, asked, *rest = map(int, arguments)
     wanted = of_text(buffered(asked).read())
-    answer(_answers(device, wanted, rest[:3], rest[3:]))
+    answer(_answers(device, wanted, rest[:4], rest[4:]))
 
 
 def _answers(device: int, wanted: Wanted, master: list[int], scratch: list[int]) -> Iterator[Any]:
