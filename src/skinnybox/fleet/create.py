@@ -264,7 +264,7 @@ class _Creation:
             self.fill(instance)
 
         in_parallel(batch, disks, self.at_once, self._count, self.operation)
-        in_parallel(batch, self.host.define, self.at_once, lambda _: None, self.operation)
+        in_parallel(batch, self.host.define, self.at_once, lambda _: self.operation.check(), self.operation)
         self.catalog.confirm(batch)
         if self.at_once == 1:
             self.tell()
