@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from skinnybox import run
 from tests.faults.conftest import CREATE, IMPORT, KEPT, Place, no_bug
 from tests.faults.injector import Deed, Ended, Fault, struck
 from tests.faults.leftovers import unexplained
@@ -169,6 +170,15 @@ def put_back_together(place: Place) -> None:
     has(reason=None, data=32 << 20)(place)
 
 
+def with_a_file(place: Place) -> None:
+    place.ok(*CREATE, "one")
+    (record,) = json.loads(place.ok("show", "one", "--format", "json"))
+    disk = place.state / "instances" / record["uuid"] / "overlay.img"
+    source = place.folder / "own"
+    source.write_text("mine")
+    run.run(["debugfs", "-w", "-R", f"write {source} upper/own", disk])
+
+
 def snapshots(*labels: str) -> Callable[[Place], None]:
     def check(place: Place) -> None:
         found = json.loads(place.ok("snapshot", "list", "one", "--format", "json"))
@@ -205,6 +215,28 @@ SCENARIOS = (
         done=(NOT_FOUND,),
     ),
     Scenario(name="reset", words=("reset", "-y", "one"), prepare=make("one"), wanted=renewed("one")),
+    Scenario(name="slim", words=("slim", "one"), prepare=make("one"), wanted=created("one")),
+    Scenario(
+        name="reset-path",
+        words=("reset", "-y", "one", "/own"),
+        prepare=with_a_file,
+        wanted=created("one"),  # what fails after the disk is in place leaves its seed newer than its record
+        done=(NOT_FOUND,),
+    ),
+    Scenario(
+        name="copy",
+        words=("copy", "one", "two"),
+        prepare=make("one"),
+        wanted=created("one", "two"),
+        done=(CONFLICT,),
+    ),
+    Scenario(
+        name="rename",
+        words=("rename", "one", "other"),
+        prepare=make("one"),
+        wanted=created("other"),
+        done=(NOT_FOUND,),
+    ),
     Scenario(
         name="import",
         words=IMPORT,

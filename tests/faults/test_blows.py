@@ -16,6 +16,8 @@ pytestmark = [pytest.mark.image, pytest.mark.timeout(1800), needs_injector]
 SCENARIOS: tuple[Scenario, ...] = (*scenarios.SCENARIOS, *OF_REBASE)
 POINTS = 2
 """Points of each command and deed in the core; `full` takes every one, and a thousand at random."""
+NOW_AND_THEN = 12
+"""Changes that a slow run may have more than a quick one: a job writes down by the clock how far it is."""
 HUNDREDS = 10
 _SYNCS = ("fsync", "fdatasync")
 _WRITES = ("write", "pwrite64", "ftruncate", "fallocate", "copy_file_range")
@@ -47,7 +49,7 @@ def test_a_blow_here_and_there(scenario: Scenario, deed: Deed, copied: Copied) -
     calls = countable(changes(scenario, copied()), deed)
     chance = random.Random(f"{scenario.name} {deed}")
     for at in sorted(chance.sample(range(1, len(calls) + 1), min(POINTS, len(calls)))):
-        assert withstand(scenario, copied(), Fault(deed=deed, at=at)).struck
+        assert withstand(scenario, copied(), Fault(deed=deed, at=at)).struck or at > len(calls) - NOW_AND_THEN
 
 
 @pytest.mark.full

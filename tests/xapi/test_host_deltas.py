@@ -1,0 +1,92 @@
+"""Parts of what machines of a pool made their own: given back, dropped, given to others; and new names."""
+
+from pathlib import Path
+
+import pytest
+
+from skinnybox import run
+from skinnybox.errors import Blocked, Conflict
+from skinnybox.fleet.service import Fleet
+from skinnybox.fleet.view import Condition
+from skinnybox.model import Instance
+from skinnybox.operation import UNATTENDED
+from skinnybox.overlays import inspect
+from tests.emulators.xapi import EmulatedPool
+from tests.xapi.furnished import SMALL, at_work, machine
+
+pytestmark = pytest.mark.image
+GUEST = at_work
+
+
+@pytest.fixture
+def one(fleet: Fleet, tmp_path: Path) -> Instance:
+    """Off; it has run, and written /srv/site and /srv/other."""
+    (made,) = fleet.create(["one"], "tiny", SMALL)
+    assert fleet.start(["one"], timeout=20.0)[0].ok
+    fleet.kill(["one"])
+
+    def build(old: Path, new: Path) -> None:
+        new.write_bytes(old.read_bytes())
+        content = tmp_path / "content"
+        content.write_text("mine")
+        for order in (
+            "mkdir upper/srv",
+            f"write {content} upper/srv/site",
+            f"write {content} upper/srv/other",
+        ):
+            run.run(["debugfs", "-w", "-R", order, new])
+
+    fleet._host.rebuild_overlay(made, made.overlay.size, build, UNATTENDED)
+    return made
+
+
+def names_in(fleet: Fleet, name: str) -> str:
+    with fleet._host.open_overlay(fleet.machine(name).instance, UNATTENDED) as overlay:
+        return run.run(["debugfs", "-R", "ls -p upper/srv", overlay]).stdout.decode()
+
+
+def comes_up(fleet: Fleet, name: str) -> None:
+    (started,) = fleet.start([name], timeout=20.0)
+    assert started.ok, started.error
+    assert fleet.machine(name).condition is Condition.READY
+    assert fleet.kill([name])[0].ok
+
+
+def test_a_path_is_given_back(fleet: Fleet, one: Instance) -> None:
+    (outcome,) = fleet.deltas.give_back(["one"], ["/srv/site"])
+    assert outcome.error is None and outcome.value is not None and outcome.value.count == 1
+    assert "/site/" not in names_in(fleet, "one") and "/other/" in names_in(fleet, "one")
+    assert list(fleet._host.records()) == [fleet.machine("one").instance]
+    comes_up(fleet, "one")
+
+
+def test_copies_that_say_nothing_are_dropped(fleet: Fleet, one: Instance) -> None:
+    (outcome,) = fleet.deltas.slim(["one"])
+    assert outcome.error is None, outcome.error
+    assert "/site/" in names_in(fleet, "one")
+    comes_up(fleet, "one")
+
+
+def test_a_copy_has_it_and_is_another(fleet: Fleet, one: Instance) -> None:
+    (copy,) = fleet.deltas.copy("one", ["two"])
+    assert "/site/" in names_in(fleet, "two")
+    with fleet._host.open_overlay(copy, UNATTENDED) as overlay:
+        assert inspect.read_base(overlay).get("instance") == str(copy.uuid)
+    comes_up(fleet, "two")
+    comes_up(fleet, "one")
+
+
+def test_a_new_name_is_the_pools_as_well(pool: EmulatedPool, fleet: Fleet, one: Instance) -> None:
+    renamed = fleet.deltas.rename("one", "other")
+    assert fleet.names() == ["other"] and machine(pool, renamed)["name_label"] == "other"
+    assert list(fleet._host.records()) == [renamed] and renamed.uuid == one.uuid
+    comes_up(fleet, "other")
+
+
+def test_one_that_runs_is_refused(fleet: Fleet, one: Instance) -> None:
+    assert fleet.start(["one"], timeout=20.0)[0].ok
+    (outcome,) = fleet.deltas.give_back(["one"], ["/srv/site"])
+    assert isinstance(outcome.error, Blocked)
+    with pytest.raises((Blocked, Conflict)):
+        fleet.deltas.rename("one", "other")
+    assert fleet.names() == ["one"]
