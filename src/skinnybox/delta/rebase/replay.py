@@ -173,7 +173,11 @@ def decisions(
 def _told(each: Settled, marked: Mapping[Key, bool]) -> tuple[Fate | None, str, Standing]:
     new, machine = each.versions.new, each.versions.machine
     if machine is None:
-        return (Fate.REMOVE if each.kind is PackageClass.REMOVED and new else None), "", Standing.CLEAN
+        if each.kind is not PackageClass.REMOVED or not new:
+            return None, "", Standing.CLEAN
+        if NAME.fullmatch(each.name) is None:
+            return Fate.REPORT, "not removed again: apt knows nothing of such a name", Standing.CLEAN
+        return Fate.REMOVE, "", Standing.CLEAN
     if each.kind is PackageClass.HELD:
         return Fate.REPORT, "the new master's version is held", Standing.CLEAN
     if each.kind is not PackageClass.ONLY_MACHINE:
