@@ -1,5 +1,6 @@
 """Machines that are put on another master, with guests that do as they are told."""
 
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -17,11 +18,21 @@ from skinnybox.fleet.view import MachineView
 from skinnybox.hosts.fake import host as fake
 from skinnybox.model import Instance, Report, image_uuid
 from skinnybox.overlays import inspect
+from tests.fleet.conftest import open_fake
 from tests.fleet.test_disks import image
 
 QUICK = Rollout(timeout=1)
 Guest = Callable[[Report, dict[str, Any]], Report | None]
 """What a guest says, made of what a good one says and of the host's entry; None: it has gone off."""
+
+
+@pytest.fixture
+def fleet_of_two(state: Path, two_masters: Path, monkeypatch: pytest.MonkeyPatch) -> Fleet:
+    """With the masters web:1 and web:2 (test_rebase.py), also for its command line."""
+    monkeypatch.setenv("SKINNYBOX_STATE", str(state))
+    monkeypatch.setenv("SKINNYBOX_HOST", "fake")
+    shutil.copytree(two_masters, state)
+    return open_fake(state)
 
 
 def good(report: Report, entry: dict[str, Any]) -> Report:

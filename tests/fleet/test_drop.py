@@ -1,7 +1,6 @@
 """`reset NAME PATH` and `slim`: on the fake host, by its command line."""
 
 import json
-import shutil
 from pathlib import Path
 
 import pytest
@@ -12,21 +11,15 @@ from skinnybox.hosts.fake.host import FakeHost
 from skinnybox.model import Instance
 from skinnybox.overlays import inspect
 from skinnybox.sizes import MIB
-from tests.fleet.conftest import SPARSE, open_fake, said
+from tests.fleet import rebasing
+from tests.fleet.conftest import SPARSE, said
 from tests.fleet.rebasing import has
 from tests.fleet.test_disks import image
 from tests.fleet.test_rebase import put, two_masters
 
 __all__ = ["two_masters"]
+fleet = rebasing.fleet_of_two
 Said = pytest.CaptureFixture[str]
-
-
-@pytest.fixture
-def fleet(state: Path, two_masters: Path, monkeypatch: pytest.MonkeyPatch) -> Fleet:
-    monkeypatch.setenv("SKINNYBOX_STATE", str(state))
-    monkeypatch.setenv("SKINNYBOX_HOST", "fake")
-    shutil.copytree(two_masters, state)
-    return open_fake(state)
 
 
 @pytest.fixture

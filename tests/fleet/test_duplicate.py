@@ -1,6 +1,5 @@
 """`copy` and `rename` on the fake host."""
 
-import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,13 +14,15 @@ from skinnybox.model.datadisk import data_disk
 from skinnybox.operation import Operation
 from skinnybox.overlays import inspect
 from skinnybox.sizes import MIB
-from tests.fleet.conftest import SPARSE, open_fake, said
+from tests.fleet import rebasing
+from tests.fleet.conftest import SPARSE, said
 from tests.fleet.rebasing import has
 from tests.fleet.test_disks import image
 from tests.fleet.test_lease import dies_in
 from tests.fleet.test_rebase import put, two_masters
 
 __all__ = ["two_masters"]
+fleet = rebasing.fleet_of_two
 Said = pytest.CaptureFixture[str]
 OWN = (
     "srv/site",
@@ -29,14 +30,6 @@ OWN = (
     "var/lib/systemd/random-seed",
     "var/lib/dhcp/dhclient.leases",
 )
-
-
-@pytest.fixture
-def fleet(state: Path, two_masters: Path, monkeypatch: pytest.MonkeyPatch) -> Fleet:
-    monkeypatch.setenv("SKINNYBOX_STATE", str(state))
-    monkeypatch.setenv("SKINNYBOX_HOST", "fake")
-    shutil.copytree(two_masters, state)
-    return open_fake(state)
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 import errno
 import json
-import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -28,16 +27,7 @@ from tests.samples import seal
 from tests.unit.elves import an_elf
 
 __all__ = ["two_masters"]
-
-
-@pytest.fixture
-def fleet(state: Path, two_masters: Path, monkeypatch: pytest.MonkeyPatch) -> Fleet:
-    from tests.fleet.conftest import open_fake
-
-    monkeypatch.setenv("SKINNYBOX_STATE", str(state))
-    monkeypatch.setenv("SKINNYBOX_HOST", "fake")
-    shutil.copytree(two_masters, state)
-    return open_fake(state)
+fleet = rebasing.fleet_of_two
 
 
 @pytest.fixture
