@@ -66,8 +66,8 @@ def moved(place: Place) -> None:
 
 
 def stands(reference: str, *, back: bool = False) -> Callable[[Place], None]:
-    """Its record and its disk are of that master, and there is a way back or none. What it had on the other one
-    may be kept as well: what was struck on trial has been taken back once."""
+    """Its record and its disk are of that master, and there is a way back or none. What it had on the other
+    one may be kept as well: what was struck on trial has been taken back once."""
 
     def check(place: Place) -> None:
         (record,) = json.loads(place.ok("show", "one", "--format", "json"))
