@@ -238,6 +238,15 @@ def test_what_a_package_manager_did_it_undoes(
     assert "its package manager undoes that" in drop.sum.notes[0]
 
 
+def test_folders_of_its_packages_stay_without_what_is_in_them(drop: Drop) -> None:
+    """Or Apache would not start, which has nowhere to write to."""
+    own = {b"var/log/mc/log": f("1"), b"var/log/mc": d(0o750), b"var/log/mine/log": f("1")}
+    upper = {**own, STATUS: _status("git=1", "vim=1", "mc=1"), **_info("mc", "var/log/mc")}
+    after = drop(upper, WITH_PACKAGES, paths("/var/log"), system=SYSTEM, files=FILES)
+    assert {path for path in after if path.startswith(b"var/log")} == {b"var/log", b"var/log/mc"}
+    assert after[b"var/log/mc"].mode == 0o750
+
+
 def test_a_setting_of_an_upgraded_package_is_anybodys(drop: Drop) -> None:
     upper = {b"etc/git.conf": f("2"), STATUS: _status("git=2", "vim=1"), **_info("git", "etc/git.conf")}
     after = drop(upper, WITH_PACKAGES, paths("/etc/git.conf"), system=SYSTEM, files=FILES)

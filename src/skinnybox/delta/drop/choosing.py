@@ -146,12 +146,14 @@ class Below(Generic[N]):
         what = special(path)
         if what is not None and what.kind in _WHOLE and path not in self.paths:
             return "it tells of the whole machine, and goes when it is named itself"
-        return self._whose(path, entry) if node.type != "d" else None
+        anybodys = node.type == "d" or path.startswith(_SETTINGS)
+        return self._whose(path, entry, anybodys=anybodys)
 
-    def _whose(self, path: bytes, entry: Entry | None) -> str | None:
-        """A setting that the master has too is anybody's."""
+    def _whose(self, path: bytes, entry: Entry | None, *, anybodys: bool) -> str | None:
+        """A setting, or a folder, that the master has too is anybody's. A folder that only a package of the
+        machine brought stays, without what is in it: its programs may not start without."""
         owned = self.owners.get(path)
-        if owned is None or (path.startswith(_SETTINGS) and entry is not None):
+        if owned is None or (anybodys and entry is not None):
             return None
         name, gone = printable(owned.package.name), owned.package.versions.machine is None
         what = "removed" if gone else "has in a version of its own"
