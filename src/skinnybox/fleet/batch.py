@@ -45,8 +45,7 @@ def each(
 
     def attempt(item: T) -> Outcome[R]:
         if work.cancelled:
-            said = f"{name(item)}: {work.ending} before it was begun"
-            return Outcome(name=name(item), error=Cancelled(said))
+            return Outcome(name=name(item), error=_not_begun(name(item), work))
         try:
             return Outcome(name=name(item), value=act(item, work))
         except SkinnyboxError as error:
@@ -75,6 +74,10 @@ def _vanished(error: OSError) -> SkinnyboxError | None:
     if not isinstance(error, FileNotFoundError):
         return None
     return Conflict(f"{error.filename} is gone", hint="another command deleted the machine meanwhile")
+
+
+def _not_begun(name: str, work: Operation) -> Cancelled:
+    return Cancelled(f"{name}: {work.ending} before it was begun")
 
 
 def _await(futures: "Sequence[Future[Outcome[R]]]", task: str, work: Operation) -> None:
