@@ -49,8 +49,7 @@ def build(
     with _scratch(new.parent) as scratch:
         removals, changes, lines, contents = scratch
         with _chosen(new, master, wanted, images, scratch) as found:
-            *_, done = found
-        assert isinstance(done, Dropped)
+            (done,) = (each for each in found if isinstance(each, Dropped))  # of the names none is held
         operation.step(task="reset", detail="writing")
         with _reading(removals) as first, _reading(changes) as then:
             size = os.fstat(contents).st_size
