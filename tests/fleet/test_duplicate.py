@@ -9,7 +9,7 @@ from skinnybox import run
 from skinnybox.errors import Conflict
 from skinnybox.fleet.service import Fleet
 from skinnybox.hosts.fake.host import FakeHost
-from skinnybox.model import DiskKind, Forward, Instance, ThrowAway, Thrown
+from skinnybox.model import DiskKind, Forward, Instance, Network, StaticNetwork, ThrowAway, Thrown
 from skinnybox.model.datadisk import data_disk
 from skinnybox.operation import Operation
 from skinnybox.overlays import inspect
@@ -201,3 +201,11 @@ def test_a_rename_that_is_killed_is_done_or_was_not(
     assert fleet.names() == [left] and fleet.machine(left).instance.uuid == row.instance.uuid
     fleet.create([{"web": "www", "www": "web"}[left]], "web:1", SPARSE)  # the other name is nobody's
     assert left in {record.name for record in fleet._host.records() if record.uuid == web.uuid}
+
+
+def test_an_address_of_its_own_is_taken(fleet: Fleet, capsys: Said) -> None:
+    fixed = StaticNetwork(address="10.0.0.3/24", gateway="10.0.0.1")
+    fleet.create(["a"], "web:1", replace(SPARSE, network=Network.BRIDGE, bridge="br0", static_network=fixed))
+    ended = said(capsys, "copy", "a", "b")
+    assert ended.code == 4 and "10.0.0.3" in ended.err, ended
+    assert fleet.names() == ["a"]
