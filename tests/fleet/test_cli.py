@@ -82,7 +82,7 @@ def test_every_format_says_the_same(cli: Cli) -> None:
         (("start", "x-*"), 3, "no machine matches"),
         (("delete", "one"), 2, "not done without a yes"),
         (("create", "one", "-m", "tiny"), 4, "1 of 1 names are taken"),
-        (("master", "remove", "tiny"), 5, "is what one boot from"),
+        (("master", "remove", "tiny"), 5, "is the master of one"),
         (("create", "a", "-m", "tiny", "--overlay", "900T"), 7, "reserved overlays need"),
         (("create", "a", "-m", "tiny", "--gateway", "10.0.0.1"), 2, "go with --address"),
         (("exec", "one"), 2, "needs a command"),

@@ -145,7 +145,7 @@ def test_machines_start_stop_and_say_so(fleet: Fleet) -> None:
 
 def test_a_master_outlives_no_machine_that_needs_it(fleet: Fleet) -> None:
     fleet.create(["a"], "tiny", SPARSE)
-    with pytest.raises(Blocked, match="tiny:1 is what a boot from"):
+    with pytest.raises(Blocked, match="tiny:1 is the master of a"):
         fleet.masters.remove("tiny:1")
     fleet.delete(["a"])
     fleet.masters.remove("tiny:1")

@@ -1,3 +1,4 @@
+import contextlib
 import json
 import os
 import socket
@@ -236,6 +237,35 @@ def test_a_monitor_that_a_guest_took_over_is_one_that_refuses(tmp_path: Path, an
         monitor.execute("x")
     assert "\x1b" not in caught.value.message
     thread.join()
+
+
+@pytest.mark.parametrize("said", [b"7", b'"x"', b"[]", b"{}", b'{"UUID": 7}', b'{"UUID": "x"}', b"null"])
+def test_what_is_looked_for_in_an_answer_and_is_not_there_is_refused(tmp_path: Path, said: bytes) -> None:
+    thread = serve(tmp_path, GREETING, DONE, b'{"return": ' + said + b"}\r\n")
+    with pytest.raises(CommandFailed, match="no answer"), Monitor(tmp_path, timeout=60) as monitor:
+        monitor.uuid()
+    thread.join()
+
+
+def test_a_monitor_that_talks_of_events_for_ever_times_out(tmp_path: Path) -> None:
+    ended = threading.Event()
+
+    def talk() -> None:
+        client, _ = server.accept()
+        with client, contextlib.suppress(OSError):
+            client.sendall(GREETING)
+            client.recv(4096)
+            client.sendall(DONE)
+            while not ended.wait(0.02):
+                client.sendall(b'{"event": "RESUME"}\r\n')
+
+    with listen(tmp_path, "qmp") as server:
+        thread = threading.Thread(target=talk)
+        thread.start()
+        with pytest.raises(TimedOut), Monitor(tmp_path, timeout=0.3) as monitor:
+            monitor.execute("x")
+        ended.set()
+        thread.join()
 
 
 def test_a_silent_monitor_times_out(tmp_path: Path) -> None:

@@ -194,7 +194,7 @@ class Masters:
             if names:
                 more = f" and {len(names) - 5} more" if len(names) > 5 else ""
                 raise Blocked(
-                    f"{master.reference} is what {', '.join(names[:5])}{more} boot from",
+                    f"{master.reference} is the master of {', '.join(names[:5])}{more}",
                     hint="delete those machines first",
                 )
             masters_kept.refuse(master, masters_kept.needed(self._host, self._catalog))

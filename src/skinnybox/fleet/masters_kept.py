@@ -50,5 +50,5 @@ def refuse(master: Master, found: Iterator[Needed]) -> None:
     if first.is_way_back:
         hint = f"`skinnybox rebase {first.name} --commit` gives it up"
     raise Blocked(
-        f"{master.reference} is what the snapshot {first.label!r} of {first.name}{more} boots from", hint=hint
+        f"{master.reference} is the master of the snapshot {first.label!r} of {first.name}{more}", hint=hint
     )

@@ -16,12 +16,16 @@ from skinnybox.printable import printable
 _LONGEST = 1 << 20
 _LONGEST_REASON = 1000
 _TIMEOUT = 10.0
+_NO_ANSWER = (AttributeError, LookupError, OverflowError, TypeError, ValueError)
+"""What comes of looking for something in what is not there, or is of another type."""
 
 
 class Monitor:
     """A conversation with one QEMU; `timeout` is seconds for each answer. Not for several threads.
 
     Raises Conflict when no QEMU listens, TimedOut when it does not answer, CommandFailed for what it refuses.
+    A guest may have taken that QEMU over: what is looked for in an answer, within `with`, and is not as it
+    must be, is CommandFailed too.
     """
 
     def __init__(self, folder: Path, name: str = "qmp", timeout: float = _TIMEOUT) -> None:
@@ -32,7 +36,7 @@ class Monitor:
         except OSError as error:
             raise Conflict(f"no machine answers in {folder}: {error}") from error
         try:
-            self._line()
+            self._line(self._deadline())
             self.execute("qmp_capabilities")
         except BaseException:
             self.close()
@@ -54,8 +58,9 @@ class Monitor:
             self._send(json.dumps(request).encode() + b"\n", descriptors)
         except OSError as error:
             raise Conflict(f"the machine has ended before {command}") from error
+        deadline = self._deadline()  # of the answer: one who talks of events for ever gives none
         while True:
-            answer = self._line()
+            answer = self._line(deadline)
             if "error" in answer:
                 raise CommandFailed(f"QEMU refuses {command}: {_described(answer['error'])}")
             if "return" in answer:
@@ -81,9 +86,13 @@ class Monitor:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+        if isinstance(error, _NO_ANSWER):
+            raise CommandFailed("QEMU's monitor says what is no answer") from error
 
-    def _line(self) -> dict[str, Any]:
-        deadline = time.monotonic() + self._timeout
+    def _deadline(self) -> float:
+        return time.monotonic() + self._timeout
+
+    def _line(self, deadline: float) -> dict[str, Any]:
         while b"\n" not in self._buffer:
             self._buffer += self._received(deadline)
             if len(self._buffer) > _LONGEST:

@@ -17,7 +17,7 @@ _FOLDERS = ("dev", "proc", "sys", "run", "root")
 _LIBRARY = "usr/lib/skinnybox/lib"
 _EARLY, _LATE = "conf/skinnybox-modules", "conf/skinnybox-late-modules"
 _LEVEL = 4
-"""6 takes twice as long and 9 ten times, for 3 and 4 parts in a hundred; the guest reads all of them as fast."""
+"""6 takes twice as long and 9 ten times, for 3 and 4 parts in a hundred."""
 
 
 def make(tree: Path, kernel: Path, target: Path, operation: Operation, *, erofs: bool = True) -> None:
