@@ -35,7 +35,7 @@ HELD = "hold ok installed"
         (None, None, "1", "only machine: keep"),
         ("1", "1", None, "removed: hide"),
         ("1", "2", None, "removed: hide"),
-        ("1", None, None, "both changed: take"),
+        ("1", None, None, "both changed: hide"),
         (None, "1", "1", "both changed: take"),
         ("1", "3", "2", "both changed: take"),
         ("1", "2", "3", "both changed: keep"),
