@@ -170,6 +170,21 @@ def test_the_way_back_later(fleet: Fleet, state: Path, web: Instance) -> None:
     assert moved(fleet, "web").stage is Stage.PASSED
 
 
+def test_no_image_is_written_in_place(fleet: Fleet, state: Path, web: Instance) -> None:
+    """T14: what was before is the very file, with every byte of it; what comes is another."""
+
+    def seen(path: Path) -> tuple[int, int, bytes]:
+        return path.stat().st_ino, path.stat().st_mtime_ns, path.read_bytes()
+
+    disk = image(state, web)
+    before, kept = seen(disk), disk.with_name("snapshots")
+    moved(fleet, "web")
+    after = disk.stat().st_ino
+    assert seen(kept / "before-rebase-1.img") == before and after != before[0]
+    fleet.rebases.rollback(["web"])
+    assert seen(disk) == before and (kept / "after-rebase-2.img").stat().st_ino == after
+
+
 def test_giving_it_up(fleet: Fleet, web: Instance, capsys: pytest.CaptureFixture[str]) -> None:
     assert isinstance(fleet.rebases.commit(["web"])[0].error, NotFound)
     moved(fleet, "web")

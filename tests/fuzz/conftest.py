@@ -28,7 +28,11 @@ MOST_MEMORY = 512 << 20
 """By which a test may make this process larger, in bytes."""
 
 
-@pytest.fixture(params=["core", pytest.param("full", marks=pytest.mark.full)])
+# Where each input starts a program, five hundred take longer than any other test beside other work.
+_FULL = [pytest.mark.full, pytest.mark.timeout(3600)]
+
+
+@pytest.fixture(params=["core", pytest.param("full", marks=_FULL)])
 def tier(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 

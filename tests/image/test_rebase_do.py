@@ -138,37 +138,40 @@ def test_a_held_package_stays_whole(build: Build, machine: Machine, after: Machi
     assert "Package: web\nStatus: hold ok installed\nArchitecture: amd64\nVersion: 1\n" in status
 
 
-def test_two_files_are_not_one_where_the_new_master_has_the_same_numbers(
+def test_two_files_are_not_one_where_the_new_master_has_the_same_uuid_and_numbers(
     tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What was copied up from inode 12 is taken for inode 12 of the new master, which is another file: who
-    writes to the one writes to both."""
+    """What was copied up from inode 12 is taken for inode 12 of a new master with that UUID, which is another
+    file: who writes to the one writes to both. No image has another's UUID, and origins are taken off: either
+    is enough."""
     without_confinement(monkeypatch)
     disk = overlay(tmp_path / "disk.img", cache, {})
     old, new = _image(tmp_path, "f0"), _image(tmp_path, "g0")
+    other = _image(tmp_path, "g0", uuid="5b0c1f6e-6f76-4572-8c61-790000000010")
     _on(tmp_path, disk, old, "echo mine >> f0")
-    shutil.copy(disk, tmp_path / "naive.img")
+    for name in ("naive.img", "other.img"):
+        shutil.copy(disk, tmp_path / name)
     policy = Policy(on_conflict=Choice.OURS)
     upper, orders = Rebase(tmp_path, monkeypatch, policy).of(disk, {b"f0": f("v\n")}, {b"g0": f("v\n")})
     assert len(orders) == 3 and upper[b"f0"].content == b"v\nmine\n"
     told = {}
-    for name in ("naive.img", "new.img"):
-        _on(tmp_path, tmp_path / name, new, "cat f0 > /dev/null; echo more >> g0")
+    for name, lower in (("naive.img", new), ("other.img", other), ("new.img", new)):
+        _on(tmp_path, tmp_path / name, lower, "cat f0 > /dev/null; echo more >> g0")
         with open_volume(tmp_path / name) as volume:
             nodes = [volume.lookup(b"upper/%s" % each) for each in (b"f0", b"g0")]
             told[name] = [(b"".join(volume.read(node)), node.links) for node in nodes]
-    assert told["new.img"] == [(b"v\nmine\n", 1), (b"v\nmore\n", 1)]
+    assert told["new.img"] == told["other.img"] == [(b"v\nmine\n", 1), (b"v\nmore\n", 1)]
     assert told["naive.img"] == [(b"v\nmine\nmore\n", 2)] * 2  # the kernel still does what this is about
 
 
-def _image(folder: Path, name: str) -> Path:
+def _image(folder: Path, name: str, uuid: str = "5b0c1f6e-6f76-4572-8c61-790000000009") -> Path:
     """A master of one file, which is inode 12 in each."""
-    tree, image = folder / f"tree-{name}", folder / f"{name}.ext4"
+    image = folder / f"{name}-{uuid}.ext4"
+    tree = image.with_suffix(".tree")
     tree.mkdir()
     (tree / name).write_text("v\n")
     image.touch()
     os.truncate(image, 8 << 20)
-    uuid = "5b0c1f6e-6f76-4572-8c61-790000000009"
     run.run(["mke2fs", "-q", "-t", "ext4", "-U", uuid, "-d", tree, image])
     return image
 

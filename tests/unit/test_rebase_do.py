@@ -9,7 +9,7 @@ from skinnybox.delta.rebase.rules import Choice, Policy
 from skinnybox.errors import Corrupt
 from skinnybox.ext4 import open_volume
 from tests.unit import rebased_disk
-from tests.unit.rebased import OPAQUE, WHITEOUT, Thing, a_system, d, f, l
+from tests.unit.rebased import OPAQUE, WHITEOUT, Thing, a_system, d, f, l, md5
 from tests.unit.rebased_disk import NOW, ORIGIN, Rebased, read, shown, whole
 
 THEIRS = Policy(on_conflict=Choice.THEIRS)
@@ -46,6 +46,24 @@ def test_what_goes_and_folders_that_were_only_there_for_it(rebased: Rebased) -> 
 def test_a_folder_of_the_machines_own_stays_though_it_is_empty(rebased: Rebased) -> None:
     after = rebased({b"srv/mine": d(0o700, uid=5)}, {}, {})
     assert after[b"srv/mine"] == d(0o700, uid=5)
+
+
+def test_settings_that_a_removed_package_left_give_way_to_what_the_new_master_brings(
+    rebased: Rebased,
+) -> None:
+    """As dpkg does it. It was told as a dispute, though nobody had altered them."""
+    brought = "Package: p\nStatus: install ok installed\nArchitecture: amd64\nVersion: 2\n"
+    left = "Package: p\nStatus: deinstall ok config-files\nArchitecture: amd64\nVersion: 1\nConffiles:\n"
+    upper = {
+        b"etc/p.conf": f("1"), b"etc/q.conf": f("mine"), b"var/lib/dpkg/info/p.list": f("/etc/p.conf\n"),
+        b"var/lib/dpkg/status": f(f"{left} /etc/p.conf {md5(b'1')}\n /etc/q.conf {md5(b'1')}\n"),
+    }  # fmt: skip
+    old = {b"var/lib/dpkg/status": f("\n")}
+    new = {b"etc/p.conf": f("2"), b"var/lib/dpkg/status": f(brought)}
+    systems = a_system(), a_system("p=2")
+    after = rebased(upper, old, new, systems=systems, files=({}, {"p:amd64": ("etc/p.conf",)}))
+    assert b"etc/p.conf" not in after and after[b"etc/q.conf"].content == b"mine"
+    assert b"Status: install ok unpacked\nConfig-Version: 1\n" in after[b"var/lib/dpkg/status"].content
 
 
 def test_hidden_is_what_grew_in_folders_like_the_new_stacks(rebased: Rebased) -> None:

@@ -35,7 +35,7 @@ HELD = "hold ok installed"
         (None, None, "1", "only machine: keep"),
         ("1", "1", None, "removed: hide"),
         ("1", "2", None, "removed: hide"),
-        ("1", None, None, "both changed: take"),
+        ("1", None, None, "both changed: hide"),
         (None, "1", "1", "both changed: take"),
         ("1", "3", "2", "both changed: take"),
         ("1", "2", "3", "both changed: keep"),
@@ -200,6 +200,16 @@ def test_a_folder_that_went_with_its_package_is_no_dispute() -> None:
     old["usr/share/p/own"] = f("1")
     found = told(upper, old, new, packages=packages, owners=owned)
     assert found == {"usr/share/p": "delete/modify: ask conflict"}
+
+
+def test_what_is_in_the_place_of_a_removed_package_is_no_dispute() -> None:
+    """Settings that somebody had altered before, and a program of his own: that package is not there."""
+    old, new = ({"usr/bin/p": f(n), "etc/p.conf": f(n), "etc/as": f(n)} for n in "12")
+    upper = {"usr/bin/p": f("own"), "etc/p.conf": f("mine"), "etc/as": f("1")}
+    assert _with_files(("1", "2", None), upper, old, new, {}) == {
+        "usr/bin/p": "of package: keep", "etc/p.conf": "of package: keep", "etc/as": "no change: take",
+    }  # fmt: skip
+    assert "modify/modify: ask conflict" in _with_files(("1", "2", "1"), upper, old, new).values()
 
 
 def test_a_package_that_only_the_database_has_no_more_blocks() -> None:

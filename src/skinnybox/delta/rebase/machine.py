@@ -65,6 +65,20 @@ def listed(
         yield names[key], paths
 
 
+def left_behind(
+    source: Merged, system: System, packages: Mapping[str, Settled]
+) -> Iterator[tuple[Settled, bytes, str]]:
+    """Settings of packages that the machine had, removed and did not purge, and that the new master brings:
+    the path of each, and what dpkg knows it by."""
+    places = Places(source)
+    for package in system.packages or ():
+        found = packages.get(package.key) or packages.get(package.name)
+        if package.present or found is None or found.touched or found.versions.machine is not None:
+            continue
+        for path, digest in package.conffiles:
+            yield found, bytes_of(places.of(path)), digest
+
+
 class Sums:
     """What dpkg knows the files of a package by, as it installed them."""
 

@@ -7,7 +7,7 @@ from skinnybox.delta.rebase import again, text_merge
 from skinnybox.delta.rebase.context import SOURCES, Context, N, file, is_systems, owner_told, settle
 from skinnybox.delta.rebase.facts import Compared, Facts, Won, compared, of_entry, of_node
 from skinnybox.delta.rebase.rules import Choice
-from skinnybox.delta.rebase.values import Decision, Fate, FileClass
+from skinnybox.delta.rebase.values import Decision, Fate, FileClass, Standing
 from skinnybox.masters.index import Entry
 
 Three = tuple[Facts, Facts | None, Facts | None]
@@ -28,10 +28,22 @@ def three_way(
     after = None if new is None else of_entry(new, None)
     before = again.base(path, (mine, was, after), context)
     found = _decided(path, node, (mine, before, after), context)
+    found = _of_removed(path, found, context)
     again.note(path, (mine, before, after), was, found, context)
     if found is not None and found.fate is not Fate.TAKE and new is not None and new.link is not None:
         found = replace(found, detail=f"{found.detail}; one of several names of a file".lstrip("; "))
     return _with_owner(found, path, node, context)
+
+
+def _of_removed(path: bytes, found: Decision | None, context: Context[N]) -> Decision | None:
+    """Where a package was that the machine removed, what it left behind or the machine has is no dispute with
+    that package's in the new master: it is not there."""
+    owned = context.owners.get(path)
+    if found is None or found.standing is not Standing.CONFLICT or owned is None:
+        return found
+    if owned.package.fate is not Fate.HIDE:
+        return found
+    return file(path, FileClass.OF_PACKAGE, Fate.KEEP, f"of {owned.package.name}, which the machine removed")
 
 
 def unseen(path: bytes, old: Entry | None, new: Entry | None, context: Context[N]) -> Decision | None:

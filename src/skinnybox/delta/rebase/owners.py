@@ -61,6 +61,16 @@ def owners(
     return found
 
 
+def with_left(found: Owners, left: Iterable[tuple[Settled, bytes, str]]) -> Owners:
+    """With what packages left behind that are installed anew: as dpkg does it, what nobody altered since is
+    replaced. `left`: whose it is, the path, and its digest. Raises Corrupt for more than can be."""
+    every, room = dict(found), _Room()
+    for package, path, digest in left:
+        room.take(path)
+        every.setdefault(path, Owned(package, machine=True, md5=digest))
+    return every
+
+
 class _Room:
     def __init__(self) -> None:
         self._paths, self._bytes = _MOST_PATHS, _MOST_BYTES

@@ -82,7 +82,8 @@ def settled(found: Versions, on_hold: Fate = Fate.ASK) -> Settled:
         return Settled(versions=found, kind=PackageClass.HELD, fate=on_hold, standing=asked)
     if machine == new:
         same = PackageClass.SAME if machine == old else PackageClass.BOTH
-        return Settled(versions=found, kind=same, fate=Fate.TAKE)
+        # Of what both removed dpkg may know the settings in the machine, and who purges it the last script.
+        return Settled(versions=found, kind=same, fate=Fate.TAKE if machine or not old else Fate.HIDE)
     if machine == old:
         return Settled(versions=found, kind=PackageClass.ONLY_MASTER, fate=Fate.TAKE)
     if found.machine is None:

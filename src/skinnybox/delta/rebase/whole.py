@@ -203,8 +203,9 @@ def _owners(
         return ((called.get(key, key), paths) for key, paths in side.listed())
 
     wanted = machine.touched(settled)
+    left = machine.left_behind(source, system, settled)
     if not any(each.touched for each in settled.values()):
-        return {}, ()
+        return owners.with_left({}, left), ()
     owned = owners.owners(
         settled,
         old=by_name(old),
@@ -212,6 +213,7 @@ def _owners(
         machine=machine.listed(source, system, wanted, notes),
         md5=machine.Sums(source, wanted, notes).of,
     )
+    owned = owners.with_left(owned, left)
     return owned, owners.two_owners(owned, settled, old=lambda: by_name(old), new=by_name(new))
 
 
