@@ -171,15 +171,28 @@ def test_folders_of_the_data_disk_are_seen_where_they_are_bound(
     machine.sh("mkdir -p srv/www srv/later var/lib && echo under >srv/www/index && echo yet >srv/later/x")
     machine.sh("ln -s /srv/www/../www home; mkdir -p var/lib/docker && echo under >var/lib/docker/x")
     orders = tmp_path / "orders"
-    orders.write_text("mkdir /direct\nmkdir /direct/var%lib%docker\nmkdir /direct/var%lib%other\n")
+    orders.write_text(
+        "mkdir /direct\nmkdir /direct/var%lib%docker\nmkdir /direct/var%lib%other\n"
+        "cd /upper\nmknod gone c 0 0\n"
+    )
     run.run(["debugfs", "-w", "-f", orders, machine.image])
     data = tmp_path / "data.img"
     (tmp_path / "tree/folders/srv%www").mkdir(parents=True)
     (tmp_path / "tree/folders/srv%www/index").write_text("over")
+    for name in ("new%way", "gone%way"):  # of before a reset: their ways are made at the next start
+        (tmp_path / "tree/folders" / name).mkdir()
+        (tmp_path / "tree/folders" / name / "x").write_text(name)
     run.run(["mke2fs", "-q", "-t", "ext4", "-d", tmp_path / "tree", data, "16M"])
-    folders = ("/srv/www", "/srv/later")
+    folders = ("/srv/www", "/srv/later", "/new/way", "/gone/way")
     without = disks(machine, folders=folders)
-    for path in (b"/srv/www/index", b"/srv/www", b"/home/index", b"/srv/www/../data", b"/var/lib/lxc/x"):
+    for path in (
+        b"/new/way/x",
+        b"/srv/www/index",
+        b"/srv/www",
+        b"/home/index",
+        b"/srv/www/../data",
+        b"/var/lib/lxc/x",
+    ):
         with pytest.raises(Elsewhere):
             content(without, path)
     for path in (b"/srv", b"/srv/www/index"):
@@ -189,6 +202,14 @@ def test_folders_of_the_data_disk_are_seen_where_they_are_bound(
     of = disks(machine, folders=folders, data=data)
     assert content(of, b"/srv/www/index") == content(of, b"/home/index") == b"over"
     assert content(of, b"/srv/later/x") == b"yet\n"
+    assert (
+        content(of, b"/new/way/x") == b"new%way"
+        and content(of, b"/new") == b""
+        and not content(of, b"/new/x")
+    )
+    assert content(of, b"/gone/way/x") == b"gone%way"
+    every = seen(of, b"/") or {}
+    assert every[b"/new/way/x"][1] == b"new%way" and every[b"/gone/way/x"][1] == b"gone%way"
     assert (seen(of, b"/srv") or {})[b"/www/index"][1] == b"over"
     # Of engines' folders what is beside the upper directory, as long as the data disk has none.
     assert content(of, b"/var/lib/docker/x") is None and content(of, b"/var/lib/docker") == b""

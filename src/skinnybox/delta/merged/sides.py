@@ -27,7 +27,7 @@ class Thing:
 
     mode: int
     size: int
-    handle: "Node | Packed"
+    handle: "Node | Packed | None"
     number: int = 0
     is_whiteout: bool = False
 
@@ -159,6 +159,30 @@ class ErofsSide:
             raise Corrupt(f"an inode of the image says that it is of {node.size} bytes")
         white = stat.S_ISCHR(node.mode) and not node.data  # the number of the device
         return Thing(mode=node.mode, size=node.size, handle=node, number=number, is_whiteout=white)
+
+
+class Empty:
+    """A folder that the guest part makes at its start, on the way to what it binds."""
+
+    folder = Thing(mode=stat.S_IFDIR | 0o755, size=0, handle=None)
+
+    def within(self, folder: Thing, name: bytes) -> Thing | None:
+        return None
+
+    def children(self, folder: Thing) -> Iterator[tuple[bytes, Thing]]:
+        return iter(())
+
+    def hides(self, folder: Thing) -> bool:
+        return False
+
+    def target(self, link: Thing) -> bytes:
+        raise AssertionError("it has no links")
+
+    def content(self, file: Thing) -> Content:
+        raise AssertionError("it has no files")
+
+    def stored(self, file: Thing) -> int:
+        return 0
 
 
 def sealed(descriptor: int) -> tuple[Side, Thing]:

@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from itertools import groupby
 from operator import itemgetter
 
-from skinnybox.delta.merged.sides import Side, Thing
+from skinnybox.delta.merged.sides import Empty, Side, Thing
 
 MOST_LINKS = 40
 """On the way to one path, as the kernel has it."""
 _MOST_PARTS = 1 << 14
 
 Part = tuple[Side, Thing]
+_MADE: Part = (Empty(), Empty.folder)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +48,7 @@ class Tree:
         """`sides` are folders; `bound` is seen at its paths, whatever the sides have there."""
         self._root = Place(b"", tuple(sides))
         self._bound, self._elsewhere = bound, frozenset(elsewhere)
+        self._ways = {way for path in (*bound, *elsewhere) for way in _ways(path)}
 
     def find(self, path: bytes) -> Place | None:
         """Where it leads, by links and `..`, from the tree's root: never out of it. None: there is nothing,
@@ -83,23 +85,33 @@ class Tree:
         if not folder.thing.is_folder:
             return None
         found = ((side, side.within(thing, name)) for side, thing in folder.parts)
-        return _merged(path, ((side, thing) for side, thing in found if thing is not None))
+        return self._made(path, _merged(path, ((side, thing) for side, thing in found if thing is not None)))
 
     def children(self, folder: Place) -> Iterator[tuple[bytes, Place]]:
         """By the bytes of their names."""
         for name, parts in groupby(heapq.merge(*self._listed(folder), key=_by_name), key=itemgetter(0)):
             path = _joined(folder.path, name)
-            bound = self._bound.get(path)
-            found = Place(path, (bound,)) if bound else _merged(path, (part for _, _, part in parts))
+            bound, merged = self._bound.get(path), _merged(path, (part for _, _, part in parts))
+            found = Place(path, (bound,)) if bound else self._made(path, merged)
             if found is not None:
                 yield name, found
 
     def _listed(self, folder: Place) -> Iterator[Iterator[tuple[bytes, int, Part]]]:
         for number, (side, thing) in enumerate(folder.parts):
             yield _of_side(number, side, thing)
-        bound = (path.rpartition(b"/") for path in self._bound)
-        names = sorted(name for above, _, name in bound if above == folder.path)
-        yield ((name, len(folder.parts), self._bound[_joined(folder.path, name)]) for name in names)
+        known = (path.rpartition(b"/") for path in {*self._bound, *self._ways})
+        names = sorted(name for above, _, name in known if above == folder.path)
+        yield ((name, len(folder.parts), _MADE) for name in names)
+
+    def _made(self, path: bytes, found: Place | None) -> Place | None:
+        """Where nothing is, and something is bound further down, there is a folder from the next start on."""
+        return Place(path, (_MADE,)) if found is None and path in self._ways else found
+
+
+def _ways(path: bytes) -> Iterator[bytes]:
+    """The folders above it, but for the root."""
+    while path := path.rpartition(b"/")[0]:
+        yield path
 
 
 def _of_side(number: int, side: Side, folder: Thing) -> Iterator[tuple[bytes, int, Part]]:
