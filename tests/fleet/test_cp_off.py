@@ -96,6 +96,14 @@ def test_what_cannot_be_is_said(web: Instance, capsys: Said, words: str, code: i
     assert here() == ["there"]
 
 
+def test_a_size_that_no_file_can_have_here_is_said(state: Path, web: Instance, capsys: Said) -> None:
+    orders(image(state, web), "set_inode_field upper/srv/site/index size 0xfffffffffffff")
+    for words in (("web:/site/index", "index"), ("-r", "web:/", "all")):
+        ended = said(capsys, "cp", *words)
+        assert (ended.code, "can have no file of 4096.0T" in ended.err) == (4, True), ended
+        assert here() == [] and "web://" not in ended.err
+
+
 def test_one_that_was_killed_is_read_as_its_journal_leaves_it(
     state: Path, web: Instance, capsys: Said
 ) -> None:

@@ -112,6 +112,7 @@ def test_what_cannot_be_is_said_and_no_job_is_begun(console: Console, fleet: Fle
     assert not {job.verb for job in fleet.jobs.all()} & {"reset", "slim", "copy", "rename"}
 
 
+@pytest.mark.full
 def test_copies_and_another_name(console: Console, fleet: Fleet) -> None:
     client = console.browser(Role.OPERATOR)
     job = ended(fleet, send(client, "copies", names="web-{02..03} try"))

@@ -98,6 +98,7 @@ def test_it_is_installed_again_here_and_goes_to_the_pool_whole(
     assert fleet.machine("web").instance.stack == web.stack and again(fleet) == ""
 
 
+@pytest.mark.full
 def test_what_fails_here_leaves_the_pool_as_it_was(
     pool: EmulatedPool, fleet: Fleet, web: Instance, appliances: list[Appliance],
     monkeypatch: pytest.MonkeyPatch,

@@ -66,7 +66,9 @@ class Choices:
 
     def __post_init__(self) -> None:
         if self.replay and not self.rebase:
-            raise UsageError("a replay is a way to rebase, and no rebase is asked for", hint="both")
+            raise UsageError(
+                "a replay is a way to rebase, and no rebase is asked for", hint="say rebase as well"
+            )
 
 
 class Verb(StrEnum):

@@ -122,7 +122,7 @@ def _file(
     if (free := status.f_bavail * status.f_frsize) < needs:
         raise NoSpace(f"{tally.there(path)} is {format_size(needs)}, and {format_size(free)} are free here")
     descriptor = os.open(name, _NEW, 0o600, dir_fd=folder)
-    with os.fdopen(descriptor, "wb") as file:
+    with os.fdopen(descriptor, "wb") as file, _not_too_large(tally.there(path), size):
         got = 0
         for piece in session.read(path, size or UNSIZED, ahead=size > 0):
             got += _put(file, piece)
@@ -135,6 +135,17 @@ def _file(
         os.fchmod(descriptor, found.mode & _PERMISSIONS)
         file.flush()
         os.fsync(descriptor)
+
+
+@contextlib.contextmanager
+def _not_too_large(there: str, size: int) -> Iterator[None]:
+    """One that is nearly all holes may be larger than any can be here."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.EFBIG, errno.EINVAL):
+            raise
+        raise Conflict(f"{there}: this disk can have no file of {format_size(size)}") from error
 
 
 def _put(file: BinaryIO, piece: bytes | int) -> int:
@@ -162,7 +173,7 @@ class _Tree:
         os.mkdir(name, 0o700, dir_fd=folder)
         with _opened(name, folder) as within:
             for each, said in self._session.names(path):
-                self._one(path + b"/" + each, within, each, said, depth)
+                self._one(path.rstrip(b"/") + b"/" + each, within, each, said, depth)
             os.fchmod(within, found.mode & _PERMISSIONS)
 
     def _one(self, path: bytes, folder: int, name: bytes, said: Attributes, depth: int) -> None:
