@@ -219,6 +219,7 @@ TABLE = (
     Part(path="run/<uuid>/qemu.log", what="what QEMU and passt said", by=_QEMU, of_last_run=True),
     Part(path="run/xapi", mode=FOLDER, what="on a pool: locks, and copies of disks on their way", by=_XAPI),
     Part(path="run/xapi/<uuid>.lock", what="held by the command that works on that machine", by=_XAPI),
+    Part(path="run/xapi/<uuid>.data.lock", what="the same, where it has a data disk", by=_XAPI),
     Part(path="run/xapi/master-<content id>.lock", what="held by who uploads that image", by=_XAPI),
     Part(path="run/xapi/fleet.lock", what="the id in `fleet` a second time, only to notice when that is gone",
          by=_XAPI),

@@ -139,3 +139,21 @@ def test_of_a_rollout_that_stopped_the_job_tells_who_was_not_begun(
     told = {each["name"]: each["error"] for each in job["results"]}
     assert job["state"] == "failed" and "was not ready on web:2" in told["clean"]
     assert "not begun: the rollout stopped at clean" in told["disputed"]
+
+
+def test_a_fleet_file_puts_machines_on_its_master_when_that_is_said(fleet: Fleet, operator: Api) -> None:
+    text = "version: 1\nfleet: w\nmachines: {clean: {master: 'web:2', overlay: 64M, sparse: true}}\n"
+    said = {"text": text, "adopt": True}
+    actions = [row["action"] for row in operator.post("/fleet-files/plan", said)["actions"]]
+    assert "blocked" in actions and "rebase" not in actions
+    [found] = [
+        row
+        for row in operator.post("/fleet-files/plan", {**said, "rebase": True})["actions"]
+        if row["action"] == "rebase"
+    ]
+    assert (found["name"], found["note"]) == ("clean", "on trial, with the way back")
+    wrong = operator.ask("POST", "/fleet-files/plan", json={**said, "replay": True})
+    assert wrong.status_code == 400 and "no rebase is asked for" in wrong.json()["detail"]
+    done = operator.done("/fleet-files/apply", {**said, "rebase": True, "replay": True, "timeout": 60})
+    assert done["state"] == "done", done
+    assert fleet.machine("clean").instance.stack.reference == "web:2"

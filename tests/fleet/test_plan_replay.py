@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from skinnybox.delta.rebase.replay import Replay as Found
+from skinnybox.errors import UsageError
 from skinnybox.fleet.plan.actions import Action, Choices, Target, Verb, plan
 from skinnybox.fleet.plan.values import Desired, Replay
 from skinnybox.fleet.rebase_look import Look
@@ -25,10 +26,12 @@ OTHERWISE = Replay(without=("own",), instead=(("php7.4", "php8.2"),), after=("a2
 RELEASES = {LAMP1.master: "debian 12", LAMP2.master: "debian 13"}
 
 
-def planned(replay: Replay | None, releases: dict[str, str], *, rebase: bool = True) -> tuple[Action, ...]:
+def planned(
+    replay: Replay | None, releases: dict[str, str], *, rebase: bool = True, also: bool = False
+) -> tuple[Action, ...]:
     to_be = replace(wanted(stack=LAMP2), replay=replay, state=Target.RUNNING)
     desired = Desired(fleet=FLEET, machines=(to_be,), releases=releases)
-    return plan(desired, [machine(wanted())], Choices(rebase=rebase))
+    return plan(desired, [machine(wanted())], Choices(rebase=rebase, replay=also))
 
 
 def test_onto_another_release_it_is_a_replay_and_says_what_comes_otherwise() -> None:
@@ -44,9 +47,23 @@ def test_onto_another_release_it_is_a_replay_and_says_what_comes_otherwise() -> 
 def test_without_its_word_it_is_blocked_and_says_which() -> None:
     *_, action = planned(None, RELEASES)
     assert action.verb is Verb.BLOCKED and "of another release" in (action.reason or "")
-    assert action.hint == "`replay: true` beside `master:` says that they may be"
+    assert action.hint == "`replay: true` beside `master:` says that they may be, and --replay says it once"
     [_, action] = planned(OTHERWISE, RELEASES, rebase=False)
     assert action.verb is Verb.BLOCKED and "--rebase" in (action.hint or "")
+
+
+def test_who_applies_it_may_say_it_and_what_the_file_says_of_it_still_counts() -> None:
+    action = planned(None, RELEASES, also=True)[0]
+    assert (action.verb, action.wanted and action.wanted.replay) == (Verb.REBASE, Replay())
+    assert (
+        action.note == "onto another release, with its packages installed again; on trial, with the way back"
+    )
+    action = planned(OTHERWISE, RELEASES, also=True)[0]
+    assert action.wanted is not None and action.wanted.replay == OTHERWISE
+    action = planned(None, {**RELEASES, LAMP2.master: "debian 12"}, also=True)[0]
+    assert action.wanted is not None and action.wanted.replay is None
+    with pytest.raises(UsageError, match="no rebase is asked for"):
+        Choices(replay=True)
 
 
 @pytest.mark.parametrize("releases", [{**RELEASES, LAMP2.master: "debian 12"}, {}, {LAMP1.master: "x 1"}])

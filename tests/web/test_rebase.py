@@ -157,3 +157,33 @@ def test_without_a_start_they_are_only_built(console: Console, fleet: Fleet) -> 
     client = console.browser(Role.OPERATOR)
     ended(fleet, send(client, "clean", "rebase", again="1"))
     assert "its next start is its trial" in client.get("/machines/clean").text
+
+
+FILE = """\
+version: 1
+fleet: shop
+defaults: {master: 'web:2', memory: 256M, overlay: 64M, sparse: true}
+machines: {clean: {}}
+"""
+
+
+def _sent(client: TestClient, do: str, **more: str) -> Any:
+    said = {"csrf": word(client), "content": FILE, "do": do, "adopt": "1", **more}
+    return client.post("/files", data=said, follow_redirects=False)
+
+
+def test_a_fleet_file_puts_machines_on_its_master_when_that_is_ticked(console: Console, fleet: Fleet) -> None:
+    client = console.browser(Role.OPERATOR)
+    blocked = _sent(client, "plan").text
+    assert "1 blocked" in blocked and "Rebase puts it on that master" in blocked and "--rebase" not in blocked
+    told = _sent(client, "plan", rebase="1").text
+    assert '<tr class="rebase">' in told and "on trial, with the way back" in told
+    assert 'name="rebase" value="1" checked' in told and "checked> Replay" not in told
+    assert "In dispute" not in client.get("/rebase?names=clean&onto=web%3A2").text
+    assert 'href="/rebase?names=clean&amp;onto=web%3A2"' in told
+    both = _sent(client, "plan", replay="1").text
+    assert 'name="rebase" value="1" checked' in both and 'name="replay" value="1" checked' in both
+    assert fleet.machine("clean").instance.stack.reference == "web:1"
+    job = ended(fleet, _sent(client, "apply", rebase="1"))
+    assert (job.verb, str(job.condition), job.subjects) == ("apply", "done", ("clean",)), job
+    assert fleet.machine("clean").instance.stack.reference == "web:2"

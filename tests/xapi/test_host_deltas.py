@@ -1,6 +1,8 @@
 """Parts of what machines of a pool made their own: given back, dropped, given to others; and new names."""
 
+from dataclasses import replace
 from pathlib import Path
+from threading import Thread
 
 import pytest
 
@@ -8,9 +10,11 @@ from skinnybox import run
 from skinnybox.errors import Blocked, Conflict
 from skinnybox.fleet.service import Fleet
 from skinnybox.fleet.view import Condition
-from skinnybox.model import Instance
+from skinnybox.model import DiskKind, Instance
+from skinnybox.model.datadisk import data_disk
 from skinnybox.operation import UNATTENDED
 from skinnybox.overlays import inspect
+from skinnybox.sizes import MIB
 from tests.emulators.xapi import EmulatedPool
 from tests.xapi.furnished import SMALL, at_work, machine
 
@@ -74,6 +78,45 @@ def test_a_copy_has_it_and_is_another(fleet: Fleet, one: Instance) -> None:
         assert inspect.read_base(overlay).get("instance") == str(copy.uuid)
     comes_up(fleet, "two")
     comes_up(fleet, "one")
+
+
+@pytest.fixture
+def db(fleet: Fleet) -> Instance:
+    """Off, with a data disk of which its guest has begun the folder."""
+    (made,) = fleet.create(["db"], "tiny", replace(SMALL, data=data_disk(32 * MIB, ["/srv/data"])))
+
+    def build(old: Path, new: Path) -> None:
+        new.write_bytes(old.read_bytes())
+        source = new.with_name("content")
+        source.write_text("kept")
+        for order in ("mkdir folders/srv%data", f"write {source} folders/srv%data/x"):
+            run.run(["debugfs", "-w", "-R", order, new])
+
+    fleet._host.rebuild_overlay(made, 32 * MIB, build, UNATTENDED, DiskKind.DATA)
+    return made
+
+
+def test_both_disks_are_read_at_once(fleet: Fleet, db: Instance, tmp_path: Path) -> None:
+    """Of one machine, by one command."""
+    (tmp_path / "here").mkdir()
+    fleet.remote.fetch("db", ["/srv/data/x", "/etc/os-release"], tmp_path / "here")
+    assert (tmp_path / "here/x").read_text() == "kept" and (tmp_path / "here/os-release").read_text()
+    (copy,) = fleet.deltas.copy("db", ["two"], data=True)
+    fleet.remote.fetch("two", ["/srv/data/x"], tmp_path / "again")
+    assert (tmp_path / "again").read_text() == "kept" and copy.data == db.data
+    with fleet._host.open_overlay(db, UNATTENDED):
+        done: list[object] = []
+
+        def other() -> None:
+            try:
+                done.append(fleet.remote.fetch("db", ["/etc/os-release"], tmp_path / "other"))
+            except Conflict as error:
+                done.append(error.message)
+
+        thread = Thread(target=other)
+        thread.start()
+        thread.join()
+        assert done == ["another command works on the overlay of db"]
 
 
 def test_a_new_name_is_the_pools_as_well(pool: EmulatedPool, fleet: Fleet, one: Instance) -> None:

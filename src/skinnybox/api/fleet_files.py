@@ -34,6 +34,10 @@ class FleetText(Given):
     """Delete machines of this fleet that the file does not have."""
     adopt: bool = False
     """Take machines of the same names into this fleet."""
+    rebase: bool = False
+    """Put machines on the master that the file names now, each on trial and with the way back."""
+    replay: bool = False
+    """With `rebase`: also onto a master of another release, where the file does not say how."""
     recreate: Chosen
     """Delete these and make them anew."""
     reset: Chosen
@@ -46,8 +50,9 @@ class FleetText(Given):
     @property
     def choices(self) -> Choices:
         return Choices(
-            prune=self.prune, adopt=self.adopt, recreate=frozenset(self.recreate), reset=frozenset(self.reset)
-        )
+            prune=self.prune, adopt=self.adopt, rebase=self.rebase, replay=self.replay,
+            recreate=frozenset(self.recreate), reset=frozenset(self.reset),
+        )  # fmt: skip
 
 
 class Applied(FleetText):
@@ -65,7 +70,8 @@ class ChangedForm(Told):
 
 class ActionForm(Told):
     action: str
-    """delete, recreate, stop, adopt, grow, set, seed, reset, create, start, or blocked: it cannot be done."""
+    """delete, recreate, stop, adopt, rebase, grow, set, seed, reset, create, start; or blocked: it cannot
+    be done."""
     name: str
     detail: str
     changes: list[ChangedForm]

@@ -1,4 +1,4 @@
-"""cp: files between here and a running machine."""
+"""cp: files between here and a machine."""
 
 import argparse
 import os
@@ -11,11 +11,12 @@ from skinnybox.errors import NotFound, UsageError
 
 def add_to(commands: options.Commands) -> None:
     parser = options.command(
-        commands, "cp", _copy, "copy files into a running machine, or out of it",
+        commands, "cp", _copy, "copy files into a running machine, or out of any",
         "NAME:PATH is in a machine, everything else here; ./a:b is a file here with a colon in its name. A "
         "file that has the name of a copy is replaced, a folder never; each has its name only when it is "
         "whole. Out of a machine come files, folders and the links that stay within them, with their "
-        "permissions, but never as another user's; what is left out is said.",
+        "permissions, but never as another user's; what is left out is said. Of one that is off they are "
+        "read from its disks and its master, by absolute paths.",
     )  # fmt: skip
     parser.add_argument("sources", metavar="SOURCE", nargs="+", type=_text, help="PATH or NAME:PATH")
     parser.add_argument(

@@ -82,6 +82,7 @@ _OF = {
     "cp": (
         "skinnybox cp site.tar web-01:/root/",
         "skinnybox cp -r web-01:/var/log/apache2 logs",
+        "skinnybox cp web-01:/etc/fstab .",
     ),
     "forward": ("skinnybox forward", "skinnybox forward web-01"),
     "changes": (

@@ -68,6 +68,8 @@ def _add_choices(parser: argparse.ArgumentParser) -> None:
         "file's seed (keys, files, addresses); may repeat")  # fmt: skip
     add("--rebase", action="store_true", help="put machines on the master that the file names now, each "
         "on trial and with the way back")  # fmt: skip
+    add("--replay", action="store_true", help="with --rebase: also onto a master of another release, where "
+        "the file does not say how")  # fmt: skip
     add("--adopt", action="store_true", help="take machines of the same names into this fleet")
 
 
@@ -148,6 +150,7 @@ def _choices(arguments: argparse.Namespace) -> "Choices":
         prune=arguments.prune,
         adopt=arguments.adopt,
         rebase=arguments.rebase,
+        replay=arguments.replay,
         recreate=frozenset(arguments.recreate),
         reset=frozenset(arguments.reset),
     )

@@ -11,7 +11,7 @@ from threading import Thread
 from skinnybox import run
 from skinnybox.errors import NotReached, SkinnyboxError, UsageError
 from skinnybox.fleet.conversation import Beginning, Streams, converse
-from skinnybox.fleet.sftp.fetch import fetch
+from skinnybox.fleet.sftp.fetch import Source, fetch
 from skinnybox.fleet.sftp.packets import Connection
 from skinnybox.fleet.sftp.send import send
 from skinnybox.fleet.sftp.session import Session
@@ -22,12 +22,17 @@ _MOST_SAID = 4096
 
 
 def fetch_all(
-    session: Session, sources: Sequence[str], target: Path, recursive: bool, operation: Operation
+    name: str,
+    session: Source,
+    sources: Sequence[str],
+    target: Path,
+    recursive: bool,
+    operation: Operation,
 ) -> None:
-    """Each as `fetch` does, in this order, and what came before one that fails stays."""
+    """Each as `fetch` does, in this order; what came before one that fails stays. `name` is the machine's."""
     if len(sources) > 1 and not os.path.isdir(target):  # noqa: PTH112 (is_dir() raises of no path)
         raise UsageError(f"{target} is no folder, and several files go there")
-    tally = Tally(session.name, operation)
+    tally = Tally(name, operation)
     for source in sources:
         fetch(session, source, target, tally, recursive=recursive)
     tally.end()

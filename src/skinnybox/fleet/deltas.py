@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from skinnybox.errors import NotFound
-from skinnybox.fleet import encrypted, power, thrown
+from skinnybox.fleet import encrypted, power, stack_images, thrown
 from skinnybox.fleet.as_job import as_job
 from skinnybox.fleet.batch import Outcome
 from skinnybox.fleet.context import Context
@@ -119,11 +119,9 @@ class Deltas:
     def _sealed(self, machine: MachineView, path: bytes, limit: int) -> Content | None:
         from skinnybox.delta import content
 
-        stack = machine.instance.stack
-        master = self._context.masters.by_id(stack.master)
-        images = (master.image(digest) for digest in stack.images)
-        image = next((image for image in images if image is not None), master.images[0])
-        return content.of_image(self._context.masters.folder(master) / image.file, path, limit)
+        with stack_images.kept(self._context, machine.instance) as images:
+            found = (content.of_image(image, path, limit) for image in images)
+            return next((each for each in found if each is not None), None)
 
     def _own(self, machine: MachineView, path: bytes, limit: int, operation: Operation) -> Content | None:
         from skinnybox.delta import content

@@ -83,7 +83,7 @@ class Parts:
     def remote(self) -> "Remote":
         from skinnybox.fleet.remote import Remote
 
-        return Remote(self._ssh, self._queries, self._catalog)
+        return Remote(self._ssh, self._queries, self._catalog, lambda: self._context)
 
     @cached_property
     def jobs(self) -> "Jobs":

@@ -2,13 +2,13 @@
 
 import contextlib
 import shlex
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from skinnybox import run
-from skinnybox.errors import Cancelled, NotReached, SkinnyboxError, TimedOut
+from skinnybox.errors import Cancelled, Conflict, NotReached, SkinnyboxError, TimedOut
 from skinnybox.fleet.access import USUAL, Login, ssh_argv
 from skinnybox.fleet.as_job import as_job
 from skinnybox.fleet.batch import Outcome
@@ -21,6 +21,7 @@ from skinnybox.operation import UNATTENDED, Operation
 from skinnybox.sizes import KIB, MIB
 
 if TYPE_CHECKING:
+    from skinnybox.fleet.context import Context
     from skinnybox.fleet.sftp.session import Session
 
 MOST_OUTPUT, MOST_TOGETHER = 4 * MIB, 256 * MIB
@@ -60,9 +61,11 @@ class Remote:
     """Of one state folder on one host. A command that fails is a value; NotReached is ssh's own failure. In
     `timeout` seconds a command has to end, the way to it included: else TimedOut."""
 
-    def __init__(self, keys: Path, queries: MachineQueries, catalog: Catalog) -> None:
-        """`keys` is the folder with the fleet's own key."""
-        self._keys, self._queries, self._catalog = keys, queries, catalog
+    def __init__(
+        self, keys: Path, queries: MachineQueries, catalog: Catalog, context: "Callable[[], Context]"
+    ) -> None:
+        """`keys` is the folder with the fleet's own key; `context` is made for who needs it."""
+        self._keys, self._queries, self._catalog, self._context = keys, queries, catalog, context
 
     @as_job("ssh")
     def ssh(
@@ -106,11 +109,16 @@ class Remote:
         login: Login | None = None,
         operation: Operation = UNATTENDED,
     ) -> None:
-        """Copy files out of a machine: see sftp/fetch.py."""
-        from skinnybox.fleet import copying
+        """Copy files out of a machine: see sftp/fetch.py. Of one that is off, read from its disks."""
+        from skinnybox.fleet import copying, power, switched_off
 
-        with self._session(name, login, operation) as session:
-            copying.fetch_all(session, sources, target, recursive, operation)
+        machine = self._queries.machine(name)
+        if power.running(machine):
+            with self._session(machine, login, operation) as session:
+                copying.fetch_all(name, session, sources, target, recursive, operation)
+            return
+        with switched_off.opened(self._context(), machine, operation, recursive=recursive) as off:
+            copying.fetch_all(name, off, sources, target, recursive, operation)
 
     @as_job("cp")
     def send(
@@ -123,18 +131,21 @@ class Remote:
         login: Login | None = None,
         operation: Operation = UNATTENDED,
     ) -> None:
-        """Copy files into a machine: see sftp/send.py."""
-        from skinnybox.fleet import copying
+        """Copy files into a machine that runs: see sftp/send.py. Conflict of one that is off."""
+        from skinnybox.fleet import copying, power
 
-        with self._session(name, login, operation) as session:
+        machine = self._queries.machine(name)
+        if not power.running(machine):
+            why = f"{name} is off, and only the machine itself writes to its disks"
+            raise Conflict(why, hint=f"skinnybox start {name}")
+        with self._session(machine, login, operation) as session:
             copying.send_all(session, sources, target, recursive, operation)
 
     def _session(
-        self, name: str, login: Login | None, operation: Operation
+        self, machine: MachineView, login: Login | None, operation: Operation
     ) -> "contextlib.AbstractContextManager[Session]":
         from skinnybox.fleet import copying
 
-        machine = self._queries.machine(name)
         argv = ssh_argv(self._keys, machine, login or USUAL, batch=True)
         return copying.session(machine.name, argv, (login or USUAL).variables, operation)
 

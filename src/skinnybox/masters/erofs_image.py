@@ -46,7 +46,7 @@ class ErofsImage:
     def __init__(self, read: Read) -> None:
         self._source = read
         found = self._bytes(_SUPERBLOCK, 128)
-        magic, _, _, self._bits, _, self._root = struct.unpack_from("<IIIBBH", found)
+        magic, _, _, self._bits, _, self.root = struct.unpack_from("<IIIBBH", found)
         self._meta, needs = struct.unpack_from("<I", found, 40)[0], struct.unpack_from("<I", found, 80)[0]
         if magic != _MAGIC or not 12 <= self._bits <= 16:
             raise Corrupt("it is no EROFS image")
@@ -94,7 +94,7 @@ class ErofsImage:
         return Node(mode, size, layout, data, after, *owner)
 
     def _number(self, path: bytes) -> int:
-        number: int = self._root
+        number: int = self.root
         for part in path.split(b"/") if path else []:
             if part in (b"", b".", b".."):
                 raise NotFound(f"{path!r} is no path")

@@ -3,6 +3,7 @@
 import hashlib
 from dataclasses import dataclass
 from functools import partial
+from urllib.parse import urlencode
 
 from fastapi import APIRouter
 from starlette.datastructures import FormData, UploadFile
@@ -10,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from skinnybox.errors import Conflict, SkinnyboxError, UsageError
-from skinnybox.fleet.plan.actions import DANGEROUS, Action, Choices
+from skinnybox.fleet.plan.actions import DANGEROUS, Action, Choices, Verb
 from skinnybox.fleet.plan.apply import Plan
 from skinnybox.fleet.plan.descriptions import count, describe, summary
 from skinnybox.fleet.power import Starting
@@ -27,6 +28,7 @@ router = APIRouter(max_body_size=limits.DOCUMENT_BODY)
 TEMPLATE = "fleet_files.html"
 SHOWN = 500
 """Actions that are told one by one."""
+_CALLED = {"--adopt": "Adopt", "--prune": "Prune", "--rebase": "Rebase", "--replay": "Replay"}
 EXAMPLE = """\
 version: 1
 fleet: widgets
@@ -43,6 +45,8 @@ class Asked:
     content: str = ""
     prune: bool = False
     adopt: bool = False
+    rebase: bool = False
+    replay: bool = False
     recreate: str = ""
     reset: str = ""
     agreed: str = ""
@@ -54,8 +58,8 @@ class Asked:
     @property
     def choices(self) -> Choices:
         return Choices(
-            prune=self.prune, adopt=self.adopt, recreate=frozenset(self.recreate.split()),
-            reset=frozenset(self.reset.split()),
+            prune=self.prune, adopt=self.adopt, rebase=self.rebase, replay=self.replay,
+            recreate=frozenset(self.recreate.split()), reset=frozenset(self.reset.split()),
         )  # fmt: skip
 
 
@@ -131,6 +135,8 @@ def _asked(form: FormData) -> Asked:
         content=said.replace("\r\n", "\n"),
         prune=form.get("prune") is not None,
         adopt=form.get("adopt") is not None,
+        rebase=any(form.get(key) is not None for key in ("rebase", "replay")),
+        replay=form.get("replay") is not None,
         recreate=" ".join(listed(form, "recreate")),
         reset=" ".join(listed(form, "reset")),
         agreed=text(form, "agreed"),
@@ -145,7 +151,16 @@ def told(action: Action, who: Principal) -> list[str]:
     making = action.verb in ("create", "recreate") and action.wanted is not None
     said = [summary(action.wanted)] if making and action.wanted else map(describe, action.differences)
     lines = [line for line in (*said, action.reason, action.hint, action.note) if line]
-    return [line.replace("--adopt", "Adopt").replace("--prune", "Prune") for line in lines]
+    for option, name in _CALLED.items():
+        lines = [line.replace(option, name) for line in lines]
+    return lines
+
+
+def _looked(action: Action) -> str:
+    """Where it is told what a rebase would mean for it; empty for what is none."""
+    if action.verb is not Verb.REBASE or action.wanted is None:
+        return ""
+    return "/rebase?" + urlencode({"names": action.name, "onto": action.wanted.stack.reference})
 
 
 def _page(
@@ -157,5 +172,5 @@ def _page(
     return render.page(
         request, TEMPLATE, status=status, asked=asked, plan=plan, wrong=wrong, mistakes=mistakes, shown=SHOWN,
         count=count, told=partial(told, who=who), lost=lost, losses=losses(plan) if plan else "",
-        ask_first=ask_first, example=EXAMPLE,
+        ask_first=ask_first, example=EXAMPLE, looked=_looked,
     )  # fmt: skip

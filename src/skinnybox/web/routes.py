@@ -8,8 +8,10 @@ from skinnybox.web import (
     console,
     deploy,
     doing,
+    duplicates,
     fleet_files,
     forms,
+    giving_back,
     jobs,
     jobs_strip,
     machine,
@@ -26,8 +28,8 @@ from skinnybox.web import (
 )
 
 SUBJECTS = (
-    static_files, theme, sign_in, jobs_strip, overview, doing, machines, machine, changes, settings,
-    snapshots, console, rebase, deploy, fleet_files, masters, jobs, audit, tokens,
+    static_files, theme, sign_in, jobs_strip, overview, doing, machines, machine, changes, giving_back,
+    settings, duplicates, snapshots, console, rebase, deploy, fleet_files, masters, jobs, audit, tokens,
 )  # fmt: skip
 router = APIRouter(include_in_schema=False)
 for subject in SUBJECTS:

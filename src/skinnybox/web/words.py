@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 
-from skinnybox.printable import printable
+from skinnybox.printable import printable, printable_path
 from skinnybox.sizes import format_size
 
 _DAY = 24 * 3600
@@ -85,6 +85,7 @@ def plural(count: int, one: str, many: str = "") -> str:
 
 
 FILTERS = {
+    "as_path": printable_path,
     "size": size, "typed_size": typed_size, "stamp": stamp, "iso": iso, "lasting": lasting, "ago": ago,
     "since": since, "shown": shown, "plural": plural,
 }  # fmt: skip

@@ -45,7 +45,7 @@ def plan(
         if wanted.name not in refused
         for action in _one(wanted, machines.get(wanted.name), desired.fleet, chosen)
     ]
-    actions = [of_release.settled(action, desired.releases) for action in actions]
+    actions = [of_release.settled(action, desired.releases, replay=chosen.replay) for action in actions]
     refused |= (kept := kept_from(desired, machines, actions))
     actions = [action for action in actions if action.name not in kept]
     hint = "another address; or that machine gets another first, or goes by --prune"

@@ -152,6 +152,7 @@ def _named(choices: Choices, wanted: Desired) -> Choices:
         prune=choices.prune,
         adopt=choices.adopt,
         rebase=choices.rebase,
+        replay=choices.replay,
         recreate=frozenset(select(choices.recreate, names)),
         reset=frozenset(select(choices.reset, names)),
     )

@@ -8,19 +8,20 @@ from skinnybox.fleet.plan.values import Action, Replay, Verb
 from skinnybox.model import Stack
 
 REFUSED = "it is of another release: its packages have to be installed again"
-SAY = "`replay: true` beside `master:` says that they may be"
+SAY = "`replay: true` beside `master:` says that they may be, and --replay says it once"
 
 
-def settled(action: Action, releases: Mapping[str, str]) -> Action:
+def settled(action: Action, releases: Mapping[str, str], *, replay: bool = False) -> Action:
     """A rebase as it will be done. Inside one release what a file says of a replay counts for nothing: it may
-    well stay there for the next ones."""
+    well stay there for the next ones. With `replay` a file that says nothing of it need not."""
     if action.verb is not Verb.REBASE or action.wanted is None or action.instance is None:
         return action
     if not _is_another(action.instance.stack, action.wanted.stack, releases):
         return replace(action, wanted=replace(action.wanted, replay=None))
-    if action.wanted.replay is None:
+    how = action.wanted.replay or (Replay() if replay else None)
+    if how is None:
         return replace(action, verb=Verb.BLOCKED, wanted=None, reason=REFUSED, hint=SAY, note=None)
-    return replace(action, note=f"{_told(action.wanted.replay)}; {TRIAL}")
+    return replace(action, wanted=replace(action.wanted, replay=how), note=f"{_told(how)}; {TRIAL}")
 
 
 def _is_another(has: Stack, wanted: Stack, releases: Mapping[str, str]) -> bool:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from skinnybox.errors import UsageError
 from skinnybox.fleet.plan.compare import Difference
 from skinnybox.fleet.specification import Specification
 from skinnybox.model import Instance, Stack
@@ -53,13 +54,21 @@ class Desired:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Choices:
     """What is allowed beyond what an edit may do by itself. `recreate` and `reset` are names; with `rebase`
-    machines go to another master."""
+    machines go to another master, with `replay` as well onto one of another release of which their file does
+    not say how. Raises UsageError for a replay that is none."""
 
     prune: bool = False
     adopt: bool = False
     rebase: bool = False
+    replay: bool = False
     recreate: frozenset[str] = frozenset()
     reset: frozenset[str] = frozenset()
+
+    def __post_init__(self) -> None:
+        if self.replay and not self.rebase:
+            raise UsageError(
+                "a replay is a way to rebase, and no rebase is asked for", hint="say rebase as well"
+            )
 
 
 class Verb(StrEnum):

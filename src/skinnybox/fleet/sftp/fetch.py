@@ -12,21 +12,34 @@ import secrets
 import stat
 from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO, Protocol
 
 from skinnybox.errors import Conflict, GuestFailed, NoSpace, NotFound, UsageError, of_system
 from skinnybox.fleet.sftp.packets import Attributes
-from skinnybox.fleet.sftp.session import Session
 from skinnybox.fleet.sftp.tally import DEEPEST, Tally
 from skinnybox.sizes import MIB, format_size
 
 UNSIZED = 16 * MIB
 """The most that is taken of a file that says it is empty and is not, as those of /proc."""
 _PERMISSIONS = 0o777
+_ZEROS = bytes(1 << 20)
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
-def fetch(session: Session, source: str, target: Path, tally: Tally, *, recursive: bool) -> None:
+class Source(Protocol):
+    """Where files come from: a machine that runs (session.py), or the disks of one that is off. Each path is
+    asked about after the folder that it is in, and its content or names before the next in there."""
+
+    def look(self, path: bytes, *, follow: bool = True) -> Attributes | None: ...
+    def names(self, path: bytes) -> Iterator[tuple[bytes, Attributes]]: ...
+    def target(self, path: bytes) -> bytes: ...
+    def read(self, path: bytes, most: int, *, ahead: bool = True) -> Iterator[bytes | int]:
+        """A number is that of bytes of a hole."""
+        ...
+
+
+def fetch(session: Source, source: str, target: Path, tally: Tally, *, recursive: bool) -> None:
     """The file or folder `source` becomes `target`, or goes into that when it is a folder. A file that has
     its name is replaced, a folder never. Whole or not at all.
 
@@ -100,33 +113,57 @@ def _remove(folder: int, name: str) -> None:
 
 
 def _file(
-    session: Session, path: bytes, folder: int, name: bytes | str, found: Attributes, tally: Tally
+    session: Source, path: bytes, folder: int, name: bytes | str, found: Attributes, tally: Tally
 ) -> None:
     """As long as it was when it was looked at: what says that it never ends is not believed to the end."""
     size = found.size or 0
+    needs = size if found.stored is None else found.stored
     status = os.fstatvfs(folder)
-    if (free := status.f_bavail * status.f_frsize) < size:
-        raise NoSpace(f"{tally.there(path)} is {format_size(size)}, and {format_size(free)} are free here")
+    if (free := status.f_bavail * status.f_frsize) < needs:
+        raise NoSpace(f"{tally.there(path)} is {format_size(needs)}, and {format_size(free)} are free here")
     descriptor = os.open(name, _NEW, 0o600, dir_fd=folder)
-    with os.fdopen(descriptor, "wb") as file:
+    with os.fdopen(descriptor, "wb") as file, _not_too_large(tally.there(path), size):
         got = 0
         for piece in session.read(path, size or UNSIZED, ahead=size > 0):
-            file.write(piece)
-            got += len(piece)
-            tally.add(len(piece), path)
+            got += _put(file, piece)
+            tally.add(0 if isinstance(piece, int) else len(piece), path)
         if got < size:
             raise GuestFailed(f"{tally.there(path)} ended after {got} of {size} bytes", hint="copy it again")
         if got == UNSIZED and not size:
             raise GuestFailed(f"{tally.there(path)} does not say how long it is, and does not end")
+        file.truncate(got)
         os.fchmod(descriptor, found.mode & _PERMISSIONS)
         file.flush()
         os.fsync(descriptor)
 
 
+@contextlib.contextmanager
+def _not_too_large(there: str, size: int) -> Iterator[None]:
+    """One that is nearly all holes may be larger than any can be here."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.EFBIG, errno.EINVAL):
+            raise
+        raise Conflict(f"{there}: this disk can have no file of {format_size(size)}") from error
+
+
+def _put(file: BinaryIO, piece: bytes | int) -> int:
+    """How many bytes of the file it is. Zeros are left out: what was a hole there is one here."""
+    if isinstance(piece, int):
+        file.seek(piece, os.SEEK_CUR)
+        return piece
+    if piece == _ZEROS[: len(piece)]:
+        file.seek(len(piece), os.SEEK_CUR)
+    else:
+        file.write(piece)
+    return len(piece)
+
+
 class _Tree:
     """Folders on their way here."""
 
-    def __init__(self, session: Session, tally: Tally) -> None:
+    def __init__(self, session: Source, tally: Tally) -> None:
         self._session, self._tally = session, tally
 
     def fill(self, path: bytes, folder: int, name: bytes | str, found: Attributes, depth: int) -> None:
@@ -136,7 +173,7 @@ class _Tree:
         os.mkdir(name, 0o700, dir_fd=folder)
         with _opened(name, folder) as within:
             for each, said in self._session.names(path):
-                self._one(path + b"/" + each, within, each, said, depth)
+                self._one(path.rstrip(b"/") + b"/" + each, within, each, said, depth)
             os.fchmod(within, found.mode & _PERMISSIONS)
 
     def _one(self, path: bytes, folder: int, name: bytes, said: Attributes, depth: int) -> None:

@@ -32,10 +32,12 @@ hangs holds its connection open. Who confirms the use of a key has to find the t
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attributes:
-    """As the other side says; `mode` with the kind of file in it, 0 when it does not say."""
+    """As the other side says; `mode` with the kind of file in it, 0 when it does not say. `stored` of `size`
+    bytes are in no hole, where somebody knows."""
 
     size: int | None = None
     mode: int = 0
+    stored: int | None = None
 
     @property
     def is_folder(self) -> bool:

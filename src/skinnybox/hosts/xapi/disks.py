@@ -39,8 +39,8 @@ ROLES = {DiskKind.OVERLAY: Role.OVERLAY, DiskKind.DATA: Role.DATA}
 
 @contextmanager
 def exclusive(pool: Pool, instance: Instance) -> Iterator[None]:
-    """Nobody else works on its overlay. Conflict."""
-    with pool.exclusive(str(instance.uuid), f"the overlay of {instance.name}"):
+    """Nobody else works on its disks. Conflict."""
+    with pool.exclusive_disks(instance):
         yield
 
 
@@ -214,7 +214,7 @@ def opened(
     pool: Pool, instance: Instance, templates: Path, operation: Operation, kind: DiskKind
 ) -> Iterator[Path]:
     """See open_overlay in base.py. What a guest has yet to format is shown as what it will be."""
-    with exclusive(pool, instance):
+    with pool.exclusive_disks(instance, kind):
         pool.refuse_running(instance)
         found = pool.overlay(instance, kind)
         with pool.workspace() as work:

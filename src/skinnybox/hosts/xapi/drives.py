@@ -139,7 +139,7 @@ def findings(pool: Pool, known: Collection[UUID]) -> Iterator[Finding]:
 
 def _attach(pool: Pool, instance: Instance) -> None:
     """Looks once more. Conflict when it runs by now, or a command works on its overlay."""
-    with pool.exclusive(str(instance.uuid), f"the overlay of {instance.name}"):
+    with pool.exclusive_disks(instance):
         pool.refuse_running(instance)
         create.attach(pool, instance)
         pool.things.refresh()

@@ -5,7 +5,7 @@ import fcntl
 import os
 import tempfile
 from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from uuid import UUID
 
@@ -216,6 +216,17 @@ class Pool:
             raise Conflict(f"another command works on {what}", hint="wait until it has ended") from error
         finally:
             os.close(lock)
+
+    @contextmanager
+    def exclusive_disks(self, instance: Instance, only: DiskKind | None = None) -> Iterator[None]:
+        """The same for all disks of a machine; or, to read it, for one: a command may read several."""
+        own = (DiskKind.OVERLAY, DiskKind.DATA) if instance.data is not None else (DiskKind.OVERLAY,)
+        with ExitStack() as held:
+            for kind in own if only is None else (only,):
+                name = str(instance.uuid) if kind is DiskKind.OVERLAY else f"{instance.uuid}.data"
+                what = "overlay" if kind is DiskKind.OVERLAY else "data disk"
+                held.enter_context(self.exclusive(name, f"the {what} of {instance.name}"))
+            yield
 
     @contextmanager
     def workspace(self) -> Iterator[Path]:

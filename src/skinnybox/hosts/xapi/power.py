@@ -18,7 +18,7 @@ _GOES_ON: dict[str, tuple[Any, ...]] = {"Suspended": ("VM.resume", False, False)
 def start(pool: Pool, instance: Instance) -> None:
     """Its master is in the pool already. Conflict when it runs, or a command works on its overlay: that would
     put another in place of what the guest writes to."""
-    with pool.exclusive(str(instance.uuid), f"the overlay of {instance.name}"):
+    with pool.exclusive_disks(instance):
         _start(pool, instance)
 
 

@@ -25,9 +25,12 @@ class Sealed(Source, Protocol):
 
 def opened(descriptor: int) -> Sealed:
     """An image of either kind, by what it holds. Raises Corrupt and Unsupported, as reading it later does."""
-    if os.pread(descriptor, 2, _EXT4_MAGIC_AT) == _EXT4_MAGIC:
-        return Ext4Image(descriptor)
-    return Image(descriptor)
+    return Ext4Image(descriptor) if is_ext4(descriptor) else Image(descriptor)
+
+
+def is_ext4(descriptor: int) -> bool:
+    """Of the two kinds of image that there are."""
+    return os.pread(descriptor, 2, _EXT4_MAGIC_AT) == _EXT4_MAGIC
 
 
 class Ext4Image:
