@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from skinnybox import run
+from skinnybox.fleet import text_diff as diffs
+from skinnybox.fleet.text_diff import diff_of
 from skinnybox.fleet.tokens import Role
 from skinnybox.model import Change, ChangeKind, Content
 from skinnybox.printable import raw_path
-from skinnybox.web import diff as diffs
-from skinnybox.web.diff import diff_of
 from skinnybox.web.tree import Tree, tree_of
 from tests.web.conftest import SMALL, Console, fields, word
 from tests.web.test_machines import ended
