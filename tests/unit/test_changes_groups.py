@@ -10,7 +10,7 @@ from skinnybox.cli.changes_grouped import is_hidden, lines
 from skinnybox.delta.plain_boot import RULES
 from skinnybox.delta.telling import change_checked, facts_checked
 from skinnybox.errors import Corrupt
-from skinnybox.model import Change, ChangeKind, Group
+from skinnybox.model import Change, ChangeKind, Group, Look
 from tests.unit import rebased_disk
 from tests.unit.looked import Deb, Looking, deb, installed, passwd
 from tests.unit.rebased import OPAQUE, WHITEOUT, Thing, d, f, l
@@ -270,8 +270,6 @@ def test_many_alike_are_one_line_but_not_where_one_could_hide() -> None:
             Change(path=f"{folder}/{number}".encode(), kind=ChangeKind.ADDED, type="-", size=1, group=group)
             for number in range(20)
         ]
-        from skinnybox.model import Look
-
         return list(lines(Look(facts=(), changes=iter(changes)), whole=False))
 
     assert told("srv/www", Group.DATA) == ["data", "  added  20  /srv/www/  20 files in it"]

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from itertools import groupby
 
 from skinnybox.cli import render, terminal
+from skinnybox.fleet.present_changes import verb
 from skinnybox.model import Change, ChangeKind, Fact, Group, Look
 from skinnybox.printable import printable, printable_path
 from skinnybox.sizes import format_size
@@ -17,10 +18,6 @@ _FEW = 6
 """Alike ones in one folder that are told each; more of them are one line."""
 _NEVER_TOGETHER = (Group.ACCOUNTS, Group.SERVICES, Group.PACKAGES, Group.OTHER)
 """One among many would be what somebody hides there: who may come in, what starts, what is run."""
-_VERBS = {
-    ("package", "added"): "installed", ("unit", "added"): "enabled", ("unit", "removed"): "disabled",
-    ("unit", "changed"): "enabled otherwise",
-}  # fmt: skip
 _VERSIONS = 10
 """So many packages are told with their versions, more of them by their names."""
 _WHATS = ("package", "user", "group", "unit", "alternative", "diversion")
@@ -99,12 +96,11 @@ def _facts(facts: Sequence[Fact]) -> Iterator[str]:
     """New packages side by side, as there may be hundreds; what was and is, each in its line."""
     wide = terminal.width() or _WIDE
     for (what, change), some in _by_kind(facts).items():
-        verb = _VERBS.get((what, change), change)
-        verb = verb if what in ("package", "unit") else f"{what} {verb}"
-        head = f"  {verb}  "
+        done = verb(what, change)
+        head = f"  {done}  "
         if what == "package" and change in ("added", "removed"):
             text = ", ".join(_named(fact, short=len(some) > _VERSIONS) for fact in some)
-            head = f"  {len(some)} {verb}  "
+            head = f"  {len(some)} {done}  "
             yield from textwrap.wrap(text, wide, initial_indent=head, subsequent_indent=" " * len(head),
                                      break_long_words=False, break_on_hyphens=False)  # fmt: skip
             continue

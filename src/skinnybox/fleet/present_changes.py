@@ -8,6 +8,10 @@ from skinnybox.fleet.present import Record
 from skinnybox.model import Change, ChangeKind, Fact, Group, Look
 from skinnybox.printable import printable, printable_path
 
+_VERBS = {
+    ("package", "added"): "installed", ("unit", "added"): "enabled", ("unit", "removed"): "disabled",
+    ("unit", "changed"): "enabled otherwise",
+}  # fmt: skip
 _MOST_FOLDERS = 1000
 """Folders at the top are counted apart; a guest may make as many as it likes."""
 
@@ -22,6 +26,11 @@ def fact(found: Fact) -> Record:
         "after": None if found.after is None else printable(found.after),
         "group": str(found.group),
     }
+
+
+def verb(what: str, change: str) -> str:
+    """What became of a package or a unit, for people; of all else it is said of what."""
+    return _VERBS.get((what, change), change) if what in ("package", "unit") else f"{what} {change}"
 
 
 @dataclass(slots=True)

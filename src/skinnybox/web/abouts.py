@@ -1,15 +1,14 @@
-"""What a machine's changes are about, as headings: packages, accounts and services by their databases, and how
-many paths each group has."""
+"""What a machine's changes are about, as headings: packages, accounts and services by their databases, and
+how many paths each group has."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from skinnybox.fleet.present_changes import Sums
+from skinnybox.fleet.present_changes import Sums, verb
 from skinnybox.model import Change, Fact, Group
 from skinnybox.printable import printable
 
 _TITLES = {Group.LOGS: "logs and caches"}
-_VERBS = {("package", "added"): "installed", ("unit", "added"): "enabled", ("unit", "removed"): "disabled"}
 _MOST = 60
 """Names in one line of a page."""
 
@@ -44,10 +43,8 @@ def _told(facts: Sequence[Fact]) -> Iterator[str]:
     kinds = dict.fromkeys((fact.what, fact.change) for fact in facts)
     for what, change in kinds:
         names = [_name(fact) for fact in facts if (fact.what, fact.change) == (what, change)]
-        verb = _VERBS.get((what, change), change)
         more = f" and {len(names) - _MOST} more" if len(names) > _MOST else ""
-        kind = "" if what in ("package", "unit") else f"{what} "
-        yield f"{len(names)} {kind}{verb}: {', '.join(names[:_MOST])}{more}"
+        yield f"{len(names)} {verb(what, change)}: {', '.join(names[:_MOST])}{more}"
 
 
 def _name(fact: Fact) -> str:
