@@ -1,4 +1,4 @@
-"""`changes` for people and programs, of some paths, of two machines: on the fake host, by its command line."""
+"""`changes` for people and programs, of some paths and of two machines: on the fake host."""
 
 import json
 from pathlib import Path
@@ -44,7 +44,8 @@ def test_people_see_groups_and_programs_each_path(two: Fleet, capsys: Said) -> N
 def test_paths_say_where_to_look_and_content_what_is_in_it(two: Fleet, capsys: Said) -> None:
     ended = said(capsys, "changes", "web", "/own", "--content")
     assert ended.out.splitlines() == [
-        "other", "  added  5  /own", "", "added /own", "--- /dev/null", "+++ /own", "@@ -0,0 +1,1 @@", "+mine",
+        "other", "  added  5  /own", "",
+        "added /own", "--- /dev/null", "+++ /own", "@@ -0,0 +1,1 @@", "+mine",
     ]  # fmt: skip
     assert said(capsys, "changes", "web", "/none").out == ""
     assert said(capsys, "changes", "web", "/").out == said(capsys, "changes", "web").out
@@ -70,19 +71,16 @@ def test_numbers(two: Fleet, capsys: Said) -> None:
     assert found["same"] == found["noise"] == {"changes": 0, "size": 0}
     lines = said(capsys, "changes", "web", "--stat", "--format", "csv").out.splitlines()
     assert lines[0] == "what,name,changes,size" and "group,other,2,13" in lines
-    assert said(capsys, "changes", "web", "--stat").out.splitlines()[1].split() == [
-        "group",
-        "other",
-        "2",
-        "13",
-    ]
+    shown = said(capsys, "changes", "web", "--stat").out.splitlines()
+    assert shown[1].split() == ["group", "other", "2", "13"]
 
 
 @pytest.mark.parametrize(
     ("words", "code"),
     [
         (("/own",), 2), (("web", "db", "third"), 2), (("web", "web"), 2), (("web", "none"), 3),
-        (("web", "/a/../b"), 2), (("web", "--content", "--format", "json"), 2), (("web", "--tree", "--stat"), 2),
+        (("web", "/a/../b"), 2), (("web", "--content", "--format", "json"), 2),
+        (("web", "--tree", "--stat"), 2),
     ],
 )  # fmt: skip
 def test_what_means_nothing_is_refused(two: Fleet, capsys: Said, words: tuple[str, ...], code: int) -> None:

@@ -58,7 +58,8 @@ def test_what_dpkg_and_the_administrator_did_is_said_exactly(
     wants = "etc/systemd/system/multi-user.target.wants"
     machine.sh(
         f"{DPKG} -i {' '.join(map(str, came))}; {DPKG} -P old0 old1 old2 old3 old4; {edits}; "
-        f"mkdir -p {wants}; for unit in a b; do ln -s /usr/lib/systemd/system/$unit.service {wants}/$unit.service; done"
+        f"mkdir -p {wants}; "
+        f"for unit in a b; do ln -s /usr/lib/systemd/system/$unit.service {wants}/$unit.service; done"
     )
     write_index(scan(machine.lower, Operation()), tmp_path / "index.jsonl.gz")
     image = tmp_path / "root.erofs"
