@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from skinnybox.cli.changes_grouped import is_hidden, lines
+from skinnybox.delta import whose
 from skinnybox.delta.plain_boot import RULES
 from skinnybox.delta.telling import change_checked, facts_checked
 from skinnybox.errors import Corrupt
@@ -236,9 +237,26 @@ def test_a_rule_is_for_the_whole_path_and_only_for_files_that_cannot_be_run() ->
             assert not any(mode & 0o7111 or mode & 0o002 for mode in rule.modes)
 
 
+def test_databases_that_cannot_be_read_hide_nothing(
+    looking: Looking, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A guest makes of them what it likes."""
+
+    def refuse(*_: object) -> bool:
+        raise Corrupt("a folder of it has too many names")
+
+    looking.patch.setattr(whose, "same_system", refuse)
+    look = looking.at(MASTER, _upper())
+    told = [(fact.what, fact.change, fact.name) for fact in look.facts]
+    assert told == [("system", "unread", "a folder of it has too many names")]
+    assert not any(change.folded for change in look.changes)
+
+
 @pytest.mark.parametrize(
     "value",
     [
+        ["added", "-", 0, "x", "", None, "other", "a\x1b[2J", False, ""],
+        ["added", "-", 0, "x", "", None, "other", "", False, "a word of its own"],
         None, [], 7, ["added", "-", 0, "/x", ""], ["added", "-", 0, "x", "", None, "nonsense", "", False, ""],
         ["added", "-", 0, "x", "", None, "other", None, False, ""],
         ["added", "-", 0, "x", "", None, "other", "", 1, ""],
@@ -252,8 +270,11 @@ def test_what_is_no_change_is_refused(value: object) -> None:
 
 @pytest.mark.parametrize(
     "value",
-    [[], 7, ["package"], ["package", "added", None, None, None], ["a", "b", "c", 1, None], ["x" * 9999] * 5],
-)
+    [
+        [], 7, ["package"], ["package", "added", None, None, None], ["package", "\x1b", "a", None, None],
+        ["a", "b", "c", None, None], ["package", "added", "c", 1, None], ["x" * 9999] * 5,
+    ],
+)  # fmt: skip
 def test_what_is_no_fact_is_refused(value: object) -> None:
     with pytest.raises(Corrupt):
         list(facts_checked(iter([value, None])))

@@ -9,11 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from skinnybox.delta import against
+from skinnybox.delta import against, whose
 from skinnybox.delta.as_seeded import encode
 from skinnybox.delta.telling import change_checked, facts_checked
 from skinnybox.masters.index import write_index
-from skinnybox.masters.system import image
 from skinnybox.model import Change, ChangeKind
 from tests.unit import rebased_disk
 from tests.unit.looked import Looking, deb, installed
@@ -160,7 +159,7 @@ def test_what_is_told_is_what_a_walk_finds_of_many(looking: Looking, chunk: int)
 def _against(looking: Looking, sides: list[tuple[Tree, Tree]]) -> list[Change]:
     """Two machines, each an upper over a lower, as the confined process tells of them."""
     models: dict[int, Model] = {}
-    looking.patch.setattr(image, "opened", lambda descriptor: models[descriptor])
+    looking.patch.setattr(whose, "opened", lambda descriptor: models[descriptor])
     files: list[list[int]] = []
     for number, (lower, upper) in enumerate(sides):
         disk, lines = (looking.folder / f"{name}{number}" for name in ("disk", "index"))

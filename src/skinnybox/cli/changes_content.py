@@ -40,6 +40,9 @@ def of_one(change: Change, found: "Versions") -> Iterator[str]:
     """Of one file. A guest's text is in them, without what does more to a terminal than to be read."""
     path = printable_path(b"/" + change.path)
     yield f"{change.kind} {path}" + (f" ({printable(change.detail)})" if change.detail else "")
+    if found.before is None and found.after is None:
+        yield "  It is gone by now."
+        return
     diff = diff_of(found.before, found.after)
     if diff.why is not None:
         sizes = [

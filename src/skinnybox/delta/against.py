@@ -14,7 +14,6 @@ from skinnybox.delta.groups import group_of
 from skinnybox.delta.handing import handed
 from skinnybox.delta.judging import Judge
 from skinnybox.delta.listing import Sealed
-from skinnybox.delta.rebase.merged_source import Merged
 from skinnybox.delta.rebase.reading import buffered
 from skinnybox.delta.rebase.streams import both, is_below
 from skinnybox.delta.rebase.upper_reader import UpperReader
@@ -23,10 +22,9 @@ from skinnybox.delta.settled import refuse_unsettled
 from skinnybox.delta.telling import change_checked, change_told, facts_checked, facts_told
 from skinnybox.delta.upper import OPAQUE, kept_xattrs, sort_key
 from skinnybox.delta.upper_disk import UPPER
-from skinnybox.delta.whose import Whose, system_seen, two_systems
+from skinnybox.delta.whose import Whose, of_two
 from skinnybox.ext4 import Node, Volume, open_descriptor
 from skinnybox.masters.index import Line, read_lines
-from skinnybox.masters.system import image
 from skinnybox.model import Change, ChangeKind, Look
 from skinnybox.model.changes import Group
 from skinnybox.overlays.inspect import opened
@@ -85,11 +83,7 @@ def _told(one: list[int], other: list[int]) -> Iterator[Any]:
         yield volume.superblock.clean
         if not volume.superblock.clean:
             return
-    seen = [
-        system_seen(Merged(volume, image.opened(files[2])), image.opened(files[2]), files[3])
-        for volume, files in zip(volumes, (one, other), strict=True)
-    ]
-    whose = two_systems(*seen)
+    whose = of_two((volumes[0], one[2], one[3]), (volumes[1], other[2], other[3]))
     sides = [Side(volume, files, of) for volume, files, of in zip(volumes, (one, other), whose, strict=True)]
     yield from facts_told(whose[0].facts)
     for path, a, b in both(sides[0].seen(), sides[1].seen()):

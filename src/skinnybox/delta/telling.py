@@ -2,9 +2,11 @@
 believed."""
 
 import os
+import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from skinnybox.delta.plain_boot import RULES
 from skinnybox.delta.settled import NO_ANSWER
 from skinnybox.errors import Corrupt
 from skinnybox.masters.system.compare import Difference
@@ -17,6 +19,10 @@ _DETAIL_LIMIT = 1000
 _PATH_LIMIT = 4096
 _LARGEST = 1 << 63
 _WORD_LIMIT, _MOST_FACTS = 5000, 300_000
+_WHATS = {"package", "user", "group", "unit", "alternative", "diversion", "release", "system"}
+_CHANGES = {"added", "removed", "upgraded", "downgraded", "moved", "changed", "unread"}
+_WHYS = {"", *(rule.why for rule in RULES)}
+_PACKAGE = re.compile(r"[A-Za-z0-9+._~:-]{0,300}")
 
 
 def facts_told(found: Iterable[Difference]) -> Iterator[list[Any] | None]:
@@ -42,8 +48,8 @@ def facts_checked(answers: Iterator[Any]) -> Iterator[Fact]:
         count += 1
         try:
             what, change, name, before, after = value
-            words = what, change, name, before or "", after or ""
-            if not all(map(_is_word, words)) or count > _MOST_FACTS:
+            known = what in _WHATS and change in _CHANGES
+            if not known or not all(map(_is_word, (name, before or "", after or ""))) or count > _MOST_FACTS:
                 raise ValueError("not a fact")
         except (ValueError, TypeError) as error:
             raise Corrupt(NO_ANSWER) from error
@@ -65,8 +71,8 @@ def change_checked(value: Any) -> tuple[Change, bool | None]:
             and len(detail) <= _DETAIL_LIMIT
             and (is_seeds is None or type(is_seeds) is bool)
             and type(folded) is bool
-            and _is_word(package)
-            and _is_word(noise)
+            and _PACKAGE.fullmatch(package)
+            and noise in _WHYS
         ):
             raise ValueError(f"not a change: {value!r:.80}")
         change = Change(

@@ -13,7 +13,7 @@ from itertools import chain
 from skinnybox.delta.rebase.machine import Sums, same_packages, same_system, system_of
 from skinnybox.delta.rebase.merged_source import Merged
 from skinnybox.delta.rebase.reading import buffered
-from skinnybox.errors import Corrupt, Unsupported
+from skinnybox.errors import Corrupt, NotFound, SkinnyboxError, Unsupported
 from skinnybox.ext4 import Volume
 from skinnybox.masters.system import dpkg
 from skinnybox.masters.system.compare import Difference, differences, names
@@ -60,27 +60,41 @@ NOBODYS = Whose()
 
 def of_machine(volume: Volume, image: int, system: int | None = None) -> Whose:
     """Of an overlay, over its master's image; `system` is what is kept of that, gzip'd. Where it is missing,
-    or damaged, the image tells it. Raises Corrupt."""
+    or damaged, the image tells it. What the machine has in the place of its databases may be anything: where
+    it cannot be read, that is told, and every path is listed."""
+    lower = opened(image)
+    try:
+        source = Merged(volume, lower)
+        if same_system(source):
+            return NOBODYS
+        notes = Notes()
+        old, listed = _kept(lower, system)
+        return between(source, (old, listed), _system(source, old, notes), notes)
+    except (Corrupt, NotFound, Unsupported) as error:
+        return _unread(error)
+
+
+def of_two(one: tuple[Volume, int, int], other: tuple[Volume, int, int]) -> tuple[Whose, Whose]:
+    """Of two machines, each a volume, its image and what is kept of that, each against the other: facts of
+    the first are from the other to the one. Where either cannot be read, that is told."""
+    try:
+        (mine, here), (theirs, there) = _seen(*one), _seen(*other)
+        return (
+            between(mine, (there, tuple), here, Notes()),
+            between(theirs, (here, tuple), there, Notes()),
+        )
+    except (Corrupt, NotFound, Unsupported) as error:
+        return _unread(error), NOBODYS
+
+
+def _seen(volume: Volume, image: int, system: int) -> tuple[Merged, System]:
     lower = opened(image)
     source = Merged(volume, lower)
-    if same_system(source):
-        return NOBODYS
-    notes = Notes()
-    old, listed = _kept(lower, system)
-    return between(source, (old, listed), _system(source, old, notes), notes)
-
-
-def system_seen(source: Merged, lower: Sealed, system: int) -> tuple[Merged, System]:
-    """A machine, and the system in it."""
     return source, _system(source, _kept(lower, system)[0], Notes())
 
 
-def two_systems(one: tuple[Merged, System], other: tuple[Merged, System]) -> tuple[Whose, Whose]:
-    """Of two machines, each against the other: facts of the first are from the other to the one."""
-    return (
-        between(one[0], (other[1], tuple), one[1], Notes()),
-        between(other[0], (one[1], tuple), other[1], Notes()),
-    )
+def _unread(error: SkinnyboxError) -> Whose:
+    return Whose(facts=(Difference(what="system", change="unread", name=error.message[:300]),))
 
 
 def _kept(lower: Sealed, system: int | None) -> tuple[System, Callable[[], Listed]]:
