@@ -116,6 +116,9 @@ def test_what_is_done_to_disks(operator: Api, viewer: Api) -> None:
     assert operator.done("/actions/set", {"names": ["*"], "changes": {"cpus": 2}})["done"] == 2
     assert viewer.get("/machines/a/changes?include_seed=true")["total"] >= 0
     summary = viewer.get("/machines/a/changes/summary")
+    assert viewer.get("/machines/a/changes?against=b")["items"] == []
+    assert viewer.ask("GET", "/machines/a/changes?against=a").status_code == 400
+    assert viewer.ask("GET", "/machines/a/changes?against=alien").status_code == 404
     assert summary["name"] == "a" and summary["facts"] == [] and len(summary["groups"]) == 7
     lines = viewer.ask("GET", "/machines/a/changes", headers={"accept": "application/x-ndjson"})
     assert lines.headers["content-type"].startswith("application/x-ndjson")

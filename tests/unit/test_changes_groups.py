@@ -174,6 +174,24 @@ def test_an_edited_conffile_of_a_new_package_is_configuration(looking: Looking) 
     assert (other.group, other.package, other.folded) == (Group.PACKAGES, "own", True)
 
 
+def test_a_line_in_a_packages_list_hides_nothing_where_packages_have_nothing(looking: Looking) -> None:
+    """Whoever breaks in may write there, and the sum as well."""
+    files = {
+        path: f("x")
+        for path in (
+            "root/.ssh/authorized_keys", "home/ann/.bashrc", "etc/ld.so.preload", "etc/shadow", "etc/crontab",
+            "etc/sudoers.d/x", "usr/local/bin/x", "var/spool/cron/crontabs/root", "srv/www/x.php", "tmp/x",
+        )
+    }  # fmt: skip
+    own = Deb("own", "2", {**files, "usr/share/own/page": f("x"), "usr/lib/own/m.py": f("x")})
+    compiled = b"usr/lib/own/__pycache__/m.cpython-311.pyc"
+    upper = {**own.tree(), b"var/lib/dpkg/status": f(BASE.stanza() + own.stanza()), compiled: f("x")}
+    found = looking.shown(installed(BASE), upper)
+    assert not is_hidden(found[compiled]) and is_hidden(found[b"usr/lib/own/__pycache__"])
+    assert {path for path in files if is_hidden(found[path.encode()])} == set()
+    assert is_hidden(found[b"usr/share/own/page"])
+
+
 def test_setuid_of_a_new_package_is_told(looking: Looking) -> None:
     own = Deb("own", "2", {"usr/bin/su": f("x", mode=0o4755), "usr/bin/as": f("x", mode=0o755)})
     upper = {**own.tree(), b"var/lib/dpkg/status": f(BASE.stanza() + own.stanza())}

@@ -145,11 +145,16 @@ class LoadForm(Told):
 )
 def list_changes(
     request: Request, who: Viewer, window: Paged, name: MachineName, include_seed: bool = False,
-    accept: Annotated[str, Header()] = "",
+    against: Annotated[str | None, Query(max_length=64)] = None, accept: Annotated[str, Header()] = "",
 ) -> Any:  # fmt: skip
-    """What it made its own, in the order of the paths, read from outside. A part of it as JSON; asked for
-    application/x-ndjson, all of it, one a line."""
-    found = _changes(fleet_of(request), who, name, include_seed)
+    """What it made its own, in the order of the paths, read from outside; or, `against` another machine, what
+    it has and the other has not (added), or has otherwise, or only the other has (deleted). A part of it as
+    JSON; asked for application/x-ndjson, all of it, one a line."""
+    fleet = fleet_of(request)
+    if against is None:
+        found = _changes(fleet, who, name, include_seed)
+    else:
+        found = _between(fleet, who, (name, against), include_seed)
     if LINES not in accept:
         return window.page(found, present.change)
     return StreamingResponse(_lines(found), media_type=LINES)
@@ -179,6 +184,16 @@ def _changes(fleet: Fleet, who: Principal, name: str, include_seed: bool) -> lis
         fleet.overlays.changes(machine.name, include_seed=include_seed, operation=operation) as found,
     ):
         return list(islice(found, _MOST_CHANGES))
+
+
+def _between(fleet: Fleet, who: Principal, names: tuple[str, str], include_seed: bool) -> list[Change]:
+    one, other = (reach.machine(fleet, who, name) for name in names)
+    operation = Operation()
+    with (
+        reading(one.instance.uuid, other.instance.uuid),
+        fleet.deltas.between(one.name, other.name, include_seed=include_seed, operation=operation) as look,
+    ):
+        return list(islice(look.changes, _MOST_CHANGES))
 
 
 def _lines(found: list[Change]) -> Iterator[str]:

@@ -33,9 +33,14 @@ _WANTS = re.compile(
     rb"|etc/runlevels/[^/]+/([^/]+)",
     re.DOTALL,
 )
+_NO_PACKAGES = re.compile(
+    rb"(?:root|home|srv|mnt|media|tmp|run|dev|proc|sys|usr/local|var/(?:tmp|spool/cron|log|www))/.+"
+    rb"|etc/(?:ld\.so\.preload|crontab|rc\.local)",
+    re.DOTALL,
+)
+"""Where no package of a distribution has files: who adds a line to a package's list hides nothing there."""
 _FOR = re.compile(rb"etc/systemd/system/[^/]+\.(?:wants|requires)", re.DOTALL)
 _ALTERNATIVES = b"etc/alternatives/"
-_CACHED = re.compile(rb"(.+/)__pycache__(?:/([^/]+)\.(?:cpython|pypy)-?\d+(?:\.opt-[12])?\.pyc)?", re.DOTALL)
 _RUNS, _OTHERS_RIGHTS, _WRITABLE = 0o111, 0o6000, 0o002
 
 
@@ -74,6 +79,8 @@ class Judge:
 
     def _of_package(self, change: Change, node: Node | None, owned: Owned, group: Group) -> Change:
         found = replace(change, package=owned.package)
+        if change.type != "d" and self._is_nobodys(change.path, group):
+            return replace(found, group=group)
         if change.kind is ChangeKind.DELETED:
             return replace(
                 found, group=Group.PACKAGES if not owned.machine else group, folded=not owned.machine
@@ -88,6 +95,9 @@ class Judge:
         if self._gives_rights(change, node):
             return replace(found, group=Group.PACKAGES, detail=_with(change.detail, f"mode {node.mode:04o}"))
         return replace(found, group=Group.PACKAGES, folded=True)
+
+    def _is_nobodys(self, path: bytes, group: Group) -> bool:
+        return group is Group.ACCOUNTS or _NO_PACKAGES.fullmatch(path) is not None
 
     def _is_as_packaged(self, change: Change, node: Node, owned: Owned) -> bool:
         """By what dpkg knows. Of a package without sums nobody can tell: below /etc all is anybody's."""
@@ -124,10 +134,6 @@ class Judge:
             return self._of_alternative(path, node)
         if node is not None and (node.mode & _OTHERS_RIGHTS or self._attributes(node)):
             return None
-        cached = _CACHED.fullmatch(path)
-        if cached is not None and cached[2] is not None:
-            owned = self.whose.owned.get(cached[1] + cached[2] + b".py")
-            return None if owned is None else owned.package
         plain = node is None or (node.type == "-" and not node.mode & _RUNS)
         return "" if plain and _RECORDS.fullmatch(path) else None
 
@@ -139,8 +145,9 @@ class Judge:
         return "" if leads and node is not None and _is_plain_folder(change, node) else None
 
     def _holds_cached(self, path: bytes) -> bool:
-        found = _CACHED.fullmatch(path)
-        return found is not None and found[2] is None and found[1].rstrip(b"/") in self.whose.above
+        """The folder alone: what is in it is run, and no database says what it is to be."""
+        folder, _, name = path.rpartition(b"/")
+        return name == b"__pycache__" and folder in self.whose.above
 
     def _is_told(self, change: Change, node: Node | None) -> bool:
         """Whether a fact tells of it: a link by which a unit is wanted, or an alternative is chosen."""
