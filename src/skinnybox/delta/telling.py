@@ -71,7 +71,7 @@ def change_checked(value: Any) -> tuple[Change, bool | None]:
             and len(detail) <= _DETAIL_LIMIT
             and (is_seeds is None or type(is_seeds) is bool)
             and type(folded) is bool
-            and _PACKAGE.fullmatch(package)
+            and (package == "" or _PACKAGE.fullmatch(package))
             and noise in _WHYS
         ):
             raise ValueError(f"not a change: {value!r:.80}")
