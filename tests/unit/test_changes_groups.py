@@ -192,6 +192,18 @@ def test_a_line_in_a_packages_list_hides_nothing_where_packages_have_nothing(loo
     assert is_hidden(found[b"usr/share/own/page"])
 
 
+def test_a_link_hides_behind_its_unit_only_where_it_leads_to_one(looking: Looking) -> None:
+    """Some inits run what it leads to."""
+    good = {b"etc/rc2.d/S01x": l("../init.d/x"), WANTS + b"a.service": l("/lib/systemd/system/a.service")}
+    bad = {b"etc/rc2.d/S01y": l("/tmp/y"), WANTS + b"b.service": l("/root/b.service"),
+           WANTS + b"c.service": l("/usr/lib/systemd/system/../../../tmp/c")}  # fmt: skip
+    changed = {WANTS + b"d.service": l("/etc/systemd/system/d.service")}
+    lower = {**MASTER, WANTS + b"d.service": l("/lib/systemd/system/d.service")}
+    wanted = {b"etc/systemd/system/x.target.wants/d.service": l("/lib/systemd/system/d.service")}
+    found = looking.shown(lower, {**good, **bad, **changed, **wanted})
+    assert {path for path in (*good, *bad, *changed, *wanted) if is_hidden(found[path])} == {*good, *wanted}
+
+
 def test_setuid_of_a_new_package_is_told(looking: Looking) -> None:
     own = Deb("own", "2", {"usr/bin/su": f("x", mode=0o4755), "usr/bin/as": f("x", mode=0o755)})
     upper = {**own.tree(), b"var/lib/dpkg/status": f(BASE.stanza() + own.stanza())}

@@ -33,6 +33,9 @@ _WANTS = re.compile(
     rb"|etc/runlevels/[^/]+/([^/]+)",
     re.DOTALL,
 )
+_UNITS = re.compile(
+    rb"(?:/usr)?/lib/systemd/system/[^/]+|/etc/systemd/system/[^/]+|(?:/etc|\.\.)/init\.d/[^/]+"
+)
 _NO_PACKAGES = re.compile(
     rb"(?:root|home|srv|mnt|media|tmp|run|dev|proc|sys|usr/local|var/(?:tmp|spool/cron|log|www))/.+"
     rb"|etc/(?:ld\.so\.preload|crontab|rc\.local)",
@@ -157,8 +160,16 @@ class Judge:
             return False
         if (unit := _WANTS.fullmatch(change.path)) is not None:
             name = unit[1] or unit[2] or unit[3]
-            return name in self._units or name + b".service" in self._units
+            known = name in self._units or name + b".service" in self._units
+            return known and self._leads_to_unit(change, node)
         return change.path.removeprefix(_ALTERNATIVES) in self._alternatives and node is not None
+
+    def _leads_to_unit(self, change: Change, node: Node | None) -> bool:
+        """Where units are, as a link that was added does, or one that is gone: some inits run what it leads
+        to, whatever that is called."""
+        if node is None:
+            return change.kind is ChangeKind.DELETED
+        return change.kind is ChangeKind.ADDED and _UNITS.fullmatch(self.volume.target(node)) is not None
 
     def _of_alternative(self, path: bytes, node: Node) -> str | None:
         """Whose program is chosen; "" of the link to that choice, which harms nobody."""
