@@ -115,6 +115,11 @@ def test_what_is_done_to_disks(operator: Api, viewer: Api) -> None:
     assert operator.done("/actions/reset", {"names": ["a"]})["state"] == "done"
     assert operator.done("/actions/set", {"names": ["*"], "changes": {"cpus": 2}})["done"] == 2
     assert viewer.get("/machines/a/changes?include_seed=true")["total"] >= 0
+    summary = viewer.get("/machines/a/changes/summary")
+    assert viewer.get("/machines/a/changes?against=b")["items"] == []
+    assert viewer.ask("GET", "/machines/a/changes?against=a").status_code == 400
+    assert viewer.ask("GET", "/machines/a/changes?against=alien").status_code == 404
+    assert summary["name"] == "a" and summary["facts"] == [] and len(summary["groups"]) == 7
     lines = viewer.ask("GET", "/machines/a/changes", headers={"accept": "application/x-ndjson"})
     assert lines.headers["content-type"].startswith("application/x-ndjson")
     assert [json.loads(line) for line in lines.text.splitlines()] == viewer.get("/machines/a/changes")[
@@ -256,7 +261,8 @@ def test_who_reaches_one_fleet_sees_and_makes_no_others(fleet: Fleet, admin: Api
     assert [row["name"] for row in shop.get("/machines")["items"]] == ["web-1"]
     for method, path, body in (
         ("GET", "/machines/alien", None), ("PATCH", "/machines/alien", {"cpus": 2}),
-        ("GET", "/machines/alien/changes", None), ("GET", "/machines/alien/usage", None),
+        ("GET", "/machines/alien/changes", None),
+        ("GET", "/machines/alien/changes/summary", None), ("GET", "/machines/alien/usage", None),
         ("GET", "/machines/alien/console-log", None), ("GET", "/snapshots?name=alien", None),
         ("GET", "/forwards?name=alien", None),
         ("POST", "/actions/kill", {"names": ["alien"]}),

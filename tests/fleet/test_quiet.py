@@ -15,7 +15,8 @@ from tests.fleet.conftest import SPARSE, said
 
 CLI = Path(skinnybox.cli.__file__).parent
 ANSWERS = {
-    "events._follow", "fleetfile._plan", "fleetfile._show", "delta._changes", "store._capacity",
+    "events._follow", "fleetfile._plan", "fleetfile._show", "changes._changes", "changes._print",
+    "store._capacity",
     "machines._dry_run", "listing._list", "listing._show",
     "masters._collect", "autostart._unit", "logs._logs", "render.emit", "render.table", "render.pairs",
     "top._top", "top._paint", "repair._table", "store.add_completion",

@@ -7,11 +7,13 @@ from pathlib import Path
 import pytest
 
 from skinnybox import run
+from skinnybox.fleet import text_diff as diffs
+from skinnybox.fleet.present_changes import Sums
+from skinnybox.fleet.text_diff import diff_of
 from skinnybox.fleet.tokens import Role
-from skinnybox.model import Change, ChangeKind, Content
+from skinnybox.model import Change, ChangeKind, Content, Fact
 from skinnybox.printable import raw_path
-from skinnybox.web import diff as diffs
-from skinnybox.web.diff import diff_of
+from skinnybox.web.abouts import abouts
 from skinnybox.web.tree import Tree, tree_of
 from tests.web.conftest import SMALL, Console, fields, word
 from tests.web.test_machines import ended
@@ -48,6 +50,9 @@ def test_what_it_made_its_own_is_shown_folder_by_folder(
     client = machine.browser(Role.OPERATOR)
     shown = client.get("/machines/a/changes").text
     assert "etc/" in shown and "srv/" in shown and "2.9 KiB" in shown and "modified" in shown
+    assert (
+        "<dt><b>configuration</b>" in shown and "<dt><b>data</b>" in shown and "<b>services</b>" not in shown
+    )
     below = client.get("/machines/a/changes?path=srv", headers={"hx-request": "true"}).text
     assert "www/" in below and "&lt;b&gt;.txt" in below and "<html" not in below and "etc/" not in below
     whole = client.get("/machines/a/changes?path=srv/www").text
@@ -98,6 +103,15 @@ def test_folders_sum_what_is_below_them() -> None:
     assert place and (place.count, place.size) == (3, 12)
     assert [(each.name, each.is_folder) for each in place.entries()] == [("b", True), ("a", False)]
     assert tree.kinds["added"] == 3 and tree.root.size == 12 and not tree.cut
+
+
+def test_packages_are_said_by_their_names_as_far_as_there_is_room() -> None:
+    facts = [Fact(what="package", change="added", name=f"p{number:03}", after="1") for number in range(90)]
+    facts.append(Fact(what="unit", change="changed", name="a\x1b[2J.service", before="x", after="y"))
+    packages, services = abouts(facts, Sums())
+    assert packages.title == "packages" and packages.told[0].startswith("90 installed: p000, p001, ")
+    assert packages.told[0].endswith(" and 30 more")
+    assert services.told == ("1 enabled otherwise: a\\x1b[2J.service x -> y",)
 
 
 def test_a_tree_without_an_end_is_cut() -> None:

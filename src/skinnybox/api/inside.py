@@ -10,7 +10,7 @@ from fastapi import APIRouter, Header, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
 from skinnybox.api.forms import Globs, MachineName, Page, Paged, Told
-from skinnybox.fleet import present, present_use
+from skinnybox.fleet import present, present_changes, present_use
 from skinnybox.fleet.power import running
 from skinnybox.fleet.present_load import load
 from skinnybox.fleet.service import Fleet
@@ -38,6 +38,56 @@ class ChangeForm(Told):
     size: int
     path: str
     detail: str
+    group: str
+    """packages, configuration, accounts, services, data, logs (with caches), other."""
+    package: str | None
+    """Whose it is, of the packages that the machine has otherwise than its master."""
+    folded: bool
+    """Whether a fact of the summary tells of it: an installed package, an enabled unit."""
+    noise: str | None
+    """Why every machine has it that was booted once; null of all else."""
+    same: bool
+
+
+class FactForm(Told):
+    """How the system differs from the master's, by its databases. `what`: package, user, group, unit,
+    alternative, diversion, release; `change`: added, removed, upgraded, downgraded, moved, changed."""
+
+    what: str
+    change: str
+    name: str
+    before: str | None
+    after: str | None
+    group: str
+
+
+class GroupSumForm(Told):
+    group: str
+    changes: int
+    size: int
+
+
+class FolderSumForm(Told):
+    folder: str
+    changes: int
+    size: int
+
+
+class SumForm(Told):
+    changes: int
+    size: int
+
+
+class SummaryForm(Told):
+    """`noise` counts what a plain boot leaves, in its groups as well; `same` what `slim` would drop: in the
+    overlay, and as the master has it."""
+
+    name: str
+    facts: list[FactForm]
+    groups: list[GroupSumForm]
+    folders: list[FolderSumForm]
+    noise: SumForm
+    same: SumForm
 
 
 class UseForm(Told):
@@ -95,14 +145,34 @@ class LoadForm(Told):
 )
 def list_changes(
     request: Request, who: Viewer, window: Paged, name: MachineName, include_seed: bool = False,
-    accept: Annotated[str, Header()] = "",
+    against: Annotated[str | None, Query(max_length=64)] = None, accept: Annotated[str, Header()] = "",
 ) -> Any:  # fmt: skip
-    """What it made its own, in the order of the paths, read from outside. A part of it as JSON; asked for
-    application/x-ndjson, all of it, one a line."""
-    found = _changes(fleet_of(request), who, name, include_seed)
+    """What it made its own, in the order of the paths, read from outside; or, `against` another machine, what
+    it has and the other has not (added), or has otherwise, or only the other has (deleted). A part of it as
+    JSON; asked for application/x-ndjson, all of it, one a line."""
+    fleet = fleet_of(request)
+    if against is None:
+        found = _changes(fleet, who, name, include_seed)
+    else:
+        found = _between(fleet, who, (name, against), include_seed)
     if LINES not in accept:
         return window.page(found, present.change)
     return StreamingResponse(_lines(found), media_type=LINES)
+
+
+@router.get("/machines/{name}/changes/summary", response_model=SummaryForm)
+def summarise_changes(request: Request, who: Viewer, name: MachineName, include_seed: bool = False) -> Any:
+    """What it made its own in a few words and numbers: packages, accounts, services; changes by group and by
+    folder."""
+    fleet = fleet_of(request)
+    machine = reach.machine(fleet, who, name)
+    with (
+        reading(machine.instance.uuid),
+        fleet.deltas.look(
+            machine.name, include_seed=include_seed, include_same=True, operation=Operation()
+        ) as look,
+    ):
+        return present_changes.summary(machine.name, look)
 
 
 def _changes(fleet: Fleet, who: Principal, name: str, include_seed: bool) -> list[Change]:
@@ -114,6 +184,16 @@ def _changes(fleet: Fleet, who: Principal, name: str, include_seed: bool) -> lis
         fleet.overlays.changes(machine.name, include_seed=include_seed, operation=operation) as found,
     ):
         return list(islice(found, _MOST_CHANGES))
+
+
+def _between(fleet: Fleet, who: Principal, names: tuple[str, str], include_seed: bool) -> list[Change]:
+    one, other = (reach.machine(fleet, who, name) for name in names)
+    operation = Operation()
+    with (
+        reading(one.instance.uuid, other.instance.uuid),
+        fleet.deltas.between(one.name, other.name, include_seed=include_seed, operation=operation) as look,
+    ):
+        return list(islice(look.changes, _MOST_CHANGES))
 
 
 def _lines(found: list[Change]) -> Iterator[str]:

@@ -1,39 +1,15 @@
-"""changes, reset, slim."""
+"""reset, slim."""
 
 import argparse
 
-from skinnybox.cli import numbers, options, render, report, terminal, tree
+from skinnybox.cli import options, report
 from skinnybox.cli.progress import shown
 from skinnybox.errors import UsageError
-from skinnybox.fleet import asked, present
+from skinnybox.fleet import asked
 from skinnybox.model import Instance
-from skinnybox.sizes import format_size
-
-DIFFERS = 10
-_COLUMNS = ("change", "type", "size", "path", "detail")
 
 
 def add_to(commands: options.Commands) -> None:
-    parser = options.command(
-        commands, "changes", _changes, "list what a machine made its own",
-        "Read from outside: added, modified, deleted, metadata (mode, owner, times), type, unread (too deep "
-        "or too much to be listed). A running machine "
-        "is read from a copy of one point in time, which is as exact.",
-    )  # fmt: skip
-    options.add_machine(parser)
-    options.add_format(parser)
-    parser.add_argument("--exit-code", action="store_true", help=f"exit with {DIFFERS} when there are any")
-    parser.add_argument(
-        "--all", action="store_true", help="also what is just as its seed has it: hostname, keys, network"
-    )
-    parser.add_argument(
-        "--tree", action="store_true", help="as a tree of folders with totals, the largest first"
-    )
-    parser.add_argument(
-        "--depth", metavar="N", type=numbers.count, default=tree.DEPTH,
-        help=f"with --tree: what is deeper is only in the totals (default {tree.DEPTH})",
-    )  # fmt: skip
-
     parser = options.command(
         commands, "reset", _reset, "throw away what stopped machines made their own",
         "Name, addresses and ssh host keys stay. With absolute paths behind the names, or --package, only "
@@ -64,32 +40,6 @@ def _add_paths(parser: argparse.ArgumentParser) -> None:
 def _add_dry_run(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--dry-run", action="store_true", help="only show what would go")
     options.add_format(parser)
-
-
-def _changes(arguments: argparse.Namespace) -> int:
-    if arguments.tree and arguments.format != "table":
-        raise UsageError("--tree is for people", hint="without --format, or without --tree")
-    with (
-        options.fleet(arguments) as fleet,
-        shown(arguments.quiet) as operation,
-        fleet.overlays.changes(arguments.name, include_seed=arguments.all, operation=operation) as found,
-    ):
-        records = [present.change(change) for change in found]
-        data = fleet.machine(arguments.name).instance.data
-    if data is not None:
-        report.note(f"on its data disk, and not looked into: {', '.join(data.folders)}")
-    if arguments.tree:
-        for line in tree.lines(records, arguments.depth):
-            wide = terminal.width()
-            print(line if wide is None else terminal.cut(line, wide))
-        return DIFFERS if records and arguments.exit_code else 0
-    shown_records = _for_people(records) if arguments.format == "table" else records
-    render.emit(shown_records, _COLUMNS, arguments.format, headers=not arguments.no_headers)
-    return DIFFERS if records and arguments.exit_code else 0
-
-
-def _for_people(records: "list[present.Record]") -> "list[present.Record]":
-    return [{**record, "size": format_size(record["size"])} for record in records]
 
 
 def _slim(arguments: argparse.Namespace) -> int:

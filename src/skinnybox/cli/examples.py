@@ -88,6 +88,8 @@ _OF = {
     "changes": (
         "skinnybox changes web-01",
         "skinnybox changes web-01 --tree",
+        "skinnybox changes web-01 /etc --content",
+        "skinnybox changes web-01 web-02",
         "skinnybox changes web-01 --all --format csv",
     ),
     "reset": (

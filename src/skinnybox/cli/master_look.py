@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from skinnybox.cli import options, render, report
 from skinnybox.cli.complete import ask_for
-from skinnybox.cli.delta import DIFFERS
+from skinnybox.cli.fleetfile import DIFFERS
 from skinnybox.cli.progress import shown
 from skinnybox.errors import SkinnyboxError, Unsupported
 from skinnybox.fleet import present, present_systems

@@ -91,7 +91,8 @@ def as_seeded(
 
     `node` is what stands there now, `entry` what the stack has. Raises Corrupt, as reading the volume does.
     """
-    ways = expected.get(change.path) if change.kind is not ChangeKind.UNREAD else None
+    said = change.kind not in (ChangeKind.UNREAD, ChangeKind.SAME)
+    ways = expected.get(change.path) if said else None
     if ways is None:
         return True if _forgotten(change) else None
     if ways and all(way.kind == FOLDER for way in ways):

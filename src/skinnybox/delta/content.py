@@ -2,16 +2,19 @@
 checked here. No symlink is followed, in neither."""
 
 import base64
+import json
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from skinnybox.delta.handing import handed
 from skinnybox.delta.settled import NO_ANSWER, Unsettled
 from skinnybox.delta.upper_disk import UPPER
 from skinnybox.errors import Corrupt, NotFound
-from skinnybox.ext4 import open_descriptor
+from skinnybox.ext4 import Volume, open_descriptor
 from skinnybox.masters.system.image import opened as opened_image
-from skinnybox.masters.system.source import text_of
+from skinnybox.masters.system.source import Source, text_of
 from skinnybox.model import Content
 from skinnybox.overlays.inspect import opened
 from skinnybox.sandbox.confinement import Bounds
@@ -20,7 +23,8 @@ from skinnybox.sandbox.reader import answer, inquire
 MOST = 4 << 20
 """Bytes of one file that are ever told."""
 _PIECE = 48 << 10
-_BOUNDS = Bounds(memory=512 << 20, cpu_seconds=60, output=2 * MOST)
+_END = ""
+"""Behind the pieces of one: no piece is empty."""
 _TYPES = frozenset("-dlcbps")
 _LARGEST = 1 << 63
 
@@ -28,21 +32,37 @@ _LARGEST = 1 << 63
 def of_overlay(disk: Path, path: bytes, limit: int) -> Content | None:
     """As the upper directory has it; None when that says nothing of it. `path` has no leading slash. Raises
     Unsettled for a disk whose journal is to be replayed first; Corrupt, also for a disk made to hurt."""
-    return _asked(disk, "overlay", path, limit)
+    [found] = overlays(disk, [path], limit)
+    return found
 
 
 def of_image(image: Path, path: bytes, limit: int) -> Content | None:
     """As a sealed tree has it; None when it has none, or no file. Raises Corrupt, Unsupported."""
-    return _asked(image, "image", path, limit)
+    [found] = images(image, [path], limit)
+    return found
 
 
-def _asked(disk: Path, what: str, path: bytes, limit: int) -> Content | None:
-    if not 0 < limit <= MOST or not path or b"\0" in path:
-        raise ValueError(f"{limit} bytes of {path!r}")
-    with opened(disk) as descriptor:
-        words = [what, str(descriptor), path.hex(), str(limit)]
-        with inquire(__name__, words, subject=str(disk), bounds=_BOUNDS, pass_fds=[descriptor]) as answers:
-            return _checked(answers, disk, limit)
+def overlays(disk: Path, paths: Sequence[bytes], limit: int) -> Iterator[Content | None]:
+    """As `of_overlay`, of many, one after the other."""
+    return _asked(disk, "overlay", paths, limit)
+
+
+def images(image: Path, paths: Sequence[bytes], limit: int) -> Iterator[Content | None]:
+    """As `of_image`, of many, one after the other."""
+    return _asked(image, "image", paths, limit)
+
+
+def _asked(disk: Path, what: str, paths: Sequence[bytes], limit: int) -> Iterator[Content | None]:
+    if not 0 < limit <= MOST or not all(paths) or any(b"\0" in path for path in paths):
+        raise ValueError(f"{limit} bytes of {paths!r:.80}")
+    wanted = json.dumps([path.hex() for path in paths]).encode()
+    bounds = Bounds(memory=512 << 20, cpu_seconds=60 + len(paths), output=2 * MOST * max(1, len(paths)))
+    with opened(disk) as descriptor, handed(wanted) as asked:
+        files = [descriptor, asked]
+        words = [what, *map(str, files), str(limit)]
+        with inquire(__name__, words, subject=str(disk), bounds=bounds, pass_fds=files) as answers:
+            for _ in paths:
+                yield _checked(answers, disk, limit)
 
 
 def _checked(answers: Iterator[Any], disk: Path, limit: int) -> Content | None:
@@ -53,7 +73,8 @@ def _checked(answers: Iterator[Any], disk: Path, limit: int) -> Content | None:
         if head == "nothing":
             return None
         letter, size = head if isinstance(head, list) else [None, None]
-        data = b"".join(base64.b64decode(piece, validate=True) for piece in answers)
+        pieces = iter(lambda: next(answers, _END), _END)
+        data = b"".join(base64.b64decode(piece, validate=True) for piece in pieces)
         if letter not in _TYPES or type(size) is not int or not 0 <= size < _LARGEST or len(data) > limit:
             raise ValueError("no such content")
     except (ValueError, TypeError) as error:
@@ -63,16 +84,23 @@ def _checked(answers: Iterator[Any], disk: Path, limit: int) -> Content | None:
 
 def main(arguments: Sequence[str]) -> None:
     """In the confined child."""
-    what, descriptor, path, limit = arguments
+    what, descriptor, asked, limit = arguments
+    with os.fdopen(int(asked), "rb") as file:
+        paths = list(map(bytes.fromhex, json.loads(file.read())))
     told = _of_overlay if what == "overlay" else _of_image
-    answer(told(int(descriptor), bytes.fromhex(path), int(limit)))
+    answer(told(int(descriptor), paths, int(limit)))
 
 
-def _of_overlay(descriptor: int, path: bytes, limit: int) -> Iterator[Any]:
+def _of_overlay(descriptor: int, paths: Sequence[bytes], limit: int) -> Iterator[Any]:
     volume = open_descriptor(descriptor)
     if not volume.superblock.clean:
         yield "unsettled"
         return
+    for path in paths:
+        yield from _in_volume(volume, path, limit)
+
+
+def _in_volume(volume: Volume, path: bytes, limit: int) -> Iterator[Any]:
     try:
         node = volume.lookup(UPPER + b"/" + path)
     except NotFound:
@@ -83,15 +111,22 @@ def _of_overlay(descriptor: int, path: bytes, limit: int) -> Iterator[Any]:
         yield from _pieces(volume.read(node, limit))
     elif node.type == "l":
         yield from _pieces([volume.target(node)[:limit]])
+    yield _END
 
 
-def _of_image(descriptor: int, path: bytes, limit: int) -> Iterator[Any]:
+def _of_image(descriptor: int, paths: Sequence[bytes], limit: int) -> Iterator[Any]:
+    source = opened_image(descriptor)
+    for path in paths:
+        yield from _in_image(source, text_of(path), limit)
+
+
+def _in_image(source: Source, text: str, limit: int) -> Iterator[Any]:
     """Its size is told as far as it was read."""
-    source, text = opened_image(descriptor), text_of(path)
     found = source.read(text, limit)
     if found is not None:
         yield ["-", len(found)]
         yield from _pieces([found])
+        yield _END
         return
     folder, _, name = text.rpartition("/")
     target = source.links(folder).get(name)
@@ -101,6 +136,7 @@ def _of_image(descriptor: int, path: bytes, limit: int) -> Iterator[Any]:
     raw = target.encode("utf-8", "surrogateescape")[:limit]
     yield ["l", len(raw)]
     yield from _pieces([raw])
+    yield _END
 
 
 def _pieces(found: "Iterator[bytes] | list[bytes]") -> Iterator[str]:

@@ -2,7 +2,7 @@
 listing.py."""
 
 import hashlib
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from functools import partial
 from types import MappingProxyType
 
@@ -10,6 +10,9 @@ from skinnybox.delta.as_seeded import Expected, as_seeded
 from skinnybox.delta.beside import counted, folded
 from skinnybox.delta.flags import flags
 from skinnybox.delta.join import Reader, joined, unread_folder, with_unread
+from skinnybox.delta.judging import Judge
+from skinnybox.delta.passing import Passing
+from skinnybox.delta.whose import NOBODYS, Whose
 from skinnybox.ext4 import Node, Volume
 from skinnybox.masters.index import Entry
 from skinnybox.model import Change
@@ -19,23 +22,35 @@ NOTHING: Expected = MappingProxyType({})
 
 
 def differences(
-    volume: Volume, index: Iterable[Entry], *, quick: bool, expected: Expected = NOTHING
+    volume: Volume,
+    index: Iterable[Entry],
+    *,
+    quick: bool,
+    expected: Expected = NOTHING,
+    whose: Whose = NOBODYS,
 ) -> Iterator[tuple[Change, bool | None]]:
-    """All that join.joined tells of a disk, each with what as_seeded says of it. Raises Corrupt.
+    """All that join.joined tells of a disk, judged, and what is there and differs in nothing; each with what
+    as_seeded says of it. Raises Corrupt.
 
     A file of unchanged size is read and hashed; with `quick` only when its mtime differs, which a guest can
     forge.
     """
-    reader = reader_of(volume, quick=quick)
-    nodes, entries = dict[bytes, Node](), dict[bytes, Entry]()
-    unread = list[Change]()
-    found = volume.walk(UPPER, lambda path, why: unread.append(unread_folder(path, why)))
-    upper, lower = _nodes(found, expected, nodes), _entries(index, expected, entries)
-    told = (
-        (change, as_seeded(volume, change, nodes.get(change.path), entries.get(change.path), expected))
-        for change in with_unread(joined(upper, reader, lower), unread)
-    )
+    pending = list[Change]()
+    passing = Passing(pending, whose.owned, expected)
+    found = volume.walk(UPPER, lambda path, why: pending.append(unread_folder(path, why)))
+    changes = joined(passing.nodes(found), reader_of(volume, quick=quick), passing.entries(index))
+    told = _judged(volume, with_unread(passing.changes(changes), pending), passing, whose, expected)
     yield from folded(told, counted(volume))
+
+
+def _judged(
+    volume: Volume, changes: Iterable[Change], passing: Passing, whose: Whose, expected: Expected
+) -> Iterator[tuple[Change, bool | None]]:
+    judge = Judge(volume=volume, whose=whose)
+    for change in changes:
+        node = passing.node_of(change)
+        is_seeds = as_seeded(volume, change, node, passing.wanted.get(change.path), expected)
+        yield judge.judged(change, node, stray=passing.is_stray(change)), is_seeds
 
 
 def reader_of(volume: Volume, *, quick: bool = False) -> Reader[Node]:
@@ -45,23 +60,6 @@ def reader_of(volume: Volume, *, quick: bool = False) -> Reader[Node]:
         differs=partial(_differs, volume, quick),
         flags=lambda node: flags(node.flags, volume.xattrs(node)),
     )
-
-
-def _nodes(
-    found: Iterable[tuple[bytes, Node]], wanted: Container[bytes], kept: dict[bytes, Node]
-) -> Iterator[tuple[bytes, Node]]:
-    """As they come, and the wanted ones kept: the join has passed them when it tells of a change to them."""
-    for path, node in found:
-        if path in wanted:
-            kept[path] = node
-        yield path, node
-
-
-def _entries(found: Iterable[Entry], wanted: Container[bytes], kept: dict[bytes, Entry]) -> Iterator[Entry]:
-    for entry in found:
-        if entry.path in wanted:
-            kept[entry.path] = entry
-        yield entry
 
 
 def _differs(volume: Volume, quick: bool, node: Node, entry: Entry) -> bool:

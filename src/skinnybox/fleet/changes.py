@@ -2,56 +2,78 @@
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from skinnybox.delta.listing import listed
+from skinnybox.delta.listing import Sealed, looked
 from skinnybox.delta.seed_marks import expected
 from skinnybox.delta.settled import Unsettled
+from skinnybox.fleet import encrypted, power, thrown
+from skinnybox.fleet.masters import Masters
 from skinnybox.fleet.scratch_copy import copied
 from skinnybox.fleet.view import MachineView
 from skinnybox.hosts.base import Host
+from skinnybox.layout import SYSTEM
 from skinnybox.masters.catalogue import INDEX
-from skinnybox.model import Change, DiskKind
+from skinnybox.model import Change, DiskKind, Look
 from skinnybox.operation import Operation
 from skinnybox.overlays.journal import replayed_copy
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """Also what is as the seed has it; also what is there and differs in nothing."""
+
+    seed: bool = False
+    same: bool = False
+
+
 @contextmanager
-def changes_of(
+def looked_at(
     host: Host,
     machine: MachineView,
-    sealed: Path,
-    scratch: Path | None,
-    *,
-    include_seed: bool,
+    sealed: Sealed,
+    scratch: Path,
     operation: Operation,
-) -> Iterator[Iterator[Change]]:
-    """Its changes against the master in `sealed`, in path order. Of the overlay itself, which nobody else may
-    use meanwhile; of a machine that may run, of a copy of one point in time, made in `scratch`."""
-    read = partial(_read, machine, sealed, include_seed=include_seed)
+    asked: Asked = Asked(),
+) -> Iterator[Look]:
+    """Its changes against its master, in path order. Of the overlay itself, which nobody else may use
+    meanwhile; of a machine that may run, of a copy of one point in time, made in `scratch`."""
+    thrown.refuse_in_memory(machine.instance, "changes")
+    encrypted.refuse_reading(machine.instance, "changes")
+    read = partial(_read, machine, sealed, asked)
     with ExitStack() as held:
-        if scratch is not None:
-            found = held.enter_context(
-                read(held.enter_context(copied(host, machine, DiskKind.OVERLAY, scratch, operation)))
-            )
+        if power.running(machine):
+            copy = held.enter_context(copied(host, machine, DiskKind.OVERLAY, scratch, operation))
+            found = held.enter_context(read(copy))
         else:
             overlay = held.enter_context(host.open_overlay(machine.instance, operation))
             try:
                 found = held.enter_context(read(overlay))
             except Unsettled:
                 found = held.enter_context(read(held.enter_context(replayed_copy(overlay))))
-        yield _attended(found, operation)
+        yield replace(found, changes=attended(found.changes, operation))
 
 
-def _read(
-    machine: MachineView, sealed: Path, disk: Path, *, include_seed: bool
-) -> AbstractContextManager[Iterator[Change]]:
+def sealed_of(masters: Masters, machine: MachineView) -> Sealed:
+    """What there is of its master, for who asks a confined process about the machine."""
+    master = masters.by_id(machine.instance.stack.master)
+    folder = masters.folder(master)
+    kept = folder / SYSTEM
+    return Sealed(
+        index=folder / INDEX,
+        image=folder / master.images[0].file,
+        system=kept if kept.exists() else None,
+    )
+
+
+def _read(machine: MachineView, sealed: Sealed, asked: Asked, disk: Path) -> AbstractContextManager[Look]:
     wanted = expected(machine.instance, machine.host_keys)
-    return listed(disk, sealed / INDEX, include_seed=include_seed, expected=wanted)
+    return looked(disk, sealed, include_seed=asked.seed, include_same=asked.same, expected=wanted)
 
 
-def _attended(found: Iterator[Change], operation: Operation) -> Iterator[Change]:
+def attended(found: Iterator[Change], operation: Operation) -> Iterator[Change]:
     for change in found:
         operation.check("changes")
         yield change

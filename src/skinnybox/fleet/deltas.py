@@ -1,8 +1,8 @@
 """What machines made their own: looked into beside what their masters have in its place, given up in part,
 and given to others."""
 
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -12,7 +12,7 @@ from skinnybox.fleet.as_job import as_job
 from skinnybox.fleet.batch import Outcome
 from skinnybox.fleet.context import Context
 from skinnybox.fleet.view import MachineView
-from skinnybox.model import Content, DiskKind, Instance
+from skinnybox.model import Change, ChangeKind, Content, DiskKind, Instance, Look
 from skinnybox.operation import UNATTENDED, Operation
 
 if TYPE_CHECKING:
@@ -101,6 +101,45 @@ class Deltas:
 
         return self._context.queries.each(patterns, one, task, operation, 1)
 
+    @contextmanager
+    def look(
+        self,
+        name: str,
+        *,
+        include_seed: bool = False,
+        include_same: bool = False,
+        operation: Operation = UNATTENDED,
+    ) -> Iterator[Look]:
+        """What a machine made its own, as `overlays.changes` reads it, and how its system differs from its
+        master's. With `include_same` also what is in its overlay and differs in nothing."""
+        from skinnybox.fleet.changes import Asked, looked_at, sealed_of
+
+        context, machine = self._context, self._context.queries.machine(name)
+        sealed, asked = sealed_of(context.masters, machine), Asked(seed=include_seed, same=include_same)
+        with looked_at(context.host, machine, sealed, context.folder, operation, asked) as found:
+            yield found
+
+    @contextmanager
+    def between(
+        self, name: str, other: str, *, include_seed: bool = False, operation: Operation = UNATTENDED
+    ) -> Iterator[Look]:
+        """What a machine has and another has not (added), or has otherwise, or only the other has (deleted);
+        and how its system differs from the other's. Read as `look` does."""
+        from skinnybox.fleet.comparing import between
+
+        machines = self._context.queries.machine(name), self._context.queries.machine(other)
+        with between(self._context, machines, include_seed=include_seed, operation=operation) as found:
+            yield found
+
+    def versions(
+        self, names: Sequence[str], changes: Sequence[Change], operation: Operation = UNATTENDED
+    ) -> Iterator[Versions]:
+        """Of changes that `look` told of one machine, or `between` of two: what was there, and what is."""
+        from skinnybox.fleet.versions import versions
+
+        machines = [self._context.queries.machine(name) for name in names]
+        return versions(self._context, machines, changes, operation)
+
     def file(
         self, name: str, path: bytes, *, limit: int = LIMIT, operation: Operation = UNATTENDED
     ) -> Versions:
@@ -141,6 +180,24 @@ class Deltas:
                 return content.of_overlay(overlay, path, limit)
             except Unsettled:
                 return content.of_overlay(held.enter_context(replayed_copy(overlay)), path, limit)
+
+
+def below(look: Look, paths: Sequence[str]) -> Look:
+    """Of it what concerns these absolute paths and what is below them: also a folder above that is gone, or
+    is none any more. UsageError for what is no path."""
+    from skinnybox.model.drop import path_of
+
+    asked = [b"" if not path.strip("/") else path_of(path) for path in paths]
+
+    def concerns(change: Change) -> bool:
+        own, folder = change.path, change.path + b"/"
+        whole = change.kind in (ChangeKind.DELETED, ChangeKind.TYPE, ChangeKind.UNREAD)
+        return any(
+            not each or own == each or own.startswith(each + b"/") or (whole and each.startswith(folder))
+            for each in asked
+        )
+
+    return Look(facts=(), changes=filter(concerns, look.changes))
 
 
 def wanted_of(paths: Sequence[str] = (), packages: Sequence[str] = ()) -> "Wanted":

@@ -52,17 +52,13 @@ class Overlays:
     ) -> Iterator[Iterator[Change]]:
         """What a machine made its own, in path order, read from outside; of a running one, from a copy of
         one point in time. What is as its seed has it only counts with `include_seed`."""
-        from skinnybox.fleet import changes
+        from skinnybox.fleet.changes import Asked, looked_at, sealed_of
 
         machine = self._queries.machine(name)
-        thrown.refuse_in_memory(machine.instance, "changes")
-        encrypted.refuse_reading(machine.instance, "changes")
-        sealed = self._masters.folder(self._masters.by_id(machine.instance.stack.master))
-        scratch = self._catalog.path.parent if power.running(machine) else None
-        with changes.changes_of(
-            self._host, machine, sealed, scratch, include_seed=include_seed, operation=operation
-        ) as found:
-            yield found
+        sealed, scratch = sealed_of(self._masters, machine), self._catalog.path.parent
+        asked = Asked(seed=include_seed)
+        with looked_at(self._host, machine, sealed, scratch, operation, asked) as found:
+            yield found.changes
 
     def use(
         self,

@@ -154,13 +154,19 @@ def good_for(instance: "Instance", kept: "Snapshot") -> str:
 
 
 def change(made: "Change") -> Record:
-    """A path is escaped so that its bytes can be got back."""
+    """A path is escaped so that its bytes can be got back. `package` is null of what is of none that the
+    machine has otherwise; `noise` says why a plain boot leaves it, null of all else."""
     return {
         "change": str(made.kind),
         "type": made.type,
         "size": made.size,
         "path": printable_path(b"/" + made.path),
         "detail": made.detail,
+        "group": str(made.group),
+        "package": made.package or None,
+        "folded": made.folded,
+        "noise": made.noise or None,
+        "same": made.kind == "same",
     }
 
 

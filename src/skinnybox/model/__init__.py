@@ -4,7 +4,7 @@ Sizes are bytes, times are aware UTC, digests are `sha256:<64 hex digits>`, path
 without a leading slash (the root itself is b""). fields.py is the table of what is written down of a machine.
 """
 
-from skinnybox.model.changes import Change, ChangeKind, Content
+from skinnybox.model.changes import Change, ChangeKind, Content, Fact, Group, Look
 from skinnybox.model.machines import (
     Acceleration,
     Allocation,
@@ -68,12 +68,15 @@ __all__ = [
     "DataDisk",
     "DiskKind",
     "Encryption",
+    "Fact",
     "Forward",
+    "Group",
     "GuestDisk",
     "Image",
     "ImageFormat",
     "ImageKind",
     "Instance",
+    "Look",
     "Master",
     "Network",
     "Nic",

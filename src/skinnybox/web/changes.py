@@ -7,13 +7,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from skinnybox.errors import NotFound
+from skinnybox.fleet.text_diff import diff_of
 from skinnybox.fleet.view import MachineView
 from skinnybox.gate.principal import Operator, Viewer
 from skinnybox.gate.readings import reading
 from skinnybox.gate.served import fleet_of
 from skinnybox.printable import raw_path
 from skinnybox.web import render
-from skinnybox.web.diff import diff_of
 from skinnybox.web.kept_trees import Look, kept_trees
 from skinnybox.web.one import one
 from skinnybox.web.tree import Place

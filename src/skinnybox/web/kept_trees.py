@@ -9,9 +9,11 @@ from typing import cast
 
 from starlette.requests import HTTPConnection
 
+from skinnybox.fleet.present_changes import Sums
 from skinnybox.fleet.service import Fleet
 from skinnybox.fleet.view import MachineView
 from skinnybox.gate.readings import reading
+from skinnybox.web.abouts import About, abouts, counted
 from skinnybox.web.tree import Tree, tree_of
 
 KEPT = 8
@@ -24,6 +26,7 @@ class Look:
     taken: datetime
     state: str
     tree: Tree
+    about: tuple[About, ...] = ()
 
 
 class KeptTrees:
@@ -44,8 +47,11 @@ class KeptTrees:
         """Read it now. Busy when too many are being read; raises as Overlays.changes does."""
         with reading(machine.instance.uuid):
             taken = datetime.now(UTC)
-            with fleet.overlays.changes(machine.name) as found:
-                look = Look(taken=taken, state=_state(machine), tree=tree_of(found))
+            with fleet.deltas.look(machine.name) as found:
+                sums = Sums()
+                tree = tree_of(counted(found.changes, sums))
+                about = tuple(abouts(found.facts, sums))
+                look = Look(taken=taken, state=_state(machine), tree=tree, about=about)
         with self._lock:
             self._kept[str(machine.instance.uuid)] = look
             self._kept.move_to_end(str(machine.instance.uuid))

@@ -50,6 +50,11 @@ def same_packages(source: Merged) -> bool:
     return all(map(source.untouched, _OF_PACKAGES))
 
 
+def same_system(source: Merged) -> bool:
+    """Whether `system_of` would tell what the master's system is."""
+    return same_packages(source) and all(map(source.untouched, (PASSWD, GROUP, *_OF_UNITS, *_OF_RELEASE)))
+
+
 def touched(packages: Mapping[str, Settled]) -> dict[str, Package]:
     """Those that are in the machine and whose files have to be known, by name."""
     found = {name: each.versions.machine for name, each in packages.items() if each.touched}

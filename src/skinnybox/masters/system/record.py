@@ -60,12 +60,20 @@ def packed(text: bytes) -> bytes:
 def unpacked(file: Path) -> bytes:
     """Corrupt for what cannot be read, and for more than there can be."""
     try:
-        with gzip.GzipFile(fileobj=io.BytesIO(named_file.content(file, _PACKED))) as source:
-            text = source.read(LONGEST + 1)
-    except (OSError, EOFError, zlib.error) as error:
+        return unpacked_of(io.BytesIO(named_file.content(file, _PACKED)), str(file))
+    except OSError as error:
         raise Corrupt(f"{file} cannot be read: {error}") from error
+
+
+def unpacked_of(source: io.BufferedIOBase, what: str = "the master's system") -> bytes:
+    """The same of an open file."""
+    try:
+        with gzip.GzipFile(fileobj=source) as file:
+            text = file.read(LONGEST + 1)
+    except (OSError, EOFError, zlib.error) as error:
+        raise Corrupt(f"{what} cannot be read: {error}") from error
     if len(text) > LONGEST:
-        raise Corrupt(f"{file} holds more than {LONGEST} bytes")
+        raise Corrupt(f"{what} holds more than {LONGEST} bytes")
     return text
 
 

@@ -1,7 +1,9 @@
 """Two versions of a file as people compare them: the lines that differ, with some around them."""
 
 import difflib
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import groupby
 
 from skinnybox.model import Content
 from skinnybox.printable import printable
@@ -11,6 +13,7 @@ MOST_LINES = 4000
 _LONGEST_LINE = 500
 _AROUND = 3
 _LOOKED_AT = 8192
+_SIGNS = {"added": "+", "removed": "-", "same": " "}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,3 +93,19 @@ def _compared(first: list[str], second: list[str]) -> list[Line]:
             found += [Line(tone="removed", text=first[at], before=at + 1) for at in range(one, to)]
             found += [Line(tone="added", text=second[at], after=at + 1) for at in range(other, until)]
     return found
+
+
+def unified(diff: Diff) -> Iterator[str]:
+    """As `diff -u` has it, to be read: tabs are blanks, and long lines are cut."""
+    if not diff.lines:
+        yield "  They differ in the ends of lines alone."
+    for is_gap, found in groupby(diff.lines, key=lambda line: line.tone == "gap"):
+        hunk = list(found)
+        if not is_gap:
+            yield f"@@ -{_range(hunk, 'before')} +{_range(hunk, 'after')} @@"
+            yield from (_SIGNS[line.tone] + line.text for line in hunk)
+
+
+def _range(hunk: list[Line], side: str) -> str:
+    numbers = [number for line in hunk if (number := getattr(line, side)) is not None]
+    return f"{numbers[0]},{len(numbers)}" if numbers else "0,0"
