@@ -16,7 +16,7 @@ from skinnybox.model import INITRD_FILE, KERNEL_FILE, ImageFormat, Master, Stack
 from skinnybox.operation import UNATTENDED, Operation
 
 if TYPE_CHECKING:
-    from skinnybox.fleet.making import Order
+    from skinnybox.fleet.making import Build, Import
     from skinnybox.masters.garbage import Garbage
     from skinnybox.masters.system.compare import Difference
     from skinnybox.masters.system.values import System
@@ -92,7 +92,7 @@ class Masters:
         )  # fmt: skip
         return self._make(order, operation)
 
-    def _make(self, order: "Order", operation: Operation) -> Master:
+    def _make(self, order: "Build | Import", operation: Operation) -> Master:
         """One at a time. An ordinary user has it made by a child that is root of a namespace."""
         from skinnybox.fleet.making_apart import make
 
