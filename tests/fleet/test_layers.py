@@ -199,7 +199,7 @@ def test_the_commands(fleet: Fleet, state: Path, tmp_path: Path, capsys: pytest.
     listed = layer("list")
     assert "site:1" in listed.out and "tiny" in listed.out
     assert '"master": "tiny:1"' in layer("show", "site", "--format", "json").out
-    assert layer("show", "site").out.splitlines()[0].split() == ["layer", "site:1"]
+    assert layer("show", "site").out.splitlines()[0].split() == ["layer:", "site:1"]
     assert layer("verify", "site").code == 0
     assert layer("remove", "site").code == 0
     assert layer("show", "site").code == 3

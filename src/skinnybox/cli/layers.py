@@ -1,6 +1,7 @@
 """layer import, list, show, verify, remove."""
 
 import argparse
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from skinnybox.cli import options, render, report
@@ -11,9 +12,11 @@ from skinnybox.fleet import present_layers
 from skinnybox.sizes import format_size
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from skinnybox.model import Layer
 
-_COLUMNS = ("layer", "id", "for", "image", "tree", "created")
+_COLUMNS = ("layer", "id", "for", "image", "tree", "machines", "created")
 
 
 def add_to(commands: options.Commands) -> None:
@@ -80,30 +83,31 @@ def _sizes(layer: "Layer") -> str:
 
 def _list(arguments: argparse.Namespace) -> int:
     with options.fleet(arguments) as fleet:
-        brief = arguments.format == "table"
-        records = [
-            _brief(each) if brief else present_layers.layer(fleet.layers, each) for each in fleet.layers.all()
-        ]
+        make = _brief if arguments.format == "table" else partial(present_layers.layer, fleet.layers)
+        need = fleet.layers.dependants()
+        records = [make(layer, need.get(layer.id, ())) for layer in fleet.layers.all()]
     render.emit(records, _COLUMNS, arguments.format, headers=not arguments.no_headers)
     return 0
 
 
-def _brief(layer: "Layer") -> dict[str, Any]:
+def _brief(layer: "Layer", machines: "Sequence[str]") -> dict[str, Any]:
     return {
         "layer": layer.reference,
         "id": layer.id.removeprefix("sha256:")[:12],
         "for": _for(layer),
         "image": _sizes(layer),
         "tree": format_size(layer.tree_size),
+        "machines": len(machines),
         "created": f"{layer.created:%Y-%m-%d %H:%M}",
     }
 
 
 def _show(arguments: argparse.Namespace) -> int:
     with options.fleet(arguments) as fleet:
-        record = present_layers.layer(fleet.layers, fleet.layers.find(arguments.layer))
+        layer = fleet.layers.find(arguments.layer)
+        record = present_layers.layer(fleet.layers, layer, fleet.layers.dependants().get(layer.id, ()))
     if arguments.format != "table":
-        render.emit([record], ("layer", "id", "master", "tree", "created"), arguments.format,
+        render.emit([record], ("layer", "id", "master", "tree", "machines", "created"), arguments.format,
                     headers=not arguments.no_headers, one=True)  # fmt: skip
         return 0
     images = [f"{i['file']}  {format_size(i['size'])}  {i['uuid']}  {i['digest']}" for i in record["images"]]

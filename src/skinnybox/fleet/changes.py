@@ -9,9 +9,9 @@ from skinnybox.delta.listing import listed
 from skinnybox.delta.seed_marks import expected
 from skinnybox.delta.settled import Unsettled
 from skinnybox.fleet.scratch_copy import copied
+from skinnybox.fleet.stack_files import index_of
 from skinnybox.fleet.view import MachineView
 from skinnybox.hosts.base import Host
-from skinnybox.masters.catalogue import INDEX
 from skinnybox.model import Change, DiskKind
 from skinnybox.operation import Operation
 from skinnybox.overlays.journal import replayed_copy
@@ -27,10 +27,12 @@ def changes_of(
     include_seed: bool,
     operation: Operation,
 ) -> Iterator[Iterator[Change]]:
-    """Its changes against the master in `sealed`, in path order. Of the overlay itself, which nobody else may
-    use meanwhile; of a machine that may run, of a copy of one point in time, made in `scratch`."""
-    read = partial(_read, machine, sealed, include_seed=include_seed)
+    """Its changes against its stack, in path order. Of the overlay itself, which nobody else may use
+    meanwhile; of a machine that may run, of a copy of one point in time, made in `scratch`. `sealed` is the
+    folder of its master."""
     with ExitStack() as held:
+        index = held.enter_context(index_of(sealed.parents[1], sealed, machine.instance.stack))
+        read = partial(_read, machine, index, include_seed=include_seed)
         if scratch is not None:
             found = held.enter_context(
                 read(held.enter_context(copied(host, machine, DiskKind.OVERLAY, scratch, operation)))
@@ -45,10 +47,10 @@ def changes_of(
 
 
 def _read(
-    machine: MachineView, sealed: Path, disk: Path, *, include_seed: bool
+    machine: MachineView, index: Path, disk: Path, *, include_seed: bool
 ) -> AbstractContextManager[Iterator[Change]]:
     wanted = expected(machine.instance, machine.host_keys)
-    return listed(disk, sealed / INDEX, include_seed=include_seed, expected=wanted)
+    return listed(disk, index, include_seed=include_seed, expected=wanted)
 
 
 def _attended(found: Iterator[Change], operation: Operation) -> Iterator[Change]:

@@ -8,6 +8,7 @@ from skinnybox.model import Acceleration
 
 if TYPE_CHECKING:
     from skinnybox.fleet.catalog.catalog import Catalog
+    from skinnybox.fleet.layers import Layers
     from skinnybox.fleet.machine_queries import MachineQueries
     from skinnybox.fleet.masters import Masters
     from skinnybox.hosts.base import Host
@@ -23,6 +24,12 @@ class Context:
     masters: "Masters"
     queries: "MachineQueries"
     accelerator: Acceleration = Acceleration.AUTO
+
+    @property
+    def layers(self) -> "Layers":
+        from skinnybox.fleet.layers import Layers
+
+        return Layers(self.folder / "layers", self.masters, self.host, self.catalog)
 
     @property
     def public_key(self) -> str:

@@ -117,13 +117,11 @@ class Deltas:
         return Versions(before=before, after=after)
 
     def _sealed(self, machine: MachineView, path: bytes, limit: int) -> Content | None:
-        from skinnybox.delta import content
+        from skinnybox.fleet import stack_files
 
         stack = machine.instance.stack
         master = self._context.masters.by_id(stack.master)
-        images = (master.image(digest) for digest in stack.images)
-        image = next((image for image in images if image is not None), master.images[0])
-        return content.of_image(self._context.masters.folder(master) / image.file, path, limit)
+        return stack_files.content(self._context.folder, master, stack, path, limit)
 
     def _own(self, machine: MachineView, path: bytes, limit: int, operation: Operation) -> Content | None:
         from skinnybox.delta import content

@@ -1,16 +1,17 @@
 """The layers of a fleet: sealed, looked at, verified, and never removed while a machine needs them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from skinnybox.fleet import layers_fit, layers_kept
 from skinnybox.fleet.as_job import as_job
 from skinnybox.fleet.catalog.catalog import Catalog
 from skinnybox.hosts.base import Host
 from skinnybox.masters import catalogue as sealed
 from skinnybox.masters.layers import catalogue
-from skinnybox.model import Layer
+from skinnybox.model import Layer, Master
 from skinnybox.operation import UNATTENDED, Operation
 
 if TYPE_CHECKING:
@@ -61,6 +62,18 @@ class Layers:
     def folder(self, layer: Layer) -> Path:
         return sealed.folder(self._store, layer)
 
+    @contextmanager
+    def kept(self, references: Sequence[str], master: Master) -> Iterator[tuple[Layer, ...]]:
+        """These layers, from the lowest up, which nobody can remove meanwhile. NotFound, UsageError; Blocked
+        for one of another master, Unsupported for what would hide something of this version."""
+        if not references:
+            yield ()
+            return
+        with self.held():
+            found = tuple(map(self.find, references))
+            layers_fit.refuse(found, master, self.folder, self._masters.folder)
+            yield found
+
     @as_job("layer verify")
     def verify(self, reference: str, operation: Operation = UNATTENDED) -> Layer:
         """Read every byte of it; nobody removes it meanwhile. Raises Corrupt naming the file that is not what
@@ -72,7 +85,7 @@ class Layers:
 
     @as_job("layer remove")
     def remove(self, reference: str) -> Layer:
-        """What one that failed left goes too."""
+        """Blocked while a machine, or what is kept of one, needs it. What one that failed left goes too."""
         from skinnybox.masters import workspace
 
         if not self._store.is_dir():
@@ -80,9 +93,14 @@ class Layers:
         workspace.sweep(self._store)
         with sealed.locked(self._store, exclusive=True):
             layer = self.find(reference)
+            layers_kept.refuse_needed(layer, self._host, self._catalog)
             sealed.remove(self._store, layer)
             self._marks(layer).unlink(missing_ok=True)
         return layer
+
+    def dependants(self) -> dict[str, list[str]]:
+        """Of each layer that machines boot from, by its id, their names."""
+        return layers_kept.dependants(self._catalog)
 
     @contextmanager
     def held(self) -> Iterator[None]:

@@ -11,8 +11,9 @@ from skinnybox.fleet.as_job import as_job
 from skinnybox.fleet.catalog.catalog import Catalog
 from skinnybox.fleet.turns import Turns
 from skinnybox.hosts.base import Host
+from skinnybox.layout import LAYERS
 from skinnybox.masters import catalogue
-from skinnybox.model import INITRD_FILE, KERNEL_FILE, ImageFormat, Master, Stack
+from skinnybox.model import INITRD_FILE, KERNEL_FILE, ImageFormat, Layer, Master, Stack
 from skinnybox.operation import UNATTENDED, Operation
 
 if TYPE_CHECKING:
@@ -266,15 +267,18 @@ class Masters:
         check. Raises NotFound, Unsupported, and Corrupt naming the file."""
         from skinnybox import formats
         from skinnybox.masters import checked
+        from skinnybox.masters.layers.catalogue import layers_of
 
         master = self.by_id(stack.master)
         formats.check_protocol(master)
         images = [image.file for digest in stack.images if (image := master.image(digest))]
         checked.ensure(self._store, master, [KERNEL_FILE, INITRD_FILE, *images], self._marks(master))
+        for layer, image in layers_of(self._store.with_name(LAYERS), stack):
+            checked.ensure(self._store.with_name(LAYERS), layer, [image.file], self._marks(layer))
         return master
 
-    def _marks(self, master: Master) -> Path:
-        return self._verified / f"{master.id.removeprefix('sha256:')}.json"
+    def _marks(self, sealed: Master | Layer) -> Path:
+        return self._verified / f"{catalogue.hex_of(sealed)}.json"
 
     def by_id(self, identity: str) -> Master:
         return catalogue.find(self._store, identity.removeprefix("sha256:"))

@@ -5,12 +5,15 @@ from typing import TYPE_CHECKING
 from skinnybox.fleet.present import Record
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from skinnybox.fleet.layers import Layers
     from skinnybox.model import Layer
 
 
-def layer(layers: "Layers", sealed: "Layer") -> Record:
-    """`master` is what it was made for, and `only` whether it goes with no other version of that."""
+def layer(layers: "Layers", sealed: "Layer", machines: "Sequence[str]") -> Record:
+    """`machines` are those that have it; `master` is what it was made for, and `only` whether it goes with no
+    other version of that."""
     return {
         "layer": sealed.reference,
         "id": sealed.id,
@@ -24,6 +27,7 @@ def layer(layers: "Layers", sealed: "Layer") -> Record:
         ],
         "tree": sealed.tree_size,
         "entries": sealed.entries,
+        "machines": list(machines),
         "created": sealed.created.isoformat(timespec="seconds"),
         "folder": str(layers.folder(sealed)),
     }

@@ -14,7 +14,7 @@ from skinnybox.delta.rebase.rules import Policy
 from skinnybox.delta.rebase.tasks import words_of
 from skinnybox.delta.rebase.values import Decision, Fate, Standing, Subject
 from skinnybox.delta.settled import Unsettled
-from skinnybox.errors import Blocked
+from skinnybox.errors import Blocked, Unsupported
 from skinnybox.fleet import encrypted, half_restored, knowing, power, rebase_data, thrown
 from skinnybox.fleet.masters import Masters
 from skinnybox.fleet.view import MachineView
@@ -106,6 +106,11 @@ def refuse_kind(instance: Instance, new: Master) -> None:
     half_restored.refuse(instance, "a rebase would change one of them")
     thrown.refuse_in_memory(instance, "rebase")
     encrypted.refuse_reading(instance, "rebase")
+    if instance.stack.layers:
+        raise Unsupported(
+            f"{instance.name} has layers ({', '.join(instance.stack.layers)}), which no rebase knows yet",
+            hint="create a machine from the newer master with its layers",
+        )
     knowing.check(instance, new)
     if instance.stack.dax and new.image_of(ImageKind.EROFS_PLAIN) is None:
         raise Blocked(

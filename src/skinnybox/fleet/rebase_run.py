@@ -14,11 +14,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from skinnybox.errors import Blocked, Conflict, SkinnyboxError, Unsupported
-from skinnybox.fleet import create, power, rebase_data, rebase_kept, rebase_plan, rebase_trial, thrown, trials
+from skinnybox.fleet import power, rebase_data, rebase_kept, rebase_plan, rebase_trial, thrown, trials
 from skinnybox.fleet.catalog.rows import Doing
 from skinnybox.fleet.context import Context
 from skinnybox.fleet.lease import Held, as_left, leased
 from skinnybox.fleet.rebase_trial import Trying
+from skinnybox.fleet.stacks import stack as stack_of
 from skinnybox.fleet.view import MachineView
 from skinnybox.hosts.building import Building
 from skinnybox.model import DiskKind, Instance, Master, Trial, TrialPhase
@@ -201,7 +202,7 @@ def _built(context: Context, held: Held, wanted: Wanted, operation: Operation) -
 
     host, instance = context.host, held.instance
     trial = _trial(context, instance, wanted)
-    stack = create.stack(wanted.new, instance.stack.dax, host.features)
+    stack = stack_of(wanted.new, instance.stack.dax, host.features)
     rebased = _checked(replace(instance, stack=stack, trial=trial), wanted.check)
     with wanted.moves() as moves:
         files = (moves.files(instance.stack.master), moves.files(wanted.new.id))

@@ -34,18 +34,19 @@ class Files:
 
 
 @contextlib.contextmanager
-def opened(store: Path, master: Master, scratch: Path) -> Iterator[Files]:
-    """Nobody removes it meanwhile. Raises NotFound, Corrupt, Unsupported."""
+def opened(store: Path, master: Master, scratch: Path, *, index: Path | None = None) -> Iterator[Files]:
+    """Nobody removes it meanwhile. `index` is that of a stack, where machines have layers above the master.
+    Raises NotFound, Corrupt, Unsupported."""
     place = folder(store, master)
     with ExitStack() as held:
-        index, table, system = (held.enter_context(tempfile.TemporaryFile(dir=scratch)) for _ in range(3))
-        lookup.unpack(place / INDEX, index, table)
+        lines, table, system = (held.enter_context(tempfile.TemporaryFile(dir=scratch)) for _ in range(3))
+        lookup.unpack(index or place / INDEX, lines, table)
         system.write(kept.text_of(store, master))
-        for file in (index, table, system):
+        for file in (lines, table, system):
             file.flush()
         try:
             image = os.open(place / master.images[0].file, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
         except FileNotFoundError as error:
             raise NotFound(f"{master.reference} has no image any more") from error
         held.callback(os.close, image)
-        yield Files(index=index.fileno(), table=table.fileno(), system=system.fileno(), image=image)
+        yield Files(index=lines.fileno(), table=table.fileno(), system=system.fileno(), image=image)

@@ -214,6 +214,9 @@ class Work:
             for identity in sorted({one.stack.master for one in wanted}):
                 master = kept.enter_context(masters.kept(identity))
                 self._host.add_master(master, masters.folder(master), self._operation)
+            kept.enter_context(self._context.layers.held())
+            for identity in sorted({each for one in wanted for each in one.stack.layer_ids}):
+                self._context.layers.by_id(identity)  # NotFound for one that was removed since the plan
             self._context.catalog.make()
             host_kind.note(self._context.folder, self._host.features.kind)
             instances = self._instances(wanted)

@@ -1,6 +1,7 @@
 """The layers of a state folder: `layers/<64 hex digits of the content id>/`, kept as masters are."""
 
 import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 
 from skinnybox import private
@@ -18,10 +19,11 @@ from skinnybox.masters.index import read_index
 from skinnybox.masters.layers.identity import content_id
 from skinnybox.masters.layers.manifest import from_manifest
 from skinnybox.masters.manifest import FILE
-from skinnybox.model import Layer
+from skinnybox.model import Image, Layer, Stack
 from skinnybox.operation import Operation
 
 _FEW = 10
+_AGAIN = "restore it from a backup: `skinnybox layer list` shows what there is"
 
 
 def layers(store: Path) -> list[Layer]:
@@ -44,6 +46,26 @@ def find(store: Path, reference: str) -> Layer:
         hint = f"there are: {names}" if known else "`skinnybox layer import` seals one"
         raise NotFound(f"no layer {reference}", hint=hint)
     return found
+
+
+def layers_of(store: Path, stack: Stack) -> Iterator[tuple[Layer, Image]]:
+    """Those of a machine, from the lowest up, each with the image that the machine has of it. NotFound where
+    one, or that image, is gone."""
+    for reference, identity, digest in zip(stack.layers, stack.layer_ids, stack.images[1:], strict=True):
+        layer, _ = _sealed(store / identity.removeprefix("sha256:"), reference)
+        image = layer.image(digest)
+        if image is None:
+            raise NotFound(f"the layer {reference} has no image {digest}", hint=_AGAIN)
+        yield layer, image
+
+
+def _sealed(place: Path, reference: str) -> tuple[Layer, str]:
+    try:
+        return from_manifest(place / FILE)
+    except Corrupt as error:
+        if place.is_dir():
+            raise
+        raise NotFound(f"the layer {reference} is gone", hint=_AGAIN) from error
 
 
 def verify(store: Path, layer: Layer, operation: Operation) -> None:
