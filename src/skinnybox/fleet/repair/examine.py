@@ -89,11 +89,13 @@ def examined(
 ) -> Examination:
     """The same, of a catalog that is open."""
     no_folders = list(shape.no_folders(folder))
+    layers = list(contained(folder / layout.LAYERS, of_layers(folder / layout.LAYERS)))
     masters = list(contained(folder / "masters", of_masters(folder / "masters")))
     holdings, rows = _machines(host, catalog)
     known = Known(
         folder=folder,
         masters=_whole(folder / layout.MASTERS, masters),
+        layers=_whole(folder / layout.LAYERS, layers),
         pins=partial(known_hosts.kept, known_hosts.folder(folder)),
         running=lambda: {uuid for uuid, status in host.statuses().items() if status.pid},
         in_use=in_use,
@@ -106,8 +108,7 @@ def examined(
     nowhere = shape.is_nowhere(folder, bears, bool(rows))
     rebuilt = rebuild(holdings, () if nowhere else rows, known)
     there = _there(holdings, rows)
-    layers = list(contained(folder / layout.LAYERS, of_layers(folder / layout.LAYERS)))
-    sealed = {*known.masters, *_whole(folder / layout.LAYERS, layers)}
+    sealed = {*known.masters, *known.layers}
     checks = {f"{identity.removeprefix('sha256:')}.json" for identity in sealed}
     findings = [
         *shape.lost_word(folder, host.features.kind, bears, nowhere),
