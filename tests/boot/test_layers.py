@@ -7,13 +7,16 @@ from pathlib import Path
 
 import pytest
 
+from skinnybox.fleet.rebase_rollout import Rollout
+from skinnybox.fleet.rebases import Wishes
 from skinnybox.fleet.registry import open_fleet
 from skinnybox.fleet.service import Fleet
 from skinnybox.fleet.settings import Settings
 from skinnybox.fleet.specification import Specification
 from skinnybox.fleet.view import Condition
-from skinnybox.model import Allocation, Change, Overlay
+from skinnybox.model import Acceleration, Allocation, Change, Overlay
 from skinnybox.sizes import MIB
+from tests.boot.test_rebase import _sealed as sealed_version
 from tests.faults import small_guest
 from tests.layered import planted
 from tests.pace import within
@@ -102,3 +105,27 @@ def test_layers_lie_between_the_master_and_what_a_machine_wrote(fleet: Fleet) ->
         b"srv/site/only-low": "modified",
         b"srv/site/index.html": "metadata",
     }
+
+
+@pytest.mark.full
+def test_layers_stay_above_another_master(test_kernel: Path, tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    for version in "12":
+        sealed_version(state / "masters", tmp_path, test_kernel, version)
+    settings = Settings(state=state, reach=False, accelerator=Acceleration.TCG)
+    with open_fleet(settings) as fleet:
+        site = {"srv/site/index.html": "layer", "srv/site/more": "layer", "data/0": "layer"}
+        fleet.layers.import_tree(planted(tmp_path / "site", site), "site:1", above="small:1")
+        fleet.create(["web"], "small:1", replace(WANTED, layers=("site",)))
+        up(fleet, "web")
+        told(fleet, "web", "echo mine >/srv/site/more; echo altered >/data/1; sync")
+        down(fleet, "web")
+        how = Rollout(timeout=within(2 * SECONDS), stay_on=frozenset({"web"}))
+        [done] = fleet.rebases.run(["web"], "small:2", Wishes(), how)
+        assert done.error is None, (done.error, fleet.console_log("web").decode(errors="replace")[-3000:])
+        shown = told(
+            fleet, "web", "cat /data/0 /srv/site/index.html; echo; cat /data/1 /data/new /srv/site/more"
+        )
+        assert {"layerlayer", "altered", "new", "mine"} <= set(shown), shown
+        assert fleet.machine("web").instance.stack.layers == ("site:1",)
+        fleet.delete(["web"], force=True)

@@ -238,12 +238,3 @@ def test_a_fleet_file_says_them(
     )  # fmt: skip
     file.write_text(f"{text}machines:\n  web: {{layers: [none]}}\n")
     assert said(capsys, *words, "plan", str(file)).code == 3
-
-
-def test_a_rebase_says_that_it_knows_none(fleet: Fleet, state: Path, tmp_path: Path, web: Instance) -> None:
-    planted(tmp_path / "tree-tiny-2", {"etc/os-release": "x", "usr/lib/skinnybox/protocol": "5\n"})
-    seal(state, tmp_path, "tiny", "2")
-    from skinnybox.fleet.rebases import Wishes
-
-    [outcome] = fleet.rebases.plans(["web"], "tiny:2", Wishes())
-    assert isinstance(outcome.error, Unsupported) and "has layers (low:1, top:1)" in outcome.error.message

@@ -46,7 +46,8 @@ class Layers:
         from skinnybox.fleet.making import ImportLayer
         from skinnybox.fleet.making_apart import make_any
 
-        with self._masters.making.turn(operation, awaited=_ANOTHER), self._masters.kept(above) as master:
+        master = self._masters.find(above)
+        with self._masters.making.turn(operation, awaited=_ANOTHER):
             order = ImportLayer(source=source, reference=reference, master=master.id, only=only, at=at)
             return self.find(make_any(self._store, order, operation))
 

@@ -87,6 +87,7 @@ def moved(context: Context, machine: MachineView, wanted: Wanted, operation: Ope
     refuse(machine, wanted)
     with wanted.moves() as moves:
         moves.refuse_other_architecture(machine.instance)
+        moves.layers(machine.instance)
         context.host.add_master(wanted.new, context.masters.folder(wanted.new), operation)
     with leased(context.host, context.catalog, machine.instance, _doing(ran)) as held:
         _refuse_moved(machine.instance, held.instance)
@@ -113,6 +114,7 @@ def refuse(machine: MachineView, wanted: Wanted) -> None:
         power.refuse_running(machine, "a rebase with --no-start")
     thrown.refuse_kept(instance, "what a rebase builds")
     rebase_plan.refuse_kind(_checked(instance, wanted.check), new)
+    rebase_plan.refuse_replay(instance, wanted.policy)
 
 
 def _refuse_moved(looked_at: Instance, now: Instance) -> None:
@@ -202,10 +204,11 @@ def _built(context: Context, held: Held, wanted: Wanted, operation: Operation) -
 
     host, instance = context.host, held.instance
     trial = _trial(context, instance, wanted)
-    stack = stack_of(wanted.new, instance.stack.dax, host.features)
-    rebased = _checked(replace(instance, stack=stack, trial=trial), wanted.check)
     with wanted.moves() as moves:
-        files = (moves.files(instance.stack.master), moves.files(wanted.new.id))
+        stack = stack_of(wanted.new, instance.stack.dax, host.features, moves.layers(instance))
+        rebased = _checked(replace(instance, stack=stack, trial=trial), wanted.check)
+        old, new = (moves.files(each, instance.stack) for each in (instance.stack.master, wanted.new.id))
+        files = (old, new)
 
         def build(old: Path, new: Path) -> None:
             operation.step(f"{instance.name}: build")

@@ -22,6 +22,14 @@ def indexes(folder: Path, stack: Stack) -> list[Path]:
     return [catalogue.folder(store, layer) / INDEX for layer, _ in layers_of(store, stack)]
 
 
+def images(folder: Path, stack: Stack) -> list[Path]:
+    """Of its layers, from the lowest up, those that its machine has."""
+    from skinnybox.masters.layers.catalogue import layers_of
+
+    store = folder / "layers"
+    return [catalogue.folder(store, layer) / image.file for layer, image in layers_of(store, stack)]
+
+
 @contextmanager
 def index_of(folder: Path, sealed: Path, stack: Stack) -> Iterator[Path]:
     """One index of all that it shows, to be opened in the block. `sealed` is its master's folder."""
@@ -38,13 +46,15 @@ def index_of(folder: Path, sealed: Path, stack: Stack) -> Iterator[Path]:
 
 @contextmanager
 def opened(folder: Path, master: Master, stack: Stack) -> Iterator["Files"]:
-    """What confined readers are handed of it; nobody removes the master meanwhile."""
+    """What confined readers are handed of it; nobody removes the master meanwhile. It may be another than the
+    stack's: the layers are those of the stack."""
     from skinnybox.delta.rebase import masters
 
     store = folder / "masters"
     with ExitStack() as held:
         index = held.enter_context(index_of(folder, catalogue.folder(store, master), stack))
-        yield held.enter_context(masters.opened(store, master, folder, index=index))
+        above = images(folder, stack)
+        yield held.enter_context(masters.opened(store, master, folder, index=index, layers=above))
 
 
 def content(folder: Path, master: Master, stack: Stack, path: bytes, limit: int) -> Content | None:

@@ -7,6 +7,11 @@ from skinnybox.hosts.base import Features
 from skinnybox.model import Image, ImageKind, Layer, Master, Stack
 
 
+def of_kind(layers: Sequence[Layer], kind: ImageKind, master: Master) -> tuple[Image, ...]:
+    """Their images of the kind that a machine has of the master. Unsupported where one has none."""
+    return tuple(_of_kind(layer, kind, master) for layer in layers)
+
+
 def stack(master: Master, dax: bool | None, features: Features, layers: Sequence[Layer] = ()) -> Stack:
     """What new machines boot from: the image asked for, else the master's first that this host can serve,
     and those of the layers that are of its kind. Unsupported when there is none."""
@@ -18,7 +23,7 @@ def stack(master: Master, dax: bool | None, features: Features, layers: Sequence
             f"{master.reference} has no image {'to be mapped (DAX)' if dax else 'to be read as a disk'}",
             hint="seal its content again with --dax, or create without" if dax else "create with --dax",
         )
-    images = (image, *(_of_kind(layer, image.kind, master) for layer in layers))
+    images = (image, *of_kind(layers, image.kind, master))
     return Stack(
         master=master.id,
         reference=master.reference,

@@ -50,7 +50,12 @@ def find(store: Path, reference: str) -> Layer:
 
 def layers_of(store: Path, stack: Stack) -> Iterator[tuple[Layer, Image]]:
     """Those of a machine, from the lowest up, each with the image that the machine has of it. NotFound where
-    one, or that image, is gone."""
+    one, or that image, is gone; Corrupt for a record that cannot be."""
+    if not len(stack.layers) == len(stack.layer_ids) == len(stack.images) - 1:
+        raise Corrupt(
+            f"its record names {len(stack.images)} images of a master and {len(stack.layers)} layers",
+            hint="`skinnybox repair --dry-run` says what is known of it",
+        )
     for reference, identity, digest in zip(stack.layers, stack.layer_ids, stack.images[1:], strict=True):
         layer, _ = _sealed(store / identity.removeprefix("sha256:"), reference)
         image = layer.image(digest)
