@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from skinnybox import run
-from skinnybox.errors import Blocked, NotFound, Unsupported, UsageError
-from skinnybox.fleet import specification
+from skinnybox.errors import Blocked, Corrupt, NotFound, Unsupported, UsageError
+from skinnybox.fleet import specification, stack_files
 from skinnybox.fleet.capacity import Account
 from skinnybox.fleet.service import Fleet
 from skinnybox.masters.layers.stacked import stacked
@@ -191,6 +191,22 @@ def test_a_layer_goes_above_later_versions_and_their_kind_of_image(
     [mapped] = fleet.create(["b"], "tiny:2", replace(SPARSE, layers=("both",)))
     kinds: dict[str, Image] = {str(i.kind): i for i in both.images}
     assert mapped.stack.dax and mapped.stack.images[1] == kinds["erofs-plain"].digest
+
+
+def test_a_record_that_cannot_be_is_told(fleet: Fleet, state: Path, web: Instance) -> None:
+    odd = replace(web, stack=replace(web.stack, images=web.stack.images[:2]))
+    with pytest.raises(Corrupt, match="names 2 images of a master and 2 layers"):
+        stack_files.indexes(state, odd.stack)
+
+
+def test_a_machine_whose_layer_is_gone_is_told(fleet: Fleet, web: Instance, top: Layer) -> None:
+    run.run(["rm", "-rf", fleet.layers.folder(top)])
+    [finding] = [each for each in fleet.upkeep.examine().findings if "top:1" in each.what]
+    assert finding.what == "web cannot start without its layer top:1: bring that back"
+    [outcome] = fleet.start(["web"])
+    assert isinstance(outcome.error, NotFound) and "the layer top:1 is gone" in outcome.error.message
+    with pytest.raises(NotFound, match="the layer top:1 is gone"):
+        changes(fleet)
 
 
 def test_a_pool_refuses_them_by_name(fleet: Fleet) -> None:
