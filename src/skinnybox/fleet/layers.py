@@ -5,7 +5,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from skinnybox.fleet import layers_fit, layers_kept
 from skinnybox.fleet.as_job import as_job
 from skinnybox.fleet.catalog.catalog import Catalog
 from skinnybox.hosts.base import Host
@@ -70,6 +69,8 @@ class Layers:
         if not references:
             yield ()
             return
+        from skinnybox.fleet import layers_fit
+
         with self.held():
             found = tuple(map(self.find, references))
             layers_fit.refuse(found, master, self.folder, self._masters.folder)
@@ -87,6 +88,7 @@ class Layers:
     @as_job("layer remove")
     def remove(self, reference: str) -> Layer:
         """Blocked while a machine, or what is kept of one, needs it. What one that failed left goes too."""
+        from skinnybox.fleet import layers_kept
         from skinnybox.masters import workspace
 
         if not self._store.is_dir():
@@ -101,6 +103,8 @@ class Layers:
 
     def dependants(self) -> dict[str, list[str]]:
         """Of each layer that machines boot from, by its id, their names."""
+        from skinnybox.fleet import layers_kept
+
         return layers_kept.dependants(self._catalog)
 
     @contextmanager
