@@ -110,7 +110,7 @@ def _create(
     operation: Operation,
 ) -> list[Instance]:  # fmt: skip
     host, catalog = context.host, context.catalog
-    with context.masters.kept(master) as found, context.layers.kept(specification.layers, found) as layers:
+    with context.masters.kept(master) as found, context.kept_layers(specification.layers, found) as layers:
         suits(context, found, specification)
         catalog.make()
         host_kind.note(context.folder, host.features.kind)

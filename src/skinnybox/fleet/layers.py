@@ -66,9 +66,6 @@ class Layers:
     def kept(self, references: Sequence[str], master: Master) -> Iterator[tuple[Layer, ...]]:
         """These layers, from the lowest up, which nobody can remove meanwhile. NotFound, UsageError; Blocked
         for one of another master, Unsupported for what would hide something of this version."""
-        if not references:
-            yield ()
-            return
         from skinnybox.fleet import layers_fit
 
         with self.held():

@@ -267,15 +267,22 @@ class Masters:
         check. Raises NotFound, Unsupported, and Corrupt naming the file."""
         from skinnybox import formats
         from skinnybox.masters import checked
-        from skinnybox.masters.layers.catalogue import layers_of
 
         master = self.by_id(stack.master)
         formats.check_protocol(master)
         images = [image.file for digest in stack.images if (image := master.image(digest))]
         checked.ensure(self._store, master, [KERNEL_FILE, INITRD_FILE, *images], self._marks(master))
-        for layer, image in layers_of(self._store.with_name(LAYERS), stack):
-            checked.ensure(self._store.with_name(LAYERS), layer, [image.file], self._marks(layer))
+        if stack.layers:
+            self._ensure_layers(stack)
         return master
+
+    def _ensure_layers(self, stack: Stack) -> None:
+        from skinnybox.masters import checked
+        from skinnybox.masters.layers.catalogue import layers_of
+
+        store = self._store.with_name(LAYERS)
+        for layer, image in layers_of(store, stack):
+            checked.ensure(store, layer, [image.file], self._marks(layer))
 
     def _marks(self, sealed: Master | Layer) -> Path:
         return self._verified / f"{catalogue.hex_of(sealed)}.json"

@@ -67,7 +67,7 @@ def _preview(
     each: dict[str, Specification],
 ) -> Preview:  # fmt: skip
     host = context.host
-    with context.masters.kept(master) as found, context.layers.kept(specification.layers, found) as layers:
+    with context.masters.kept(master) as found, context.kept_layers(specification.layers, found) as layers:
         suits(context, found, specification)
         disks = [disk for own in each.values() for disk in own.disks]
         return Preview(

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 def indexes(folder: Path, stack: Stack) -> list[Path]:
     """Of its layers, from the lowest up. `folder` is the state folder. NotFound when one is gone."""
+    if not stack.layers:
+        return []
     from skinnybox.masters.layers.catalogue import layers_of
 
     store = folder / "layers"
@@ -24,6 +26,8 @@ def indexes(folder: Path, stack: Stack) -> list[Path]:
 
 def images(folder: Path, stack: Stack) -> list[Path]:
     """Of its layers, from the lowest up, those that its machine has."""
+    if not stack.layers:
+        return []
     from skinnybox.masters.layers.catalogue import layers_of
 
     store = folder / "layers"
