@@ -1,5 +1,6 @@
 """Layers: what is sealed, what is refused, and that the same tree is the same layer."""
 
+import json
 import os
 import shutil
 import tarfile
@@ -198,7 +199,13 @@ def test_the_commands(fleet: Fleet, state: Path, tmp_path: Path, capsys: pytest.
     assert done.code == 0 and "site:1: sealed for tiny, " in done.out
     listed = layer("list")
     assert "site:1" in listed.out and "tiny" in listed.out
-    assert '"master": "tiny:1"' in layer("show", "site", "--format", "json").out
+    columns, row = layer("list", "--format", "csv").out.splitlines()
+    assert columns == "layer,id,master,image,tree,machines,created" and ",-," not in row
+    form = json.loads(layer("show", "site", "--format", "json").out)
+    assert form["master"] == "tiny:1" and list(form) == [
+        "layer", "id", "master", "master_id", "only", "architecture", "image", "images", "tree", "entries",
+        "machines", "created", "folder",
+    ]  # fmt: skip
     assert layer("show", "site").out.splitlines()[0].split() == ["layer:", "site:1"]
     assert layer("verify", "site").code == 0
     assert layer("remove", "site").code == 0

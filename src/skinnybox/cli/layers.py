@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from skinnybox.model import Layer
 
-_COLUMNS = ("layer", "id", "for", "image", "tree", "machines", "created")
+_COLUMNS = ("layer", "id", "master", "image", "tree", "machines", "created")
 
 
 def add_to(commands: options.Commands) -> None:
@@ -94,7 +94,7 @@ def _brief(layer: "Layer", machines: "Sequence[str]") -> dict[str, Any]:
     return {
         "layer": layer.reference,
         "id": layer.id.removeprefix("sha256:")[:12],
-        "for": _for(layer),
+        "master": _for(layer),
         "image": _sizes(layer),
         "tree": format_size(layer.tree_size),
         "machines": len(machines),
@@ -107,10 +107,11 @@ def _show(arguments: argparse.Namespace) -> int:
         layer = fleet.layers.find(arguments.layer)
         record = present_layers.layer(fleet.layers, layer, fleet.layers.dependants().get(layer.id, ()))
     if arguments.format != "table":
-        render.emit([record], ("layer", "id", "master", "tree", "machines", "created"), arguments.format,
+        render.emit([record], _COLUMNS, arguments.format,
                     headers=not arguments.no_headers, one=True)  # fmt: skip
         return 0
     images = [f"{i['file']}  {format_size(i['size'])}  {i['uuid']}  {i['digest']}" for i in record["images"]]
+    del record["image"]  # it is the first of all of them
     render.pairs({**record, "tree": format_size(record["tree"]), "images": images})
     return 0
 

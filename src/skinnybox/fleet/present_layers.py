@@ -21,6 +21,7 @@ def layer(layers: "Layers", sealed: "Layer", machines: "Sequence[str]") -> Recor
         "master_id": sealed.master,
         "only": sealed.only,
         "architecture": sealed.architecture,
+        "image": sealed.images[0].size,
         "images": [
             {"kind": str(i.kind), "size": i.size, "digest": i.digest, "uuid": str(i.uuid), "file": i.file}
             for i in sealed.images
