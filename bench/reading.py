@@ -49,6 +49,7 @@ COMMANDS = (
     ("wait", "m-7"),
     ("autostart", "unit"),
     ("master", "list"),
+    ("layer", "list"),
     ("master", "show", "bench"),
     ("master", "diff", "bench", "bench"),
     ("master", "gc", "--dry-run"),
@@ -57,6 +58,7 @@ COMMANDS = (
     ("completion", "bash"),
     ("__complete", "machines"),
     ("__complete", "masters"),
+    ("__complete", "layers"),
     ("__complete", "tokens"),
 )
 

@@ -36,10 +36,11 @@ FOLDER, FILE, SEALED, OPENED_ANEW = 0o700, 0o600, 0o400, 0o444
 """The modes there are, whatever the umask. QEMU runs as a user of its own and is handed its files open; a
 kernel, an initrd and memory it opens anew by what it was handed, so those are for all who get as far."""
 
-STATE, MASTERS, INSTANCES, RUNS, SSH = "", "masters", "instances", "run", "ssh"
+STATE, MASTERS, LAYERS, INSTANCES, RUNS, SSH = "", "masters", "layers", "instances", "run", "ssh"
 VERIFIED, TEMPLATES = "verified", "templates"
 SYSTEM = "system.jsonl.gz"
-MASTER, INSTANCE, RUN = "masters/<content id>", "instances/<uuid>", "run/<uuid>"
+MASTER, LAYER = "masters/<content id>", "layers/<content id>"
+INSTANCE, RUN = "instances/<uuid>", "run/<uuid>"
 SNAPSHOTS, PINS, ON_POOL = f"{INSTANCE}/snapshots", "ssh/known_hosts", "run/xapi"
 
 
@@ -91,6 +92,7 @@ class Placed:
 
 _COMMANDS, _QEMU, _SUPERVISOR, _SQLITE = "every command", "QEMU", "the supervisor", "SQLite"
 _SNAPSHOT, _SEAL = "`snapshot`", "`master build`, `master import`"
+_LAYER = "`layer`"
 _SERVE = "`serve`"
 _XAPI, _FAKE, _START, _PINNED = "the pool's host", "the fake host", "`start`", "`wait`, `ssh`, `exec`"
 
@@ -148,10 +150,22 @@ TABLE = (
     Part(path=f"masters/<content id>/{SYSTEM}", mode=SEALED,
          what="its packages, accounts, units and so on; may be deleted, and is made again",
          by=f"{_SEAL}, and who asks first"),
+    # Layers, kept as masters are.
+    Part(path="layers", mode=FOLDER, what="the layers, each in a folder named by its content id", by=_LAYER),
+    Part(path="layers/.lock", what="held while a layer is added or removed", by=_LAYER),
+    *(Part(path=f"layers/.{do}-<random>", mode=FOLDER, what=what, by=_LAYER, passing=True) for do, what in (
+        ("sealing", "a layer that is being sealed"), ("work", "the tree of a layer that is being made"),
+        ("removing", "a layer that is being removed"))),
+    Part(path=LAYER, mode=FOLDER, what="one layer; its files never change", by=_LAYER),
+    *(Part(path=f"{LAYER}/{name}", mode=mode, what=what, by=_LAYER) for name, mode, what in (
+        ("root.erofs", SEALED, "its image, compressed"),
+        ("root.ext4", SEALED, "its image, where its master has one such"),
+        ("root-dax.erofs", OPENED_ANEW, "its image that can be mapped"),
+        ("manifest.json", SEALED, "whom it is for; digests"), ("index.jsonl.gz", SEALED, "each path in it"))),
     Part(path="verified", mode=FOLDER,
-         what="which masters are known to be whole", by="`start`, `master verify`"),
+         what="which masters and layers are known to be whole", by="`start`, `master verify`"),
     Part(path="verified/<content id>.json", by="`start`, `master verify`",
-         what="of each file of a master: inode, size and ctime at its last good check"),
+         what="of each file of a master or a layer: inode, size and ctime at its last good check"),
     # Machines that are stopped or run.
     Part(path="instances", mode=FOLDER,
          what="the machines, each in a folder named by its UUID", by="`create`"),

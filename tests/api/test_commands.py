@@ -12,6 +12,7 @@ from skinnybox.cli.parser import build_parser
 
 _HERE = "its terminal, and files of who types it, are on one side of it"
 _FILE = "it writes a file on the server's own disk"
+_LAYERS = "layers are sealed and looked at on this computer so far; what a machine has of them is shown of it"
 OPERATIONS = {
     "master build": "POST /builds", "master import": "POST /imports", "master list": "GET /masters",
     "master show": "GET /masters/{reference}/system", "master diff": "GET /masters/{reference}/differences",
@@ -41,6 +42,7 @@ NOT_OVER_A_NETWORK = {
     "flatten": _FILE,
     "seed-disk": _FILE,
     "master disk": _FILE,
+    **dict.fromkeys((f"layer {verb}" for verb in ("import", "list", "show", "verify", "remove")), _LAYERS),
     "autostart unit": "it prints a unit for the server's own systemd",
     "completion": "it is for a shell",
     "serve": "it is the server",

@@ -16,6 +16,7 @@ from skinnybox import run
 from skinnybox.cli.main import run_command
 from skinnybox.overlays.space import data_ranges
 from tests.faults.leftovers import unexplained
+from tests.layered import planted
 from tests.samples import seal
 
 PROGRAM = Path(sys.executable).parent / "skinnybox"
@@ -131,6 +132,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Place:
     (tree / "usr/lib/skinnybox/protocol").write_text("1\n")
     run.run(["tar", "-C", tree, "-cf", folder / "other.tar", "."])
     run.run(["rm", "-rf", tree])
+    planted(folder / "site", {"srv/site/index.html": "hello"})
     return place
 
 

@@ -14,6 +14,7 @@ from tests.faults.injector import Deed, Ended, Fault, struck
 from tests.faults.leftovers import unexplained
 
 CONFLICT, NOT_FOUND = 4, 3
+LAYER = ("layer", "import", "@/site", "site:1", "--for", "tiny")
 
 
 def nothing(place: Place) -> None:
@@ -33,6 +34,8 @@ class Scenario:
     done: tuple[int, ...] = ()
     young: bool = False
     """Whether what it leaves half made goes only when nobody can be at it any more; explained till then."""
+    rare: bool = False
+    """Whether only `full` strikes it: its like is struck in the core."""
 
     def placed(self, place: Place) -> Place:
         """It as this command is to find it, before anything is prepared."""
@@ -114,6 +117,18 @@ def sealed(reference: str) -> Callable[[Place], None]:
         place.ok("master", "verify", reference)
 
     return check
+
+
+def with_layer(place: Place) -> None:
+    place.ok(*LAYER)
+
+
+def layered(place: Place) -> None:
+    place.ok("layer", "verify", "site:1")
+
+
+def unlayered(place: Place) -> None:
+    assert "site:1" not in place.ok("layer", "list")
 
 
 def imported(place: Place) -> None:
@@ -248,6 +263,23 @@ SCENARIOS = (
         prepare=imported,
         wanted=unsealed,
         done=(NOT_FOUND,),
+    ),
+    Scenario(name="layer-import", words=LAYER, wanted=layered, rare=True),
+    Scenario(
+        name="layer-remove",
+        words=("layer", "remove", "site:1"),
+        prepare=with_layer,
+        wanted=unlayered,
+        done=(NOT_FOUND,),
+        rare=True,
+    ),
+    Scenario(
+        name="layer-create",
+        words=(*CREATE, "--layer", "site", "one"),
+        prepare=with_layer,
+        wanted=created("one"),
+        done=(CONFLICT,),
+        rare=True,
     ),
     Scenario(
         name="set",

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from skinnybox.errors import Unsupported
-from skinnybox.fleet import create, specification
+from skinnybox.fleet import specification, stacks
 from skinnybox.fleet.service import Fleet
 from skinnybox.fleet.view import Condition
 from skinnybox.masters import catalogue
@@ -50,7 +50,7 @@ def test_a_host_without_dax_gets_the_other_image(fleet: Fleet, both: Master) -> 
     features = replace(fleet._host.features, dax=False)
     with pytest.raises(Unsupported, match="cannot let a guest map"):
         specification.check(replace(SPARSE, dax=True), features)
-    stack = create.stack(both, None, features)
+    stack = stacks.stack(both, None, features)
     assert not stack.dax
     image = both.image(stack.images[0])
     assert image is not None and image.kind is ImageKind.EROFS_LZ4HC

@@ -12,6 +12,7 @@ import pytest
 import skinnybox.cli
 from skinnybox.fleet.service import Fleet
 from tests.fleet.conftest import SPARSE, said
+from tests.layered import planted
 
 CLI = Path(skinnybox.cli.__file__).parent
 ANSWERS = {
@@ -54,6 +55,7 @@ LIFE = (
     "stop a", "start a", "kill a", "set a --cpus 2", "snapshot create a --label one", "grow a 80M",
     "snapshot restore one a -y", "snapshot delete one a -y", "snapshot a --label two", "reset -y a",
     "autostart off a", "start --autostart", "seed-disk a {folder}/seed", "master verify tiny",
+    "layer import {folder}/site site:1 --for tiny --at /srv", "layer verify site", "layer remove site",
     "master disk tiny {folder}/disk", "repair -y", "delete -y a b", "master gc -y --all",
 )  # fmt: skip
 
@@ -62,6 +64,7 @@ LIFE = (
 def test_what_is_done_is_done_without_a_word(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], quiet: bool
 ) -> None:
+    planted(tmp_path / "site", {"index.html": "hello"})
     for line in LIFE:
         heard = said(capsys, *line.format(folder=tmp_path).split(), *["-q"] * quiet)
         assert heard.code == 0 or "master disk" in line, heard  # that of a sample has no kernel to boot
@@ -87,6 +90,7 @@ def test_quiet_ends_with_the_command(capsys: pytest.CaptureFixture[str]) -> None
 QUESTIONS = {
     "delete nobody": 3, "delete -- a": 5, "reset a": 5, "reset nobody": 3, "snapshot restore one a": 5,
     "snapshot delete none a": 3, "snapshot restore none nobody": 3, "master remove nothing": 3,
+    "layer remove nothing": 3,
     "apply nothing.yaml": 3,
 }  # fmt: skip
 

@@ -308,9 +308,9 @@ def test_several_machines_share_what_is_read_of_their_masters(
     opened: list[str] = []
     usual = masters.opened
 
-    def counted(store: Path, master: Any, scratch: Path) -> Any:
+    def counted(store: Path, master: Any, scratch: Path, **above: Any) -> Any:
         opened.append(master.reference)
-        return usual(store, master, scratch)
+        return usual(store, master, scratch, **above)
 
     monkeypatch.setattr(masters, "opened", counted)
     with open_fleet(Settings(state=state, host="fake")) as fleet:

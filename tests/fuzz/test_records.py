@@ -111,7 +111,7 @@ def test_any_manifest(rounds: int, chance: random.Random, around: Path) -> None:
         data = as_json(good, chance)
         if chance.random() < 0.7:
             record = twisted(good, chance)
-            data = manifest._bytes(record) if isinstance(record, dict) else data
+            data = manifest.as_bytes(record) if isinstance(record, dict) else data
         (place / manifest.FILE).write_bytes(data)
         survives(_masters, around / "inside", data)
 

@@ -15,7 +15,7 @@ from skinnybox.errors import Conflict, Corrupt, Unsupported
 from skinnybox.issues import Deed
 from skinnybox.masters import catalogue
 from skinnybox.masters.leftovers import leftovers
-from skinnybox.masters.manifest import _bytes
+from skinnybox.masters.manifest import as_bytes
 from skinnybox.masters.seal import seal
 from skinnybox.model import ImageKind, Master
 from skinnybox.operation import Operation
@@ -207,7 +207,7 @@ def test_what_a_later_skinnybox_wrote_into_the_manifest_stays(tree: Path, store:
     record["images"].append(later)
     record["note"] = "of later"
     file.chmod(0o644)
-    file.write_bytes(_bytes(record))
+    file.write_bytes(as_bytes(record))
     whole = _seal(tree, store, dax=True)
     assert _kinds(whole) == BOTH
     written = json.loads(file.read_bytes())

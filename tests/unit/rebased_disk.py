@@ -212,9 +212,9 @@ class Rebase:
         scratch = held.enter_context(doing._scratch(self.folder))
         twins = ordering.Scratch(**{name: os.dup(getattr(scratch, name)) for name in scratch.__slots__})
         with target.open("rb") as device:
-            files = [*sides[0].all, *sides[1].all]
+            words = [each.word for each in sides]
             _, _, *told = ordering._told(
-                device.fileno(), files, self.policy, twins, "f00", ("sha256:new",), NOW
+                device.fileno(), words, self.policy, twins, "f00", ("sha256:new",), NOW
             )
         if len(told) < 3:
             return told

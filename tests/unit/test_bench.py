@@ -12,13 +12,14 @@ from skinnybox.cli.parser import build_parser
 
 NOT_READING = {
     ("apply",), ("autostart", "off"), ("autostart", "on"), ("cp",), ("delete",), ("exec",), ("flatten",),
-    ("grow",), ("jobs", "cancel"), ("jobs", "follow"), ("jobs", "show"), ("kill",), ("master", "build"),
+    ("grow",), ("jobs", "cancel"), ("jobs", "follow"), ("jobs", "show"), ("kill",), ("layer", "import"),
+    ("layer", "remove"), ("layer", "show"), ("layer", "verify"), ("master", "build"),
     ("master", "disk"), ("master", "import"), ("master", "remove"), ("rebase",), ("reset",),
     ("restart",), ("rollback",), ("seed-disk",), ("serve",), ("set",), ("slim",), ("copy",), ("rename",),
     ("snapshot", "create"), ("snapshot", "delete"), ("snapshot", "restore"), ("ssh",),
     ("start",), ("stop",), ("token", "create"), ("token", "revoke"),
 }  # fmt: skip
-"""What changes something, hands over to another program, goes on for ever, or tells of one job."""
+"""What changes something, hands over to another program, goes on for ever, or tells of one job or layer."""
 
 
 def of(low: float, high: float, pairs: int = 9) -> Ratio:

@@ -50,7 +50,7 @@ class Drop:
             scratch = held.enter_context(building._scratch(self._folder))
             with new.open("rb") as device:
                 twins = list(map(os.dup, scratch))
-                _, _, *answers = ordering._answers(device.fileno(), wanted, list(sealed.all), twins)
+                _, _, *answers = ordering._answers(device.fileno(), wanted, sealed.word, twins)
             self.told = list(building._checked(iter(answers)))
             with building._reading(scratch[0]) as first, building._reading(scratch[1]) as then:
                 edit.edited(new, [*decoded(first, 0), *decoded(then, 0)], scratch[3], Operation())

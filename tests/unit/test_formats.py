@@ -78,7 +78,7 @@ def changed(tmp_path: Path, **fields: Any) -> Path:
     """A manifest that a later version sealed."""
     values = json.loads(to_manifest(MASTER, index="sha256:" + "e" * 64))
     path = tmp_path / "manifest.json"
-    path.write_bytes(manifest._bytes({**values, **fields}))
+    path.write_bytes(manifest.as_bytes({**values, **fields}))
     return path
 
 

@@ -132,7 +132,12 @@ def test_nobody_makes_folders_past_the_one_function_that_gives_them_their_mode()
     making = {str(path.relative_to(source)) for path in source.rglob("*.py") if ".mkdir(" in path.read_text()}
     inside_a_private_one = {"masters/build.py", "masters/inside.py", "masters/mount_points.py"}
     inside_a_private_one |= {"package_cache/disk.py", "package_cache/private.py"}
-    inside_a_private_one |= {"masters/halves.py", "masters/tree.py", "overlays/format.py"}
+    inside_a_private_one |= {
+        "masters/halves.py",
+        "masters/tree.py",
+        "masters/layers/taking.py",
+        "overlays/format.py",
+    }
     for_its_user = {"fleet/sftp/fetch.py"}  # where somebody wants a copy, one at a time
     assert making == {"private.py", *inside_a_private_one, *for_its_user}
     # The last is a root of the process's own, in memory, where nobody else is.

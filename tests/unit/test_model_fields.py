@@ -89,6 +89,7 @@ OTHER: dict[str, Any] = {
     "ntp": ("ntp.example", "192.0.2.7"),
     "user_data": b"#cloud-config\n\xff",
     "dax": True,
+    "layers": ("site:1", "model:2"),
     "swap": Swap(size=512 * MIB),
     "data": DataDisk(size=2 * GIB, folders=("/data", "/var/lib/mysql")),
     "throw_away": ThrowAway(kind=Thrown.MEMORY, size=64 * MIB),
@@ -110,7 +111,9 @@ LOSING = {"throw_away"}
 
 def all_given() -> Instance:
     specification = Specification(**OTHER)
-    return create.instance("web-1", replace(LAMP1, dax=True), specification, iter((22000,)))
+    return create.instance(
+        "web-1", replace(LAMP1, dax=True, layers=OTHER["layers"]), specification, iter((22000,))
+    )
 
 
 @pytest.mark.parametrize("form", FORMS, ids=lambda form: form.of.__name__)
@@ -193,7 +196,7 @@ def test_what_differs_is_planned(field: Field) -> None:
     assert action.verb is (Verb.BLOCKED if field.told in LOSING else VERBS[field.change])
     (difference,) = action.differences
     assert difference.what.split()[0] == field.told
-    if field.told not in ("overlay", "allocation", "dax", "data", "data-folders"):
+    if field.told not in ("overlay", "allocation", "dax", "layers", "data", "data-folders"):
         (back,) = planned(SPEC, changed(field))
         assert (back.verb, back.differences[0].after) == (VERBS[field.change], difference.before)
 

@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from skinnybox.model import Change, ChangeKind, Content, Fact
 from skinnybox.printable import raw_path
 from skinnybox.web.abouts import abouts
 from skinnybox.web.tree import Tree, tree_of
+from tests.layered import planted
 from tests.web.conftest import SMALL, Console, fields, word
 from tests.web.test_machines import ended
 
@@ -239,3 +241,15 @@ def test_snapshots_are_kept_put_back_and_deleted(machine: Console) -> None:
         answer = client.post("/machines/a/snapshots/do", data=sure, follow_redirects=False)
         assert str(ended(machine, answer.headers["location"])) == "done"
     assert machine.fleet.overlays.snapshots(["a"]) == []
+
+
+def test_its_layers_lie_between_its_overlay_and_its_master(console: Console, tmp_path: Path) -> None:
+    for name in ("low", "top"):
+        console.fleet.layers.import_tree(
+            planted(tmp_path / name, {f"srv/{name}": name}), f"{name}:1", above="tiny"
+        )
+    console.fleet.create(["a"], "tiny", replace(SMALL, layers=("low", "top")))
+    shown = console.browser(Role.VIEWER).get("/machines/a").text
+    slabs = shown.split('<div class="stack">')[1].split("</section>")[0]
+    places = [slabs.index(word) for word in ("overlay", "top:1", "low:1", "tiny:1")]
+    assert places == sorted(places)

@@ -35,6 +35,9 @@ class Machine(Told):
     """Fingerprints."""
     seed_generation: int
     dax: bool | None
+    layers: list[str]
+    """What its layers were called when it was made, the lowest first."""
+    layer_ids: list[str]
     kernel: str | None
     boot: float | None
     """Seconds from power-on until it was ready."""

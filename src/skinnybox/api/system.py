@@ -33,6 +33,8 @@ class CapacityForm(Told):
     owed: int
     fit_sparse: int | None
     sparse_each: int | None
+    layers: int
+    """Each once, however many machines have it."""
     system: int | None = None
     storages: list[dict[str, Any]] | None = None
     """Of a pool, what one more machine costs on each."""

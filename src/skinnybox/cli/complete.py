@@ -10,12 +10,14 @@ _ASK = {
     "bash": """
 _skinnybox_machines() { compgen -W "$(skinnybox __complete machines 2>/dev/null)" -- "$1"; }
 _skinnybox_masters() { compgen -W "$(skinnybox __complete masters 2>/dev/null)" -- "$1"; }
+_skinnybox_layers() { compgen -W "$(skinnybox __complete layers 2>/dev/null)" -- "$1"; }
 _skinnybox_labels() { compgen -W "$(skinnybox __complete labels 2>/dev/null)" -- "$1"; }
 _skinnybox_tokens() { compgen -W "$(skinnybox __complete tokens 2>/dev/null)" -- "$1"; }
 """,
     "zsh": """
 _skinnybox_machines() { compadd -- ${(f)"$(skinnybox __complete machines 2>/dev/null)"} }
 _skinnybox_masters() { compadd -- ${(f)"$(skinnybox __complete masters 2>/dev/null)"} }
+_skinnybox_layers() { compadd -- ${(f)"$(skinnybox __complete layers 2>/dev/null)"} }
 _skinnybox_labels() { compadd -- ${(f)"$(skinnybox __complete labels 2>/dev/null)"} }
 _skinnybox_tokens() { compadd -- ${(f)"$(skinnybox __complete tokens 2>/dev/null)"} }
 """,
@@ -45,7 +47,8 @@ def _actions(parser: "argparse.ArgumentParser") -> "Iterator[argparse.Action]":
 
 
 def ask_for(action: "argparse.Action", what: str) -> None:
-    """Let the shell complete this argument with `machines`, `masters`, `tokens` or `labels` of snapshots."""
+    """Let the shell complete this argument with `machines`, `masters`, `layers`, `tokens`, or `labels` of
+    snapshots."""
     action.complete = dict.fromkeys(SHELLS, f"_skinnybox_{what}")  # type: ignore[attr-defined]
 
 
@@ -61,6 +64,7 @@ def candidates(words: Sequence[str]) -> list[str]:
         state = state_folder(os.environ)
         asked = {
             "masters": completion.master_references,
+            "layers": completion.layer_references,
             "labels": completion.snapshot_labels,
             "tokens": completion.token_ids,
         }

@@ -21,6 +21,14 @@ _OF = {
     "master verify": ("skinnybox master verify lamp:2026-11",),
     "master remove": ("skinnybox master remove lamp:2026-10",),
     "master disk": ("skinnybox master disk lamp lamp.img",),
+    "layer import": (
+        "skinnybox layer import ./rootfs site:1 --for lamp   # ./rootfs/srv/www is /srv/www",
+        "skinnybox layer import site.tar.zst site:2 --for lamp --at /srv/www/widgets.com",
+    ),
+    "layer list": ("skinnybox layer list", "skinnybox layer list --format json"),
+    "layer show": ("skinnybox layer show site",),
+    "layer verify": ("skinnybox layer verify site:1",),
+    "layer remove": ("skinnybox layer remove site:1",),
     "create": (
         "skinnybox create web-01 --master lamp",
         "skinnybox create 'web-{01..40}' -m lamp --overlay 2G --start",

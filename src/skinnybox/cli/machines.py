@@ -44,6 +44,11 @@ def _add_create(commands: options.Commands) -> None:
         "-m", "--master", metavar="MASTER", help="NAME or NAME:VERSION (default: that of the settings)"
     )
     ask_for(master, "masters")
+    layer = add(
+        "--layer", metavar="LAYER", action="append", default=[],
+        help="a layer above the master, NAME or NAME:VERSION; may repeat, the lowest first",
+    )  # fmt: skip
+    ask_for(layer, "layers")
     _add_hardware(parser)
     add("--start", action="store_true", help="start them and wait until they are ready")
     add("--autostart", action="store_true", help="they are to come up again when the host has restarted")

@@ -8,6 +8,7 @@ from skinnybox.cli.options import Commands, Help, Parser, add_common
 
 _GROUPS = {
     "masters": ("master",),
+    "layers": ("layer",),
     "machines": ("create", "delete"),
     "duplicate": ("copy", "rename"),
     "listing": ("list", "show"),

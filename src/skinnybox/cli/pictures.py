@@ -42,9 +42,10 @@ def shares(account: Mapping[str, Any]) -> list[Share]:
     """Of a disk, by the form of `capacity`. No byte is in two of them: what overlays were promised and have
     not written is promised, whether the disk has set it aside already or not; what is free is nobody's."""
     written, allocated, owed, free = (account[key] for key in ("written", "allocated", "owed", "free"))
-    ours = account["masters"] + allocated + account["snapshots"]
+    ours = account["masters"] + account["layers"] + allocated + account["snapshots"]
     return [
         Share(what="masters", size=account["masters"], drawn="█", ascii="M"),
+        Share(what="layers", size=account["layers"], drawn="▞", ascii="L"),
         Share(what="written", size=written, drawn="▓", ascii="W"),
         Share(what="snapshots", size=account["snapshots"], drawn="▚", ascii="S"),
         Share(what="promised", size=max(0, allocated - written) + min(owed, free), drawn="▒", ascii="P"),

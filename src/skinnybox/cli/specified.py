@@ -45,6 +45,7 @@ def specification(arguments: argparse.Namespace, settings: Settings) -> "Specifi
         files=tuple(_seed_file(text) for text in arguments.file),
         run_once=_text(arguments.run_once) if arguments.run_once else None,
         dax=arguments.dax,
+        layers=tuple(arguments.layer),
         autostart=arguments.autostart,
         protected=arguments.protect,
         labels=labels_of(dict(map(parse_label, arguments.label))),

@@ -75,7 +75,7 @@ def _capacity(arguments: argparse.Namespace) -> int:
 
 _COUNTS = ("machines", "fit", "fit_sparse")
 _SUMS = (
-    "disk", "free", "masters", "machines", "promised", "written", "allocated", "owed", "snapshots",
+    "disk", "free", "masters", "layers", "machines", "promised", "written", "allocated", "owed", "snapshots",
     "full_copies", "taken", "fit", "fit_size", "fit_sparse", "sparse_each",
 )  # fmt: skip
 """For people, what belongs together stands together."""

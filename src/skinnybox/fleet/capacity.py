@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from skinnybox.hosts.base import Host
-from skinnybox.model import Allocation, Instance, Master, Space, Storage
+from skinnybox.model import Allocation, Instance, Layer, Master, Space, Storage
 from skinnybox.sizes import GIB, MIB
 
 HEADROOM = 0.02
@@ -25,10 +25,10 @@ class Account:
     `sparse_each`, what machines here have written on average, and no promise is called in. Both None on
     storage that keeps no sparse ones.
 
-    `taken` is what masters, overlays and snapshots have of the disk.
-    `full_copies` is what as many ordinary machines would have taken: one unpacked tree each, and what their
-    overlays hold. `storages` is what one more machine costs where that is not simply its overlay's size, and
-    what a clone of an ordinary machine with a disk of `system` bytes would.
+    `taken` is what masters, layers, overlays and snapshots have of the disk; each master and layer once.
+    `full_copies` is what as many ordinary machines would have taken: one unpacked tree each, with those of
+    its layers, and what their overlays hold. `storages` is what one more machine costs where that is not
+    simply its overlay's size, and what a clone of an ordinary machine with a disk of `system` bytes would.
     """
 
     space: Space
@@ -48,10 +48,14 @@ def taken_by(host: Host, size: int) -> int:
 
 
 def of_host(
-    host: Host, instances: Sequence[Instance], masters: Sequence[Master], fit_size: int = GIB
+    host: Host,
+    instances: Sequence[Instance],
+    masters: Sequence[Master],
+    fit_size: int = GIB,
+    layers: Sequence[Layer] = (),
 ) -> Account:
     """An ordinary machine's disk has room for the largest master's files, and for what an overlay holds."""
-    found = account(host.space(instances, masters), instances, masters, fit_size)
+    found = account(host.space(instances, masters), instances, masters, fit_size, layers)
     system = max((master.tree_size for master in masters), default=0) + fit_size
     storages = host.storages(fit_size, system)
     fit = fits(found.space, taken_by(host, fit_size))
@@ -61,15 +65,21 @@ def of_host(
 
 
 def account(
-    space: Space, instances: Sequence[Instance], masters: Sequence[Master], fit_size: int = GIB
+    space: Space,
+    instances: Sequence[Instance],
+    masters: Sequence[Master],
+    fit_size: int = GIB,
+    layers: Sequence[Layer] = (),
 ) -> Account:
     trees = {master.id: master.tree_size for master in masters}
-    copies = sum(trees.get(instance.stack.master, 0) for instance in instances)
+    trees |= {layer.id: layer.tree_size for layer in layers}
+    stacks = [(instance.stack.master, *instance.stack.layer_ids) for instance in instances]
+    copies = sum(trees.get(identity, 0) for stack in stacks for identity in stack)
     each = max(space.written // max(1, space.instances), LEAST)
     return Account(
         space=space,
         full_copies=copies + space.written,
-        taken=space.masters + space.allocated + space.snapshots,
+        taken=space.masters + space.layers + space.allocated + space.snapshots,
         fit=fits(space, fit_size),
         fit_size=fit_size,
         fit_sparse=_room(space) // each,

@@ -12,10 +12,10 @@ from skinnybox.delta.settled import Unsettled
 from skinnybox.fleet import encrypted, power, thrown
 from skinnybox.fleet.masters import Masters
 from skinnybox.fleet.scratch_copy import copied
+from skinnybox.fleet.stack_files import index_of
 from skinnybox.fleet.view import MachineView
 from skinnybox.hosts.base import Host
 from skinnybox.layout import SYSTEM
-from skinnybox.masters.catalogue import INDEX
 from skinnybox.model import Change, DiskKind, Look
 from skinnybox.operation import Operation
 from skinnybox.overlays.journal import replayed_copy
@@ -38,7 +38,7 @@ def looked_at(
     operation: Operation,
     asked: Asked = Asked(),
 ) -> Iterator[Look]:
-    """Its changes against its master, in path order. Of the overlay itself, which nobody else may use
+    """Its changes against its stack, in path order. Of the overlay itself, which nobody else may use
     meanwhile; of a machine that may run, of a copy of one point in time, made in `scratch`."""
     thrown.refuse_in_memory(machine.instance, "changes")
     encrypted.refuse_reading(machine.instance, "changes")
@@ -56,16 +56,18 @@ def looked_at(
         yield replace(found, changes=attended(found.changes, operation))
 
 
-def sealed_of(masters: Masters, machine: MachineView) -> Sealed:
-    """What there is of its master, for who asks a confined process about the machine."""
+@contextmanager
+def sealed_of(masters: Masters, machine: MachineView) -> Iterator[Sealed]:
+    """What there is of its stack, for who asks a confined process about the machine within the block."""
     master = masters.by_id(machine.instance.stack.master)
     folder = masters.folder(master)
     kept = folder / SYSTEM
-    return Sealed(
-        index=folder / INDEX,
-        image=folder / master.images[0].file,
-        system=kept if kept.exists() else None,
-    )
+    with index_of(folder.parents[1], folder, machine.instance.stack) as index:
+        yield Sealed(
+            index=index,
+            image=folder / master.images[0].file,
+            system=kept if kept.exists() else None,
+        )
 
 
 def _read(machine: MachineView, sealed: Sealed, asked: Asked, disk: Path) -> AbstractContextManager[Look]:

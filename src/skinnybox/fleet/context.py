@@ -1,5 +1,6 @@
 """What a use case is given that needs more than one part of the fleet."""
 
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -7,10 +8,14 @@ from typing import TYPE_CHECKING
 from skinnybox.model import Acceleration
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
     from skinnybox.fleet.catalog.catalog import Catalog
+    from skinnybox.fleet.layers import Layers
     from skinnybox.fleet.machine_queries import MachineQueries
     from skinnybox.fleet.masters import Masters
     from skinnybox.hosts.base import Host
+    from skinnybox.model import Layer, Master
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,6 +28,21 @@ class Context:
     masters: "Masters"
     queries: "MachineQueries"
     accelerator: Acceleration = Acceleration.AUTO
+
+    @property
+    def layers(self) -> "Layers":
+        from skinnybox.fleet.layers import Layers
+
+        return Layers(self.folder / "layers", self.masters, self.host, self.catalog)
+
+    @contextmanager
+    def kept_layers(self, references: "Sequence[str]", master: "Master") -> "Iterator[tuple[Layer, ...]]":
+        """As Layers.kept; where there are none, as mostly, nothing is looked at."""
+        if not references:
+            yield ()
+            return
+        with self.layers.kept(references, master) as found:
+            yield found
 
     @property
     def public_key(self) -> str:

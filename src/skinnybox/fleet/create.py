@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 from uuid import UUID
 
-from skinnybox.errors import SkinnyboxError, Unsupported, UsageError
+from skinnybox.errors import SkinnyboxError, UsageError
 from skinnybox.fleet import data_disk, encrypted, knowing
 from skinnybox.fleet.catalog import host_kind
 from skinnybox.fleet.catalog.catalog import Catalog
@@ -25,10 +25,10 @@ from skinnybox.fleet.specification import (
     completed,
     with_key,
 )
-from skinnybox.hosts.base import Contents, Features, Host
+from skinnybox.fleet.stacks import stack
+from skinnybox.hosts.base import Contents, Host
 from skinnybox.model import (
     DataDisk,
-    ImageKind,
     Instance,
     Master,
     Network,
@@ -110,11 +110,11 @@ def _create(
     operation: Operation,
 ) -> list[Instance]:  # fmt: skip
     host, catalog = context.host, context.catalog
-    with context.masters.kept(master) as found:
+    with context.masters.kept(master) as found, context.kept_layers(specification.layers, found) as layers:
         suits(context, found, specification)
         catalog.make()
         host_kind.note(context.folder, host.features.kind)
-        base = stack(found, specification.dax, host.features)
+        base = stack(found, specification.dax, host.features, layers)
         wanted = instances(context, base, each, context.public_key)
         check_space(host, (disk for new in wanted for disk in new.disks.values()))
         host.add_master(found, context.masters.folder(found), operation)
@@ -158,20 +158,6 @@ def instances(
     host.refuse_names([new.name for new in wanted])
     catalog.check_ports(wanted)
     return wanted
-
-
-def stack(master: Master, dax: bool | None, features: Features) -> Stack:
-    """What new machines boot from: the image asked for, else the master's first that this host can serve.
-    Unsupported when there is none."""
-    if dax is None:
-        dax = features.dax and master.images[0].kind is ImageKind.EROFS_PLAIN
-    image = master.image_of(ImageKind.EROFS_PLAIN) if dax else master.disk
-    if image is None:
-        raise Unsupported(
-            f"{master.reference} has no image {'to be mapped (DAX)' if dax else 'to be read as a disk'}",
-            hint="seal its content again with --dax, or create without" if dax else "create with --dax",
-        )
-    return Stack(master=master.id, reference=master.reference, images=(image.digest,), dax=dax)
 
 
 def instance(name: str, stack: Stack, specification: Specification, ports: Iterator[int]) -> Instance:

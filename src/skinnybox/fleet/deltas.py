@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from skinnybox.errors import NotFound
-from skinnybox.fleet import encrypted, power, stack_images, thrown
+from skinnybox.fleet import encrypted, power, thrown
 from skinnybox.fleet.as_job import as_job
 from skinnybox.fleet.batch import Outcome
 from skinnybox.fleet.context import Context
@@ -115,8 +115,11 @@ class Deltas:
         from skinnybox.fleet.changes import Asked, looked_at, sealed_of
 
         context, machine = self._context, self._context.queries.machine(name)
-        sealed, asked = sealed_of(context.masters, machine), Asked(seed=include_seed, same=include_same)
-        with looked_at(context.host, machine, sealed, context.folder, operation, asked) as found:
+        asked = Asked(seed=include_seed, same=include_same)
+        with (
+            sealed_of(context.masters, machine) as sealed,
+            looked_at(context.host, machine, sealed, context.folder, operation, asked) as found,
+        ):
             yield found
 
     @contextmanager
@@ -156,11 +159,11 @@ class Deltas:
         return Versions(before=before, after=after)
 
     def _sealed(self, machine: MachineView, path: bytes, limit: int) -> Content | None:
-        from skinnybox.delta import content
+        from skinnybox.fleet import stack_files
 
-        with stack_images.kept(self._context, machine.instance) as images:
-            found = (content.of_image(image, path, limit) for image in images)
-            return next((each for each in found if each is not None), None)
+        stack = machine.instance.stack
+        with self._context.masters.kept(stack.master.removeprefix("sha256:")) as master:
+            return stack_files.content(self._context.folder, master, stack, path, limit)
 
     def _own(self, machine: MachineView, path: bytes, limit: int, operation: Operation) -> Content | None:
         from skinnybox.delta import content

@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from skinnybox.delta.drop import building
-from skinnybox.delta.rebase.masters import Files, opened
+from skinnybox.delta.rebase.masters import Files
 from skinnybox.delta.rebase.streams import is_below
 from skinnybox.delta.settled import Unsettled
 from skinnybox.errors import Blocked
-from skinnybox.fleet import encrypted, half_restored, power, thrown
+from skinnybox.fleet import encrypted, half_restored, power, stack_files, thrown
 from skinnybox.fleet.catalog.rows import Doing
 from skinnybox.fleet.context import Context
 from skinnybox.fleet.lease import leased
@@ -116,7 +116,7 @@ def _next(instance: Instance, on_disk: int) -> Instance:
 
 @contextmanager
 def _sealed(context: Context, instance: Instance) -> Iterator[Files]:
-    """Its master, which nobody removes meanwhile."""
+    """Its stack, of which nobody removes the master meanwhile."""
     known = context.masters.kept(instance.stack.master.removeprefix("sha256:"))
-    with known as master, opened(context.folder / "masters", master, context.folder) as files:
+    with known as master, stack_files.opened(context.folder, master, instance.stack) as files:
         yield files

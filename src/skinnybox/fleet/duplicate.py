@@ -13,9 +13,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from skinnybox.delta.drop import building
-from skinnybox.delta.rebase.masters import Files, opened
+from skinnybox.delta.rebase.masters import Files
 from skinnybox.errors import NotFound
-from skinnybox.fleet import create, encrypted, half_restored, power, thrown, trials
+from skinnybox.fleet import create, encrypted, half_restored, power, stack_files, thrown, trials
 from skinnybox.fleet.catalog.ports import free_ports
 from skinnybox.fleet.context import Context
 from skinnybox.fleet.names import expand
@@ -46,7 +46,8 @@ def duplicated(
     with ExitStack() as held:
         identity = source.instance.stack.master.removeprefix("sha256:")
         master = held.enter_context(context.masters.kept(identity))
-        sealed = held.enter_context(opened(context.folder / "masters", master, context.folder))
+        held.enter_context(context.layers.held())  # copies have them as well
+        sealed = held.enter_context(stack_files.opened(context.folder, master, source.instance.stack))
         wanted = _wanted(context, source.instance, names)
         context.catalog.check_ports(wanted)
         check_space(context.host, (disk for new in wanted for disk in new.disks.values()))

@@ -18,9 +18,11 @@ from skinnybox.fleet import power
 from skinnybox.fleet.output_file import handed_out
 from skinnybox.fleet.view import MachineView
 from skinnybox.hosts.base import Host
-from skinnybox.masters import efi
+from skinnybox.layout import LAYERS
+from skinnybox.masters import catalogue, efi
 from skinnybox.masters.efi import Partition
 from skinnybox.masters.guest_part import guest_folder
+from skinnybox.masters.layers.catalogue import layers_of
 from skinnybox.masters.workspace import at_work
 from skinnybox.model import INITRD_FILE, KERNEL_FILE, Acceleration, DiskKind, Master
 from skinnybox.operation import Operation
@@ -70,9 +72,14 @@ def flatten(
         data = None
         if machine.instance.data is not None:
             data = files.enter_context(_disk(host, machine, DiskKind.DATA, folder, operation))
+        store = sealed.parents[1] / LAYERS
+        files.enter_context(catalogue.locked(store, exclusive=False))
+        found = list(layers_of(store, machine.instance.stack))
         making = _Flattening(
             machine=machine,
             master=master,
+            layers=tuple(catalogue.folder(store, layer) / image.file for layer, image in found),
+            used=master.tree_size + sum(layer.tree_size for layer, _ in found),
             sealed=sealed,
             folder=folder,
             data=data,
@@ -115,10 +122,13 @@ def _convert(part: Path, wanted: str, operation: Operation) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Flattening:
-    """One disk in the making, with what is on the data disk in its place; `folder` is private and goes."""
+    """One disk in the making, with what is on the data disk in its place; `folder` is private and goes.
+    `layers` are images, from the lowest up; `used` is what the files of its stack take."""
 
     machine: MachineView
     master: Master
+    layers: tuple[Path, ...]
+    used: int
     sealed: Path
     folder: Path
     data: Path | None
@@ -127,7 +137,7 @@ class _Flattening:
 
     def disk(self, target: Path, overlay: Path, size: int | None) -> None:
         own = (overlay,) if self.data is None else (overlay, self.data)
-        used = self.master.tree_size + sum(disk.stat().st_blocks * _BLOCK for disk in own)
+        used = self.used + sum(disk.stat().st_blocks * _BLOCK for disk in own)
         files = (self.sealed / KERNEL_FILE, self.sealed / INITRD_FILE)
         boot = efi.esp_size(*files)
         root = _root_size(size, boot, used)
@@ -162,9 +172,10 @@ class _Flattening:
             program=(programs / "flatten").read_bytes(),
             files={"folders": self._folders(), **{name: (programs / name).read_bytes() for name in _PARTS}},
             words=f"flatten.root={self._id('root')} flatten.esp={self._id('esp')} "
-            f"flatten.kernel={self.master.kernel_version}",
+            f"flatten.kernel={self.master.kernel_version} flatten.layers={len(self.layers)}",
             disks=(
                 Disk(serial="skinny-master", file=self.sealed / image.file),
+                *(Disk(serial=f"skinny-layer-{n}", file=file) for n, file in enumerate(self.layers, 1)),
                 Disk(serial="skinny-overlay", file=overlay),
                 Disk(serial="skinny-target", file=target, writable=True, offset=start, size=size),
                 Disk(serial="skinny-initrd", file=handed, writable=True),

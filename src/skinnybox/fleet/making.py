@@ -1,11 +1,13 @@
-"""What a master is to be made of, as a value that another process of ours can be handed; and making it."""
+"""What a master or a layer is to be made of, as a value that another process of ours can be handed; and
+making it."""
 
 import json
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from skinnybox.model import ImageFormat, Master, parse_reference
+from skinnybox.layout import MASTERS
+from skinnybox.model import ImageFormat, Layer, Master, parse_reference
 from skinnybox.operation import Operation
 
 
@@ -43,15 +45,30 @@ class Import:
     unrelated: bool = False
 
 
-Order = Build | Import
-_KINDS: dict[str, type[Build] | type[Import]] = {"build": Build, "import": Import}
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImportLayer:
+    """Of a directory or a tar, above the master of that id: see masters.layers.sealing."""
+
+    source: Path
+    reference: str
+    master: str
+    only: bool = False
+    at: str | None = None
+
+
+Order = Build | Import | ImportLayer
+_KINDS: dict[str, type[Build] | type[Import] | type[ImportLayer]] = {
+    "build": Build, "import": Import, "layer": ImportLayer,
+}  # fmt: skip
 _PATHS = ("recipe_file", "source", "kernel", "initrd")
 _TUPLES = ("packages", "leave_out")
 
 
-def made(store: Path, order: Order, operation: Operation) -> Master:
+def made(store: Path, order: Order, operation: Operation) -> Master | Layer:
     """Build or import, and seal, in this very process, which has to be root, of a namespace at least. Raises
-    as masters.build and masters.imports do."""
+    as masters.build, masters.imports and masters.layers.sealing do."""
+    if isinstance(order, ImportLayer):
+        return _layer(store, order, operation)
     return _built(store, order, operation) if isinstance(order, Build) else _imported(store, order, operation)
 
 
@@ -89,6 +106,23 @@ def _imported(store: Path, order: Import, operation: Operation) -> Master:
         as_is=order.as_is, kernel=order.kernel, initrd=order.initrd, dax=order.dax,
         image_format=order.image_format, format=order.format, partition=order.partition,
         leave_out=order.leave_out, after=order.after, unrelated=order.unrelated, operation=operation,
+    )  # fmt: skip
+
+
+def _layer(store: Path, order: ImportLayer, operation: Operation) -> Layer:
+    """`store` is that of layers, beside the one of masters."""
+    from skinnybox.masters import catalogue, seal
+    from skinnybox.masters.layers import catalogue as layers
+    from skinnybox.masters.layers.sealing import Above, import_layer
+
+    name, version = parse_reference(order.reference)
+    masters = store.with_name(MASTERS)
+    master = catalogue.find(masters, order.master)
+    above = Above(master=master, index=catalogue.folder(masters, master) / catalogue.INDEX, only=order.only)
+    taken = {layer.version for layer in layers.layers(store) if layer.name == name}
+    return import_layer(
+        order.source, store=store, name=name, version=version or seal.dated_version(taken), above=above,
+        at=order.at, operation=operation,
     )  # fmt: skip
 
 

@@ -18,7 +18,7 @@ from typing import IO, Any
 
 from skinnybox import errors, run
 from skinnybox.errors import Cancelled, CommandFailed, SkinnyboxError
-from skinnybox.fleet.making import Order, made, written
+from skinnybox.fleet.making import Build, Import, Order, made, written
 from skinnybox.masters import catalogue, namespace
 from skinnybox.model import Master
 from skinnybox.operation import Operation, Step
@@ -30,13 +30,18 @@ _LONGEST = 1 << 16
 _TAIL = 4000
 
 
-def make(store: Path, order: Order, operation: Operation) -> Master:
+def make(store: Path, order: Build | Import, operation: Operation) -> Master:
     """Here, or there when this process is no root and can have such a child; else Unsupported says what is
     missing. Raises what the making raises, told again; blocks."""
+    return catalogue.find(store, make_any(store, order, operation))
+
+
+def make_any(store: Path, order: Order, operation: Operation) -> str:
+    """The same of whatever is sealed in that store: its id, as hex digits."""
     if not namespace.needed() or namespace.why_not():
-        return made(store, order, operation)
+        return made(store, order, operation).id.removeprefix("sha256:")
     with tempfile.TemporaryFile() as complaints:
-        return catalogue.find(store, _told(written(store, order), operation, complaints))
+        return _told(written(store, order), operation, complaints)
 
 
 def _told(order: str, operation: Operation, complaints: IO[bytes]) -> str:

@@ -11,12 +11,13 @@ from skinnybox.fleet.as_job import as_job
 from skinnybox.fleet.catalog.catalog import Catalog
 from skinnybox.fleet.turns import Turns
 from skinnybox.hosts.base import Host
+from skinnybox.layout import LAYERS
 from skinnybox.masters import catalogue
-from skinnybox.model import INITRD_FILE, KERNEL_FILE, ImageFormat, Master, Stack
+from skinnybox.model import INITRD_FILE, KERNEL_FILE, ImageFormat, Layer, Master, Stack
 from skinnybox.operation import UNATTENDED, Operation
 
 if TYPE_CHECKING:
-    from skinnybox.fleet.making import Order
+    from skinnybox.fleet.making import Build, Import
     from skinnybox.masters.garbage import Garbage
     from skinnybox.masters.system.compare import Difference
     from skinnybox.masters.system.values import System
@@ -92,7 +93,7 @@ class Masters:
         )  # fmt: skip
         return self._make(order, operation)
 
-    def _make(self, order: "Order", operation: Operation) -> Master:
+    def _make(self, order: "Build | Import", operation: Operation) -> Master:
         """One at a time. An ordinary user has it made by a child that is root of a namespace."""
         from skinnybox.fleet.making_apart import make
 
@@ -271,10 +272,20 @@ class Masters:
         formats.check_protocol(master)
         images = [image.file for digest in stack.images if (image := master.image(digest))]
         checked.ensure(self._store, master, [KERNEL_FILE, INITRD_FILE, *images], self._marks(master))
+        if stack.layers:
+            self._ensure_layers(stack)
         return master
 
-    def _marks(self, master: Master) -> Path:
-        return self._verified / f"{master.id.removeprefix('sha256:')}.json"
+    def _ensure_layers(self, stack: Stack) -> None:
+        from skinnybox.masters import checked
+        from skinnybox.masters.layers.catalogue import layers_of
+
+        store = self._store.with_name(LAYERS)
+        for layer, image in layers_of(store, stack):
+            checked.ensure(store, layer, [image.file], self._marks(layer))
+
+    def _marks(self, sealed: Master | Layer) -> Path:
+        return self._verified / f"{catalogue.hex_of(sealed)}.json"
 
     def by_id(self, identity: str) -> Master:
         return catalogue.find(self._store, identity.removeprefix("sha256:"))

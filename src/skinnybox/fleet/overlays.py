@@ -280,6 +280,10 @@ class Overlays:
         trials.refuse_open(instance, "nobody would decide it elsewhere")
         if instance.stack.dax:
             raise Unsupported(f"{name} maps its master, which is not read as a disk", hint="create --no-dax")
+        if instance.stack.layers:
+            raise Unsupported(
+                f"{name} has layers, which no seed disk tells of", hint="flatten, or create without"
+            )
         content = told_disk(
             instance, master=master_disk, overlay=overlay_disk, data=data_disk,
             nonce=secrets.token_hex(16), may_format=blank,

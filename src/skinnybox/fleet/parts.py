@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from skinnybox.fleet.context import Context
     from skinnybox.fleet.deltas import Deltas
     from skinnybox.fleet.jobs import Jobs
+    from skinnybox.fleet.layers import Layers
     from skinnybox.fleet.masters import Masters
     from skinnybox.fleet.once import Once
     from skinnybox.fleet.overlays import Overlays
@@ -54,6 +55,12 @@ class Parts:
         from skinnybox.fleet.masters import Masters
 
         return Masters(self._folder / "masters", self._host, self._catalog)
+
+    @cached_property
+    def layers(self) -> "Layers":
+        from skinnybox.fleet.layers import Layers
+
+        return Layers(self._folder / "layers", self.masters, self._host, self._catalog)
 
     @cached_property
     def overlays(self) -> "Overlays":

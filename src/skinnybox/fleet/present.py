@@ -237,6 +237,7 @@ def capacity(account: "Account", machines: int) -> Record:
         "owed": space.owed,
         "fit_sparse": account.fit_sparse,
         "sparse_each": account.sparse_each,
+        "layers": space.layers,
     }
     if account.storages:
         record |= {

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from skinnybox.errors import SkinnyboxError
-from skinnybox.fleet.create import Batch, alike, instances, left, separate, stack, suits
+from skinnybox.fleet.create import Batch, alike, instances, left, separate, suits
 from skinnybox.fleet.names import expand
 from skinnybox.fleet.specification import Specification, check_space, completed, needed
+from skinnybox.fleet.stacks import stack
 from skinnybox.model import Stack
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ def _preview(
     each: dict[str, Specification],
 ) -> Preview:  # fmt: skip
     host = context.host
-    with context.masters.kept(master) as found:
+    with context.masters.kept(master) as found, context.kept_layers(specification.layers, found) as layers:
         suits(context, found, specification)
         disks = [disk for own in each.values() for disk in own.disks]
         return Preview(
@@ -76,7 +77,7 @@ def _preview(
             need=needed(host, disks),
             promised=sum(disk.size for disk in disks),
             free=host.space((), ()).free,
-            refusal=_refusal(context, stack(found, specification.dax, host.features), each),
+            refusal=_refusal(context, stack(found, specification.dax, host.features, layers), each),
         )
 
 

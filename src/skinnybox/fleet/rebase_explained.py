@@ -2,14 +2,15 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from skinnybox.delta.rebase.values import Decision, FileClass, Subject
 from skinnybox.errors import UsageError
 from skinnybox.fleet import rebase_data
 from skinnybox.fleet.masters import Masters
-from skinnybox.masters.catalogue import INDEX
+from skinnybox.fleet.stack_files import index_of
 from skinnybox.masters.index import Entry, read_lines
-from skinnybox.model import Master
+from skinnybox.model import Master, Stack
 
 WHY: dict[str, str] = {
     FileClass.NOOP: "as the old master has it: it was copied up, and not altered",
@@ -57,16 +58,17 @@ def explained(
     decisions: Iterable[Decision],
     old: Master,
     new: Master,
+    stack: Stack,
     data: Sequence[str] = (),
 ) -> Explained:
-    """UsageError for no path. `decisions` are gone through to their end. `data` are the folders of its data
-    disk: of those nothing is decided but whose numbers move."""
+    """UsageError for no path. `decisions` are gone through to their end. `stack` is what it boots from, and
+    `data` are the folders of its data disk: of those nothing is decided but whose numbers move."""
     if not path.startswith("/"):
         raise UsageError(f"{path!r} is no path in a machine", hint="one such as /etc/motd")
     wanted = path.strip("/")
     on_data = any(f"/{wanted}/".startswith(f"{folder}/") for folder in data)
     found = tuple(_on_data(decisions) if on_data else _about(decisions, wanted))
-    entries = (_entry(masters, master, wanted) for master in (old, new))
+    entries = (_entry(masters.folder(master), stack, wanted) for master in (old, new))
     return Explained(path=f"/{wanted}", decisions=found, old=next(entries), new=next(entries))
 
 
@@ -93,9 +95,7 @@ def _about(decisions: Iterable[Decision], path: str) -> Iterator[Decision]:
 _CUTTING = {FileClass.OPAQUE, FileClass.DELETED, FileClass.DELETE_MODIFY, FileClass.TYPE, FileClass.KEPT}
 
 
-def _entry(masters: Masters, master: Master, path: str) -> Entry | None:
+def _entry(sealed: Path, stack: Stack, path: str) -> Entry | None:
     wanted = path.encode("utf-8", "surrogateescape")
-    for line in read_lines(masters.folder(master) / INDEX):
-        if line.path == wanted:
-            return line.entry()
-    return None
+    with index_of(sealed.parents[1], sealed, stack) as index:
+        return next((line.entry() for line in read_lines(index) if line.path == wanted), None)

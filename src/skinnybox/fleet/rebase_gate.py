@@ -21,6 +21,7 @@ from skinnybox.delta.rebase.masters import Files
 from skinnybox.delta.settled import Unsettled
 from skinnybox.emulation.user import user_of
 from skinnybox.errors import Blocked, Corrupt
+from skinnybox.fleet import stack_files
 from skinnybox.fleet.view import MachineView
 from skinnybox.masters.guest_part import guest_folder
 from skinnybox.model import INITRD_FILE, KERNEL_FILE, Acceleration, Instance, Master
@@ -163,6 +164,7 @@ class Asking:
 
     def _appliance(self, old: Path, new: Path, disk: Path, accelerator: Acceleration) -> Appliance:
         kernel, programs = self.folders[1], guest_folder() / "appliance"
+        layers = stack_files.images(kernel.parents[1], self.machine.instance.stack)
         before, after = (
             folder / _image(master, self.machine.instance)
             for folder, master in zip(self.folders, self.masters, strict=True)
@@ -172,13 +174,14 @@ class Asking:
             initrd=kernel / INITRD_FILE,
             program=(programs / _NAME).read_bytes(),
             files={"begin": (programs / "begin").read_bytes()},
-            words="",
+            words=f"gate.layers={len(layers)}",
             disks=(
                 Disk(serial="skinny-master", file=after),
                 Disk(serial="skinny-overlay", file=new),
                 Disk(serial="skinny-before", file=before),
                 Disk(serial="skinny-old", file=old),
                 Disk(serial="skinny-scratch", file=disk, writable=True),
+                *(Disk(serial=f"skinny-layer-{n}", file=file) for n, file in enumerate(layers, 1)),
             ),
             user=user_of(self.machine.instance),
             seconds=60 * _MINUTES,

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from threading import Lock
 
@@ -14,12 +15,25 @@ from skinnybox.delta.rebase.rules import Policy
 from skinnybox.delta.rebase.tasks import words_of
 from skinnybox.delta.rebase.values import Decision, Fate, Standing, Subject
 from skinnybox.delta.settled import Unsettled
-from skinnybox.errors import Blocked
-from skinnybox.fleet import encrypted, half_restored, knowing, power, rebase_data, thrown
+from skinnybox.errors import Blocked, Unsupported
+from skinnybox.fleet import (
+    encrypted,
+    half_restored,
+    knowing,
+    layers_fit,
+    power,
+    rebase_data,
+    stack_files,
+    thrown,
+)
 from skinnybox.fleet.masters import Masters
+from skinnybox.fleet.stacks import of_kind
 from skinnybox.fleet.view import MachineView
 from skinnybox.hosts.base import Host
-from skinnybox.model import ImageKind, Instance, Master
+from skinnybox.layout import LAYERS
+from skinnybox.masters.catalogue import folder
+from skinnybox.masters.layers.catalogue import layers_of
+from skinnybox.model import ImageKind, Instance, Layer, Master, Stack
 from skinnybox.operation import Operation
 from skinnybox.overlays.journal import replayed_copy
 
@@ -60,17 +74,29 @@ class Moves:
         self._store = store
         self._scratch = scratch
         self._held = held
-        self._opened: dict[str, masters.Files] = {}
+        self._opened: dict[tuple[str, ...], masters.Files] = {}
         self._lock = Lock()
 
-    def files(self, identity: str) -> masters.Files:
-        """Of a master by its id, which nobody removes meanwhile. NotFound, Corrupt, Unsupported."""
+    def files(self, identity: str, stack: Stack) -> masters.Files:
+        """Of a master by its id, which nobody removes meanwhile, with the layers of the stack above it.
+        NotFound, Corrupt, Unsupported."""
+        key = (identity, *stack.layer_ids)
         with self._lock:
-            if identity not in self._opened:
+            if key not in self._opened:
                 master = self._held.enter_context(self._known.kept(identity.removeprefix("sha256:")))
-                found = masters.opened(self._store, master, self._scratch)
-                self._opened[identity] = self._held.enter_context(found)
-            return self._opened[identity]
+                found = stack_files.opened(self._scratch, master, stack)
+                self._opened[key] = self._held.enter_context(found)
+            return self._opened[key]
+
+    def layers(self, instance: Instance) -> tuple[Layer, ...]:
+        """Those that it has, and keeps. Blocked, Unsupported where one does not go above the new master."""
+        store = self._scratch / LAYERS
+        found = tuple(layer for layer, _ in layers_of(store, instance.stack))
+        layers_fit.refuse(found, self.new, partial(folder, store), partial(folder, self._store))
+        image = self.new.image_of(ImageKind.EROFS_PLAIN) if instance.stack.dax else self.new.disk
+        if image is not None:
+            of_kind(found, image.kind, self.new)
+        return found
 
     def master(self, instance: Instance) -> Master:
         """The one that it has. NotFound when that is gone."""
@@ -114,6 +140,16 @@ def refuse_kind(instance: Instance, new: Master) -> None:
         )
 
 
+def refuse_replay(instance: Instance, policy: Policy) -> None:
+    """Unsupported where packages would be installed again in a machine with layers: the small machine for
+    that mounts none."""
+    if policy.replay and instance.stack.layers:
+        raise Unsupported(
+            f"{instance.name} has layers ({', '.join(instance.stack.layers)}), which no replay knows yet",
+            hint="create a machine from the new master with layers for it",
+        )
+
+
 @contextmanager
 def decisions(
     host: Host, machine: MachineView, moves: Moves, policy: Policy, operation: Operation
@@ -123,8 +159,10 @@ def decisions(
     refuse(machine, moves.new)
     instance = machine.instance
     moves.refuse_other_architecture(instance)
+    moves.layers(instance)
+    refuse_replay(instance, policy)
     with ExitStack() as held:
-        old, new = moves.files(instance.stack.master), moves.files(moves.new.id)
+        old, new = (moves.files(each, instance.stack) for each in (instance.stack.master, moves.new.id))
         overlay = held.enter_context(host.open_overlay(instance, operation))
         try:
             found = held.enter_context(planned(overlay, old, new, policy, instance.stack.images))

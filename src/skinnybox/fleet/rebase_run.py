@@ -14,11 +14,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from skinnybox.errors import Blocked, Conflict, SkinnyboxError, Unsupported
-from skinnybox.fleet import create, power, rebase_data, rebase_kept, rebase_plan, rebase_trial, thrown, trials
+from skinnybox.fleet import power, rebase_data, rebase_kept, rebase_plan, rebase_trial, thrown, trials
 from skinnybox.fleet.catalog.rows import Doing
 from skinnybox.fleet.context import Context
 from skinnybox.fleet.lease import Held, as_left, leased
 from skinnybox.fleet.rebase_trial import Trying
+from skinnybox.fleet.stacks import stack as stack_of
 from skinnybox.fleet.view import MachineView
 from skinnybox.hosts.building import Building
 from skinnybox.model import DiskKind, Instance, Master, Trial, TrialPhase
@@ -86,6 +87,7 @@ def moved(context: Context, machine: MachineView, wanted: Wanted, operation: Ope
     refuse(machine, wanted)
     with wanted.moves() as moves:
         moves.refuse_other_architecture(machine.instance)
+        moves.layers(machine.instance)
         context.host.add_master(wanted.new, context.masters.folder(wanted.new), operation)
     with leased(context.host, context.catalog, machine.instance, _doing(ran)) as held:
         _refuse_moved(machine.instance, held.instance)
@@ -112,6 +114,7 @@ def refuse(machine: MachineView, wanted: Wanted) -> None:
         power.refuse_running(machine, "a rebase with --no-start")
     thrown.refuse_kept(instance, "what a rebase builds")
     rebase_plan.refuse_kind(_checked(instance, wanted.check), new)
+    rebase_plan.refuse_replay(instance, wanted.policy)
 
 
 def _refuse_moved(looked_at: Instance, now: Instance) -> None:
@@ -201,10 +204,11 @@ def _built(context: Context, held: Held, wanted: Wanted, operation: Operation) -
 
     host, instance = context.host, held.instance
     trial = _trial(context, instance, wanted)
-    stack = create.stack(wanted.new, instance.stack.dax, host.features)
-    rebased = _checked(replace(instance, stack=stack, trial=trial), wanted.check)
     with wanted.moves() as moves:
-        files = (moves.files(instance.stack.master), moves.files(wanted.new.id))
+        stack = stack_of(wanted.new, instance.stack.dax, host.features, moves.layers(instance))
+        rebased = _checked(replace(instance, stack=stack, trial=trial), wanted.check)
+        old, new = (moves.files(each, instance.stack) for each in (instance.stack.master, wanted.new.id))
+        files = (old, new)
 
         def build(old: Path, new: Path) -> None:
             operation.step(f"{instance.name}: build")

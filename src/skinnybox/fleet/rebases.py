@@ -188,7 +188,7 @@ class Rebases:
             old = self._masters.by_id(machine.instance.stack.master)
             data = machine.instance.data
             folders = () if data is None else data.folders
-            return explained(self._masters, path, found, old, moves.new, folders)
+            return explained(self._masters, path, found, old, moves.new, machine.instance.stack, folders)
 
     @contextmanager
     def _judged(self, new: "Master", wishes: Wishes) -> "Iterator[Judge]":

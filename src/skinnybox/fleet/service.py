@@ -280,7 +280,7 @@ class Fleet(Parts):
         from skinnybox.fleet import capacity
 
         instances = [row.instance for row in self._catalog.rows()]
-        return capacity.of_host(self._host, instances, self.masters.all(), fit_size)
+        return capacity.of_host(self._host, instances, self.masters.all(), fit_size, self.layers.all())
 
     def _wait_ready(self, machine: MachineView, timeout: float | None, operation: Operation) -> MachineView:
         if trials.is_begun(machine.instance):

@@ -55,6 +55,7 @@ class Specification(Properties):
     hostname: str | None = None
     nics: tuple[Nic, ...] = ()
     dax: bool | None = None
+    layers: tuple[str, ...] = ()
     follow_name: bool = False
     users: tuple[SeedUser, ...] = ()
     timezone: str | None = None
@@ -110,6 +111,8 @@ def check(specification: Specification, features: Features) -> None:
         raise Unsupported(f"this host has no {specification.network} network", hint="`skinnybox doctor`")
     if specification.dax and not features.dax:
         raise Unsupported("this host cannot let a guest map its master", hint="leave --dax out")
+    if specification.layers and not features.layers:
+        raise Unsupported("this host attaches no layers", hint="leave --layer (in a fleet file: layers) out")
     if specification.follow_name and not features.tells_name:
         raise Unsupported(
             "guests of this host do not see what it calls them",

@@ -2,7 +2,6 @@
 
 A host knows no fleet: it is given values and finds machines again by their UUID. What a host cannot do
 it refuses with Unsupported before it has touched anything; `features` says so beforehand.
-
 What is abstract has to be written for a kind of host; where disks are files here, most is (local/host.py).
 """
 
@@ -66,6 +65,8 @@ class Features:
     """Whether guests are asked to power off by a button, which one that does not watch it yet never hears."""
     data: bool = False
     """Whether machines can have a data disk."""
+    layers: bool = False
+    """Whether machines can have layers between master and overlay."""
     encrypts: bool = False
     """Whether a machine can be handed a key that is kept nowhere."""
     memory: int | None = None
@@ -207,8 +208,7 @@ class Lifecycle(Protocol):
 
     @abstractmethod
     def start(self, instance: Instance, master: Master, folder: Path, operation: Operation) -> Status:
-        """Power on; returns when the virtual hardware runs, long before the guest is ready. Conflict when it
-        runs already."""
+        """Power on; returns when its hardware runs, long before the guest is ready. Conflict when it does."""
 
     @abstractmethod
     def shutdown(self, instance: Instance) -> None:

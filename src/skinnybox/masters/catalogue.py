@@ -9,20 +9,22 @@ import os
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 from skinnybox import private, run
 from skinnybox.errors import Conflict, Corrupt, NotFound
 from skinnybox.masters.index import content_id, file_digest, read_index
 from skinnybox.masters.manifest import FILE, from_manifest
-from skinnybox.model import INITRD_FILE, KERNEL_FILE, Master, parse_reference
+from skinnybox.model import INITRD_FILE, KERNEL_FILE, Layer, Master, parse_reference
 from skinnybox.operation import Operation
 
 KERNEL, INITRD, INDEX = KERNEL_FILE, INITRD_FILE, "index.jsonl.gz"
 LOCK = ".lock"
 _FEW = 10
 _REMOVE = ("rm", "-rf", "--one-file-system", "--")
-_FOLDER = re.compile(r"[0-9a-f]{64}")
+FOLDER_NAME = re.compile(r"[0-9a-f]{64}")
 _PREFIX = re.compile(r"(?:sha256:)?([0-9a-f]{8,64})")
+S = TypeVar("S", Master, Layer)
 
 
 def masters(store: Path) -> list[Master]:
@@ -30,7 +32,7 @@ def masters(store: Path) -> list[Master]:
     Blocked for one that others put there or may write to."""
     if not store.is_dir():
         return []
-    found = [_read(item) for item in store.iterdir() if _FOLDER.fullmatch(item.name)]
+    found = [_read(item) for item in store.iterdir() if FOLDER_NAME.fullmatch(item.name)]
     return sorted(
         (master for master in found if master), key=lambda master: (master.name, master.created, master.id)
     )
@@ -40,24 +42,31 @@ def find(store: Path, reference: str) -> Master:
     """NAME:VERSION, NAME (its newest), an id or 8 or more of its first hex digits. Raises NotFound, and
     Conflict when the digits fit several."""
     known = masters(store)
+    found = picked(known, reference)
+    if found is None:
+        raise _unknown(reference, known)
+    return found
+
+
+def picked(known: Sequence[S], reference: str) -> S | None:
+    """Of sealed things, by name and then oldest first, what `find` takes a reference for. UsageError, and
+    Conflict as there."""
     digits = _PREFIX.fullmatch(reference)
     if digits:
-        fitting = [master for master in known if _hex(master).startswith(digits[1])]
+        fitting = [sealed for sealed in known if hex_of(sealed).startswith(digits[1])]
         if len(fitting) > 1:
-            raise Conflict(f"{reference} fits {len(fitting)} masters", hint="write more of its digits")
+            raise Conflict(f"{reference} fits {len(fitting)} of them", hint="write more of its digits")
         if fitting:
             return fitting[0]
     if reference.startswith("sha256:"):
-        raise _unknown(reference, known)
+        return None
     name, version = parse_reference(reference)
-    named = [master for master in known if master.name == name and version in (None, master.version)]
-    if not named:
-        raise _unknown(reference, known)
-    return named[-1]
+    named = [sealed for sealed in known if sealed.name == name and version in (None, sealed.version)]
+    return named[-1] if named else None
 
 
-def folder(store: Path, master: Master) -> Path:
-    return store / _hex(master)
+def folder(store: Path, sealed: Master | Layer) -> Path:
+    return store / hex_of(sealed)
 
 
 def verify(store: Path, master: Master, operation: Operation) -> None:
@@ -72,24 +81,24 @@ def verify(store: Path, master: Master, operation: Operation) -> None:
     wanted = ((KERNEL, master.kernel), (INITRD, master.initrd), (INDEX, index))
     for done, (name, digest) in enumerate(wanted):
         operation.step(task="verify", done=done, total=total, detail=name)
-        _check_file(where / name, digest)
+        check_file(where / name, digest)
     operation.step(task="verify", done=3, total=total, detail="content id")
     if content_id(where / INDEX, where / KERNEL, where / INITRD, master.guest_protocol) != master.id:
         raise Corrupt(f"{where / INDEX} does not give the id {master.id}")
     newest = max(entry.mtime_ns for entry in read_index(where / INDEX)) // 1_000_000_000
     for done, image in enumerate(master.images, start=4):
         operation.step(task="verify", done=done, total=total, detail=image.file)
-        _check_present(where / image.file)
+        check_present(where / image.file)
         images.check(where, image, newest=newest)
     operation.step(task="verify", done=total, total=total)
 
 
-def remove(store: Path, master: Master) -> None:
+def remove(store: Path, sealed: Master | Layer) -> None:
     """Idempotent, atomic for readers. The caller holds `locked` and knows that nothing depends on it."""
-    hidden = store / f".removing-{_hex(master)}"
+    hidden = store / f".removing-{hex_of(sealed)}"
     delete(hidden)
     with contextlib.suppress(FileNotFoundError):
-        folder(store, master).rename(hidden)
+        folder(store, sealed).rename(hidden)
     delete(hidden)
 
 
@@ -125,8 +134,9 @@ def deleting(tree: Path) -> Iterator[None]:
         child.wait()
 
 
-def _hex(master: Master) -> str:
-    return master.id.removeprefix("sha256:")
+def hex_of(sealed: Master | Layer) -> str:
+    """What its folder is called."""
+    return sealed.id.removeprefix("sha256:")
 
 
 def _read(place: Path) -> Master | None:
@@ -138,18 +148,20 @@ def _read(place: Path) -> Master | None:
         if not place.is_dir():
             return None  # removed while we looked
         raise
-    if _hex(master) != place.name:
+    if hex_of(master) != place.name:
         raise Corrupt(f"{place / FILE} belongs to another master, {master.id}")
     return master
 
 
-def _check_file(file: Path, digest: str) -> None:
-    _check_present(file)
+def check_file(file: Path, digest: str) -> None:
+    """Raises Corrupt when it is not what was sealed."""
+    check_present(file)
     if file_digest(file) != digest:
         raise Corrupt(f"{file} is not what was sealed")
 
 
-def _check_present(file: Path) -> None:
+def check_present(file: Path) -> None:
+    """Raises Corrupt when it is no file."""
     if file.is_symlink() or not file.is_file():
         raise Corrupt(f"{file} is missing")
 

@@ -1,5 +1,6 @@
-"""Masters are read again when they may have changed: each file's inode, size and ctime are kept from its last
-good check, outside the sealed folder. What changes bytes below the filesystem, only `master verify` sees.
+"""Masters and layers are read again when they may have changed: each file's inode, size and ctime are kept
+from its last good check, outside the sealed folder. What changes bytes below the filesystem, only `master
+verify` and `layer verify` see.
 """
 
 import contextlib
@@ -14,19 +15,19 @@ from skinnybox.errors import Corrupt
 from skinnybox.masters import images
 from skinnybox.masters.catalogue import KERNEL, folder
 from skinnybox.masters.index import file_digest
-from skinnybox.model import INITRD_FILE, Master
+from skinnybox.model import INITRD_FILE, Layer, Master
 
 Marks: TypeAlias = dict[str, list[int]]
 _LIMIT = 1 << 16
 _HINT = "restore it from a backup, or build or import the same content again"
 
 
-def ensure(store: Path, master: Master, names: Iterable[str], marks: Path) -> None:
+def ensure(store: Path, sealed: Master | Layer, names: Iterable[str], marks: Path) -> None:
     """Those files are what was sealed, as far as their marks tell; a second or two for those that differ.
 
     Raises Corrupt naming the file. `marks` is where the marks are kept; several processes may share it.
     """
-    where = folder(store, master)
+    where = folder(store, sealed)
     now = {name: _mark(where / name) for name in names}
     if now.items() <= _read(marks).items():
         return
@@ -35,7 +36,7 @@ def ensure(store: Path, master: Master, names: Iterable[str], marks: Path) -> No
         fcntl.flock(file, fcntl.LOCK_EX)
         known = _parsed(file)
         for name in (name for name in now if now[name] != known.get(name)):
-            _verify(where / name, master)
+            _verify(where / name, sealed)
         _write(file, {**known, **now})
 
 
@@ -58,15 +59,19 @@ def _mark(path: Path) -> list[int]:
     return [info.st_ino, info.st_size, info.st_ctime_ns]
 
 
-def _verify(path: Path, master: Master) -> None:
+def _verify(path: Path, sealed: Master | Layer) -> None:
     try:
-        image = next((image for image in master.images if image.file == path.name), None)
+        image = next((image for image in sealed.images if image.file == path.name), None)
         if image is not None:
             images.check(path.parent, image)
-        elif file_digest(path) != (master.kernel if path.name == KERNEL else master.initrd):
+        elif isinstance(sealed, Layer) or file_digest(path) != _of_boot(sealed, path.name):
             raise Corrupt(f"{path} is not what was sealed")
     except Corrupt as error:
-        raise Corrupt(f"{master.reference} is damaged: {error.message}", hint=_HINT) from error
+        raise Corrupt(f"{sealed.reference} is damaged: {error.message}", hint=_HINT) from error
+
+
+def _of_boot(master: Master, name: str) -> str:
+    return master.kernel if name == KERNEL else master.initrd
 
 
 def _read(marks: Path) -> Marks:

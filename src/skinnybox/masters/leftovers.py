@@ -1,4 +1,4 @@
-"""What lies among the masters and is none that can be used."""
+"""What lies among the masters, or the layers, and is none that can be used."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,16 +16,17 @@ def leftovers(store: Path) -> Iterator[Finding]:
     """Looks at names and manifests only: `verify` is what reads the bytes of a master."""
     for place in private.entries(store) if store.is_dir() else []:
         if place.name.startswith(HIDDEN):
-            yield _hidden(place)
+            yield hidden(place, "a master")
         else:
             yield from _other(place)
 
 
-def _hidden(place: Path) -> Finding:
+def hidden(place: Path, what: str) -> Finding:
+    """Of a folder in which such a thing was made or removed, or is."""
     if alive(place):
-        return Finding(path=place, what="a living process makes or removes a master there", deed=Deed.KEEP)
-    what = "left by a build, import or removal of a master that was killed"
-    return Finding(path=place, what=what, deed=Deed.REMOVE)
+        return Finding(path=place, what=f"a living process makes or removes {what} there", deed=Deed.KEEP)
+    left = f"left by a build, import or removal of {what} that was killed"
+    return Finding(path=place, what=left, deed=Deed.REMOVE)
 
 
 def _other(place: Path) -> Iterator[Finding]:

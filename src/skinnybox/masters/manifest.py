@@ -17,7 +17,7 @@ from skinnybox.model import Image, ImageKind, Master
 
 FILE = "manifest.json"
 _FORMAT = 1
-_KINDS = frozenset(ImageKind)
+KINDS = frozenset(ImageKind)
 """A later Skinnybox may add images of other kinds beside those an earlier one can use."""
 _LIMIT = 1 << 20
 _TYPES = {
@@ -35,7 +35,7 @@ _FILE = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 
 def to_manifest(master: Master, *, index: str) -> bytes:
     """`index` is the digest of the index file's bytes."""
-    return _bytes(
+    return as_bytes(
         {
             "format": _FORMAT,
             "id": master.id,
@@ -51,7 +51,7 @@ def to_manifest(master: Master, *, index: str) -> bytes:
             "kernel": master.kernel,
             "initrd": master.initrd,
             "index": index,
-            "images": _to_images(master.images),
+            "images": to_images(master.images),
             "placed": list(master.placed),
             "left_out": list(master.left_out),
         }
@@ -62,13 +62,13 @@ def with_images(file: Path, images: Sequence[Image]) -> bytes:
     """The manifest in `file` with more images, which come first. What a later Skinnybox wrote into it, such
     as images of other kinds that machines may be bound to, stays. Raises like from_manifest."""
     from_manifest(file)
-    record = _record(file)
-    return _bytes({**record, "images": [*_to_images(images), *record["images"]]})
+    record = record_of(file)
+    return as_bytes({**record, "images": [*to_images(images), *record["images"]]})
 
 
 def from_manifest(file: Path) -> tuple[Master, str]:
     """The master and the digest of its index. Raises Corrupt or, for a later format, Unsupported."""
-    record = _record(file)
+    record = record_of(file)
     formats.check(record, _FORMAT, str(file))
     try:
         _check_types(record)
@@ -80,7 +80,7 @@ def from_manifest(file: Path) -> tuple[Master, str]:
     return master, record["index"]
 
 
-def _to_images(images: Sequence[Image]) -> list[dict[str, Any]]:
+def to_images(images: Sequence[Image]) -> list[dict[str, Any]]:
     return [
         {"kind": str(image.kind), "file": image.file, "digest": image.digest, "size": image.size}
         for image in images
@@ -94,7 +94,12 @@ def _check_types(record: dict[str, Any]) -> None:
     for key in _PLACES:
         if not (type(record.get(key, [])) is list and all(type(p) is str for p in record.get(key, []))):
             raise TypeError(key)
-    for image in record["images"]:
+    check_images(record["images"])
+
+
+def check_images(images: Sequence[Any]) -> None:
+    """Raises ValueError, TypeError or KeyError for what is no image in a manifest."""
+    for image in images:
         if not (
             type(image["size"]) is int
             and _DIGEST.fullmatch(image["digest"])
@@ -117,23 +122,23 @@ def _master(record: dict[str, Any]) -> Master:
         tree_size=record["tree_size"],
         kernel=record["kernel"],
         initrd=record["initrd"],
-        images=tuple(_image(image) for image in record["images"] if image["kind"] in _KINDS),
+        images=tuple(image_of(image) for image in record["images"] if image["kind"] in KINDS),
         placed=tuple(record.get("placed", ())),
         left_out=tuple(record.get("left_out", ())),
     )
 
 
-def _image(record: dict[str, Any]) -> Image:
+def image_of(record: dict[str, Any]) -> Image:
     return Image(
         kind=ImageKind(record["kind"]), file=record["file"], digest=record["digest"], size=record["size"]
     )
 
 
-def _record(file: Path) -> dict[str, Any]:
+def record_of(file: Path) -> dict[str, Any]:
     try:
         data = named_file.content(file, _LIMIT)
         record: dict[str, Any] = json.loads(data)
-        whole = isinstance(record, dict) and _bytes(record) == data
+        whole = isinstance(record, dict) and as_bytes(record) == data
     except (OSError, ValueError, RecursionError) as error:
         raise Corrupt(f"{file} cannot be read: {error}") from error
     if not whole:
@@ -141,7 +146,7 @@ def _record(file: Path) -> dict[str, Any]:
     return record
 
 
-def _bytes(record: dict[str, Any]) -> bytes:
+def as_bytes(record: dict[str, Any]) -> bytes:
     rest = {key: value for key, value in record.items() if key != "digest"}
     digest = hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
     return (json.dumps({**rest, "digest": f"sha256:{digest}"}, indent=2) + "\n").encode()

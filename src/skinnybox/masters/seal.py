@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from collections.abc import Collection
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -63,7 +64,7 @@ def seal(
         master = replace(master, placed=brought.placed, left_out=brought.left_out)
         operation.step(task="seal", detail=master.reference)
         (work / FILE).write_bytes(to_manifest(master, index=file_digest(work / INDEX)))
-        _finish(work)
+        finish(work)
         return _publish(store, work, master)
 
 
@@ -75,9 +76,13 @@ def refuse_taken(store: Path, name: str, version: str) -> None:
 
 
 def default_version(store: Path, name: str) -> str:
+    """One that no master of the name has."""
+    return dated_version({master.version for master in masters(store) if master.name == name})
+
+
+def dated_version(taken: Collection[str]) -> str:
     """Today's date (UTC), and `.2`, `.3` ... after it when that is taken."""
     today = datetime.now(UTC).date().isoformat()
-    taken = {master.version for master in masters(store) if master.name == name}
     number = 1
     while (version := today if number == 1 else f"{today}.{number}") in taken:
         number += 1
@@ -158,12 +163,13 @@ def _put_what_boots(
         shutil.copyfile(initrd, work / INITRD)
 
 
-def _finish(work: Path) -> None:
+def finish(work: Path) -> None:
+    """All that lies in it gets its mode, and is on the disk."""
     for file in work.iterdir():
         file.chmod(_MODES[file.name])
-        _sync(file)
+        sync(file)
     work.chmod(FOLDER)
-    _sync(work)
+    sync(work)
 
 
 def _publish(store: Path, work: Path, master: Master) -> Master:
@@ -179,7 +185,7 @@ def _publish(store: Path, work: Path, master: Master) -> Master:
             if other.reference == master.reference:
                 raise _taken(other)
         work.rename(folder(store, master))
-        _sync(store)
+        sync(store)
     return master
 
 
@@ -196,12 +202,12 @@ def _completed(store: Path, work: Path, there: Master, made: Master) -> Master:
     manifest = work / f"{FILE}.new"
     manifest.write_bytes(with_images(place / FILE, lacking))
     manifest.chmod(_MODES[FILE])
-    _sync(manifest)
+    sync(manifest)
     for image in lacking:
         (work / image.file).rename(place / image.file)
-    _sync(place)
+    sync(place)
     manifest.rename(place / FILE)
-    _sync(place)
+    sync(place)
     return replace(there, images=(*lacking, *there.images))
 
 
@@ -212,7 +218,8 @@ def _taken(master: Master) -> Conflict:
     )
 
 
-def _sync(place: Path) -> None:
+def sync(place: Path) -> None:
+    """What is in a file, or which names are in a folder, is on the disk when this returns."""
     descriptor = os.open(place, os.O_RDONLY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)

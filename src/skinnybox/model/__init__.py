@@ -5,6 +5,7 @@ without a leading slash (the root itself is b""). fields.py is the table of what
 """
 
 from skinnybox.model.changes import Change, ChangeKind, Content, Fact, Group, Look
+from skinnybox.model.layers import MOST_LAYERS, Layer
 from skinnybox.model.machines import (
     Acceleration,
     Allocation,
@@ -58,6 +59,7 @@ __all__ = [
     "GUEST_PROTOCOL",
     "INITRD_FILE",
     "KERNEL_FILE",
+    "MOST_LAYERS",
     "OLDEST_GUEST_PROTOCOL",
     "Acceleration",
     "Allocation",
@@ -76,6 +78,7 @@ __all__ = [
     "ImageFormat",
     "ImageKind",
     "Instance",
+    "Layer",
     "Look",
     "Master",
     "Network",

@@ -131,7 +131,7 @@ class Usage:
 class Space:
     """What a store holds, in bytes. Of all overlays: what was `promised` to them, what machines have
     `written`, the part of the disk `allocated` to them, written or not, and what is `owed`: promised, and not
-    theirs yet. `free` is on the disk now, `snapshots` what those really take."""
+    theirs yet. `free` is on the disk now, `snapshots` and `layers` what those really take."""
 
     total: int
     free: int
@@ -142,6 +142,7 @@ class Space:
     owed: int
     instances: int
     snapshots: int = 0
+    layers: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -33,6 +33,21 @@ STACK = Form(
             what="It maps the master from the host's memory.",
             said="Map the master from the host's memory (as the master was sealed).",
         ),
+        _stack(
+            name="layers",
+            kind=kinds.TEXTS,
+            later=True,
+            given="layers",
+            key="layers",
+            told="layers",
+            shown="layers",
+            what="What its layers were called when it was made, the lowest first.",
+            said="Layers between the master and each overlay, NAME or NAME:VERSION, the lowest first (none)."
+            " Without a version new machines get the newest, and existing ones keep theirs.",
+        ),
+        _stack(
+            name="layer_ids", kind=kinds.TEXTS, later=True, shown="layer_ids", what="The ids of its layers."
+        ),
     ),
 )
 

@@ -116,12 +116,12 @@ def _room(request: Request, who: Principal) -> Room | str | None:
 
 
 def room_of(account: "Account") -> Room:
-    """The whole disk: what masters, overlays and snapshots have of it, what is still owed to overlays, what
-    is free beyond that, and what else lies there."""
+    """The whole disk: what masters, layers, overlays and snapshots have of it, what is still owed to
+    overlays, what is free beyond that, and what else lies there."""
     space = account.space
     owed = min(space.owed, space.free)
     sizes = (
-        ("masters", "masters", space.masters),
+        ("masters", "masters and layers", space.masters + space.layers),
         ("written", "written by machines", min(space.written, space.allocated)),
         ("held", "held for them, not written yet", max(0, space.allocated - space.written)),
         ("snapshots", "snapshots", space.snapshots),

@@ -83,7 +83,7 @@ def _chosen(
             output=1 << 40,
         )
         files = [device, asked, *master.all, *scratch]
-        words = list(map(str, files))
+        words = [str(device), str(asked), master.word, *map(str, scratch)]
         with inquire(ordering.__name__, words, subject=str(disk), bounds=bounds, pass_fds=files) as answers:
             refuse_unsettled(answers, disk)
             planning.refuse_others(answers, disk, images)

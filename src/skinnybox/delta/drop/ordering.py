@@ -56,12 +56,12 @@ def of_text(text: bytes) -> Wanted:
 
 def main(arguments: Sequence[str]) -> None:
     """In the confined child."""
-    device, asked, *rest = map(int, arguments)
-    wanted = of_text(buffered(asked).read())
-    answer(_answers(device, wanted, rest[:4], rest[4:]))
+    device, asked, master, *scratch = arguments
+    wanted = of_text(buffered(int(asked)).read())
+    answer(_answers(int(device), wanted, master, list(map(int, scratch))))
 
 
-def _answers(device: int, wanted: Wanted, master: list[int], scratch: list[int]) -> Iterator[Any]:
+def _answers(device: int, wanted: Wanted, master: str, scratch: list[int]) -> Iterator[Any]:
     """What is refused is an answer: as an error it would be said of the file, and it is about the machine."""
     try:
         yield from _told(device, wanted, master, scratch)
@@ -69,14 +69,14 @@ def _answers(device: int, wanted: Wanted, master: list[int], scratch: list[int])
         yield {"refused": type(error).__name__, "why": error.message, "hint": error.hint}
 
 
-def _told(device: int, wanted: Wanted, master: list[int], scratch: list[int]) -> Iterator[Any]:
+def _told(device: int, wanted: Wanted, master: str, scratch: list[int]) -> Iterator[Any]:
     """Whether it is settled, whose it is, a line for each name that goes, and what came of it."""
     volume = open_descriptor(device)
     yield volume.superblock.clean
     if not volume.superblock.clean:
         return
     yield planning.images(volume)
-    side = planning.side(*master)
+    side = planning.side(master)
     with ExitStack() as held:
         removals, changes, lines, contents = (
             held.enter_context(os.fdopen(each, "r+b", _BUFFER)) for each in scratch

@@ -143,7 +143,9 @@ def _ordered(
             memory=2 << 30, cpu_seconds=300 + size // _HASHED_PER_SECOND, file_size=max(size, _WRITTEN)
         )
         files = [device, rules, *masters[0].all, *masters[1].all, *scratch.all]
-        words = [*map(str, files), identifier, ",".join(images[1]), str(time.time_ns())]
+        sides = [each.word for each in masters]
+        words = [str(device), str(rules), *sides, *map(str, scratch.all), identifier, ",".join(images[1])]
+        words.append(str(time.time_ns()))
         with inquire(ordering.__name__, words, subject=str(old), bounds=bounds, pass_fds=files) as answers:
             refuse_unsettled(answers, old)
             planning.refuse_others(answers, old, images[0])

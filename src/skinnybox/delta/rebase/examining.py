@@ -76,7 +76,8 @@ def examined(
         size = sum(os.fstat(each).st_size for each in (before, after, masters[1].image))
         bounds = Bounds(memory=2 << 30, cpu_seconds=300 + size // _READ_PER_SECOND)
         files = [before, after, *masters[0].all, *masters[1].all]
-        words = [*map(str, files), ",".join(sorted(kinds))]
+        sides = [each.word for each in masters]
+        words = [str(before), str(after), *sides, ",".join(sorted(kinds))]
         with inquire(__name__, words, subject=str(new), bounds=bounds, pass_fds=files) as answers:
             for disk in (old, new):
                 refuse_unsettled(answers, disk)
@@ -99,20 +100,20 @@ def _checked(answers: Iterator[Any]) -> Examined:
 
 def main(arguments: Sequence[str]) -> None:
     """In the confined child."""
-    *files, kinds = arguments
-    answer(_told(frozenset(map(FindingKind, kinds.split(","))), *map(int, files)))
+    old, new, one, other, kinds = arguments
+    answer(_told(frozenset(map(FindingKind, kinds.split(","))), int(old), int(new), (one, other)))
 
 
-def _told(
-    kinds: frozenset[FindingKind], old: int, new: int, old_index: int, old_table: int, _: int, old_image: int,
-    new_index: int, new_table: int, __: int, new_image: int,
-) -> Iterator[Any]:  # fmt: skip
+def _told(kinds: frozenset[FindingKind], old: int, new: int, sides: tuple[str, str]) -> Iterator[Any]:
+    (old_index, old_table, _, *old_images), (new_index, new_table, _, *new_images) = (
+        map(int, word.split(",")) for word in sides
+    )
     volumes = open_descriptor(old), open_descriptor(new)
     for volume in volumes:
         yield volume.superblock.clean
         if not volume.superblock.clean:
             return
-    sealed = image.opened(old_image), image.opened(new_image)
+    sealed = image.stacked(old_images), image.stacked(new_images)
     examination = Examination(volumes, sealed)
     indexes = Lookup(old_index, old_table), Lookup(new_index, new_table)
     more = 0

@@ -29,7 +29,6 @@ from skinnybox.delta.rebase.written import Contents, Need, Written
 from skinnybox.delta.upper import sort_key
 from skinnybox.errors import NoSpace
 from skinnybox.ext4 import Node, Volume, open_descriptor
-from skinnybox.masters.system import image
 from skinnybox.masters.system.source import bytes_of
 from skinnybox.overlays.space import is_out_of_space
 from skinnybox.sandbox.reader import answer
@@ -62,14 +61,17 @@ class Scratch:
 
 def main(arguments: Sequence[str]) -> None:
     """In the confined child."""
-    device, rules, *files = map(int, arguments[:16])
-    early, late, removals, changes, lines, contents = files[8:]
+    device, rules, early, late, removals, changes, lines, contents = map(
+        int, (*arguments[:2], *arguments[4:10])
+    )
     scratch = Scratch(
         early=early, late=late, removals=removals, changes=changes, lines=lines, contents=contents
     )
-    identifier, images, now = arguments[16:]
+    identifier, images, now = arguments[10:]
     policy = planning.as_policy(json.loads(buffered(rules).read()))
-    answer(_room(_told(device, files[:8], policy, scratch, identifier, tuple(images.split(",")), int(now))))
+    answer(
+        _room(_told(device, arguments[2:4], policy, scratch, identifier, tuple(images.split(",")), int(now)))
+    )
 
 
 def _room(values: Iterator[Any]) -> Iterator[Any]:
@@ -83,7 +85,7 @@ def _room(values: Iterator[Any]) -> Iterator[Any]:
 
 def _told(
     device: int,
-    files: list[int],
+    stacks: Sequence[str],
     policy: Policy,
     scratch: Scratch,
     identifier: str,
@@ -96,7 +98,8 @@ def _told(
         return
     images = planning.images(volume)
     yield images
-    sides = planning.side(*files[:4]), planning.side(*files[4:])
+    old, new = map(planning.side, stacks)
+    sides = old, new
     with ExitStack() as held:
         early, late, *others = (held.enter_context(os.fdopen(each, "r+b", _BUFFER)) for each in scratch.all)
         spool, words, notes = Spool(early, late), set[str](), list[str]()
@@ -109,7 +112,7 @@ def _told(
         yield [planning.told(each) for each in tally.disputed]
         if ground is None or tally.disputed:
             return
-        masters = Masters(image.opened(files[3]), image.opened(files[7]))
+        masters = Masters(*map(planning.sealed, stacks))
         out = _written(volume, others)
         wanted, lost = _records(masters, ground, out.contents, words, notes)
         wanted |= _tasks(masters, ground, out.contents, identifier, words)

@@ -50,9 +50,8 @@ def planned(
             output=1 << 40,
         )
         files = [device, rules, *old.all, *new.all]
-        with inquire(
-            __name__, list(map(str, files)), subject=str(disk), bounds=bounds, pass_fds=files
-        ) as answers:
+        words = [str(device), str(rules), old.word, new.word]
+        with inquire(__name__, words, subject=str(disk), bounds=bounds, pass_fds=files) as answers:
             refuse_unsettled(answers, disk)
             refuse_others(answers, disk, images)
             yield map(checked, answers)
@@ -72,18 +71,18 @@ def refuse_others(answers: Iterator[Any], disk: Path, images: Sequence[str]) -> 
 
 def main(arguments: Sequence[str]) -> None:
     """In the confined child."""
-    device, rules, *sides = map(int, arguments)
-    policy = as_policy(json.loads(buffered(rules).read()))
-    answer(_told(device, sides, policy))
+    device, rules, *sides = arguments
+    policy = as_policy(json.loads(buffered(int(rules)).read()))
+    answer(_told(int(device), sides, policy))
 
 
-def _told(device: int, sides: list[int], policy: Policy) -> Iterator[bool | list[Any]]:
+def _told(device: int, sides: list[str], policy: Policy) -> Iterator[bool | list[Any]]:
     volume = open_descriptor(device)
     yield volume.superblock.clean
     if not volume.superblock.clean:
         return
     yield images(volume)
-    old, new = (side(*files) for files in (sides[:4], sides[4:]))
+    old, new = map(side, sides)
     for each in plan(volume, old, new, policy):
         yield told(each)
 
@@ -100,13 +99,20 @@ def images(volume: Volume) -> list[str]:
     return [line.value.partition(" ")[0] for line in base.lines if line.key == "image"]
 
 
-def side(index: int, table: int, system: int, content: int) -> Side:
+def sealed(word: str) -> image.Sealed:
+    """The images of it, as one."""
+    return image.stacked([int(each) for each in word.split(",")[3:]])
+
+
+def side(word: str) -> Side:
+    """By what Files.word told of it."""
+    index, table, system = map(int, word.split(",")[:3])
     text = buffered(system).read(LONGEST)
     return Side(
         system=system_in(text, "the master's system"),
         listed=lambda: listed(text, "the master's system"),
         index=Lookup(index, table),
-        source=image.opened(content),
+        source=sealed(word),
     )
 
 

@@ -42,10 +42,18 @@ def snapshot_labels(state: Path) -> list[str]:
 
 
 def master_references(state: Path) -> list[str]:
+    return _references(state / "masters")
+
+
+def layer_references(state: Path) -> list[str]:
+    return _references(state / "layers")
+
+
+def _references(store: Path) -> list[str]:
     import json
 
     found = []
-    for manifest in (state / "masters").glob("[0-9a-f]*/manifest.json"):
+    for manifest in store.glob("[0-9a-f]*/manifest.json"):
         try:
             values = json.loads(named_file.content(manifest, _MOST))
             found.append(f"{values['name']}:{values['version']}")

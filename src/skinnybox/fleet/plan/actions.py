@@ -164,8 +164,9 @@ def _foreign(machine: MachineView) -> Action:
 
 
 def _stack(wanted: Wanted, machine: MachineView, choices: Choices) -> Iterator[Action]:
-    dax, name = wanted.specification.dax, machine.name
-    found = of_stack.refused(machine.instance.stack, wanted.stack, pinned=wanted.pinned, dax=dax)
+    dax, layers, name = wanted.specification.dax, wanted.specification.layers, machine.name
+    has = machine.instance.stack
+    found = of_stack.refused(has, wanted.stack, pinned=wanted.pinned, dax=dax, layers=layers)
     if found is None:
         return
     change, reason = found

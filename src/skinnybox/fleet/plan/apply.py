@@ -59,7 +59,7 @@ def make_plan(context: Context, file: Path | Sent, choices: Choices) -> Plan:
 
 
 def _plan(context: Context, file: Path | Sent, choices: Choices, public_key: str) -> Plan:
-    wanted = desired(load(file), context.masters, context.host.features, public_key)
+    wanted = desired(load(file), context.masters, context.kept_layers, context.host.features, public_key)
     actual = _actual(context)
     chosen = _named(choices, wanted)
     if chosen.rebase:

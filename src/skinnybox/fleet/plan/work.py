@@ -214,6 +214,7 @@ class Work:
             for identity in sorted({one.stack.master for one in wanted}):
                 master = kept.enter_context(masters.kept(identity))
                 self._host.add_master(master, masters.folder(master), self._operation)
+            self._keep_layers({each for one in wanted for each in one.stack.layer_ids}, kept)
             self._context.catalog.make()
             host_kind.note(self._context.folder, self._host.features.kind)
             instances = self._instances(wanted)
@@ -226,6 +227,13 @@ class Work:
                 some = instances[start : start + create.BATCH]
                 found += self._create_some(some, done, self._counting(start, len(instances)))
             return found
+
+    def _keep_layers(self, identities: set[str], kept: ExitStack) -> None:
+        """NotFound for one that was removed since the plan was made."""
+        if identities:
+            kept.enter_context(self._context.layers.held())
+            for identity in sorted(identities):
+                self._context.layers.by_id(identity)
 
     def _instances(self, wanted: Sequence[Wanted]) -> list[Instance]:
         ports = self._ports()

@@ -23,6 +23,7 @@ from skinnybox.hosts.holding import Holding
 from skinnybox.hosts.local.leftovers import as_uuid, contained, half_made, in_use, no_part, within
 from skinnybox.issues import Deed, Finding
 from skinnybox.layout import Sort
+from skinnybox.masters.layers.leftovers import leftovers as of_layers
 from skinnybox.masters.leftovers import leftovers as of_masters
 from skinnybox.masters.workspace import alive
 from skinnybox.run import process
@@ -88,11 +89,13 @@ def examined(
 ) -> Examination:
     """The same, of a catalog that is open."""
     no_folders = list(shape.no_folders(folder))
+    layers = list(contained(folder / layout.LAYERS, of_layers(folder / layout.LAYERS)))
     masters = list(contained(folder / "masters", of_masters(folder / "masters")))
     holdings, rows = _machines(host, catalog)
     known = Known(
         folder=folder,
-        masters=_whole(folder, masters),
+        masters=_whole(folder / layout.MASTERS, masters),
+        layers=_whole(folder / layout.LAYERS, layers),
         pins=partial(known_hosts.kept, known_hosts.folder(folder)),
         running=lambda: {uuid for uuid, status in host.statuses().items() if status.pid},
         in_use=in_use,
@@ -105,15 +108,19 @@ def examined(
     nowhere = shape.is_nowhere(folder, bears, bool(rows))
     rebuilt = rebuild(holdings, () if nowhere else rows, known)
     there = _there(holdings, rows)
-    checks = {f"{identity.removeprefix('sha256:')}.json" for identity in known.masters}
+    sealed = {*known.masters, *known.layers}
+    checks = {f"{identity.removeprefix('sha256:')}.json" for identity in sealed}
     findings = [
         *shape.lost_word(folder, host.features.kind, bears, nowhere),
         *_of_catalog(folder, trouble),
         *rebuilt.findings,
         *masters,
+        *layers,
         *contained(folder / layout.RUNS, host.leftovers(there)),
         *_of_names(layout.PINS, folder / layout.PINS, set(map(str, there)), "ssh host keys of a machine"),
-        *_of_names(layout.VERIFIED, folder / layout.VERIFIED, checks, "the last check of a master"),
+        *_of_names(
+            layout.VERIFIED, folder / layout.VERIFIED, checks, "the last check of a master or a layer"
+        ),
         *open_to_others(folder),
         *contained(folder, _of_state(folder)),
         *contained(folder / layout.SSH, within(layout.SSH, folder / layout.SSH)),
@@ -131,10 +138,10 @@ def _there(holdings: Iterable[Holding], rows: Iterable[RawRow]) -> set[UUID]:
     }
 
 
-def _whole(folder: Path, findings: Iterable[Finding]) -> set[str]:
-    """The ids of the masters there are, without those that are to be put aside."""
+def _whole(store: Path, findings: Iterable[Finding]) -> set[str]:
+    """The ids of the masters or layers there are, without those that are to be put aside."""
     aside = {finding.path.name for finding in findings if finding.deed is Deed.ASIDE}
-    there = {place.name for place in (folder / "masters").glob("[0-9a-f]*")}
+    there = {place.name for place in store.glob("[0-9a-f]*")}
     return {f"sha256:{name}" for name in there - aside}
 
 

@@ -248,6 +248,10 @@ def _remember(taker: _Taker, known: Known, out: Rebuilt) -> None:
     if instance.stack.master not in known.masters:
         what = f"{instance.name} cannot start without its master {instance.stack.reference}: bring that back"
         out.say(taker.place, Deed.KEEP, what)
+    for reference, identity in zip(instance.stack.layers, instance.stack.layer_ids, strict=False):
+        if identity not in known.layers:
+            what = f"{instance.name} cannot start without its layer {reference}: bring that back"
+            out.say(taker.place, Deed.KEEP, what)
     if instance.half_restored is not None:
         out.say(taker.place, Deed.KEEP, half_restored.explained(instance))
     if trial_left.is_expired(instance):

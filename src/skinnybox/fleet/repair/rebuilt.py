@@ -12,13 +12,14 @@ from skinnybox.model import Instance
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Known:
-    """What is judged by: where the state folder is, the ids of the masters there are, the host keys pinned
-    outside the catalog, which machines run, whether somebody has an overlay open, and what is to be said of a
-    data disk that its record does not know, and what a machine is whose rebase was interrupted. `forget`: it
-    was said that machines are gone, however many."""
+    """What is judged by: where the state folder is, the ids of the masters and layers there are, the host
+    keys pinned outside the catalog, which machines run, whether somebody has an overlay open, what is to be
+    said of a data disk that its record does not know, and what a machine is whose rebase was interrupted.
+    `forget`: it was said that machines are gone, however many."""
 
     folder: Path
     masters: Collection[str]
+    layers: Collection[str]
     pins: Callable[[UUID], tuple[str, ...]]
     running: Callable[[], Collection[UUID]]
     in_use: Callable[[Path], bool]

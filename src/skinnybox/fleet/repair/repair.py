@@ -31,6 +31,7 @@ from skinnybox.fleet.repair.examine import DATABASE, Examination, examine, exami
 from skinnybox.fleet.repair.rebuilt import Rebuilt
 from skinnybox.hosts.base import Host
 from skinnybox.issues import Deed, Finding
+from skinnybox.layout import LAYERS, MASTERS
 from skinnybox.masters import catalogue, workspace
 
 
@@ -139,8 +140,9 @@ def _do(folder: Path, seen: Examination) -> list[Outcome[Finding]]:
     be finished has been told already."""
     to_do = [finding for finding in seen.findings if finding.deed is not Deed.FINISH]
     done = [_attempt(finding, partial(_moved, finding)) for finding in to_do]
-    if any(finding.path.parent == folder / "masters" for finding in seen.to_do):
-        workspace.sweep(folder / "masters")
+    for store in (folder / MASTERS, folder / LAYERS):
+        if any(finding.path.parent == store for finding in seen.to_do):
+            workspace.sweep(store)
     return done
 
 

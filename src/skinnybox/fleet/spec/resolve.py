@@ -1,24 +1,31 @@
 """From what a fleet file says to what that means here: which masters, which images, which keys."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 
 from skinnybox.errors import SkinnyboxError
-from skinnybox.fleet import create, knowing
+from skinnybox.fleet import knowing
 from skinnybox.fleet.masters import Masters
 from skinnybox.fleet.plan.actions import Desired, Wanted
 from skinnybox.fleet.spec.groups import Described
 from skinnybox.fleet.spec.marked import Mistake
 from skinnybox.fleet.spec.reading import Description, mistaken
 from skinnybox.fleet.specification import Specification, check, completed, with_key
+from skinnybox.fleet.stacks import stack
 from skinnybox.hosts.base import Features
-from skinnybox.model import Master, Stack
+from skinnybox.model import Layer, Master, Stack
+
+KeptLayers = Callable[[Sequence[str], Master], AbstractContextManager[tuple[Layer, ...]]]
+"""Layers by their names, which nobody can remove meanwhile: see Context.kept_layers."""
 
 
-def desired(description: Description, masters: Masters, features: Features, public_key: str) -> Desired:
-    """Raises the first error met, with the places of all in its message: a master that is not there, or what
-    this host cannot do."""
-    resolving = _Resolving(masters, features, public_key)
+def desired(
+    description: Description, masters: Masters, kept: KeptLayers, features: Features, public_key: str
+) -> Desired:
+    """Raises the first error met, with the places of all in its message: a master or a layer that is not
+    there, or what this host cannot do."""
+    resolving = _Resolving(masters, kept, features, public_key)
     machines = [resolving.wanted(described) for described in description.machines]
     if resolving.errors:
         raise _together(description, resolving.errors)
@@ -28,8 +35,9 @@ def desired(description: Description, masters: Masters, features: Features, publ
 class _Resolving:
     """Looks up each master once, and checks each group once."""
 
-    def __init__(self, masters: Masters, features: Features, public_key: str) -> None:
+    def __init__(self, masters: Masters, kept: KeptLayers, features: Features, public_key: str) -> None:
         self._masters = masters
+        self._kept = kept
         self._features = features
         self._key = public_key
         self._found: dict[tuple[str, Specification], tuple[Master, Stack] | None] = {}
@@ -65,7 +73,8 @@ class _Resolving:
             master = self._masters.find(described.master)
             knowing.check(whole, master)
             knowing.check_cloud_init(whole, master, self._masters.folder(master))
-            return master, create.stack(master, described.specification.dax, self._features)
+            with self._kept(whole.layers, master) as layers:
+                return master, stack(master, whole.dax, self._features, layers)
         except SkinnyboxError as error:
             self.errors.append((Mistake(place=described.place, what=error.message), error))
             return None

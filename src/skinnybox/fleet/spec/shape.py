@@ -108,6 +108,7 @@ _KEYS: dict[str, Any] = {
     "memory": MemorySize,
     "cpus": Annotated[int, Field(ge=ranges.CPUS.least, le=ranges.CPUS.most)],
     "dax": bool,
+    "layers": list[Reference],
     "network": NetworkName,
     "bridge": Bridge,
     "gateway": OfAlls,

@@ -68,6 +68,7 @@ class FakeHost(LocalHost):
         dax=True,
         boots=False,
         data=True,
+        layers=True,
         encrypts=True,
     )
 

@@ -175,6 +175,7 @@ class Store:
             owed=sum(max(0, of.size - taken) for _, of, taken in disks),
             instances=len(known),
             snapshots=sum(self._snapshots_size(instance.uuid) for instance in known),
+            layers=self._blocks("layers/[0-9a-f]*/*"),
         )
 
     def _disks(self, instances: Iterable[Instance]) -> "Iterator[tuple[Path, Overlay | DataDisk, int]]":
@@ -211,9 +212,11 @@ class Store:
         return 0
 
     def _master_size(self, master: Master) -> int:
-        folder = self._state / "masters" / master.id.removeprefix("sha256:")
-        sizes = [path.stat().st_blocks * 512 for path in folder.glob("*")]
-        return sum(sizes) or sum(image.size for image in master.images)
+        found = self._blocks(f"masters/{master.id.removeprefix('sha256:')}/*")
+        return found or sum(image.size for image in master.images)
+
+    def _blocks(self, pattern: str) -> int:
+        return sum(path.stat().st_blocks * 512 for path in self._state.glob(pattern))
 
 
 def existing(folder: Path) -> Path:

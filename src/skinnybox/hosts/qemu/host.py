@@ -75,6 +75,7 @@ class QemuHost(LocalHost):
             console=True,
             dax=True,
             data=True,
+            layers=True,
             encrypts=True,
             boots=True,
             presses_a_button=True,

@@ -16,20 +16,20 @@ from skinnybox import private, run
 from skinnybox.emulation import accelerator
 from skinnybox.emulation.board import Accelerator
 from skinnybox.emulation.user import user_of
-from skinnybox.errors import CommandFailed, Conflict, NotFound, SkinnyboxError, TimedOut, Unsupported
+from skinnybox.errors import CommandFailed, Conflict, NotFound, SkinnyboxError, TimedOut
 from skinnybox.hosts.guest_io import door
 from skinnybox.hosts.guest_io.qmp import Monitor
 from skinnybox.hosts.guest_io.run_folder import listen, tail
 from skinnybox.hosts.local import shared
 from skinnybox.hosts.local.store import FILES, RECORD
 from skinnybox.hosts.preferences import Preferences
-from skinnybox.hosts.qemu import bridge, encrypted, network
-from skinnybox.hosts.qemu.command_line import Descriptors, Machine, OpenImage, argv
+from skinnybox.hosts.qemu import bridge, encrypted, network, stack_images
+from skinnybox.hosts.qemu.command_line import Descriptors, Machine, argv
 from skinnybox.hosts.qemu.ending import end
 from skinnybox.hosts.reach import ways_in
 from skinnybox.json_file import write_json
 from skinnybox.layout import OF_LAST_RUN, SOCKETS
-from skinnybox.model import INITRD_FILE, KERNEL_FILE, ImageKind, Instance, Master, Network, ranges
+from skinnybox.model import INITRD_FILE, KERNEL_FILE, Instance, Master, Network, ranges
 from skinnybox.printable import printable
 from skinnybox.run import process
 from skinnybox.sandbox.confinement import MachineBounds, machine_words, never_began
@@ -128,8 +128,8 @@ def _opened(
     chosen: Network,
     output: int,
 ) -> Descriptors:
-    kernel, initrd = (_readable(files, sealed / name) for name in (KERNEL_FILE, INITRD_FILE))
-    images = tuple(_image(files, instance, master, sealed, digest) for digest in instance.stack.images)
+    kernel, initrd = (stack_images.readable(files, sealed / name) for name in (KERNEL_FILE, INITRD_FILE))
+    images = stack_images.opened(files, instance, master, sealed)
     stream = tap = None
     if chosen is Network.BRIDGE:
         tap = files.enter_context(bridge.tap(instance, instance.bridge or ""))
@@ -142,26 +142,6 @@ def _opened(
     return Descriptors(
         kernel=kernel, initrd=initrd, images=images, stream=stream, tap=tap, more_taps=more, **own
     )
-
-
-def _image(files: ExitStack, instance: Instance, master: Master, sealed: Path, digest: str) -> OpenImage:
-    image = master.image(digest)
-    if image is None:
-        raise NotFound(
-            f"{master.reference} has no image {digest}", hint=f"{instance.name} was made from another image"
-        )
-    if instance.stack.dax and image.kind is not ImageKind.EROFS_PLAIN:
-        raise Unsupported(f"{image.file} of {master.reference} is made to be read: a guest cannot map it")
-    return OpenImage(descriptor=_readable(files, sealed / image.file), size=image.size)
-
-
-def _readable(files: ExitStack, path: Path) -> int:
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except OSError as error:
-        raise NotFound(f"{path}: {error.strerror}", hint="`skinnybox master verify`") from error
-    files.callback(os.close, descriptor)
-    return descriptor
 
 
 def _bounded(machine: Machine) -> list[str]:

@@ -1,7 +1,8 @@
 """A sealed image as a source, read without mounting it."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from typing import Protocol
 
 from skinnybox.errors import NotFound
@@ -31,6 +32,49 @@ def opened(descriptor: int) -> Sealed:
 def is_ext4(descriptor: int) -> bool:
     """Of the two kinds of image that there are."""
     return os.pread(descriptor, 2, _EXT4_MAGIC_AT) == _EXT4_MAGIC
+
+
+def stacked(descriptors: Sequence[int]) -> Sealed:
+    """Images of which each lies above those before it, as one: a master's and those of its layers."""
+    images = list(map(opened, descriptors))
+    return images[0] if len(images) == 1 else Stacked(images)
+
+
+class Stacked:
+    """As overlayfs shows them: of each name the topmost counts. Layers hide nothing by marks of overlayfs."""
+
+    def __init__(self, images: Sequence[Sealed]) -> None:
+        self._images = tuple(images)
+        self._names = lru_cache(maxsize=4096)(self._looked)
+
+    def names(self, folder: str) -> list[str]:
+        return sorted({name for image in range(len(self._images)) for name in self._names(image, folder)})
+
+    def links(self, folder: str) -> dict[str, str]:
+        found: dict[str, str] = {}
+        for number, image in enumerate(self._images):
+            above = self._names(number, folder)
+            found = {name: target for name, target in found.items() if name not in above}
+            found |= image.links(folder) if above else {}
+        return found
+
+    def read(self, path: str, limit: int) -> bytes | None:
+        return self._of(path).read(path, limit)
+
+    def pieces(self, path: str) -> Iterator[bytes]:
+        return self._of(path).pieces(path)
+
+    def part(self, path: str, at: int, length: int) -> bytes | None:
+        return self._of(path).part(path, at, length)
+
+    def _of(self, path: str) -> Sealed:
+        """The topmost that has the name; the lowest where none has."""
+        folder, _, name = path.rpartition("/")
+        numbers = range(len(self._images) - 1, 0, -1)
+        return self._images[next((n for n in numbers if name in self._names(n, folder)), 0)]
+
+    def _looked(self, number: int, folder: str) -> frozenset[str]:
+        return frozenset(self._images[number].names(folder))
 
 
 class Ext4Image:

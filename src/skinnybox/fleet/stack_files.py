@@ -1,0 +1,87 @@
+"""What a machine's stack shows, of its master and its layers together: names, and what is in a file."""
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from skinnybox.masters import catalogue
+from skinnybox.masters.catalogue import INDEX
+from skinnybox.model import Content, Master, Stack
+
+if TYPE_CHECKING:
+    from skinnybox.delta.rebase.masters import Files
+
+
+def indexes(folder: Path, stack: Stack) -> list[Path]:
+    """Of its layers, from the lowest up. `folder` is the state folder. NotFound when one is gone."""
+    if not stack.layers:
+        return []
+    from skinnybox.masters.layers.catalogue import layers_of
+
+    store = folder / "layers"
+    return [catalogue.folder(store, layer) / INDEX for layer, _ in layers_of(store, stack)]
+
+
+def images(folder: Path, stack: Stack) -> list[Path]:
+    """Of its layers, from the lowest up, those that its machine has."""
+    if not stack.layers:
+        return []
+    from skinnybox.masters.layers.catalogue import layers_of
+
+    store = folder / "layers"
+    return [catalogue.folder(store, layer) / image.file for layer, image in layers_of(store, stack)]
+
+
+@contextmanager
+def index_of(folder: Path, sealed: Path, stack: Stack) -> Iterator[Path]:
+    """One index of all that it shows, to be opened in the block. `sealed` is its master's folder."""
+    above = indexes(folder, stack)
+    if not above:
+        yield sealed / INDEX
+        return
+    from skinnybox.masters.layers.stacked import write_stacked
+
+    with tempfile.TemporaryFile(dir=folder) as file:
+        write_stacked([sealed / INDEX, *above], file)
+        yield Path(f"/proc/self/fd/{file.fileno()}")
+
+
+@contextmanager
+def opened(folder: Path, master: Master, stack: Stack) -> Iterator["Files"]:
+    """What confined readers are handed of it; nobody removes the master meanwhile. It may be another than the
+    stack's: the layers are those of the stack."""
+    from skinnybox.delta.rebase import masters
+
+    store = folder / "masters"
+    with ExitStack() as held:
+        index = held.enter_context(index_of(folder, catalogue.folder(store, master), stack))
+        above = images(folder, stack)
+        yield held.enter_context(masters.opened(store, master, folder, index=index, layers=above))
+
+
+def content(folder: Path, master: Master, stack: Stack, path: bytes, limit: int) -> Content | None:
+    """What is in one path; None where it has no such file. Raises Corrupt, NotFound, Unsupported."""
+    from skinnybox.delta.content import of_image
+
+    image = _image(folder, master, stack, path)
+    return None if image is None else of_image(image, path, limit)
+
+
+def _image(folder: Path, master: Master, stack: Stack, path: bytes) -> Path | None:
+    """That of the topmost tree of which the path is seen."""
+    from skinnybox.masters.layers.catalogue import layers_of
+    from skinnybox.masters.layers.stacked import stacked
+
+    place = catalogue.folder(folder / "masters", master)
+    own = master.image(stack.images[0])
+    images = [place / (own or master.images[0]).file]
+    if not stack.layers:
+        return images[0]
+    store = folder / "layers"
+    found = [(catalogue.folder(store, layer), image) for layer, image in layers_of(store, stack)]
+    images += [at / image.file for at, image in found]
+    named = stacked([place / INDEX, *(at / INDEX for at, _ in found)])
+    number = next((number for number, line in named if line.path == path), None)
+    return None if number is None else images[number]
