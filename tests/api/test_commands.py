@@ -39,6 +39,7 @@ NOT_OVER_A_NETWORK = {
     "exec": f"{_HERE}; the console is the way in",
     "cp": _HERE,
     "flatten": _FILE,
+    "export": _FILE,
     "seed-disk": _FILE,
     "master disk": _FILE,
     "autostart unit": "it prints a unit for the server's own systemd",

@@ -165,11 +165,11 @@ def start(
                 child.kill()
 
 
-def feed(argv: Argv, pieces: Iterable[bytes]) -> Ended:
+def feed(argv: Argv, pieces: Iterable[bytes], *, stdout: Stream = None) -> Ended:
     """Run to the end on what comes in pieces; what they raise kills it. Raises CommandFailed."""
     words = words_of(argv)
     with tempfile.TemporaryFile() as said:
-        with start(words, stdin=subprocess.PIPE, stderr=said) as child:
+        with start(words, stdin=subprocess.PIPE, stdout=stdout, stderr=said) as child:
             assert child.stdin is not None
             with contextlib.suppress(BrokenPipeError):  # it ended early, and says why
                 for piece in pieces:

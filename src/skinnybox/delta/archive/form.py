@@ -2,7 +2,7 @@
 index (manifest.py has the rest). Nothing here touches a file.
 
 An ordinary pax tar, compressed with zstd. Its members, in this order: MANIFEST; the trees of TREES, each name
-below the tree's own; INDEX, one line for each name of the whole state, also in an archive that holds only
+below the tree's own; INDEX, one line for each name of all there was, also in an archive that holds only
 what was changed since an earlier one; END, which nothing but the tar's own end follows. MANIFEST and END have
 no extended header.
 """

@@ -1,0 +1,176 @@
+"""What an archive has of a disk, against another reader of tars."""
+
+import hashlib
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from skinnybox.delta.archive.form import line_of, xattr_name
+from skinnybox.delta.archive.manifest import end_of, manifest_of, manifest_text
+from skinnybox.errors import Corrupt, Unsupported
+from tests.unit import archived, rebased_disk
+from tests.unit.archived import content, disk, exporting, index, opened, told, unpacked
+from tests.unit.rebased import OPAQUE, WHITEOUT, Thing, d, f, l
+from tests.unit.rebased_disk import ORIGIN, Tree, whole
+
+cache = rebased_disk.cache
+NOW = 1_700_000_000_123_456_789
+ACL = b"\x02\0\0\0\x01\0\x06\0\xff\xff\xff\xff\x02\0\x07\0\xe8\x03\0\0\x04\0\x04\0\xff\xff\xff\xff" + (
+    b"\x10\0\x07\0\xff\xff\xff\xff\x20\0\x04\0\xff\xff\xff\xff"
+)
+CAPABILITY = bytes.fromhex("0100000200040000000000000000000000000000")
+KINDS: Tree = {
+    b"bin/ping": f("ping", mode=0o4755, xattrs={"security.capability": CAPABILITY}, mtime_ns=NOW),
+    b"bin/sh": l("dash"),
+    b"dev/sda": Thing("b", rdev=(8, 259), mode=0o660, gid=6),
+    b"dev/null": Thing("c", rdev=(1, 3), mode=0o666),
+    b"run/fifo": Thing("p", mode=0o600),
+    b"run/socket": Thing("s", mode=0o777),
+    b"etc": d(0o700, uid=3_000_000, gid=70_000, xattrs=ORIGIN),
+    b"etc/acl": f("a", xattrs={"system.posix_acl_access": ACL, "user.x": b"\0\xff=\n"}),
+    b"etc/motd": f("hello\n", mode=0o600, uid=1000, gid=1001, mtime_ns=-1_500_000_000, xattrs=ORIGIN),
+    b"etc/gone": WHITEOUT,
+    b"etc/other": d(xattrs={**OPAQUE, "trusted.overlay.impure": b"y"}),
+    b"etc/empty": f(""),
+    b"srv/" + b"long" * 50 + b"/" + b"n" * 200: f("long"),
+    b"srv/l\xe4nge": f("not UTF-8"),
+    b"srv/" + b"\xe4" * 150: l("\u00e4" * 80),
+    b"srv/new\nline": f("a"),
+}
+
+
+def attributes(member: object) -> dict[str, bytes]:
+    headers: dict[str, str] = getattr(member, "pax_headers")  # noqa: B009
+    named = {xattr_name(key.encode("utf-8", "surrogateescape")): value for key, value in headers.items()}
+    return {name: value.encode("utf-8", "surrogateescape") for name, value in named.items() if name}
+
+
+@pytest.mark.parametrize("confined", [True, False])
+def test_every_kind_of_inode_is_as_another_reader_finds_it(
+    tmp_path: Path, cache: Path, confined: bool
+) -> None:
+    made = disk(tmp_path / "a.img", cache, KINDS, ["sif upper/etc/motd flags 0x80030"])
+    tar = unpacked(exporting(tmp_path, made)) if confined else told(made)
+    found = {os.fsencode(member.name): member for member in opened(tar)}
+    expected = {b"overlay/" + path: t for path, t in whole(KINDS).items() if path and t.type != "s"}
+    assert set(found) == {*expected, b"overlay", b"skinnybox.json", b"skinnybox.index", b"skinnybox.end"}
+    for name, thing in expected.items():
+        member = found[name]
+        assert (member.mode, member.uid, member.gid) == (thing.mode, thing.uid, thing.gid), name
+        assert abs(member.mtime * 10**9 - thing.mtime_ns) < 1000, name
+        kept = {key: value for key, value in thing.xattrs.items() if "overlay" not in key or "opaque" in key}
+        assert attributes(member) == kept, name
+        match thing.type:
+            case "-":
+                assert member.isreg() and content(tar, member.name) == thing.content
+            case "l":
+                assert member.issym() and os.fsencode(member.linkname) == thing.content
+            case "c" | "b":
+                assert (member.ischr(), member.isblk()) == (thing.type == "c", thing.type == "b")
+                assert (member.devmajor, member.devminor) == thing.rdev
+            case "p":
+                assert member.isfifo()
+            case _:
+                assert member.isdir()
+    assert found[b"overlay/etc/motd"].pax_headers["SKINNYBOX.flags"] == "48"
+
+
+def test_members_come_in_order_and_the_end_fits_what_came_before(tmp_path: Path, cache: Path) -> None:
+    tar = told(disk(tmp_path / "a.img", cache, KINDS))
+    members = opened(tar).getmembers()
+    names = [member.name for member in members]
+    assert (names[0], names[1], names[-2:]) == (
+        "skinnybox.json", "overlay", ["skinnybox.index", "skinnybox.end"],
+    )  # fmt: skip
+    paths = [os.fsencode(name).removeprefix(b"overlay").lstrip(b"/") for name in names[1:-2]]
+    assert paths == sorted(paths, key=lambda path: path.split(b"/") if path else [])
+    end = end_of(content(tar, "skinnybox.end"))
+    assert end.digest == hashlib.sha256(tar[: members[-1].offset]).hexdigest()
+    assert manifest_of(content(tar, "skinnybox.json")).machine["name"] == "web"
+
+
+def test_the_index_has_a_line_for_each_name(tmp_path: Path, cache: Path) -> None:
+    tar = told(disk(tmp_path / "a.img", cache, KINDS))
+    lines = {line.path: line for line in map(line_of, index(tar).splitlines())}
+    expected = {path: t for path, t in whole(KINDS).items() if t.type != "s"}
+    assert list(lines) == list(expected)
+    for path, thing in expected.items():
+        line = lines[path]
+        assert (line.tree, line.type, line.mode) == ("overlay", thing.type, thing.mode), path
+        if thing.type == "-":
+            block = bytes(8) + thing.content if thing.content.strip(b"\0") else b""
+            assert line.content == hashlib.sha256(block).hexdigest()
+    assert lines[b"etc/gone"] == line_of(b'["overlay","etc/gone","c",0,0,0,0,0,[0,0],null,0,"",""]')
+    assert lines[b"etc"].xattrs == "" and lines[b"etc/acl"].xattrs and lines[b"etc/other"].xattrs
+
+
+def test_names_of_one_inode_are_links_to_the_first(tmp_path: Path, cache: Path) -> None:
+    upper = {b"a/two": f("same", xattrs={"user.x": b"1"}), b"b": f("b"), b"gone": WHITEOUT}
+    orders = ["ln upper/a/two upper/c", "ln upper/a/two upper/a/one", "ln upper/gone upper/a/gone"]
+    tar = told(disk(tmp_path / "a.img", cache, upper, orders))
+    with opened(tar) as found:
+        assert found.getmember("overlay/a/one").isreg()
+        for name in ("overlay/a/two", "overlay/c"):
+            member = found.getmember(name)
+            assert member.islnk() and member.linkname == "overlay/a/one"
+        for name in ("overlay/gone", "overlay/a/gone"):
+            assert found.getmember(name).ischr()
+    lines = {line.path: line for line in map(line_of, index(tar).splitlines())}
+    assert lines[b"a/one"].link is None
+    assert lines[b"c"].link == lines[b"a/two"].link == b"a/one"
+    same = {(line.content, line.xattrs) for line in (lines[b"a/one"], lines[b"a/two"], lines[b"c"])}
+    assert len(same) == 1
+
+
+@pytest.mark.parametrize("size", [10 << 20, 1 << 40])
+def test_holes_are_holes_and_cost_nothing(tmp_path: Path, cache: Path, size: int) -> None:
+    source = tmp_path / "source"
+    with source.open("wb") as file:
+        file.write(b"begin")
+        for at in (100_000, 5 << 20, (5 << 20) + 70_000):
+            file.seek(at)
+            file.write(b"x" * 5000)
+        file.truncate(10 << 20)
+    orders = [
+        f"write {source} upper/sparse",
+        f"sif upper/sparse size {size}",
+        "sif upper/sparse flags 0x80000",
+    ]
+    tar = told(disk(tmp_path / "a.img", cache, {}, orders))
+    assert len(tar) < 400_000
+    member = opened(tar).getmember("overlay/sparse")
+    assert member.size == size and member.sparse
+    if size < 1 << 30:
+        assert content(tar, "overlay/sparse") == source.read_bytes()
+    [line] = [line for line in map(line_of, index(tar).splitlines()) if line.path == b"sparse"]
+    assert line.size == size and line.content == by_blocks(source.read_bytes())
+
+
+def by_blocks(whole: bytes) -> str:
+    """As the form says it, of bytes."""
+    digest = hashlib.sha256()
+    for number in range(0, len(whole), 65536):
+        block = whole[number : number + 65536]
+        if block.strip(b"\0"):
+            digest.update((number // 65536).to_bytes(8, "big") + block)
+    return digest.hexdigest()
+
+
+def test_what_another_kernel_keeps_elsewhere_is_refused(tmp_path: Path, cache: Path) -> None:
+    for mark in ("metacopy", "redirect", "whiteout"):
+        (tmp_path / "a.img").unlink(missing_ok=True)
+        upper = {b"etc/x": f("", xattrs={f"trusted.overlay.{mark}": b"/y"})}
+        with pytest.raises(Unsupported, match=rf"/etc/x: another kernel's way .*{mark}"):
+            told(disk(tmp_path / "a.img", cache, upper))
+
+
+def test_a_disk_of_other_images_is_refused(tmp_path: Path, cache: Path) -> None:
+    made = disk(tmp_path / "a.img", cache, {b"etc/x": f("")})
+    about = archived.manifest()
+    values = json.loads(manifest_text(about))
+    values["stack"]["images"] = ["sha256:" + "2" * 64]
+    other = manifest_of(json.dumps(values).encode())
+    with pytest.raises(Corrupt, match="belongs to other images"):
+        exporting(tmp_path, made, about=other)
