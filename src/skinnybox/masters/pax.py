@@ -33,10 +33,11 @@ def member(
 ) -> bytes:
     """The headers of one member, of which `size` bytes follow. What ustar's fields cannot hold goes into an
     extended header before it, with the `records` that are its own."""
-    records = [*records, *_overflow(name, target, owner, size)]
+    if len(name) > _NAME or len(target) > _NAME or max(*owner, size >> 12) >= _OCTAL_7:
+        records = [*records, *_overflow(name, target, owner, size)]
     seconds, fraction = divmod(mtime_ns, _SECOND)
     if fraction or not 0 <= seconds < _OCTAL_11:
-        records.append((b"mtime", decimal(mtime_ns)))
+        records = [*records, (b"mtime", decimal(mtime_ns))]
     own = _header(name[:_NAME], kind, mode, owner, size, seconds, target=target[:_NAME], device=device)
     return _extended(records) + own if records else own
 

@@ -6,6 +6,7 @@ from a file's size, only from what it holds.
 
 import hashlib
 from collections.abc import Iterable, Iterator
+from itertools import islice
 
 from skinnybox.errors import Unsupported
 from skinnybox.ext4 import Node, Volume
@@ -15,12 +16,14 @@ BLOCK = 1 << 16
 _PIECE = 1 << 20
 _LEAST_HOLE = 1 << 16
 _MOST_RUNS = 1 << 16
+_MOST_KNOWN = 1 << 12
 _MOST_ZEROS = 16
 """Times what a file holds it may become by holes that are told as zeros, where there are too many."""
 _ZEROS = bytes(_PIECE)
 
 Run = tuple[int, int]
 """(offset, length) in bytes."""
+Extent = tuple[int, int, int]
 
 
 class ContentSum:
@@ -72,6 +75,12 @@ class ContentSum:
             self._digest.update(block)
 
 
+def sum_of_block(block: bytes) -> str:
+    """The same of a content that is no longer than one."""
+    told = bytes(8) + block if block.strip(b"\0") else b""
+    return hashlib.sha256(told).hexdigest()
+
+
 class Layout:
     """Which parts of a file are to be told, the holes between them being worth to be left out: few enough of
     them to be listed. Raises Unsupported for a file of which that would be nearly nothing but zeros."""
@@ -80,6 +89,7 @@ class Layout:
         self._volume, self._node = volume, node
         self._inline = not volume.in_extents(node)
         self._least = _LEAST_HOLE
+        self._known: list[Extent] | None = None
         self.written = 0
         """Bytes that the disk has of it, beside what is in its inode."""
         self.runs: list[Run] = [(0, node.size)] if self._inline else self._joined()
@@ -97,7 +107,7 @@ class Layout:
             yield from _pieces(0, self._volume.read(self._node))
             return
         position = 0
-        for logical, physical, length in self._volume.extents(self._node):
+        for logical, physical, length in self._extents():
             if logical - position < self._least:
                 yield from _pieces(position, _zeros(logical - position))
             yield from _pieces(logical, self._volume.raw(physical, length))
@@ -105,9 +115,18 @@ class Layout:
         if self._node.size - position < self._least:
             yield from _pieces(position, _zeros(self._node.size - position))
 
+    def _extents(self) -> Iterable[Extent]:
+        """They are read once, unless there are many of them."""
+        if self._known is None:
+            first = list(islice(self._volume.extents(self._node), _MOST_KNOWN + 1))
+            if len(first) > _MOST_KNOWN:
+                return self._volume.extents(self._node)
+            self._known = first
+        return self._known
+
     def _joined(self) -> list[Run]:
         runs: list[Run] = [(0, 0)]
-        for logical, _, length in self._volume.extents(self._node):
+        for logical, _, length in self._extents():
             self._add(runs, logical, length)
             self.written += length
             while len(runs) > _MOST_RUNS:

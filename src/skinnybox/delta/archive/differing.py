@@ -26,9 +26,13 @@ def differing(earlier: BinaryIO, newer: BinaryIO) -> Iterator[tuple[int, Line]]:
             continue
         line = line_of(text)
         key = key_of(line)
-        while old.key is not None and old.key <= key:
+        while old.key is not None and old.key < key:
             old.advance()
-        yield number, line
+        same = text == old.text
+        if old.key == key:
+            old.advance()
+        if not same:
+            yield number, line
 
 
 class _Earlier:

@@ -24,7 +24,7 @@ _MEMORY = 2 << 30
 _READ_PER_SECOND = 5 << 20
 """Bytes: slow machines read ten times as much, and what changed is read twice."""
 _MOST = 1 << 62
-_SAID = 8 << 20
+_SAID, _PIPE = 8 << 20, 1 << 20
 _KILLED = -13
 """By SIGPIPE: nobody reads what it prints any more."""
 
@@ -52,7 +52,11 @@ def export(
         words = [*files, before, *devices]
         size = sum(os.fstat(device).st_size for device in devices)
         bounds = Bounds(
-            memory=_MEMORY, cpu_seconds=300 + size // _READ_PER_SECOND, output=_MOST, file_size=_MOST
+            memory=_MEMORY,
+            cpu_seconds=300 + size // _READ_PER_SECOND,
+            output=_MOST,
+            file_size=_MOST,
+            pipe=_PIPE,
         )
         pieces = held.enter_context(
             stream(

@@ -95,8 +95,9 @@ class Line:
     content: str = ""
 
 
-def line_text(line: Line) -> bytes:
-    """With its end. Equal lines have equal text."""
+def line_text(line: Line, content: str | None = None) -> bytes:
+    """With its end. Equal lines have equal text. `content` in place of what the line says, where it is said
+    apart."""
     own: Any = None
     if line.type == "l":
         own = line.target.decode("utf-8", "surrogateescape")
@@ -106,7 +107,7 @@ def line_text(line: Line) -> bytes:
     path = line.path.decode("utf-8", "surrogateescape")
     return _encode(
         [line.tree, path, line.type, line.mode, line.uid, line.gid, line.mtime_ns, line.size, own, link,
-         line.flags, line.xattrs, line.content]
+         line.flags, line.xattrs, line.content if content is None else content]
     ).encode() + b"\n"  # fmt: skip
 
 

@@ -4,7 +4,7 @@ import hashlib
 import os
 from typing import BinaryIO
 
-from skinnybox.delta.archive.content import ContentSum, Layout
+from skinnybox.delta.archive.content import BLOCK, ContentSum, Layout, sum_of_block
 from skinnybox.delta.archive.form import FLAGS, Line, member_name
 from skinnybox.delta.archive.walking import Found
 from skinnybox.errors import Corrupt
@@ -78,6 +78,10 @@ class Out:
             own, table = pax.sparse(member_name(line.tree, line.path), line.size, layout.runs)
             records, size = [*records, *own], len(table) + layout.held
         self._say(_headers(line, pax.TYPES["-"], records, size=size, is_sparse=bool(table)) + table)
+        if size <= BLOCK and not table:
+            whole = b"".join([piece for _, piece in layout.pieces()])
+            self._say(whole + pax.padding(size))
+            return sum_of_block(whole)
         for offset, piece in layout.pieces():
             total.add(offset, piece)
             self._say(piece)

@@ -1,9 +1,17 @@
 """What a disk has that an archive tells, in an archive's order. Only in a confined process."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-from skinnybox.delta.archive.form import KEPT_FLAGS, MOST_XATTRS, WHITEOUT, Line, Tree, archived_xattrs
+from skinnybox.delta.archive.form import (
+    KEPT_FLAGS,
+    MOST_XATTRS,
+    WHITEOUT,
+    Line,
+    Tree,
+    archived_xattrs,
+    line_text,
+)
 from skinnybox.delta.archive.form import xattrs_sum as sum_of
 from skinnybox.delta.upper import OVERLAY_XATTRS
 from skinnybox.errors import NotFound, Unsupported
@@ -37,13 +45,13 @@ class Found:
     def again(self) -> bool:
         return self.line.link is not None
 
-    def with_content(self, content: str) -> Line:
-        """The whole line; `content` is "" of what is no file, and of a name after the first."""
+    def text(self, content: str) -> bytes:
+        """The whole line of the index; `content` is "" of what is no file, and of a name after the first."""
         if self.group is not None:
             if self.again:
                 content = self.group.content
             self.group.content = content
-        return replace(self.line, content=content) if content else self.line
+        return line_text(self.line, content)
 
 
 def walked(volume: Volume, tree: Tree) -> Iterator[Found]:

@@ -11,13 +11,12 @@ from typing import BinaryIO
 
 from skinnybox.delta.archive.content import content_sum
 from skinnybox.delta.archive.differing import Stored, differing
-from skinnybox.delta.archive.form import END, INDEX, MANIFEST, TREES, Line, line_text
+from skinnybox.delta.archive.form import END, INDEX, MANIFEST, TREES, Line
 from skinnybox.delta.archive.manifest import End, Manifest, end_text, manifest_of
 from skinnybox.delta.archive.members import Out
 from skinnybox.delta.archive.walking import Found, walked
-from skinnybox.delta.rebase import planning
+from skinnybox.delta.belongs import images
 from skinnybox.delta.rebase.reading import buffered
-from skinnybox.delta.rebase.streams import is_below
 from skinnybox.errors import Corrupt, SkinnyboxError
 from skinnybox.ext4 import Volume, open_descriptor
 from skinnybox.model import DiskKind
@@ -64,7 +63,7 @@ def _volumes(manifest: Manifest, disks: list[int]) -> dict[DiskKind, Volume]:
     for volume in found.values():
         if not volume.superblock.clean:
             raise Corrupt("it was not shut down cleanly")
-    if planning.images(found[DiskKind.OVERLAY]) != list(manifest.stack.images):
+    if images(found[DiskKind.OVERLAY]) != list(manifest.stack.images):
         raise Corrupt("it says that it belongs to other images than the machine's record")
     return found
 
@@ -79,7 +78,7 @@ def _all(volumes: Mapping[DiskKind, Volume]) -> Iterator[tuple[Volume, Found]]:
 
 def _whole(volumes: Mapping[DiskKind, Volume], out: Out, lines: BinaryIO) -> None:
     for volume, found in _all(volumes):
-        lines.write(line_text(found.with_content(out.member(volume, found))))
+        lines.write(found.text(out.member(volume, found)))
 
 
 def _changed(volumes: Mapping[DiskKind, Volume], out: Out, lines: BinaryIO, earlier: BinaryIO) -> None:
@@ -87,7 +86,7 @@ def _changed(volumes: Mapping[DiskKind, Volume], out: Out, lines: BinaryIO, earl
     last of them."""
     for volume, found in _all(volumes):
         is_file = found.node.type == "-" and not found.again
-        lines.write(line_text(found.with_content(content_sum(volume, found.node) if is_file else "")))
+        lines.write(found.text(content_sum(volume, found.node) if is_file else ""))
     lines.seek(0)
     stored = Stored(differing(earlier, lines))
     around = list[tuple[Volume, Found]]()
@@ -104,4 +103,4 @@ def _changed(volumes: Mapping[DiskKind, Volume], out: Out, lines: BinaryIO, earl
 
 
 def _is_in(line: Line, folder: Line) -> bool:
-    return line.tree == folder.tree and is_below(line.path, folder.path)
+    return line.tree == folder.tree and (not folder.path or line.path.startswith(folder.path + b"/"))
