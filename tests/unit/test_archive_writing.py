@@ -4,9 +4,14 @@ import hashlib
 import json
 import os
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
+from skinnybox import run
+from skinnybox.delta.archive import content as content_module
+from skinnybox.delta.archive.content import ContentSum, Layout, sum_of_block
 from skinnybox.delta.archive.form import line_of, xattr_name
 from skinnybox.delta.archive.manifest import end_of, manifest_of, manifest_text
 from skinnybox.errors import Corrupt, Unsupported
@@ -148,6 +153,23 @@ def test_holes_are_holes_and_cost_nothing(tmp_path: Path, cache: Path, size: int
     assert line.size == size and line.content == by_blocks(source.read_bytes())
 
 
+class Scattered:
+    """A volume that has one file: what is written of it is all x."""
+
+    def __init__(self, written: list[tuple[int, int]]) -> None:
+        self.written = written
+        self.node: Any = SimpleNamespace(size=written[-1][0] + (1 << 20), inode=12)
+
+    def in_extents(self, _: object) -> bool:
+        return True
+
+    def extents(self, _: object) -> list[tuple[int, int, int]]:
+        return [(offset, 0, length) for offset, length in self.written]
+
+    def raw(self, _: int, length: int) -> list[bytes]:
+        return [b"x" * length]
+
+
 def by_blocks(whole: bytes) -> str:
     """As the form says it, of bytes."""
     digest = hashlib.sha256()
@@ -174,3 +196,48 @@ def test_a_disk_of_other_images_is_refused(tmp_path: Path, cache: Path) -> None:
     other = manifest_of(json.dumps(values).encode())
     with pytest.raises(Corrupt, match="belongs to other images"):
         exporting(tmp_path, made, about=other)
+
+
+def test_files_that_share_their_blocks_are_refused(tmp_path: Path, cache: Path) -> None:
+    """Else a disk of a gigabyte would become an archive of any size."""
+    source = tmp_path / "source"
+    source.write_bytes(os.urandom(20 << 20))
+    made = disk(tmp_path / "a.img", cache, {}, [f"write {source} upper/first"])
+    orders = "".join(f"mknod {number} p\ncopy_inode first {number}\n" for number in range(4))
+    (tmp_path / "orders").write_text(f"cd upper\n{orders}")
+    run.run(["debugfs", "-w", "-f", tmp_path / "orders", made])
+    with pytest.raises(Corrupt, match="hold more than the disk can"):
+        told(made)
+
+
+def test_more_holes_than_can_be_told_are_told_as_zeros_or_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(content_module, "_MOST_RUNS", 8)
+    near, far = (Scattered([(at << 17, 1 << 14) for at in range(0, 40 * step, step)]) for step in (1, 64))
+    layout = Layout(near, near.node)  # type: ignore[arg-type]
+    assert len(layout.runs) <= 8
+    assert sum(len(piece) for _, piece in layout.pieces()) == layout.held
+    whole = ContentSum(near.node.size)
+    for offset, piece in layout.pieces():
+        whole.add(offset, piece)
+    exact = ContentSum(near.node.size)
+    for offset, length in near.written:
+        exact.add(offset, b"x" * length)
+    assert whole.hex() == exact.hex()
+    with pytest.raises(Unsupported, match="more holes than an archive can tell"):
+        Layout(far, far.node)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("size", [0, 1, 4096, 65535, 65536, 65537, 200_000])
+def test_a_digest_follows_from_the_content_and_not_from_its_pieces(size: int) -> None:
+    whole = bytearray(os.urandom(size))
+    whole[1000:3000] = bytes(len(whole[1000:3000]))
+    whole[65536:140_000] = bytes(len(whole[65536:140_000]))
+    for length in (1 << 20, 70_000, 4096, 999):
+        total = ContentSum(size)
+        for at in range(0, size, length):
+            piece = bytes(whole[at : at + length])
+            if piece.strip(b"\0"):
+                total.add(at, piece)
+        assert total.hex() == by_blocks(bytes(whole))
+    if size <= 65536:
+        assert sum_of_block(bytes(whole)) == by_blocks(bytes(whole))

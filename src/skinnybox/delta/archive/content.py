@@ -97,8 +97,8 @@ class Layout:
         """Bytes in the runs."""
         if self._least > _LEAST_HOLE and self.held > _MOST_ZEROS * self.written:
             raise Unsupported(
-                f"inode {node.inode}: a file of {node.size} bytes with more holes than an archive can tell",
-                hint="in the machine, `find / -xdev -inum` finds it: write it anew, with fewer",
+                f"a file of {node.size} bytes with more holes than an archive can tell",
+                hint="write it anew in the machine, with fewer: `cp --sparse=never`",
             )
 
     def pieces(self) -> Iterator[tuple[int, bytes]]:

@@ -7,9 +7,10 @@ from typing import BinaryIO
 from skinnybox.delta.archive.content import BLOCK, ContentSum, Layout, sum_of_block
 from skinnybox.delta.archive.form import FLAGS, Line, member_name
 from skinnybox.delta.archive.walking import Found
-from skinnybox.errors import Corrupt
+from skinnybox.errors import Corrupt, Unsupported
 from skinnybox.ext4 import Volume
 from skinnybox.masters import pax
+from skinnybox.printable import printable_path
 
 _BATCH = 1 << 18
 _PIECE = 1 << 20
@@ -71,7 +72,7 @@ class Out:
         self._flush()
 
     def _content(self, volume: Volume, found: Found, records: list[pax.Record]) -> str:
-        line, layout = found.line, Layout(volume, found.node)
+        line, layout = found.line, _layout(volume, found)
         self._count(volume, layout.written)
         total, size, table = ContentSum(line.size), line.size, b""
         if layout.held < line.size:
@@ -106,6 +107,14 @@ class Out:
         self._digest.update(whole)
         self._target.write(whole)
         self._target.flush()
+
+
+def _layout(volume: Volume, found: Found) -> Layout:
+    try:
+        return Layout(volume, found.node)
+    except Unsupported as error:
+        where = printable_path(found.line.path)
+        raise Unsupported(f"/{where}: {error.message}", hint=error.hint) from error
 
 
 def _ours(name: bytes, size: int) -> bytes:
