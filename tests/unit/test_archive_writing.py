@@ -129,6 +129,23 @@ def test_names_of_one_inode_are_links_to_the_first(tmp_path: Path, cache: Path) 
     assert len(same) == 1
 
 
+def test_what_engines_keep_beside_overlayfs_is_as_it_is(tmp_path: Path, cache: Path) -> None:
+    orders = [
+        "mkdir direct", "mkdir direct/%new", "mkdir direct/var%lib%docker",
+        "mkdir direct/var%lib%docker/diff",
+        "ea_set direct/var%lib%docker/diff trusted.overlay.opaque y",
+        "ea_set direct/var%lib%docker/diff trusted.overlay.origin 1234",
+        "cd direct/var%lib%docker/diff", "mknod gone c 0 0", "sif gone mode 020640", "sif gone mtime @77",
+    ]  # fmt: skip
+    tar = told(disk(tmp_path / "a.img", cache, {b"x": f("x")}, orders))
+    diff = "direct/var%lib%docker/diff"
+    names = [name for name in opened(tar).getnames() if name.startswith("direct")]
+    assert names == ["direct", "direct/var%lib%docker", diff, f"{diff}/gone"]
+    gone = opened(tar).getmember(f"{diff}/gone")
+    assert gone.ischr() and (gone.mode, gone.mtime) == (0o640, 77)
+    assert attributes(opened(tar).getmember(diff)) == {"trusted.overlay.opaque": b"y"}
+
+
 @pytest.mark.parametrize("size", [10 << 20, 1 << 40])
 def test_holes_are_holes_and_cost_nothing(tmp_path: Path, cache: Path, size: int) -> None:
     source = tmp_path / "source"

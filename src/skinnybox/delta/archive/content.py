@@ -147,9 +147,9 @@ class Layout:
             runs.append((offset, length))
 
 
-def content_sum(volume: Volume, node: Node) -> str:
+def content_sum(volume: Volume, node: Node, layout: Layout | None = None) -> str:
     total = ContentSum(node.size)
-    for offset, piece in Layout(volume, node).pieces():
+    for offset, piece in (layout or Layout(volume, node)).pieces():
         total.add(offset, piece)
     return total.hex()
 

@@ -5,7 +5,7 @@ import os
 from typing import BinaryIO
 
 from skinnybox.delta.archive.content import BLOCK, ContentSum, Layout, sum_of_block
-from skinnybox.delta.archive.form import FLAGS, Line, member_name
+from skinnybox.delta.archive.form import FLAGS, MOST_MEMBERS, Line, member_name
 from skinnybox.delta.archive.walking import Found
 from skinnybox.errors import Corrupt, Unsupported
 from skinnybox.ext4 import Volume
@@ -54,6 +54,8 @@ class Out:
     def member(self, volume: Volume, found: Found) -> str:
         """One name of a disk; the digest of its content, "" where it has none or that went by already."""
         self.members += 1
+        if self.members > MOST_MEMBERS:
+            raise Unsupported(f"more than {MOST_MEMBERS} names are more than an archive can tell")
         line = found.line
         if found.again:
             target = member_name(line.tree, line.link or b"")
@@ -72,7 +74,7 @@ class Out:
         self._flush()
 
     def _content(self, volume: Volume, found: Found, records: list[pax.Record]) -> str:
-        line, layout = found.line, _layout(volume, found)
+        line, layout = found.line, layout_of(volume, found)
         self._count(volume, layout.written)
         total, size, table = ContentSum(line.size), line.size, b""
         if layout.held < line.size:
@@ -109,7 +111,7 @@ class Out:
         self._target.flush()
 
 
-def _layout(volume: Volume, found: Found) -> Layout:
+def layout_of(volume: Volume, found: Found) -> Layout:
     try:
         return Layout(volume, found.node)
     except Unsupported as error:

@@ -14,12 +14,13 @@ from skinnybox.delta.archive.form import (
 )
 from skinnybox.delta.archive.form import xattrs_sum as sum_of
 from skinnybox.delta.upper import OVERLAY_XATTRS
-from skinnybox.errors import NotFound, Unsupported
+from skinnybox.errors import Corrupt, NotFound, Unsupported
 from skinnybox.ext4 import Node, Volume
 from skinnybox.printable import printable_path
 
 _FOREIGN = tuple(OVERLAY_XATTRS + mark for mark in ("metacopy", "redirect", "whiteout"))
 _BEING_FILLED = b"%"
+_LARGEST = 1 << 62
 
 
 @dataclass(slots=True)
@@ -84,6 +85,8 @@ def _refuse_cut(path: bytes, why: str) -> None:
 def _found(volume: Volume, tree: Tree, path: bytes, node: Node, links: "_Links") -> Found:
     if tree.overlays and node.type == "c" and node.rdev == WHITEOUT:
         return Found(node, Line(tree.name, path, "c", 0, 0, 0, 0), {})
+    if node.type == "-" and node.size > _LARGEST:
+        raise Corrupt(f"/{printable_path(path)}: a file of {node.size} bytes")
     found = volume.xattrs(node)
     if found and tree.overlays:
         _refuse_foreign(path, found)

@@ -13,7 +13,7 @@ from skinnybox.delta.archive.content import content_sum
 from skinnybox.delta.archive.differing import Stored, differing
 from skinnybox.delta.archive.form import END, INDEX, MANIFEST, TREES, Line
 from skinnybox.delta.archive.manifest import End, Manifest, end_text, manifest_of
-from skinnybox.delta.archive.members import Out
+from skinnybox.delta.archive.members import Out, layout_of
 from skinnybox.delta.archive.walking import Found, walked
 from skinnybox.delta.belongs import images
 from skinnybox.delta.rebase.reading import buffered
@@ -85,8 +85,10 @@ def _changed(volumes: Mapping[DiskKind, Volume], out: Out, lines: BinaryIO, earl
     """What differs must be known before the first of it is told: of an inode with several names it may be the
     last of them."""
     for volume, found in _all(volumes):
-        is_file = found.node.type == "-" and not found.again
-        lines.write(found.text(content_sum(volume, found.node) if is_file else ""))
+        content = ""
+        if found.node.type == "-" and not found.again:
+            content = content_sum(volume, found.node, layout_of(volume, found))
+        lines.write(found.text(content))
     lines.seek(0)
     stored = Stored(differing(earlier, lines))
     around = list[tuple[Volume, Found]]()
