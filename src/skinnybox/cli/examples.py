@@ -81,7 +81,7 @@ _OF = {
     "export": (
         "skinnybox export web-01 web-01.tar.zst",
         "skinnybox export web-01 monday.tar.zst --since sunday.tar.zst",
-        "skinnybox export web-01 - --data | ssh backup 'cat >web-01.tar.zst'",
+        "skinnybox export web-01 web-01.tar.zst --data",
     ),
     "rename": ("skinnybox rename web-1 web-01",),
     "cp": (
