@@ -40,6 +40,7 @@ NOT_OVER_A_NETWORK = {
     "exec": f"{_HERE}; the console is the way in",
     "cp": _HERE,
     "flatten": _FILE,
+    "export": _FILE,
     "seed-disk": _FILE,
     "master disk": _FILE,
     **dict.fromkeys((f"layer {verb}" for verb in ("import", "list", "show", "verify", "remove")), _LAYERS),

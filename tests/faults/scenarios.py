@@ -194,6 +194,16 @@ def with_a_file(place: Place) -> None:
     run.run(["debugfs", "-w", "-R", f"write {source} upper/own", disk])
 
 
+def archived(place: Place) -> None:
+    """The archive is whole: all of it is read when another is made since then. It goes, being no part of the
+    state folder."""
+    file, later = place.state / "archive", place.folder / "later"
+    made = json.loads(place.ok("export", "one", str(later), "--since", str(file), "--format", "json"))
+    assert made["members"] == 2  # what it is, and its index: nothing has changed
+    for each in (file, later):
+        each.unlink()
+
+
 def snapshots(*labels: str) -> Callable[[Place], None]:
     def check(place: Place) -> None:
         found = json.loads(place.ok("snapshot", "list", "one", "--format", "json"))
@@ -251,6 +261,13 @@ SCENARIOS = (
         prepare=make("one"),
         wanted=created("other"),
         done=(NOT_FOUND,),
+    ),
+    Scenario(
+        name="export",
+        words=("export", "one", "@/state/archive"),
+        prepare=with_a_file,
+        wanted=archived,
+        done=(CONFLICT,),
     ),
     Scenario(
         name="import",

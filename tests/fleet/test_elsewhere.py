@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from skinnybox import wire
-from skinnybox.errors import Conflict, Unsupported, UsageError
-from skinnybox.fleet.output_file import handed_out
+from skinnybox.errors import Conflict, NotFound, Unsupported, UsageError
+from skinnybox.fleet.output_file import appearing, handed_out
 from skinnybox.fleet.service import Fleet
 from skinnybox.masters import efi
 from skinnybox.model import Master, SeedFile
@@ -114,3 +114,32 @@ def test_two_do_not_make_one_file(tmp_path: Path) -> None:
     with handed_out(tmp_path / "x"), pytest.raises(Conflict, match="part exists already") as caught:
         handed_out(tmp_path / "x").__enter__()
     assert caught.value.hint and "another command" in caught.value.hint
+
+
+@pytest.mark.parametrize("nameless", [True, False])
+def test_a_file_that_is_filled_appears_when_it_is_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, nameless: bool
+) -> None:
+    usual = os.open
+
+    def without(path: Path, flags: int, mode: int = 0o777) -> int:
+        if flags & os.O_TMPFILE == os.O_TMPFILE and not nameless:
+            raise OSError(errno.EOPNOTSUPP, "Operation not supported")
+        return usual(path, flags, mode)
+
+    monkeypatch.setattr(os, "open", without)
+    with appearing(tmp_path / "x") as file:
+        os.write(file, b"ours")
+        assert [path.name for path in tmp_path.iterdir()] == ([] if nameless else ["x.part"])
+    assert (tmp_path / "x").read_bytes() == b"ours"
+    assert stat.S_IMODE((tmp_path / "x").stat().st_mode) == 0o600
+    with pytest.raises(Conflict, match="exists already"):
+        appearing(tmp_path / "x").__enter__()
+    with pytest.raises(KeyError), appearing(tmp_path / "y"):
+        raise KeyError
+    with pytest.raises(Conflict, match="meanwhile"), appearing(tmp_path / "y"):
+        (tmp_path / "y").write_bytes(b"theirs")
+    with pytest.raises(NotFound, match="no folder"):
+        appearing(tmp_path / "none" / "x").__enter__()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["x", "y"]
+    assert (tmp_path / "y").read_bytes() == b"theirs"

@@ -15,7 +15,8 @@ LOOKING = (
     "changes x", "repair",
     "plan FILE", "apply --dry-run FILE", "create --dry-run a -m x", "start x", "start --autostart", "stop x",
     "kill x", "restart x", "wait x", "delete -y x", "console x", "ssh x", "exec x -- ls", "autostart on x",
-    "autostart unit", "set x --cpus 2", "flatten x OUT", "seed-disk x OUT", "grow x 2G", "reset -y x",
+    "autostart unit", "set x --cpus 2", "flatten x OUT", "export x OUT", "seed-disk x OUT",
+    "grow x 2G", "reset -y x",
     "completion bash",
 )  # fmt: skip
 

@@ -54,7 +54,8 @@ LIFE = (
     "create b -m tiny --sparse --overlay 64M", "autostart on a", "start --autostart", "wait a", "restart a",
     "stop a", "start a", "kill a", "set a --cpus 2", "snapshot create a --label one", "grow a 80M",
     "snapshot restore one a -y", "snapshot delete one a -y", "snapshot a --label two", "reset -y a",
-    "autostart off a", "start --autostart", "seed-disk a {folder}/seed", "master verify tiny",
+    "autostart off a", "start --autostart", "seed-disk a {folder}/seed",
+    "export a {folder}/archive", "master verify tiny",
     "layer import {folder}/site site:1 --for tiny --at /srv", "layer verify site", "layer remove site",
     "master disk tiny {folder}/disk", "repair -y", "delete -y a b", "master gc -y --all",
 )  # fmt: skip

@@ -41,6 +41,7 @@ LINES = {
     "slim": "slim web",
     "copy": "copy web other",
     "rename": "rename web web-2",
+    "export": "export web {folder}/archive",
     "grow": "grow web 80M",
     "snapshot create": "snapshot create web --label mine",
     "snapshot restore": "snapshot restore of-then web -y",

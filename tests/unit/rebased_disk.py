@@ -39,7 +39,10 @@ from tests.unit.rebased import Thing, a_system, d, digest
 
 BASE, IMAGES = b"skinnybox-base 1\nimage sha256:1 2\nend\n", ["sha256:1"]
 ORIGIN = {"trusted.overlay.origin": bytes.fromhex("00fb1d000100") + bytes(23)}
-TYPES = {"-": stat.S_IFREG, "d": stat.S_IFDIR, "l": stat.S_IFLNK, "c": stat.S_IFCHR, "p": stat.S_IFIFO}
+TYPES = {
+    "-": stat.S_IFREG, "d": stat.S_IFDIR, "l": stat.S_IFLNK, "c": stat.S_IFCHR, "b": stat.S_IFBLK,
+    "p": stat.S_IFIFO, "s": stat.S_IFSOCK,
+}  # fmt: skip
 Tree = Mapping[bytes, Thing]
 Listed = Mapping[str, tuple[str, ...]]
 Rebased = Callable[..., dict[bytes, Thing]]
@@ -106,10 +109,15 @@ def entry(path: bytes, t: Thing) -> Entry:
 
 
 def overlay(
-    path: Path, cache: Path, upper: Tree, size: int = 64 * MIB, work: Tree = MappingProxyType({})
+    path: Path,
+    cache: Path,
+    upper: Tree,
+    size: int = 64 * MIB,
+    work: Tree = MappingProxyType({}),
+    base: bytes = BASE,
 ) -> Path:
     """One whose machine wrote that; `work` is what overlayfs keeps."""
-    make(template(cache, size), path, base=BASE, seed=b"s\n", allocation=Allocation.SPARSE)
+    make(template(cache, size), path, base=base, seed=b"s\n", allocation=Allocation.SPARSE)
     with contextlib.ExitStack() as held:
         contents = held.enter_context(tempfile.TemporaryFile())
         with open_volume(path) as volume:

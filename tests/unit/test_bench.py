@@ -16,7 +16,7 @@ NOT_READING = {
     ("layer", "remove"), ("layer", "show"), ("layer", "verify"), ("master", "build"),
     ("master", "disk"), ("master", "import"), ("master", "remove"), ("rebase",), ("reset",),
     ("restart",), ("rollback",), ("seed-disk",), ("serve",), ("set",), ("slim",), ("copy",), ("rename",),
-    ("snapshot", "create"), ("snapshot", "delete"), ("snapshot", "restore"), ("ssh",),
+    ("export",),    ("snapshot", "create"), ("snapshot", "delete"), ("snapshot", "restore"), ("ssh",),
     ("start",), ("stop",), ("token", "create"), ("token", "revoke"),
 }  # fmt: skip
 """What changes something, hands over to another program, goes on for ever, or tells of one job or layer."""

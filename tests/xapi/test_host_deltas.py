@@ -8,14 +8,16 @@ import pytest
 
 from skinnybox import run
 from skinnybox.errors import Blocked, Conflict
+from skinnybox.fleet.exporting import Export
 from skinnybox.fleet.service import Fleet
 from skinnybox.fleet.view import Condition
-from skinnybox.model import DiskKind, Instance
+from skinnybox.model import Consistency, DiskKind, Instance
 from skinnybox.model.datadisk import data_disk
 from skinnybox.operation import UNATTENDED
 from skinnybox.overlays import inspect
 from skinnybox.sizes import MIB
 from tests.emulators.xapi import EmulatedPool
+from tests.unit.archived import opened, unpacked
 from tests.xapi.furnished import SMALL, at_work, machine
 
 pytestmark = pytest.mark.image
@@ -117,6 +119,19 @@ def test_both_disks_are_read_at_once(fleet: Fleet, db: Instance, tmp_path: Path)
         thread.start()
         thread.join()
         assert done == ["another command works on the overlay of db"]
+
+
+@pytest.mark.parametrize("running", [False, True])
+def test_an_export_has_it(fleet: Fleet, one: Instance, tmp_path: Path, running: bool) -> None:
+    if running:
+        assert fleet.start(["one"], timeout=20.0)[0].ok
+    first, later = tmp_path / "first", tmp_path / "later"
+    made = fleet.deltas.export("one", Export(file=first))
+    assert made.consistency is (Consistency.CRASH if running else Consistency.STOPPED)
+    site = opened(unpacked(first)).extractfile("overlay/srv/site")
+    assert site is not None and site.read() == b"mine"
+    assert fleet.deltas.export("one", Export(file=later, since=first)).members == 2
+    assert fleet.machine("one").condition is (Condition.READY if running else Condition.STOPPED)
 
 
 def test_a_new_name_is_the_pools_as_well(pool: EmulatedPool, fleet: Fleet, one: Instance) -> None:

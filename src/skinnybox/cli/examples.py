@@ -86,6 +86,11 @@ _OF = {
         "tar c site | skinnybox exec web-01 -- tar x -C /srv",
     ),
     "copy": ("skinnybox copy web-01 web-{02..04}", "skinnybox copy web-01 try --data"),
+    "export": (
+        "skinnybox export web-01 web-01.tar.zst",
+        "skinnybox export web-01 monday.tar.zst --since sunday.tar.zst",
+        "skinnybox export web-01 web-01.tar.zst --data",
+    ),
     "rename": ("skinnybox rename web-1 web-01",),
     "cp": (
         "skinnybox cp site.tar web-01:/root/",

@@ -11,6 +11,7 @@ _GROUPS = {
     "layers": ("layer",),
     "machines": ("create", "delete"),
     "duplicate": ("copy", "rename"),
+    "export": ("export",),
     "listing": ("list", "show"),
     "top": ("top",),
     "logs": ("logs",),

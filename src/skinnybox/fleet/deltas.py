@@ -17,6 +17,7 @@ from skinnybox.operation import UNATTENDED, Operation
 
 if TYPE_CHECKING:
     from skinnybox.fleet.dropping import Would
+    from skinnybox.fleet.exporting import Export, Exported
     from skinnybox.model.drop import Dropped, Wanted
 
 LIMIT = 256 << 10
@@ -70,6 +71,14 @@ class Deltas:
 
         machine = self._context.queries.machine(name)
         return duplicated(self._context, machine, patterns, operation, data=data)
+
+    @as_job("export")
+    def export(self, name: str, wanted: "Export", operation: Operation = UNATTENDED) -> "Exported":
+        """Write an archive of what a machine made its own; of one that runs, of one point in time. A file
+        appears under its name when it is whole. Conflict when the name is taken."""
+        from skinnybox.fleet.exporting import export
+
+        return export(self._context, self._context.queries.machine(name), wanted, operation)
 
     @as_job("rename")
     def rename(self, name: str, new: str, operation: Operation = UNATTENDED) -> Instance:

@@ -15,12 +15,12 @@ from pathlib import Path
 from skinnybox.delta.drop import building
 from skinnybox.delta.rebase.masters import Files
 from skinnybox.errors import NotFound
-from skinnybox.fleet import create, encrypted, half_restored, power, stack_files, thrown, trials
+from skinnybox.fleet import create, encrypted, half_restored, stack_files, thrown, trials
 from skinnybox.fleet.catalog.ports import free_ports
 from skinnybox.fleet.context import Context
 from skinnybox.fleet.names import expand
 from skinnybox.fleet.repair import unfinished
-from skinnybox.fleet.scratch_copy import copied
+from skinnybox.fleet.scratch_copy import readable
 from skinnybox.fleet.specification import check_space
 from skinnybox.fleet.view import MachineView
 from skinnybox.hosts.base import Host
@@ -29,7 +29,7 @@ from skinnybox.model import DiskKind, Instance, Network
 from skinnybox.model.drop import Wanted
 from skinnybox.operation import Operation
 from skinnybox.overlays.copy import copy_data
-from skinnybox.overlays.journal import replay, replayed
+from skinnybox.overlays.journal import replay
 from skinnybox.overlays.patch import put_message
 from skinnybox.overlays.seed import base_message, data_message, seed_message
 
@@ -51,7 +51,7 @@ def duplicated(
         wanted = _wanted(context, source.instance, names)
         context.catalog.check_ports(wanted)
         check_space(context.host, (disk for new in wanted for disk in new.disks.values()))
-        disks = _read(context, source, held, operation, data=data)
+        disks = held.enter_context(readable(context.host, source, context.folder, operation, data=data))
         filling = _Filling(context.host, source.instance, disks, sealed, operation)
         return list(create.make(context.host, context.catalog, wanted, operation, fill=filling.fill))
 
@@ -84,20 +84,6 @@ def _another(source: Instance, name: str, port: int | None) -> Instance:
         source, uuid=identity, name=name, seed=seed, created=datetime.now(UTC), ssh_port=port, forwards=(),
         trial=None, half_restored=None, protected=False,
     )  # fmt: skip
-
-
-def _read(
-    context: Context, source: MachineView, held: ExitStack, operation: Operation, *, data: bool
-) -> dict[DiskKind, Path]:
-    """Its disks, which stay as they are until they are let go of."""
-    host, found = context.host, dict[DiskKind, Path]()
-    for kind in (DiskKind.OVERLAY, *((DiskKind.DATA,) if data else ())):
-        if power.running(source):
-            found[kind] = held.enter_context(copied(host, source, kind, context.folder, operation))
-        else:
-            disk = held.enter_context(host.open_overlay(source.instance, operation, kind))
-            found[kind] = held.enter_context(replayed(disk))
-    return found
 
 
 @dataclass(frozen=True, slots=True)

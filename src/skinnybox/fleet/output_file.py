@@ -8,6 +8,8 @@ from pathlib import Path
 
 from skinnybox.errors import Conflict, NotFound, of_system
 
+_NO_NAMELESS = (errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL, errno.ENOSYS)
+"""The same of files without a name: FAT again, network shares."""
 _NO_HARD_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS)
 """What a filesystem answers that knows none: FAT, exFAT, some network shares."""
 
@@ -17,8 +19,7 @@ def handed_out(file: Path) -> Iterator[Path]:
     """An empty private file beside `file` to be filled, or replaced; it gets that name after the block, and
     is gone when that fails. Conflict when the name is taken, or somebody else makes it just now; NotFound
     without its folder; NoSpace."""
-    if file.exists():
-        raise Conflict(f"{file} exists already", hint="another name, or remove it first")
+    _refuse_taken(file)
     part = file.with_name(f"{file.name}.part")
     try:
         _claim(part)
@@ -29,6 +30,45 @@ def handed_out(file: Path) -> Iterator[Path]:
             part.unlink(missing_ok=True)
     except OSError as error:
         raise of_system(error, str(file)) from error
+
+
+@contextmanager
+def appearing(file: Path) -> Iterator[int]:
+    """The same of an open file that only is to be filled. Where the filesystem can, it has no name until it
+    is whole, so that not even a kill leaves anything."""
+    _refuse_taken(file)
+    nameless = _nameless(file)
+    if nameless is None:
+        with handed_out(file) as part, part.open("r+b", buffering=0) as filled:
+            yield filled.fileno()
+        return
+    try:
+        yield nameless
+        os.fsync(nameless)
+        # Python only follows the link where it is given a folder to begin from, of which this is none.
+        os.link(f"/proc/self/fd/{nameless}", file, src_dir_fd=nameless, follow_symlinks=True)
+    except FileExistsError as error:
+        raise _made_meanwhile(file) from error
+    except OSError as error:
+        raise of_system(error, str(file)) from error
+    finally:
+        os.close(nameless)
+
+
+def _nameless(file: Path) -> int | None:
+    try:
+        return os.open(file.parent, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    except FileNotFoundError as error:
+        raise NotFound(f"{file}: there is no folder {file.parent}") from error
+    except OSError as error:
+        if error.errno in _NO_NAMELESS:
+            return None
+        raise of_system(error, str(file)) from error
+
+
+def _refuse_taken(file: Path) -> None:
+    if file.exists():
+        raise Conflict(f"{file} exists already", hint="another name, or remove it first")
 
 
 def _claim(part: Path) -> None:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from skinnybox.fleet.batch import Outcome
     from skinnybox.fleet.capacity import Account
     from skinnybox.fleet.events import Event
+    from skinnybox.fleet.exporting import Exported
     from skinnybox.fleet.masters import Masters
     from skinnybox.fleet.plan.actions import Action
     from skinnybox.fleet.remote import Executed, Said
@@ -142,6 +143,17 @@ def snapshot(view: "MachineView", kept: "Snapshot") -> Record:
         "master": kept.instance.stack.reference,
         "good_for": good_for(view.instance, kept),
         "data": kept.instance.data.size if kept.data and kept.instance.data else None,
+    }
+
+
+def exported(name: str, made: "Exported") -> Record:
+    return {
+        "name": name,
+        "id": str(made.id),
+        "size": made.size,
+        "members": made.members,
+        "consistent": str(made.consistency),
+        "digest": made.digest,
     }
 
 

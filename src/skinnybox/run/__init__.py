@@ -21,6 +21,7 @@ from skinnybox.run.programs import (
     run,
     start,
     tied,
+    widen,
 )
 from skinnybox.run.together import together
 
@@ -46,4 +47,5 @@ __all__ = [
     "start",
     "tied",
     "together",
+    "widen",
 ]

@@ -1,6 +1,7 @@
 """Starting programs: to their end, beside us, or outliving us."""
 
 import contextlib
+import fcntl
 import os
 import shlex
 import shutil
@@ -19,6 +20,7 @@ STDERR_TAIL = 4000
 _LINE = 500
 _NOT_FOUND = 127
 _NAP = 0.1
+_PIPE, _WIDE = 1 << 16, 1 << 20
 _UMASK = 0o022
 """What goes into a master must not depend on the caller's, nor be everybody's."""
 _AT_THE_GATE = 'read -r _ && exec "$0" "$@" </dev/null'
@@ -165,12 +167,20 @@ def start(
                 child.kill()
 
 
-def feed(argv: Argv, pieces: Iterable[bytes]) -> Ended:
+def widen(pipe: IO[bytes], length: int) -> None:
+    """Let so many bytes wait in it, as far as the kernel allows. It has 64 KiB by itself."""
+    if length > _PIPE:
+        with contextlib.suppress(OSError):
+            fcntl.fcntl(pipe.fileno(), fcntl.F_SETPIPE_SZ, length)
+
+
+def feed(argv: Argv, pieces: Iterable[bytes], *, stdout: Stream = None) -> Ended:
     """Run to the end on what comes in pieces; what they raise kills it. Raises CommandFailed."""
     words = words_of(argv)
     with tempfile.TemporaryFile() as said:
-        with start(words, stdin=subprocess.PIPE, stderr=said) as child:
+        with start(words, stdin=subprocess.PIPE, stdout=stdout, stderr=said) as child:
             assert child.stdin is not None
+            widen(child.stdin, _WIDE)
             with contextlib.suppress(BrokenPipeError):  # it ended early, and says why
                 for piece in pieces:
                     _write(child.stdin.fileno(), piece)

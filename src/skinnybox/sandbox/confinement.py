@@ -51,7 +51,6 @@ WEAK = "a kernel with Landlock and seccomp, and without `confinement = weak`: th
 _weak = False
 _MANY = 1 << 16
 _FEWEST_IDS = 1024
-_PIECE = 1 << 16
 _WATCH = 0.5
 _MAPS = (Path("/proc/self/uid_map"), Path("/proc/self/gid_map"))
 
@@ -60,7 +59,8 @@ _MAPS = (Path("/proc/self/uid_map"), Path("/proc/self/gid_map"))
 class Bounds:
     """What one call may take: `memory` (address space), `file_size` (the largest file it may write) and
     `output` (all it may print) in bytes; `waiting` is the seconds we wait for it, all together; `threads`
-    counts its threads; it has no processes. More than one are counted only where it has a user of its own."""
+    counts its threads; it has no processes. More than one are counted only where it has a user of its own.
+    `pipe` is how much of what it prints may wait for us: more, where it prints much."""
 
     memory: int = 1 << 30
     cpu_seconds: int = 60
@@ -68,6 +68,7 @@ class Bounds:
     output: int = 16 << 20
     threads: int = 1
     files: int = 64
+    pipe: int = 1 << 16
 
     @property
     def waiting(self) -> float:
@@ -222,7 +223,7 @@ def pieces(
             if left <= 0:
                 raise TimedOut(f"{name} did not end within {bounds.waiting:g} s")
             continue
-        piece = os.read(descriptor, _PIECE)
+        piece = os.read(descriptor, bounds.pipe)
         if not piece:
             return
         total += len(piece)

@@ -179,6 +179,8 @@ def _shut_in(
         except PermissionError as error:  # this Python is in a folder that is not for this user
             raise NotStarted(f"{NOT_SET_UP}: {error.filename}: {error.strerror}") from error
         mine.callback(confinement.kill, child)
+        assert child.stdout is not None
+        run.widen(child.stdout, bounds.pipe)
         theirs.close()
         child.stderr = said
         yield child, _report(hearing, child, max(bounds.waiting, _PATIENCE))

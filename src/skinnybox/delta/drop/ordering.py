@@ -11,6 +11,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
+from skinnybox.delta import belongs
 from skinnybox.delta.beside import DIRECT
 from skinnybox.delta.drop.choosing import Below, Idle, Secrets, is_whiteout
 from skinnybox.delta.rebase import machine, owners, packages, planning, standing
@@ -75,7 +76,7 @@ def _told(device: int, wanted: Wanted, master: str, scratch: list[int]) -> Itera
     yield volume.superblock.clean
     if not volume.superblock.clean:
         return
-    yield planning.images(volume)
+    yield belongs.images(volume)
     side = planning.side(master)
     with ExitStack() as held:
         removals, changes, lines, contents = (

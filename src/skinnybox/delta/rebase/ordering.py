@@ -14,6 +14,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
+from skinnybox.delta import belongs
 from skinnybox.delta.rebase import converged, moves, planning, records, replay, tasks
 from skinnybox.delta.rebase.carrying import Carrier
 from skinnybox.delta.rebase.context import Context
@@ -96,7 +97,7 @@ def _told(
     yield volume.superblock.clean
     if not volume.superblock.clean:
         return
-    images = planning.images(volume)
+    images = belongs.images(volume)
     yield images
     old, new = map(planning.side, stacks)
     sides = old, new

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from skinnybox import wire
+from skinnybox.delta.belongs import images
 from skinnybox.delta.handing import handed
 from skinnybox.delta.rebase.reading import buffered
 from skinnybox.delta.rebase.rules import Choice, Policy, Rule
@@ -15,7 +15,7 @@ from skinnybox.delta.rebase.values import Decision, Fate, Standing, Subject
 from skinnybox.delta.rebase.whole import Side, plan
 from skinnybox.delta.settled import NO_ANSWER, refuse_unsettled
 from skinnybox.errors import Blocked, Corrupt
-from skinnybox.ext4 import Volume, open_descriptor
+from skinnybox.ext4 import open_descriptor
 from skinnybox.masters.lookup import Lookup
 from skinnybox.masters.system import image
 from skinnybox.masters.system.record import LONGEST, listed, system_in
@@ -30,7 +30,6 @@ _HASHED_PER_SECOND = 20 << 20
 _LONGEST = 4200
 """Characters of any text: a path has at most 4095 bytes."""
 _KIND = 40
-_BASE = 4096
 
 
 @contextmanager
@@ -91,12 +90,6 @@ def told(found: Decision) -> list[str]:
     """As `checked` takes it."""
     detail = found.detail[:_LONGEST]
     return [found.subject, found.kind, found.fate, found.name, detail, found.standing, found.owner]
-
-
-def images(volume: Volume) -> list[str]:
-    node = volume.lookup(b"skinnybox/base")
-    base = wire.decode(b"".join(volume.read(node, _BASE)) if node.type == "-" else b"", "base")
-    return [line.value.partition(" ")[0] for line in base.lines if line.key == "image"]
 
 
 def sealed(word: str) -> image.Sealed:

@@ -122,17 +122,17 @@ def _member(incoming: Incoming, raw: bytes, kind: bytes, size: int, words: _Word
 
 def map_of(incoming: Incoming, member: Member) -> tuple[list[Run], int]:
     """(what a file of GNU's format 1.0 holds, bytes of the table before it); its content comes next."""
-    table, numbers = b"", list[int]()
-    while len(numbers) < 1 or len(numbers) < 1 + 2 * numbers[0]:
+    table, lines, count = bytearray(), 0, 0
+    while not lines or lines < 1 + 2 * count:
         if len(table) >= min(member.stored, _MOST_RUNS * 16):
             raise Corrupt("the map of a sparse file has no end")
         table += incoming.exactly(BLOCK)
-        numbers = [_decimal(word) for word in table.split(b"\n")[:-1]] if b"\n" in table else []
-        if numbers and numbers[0] > _MOST_RUNS:
+        lines = table.count(b"\n") if not lines else lines + table.count(b"\n", len(table) - BLOCK)
+        count = count or (_decimal(bytes(table.partition(b"\n")[0])) if lines else 0)
+        if count > _MOST_RUNS:
             raise Corrupt("the map of a sparse file makes no sense")
-    return list(
-        zip(numbers[1 : 1 + 2 * numbers[0] : 2], numbers[2 : 2 + 2 * numbers[0] : 2], strict=False)
-    ), len(table)
+    numbers = [_decimal(word) for word in bytes(table).split(b"\n")[1 : 1 + 2 * count]]
+    return list(zip(numbers[::2], numbers[1::2], strict=True)), len(table)
 
 
 def _old_sparse(incoming: Incoming, raw: bytes, member: Member) -> None:
