@@ -34,6 +34,9 @@ class Scenario:
     young: bool = False
     """Whether what it leaves half made goes only when nobody can be at it any more; explained till then."""
 
+    long: bool = False
+    """Whether a blow takes so long that none is for the core."""
+
     def placed(self, place: Place) -> Place:
         """It as this command is to find it, before anything is prepared."""
         return place
@@ -189,6 +192,19 @@ def archived(place: Place) -> None:
         each.unlink()
 
 
+def exported_and_deleted(place: Place) -> None:
+    with_a_file(place)
+    place.ok("export", "one", str(place.folder / "one.tar.zst"))
+    place.ok("delete", "-y", "one")
+
+
+def restored(place: Place) -> None:
+    """With its file, and nothing else."""
+    assert set(place.names()) == {"one", *KEPT}
+    [change] = json.loads(place.ok("changes", "one", "--format", "json"))
+    assert change["path"] == "/own", change
+
+
 def snapshots(*labels: str) -> Callable[[Place], None]:
     def check(place: Place) -> None:
         found = json.loads(place.ok("snapshot", "list", "one", "--format", "json"))
@@ -239,6 +255,14 @@ SCENARIOS = (
         prepare=make("one"),
         wanted=created("one", "two"),
         done=(CONFLICT,),
+    ),
+    Scenario(
+        name="restore",
+        words=("create", "one", "--from", "@/one.tar.zst"),
+        prepare=exported_and_deleted,
+        wanted=restored,
+        done=(CONFLICT,),
+        long=True,
     ),
     Scenario(
         name="rename",

@@ -23,7 +23,10 @@ _SYNCS = ("fsync", "fdatasync")
 _WRITES = ("write", "pwrite64", "ftruncate", "fallocate", "copy_file_range")
 
 Copied = Callable[[], Place]
-by_scenario = pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.name)
+by_scenario = pytest.mark.parametrize(
+    "scenario",
+    [pytest.param(each, marks=[pytest.mark.full] if each.long else [], id=each.name) for each in SCENARIOS],
+)
 by_deed = pytest.mark.parametrize("deed", list(Deed))
 
 

@@ -25,6 +25,7 @@ _OF = {
         "skinnybox create web-01 --master lamp",
         "skinnybox create 'web-{01..40}' -m lamp --overlay 2G --start",
         "skinnybox create db -m lamp --data 4G --data-dir /var/lib/mysql",
+        "skinnybox create web-01 --from sunday.tar.zst --from monday.tar.zst",
         "skinnybox create db -m lamp --sparse --memory 2G --cpus 2 --ssh-key ~/.ssh/id_ed25519.pub",
     ),
     "list": (
@@ -81,7 +82,7 @@ _OF = {
     "export": (
         "skinnybox export web-01 web-01.tar.zst",
         "skinnybox export web-01 monday.tar.zst --since sunday.tar.zst",
-        "skinnybox export web-01 - --data | ssh backup 'cat >web-01.tar.zst'",
+        "skinnybox export web-01 web-01.tar.zst --data",
     ),
     "rename": ("skinnybox rename web-1 web-01",),
     "cp": (
