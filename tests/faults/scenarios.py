@@ -34,8 +34,9 @@ class Scenario:
     done: tuple[int, ...] = ()
     young: bool = False
     """Whether what it leaves half made goes only when nobody can be at it any more; explained till then."""
-    rare: bool = False
-    """Whether only `full` strikes it: its like is struck in the core."""
+
+    long: bool = False
+    """Whether a blow takes so long that none is for the core."""
 
     def placed(self, place: Place) -> Place:
         """It as this command is to find it, before anything is prepared."""
@@ -204,6 +205,19 @@ def archived(place: Place) -> None:
         each.unlink()
 
 
+def exported_and_deleted(place: Place) -> None:
+    with_a_file(place)
+    place.ok("export", "one", str(place.folder / "one.tar.zst"))
+    place.ok("delete", "-y", "one")
+
+
+def restored(place: Place) -> None:
+    """With its file, and nothing else."""
+    assert set(place.names()) == {"one", *KEPT}
+    [change] = json.loads(place.ok("changes", "one", "--format", "json"))
+    assert change["path"] == "/own", change
+
+
 def snapshots(*labels: str) -> Callable[[Place], None]:
     def check(place: Place) -> None:
         found = json.loads(place.ok("snapshot", "list", "one", "--format", "json"))
@@ -256,6 +270,14 @@ SCENARIOS = (
         done=(CONFLICT,),
     ),
     Scenario(
+        name="restore",
+        words=("create", "one", "--from", "@/one.tar.zst"),
+        prepare=exported_and_deleted,
+        wanted=restored,
+        done=(CONFLICT,),
+        long=True,
+    ),
+    Scenario(
         name="rename",
         words=("rename", "one", "other"),
         prepare=make("one"),
@@ -281,14 +303,14 @@ SCENARIOS = (
         wanted=unsealed,
         done=(NOT_FOUND,),
     ),
-    Scenario(name="layer-import", words=LAYER, wanted=layered, rare=True),
+    Scenario(name="layer-import", words=LAYER, wanted=layered, long=True),
     Scenario(
         name="layer-remove",
         words=("layer", "remove", "site:1"),
         prepare=with_layer,
         wanted=unlayered,
         done=(NOT_FOUND,),
-        rare=True,
+        long=True,
     ),
     Scenario(
         name="layer-create",
@@ -296,7 +318,7 @@ SCENARIOS = (
         prepare=with_layer,
         wanted=created("one"),
         done=(CONFLICT,),
-        rare=True,
+        long=True,
     ),
     Scenario(
         name="set",

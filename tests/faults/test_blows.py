@@ -25,7 +25,7 @@ _WRITES = ("write", "pwrite64", "ftruncate", "fallocate", "copy_file_range")
 Copied = Callable[[], Place]
 by_scenario = pytest.mark.parametrize(
     "scenario",
-    [pytest.param(each, id=each.name, marks=[pytest.mark.full] * each.rare) for each in SCENARIOS],
+    [pytest.param(each, id=each.name, marks=[pytest.mark.full] * each.long) for each in SCENARIOS],
 )
 by_deed = pytest.mark.parametrize("deed", list(Deed))
 

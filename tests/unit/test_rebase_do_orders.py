@@ -17,7 +17,7 @@ from skinnybox.delta.rebase.values import Decision, Fate, FileClass, Standing, S
 from skinnybox.errors import Blocked, Conflict, Corrupt
 from skinnybox.operation import Operation
 from skinnybox.overlays import edit
-from skinnybox.overlays.edits import Alteration, Creation, Edit, Removal, Stretch
+from skinnybox.overlays.edits import Alteration, Creation, Edit, Holed, Link, Removal, Stretch
 from tests.unit.rebased import OPAQUE, WHITEOUT, a_system, d, f, l
 from tests.unit.rebased_disk import ORIGIN, Rebase, overlay, without_confinement
 
@@ -34,6 +34,12 @@ EDITS: list[Edit] = [
         folder=12, name=b"n", path=b"upper/n", mode=0o020000, uid=0, gid=0, mtime_ns=1 << 62, rdev=(1, 300)
     ),
     Creation(folder=12, name=b"n", path=b"upper/n", mode=0o120777, uid=0, gid=0, mtime_ns=0, target=ODD),
+    Link(folder=12, name=ODD, path=b"upper/" + ODD, of=b"upper/n", below=(b"a", ODD)),
+    Creation(
+        folder=2, name=b"n", path=b"upper/n", mode=0o100644, uid=0, gid=0, mtime_ns=0, flags=0x30,
+        content=Holed(1 << 40, Stretch(0, 4), Stretch(4, 6)),
+    ),
+    Alteration(inode=13, mtime_ns=-5, flags=0x80),
 ]  # fmt: skip
 
 
@@ -52,6 +58,9 @@ BAD: list[tuple[int, int, Any]] = [
     (2, 6, [["user.x", -1, 5]]),
     (2, 6, [["user.x", 0, 1]] * 1001), (3, 2, [".."]), (3, 8, 1.5), (3, 8, 1 << 64), (3, 9, [5, 6]),
     (3, 9, 7), (4, 11, [1, 1 << 20]), (4, 11, [1]), (5, 10, "x" * 4096), (5, 10, "a\0"),
+    (6, 2, [""]), (6, 3, "."), (6, 5, ""), (6, 5, None), (7, 9, [1, 0, 4, 4]), (7, 9, [1, 0, 4, 4, 7]),
+    (7, 9, [1, 7, 4, 4, 6]), (7, 9, [-1, 0, 4, 4, 6]), (7, 13, 0x80000), (7, 13, -1), (8, 7, "1"),
+    (8, 7, 1 << 64), (8, 8, None),
 ]  # fmt: skip
 
 

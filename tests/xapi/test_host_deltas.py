@@ -9,6 +9,7 @@ import pytest
 from skinnybox import run
 from skinnybox.errors import Blocked, Conflict
 from skinnybox.fleet.exporting import Export
+from skinnybox.fleet.restoring import Restore
 from skinnybox.fleet.service import Fleet
 from skinnybox.fleet.view import Condition
 from skinnybox.model import Consistency, DiskKind, Instance
@@ -132,6 +133,20 @@ def test_an_export_has_it(fleet: Fleet, one: Instance, tmp_path: Path, running: 
     assert site is not None and site.read() == b"mine"
     assert fleet.deltas.export("one", Export(file=later, since=first)).members == 2
     assert fleet.machine("one").condition is (Condition.READY if running else Condition.STOPPED)
+
+
+@pytest.mark.full
+def test_what_was_exported_is_made_again(fleet: Fleet, one: Instance, tmp_path: Path) -> None:
+    file = tmp_path / "one.tar.zst"
+    fleet.deltas.export("one", Export(file=file))
+    another = fleet.deltas.restore("two", Restore(sources=(file,), new_identity=True))
+    assert fleet.delete(["one"])[0].ok
+    assert fleet.deltas.restore("one", Restore(sources=(file,))) == one
+    for instance in (another, one):
+        assert "/site/" in names_in(fleet, instance.name)
+        with fleet._host.open_overlay(instance, UNATTENDED) as overlay:
+            assert inspect.read_base(overlay).get("instance") == str(instance.uuid)
+        comes_up(fleet, instance.name)
 
 
 def test_a_new_name_is_the_pools_as_well(pool: EmulatedPool, fleet: Fleet, one: Instance) -> None:

@@ -1,15 +1,19 @@
-"""A machine as another: further ones made of it, and one called otherwise."""
+"""A machine as another: further ones made of it, one called otherwise, one made again of an export."""
 
+from pathlib import Path
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Request, Response
 from pydantic import Field
 
+from skinnybox.api.building import ServerPath
 from skinnybox.api.forms import Begun, Given, MachineName, Patterns, begun
+from skinnybox.fleet.restoring import Restore
 from skinnybox.fleet.service import Fleet
 from skinnybox.gate import reach
-from skinnybox.gate.principal import Operator
+from skinnybox.gate.principal import Operator, WholeAdmin
 from skinnybox.gate.served import fleet_of
+from skinnybox.model import ranges
 from skinnybox.operation import Operation
 
 router = APIRouter(tags=["machines"])
@@ -24,6 +28,29 @@ class Copies(Given):
 
 class Renamed(Given):
     name: Annotated[str, Field(min_length=1, max_length=63)]
+
+
+class Restoration(Given):
+    name: Annotated[str, Field(min_length=1, max_length=63)]
+    sources: Annotated[list[ServerPath], Field(min_length=1, max_length=64)]
+    """Files of the server: a whole export, then increments in the order they were made."""
+    overlay: Annotated[int, Field(ge=ranges.OVERLAY.least, le=ranges.OVERLAY.most)] | None = None
+    """Bytes of its overlay; null: as many as it had."""
+    new_identity: bool = False
+    """As another machine, as a copy is."""
+
+
+@router.post("/restores", status_code=202, response_model=Begun)
+def restore(request: Request, response: Response, who: WholeAdmin, body: Restoration) -> Any:
+    """Make a machine again of what `export` wrote, which lies on the server: so for admins alone."""
+    fleet = fleet_of(request)
+    wanted = Restore(
+        sources=tuple(map(Path, body.sources)), overlay=body.overlay, new_identity=body.new_identity
+    )
+    job = fleet.background.begin(
+        who.actor, "create", [body.name], lambda op: [fleet.deltas.restore(body.name, wanted, op)]
+    )
+    return begun(response, job, "create", [body.name])
 
 
 @router.post("/machines/{name}/copies", status_code=202, response_model=Begun)

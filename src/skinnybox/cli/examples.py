@@ -33,6 +33,7 @@ _OF = {
         "skinnybox create web-01 --master lamp",
         "skinnybox create 'web-{01..40}' -m lamp --overlay 2G --start",
         "skinnybox create db -m lamp --data 4G --data-dir /var/lib/mysql",
+        "skinnybox create web-01 --from sunday.tar.zst --from monday.tar.zst",
         "skinnybox create db -m lamp --sparse --memory 2G --cpus 2 --ssh-key ~/.ssh/id_ed25519.pub",
     ),
     "list": (

@@ -3,7 +3,7 @@
 import argparse
 from typing import TypedDict
 
-from skinnybox.cli import numbers, options, report, specified
+from skinnybox.cli import numbers, options, report, restore, specified
 from skinnybox.cli.complete import ask_for
 from skinnybox.cli.options import path
 from skinnybox.cli.progress import shown
@@ -58,6 +58,7 @@ def _add_create(commands: options.Commands) -> None:
     add("--dry-run", action="store_true", help="only print the names, with their addresses")
     _add_guest(parser.add_argument_group("what the guest finds"))
     _add_network(parser.add_argument_group("network"))
+    restore.add_to(parser)
 
 
 def _add_hardware(parser: argparse.ArgumentParser) -> None:
@@ -129,6 +130,8 @@ def _add_network(group: argparse._ArgumentGroup) -> None:
 
 
 def _create(arguments: argparse.Namespace) -> int:
+    if restore.is_meant(arguments):
+        return restore.create(arguments)
     if arguments.dry_run:
         return _dry_run(arguments)
     settings = options.settings(arguments)

@@ -35,7 +35,7 @@ def between(
         read = [
             against.Machine(
                 disk=disks[machine.name],
-                sealed=sealed_of(context.masters, machine),
+                sealed=held.enter_context(sealed_of(context.masters, machine)),
                 expected=expected(machine.instance, machine.host_keys),
             )
             for machine in machines

@@ -18,6 +18,7 @@ from skinnybox.operation import UNATTENDED, Operation
 if TYPE_CHECKING:
     from skinnybox.fleet.dropping import Would
     from skinnybox.fleet.exporting import Export, Exported
+    from skinnybox.fleet.restoring import Restore
     from skinnybox.model.drop import Dropped, Wanted
 
 LIMIT = 256 << 10
@@ -79,6 +80,15 @@ class Deltas:
         from skinnybox.fleet.exporting import export
 
         return export(self._context, self._context.queries.machine(name), wanted, operation)
+
+    @as_job("create")
+    def restore(self, name: str, wanted: "Restore", operation: Operation = UNATTENDED) -> Instance:
+        """Make the machine again, stopped, that `export` wrote down, or with `new_identity` another that has
+        what it made its own. All or nothing. Conflict while the machine itself, or one of that name, is
+        here; NotFound without its master."""
+        from skinnybox.fleet.restoring import restore
+
+        return restore(self._context, name, wanted, operation)
 
     @as_job("rename")
     def rename(self, name: str, new: str, operation: Operation = UNATTENDED) -> Instance:

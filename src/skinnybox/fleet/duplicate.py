@@ -69,12 +69,12 @@ def _wanted(context: Context, source: Instance, names: Sequence[str]) -> list[In
     """A port of the host leads to one machine: copies have none that was forwarded."""
     ports = free_ports(context.catalog.ports(), context.folder)
     return [
-        _another(source, name, next(ports) if source.network is not Network.BRIDGE else None)
-        for name in names
+        another(source, name, next(ports) if source.network is not Network.BRIDGE else None) for name in names
     ]
 
 
-def _another(source: Instance, name: str, port: int | None) -> Instance:
+def another(source: Instance, name: str, port: int | None) -> Instance:
+    """A machine like it, of an identity and a name of its own. `port` is that of its ssh."""
     identity = uuid.uuid4()
     hostname = name if source.seed.hostname == source.name else source.seed.hostname
     seed = replace(

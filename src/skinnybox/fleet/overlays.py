@@ -55,9 +55,11 @@ class Overlays:
         from skinnybox.fleet.changes import Asked, looked_at, sealed_of
 
         machine = self._queries.machine(name)
-        sealed, scratch = sealed_of(self._masters, machine), self._catalog.path.parent
-        asked = Asked(seed=include_seed)
-        with looked_at(self._host, machine, sealed, scratch, operation, asked) as found:
+        scratch, asked = self._catalog.path.parent, Asked(seed=include_seed)
+        with (
+            sealed_of(self._masters, machine) as sealed,
+            looked_at(self._host, machine, sealed, scratch, operation, asked) as found,
+        ):
             yield found.changes
 
     def use(

@@ -1,4 +1,4 @@
-"""What a machine's stack shows, of its master and its layers together: names, and what is in a file."""
+"""What a machine's stack shows, master and layers together: images, names, and what is in a file."""
 
 import tempfile
 from collections.abc import Iterator
@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 
 from skinnybox.masters import catalogue
 from skinnybox.masters.catalogue import INDEX
-from skinnybox.model import Content, Master, Stack
+from skinnybox.model import Content, Instance, Master, Stack
 
 if TYPE_CHECKING:
     from skinnybox.delta.rebase.masters import Files
+    from skinnybox.fleet.context import Context
 
 
 def indexes(folder: Path, stack: Stack) -> list[Path]:
@@ -25,13 +26,24 @@ def indexes(folder: Path, stack: Stack) -> list[Path]:
 
 
 def images(folder: Path, stack: Stack) -> list[Path]:
-    """Of its layers, from the lowest up, those that its machine has."""
+    """Of its layers, from the lowest up, those that its machine has. NotFound when one is gone."""
     if not stack.layers:
         return []
     from skinnybox.masters.layers.catalogue import layers_of
 
     store = folder / "layers"
     return [catalogue.folder(store, layer) / image.file for layer, image in layers_of(store, stack)]
+
+
+@contextmanager
+def all_images(context: "Context", instance: Instance) -> Iterator[tuple[Path, ...]]:
+    """The files of its master's and its layers', the topmost first; nobody removes them meanwhile. Of a
+    master's image that is there no more in its own form another form of the same tree. NotFound."""
+    stack = instance.stack
+    with context.masters.kept(stack.master.removeprefix("sha256:")) as master, context.layers.held():
+        own = master.image(stack.images[0]) or master.images[0]
+        above = images(context.folder, stack)
+        yield (*reversed(above), context.masters.folder(master) / own.file)
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from skinnybox.delta.merged.frames import Entry
 from skinnybox.delta.merged.receiving import Disks, Frames, OnTheDataDisk, told
 from skinnybox.delta.settled import Unsettled
 from skinnybox.errors import UsageError
-from skinnybox.fleet import encrypted, stack_images, thrown
+from skinnybox.fleet import encrypted, stack_files, thrown
 from skinnybox.fleet.context import Context
 from skinnybox.fleet.sftp.packets import Attributes
 from skinnybox.fleet.view import MachineView
@@ -28,7 +28,7 @@ def opened(
     thrown.refuse_in_memory(instance, "cp")
     encrypted.refuse_reading(instance, "cp")
     with ExitStack() as held:
-        images = held.enter_context(stack_images.kept(context, instance))
+        images = held.enter_context(stack_files.all_images(context, instance))
         overlay = held.enter_context(context.host.open_overlay(instance, operation))
         folders = instance.data.folders if instance.data is not None else ()
         disks = Disks(overlay=overlay, images=images, folders=folders)

@@ -16,8 +16,9 @@ from pathlib import Path
 from skinnybox.errors import CommandFailed, Corrupt, TimedOut, Unsupported
 from skinnybox.model import DiskKind
 from skinnybox.operation import Operation
+from skinnybox.overlays.contents import put
 from skinnybox.overlays.e2fsprogs import on_disk
-from skinnybox.overlays.edits import Alteration, Creation, Edit, Removal, Stretch
+from skinnybox.overlays.edits import Alteration, Creation, Edit, Holed, Link, Removal, Stretch
 from skinnybox.overlays.grow import damaged
 
 _CPU_SECONDS = 600
@@ -28,6 +29,9 @@ _BATCH, _CONTENT = 1 << 20, 256 << 20
 _MOST_ALONE = 500
 _ALONE = ".skinnybox-edit"
 _SECOND = 1_000_000_000
+_MOST_MINOR = 0xFFFF
+_EXTENTS, _IN_INODE = 0x80000, 60
+"""A flag; and so many bytes of a symlink's target need no block."""
 
 
 def prepared(disk: Path) -> None:
@@ -37,7 +41,9 @@ def prepared(disk: Path) -> None:
         _checked(descriptor, ["-fp"], (0, 1))
 
 
-def edited(disk: Path, edits: Iterable[Edit], contents: int, operation: Operation) -> int:
+def edited(
+    disk: Path, edits: Iterable[Edit], contents: int, operation: Operation, task: str = "rebase"
+) -> int:
     """Do them in their order; how many. `disk` is prepared, and nobody else's; `contents` an open file. The
     disk is of no use until `settled` said so. Raises Cancelled between two runs; Unsupported for too many
     names that hold a line's end: each takes a run of its own."""
@@ -50,7 +56,7 @@ def edited(disk: Path, edits: Iterable[Edit], contents: int, operation: Operatio
         for count, each in enumerate(edits, start=1):
             batch.add(each)
             if batch.is_full:
-                operation.step(task="rebase", done=count, unit="changes")
+                operation.step(task=task, done=count, unit="changes")
                 batch.run()
         batch.run()
     return count
@@ -102,6 +108,8 @@ class _Batch:
             self._remove(edit)
         elif isinstance(edit, Alteration):
             self._alter(edit)
+        elif isinstance(edit, Link):
+            self._link(edit)
         else:
             self._create(edit)
 
@@ -122,21 +130,26 @@ class _Batch:
             self._say(b"cd <%d>" % edit.folder)
             self._say(b"%s %s" % (word, _here(edit.name)))
         else:
+            self._count_alone()
             self._say(b"%s %s" % (word, _quoted(b"/" + edit.path)))
 
     def _alter(self, edit: Alteration) -> None:
-        self._fields(b"<%d>" % edit.inode, edit.mode, edit.uid, edit.gid)
+        place = b"<%d>" % edit.inode
+        self._fields(place, edit.mode, edit.uid, edit.gid)
+        if edit.mtime_ns is not None:
+            self._time(place, edit.mtime_ns)
+        if edit.flags:
+            self._say(b"sif %s flags %d" % (place, _EXTENTS | edit.flags))
         for name in edit.without:
-            self._say(b"ea_rm <%d> %s" % (edit.inode, _quoted(_raw(name))))
-        self._set(b"<%d>" % edit.inode, edit)
+            self._say(b"ea_rm %s %s" % (place, _quoted(_raw(name))))
+        self._set(place, edit)
 
     def _create(self, edit: Creation) -> None:
         if all(map(_is_plain, (*edit.below, edit.name, edit.target or b""))):
-            self._say(b"cd <%d>" % edit.folder)
-            for name in edit.below:
-                self._say(b"cd %s" % _here(name))
+            self._enter(edit)
             self._make(edit, edit.name)
             return
+        self._count_alone()
         if stat.S_ISDIR(edit.mode):
             self._say(b"mkdir %s" % _quoted(b"/" + edit.path))
             self._told(edit, _quoted(b"/" + edit.path))
@@ -146,8 +159,38 @@ class _Batch:
         other = f"{_ALONE}-{self._alone}".encode()
         self._say(b"cd /")
         self._make(edit, other)
-        self._say(b"ln /%s %s" % (other, _quoted(b"/" + edit.path)))
+        self._name_alone(b"/" + other, b"/" + edit.path)
         self._say(b"unlink /%s" % other)
+
+    def _link(self, edit: Link) -> None:
+        """`ln` fails where the folder's blocks are full; what makes an inode takes another block. So what had
+        the name before makes room for it."""
+        if not all(map(_is_plain, (*edit.below, edit.name, edit.of))):
+            self._count_alone()
+            self._name_alone(b"/" + edit.of, b"/" + edit.path)
+            return
+        self._enter(edit)
+        self._say(b"mknod %s p" % _quoted(edit.name))
+        self._say(b"rm %s" % _here(edit.name))
+        self._say(b"ln %s %s" % (_quoted(b"/" + edit.of), _quoted(edit.name)))
+
+    def _name_alone(self, of: bytes, path: bytes) -> None:
+        for word in (b"mkdir", b"rmdir"):
+            self._say(b"%s %s" % (word, _quoted(path)))
+        self._say(b"ln %s %s" % (_quoted(of), _quoted(path)))
+
+    def _enter(self, edit: Creation | Link) -> None:
+        self._say(b"cd <%d>" % edit.folder)
+        for name in edit.below:
+            self._say(b"cd %s" % _here(name))
+
+    def _count_alone(self) -> None:
+        self._alone += 1
+        if self._alone > _MOST_ALONE:
+            raise Unsupported(
+                f"more than {_MOST_ALONE} names with the end of a line in them are to be changed",
+                hint="no program makes such names: remove them in the machine",
+            )
 
     def _make(self, edit: Creation, name: bytes) -> None:
         """In the folder that debugfs is in. Its name is none of an inode's number there: see _here."""
@@ -159,18 +202,31 @@ class _Batch:
         elif kind == stat.S_IFLNK:
             self._say(b"symlink %s %s" % (_quoted(name), _quoted(edit.target or b"")))
         elif kind in (stat.S_IFCHR, stat.S_IFBLK):
-            letter = b"c" if kind == stat.S_IFCHR else b"b"
-            self._say(b"mknod %s %s %d %d" % (_quoted(name), letter, *edit.rdev))
+            self._device(b"c" if kind == stat.S_IFCHR else b"b", *edit.rdev, name)
         else:
             self._say(b"mknod %s p" % _quoted(name))
         self._told(edit, _here(name))
 
+    def _device(self, letter: bytes, major: int, minor: int, name: bytes) -> None:
+        """debugfs takes no number above 65,535, and a kernel has minor ones of 20 bits: those are written to
+        where the kernel has them."""
+        large = minor > _MOST_MINOR
+        self._say(b"mknod %s %s %d %d" % (_quoted(name), letter, major, _MOST_MINOR if large else minor))
+        if large:
+            number = minor & 0xFF | major << 8 | (minor & ~0xFF) << 12
+            self._say(b"sif %s block[1] %d" % (_here(name), number))
+
     def _told(self, edit: Creation, place: bytes) -> None:
         self._fields(place, edit.mode, edit.uid, edit.gid)
-        seconds, rest = divmod(edit.mtime_ns, _SECOND)
+        self._time(place, edit.mtime_ns)
+        if edit.flags:
+            self._say(b"sif %s flags %d" % (place, _stored(edit) | edit.flags))
+        self._set(place, edit)
+
+    def _time(self, place: bytes, mtime_ns: int) -> None:
+        seconds, rest = divmod(mtime_ns, _SECOND)
         self._say(b"sif %s mtime @%d" % (place, seconds & 0xFFFFFFFF))
         self._say(b"sif %s mtime_extra %d" % (place, rest << 2 | _epoch(seconds)))
-        self._set(place, edit)
 
     def _fields(self, place: bytes, mode: int | None, uid: int | None, gid: int | None) -> None:
         if mode is not None:
@@ -184,15 +240,11 @@ class _Batch:
         for name, value in edit.xattrs:
             self._say(b"ea_set -f %s %s %s" % (self._file(value), place, _quoted(_raw(name))))
 
-    def _file(self, stretch: Stretch) -> bytes:
+    def _file(self, content: Stretch | Holed) -> bytes:
         """One with that content, in the folder where debugfs runs."""
         path = self._folder / f"c{len(self._files)}"
-        with path.open("xb") as file:
-            for piece in _pieces(self._contents, stretch):
-                file.write(piece)
-        path.chmod(0o644)
         self._files.append(path)
-        self._content += stretch.length
+        self._content += put(self._contents, content, path)
         return path.name.encode()
 
     def _say(self, request: bytes) -> None:
@@ -200,12 +252,6 @@ class _Batch:
             self._lines.append(request)
             self._bytes += len(request) + 1
             return
-        self._alone += 1
-        if self._alone > _MOST_ALONE:
-            raise Unsupported(
-                f"more than {_MOST_ALONE} names with the end of a line in them are to be changed",
-                hint="no program makes such names: remove them in the machine",
-            )
         # What it names was made by those before it.
         files, self._files = self._files, []
         self.run()
@@ -220,14 +266,10 @@ class _Batch:
             raise Corrupt(f"the overlay could not be altered: {error.message}") from error
 
 
-def _pieces(descriptor: int, stretch: Stretch) -> Iterator[bytes]:
-    at, end = stretch.start, stretch.start + stretch.length
-    while at < end:
-        piece = os.pread(descriptor, min(1 << 20, end - at), at)
-        if not piece:
-            raise Corrupt("a content ends before its end")
-        yield piece
-        at += len(piece)
+def _stored(edit: Creation) -> int:
+    """What such an inode has of flags that say how it is stored."""
+    has_blocks = stat.S_IFMT(edit.mode) in (stat.S_IFREG, stat.S_IFDIR)
+    return _EXTENTS if has_blocks or len(edit.target or b"") >= _IN_INODE else 0
 
 
 def _is_plain(word: bytes) -> bool:

@@ -68,7 +68,8 @@ _BINDING = frozenset(
 )
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _TREE_NAMES = frozenset(tree.name for tree in TREES)
-_LARGEST = 1 << 63
+_LARGEST, _LATEST = 1 << 63, 1 << 64
+"""Bytes; and nanoseconds: ext4 counts until 2446, which 63 bits do not hold."""
 _encode = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
 
 
@@ -119,7 +120,7 @@ def line_of(text: bytes) -> Line:
         tree, path, letter, mode, uid, gid, mtime, size, own, link, flags, xattrs, content = json.loads(text)
         numbers = (
             _number(mode, 0o7777), _number(uid, (1 << 32) - 1), _number(gid, (1 << 32) - 1),
-            _number(mtime, _LARGEST, -_LARGEST), _number(size, _LARGEST),
+            _number(mtime, _LATEST, -_LATEST), _number(size, _LARGEST),
         )  # fmt: skip
         if letter not in TYPES or tree not in _TREE_NAMES:
             raise ValueError("of no known type, or in no known tree")

@@ -9,11 +9,13 @@ from typing import Any, BinaryIO
 
 from skinnybox.delta.settled import NO_ANSWER
 from skinnybox.errors import Corrupt
-from skinnybox.overlays.edits import Alteration, Creation, Edit, Removal, Stretch, Xattrs
+from skinnybox.overlays.edits import Alteration, Creation, Edit, Holed, Link, Removal, Stretch, Xattrs
 
 _LONGEST = 1 << 17
 _NAME, _PATH, _TARGET = 255, 4200, 4095
 _INODE, _ID, _TIME, _DEVICE = 1 << 32, 1 << 32, 1 << 64, 1 << 20
+_FLAGS, _LARGEST = 1 << 18, 1 << 63
+"""Of flags none that says how a file is stored."""
 _MOST_ATTRIBUTES = 1000
 
 
@@ -25,13 +27,25 @@ def _told(edit: Edit) -> list[Any]:
     if isinstance(edit, Removal):
         return ["-", edit.folder, _text(edit.name), _text(edit.path), edit.is_folder]
     if isinstance(edit, Alteration):
-        return ["=", edit.inode, edit.mode, edit.uid, edit.gid, edit.without, _attributes(edit.xattrs)]
-    content = None if edit.content is None else [edit.content.start, edit.content.length]
+        numbers = [edit.inode, edit.mode, edit.uid, edit.gid]
+        return ["=", *numbers, edit.without, _attributes(edit.xattrs), edit.mtime_ns, edit.flags]
+    where = [edit.folder, list(map(_text, edit.below)), _text(edit.name), _text(edit.path)]
+    if isinstance(edit, Link):
+        return ["&", *where, _text(edit.of)]
     target = None if edit.target is None else _text(edit.target)
-    below = list(map(_text, edit.below))
     numbers = [edit.mode, edit.uid, edit.gid, edit.mtime_ns]
-    where = [edit.folder, below, _text(edit.name), _text(edit.path)]
-    return ["+", *where, *numbers, content, target, edit.rdev, _attributes(edit.xattrs)]
+    own = [_content(edit.content), target, edit.rdev, _attributes(edit.xattrs), edit.flags]
+    return ["+", *where, *numbers, *own]
+
+
+def _content(content: Stretch | Holed | None) -> list[int] | None:
+    if isinstance(content, Holed):
+        return [content.size, *_place(content.runs), *_place(content.data)]
+    return None if content is None else _place(content)
+
+
+def _place(stretch: Stretch) -> list[int]:
+    return [stretch.start, stretch.length]
 
 
 def _attributes(xattrs: Xattrs) -> list[list[Any]]:
@@ -55,7 +69,7 @@ def _edit(value: Any, contents: int) -> Edit:
             folder=_number(folder, _INODE), name=_name(name), path=_path(path), is_folder=bool(is_folder)
         )
     if sign == "=":
-        inode, mode, uid, gid, without, xattrs = rest
+        inode, mode, uid, gid, without, xattrs, mtime_ns, flags = rest
         return Alteration(
             inode=_number(inode, _INODE),
             mode=None if mode is None else _number(mode, 1 << 16),
@@ -63,17 +77,23 @@ def _edit(value: Any, contents: int) -> Edit:
             gid=None if gid is None else _number(gid, _ID),
             without=tuple(map(_attribute, without)),
             xattrs=_as_attributes(xattrs, contents),
+            mtime_ns=None if mtime_ns is None else _time(mtime_ns),
+            flags=_number(flags, _FLAGS),
         )
+    if sign == "&":
+        folder, below, name, path, of = rest
+        return Link(
+            folder=_number(folder, _INODE), below=tuple(map(_name, below)), name=_name(name),
+            path=_path(path), of=_path(of),
+        )  # fmt: skip
     if sign != "+":
         raise ValueError("no edit")
     return _creation(rest, contents)
 
 
 def _creation(rest: list[Any], contents: int) -> Creation:
-    folder, below, name, path, mode, uid, gid, mtime_ns, content, target, rdev, xattrs = rest
+    folder, below, name, path, mode, uid, gid, mtime_ns, content, target, rdev, xattrs, flags = rest
     major, minor = rdev
-    if type(mtime_ns) is not int or abs(mtime_ns) >= _TIME:
-        raise ValueError("no time")
     return Creation(
         folder=_number(folder, _INODE),
         below=tuple(map(_name, below)),
@@ -82,12 +102,27 @@ def _creation(rest: list[Any], contents: int) -> Creation:
         mode=_number(mode, 1 << 16),
         uid=_number(uid, _ID),
         gid=_number(gid, _ID),
-        mtime_ns=mtime_ns,
-        content=None if content is None else _stretch(content[0], content[1], contents),
+        mtime_ns=_time(mtime_ns),
+        content=None if content is None else _as_content(content, contents),
         target=None if target is None else _bytes(target, _TARGET),
         rdev=(_number(major, _DEVICE), _number(minor, _DEVICE)),
         xattrs=_as_attributes(xattrs, contents),
+        flags=_number(flags, _FLAGS),
     )
+
+
+def _time(value: Any) -> int:
+    if type(value) is not int or abs(value) >= _TIME:
+        raise ValueError("no time")
+    return value
+
+
+def _as_content(found: list[Any], contents: int) -> Stretch | Holed:
+    if len(found) == 2:
+        start, length = found
+        return _stretch(start, length, contents)
+    size, runs, length, data, stored = found
+    return Holed(_number(size, _LARGEST), _stretch(runs, length, contents), _stretch(data, stored, contents))
 
 
 def _as_attributes(found: list[Any], contents: int) -> Xattrs:

@@ -8,6 +8,7 @@ from typing import BinaryIO
 from skinnybox.delta.rebase.orders import encoded
 from skinnybox.errors import Corrupt
 from skinnybox.ext4 import Node
+from skinnybox.overlays.contents import stored
 from skinnybox.overlays.edits import Alteration, Creation, Removal, Stretch, Xattrs
 
 _IN_INODE = 64
@@ -28,7 +29,7 @@ class Need:
 
     def create(self, edit: Creation) -> None:
         self.inodes += 1
-        length = edit.content.length if edit.content else len(edit.target or b"")
+        length = stored(edit.content) if edit.content else len(edit.target or b"")
         # A block for the name, which may be the first that does not fit, one for a folder's own names, and
         # one of a tree of extents.
         self.blocks += -(-length // self.block) + 2 + length // (self.block << 9)

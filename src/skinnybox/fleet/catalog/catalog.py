@@ -109,6 +109,7 @@ class Catalog:
         leads to one machine, and an address on a bridge is one's: else Conflict, naming that."""
         with self._db.writing():
             self.refuse_taken(instances)
+            self.refuse_known(instances)
             claimed = self._with_free_ports(instances)
             clashes.refuse(self._db, claimed)
             self._insert(claimed, Phase.CREATING, process_mark())
@@ -123,6 +124,14 @@ class Catalog:
                 f"{len(taken)} of {len(new)} names are taken: {', '.join(taken[:5])}",
                 hint="--skip-existing creates only the others",
             )
+
+    def refuse_known(self, new: Sequence[Instance]) -> None:
+        """Conflict for one that is here already, by whatever name: as of an archive of a machine."""
+        for instance in new:
+            for (name,) in self._db.all("SELECT name FROM instances WHERE uuid = ?", (str(instance.uuid),)):
+                raise Conflict(
+                    f"that machine is here already, as {name}", hint="--new-identity makes another of it"
+                )
 
     def check_ports(self, new: Sequence[Instance]) -> None:
         """Before anything is made for them: what claim() would say of their ports and addresses just now."""
