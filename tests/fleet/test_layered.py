@@ -136,6 +136,37 @@ def test_copies_and_renamed_ones_have_its_layers(fleet: Fleet, state: Path, web:
     assert changes(fleet) == {}
 
 
+def test_an_archive_needs_the_layers_it_was_made_with(
+    fleet: Fleet, state: Path, tmp_path: Path, web: Instance, top: Layer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ("--state", str(state), "--host", "fake")
+    copied_up(state, web, "srv/site/index.html", b"mine\n")
+    assert said(capsys, *words, "export", "web", str(tmp_path / "archive")).code == 0
+    fleet.delete(["web"])
+    fleet.layers.remove("top:1")
+    ended = said(capsys, *words, "create", "web", "--from", str(tmp_path / "archive"))
+    assert ended.code == NotFound.exit_code and "a layer" in ended.err and "top:1" in ended.err
+    fleet.layers.import_tree(planted(tmp_path / "again", TREES["top"]), "again:1", above="tiny")
+    ended = said(capsys, *words, "create", "web", "--from", str(tmp_path / "archive"))
+    assert ended.code == 0, ended
+    stack = fleet.machine("web").instance.stack
+    assert stack == replace(web.stack, layers=("low:1", "again:1"))
+    assert changes(fleet) == {"srv/site/index.html": "modified"}
+    ended = said(capsys, *words, "create", "other", "--from", str(tmp_path / "archive"), "--new-identity")
+    assert ended.code == 0 and changes(fleet, "other") == {"srv/site/index.html": "modified"}, ended
+
+
+def test_files_of_all_of_the_stack_come_out_while_it_is_off(
+    state: Path, tmp_path: Path, web: Instance, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ("--state", str(state), "--host", "fake")
+    copied_up(state, web, "srv/site/own", b"own\n")
+    ended = said(capsys, *words, "cp", "-r", "web:/srv/site", str(tmp_path / "copy"))
+    assert ended.code == 0, ended
+    found = {path.name: path.read_text() for path in (tmp_path / "copy").iterdir()}
+    assert found == {"index.html": "top\n", "only-low": "low\n", "own": "own\n"}
+
+
 def test_nobody_removes_what_is_needed(fleet: Fleet, web: Instance, low: Layer, top: Layer) -> None:
     fleet.overlays.snapshot(["web"], "then")
     with pytest.raises(Blocked, match="low:1 is a layer of web"):

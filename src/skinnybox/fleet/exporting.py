@@ -103,6 +103,8 @@ def _refuse_other(manifest: Manifest, instance: Instance, wanted: Export) -> Non
     if manifest.stack.master != instance.stack.master:
         was = f"{wanted.since} is of when {instance.name} booted from {manifest.stack.reference}"
         raise Blocked(f"{was}, which was another master", hint=whole)
+    if manifest.stack.images[1:] != instance.stack.images[1:]:
+        raise Blocked(f"{wanted.since} is of when {instance.name} had other layers", hint=whole)
     if DiskKind.DATA in manifest.disks and not wanted.data:
         hint = f"--data as well; {whole}"
         raise Blocked(f"{wanted.since} has what its data disk held, and this would lose it", hint=hint)

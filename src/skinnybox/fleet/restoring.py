@@ -17,9 +17,9 @@ from skinnybox.delta.archive.identity import identity_of
 from skinnybox.delta.archive.manifest import Manifest
 from skinnybox.delta.archive.restored import Chain
 from skinnybox.delta.drop import building
-from skinnybox.delta.rebase.masters import Files, opened
+from skinnybox.delta.rebase.masters import Files
 from skinnybox.errors import Conflict, Corrupt, NoSpace, NotFound, Unsupported
-from skinnybox.fleet import change, create, knowing, thrown
+from skinnybox.fleet import change, create, knowing, stack_files, stacks, thrown
 from skinnybox.fleet.catalog import host_kind
 from skinnybox.fleet.catalog.ports import free_ports
 from skinnybox.fleet.change import Changes
@@ -37,6 +37,7 @@ from skinnybox.model import (
     DiskKind,
     Forward,
     Instance,
+    Layer,
     Master,
     Network,
     Stack,
@@ -76,13 +77,16 @@ def restore(context: Context, name: str, wanted: Restore, operation: Operation) 
         told = _told(manifest)
         _refuse_taken(context, name, told, wanted)
         master = _master(context, held, manifest)
-        new, notes = _new(context, name, told, master, wanted)
+        layers = _layers(context, held, told.stack, master)
+        new, notes = _new(
+            context, name, replace(told, stack=_stack(master, layers, told.stack, context.host)), wanted
+        )
         _check(context, new, master)
         size = sum(disk.size for disk in new.disks.values())
         chain = held.enter_context(restored.read(archives, size, context.folder, operation))
         sealed = None
         if wanted.new_identity:
-            sealed = held.enter_context(opened(context.folder / "masters", master, context.folder))
+            sealed = held.enter_context(stack_files.opened(context.folder, master, new.stack))
         context.catalog.make()
         host_kind.note(context.folder, context.host.features.kind)
         context.host.add_master(master, context.masters.folder(master), operation)
@@ -144,9 +148,18 @@ def _master(context: Context, held: ExitStack, manifest: Manifest) -> Master:
         ) from error
 
 
-def _new(
-    context: Context, name: str, told: Instance, master: Master, wanted: Restore
-) -> tuple[Instance, list[str]]:
+def _layers(context: Context, held: ExitStack, told: Stack, master: Master) -> tuple[Layer, ...]:
+    try:
+        ids = [identity.removeprefix("sha256:") for identity in told.layer_ids]
+        return held.enter_context(context.layers.kept(ids, master))
+    except NotFound as error:
+        raise NotFound(
+            f"a layer that it was made with is not here: {', '.join(told.layers)}",
+            hint="import that one first: the same files give the same id",
+        ) from error
+
+
+def _new(context: Context, name: str, told: Instance, wanted: Restore) -> tuple[Instance, list[str]]:
     features = context.host.features
     ports = free_ports(context.catalog.ports(), context.folder)
     notes = list[str]()
@@ -156,7 +169,7 @@ def _new(
         forwards, notes = _free(told.forwards, context)
         port = next(ports) if told.ssh_port in context.catalog.ports() else told.ssh_port
         new = replace(_called(told, name), forwards=forwards, ssh_port=port)
-    new = replace(_sized(new, wanted.overlay, features), stack=_stack(master, told.stack, features))
+    new = _sized(new, wanted.overlay, features)
     return change.altered(context.host, change.changed(new, wanted.changes), ports), notes
 
 
@@ -207,12 +220,13 @@ def _kept(allocation: Allocation, features: Features) -> Allocation:
     return allocation if allocation in features.allocations else next(iter(features.allocations))
 
 
-def _stack(master: Master, told: Stack, features: Features) -> Stack:
+def _stack(master: Master, layers: Sequence[Layer], told: Stack, host: Host) -> Stack:
     """The images that it had, where they are here and this host serves them; else others of that content."""
-    known = {image.digest for image in master.images}
-    if set(told.images) <= known and (features.dax or not told.dax):
-        return replace(told, reference=master.reference)
-    return create.stack(master, None, features)
+    images = chain(master.images, *(layer.images for layer in layers))
+    known = {image.digest for image in images}
+    if set(told.images) <= known and (host.features.dax or not told.dax):
+        return replace(told, reference=master.reference, layers=tuple(layer.reference for layer in layers))
+    return stacks.stack(master, None, host.features, layers)
 
 
 def _check(context: Context, new: Instance, master: Master) -> None:
