@@ -88,8 +88,8 @@ def _prepared(fleet: Fleet, found: Manifest, wanted: Restore) -> None:
     context = fleet._context
     restoring._refuse_taken(context, "web", told, wanted)
     with ExitStack() as held:
-        master = restoring._master(context, held, found)
-        new, _ = restoring._new(context, "web", told, master, wanted)
+        master, told = restoring._here(context, held, found, told)
+        new, _ = restoring._new(context, "web", told, wanted)
         restoring._check(context, new, master)
     assert from_record(to_record(new)) == new
     seed_message(new)

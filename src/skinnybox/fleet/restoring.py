@@ -76,11 +76,8 @@ def restore(context: Context, name: str, wanted: Restore, operation: Operation) 
         manifest = archives[-1].manifest
         told = _told(manifest)
         _refuse_taken(context, name, told, wanted)
-        master = _master(context, held, manifest)
-        layers = _layers(context, held, told.stack, master)
-        new, notes = _new(
-            context, name, replace(told, stack=_stack(master, layers, told.stack, context.host)), wanted
-        )
+        master, told = _here(context, held, manifest, told)
+        new, notes = _new(context, name, told, wanted)
         _check(context, new, master)
         size = sum(disk.size for disk in new.disks.values())
         chain = held.enter_context(restored.read(archives, size, context.folder, operation))
@@ -134,6 +131,13 @@ def _refuse_taken(context: Context, name: str, told: Instance, wanted: Restore) 
         raise Conflict(f"there is a machine {name} already", hint="choose another name, or delete it")
     if not wanted.new_identity:
         context.catalog.refuse_known([told])
+
+
+def _here(context: Context, held: ExitStack, manifest: Manifest, told: Instance) -> tuple[Master, Instance]:
+    """Its master, and the machine on what there is of its stack here; nobody removes that meanwhile."""
+    master = _master(context, held, manifest)
+    layers = _layers(context, held, told.stack, master)
+    return master, replace(told, stack=_stack(master, layers, told.stack, context.host))
 
 
 def _master(context: Context, held: ExitStack, manifest: Manifest) -> Master:
