@@ -20,6 +20,7 @@ from skinnybox.fleet.service import Fleet
 from skinnybox.fleet.view import MachineView
 from skinnybox.masters import sources
 from skinnybox.masters.build import explained
+from skinnybox.model import RebaseTasks
 from tests.boot.conftest import Create
 from tests.boot.settled import overlay_is_clean
 
@@ -124,6 +125,52 @@ def _install(tree: Tree, folder: Path) -> None:
 RAN = "#!/bin/sh\nip -o address show scope global >/srv/ran\n"
 MAKE = "echo mine >/srv/mine; rm /etc/issue.net; sync"
 SHOW = "hostname; cat /srv/mine /etc/machine-id /etc/ssh/ssh_host_ed25519_key.pub; test ! -e /etc/issue.net"
+
+LEFT = r"""
+cat >/var/lib/dpkg/info/demo.postinst <<'END'
+#!/bin/sh
+set -e
+echo "postinst $*" >>/root/said
+cat /proc/[0-9]*/comm | grep -c -x -e sshd -e dhclient -e systemd-network >>/root/said || true
+ip -o -4 address show scope global | wc -l >>/root/said
+cat /proc/1/comm >>/root/said
+! command -v invoke-rc.d >/dev/null || invoke-rc.d ssh restart
+cat /proc/[0-9]*/comm | grep -c -x sshd >>/root/said || true
+END
+chmod 0755 /var/lib/dpkg/info/demo.postinst
+echo /. >/var/lib/dpkg/info/demo.list
+cat >>/var/lib/dpkg/status <<'END'
+Package: demo
+Status: install ok unpacked
+Priority: optional
+Section: admin
+Maintainer: A <a@b.example>
+Architecture: all
+Version: 2.0
+Config-Version: 1.0
+Description: a package
+
+END
+printf 'skinnybox-rebase 1\nid 0af3\ntask configure\ntask ldconfig\nend\n' >/var/lib/skinnybox/rebase
+sync
+"""
+
+
+def test_what_a_rebase_leaves_is_done_before_the_network_and_its_services(
+    fleet: Fleet, tree: Tree, create: Create, up: Up, down: Down, sh: Sh
+) -> None:
+    create("moved")
+    up("moved")
+    sh("moved", LEFT)
+    down("moved")
+    report = up("moved").current_report
+    assert report is not None and report.rebase == RebaseTasks(identifier="0af3", done=True)
+    early = "systemd" if tree.first == "systemd" else "before-init"
+    assert sh("moved", "cat /root/said").split() == ["postinst", "configure", "1.0", "0", "0", early, "0"]
+    assert sh("moved", "cat /proc/1/comm").strip() == tree.first
+    assert sh("moved", "dpkg-query -W -f '${Status} ${Version}' demo") == "install ok installed 2.0"
+    assert sh("moved", "ls /usr/sbin/policy-rc.d /var/lib/skinnybox/rebase 2>/dev/null || :") == ""
+    assert sh("moved", tree.is_well) == ""
 
 
 def test_a_machine_lives(fleet: Fleet, tree: Tree, create: Create, up: Up, down: Down, sh: Sh) -> None:
