@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from skinnybox import run
-from skinnybox.cli.changes_grouped import lines
+from skinnybox.cli.changes_grouped import gathered, lines
 from skinnybox.delta.listing import Sealed, looked
 from skinnybox.masters.index import scan, write_index
 from skinnybox.operation import Operation
@@ -67,7 +67,7 @@ def test_what_dpkg_and_the_administrator_did_is_said_exactly(
     with looked(
         machine.image, Sealed(index=tmp_path / "index.jsonl.gz", image=image), include_same=True
     ) as look:
-        told = list(lines(look, whole=False))
+        told = list(lines(gathered(look, whole=False)))
     new = [f"new{number:02}" for number in range(30)]
     assert told[0].startswith("packages (")
     assert told[1:] == [

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from skinnybox.cli.changes_grouped import is_hidden, lines
+from skinnybox.cli.changes_grouped import gathered, is_hidden, lines
 from skinnybox.delta import whose
 from skinnybox.delta.plain_boot import RULES
 from skinnybox.delta.telling import change_checked, facts_checked
@@ -65,7 +65,7 @@ def _upper() -> dict[bytes, Thing]:
 
 
 def test_what_apt_and_the_administrator_did_is_what_is_told(looking: Looking) -> None:
-    told = list(lines(looking.at(MASTER, _upper()), whole=False))
+    told = list(lines(gathered(looking.at(MASTER, _upper()), whole=False)))
     # Six of each new one, with the folder; of each old one all; program and sums of those that are another
     # version, whose page is the same; the status, the one before, and the lock.
     paths = 30 * 6 + 5 * 5 + 3 * 2 + 3
@@ -321,7 +321,7 @@ def test_many_alike_are_one_line_but_not_where_one_could_hide() -> None:
             Change(path=f"{folder}/{number}".encode(), kind=ChangeKind.ADDED, type="-", size=1, group=group)
             for number in range(20)
         ]
-        return list(lines(Look(facts=(), changes=iter(changes)), whole=False))
+        return list(lines(gathered(Look(facts=(), changes=iter(changes)), whole=False)))
 
     assert told("srv/www", Group.DATA) == ["data", "  added  20  /srv/www/  20 files in it"]
     for group in (Group.ACCOUNTS, Group.SERVICES, Group.OTHER, Group.PACKAGES):

@@ -138,16 +138,16 @@ def _read(arguments: argparse.Namespace, look: Look) -> tuple[_Found, Callable[[
         summary = present_changes.summary(" ".join(_names(arguments)), look)
         return found, partial(_emit_numbers, summary, arguments)
     if arguments.tree:
-        return found, partial(
-            _print, list(tree.lines(map(present.change, look.changes), arguments.depth)), cut=True
-        )
+        every = [present.change(change) for change in look.changes]
+        return found, lambda: _print(tree.lines(every, arguments.depth), cut=True)
     if arguments.format == "table":
-        return found, partial(_print, list(changes_grouped.lines(look, whole=whole)), cut=False)
+        gathered = changes_grouped.gathered(look, whole=whole)
+        return found, lambda: _print(changes_grouped.lines(gathered), cut=False)
     records = [present.change(change) for change in look.changes]
     return found, partial(render.emit, records, _COLUMNS, arguments.format, headers=not arguments.no_headers)
 
 
-def _print(lines: list[str], *, cut: bool) -> None:
+def _print(lines: Iterator[str], *, cut: bool) -> None:
     wide = terminal.width() if cut else None
     for line in lines:
         print(line if wide is None else terminal.cut(line, wide))

@@ -52,26 +52,39 @@ class _Counts:
             self.size[change.group] += change.size if change.kind is not ChangeKind.DELETED else 0
 
 
-def lines(look: Look, *, whole: bool) -> Iterator[str]:
-    """With `whole` each path, and what tells why it says nothing; of facts then as well."""
-    counts = _Counts()
-    told: defaultdict[Group, list[Change]] = defaultdict(list)
+@dataclass(slots=True)
+class Gathered:
+    """All that is to be shown: with `whole` each path, and why it says nothing."""
+
+    facts: tuple[Fact, ...]
+    whole: bool
+    told: defaultdict[Group, list[Change]] = field(default_factory=lambda: defaultdict(list))
+    counts: _Counts = field(default_factory=_Counts)
+
+
+def gathered(look: Look, *, whole: bool) -> Gathered:
+    found = Gathered(facts=look.facts, whole=whole)
     for change in look.changes:
         if whole or not is_hidden(change):
-            told[change.group].append(change)
+            found.told[change.group].append(change)
         else:
-            counts.add(change)
+            found.counts.add(change)
+    return found
+
+
+def lines(found: Gathered) -> Iterator[str]:
+    """Fitted to the terminal, which has to be there: progress takes the place of it while it is shown."""
     first = True
     for group in Group:
-        facts = [fact for fact in look.facts if fact.group is group]
-        if not facts and not told[group] and not counts.folded[group]:
+        facts = [fact for fact in found.facts if fact.group is group]
+        if not facts and not found.told[group] and not found.counts.folded[group]:
             continue
         yield from () if first else ("",)
         first = False
-        yield _title(group, counts)
+        yield _title(group, found.counts)
         yield from _facts(facts)
-        yield from _paths(told[group], together=not whole and group not in _NEVER_TOGETHER)
-    yield from _rest(counts, first)
+        yield from _paths(found.told[group], together=not found.whole and group not in _NEVER_TOGETHER)
+    yield from _rest(found.counts, first)
 
 
 def _title(group: Group, counts: _Counts) -> str:
