@@ -40,6 +40,7 @@ LINES = {
     "reset": "reset web -y",
     "slim": "slim web",
     "copy": "copy web other",
+    "promote --dry-run": "promote web other:1 --dry-run",
     "rename": "rename web web-2",
     "grow": "grow web 80M",
     "snapshot create": "snapshot create web --label mine",
@@ -60,7 +61,7 @@ ASIDE = {
     "plan", "create", "capacity", "doctor", "serve", "completion", "autostart unit", "jobs list", "jobs show",
     "jobs follow", "jobs cancel", "token create", "token list", "token revoke", "master build",
     "master import", "master list", "master gc", "master verify", "master remove", "master show",
-    "master diff", "master disk",
+    "master diff", "master disk", "master edit",
 }  # fmt: skip
 """They look, talk with a guest, or are about no machine that there is: they decide nothing."""
 

@@ -13,7 +13,8 @@ from skinnybox.cli.parser import build_parser
 NOT_READING = {
     ("apply",), ("autostart", "off"), ("autostart", "on"), ("cp",), ("delete",), ("exec",), ("flatten",),
     ("grow",), ("jobs", "cancel"), ("jobs", "follow"), ("jobs", "show"), ("kill",), ("master", "build"),
-    ("master", "disk"), ("master", "import"), ("master", "remove"), ("rebase",), ("reset",),
+    ("master", "disk"), ("master", "edit"), ("master", "import"), ("master", "remove"), ("promote",),
+    ("rebase",), ("reset",),
     ("restart",), ("rollback",), ("seed-disk",), ("serve",), ("set",), ("slim",), ("copy",), ("rename",),
     ("snapshot", "create"), ("snapshot", "delete"), ("snapshot", "restore"), ("ssh",),
     ("start",), ("stop",), ("token", "create"), ("token", "revoke"),

@@ -10,6 +10,7 @@ _GROUPS = {
     "masters": ("master",),
     "machines": ("create", "delete"),
     "duplicate": ("copy", "rename"),
+    "promote": ("promote",),
     "listing": ("list", "show"),
     "top": ("top",),
     "logs": ("logs",),

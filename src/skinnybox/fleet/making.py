@@ -43,16 +43,37 @@ class Import:
     unrelated: bool = False
 
 
-Order = Build | Import
-_KINDS: dict[str, type[Build] | type[Import]] = {"build": Build, "import": Import}
-_PATHS = ("recipe_file", "source", "kernel", "initrd")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Promote:
+    """Of a machine's disk, which stays as it is meanwhile, and of its master, an id: see delta.promote.
+    `whose` is as delta.promote.whose encodes it."""
+
+    overlay: Path
+    master: str
+    whose: str
+    reference: str
+
+
+Order = Build | Import | Promote
+_KINDS: dict[str, type[Build] | type[Import] | type[Promote]] = {
+    "build": Build,
+    "import": Import,
+    "promote": Promote,
+}
+_PATHS = ("recipe_file", "source", "kernel", "initrd", "overlay")
 _TUPLES = ("packages", "leave_out")
 
 
 def made(store: Path, order: Order, operation: Operation) -> Master:
-    """Build or import, and seal, in this very process, which has to be root, of a namespace at least. Raises
-    as masters.build and masters.imports do."""
-    return _built(store, order, operation) if isinstance(order, Build) else _imported(store, order, operation)
+    """Make it, and seal, in this very process, which has to be root, of a namespace at least. Raises as
+    masters.build, masters.imports and delta.promote do."""
+    match order:
+        case Build():
+            return _built(store, order, operation)
+        case Import():
+            return _imported(store, order, operation)
+        case Promote():
+            return _promoted(store, order, operation)
 
 
 def _built(store: Path, order: Build, operation: Operation) -> Master:
@@ -89,6 +110,18 @@ def _imported(store: Path, order: Import, operation: Operation) -> Master:
         as_is=order.as_is, kernel=order.kernel, initrd=order.initrd, dax=order.dax,
         image_format=order.image_format, format=order.format, partition=order.partition,
         leave_out=order.leave_out, after=order.after, unrelated=order.unrelated, operation=operation,
+    )  # fmt: skip
+
+
+def _promoted(store: Path, order: Promote, operation: Operation) -> Master:
+    from skinnybox.delta.promote import promoted, whose
+    from skinnybox.masters import catalogue, seal
+
+    name, version = parse_reference(order.reference)
+    source = catalogue.find(store, order.master.removeprefix("sha256:"))
+    return promoted.promoted(
+        order.overlay, source, whose.decode(order.whose.encode()), store=store, name=name,
+        version=version or seal.default_version(store, name), operation=operation,
     )  # fmt: skip
 
 

@@ -60,7 +60,7 @@ class Masters:
             reference=reference, recipe_file=recipe_file, text=text, suite=suite, packages=packages, dax=dax,
             image_format=image_format, after=after, unrelated=unrelated,
         )  # fmt: skip
-        return self._make(order, operation)
+        return self.make(order, operation)
 
     @as_job("master import")
     def import_tree(
@@ -90,9 +90,9 @@ class Masters:
             image_format=image_format, format=format, partition=partition, leave_out=tuple(leave_out),
             after=after, unrelated=unrelated,
         )  # fmt: skip
-        return self._make(order, operation)
+        return self.make(order, operation)
 
-    def _make(self, order: "Order", operation: Operation) -> Master:
+    def make(self, order: "Order", operation: Operation) -> Master:
         """One at a time. An ordinary user has it made by a child that is root of a namespace."""
         from skinnybox.fleet.making_apart import make
 
