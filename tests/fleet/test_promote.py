@@ -190,6 +190,7 @@ def test_the_same_disk_gives_the_same_master(fleet: Fleet, state: Path) -> None:
     first = fleet.deltas.promote("web", "lamp:2")
     fleet.masters.remove("lamp:2")
     again = fleet.deltas.promote("web", "lamp:3")
+    assert fleet.masters.find("lamp:3").made_from == "lamp:1"
     assert (again.id, again.images) == (first.id, first.images)
     before, after = entries(state, "lamp:1"), entries(state, "lamp:3")
     assert {path for path in after if after[path] != before.get(path)} == {"", "srv", "srv/site"}

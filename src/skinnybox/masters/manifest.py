@@ -54,6 +54,7 @@ def to_manifest(master: Master, *, index: str) -> bytes:
             "images": _to_images(master.images),
             "placed": list(master.placed),
             "left_out": list(master.left_out),
+            "made_from": master.made_from,
         }
     )
 
@@ -94,6 +95,8 @@ def _check_types(record: dict[str, Any]) -> None:
     for key in _PLACES:
         if not (type(record.get(key, [])) is list and all(type(p) is str for p in record.get(key, []))):
             raise TypeError(key)
+    if type(record.get("made_from")) not in (str, type(None)):
+        raise TypeError("made_from")
     for image in record["images"]:
         if not (
             type(image["size"]) is int
@@ -120,6 +123,7 @@ def _master(record: dict[str, Any]) -> Master:
         images=tuple(_image(image) for image in record["images"] if image["kind"] in _KINDS),
         placed=tuple(record.get("placed", ())),
         left_out=tuple(record.get("left_out", ())),
+        made_from=record.get("made_from"),
     )
 
 

@@ -21,7 +21,7 @@ class Reason(StrEnum):
     RANDOM = "random"
     NETWORK = "network"
     SEED = "seed"
-    STATE = "state"
+    RUNTIME = "runtime"
     HISTORY = "history"
     LOGS = "logs"
     CACHES = "caches"
@@ -46,7 +46,7 @@ _CLEANED = _rules(
     (Reason.RANDOM, rb"var/lib/(?:systemd|urandom)/random-seed"),
     (Reason.KEYS, rb"var/lib/NetworkManager/secret_key"),
     (Reason.HISTORY, rb"root/\..*|var/lib/NetworkManager/.*"),
-    (Reason.STATE, rb"var/lib/(?:cloud|systemd/timers)/.*"),
+    (Reason.RUNTIME, rb"var/lib/(?:cloud|systemd/timers)/.*"),
     (Reason.IDENTITY, rb"etc/hostname|var/(?:lib|cache)/tailscale/.*|var/lib/zerotier-one/.*"),
     (Reason.IDENTITY, rb"etc/udev/.*|\.dockerenv|etc/machine-id|var/lib/dbus/machine-id"),
     (Reason.CACHES, rb".*"),
@@ -61,10 +61,10 @@ _PLACES = _rules(
     (Reason.IDENTITY, rb"etc/salt/minion_id"),
     (Reason.KEYS, rb"((?:etc/puppet|etc/puppetlabs/puppet|var/lib/puppet)/ssl)/.+"),
     (Reason.KEYS, rb"(etc/salt/pki/minion)/.+|etc/chef/client\.pem"),
-    (Reason.STATE, rb"(" + _PUPPET + rb"/" + _PUPPETS + rb")/.+"),
-    (Reason.STATE, rb"(var/lib/skinnybox)/.+|etc/systemd/system/[^/]+\.wants/skinnybox-run-once\.service"),
-    (Reason.STATE, rb"(var/lib/systemd/(?:timesync|rfkill|backlight))/.+"),
-    (Reason.STATE, rb"var/lib/(?:logrotate/status|logrotate\.status|apt/periodic/.+|apt/daily_lock)"),
+    (Reason.RUNTIME, rb"(" + _PUPPET + rb"/" + _PUPPETS + rb")/.+"),
+    (Reason.RUNTIME, rb"(var/lib/skinnybox)/.+|etc/systemd/system/[^/]+\.wants/skinnybox-run-once\.service"),
+    (Reason.RUNTIME, rb"(var/lib/systemd/(?:timesync|rfkill|backlight))/.+"),
+    (Reason.RUNTIME, rb"var/lib/(?:logrotate/status|logrotate\.status|apt/periodic/.+|apt/daily_lock)"),
     (Reason.LEASES, rb"var/lib/misc/[^/]+\.leases"),
     (Reason.HISTORY, rb"(?:.+/)?\.(?:[a-z0-9]+_history|lesshst|viminfo|wget-hsts)"),
     (Reason.CACHES, rb"((?:root|home/[^/]+)/\.cache)/.+"),

@@ -24,6 +24,7 @@ from skinnybox.masters.imports import prepare
 from skinnybox.masters.index import file_digest, read_index
 from skinnybox.masters.initramfs import programs
 from skinnybox.masters.kernel import find_kernel
+from skinnybox.masters.mounts import Brought
 from skinnybox.masters.plain_disk import PER_SECOND, need
 from skinnybox.masters.seal import seal
 from skinnybox.masters.tree import extracted
@@ -100,7 +101,7 @@ def promoted(
             tree, store=store, name=name, version=version, kernel=_kernel(tree, source, store),
             operation=operation, dax=source.image_of(ImageKind.EROFS_PLAIN) is not None,
             image_format=ImageFormat.EXT4 if source.image_of(ImageKind.EXT4) else ImageFormat.AUTO,
-            spend=True,
+            brought=Brought(made_from=source.reference), spend=True,
         )  # fmt: skip
 
 
