@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 LABEL, SCRIPT, SESSION = "skinnybox/master-edit", "script", "session"
 """Of its value: the process, and what does the work."""
+PREFIX = "edit-"
 _LONGEST = 63
 Work = Callable[[str], bool]
 """Is given the machine's name when that is ready; whether it is to be sealed. What it raises ends it all."""
@@ -91,7 +92,7 @@ class MasterEdits:
 
 def name_of(new: str) -> str:
     """What the machine is called in which this master is made."""
-    return check_name(re.sub(r"[^a-z0-9]+", "-", f"edit-{new}".lower())[:_LONGEST].strip("-"))
+    return check_name(re.sub(r"[^a-z0-9]+", "-", f"{PREFIX}{new}".lower())[:_LONGEST].strip("-"))
 
 
 def _say_where(error: SkinnyboxError, name: str, new: str) -> None:

@@ -8,7 +8,7 @@ from skinnybox.fleet import delete
 from skinnybox.fleet.catalog.catalog import Catalog
 from skinnybox.fleet.catalog.owner import process_lives
 from skinnybox.fleet.catalog.rows import Phase, RawRow
-from skinnybox.fleet.editing import LABEL, SCRIPT
+from skinnybox.fleet.editing import LABEL, PREFIX, SCRIPT
 from skinnybox.hosts.base import Host
 from skinnybox.issues import Deed, Finding
 from skinnybox.model import Instance
@@ -32,7 +32,10 @@ def left(folder: Path, host: Host, catalog: Catalog) -> Iterator[Finding]:
 
 
 def _owner(instance: Instance | None) -> str:
-    return dict(instance.labels).get(LABEL, "") if instance is not None else ""
+    """Anybody may give a machine this label: only with such a name it is one of ours."""
+    if instance is None or not instance.name.startswith(PREFIX):
+        return ""
+    return dict(instance.labels).get(LABEL, "")
 
 
 def _is_at_work(row: RawRow) -> bool:
