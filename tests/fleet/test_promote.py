@@ -250,6 +250,14 @@ def test_paths_are_kept_and_left_out_when_that_is_said(fleet: Fleet, state: Path
     assert listed(capsys, "--leave-out", "/srv")["/srv"] == ("asked", "left out", 2)
 
 
+def test_with_a_seed_of_before_it_is_refused(fleet: Fleet, state: Path, capsys: Said) -> None:
+    a_machine(fleet, state, {"var/lib/skinnybox/seed-applied": f("1 x\n")})
+    assert listed(capsys).keys() == {"/var/lib/skinnybox"}
+    assert said(capsys, "set", "web", "--swap", "16M").code == 0
+    ended = said(capsys, "promote", "web", "lamp:2", "-y")
+    assert ended.code == 5 and "has not been started since its seed was changed" in ended.err, ended
+
+
 @pytest.mark.full
 def test_of_one_that_runs_it_is_of_one_point_in_time(fleet: Fleet, state: Path, capsys: Said) -> None:
     a_machine(fleet, state, {"srv/site": f("mine")}, replace(SPARSE, data=data_disk(48 * MIB)))

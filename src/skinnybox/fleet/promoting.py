@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from skinnybox.delta.content import of_overlay
 from skinnybox.delta.promote import promoted
 from skinnybox.delta.promote.whose import Whose, encode
 from skinnybox.delta.rebase.masters import opened
@@ -27,6 +28,7 @@ from skinnybox.overlays.inspect import read_base
 from skinnybox.overlays.journal import replayed
 
 _WHAT = "promote"
+_APPLIED = b"var/lib/skinnybox/seed-applied"
 
 
 def promote(
@@ -47,6 +49,7 @@ def promote(
     source = context.masters.bootable(machine.instance.stack)
     with _overlay(context, machine, operation) as overlay:
         _refuse_others(machine, overlay)
+        _refuse_unapplied(machine, overlay)
         order = Promote(
             overlay=overlay.absolute(), master=source.id, whose=encode(whose).decode(), reference=reference
         )
@@ -66,6 +69,7 @@ def would(
     refuse(machine, live=live)
     whose = _whose(machine, keep, leave_out)
     with _overlay(context, machine, operation) as overlay:
+        _refuse_unapplied(machine, overlay)
         found = tuple(_left_out(context, machine, overlay, whose))
     instance = machine.instance
     return Promotion(
@@ -135,4 +139,16 @@ def _refuse_others(machine: MachineView, overlay: Path) -> None:
         raise Blocked(
             f"the disk of {machine.name} says that it belongs to other images than its record",
             hint="`skinnybox repair --dry-run` says what is known of it",
+        )
+
+
+def _refuse_unapplied(machine: MachineView, overlay: Path) -> None:
+    """Blocked where an earlier seed is in force still: nobody knows what passwords and files it brought."""
+    found = of_overlay(overlay, _APPLIED, 64)
+    said = found.data.split(b" ")[0] if found is not None else b""
+    if said.isdigit() and int(said) < machine.instance.seed.generation:
+        raise Blocked(
+            f"{machine.name} has not been started since its seed was changed: what the one before brought "
+            "could not be told from what was typed",
+            hint=f"skinnybox start {machine.name}, and stop it again",
         )
