@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from skinnybox.errors import Cancelled, CommandFailed, Conflict, NoSpace, SkinnyboxError
-from skinnybox.fleet.making import Build, Import, Order, read, written
+from skinnybox.fleet.making import Build, Import, Order, Promote, read, written
 from skinnybox.fleet.making_apart import _heard, _parsed
 from skinnybox.model import ImageFormat
 from skinnybox.operation import Operation, Step
@@ -26,6 +26,7 @@ from skinnybox.operation import Operation, Step
             image_format=ImageFormat.EROFS, format="raw", partition=0, leave_out=("/home",), after="b",
             unrelated=True,
         ),
+        Promote(overlay=Path("/d\udcff"), master="sha256:ab", whose='{"a": "\udcff"}', reference="a:1"),
     ],
 )  # fmt: skip
 def test_an_order_comes_there_as_it_was_given(order: Order) -> None:

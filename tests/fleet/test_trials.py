@@ -40,6 +40,7 @@ LINES = {
     "reset": "reset web -y",
     "slim": "slim web",
     "copy": "copy web other",
+    "promote --dry-run": "promote web other:1 --dry-run",
     "rename": "rename web web-2",
     "export": "export web {folder}/archive",
     "grow": "grow web 80M",
@@ -61,7 +62,8 @@ ASIDE = {
     "plan", "create", "capacity", "doctor", "serve", "completion", "autostart unit", "jobs list", "jobs show",
     "jobs follow", "jobs cancel", "token create", "token list", "token revoke", "master build",
     "master import", "master list", "master gc", "master verify", "master remove", "master show",
-    "master diff", "master disk", "layer import", "layer list", "layer show", "layer verify", "layer remove",
+    "master diff", "master disk", "master edit", "layer import", "layer list", "layer show", "layer verify",
+    "layer remove",
 }  # fmt: skip
 """They look, talk with a guest, or are about no machine that there is: they decide nothing."""
 

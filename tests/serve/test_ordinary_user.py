@@ -18,8 +18,10 @@ import pytest
 import skinnybox
 from skinnybox import run
 from skinnybox.model import GUEST_PROTOCOL
+from tests.fleet import promotable
 from tests.image.disks import CONFIGURATION
 from tests.serve.running import Running, running, until
+from tests.unit.rebased import f
 
 USER = 61_234
 pytestmark = [
@@ -108,6 +110,27 @@ def test_it_imports_one(server: Running, home: Path) -> None:
     assert [master["master"] for master in masters] == ["x:1"]
     [actor] = {each["actor"] for each in server.get("/api/v1/jobs", over_socket=True)[1]["items"]}
     assert actor == "owner"  # one job, and none of the child's own
+
+
+@pytest.mark.full
+def test_it_makes_one_of_a_machine(server: Running, home: Path) -> None:
+    """The child reads what its parent has locked; files belong to users of a range that is this user's."""
+    tree = promotable.a_tree(home / "tree")
+    begun = post(server, "/imports", {"reference": "lamp:1", "source": str(tree), "as_is": False})
+    assert ended(server, begun["job"])["state"] == "done", job(server, begun["job"])
+    told = {"names": ["one"], "master": "lamp:1", "overlay": "64M", "sparse": True}
+    begun = post(server, "/machines", told)
+    assert ended(server, begun["job"])["state"] == "done", job(server, begun["job"])
+    [overlay] = (home / "own/state/instances").glob("*/overlay.img")
+    promotable.wrote(overlay, {"srv/site": f("mine", uid=33, gid=33), "etc/hostname": f("one\n")})
+    os.chown(overlay, USER, USER)  # what root has edited is root's
+    seen = server.get("/api/v1/machines/one/promotion", over_socket=True)[1]
+    assert "follows" in seen, seen
+    assert (seen["follows"], [each["path"] for each in seen["left_out"]]) == ("lamp:1", ["/etc/hostname"])
+    begun = post(server, "/machines/one/promotion", {"master": "lamp:2"})
+    assert ended(server, begun["job"])["state"] == "done", job(server, begun["job"])
+    masters = server.get("/api/v1/masters", over_socket=True)[1]["items"]
+    assert [master["master"] for master in masters] == ["lamp:1", "lamp:2"]
 
 
 def test_what_goes_wrong_there_is_told_as_it_is_told_here(server: Running, home: Path) -> None:

@@ -14,9 +14,10 @@ NOT_READING = {
     ("apply",), ("autostart", "off"), ("autostart", "on"), ("cp",), ("delete",), ("exec",), ("flatten",),
     ("grow",), ("jobs", "cancel"), ("jobs", "follow"), ("jobs", "show"), ("kill",), ("layer", "import"),
     ("layer", "remove"), ("layer", "show"), ("layer", "verify"), ("master", "build"),
-    ("master", "disk"), ("master", "import"), ("master", "remove"), ("rebase",), ("reset",),
+    ("master", "disk"), ("master", "edit"), ("master", "import"), ("master", "remove"), ("promote",),
+    ("rebase",), ("reset",),
     ("restart",), ("rollback",), ("seed-disk",), ("serve",), ("set",), ("slim",), ("copy",), ("rename",),
-    ("export",),    ("snapshot", "create"), ("snapshot", "delete"), ("snapshot", "restore"), ("ssh",),
+    ("export",), ("snapshot", "create"), ("snapshot", "delete"), ("snapshot", "restore"), ("ssh",),
     ("start",), ("stop",), ("token", "create"), ("token", "revoke"),
 }  # fmt: skip
 """What changes something, hands over to another program, goes on for ever, or tells of one job or layer."""

@@ -54,6 +54,8 @@ class MasterForm(Told):
     created: str
     placed: list[str]
     left_out: list[str]
+    made_from: str | None
+    """The master of the machine that it was made of."""
 
 
 class PackageForm(Told):

@@ -15,6 +15,7 @@ from skinnybox.api import (
     jobs,
     machines,
     masters,
+    promotions,
     rebase,
     system,
     tokens,
@@ -24,7 +25,7 @@ from skinnybox.api.known import KNOWN_ONLY
 
 router = APIRouter(prefix="/api/v1", responses=PROBLEMS, dependencies=[KNOWN_ONLY])
 for subject in (
-    about, creating, machines, duplicates, inside, actions, rebase, building, masters, fleet_files, jobs,
-    events, tokens, system,
+    about, creating, machines, duplicates, promotions, inside, actions, rebase, building, masters,
+    fleet_files, jobs, events, tokens, system,
 ):  # fmt: skip
     router.include_router(subject.router)

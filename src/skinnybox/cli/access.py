@@ -12,6 +12,8 @@ from skinnybox.cli import execute, options, render, report
 if TYPE_CHECKING:
     from socket import socket
 
+    from skinnybox.fleet.service import Fleet
+
 DETACH = b"\x1d"  # Ctrl-]
 
 
@@ -66,12 +68,17 @@ def _console(arguments: argparse.Namespace) -> int:
             # A terminal obeys what it is sent; a file or a pipe gets the bytes as they came.
             sys.stdout.buffer.write(render.safe(said).encode() if sys.stdout.isatty() else said)
             return 0
-        with fleet.console(arguments.name) as stream:
-            report.note(f"attached to {arguments.name}; Ctrl-] detaches")
-            with _raw_terminal():
-                _relay(stream)
-    report.note(f"\ndetached from {arguments.name}")
+        attach(fleet, arguments.name)
     return 0
+
+
+def attach(fleet: "Fleet", name: str) -> None:
+    """To a machine's console, until the machine goes off, the input ends, or the user detaches."""
+    with fleet.console(name) as stream:
+        report.note(f"attached to {name}; Ctrl-] detaches")
+        with _raw_terminal():
+            _relay(stream)
+    report.note(f"\ndetached from {name}")
 
 
 @contextmanager

@@ -10,6 +10,10 @@ _OF = {
         "skinnybox master import disk.qcow2 lamp:1",
         "skinnybox master import ./rootfs lamp --as-is",
     ),
+    "master edit": (
+        "skinnybox master edit lamp:2026-11 --as lamp:2026-12",
+        "skinnybox master edit lamp --as lamp:2026-12 --run upgrade.sh",
+    ),
     "master list": ("skinnybox master list", "skinnybox master list --format json"),
     "master gc": ("skinnybox master gc --dry-run", "skinnybox master gc --keep 2   # of each name"),
     "master show": ("skinnybox master show lamp", "skinnybox master show lamp --packages --format csv"),
@@ -93,6 +97,10 @@ _OF = {
         "skinnybox export web-01 web-01.tar.zst --data",
     ),
     "rename": ("skinnybox rename web-1 web-01",),
+    "promote": (
+        "skinnybox promote web-01 lamp:2026-12 --dry-run",
+        "skinnybox promote web-01 lamp:2026-12 --leave-out /srv/www --yes",
+    ),
     "cp": (
         "skinnybox cp site.tar web-01:/root/",
         "skinnybox cp -r web-01:/var/log/apache2 logs",

@@ -20,7 +20,7 @@ from skinnybox.sizes import format_size
 if TYPE_CHECKING:
     from skinnybox.fleet.access import Login
     from skinnybox.fleet.batch import Outcome
-    from skinnybox.fleet.conversation import Sink
+    from skinnybox.fleet.conversation import Sink, Streams
     from skinnybox.fleet.remote import Executed
     from skinnybox.fleet.service import Fleet
     from skinnybox.fleet.spool import Spool
@@ -102,10 +102,7 @@ def _exec(arguments: argparse.Namespace) -> int:
 
 def _in_one(fleet: "Fleet", name: str, arguments: argparse.Namespace) -> int:
     """Nothing of ours is written between: no progress, and the streams are the command's."""
-    from skinnybox.fleet.conversation import Streams
-
-    with _sink(sys.stdout) as out, _sink(sys.stderr) as err, shown(quiet=True) as operation:
-        streams = Streams(stdin=_STDIN, stdout=out, stderr=err)
+    with joined(_STDIN) as streams, shown(quiet=True) as operation:
         try:
             return fleet.remote.attach(
                 name,
@@ -118,6 +115,15 @@ def _in_one(fleet: "Fleet", name: str, arguments: argparse.Namespace) -> int:
         except (NotReached, TimedOut) as error:
             report.say(error)
             return next(code for kind, code in _OF_ONE if isinstance(error, kind))
+
+
+@contextmanager
+def joined(stdin: int) -> "Iterator[Streams]":
+    """A command's, that reads this and writes to ours."""
+    from skinnybox.fleet.conversation import Streams
+
+    with _sink(sys.stdout) as out, _sink(sys.stderr) as err:
+        yield Streams(stdin=stdin, stdout=out, stderr=err)
 
 
 @contextmanager

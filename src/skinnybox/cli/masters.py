@@ -1,10 +1,10 @@
-"""master build, import, list, verify, disk, remove, gc."""
+"""master build, import, list, verify, disk, remove, gc; the rest is master_edit.py's and master_look.py's."""
 
 import argparse
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from skinnybox.cli import master_look, numbers, options, render, report
+from skinnybox.cli import master_edit, master_look, numbers, options, render, report
 from skinnybox.cli.complete import ask_for
 from skinnybox.cli.options import path
 from skinnybox.cli.progress import shown
@@ -27,6 +27,7 @@ def add_to(commands: options.Commands) -> None:
     nouns = options.group(commands, "master", "make, list, verify and remove masters")
     _add_build(nouns)
     _add_import(nouns)
+    master_edit.add_to(nouns)
     options.add_format(options.command(nouns, "list", _list, "list masters"))
     _add_gc(nouns)
     for name, run, summary in (

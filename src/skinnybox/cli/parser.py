@@ -12,6 +12,7 @@ _GROUPS = {
     "machines": ("create", "delete"),
     "duplicate": ("copy", "rename"),
     "export": ("export",),
+    "promote": ("promote",),
     "listing": ("list", "show"),
     "top": ("top",),
     "logs": ("logs",),

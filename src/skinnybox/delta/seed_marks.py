@@ -73,7 +73,7 @@ def _with(change: Change, word: str) -> Change:
 
 def _written(instance: Instance, host_keys: Sequence[str]) -> Found:
     seed = instance.seed
-    for name in _hostnames(instance):
+    for name in hostnames(instance):
         yield _HOSTNAME, _text(0o644, f"{name}\n")
         yield _HOSTS, Seeded(kind=HOSTS, mode=0o644, text=name.encode())
     yield "/etc/machine-id", _text(0o444, f"{seed.machine_id}\n")
@@ -108,7 +108,7 @@ def _link(target: str) -> Seeded:
     return Seeded(kind=LINK, mode=0o777, text=target.encode())
 
 
-def _hostnames(instance: Instance) -> list[str]:
+def hostnames(instance: Instance) -> list[str]:
     """Its own and, where it follows it, what its host calls it: the guest takes that at each boot."""
     followed = hostname_of(instance.name) if instance.seed.follows_name else ""
     return list(dict.fromkeys(filter(None, (instance.seed.hostname, followed))))
@@ -152,7 +152,7 @@ def _file(file: SeedFile, instance: Instance, before: tuple[Seeded, ...]) -> Ite
     if instance.seed.follows_name and file.path == _HOSTNAME:
         yield from before
     if instance.seed.follows_name and file.path == _HOSTS:
-        for name in _hostnames(instance):
+        for name in hostnames(instance):
             text = hosts_with_name(file.content, name.encode())
             yield Seeded(kind=TEXT, mode=0o644, text=text)
 

@@ -12,7 +12,7 @@ from skinnybox.fleet.as_job import as_job
 from skinnybox.fleet.batch import Outcome
 from skinnybox.fleet.context import Context
 from skinnybox.fleet.view import MachineView
-from skinnybox.model import Change, ChangeKind, Content, DiskKind, Instance, Look
+from skinnybox.model import Change, ChangeKind, Content, DiskKind, Instance, Look, Master
 from skinnybox.operation import UNATTENDED, Operation
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from skinnybox.fleet.exporting import Export, Exported
     from skinnybox.fleet.restoring import Restore
     from skinnybox.model.drop import Dropped, Wanted
+    from skinnybox.model.promotion import Promotion
 
 LIMIT = 256 << 10
 """Bytes of a file that people look at."""
@@ -98,6 +99,43 @@ class Deltas:
         machine = self._context.queries.machine(name)
         machine = self._context.queries.settled(machine, operation)
         return renaming.rename(self._context, machine, new, operation)
+
+    @as_job("promote")
+    def promote(
+        self,
+        name: str,
+        reference: str,
+        operation: Operation = UNATTENDED,
+        *,
+        keep: Sequence[str] = (),
+        leave_out: Sequence[str] = (),
+        live: bool = False,
+    ) -> Master:
+        """Seal a master of what a stopped machine has, without what makes it that one machine; with `live` of
+        one that runs, of one point in time. At the paths in `keep` nothing is left out but what no master
+        has, at those in `leave_out` all that is the machine's own. The same disk gives the same content."""
+        from skinnybox.fleet import promoting
+
+        machine = self._context.queries.machine(name)
+        machine = self._context.queries.settled(machine, operation)
+        return promoting.promote(
+            self._context, machine, reference, operation, keep=keep, leave_out=leave_out, live=live
+        )
+
+    def would_promote(
+        self,
+        name: str,
+        operation: Operation = UNATTENDED,
+        *,
+        keep: Sequence[str] = (),
+        leave_out: Sequence[str] = (),
+        live: bool = False,
+    ) -> "Promotion":
+        """What `promote` would leave out. Raises as that; nothing is made."""
+        from skinnybox.fleet import promoting
+
+        machine = self._context.queries.machine(name)
+        return promoting.would(self._context, machine, operation, keep=keep, leave_out=leave_out, live=live)
 
     def would_drop(
         self, patterns: Sequence[str], wanted: "Wanted", operation: Operation = UNATTENDED

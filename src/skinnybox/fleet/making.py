@@ -56,20 +56,41 @@ class ImportLayer:
     at: str | None = None
 
 
-Order = Build | Import | ImportLayer
-_KINDS: dict[str, type[Build] | type[Import] | type[ImportLayer]] = {
-    "build": Build, "import": Import, "layer": ImportLayer,
-}  # fmt: skip
-_PATHS = ("recipe_file", "source", "kernel", "initrd")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Promote:
+    """Of a machine's disk, which stays as it is meanwhile, and of its master, an id: see delta.promote.
+    `whose` is as delta.promote.whose encodes it."""
+
+    overlay: Path
+    master: str
+    whose: str
+    reference: str
+
+
+OfMaster = Build | Import | Promote
+Order = OfMaster | ImportLayer
+_KINDS: dict[str, type[Order]] = {
+    "build": Build,
+    "import": Import,
+    "promote": Promote,
+    "layer": ImportLayer,
+}
+_PATHS = ("recipe_file", "source", "kernel", "initrd", "overlay")
 _TUPLES = ("packages", "leave_out")
 
 
 def made(store: Path, order: Order, operation: Operation) -> Master | Layer:
-    """Build or import, and seal, in this very process, which has to be root, of a namespace at least. Raises
-    as masters.build, masters.imports and masters.layers.sealing do."""
-    if isinstance(order, ImportLayer):
-        return _layer(store, order, operation)
-    return _built(store, order, operation) if isinstance(order, Build) else _imported(store, order, operation)
+    """Make it, and seal, in this very process, which has to be root, of a namespace at least. Raises as
+    masters.build, masters.imports, delta.promote and masters.layers.sealing do."""
+    match order:
+        case Build():
+            return _built(store, order, operation)
+        case Import():
+            return _imported(store, order, operation)
+        case Promote():
+            return _promoted(store, order, operation)
+        case ImportLayer():
+            return _layer(store, order, operation)
 
 
 def _built(store: Path, order: Build, operation: Operation) -> Master:
@@ -123,6 +144,18 @@ def _layer(store: Path, order: ImportLayer, operation: Operation) -> Layer:
     return import_layer(
         order.source, store=store, name=name, version=version or seal.dated_version(taken), above=above,
         at=order.at, operation=operation,
+    )  # fmt: skip
+
+
+def _promoted(store: Path, order: Promote, operation: Operation) -> Master:
+    from skinnybox.delta.promote import promoted, whose
+    from skinnybox.masters import catalogue, seal
+
+    name, version = parse_reference(order.reference)
+    source = catalogue.find(store, order.master.removeprefix("sha256:"))
+    return promoted.promoted(
+        order.overlay, source, whose.decode(order.whose.encode()), store=store, name=name,
+        version=version or seal.default_version(store, name), operation=operation,
     )  # fmt: skip
 
 

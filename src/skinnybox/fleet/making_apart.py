@@ -18,7 +18,7 @@ from typing import IO, Any
 
 from skinnybox import errors, run
 from skinnybox.errors import Cancelled, CommandFailed, SkinnyboxError
-from skinnybox.fleet.making import Build, Import, Order, made, written
+from skinnybox.fleet.making import OfMaster, Order, made, written
 from skinnybox.masters import catalogue, namespace
 from skinnybox.model import Master
 from skinnybox.operation import Operation, Step
@@ -30,7 +30,7 @@ _LONGEST = 1 << 16
 _TAIL = 4000
 
 
-def make(store: Path, order: Build | Import, operation: Operation) -> Master:
+def make(store: Path, order: OfMaster, operation: Operation) -> Master:
     """Here, or there when this process is no root and can have such a child; else Unsupported says what is
     missing. Raises what the making raises, told again; blocks."""
     return catalogue.find(store, make_any(store, order, operation))

@@ -17,7 +17,7 @@ from skinnybox.model import INITRD_FILE, KERNEL_FILE, ImageFormat, Layer, Master
 from skinnybox.operation import UNATTENDED, Operation
 
 if TYPE_CHECKING:
-    from skinnybox.fleet.making import Build, Import
+    from skinnybox.fleet.making import OfMaster
     from skinnybox.masters.garbage import Garbage
     from skinnybox.masters.system.compare import Difference
     from skinnybox.masters.system.values import System
@@ -61,7 +61,7 @@ class Masters:
             reference=reference, recipe_file=recipe_file, text=text, suite=suite, packages=packages, dax=dax,
             image_format=image_format, after=after, unrelated=unrelated,
         )  # fmt: skip
-        return self._make(order, operation)
+        return self.make(order, operation)
 
     @as_job("master import")
     def import_tree(
@@ -91,9 +91,9 @@ class Masters:
             image_format=image_format, format=format, partition=partition, leave_out=tuple(leave_out),
             after=after, unrelated=unrelated,
         )  # fmt: skip
-        return self._make(order, operation)
+        return self.make(order, operation)
 
-    def _make(self, order: "Build | Import", operation: Operation) -> Master:
+    def make(self, order: "OfMaster", operation: Operation) -> Master:
         """One at a time. An ordinary user has it made by a child that is root of a namespace."""
         from skinnybox.fleet.making_apart import make
 

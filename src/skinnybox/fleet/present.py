@@ -129,6 +129,7 @@ def master(masters: "Masters", sealed: "Master") -> Record:
         "folder": str(masters.folder(sealed)),
         "placed": list(sealed.placed),
         "left_out": list(sealed.left_out),
+        "made_from": sealed.made_from,
     }
 
 

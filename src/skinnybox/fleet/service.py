@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from skinnybox.fleet.catalog.rows import Row
     from skinnybox.fleet.change import Changing
     from skinnybox.fleet.create import Batch
+    from skinnybox.fleet.editing import MasterEdits
     from skinnybox.fleet.preview import Preview
     from skinnybox.fleet.specification import Specification
     from skinnybox.hosts.events import Event
@@ -132,6 +133,13 @@ class Fleet(Parts):
             return self._wait_ready(machine, timeout, operation)
 
         return self._queries.each(patterns, one, "start", operation, parallel)
+
+    @property
+    def master_edits(self) -> "MasterEdits":
+        """Masters that are worked on in a machine."""
+        from skinnybox.fleet.editing import MasterEdits
+
+        return MasterEdits(self)
 
     def finish_unfinished(self) -> "list[Outcome[Row]]":
         """What killed commands left half done is finished or taken back; of each machine what came of it."""

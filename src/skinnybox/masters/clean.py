@@ -60,6 +60,22 @@ def clean(tree: Path, operation: Operation) -> None:
     _mark_updated(tree)
 
 
+def place_of(path: str) -> str | None:
+    """Where `clean` would count what it removes at a path: the folder that it empties, or the path itself, of
+    what is no folder. None of what it leaves there; a log, which it empties, is left there."""
+    for folder in _EMPTIED:
+        if path.startswith(f"{folder}/"):
+            return folder
+    folder, _, name = path.rpartition("/")
+    return path if any(folder == at and fnmatch.fnmatch(name, pattern) for at, pattern in _REMOVED) else None
+
+
+def is_rotated(log: bytes) -> bool:
+    """By its name."""
+    name = os.fsdecode(log.rpartition(b"/")[2])
+    return any(fnmatch.fnmatch(name, pattern) for pattern in _ROTATED)
+
+
 def _refuse_deep(tree: Path, path: str) -> None:
     """What is removed is walked with a descriptor open at each level. Only there: to walk the whole tree once
     more takes as long as a twentieth of its image."""
@@ -123,7 +139,7 @@ def _empty_logs(folder: int) -> None:
                 os.close(below)
         elif not stat.S_ISREG(info.st_mode):
             continue
-        elif any(fnmatch.fnmatch(name, pattern) for pattern in _ROTATED) or info.st_nlink > 1:
+        elif is_rotated(os.fsencode(name)) or info.st_nlink > 1:
             os.unlink(name, dir_fd=folder)
         elif info.st_size:
             _truncate(folder, name, info.st_mtime_ns)

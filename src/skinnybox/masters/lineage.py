@@ -17,7 +17,7 @@ from pathlib import Path
 from skinnybox.errors import Conflict, Corrupt, Unsupported, UsageError
 from skinnybox.masters import catalogue
 from skinnybox.masters.accounts import Accounts, accounts
-from skinnybox.masters.numbers import MASTERS, PEOPLE
+from skinnybox.masters.numbers import MACHINES, MASTERS, PEOPLE
 from skinnybox.masters.renumber import Renumbering, renumber
 from skinnybox.masters.system.kept import system_of
 from skinnybox.model import Master
@@ -96,6 +96,33 @@ def follow(tree: Path, before: Predecessor | None, operation: Operation) -> None
     left = difference(accounts(tree), before)
     if left.numbers:
         raise Conflict(f"accounts have other numbers than in {before.reference}: {_listed(left.moved)}")
+
+
+def settle(tree: Path, before: Predecessor | None, operation: Operation) -> None:
+    """Give accounts that a machine made for itself, and has numbers of a machine for, those of a master: in a
+    machine of this one the next that is made has the same number otherwise. Idempotent; accounts of the
+    predecessor stay. Raises Conflict as renumber does, and where no number is free."""
+    mine = accounts(tree)
+    known = before.accounts if before else Accounts()
+    used = {number for each in (mine, known) for number in (*each.uids().values(), *each.gids().values())}
+    theirs = {*known.uids().values(), *known.gids().values()}
+    uids, gids = (_machines(found, theirs) for found in (mine.uids(), mine.gids()))
+    free = (number for number in MASTERS if number not in used)
+    found = {old: next(free, None) for old in sorted({*uids, *gids})}
+    if None in found.values():
+        raise Conflict("no number of a master is free for all accounts that the machine made for itself")
+    moved = {old: new for old, new in found.items() if new is not None}
+    if moved:
+        new = Renumbering(
+            uids={old: moved[old] for old in sorted(uids)}, gids={old: moved[old] for old in sorted(gids)}
+        )
+        count = renumber(tree, new, operation)
+        told = [f"{uids.get(old) or gids[old]} {old} -> {new}" for old, new in moved.items()]
+        operation.note(f"with a master's number now: {_listed(told)}; {count} files got other owners")
+
+
+def _machines(found: Mapping[str, int], theirs: set[int]) -> dict[int, str]:
+    return {number: name for name, number in found.items() if number in MACHINES and number not in theirs}
 
 
 def refuse_moved(tree: Path, before: Predecessor | None, operation: Operation) -> None:

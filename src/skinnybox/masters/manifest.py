@@ -54,6 +54,7 @@ def to_manifest(master: Master, *, index: str) -> bytes:
             "images": to_images(master.images),
             "placed": list(master.placed),
             "left_out": list(master.left_out),
+            "made_from": master.made_from,
         }
     )
 
@@ -94,6 +95,8 @@ def _check_types(record: dict[str, Any]) -> None:
     for key in _PLACES:
         if not (type(record.get(key, [])) is list and all(type(p) is str for p in record.get(key, []))):
             raise TypeError(key)
+    if type(record.get("made_from")) not in (str, type(None)):
+        raise TypeError("made_from")
     check_images(record["images"])
 
 
@@ -125,6 +128,7 @@ def _master(record: dict[str, Any]) -> Master:
         images=tuple(image_of(image) for image in record["images"] if image["kind"] in KINDS),
         placed=tuple(record.get("placed", ())),
         left_out=tuple(record.get("left_out", ())),
+        made_from=record.get("made_from"),
     )
 
 

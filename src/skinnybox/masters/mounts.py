@@ -40,10 +40,11 @@ Locate = Callable[[Entry], Found]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Brought:
-    """What a master's tree was put together of: places, sorted."""
+    """What a master's tree was put together of: places, sorted; or the master of a machine it was made of."""
 
     placed: tuple[str, ...] = ()
     left_out: tuple[str, ...] = ()
+    made_from: str | None = None
 
 
 NOTHING = Brought()

@@ -61,7 +61,9 @@ def seal(
         if spend:
             beside.enter_context(deleting(tree))
         master = _made(work, facts, name=name, version=version, kind=kind, dax=dax)
-        master = replace(master, placed=brought.placed, left_out=brought.left_out)
+        master = replace(
+            master, placed=brought.placed, left_out=brought.left_out, made_from=brought.made_from
+        )
         operation.step(task="seal", detail=master.reference)
         (work / FILE).write_bytes(to_manifest(master, index=file_digest(work / INDEX)))
         finish(work)

@@ -57,7 +57,8 @@ class Master:
     """A sealed OS tree. `id` is the digest of its content, `kernel` and `initrd` those of these two files;
     `tree_size` is the sum of its files, in bytes. All images hold the same tree; the first is what new
     machines get. `placed` are the filesystems of their own that the system had where it came from, each by
-    where its files are in the tree; `left_out` those whose files are not."""
+    where its files are in the tree; `left_out` those whose files are not. `made_from` is the master of the
+    machine that it is the system of."""
 
     id: str
     name: str
@@ -74,6 +75,7 @@ class Master:
     created: datetime
     placed: tuple[str, ...] = ()
     left_out: tuple[str, ...] = ()
+    made_from: str | None = None
 
     @property
     def reference(self) -> str:

@@ -14,7 +14,7 @@ from skinnybox.fleet import trial_left
 from skinnybox.fleet.catalog import host_kind, known_hosts
 from skinnybox.fleet.catalog.catalog import Catalog
 from skinnybox.fleet.catalog.rows import RawRow
-from skinnybox.fleet.repair import shape, unknown_data
+from skinnybox.fleet.repair import master_edits, shape, unknown_data
 from skinnybox.fleet.repair.judge import rebuild
 from skinnybox.fleet.repair.modes import open_to_others
 from skinnybox.fleet.repair.rebuilt import Known, Rebuilt
@@ -114,6 +114,7 @@ def examined(
         *shape.lost_word(folder, host.features.kind, bears, nowhere),
         *_of_catalog(folder, trouble),
         *rebuilt.findings,
+        *(master_edits.left(folder, host, catalog) if catalog else ()),
         *masters,
         *layers,
         *contained(folder / layout.RUNS, host.leftovers(there)),

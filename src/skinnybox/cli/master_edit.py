@@ -1,0 +1,124 @@
+"""master edit: a master, worked on in a machine of its own, becomes another."""
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from skinnybox.cli import access, execute, numbers, options, report
+from skinnybox.cli.complete import ask_for
+from skinnybox.cli.progress import shown
+from skinnybox.errors import CommandFailed, NotFound, UsageError
+from skinnybox.model import Allocation, Network, Overlay
+from skinnybox.sizes import GIB, format_size
+
+if TYPE_CHECKING:
+    from skinnybox.fleet.editing import Work
+    from skinnybox.fleet.service import Fleet
+    from skinnybox.fleet.settings import Settings
+    from skinnybox.fleet.specification import Specification
+
+_OVERLAY, _MEMORY = 4 * GIB, 1 * GIB
+_NOT_REACHED = 255
+_RUN = """
+umask 077
+f=$(mktemp) && cat >"$f" && chmod 700 "$f" || exit 125
+umask 022
+"$f" </dev/null
+c=$?
+rm -f "$f"
+exit $c
+"""
+
+
+def add_to(nouns: options.Commands) -> None:
+    parser = options.command(
+        nouns, "edit", _edit, "work on a master in a machine of its own, and seal that as another",
+        "The machine is started, and you are in it by ssh; when you leave, it is shut down and sealed as "
+        "`promote` does, and deleted. A script that fails seals nothing.",
+    )  # fmt: skip
+    ask_for(parser.add_argument("master", metavar="MASTER", help="NAME, NAME:VERSION or an id"), "masters")
+    add = parser.add_argument
+    add("--as", dest="new", metavar="NAME[:VERSION]", required=True, help="what it becomes; the version "
+        "defaults to today's date")  # fmt: skip
+    how = parser.add_mutually_exclusive_group()
+    how.add_argument("--run", dest="script", metavar="SCRIPT", type=options.path, help="copy this file into "
+        "the machine and run it there as root, instead of a shell")  # fmt: skip
+    how.add_argument("--console", action="store_true", help="at the serial console, instead of by ssh")
+    add("--keep", action="store_true", help="keep the machine, whatever becomes of it")
+    add("--overlay", metavar="SIZE", type=numbers.size, help="how much may be written there (default 4G)")
+    add("--memory", metavar="SIZE", type=numbers.size, help="memory of the machine (default 1G)")
+    add("--cpus", metavar="N", type=numbers.count, help="processors of the machine (default 1)")
+    add("--network", choices=[str(n) for n in Network if n is not Network.BRIDGE], help="as of `create`")
+    options.add_yes(parser)
+
+
+def _edit(arguments: argparse.Namespace) -> int:
+    if arguments.script is not None and not arguments.script.is_file():
+        raise NotFound(f"{arguments.script} is no file")
+    if arguments.script is None and not sys.stdin.isatty():
+        raise UsageError("master edit needs a terminal to work at", hint="--run SCRIPT needs none")
+    specification = _specification(arguments, options.settings(arguments))
+    with options.fleet(arguments) as fleet, shown(arguments.quiet) as operation:
+        master = fleet.master_edits.edit(
+            arguments.master, arguments.new, _work(arguments, fleet), specification, operation,
+            keep=arguments.keep, by_script=arguments.script is not None,
+        )  # fmt: skip
+    if master is None:
+        report.done(f"{arguments.new}: not sealed")
+        return 1
+    sizes = " + ".join(format_size(image.size) for image in master.images)
+    report.done(f"{master.reference}: sealed, {sizes}, {master.id[:19]}")
+    return 0
+
+
+def _specification(arguments: argparse.Namespace, settings: "Settings") -> "Specification":
+    from skinnybox.fleet.specification import Specification
+
+    return Specification(
+        overlay=Overlay(size=arguments.overlay or _OVERLAY, allocation=Allocation.SPARSE),
+        memory=arguments.memory or _MEMORY,
+        cpus=arguments.cpus or settings.cpus,
+        network=Network(arguments.network) if arguments.network else None,
+        any_allocation=True,
+    )
+
+
+def _work(arguments: argparse.Namespace, fleet: "Fleet") -> "Work":
+    def script(name: str) -> bool:
+        _run(fleet, name, arguments.script)
+        return True
+
+    def session(name: str) -> bool:
+        _enter(arguments, fleet, name)
+        return _is_wanted(arguments, name)
+
+    return script if arguments.script is not None else session
+
+
+def _run(fleet: "Fleet", name: str, file: Path) -> None:
+    """Its output is ours. CommandFailed, with its exit code, when it fails."""
+    with file.open("rb") as source, execute.joined(source.fileno()) as streams:
+        code = fleet.remote.attach(name, ["sh", "-c", _RUN], streams)
+    if code:
+        raise CommandFailed(
+            f"{file} ended with {code}: nothing is sealed", returncode=code, stderr="",
+            hint="--keep leaves the machine, to look into it",
+        )  # fmt: skip
+
+
+def _enter(arguments: argparse.Namespace, fleet: "Fleet", name: str) -> None:
+    if arguments.console:
+        access.attach(fleet, name)
+        return
+    report.note(f"{name} is ready: what you do here becomes {arguments.new}; `exit` ends it")
+    if fleet.remote.ssh(name) == _NOT_REACHED:
+        report.warn("ssh ended with 255: was the connection lost?")
+
+
+def _is_wanted(arguments: argparse.Namespace, name: str) -> bool:
+    try:
+        options.confirm(arguments, f"shut {name} down and seal it as {arguments.new}")
+    except UsageError:
+        return False
+    return True

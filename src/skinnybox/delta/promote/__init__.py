@@ -1,0 +1,1 @@
+"""A machine's stack and its own, merged into a tree that is sealed as a master."""

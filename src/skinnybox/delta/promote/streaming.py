@@ -1,0 +1,172 @@
+"""The confined process that reads a machine's disk and its master: what is left out, and the merged tree as a
+tar."""
+
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from skinnybox.delta import belongs, beside
+from skinnybox.delta.promote import merging, whose
+from skinnybox.delta.promote.choosing import Altered, Chooser
+from skinnybox.delta.promote.merging import Folders, Item, Own, Told
+from skinnybox.delta.rebase.reading import buffered
+from skinnybox.delta.upper import kept_xattrs
+from skinnybox.delta.upper_disk import UPPER
+from skinnybox.errors import Corrupt, SkinnyboxError
+from skinnybox.ext4 import Node, Volume, open_descriptor
+from skinnybox.masters import ext4_tar, pax, tar_members
+from skinnybox.masters.index import Entry
+from skinnybox.masters.lookup import Lookup
+from skinnybox.masters.system import image
+from skinnybox.masters.system.source import text_of
+from skinnybox.sandbox.reader import answer, complain
+
+_MOST = 4 << 20
+_MOST_ROWS = 10_000
+_MOST_FOLDERS = 2_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class _Sides:
+    volume: Volume
+    index: Lookup
+    source: image.Sealed
+    chooser: Chooser
+
+
+def main(arguments: Sequence[str]) -> None:
+    what, *files = arguments
+    device, told, index, table, content, *rest = map(int, files)
+    if what == "list":
+        answer(_listed(device, told, index, table, content))
+        return
+    try:
+        sides = _sides(open_descriptor(device), told, index, table, content)
+        for piece in tar_of(sides, apparent=rest[0]):
+            sys.stdout.buffer.write(piece)
+        sys.stdout.buffer.flush()
+    except (SkinnyboxError, MemoryError) as error:
+        complain(error)
+
+
+def _sides(volume: Volume, told: int, index: int, table: int, content: int) -> _Sides:
+    source = image.opened(content)
+    chooser = Chooser(
+        whose=whose.decode(buffered(told).read()),
+        volume=volume,
+        sealed=lambda path: source.read(text_of(path), _MOST),
+    )
+    return _Sides(volume, Lookup(index, table), source, chooser)
+
+
+def _listed(device: int, told: int, index: int, table: int, content: int) -> Iterator[Any]:
+    """Whether it is settled, whose it is; then a row for each place at which something is left out."""
+    volume = open_descriptor(device)
+    yield volume.superblock.clean
+    if not volume.superblock.clean:
+        return
+    yield belongs.images(volume)
+    sides = _sides(volume, told, index, table, content)
+    rows: dict[tuple[str, bytes, bool], list[int]] = {}
+    for each in merging.surveyed(volume.walk(UPPER), sides.index, sides.chooser, Folders()):
+        key = (each.fate.reason.value, _place(each), isinstance(each.fate, Altered))
+        if key not in rows and len(rows) >= _MOST_ROWS:
+            key = (key[0], b"", key[2])
+        row = rows.setdefault(key, [0, 0])
+        row[0] += each.node.type != "d"
+        row[1] += _size(each)
+    for (reason, place, altered), (count, size) in rows.items():
+        if count:
+            yield [reason, text_of(place), altered, count, size]
+    for change in beside.counted(volume):
+        if change.size:
+            yield ["beside", text_of(change.path), False, 1, change.size]
+
+
+def _place(told: Told) -> bytes:
+    return told.path if isinstance(told.fate, Altered) else told.fate.place
+
+
+def _size(told: Told) -> int:
+    """Bytes of content that do not come."""
+    if told.node.type != "-":
+        return 0
+    after = len(told.fate.content) if isinstance(told.fate, Altered) else 0
+    return max(told.node.size - after, 0)
+
+
+def tar_of(sides: _Sides, *, apparent: int) -> Iterator[bytes]:
+    """The merged tree. Files of the upper may claim `apparent` bytes all together: see ext4_tar.Allowance.
+    Raises Corrupt, Unsupported."""
+    volume, folders = sides.volume, Folders()
+    for _ in merging.surveyed(volume.walk(UPPER), sides.index, sides.chooser, folders):
+        if len(folders.own) > _MOST_FOLDERS:
+            raise Corrupt("the upper directory has more folders than anybody makes")
+    writer = _Writer(sides, ext4_tar.Allowance(apparent, volume.size))
+    for item in merging.merged(volume.walk(UPPER), sides.index, sides.chooser, folders):
+        yield from writer.member(item)
+    yield pax.END
+
+
+class _Writer:
+    """Of a file with several names the first that comes has the content; the others are hard links to it."""
+
+    def __init__(self, sides: _Sides, allowance: ext4_tar.Allowance) -> None:
+        self._sides = sides
+        self._allowance = allowance
+        self._first: dict[int | bytes, bytes] = {}
+
+    def member(self, item: Item) -> Iterator[bytes]:
+        """Nothing of a socket: it lives no longer than who listens."""
+        if isinstance(item, Own):
+            return self._own(item.path, item.node, item.content) if item.node.type != "s" else iter(())
+        return self._sealed(item) if item.type != "s" else iter(())
+
+    def _own(self, path: bytes, node: Node, content: bytes | None) -> Iterator[bytes]:
+        volume = self._sides.volume
+        records = _records(volume.xattrs(node))
+        if content is not None:
+            yield tar_members.member(b"0", path, node, len(content), records)
+            yield content + pax.padding(len(content))
+            return
+        if node.links > 1 and node.type != "d":
+            first = self._first.setdefault(node.inode, path)
+            if first != path:
+                yield tar_members.hard_link(path, node, first)
+                return
+        if node.type == "-":
+            yield from ext4_tar.file(volume, path, node, records, self._allowance)
+            return
+        target = volume.target(node) if node.type == "l" else b""
+        yield tar_members.member(pax.TYPES[node.type], path, node, 0, records, target=target)
+
+    def _sealed(self, entry: Entry) -> Iterator[bytes]:
+        facts = tar_members.Given(
+            type=entry.type, mode=entry.mode, uid=entry.uid, gid=entry.gid, mtime_ns=entry.mtime_ns,
+            rdev=(os.major(entry.rdev), os.minor(entry.rdev)),
+        )  # fmt: skip
+        records = _records(dict(entry.xattrs))
+        if entry.link is not None:
+            first = self._first.setdefault(entry.link, entry.path)
+            if first != entry.path:
+                yield tar_members.hard_link(entry.path, facts, first)
+                return
+        if entry.type != "-":
+            yield tar_members.member(
+                pax.TYPES[entry.type], entry.path, facts, 0, records, target=entry.target or b""
+            )
+            return
+        yield tar_members.member(b"0", entry.path, facts, entry.size, records)
+        held = 0
+        for piece in self._sides.source.pieces(text_of(entry.path)):
+            held += len(piece)
+            yield piece
+        if held != entry.size:
+            raise Corrupt(f"the image has {held} bytes of {entry.path!r}, its index tells of {entry.size}")
+        yield pax.padding(entry.size)
+
+
+def _records(xattrs: dict[str, bytes]) -> list[pax.Record]:
+    return list(tar_members.attributes(sorted(kept_xattrs(xattrs).items())))

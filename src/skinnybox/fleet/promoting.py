@@ -1,0 +1,159 @@
+"""A new master of what a machine has: its master and its own, without what makes it that one machine.
+
+Of a stopped machine. A master is shared by every machine that is made from it, for years: were it made of a
+running one, a database or a package half written would be in all of them. So that is refused, unless somebody
+says that it is to be of one point in time, as a power cut would leave it.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from skinnybox.delta.content import of_overlay
+from skinnybox.delta.promote import promoted
+from skinnybox.delta.promote.whose import Whose, encode
+from skinnybox.delta.rebase.masters import opened
+from skinnybox.delta.seed_marks import expected, hostnames
+from skinnybox.errors import Blocked, Unsupported
+from skinnybox.fleet import encrypted, half_restored, power, thrown, trials
+from skinnybox.fleet.context import Context
+from skinnybox.fleet.making import Promote
+from skinnybox.fleet.scratch_copy import copied
+from skinnybox.fleet.view import MachineView
+from skinnybox.model import DiskKind, Master, parse_reference
+from skinnybox.model.drop import path_of
+from skinnybox.model.promotion import LeftOut, Promotion
+from skinnybox.operation import Operation
+from skinnybox.overlays.inspect import read_base
+from skinnybox.overlays.journal import replayed
+
+_WHAT = "promote"
+_APPLIED = b"var/lib/skinnybox/seed-applied"
+
+
+def promote(
+    context: Context,
+    machine: MachineView,
+    reference: str,
+    operation: Operation,
+    *,
+    keep: Sequence[str] = (),
+    leave_out: Sequence[str] = (),
+    live: bool = False,
+) -> Master:
+    """Seal it as `reference`, a NAME or NAME:VERSION. The machine stays as it is. Idempotent: the same disk
+    gives the same content. Blocked while it runs, unless `live`; Conflict for a version that is taken."""
+    refuse(machine, live=live)
+    parse_reference(reference)
+    whose = _whose(machine, keep, leave_out)
+    source = context.masters.bootable(machine.instance.stack)
+    with _overlay(context, machine, operation) as overlay:
+        _refuse_others(machine, overlay)
+        _refuse_unapplied(machine, overlay)
+        order = Promote(
+            overlay=overlay.absolute(), master=source.id, whose=encode(whose).decode(), reference=reference
+        )
+        return context.masters.make(order, operation)
+
+
+def would(
+    context: Context,
+    machine: MachineView,
+    operation: Operation,
+    *,
+    keep: Sequence[str] = (),
+    leave_out: Sequence[str] = (),
+    live: bool = False,
+) -> Promotion:
+    """What `promote` would make it of. Raises as that; nothing is made."""
+    refuse(machine, live=live)
+    whose = _whose(machine, keep, leave_out)
+    with _overlay(context, machine, operation) as overlay:
+        _refuse_unapplied(machine, overlay)
+        found = tuple(_left_out(context, machine, overlay, whose))
+    instance = machine.instance
+    return Promotion(
+        follows=context.masters.by_id(instance.stack.master).reference,
+        left_out=tuple(sorted(found, key=lambda each: (each.reason, each.path, each.part))),
+        data=instance.data.folders if instance.data is not None else (),
+        live=power.running(machine),
+    )
+
+
+def refuse(machine: MachineView, *, live: bool) -> None:
+    """Blocked while it runs, unless `live`, and on trial; Unsupported for a disk that is not read."""
+    instance = machine.instance
+    if power.running(machine) and not live:
+        raise Blocked(
+            f"{machine.name} is {machine.condition}: a master of it would have what is half written just now",
+            hint=f"skinnybox stop {machine.name}; --live makes it of one point in time, as a power cut would",
+        )
+    if instance.stack.layers:
+        raise Unsupported(
+            f"{machine.name} has layers, and what of their files belongs into a master nobody can say yet",
+            hint="build the master from a recipe, and give its machines the layers again",
+        )
+    half_restored.refuse(instance, "a master would be made of one of them")
+    thrown.refuse_in_memory(instance, _WHAT)
+    encrypted.refuse_reading(instance, _WHAT)
+    trials.refuse_open(instance, "a master would be made of what is only tried")
+
+
+def _whose(machine: MachineView, keep: Sequence[str], leave_out: Sequence[str]) -> Whose:
+    instance = machine.instance
+    seed = instance.seed
+    return Whose(
+        names=frozenset(name.encode() for name in hostnames(instance)),
+        passwords={
+            user.name.encode(): user.password_hash.encode() for user in seed.users if user.password_hash
+        },
+        files=frozenset(file.path.strip("/").encode("utf-8", "surrogateescape") for file in seed.files),
+        expected=expected(instance, machine.host_keys),
+        keep=tuple(map(path_of, keep)),
+        leave_out=tuple(map(path_of, leave_out)),
+    )
+
+
+@contextmanager
+def _overlay(context: Context, machine: MachineView, operation: Operation) -> Iterator[Path]:
+    """Its disk, which nobody writes to meanwhile; of one that runs a copy."""
+    with ExitStack() as held:
+        if power.running(machine):
+            yield held.enter_context(
+                copied(context.host, machine, DiskKind.OVERLAY, context.folder, operation)
+            )
+            return
+        overlay = held.enter_context(context.host.open_overlay(machine.instance, operation))
+        yield held.enter_context(replayed(overlay))
+
+
+def _left_out(context: Context, machine: MachineView, overlay: Path, whose: Whose) -> Iterator[LeftOut]:
+    stack = machine.instance.stack
+    source = context.masters.by_id(stack.master)
+    with (
+        opened(context.folder / "masters", source, context.folder) as master,
+        promoted.listed(overlay, master, whose, stack.images) as found,
+    ):
+        yield from found
+
+
+def _refuse_others(machine: MachineView, overlay: Path) -> None:
+    """Blocked for a disk that says it belongs to other images: what differs from others says nothing."""
+    told = [line.value.partition(" ")[0] for line in read_base(overlay).lines if line.key == "image"]
+    if told != list(machine.instance.stack.images):
+        raise Blocked(
+            f"the disk of {machine.name} says that it belongs to other images than its record",
+            hint="`skinnybox repair --dry-run` says what is known of it",
+        )
+
+
+def _refuse_unapplied(machine: MachineView, overlay: Path) -> None:
+    """Blocked where an earlier seed is in force still: nobody knows what passwords and files it brought."""
+    found = of_overlay(overlay, _APPLIED, 64)
+    said = found.data.split(b" ")[0] if found is not None else b""
+    if said.isdigit() and int(said) < machine.instance.seed.generation:
+        raise Blocked(
+            f"{machine.name} has not been started since its seed was changed: what the one before brought "
+            "could not be told from what was typed",
+            hint=f"skinnybox start {machine.name}, and stop it again",
+        )

@@ -1,0 +1,27 @@
+"""What of a machine's own does not go into a master that is made of it."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeftOut:
+    """`files` names at or below a place, of `size` bytes of content. `path` has no leading slash; b"" are
+    further places that are not told apart. `part`: the file goes there, without these bytes. `reason` is a
+    word of delta.promote.places.Reason, or "beside" for what does not lie on overlayfs, and is not copied."""
+
+    reason: str
+    path: bytes
+    part: bool
+    files: int
+    size: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Promotion:
+    """What a master would be made of. `follows` is the machine's own master; `data` are the folders of its
+    data disk, which stays where it is; `live`: of a copy of one point in time, as after a power cut."""
+
+    follows: str
+    left_out: tuple[LeftOut, ...]
+    data: tuple[str, ...]
+    live: bool
