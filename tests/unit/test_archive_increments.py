@@ -5,17 +5,23 @@ import json
 import os
 import random
 import tarfile
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
 
+from skinnybox import run
+from skinnybox.delta.archive import earlier
 from skinnybox.delta.archive.differing import Stored, differing
+from skinnybox.delta.archive.earlier import Earlier
 from skinnybox.delta.archive.form import Line, line_of, line_text
-from skinnybox.errors import Corrupt
+from skinnybox.delta.archive.manifest import end_of
+from skinnybox.errors import Cancelled, Corrupt
+from skinnybox.operation import UNATTENDED, Operation
 from tests.unit import rebased_disk
-from tests.unit.archived import disk, index, opened, told
+from tests.unit.archived import content, disk, index, manifest, opened, told
 from tests.unit.rebased import WHITEOUT, Thing, d, f, l
 
 cache = rebased_disk.cache
@@ -177,3 +183,56 @@ def test_an_earlier_index_out_of_order_or_of_no_sense_is_corrupt() -> None:
     for bad in (b"\n", b"[]\n", b"{", json.dumps([*good[:1], "../a", *good[2:]]).encode()):
         with pytest.raises(Corrupt):
             list(differing(io.BytesIO(bad), io.BytesIO(line_text(lines_of("b")[0]))))
+
+
+# --- an earlier archive, as it is read
+
+
+def read_earlier(file: Path, folder: Path, operation: Operation = UNATTENDED) -> tuple[Earlier, bytes]:
+    with tempfile.TemporaryFile(dir=folder) as target:
+        found = earlier.read(file, target, folder, operation)
+        target.seek(0)
+        return found, target.read()
+
+
+def packed(file: Path, tar: bytes) -> Path:
+    file.write_bytes(run.run(["zstd", "-qc"], stdin=tar).stdout)
+    return file
+
+
+def test_of_an_earlier_archive_all_is_read(tmp_path: Path, cache: Path) -> None:
+    about = manifest()
+    tar = told(disk(tmp_path / "a.img", cache, {b"x": f("x"), b"y": f("y" * 3000)}), about=about)
+    file = packed(tmp_path / "archive", tar)
+    found, lines = read_earlier(file, tmp_path)
+    assert (found.manifest, lines) == (about, index(tar))
+    assert found.digest == end_of(content(tar, "skinnybox.end")).digest
+    at = tar.index(b"y" * 3000)
+    for damaged, why in (
+        (tar[:at] + b"z" + tar[at + 1 :], "digest is another"),
+        (tar[: at + 3072], "cut off"),
+        (tar[: tar.index(b"skinnybox.end")] + bytes(1024), "cut off"),
+        (tar[1536:], "no archive of a machine|damaged"),
+        (b"\0" * 1024, "no archive of a machine"),
+        (tar.replace(b"skinnybox.index", b"skinnybox.indxe"), "damaged"),
+    ):
+        with pytest.raises(Corrupt, match=why):
+            read_earlier(packed(file, damaged), tmp_path)
+
+
+def test_an_index_of_far_more_than_the_archive_can_have_is_refused(tmp_path: Path) -> None:
+    """Of zeros, which are packed to nothing: it would fill the disk."""
+    target = io.BytesIO()
+    with tarfile.open(fileobj=target, mode="w") as tar:
+        for name, size in (("skinnybox.json", 2), ("skinnybox.index", 20 << 20)):
+            member = tarfile.TarInfo(name)
+            member.size = size
+            tar.addfile(member, io.BytesIO(bytes(size)))
+    with pytest.raises(Corrupt, match="its index makes no sense"):
+        read_earlier(packed(tmp_path / "archive", target.getvalue()), tmp_path)
+
+
+def test_reading_one_can_be_cancelled(tmp_path: Path) -> None:
+    operation = Operation(lambda _: operation.cancel())
+    with pytest.raises(Cancelled):
+        earlier._heard(iter([1, 2, "0" * 64]), tmp_path, operation)

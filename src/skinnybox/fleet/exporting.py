@@ -57,7 +57,7 @@ def export(context: Context, machine: MachineView, wanted: Export, operation: Op
     _refuse(instance, wanted.data)
     with ExitStack() as held:
         output = held.enter_context(_output(wanted))
-        since, index = held.enter_context(_since(context, instance, wanted))
+        since, index = held.enter_context(_since(context, instance, wanted, operation))
         disks = held.enter_context(
             readable(context.host, machine, context.folder, operation, data=wanted.data)
         )
@@ -84,13 +84,13 @@ def _output(wanted: Export) -> AbstractContextManager[int]:
 
 @contextmanager
 def _since(
-    context: Context, instance: Instance, wanted: Export
+    context: Context, instance: Instance, wanted: Export, operation: Operation
 ) -> Iterator[tuple[Since | None, BinaryIO | None]]:
     if wanted.since is None:
         yield None, None
         return
     with tempfile.TemporaryFile(dir=context.folder) as index:
-        found = earlier.read(wanted.since, index, context.folder)
+        found = earlier.read(wanted.since, index, context.folder, operation)
         _refuse_other(found.manifest, instance, wanted)
         index.seek(0)
         yield found.since, index

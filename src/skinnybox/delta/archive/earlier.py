@@ -7,10 +7,10 @@ import base64
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from skinnybox.delta.archive.form import END, INDEX, MANIFEST, MOST_MEMBERS
 from skinnybox.delta.archive.manifest import (
@@ -24,13 +24,16 @@ from skinnybox.delta.archive.manifest import (
 from skinnybox.errors import Corrupt
 from skinnybox.masters.archives.incoming import Incoming
 from skinnybox.masters.archives.members import Member, members
+from skinnybox.operation import Operation
 from skinnybox.sandbox.reader import answer, inquire
 
 MOST_INDEX = 8 << 30
 """Bytes: more than MOST_MEMBERS lines of an ordinary length."""
 _UNPACKED_PER_SECOND = 4 << 20
 """Bytes of an archive: slow machines do ten times as much, and what is packed may be a hundred times less."""
-_PIECE, _BUFFER, _OUTPUT = 48 << 10, 1 << 18, 4 << 20
+_LEAST_INDEX, _MOST_TIMES = 1 << 20, 64
+"""Bytes of an index, and for each byte of the archive: digests cannot be packed, so it is ten times."""
+_PIECE, _BUFFER, _OUTPUT, _SAID = 48 << 10, 1 << 18, 64 << 20, 64 << 20
 HINT = "copy the archive once more, or begin again with a whole one: `export` without --since"
 
 
@@ -44,27 +47,38 @@ class Earlier:
         return Since(id=self.manifest.id, digest=self.digest)
 
 
-def read(file: Path, index: BinaryIO, scratch: Path) -> Earlier:
+def read(file: Path, index: BinaryIO, scratch: Path, operation: Operation) -> Earlier:
     """Its index is written into the file `index`, which lies in the folder `scratch`. Raises NotFound;
-    Corrupt, also for what is no archive; Unsupported for one of a later format."""
+    Corrupt, also for what is no archive; Unsupported for one of a later format; Cancelled."""
     from skinnybox.masters.archives.unpacking import Bytes, reading  # the child has no use for them
     from skinnybox.sandbox.confinement import Bounds
 
     size = file.stat().st_size if file.exists() else 0
+    most = min(MOST_INDEX, _LEAST_INDEX + size * _MOST_TIMES)
     bounds = Bounds(cpu_seconds=600 + size // _UNPACKED_PER_SECOND, output=_OUTPUT, file_size=MOST_INDEX)
     with reading(Bytes(file=file, source=file, packing="zstd"), scratch) as (descriptor, ended):
         files = [descriptor, index.fileno()]
-        with inquire(
-            __name__, list(map(str, files)), subject=str(file), bounds=bounds, pass_fds=files
-        ) as answers:
-            try:
-                digest, *pieces = answers
-                text = b"".join(base64.b64decode(piece, validate=True) for piece in pieces)
-                end = end_of(json.dumps({"members": 1, "sha256": digest}).encode())
-            except (ValueError, TypeError) as error:
-                raise Corrupt(f"{file}: its reader gave no proper answer", hint=HINT) from error
+        words = list(map(str, [*files, most]))
+        with inquire(__name__, words, subject=str(file), bounds=bounds, pass_fds=files) as answers:
+            found = _heard(answers, file, operation)
         ended()
-    return Earlier(manifest=manifest_of(text), digest=end.digest)
+    return found
+
+
+def _heard(answers: Iterator[Any], file: Path, operation: Operation) -> Earlier:
+    """It says how many bytes it has read, now and then; at last the digest, and the manifest in pieces."""
+    digest, text = "", b""
+    try:
+        for value in answers:
+            if type(value) is int:
+                operation.step(task="read", done=value, unit="bytes", detail=file.name)
+            elif not digest:
+                digest = end_of(json.dumps({"members": 1, "sha256": value}).encode()).digest
+            elif len(text) <= MOST_MANIFEST:
+                text += base64.b64decode(value, validate=True)
+    except (ValueError, TypeError) as error:
+        raise Corrupt(f"{file}: its reader gave no proper answer", hint=HINT) from error
+    return Earlier(manifest=manifest_of(text), digest=digest)
 
 
 class _Hashed(Incoming):
@@ -74,6 +88,7 @@ class _Hashed(Incoming):
         super().__init__(descriptor)
         self._digest = hashlib.sha256()
         self._last = b""
+        self.said = 0
 
     def exactly(self, length: int) -> bytes:
         found = super().exactly(length)
@@ -89,12 +104,12 @@ class _Hashed(Incoming):
 
 def main(arguments: Sequence[str]) -> None:
     """In the confined child."""
-    archive, index = map(int, arguments)
-    answer(_told(_Hashed(archive), index))
+    archive, index, most = map(int, arguments)
+    answer(_told(_Hashed(archive), index, most), batch=1)
 
 
-def _told(archive: _Hashed, index: int) -> Iterator[str]:
-    """The digest, and the manifest in pieces."""
+def _told(archive: _Hashed, index: int, most: int) -> Iterator[int | str]:
+    """See _heard."""
     manifest, digest, has_index = b"", "", False
     for number, member in enumerate(members(archive)):
         if digest or number > MOST_MEMBERS or (number == 0) != (member.name == MANIFEST):
@@ -103,19 +118,28 @@ def _told(archive: _Hashed, index: int) -> Iterator[str]:
             manifest = _content(archive, member, MOST_MANIFEST)
         elif member.name == INDEX:
             has_index = True
-            _write(archive, member, index)
+            yield from _write(archive, member, index, most)
         elif member.name == END:
             digest = archive.before
             end = end_of(_content(archive, member, MOST_END))
             if (end.digest, end.members) != (digest, number) or not has_index:
                 raise Corrupt("it is damaged: its digest is another", hint=HINT)
+        else:
+            yield from _passed(archive, archive.pieces(member.stored))
     if not digest:
         raise Corrupt("it is cut off, or no archive of a machine", hint=HINT)
-    for _ in archive.rest():
-        pass
+    yield from _passed(archive, archive.rest())
     yield digest
     for start in range(0, len(manifest), _PIECE):
         yield base64.b64encode(manifest[start : start + _PIECE]).decode()
+
+
+def _passed(archive: _Hashed, pieces: Iterable[bytes]) -> Iterator[int]:
+    """How far it is, whenever that is to be said."""
+    for _ in pieces:
+        if archive.at >= archive.said + _SAID:
+            archive.said = archive.at
+            yield archive.at
 
 
 def _content(archive: Incoming, member: Member, most: int) -> bytes:
@@ -124,9 +148,8 @@ def _content(archive: Incoming, member: Member, most: int) -> bytes:
     return archive.exactly(member.stored)
 
 
-def _write(archive: Incoming, member: Member, index: int) -> None:
-    if not member.is_file or member.size != member.stored or member.stored > MOST_INDEX:
+def _write(archive: _Hashed, member: Member, index: int, most: int) -> Iterator[int]:
+    if not member.is_file or member.size != member.stored or member.stored > most:
         raise Corrupt("its index makes no sense", hint=HINT)
     with os.fdopen(index, "wb", _BUFFER, closefd=False) as target:
-        for piece in archive.pieces(member.stored):
-            target.write(piece)
+        yield from _passed(archive, (piece for piece in archive.pieces(member.stored) if target.write(piece)))

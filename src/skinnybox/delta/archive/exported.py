@@ -2,7 +2,7 @@
 
 import os
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import BinaryIO
@@ -50,26 +50,29 @@ def export(
         files = [text, index.fileno(), told.fileno()]
         before = -1 if earlier is None else earlier.fileno()
         words = [*files, before, *devices]
-        size = sum(os.fstat(device).st_size for device in devices)
-        bounds = Bounds(
-            memory=_MEMORY,
-            cpu_seconds=300 + size // _READ_PER_SECOND,
-            output=_MOST,
-            file_size=_MOST,
-            pipe=_PIPE,
-        )
         pieces = held.enter_context(
             stream(
                 writing.__name__,
                 list(map(str, words)),
                 subject=str(manifest.machine.get("name")),
-                bounds=bounds,
+                bounds=_bounds(devices),
                 pass_fds=[*files, *([] if earlier is None else [before]), *devices],
             )
         )
         _compressed(_told(pieces, operation), target, operation)
         told.seek(0)
         return end_of(told.read(MOST_END + 1))
+
+
+def _bounds(devices: Sequence[int]) -> Bounds:
+    size = sum(os.fstat(device).st_size for device in devices)
+    return Bounds(
+        memory=_MEMORY,
+        cpu_seconds=300 + size // _READ_PER_SECOND,
+        output=_MOST,
+        file_size=_MOST,
+        pipe=_PIPE,
+    )
 
 
 def _told(pieces: Iterator[bytes], operation: Operation) -> Iterator[bytes]:

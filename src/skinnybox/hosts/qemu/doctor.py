@@ -23,8 +23,9 @@ _PROGRAMS = (
     ("mkfs.erofs", "erofs-utils", "warn"),
     ("mmdebstrap", "mmdebstrap", "warn"),
     ("ssh", "openssh-client", "warn"),
+    ("zstd", "zstd", "warn"),
 )
-"""Program, Debian's package, and how bad it is to miss it: without the last three machines still run."""
+"""Program, Debian's package, and how bad it is to miss it: without the last four machines still run."""
 _CONFINED = "confinement of QEMU"
 _SHORT_FLAG = ("ssh", "mke2fs", "mkfs.erofs")
 _VERSION = re.compile(r"[0-9]+(?:\.[0-9]+)+")
