@@ -92,8 +92,7 @@ class Placed:
 
 _COMMANDS, _QEMU, _SUPERVISOR, _SQLITE = "every command", "QEMU", "the supervisor", "SQLite"
 _SNAPSHOT, _SEAL = "`snapshot`", "`master build`, `master import`"
-_LAYER = "`layer`"
-_SERVE = "`serve`"
+_LAYER, _SERVE = "`layer`", "`serve`"
 _XAPI, _FAKE, _START, _PINNED = "the pool's host", "the fake host", "`start`", "`wait`, `ssh`, `exec`"
 
 TABLE = (
@@ -108,8 +107,7 @@ TABLE = (
     Part(path="state.db-wal", what="what is to be brought into state.db", by=_SQLITE),
     Part(path="state.db-shm", what="where what lies in state.db-wal", by=_SQLITE),
     Part(path="state.db-journal", what="while state.db is made: what it takes to undo that", by=_SQLITE),
-    Part(path="pretended.json", what="with `--host fake`: the machines it pretends", by=_FAKE,
-         half=(_ATOMIC,)),
+    Part(path="pretended.json", what="the machines that `--host fake` pretends", by=_FAKE, half=(_ATOMIC,)),
     Part(path="pretended.lock", what="held while pretended.json is changed", by=_FAKE),
     Part(path="serve.lock", what="held by the server: there is one; which process it is", by=_SERVE),
     Part(path="serve.sock", what="socket of the server, for its owner", by=_SERVE, socket=True),

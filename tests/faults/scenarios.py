@@ -14,7 +14,6 @@ from tests.faults.injector import Deed, Ended, Fault, struck
 from tests.faults.leftovers import unexplained
 
 CONFLICT, NOT_FOUND = 4, 3
-LAYER = ("layer", "import", "@/site", "site:1", "--for", "tiny")
 
 
 def nothing(place: Place) -> None:
@@ -120,18 +119,6 @@ def sealed(reference: str) -> Callable[[Place], None]:
     return check
 
 
-def with_layer(place: Place) -> None:
-    place.ok(*LAYER)
-
-
-def layered(place: Place) -> None:
-    place.ok("layer", "verify", "site:1")
-
-
-def unlayered(place: Place) -> None:
-    assert "site:1" not in place.ok("layer", "list")
-
-
 def imported(place: Place) -> None:
     place.ok(*IMPORT)
 
@@ -195,29 +182,6 @@ def with_a_file(place: Place) -> None:
     run.run(["debugfs", "-w", "-R", f"write {source} upper/own", disk])
 
 
-def archived(place: Place) -> None:
-    """The archive is whole: all of it is read when another is made since then. It goes, being no part of the
-    state folder."""
-    file, later = place.state / "archive", place.folder / "later"
-    made = json.loads(place.ok("export", "one", str(later), "--since", str(file), "--format", "json"))
-    assert made["members"] == 2  # what it is, and its index: nothing has changed
-    for each in (file, later):
-        each.unlink()
-
-
-def exported_and_deleted(place: Place) -> None:
-    with_a_file(place)
-    place.ok("export", "one", str(place.folder / "one.tar.zst"))
-    place.ok("delete", "-y", "one")
-
-
-def restored(place: Place) -> None:
-    """With its file, and nothing else."""
-    assert set(place.names()) == {"one", *KEPT}
-    [change] = json.loads(place.ok("changes", "one", "--format", "json"))
-    assert change["path"] == "/own", change
-
-
 def snapshots(*labels: str) -> Callable[[Place], None]:
     def check(place: Place) -> None:
         found = json.loads(place.ok("snapshot", "list", "one", "--format", "json"))
@@ -270,55 +234,19 @@ SCENARIOS = (
         done=(CONFLICT,),
     ),
     Scenario(
-        name="restore",
-        words=("create", "one", "--from", "@/one.tar.zst"),
-        prepare=exported_and_deleted,
-        wanted=restored,
-        done=(CONFLICT,),
-        long=True,
-    ),
-    Scenario(
         name="rename",
         words=("rename", "one", "other"),
         prepare=make("one"),
         wanted=created("other"),
         done=(NOT_FOUND,),
     ),
-    Scenario(
-        name="export",
-        words=("export", "one", "@/state/archive"),
-        prepare=with_a_file,
-        wanted=archived,
-        done=(CONFLICT,),
-    ),
-    Scenario(
-        name="import",
-        words=IMPORT,
-        wanted=sealed("other:1"),
-    ),
+    Scenario(name="import", words=IMPORT, wanted=sealed("other:1")),
     Scenario(
         name="remove",
         words=("master", "remove", "other:1"),
         prepare=imported,
         wanted=unsealed,
         done=(NOT_FOUND,),
-    ),
-    Scenario(name="layer-import", words=LAYER, wanted=layered, long=True),
-    Scenario(
-        name="layer-remove",
-        words=("layer", "remove", "site:1"),
-        prepare=with_layer,
-        wanted=unlayered,
-        done=(NOT_FOUND,),
-        long=True,
-    ),
-    Scenario(
-        name="layer-create",
-        words=(*CREATE, "--layer", "site", "one"),
-        prepare=with_layer,
-        wanted=created("one"),
-        done=(CONFLICT,),
-        long=True,
     ),
     Scenario(
         name="set",

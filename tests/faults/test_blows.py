@@ -9,11 +9,13 @@ import pytest
 from tests.faults import scenarios
 from tests.faults.conftest import Place
 from tests.faults.injector import NEEDS_SPACE, Deed, Fault, needs_injector
+from tests.faults.of_archives import ARCHIVES
+from tests.faults.of_layers import LAYERS
 from tests.faults.of_rebase import OF_REBASE
 from tests.faults.scenarios import Scenario, withstand
 
 pytestmark = [pytest.mark.image, pytest.mark.timeout(1800), needs_injector]
-SCENARIOS: tuple[Scenario, ...] = (*scenarios.SCENARIOS, *OF_REBASE)
+SCENARIOS: tuple[Scenario, ...] = (*scenarios.SCENARIOS, *ARCHIVES, *LAYERS, *OF_REBASE)
 POINTS = 2
 """Points of each command and deed in the core; `full` takes every one, and a thousand at random."""
 NOW_AND_THEN = 12

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request, Response
 
 from skinnybox.api.forms import Begun, Given, Told, begun
-from skinnybox.fleet import present
+from skinnybox.fleet import present, present_capacity
 from skinnybox.gate.principal import WholeAdmin, WholeViewer
 from skinnybox.gate.readings import reading
 from skinnybox.gate.served import fleet_of
@@ -69,7 +69,7 @@ def show_capacity(
     machines: Annotated[int, Query(ge=1, le=100_000)] = 1,
 ) -> Any:  # fmt: skip
     """What is promised, written and free, and how many more machines of this size fit."""
-    return present.capacity(fleet_of(request).capacity(size), machines)
+    return present_capacity.capacity(fleet_of(request).capacity(size), machines)
 
 
 @router.get("/doctor", response_model=list[CheckForm])

@@ -4,7 +4,7 @@ import argparse
 from typing import TYPE_CHECKING, Any
 
 from skinnybox.cli import complete, numbers, options, render, terminal
-from skinnybox.fleet import present
+from skinnybox.fleet import present, present_capacity
 from skinnybox.sizes import format_size
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def _capacity(arguments: argparse.Namespace) -> int:
     size = arguments.fit
     with options.fleet(arguments) as fleet:
         account = fleet.capacity(size)
-    record = present.capacity(account, arguments.machines)
+    record = present_capacity.capacity(account, arguments.machines)
     storages = record.get("storages", [])
     if arguments.format != "table":
         columns = tuple(key for key in record if key != "storages")

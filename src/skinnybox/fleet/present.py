@@ -13,7 +13,6 @@ from skinnybox.printable import printable_path
 if TYPE_CHECKING:
     from skinnybox.errors import SkinnyboxError
     from skinnybox.fleet.batch import Outcome
-    from skinnybox.fleet.capacity import Account
     from skinnybox.fleet.events import Event
     from skinnybox.fleet.exporting import Exported
     from skinnybox.fleet.masters import Masters
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
     from skinnybox.fleet.remote import Executed, Said
     from skinnybox.fleet.view import MachineView
     from skinnybox.issues import Check, Finding
-    from skinnybox.model import Change, Instance, Master, Snapshot, Storage
+    from skinnybox.model import Change, Instance, Master, Snapshot
 
 Record = dict[str, Any]
 
@@ -228,57 +227,6 @@ def detail(planned: "Action") -> str:
     else:
         said = [", ".join(describe(difference) for difference in planned.differences)]
     return "; ".join(filter(None, [*said, planned.reason, planned.hint, planned.note]))
-
-
-def capacity(account: "Account", machines: int) -> Record:
-    """With what so many machines would take on each store, where that is not simply their size. `written`
-    does not count what is reserved and was never written; `allocated` and `taken` do."""
-    space = account.space
-    record: Record = {
-        "disk": space.total,
-        "free": space.free,
-        "masters": space.masters,
-        "machines": space.instances,
-        "promised": space.promised,
-        "written": space.written,
-        "snapshots": space.snapshots,
-        "full_copies": account.full_copies,
-        "taken": account.taken,
-        "fit": account.fit,
-        "fit_size": account.fit_size,
-        "allocated": space.allocated,
-        "owed": space.owed,
-        "fit_sparse": account.fit_sparse,
-        "sparse_each": account.sparse_each,
-        "layers": space.layers,
-    }
-    if account.storages:
-        record |= {
-            "system": account.system,
-            "storages": [storage(each, machines) for each in account.storages],
-        }
-    return record
-
-
-def storage(store: "Storage", count: int) -> Record:
-    """Bytes: of one more machine, and of `machines` of them."""
-    return {
-        "storage": store.name,
-        "type": store.kind,
-        "chosen": store.chosen,
-        "estimate": store.guess,
-        "total": store.total,
-        "free": store.free,
-        "machines": count,
-        "each": store.each,
-        "each_full": store.full,
-        "take": count * store.each,
-        "take_full": count * store.full,
-        "clone": store.clone,
-        "clone_full": store.clone_full,
-        "clones_take": count * store.clone,
-        "clones_take_full": count * store.clone_full,
-    }
 
 
 def issue(finding: "Finding", error: "SkinnyboxError | None" = None) -> Record:

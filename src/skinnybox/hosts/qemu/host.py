@@ -45,8 +45,7 @@ from skinnybox.run import process
 
 _POLL, _CONCLUDING = 0.05, 3.0
 _WORKED = 3.0
-"""Seconds of a processor in which a guest has done something: an idle one takes longer than fleet/patience.py
-waits."""
+"""Seconds of a processor in which a guest has done something: an idle one takes longer than anybody waits."""
 
 
 class QemuHost(LocalHost):
