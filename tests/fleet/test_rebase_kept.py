@@ -200,7 +200,7 @@ def test_the_masters_that_are_needed_stay(fleet: Fleet, one: Instance, master: M
         fleet.masters.remove("tiny:1")
     assert caught.value.hint and "rebase one --commit" in caught.value.hint
     commit(fleet, "one")
-    with pytest.raises(Blocked, match="the snapshot 'mine' of one boots from") as caught:
+    with pytest.raises(Blocked, match="the master of the snapshot 'mine' of one") as caught:
         fleet.masters.remove("tiny:1")
     assert caught.value.hint == "skinnybox snapshot delete mine one"
     assert fleet.overlays.delete_snapshot(["one"], "mine")[0].ok

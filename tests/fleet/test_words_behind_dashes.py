@@ -101,7 +101,7 @@ def test_no_path_is_empty(
     if action.option_strings:
         words = [*options_of(path), action.option_strings[-1], "", *arguments_of(path)]
     else:
-        words = [
+        words = options_of(path) + [
             "" if word in (f"the-{action.dest}", f"the-{action.dest}-1") else word
             for word in arguments_of(path)
         ]

@@ -123,10 +123,11 @@ def test_a_note_that_names_anything_else_does_nothing(shell: Shell, tmp_path: Pa
     assert listing(tree) == before
 
 
-MOUNT = f"""{"".join(map(function, ("load_modules", "mount_master", "mount_overlay", "mount_all")))}
+MOUNT = f"""{"".join(map(function, ("load_modules", "mount_master", "mount_layers", "mount_overlay", "mount_all")))}
 find_disk() {{ DISK=/dev/$1; }}
 modprobe() {{ :; }}
 cat() {{ :; }}
+word() {{ echo 0; }}
 refuse() {{ echo "refused: $*"; exit 9; }}
 mount() {{ echo "$*"; case " $KNOWN " in *" $2 "*) ;; *) return 1 ;; esac; }}
 mount_all"""
