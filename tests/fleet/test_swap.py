@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 
 from skinnybox import wire
-from skinnybox.errors import Blocked, Unsupported, UsageError
+from skinnybox.errors import Blocked, NotFound, Unsupported, UsageError
 from skinnybox.fleet import present
+from skinnybox.fleet.exporting import Export
+from skinnybox.fleet.restoring import Restore
 from skinnybox.fleet.service import Fleet
 from skinnybox.model import Instance, Swap, SwapKind
 from skinnybox.overlays import inspect
@@ -137,7 +139,26 @@ def run_debugfs(disk: Path, commands: str) -> None:
                    capture_output=True)  # fmt: skip
 
 
-@pytest.mark.parametrize("way", ["snapshot", "grow", "set", "restore"])
+@pytest.mark.parametrize("way", ["copy", "export"])
+def test_what_is_taken_along_is_without_it(fleet: Fleet, state: Path, tmp_path: Path, way: str) -> None:
+    (instance,) = fleet.create(["a"], "tiny", replace(SPARSE, swap=SWAP))
+    disk = overlay_of(state, instance)
+    with_swap(disk)
+    if way == "copy":
+        (made,) = fleet.deltas.copy("a", ["b"])
+    else:
+        fleet.deltas.export("a", Export(file=tmp_path / "archive"))
+        packed = subprocess.run(["zstd", "-dc", tmp_path / "archive"], capture_output=True, check=True)
+        assert SECRET not in packed.stdout
+        made = fleet.deltas.restore("b", Restore(sources=(tmp_path / "archive",), new_identity=True))
+    other = overlay_of(state, made)
+    assert made.swap == SWAP and SECRET in disk.read_bytes() and SECRET not in other.read_bytes()
+    if way == "export":
+        with pytest.raises(NotFound):  # its guest makes it
+            inspect.read_swap(other)
+
+
+@pytest.mark.parametrize("way", ["snapshot", "grow", "set", "slim", "restore"])
 def test_no_copy_of_a_stopped_machine_carries_what_was_swapped(fleet: Fleet, state: Path, way: str) -> None:
     (instance,) = fleet.create(["a"], "tiny", replace(SPARSE, swap=SWAP))
     disk = overlay_of(state, instance)
@@ -149,6 +170,8 @@ def test_no_copy_of_a_stopped_machine_carries_what_was_swapped(fleet: Fleet, sta
             kept = disk.parent / "snapshots/x.img"
             assert SECRET not in kept.read_bytes()
             assert fleet.overlays.restore(["a"], "x")[0].ok
+        case "slim":
+            assert fleet.deltas.slim(["a"])[0].ok
         case "grow":
             assert fleet.overlays.grow(["a"], 96 * MIB)[0].ok
         case "set":
