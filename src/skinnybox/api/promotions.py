@@ -41,6 +41,8 @@ class LeftOutForm(Told):
 class PromotionForm(Told):
     follows: str
     """The master whose account numbers it keeps."""
+    layers: list[str]
+    """Its layers, whose files go there too."""
     left_out: list[LeftOutForm]
     data: list[str]
     """Folders of its data disk, which is not taken along."""

@@ -18,9 +18,9 @@ _COLUMNS = ("reason", "what", "path", "files", "size")
 def add_to(commands: options.Commands) -> None:
     parser = options.command(
         commands, "promote", _promote, "make a stopped machine's system a new master",
-        "Its master and what it made its own are sealed together, without who it is, what its seed brought, "
-        "and what it left behind while it ran: that is listed first. The machine stays as it is. Its data "
-        "disk is not taken along.",
+        "Its master, its layers and what it made its own are sealed together, without who it is, what its "
+        "seed brought, and what it left behind while it ran: that is listed first. The machine stays as it "
+        "is. Its data disk is not taken along.",
     )  # fmt: skip
     options.add_machine(parser)
     parser.add_argument("master", metavar="MASTER[:VERSION]", help="the version defaults to today's date")
@@ -87,6 +87,8 @@ def _lines(found: "Promotion") -> list[str]:
 
 def _notes(found: "Promotion") -> list[str]:
     notes = [f"its account numbers follow {found.follows}"]
+    if found.layers:
+        notes.append(f"the files of its layers go there too: {', '.join(found.layers)}")
     if found.data:
         notes.append(f"what lies on its data disk is not taken along: {', '.join(found.data)}")
     if any(each.reason == "beside" for each in found.left_out):

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from skinnybox.layout import MASTERS
-from skinnybox.model import ImageFormat, Layer, Master, parse_reference
+from skinnybox.model import ImageFormat, Layer, Master, Stack, parse_reference
 from skinnybox.operation import Operation
 
 
@@ -58,11 +58,11 @@ class ImportLayer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Promote:
-    """Of a machine's disk, which stays as it is meanwhile, and of its master, an id: see delta.promote.
-    `whose` is as delta.promote.whose encodes it."""
+    """Of a machine's disk, which stays as it is meanwhile, and of its stack: see delta.promote. `whose` is as
+    delta.promote.whose encodes it."""
 
     overlay: Path
-    master: str
+    stack: Stack
     whose: str
     reference: str
 
@@ -149,20 +149,27 @@ def _layer(store: Path, order: ImportLayer, operation: Operation) -> Layer:
 
 def _promoted(store: Path, order: Promote, operation: Operation) -> Master:
     from skinnybox.delta.promote import promoted, whose
+    from skinnybox.fleet import stack_files
     from skinnybox.masters import catalogue, seal
 
     name, version = parse_reference(order.reference)
-    source = catalogue.find(store, order.master.removeprefix("sha256:"))
-    return promoted.promoted(
-        order.overlay, source, whose.decode(order.whose.encode()), store=store, name=name,
-        version=version or seal.default_version(store, name), operation=operation,
-    )  # fmt: skip
+    source = catalogue.find(store, order.stack.master.removeprefix("sha256:"))
+    with stack_files.lower(store.parent, source, order.stack) as lower:
+        return promoted.promoted(
+            order.overlay, source, lower, whose.decode(order.whose.encode()), store=store, name=name,
+            version=version or seal.default_version(store, name), operation=operation,
+        )  # fmt: skip
 
 
 def written(store: Path, order: Order) -> str:
     """As one line, for `read`."""
     kind = next(word for word, each in _KINDS.items() if isinstance(order, each))
     return json.dumps({"store": str(store), "kind": kind, "words": asdict(order)}, default=str)
+
+
+def _stack(words: dict[str, Any]) -> Stack:
+    told: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in words.items()}
+    return Stack(**told)
 
 
 def read(line: str) -> tuple[Path, Order]:
@@ -174,6 +181,8 @@ def read(line: str) -> tuple[Path, Order]:
             words[key] = Path(value)
         elif key in _TUPLES:
             words[key] = tuple(value)
+        elif key == "stack":
+            words[key] = _stack(value)
         elif key == "image_format":
             words[key] = ImageFormat(value)
     return Path(found["store"]), _KINDS[found["kind"]](**words)

@@ -1,4 +1,4 @@
-"""A new master of what a machine has: its master and its own, without what makes it that one machine.
+"""A new master of what a machine has: its stack and its own, without what makes it that one machine.
 
 Of a stopped machine. A master is shared by every machine that is made from it, for years: were it made of a
 running one, a database or a package half written would be in all of them. So that is refused, unless somebody
@@ -12,10 +12,9 @@ from pathlib import Path
 from skinnybox.delta.content import of_overlay
 from skinnybox.delta.promote import promoted
 from skinnybox.delta.promote.whose import Whose, encode
-from skinnybox.delta.rebase.masters import opened
 from skinnybox.delta.seed_marks import expected, hostnames
-from skinnybox.errors import Blocked, Unsupported
-from skinnybox.fleet import encrypted, half_restored, power, thrown, trials
+from skinnybox.errors import Blocked
+from skinnybox.fleet import encrypted, half_restored, power, stack_files, thrown, trials
 from skinnybox.fleet.context import Context
 from skinnybox.fleet.making import Promote
 from skinnybox.fleet.scratch_copy import copied
@@ -46,13 +45,14 @@ def promote(
     refuse(machine, live=live)
     parse_reference(reference)
     whose = _whose(machine, keep, leave_out)
-    source = context.masters.bootable(machine.instance.stack)
+    context.masters.bootable(machine.instance.stack)
     with _overlay(context, machine, operation) as overlay:
         _refuse_others(machine, overlay)
         _refuse_unapplied(machine, overlay)
         order = Promote(
-            overlay=overlay.absolute(), master=source.id, whose=encode(whose).decode(), reference=reference
-        )
+            overlay=overlay.absolute(), stack=machine.instance.stack, whose=encode(whose).decode(),
+            reference=reference,
+        )  # fmt: skip
         return context.masters.make(order, operation)
 
 
@@ -74,6 +74,7 @@ def would(
     instance = machine.instance
     return Promotion(
         follows=context.masters.by_id(instance.stack.master).reference,
+        layers=instance.stack.layers,
         left_out=tuple(sorted(found, key=lambda each: (each.reason, each.path, each.part))),
         data=instance.data.folders if instance.data is not None else (),
         live=power.running(machine),
@@ -87,11 +88,6 @@ def refuse(machine: MachineView, *, live: bool) -> None:
         raise Blocked(
             f"{machine.name} is {machine.condition}: a master of it would have what is half written just now",
             hint=f"skinnybox stop {machine.name}; --live makes it of one point in time, as a power cut would",
-        )
-    if instance.stack.layers:
-        raise Unsupported(
-            f"{machine.name} has layers, and what of their files belongs into a master nobody can say yet",
-            hint="build the master from a recipe, and give its machines the layers again",
         )
     half_restored.refuse(instance, "a master would be made of one of them")
     thrown.refuse_in_memory(instance, _WHAT)
@@ -131,8 +127,8 @@ def _left_out(context: Context, machine: MachineView, overlay: Path, whose: Whos
     stack = machine.instance.stack
     source = context.masters.by_id(stack.master)
     with (
-        opened(context.folder / "masters", source, context.folder) as master,
-        promoted.listed(overlay, master, whose, stack.images) as found,
+        stack_files.opened(context.folder, source, stack) as files,
+        promoted.listed(overlay, files, whose, stack.images) as found,
     ):
         yield from found
 

@@ -13,10 +13,10 @@ from typing import Any
 from skinnybox.delta.handing import handed
 from skinnybox.delta.promote import streaming
 from skinnybox.delta.promote.audited import refuse_half_installed
+from skinnybox.delta.promote.lower import Lower
 from skinnybox.delta.promote.whose import Whose, encode
 from skinnybox.delta.rebase import planning
 from skinnybox.delta.rebase.masters import Files
-from skinnybox.delta.rebase.masters import opened as opened_master
 from skinnybox.delta.settled import NO_ANSWER, refuse_unsettled
 from skinnybox.errors import Corrupt, NotFound
 from skinnybox.masters import catalogue, lineage, namespace, numbers
@@ -47,7 +47,7 @@ _MOST_ROWS, _LONGEST, _LARGEST = 12_000, 4200, 1 << 63
 
 
 @contextmanager
-def listed(overlay: Path, master: Files, whose: Whose, images: Sequence[str]) -> Iterator[Iterator[LeftOut]]:
+def listed(overlay: Path, stack: Files, whose: Whose, images: Sequence[str]) -> Iterator[Iterator[LeftOut]]:
     """What would be left out. Raises Unsettled for a disk whose journal is to be replayed first, Blocked for
     one that belongs to other images, Corrupt, Unsupported."""
     with opened(overlay) as device, handed(encode(whose)) as told:
@@ -56,8 +56,8 @@ def listed(overlay: Path, master: Files, whose: Whose, images: Sequence[str]) ->
             cpu_seconds=300 + os.fstat(device).st_size // _HASHED_PER_SECOND,
             output=1 << 28,
         )
-        files = [device, told, master.index, master.table, master.image]
-        words = ["list", *map(str, files)]
+        words = ["list", str(device), str(told), stack.word]
+        files = (device, told, *stack.all)
         with inquire(
             streaming.__name__, words, subject=str(overlay), bounds=bounds, pass_fds=files
         ) as answers:
@@ -81,17 +81,26 @@ def _checked(answers: Iterator[Any]) -> Iterator[LeftOut]:
 
 
 def promoted(
-    overlay: Path, source: Master, whose: Whose, *, store: Path, name: str, version: str, operation: Operation
+    overlay: Path,
+    source: Master,
+    lower: Lower,
+    whose: Whose,
+    *,
+    store: Path,
+    name: str,
+    version: str,
+    operation: Operation,
 ) -> Master:
     """Seal it as NAME:VERSION, with images of the kinds that `source`, the machine's master, has, whose
-    account numbers it keeps. `overlay` is settled, and nobody writes to it. The same disk gives the same
-    content. Raises as an import does, and as `listed`; Blocked for packages that are half installed."""
+    account numbers it keeps; `lower` is that and its layers. `overlay` is settled, and nobody writes to it.
+    The same disk gives the same content. Raises as an import does, and as `listed`; Blocked for packages that
+    are half installed."""
     namespace.require_root()
     programs.require()
     before = lineage.predecessor(store, name, version, after=source.reference)
     with workspace(store, "work") as work:
         tree = work / "tree"
-        bring(overlay, source, whose, store, work, tree, operation)
+        bring(overlay, lower, whose, work, tree, operation)
         refuse_half_installed(tree)
         lineage.follow(tree, before, operation)
         lineage.settle(tree, before, operation)
@@ -105,24 +114,18 @@ def promoted(
         )  # fmt: skip
 
 
-def bring(
-    overlay: Path, source: Master, whose: Whose, store: Path, work: Path, tree: Path, operation: Operation
-) -> None:
+def bring(overlay: Path, lower: Lower, whose: Whose, work: Path, tree: Path, operation: Operation) -> None:
     size = overlay.stat().st_size
     apparent = _APPARENT[0] * size + _APPARENT[1]
     bounds = Bounds(
         memory=2 << 30,
-        cpu_seconds=600 + 2 * size // PER_SECOND + source.tree_size // _UNPACKED_PER_SECOND,
-        output=2 * size + source.tree_size + _HEADERS * source.entries + GIB,
+        cpu_seconds=600 + 2 * size // PER_SECOND + lower.tree_size // _UNPACKED_PER_SECOND,
+        output=2 * size + lower.tree_size + _HEADERS * lower.entries + GIB,
     )
-    need(work, source.tree_size)
-    with (
-        opened_master(store, source, work) as master,
-        opened(overlay) as device,
-        handed(encode(whose)) as told,
-    ):
-        files = [device, told, master.index, master.table, master.image]
-        words = ["tar", *map(str, files), str(apparent)]
+    need(work, lower.tree_size)
+    with opened(overlay) as device, handed(encode(whose)) as told:
+        words = ["tar", str(device), str(told), lower.files.word, str(apparent)]
+        files = (device, told, *lower.files.all)
         with stream(streaming.__name__, words, subject=str(overlay), bounds=bounds, pass_fds=files) as pieces:
             extracted(pieces, tree, overlay, operation, devices=False)
 

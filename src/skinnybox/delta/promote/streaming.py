@@ -4,7 +4,7 @@ tar."""
 import os
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from skinnybox.delta import belongs, beside
@@ -37,22 +37,23 @@ class _Sides:
 
 
 def main(arguments: Sequence[str]) -> None:
-    what, *files = arguments
-    device, told, index, table, content, *rest = map(int, files)
+    what, device, told, word, *rest = arguments
     if what == "list":
-        answer(_listed(device, told, index, table, content))
+        answer(_listed(int(device), int(told), word))
         return
     try:
-        sides = _sides(open_descriptor(device), told, index, table, content)
-        for piece in tar_of(sides, apparent=rest[0]):
+        sides = _sides(open_descriptor(int(device)), int(told), word)
+        for piece in tar_of(sides, apparent=int(rest[0])):
             sys.stdout.buffer.write(piece)
         sys.stdout.buffer.flush()
     except (SkinnyboxError, MemoryError) as error:
         complain(error)
 
 
-def _sides(volume: Volume, told: int, index: int, table: int, content: int) -> _Sides:
-    source = image.opened(content)
+def _sides(volume: Volume, told: int, word: str) -> _Sides:
+    """`word` is what Files.word told of the stack."""
+    index, table, _, *images = map(int, word.split(","))
+    source = image.stacked(images)
     chooser = Chooser(
         whose=whose.decode(buffered(told).read()),
         volume=volume,
@@ -61,14 +62,14 @@ def _sides(volume: Volume, told: int, index: int, table: int, content: int) -> _
     return _Sides(volume, Lookup(index, table), source, chooser)
 
 
-def _listed(device: int, told: int, index: int, table: int, content: int) -> Iterator[Any]:
+def _listed(device: int, told: int, word: str) -> Iterator[Any]:
     """Whether it is settled, whose it is; then a row for each place at which something is left out."""
     volume = open_descriptor(device)
     yield volume.superblock.clean
     if not volume.superblock.clean:
         return
     yield belongs.images(volume)
-    sides = _sides(volume, told, index, table, content)
+    sides = _sides(volume, told, word)
     rows: dict[tuple[str, bytes, bool], list[int]] = {}
     for each in merging.surveyed(volume.walk(UPPER), sides.index, sides.chooser, Folders()):
         key = (each.fate.reason.value, _place(each), isinstance(each.fate, Altered))
@@ -116,7 +117,7 @@ class _Writer:
     def __init__(self, sides: _Sides, allowance: ext4_tar.Allowance) -> None:
         self._sides = sides
         self._allowance = allowance
-        self._first: dict[int | bytes, bytes] = {}
+        self._first: dict[int | Entry, bytes] = {}
 
     def member(self, item: Item) -> Iterator[bytes]:
         """Nothing of a socket: it lives no longer than who listens."""
@@ -149,7 +150,8 @@ class _Writer:
         )  # fmt: skip
         records = _records(dict(entry.xattrs))
         if entry.link is not None:
-            first = self._first.setdefault(entry.link, entry.path)
+            # All that is known of it: two trees of a stack may have groups whose first path is the same.
+            first = self._first.setdefault(replace(entry, path=b""), entry.path)
             if first != entry.path:
                 yield tar_members.hard_link(entry.path, facts, first)
                 return
