@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from skinnybox.errors import Cancelled, CommandFailed, Conflict, NoSpace, SkinnyboxError
-from skinnybox.fleet.making import Build, Import, Order, Promote, read, written
+from skinnybox.fleet.making import Build, Import, Order, Promote, PromoteLayer, read, written
 from skinnybox.fleet.making_apart import _heard, _parsed
 from skinnybox.model import ImageFormat, Stack
 from skinnybox.operation import Operation, Step
@@ -31,6 +31,10 @@ from skinnybox.operation import Operation, Step
             stack=Stack(
                 master="sha256:ab", reference="b:1", images=("x", "y"), layers=("c:1",), layer_ids=("d",)
             ),
+        ),
+        PromoteLayer(
+            machine="web", overlay=Path("/d"), whose="{}", reference="a",
+            stack=Stack(master="sha256:ab", reference="b:1", images=("x",)),
         ),
     ],
 )  # fmt: skip

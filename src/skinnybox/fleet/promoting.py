@@ -13,13 +13,13 @@ from skinnybox.delta.content import of_overlay
 from skinnybox.delta.promote import promoted
 from skinnybox.delta.promote.whose import Whose, encode
 from skinnybox.delta.seed_marks import expected, hostnames
-from skinnybox.errors import Blocked
+from skinnybox.errors import Blocked, UsageError
 from skinnybox.fleet import encrypted, half_restored, power, stack_files, thrown, trials
 from skinnybox.fleet.context import Context
-from skinnybox.fleet.making import Promote
+from skinnybox.fleet.making import Promote, PromoteLayer
 from skinnybox.fleet.scratch_copy import copied
 from skinnybox.fleet.view import MachineView
-from skinnybox.model import DiskKind, Master, parse_reference
+from skinnybox.model import DiskKind, Layer, Master, parse_reference
 from skinnybox.model.drop import path_of
 from skinnybox.model.promotion import LeftOut, Promotion
 from skinnybox.operation import Operation
@@ -56,25 +56,58 @@ def promote(
         return context.masters.make(order, operation)
 
 
+def as_layer(
+    context: Context,
+    machine: MachineView,
+    reference: str,
+    operation: Operation,
+    *,
+    paths: Sequence[str] = (),
+    keep: Sequence[str] = (),
+    leave_out: Sequence[str] = (),
+    live: bool = False,
+) -> Layer:
+    """Seal what is its own alone, at `paths` or anywhere, as a layer for its master. What no layer may hold
+    is left out, and Unsupported at one of the paths; NotFound for one at which it has nothing. Else as
+    `promote`."""
+    refuse(machine, live=live)
+    parse_reference(reference)
+    whose = _whose(machine, keep, leave_out, paths)
+    stack = machine.instance.stack
+    context.masters.bootable(stack)
+    with _overlay(context, machine, operation) as overlay:
+        _refuse_others(machine, overlay)
+        _refuse_unapplied(machine, overlay)
+        order = PromoteLayer(
+            machine=machine.name, overlay=overlay.absolute(), stack=stack, whose=encode(whose).decode(),
+            reference=reference,
+        )  # fmt: skip
+        return context.layers.make(order, operation)
+
+
 def would(
     context: Context,
     machine: MachineView,
     operation: Operation,
     *,
+    as_layer: bool = False,
+    paths: Sequence[str] = (),
     keep: Sequence[str] = (),
     leave_out: Sequence[str] = (),
     live: bool = False,
 ) -> Promotion:
-    """What `promote` would make it of. Raises as that; nothing is made."""
+    """What `promote`, or `as_layer`, would make it of. Raises as that; nothing is made."""
     refuse(machine, live=live)
-    whose = _whose(machine, keep, leave_out)
+    if paths and not as_layer:
+        raise UsageError("paths are chosen for a layer", hint="--as-layer, or --leave-out what is not wanted")
+    whose = _whose(machine, keep, leave_out, paths)
     with _overlay(context, machine, operation) as overlay:
         _refuse_unapplied(machine, overlay)
-        found = tuple(_left_out(context, machine, overlay, whose))
+        found = tuple(_left_out(context, machine, overlay, whose, as_layer=as_layer))
     instance = machine.instance
     return Promotion(
         follows=context.masters.by_id(instance.stack.master).reference,
-        layers=instance.stack.layers,
+        layers=() if as_layer else instance.stack.layers,
         left_out=tuple(sorted(found, key=lambda each: (each.reason, each.path, each.part))),
         data=instance.data.folders if instance.data is not None else (),
         live=power.running(machine),
@@ -95,7 +128,9 @@ def refuse(machine: MachineView, *, live: bool) -> None:
     trials.refuse_open(instance, "a master would be made of what is only tried")
 
 
-def _whose(machine: MachineView, keep: Sequence[str], leave_out: Sequence[str]) -> Whose:
+def _whose(
+    machine: MachineView, keep: Sequence[str], leave_out: Sequence[str], paths: Sequence[str] = ()
+) -> Whose:
     instance = machine.instance
     seed = instance.seed
     return Whose(
@@ -107,6 +142,7 @@ def _whose(machine: MachineView, keep: Sequence[str], leave_out: Sequence[str]) 
         expected=expected(instance, machine.host_keys),
         keep=tuple(map(path_of, keep)),
         leave_out=tuple(map(path_of, leave_out)),
+        paths=tuple(map(path_of, paths)),
     )
 
 
@@ -123,12 +159,17 @@ def _overlay(context: Context, machine: MachineView, operation: Operation) -> It
         yield held.enter_context(replayed(overlay))
 
 
-def _left_out(context: Context, machine: MachineView, overlay: Path, whose: Whose) -> Iterator[LeftOut]:
+def _left_out(
+    context: Context, machine: MachineView, overlay: Path, whose: Whose, *, as_layer: bool
+) -> Iterator[LeftOut]:
+    from skinnybox.delta.promote.streaming import LAYER, MASTER
+
+    form = LAYER if as_layer else MASTER
     stack = machine.instance.stack
     source = context.masters.by_id(stack.master)
     with (
         stack_files.opened(context.folder, source, stack) as files,
-        promoted.listed(overlay, files, whose, stack.images) as found,
+        promoted.listed(overlay, files, whose, stack.images, form, subject=machine.name) as found,
     ):
         yield from found
 

@@ -14,6 +14,7 @@ from skinnybox.delta.handing import handed
 from skinnybox.delta.promote import streaming
 from skinnybox.delta.promote.audited import refuse_half_installed
 from skinnybox.delta.promote.lower import Lower
+from skinnybox.delta.promote.streaming import LAYER, MASTER
 from skinnybox.delta.promote.whose import Whose, encode
 from skinnybox.delta.rebase import planning
 from skinnybox.delta.rebase.masters import Files
@@ -24,12 +25,13 @@ from skinnybox.masters.imports import prepare
 from skinnybox.masters.index import file_digest, read_index
 from skinnybox.masters.initramfs import programs
 from skinnybox.masters.kernel import find_kernel
+from skinnybox.masters.layers.sealing import Above, sealed
 from skinnybox.masters.mounts import Brought
 from skinnybox.masters.plain_disk import PER_SECOND, need
 from skinnybox.masters.seal import seal
 from skinnybox.masters.tree import extracted
 from skinnybox.masters.workspace import workspace
-from skinnybox.model import KERNEL_FILE, ImageFormat, ImageKind, Master
+from skinnybox.model import KERNEL_FILE, ImageFormat, ImageKind, Layer, Master
 from skinnybox.model.promotion import LeftOut
 from skinnybox.operation import Operation
 from skinnybox.overlays.inspect import opened
@@ -47,19 +49,28 @@ _MOST_ROWS, _LONGEST, _LARGEST = 12_000, 4200, 1 << 63
 
 
 @contextmanager
-def listed(overlay: Path, stack: Files, whose: Whose, images: Sequence[str]) -> Iterator[Iterator[LeftOut]]:
-    """What would be left out. Raises Unsettled for a disk whose journal is to be replayed first, Blocked for
-    one that belongs to other images, Corrupt, Unsupported."""
+def listed(
+    overlay: Path,
+    stack: Files,
+    whose: Whose,
+    images: Sequence[str],
+    form: str = MASTER,
+    *,
+    subject: str = "",
+) -> Iterator[Iterator[LeftOut]]:
+    """What would be left out of a master, or of a layer. Raises Unsettled for a disk whose journal is to be
+    replayed first, Blocked for one that belongs to other images, Corrupt, Unsupported; of a layer also
+    NotFound for a path at which it has nothing that goes there. `subject` is what they call the disk."""
     with opened(overlay) as device, handed(encode(whose)) as told:
         bounds = Bounds(
             memory=2 << 30,
             cpu_seconds=300 + os.fstat(device).st_size // _HASHED_PER_SECOND,
             output=1 << 28,
         )
-        words = ["list", str(device), str(told), stack.word]
+        words = ["list", form, str(device), str(told), stack.word]
         files = (device, told, *stack.all)
         with inquire(
-            streaming.__name__, words, subject=str(overlay), bounds=bounds, pass_fds=files
+            streaming.__name__, words, subject=subject or str(overlay), bounds=bounds, pass_fds=files
         ) as answers:
             refuse_unsettled(answers, overlay)
             planning.refuse_others(answers, overlay, images)
@@ -114,7 +125,38 @@ def promoted(
         )  # fmt: skip
 
 
-def bring(overlay: Path, lower: Lower, whose: Whose, work: Path, tree: Path, operation: Operation) -> None:
+def as_layer(
+    overlay: Path,
+    lower: Lower,
+    whose: Whose,
+    *,
+    store: Path,
+    name: str,
+    version: str,
+    above: Above,
+    subject: str,
+    operation: Operation,
+) -> Layer:
+    """Seal what is its own alone as a layer, to the store of those. Raises as `listed`, and as the import of
+    a layer does."""
+    namespace.require_root()
+    with workspace(store, "work") as work:
+        tree = work / "tree"
+        bring(overlay, lower, whose, work, tree, operation, LAYER, subject=subject)
+        return sealed(tree, store=store, name=name, version=version, above=above, operation=operation)
+
+
+def bring(
+    overlay: Path,
+    lower: Lower,
+    whose: Whose,
+    work: Path,
+    tree: Path,
+    operation: Operation,
+    form: str = MASTER,
+    *,
+    subject: str = "",
+) -> None:
     size = overlay.stat().st_size
     apparent = _APPARENT[0] * size + _APPARENT[1]
     bounds = Bounds(
@@ -122,11 +164,13 @@ def bring(overlay: Path, lower: Lower, whose: Whose, work: Path, tree: Path, ope
         cpu_seconds=600 + 2 * size // PER_SECOND + lower.tree_size // _UNPACKED_PER_SECOND,
         output=2 * size + lower.tree_size + _HEADERS * lower.entries + GIB,
     )
-    need(work, lower.tree_size)
+    if form == MASTER:
+        need(work, lower.tree_size)
     with opened(overlay) as device, handed(encode(whose)) as told:
-        words = ["tar", str(device), str(told), lower.files.word, str(apparent)]
+        words = ["tar", form, str(device), str(told), lower.files.word, str(apparent)]
         files = (device, told, *lower.files.all)
-        with stream(streaming.__name__, words, subject=str(overlay), bounds=bounds, pass_fds=files) as pieces:
+        subject = subject or str(overlay)
+        with stream(streaming.__name__, words, subject=subject, bounds=bounds, pass_fds=files) as pieces:
             extracted(pieces, tree, overlay, operation, devices=False)
 
 
@@ -134,14 +178,14 @@ def _kernel(tree: Path, source: Master, store: Path) -> Path:
     """The tree's newest, as of an import; its master's where that was sealed with another, which somebody
     gave it, and the machine brought none since."""
     folder = catalogue.folder(store, source)
-    sealed = folder / KERNEL_FILE
+    given = folder / KERNEL_FILE
     try:
         found = find_kernel(tree)
     except NotFound:
-        return sealed
+        return given
     digest = file_digest(found)
     if digest == source.kernel:
         return found
     path = os.fsencode(found.relative_to(tree))
     before = next((entry for entry in read_index(folder / catalogue.INDEX) if entry.path == path), None)
-    return sealed if before is not None and before.digest == digest else found
+    return given if before is not None and before.digest == digest else found

@@ -1,5 +1,5 @@
-"""The confined process that reads a machine's disk and its master: what is left out, and the merged tree as a
-tar."""
+"""The confined process that reads a machine's disk and its stack: what is left out, and the merged tree, or a
+layer's, as a tar."""
 
 import os
 import sys
@@ -10,7 +10,9 @@ from typing import Any
 from skinnybox.delta import belongs, beside
 from skinnybox.delta.promote import merging, whose
 from skinnybox.delta.promote.choosing import Altered, Chooser
+from skinnybox.delta.promote.for_layer import of_layer
 from skinnybox.delta.promote.merging import Folders, Item, Own, Told
+from skinnybox.delta.promote.places import Reason
 from skinnybox.delta.rebase.reading import buffered
 from skinnybox.delta.upper import kept_xattrs
 from skinnybox.delta.upper_disk import UPPER
@@ -23,6 +25,10 @@ from skinnybox.masters.system import image
 from skinnybox.masters.system.source import text_of
 from skinnybox.sandbox.reader import answer, complain
 
+MASTER, LAYER = "master", "layer"
+"""What it is for: the first of all that the machine sees, the other of its own alone."""
+_OF_FOLDERS = (Reason.DELETION, Reason.FOLDER)
+"""Which are told of a folder itself."""
 _MOST = 4 << 20
 _MOST_ROWS = 10_000
 _MOST_FOLDERS = 2_000_000
@@ -37,13 +43,13 @@ class _Sides:
 
 
 def main(arguments: Sequence[str]) -> None:
-    what, device, told, word, *rest = arguments
+    what, form, device, told, word, *rest = arguments
     if what == "list":
-        answer(_listed(int(device), int(told), word))
+        answer(_listed(form, int(device), int(told), word))
         return
     try:
         sides = _sides(open_descriptor(int(device)), int(told), word)
-        for piece in tar_of(sides, apparent=int(rest[0])):
+        for piece in tar_of(form, sides, apparent=int(rest[0])):
             sys.stdout.buffer.write(piece)
         sys.stdout.buffer.flush()
     except (SkinnyboxError, MemoryError) as error:
@@ -62,7 +68,7 @@ def _sides(volume: Volume, told: int, word: str) -> _Sides:
     return _Sides(volume, Lookup(index, table), source, chooser)
 
 
-def _listed(device: int, told: int, word: str) -> Iterator[Any]:
+def _listed(form: str, device: int, told: int, word: str) -> Iterator[Any]:
     """Whether it is settled, whose it is; then a row for each place at which something is left out."""
     volume = open_descriptor(device)
     yield volume.superblock.clean
@@ -71,12 +77,12 @@ def _listed(device: int, told: int, word: str) -> Iterator[Any]:
     yield belongs.images(volume)
     sides = _sides(volume, told, word)
     rows: dict[tuple[str, bytes, bool], list[int]] = {}
-    for each in merging.surveyed(volume.walk(UPPER), sides.index, sides.chooser, Folders()):
+    for each in _told(form, sides):
         key = (each.fate.reason.value, _place(each), isinstance(each.fate, Altered))
         if key not in rows and len(rows) >= _MOST_ROWS:
             key = (key[0], b"", key[2])
         row = rows.setdefault(key, [0, 0])
-        row[0] += each.node.type != "d"
+        row[0] += each.node.type != "d" or each.fate.reason in _OF_FOLDERS
         row[1] += _size(each)
     for (reason, place, altered), (count, size) in rows.items():
         if count:
@@ -84,6 +90,13 @@ def _listed(device: int, told: int, word: str) -> Iterator[Any]:
     for change in beside.counted(volume):
         if change.size:
             yield ["beside", text_of(change.path), False, 1, change.size]
+
+
+def _told(form: str, sides: _Sides) -> Iterator[Told]:
+    upper = sides.volume.walk(UPPER)
+    if form == MASTER:
+        return merging.surveyed(upper, sides.index, sides.chooser, Folders())
+    return (each for each in of_layer(upper, sides.index, sides.chooser) if isinstance(each, Told))
 
 
 def _place(told: Told) -> bytes:
@@ -98,17 +111,25 @@ def _size(told: Told) -> int:
     return max(told.node.size - after, 0)
 
 
-def tar_of(sides: _Sides, *, apparent: int) -> Iterator[bytes]:
-    """The merged tree. Files of the upper may claim `apparent` bytes all together: see ext4_tar.Allowance.
-    Raises Corrupt, Unsupported."""
+def tar_of(form: str, sides: _Sides, *, apparent: int) -> Iterator[bytes]:
+    """The merged tree, or that of a layer. Files of the upper may claim `apparent` bytes all together: see
+    ext4_tar.Allowance. Raises Corrupt, Unsupported; NotFound as of_layer does."""
+    writer = _Writer(sides, ext4_tar.Allowance(apparent, sides.volume.size))
+    for item in _items(form, sides):
+        yield from writer.member(item)
+    yield pax.END
+
+
+def _items(form: str, sides: _Sides) -> Iterator[Item]:
     volume, folders = sides.volume, Folders()
+    if form == LAYER:
+        found = of_layer(volume.walk(UPPER), sides.index, sides.chooser)
+        yield from (each for each in found if not isinstance(each, Told))
+        return
     for _ in merging.surveyed(volume.walk(UPPER), sides.index, sides.chooser, folders):
         if len(folders.own) > _MOST_FOLDERS:
             raise Corrupt("the upper directory has more folders than anybody makes")
-    writer = _Writer(sides, ext4_tar.Allowance(apparent, volume.size))
-    for item in merging.merged(volume.walk(UPPER), sides.index, sides.chooser, folders):
-        yield from writer.member(item)
-    yield pax.END
+    yield from merging.merged(volume.walk(UPPER), sides.index, sides.chooser, folders)
 
 
 class _Writer:
