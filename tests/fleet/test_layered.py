@@ -167,11 +167,11 @@ def test_files_of_all_of_the_stack_come_out_while_it_is_off(
     assert found == {"index.html": "top\n", "only-low": "low\n", "own": "own\n"}
 
 
-def test_no_master_is_made_of_what_has_layers(
+def test_a_promotion_says_which_layers_go_there(
     state: Path, web: Instance, capsys: pytest.CaptureFixture[str]
 ) -> None:
     ended = said(capsys, "--state", str(state), "--host", "fake", "promote", "web", "other:1", "--dry-run")
-    assert ended.code == Unsupported.exit_code and "web has layers" in ended.err
+    assert ended.code == 0 and "the files of its layers go there too: low:1, top:1" in ended.err, ended
 
 
 def test_nobody_removes_what_is_needed(fleet: Fleet, web: Instance, low: Layer, top: Layer) -> None:

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from skinnybox.errors import Cancelled, CommandFailed, Conflict, NoSpace, SkinnyboxError
-from skinnybox.fleet.making import Build, Import, Order, Promote, read, written
+from skinnybox.fleet.making import Build, Import, Order, Promote, PromoteLayer, read, written
 from skinnybox.fleet.making_apart import _heard, _parsed
-from skinnybox.model import ImageFormat
+from skinnybox.model import ImageFormat, Stack
 from skinnybox.operation import Operation, Step
 
 
@@ -26,7 +26,16 @@ from skinnybox.operation import Operation, Step
             image_format=ImageFormat.EROFS, format="raw", partition=0, leave_out=("/home",), after="b",
             unrelated=True,
         ),
-        Promote(overlay=Path("/d\udcff"), master="sha256:ab", whose='{"a": "\udcff"}', reference="a:1"),
+        Promote(
+            overlay=Path("/d\udcff"), whose='{"a": "\udcff"}', reference="a:1",
+            stack=Stack(
+                master="sha256:ab", reference="b:1", images=("x", "y"), layers=("c:1",), layer_ids=("d",)
+            ),
+        ),
+        PromoteLayer(
+            machine="web", overlay=Path("/d"), whose="{}", reference="a",
+            stack=Stack(master="sha256:ab", reference="b:1", images=("x",)),
+        ),
     ],
 )  # fmt: skip
 def test_an_order_comes_there_as_it_was_given(order: Order) -> None:

@@ -20,6 +20,7 @@ from skinnybox.sizes import MIB
 from tests.fleet.conftest import SPARSE, open_fake, said
 from tests.fleet.promotable import a_master, wrote
 from tests.fleet.test_disks import image
+from tests.layered import planted
 from tests.unit.rebased import WHITEOUT, Thing, d, f, l
 
 Said = pytest.CaptureFixture[str]
@@ -194,6 +195,45 @@ def test_the_same_disk_gives_the_same_master(fleet: Fleet, state: Path) -> None:
     assert (again.id, again.images) == (first.id, first.images)
     before, after = entries(state, "lamp:1"), entries(state, "lamp:3")
     assert {path for path in after if after[path] != before.get(path)} == {"", "srv", "srv/site"}
+
+
+def linked(folder: Path, content: str, *names: str) -> Path:
+    """One file of all these names, which was in no master."""
+    first = (
+        planted(folder, {names[0]: content, "srv/both": content, "etc/web.conf": "of a layer\n"}) / names[0]
+    )
+    for name in names[1:]:
+        (folder / name).hardlink_to(first)
+    return folder
+
+
+def test_a_master_of_a_machine_has_what_its_layers_show(fleet: Fleet, state: Path, tmp_path: Path) -> None:
+    low = linked(tmp_path / "low", "low", "srv/one", "srv/two", "srv/gone", "srv/mine")
+    top = linked(tmp_path / "top", "top", "srv/one", "srv/three")
+    for tree in (low, top):
+        fleet.layers.import_tree(tree, f"{tree.name}:1", above="lamp")
+    upper = {
+        "srv/gone": WHITEOUT,
+        "srv/mine": f("mine"),
+        "etc/hostname": f("web\n"),
+        "etc/web.conf": WHITEOUT,
+    }
+    a_machine(fleet, state, upper, replace(SPARSE, layers=("low", "top")))
+    fleet.deltas.promote("web", "lamp:2")
+    found = {path: content(state, "lamp:2", path) for path in entries(state, "lamp:2") if path[:4] == "srv/"}
+    assert found == {
+        "srv/one": "top",
+        "srv/two": "low",
+        "srv/three": "top",
+        "srv/both": "top",
+        "srv/mine": "mine",
+    }
+    links = {path: entry.link for path, entry in entries(state, "lamp:2").items() if path in found}
+    assert {path: link for path, link in links.items() if link} == {
+        "srv/one": b"srv/one",
+        "srv/three": b"srv/one",
+    }
+    assert content(state, "lamp:2", "etc/web.conf") is None
 
 
 @pytest.mark.full

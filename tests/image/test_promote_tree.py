@@ -11,7 +11,9 @@ from pathlib import Path
 import pytest
 
 from skinnybox.delta.promote import promoted
+from skinnybox.delta.promote.lower import Lower
 from skinnybox.delta.promote.whose import Whose
+from skinnybox.delta.rebase.masters import opened
 from skinnybox.masters.imports import import_tree
 from skinnybox.masters.index import Entry, scan
 from skinnybox.model import ImageFormat, Master
@@ -67,7 +69,9 @@ def brought(machine: Machine, whose: Whose = NOBODY, kind: ImageFormat = ImageFo
 def bring(machine: Machine, sealed: Master, whose: Whose) -> Path:
     work = machine.folder / "work"
     work.mkdir()
-    promoted.bring(machine.image, sealed, whose, machine.folder / "masters", work, work / "tree", Operation())
+    with opened(machine.folder / "masters", sealed, work) as files:
+        lower = Lower(files=files, tree_size=sealed.tree_size, entries=sealed.entries)
+        promoted.bring(machine.image, lower, whose, work, work / "tree", Operation())
     return work / "tree"
 
 

@@ -6,6 +6,7 @@ from fastapi import APIRouter, Query, Request, Response
 from pydantic import Field
 
 from skinnybox.api.forms import Begun, Given, MachineName, Reference, Told, begun
+from skinnybox.errors import UsageError
 from skinnybox.fleet import present_promotion
 from skinnybox.gate import reach
 from skinnybox.gate.principal import WholeOperator
@@ -21,6 +22,10 @@ Paths = Annotated[tuple[Path, ...], Field(max_length=100)]
 class Promoted(Given):
     master: Reference
     """NAME or NAME:VERSION; the version defaults to today's date."""
+    as_layer: bool = False
+    """A layer for its master instead, called so, of what is the machine's own alone."""
+    paths: Paths = ()
+    """With `as_layer`: absolute paths, the only ones looked at. What no layer may hold there is an error."""
     keep: Paths = ()
     """Absolute paths at which nothing is left out but what no master has."""
     leave_out: Paths = ()
@@ -40,7 +45,9 @@ class LeftOutForm(Told):
 
 class PromotionForm(Told):
     follows: str
-    """The master whose account numbers it keeps."""
+    """The master whose account numbers it keeps, or above which the layer lies."""
+    layers: list[str]
+    """Its layers, whose files go there too; none go into a layer."""
     left_out: list[LeftOutForm]
     data: list[str]
     """Folders of its data disk, which is not taken along."""
@@ -51,14 +58,16 @@ class PromotionForm(Told):
 def show_promotion(
     request: Request, who: WholeOperator, name: MachineName,
     keep: Annotated[Paths, Query()] = (), leave_out: Annotated[Paths, Query()] = (),
-    live: bool = False,
+    live: bool = False, as_layer: bool = False, paths: Annotated[Paths, Query()] = (),
 ) -> Any:  # fmt: skip
-    """What of its own a master of it would be without."""
+    """What of its own a master of it, or a layer, would be without."""
     fleet = fleet_of(request)
     source = reach.machine(fleet, who, name).name
     with reading():
         return present_promotion.promotion(
-            fleet.deltas.would_promote(source, keep=keep, leave_out=leave_out, live=live)
+            fleet.deltas.would_promote(
+                source, as_layer=as_layer, paths=paths, keep=keep, leave_out=leave_out, live=live
+            )
         )
 
 
@@ -70,11 +79,14 @@ def promote(
     behind while it ran. The machine stays as it is."""
     fleet = fleet_of(request)
     source = reach.machine(fleet, who, name).name
+    if body.paths and not body.as_layer:
+        raise UsageError("paths are chosen for a layer", hint="say as_layer, or leave_out what is not wanted")
 
     def act(names: list[str], operation: Operation) -> object:
-        return fleet.deltas.promote(
-            source, body.master, operation, keep=body.keep, leave_out=body.leave_out, live=body.live
-        )
+        asked: dict[str, Any] = {"keep": body.keep, "leave_out": body.leave_out, "live": body.live}
+        if body.as_layer:
+            return fleet.deltas.promote_layer(source, body.master, operation, paths=body.paths, **asked)
+        return fleet.deltas.promote(source, body.master, operation, **asked)
 
     job, _ = reach.begin(fleet, who, "promote", [source], act)
     return begun(response, job, "promote", [source])

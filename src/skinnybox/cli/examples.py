@@ -100,6 +100,7 @@ _OF = {
     "promote": (
         "skinnybox promote web-01 lamp:2026-12 --dry-run",
         "skinnybox promote web-01 lamp:2026-12 --leave-out /srv/www --yes",
+        "skinnybox promote web-01 site:2026-12 --as-layer --path /srv/www",
     ),
     "cp": (
         "skinnybox cp site.tar web-01:/root/",

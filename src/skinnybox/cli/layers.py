@@ -69,8 +69,13 @@ def _import(arguments: argparse.Namespace) -> int:
             at=arguments.at,
             operation=operation,
         )
-    report.done(f"{layer.reference}: sealed for {_for(layer)}, {_sizes(layer)}, {layer.id[:19]}")
+    report.done(sealed(layer))
     return 0
+
+
+def sealed(layer: "Layer") -> str:
+    """The line that tells of a new one."""
+    return f"{layer.reference}: sealed for {_for(layer)}, {_sizes(layer)}, {layer.id[:19]}"
 
 
 def _for(layer: "Layer") -> str:

@@ -12,7 +12,7 @@ from skinnybox.fleet.as_job import as_job
 from skinnybox.fleet.batch import Outcome
 from skinnybox.fleet.context import Context
 from skinnybox.fleet.view import MachineView
-from skinnybox.model import Change, ChangeKind, Content, DiskKind, Instance, Look, Master
+from skinnybox.model import Change, ChangeKind, Content, DiskKind, Instance, Layer, Look, Master
 from skinnybox.operation import UNATTENDED, Operation
 
 if TYPE_CHECKING:
@@ -122,20 +122,48 @@ class Deltas:
             self._context, machine, reference, operation, keep=keep, leave_out=leave_out, live=live
         )
 
+    @as_job("promote")
+    def promote_layer(
+        self,
+        name: str,
+        reference: str,
+        operation: Operation = UNATTENDED,
+        *,
+        paths: Sequence[str] = (),
+        keep: Sequence[str] = (),
+        leave_out: Sequence[str] = (),
+        live: bool = False,
+    ) -> Layer:
+        """Seal what is a machine's own alone as a layer for its master: at these paths, where what no layer
+        may hold is Unsupported, or anywhere, without that. Else as `promote`."""
+        from skinnybox.fleet import promoting
+
+        machine = self._context.queries.machine(name)
+        machine = self._context.queries.settled(machine, operation)
+        return promoting.as_layer(
+            self._context, machine, reference, operation,
+            paths=paths, keep=keep, leave_out=leave_out, live=live,
+        )  # fmt: skip
+
     def would_promote(
         self,
         name: str,
         operation: Operation = UNATTENDED,
         *,
+        as_layer: bool = False,
+        paths: Sequence[str] = (),
         keep: Sequence[str] = (),
         leave_out: Sequence[str] = (),
         live: bool = False,
     ) -> "Promotion":
-        """What `promote` would leave out. Raises as that; nothing is made."""
+        """What `promote`, or `promote_layer`, would leave out. Raises as that; nothing is made."""
         from skinnybox.fleet import promoting
 
         machine = self._context.queries.machine(name)
-        return promoting.would(self._context, machine, operation, keep=keep, leave_out=leave_out, live=live)
+        return promoting.would(
+            self._context, machine, operation,
+            as_layer=as_layer, paths=paths, keep=keep, leave_out=leave_out, live=live,
+        )  # fmt: skip
 
     def would_drop(
         self, patterns: Sequence[str], wanted: "Wanted", operation: Operation = UNATTENDED

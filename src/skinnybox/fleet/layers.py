@@ -14,6 +14,7 @@ from skinnybox.model import Layer, Master
 from skinnybox.operation import UNATTENDED, Operation
 
 if TYPE_CHECKING:
+    from skinnybox.fleet.making import OfLayer
     from skinnybox.fleet.masters import Masters
 
 _ANOTHER = "wait for another master"
@@ -43,11 +44,16 @@ class Layers:
         """Seal a directory or a tar with paths as in the guest, or with its root `at` a place there, as a
         layer for all versions of the master `above`, or for that very one `only`."""
         from skinnybox.fleet.making import ImportLayer
-        from skinnybox.fleet.making_apart import make_any
 
         master = self._masters.find(above)
+        order = ImportLayer(source=source, reference=reference, master=master.id, only=only, at=at)
+        return self.make(order, operation)
+
+    def make(self, order: "OfLayer", operation: Operation) -> Layer:
+        """One at a time, as masters are made."""
+        from skinnybox.fleet.making_apart import make_any
+
         with self._masters.making.turn(operation, awaited=_ANOTHER):
-            order = ImportLayer(source=source, reference=reference, master=master.id, only=only, at=at)
             return self.find(make_any(self._store, order, operation))
 
     def all(self) -> list[Layer]:

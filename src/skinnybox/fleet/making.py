@@ -4,11 +4,14 @@ making it."""
 import json
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from skinnybox.layout import MASTERS
-from skinnybox.model import ImageFormat, Layer, Master, parse_reference
+from skinnybox.model import ImageFormat, Layer, Master, Stack, parse_reference
 from skinnybox.operation import Operation
+
+if TYPE_CHECKING:
+    from skinnybox.masters.layers.sealing import Above
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,22 +61,35 @@ class ImportLayer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Promote:
-    """Of a machine's disk, which stays as it is meanwhile, and of its master, an id: see delta.promote.
-    `whose` is as delta.promote.whose encodes it."""
+    """Of a machine's disk, which stays as it is meanwhile, and of its stack: see delta.promote. `whose` is as
+    delta.promote.whose encodes it."""
 
     overlay: Path
-    master: str
+    stack: Stack
+    whose: str
+    reference: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PromoteLayer:
+    """The same as a layer above its master: of what is the machine's own alone."""
+
+    machine: str
+    overlay: Path
+    stack: Stack
     whose: str
     reference: str
 
 
 OfMaster = Build | Import | Promote
-Order = OfMaster | ImportLayer
+OfLayer = ImportLayer | PromoteLayer
+Order = OfMaster | OfLayer
 _KINDS: dict[str, type[Order]] = {
     "build": Build,
     "import": Import,
     "promote": Promote,
     "layer": ImportLayer,
+    "promote-layer": PromoteLayer,
 }
 _PATHS = ("recipe_file", "source", "kernel", "initrd", "overlay")
 _TUPLES = ("packages", "leave_out")
@@ -91,6 +107,8 @@ def made(store: Path, order: Order, operation: Operation) -> Master | Layer:
             return _promoted(store, order, operation)
         case ImportLayer():
             return _layer(store, order, operation)
+        case PromoteLayer():
+            return _promoted_layer(store, order, operation)
 
 
 def _built(store: Path, order: Build, operation: Operation) -> Master:
@@ -132,37 +150,70 @@ def _imported(store: Path, order: Import, operation: Operation) -> Master:
 
 def _layer(store: Path, order: ImportLayer, operation: Operation) -> Layer:
     """`store` is that of layers, beside the one of masters."""
-    from skinnybox.masters import catalogue, seal
-    from skinnybox.masters.layers import catalogue as layers
-    from skinnybox.masters.layers.sealing import Above, import_layer
+    from skinnybox.masters.layers.sealing import import_layer
 
-    name, version = parse_reference(order.reference)
-    masters = store.with_name(MASTERS)
-    master = catalogue.find(masters, order.master)
-    above = Above(master=master, index=catalogue.folder(masters, master) / catalogue.INDEX, only=order.only)
-    taken = {layer.version for layer in layers.layers(store) if layer.name == name}
+    name, version = _named(store, order.reference)
     return import_layer(
-        order.source, store=store, name=name, version=version or seal.dated_version(taken), above=above,
+        order.source, store=store, name=name, version=version, above=_above(store, order.master, order.only),
         at=order.at, operation=operation,
     )  # fmt: skip
 
 
+def _named(store: Path, reference: str) -> tuple[str, str]:
+    """Of a layer: without a version it gets one by today's date."""
+    from skinnybox.masters import seal
+    from skinnybox.masters.layers import catalogue
+
+    name, version = parse_reference(reference)
+    taken = {layer.version for layer in catalogue.layers(store) if layer.name == name}
+    return name, version or seal.dated_version(taken)
+
+
+def _above(store: Path, master: str, only: bool) -> "Above":
+    from skinnybox.masters import catalogue
+    from skinnybox.masters.layers.sealing import Above
+
+    masters = store.with_name(MASTERS)
+    found = catalogue.find(masters, master.removeprefix("sha256:"))
+    return Above(master=found, index=catalogue.folder(masters, found) / catalogue.INDEX, only=only)
+
+
 def _promoted(store: Path, order: Promote, operation: Operation) -> Master:
     from skinnybox.delta.promote import promoted, whose
+    from skinnybox.fleet import stack_files
     from skinnybox.masters import catalogue, seal
 
     name, version = parse_reference(order.reference)
-    source = catalogue.find(store, order.master.removeprefix("sha256:"))
-    return promoted.promoted(
-        order.overlay, source, whose.decode(order.whose.encode()), store=store, name=name,
-        version=version or seal.default_version(store, name), operation=operation,
-    )  # fmt: skip
+    source = catalogue.find(store, order.stack.master.removeprefix("sha256:"))
+    with stack_files.lower(store.parent, source, order.stack) as lower:
+        return promoted.promoted(
+            order.overlay, source, lower, whose.decode(order.whose.encode()), store=store, name=name,
+            version=version or seal.default_version(store, name), operation=operation,
+        )  # fmt: skip
+
+
+def _promoted_layer(store: Path, order: PromoteLayer, operation: Operation) -> Layer:
+    from skinnybox.delta.promote import promoted, whose
+    from skinnybox.fleet import stack_files
+
+    name, version = _named(store, order.reference)
+    above = _above(store, order.stack.master, only=False)
+    with stack_files.lower(store.parent, above.master, order.stack) as lower:
+        return promoted.as_layer(
+            order.overlay, lower, whose.decode(order.whose.encode()), store=store, name=name,
+            version=version, above=above, subject=order.machine, operation=operation,
+        )  # fmt: skip
 
 
 def written(store: Path, order: Order) -> str:
     """As one line, for `read`."""
     kind = next(word for word, each in _KINDS.items() if isinstance(order, each))
     return json.dumps({"store": str(store), "kind": kind, "words": asdict(order)}, default=str)
+
+
+def _stack(words: dict[str, Any]) -> Stack:
+    told: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in words.items()}
+    return Stack(**told)
 
 
 def read(line: str) -> tuple[Path, Order]:
@@ -174,6 +225,8 @@ def read(line: str) -> tuple[Path, Order]:
             words[key] = Path(value)
         elif key in _TUPLES:
             words[key] = tuple(value)
+        elif key == "stack":
+            words[key] = _stack(value)
         elif key == "image_format":
             words[key] = ImageFormat(value)
     return Path(found["store"]), _KINDS[found["kind"]](**words)

@@ -20,6 +20,7 @@ def left_out(found: LeftOut) -> Record:
 def promotion(found: Promotion) -> Record:
     return {
         "follows": found.follows,
+        "layers": list(found.layers),
         "left_out": [left_out(each) for each in found.left_out],
         "data": list(found.data),
         "live": found.live,

@@ -1,4 +1,4 @@
-"""A new master of what a machine has: its master and its own, without what makes it that one machine.
+"""A new master of what a machine has: its stack and its own, without what makes it that one machine.
 
 Of a stopped machine. A master is shared by every machine that is made from it, for years: were it made of a
 running one, a database or a package half written would be in all of them. So that is refused, unless somebody
@@ -12,15 +12,14 @@ from pathlib import Path
 from skinnybox.delta.content import of_overlay
 from skinnybox.delta.promote import promoted
 from skinnybox.delta.promote.whose import Whose, encode
-from skinnybox.delta.rebase.masters import opened
 from skinnybox.delta.seed_marks import expected, hostnames
-from skinnybox.errors import Blocked, Unsupported
-from skinnybox.fleet import encrypted, half_restored, power, thrown, trials
+from skinnybox.errors import Blocked, UsageError
+from skinnybox.fleet import encrypted, half_restored, power, stack_files, thrown, trials
 from skinnybox.fleet.context import Context
-from skinnybox.fleet.making import Promote
+from skinnybox.fleet.making import Promote, PromoteLayer
 from skinnybox.fleet.scratch_copy import copied
 from skinnybox.fleet.view import MachineView
-from skinnybox.model import DiskKind, Master, parse_reference
+from skinnybox.model import DiskKind, Layer, Master, parse_reference
 from skinnybox.model.drop import path_of
 from skinnybox.model.promotion import LeftOut, Promotion
 from skinnybox.operation import Operation
@@ -46,14 +45,44 @@ def promote(
     refuse(machine, live=live)
     parse_reference(reference)
     whose = _whose(machine, keep, leave_out)
-    source = context.masters.bootable(machine.instance.stack)
+    context.masters.bootable(machine.instance.stack)
     with _overlay(context, machine, operation) as overlay:
         _refuse_others(machine, overlay)
         _refuse_unapplied(machine, overlay)
         order = Promote(
-            overlay=overlay.absolute(), master=source.id, whose=encode(whose).decode(), reference=reference
-        )
+            overlay=overlay.absolute(), stack=machine.instance.stack, whose=encode(whose).decode(),
+            reference=reference,
+        )  # fmt: skip
         return context.masters.make(order, operation)
+
+
+def as_layer(
+    context: Context,
+    machine: MachineView,
+    reference: str,
+    operation: Operation,
+    *,
+    paths: Sequence[str] = (),
+    keep: Sequence[str] = (),
+    leave_out: Sequence[str] = (),
+    live: bool = False,
+) -> Layer:
+    """Seal what is its own alone, at `paths` or anywhere, as a layer for its master. What no layer may hold
+    is left out, and Unsupported at one of the paths; NotFound for one at which it has nothing. Else as
+    `promote`."""
+    refuse(machine, live=live)
+    parse_reference(reference)
+    whose = _whose(machine, keep, leave_out, paths)
+    stack = machine.instance.stack
+    context.masters.bootable(stack)
+    with _overlay(context, machine, operation) as overlay:
+        _refuse_others(machine, overlay)
+        _refuse_unapplied(machine, overlay)
+        order = PromoteLayer(
+            machine=machine.name, overlay=overlay.absolute(), stack=stack, whose=encode(whose).decode(),
+            reference=reference,
+        )  # fmt: skip
+        return context.layers.make(order, operation)
 
 
 def would(
@@ -61,19 +90,24 @@ def would(
     machine: MachineView,
     operation: Operation,
     *,
+    as_layer: bool = False,
+    paths: Sequence[str] = (),
     keep: Sequence[str] = (),
     leave_out: Sequence[str] = (),
     live: bool = False,
 ) -> Promotion:
-    """What `promote` would make it of. Raises as that; nothing is made."""
+    """What `promote`, or `as_layer`, would make it of. Raises as that; nothing is made."""
     refuse(machine, live=live)
-    whose = _whose(machine, keep, leave_out)
+    if paths and not as_layer:
+        raise UsageError("paths are chosen for a layer", hint="--as-layer, or --leave-out what is not wanted")
+    whose = _whose(machine, keep, leave_out, paths)
     with _overlay(context, machine, operation) as overlay:
         _refuse_unapplied(machine, overlay)
-        found = tuple(_left_out(context, machine, overlay, whose))
+        found = tuple(_left_out(context, machine, overlay, whose, as_layer=as_layer))
     instance = machine.instance
     return Promotion(
         follows=context.masters.by_id(instance.stack.master).reference,
+        layers=() if as_layer else instance.stack.layers,
         left_out=tuple(sorted(found, key=lambda each: (each.reason, each.path, each.part))),
         data=instance.data.folders if instance.data is not None else (),
         live=power.running(machine),
@@ -88,18 +122,15 @@ def refuse(machine: MachineView, *, live: bool) -> None:
             f"{machine.name} is {machine.condition}: a master of it would have what is half written just now",
             hint=f"skinnybox stop {machine.name}; --live makes it of one point in time, as a power cut would",
         )
-    if instance.stack.layers:
-        raise Unsupported(
-            f"{machine.name} has layers, and what of their files belongs into a master nobody can say yet",
-            hint="build the master from a recipe, and give its machines the layers again",
-        )
     half_restored.refuse(instance, "a master would be made of one of them")
     thrown.refuse_in_memory(instance, _WHAT)
     encrypted.refuse_reading(instance, _WHAT)
     trials.refuse_open(instance, "a master would be made of what is only tried")
 
 
-def _whose(machine: MachineView, keep: Sequence[str], leave_out: Sequence[str]) -> Whose:
+def _whose(
+    machine: MachineView, keep: Sequence[str], leave_out: Sequence[str], paths: Sequence[str] = ()
+) -> Whose:
     instance = machine.instance
     seed = instance.seed
     return Whose(
@@ -111,6 +142,7 @@ def _whose(machine: MachineView, keep: Sequence[str], leave_out: Sequence[str]) 
         expected=expected(instance, machine.host_keys),
         keep=tuple(map(path_of, keep)),
         leave_out=tuple(map(path_of, leave_out)),
+        paths=tuple(map(path_of, paths)),
     )
 
 
@@ -127,12 +159,17 @@ def _overlay(context: Context, machine: MachineView, operation: Operation) -> It
         yield held.enter_context(replayed(overlay))
 
 
-def _left_out(context: Context, machine: MachineView, overlay: Path, whose: Whose) -> Iterator[LeftOut]:
+def _left_out(
+    context: Context, machine: MachineView, overlay: Path, whose: Whose, *, as_layer: bool
+) -> Iterator[LeftOut]:
+    from skinnybox.delta.promote.streaming import LAYER, MASTER
+
+    form = LAYER if as_layer else MASTER
     stack = machine.instance.stack
     source = context.masters.by_id(stack.master)
     with (
-        opened(context.folder / "masters", source, context.folder) as master,
-        promoted.listed(overlay, master, whose, stack.images) as found,
+        stack_files.opened(context.folder, source, stack) as files,
+        promoted.listed(overlay, files, whose, stack.images, form, subject=machine.name) as found,
     ):
         yield from found
 

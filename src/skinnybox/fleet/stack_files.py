@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 from skinnybox.masters import catalogue
 from skinnybox.masters.catalogue import INDEX
-from skinnybox.model import Content, Instance, Master, Stack
+from skinnybox.model import Content, Instance, Layer, Master, Stack
 
 if TYPE_CHECKING:
+    from skinnybox.delta.promote.lower import Lower
     from skinnybox.delta.rebase.masters import Files
     from skinnybox.fleet.context import Context
 
@@ -71,6 +72,24 @@ def opened(folder: Path, master: Master, stack: Stack) -> Iterator["Files"]:
         index = held.enter_context(index_of(folder, catalogue.folder(store, master), stack))
         above = images(folder, stack)
         yield held.enter_context(masters.opened(store, master, folder, index=index, layers=above))
+
+
+@contextmanager
+def lower(folder: Path, master: Master, stack: Stack) -> Iterator["Lower"]:
+    """The same for who reads all that is in it."""
+    from skinnybox.delta.promote.lower import Lower
+
+    trees: list[Master | Layer] = [master]
+    if stack.layers:
+        from skinnybox.masters.layers.catalogue import layers_of
+
+        trees += (layer for layer, _ in layers_of(folder / "layers", stack))
+    with opened(folder, master, stack) as files:
+        yield Lower(
+            files=files,
+            tree_size=sum(tree.tree_size for tree in trees),
+            entries=sum(tree.entries for tree in trees),
+        )
 
 
 def content(folder: Path, master: Master, stack: Stack, path: bytes, limit: int) -> Content | None:

@@ -18,10 +18,12 @@ class LeftOut:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Promotion:
-    """What a master would be made of. `follows` is the machine's own master; `data` are the folders of its
+    """What a master would be made of. `follows` is the machine's own master; the files of its `layers`, from
+    the lowest up, go there too; `data` are the folders of its
     data disk, which stays where it is; `live`: of a copy of one point in time, as after a power cut."""
 
     follows: str
+    layers: tuple[str, ...]
     left_out: tuple[LeftOut, ...]
     data: tuple[str, ...]
     live: bool

@@ -13,7 +13,7 @@ from skinnybox.delta.promote.choosing import Altered, Chooser, Fate, Left
 from skinnybox.delta.rebase.streams import is_below
 from skinnybox.delta.upper import OPAQUE, OVERLAY_XATTRS, kept_xattrs, sort_key
 from skinnybox.errors import Corrupt, Unsupported
-from skinnybox.ext4 import Node
+from skinnybox.ext4 import Node, Volume
 from skinnybox.masters.index import Entry, Line
 
 _ELSEWHERE = tuple(OVERLAY_XATTRS + name for name in ("metacopy", "redirect", "whiteout"))
@@ -87,7 +87,7 @@ def surveyed(upper: Upper, index: ByPath, chooser: Chooser, folders: Folders) ->
             yield Told(path, node, fate)
         if isinstance(fate, Left):
             continue
-        xattrs = _xattrs(path, node, chooser)
+        xattrs = own_xattrs(path, node, chooser.volume)
         if node.type != "d":
             folders.keep(path)
             if entry is None or entry.type != node.type:
@@ -96,7 +96,7 @@ def surveyed(upper: Upper, index: ByPath, chooser: Chooser, folders: Folders) ->
         if path and not hidden and xattrs.get(OPAQUE) == b"y":
             opaque = path
         if entry is not None and entry.type == "d":
-            if opaque == path or not _same(node, xattrs, entry):
+            if opaque == path or not is_same(node, xattrs, entry):
                 folders.own.add(path)
                 folders.keep(path)
         elif entry is None and chooser.brings_folder(path, node):
@@ -107,8 +107,9 @@ def surveyed(upper: Upper, index: ByPath, chooser: Chooser, folders: Folders) ->
             folders.keep(path)
 
 
-def _xattrs(path: bytes, node: Node, chooser: Chooser) -> dict[str, bytes]:
-    found = chooser.volume.xattrs(node)
+def own_xattrs(path: bytes, node: Node, volume: Volume) -> dict[str, bytes]:
+    """Unsupported for what overlayfs keeps somewhere else."""
+    found = volume.xattrs(node)
     for name in _ELSEWHERE:
         if name in found:
             raise Unsupported(
@@ -117,7 +118,8 @@ def _xattrs(path: bytes, node: Node, chooser: Chooser) -> dict[str, bytes]:
     return found
 
 
-def _same(node: Node, xattrs: dict[str, bytes], entry: Entry) -> bool:
+def is_same(node: Node, xattrs: dict[str, bytes], entry: Entry) -> bool:
+    """Of two folders, but for their time."""
     own = node.mode, node.uid, node.gid, kept_xattrs(xattrs)
     return own == (entry.mode, entry.uid, entry.gid, kept_xattrs(dict(entry.xattrs)))
 

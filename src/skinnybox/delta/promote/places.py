@@ -13,7 +13,7 @@ from skinnybox.masters import clean
 
 
 class Reason(StrEnum):
-    """Why something of a machine's own does not go into a master."""
+    """Why something of a machine's own does not go into a master, and the last of them into no layer."""
 
     IDENTITY = "identity"
     KEYS = "keys"
@@ -28,6 +28,13 @@ class Reason(StrEnum):
     TEMPORARY = "temporary"
     SWAP = "swap"
     ASKED = "asked"
+    PACKAGES = "packages"
+    ACCOUNTS = "accounts"
+    SYSTEM = "system"
+    DEVICE = "device"
+    HIDING = "hiding"
+    DELETION = "deletion"
+    FOLDER = "folder"
 
 
 Rules = Sequence[tuple[Reason, re.Pattern[bytes]]]

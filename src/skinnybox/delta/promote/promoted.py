@@ -13,10 +13,11 @@ from typing import Any
 from skinnybox.delta.handing import handed
 from skinnybox.delta.promote import streaming
 from skinnybox.delta.promote.audited import refuse_half_installed
+from skinnybox.delta.promote.lower import Lower
+from skinnybox.delta.promote.streaming import LAYER, MASTER
 from skinnybox.delta.promote.whose import Whose, encode
 from skinnybox.delta.rebase import planning
 from skinnybox.delta.rebase.masters import Files
-from skinnybox.delta.rebase.masters import opened as opened_master
 from skinnybox.delta.settled import NO_ANSWER, refuse_unsettled
 from skinnybox.errors import Corrupt, NotFound
 from skinnybox.masters import catalogue, lineage, namespace, numbers
@@ -24,12 +25,13 @@ from skinnybox.masters.imports import prepare
 from skinnybox.masters.index import file_digest, read_index
 from skinnybox.masters.initramfs import programs
 from skinnybox.masters.kernel import find_kernel
+from skinnybox.masters.layers.sealing import Above, sealed
 from skinnybox.masters.mounts import Brought
 from skinnybox.masters.plain_disk import PER_SECOND, need
 from skinnybox.masters.seal import seal
 from skinnybox.masters.tree import extracted
 from skinnybox.masters.workspace import workspace
-from skinnybox.model import KERNEL_FILE, ImageFormat, ImageKind, Master
+from skinnybox.model import KERNEL_FILE, ImageFormat, ImageKind, Layer, Master
 from skinnybox.model.promotion import LeftOut
 from skinnybox.operation import Operation
 from skinnybox.overlays.inspect import opened
@@ -47,19 +49,28 @@ _MOST_ROWS, _LONGEST, _LARGEST = 12_000, 4200, 1 << 63
 
 
 @contextmanager
-def listed(overlay: Path, master: Files, whose: Whose, images: Sequence[str]) -> Iterator[Iterator[LeftOut]]:
-    """What would be left out. Raises Unsettled for a disk whose journal is to be replayed first, Blocked for
-    one that belongs to other images, Corrupt, Unsupported."""
+def listed(
+    overlay: Path,
+    stack: Files,
+    whose: Whose,
+    images: Sequence[str],
+    form: str = MASTER,
+    *,
+    subject: str = "",
+) -> Iterator[Iterator[LeftOut]]:
+    """What would be left out of a master, or of a layer. Raises Unsettled for a disk whose journal is to be
+    replayed first, Blocked for one that belongs to other images, Corrupt, Unsupported; of a layer also
+    NotFound for a path at which it has nothing that goes there. `subject` is what they call the disk."""
     with opened(overlay) as device, handed(encode(whose)) as told:
         bounds = Bounds(
             memory=2 << 30,
             cpu_seconds=300 + os.fstat(device).st_size // _HASHED_PER_SECOND,
             output=1 << 28,
         )
-        files = [device, told, master.index, master.table, master.image]
-        words = ["list", *map(str, files)]
+        words = ["list", form, str(device), str(told), stack.word]
+        files = (device, told, *stack.all)
         with inquire(
-            streaming.__name__, words, subject=str(overlay), bounds=bounds, pass_fds=files
+            streaming.__name__, words, subject=subject or str(overlay), bounds=bounds, pass_fds=files
         ) as answers:
             refuse_unsettled(answers, overlay)
             planning.refuse_others(answers, overlay, images)
@@ -81,17 +92,26 @@ def _checked(answers: Iterator[Any]) -> Iterator[LeftOut]:
 
 
 def promoted(
-    overlay: Path, source: Master, whose: Whose, *, store: Path, name: str, version: str, operation: Operation
+    overlay: Path,
+    source: Master,
+    lower: Lower,
+    whose: Whose,
+    *,
+    store: Path,
+    name: str,
+    version: str,
+    operation: Operation,
 ) -> Master:
     """Seal it as NAME:VERSION, with images of the kinds that `source`, the machine's master, has, whose
-    account numbers it keeps. `overlay` is settled, and nobody writes to it. The same disk gives the same
-    content. Raises as an import does, and as `listed`; Blocked for packages that are half installed."""
+    account numbers it keeps; `lower` is that and its layers. `overlay` is settled, and nobody writes to it.
+    The same disk gives the same content. Raises as an import does, and as `listed`; Blocked for packages that
+    are half installed."""
     namespace.require_root()
     programs.require()
     before = lineage.predecessor(store, name, version, after=source.reference)
     with workspace(store, "work") as work:
         tree = work / "tree"
-        bring(overlay, source, whose, store, work, tree, operation)
+        bring(overlay, lower, whose, work, tree, operation)
         refuse_half_installed(tree)
         lineage.follow(tree, before, operation)
         lineage.settle(tree, before, operation)
@@ -105,25 +125,52 @@ def promoted(
         )  # fmt: skip
 
 
+def as_layer(
+    overlay: Path,
+    lower: Lower,
+    whose: Whose,
+    *,
+    store: Path,
+    name: str,
+    version: str,
+    above: Above,
+    subject: str,
+    operation: Operation,
+) -> Layer:
+    """Seal what is its own alone as a layer, to the store of those. Raises as `listed`, and as the import of
+    a layer does."""
+    namespace.require_root()
+    with workspace(store, "work") as work:
+        tree = work / "tree"
+        bring(overlay, lower, whose, work, tree, operation, LAYER, subject=subject)
+        return sealed(tree, store=store, name=name, version=version, above=above, operation=operation)
+
+
 def bring(
-    overlay: Path, source: Master, whose: Whose, store: Path, work: Path, tree: Path, operation: Operation
+    overlay: Path,
+    lower: Lower,
+    whose: Whose,
+    work: Path,
+    tree: Path,
+    operation: Operation,
+    form: str = MASTER,
+    *,
+    subject: str = "",
 ) -> None:
     size = overlay.stat().st_size
     apparent = _APPARENT[0] * size + _APPARENT[1]
     bounds = Bounds(
         memory=2 << 30,
-        cpu_seconds=600 + 2 * size // PER_SECOND + source.tree_size // _UNPACKED_PER_SECOND,
-        output=2 * size + source.tree_size + _HEADERS * source.entries + GIB,
+        cpu_seconds=600 + 2 * size // PER_SECOND + lower.tree_size // _UNPACKED_PER_SECOND,
+        output=2 * size + lower.tree_size + _HEADERS * lower.entries + GIB,
     )
-    need(work, source.tree_size)
-    with (
-        opened_master(store, source, work) as master,
-        opened(overlay) as device,
-        handed(encode(whose)) as told,
-    ):
-        files = [device, told, master.index, master.table, master.image]
-        words = ["tar", *map(str, files), str(apparent)]
-        with stream(streaming.__name__, words, subject=str(overlay), bounds=bounds, pass_fds=files) as pieces:
+    if form == MASTER:
+        need(work, lower.tree_size)
+    with opened(overlay) as device, handed(encode(whose)) as told:
+        words = ["tar", form, str(device), str(told), lower.files.word, str(apparent)]
+        files = (device, told, *lower.files.all)
+        subject = subject or str(overlay)
+        with stream(streaming.__name__, words, subject=subject, bounds=bounds, pass_fds=files) as pieces:
             extracted(pieces, tree, overlay, operation, devices=False)
 
 
@@ -131,14 +178,14 @@ def _kernel(tree: Path, source: Master, store: Path) -> Path:
     """The tree's newest, as of an import; its master's where that was sealed with another, which somebody
     gave it, and the machine brought none since."""
     folder = catalogue.folder(store, source)
-    sealed = folder / KERNEL_FILE
+    given = folder / KERNEL_FILE
     try:
         found = find_kernel(tree)
     except NotFound:
-        return sealed
+        return given
     digest = file_digest(found)
     if digest == source.kernel:
         return found
     path = os.fsencode(found.relative_to(tree))
     before = next((entry for entry in read_index(folder / catalogue.INDEX) if entry.path == path), None)
-    return sealed if before is not None and before.digest == digest else found
+    return given if before is not None and before.digest == digest else found

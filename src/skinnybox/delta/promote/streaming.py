@@ -1,16 +1,18 @@
-"""The confined process that reads a machine's disk and its master: what is left out, and the merged tree as a
-tar."""
+"""The confined process that reads a machine's disk and its stack: what is left out, and the merged tree, or a
+layer's, as a tar."""
 
 import os
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from skinnybox.delta import belongs, beside
 from skinnybox.delta.promote import merging, whose
 from skinnybox.delta.promote.choosing import Altered, Chooser
+from skinnybox.delta.promote.for_layer import of_layer
 from skinnybox.delta.promote.merging import Folders, Item, Own, Told
+from skinnybox.delta.promote.places import Reason
 from skinnybox.delta.rebase.reading import buffered
 from skinnybox.delta.upper import kept_xattrs
 from skinnybox.delta.upper_disk import UPPER
@@ -23,6 +25,10 @@ from skinnybox.masters.system import image
 from skinnybox.masters.system.source import text_of
 from skinnybox.sandbox.reader import answer, complain
 
+MASTER, LAYER = "master", "layer"
+"""What it is for: the first of all that the machine sees, the other of its own alone."""
+_OF_FOLDERS = (Reason.DELETION, Reason.FOLDER)
+"""Which are told of a folder itself."""
 _MOST = 4 << 20
 _MOST_ROWS = 10_000
 _MOST_FOLDERS = 2_000_000
@@ -37,22 +43,23 @@ class _Sides:
 
 
 def main(arguments: Sequence[str]) -> None:
-    what, *files = arguments
-    device, told, index, table, content, *rest = map(int, files)
+    what, form, device, told, word, *rest = arguments
     if what == "list":
-        answer(_listed(device, told, index, table, content))
+        answer(_listed(form, int(device), int(told), word))
         return
     try:
-        sides = _sides(open_descriptor(device), told, index, table, content)
-        for piece in tar_of(sides, apparent=rest[0]):
+        sides = _sides(open_descriptor(int(device)), int(told), word)
+        for piece in tar_of(form, sides, apparent=int(rest[0])):
             sys.stdout.buffer.write(piece)
         sys.stdout.buffer.flush()
     except (SkinnyboxError, MemoryError) as error:
         complain(error)
 
 
-def _sides(volume: Volume, told: int, index: int, table: int, content: int) -> _Sides:
-    source = image.opened(content)
+def _sides(volume: Volume, told: int, word: str) -> _Sides:
+    """`word` is what Files.word told of the stack."""
+    index, table, _, *images = map(int, word.split(","))
+    source = image.stacked(images)
     chooser = Chooser(
         whose=whose.decode(buffered(told).read()),
         volume=volume,
@@ -61,21 +68,21 @@ def _sides(volume: Volume, told: int, index: int, table: int, content: int) -> _
     return _Sides(volume, Lookup(index, table), source, chooser)
 
 
-def _listed(device: int, told: int, index: int, table: int, content: int) -> Iterator[Any]:
+def _listed(form: str, device: int, told: int, word: str) -> Iterator[Any]:
     """Whether it is settled, whose it is; then a row for each place at which something is left out."""
     volume = open_descriptor(device)
     yield volume.superblock.clean
     if not volume.superblock.clean:
         return
     yield belongs.images(volume)
-    sides = _sides(volume, told, index, table, content)
+    sides = _sides(volume, told, word)
     rows: dict[tuple[str, bytes, bool], list[int]] = {}
-    for each in merging.surveyed(volume.walk(UPPER), sides.index, sides.chooser, Folders()):
+    for each in _told(form, sides):
         key = (each.fate.reason.value, _place(each), isinstance(each.fate, Altered))
         if key not in rows and len(rows) >= _MOST_ROWS:
             key = (key[0], b"", key[2])
         row = rows.setdefault(key, [0, 0])
-        row[0] += each.node.type != "d"
+        row[0] += each.node.type != "d" or each.fate.reason in _OF_FOLDERS
         row[1] += _size(each)
     for (reason, place, altered), (count, size) in rows.items():
         if count:
@@ -83,6 +90,13 @@ def _listed(device: int, told: int, index: int, table: int, content: int) -> Ite
     for change in beside.counted(volume):
         if change.size:
             yield ["beside", text_of(change.path), False, 1, change.size]
+
+
+def _told(form: str, sides: _Sides) -> Iterator[Told]:
+    upper = sides.volume.walk(UPPER)
+    if form == MASTER:
+        return merging.surveyed(upper, sides.index, sides.chooser, Folders())
+    return (each for each in of_layer(upper, sides.index, sides.chooser) if isinstance(each, Told))
 
 
 def _place(told: Told) -> bytes:
@@ -97,17 +111,25 @@ def _size(told: Told) -> int:
     return max(told.node.size - after, 0)
 
 
-def tar_of(sides: _Sides, *, apparent: int) -> Iterator[bytes]:
-    """The merged tree. Files of the upper may claim `apparent` bytes all together: see ext4_tar.Allowance.
-    Raises Corrupt, Unsupported."""
+def tar_of(form: str, sides: _Sides, *, apparent: int) -> Iterator[bytes]:
+    """The merged tree, or that of a layer. Files of the upper may claim `apparent` bytes all together: see
+    ext4_tar.Allowance. Raises Corrupt, Unsupported; NotFound as of_layer does."""
+    writer = _Writer(sides, ext4_tar.Allowance(apparent, sides.volume.size))
+    for item in _items(form, sides):
+        yield from writer.member(item)
+    yield pax.END
+
+
+def _items(form: str, sides: _Sides) -> Iterator[Item]:
     volume, folders = sides.volume, Folders()
+    if form == LAYER:
+        found = of_layer(volume.walk(UPPER), sides.index, sides.chooser)
+        yield from (each for each in found if not isinstance(each, Told))
+        return
     for _ in merging.surveyed(volume.walk(UPPER), sides.index, sides.chooser, folders):
         if len(folders.own) > _MOST_FOLDERS:
             raise Corrupt("the upper directory has more folders than anybody makes")
-    writer = _Writer(sides, ext4_tar.Allowance(apparent, volume.size))
-    for item in merging.merged(volume.walk(UPPER), sides.index, sides.chooser, folders):
-        yield from writer.member(item)
-    yield pax.END
+    yield from merging.merged(volume.walk(UPPER), sides.index, sides.chooser, folders)
 
 
 class _Writer:
@@ -116,7 +138,7 @@ class _Writer:
     def __init__(self, sides: _Sides, allowance: ext4_tar.Allowance) -> None:
         self._sides = sides
         self._allowance = allowance
-        self._first: dict[int | bytes, bytes] = {}
+        self._first: dict[int | Entry, bytes] = {}
 
     def member(self, item: Item) -> Iterator[bytes]:
         """Nothing of a socket: it lives no longer than who listens."""
@@ -149,7 +171,8 @@ class _Writer:
         )  # fmt: skip
         records = _records(dict(entry.xattrs))
         if entry.link is not None:
-            first = self._first.setdefault(entry.link, entry.path)
+            # All that is known of it: two trees of a stack may have groups whose first path is the same.
+            first = self._first.setdefault(replace(entry, path=b""), entry.path)
             if first != entry.path:
                 yield tar_members.hard_link(entry.path, facts, first)
                 return

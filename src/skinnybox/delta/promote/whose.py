@@ -13,7 +13,7 @@ from skinnybox.delta.as_seeded import Expected
 class Whose:
     """`names` are hostnames; `passwords` the hashes that its seed gave, by account; `files` the paths of the
     seed's files; `expected` as delta.seed_marks says. `keep` and `leave_out` are what was asked for: paths,
-    each for all below it. No path has a leading slash."""
+    each for all below it; of a layer also `paths`, the only ones looked at. No path has a leading slash."""
 
     names: frozenset[bytes]
     passwords: Mapping[bytes, bytes]
@@ -21,6 +21,7 @@ class Whose:
     expected: Expected
     keep: tuple[bytes, ...] = ()
     leave_out: tuple[bytes, ...] = ()
+    paths: tuple[bytes, ...] = ()
 
 
 def encode(whose: Whose) -> bytes:
@@ -32,6 +33,7 @@ def encode(whose: Whose) -> bytes:
         "expected": base64.b64encode(as_seeded.encode(whose.expected)).decode(),
         "keep": [_text(path) for path in whose.keep],
         "leave_out": [_text(path) for path in whose.leave_out],
+        "paths": [_text(path) for path in whose.paths],
     }
     return json.dumps(told).encode()
 
@@ -45,6 +47,7 @@ def decode(text: bytes) -> Whose:
         expected=as_seeded.decode(base64.b64decode(told["expected"])),
         keep=tuple(map(_raw, told["keep"])),
         leave_out=tuple(map(_raw, told["leave_out"])),
+        paths=tuple(map(_raw, told["paths"])),
     )
 
 

@@ -41,8 +41,14 @@ def import_layer(
     Conflict when either is taken by another. Unsupported, naming the path, for what no layer can hold (see
     fitting); NoSpace, Corrupt, UsageError, with nothing left behind. The source is only read.
     """
-    with workspace(store, "work") as work, ExitStack() as beside:
+    with workspace(store, "work") as work:
         tree = taken(source, work, at, operation)
+        return sealed(tree, store=store, name=name, version=version, above=above, operation=operation)
+
+
+def sealed(tree: Path, *, store: Path, name: str, version: str, above: Above, operation: Operation) -> Layer:
+    """The same of a private tree, which is altered and spent."""
+    with ExitStack() as beside:
         for line in fit(tree, above.index, above.master.reference):
             operation.note(line)
         with workspace(store, "sealing") as sealing:
