@@ -50,7 +50,8 @@ TOGETHER = {
 """Each of these values fits only the other one beside it."""
 ONE_WAY = {"overlay", "data"}
 NOT_HERE = {
-    "master", "layers", "sparse", "dax", "encrypt", "state", "values", "addresses", "gateway", "dns", "replay",
+    "master", "layers", "sparse", "dax", "encrypt", "state", "values", "addresses", "gateway", "dns",
+    "replay",
 }  # fmt: skip
 """What no plan changes, what is part of another key, and how a master changes."""
 NOT_ON_THIS_HOST = {"follow_name", "user_data"}

@@ -123,7 +123,8 @@ def test_a_note_that_names_anything_else_does_nothing(shell: Shell, tmp_path: Pa
     assert listing(tree) == before
 
 
-MOUNT = f"""{"".join(map(function, ("load_modules", "mount_master", "mount_layers", "mount_overlay", "mount_all")))}
+MOUNTING = ("load_modules", "mount_master", "mount_layers", "mount_overlay", "mount_all")
+MOUNT = f"""{"".join(map(function, MOUNTING))}
 find_disk() {{ DISK=/dev/$1; }}
 modprobe() {{ :; }}
 cat() {{ :; }}
