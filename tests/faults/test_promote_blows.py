@@ -46,8 +46,31 @@ PROMOTE = Scenario(
 )
 
 
+def sealed_layer(place: Place) -> None:
+    place.ok("layer", "verify", "site:1")
+    assert "/srv/site" in place.ok("changes", "one", "--format", "csv")
+    assert len(place.ok("layer", "list", "--format", "csv", "--no-headers").splitlines()) == 1
+
+
+AS_LAYER = Scenario(
+    name="promote-as-layer",
+    words=("promote", "one", "site:1", "--as-layer", "-y"),
+    prepare=prepared,
+    wanted=sealed_layer,
+)
+
+
 @pytest.mark.parametrize("deed", list(Deed))
 def test_a_promotion_that_is_struck_leaves_a_master_or_none(deed: Deed, copied: Callable[[], Place]) -> None:
-    calls = countable(changes(PROMOTE, copied()), deed)
+    _struck(PROMOTE, deed, copied)
+
+
+def _struck(scenario: Scenario, deed: Deed, copied: Callable[[], Place]) -> None:
+    calls = countable(changes(scenario, copied()), deed)
     for at in sorted(random.sample(range(1, len(calls) + 1), min(POINTS, len(calls)))):
-        assert withstand(PROMOTE, copied(), Fault(deed=deed, at=at)).struck or at > len(calls) - NOW_AND_THEN
+        assert withstand(scenario, copied(), Fault(deed=deed, at=at)).struck or at > len(calls) - NOW_AND_THEN
+
+
+@pytest.mark.parametrize("deed", list(Deed))
+def test_a_layer_of_one_that_is_struck_is_whole_or_none(deed: Deed, copied: Callable[[], Place]) -> None:
+    _struck(AS_LAYER, deed, copied)

@@ -112,6 +112,7 @@ def test_what_does_not_go_there_is_said_first(fleet: Fleet, state: Path, site: M
     assert "/etc/web.conf" in ended.err and "in place of what site:1 has there" in ended.err
 
 
+@pytest.mark.full
 def test_at_paths_that_are_named_it_is_an_error(fleet: Fleet, state: Path, site: Master) -> None:
     a_machine(fleet, state, UPPER)
     with pytest.raises(NotFound, match="nothing of its own at /srv/gone"):

@@ -11,11 +11,18 @@ from pathlib import Path
 import pytest
 
 from skinnybox.delta.promote import promoted
+from skinnybox.delta.promote.choosing import Chooser
+from skinnybox.delta.promote.for_layer import of_layer
 from skinnybox.delta.promote.lower import Lower
+from skinnybox.delta.promote.merging import Told
+from skinnybox.delta.promote.streaming import LAYER
 from skinnybox.delta.promote.whose import Whose
 from skinnybox.delta.rebase.masters import opened
+from skinnybox.delta.upper_disk import UPPER
+from skinnybox.ext4 import open_volume
 from skinnybox.masters.imports import import_tree
 from skinnybox.masters.index import Entry, scan
+from skinnybox.masters.lookup import Lookup
 from skinnybox.model import ImageFormat, Master
 from skinnybox.operation import Operation
 from tests.image.disks import ACL, CAPABILITY, REAL_ROOT, write_system
@@ -101,6 +108,56 @@ def test_it_is_what_the_kernel_shows(machine: Machine, kind: ImageFormat) -> Non
     tree = brought(machine, kind=kind)
     assert list(told(tree)) == list(told(shown(machine)))
     assert (tree / "srv/hole").stat().st_blocks < 100
+
+
+def layered(machine: Machine) -> tuple[dict[bytes, Entry], set[bytes]]:
+    """The layer of what it has of its own; at which places it is told that something is not in it."""
+    folder, work = machine.folder, machine.folder / "work"
+    sealed = import_tree(
+        machine.lower, store=folder / "masters", name="x", version="1", as_is=True, allow_foreign=True,
+        kernel=None, initrd=None, operation=Operation(),
+    )  # fmt: skip
+    work.mkdir()
+    with opened(folder / "masters", sealed, work) as files:
+        lower = Lower(files=files, tree_size=sealed.tree_size, entries=sealed.entries)
+        promoted.bring(machine.image, lower, NOBODY, work, work / "tree", Operation(), LAYER)
+        with open_volume(machine.image) as volume:
+            chooser = Chooser(whose=NOBODY, volume=volume, sealed=lambda path: None)
+            found = of_layer(volume.walk(UPPER), Lookup(files.index, files.table), chooser)
+            places = {each.path for each in found if isinstance(each, Told)}
+    return {entry.path: entry for entry in scan(work / "tree", Operation())}, places
+
+
+def _adds(machine: Machine) -> None:
+    """Over the old tree it is what the kernel shows, but for the places that are told."""
+    found, places = layered(machine)
+    before = {entry.path: replace(entry, link=None) for entry in scan(machine.lower, Operation())}
+    for entry in told(shown(machine)):
+        path, seen = entry.path, replace(entry, link=None)
+        there = found.pop(path, None) if entry.type != "d" else None
+        if there is not None:
+            assert replace(there, link=None) == seen
+        elif entry.type != "d" and path not in places:
+            assert before.get(path) == seen, (path, places)
+    more = [path for path, entry in found.items() if entry.type != "d"]
+    assert [path for path in more if not path.startswith(LEFT)] == []
+
+
+@pytest.mark.full
+def test_a_layer_of_it_adds_what_the_kernel_shows(machine: Machine) -> None:
+    lay(machine)
+    machine.sh(KINDS)
+    _adds(machine)
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("_", range(40))
+def test_a_layer_of_whatever_was_done_adds_it(machine: Machine, _: int) -> None:
+    lay(machine)
+    seed = random.randrange(1 << 32)
+    machine.act(sys.executable, "-c", DO_ANYTHING.replace("SEED", str(seed)))
+    print(f"seed {seed}")
+    _adds(machine)
 
 
 DO_ANYTHING = """

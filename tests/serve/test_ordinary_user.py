@@ -131,6 +131,10 @@ def test_it_makes_one_of_a_machine(server: Running, home: Path) -> None:
     assert ended(server, begun["job"])["state"] == "done", job(server, begun["job"])
     masters = server.get("/api/v1/masters", over_socket=True)[1]["items"]
     assert [master["master"] for master in masters] == ["lamp:1", "lamp:2"]
+    begun = post(server, "/machines/one/promotion", {"master": "site:1", "as_layer": True, "paths": ["/srv"]})
+    assert ended(server, begun["job"])["state"] == "done", job(server, begun["job"])
+    [layer] = (home / "own/state/layers").glob("*/manifest.json")
+    assert '"site"' in layer.read_text() and layer.stat().st_uid == USER
 
 
 def test_what_goes_wrong_there_is_told_as_it_is_told_here(server: Running, home: Path) -> None:
