@@ -4,6 +4,7 @@ is asked, and cp copies what it shows. Requirements: root, loop devices, mkfs.er
 import os
 import random
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -90,13 +91,16 @@ def shown(machine: Machine) -> Path:
 
 
 def told(tree: Path) -> Iterator[Entry]:
-    """Of a folder that both sides have the time says nothing: overlayfs sets it at each copy-up."""
-    for entry in scan(tree, Operation()):
-        if (
-            entry.type != "s"
-            and not entry.path.startswith((b"dev/", b"var/log/"))
-            and entry.path != b"etc/hostname"
-        ):
+    """Of a folder that both sides have the time says nothing: overlayfs sets it at each copy-up. Names of a
+    file that do not come are no further names of those that do."""
+    left_out = (b"dev/", b"var/log/", b"etc/hostname")
+    seen = [each for each in scan(tree, Operation()) if not each.path.startswith(left_out)]
+    names = Counter(each.link for each in seen)
+    first = {each.link: each.path for each in reversed(seen)}
+    for entry in seen:
+        if entry.type != "s":
+            linked = entry.link is not None and names[entry.link] > 1
+            entry = replace(entry, link=first[entry.link] if linked else None)
             yield replace(entry, mtime_ns=0) if entry.type == "d" else entry
 
 
