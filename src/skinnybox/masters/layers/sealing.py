@@ -54,7 +54,7 @@ def import_layer(
             operation.step(task="seal", detail=layer.reference)
             (sealing / FILE).write_bytes(to_manifest(layer, index=file_digest(sealing / INDEX)))
             finish(sealing)
-            return _publish(store, sealing, layer)
+            return publish(store, sealing, layer)
 
 
 def _write(
@@ -89,7 +89,8 @@ def _made(
     )
 
 
-def _publish(store: Path, work: Path, layer: Layer) -> Layer:
+def publish(store: Path, work: Path, layer: Layer) -> Layer:
+    """What is finished in a workspace is a layer from now on. Conflict as import_layer() says."""
     with locked(store, exclusive=True):
         for other in layers(store):
             if other.id == layer.id and other.reference == layer.reference:
