@@ -3,11 +3,15 @@
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from skinnybox import run
+from skinnybox.errors import Conflict
+from skinnybox.fleet import moving
 from skinnybox.fleet.service import Fleet
+from skinnybox.hosts.fake.host import FakeHost
 from skinnybox.model import DiskKind, Forward, Instance
 from skinnybox.model.datadisk import data_disk
 from skinnybox.overlays import inspect
@@ -196,3 +200,35 @@ def test_what_was_changed_there_since_is_not_thrown_away_here(
     there.start(["web"])
     refused(fleet, capsys, to, 4, "is not what it is here")
     assert has(to, web, "srv/more") == "theirs"
+
+
+def test_who_reads_it_just_then_keeps_it_here_until_the_next_time(
+    fleet: Fleet, state: Path, web: Instance, there: Fleet, to: Path, capsys: Said,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    """Nothing deletes it later by itself; it is told that it is in both."""
+    with monkeypatch.context() as patch:
+        patch.setattr(FakeHost, "delete", in_use)
+        refused(fleet, capsys, to, 4, f"is in {to}, and still here", "somebody reads it", "start neither")
+    assert there.names() == ["web"] and fleet.finish_unfinished() == [] and fleet.names() == ["web"]
+    moved(capsys, to)
+    assert fleet.names() == [] and left(state) == [] and there.names() == ["web"]
+
+
+def in_use(*_: object) -> None:
+    raise Conflict("somebody reads it")
+
+
+@pytest.mark.full
+def test_a_snapshot_that_is_taken_meanwhile_is_not_lost(
+    fleet: Fleet, web: Instance, to: Path, capsys: Said, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bring = moving._bring
+
+    def brought(*words: Any) -> None:
+        bring(*words)
+        assert all(outcome.ok for outcome in fleet.overlays.snapshot(["web"], "quick"))
+
+    monkeypatch.setattr(moving, "_bring", brought)
+    refused(fleet, capsys, to, 5, "quick", "--without-snapshots")
+    assert left(to) == []

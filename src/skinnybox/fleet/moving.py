@@ -7,7 +7,7 @@ that leaves it here as it was. Killed between the two it is in both, and the sam
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from skinnybox import private, run
@@ -38,7 +38,7 @@ class Move:
 
 def refuse_same(here: Context, there: Context) -> None:
     """UsageError where both are one folder."""
-    if here.folder.resolve() == there.folder.resolve():
+    if there.folder.exists() and there.folder.samefile(here.folder):
         raise UsageError(f"{here.folder} is where the machines are already", hint="--to names another folder")
 
 
@@ -48,20 +48,22 @@ def move(here: Context, there: Context, machine: MachineView, wanted: Move, oper
     gone here."""
     _refuse(here, machine, wanted)
     with leased(here.host, here.catalog, machine.instance, Doing.MOVE) as held:
-        instance = held.instance
-        exporting.refuse(instance, data=False)
-        asked.refuse_protected(instance)
+        machine = replace(machine, instance=held.instance)
+        _refuse(here, machine, wanted)
         with _to(there):
             private.make_folder(there.folder)
             unfinished.finish(there.host, there.catalog)
-            _bring(here, there, instance, operation)
-        with _archived(here, there, machine, instance, operation) as archive:
+            _bring(here, there, machine.instance, operation)
+        with _archived(here, there, machine, operation) as archive:
+            _refuse_snapshots(here, machine.instance, wanted)  # of somebody who was quicker
             with _to(there):
-                made = _made(here, there, instance, wanted, archive, operation)
+                made = _made(here, there, machine.instance, wanted, archive, operation)
+            with _in_both(there, made):
                 _remember(there, made, machine)
                 run.run(["sync", "-f", there.folder])
-            lease = held.give_up()
-    delete.finish(here.host, here.catalog, instance, lease)
+                lease = held.give_up()
+    with _in_both(there, made):
+        delete.finish(here.host, here.catalog, machine.instance, lease)
     return made
 
 
@@ -70,6 +72,10 @@ def _refuse(here: Context, machine: MachineView, wanted: Move) -> None:
     power.refuse_running(machine, "move")
     asked.refuse_protected(instance)
     exporting.refuse(instance, data=False)
+    _refuse_snapshots(here, instance, wanted)
+
+
+def _refuse_snapshots(here: Context, instance: Instance, wanted: Move) -> None:
     labels = [kept.label for kept in here.host.snapshots(instance)]
     if labels and not wanted.without_snapshots:
         raise Blocked(
@@ -89,6 +95,17 @@ def _to(there: Context) -> Iterator[None]:
         raise
 
 
+@contextmanager
+def _in_both(there: Context, made: Instance) -> Iterator[None]:
+    """What goes wrong now says so as well."""
+    try:
+        yield
+    except SkinnyboxError as error:
+        error.message = f"{made.name} is in {there.folder}, and still here: {error.message}"
+        error.hint = "give the same command again, which deletes it here, and start neither before"
+        raise
+
+
 def _bring(here: Context, there: Context, instance: Instance, operation: Operation) -> None:
     stack, target = instance.stack, there.folder
     identity = stack.master.removeprefix("sha256:")
@@ -101,12 +118,10 @@ def _bring(here: Context, there: Context, instance: Instance, operation: Operati
 
 
 @contextmanager
-def _archived(
-    here: Context, there: Context, machine: MachineView, instance: Instance, operation: Operation
-) -> Iterator[Path]:
+def _archived(here: Context, there: Context, machine: MachineView, operation: Operation) -> Iterator[Path]:
     """What it is now, on its way. Nobody starts it meanwhile, or writes to its disks."""
     with ExitStack() as held:
-        has_data = instance.data is not None
+        has_data = machine.instance.data is not None
         disks = held.enter_context(readable(here.host, machine, here.folder, operation, data=has_data))
         with _to(there):
             folder = Path(
@@ -115,7 +130,7 @@ def _archived(
                 )
             )
             held.enter_context(at_work(folder))
-            archive = folder / instance.name
+            archive = folder / machine.name
             manifest = exporting.manifest_of(machine, tuple(disks))
             with archive.open("xb") as file:
                 exported.export(disks, manifest, file.fileno(), there.folder, operation)
