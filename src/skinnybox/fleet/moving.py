@@ -46,6 +46,9 @@ def move(here: Context, there: Context, machine: MachineView, wanted: Move, oper
     """As it is there, stopped. Blocked for one that runs, is protected, or has snapshots that would be lost;
     Conflict for a name that is taken there, or another master of that NAME:VERSION. Idempotent until it is
     gone here."""
+    if machine.phase is Phase.DELETING and (known := _known(there, machine.instance)):
+        delete.complete(here.host, here.catalog, machine.instance, force=False)
+        return known  # killed in the middle of its last step
     _refuse(here, machine, wanted)
     with leased(here.host, here.catalog, machine.instance, Doing.MOVE) as held:
         machine = replace(machine, instance=held.instance)
@@ -141,14 +144,20 @@ def _made(
     here: Context, there: Context, instance: Instance, wanted: Move, archive: Path, operation: Operation
 ) -> Instance:
     """The one that is there already is it, where it is the same to the last file."""
-    for row in there.catalog.rows():
-        if row.instance.uuid == instance.uuid:
-            if row.phase is not Phase.DEFINED:
-                raise Conflict(f"{row.instance.name} is being made there, or deleted", hint="try again")
-            _compare(there, row.instance, instance, archive, operation)
-            return row.instance
+    known = _known(there, instance)
+    if known is not None:
+        _compare(there, known, instance, archive, operation)
+        return known
     order = restoring.Restore(sources=(archive,), changes=wanted.changes, key_of=_key(here))
     return restoring.restore(there, instance.name, order, operation)
+
+
+def _known(there: Context, instance: Instance) -> Instance | None:
+    """It, where it is there already. One that is being made or deleted there is none."""
+    for row in there.catalog.rows():
+        if row.instance.uuid == instance.uuid and row.phase is Phase.DEFINED:
+            return row.instance
+    return None
 
 
 def _key(here: Context) -> str | None:
