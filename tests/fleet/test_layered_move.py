@@ -13,6 +13,7 @@ from tests.fleet.test_layered import changes, copied_up, low, top, web
 __all__ = ["low", "top", "web"]
 
 
+@pytest.mark.full
 def test_moved_with_its_layers(
     fleet: Fleet, state: Path, tmp_path: Path, web: Instance, low: Layer, capsys: pytest.CaptureFixture[str]
 ) -> None:

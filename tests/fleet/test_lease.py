@@ -46,7 +46,7 @@ def _apply(fleet: Fleet, *, reset: bool) -> "list[Outcome[Any]]":
 
 
 def _moved(fleet: Fleet) -> "list[Outcome[Any]]":
-    with open_fake(fleet._folder.parent / "elsewhere") as there:
+    with open_fake(fleet._folder.parent / f"elsewhere-{os.urandom(4).hex()}") as there:
         return fleet.deltas.move(["a"], there.deltas, Move(without_snapshots=True))
 
 
@@ -233,8 +233,8 @@ DOCUMENTED = {3, 4, 5}
 
 QUICK = ("set", "delete-force")
 """Who comes between, in the core; the others too in the long tests."""
-LONG = {("apply", "set")}
-"""A quarter of all this takes; an apply that resets as well is in the core."""
+LONG = {("apply", "set"), *(("move", other) for other in QUICK)}
+"""A half of all this takes; an apply that resets as well is in the core."""
 CLASHES = [
     pytest.param(verb, other, marks=() if other in QUICK and (verb, other) not in LONG else pytest.mark.full)
     for verb in VERBS

@@ -108,9 +108,7 @@ def test_another_folder_than_one_that_is_meant(
     assert fleet.names() == ["web"] and not Path("ssh:").exists()
 
 
-def test_what_is_refused_leaves_it_as_it_was(
-    fleet: Fleet, state: Path, web: Instance, there: Fleet, to: Path, capsys: Said
-) -> None:
+def test_what_is_refused_leaves_it_as_it_was(fleet: Fleet, web: Instance, to: Path, capsys: Said) -> None:
     fleet.set(["web"], {"protected": True})
     refused(fleet, capsys, to, 5, "is protected")
     fleet.set(["web"], {"protected": False})
@@ -120,6 +118,13 @@ def test_what_is_refused_leaves_it_as_it_was(
     fleet.overlays.snapshot(["web"], "mine")
     refused(fleet, capsys, to, 5, "mine", "--without-snapshots")
     assert not to.exists()
+
+
+@FULL
+def test_snapshots_are_given_up_where_that_is_said(
+    fleet: Fleet, state: Path, web: Instance, there: Fleet, to: Path, capsys: Said
+) -> None:
+    fleet.overlays.snapshot(["web"], "mine")
     moved(capsys, to, "--without-snapshots")
     assert fleet.names() == [] and left(state) == [] and there.names() == ["web"]
 
@@ -139,6 +144,7 @@ def test_a_master_of_that_name_is_another_there(
     assert there.names() == [] == left(to)
 
 
+@FULL
 def test_a_machine_of_that_name_is_there(
     fleet: Fleet, state: Path, web: Instance, there: Fleet, to: Path, capsys: Said
 ) -> None:
@@ -156,7 +162,7 @@ BEFORE = [
     f"{CATALOG}.claim", f"{HOST}.create_overlay", f"{HOST}.define", f"{CATALOG}.confirm",
 ]  # fmt: skip
 BETWEEN = [f"{CATALOG}.pin_host_keys", f"{CATALOG}.turn", f"{HOST}.delete", f"{CATALOG}.forget"]
-CORE = {f"{CATALOG}.confirm", f"{CATALOG}.turn"}
+CORE = {f"{CATALOG}.turn"}
 PLACES = [pytest.param(each, marks=[] if each in CORE else FULL) for each in (*BEFORE, *BETWEEN)]
 
 
@@ -188,6 +194,7 @@ def dies(state: Path, to: Path, place: str) -> None:
     dies_in(state, place, f"fleet.deltas.move(['web'], open_fake({there}).deltas, {move})")
 
 
+@FULL
 def test_what_was_changed_there_since_is_not_thrown_away_here(
     fleet: Fleet, state: Path, web: Instance, there: Fleet, to: Path, capsys: Said
 ) -> None:
@@ -199,6 +206,7 @@ def test_what_was_changed_there_since_is_not_thrown_away_here(
     assert has(to, web, "srv/more") == "theirs"
 
 
+@FULL
 def test_who_reads_it_just_then_keeps_it_here_until_the_next_time(
     fleet: Fleet, state: Path, web: Instance, there: Fleet, to: Path, capsys: Said,
     monkeypatch: pytest.MonkeyPatch,
@@ -216,7 +224,7 @@ def in_use(*_: object) -> None:
     raise Conflict("somebody reads it")
 
 
-@pytest.mark.full
+@FULL
 def test_a_snapshot_that_is_taken_meanwhile_is_not_lost(
     fleet: Fleet, web: Instance, to: Path, capsys: Said, monkeypatch: pytest.MonkeyPatch
 ) -> None:

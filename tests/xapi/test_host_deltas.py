@@ -168,7 +168,8 @@ def test_one_that_runs_is_refused(fleet: Fleet, one: Instance) -> None:
     assert fleet.names() == ["one"]
 
 
-@pytest.mark.parametrize("to_pool", [True, pytest.param(False, marks=pytest.mark.full)])
+@pytest.mark.full
+@pytest.mark.parametrize("to_pool", [True, False])
 def test_it_moves_to_a_pool_and_off_it(
     pool: EmulatedPool, fleet: Fleet, one: Instance, tmp_path: Path, to_pool: bool
 ) -> None:
