@@ -237,3 +237,17 @@ def test_a_snapshot_that_is_taken_meanwhile_is_not_lost(
     monkeypatch.setattr(moving, "_bring", brought)
     refused(fleet, capsys, to, 5, "quick", "--without-snapshots")
     assert left(to) == []
+
+
+@FULL
+def test_a_master_that_is_damaged_is_not_brought(
+    fleet: Fleet, web: Instance, there: Fleet, to: Path, capsys: Said
+) -> None:
+    master = fleet.masters.find("web:1")
+    image_file = fleet.masters.folder(master) / master.images[0].file
+    image_file.chmod(0o600)
+    data = bytearray(image_file.read_bytes())
+    data[5000] ^= 1
+    image_file.write_bytes(data)
+    refused(fleet, capsys, to, 1, "is not what was sealed", "skinnybox master verify web:1")
+    assert there.names() == [] == there.masters.all() and left(to) == []
