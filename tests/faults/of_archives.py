@@ -3,7 +3,7 @@
 import json
 
 from tests.faults.conftest import KEPT, Place
-from tests.faults.scenarios import CONFLICT, Scenario, with_a_file
+from tests.faults.scenarios import CONFLICT, NOT_FOUND, Scenario, with_a_file
 
 
 def archived(place: Place) -> None:
@@ -29,6 +29,16 @@ def restored(place: Place) -> None:
     assert change["path"] == "/own", change
 
 
+def moved(place: Place) -> None:
+    """It is there, with its file, and no more here."""
+    assert set(place.names()) == set(KEPT)
+    there = ("--state", str(place.folder / "elsewhere"))
+    assert place.ok(*there, "list", "--names").split() == ["one"]
+    [change] = json.loads(place.ok(*there, "changes", "one", "--format", "json"))
+    assert change["path"] == "/own", change
+    place.ok(*there, "master", "verify", "tiny:1")
+
+
 ARCHIVES = (
     Scenario(
         name="export",
@@ -43,6 +53,14 @@ ARCHIVES = (
         prepare=exported_and_deleted,
         wanted=restored,
         done=(CONFLICT,),
+        long=True,
+    ),
+    Scenario(
+        name="move",
+        words=("move", "one", "--to", "@/elsewhere"),
+        prepare=with_a_file,
+        wanted=moved,
+        done=(NOT_FOUND,),
         long=True,
     ),
 )

@@ -17,6 +17,7 @@ from skinnybox.fleet.batch import Outcome
 from skinnybox.fleet.catalog.owner import process_mark
 from skinnybox.fleet.catalog.rows import Doing, Phase
 from skinnybox.fleet.lease import leased
+from skinnybox.fleet.moving import Move
 from skinnybox.fleet.plan.actions import Choices
 from skinnybox.fleet.plan.apply import agreed
 from skinnybox.fleet.power import Starting
@@ -44,6 +45,11 @@ def _apply(fleet: Fleet, *, reset: bool) -> "list[Outcome[Any]]":
     return fleet.files.apply(file, choices, Starting(wait=False), agreed)
 
 
+def _moved(fleet: Fleet) -> "list[Outcome[Any]]":
+    with open_fake(fleet._folder.parent / f"elsewhere-{os.urandom(4).hex()}") as there:
+        return fleet.deltas.move(["a"], there.deltas, Move(without_snapshots=True))
+
+
 VERBS: dict[str, Verb] = {
     "set": lambda fleet: fleet.set(["a"], {"memory": 512 * MIB}),
     "set-port": lambda fleet: fleet.set(["a"], {"ssh_port": 23456}),
@@ -53,6 +59,7 @@ VERBS: dict[str, Verb] = {
     "restore": lambda fleet: fleet.overlays.restore(["a"], "first"),
     "apply": lambda fleet: _apply(fleet, reset=False),
     "apply-reset": lambda fleet: _apply(fleet, reset=True),
+    "move": lambda fleet: _moved(fleet),
     "delete": lambda fleet: fleet.delete(["a"]),
     "delete-force": lambda fleet: fleet.delete(["a"], force=True),
 }
@@ -121,7 +128,7 @@ def test_what_a_process_that_is_gone_was_at(fleet: Fleet, state: Path, phase: Ph
         assert isinstance(outcome.error, Conflict) and f"a was only half {half}" in outcome.error.message
     repair.repair(state, fleet._host)
     left = [row.instance.name for row in fleet._catalog.rows()]
-    there = verb.startswith("apply") or (phase is Phase.DEFINED and verb not in DELETES)
+    there = verb.startswith("apply") or (phase is Phase.DEFINED and verb not in {*DELETES, "move"})
     assert left == (["a"] if there else [])
     assert examine(state, fleet._host).findings == []
 
@@ -226,8 +233,8 @@ DOCUMENTED = {3, 4, 5}
 
 QUICK = ("set", "delete-force")
 """Who comes between, in the core; the others too in the long tests."""
-LONG = {("apply", "set")}
-"""A quarter of all this takes; an apply that resets as well is in the core."""
+LONG = {("apply", "set"), *(("move", other) for other in QUICK)}
+"""A half of all this takes; an apply that resets as well is in the core."""
 CLASHES = [
     pytest.param(verb, other, marks=() if other in QUICK and (verb, other) not in LONG else pytest.mark.full)
     for verb in VERBS

@@ -56,8 +56,9 @@ LIFE = (
     "snapshot restore one a -y", "snapshot delete one a -y", "snapshot a --label two", "reset -y a",
     "autostart off a", "start --autostart", "seed-disk a {folder}/seed",
     "export a {folder}/archive", "master verify tiny",
+    "move b --to {folder}/elsewhere",
     "layer import {folder}/site site:1 --for tiny --at /srv", "layer verify site", "layer remove site",
-    "master disk tiny {folder}/disk", "repair -y", "delete -y a b", "master gc -y --all",
+    "master disk tiny {folder}/disk", "repair -y", "delete -y a", "master gc -y --all",
 )  # fmt: skip
 
 

@@ -42,6 +42,7 @@ LINES = {
     "copy": "copy web other",
     "promote --dry-run": "promote web other:1 --dry-run",
     "rename": "rename web web-2",
+    "move": "move web --to {folder}/elsewhere --without-snapshots",
     "export": "export web {folder}/archive",
     "grow": "grow web 80M",
     "snapshot create": "snapshot create web --label mine",

@@ -215,5 +215,5 @@ def test_a_master_is_published_while_nobody_looks_masters_up(tmp_path: Path) -> 
     master, work = a_master(), tmp_path / ".sealing-1-x"
     work.mkdir()
     (tmp_path / ".lock").touch()
-    assert waits(lambda: seal._publish(tmp_path, work, master), tmp_path / ".lock", fcntl.LOCK_SH)
+    assert waits(lambda: seal.publish(tmp_path, work, master), tmp_path / ".lock", fcntl.LOCK_SH)
     assert folder(tmp_path, master).is_dir() and not work.exists()

@@ -9,10 +9,13 @@ import pytest
 from skinnybox import run
 from skinnybox.errors import Blocked, Conflict
 from skinnybox.fleet.exporting import Export
+from skinnybox.fleet.moving import Move
+from skinnybox.fleet.registry import open_fleet
 from skinnybox.fleet.restoring import Restore
 from skinnybox.fleet.service import Fleet
+from skinnybox.fleet.settings import Settings
 from skinnybox.fleet.view import Condition
-from skinnybox.model import Consistency, DiskKind, Instance
+from skinnybox.model import Consistency, DiskKind, Instance, Network
 from skinnybox.model.datadisk import data_disk
 from skinnybox.operation import UNATTENDED
 from skinnybox.overlays import inspect
@@ -163,3 +166,22 @@ def test_one_that_runs_is_refused(fleet: Fleet, one: Instance) -> None:
     with pytest.raises((Blocked, Conflict)):
         fleet.deltas.rename("one", "other")
     assert fleet.names() == ["one"]
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("to_pool", [True, False])
+def test_it_moves_to_a_pool_and_off_it(
+    pool: EmulatedPool, fleet: Fleet, one: Instance, tmp_path: Path, to_pool: bool
+) -> None:
+    """To a folder of this computer, and back to the pool."""
+    with open_fleet(Settings(state=tmp_path / "here", host="fake")) as here:
+        [off] = fleet.deltas.move(["one"], here.deltas, Move(changes={"network": None}))
+        assert off.ok and fleet.names() == [] and list(fleet._host.statuses()) == [], off.error
+        assert here.machine("one").instance.uuid == one.uuid and "other" in names_in(here, "one")
+        assert [master.reference for master in here.masters.all()] == ["tiny:1"]
+        if to_pool:
+            onto_lan = Move(changes={"network": Network.BRIDGE, "bridge": "lan"})
+            [on] = here.deltas.move(["one"], fleet.deltas, onto_lan)
+            assert on.ok and here.names() == [] and "other" in names_in(fleet, "one"), on.error
+            assert fleet.machine("one").instance.uuid == one.uuid
+            comes_up(fleet, "one")

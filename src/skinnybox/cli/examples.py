@@ -97,6 +97,10 @@ _OF = {
         "skinnybox export web-01 web-01.tar.zst --data",
     ),
     "rename": ("skinnybox rename web-1 web-01",),
+    "move": (
+        "skinnybox move web-01 --to /srv/fast",
+        "skinnybox move 'web-*' --to ~/pool --to-host xapi://root@xcp-1 --network bridge",
+    ),
     "promote": (
         "skinnybox promote web-01 lamp:2026-12 --dry-run",
         "skinnybox promote web-01 lamp:2026-12 --leave-out /srv/www --yes",

@@ -11,6 +11,7 @@ _GROUPS = {
     "layers": ("layer",),
     "machines": ("create", "delete"),
     "duplicate": ("copy", "rename"),
+    "move": ("move",),
     "export": ("export",),
     "promote": ("promote",),
     "listing": ("list", "show"),

@@ -33,6 +33,11 @@ def complete(host: Host, catalog: Catalog, instance: Instance, *, force: bool) -
         except BaseException:
             _let_go(catalog, lease, begun=False)
             raise
+    finish(host, catalog, instance, lease)
+
+
+def finish(host: Host, catalog: Catalog, instance: Instance, lease: Lease | None) -> None:
+    """The same of one that is taken for that already."""
     try:
         host.delete(instance)
     except BaseException as error:

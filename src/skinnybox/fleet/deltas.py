@@ -18,6 +18,7 @@ from skinnybox.operation import UNATTENDED, Operation
 if TYPE_CHECKING:
     from skinnybox.fleet.dropping import Would
     from skinnybox.fleet.exporting import Export, Exported
+    from skinnybox.fleet.moving import Move
     from skinnybox.fleet.restoring import Restore
     from skinnybox.model.drop import Dropped, Wanted
     from skinnybox.model.promotion import Promotion
@@ -90,6 +91,22 @@ class Deltas:
         from skinnybox.fleet.restoring import restore
 
         return restore(self._context, name, wanted, operation)
+
+    @as_job("move")
+    def move(
+        self, patterns: Sequence[str], there: "Deltas", wanted: "Move", operation: Operation = UNATTENDED
+    ) -> "list[Outcome[Instance]]":
+        """Have stopped machines in the fleet of `there`, each with its disks, and its master and layers where
+        those are missing: made there, compared, and only then deleted here. Conflict for names that are taken
+        there. What was killed is gone on with by the same call."""
+        from skinnybox.fleet import moving
+
+        moving.refuse_same(self._context, there._context)
+
+        def one(machine: MachineView, operation: Operation) -> Instance:
+            return moving.move(self._context, there._context, machine, wanted, operation)
+
+        return self._context.queries.each(patterns, one, "move", operation, 1)
 
     @as_job("rename")
     def rename(self, name: str, new: str, operation: Operation = UNATTENDED) -> Instance:

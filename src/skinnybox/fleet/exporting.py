@@ -54,14 +54,14 @@ class Exported:
 def export(context: Context, machine: MachineView, wanted: Export, operation: Operation) -> Exported:
     """Conflict for a file that is there already; Blocked for an earlier archive of something else."""
     instance = machine.instance
-    _refuse(instance, wanted.data)
+    refuse(instance, wanted.data)
     with ExitStack() as held:
         output = held.enter_context(_output(wanted))
         since, index = held.enter_context(_since(context, instance, wanted, operation))
         disks = held.enter_context(
             readable(context.host, machine, context.folder, operation, data=wanted.data)
         )
-        manifest = _manifest(machine, tuple(disks), since)
+        manifest = manifest_of(machine, tuple(disks), since)
         end = exported.export(disks, manifest, output, context.folder, operation, index)
         size = os.fstat(output).st_size if wanted.file is not None else None
     return Exported(
@@ -69,7 +69,8 @@ def export(context: Context, machine: MachineView, wanted: Export, operation: Op
     )
 
 
-def _refuse(instance: Instance, data: bool) -> None:
+def refuse(instance: Instance, data: bool) -> None:
+    """What no archive can tell of."""
     thrown.refuse_in_memory(instance, "export")
     encrypted.refuse_reading(instance, "export")
     half_restored.refuse(instance, "an archive would keep both")
@@ -110,7 +111,7 @@ def _refuse_other(manifest: Manifest, instance: Instance, wanted: Export) -> Non
         raise Blocked(f"{wanted.since} has what its data disk held, and this would lose it", hint=hint)
 
 
-def _manifest(machine: MachineView, disks: tuple[DiskKind, ...], since: Since | None) -> Manifest:
+def manifest_of(machine: MachineView, disks: tuple[DiskKind, ...], since: Since | None = None) -> Manifest:
     """The way back from a rebase is a snapshot on its host, and stays there."""
     instance = replace(machine.instance, trial=None)
     stack = instance.stack

@@ -52,6 +52,12 @@ class Held:
         """Write it down already, and go on: for what must be known of it before its disk is touched."""
         self._write(instance, end=False)
 
+    def give_up(self) -> Lease:
+        """It is only to be deleted from now on, by who has what this returns; ends the lease."""
+        self._catalog.turn(self._lease, Doing.DELETE)
+        self.is_ended = True
+        return self._lease
+
     def announce(self, instance: Instance) -> None:
         """The same, but the row first: for what is to be done next, and must be known from its first moment
         on. Killed between the two nothing was done yet, and who takes the machine next finds it as it was on

@@ -26,6 +26,7 @@ from skinnybox.fleet.change import Changes
 from skinnybox.fleet.context import Context
 from skinnybox.fleet.duplicate import another
 from skinnybox.fleet.repair import unfinished
+from skinnybox.fleet.seed_parts import with_key_for
 from skinnybox.fleet.specification import check_space
 from skinnybox.hosts.base import Features, Host
 from skinnybox.hosts.building import Building
@@ -57,12 +58,13 @@ _PIECE = 1 << 20
 class Restore:
     """A whole export, and increments in the order in which they were made; one may be what an open descriptor
     gives. `overlay`: another size in bytes than it had. `changes`: what else is to be otherwise, as where
-    this host is another."""
+    this host is another. `key_of`: the public key of the fleet that it comes from, whose place ours takes."""
 
     sources: tuple[Path | int, ...]
     overlay: int | None = None
     new_identity: bool = False
     changes: Changes = field(default_factory=Changes)
+    key_of: str | None = None
 
 
 def restore(context: Context, name: str, wanted: Restore, operation: Operation) -> Instance:
@@ -173,6 +175,8 @@ def _new(context: Context, name: str, told: Instance, wanted: Restore) -> tuple[
         forwards, notes = _free(told.forwards, context)
         port = next(ports) if told.ssh_port in context.catalog.ports() else told.ssh_port
         new = replace(_called(told, name), forwards=forwards, ssh_port=port)
+        if wanted.key_of is not None:
+            new = replace(new, seed=with_key_for(new.seed, wanted.key_of, context.public_key))
     new = _sized(new, wanted.overlay, features)
     return change.altered(context.host, change.changed(new, wanted.changes), ports), notes
 

@@ -1,6 +1,7 @@
 """Whether a seed can carry what it is to: asked before anything is made, by whoever takes it from a user."""
 
 import re
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -40,3 +41,11 @@ def message_of(user: str = "root", data: DataDisk | None = None, **parts: Any) -
         data=data,
     )
     return seed_message(nobody)
+
+
+def with_key_for(seed: Seed, key: str, own: str) -> Seed:
+    """Where `key` lets in, `own` does so instead, in the next generation."""
+    if key == own or key not in seed.authorized_keys:
+        return seed
+    keys = tuple(dict.fromkeys(own if each == key else each for each in seed.authorized_keys))
+    return replace(seed, authorized_keys=keys, generation=seed.generation + 1)

@@ -71,9 +71,13 @@ def folder(store: Path, sealed: Master | Layer) -> Path:
 
 def verify(store: Path, master: Master, operation: Operation) -> None:
     """Read every byte of it. Raises Corrupt, naming the file that is not what was sealed."""
+    verify_in(folder(store, master), master, operation)
+
+
+def verify_in(where: Path, master: Master, operation: Operation) -> None:
+    """The same of one that lies in this folder."""
     from skinnybox.masters import images  # which brings all that makes one
 
-    where = folder(store, master)
     sealed, index = from_manifest(where / FILE)
     if sealed != master:
         raise Corrupt(f"{where / FILE} is not the manifest of {master.reference}")

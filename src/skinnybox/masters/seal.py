@@ -67,7 +67,7 @@ def seal(
         operation.step(task="seal", detail=master.reference)
         (work / FILE).write_bytes(to_manifest(master, index=file_digest(work / INDEX)))
         finish(work)
-        return _publish(store, work, master)
+        return publish(store, work, master)
 
 
 def refuse_taken(store: Path, name: str, version: str) -> None:
@@ -174,7 +174,8 @@ def finish(work: Path) -> None:
     sync(work)
 
 
-def _publish(store: Path, work: Path, master: Master) -> Master:
+def publish(store: Path, work: Path, master: Master) -> Master:
+    """What is `finish`ed in a workspace is a master from now on. Conflict as seal() says."""
     with locked(store, exclusive=True):
         for other in masters(store):
             if other.id == master.id and other.reference == master.reference:

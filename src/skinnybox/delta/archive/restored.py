@@ -153,7 +153,7 @@ def build(chain: Chain, kind: DiskKind, new: Path, operation: Operation) -> None
         edit.edited(new, decoded(edits, size), contents.fileno(), operation, "restore")
     edit.settled(new, index=True)
     operation.step(task="restore", detail="comparing")
-    _compare(chain, kind, new)
+    compare(chain, kind, new)
 
 
 def _ordered(
@@ -178,7 +178,9 @@ def _ordered(
     return left
 
 
-def _compare(chain: Chain, kind: DiskKind, new: Path) -> None:
+def compare(chain: Chain, kind: DiskKind, new: Path) -> None:
+    """Raises Corrupt, or NoSpace where there was no room, for a clean disk that has not all, and nothing but,
+    what the newest of the chain had."""
     with opened(new) as device:
         bounds = Bounds(memory=GIB, cpu_seconds=300 + os.fstat(device).st_size // _PER_SECOND)
         words = [str(kind), str(device), str(chain.index)]

@@ -178,8 +178,11 @@ class Catalog:
             )
 
     def take(self, uuid: UUID, name: str, doing: Doing) -> Lease:
-        """See leases.py, also for the next three."""
+        """See leases.py, also for the next four."""
         return leases.take(self._db, uuid, name, doing)
+
+    def turn(self, lease: Lease, doing: Doing) -> None:
+        leases.turn(self._db, lease, doing)
 
     def hold_ports(self, lease: Lease, instance: Instance) -> None:
         leases.hold_ports(self._db, lease, instance)

@@ -107,6 +107,15 @@ def hold_ports(db: Database, lease: Lease, instance: Instance) -> None:
         db.execute("UPDATE instances SET ssh_port = ? WHERE uuid = ?", (port, str(lease.uuid)))
 
 
+def turn(db: Database, lease: Lease, doing: Doing) -> None:
+    """It is taken for something else from now on: to be deleted, once all that is to be kept is elsewhere.
+    Conflict or NotFound when it is not ours any more."""
+    with db.writing():
+        require(db, lease)
+        _mark(db, lease.uuid, Phase.DELETING if doing in _DELETING else lease.phase, process_mark())
+        db.execute("UPDATE leases SET doing = ? WHERE uuid = ?", (doing.value, str(lease.uuid)))
+
+
 def record(db: Database, lease: Lease, instance: Instance, *, end: bool) -> None:
     """Write down how it is now, and with `end` give the machine back. Conflict or NotFound, with nothing
     written, when it is not ours any more."""

@@ -36,6 +36,7 @@ class Doing(StrEnum):
     REBASE_ON = "stopped and rebased"
     ROLLBACK = "rolled back"
     COMMIT = "committed to its new master"
+    MOVE = "moved"
     REPAIR = "repaired"
     DELETE = "deleted"
     DELETE_FORCED = "deleted by force"

@@ -75,9 +75,13 @@ def _sealed(place: Path, reference: str) -> tuple[Layer, str]:
 
 def verify(store: Path, layer: Layer, operation: Operation) -> None:
     """Read every byte of it. Raises Corrupt, naming the file that is not what was sealed."""
+    verify_in(folder(store, layer), layer, operation)
+
+
+def verify_in(where: Path, layer: Layer, operation: Operation) -> None:
+    """The same of one that lies in this folder."""
     from skinnybox.masters import images  # which brings all that makes one
 
-    where = folder(store, layer)
     sealed, index = from_manifest(where / FILE)
     if sealed != layer:
         raise Corrupt(f"{where / FILE} is not the manifest of {layer.reference}")

@@ -60,7 +60,7 @@ def sealed(tree: Path, *, store: Path, name: str, version: str, above: Above, op
             operation.step(task="seal", detail=layer.reference)
             (sealing / FILE).write_bytes(to_manifest(layer, index=file_digest(sealing / INDEX)))
             finish(sealing)
-            return _publish(store, sealing, layer)
+            return publish(store, sealing, layer)
 
 
 def _write(
@@ -95,7 +95,8 @@ def _made(
     )
 
 
-def _publish(store: Path, work: Path, layer: Layer) -> Layer:
+def publish(store: Path, work: Path, layer: Layer) -> Layer:
+    """What is finished in a workspace is a layer from now on. Conflict as import_layer() says."""
     with locked(store, exclusive=True):
         for other in layers(store):
             if other.id == layer.id and other.reference == layer.reference:
