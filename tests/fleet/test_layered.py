@@ -98,7 +98,9 @@ def test_what_lies_below_a_file_is_hidden(fleet: Fleet, tmp_path: Path, master: 
     }  # fmt: skip
 
 
-def test_changes_are_told_against_all_of_the_stack(fleet: Fleet, state: Path, web: Instance) -> None:
+def test_changes_are_told_against_all_of_the_stack(
+    fleet: Fleet, state: Path, web: Instance, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert changes(fleet) == {}
     copied_up(
         state, web, "srv/site/index.html", b"top\n"
@@ -108,6 +110,8 @@ def test_changes_are_told_against_all_of_the_stack(fleet: Fleet, state: Path, we
     assert changes(fleet) == {"srv/site/new": "added", "srv/site/only-low": "modified"}
     versions = fleet.deltas.file("web", b"srv/site/index.html")
     assert versions.before is not None and versions.before.data == b"top\n"
+    words = ("--state", str(state), "--host", "fake", "changes", "web", "/srv/site/only-low", "--content")
+    assert {"-low", "+mine"} <= set(said(capsys, *words).out.splitlines())
     versions = fleet.deltas.file("web", b"etc/motd")
     assert versions.before is not None and versions.before.data == b"of the layer\n"
     with pytest.raises(NotFound):

@@ -2,17 +2,17 @@
 and given to others."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from skinnybox.errors import NotFound
-from skinnybox.fleet import encrypted, power, thrown
+from skinnybox.fleet import encrypted, thrown
 from skinnybox.fleet.as_job import as_job
 from skinnybox.fleet.batch import Outcome
 from skinnybox.fleet.context import Context
 from skinnybox.fleet.view import MachineView
-from skinnybox.model import Change, ChangeKind, Content, DiskKind, Instance, Layer, Look, Master
+from skinnybox.model import Change, ChangeKind, Content, Instance, Layer, Look, Master
 from skinnybox.operation import UNATTENDED, Operation
 
 if TYPE_CHECKING:
@@ -255,36 +255,12 @@ class Deltas:
         encrypted.refuse_reading(machine.instance, "changes")
         if not path or path.startswith(b"/") or b"\0" in path or b".." in path.split(b"/"):
             raise NotFound("that is no path of a machine")
-        before, after = self._sealed(machine, path, limit), self._own(machine, path, limit, operation)
-        if before is None and after is None:
+        from skinnybox.fleet.versions import of_one
+
+        found = of_one(self._context, machine, path, limit, operation)
+        if found.before is None and found.after is None:
             raise NotFound(f"neither {name} nor its master has a file there now")
-        return Versions(before=before, after=after)
-
-    def _sealed(self, machine: MachineView, path: bytes, limit: int) -> Content | None:
-        from skinnybox.fleet import stack_files
-
-        stack = machine.instance.stack
-        with self._context.masters.kept(stack.master.removeprefix("sha256:")) as master:
-            return stack_files.content(self._context.folder, master, stack, path, limit)
-
-    def _own(self, machine: MachineView, path: bytes, limit: int, operation: Operation) -> Content | None:
-        from skinnybox.delta import content
-        from skinnybox.delta.settled import Unsettled
-        from skinnybox.fleet.scratch_copy import copied
-        from skinnybox.overlays.journal import replayed_copy
-
-        with ExitStack() as held:
-            if power.running(machine):
-                scratch = self._context.folder
-                copy = held.enter_context(
-                    copied(self._context.host, machine, DiskKind.OVERLAY, scratch, operation)
-                )
-                return content.of_overlay(copy, path, limit)
-            overlay = held.enter_context(self._context.host.open_overlay(machine.instance, operation))
-            try:
-                return content.of_overlay(overlay, path, limit)
-            except Unsettled:
-                return content.of_overlay(held.enter_context(replayed_copy(overlay)), path, limit)
+        return found
 
 
 def below(look: Look, paths: Sequence[str]) -> Look:

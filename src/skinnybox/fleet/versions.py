@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
-from pathlib import Path
 
 from skinnybox.delta import content
+from skinnybox.fleet import stack_files
 from skinnybox.fleet.context import Context
 from skinnybox.fleet.deltas import LIMIT, Versions
 from skinnybox.fleet.settled_disk import settled_disk
@@ -26,7 +26,7 @@ def versions(
             content.overlays(settled_disk(context, machine, held, operation), paths, LIMIT)
             for machine in machines
         ]
-        masters = [content.images(_image(context, machine), paths, LIMIT) for machine in machines]
+        masters = [_sealed(context, machine, paths) for machine in machines]
         for change in changes:
             operation.check("changes")
             mine, theirs = [next(each) for each in own], [next(each) for each in masters]
@@ -37,11 +37,25 @@ def versions(
             )
 
 
+def of_one(context: Context, machine: MachineView, path: bytes, limit: int, operation: Operation) -> Versions:
+    """The first `limit` bytes of one path."""
+    stack = machine.instance.stack
+    with context.masters.kept(stack.master.removeprefix("sha256:")) as master:
+        before = stack_files.content(context.folder, master, stack, path, limit)
+    with ExitStack() as held:
+        disk = settled_disk(context, machine, held, operation)
+        return Versions(before=before, after=content.of_overlay(disk, path, limit))
+
+
 def _there(found: Content | None) -> Content | None:
     """Without what hides the master's."""
     return None if found is not None and found.type == "c" else found
 
 
-def _image(context: Context, machine: MachineView) -> Path:
-    master = context.masters.by_id(machine.instance.stack.master)
-    return context.masters.folder(master) / master.images[0].file
+def _sealed(context: Context, machine: MachineView, paths: Sequence[bytes]) -> Iterator[Content | None]:
+    """Of each path what its stack shows there: one process for a master alone, one for each with layers."""
+    stack = machine.instance.stack
+    master = context.masters.by_id(stack.master)
+    if not stack.layers:
+        return content.images(context.masters.folder(master) / master.images[0].file, paths, LIMIT)
+    return (stack_files.content(context.folder, master, stack, path, LIMIT) for path in paths)
