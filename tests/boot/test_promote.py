@@ -41,6 +41,7 @@ def masters(fleet: Fleet) -> Iterator[None]:
             fleet.masters.remove(master.reference)
 
 
+@pytest.mark.full
 @pytest.mark.usefixtures("masters")
 def test_what_was_installed_is_in_every_machine_of_the_new_master(
     fleet: Fleet,
