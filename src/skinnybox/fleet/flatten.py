@@ -72,14 +72,12 @@ def flatten(
         data = None
         if machine.instance.data is not None:
             data = files.enter_context(_disk(host, machine, DiskKind.DATA, folder, operation))
-        store = sealed.parents[1] / LAYERS
-        files.enter_context(catalogue.locked(store, exclusive=False))
-        found = list(layers_of(store, machine.instance.stack))
+        layers, size = files.enter_context(_layers(sealed.parents[1] / LAYERS, machine))
         making = _Flattening(
             machine=machine,
             master=master,
-            layers=tuple(catalogue.folder(store, layer) / image.file for layer, image in found),
-            used=master.tree_size + sum(layer.tree_size for layer, _ in found),
+            layers=layers,
+            used=master.tree_size + size,
             sealed=sealed,
             folder=folder,
             data=data,
@@ -90,6 +88,15 @@ def flatten(
         operation.step(task="write", detail=str(wanted.file))
         _convert(part, wanted.format, operation)
     return wanted.file
+
+
+@contextmanager
+def _layers(store: Path, machine: MachineView) -> Iterator[tuple[tuple[Path, ...], int]]:
+    """The images of its layers, from the lowest up, which nobody removes meanwhile; bytes of their trees."""
+    with catalogue.locked(store, exclusive=False):
+        found = list(layers_of(store, machine.instance.stack))
+        images = tuple(catalogue.folder(store, layer) / image.file for layer, image in found)
+        yield images, sum(layer.tree_size for layer, _ in found)
 
 
 @contextmanager

@@ -99,8 +99,7 @@ def _told(
         return
     images = belongs.images(volume)
     yield images
-    old, new = map(planning.side, stacks)
-    sides = old, new
+    sides = planning.side(stacks[0]), planning.side(stacks[1])
     with ExitStack() as held:
         early, late, *others = (held.enter_context(os.fdopen(each, "r+b", _BUFFER)) for each in scratch.all)
         spool, words, notes = Spool(early, late), set[str](), list[str]()

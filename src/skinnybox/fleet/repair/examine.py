@@ -2,7 +2,7 @@
 
 import contextlib
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -23,8 +23,8 @@ from skinnybox.hosts.holding import Holding
 from skinnybox.hosts.local.leftovers import as_uuid, contained, half_made, in_use, no_part, within
 from skinnybox.issues import Deed, Finding
 from skinnybox.layout import Sort
-from skinnybox.masters.layers.leftovers import leftovers as of_layers
-from skinnybox.masters.leftovers import leftovers as of_masters
+from skinnybox.masters.layers.leftovers import LAYERS
+from skinnybox.masters.leftovers import MASTERS, leftovers
 from skinnybox.masters.workspace import alive
 from skinnybox.run import process
 
@@ -89,21 +89,11 @@ def examined(
 ) -> Examination:
     """The same, of a catalog that is open."""
     no_folders = list(shape.no_folders(folder))
-    layers = list(contained(folder / layout.LAYERS, of_layers(folder / layout.LAYERS)))
-    masters = list(contained(folder / "masters", of_masters(folder / "masters")))
-    holdings, rows = _machines(host, catalog)
-    known = Known(
-        folder=folder,
-        masters=_whole(folder / layout.MASTERS, masters),
-        layers=_whole(folder / layout.LAYERS, layers),
-        pins=partial(known_hosts.kept, known_hosts.folder(folder)),
-        running=lambda: {uuid for uuid, status in host.statuses().items() if status.pid},
-        in_use=in_use,
-        unknown_data=partial(unknown_data.judged, host, catalog),
-        settled=partial(trial_left.judged, host),
-        delete_orphans=orphans,
-        forget=forget,
+    layers, masters = (
+        list(contained(folder / kind.part, leftovers(folder / kind.part, kind))) for kind in (LAYERS, MASTERS)
     )
+    holdings, rows = _machines(host, catalog)
+    known = _known(folder, host, catalog, [*masters, *layers], orphans=orphans, forget=forget)
     bears = any(holding.instance for holding in holdings)
     nowhere = shape.is_nowhere(folder, bears, bool(rows))
     rebuilt = rebuild(holdings, () if nowhere else rows, known)
@@ -131,6 +121,29 @@ def examined(
     return Examination(trouble, rebuilt, findings, {row.uuid: row for row in rows}, bears, nowhere)
 
 
+def _known(
+    folder: Path,
+    host: Host,
+    catalog: Catalog | None,
+    of_stores: Sequence[Finding],
+    *,
+    orphans: bool,
+    forget: bool,
+) -> Known:
+    return Known(
+        folder=folder,
+        masters=_whole(folder / layout.MASTERS, of_stores),
+        layers=_whole(folder / layout.LAYERS, of_stores),
+        pins=partial(known_hosts.kept, known_hosts.folder(folder)),
+        running=lambda: {uuid for uuid, status in host.statuses().items() if status.pid},
+        in_use=in_use,
+        unknown_data=partial(unknown_data.judged, host, catalog),
+        settled=partial(trial_left.judged, host),
+        delete_orphans=orphans,
+        forget=forget,
+    )
+
+
 def _there(holdings: Iterable[Holding], rows: Iterable[RawRow]) -> set[UUID]:
     """Those that are remembered, or of which anything lies on the host."""
     known = {uuid for uuid in map(as_uuid, (row.uuid for row in rows)) if uuid}
@@ -141,7 +154,7 @@ def _there(holdings: Iterable[Holding], rows: Iterable[RawRow]) -> set[UUID]:
 
 def _whole(store: Path, findings: Iterable[Finding]) -> set[str]:
     """The ids of the masters or layers there are, without those that are to be put aside."""
-    aside = {finding.path.name for finding in findings if finding.deed is Deed.ASIDE}
+    aside = {each.path.name for each in findings if each.deed is Deed.ASIDE and each.path.parent == store}
     there = {place.name for place in store.glob("[0-9a-f]*")}
     return {f"sha256:{name}" for name in there - aside}
 
