@@ -103,7 +103,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def _rank(item: pytest.Item, is_worker: bool) -> tuple[int, int]:
-    """First what is quick, last what boots. One of two workers begins early with what is its alone: that
+    """First what is quick, last what boots. One of the workers begins early with what is its alone: that
     takes as long as all the rest."""
     folder = _folder(item.nodeid)
     place = _ORDER.index(folder) if folder in _ORDER else _LAST

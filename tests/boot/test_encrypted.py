@@ -168,9 +168,8 @@ def test_a_key_of_ones_own(fleet: Fleet, key: Path, tmp_path: Path) -> None:
     assert disk.read_bytes()[:MIB] != header
 
 
-@pytest.mark.parametrize(
-    "allocation", [Allocation.RESERVED, pytest.param(Allocation.SPARSE, marks=pytest.mark.full)]
-)
+@pytest.mark.full
+@pytest.mark.parametrize("allocation", list(Allocation))
 def test_a_new_key_at_each_start(fleet: Fleet, allocation: Allocation) -> None:
     disk = make(fleet, "kiosk", None, allocation)
     up(fleet, "kiosk")

@@ -113,6 +113,7 @@ def test_a_machine_on_firmware_and_a_read_only_disk(
     assert digest(master_disk) == before
 
 
+@pytest.mark.full
 def test_a_disk_that_tells_of_another_machine(create: Create, boot: Boot, tmp_path: Path) -> None:
     """It cannot lead a machine to an overlay that is not its own; not even a blank one is touched."""
     instance = create("firmware").instance

@@ -41,6 +41,7 @@ def page(port: int, path: str = "") -> bytes:
     return found
 
 
+@pytest.mark.full
 def test_its_web_page(fleet: Fleet, create: Create, up: Up, down: Down, sh: Sh) -> None:
     port = free_port()
     create("ports")

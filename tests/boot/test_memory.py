@@ -60,6 +60,7 @@ def _image(fleet: Fleet, machine: MachineView) -> tuple[Path, Image]:
     return fleet.masters.folder(master) / image.file, image
 
 
+@pytest.mark.full
 def test_a_mapped_machine(
     fleet: Fleet, create: Create, up: Up, down: Down, sh: Sh, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -47,7 +47,8 @@ def until(holds: Callable[[], bool]) -> None:
         time.sleep(1)
 
 
-@pytest.mark.parametrize("count", [2, pytest.param(4, marks=pytest.mark.full)])
+@pytest.mark.full
+@pytest.mark.parametrize("count", [2, 4])
 def test_machines_from_a_command_line(
     pool: EmulatedPool, master: str, skinnybox: Skinnybox, count: int
 ) -> None:

@@ -104,6 +104,7 @@ def test_what_a_command_says_is_told(case: Case) -> None:
     assert "machine's view" in (caught.value.hint or "")
 
 
+@pytest.mark.full
 def test_what_a_machine_has_of_its_own_is_not_in_the_way(case: Case) -> None:
     """Settings of apt that name a release which is not in there; what a script leaves running, or mounted."""
     case.write("etc/apt/apt.conf.d/99own", 'APT::Default-Release "elsewhere";\n')

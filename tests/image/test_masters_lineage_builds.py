@@ -89,12 +89,13 @@ def _in_tree(tree: Path, command: list[str]) -> None:
     run.run(["unshare", "--mount", "sh", "-c", script, tree, *command])
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(
     ("suite", "more", "account"),
     [
         ("bookworm", ("avahi-daemon",), "avahi"),
-        pytest.param("bullseye", ("avahi-daemon",), "avahi", marks=pytest.mark.full),
-        pytest.param("trixie", ("chrony", "polkitd", "cron"), "_chrony", marks=pytest.mark.full),
+        ("bullseye", ("avahi-daemon",), "avahi"),
+        ("trixie", ("chrony", "polkitd", "cron"), "_chrony"),
     ],
 )
 def test_a_package_more_moves_no_account(
