@@ -10,10 +10,11 @@ imports nothing of them: the supervisor loads it as well, and is to be up in 50 
 """
 
 import re
-from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
 from pathlib import PurePath
+
+from skinnybox.values import dataclass
 
 _WORDS = {
     "<uuid>": "[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}",

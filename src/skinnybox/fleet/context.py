@@ -1,11 +1,11 @@
 """What a use case is given that needs more than one part of the fleet."""
 
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from skinnybox.model import Acceleration
+from skinnybox.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

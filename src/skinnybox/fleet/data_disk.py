@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import replace
 from uuid import UUID
 
 from skinnybox.errors import Blocked, Conflict, Corrupt, NotFound, SkinnyboxError, Unsupported
@@ -14,6 +13,7 @@ from skinnybox.model.encryption import check_encryption
 from skinnybox.operation import Operation
 from skinnybox.overlays.seed import data_message
 from skinnybox.sizes import format_size
+from skinnybox.values import replace
 
 _NOBODY = UUID(int=0)
 _WITHOUT = "leave --data (in a fleet file: data) out"

@@ -6,12 +6,12 @@ package manager believes, or what marks a seed as applied, would be another syst
 
 import re
 from collections.abc import Iterable
-from dataclasses import replace
 
 from skinnybox.errors import UsageError
 from skinnybox.model import ranges
 from skinnybox.model.machines import Allocation, DataDisk
 from skinnybox.sizes import MIB
+from skinnybox.values import replace
 
 DEFAULT_FOLDER = "/data"
 MOST_FOLDERS, MOST_LENGTH = 32, 200

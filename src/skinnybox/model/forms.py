@@ -4,13 +4,12 @@ A function is made once for each kind of value: dataclasses.asdict takes ten tim
 table a quarter more, and a thousand records are made at once.
 """
 
-import dataclasses
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
 from skinnybox.model.kinds import Kind
+from skinnybox.values import dataclass, defaults
 
 
 class Transition(Enum):
@@ -107,13 +106,13 @@ class Form:
         return f"default_{field.name} if {field.name!r} not in record else {made}" if field.later else made
 
     def _compiled(self, of_what: str, expression: str) -> Callable[[Any], Any]:
-        """A function as one would write it by hand, and as fast; dataclasses are made in the same way. It is
-        made of our own table's names only."""
-        defaults = {f.name: f.default for f in dataclasses.fields(self.of)}
+        """A function as one would write it by hand, and as fast; values are made in the same way. It is made
+        of our own table's names only."""
+        default = defaults(self.of)
         names: dict[str, Any] = {"of": self.of}
         for field in self.fields:
             names[f"plain_{field.name}"] = field.kind.plain
             names[f"read_{field.name}"] = field.kind.read
-            names[f"default_{field.name}"] = defaults[field.name]
+            names[f"default_{field.name}"] = default.get(field.name)
         made: Callable[[Any], Any] = eval(f"lambda {of_what}: {expression}", names)
         return made

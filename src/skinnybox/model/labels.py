@@ -7,9 +7,9 @@ role        it has a label `role`            !role       it has none
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 
 from skinnybox.errors import UsageError
+from skinnybox.values import dataclass
 
 Labels = tuple[tuple[str, str], ...]
 """In the order of their keys, each once."""

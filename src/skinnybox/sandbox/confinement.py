@@ -13,12 +13,12 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from skinnybox.errors import CommandFailed, NotStarted, TimedOut
 from skinnybox.sandbox.sockets import NO_SOCKETS
+from skinnybox.values import dataclass
 
 if TYPE_CHECKING:
     from skinnybox.run import Child

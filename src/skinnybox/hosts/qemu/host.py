@@ -11,7 +11,6 @@ import socket
 import threading
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import replace
 from pathlib import Path
 from uuid import UUID
 
@@ -42,6 +41,7 @@ from skinnybox.model import (
 )
 from skinnybox.operation import Operation
 from skinnybox.run import process
+from skinnybox.values import replace
 
 _POLL, _CONCLUDING = 0.05, 3.0
 _WORKED = 3.0
