@@ -6,7 +6,7 @@ Here a class gets its slots, and methods that read them; its `__init__` is writt
 made. To the type checker they are the library's, and so they are to `dataclasses.fields` and `asdict`.
 
 What `list`, `create` or completion import takes `dataclass` from here; tests/unit/test_starting holds them to
-it. What needs more than is here (no slots, an order, defaults that are made each time) takes the library's.
+it. What needs more than is here (what can change, an order, defaults that are made) takes the library's.
 """
 
 from collections.abc import Callable, Mapping
@@ -35,8 +35,8 @@ _fields: dict[type, Mapping[str, _Field]] = {}
 def _dataclass(
     *, frozen: bool = False, slots: bool = False, kw_only: bool = False, eq: bool = True
 ) -> Callable[[type], type]:
-    if not (frozen and slots):
-        raise TypeError("a value is frozen and has slots; the library makes what is not")
+    if not frozen:
+        raise TypeError("a value is frozen; the library makes what is not")
 
     def declared(plain: type) -> type:
         own = {
@@ -48,20 +48,21 @@ def _dataclass(
                 raise ValueError(f"{name}: one {field.default!r} for all of them, and it can change")
         inherited = {name: field for base in plain.__mro__[:0:-1] for name, field in _of(base).items()}
         methods = {**_SHARED, **(_compared(inherited | own) if eq else {})}
-        return _slotted(plain, inherited, own, methods)
+        if slots:
+            methods["__slots__"] = tuple(name for name in own if name not in inherited)
+        return _made_anew(plain, {**inherited, **own}, methods)
 
     return declared
 
 
-def _slotted(
-    plain: type, inherited: Mapping[str, _Field], own: Mapping[str, _Field], methods: Mapping[str, Any]
-) -> type:
-    """The same class with slots, which a class can be given only when it is made. Its own methods win."""
-    kept = {name: value for name, value in plain.__dict__.items() if name not in {*own, *_OF_NO_SLOTS}}
-    slots = tuple(name for name in own if name not in inherited)
-    made = type(plain)(plain.__name__, plain.__bases__, {**methods, **kept, "__slots__": slots})
+def _made_anew(plain: type, fields: Mapping[str, _Field], methods: Mapping[str, Any]) -> type:
+    """The same class with these methods, where it has none of its own, and slots: a class can be given those
+    only when it is made."""
+    left_out = {*fields, *_OF_NO_SLOTS}
+    kept = {name: value for name, value in plain.__dict__.items() if name not in left_out}
+    made = type(plain)(plain.__name__, plain.__bases__, {**methods, **kept})
     made.__qualname__ = plain.__qualname__
-    _fields[made] = {**inherited, **own}
+    _fields[made] = fields
     return made
 
 
@@ -107,10 +108,13 @@ def _written(made: type) -> Callable[..., None]:
     by_name = [name for name, field in fields.items() if field.kw_only]
     parameters = [*(name for name in fields if name not in by_name), *["*"][: len(by_name)], *by_name]
     said = (f"{name}=_default[{name!r}]" if name in default else name for name in parameters)
-    lines = [f"_set_{name}(self, {name})" for name in fields]
+    setters = {f"_set_{name}": getattr(made, name).__set__ for name in fields if hasattr(made, name)}
+    lines = [
+        f"_set_{name}(self, {name})" if f"_set_{name}" in setters else f"self.__dict__[{name!r}] = {name}"
+        for name in fields
+    ]
     if hasattr(made, "__post_init__"):
         lines.append("self.__post_init__()")
-    setters = {f"_set_{name}": getattr(made, name).__set__ for name in fields}
     namespace: dict[str, Any] = {"_default": default, **setters}
     exec(f"def __init__(self, {', '.join(said)}):\n " + "\n ".join(lines or ["pass"]), namespace)
     init: Callable[..., None] = namespace["__init__"]

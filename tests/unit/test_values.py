@@ -1,6 +1,7 @@
 """A value is what the library's dataclass of the same words would be: told by making both of each."""
 
 import dataclasses
+import functools
 import subprocess
 import sys
 from collections.abc import Callable
@@ -57,6 +58,19 @@ def inheriting(make: Maker) -> Any:
             return f"<{self.also}>"
 
     return Inheriting
+
+
+def without_slots(make: Maker) -> Any:
+    @make(frozen=True, kw_only=True)
+    class WithoutSlots:
+        size: int
+        name: str = "none"
+
+        @functools.cached_property
+        def twice(self) -> int:
+            return 2 * self.size
+
+    return WithoutSlots
 
 
 def empty(make: Maker) -> Any:
@@ -118,6 +132,10 @@ CASES: list[tuple[Callable[[Maker], Any], Callable[[Any], Any]]] = [
     (by_place, lambda of: of("x", second=3) == of("x", 3)),
     (by_place, lambda of: of()),
     (by_place, lambda of: of.__match_args__),
+    (without_slots, lambda of: (of(size=1).twice, of(size=2))),
+    (without_slots, lambda of: of(size=1).__dict__),
+    (without_slots, lambda of: setattr(of(size=1), "size", 2)),
+    (without_slots, lambda of: values.replace(of(size=1), name="x") == of(size=1, name="x")),
     (empty, lambda of: of()),
     (empty, lambda of: of() == of() and hash(of()) == hash(of())),
     (empty, lambda of: of(1)),
@@ -162,9 +180,7 @@ def test_what_names_its_fields_names_those_of_its_bases() -> None:
     assert values.defaults(of) == {"name": "another", "parts": ()}
 
 
-@pytest.mark.parametrize(
-    "words", [{}, {"frozen": True}, {"slots": True}, {"frozen": True, "slots": True, "order": True}]
-)
+@pytest.mark.parametrize("words", [{}, {"slots": True}, {"frozen": True, "order": True}])
 def test_what_it_cannot_make_it_refuses(words: dict[str, bool]) -> None:
     with pytest.raises(TypeError):
         values.dataclass(**words)
