@@ -24,7 +24,7 @@ _WORDS = {
     "<random>": "[0-9A-Za-z_-]+",
 }
 """What stands in a name for what differs from one to the next."""
-_ASIDE = re.compile(r".*\.broken-[0-9TZ]{16}(?:\.[0-9]+)?(?:-wal|-shm)?")
+_ASIDE = r".*\.broken-[0-9TZ]{16}(?:\.[0-9]+)?(?:-wal|-shm)?"
 """How `repair` names what it moves out of the way, with a database's journal."""
 MOVED_ASIDE = "was moved aside by an earlier repair; delete it when nothing is missing"
 
@@ -270,7 +270,7 @@ SOCKETS = tuple(part.name for part in parts(RUN) if part.socket)
 
 def sort(place: str, name: str) -> Sort:
     """What something with this name is in that folder."""
-    if _ASIDE.fullmatch(name):
+    if re.fullmatch(_ASIDE, name):
         return Sort.ASIDE
     for part in parts(place):
         if _pattern(part.name).fullmatch(name):

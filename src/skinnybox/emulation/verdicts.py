@@ -8,7 +8,7 @@ from typing import Any
 from skinnybox import private
 from skinnybox.json_file import read_json, write_json
 from skinnybox.layout import FOLDER
-from skinnybox.run.process import boot_id
+from skinnybox.process import boot_id
 from skinnybox.values import dataclass
 
 
