@@ -24,8 +24,7 @@ _WORDS = {
     "<random>": "[0-9A-Za-z_-]+",
 }
 """What stands in a name for what differs from one to the next."""
-_ASIDE = r".*\.broken-[0-9TZ]{16}(?:\.[0-9]+)?(?:-wal|-shm)?"
-"""How `repair` names what it moves out of the way, with a database's journal."""
+_ASIDE = r".*\.broken-[0-9TZ]{16}(?:\.[0-9]+)?(?:-wal|-shm)?"  # with a database's journal
 MOVED_ASIDE = "was moved aside by an earlier repair; delete it when nothing is missing"
 
 NAME = "NAME"
