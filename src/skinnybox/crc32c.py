@@ -26,11 +26,10 @@ def byte_effects(length: int, after: int) -> tuple[tuple[int, ...], ...]:
 
     The checksum is linear: the effects of all bytes' differences, xor'ed, turn the old one into the new one.
     """
-    bits = [_TABLE[1 << bit] for bit in range(8)]
+    bits = [crc32c(bytes(after), _TABLE[1 << bit]) for bit in range(8)]
     effects: list[tuple[int, ...]] = []
-    for distance in range(after + length):
-        if distance >= after:
-            effects.append(_every_value(bits))
+    for _ in range(length):
+        effects.append(_every_value(bits))
         bits = [_TABLE[bit & 0xFF] ^ bit >> 8 for bit in bits]
     return tuple(reversed(effects))
 

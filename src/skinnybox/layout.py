@@ -10,10 +10,11 @@ imports nothing of them: the supervisor loads it as well, and is to be up in 50 
 """
 
 import re
-from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
 from pathlib import PurePath
+
+from skinnybox.values import dataclass
 
 _WORDS = {
     "<uuid>": "[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}",
@@ -23,8 +24,7 @@ _WORDS = {
     "<random>": "[0-9A-Za-z_-]+",
 }
 """What stands in a name for what differs from one to the next."""
-_ASIDE = re.compile(r".*\.broken-[0-9TZ]{16}(?:\.[0-9]+)?(?:-wal|-shm)?")
-"""How `repair` names what it moves out of the way, with a database's journal."""
+_ASIDE = r".*\.broken-[0-9TZ]{16}(?:\.[0-9]+)?(?:-wal|-shm)?"  # with a database's journal
 MOVED_ASIDE = "was moved aside by an earlier repair; delete it when nothing is missing"
 
 NAME = "NAME"
@@ -269,7 +269,7 @@ SOCKETS = tuple(part.name for part in parts(RUN) if part.socket)
 
 def sort(place: str, name: str) -> Sort:
     """What something with this name is in that folder."""
-    if _ASIDE.fullmatch(name):
+    if re.fullmatch(_ASIDE, name):
         return Sort.ASIDE
     for part in parts(place):
         if _pattern(part.name).fullmatch(name):

@@ -13,9 +13,9 @@ whatever the main thread does: an Event that this very thread is just waiting fo
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 
 from skinnybox.errors import Cancelled
+from skinnybox.values import dataclass
 
 _NAP = 0.1
 """Seconds after which a sleeper looks whether it was cancelled."""

@@ -16,12 +16,12 @@ Keys may repeat and keep their order. What follows `end` is padding.
 import base64
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
 
 from skinnybox.errors import Corrupt
 from skinnybox.printable import quoted
+from skinnybox.values import dataclass
 
 _KEY = re.compile(r"[a-z][a-z0-9-]{0,31}")
 _VALUE = re.compile(r"[!-~](?:[ -~]*[!-~])?|")

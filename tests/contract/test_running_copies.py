@@ -10,6 +10,7 @@ from typing import TypeAlias
 
 import pytest
 
+from skinnybox import process
 from skinnybox.errors import Conflict
 from skinnybox.hosts.base import Contents, Host
 from skinnybox.hosts.guest_io.qmp import Monitor
@@ -17,7 +18,6 @@ from skinnybox.hosts.qemu.host import QemuHost
 from skinnybox.model import Allocation, Consistency, DataDisk, DiskKind, Instance, Master, Overlay
 from skinnybox.operation import Operation
 from skinnybox.overlays.seed import data_message
-from skinnybox.run import process
 from skinnybox.sizes import MIB
 from tests.pace import within
 

@@ -12,7 +12,7 @@ import pytest
 from skinnybox.fleet.service import Fleet
 from tests.fleet.conftest import SPARSE
 
-MAIN = "import sys; from skinnybox.__main__ import main; sys.exit(main())"
+MAIN = "from skinnybox.__main__ import run_process; run_process()"
 
 
 def run(state: Path, closing: str, *words: str) -> "subprocess.CompletedProcess[str]":

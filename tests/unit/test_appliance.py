@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from skinnybox import process
 from skinnybox.appliance.appliance import Appliance, operate
 from skinnybox.emulation import accelerator
 from skinnybox.errors import GuestFailed, Unsupported
 from skinnybox.model import Acceleration
-from skinnybox.run import process
 from tests.pace import within
 from tests.unit.fake_qemu import ASSERTION, DIES, LIVES, FakeQemu
 

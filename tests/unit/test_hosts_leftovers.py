@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
+from skinnybox import process
 from skinnybox.hosts.guest_io.run_folder import listen
 from skinnybox.hosts.local import leftovers
 from skinnybox.hosts.qemu.leftovers import of_runs
 from skinnybox.issues import Deed
-from skinnybox.run import process
 
 MACHINE = uuid.UUID(int=5)
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from skinnybox import process
 from skinnybox.emulation.board import Accelerator
 from skinnybox.emulation.verdicts import Verdict, cached
 from skinnybox.errors import CommandFailed, Conflict, TimedOut
@@ -19,7 +20,6 @@ from skinnybox.hosts.qemu import network
 from skinnybox.hosts.qemu.command_line import Descriptors, Machine, OpenImage, argv
 from skinnybox.json_file import read_json
 from skinnybox.model import Allocation, Forward, Network, Overlay, StaticNetwork
-from skinnybox.run import process
 from skinnybox.sizes import GIB, MIB
 from tests.samples import an_instance
 

@@ -19,6 +19,7 @@ from typing import Any
 
 import pytest
 
+from skinnybox import process
 from skinnybox.emulation import accelerator
 from skinnybox.emulation.board import Accelerator
 from skinnybox.emulation.user import user_of
@@ -31,7 +32,6 @@ from skinnybox.hosts.qemu import ending, launch, network
 from skinnybox.layout import SOCKETS
 from skinnybox.model import Forward, ImageKind, Network, ranges
 from skinnybox.overlays import lock
-from skinnybox.run import process
 from skinnybox.sandbox import confinement
 from skinnybox.sizes import MIB
 from tests.samples import a_master, a_sealed_folder, an_instance

@@ -8,11 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from skinnybox import run
+from skinnybox import process, run
 from skinnybox.hosts.qemu import network
 from skinnybox.hosts.qemu.passt_probe import _frames, _is_syn
 from skinnybox.model import Instance, Network, Seed, StaticNetwork
-from skinnybox.run import process
 from tests.samples import an_instance
 
 SECONDS = 10.0

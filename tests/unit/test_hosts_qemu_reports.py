@@ -12,7 +12,7 @@ from skinnybox.hosts.guest_io import reports
 from skinnybox.hosts.guest_io.machine_output import LOG_SIZE, Log, Mailbox, Panic, conclude, read_log
 from skinnybox.json_file import read_json, write_json
 from skinnybox.model import DiskKind, GuestDisk, RebaseTasks, Report
-from skinnybox.run.process import boot_id
+from skinnybox.process import boot_id
 from skinnybox.wire import Line, encode
 
 ME, NONCE = UUID(int=5), "ab" * 16

@@ -13,7 +13,7 @@ from typing import Any, get_args, get_type_hints
 
 import pytest
 
-from skinnybox import wire
+from skinnybox import values, wire
 from skinnybox.fleet import create, present
 from skinnybox.fleet.catalog.rows import Phase
 from skinnybox.fleet.change import Changes
@@ -273,7 +273,7 @@ def test_the_reference_has_the_words_of_the_table() -> None:
     assert {word for word in WORDS if f"`{word}" not in row} == set()
 
 
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+@values.dataclass(frozen=True, slots=True, kw_only=True)
 class Nested(Instance):
     """With a property that nobody knows yet."""
 

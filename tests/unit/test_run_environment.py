@@ -8,14 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from skinnybox import run
+from skinnybox import process, run
 from skinnybox.errors import CommandFailed, SkinnyboxError
 from skinnybox.fleet.making import Build
 from skinnybox.fleet.making_apart import make
 from skinnybox.masters import build, namespace
 from skinnybox.masters.recipe import Recipe
 from skinnybox.operation import Operation
-from skinnybox.run import process
 from skinnybox.run.environment import FETCHING, NOTHING, ORDINARY, OURSELVES, environment
 
 SECRET = "sesame-48151623"

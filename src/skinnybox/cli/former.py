@@ -5,7 +5,6 @@ know only those.
 """
 
 import argparse
-import shlex
 from collections.abc import Sequence
 from typing import NoReturn
 
@@ -39,6 +38,8 @@ def in_words_of_today(words: Sequence[str]) -> list[str]:
     except _NotFormer:
         return list(words)
     if not {"-q", "--quiet"}.intersection(words):  # nobody has parsed that yet
+        import shlex
+
         note(f"skinnybox: this is now: skinnybox {shlex.join(today)}")
     return [*words[: len(words) - len(command)], *today]
 
@@ -57,7 +58,9 @@ def command_words(words: Sequence[str]) -> list[str]:
 
 
 def _command(words: Sequence[str]) -> list[str]:
-    """The words from the command on, behind the options that may stand before it."""
+    """The words from the command on, behind the options that may stand before it: mostly there are none."""
+    if words and not words[0].startswith("-"):
+        return list(words)
     reader = _Reader(add_help=False)
     add_common(reader, top=True)
     reader.add_argument("--version", action="store_true")

@@ -1,4 +1,4 @@
-"""create, delete."""
+"""create."""
 
 import argparse
 from typing import TypedDict
@@ -7,7 +7,6 @@ from skinnybox.cli import numbers, options, report, restore, specified
 from skinnybox.cli.complete import ask_for
 from skinnybox.cli.options import path
 from skinnybox.cli.progress import shown
-from skinnybox.fleet import asked
 from skinnybox.model import Network
 
 
@@ -19,21 +18,6 @@ class Again(TypedDict):
 
 
 def add_to(commands: options.Commands) -> None:
-    _add_create(commands)
-
-    parser = options.command(
-        commands,
-        "delete",
-        _delete,
-        "delete machines and all that is theirs, snapshots too",
-        "Masters are never touched; protected machines are refused.",
-    )
-    options.add_machines(parser)
-    options.add_yes(parser)
-    parser.add_argument("-f", "--force", action="store_true", help="pull the plug of those that run")
-
-
-def _add_create(commands: options.Commands) -> None:
     parser = options.command(
         commands, "create", _create, "create machines from a master",
         "Several at once: web-{01..40} or {db,www}-{1..3}.",
@@ -168,15 +152,3 @@ def _dry_run(arguments: argparse.Namespace) -> int:
     for name, network in zip(names, networks.of_each(static, len(names)), strict=True):
         print(name, *network.addresses)
     return 0
-
-
-def _delete(arguments: argparse.Namespace) -> int:
-    with options.fleet(arguments) as fleet:
-        machines, force = fleet.machines(arguments.names), arguments.force
-        names = [machine.name for machine in machines]
-        arguments.yes = arguments.yes or force
-        would = asked.passing(machines, lambda machine: asked.deletable(machine, force=force))
-        options.confirm_for(arguments, would, "delete {} and all that is theirs, snapshots too")
-        with shown(arguments.quiet) as operation:
-            results = fleet.delete(names, force=force, operation=operation)
-    return report.outcomes(results, lambda _: "deleted")

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
 
-from skinnybox.cli import interrupt, numbers, report
+from skinnybox.cli import interrupt, numbers, report, terminal
 from skinnybox.cli.complete import ask_for
 from skinnybox.cli.render import FORMATS
 from skinnybox.errors import UsageError
@@ -24,6 +24,10 @@ Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 Run: TypeAlias = Callable[[argparse.Namespace], int]
 
 
+class _NotPlain(Exception):
+    """A line that argparse does not take as it stands."""
+
+
 class Plain(str):
     """A word that stands behind `--`: an argument, whatever it looks like."""
 
@@ -37,11 +41,16 @@ class Parser(argparse.ArgumentParser):
     on their numbers, and on the version of Python.
     """
 
-    _within = False
+    _within = _trying = False
     _words: Sequence[str] = ()
+
+    def __init__(self, **how: Any) -> None:
+        super().__init__(**{"formatter_class": Help, **how})
 
     def error(self, message: str) -> NoReturn:
         """With the usage of this very command, and what was perhaps meant."""
+        if self._trying:
+            raise _NotPlain
         self.print_usage(sys.stderr)
         self.exit(UsageError.exit_code, f"{self.prog}: error: {message}\n  hint: {self._hint()}\n")
 
@@ -79,15 +88,19 @@ class Parser(argparse.ArgumentParser):
         return None if isinstance(arg_string, Plain) else super()._parse_optional(arg_string)
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
-        """Intermixed, where there are no commands below; older Pythons do that by calling this again."""
+        """Intermixed, where there are no commands below and the line needs it; older Pythons do that by
+        calling this again, and write the whole usage beforehand."""
         if self._within:
             return super().parse_known_args(args, namespace)
         rest = (argparse.PARSER, argparse.REMAINDER)
         below = any(action.nargs in rest for action in self._get_positional_actions())
         self._within, self._words = True, () if below else args or ()
         try:
-            parse = super().parse_known_args if below else self.parse_known_intermixed_args
-            found, unknown = parse(args, namespace)
+            if below:
+                found, unknown = super().parse_known_args(args, namespace)
+            else:
+                plain = self._plainly(args) if namespace is None else None
+                found, unknown = plain or self.parse_known_intermixed_args(args, namespace)
         finally:
             self._within = False
         if unknown:  # here, not in the outermost parser, whose usage does not help
@@ -95,9 +108,24 @@ class Parser(argparse.ArgumentParser):
             self.error(f"unrecognized arguments: {printable(' '.join(unknown))}")
         return found, unknown
 
+    def _plainly(self, args: Any) -> Any:
+        """What the line says where its arguments stand together, which is what it says intermixed too."""
+        self._trying = True
+        try:
+            found, unknown = super().parse_known_args(args, None)
+        except _NotPlain:
+            return None
+        finally:
+            self._trying = False
+        return None if unknown else (found, unknown)
+
 
 class Help(argparse.HelpFormatter):
-    """`-l, --user USER`, as argparse itself says from Python 3.13 on: one help for every Python."""
+    """`-l, --user USER`, as argparse itself says from Python 3.13 on: one help for every Python. One is made
+    for each argument that a parser is given, so it asks nobody for the width who takes long to import."""
+
+    def __init__(self, prog: str, **how: Any) -> None:
+        super().__init__(prog, **{"width": terminal.columns() - 2, **how})
 
     def _format_action_invocation(self, action: argparse.Action) -> str:
         if not action.option_strings or action.nargs == 0:
@@ -114,7 +142,6 @@ def command(
         name,
         help=summary,
         description=f"{summary[0].upper()}{summary[1:]}. {detail}".rstrip(),
-        formatter_class=Help,
     )
     parser.set_defaults(run=run)
     add_common(parser)
@@ -123,9 +150,7 @@ def command(
 
 def group(commands: Commands, name: str, summary: str) -> Commands:
     """A noun that has commands of its own."""
-    parser = commands.add_parser(
-        name, help=summary, description=f"{summary[0].upper()}{summary[1:]}.", formatter_class=Help
-    )
+    parser = commands.add_parser(name, help=summary, description=f"{summary[0].upper()}{summary[1:]}.")
     subcommands: Commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     return subcommands
 

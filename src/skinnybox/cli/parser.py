@@ -4,17 +4,19 @@ import argparse
 from importlib import import_module
 
 from skinnybox import __version__
-from skinnybox.cli.options import Commands, Help, Parser, add_common
+from skinnybox.cli.options import Commands, Parser, add_common
 
 _GROUPS = {
     "masters": ("master",),
     "layers": ("layer",),
-    "machines": ("create", "delete"),
+    "machines": ("create",),
+    "deleting": ("delete",),
     "duplicate": ("copy", "rename"),
     "move": ("move",),
     "export": ("export",),
     "promote": ("promote",),
-    "listing": ("list", "show"),
+    "listing": ("list",),
+    "showing": ("show",),
     "top": ("top",),
     "logs": ("logs",),
     "power": ("start", "stop", "restart", "kill", "wait"),
@@ -47,11 +49,12 @@ def build_parser(command: str | None = None) -> argparse.ArgumentParser:
         "7 no space, 10 differs (only with --exit-code), 70 a bug, 130 cancelled; a batch ends with "
         "the worst of its items. `ls`, `rm` and `info` are `list`, `delete` and `show`; `help COMMAND` is "
         "`COMMAND --help`.",
-        formatter_class=Help,
     )
     parser.add_argument("--version", action="version", version=f"skinnybox {__version__}")
     add_common(parser, top=True)
-    commands: Commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    commands: Commands = parser.add_subparsers(
+        title="commands", metavar="COMMAND", required=True, prog="skinnybox"
+    )
     groups = [name for name, its in _GROUPS.items() if command in its]
     for name in groups or _GROUPS:
         import_module(f"{__package__}.{name}").add_to(commands)

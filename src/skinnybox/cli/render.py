@@ -1,6 +1,5 @@
 """What is found goes to standard output: a table for people, or JSON, YAML or CSV for programs."""
 
-import json
 import re
 import sys
 from collections.abc import Mapping, Sequence
@@ -28,6 +27,8 @@ def emit(
     record itself instead of a list."""
     match fmt:
         case "json":
+            import json
+
             print(json.dumps(records[0] if one else list(records), indent=2))
         case "yaml":
             import yaml

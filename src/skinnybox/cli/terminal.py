@@ -14,7 +14,12 @@ _PYTHONS_OWN = ("C.UTF-8", "C.utf8", "UTF-8")
 
 def width() -> int | None:
     """In characters; None where standard output is no terminal: then nothing is cut."""
-    return _size("COLUMNS", 0) if sys.stdout.isatty() else None
+    return columns() if sys.stdout.isatty() else None
+
+
+def columns() -> int:
+    """The same, and the usual where it is none."""
+    return _size("COLUMNS", 0)
 
 
 def height() -> int:

@@ -16,13 +16,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from skinnybox import run
+from skinnybox import process, run
 from skinnybox.cpio import archive
 from skinnybox.emulation.board import Accelerator, trial_argv
 from skinnybox.emulation.verdicts import Verdict
 from skinnybox.errors import NotFound
 from skinnybox.printable import printable
-from skinnybox.run import process
 from skinnybox.sandbox.confinement import MachineBounds, machine_words, never_began
 
 _EXIT = 42

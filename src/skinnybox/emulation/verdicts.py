@@ -2,14 +2,14 @@
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from skinnybox import private
 from skinnybox.json_file import read_json, write_json
 from skinnybox.layout import FOLDER
-from skinnybox.run.process import boot_id
+from skinnybox.process import boot_id
+from skinnybox.values import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

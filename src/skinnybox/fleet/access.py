@@ -4,7 +4,6 @@ import base64
 import fcntl
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from skinnybox import named_file, private, run
@@ -14,6 +13,7 @@ from skinnybox.fleet.power import running
 from skinnybox.fleet.ssh_words import quoted
 from skinnybox.fleet.view import MachineView
 from skinnybox.layout import FILE
+from skinnybox.values import dataclass
 
 _KEY = "id_ed25519"
 _MOST_KEY = 64 << 10

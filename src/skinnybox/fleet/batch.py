@@ -1,11 +1,11 @@
 """Doing one thing to several machines: in parallel within a limit, each with its own result."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from skinnybox.errors import Cancelled, CommandFailed, Conflict, SkinnyboxError, from_system
 from skinnybox.operation import Operation, Step
+from skinnybox.values import dataclass
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -20,7 +20,7 @@ class Outcome(Generic[R]):
 
     name: str
     value: R | None = None
-    error: SkinnyboxError | None = field(default=None)
+    error: SkinnyboxError | None = None
 
     @property
     def ok(self) -> bool:

@@ -6,11 +6,11 @@ there is has chosen so.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 
 from skinnybox.hosts.base import Host
 from skinnybox.model import Allocation, Instance, Layer, Master, Space, Storage
 from skinnybox.sizes import GIB, MIB
+from skinnybox.values import dataclass, replace
 
 HEADROOM = 0.02
 """Part of the disk that is never promised: a full disk stops more than machines."""

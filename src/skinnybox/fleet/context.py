@@ -1,11 +1,12 @@
 """What a use case is given that needs more than one part of the fleet."""
 
 from contextlib import contextmanager
-from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from skinnybox.model import Acceleration
+from skinnybox.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -14,11 +15,11 @@ if TYPE_CHECKING:
     from skinnybox.fleet.layers import Layers
     from skinnybox.fleet.machine_queries import MachineQueries
     from skinnybox.fleet.masters import Masters
-    from skinnybox.hosts.base import Host
+    from skinnybox.hosts.base import Features, Host
     from skinnybox.model import Layer, Master
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Context:
     """Of the fleet that plans and works."""
 
@@ -28,6 +29,11 @@ class Context:
     masters: "Masters"
     queries: "MachineQueries"
     accelerator: Acceleration = Acceleration.AUTO
+
+    @cached_property
+    def features(self) -> "Features":
+        """What its host can do. Some hosts find out by trying: once for a use case is enough."""
+        return self.host.features
 
     @property
     def layers(self) -> "Layers":

@@ -1,11 +1,11 @@
 """What of one `create` is each machine's own: addresses, of a pattern or counted up, and ports."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from skinnybox.fleet.specification import Specification
 from skinnybox.model import StaticNetwork
 from skinnybox.model.forwards import counted
+from skinnybox.values import replace
 
 
 def numbered(specification: Specification, count: int) -> list[Specification]:

@@ -3,7 +3,6 @@
 import contextlib
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 from uuid import UUID
@@ -40,6 +39,7 @@ from skinnybox.model import (
 from skinnybox.operation import UNATTENDED, Operation
 from skinnybox.overlays.seed import base_message, seed_message
 from skinnybox.sizes import MIB
+from skinnybox.values import dataclass, replace
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -62,7 +62,7 @@ def create(
 ) -> list[Instance]:
     """See Fleet.create."""
     host = context.host
-    names, specification = expand(patterns), completed(specification, host.features)
+    names, specification = expand(patterns), completed(specification, context.features)
     unfinished.finish(host, context.catalog)
     each = separate(context, names, specification, skip_existing)
     return _create(context, master, specification, each, operation)
@@ -88,18 +88,18 @@ def create_batch(
 def alike(context: "Context", batch: Batch) -> Specification:
     """What all of them have in common, completed: one of them says it. UsageError for none."""
     for own in batch.each.values():
-        return completed(own, context.host.features)
+        return completed(own, context.features)
     raise UsageError("no machine is named")
 
 
 def left(context: "Context", batch: Batch, skip_existing: bool) -> dict[str, Specification]:
     """Those of them that are to be made, completed and checked as `separate` does."""
-    host, catalog = context.host, context.catalog
-    each = {name: completed(own, host.features) for name, own in batch.each.items()}
+    catalog = context.catalog
+    each = {name: completed(own, context.features) for name, own in batch.each.items()}
     for name in catalog.taken(each) if skip_existing else ():
         del each[name]
     for own in dict.fromkeys(each.values()):
-        check(own, host.features)
+        check(own, context.features)
     check_addresses(each.values(), catalog)
     encrypted.check_keys({name: own.encrypt for name, own in each.items()}, context.folder)
     return each
@@ -113,12 +113,12 @@ def _create(
     with context.masters.kept(master) as found, context.kept_layers(specification.layers, found) as layers:
         suits(context, found, specification)
         catalog.make()
-        host_kind.note(context.folder, host.features.kind)
-        base = stack(found, specification.dax, host.features, layers)
+        host_kind.note(context.folder, context.features.kind)
+        base = stack(found, specification.dax, context.features, layers)
         wanted = instances(context, base, each, context.public_key)
         check_space(host, (disk for new in wanted for disk in new.disks.values()))
         host.add_master(found, context.masters.folder(found), operation)
-        return list(make(host, catalog, wanted, operation, host.features.creates_at_once))
+        return list(make(host, catalog, wanted, operation, context.features.creates_at_once))
 
 
 def separate(
@@ -126,10 +126,10 @@ def separate(
 ) -> dict[str, Specification]:
     """What each is to be, of what is `completed`. Refuses, before anything is touched, what cannot be right
     whatever it boots from."""
-    host, catalog = context.host, context.catalog
+    catalog = context.catalog
     specifications = numbered(specification, len(names))
     for first in specifications[:1]:  # the others are as this one but for what `numbered` looks at
-        check(first, host.features)
+        check(first, context.features)
     each = dict(zip(names, specifications, strict=True))
     for name in catalog.taken(names) if skip_existing else ():
         del each[name]  # what it would have had stays free: the others have what they had without this
@@ -211,8 +211,9 @@ def make(
     stays; what cannot be undone now, the next command clears away. Returns them with the ports they got."""
     wanted = catalog.claim(wanted)
     making = _Creation(
-        host=host, catalog=catalog, operation=operation, at_once=at_once, total=len(wanted), fill=fill
-    )
+        host=host, catalog=catalog, operation=operation, at_once=at_once, total=len(wanted), fill=fill,
+        begun={}, made=set(),
+    )  # fmt: skip
     try:
         making.tell()
         for start in range(0, len(wanted), BATCH):
@@ -223,7 +224,7 @@ def make(
     return wanted
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Creation:
     """One call of `make`. Where machines are made one after the other, each is told with its batch only: more
     would take longer than making it."""
@@ -234,8 +235,8 @@ class _Creation:
     at_once: int
     total: int
     fill: "Callable[[Instance], object]"
-    begun: dict[UUID, Instance] = field(default_factory=dict)
-    made: int = 0
+    begun: dict[UUID, Instance]
+    made: set[UUID]
 
     def make(self, batch: Sequence[Instance]) -> None:
         """They become visible together. All the same work is done in a row, and none between two disks: the
@@ -256,12 +257,14 @@ class _Creation:
             self.tell()
 
     def _count(self, instance: Instance) -> None:
-        self.made += 1
+        self.made.add(instance.uuid)
         if self.at_once > 1:
             self.tell(instance.name)
 
     def tell(self, name: str = "") -> None:
-        self.operation.step(task="create", done=self.made, total=self.total, unit="machines", detail=name)
+        self.operation.step(
+            task="create", done=len(self.made), total=self.total, unit="machines", detail=name
+        )
 
     def undo(self, wanted: Sequence[Instance]) -> None:
         """What was begun goes, the last first; of that the name is free again which is gone."""

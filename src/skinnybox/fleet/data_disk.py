@@ -2,11 +2,10 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import replace
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 from skinnybox.errors import Blocked, Conflict, Corrupt, NotFound, SkinnyboxError, Unsupported
-from skinnybox.fleet.lease import Held
 from skinnybox.hosts.base import Contents, Features, Host
 from skinnybox.model import DiskKind, Instance, Overlay, Snapshot
 from skinnybox.model.datadisk import data_disk
@@ -14,6 +13,10 @@ from skinnybox.model.encryption import check_encryption
 from skinnybox.operation import Operation
 from skinnybox.overlays.seed import data_message
 from skinnybox.sizes import format_size
+from skinnybox.values import replace
+
+if TYPE_CHECKING:
+    from skinnybox.fleet.lease import Held
 
 _NOBODY = UUID(int=0)
 _WITHOUT = "leave --data (in a fleet file: data) out"
@@ -32,7 +35,7 @@ def make(host: Host, instance: Instance, operation: Operation) -> None:
 
 @contextmanager
 def ensured(
-    host: Host, held: Held, wanted: Instance, operation: Operation, beside: Sequence[Overlay] = ()
+    host: Host, held: "Held", wanted: Instance, operation: Operation, beside: Sequence[Overlay] = ()
 ) -> Iterator[None]:
     """In the block there is what `wanted` has and the machine has not. NoSpace, with nothing made, where it
     does not fit together with what is to lie `beside` the other disks for a moment. When the block fails,

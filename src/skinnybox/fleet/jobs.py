@@ -11,7 +11,6 @@ import os
 import time
 from collections.abc import Iterator, Sequence
 from contextvars import ContextVar
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path, PurePath
 
@@ -26,6 +25,7 @@ from skinnybox.fleet.catalog.jobs import Result as Result
 from skinnybox.fleet.catalog.owner import process_mark
 from skinnybox.model import Instance
 from skinnybox.operation import UNATTENDED, Operation, Step
+from skinnybox.values import dataclass, replace
 
 _POLL = 1.0
 """Seconds between two looks whether somebody wants it to end, and between two words of how far it is."""

@@ -1,7 +1,6 @@
 """Whether the guest part of a master knows what a machine on it is to be told."""
 
 import contextlib
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +8,7 @@ from skinnybox.errors import Corrupt, Unsupported
 from skinnybox.fleet.specification import Specification
 from skinnybox.model import Instance, Master, Seed
 from skinnybox.model.fields import Field, machine_fields, part
+from skinnybox.values import replace
 
 _SEVERAL_ADDRESSES = 3
 _CLOUD_INIT = b"usr/bin/cloud-init"

@@ -10,8 +10,8 @@ from skinnybox.model import check_name
 from skinnybox.printable import quoted, short
 
 MOST_NAMES = 100_000
-_BRACES = re.compile(r"\{([^{}]*)\}")
-_RANGE = re.compile(r"([0-9]{1,60})\.\.([0-9]{1,60})")
+_BRACES = r"\{([^{}]*)\}"
+_RANGE = r"([0-9]{1,60})\.\.([0-9]{1,60})"
 _LONGEST = 1000
 _ALL = "`skinnybox list` shows them all"
 
@@ -39,7 +39,7 @@ def unfolded(pattern: str) -> list[str]:
 def _expand(pattern: str) -> list[str]:
     if len(pattern) > _LONGEST:
         raise UsageError(f"{quoted(pattern)}: a pattern of more than {_LONGEST} characters")
-    found = _BRACES.search(pattern)
+    found = re.search(_BRACES, pattern)
     if not found:
         return [pattern]
     tails = _expand(pattern[found.end() :])
@@ -49,7 +49,7 @@ def _expand(pattern: str) -> list[str]:
 
 
 def _choices(inside: str, pattern: str) -> Sequence[str]:
-    numbers = _RANGE.fullmatch(inside)
+    numbers = re.fullmatch(_RANGE, inside)
     if not numbers:
         if "," in inside:
             return inside.split(",")

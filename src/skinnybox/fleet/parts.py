@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from skinnybox.fleet.catalog.catalog import Catalog
 from skinnybox.fleet.machine_queries import MachineQueries
-from skinnybox.hosts.base import Features, Host
 from skinnybox.model import Acceleration
 
 if TYPE_CHECKING:
@@ -23,13 +22,14 @@ if TYPE_CHECKING:
     from skinnybox.fleet.remote import Remote
     from skinnybox.fleet.tokens import Tokens
     from skinnybox.fleet.upkeep import Upkeep
+    from skinnybox.hosts.base import Features, Host
 
 
 class Parts:
     """Of the machines and masters of one state folder on one host."""
 
     def __init__(
-        self, folder: Path, host: Host, *, boots_at_once: int, accelerator: Acceleration = Acceleration.AUTO
+        self, folder: Path, host: "Host", *, boots_at_once: int, accelerator: Acceleration = Acceleration.AUTO
     ) -> None:
         self._folder, self._accelerator = folder, accelerator
         self._ssh = folder / "ssh"
@@ -117,7 +117,7 @@ class Parts:
         return Background(self._catalog)
 
     @property
-    def features(self) -> Features:
+    def features(self) -> "Features":
         """What its host can do."""
         return self._host.features
 

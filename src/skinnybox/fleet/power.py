@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from skinnybox.fleet.view import Condition, MachineView
 from skinnybox.hosts.base import Host
 from skinnybox.model import Master
 from skinnybox.operation import Operation
+from skinnybox.values import dataclass, replace
 
 POLL = 0.5
 READY_TIMEOUT = 300.0

@@ -5,7 +5,6 @@ Fields are only ever added. Sizes are bytes, times ISO 8601, and nothing is shor
 rendering.
 """
 
-from base64 import b64encode
 from typing import TYPE_CHECKING, Any
 
 from skinnybox.printable import printable_path
@@ -256,6 +255,8 @@ def _stream(key: str, said: "Said") -> Record:
     try:
         text, encoding = said.content.decode(), "utf-8"
     except UnicodeDecodeError:
+        from base64 import b64encode
+
         text, encoding = b64encode(said.content).decode(), "base64"
     return {key: text, f"{key}_encoding": encoding, f"{key}_cut": said.cut}
 

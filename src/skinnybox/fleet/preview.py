@@ -50,8 +50,7 @@ def preview(
     skip_existing: bool,
 ) -> Preview:
     """See Fleet.preview."""
-    host = context.host
-    names, specification = expand(patterns), completed(specification, host.features)
+    names, specification = expand(patterns), completed(specification, context.features)
     each = separate(context, names, specification, skip_existing)
     return _preview(context, master, specification, names, each)
 
@@ -77,7 +76,7 @@ def _preview(
             need=needed(host, disks),
             promised=sum(disk.size for disk in disks),
             free=host.space((), ()).free,
-            refusal=_refusal(context, stack(found, specification.dax, host.features, layers), each),
+            refusal=_refusal(context, stack(found, specification.dax, context.features, layers), each),
         )
 
 

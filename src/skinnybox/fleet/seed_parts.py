@@ -1,7 +1,6 @@
 """Whether a seed can carry what it is to: asked before anything is made, by whoever takes it from a user."""
 
 import re
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -10,6 +9,7 @@ from skinnybox.errors import UsageError
 from skinnybox.model import DataDisk, Instance, Overlay, Seed, Stack
 from skinnybox.overlays.seed import seed_message
 from skinnybox.printable import quoted
+from skinnybox.values import replace
 
 _PUBLIC_KEY = re.compile(r"(?:^|\s)(?:ssh|ecdsa|sk)-\S+\s+[A-Za-z0-9+/]{20,}={0,3}(?:\s|$)")
 

@@ -6,17 +6,12 @@ command that lists must not wait for what builds.
 """
 
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from skinnybox.fleet import delete, encrypted, power, trials
 from skinnybox.fleet.as_job import as_job
-from skinnybox.fleet.batch import Outcome
-from skinnybox.fleet.catalog.ports import free_ports
-from skinnybox.fleet.parts import Parts
-from skinnybox.fleet.view import MachineView
-from skinnybox.model import Instance
+from skinnybox.fleet.powering import Powering
 from skinnybox.operation import UNATTENDED, Operation
 
 if TYPE_CHECKING:
@@ -24,6 +19,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from skinnybox.fleet.access import Login
+    from skinnybox.fleet.batch import Outcome
     from skinnybox.fleet.capacity import Account
     from skinnybox.fleet.catalog.rows import Row
     from skinnybox.fleet.change import Changing
@@ -31,13 +27,12 @@ if TYPE_CHECKING:
     from skinnybox.fleet.editing import MasterEdits
     from skinnybox.fleet.preview import Preview
     from skinnybox.fleet.specification import Specification
+    from skinnybox.fleet.view import MachineView
     from skinnybox.hosts.events import Event
-
-_ALL = 64
-"""Machines waited for at once where waiting costs nothing."""
+    from skinnybox.model import Instance
 
 
-class Fleet(Parts):
+class Fleet(Powering):
     """The machines and masters of one state folder on one host."""
 
     @property
@@ -64,7 +59,7 @@ class Fleet(Parts):
         *,
         skip_existing: bool = False,
         operation: Operation = UNATTENDED,
-    ) -> list[Instance]:
+    ) -> "list[Instance]":
         """Make machines, stopped. All or nothing: a name that is taken, or a disk too small, stops it before
         anything is made. Returns those made."""
         from skinnybox.fleet.create import create
@@ -74,7 +69,7 @@ class Fleet(Parts):
     @as_job("create")
     def create_batch(
         self, batch: "Batch", *, skip_existing: bool = False, operation: Operation = UNATTENDED
-    ) -> list[Instance]:
+    ) -> "list[Instance]":
         """The same of machines of which each is described by itself."""
         from skinnybox.fleet.create import create_batch
 
@@ -95,44 +90,12 @@ class Fleet(Parts):
 
         return preview(self._context, patterns, master, specification, skip_existing)
 
-    def machines(self, patterns: Sequence[str] = ("*",)) -> list[MachineView]:
+    def machines(self, patterns: Sequence[str] = ("*",)) -> "list[MachineView]":
         """Those that names and globs mean. NotFound when one means nothing; all, without patterns."""
         return self._queries.machines(patterns)
 
     def names(self) -> list[str]:
         return self._catalog.names()
-
-    @as_job("start")
-    def start(
-        self,
-        patterns: Sequence[str],
-        *,
-        wait: bool = True,
-        timeout: float | None = None,
-        parallel: int | None = None,
-        operation: Operation = UNATTENDED,
-    ) -> list[Outcome[MachineView]]:
-        """Power on. With `wait` only so many come up at once as the machine bears, each until it is ready;
-        those of other jobs of this process count, unless `parallel` is more than that."""
-
-        def one(machine: MachineView, operation: Operation) -> MachineView:
-            with self._queries.rising.turn(operation, parallel) if wait else nullcontext():
-                return up(machine, operation)
-
-        def up(machine: MachineView, operation: Operation) -> MachineView:
-            if trials.is_built(machine.instance):
-                from skinnybox.fleet import rebase_trial
-
-                how = rebase_trial.Trying(wait=wait, timeout=timeout)
-                return rebase_trial.started(self._context, machine, how, operation)
-            master = self.masters.bootable(machine.instance.stack)
-            power.start(self._host, machine, master, self.masters.folder(master), operation)
-            encrypted.forget_keys(self._catalog, machine.instance)
-            if not wait:
-                return self._queries.view(machine.instance)
-            return self._wait_ready(machine, timeout, operation)
-
-        return self._queries.each(patterns, one, "start", operation, parallel)
 
     @property
     def master_edits(self) -> "MasterEdits":
@@ -153,71 +116,19 @@ class Fleet(Parts):
         self.finish_unfinished()
         return [machine.name for machine in self.machines(patterns) if machine.instance.autostart]
 
-    def wait(
-        self,
-        patterns: Sequence[str],
-        *,
-        timeout: float | None = None,
-        operation: Operation = UNATTENDED,
-    ) -> list[Outcome[MachineView]]:
-        """Block until they are ready."""
-
-        def one(machine: MachineView, operation: Operation) -> MachineView:
-            return self._wait_ready(machine, timeout, operation)
-
-        return self._queries.each(patterns, one, "wait", operation, _ALL)
-
-    @as_job("stop")
-    def stop(
-        self, patterns: Sequence[str], how: power.Stopping, operation: Operation = UNATTENDED
-    ) -> list[Outcome[MachineView]]:
-        """Ask the guests to power off and wait until they have."""
-
-        def one(machine: MachineView, operation: Operation) -> MachineView:
-            power.stop(self._host, lambda: self._queries.view(machine.instance), how, operation)
-            return self._queries.settled(self._queries.view(machine.instance), operation)
-
-        return self._queries.each(patterns, one, "stop", operation, _ALL)
-
-    @as_job("restart")
-    def restart(
-        self,
-        patterns: Sequence[str],
-        how: power.Stopping,
-        *,
-        wait: bool = True,
-        timeout: float | None = None,
-        parallel: int | None = None,
-        operation: Operation = UNATTENDED,
-    ) -> list[Outcome[MachineView]]:
-        """Stop, then start. Those that did not stop are told with the reason, and are not started."""
-        stopped = [power.not_restarted(outcome) for outcome in self.stop(patterns, how, operation)]
-        off = [outcome.name for outcome in stopped if outcome.ok]
-        started = self.start(off, wait=wait, timeout=timeout, parallel=parallel, operation=operation)
-        return [*(outcome for outcome in stopped if not outcome.ok), *started]
-
-    @as_job("kill")
-    def kill(self, patterns: Sequence[str], operation: Operation = UNATTENDED) -> list[Outcome[MachineView]]:
-        """Pull the plug."""
-
-        def one(machine: MachineView, operation: Operation) -> MachineView:
-            self._host.power_off(machine.instance)
-            return self._queries.settled(self._queries.view(machine.instance), operation)
-
-        return self._queries.each(patterns, one, "kill", operation, _ALL, decides=False)
-
     @as_job("delete")
     def delete(
         self, patterns: Sequence[str], *, force: bool = False, operation: Operation = UNATTENDED
-    ) -> list[Outcome[None]]:
+    ) -> "list[Outcome[None]]":
         """Remove machines and their overlays for good. Running ones are refused without `force`."""
+        from skinnybox.fleet.delete import delete
 
-        def one(machine: MachineView, operation: Operation) -> None:
-            delete.delete(self._host, self._catalog, machine, force=force)
+        def one(machine: "MachineView", operation: Operation) -> None:
+            delete(self._host, self._catalog, machine, force=force)
 
         return self._queries.each(patterns, one, "delete", operation, 1, decides=False)
 
-    def machine(self, name: str) -> MachineView:
+    def machine(self, name: str) -> "MachineView":
         """The one that this very name means."""
         return self._queries.machine(name)
 
@@ -267,18 +178,20 @@ class Fleet(Parts):
         operation: Operation = UNATTENDED,
         *,
         expect: str | None = None,
-    ) -> list[Outcome[MachineView]]:
+    ) -> "list[Outcome[MachineView]]":
         """Change machines in place; those that run go on as they were started, but for the ssh port, which
         only one that is stopped can change. Outdated for one of another revision than is expected."""
+        from skinnybox.fleet.catalog.ports import free_ports
         from skinnybox.fleet.change import change, gives_port
+        from skinnybox.fleet.power import refuse_running
         from skinnybox.fleet.revision import expecting
 
         wanted = expecting(changes, expect)
         new_port = gives_port(changes, lambda: self.machines(patterns))
 
-        def one(machine: MachineView, operation: Operation) -> MachineView:
+        def one(machine: "MachineView", operation: Operation) -> "MachineView":
             if new_port:  # else nobody could reach it until it has started anew
-                power.refuse_running(machine, "another ssh port")
+                refuse_running(machine, "another ssh port")
             ports = free_ports(self._catalog.ports(), self._folder)
             return self._queries.view(change(self._host, self._catalog, machine.instance, wanted, ports))
 
@@ -289,11 +202,3 @@ class Fleet(Parts):
 
         instances = [row.instance for row in self._catalog.rows()]
         return capacity.of_host(self._host, instances, self.masters.all(), fit_size, self.layers.all())
-
-    def _wait_ready(self, machine: MachineView, timeout: float | None, operation: Operation) -> MachineView:
-        if trials.is_begun(machine.instance):
-            from skinnybox.fleet import rebase_trial
-
-            if rebase_trial.awaited(self._context, machine, timeout, operation):
-                return self._queries.view(machine.instance)
-        return power.wait_ready(self._host, lambda: self._queries.view(machine.instance), timeout, operation)

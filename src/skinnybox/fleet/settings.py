@@ -3,7 +3,6 @@
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from skinnybox.fleet.names import near
 from skinnybox.fleet.paths import default_state, read_settings
 from skinnybox.model import Acceleration, Network
 from skinnybox.named_file import expanded
+from skinnybox.values import dataclass, names, replace
 
 _UNSAID = Path()
 
@@ -75,13 +75,13 @@ def load(environment: Mapping[str, str], flags: Mapping[str, Any]) -> Settings:
 
 
 def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
-    names = {f"SKINNYBOX_{field.name.upper()}": field.name for field in fields(Settings)}
-    return {names[key]: value for key, value in environment.items() if key in names and value}
+    known = {f"SKINNYBOX_{name.upper()}": name for name in names(Settings)}
+    return {known[key]: value for key, value in environment.items() if key in known and value}
 
 
 def _override(settings: Settings, source: str, values: Mapping[str, Any]) -> Settings:
-    known = {field.name for field in fields(Settings)}
-    unknown = sorted(set(values) - known)
+    known = names(Settings)
+    unknown = sorted(set(values).difference(known))
     if unknown:
         raise UsageError(
             f"{source} sets {unknown[0]!r}, which is no setting",

@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
 
 from skinnybox.errors import Conflict, NoSpace, NotFound, Unsupported, UsageError
 from skinnybox.fleet import capacity, data_disk, encrypted, seed_parts
@@ -34,6 +33,7 @@ from skinnybox.model.throwaway import check_throw_away
 from skinnybox.overlays.seed import seed_capacity
 from skinnybox.printable import short
 from skinnybox.sizes import format_size
+from skinnybox.values import dataclass, replace
 
 MOST_NICS = 6
 """Beside the first: a guest of Xen has 7 cards at most."""

@@ -25,8 +25,8 @@ _THEIRS = (
 """Of the words of ssh_config(5) those that say nothing of whom we talk to, how we know that it is that one,
 or what else is read or run for it. Whatever comes new into ssh is not among them until it was looked at."""
 _KNOWN = {word.lower(): word for word in _THEIRS}
-_OPTION = re.compile(r"([A-Za-z0-9]{1,60})(?: *= *| +)([^\x00-\x1f\x7f]{1,4000})")
-_PLAIN = re.compile("[A-Za-z0-9_@+=:,./-]+")
+_OPTION = r"([A-Za-z0-9]{1,60})(?: *= *| +)([^\x00-\x1f\x7f]{1,4000})"
+_PLAIN = "[A-Za-z0-9_@+=:,./-]+"
 
 
 def quoted(path: Path) -> str:
@@ -38,7 +38,7 @@ def quoted(path: Path) -> str:
             f"{text}: ssh takes '${{' in the path of a file for a variable",
             hint="use a folder of another name",
         )
-    if _PLAIN.fullmatch(text):
+    if re.fullmatch(_PLAIN, text):
         return text
     within = text.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%")
     return f'"{within}"'
@@ -47,7 +47,7 @@ def quoted(path: Path) -> str:
 def option(text: str) -> list[str]:
     """`KEY=VALUE` or `KEY VALUE` of ssh_config(5), as words of ssh's. UsageError for what is none, or not
     somebody else's to say."""
-    found = _OPTION.fullmatch(text)
+    found = re.fullmatch(_OPTION, text)
     if not found:
         raise UsageError(f"{text!r:.60} is not OPTION=VALUE of ssh", hint="-o ServerAliveInterval=30")
     if found[1].lower() not in _KNOWN:

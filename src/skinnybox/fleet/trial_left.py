@@ -6,13 +6,13 @@ done is undone.
 """
 
 from contextlib import suppress
-from dataclasses import replace
 from datetime import UTC, datetime
 
 from skinnybox.errors import SkinnyboxError
 from skinnybox.hosts.base import Host
 from skinnybox.model import Instance, Trial, TrialPhase
 from skinnybox.operation import UNATTENDED
+from skinnybox.values import replace
 
 
 def judged(host: Host, instance: Instance) -> Instance:

@@ -10,7 +10,6 @@ What only looks decides nothing. `leased` asks `refuse` for whoever changes a ma
 forget it; tests/fleet/test_trials.py has them all.
 """
 
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 
@@ -19,6 +18,7 @@ from skinnybox.fleet.catalog.rows import Doing
 from skinnybox.fleet.trial_words import deadline, is_begun, is_built, is_open
 from skinnybox.fleet.view import Condition, MachineView
 from skinnybox.model import Instance, Report, Trial, TrialPhase, image_uuid
+from skinnybox.values import dataclass
 
 __all__ = [
     "Judged",

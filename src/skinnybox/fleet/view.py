@@ -1,6 +1,5 @@
 """What a user is shown of a machine: what was asked for, what the host sees, what the guest says."""
 
-from dataclasses import dataclass
 from enum import StrEnum
 
 from skinnybox.fleet import half_restored
@@ -8,6 +7,7 @@ from skinnybox.fleet.catalog.rows import Phase
 from skinnybox.fleet.trial_words import told as trial_told
 from skinnybox.hosts.reach import SSH_PORT, Way, way_in
 from skinnybox.model import Instance, Power, Report, Status, Trouble, image_uuid
+from skinnybox.values import dataclass
 
 
 class Condition(StrEnum):

@@ -5,23 +5,18 @@ it refuses with Unsupported before it has touched anything; `features` says so b
 What is abstract has to be written for a kind of host; where disks are files here, most is (local/host.py).
 """
 
-import socket
 from abc import abstractmethod
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 from uuid import UUID
 
 from skinnybox.errors import NotFound
 from skinnybox.hosts.building import Building, Buildings
-from skinnybox.hosts.events import Event
 from skinnybox.hosts.growing import Growing
-from skinnybox.hosts.holding import Holding
 from skinnybox.hosts.keeping import Keeping
 from skinnybox.hosts.noting import Noting
-from skinnybox.issues import Check, Finding
 from skinnybox.model import (
     Allocation,
     Consistency,
@@ -38,6 +33,14 @@ from skinnybox.model import (
     Usage,
 )
 from skinnybox.operation import Operation
+from skinnybox.values import dataclass
+
+if TYPE_CHECKING:
+    from socket import socket
+
+    from skinnybox.hosts.events import Event
+    from skinnybox.hosts.holding import Holding
+    from skinnybox.issues import Check, Finding
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -225,11 +228,11 @@ class Observation(Protocol):
         """Every instance recorded here, as `define` was given it."""
 
     @abstractmethod
-    def holdings(self) -> Iterable[Holding]:
+    def holdings(self) -> "Iterable[Holding]":
         """The same with all that is damaged, for repair: what has a record, an overlay or a place here."""
 
     @abstractmethod
-    def leftovers(self, known: Collection[UUID]) -> Iterable[Finding]:
+    def leftovers(self, known: Collection[UUID]) -> "Iterable[Finding]":
         """What lies here and is part of none of the machines `known`, nor of this host; holdings are not told
         again. Nothing that may be in the making is to be removed."""
 
@@ -260,7 +263,7 @@ class Observation(Protocol):
         return None
 
     @abstractmethod
-    def events(self, after: int = 0) -> Iterable[Event]:
+    def events(self, after: int = 0) -> "Iterable[Event]":
         """What happened to machines here, as far back as it is kept: those with a number above `after`,
         oldest first. A start and an end are always told; what a guest causes only so often."""
 
@@ -269,7 +272,7 @@ class Observation(Protocol):
         """The end of what the guest printed; b"" when it never ran. Unsupported where nobody keeps it."""
 
     @abstractmethod
-    def console(self, uuid: UUID) -> AbstractContextManager[socket.socket]:
+    def console(self, uuid: UUID) -> "AbstractContextManager[socket]":
         """Both directions of the serial console, as a stream. Conflict when the machine is off."""
 
 
@@ -292,7 +295,7 @@ class Host(Disks, Growing, Keeping, Lifecycle, Observation, Noting, Protocol):
         return {}
 
     @abstractmethod
-    def doctor(self) -> list[Check]:
+    def doctor(self) -> "list[Check]":
         """Whether this host is fit, and what to do when it is not."""
 
     def close(self) -> None:

@@ -1,11 +1,11 @@
 """How a disk is built that is to take the place of another."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
 from skinnybox.model import DiskKind
+from skinnybox.values import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,7 +11,6 @@ import json
 import os
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
@@ -20,6 +19,7 @@ from uuid import UUID
 
 from skinnybox import named_file, private
 from skinnybox.printable import printable
+from skinnybox.values import dataclass
 
 FILE = "events.jsonl"
 LIMIT = 1 << 20

@@ -1,11 +1,11 @@
 """What a host finds lying under the identities of machines: for repair, which judges it."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from uuid import UUID
 
 from skinnybox.model import Instance
+from skinnybox.values import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

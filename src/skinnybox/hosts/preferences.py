@@ -1,9 +1,8 @@
 """What a user prefers of hosts, of every kind."""
 
-from dataclasses import dataclass
-
 from skinnybox.hosts.events import DEFAULT_THRESHOLDS, Thresholds
 from skinnybox.model import Acceleration
+from skinnybox.values import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,13 +7,14 @@ What answers is the guest's and not believed: a few bytes are read, and nothing 
 """
 
 import contextlib
-import ipaddress
-import socket
 import time
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from skinnybox.model import Forward, Instance, Network, Report
+
+if TYPE_CHECKING:
+    import socket
 
 SSH_PORT = 22
 _BANNER = b"SSH-"
@@ -37,7 +38,7 @@ class Way(NamedTuple):
         return host if self.port == SSH_PORT else f"{host}:{self.port}"
 
 
-Dial = Callable[[Way], socket.socket]
+Dial: TypeAlias = "Callable[[Way], socket.socket]"
 """Begins a connection and does not wait for it. Raises OSError."""
 
 
@@ -72,6 +73,8 @@ def reported(addresses: Sequence[str]) -> Way | None:
 
 
 def _outside(words: str) -> str | None:
+    import ipaddress
+
     address = ipaddress.ip_interface(words.split(" ")[1]).ip
     mapped = isinstance(address, ipaddress.IPv6Address) and (address.ipv4_mapped or address.scope_id)
     inside = address.is_loopback or address.is_link_local or address.is_unspecified or address.is_multicast
@@ -83,7 +86,9 @@ def to_be_looked_at(report: Report) -> bool:
     return report.ready and bool(report.ssh_host_keys)
 
 
-def dial(way: Way) -> socket.socket:
+def dial(way: Way) -> "socket.socket":
+    import socket
+
     opened = socket.socket(socket.AF_INET6 if ":" in way.host else socket.AF_INET, socket.SOCK_STREAM)
     try:
         opened.setblocking(False)

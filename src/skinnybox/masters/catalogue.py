@@ -13,7 +13,6 @@ from typing import TypeVar
 
 from skinnybox import private, run
 from skinnybox.errors import Conflict, Corrupt, NotFound
-from skinnybox.masters.index import content_id, file_digest, read_index
 from skinnybox.masters.manifest import FILE, from_manifest
 from skinnybox.model import INITRD_FILE, KERNEL_FILE, Layer, Master, parse_reference
 from skinnybox.operation import Operation
@@ -23,7 +22,7 @@ LOCK = ".lock"
 _FEW = 10
 _REMOVE = ("rm", "-rf", "--one-file-system", "--")
 FOLDER_NAME = re.compile(r"[0-9a-f]{64}")
-_PREFIX = re.compile(r"(?:sha256:)?([0-9a-f]{8,64})")
+_PREFIX = r"(?:sha256:)?([0-9a-f]{8,64})"
 S = TypeVar("S", Master, Layer)
 
 
@@ -51,7 +50,7 @@ def find(store: Path, reference: str) -> Master:
 def picked(known: Sequence[S], reference: str) -> S | None:
     """Of sealed things, by name and then oldest first, what `find` takes a reference for. UsageError, and
     Conflict as there."""
-    digits = _PREFIX.fullmatch(reference)
+    digits = re.fullmatch(_PREFIX, reference)
     if digits:
         fitting = [sealed for sealed in known if hex_of(sealed).startswith(digits[1])]
         if len(fitting) > 1:
@@ -77,6 +76,7 @@ def verify(store: Path, master: Master, operation: Operation) -> None:
 def verify_in(where: Path, master: Master, operation: Operation) -> None:
     """The same of one that lies in this folder."""
     from skinnybox.masters import images  # which brings all that makes one
+    from skinnybox.masters.index import content_id, read_index
 
     sealed, index = from_manifest(where / FILE)
     if sealed != master:
@@ -159,6 +159,8 @@ def _read(place: Path) -> Master | None:
 
 def check_file(file: Path, digest: str) -> None:
     """Raises Corrupt when it is not what was sealed."""
+    from skinnybox.masters.index import file_digest
+
     check_present(file)
     if file_digest(file) != digest:
         raise Corrupt(f"{file} is not what was sealed")

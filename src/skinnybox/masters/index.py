@@ -18,7 +18,6 @@ import re
 import stat
 import zlib
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
@@ -26,6 +25,7 @@ from skinnybox import named_file
 from skinnybox.errors import Corrupt, UsageError
 from skinnybox.masters.survey import HardLinks, Survey, survey, walk
 from skinnybox.operation import Operation
+from skinnybox.values import dataclass
 
 _LETTERS = {
     stat.S_IFDIR: "d", stat.S_IFREG: "-", stat.S_IFLNK: "l", stat.S_IFIFO: "p",

@@ -1,8 +1,9 @@
 """What differs between an overlay and what it lies on."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from enum import StrEnum
+
+from skinnybox.values import dataclass
 
 
 class ChangeKind(StrEnum):

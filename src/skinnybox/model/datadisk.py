@@ -6,16 +6,16 @@ package manager believes, or what marks a seed as applied, would be another syst
 
 import re
 from collections.abc import Iterable
-from dataclasses import replace
 
 from skinnybox.errors import UsageError
 from skinnybox.model import ranges
 from skinnybox.model.machines import Allocation, DataDisk
 from skinnybox.sizes import MIB
+from skinnybox.values import replace
 
 DEFAULT_FOLDER = "/data"
 MOST_FOLDERS, MOST_LENGTH = 32, 200
-_FOLDER = re.compile(r"(?:/(?!\.\.?(?:/|$))[A-Za-z0-9._@+-]+)+")
+_FOLDER = r"(?:/(?!\.\.?(?:/|$))[A-Za-z0-9._@+-]+)+"
 """Nothing that a line of /proc/mounts would have to quote, nor a `%`, which stands for a `/` on the disk."""
 _OF_THE_SYSTEM = (
     "/bin", "/boot", "/dev", "/etc", "/lib", "/lib32", "/lib64", "/libx32", "/lost+found", "/media/root-ro",
@@ -58,7 +58,7 @@ def check_folders(folders: tuple[str, ...]) -> None:
 
 def check_folder(folder: str) -> str:
     """The folder itself. Raises UsageError."""
-    if len(folder) > MOST_LENGTH or not _FOLDER.fullmatch(folder):
+    if len(folder) > MOST_LENGTH or not re.fullmatch(_FOLDER, folder):
         what = "an absolute path of a-z, A-Z, 0-9 and . _ @ + -, without . and .."
         raise UsageError(f"{folder!r:.60} is no folder for a data disk: {what}", hint=_HINT)
     of_system = next((own for own in _OF_THE_SYSTEM if _meet(folder, own)), None)

@@ -1,6 +1,6 @@
 """What takes the room of one of a machine's disks, in bytes that are really taken there."""
 
-from dataclasses import dataclass
+from skinnybox.values import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,13 +4,13 @@ A function is made once for each kind of value: dataclasses.asdict takes ten tim
 table a quarter more, and a thousand records are made at once.
 """
 
-import dataclasses
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from enum import Enum
+from functools import cached_property
 from typing import Any
 
 from skinnybox.model.kinds import Kind
+from skinnybox.values import dataclass, defaults
 
 
 class Transition(Enum):
@@ -67,22 +67,31 @@ class Form:
     """All properties of one kind of value, in the order in which they are written.
 
     `plain` makes a record of a value, `value` a value of a record: that raises what a Kind does, and passes
-    over what it does not know."""
+    over what it does not know. Both are made when they are first asked for: most commands read few kinds."""
 
     def __init__(self, of: type, fields: Iterable[Field]) -> None:
         self.of = of
         self.fields = tuple(fields)
-        self.plain = self._compiled("value", self._writing())
-        self.value = self._compiled("record", self._reading())
+
+    @cached_property
+    def plain(self) -> Callable[[Any], Any]:
+        return self._compiled("value", self._writing())
+
+    @cached_property
+    def value(self) -> Callable[[Any], Any]:
+        return self._compiled("record", self._reading())
 
     def kind(self, name: str) -> Kind:
         """Of a property that is one such value."""
-        return Kind(name, self.value, self.plain)
+        return Kind(name, lambda record: self.value(record), lambda value: self.plain(value))
 
     def several(self, name: str) -> Kind:
         """Of a property that is a tuple of them."""
-        plain, value = self.plain, self.value
-        return Kind(name, lambda records: tuple(map(value, records)), lambda values: list(map(plain, values)))
+        return Kind(
+            name,
+            lambda records: tuple(map(self.value, records)),
+            lambda values: list(map(self.plain, values)),
+        )
 
     def _writing(self) -> str:
         """`{"memory": value.memory, "uuid": plain_uuid(value.uuid), ...}`"""
@@ -107,13 +116,13 @@ class Form:
         return f"default_{field.name} if {field.name!r} not in record else {made}" if field.later else made
 
     def _compiled(self, of_what: str, expression: str) -> Callable[[Any], Any]:
-        """A function as one would write it by hand, and as fast; dataclasses are made in the same way. It is
-        made of our own table's names only."""
-        defaults = {f.name: f.default for f in dataclasses.fields(self.of)}
+        """A function as one would write it by hand, and as fast; values are made in the same way. It is made
+        of our own table's names only."""
+        default = defaults(self.of)
         names: dict[str, Any] = {"of": self.of}
         for field in self.fields:
             names[f"plain_{field.name}"] = field.kind.plain
             names[f"read_{field.name}"] = field.kind.read
-            names[f"default_{field.name}"] = defaults[field.name]
+            names[f"default_{field.name}"] = default.get(field.name)
         made: Callable[[Any], Any] = eval(f"lambda {of_what}: {expression}", names)
         return made

@@ -3,11 +3,11 @@
 import ipaddress
 import re
 from collections.abc import Sequence
-from dataclasses import replace
 
 from skinnybox.errors import UsageError
 from skinnybox.model.machines import Forward
 from skinnybox.model.ranges import GUEST_PORT, HOST_PORT, SSH_PORTS
+from skinnybox.values import replace
 
 MOST = 64
 """Of one machine."""

@@ -6,7 +6,6 @@ or AttributeError for what is no such value, and takes nothing for a text that i
 
 import base64
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -22,6 +21,7 @@ from skinnybox.model.machines import (
     Thrown,
 )
 from skinnybox.model.trial import TrialPhase
+from skinnybox.values import dataclass
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -7,15 +7,15 @@ role        it has a label `role`            !role       it has none
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 
 from skinnybox.errors import UsageError
+from skinnybox.values import dataclass
 
 Labels = tuple[tuple[str, str], ...]
 """In the order of their keys, each once."""
 MOST, MOST_VALUE = 32, 128
 RESERVED = ("name", "state", "master", "fleet")
-_KEY = re.compile("[a-z0-9]([a-z0-9._/-]{0,61}[a-z0-9])?")
+_KEY = "[a-z0-9]([a-z0-9._/-]{0,61}[a-z0-9])?"
 _HINT = "role=web"
 
 
@@ -34,7 +34,7 @@ def labels_of(values: Mapping[str, str]) -> Labels:
 
 
 def check_key(key: str) -> None:
-    if not _KEY.fullmatch(key):
+    if not re.fullmatch(_KEY, key):
         raise UsageError(
             f"{key!r:.60} is no label's key: a-z, 0-9 and, within, `.`, `_`, `/`, `-`", hint=_HINT
         )

@@ -1,9 +1,9 @@
 """Layers: sealed file trees that machines have between their master and their overlay."""
 
-from dataclasses import dataclass
 from datetime import datetime
 
 from skinnybox.model.masters import Image, ImageKind, Master
+from skinnybox.values import dataclass
 
 MOST_LAYERS = 16
 """Of one machine: each is a disk of its own, of which a machine has some thirty at most."""

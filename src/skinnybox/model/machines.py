@@ -1,7 +1,6 @@
 """Machines as they are to be: what they boot from, their disk, their seed, and what is set of them."""
 
 import uuid as uuids
-from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
@@ -9,6 +8,7 @@ from uuid import UUID
 from skinnybox.model.stack import Stack
 from skinnybox.model.trial import Trial
 from skinnybox.sizes import MIB
+from skinnybox.values import dataclass, replace
 
 
 class Allocation(StrEnum):

@@ -1,10 +1,11 @@
 """Masters, and the images they are sealed as."""
 
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from functools import lru_cache
 from uuid import UUID
+
+from skinnybox.values import dataclass
 
 GUEST_PROTOCOL = 5
 """Version of what host and guest say to each other (see wire.py); part of a master's content id."""

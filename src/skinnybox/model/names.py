@@ -6,8 +6,8 @@ from skinnybox.errors import UsageError
 from skinnybox.printable import quoted
 
 _LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
-_SNAPSHOT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
-_REFERENCE = re.compile(r"([a-z0-9][a-z0-9._-]{0,63})(?::([A-Za-z0-9][A-Za-z0-9._-]{0,63}))?")
+_SNAPSHOT = r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
+_REFERENCE = r"([a-z0-9][a-z0-9._-]{0,63})(?::([A-Za-z0-9][A-Za-z0-9._-]{0,63}))?"
 
 
 def check_name(name: str) -> str:
@@ -22,7 +22,7 @@ def check_name(name: str) -> str:
 
 def check_label(label: str) -> str:
     """A snapshot's label: letters, digits, and `. _ -` behind the first, at most 64. Raises UsageError."""
-    if not _SNAPSHOT.fullmatch(label):
+    if not re.fullmatch(_SNAPSHOT, label):
         raise UsageError(
             f"{quoted(label)} is no label of a snapshot",
             hint="letters, digits, and . _ - behind the first, at most 64: before-upgrade",
@@ -32,7 +32,7 @@ def check_label(label: str) -> str:
 
 def parse_reference(text: str) -> tuple[str, str | None]:
     """`NAME` or `NAME:VERSION`. Raises UsageError."""
-    found = _REFERENCE.fullmatch(text)
+    found = re.fullmatch(_REFERENCE, text)
     if not found:
         raise UsageError(
             f"{quoted(text)} does not name a master", hint="NAME or NAME:VERSION, as in lamp:2026-11"

@@ -1,11 +1,11 @@
 """What is seen of machines and stores, and copies of overlays as they were at one time."""
 
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
 from skinnybox.model.machines import DiskKind, Instance
+from skinnybox.values import dataclass
 
 
 class Consistency(StrEnum):

@@ -1,6 +1,6 @@
 """What of a machine's own does not go into a master that is made of it."""
 
-from dataclasses import dataclass
+from skinnybox.values import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,9 +1,8 @@
 """What the numbers of a machine may be. Every way in asks here: command line, fleet file, service."""
 
-from dataclasses import dataclass
-
 from skinnybox.errors import UsageError
 from skinnybox.sizes import MIB, format_size
+from skinnybox.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """What machines boot from."""
 
-from dataclasses import dataclass
+from skinnybox.values import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,10 +1,10 @@
 """A machine that was put on another master, until it is decided whether it stays there."""
 
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
 from skinnybox.model.stack import Stack
+from skinnybox.values import dataclass
 
 
 class TrialPhase(StrEnum):

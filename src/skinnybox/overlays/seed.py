@@ -18,11 +18,11 @@ from skinnybox.wire import Line
 VERSION = 1
 MOST_VLAN = 4094
 MAX_SEED = MAX_TOLD = 8 * MIB
-_MACHINE_ID = re.compile(r"[0-9a-f]{32}")
-_PATH = re.compile(r"(?:/(?!\.\.?(?:/|$))[ -.0-~]+)+(?<! )")
-_OWNER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,31}:[A-Za-z0-9_][A-Za-z0-9_.-]{0,31}")
-_USER = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
-_ADDRESS = re.compile(r"[0-9A-Za-z.:/%_-]+")
+_MACHINE_ID = r"[0-9a-f]{32}"
+_PATH = r"(?:/(?!\.\.?(?:/|$))[ -.0-~]+)+(?<! )"
+_OWNER = r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,31}:[A-Za-z0-9_][A-Za-z0-9_.-]{0,31}"
+_USER = r"[a-z_][a-z0-9_-]{0,31}"
+_ADDRESS = r"[0-9A-Za-z.:/%_-]+"
 """Python takes whatever stands behind a `%` for a card's name; the guest parts words at blanks and commas."""
 
 
@@ -97,7 +97,7 @@ def _encoded(kind: str, lines: list[Line] | Iterator[Line]) -> bytes:
 def _seed_lines(instance: Instance) -> Iterator[Line]:
     seed = instance.seed
     _require(seed.generation > 0, f"generation {seed.generation} is not a positive number")
-    _require(_MACHINE_ID.fullmatch(seed.machine_id), f"{quoted(seed.machine_id)} is not a machine-id")
+    _require(re.fullmatch(_MACHINE_ID, seed.machine_id), f"{quoted(seed.machine_id)} is not a machine-id")
     yield Line("generation", str(seed.generation))
     yield Line("instance", str(instance.uuid))
     yield Line("hostname", check_name(seed.hostname))
@@ -132,19 +132,19 @@ def _kind_and_size(what: Swap | ThrowAway) -> str:
 
 
 def _keys(user: str, keys: tuple[str, ...]) -> Line:
-    _require(_USER.fullmatch(user), f"{quoted(user)} is not a user's name")
+    _require(re.fullmatch(_USER, user), f"{quoted(user)} is not a user's name")
     seed_system.check_keys(keys)
     return Line("authorized-keys", user, "".join(f"{key}\n" for key in keys).encode())
 
 
 def _file(file: SeedFile) -> Line:
     _require(
-        _PATH.fullmatch(file.path),
+        re.fullmatch(_PATH, file.path),
         f"{quoted(file.path)} is not a path a seed can carry",
         hint="absolute, printable ASCII, no . or .. in it",
     )
     _require(0 <= file.mode <= 0o7777, f"{short(file.path)}: {file.mode:o} is not a mode")
-    _require(_OWNER.fullmatch(file.owner), f"{short(file.path)}: {quoted(file.owner)} is not user:group")
+    _require(re.fullmatch(_OWNER, file.owner), f"{short(file.path)}: {quoted(file.owner)} is not user:group")
     return Line("file", f"{file.path} {file.mode:04o} {file.owner}", file.content)
 
 
@@ -185,7 +185,7 @@ def _check_addresses(network: StaticNetwork) -> None:
     import ipaddress  # takes 5 ms, and few machines have a static address
 
     for text in (*network.addresses, *network.gateways, *network.dns):
-        _require(_ADDRESS.fullmatch(text), f"{text!r:.60} is not an address")
+        _require(re.fullmatch(_ADDRESS, text), f"{text!r:.60} is not an address")
     try:
         for text in network.addresses:
             _require("/" in text, f"{quoted(text)} has no prefix length", hint="10.0.0.5/24")

@@ -10,15 +10,15 @@ from skinnybox.model import Seed, SeedUser
 from skinnybox.printable import quoted, short
 from skinnybox.wire import Line
 
-_NAME = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
+_NAME = r"[a-z_][a-z0-9_-]{0,31}"
 """What the useradd of every family takes."""
-_SHELL = re.compile(r"(?:/(?!\.\.?(?:/|$))[A-Za-z0-9._+-]{1,64}){1,8}")
-_PASSWORD = re.compile(r"\$[0-9a-z]{1,8}\$[A-Za-z0-9./$=,_-]{8,400}")
+_SHELL = r"(?:/(?!\.\.?(?:/|$))[A-Za-z0-9._+-]{1,64}){1,8}"
+_PASSWORD = r"\$[0-9a-z]{1,8}\$[A-Za-z0-9./$=,_-]{8,400}"
 """As crypt(5) makes them. A colon or a line break in one would be another field of /etc/shadow."""
-_ZONE = re.compile(r"[A-Za-z][A-Za-z0-9_+-]{0,39}(?:/[A-Za-z0-9][A-Za-z0-9_+-]{0,39}){0,3}")
+_ZONE = r"[A-Za-z][A-Za-z0-9_+-]{0,39}(?:/[A-Za-z0-9][A-Za-z0-9_+-]{0,39}){0,3}"
 """A path below zoneinfo: no part of it has a dot."""
-_LOCALE = re.compile(r"(?:C|POSIX|[a-z]{2,3}(?:_[A-Z]{2})?)(?:\.[A-Za-z0-9-]{1,16})?(?:@[a-z]{1,16})?")
-_SERVER = re.compile(r"(?=.{1,253}$)[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+_LOCALE = r"(?:C|POSIX|[a-z]{2,3}(?:_[A-Z]{2})?)(?:\.[A-Za-z0-9-]{1,16})?(?:@[a-z]{1,16})?"
+_SERVER = (r"(?=.{1,253}$)[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
                      r"(?:\.[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?)*\.?")  # fmt: skip
 MOST_SERVERS = 16
 
@@ -59,7 +59,7 @@ def _user(user: SeedUser, others: tuple[str, ...]) -> Line:
         _fits(_SHELL, user.shell, "a shell", "its absolute path in the guest")
         words += ["shell", user.shell]
     if user.password_hash is not None:
-        if not _PASSWORD.fullmatch(user.password_hash):  # which is not repeated: it may be a password
+        if not re.fullmatch(_PASSWORD, user.password_hash):  # which is not repeated: it may be a password
             raise UsageError(
                 f"the password_hash of {user.name} is none", hint="as `mkpasswd -m yescrypt` prints it"
             )
@@ -85,7 +85,7 @@ def _servers(servers: tuple[str, ...]) -> Line:
     import ipaddress  # takes 5 ms, and few machines are told their time servers
 
     for server in servers:
-        if not _SERVER.fullmatch(server):
+        if not re.fullmatch(_SERVER, server):
             try:
                 ipaddress.IPv6Address(server.replace("%", " "))  # one of a single card is no server's
             except ValueError as error:
@@ -95,6 +95,6 @@ def _servers(servers: tuple[str, ...]) -> Line:
     return Line("ntp", " ".join(dict.fromkeys(servers)))
 
 
-def _fits(pattern: re.Pattern[str], text: str, what: str, hint: str) -> None:
-    if not pattern.fullmatch(text):
+def _fits(pattern: str, text: str, what: str, hint: str) -> None:
+    if not re.fullmatch(pattern, text):
         raise UsageError(f"{quoted(text)} is not {what}", hint=hint)

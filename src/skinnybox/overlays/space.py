@@ -1,11 +1,11 @@
 """Space on the host: really reserved or not at all."""
 
-import ctypes
 import errno
 import fcntl
 import os
 import struct
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +13,8 @@ from skinnybox.errors import NoSpace, Unsupported
 from skinnybox.sizes import format_size
 
 if TYPE_CHECKING:
+    from ctypes import CDLL
+
     from skinnybox.model import Allocation
 
 _COPY_ON_WRITE = {0x9123683E: "btrfs", 0x2FC12FC1: "zfs", 0xCA451A4E: "bcachefs", 0x3434: "nilfs2"}
@@ -28,9 +30,21 @@ _FIEMAP_EXTENT = struct.Struct("=QQQQQIIII")
 _FIEMAP_BATCH = 128
 _LAST, _SHARED = 0x1, 0x2000
 
-_libc = ctypes.CDLL(None, use_errno=True)
-_fallocate = _libc.fallocate64 if hasattr(_libc, "fallocate64") else _libc.fallocate
-_fallocate.argtypes = (ctypes.c_int, ctypes.c_int, ctypes.c_int64, ctypes.c_int64)
+
+@cache
+def _libc() -> "CDLL":
+    import ctypes  # what is sparse needs none of it
+
+    return ctypes.CDLL(None, use_errno=True)
+
+
+def _fallocate(descriptor: int, mode: int, start: int, length: int) -> int:
+    """Zero, or the number of an error."""
+    from ctypes import c_int, c_int64, get_errno
+
+    call = _libc().fallocate64 if hasattr(_libc(), "fallocate64") else _libc().fallocate
+    failed = call(c_int(descriptor), c_int(mode), c_int64(start), c_int64(length))
+    return get_errno() if failed else 0
 
 
 def reserve(descriptor: int, size: int) -> None:
@@ -42,8 +56,7 @@ def reserve(descriptor: int, size: int) -> None:
     copying = _COPY_ON_WRITE.get(filesystem_type(descriptor))
     if copying:
         raise Unsupported(f"{copying} cannot reserve space: it copies on write", hint=_HINT)
-    while _fallocate(descriptor, 0, 0, size):
-        code = ctypes.get_errno()
+    while code := _fallocate(descriptor, 0, 0, size):
         if code == errno.EINTR:
             continue
         if code in _OUT_OF_SPACE:
@@ -93,8 +106,10 @@ def require(folder: Path, need: int, what: str) -> None:
 
 def filesystem_type(descriptor: int) -> int:
     """The magic number of statfs(2) for the filesystem an open file lies on."""
+    import ctypes
+
     buffer = ctypes.create_string_buffer(_STATFS_LENGTH)
-    if _libc.fstatfs(descriptor, buffer):
+    if _libc().fstatfs(descriptor, buffer):
         code = ctypes.get_errno()
         raise OSError(code, os.strerror(code))
     return int(ctypes.c_long.from_buffer(buffer).value) & 0xFFFFFFFF

@@ -9,7 +9,6 @@ import json
 import os
 import stat
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +21,7 @@ from skinnybox.model import DiskKind
 from skinnybox.overlays.format import BLOCK, MIN_OVERLAY, NAMED, format_image, pieces
 from skinnybox.overlays.runs import Blank, Run, cut
 from skinnybox.sizes import KIB, format_size
+from skinnybox.values import dataclass
 
 if TYPE_CHECKING:
     from skinnybox.ext4 import Volume
@@ -69,8 +69,9 @@ class Template:
     @cached_property
     def effects(self) -> tuple[tuple[int, ...], ...]:
         """What each byte of the UUID, then of the directories' hash seed, does to a superblock's checksum."""
-        found = byte_effects(HASH_SEED_AT + UUID_LENGTH - UUID_AT, CHECKSUM_AT - HASH_SEED_AT - UUID_LENGTH)
-        return found[:UUID_LENGTH] + found[-UUID_LENGTH:]
+        behind = (CHECKSUM_AT - offset - UUID_LENGTH for offset in (UUID_AT, HASH_SEED_AT))
+        uuid, hash_seed = (byte_effects(UUID_LENGTH, length) for length in behind)
+        return uuid + hash_seed
 
 
 def checksum_name(superblock: int) -> str:

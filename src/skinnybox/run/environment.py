@@ -9,6 +9,7 @@ what is secret, which nobody could keep whole, but one of what is needed.
 import fnmatch
 import os
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TypeAlias
 
 Names: TypeAlias = Sequence[str]
@@ -44,6 +45,14 @@ def search_path() -> str:
     """The caller's, and the system's administration folders, whatever the caller's PATH says."""
     folders = [*os.environ.get("PATH", os.defpath).split(os.pathsep), *_ADMINISTRATION]
     return os.pathsep.join(dict.fromkeys(folder for folder in folders if folder))
+
+
+def find(program: str) -> Path | None:
+    """Where a program is, on that path unless it says so itself."""
+    folders = [""] if "/" in program else [f"{folder}/" for folder in search_path().split(os.pathsep)]
+    files = (f"{folder}{program}" for folder in folders)
+    found = (Path(file) for file in files if os.access(file, os.X_OK))
+    return next((file for file in found if file.is_file()), None)
 
 
 def environment(

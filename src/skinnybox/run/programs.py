@@ -4,7 +4,6 @@ import contextlib
 import fcntl
 import os
 import shlex
-import shutil
 import signal
 import subprocess
 import tempfile
@@ -14,7 +13,7 @@ from pathlib import Path
 from typing import IO, Any, TypeAlias
 
 from skinnybox.errors import CommandFailed, TimedOut
-from skinnybox.run.environment import NOTHING, ORDINARY, Names, environment, search_path
+from skinnybox.run.environment import NOTHING, ORDINARY, Names, environment, find
 
 STDERR_TAIL = 4000
 _LINE = 500
@@ -32,12 +31,6 @@ Ended: TypeAlias = subprocess.CompletedProcess[bytes]
 Overdue = subprocess.TimeoutExpired
 """What waiting for a child raises when it takes too long."""
 PIPE, STDOUT = subprocess.PIPE, subprocess.STDOUT
-
-
-def find(program: str) -> Path | None:
-    """Where a program is; the system's administration folders count, whatever the caller's PATH says."""
-    found = shutil.which(program, path=search_path())
-    return Path(found) if found else None
 
 
 def run(

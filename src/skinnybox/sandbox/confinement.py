@@ -13,12 +13,12 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from skinnybox.errors import CommandFailed, NotStarted, TimedOut
 from skinnybox.sandbox.sockets import NO_SOCKETS
+from skinnybox.values import dataclass
 
 if TYPE_CHECKING:
     from skinnybox.run import Child
@@ -146,7 +146,8 @@ class MachineBounds:
 def machine_words(words: Sequence[str], bounds: MachineBounds, report: int | None = None) -> list[str]:
     """The words that run QEMU shut in; what is in force is told on `report`. What never began ends as
     never_began knows it. CommandFailed where there is no such program."""
-    from skinnybox.run.programs import find, missing, words_of
+    from skinnybox.run.environment import find
+    from skinnybox.run.programs import missing, words_of
 
     if find(words[0]) is None:
         raise missing(words[0])

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from skinnybox import run
 from skinnybox.errors import CommandFailed, NotStarted, TimedOut
-from skinnybox.run.programs import STDERR_TAIL, Argv, check, find, words_of
+from skinnybox.run.environment import find
+from skinnybox.run.programs import STDERR_TAIL, Argv, check, words_of
 from skinnybox.sandbox import confinement, jail
 from skinnybox.sandbox.confinement import HINT, NOT_SET_UP, Bounds, Handed, MachineBounds
 

@@ -8,7 +8,6 @@ changes a machine that exists holds a lease of it (leases.py). No transaction is
 import contextlib
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from pathlib import Path
 from uuid import UUID
 
@@ -30,6 +29,7 @@ from skinnybox.fleet.catalog.ports import free_ports
 from skinnybox.fleet.catalog.rows import Doing, Phase, RawRow, Row
 from skinnybox.hosts.record import to_text
 from skinnybox.model import Instance
+from skinnybox.values import replace
 
 MIGRATIONS = (
     """

@@ -5,13 +5,13 @@ A new kind of host is an entry here and one that opens it in fleet/registry.py; 
 which kind it has.
 """
 
-from dataclasses import dataclass
 from errno import EISDIR, ELOOP
 from pathlib import Path
 
 from skinnybox import named_file
 from skinnybox.errors import Blocked, Corrupt, NotAFile, SkinnyboxError, UsageError
 from skinnybox.fleet.catalog.completion import machine_names
+from skinnybox.values import dataclass
 
 FILE, EMPTY = "host", "is empty"
 _LONGEST = 64

@@ -2,12 +2,12 @@
 
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Any
 
 from skinnybox.fleet.catalog.database import Database
 from skinnybox.fleet.catalog.jobs import Condition, Job, parsed
 from skinnybox.fleet.catalog.owner import process_lives
+from skinnybox.values import dataclass
 
 _COLUMNS = "number, verb, subjects, actor, origin, owner, begun, ended, condition, step, '', error, results"
 

@@ -7,13 +7,13 @@ So what is written here is not waited for (no fsync), and where it cannot be wri
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
 from skinnybox.errors import NotFound
 from skinnybox.fleet.catalog.database import Database, damaged
 from skinnybox.fleet.catalog.owner import process_lives
+from skinnybox.values import dataclass
 
 KEPT = 10_000
 LONGEST_LOG = 64 << 10

@@ -13,7 +13,6 @@ What a dead owner leaves is judged by fleet/repair/unfinished.py.
 """
 
 import os
-from dataclasses import dataclass
 from uuid import UUID
 
 from skinnybox.errors import Conflict, NotFound
@@ -23,6 +22,7 @@ from skinnybox.fleet.catalog.owner import process_lives, process_mark
 from skinnybox.fleet.catalog.rows import Doing, Phase
 from skinnybox.hosts.record import to_text
 from skinnybox.model import Instance
+from skinnybox.values import dataclass
 
 TABLE = """
     CREATE TABLE {} leases (

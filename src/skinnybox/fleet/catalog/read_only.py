@@ -5,9 +5,7 @@ Where it cannot, the database is read as it lies there, and what is still in the
 """
 
 import os
-import shutil
 import sqlite3
-import tempfile
 from contextlib import suppress
 from pathlib import Path
 from urllib.parse import quote
@@ -87,6 +85,9 @@ def _log(path: Path) -> Path:
 
 def _copied(path: Path) -> sqlite3.Connection:
     """In memory, with what is in the log. Where there is no other disk, OSError."""
+    import shutil
+    import tempfile
+
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder, path.name)
         shutil.copyfile(path, copy)

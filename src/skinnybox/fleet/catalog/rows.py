@@ -1,7 +1,6 @@
 """One machine as the catalog has it: the row, read and judged. What cannot be read is damage with a name."""
 
 import json
-from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
 from typing import Any
@@ -11,6 +10,7 @@ from skinnybox.fleet.catalog.database import damaged
 from skinnybox.fleet.catalog.owner import process_lives
 from skinnybox.hosts.record import from_record
 from skinnybox.model import Instance
+from skinnybox.values import dataclass
 
 
 class Phase(StrEnum):

@@ -2,12 +2,12 @@
 is kept."""
 
 import re
-from dataclasses import dataclass
 from datetime import datetime
 from enum import IntEnum
 
 from skinnybox.errors import NotFound
 from skinnybox.fleet.catalog.database import Database, damaged
+from skinnybox.values import dataclass
 
 _COLUMNS = "id, name, role, fleet, digest, made, maker, expires, used"
 _DIGEST = re.compile("[0-9a-f]{64}")

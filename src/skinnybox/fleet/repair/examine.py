@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from uuid import UUID
 
-from skinnybox import layout, private
+from skinnybox import layout, private, process
 from skinnybox.errors import Blocked, Corrupt, Unsupported
 from skinnybox.fleet import trial_left
 from skinnybox.fleet.catalog import host_kind, known_hosts
@@ -26,7 +26,6 @@ from skinnybox.layout import Sort
 from skinnybox.masters.layers.leftovers import LAYERS
 from skinnybox.masters.leftovers import MASTERS, leftovers
 from skinnybox.masters.workspace import alive
-from skinnybox.run import process
 
 DATABASE = "state.db"
 _WHERE = f"with the --host on which they are, or after that word is written into the file: {host_kind.WORDS}"

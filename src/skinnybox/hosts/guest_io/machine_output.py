@@ -17,7 +17,7 @@ from skinnybox.json_file import read_json, write_json
 from skinnybox.layout import UNTIL_END
 from skinnybox.model import Report
 from skinnybox.printable import printable
-from skinnybox.run.process import boot_id
+from skinnybox.process import boot_id
 
 LOG_SIZE = 1 << 20
 VANISHED, WITHOUT_A_WORD = "QEMU vanished", ": it was killed"

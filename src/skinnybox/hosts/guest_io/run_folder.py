@@ -6,17 +6,37 @@ Sockets are bound and reached through a descriptor of the folder, since a socket
 
 import contextlib
 import os
-import socket
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 from skinnybox import named_file
 from skinnybox.json_file import read_json
 from skinnybox.layout import FILE
-from skinnybox.run.process import Process
+from skinnybox.process import Process
+
+if TYPE_CHECKING:
+    import socket
 
 _MACHINE = {"pid": int, "start_time": int, "boot_id": str, "nonce": str, "started": str}
+
+
+def machines(runs: Path) -> Iterator[UUID]:
+    """Those with a run folder."""
+    with contextlib.suppress(OSError):
+        for name in os.listdir(runs):  # noqa: PTH208
+            with contextlib.suppress(ValueError):
+                yield UUID(name)
+
+
+def stamps(runs: Path) -> list[tuple[str, int]]:
+    """Another list once a file of theirs was made, replaced or removed: that changes its folder's time."""
+    found = []
+    for uuid in map(str, machines(runs)):
+        with contextlib.suppress(OSError):
+            found.append((uuid, (runs / uuid).stat().st_mtime_ns))
+    return sorted(found)
 
 
 def read_machine(folder: Path) -> dict[str, Any] | None:
@@ -50,8 +70,10 @@ def short(folder: Path) -> Iterator[str]:
         os.close(descriptor)
 
 
-def listen(folder: Path, name: str) -> socket.socket:
+def listen(folder: Path, name: str) -> "socket.socket":
     """A listening unix socket, in place of whatever had its name; only its owner may connect."""
+    import socket
+
     (folder / name).unlink(missing_ok=True)
     opened = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
@@ -66,8 +88,10 @@ def listen(folder: Path, name: str) -> socket.socket:
     return opened
 
 
-def connect(folder: Path, name: str, timeout: float) -> socket.socket:
+def connect(folder: Path, name: str, timeout: float) -> "socket.socket":
     """Raises OSError when nobody listens."""
+    import socket
+
     opened = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         opened.settimeout(timeout)

@@ -1,12 +1,12 @@
 """What the files of a run folder say of a machine, as its status."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import datetime
 from typing import Any, TypeVar
 
 from skinnybox.hosts.guest_io import stall
 from skinnybox.model import Power, Status
+from skinnybox.values import replace
 
 T = TypeVar("T")
 

@@ -2,17 +2,20 @@
 
 import contextlib
 import os
-import socket
 import sys
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 import skinnybox
-from skinnybox import private, run
+from skinnybox import private
 from skinnybox.errors import Conflict, SkinnyboxError
 from skinnybox.hosts.guest_io.run_folder import connect, tail
-from skinnybox.run.process import identify, reap, remember
+from skinnybox.process import identify, reap, remember
+
+if TYPE_CHECKING:
+    from socket import socket
 
 _DEADLINE = 15.0
 _POLL = 0.02
@@ -44,7 +47,7 @@ def answers(runs: Path) -> bool:
     return False
 
 
-def console(runs: Path, uuid: UUID) -> socket.socket:
+def console(runs: Path, uuid: UUID) -> "socket":
     """A stream to and from the console; Conflict when the machine is off."""
     opened, answer = _ask(runs, f"console {uuid}")
     if answer != "ok":
@@ -54,7 +57,7 @@ def console(runs: Path, uuid: UUID) -> socket.socket:
     return opened
 
 
-def _ask(runs: Path, line: str) -> tuple[socket.socket, str]:
+def _ask(runs: Path, line: str) -> "tuple[socket, str]":
     deadline, started, failed = time.monotonic() + _DEADLINE, 0, 0
     while time.monotonic() < deadline:
         with contextlib.suppress(OSError):
@@ -70,7 +73,7 @@ def _ask(runs: Path, line: str) -> tuple[socket.socket, str]:
     raise SkinnyboxError(f"the supervisor of {runs} does not answer", hint=said or None)
 
 
-def _asked(runs: Path, line: str) -> tuple[socket.socket, str]:
+def _asked(runs: Path, line: str) -> "tuple[socket, str]":
     opened = connect(runs, "supervisor", _DEADLINE)
     try:
         opened.sendall(line.encode() + b"\n")
@@ -91,6 +94,8 @@ def _start(runs: Path) -> int:
     try:
         if os.fstat(log).st_size > _LOG_LIMIT:
             os.ftruncate(log, 0)
+        from skinnybox import run
+
         package = Path(skinnybox.__file__).parent.parent
         return remember(run.detach([sys.executable, "-I", "-S", "-c", _MAIN, package, runs], output=log))
     finally:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+from skinnybox import process
 from skinnybox.hosts.events import Journal
 from skinnybox.hosts.guest_io.door import Door
 from skinnybox.hosts.guest_io.event_reporter import Teller
@@ -19,7 +20,6 @@ from skinnybox.hosts.guest_io.machine_output import Log, Mailbox, Panic, conclud
 from skinnybox.hosts.guest_io.run_folder import connect, machine_process
 from skinnybox.hosts.guest_io.stall import Stall
 from skinnybox.json_file import read_json
-from skinnybox.run import process
 
 _CHUNK = 65536
 _MOST_CHUNKS = 64

@@ -5,16 +5,13 @@ from abc import abstractmethod
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 from skinnybox.errors import Conflict, NotFound
 from skinnybox.hosts.base import Contents, Host
-from skinnybox.hosts.building import Buildings
-from skinnybox.hosts.events import EventKind, Journal
-from skinnybox.hosts.holding import Holding
 from skinnybox.hosts.local.store import Store, translated
 from skinnybox.hosts.local.trouble import of_place
-from skinnybox.issues import Finding
 from skinnybox.model import (
     INITRD_FILE,
     KERNEL_FILE,
@@ -28,6 +25,12 @@ from skinnybox.model import (
     Trouble,
 )
 from skinnybox.operation import Operation
+
+if TYPE_CHECKING:
+    from skinnybox.hosts.building import Buildings
+    from skinnybox.hosts.events import EventKind
+    from skinnybox.hosts.holding import Holding
+    from skinnybox.issues import Finding
 
 
 class LocalHost(Host):
@@ -111,18 +114,20 @@ class LocalHost(Host):
     def records(self) -> Iterable[Instance]:
         return self._store.records()
 
-    def holdings(self) -> Iterable[Holding]:
+    def holdings(self) -> "Iterable[Holding]":
         from skinnybox.hosts.local import leftovers
 
         return leftovers.holdings(self._store.instances)
 
-    def leftovers(self, known: Collection[UUID]) -> Iterable[Finding]:
+    def leftovers(self, known: Collection[UUID]) -> "Iterable[Finding]":
         """Of its disks and records; a host adds what it keeps beside them."""
         from skinnybox.hosts.local import leftovers
 
         return leftovers.leftovers(self._state, known)
 
-    def note_event(self, uuid: UUID, name: str, kind: EventKind, detail: str) -> None:
+    def note_event(self, uuid: UUID, name: str, kind: "EventKind", detail: str) -> None:
+        from skinnybox.hosts.events import Journal
+
         with suppress(OSError):
             Journal(self._runs).write(uuid, name, kind, detail)
 
@@ -137,7 +142,7 @@ class LocalHost(Host):
         return self._store.written(instances)
 
     def rebuild_disks(
-        self, instance: Instance, buildings: Buildings, operation: Operation, ready: Callable[[], None]
+        self, instance: Instance, buildings: "Buildings", operation: Operation, ready: Callable[[], None]
     ) -> None:
         from skinnybox.hosts.local import copies
 

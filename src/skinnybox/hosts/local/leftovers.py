@@ -6,7 +6,6 @@ import os
 import stat
 import time
 from collections.abc import Collection, Iterable, Iterator
-from dataclasses import replace
 from pathlib import Path
 from uuid import UUID
 
@@ -23,6 +22,7 @@ from skinnybox.masters.workspace import alive
 from skinnybox.model import DiskKind, Instance
 from skinnybox.overlays import lock
 from skinnybox.overlays.template import is_whole
+from skinnybox.values import replace
 
 OVERLAY = FILES[DiskKind.OVERLAY]
 

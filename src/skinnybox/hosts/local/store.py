@@ -6,7 +6,6 @@ import errno
 import fcntl
 import json
 import os
-import shutil
 import threading
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -121,6 +120,8 @@ class Store:
 
     def delete(self, instance: Instance) -> None:
         """Idempotent; for who holds its disks. The record first; what a kill left half made goes too."""
+        import shutil
+
         folder = self.folder(instance.uuid)
         if not folder.is_dir():
             return
@@ -255,6 +256,8 @@ def sweep(folder: Path) -> None:
     shared.drop(folder / FILES[DiskKind.OVERLAY], folder / shared.SNAPSHOTS)
     for left in (*folder.glob(".*.new"), *folder.glob(".settle-*")):
         if left.is_dir() and not left.is_symlink():
+            import shutil
+
             shutil.rmtree(left, ignore_errors=True)
             continue
         left.unlink(missing_ok=True)

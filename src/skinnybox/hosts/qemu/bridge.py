@@ -8,7 +8,6 @@ import contextlib
 import errno
 import fcntl
 import os
-import socket
 import struct
 from collections.abc import Iterator
 from pathlib import Path
@@ -72,6 +71,8 @@ def tap(instance: Instance, bridge: str, number: int = 0) -> Iterator[int]:
 
 
 def _attach(descriptor: int, name: str, bridge: str, mac: str) -> None:
+    import socket
+
     try:
         fcntl.ioctl(descriptor, _TUNSETIFF, _request(name, "H", _IFF_TAP | _IFF_NO_PI | _IFF_VNET_HDR))
         _speak_no_ipv6(name)

@@ -3,9 +3,9 @@
 import contextlib
 from pathlib import Path
 
+from skinnybox import process
 from skinnybox.errors import SkinnyboxError
 from skinnybox.hosts.guest_io.qmp import Monitor
-from skinnybox.run import process
 
 
 def end(machine: process.Process, run_folder: Path, patience: float = 5.0) -> None:

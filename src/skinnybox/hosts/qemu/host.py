@@ -7,26 +7,20 @@ how it ended is written there by the supervisor.
 import contextlib
 import errno
 import os
-import socket
 import threading
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 from uuid import UUID
 
-from skinnybox.emulation.board import Accelerator
+from skinnybox import process
 from skinnybox.errors import CommandFailed, Conflict, NotStarted, SkinnyboxError, TimedOut
-from skinnybox.hosts import events
 from skinnybox.hosts.base import Features
-from skinnybox.hosts.events import Event, EventKind, Journal
-from skinnybox.hosts.guest_io import reports, stall, states, supervisor_client
-from skinnybox.hosts.guest_io.machine_output import printed_bytes, read_log
-from skinnybox.hosts.guest_io.run_folder import machine_process, read_machine
+from skinnybox.hosts.guest_io import supervisor_client
+from skinnybox.hosts.guest_io.run_folder import machine_process, machines, read_machine, stamps
 from skinnybox.hosts.local.host import LocalHost
-from skinnybox.hosts.local.load import busy
 from skinnybox.hosts.preferences import Preferences
-from skinnybox.issues import Check, Finding
 from skinnybox.json_file import read_json
 from skinnybox.layout import FILE
 from skinnybox.model import (
@@ -41,7 +35,14 @@ from skinnybox.model import (
     Usage,
 )
 from skinnybox.operation import Operation
-from skinnybox.run import process
+from skinnybox.values import replace
+
+if TYPE_CHECKING:
+    from socket import socket
+
+    from skinnybox.emulation.board import Accelerator
+    from skinnybox.hosts.events import Event
+    from skinnybox.issues import Check, Finding
 
 _POLL, _CONCLUDING = 0.05, 3.0
 _WORKED = 3.0
@@ -63,14 +64,14 @@ class QemuHost(LocalHost):
         """The default network is found out by trying, once in each boot of this machine."""
         from skinnybox.hosts.qemu import bridge, network
 
-        missing = set() if network.verdict().works else {Network.PASST}
-        missing |= set() if bridge.may() else {Network.BRIDGE}
+        passt, bridged = network.verdict().works, bridge.may()
+        missing = {n for n, there in ((Network.PASST, passt), (Network.BRIDGE, bridged)) if not there}
         return Features(
             kind="qemu",
             allocations=frozenset(Allocation),
             networks=frozenset(Network) - missing,
-            bridges=bridge.bridges() if bridge.may() else frozenset(),
-            default_network=network.default(),
+            bridges=bridge.bridges() if bridged else frozenset(),
+            default_network=Network.PASST if passt else Network.RESTRICTED,
             console=True,
             dax=True,
             data=True,
@@ -82,13 +83,14 @@ class QemuHost(LocalHost):
         )
 
     def start(self, instance: Instance, master: Master, folder: Path, operation: Operation) -> Status:
+        from skinnybox.hosts.events import EventKind, Journal
         from skinnybox.hosts.qemu import watched
         from skinnybox.hosts.qemu.launch import launch
 
         self._require_stopped(instance)
         overlay, run_folder = self._store.overlay(instance.uuid), self._run(instance.uuid)
 
-        def up(accelerator: Accelerator, note: str) -> None:
+        def up(accelerator: "Accelerator", note: str) -> None:
             launch(instance, master, folder, overlay, run_folder, accelerator, self._preferences, note)
             supervisor_client.adopt(self._runs, instance.uuid)
 
@@ -132,7 +134,7 @@ class QemuHost(LocalHost):
             if error.errno != errno.EROFS:  # there nothing is written down either
                 raise
 
-    def leftovers(self, known: Collection[UUID]) -> Iterable[Finding]:
+    def leftovers(self, known: Collection[UUID]) -> "Iterable[Finding]":
         from skinnybox.hosts.qemu.leftovers import of_runs
 
         yield from super().leftovers(known)
@@ -140,7 +142,7 @@ class QemuHost(LocalHost):
 
     def statuses(self) -> Mapping[UUID, Status]:
         process.reap_remembered()
-        found = {uuid: self._status(uuid) for uuid in self._known()}
+        found = {uuid: self._status(uuid) for uuid in machines(self._runs)}
         self._attend(uuid for uuid, status in found.items() if status and status.pid)
         return {uuid: status for uuid, status in found.items() if status is not None}
 
@@ -153,21 +155,23 @@ class QemuHost(LocalHost):
 
     def reports(self, uuids: Iterable[UUID]) -> Mapping[UUID, Report]:
         found = {uuid: read_json(self._run(uuid) / "report.json") for uuid in uuids}
+        if not any(found.values()):
+            return {}
+        from skinnybox.hosts.guest_io import reports, states
+
         understood = {uuid: states.understood(reports.from_record, values) for uuid, values in found.items()}
         read = {uuid: report for uuid, report in understood.items() if report is not None}
-        return (
-            read
-            if self._preferences.reach
-            else {uuid: replace(each, reachable=None) for uuid, each in read.items()}
-        )
+        if self._preferences.reach:
+            return read
+        return {uuid: replace(each, reachable=None) for uuid, each in read.items()}
 
     def wait_change(self, timeout: float) -> None:
         """Looks at the run folders' times every 50 ms: each status and report is a file made anew there."""
-        before, deadline = self._stamps(), time.monotonic() + timeout
+        before, deadline = stamps(self._runs), time.monotonic() + timeout
         while (left := deadline - time.monotonic()) > 0:
             time.sleep(min(_POLL, left))
             process.reap_remembered()
-            if self._stamps() != before:
+            if stamps(self._runs) != before:
                 return
 
     def moving(self, uuid: UUID) -> int | None:
@@ -176,22 +180,31 @@ class QemuHost(LocalHost):
         running = self._process(uuid)
         if running is None:
             return None
+        from skinnybox.hosts.guest_io.machine_output import printed_bytes
+
         printed = printed_bytes(self._run(uuid))
         return printed + int(process.cpu_seconds(running.pid) / _WORKED)
 
     def slowed(self, uuid: UUID) -> str | None:
+        from skinnybox.emulation.board import Accelerator
+        from skinnybox.hosts.local.load import busy
+
         values = read_machine(self._run(uuid)) or {}
         emulated = values.get("accelerator") == Accelerator.TCG.value
         return " and ".join(filter(None, ["its processor is emulated" if emulated else None, busy()])) or None
 
-    def events(self, after: int = 0) -> Iterable[Event]:
+    def events(self, after: int = 0) -> "Iterable[Event]":
+        from skinnybox.hosts import events
+
         return events.read(self._runs, after)
 
     def console_log(self, uuid: UUID) -> bytes:
+        from skinnybox.hosts.guest_io.machine_output import read_log
+
         return read_log(self._run(uuid))
 
     @contextlib.contextmanager
-    def console(self, uuid: UUID) -> Iterator[socket.socket]:
+    def console(self, uuid: UUID) -> "Iterator[socket]":
         if self._process(uuid) is None:
             raise Conflict("the machine is off: it has no console", hint="start it first")
         with supervisor_client.console(self._runs, uuid) as opened:
@@ -204,7 +217,7 @@ class QemuHost(LocalHost):
         taken = {uuid: usage.of_process(pid) for uuid, pid in running.items()}
         return {uuid: each for uuid, each in taken.items() if each is not None}
 
-    def doctor(self) -> list[Check]:
+    def doctor(self) -> "list[Check]":
         from skinnybox.hosts.qemu.doctor import checks
 
         return list(checks(self._state, self._preferences.acceleration))
@@ -215,14 +228,9 @@ class QemuHost(LocalHost):
     def _run(self, uuid: UUID) -> Path:
         return self._runs / str(uuid)
 
-    def _known(self) -> Iterator[UUID]:
-        """Machines with a run folder."""
-        with contextlib.suppress(OSError):
-            for name in os.listdir(self._runs):  # noqa: PTH208
-                with contextlib.suppress(ValueError):
-                    yield UUID(name)
-
     def _status(self, uuid: UUID) -> Status | None:
+        from skinnybox.hosts.guest_io import stall, states
+
         folder = self._run(uuid)
         values = read_machine(folder)
         if values is not None and not process.alive(machine_process(values)):
@@ -290,11 +298,3 @@ class QemuHost(LocalHost):
         while record.exists() and time.monotonic() < deadline and self._process(uuid) is None:
             time.sleep(0.01)
         return True
-
-    def _stamps(self) -> list[tuple[str, int]]:
-        """A file that is made, replaced or removed changes its folder's time."""
-        found = []
-        for uuid in self._known():
-            with contextlib.suppress(OSError):
-                found.append((str(uuid), self._run(uuid).stat().st_mtime_ns))
-        return sorted(found)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 from uuid import UUID
 
-from skinnybox import private, run
+from skinnybox import private, process, run
 from skinnybox.emulation import accelerator
 from skinnybox.emulation.board import Accelerator
 from skinnybox.emulation.user import user_of
@@ -31,7 +31,6 @@ from skinnybox.json_file import write_json
 from skinnybox.layout import OF_LAST_RUN, SOCKETS
 from skinnybox.model import INITRD_FILE, KERNEL_FILE, Instance, Master, Network, ranges
 from skinnybox.printable import printable
-from skinnybox.run import process
 from skinnybox.sandbox.confinement import MachineBounds, machine_words, never_began
 from skinnybox.sandbox.sockets import INTERNET, LISTENING, NO_SOCKETS
 from skinnybox.sizes import MIB

@@ -4,13 +4,12 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 from uuid import UUID
 
-from skinnybox import layout, named_file, private
+from skinnybox import layout, named_file, private, process
 from skinnybox.hosts.events import FILE as EVENTS
 from skinnybox.hosts.guest_io import supervisor_client
 from skinnybox.hosts.guest_io.run_folder import machine_process, read_machine
 from skinnybox.hosts.local.leftovers import as_uuid, contained, half_made, no_part
 from skinnybox.issues import Deed, Finding
-from skinnybox.run import process
 
 
 def of_runs(runs: Path, known: Collection[UUID]) -> Iterator[Finding]:

@@ -8,21 +8,21 @@ bridge     a tap on a bridge of the host (bridge.py): by explicit choice only
 
 import contextlib
 import errno
-import ipaddress
 import os
-import socket
 import struct
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from skinnybox import run
+from skinnybox import process, run
 from skinnybox.emulation.verdicts import Verdict, cached, stamp
 from skinnybox.errors import Conflict, Unsupported
 from skinnybox.hosts import reach
 from skinnybox.hosts.qemu import bridge
-from skinnybox.hosts.qemu.passt_probe import probe
 from skinnybox.model import Forward, Instance, Network, StaticNetwork
-from skinnybox.run import process
+
+if TYPE_CHECKING:
+    from socket import socket
 
 _EXPERIMENTAL = 0x88B5
 """An ethertype that nobody is to understand (IEEE 802)."""
@@ -34,7 +34,13 @@ def verdict() -> Verdict:
     if found is None:
         return Verdict(works=False, detail="passt is not installed", hint="sudo apt install passt")
     resolver = stamp(Path("/etc/resolv.conf"))
-    return cached("passt", f"{stamp(found)} {resolver}", lambda: probe(_passt, _user_of_probe()))
+
+    def tried() -> Verdict:
+        from skinnybox.hosts.qemu.passt_probe import probe
+
+        return probe(_passt, _user_of_probe())
+
+    return cached("passt", f"{stamp(found)} {resolver}", tried)
 
 
 def _user_of_probe() -> int | None:
@@ -67,6 +73,8 @@ def check_ports(instance: Instance) -> None:
 
 
 def _check_port(instance: Instance, way: Forward) -> None:
+    import socket
+
     with socket.socket() as trial:
         trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -91,9 +99,11 @@ def in_use(instance: Instance, way: Forward) -> Conflict:
 
 
 @contextlib.contextmanager
-def stream(instance: Instance, user: int | None, output: int) -> Iterator[socket.socket]:
+def stream(instance: Instance, user: int | None, output: int) -> "Iterator[socket]":
     """QEMU's end of a socket whose other end a fresh passt holds; it goes when QEMU does."""
-    ours, theirs = socket.socketpair()
+    from socket import socketpair
+
+    ours, theirs = socketpair()
     with ours, theirs:
         words = argv(theirs.fileno(), reach.ways_in(instance), instance.seed.network)
         ours.sendall(_introduction(instance.mac))
@@ -126,6 +136,8 @@ def argv(descriptor: int, ways: Sequence[Forward], static: StaticNetwork | None 
 def _around(static: StaticNetwork) -> list[str]:
     """The network a static address says it is in. Without a gateway, who comes in comes from a neighbour: to
     anybody farther away the guest has no route."""
+    import ipaddress
+
     own = ipaddress.ip_interface(next((a for a in static.addresses if ":" not in a), static.address))
     if own.version == 6 or own.ip.is_loopback or own.ip.is_multicast or own.ip.is_unspecified:
         return []

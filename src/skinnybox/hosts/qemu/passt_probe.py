@@ -13,8 +13,8 @@ import struct
 import time
 from collections.abc import Callable, Iterator
 
+from skinnybox import process
 from skinnybox.emulation.verdicts import Verdict
-from skinnybox.run import process
 
 Start = Callable[[int, int | None, int | None, int], int]
 """Starts a passt: descriptor of its socket, ssh port, user, descriptor of its output. Returns the pid."""

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 from skinnybox.model import Usage
-from skinnybox.run.process import cpu_seconds
+from skinnybox.process import cpu_seconds
 
 _OWN = ("RssAnon", "RssShmem")
 """Of /proc/<pid>/status. RssFile is left out: a mapped master, and QEMU itself, are there once for all."""

@@ -7,7 +7,8 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import BinaryIO
 
-from skinnybox.run.programs import STDERR_TAIL, Argv, check, find, missing, start, words_of
+from skinnybox.run.environment import find
+from skinnybox.run.programs import STDERR_TAIL, Argv, check, missing, start, words_of
 
 _POLL = 0.02
 _WITH_US = ("setpriv", "--pdeathsig", "KILL", "--")

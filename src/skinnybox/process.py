@@ -5,8 +5,9 @@ import os
 import select
 import signal
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
+
+from skinnybox.values import dataclass
 
 _STATE, _USER_TIME, _SYSTEM_TIME, _START_TIME = 0, 11, 12, 19
 """Fields of /proc/<pid>/stat behind the command's closing parenthesis (proc(5): 3, 14, 15 and 22)."""
