@@ -15,7 +15,7 @@ from skinnybox.fleet.registry import open_fleet
 from skinnybox.fleet.service import Fleet
 from skinnybox.fleet.settings import Settings
 from skinnybox.hosts.building import Building
-from skinnybox.model import DiskKind, Instance, Master, Stack, Trial, TrialPhase
+from skinnybox.model import DiskKind, Instance, Master, Trial, TrialPhase
 from skinnybox.operation import UNATTENDED
 from skinnybox.overlays.copy import copy_data
 from skinnybox.overlays.patch import put_message
@@ -57,8 +57,9 @@ def rebase(
 
 
 def on(instance: Instance, master: Master, kept: str, keep_until: datetime | None = None) -> Instance:
-    """The machine on trial on that master."""
-    stack = Stack(master=master.id, reference=master.reference, images=(master.images[0].digest,))
+    """The machine on trial on that master, with the layers that it has."""
+    images = (master.images[0].digest, *instance.stack.images[1:])
+    stack = replace(instance.stack, master=master.id, reference=master.reference, images=images)
     trial = Trial(
         before=instance.stack,
         kept=kept,

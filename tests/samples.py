@@ -18,6 +18,7 @@ from skinnybox.model import (
     ImageFormat,
     ImageKind,
     Instance,
+    Layer,
     Master,
     Overlay,
     Seed,
@@ -55,6 +56,25 @@ def a_master(**fields: Any) -> Master:
         tree_size=MIB,
         entries=1,
         guest_protocol=GUEST_PROTOCOL,
+        created=datetime.now(UTC),
+    )
+    return replace(usual, **fields)
+
+
+def a_layer(**fields: Any) -> Layer:
+    """`site:1` for `a_master`; fields of Layer may be given."""
+    usual = Layer(
+        id="sha256:" + "1" * 64,
+        name="site",
+        version="1",
+        images=(an_image(b"of a layer" * 1000),),
+        master=MASTER,
+        made_for="tiny:1",
+        only=False,
+        architecture="x86_64",
+        kernel_version="6.1",
+        tree_size=MIB,
+        entries=1,
         created=datetime.now(UTC),
     )
     return replace(usual, **fields)

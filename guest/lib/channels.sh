@@ -4,8 +4,9 @@
 #   xenstore       vm-data/skinnybox/NAME
 #   firmware       opt/skinnybox/NAME, handed over by QEMU (fw_cfg)
 #   told_disk      a small disk that holds nothing but a message of the kind `told`, for hosts that have none of these
-# Names: instance, nonce, master, overlay and data (names of disks), format and format-data (the one-time orders), name
-# (what this machine is called there), and two messages, base and seed: how many parts its base64 is cut into; NAME-0, NAME-1 and so on.
+# Names: instance, nonce, master, overlay and data (names of disks), layers (those of several, with commas, the lowest layer first),
+# format and format-data (the one-time orders), name (what this machine is called there), and two messages, base and seed: how
+# many parts its base64 is cut into; NAME-0, NAME-1 and so on.
 
 : "${PROC:=/proc}" "${SYS:=/sys}" "${DEV:=/dev}" "${RUN:=/run/skinnybox}"
 
@@ -23,7 +24,7 @@ listen() {
 
 hear() {
     local name
-    for name in nonce master overlay data format format-data name; do "$1_says" "$name" >"$RUN/host/$name" || :; done
+    for name in nonce master layers overlay data format format-data name; do "$1_says" "$name" >"$RUN/host/$name" || :; done
     for name in base seed; do hear_message "$1" "$name"; done
 }
 

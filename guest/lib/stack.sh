@@ -36,7 +36,20 @@ mount_lowers() {
 }
 
 lower_name() {
-    if [ "$1" -eq 0 ]; then host_parameter master || echo skinny-master; else echo "skinny-layer-$1"; fi
+    if [ "$1" -eq 0 ]; then host_parameter master || echo skinny-master; else layer_name "$1"; fi
+}
+
+# layer_name NUMBER: of the names that the host said, from the lowest up; else the serial. Never nothing: that is the serial of
+# every disk which has none.
+layer_name() {
+    local names number=$1
+    names=$(host_parameter layers) || names=
+    while [ "$number" -gt 1 ]; do
+        case $names in *,*) names=${names#*,} ;; *) names= ;; esac
+        number=$((number - 1))
+    done
+    names=${names%%,*}
+    printf '%s\n' "${names:-skinny-layer-$1}"
 }
 
 # mount_lower NAME UUID FOLDER

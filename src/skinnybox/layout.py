@@ -234,11 +234,11 @@ TABLE = (
     Part(path="run/xapi/<uuid>.lock", what="held by the command that works on that machine", by=_XAPI),
     Part(path="run/xapi/<uuid>.data.lock", what="the same, where it has a data disk", by=_XAPI),
     Part(path="run/xapi/master-<content id>.lock", what="held by who uploads that image", by=_XAPI),
+    Part(path="run/xapi/layer-<content id>.lock", what="the same of a layer's", by=_XAPI),
     Part(path="run/xapi/fleet.lock", what="the id in `fleet` a second time, only to notice when that is gone",
          by=_XAPI),
     Part(path="run/xapi/work-<random>", mode=FOLDER,
-         what="copies of disks that a command works with", by=_XAPI,
-         passing=True),
+         what="copies of disks that a command works with", by=_XAPI, passing=True),
     # Reaching into machines.
     Part(path="ssh", mode=FOLDER, what="how machines are reached", by=_COMMANDS),
     Part(path="ssh/.lock", what="held while the key is made", by="`create`"),

@@ -22,7 +22,7 @@ from skinnybox.model import (
 )
 from skinnybox.operation import Operation
 from skinnybox.sizes import GIB, KIB, MIB
-from tests.samples import write_out
+from tests.samples import a_layer, write_out
 
 New = Callable[..., Instance]
 ContentsOf = Callable[..., Contents]
@@ -192,6 +192,30 @@ def test_masters_are_checked_and_taken_twice(host: Host, master: Master, sealed:
         host.add_master(master, sealed, Operation())
     host.remove_master(master)
     host.remove_master(master)
+
+
+def test_layers_are_taken_twice_and_recorded(
+    host: Host, new: New, contents_of: ContentsOf, sealed: Path, master: Master, tmp_path: Path
+) -> None:
+    layer = a_layer()
+    [image] = layer.images
+    (tmp_path / image.file).write_bytes(b"of a layer" * 1000)
+    host.add_master(master, sealed, Operation())
+    for _ in range(2):
+        host.add_layers([(layer, image, tmp_path)], Operation())
+    plain = new()
+    stack = replace(
+        plain.stack,
+        images=(*plain.stack.images, image.digest), layers=(layer.reference,), layer_ids=(layer.id,),
+    )  # fmt: skip
+    instance = replace(plain, stack=stack)
+    assert host.features.layers
+    host.create_overlay(instance, contents_of(instance), Operation())
+    host.define(instance)
+    assert list(host.records()) == [instance]
+    host.delete(instance)
+    for _ in range(2):
+        host.remove_layer(layer)
 
 
 def test_a_start_without_a_kernel_leaves_nothing(

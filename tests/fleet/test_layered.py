@@ -251,7 +251,7 @@ def test_a_machine_whose_layer_is_gone_is_told(fleet: Fleet, web: Instance, top:
         changes(fleet)
 
 
-def test_a_pool_refuses_them_by_name(fleet: Fleet) -> None:
+def test_a_host_that_attaches_none_refuses_them_by_name(fleet: Fleet) -> None:
     features = replace(fleet._host.features, layers=False)
     with pytest.raises(Unsupported, match="this host attaches no layers"):
         specification.check(replace(SPARSE, layers=("site",)), features)

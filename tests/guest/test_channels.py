@@ -36,7 +36,9 @@ def parts(name: str, message: bytes) -> dict[str, str]:
     return {name: str(len(cut))} | {f"{name}-{number}": part for number, part in enumerate(cut)}
 
 
-WORDS = {"instance": INSTANCE, "nonce": "abc123", "overlay": "xvdb", **parts("seed", SEED)}
+WORDS = {
+    "instance": INSTANCE, "nonce": "abc123", "overlay": "xvdb", "layers": "xvde,xvdf", **parts("seed", SEED),
+}  # fmt: skip
 
 
 def firmware(shell: Shell, words: dict[str, str]) -> None:
@@ -81,6 +83,7 @@ def test_the_firmware(shell: Shell) -> None:
     listen(shell)
     assert (heard(shell, "instance"), heard(shell, "nonce")) == (INSTANCE.encode(), b"abc123")
     assert (heard(shell, "overlay"), heard(shell, "name")) == (b"xvdb", b"Web 1")
+    assert heard(shell, "layers") == b"xvde,xvdf"
     assert (shell.tmp / "run/host/seed").read_bytes() == SEED
 
 
@@ -90,6 +93,7 @@ def test_xenstore(shell: Shell) -> None:
         listen(shell)
     assert (heard(shell, "instance"), heard(shell, "nonce")) == (INSTANCE.encode(), b"abc123")
     assert (heard(shell, "overlay"), heard(shell, "name")) == (b"xvdb", b"Web 1")
+    assert heard(shell, "layers") == b"xvde,xvdf"
     assert (shell.tmp / "run/host/seed").read_bytes() == SEED
     assert heard(shell, "base") == b""
 

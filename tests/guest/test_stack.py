@@ -1,5 +1,6 @@
 """stack.sh: the right overlay on the right images, or none."""
 
+import re
 import uuid
 from pathlib import Path
 
@@ -251,6 +252,34 @@ def test_without_disk_and_memory_the_serial_is_named(shell: Shell) -> None:
 def test_mapped_is_what_is_really_mounted(shell: Shell, mounts: Path, options: str, said: str) -> None:
     mounts.write_text(f"/dev/pmem1 /other erofs ro,dax=always 0 0\n/dev/pmem0 /lower erofs {options} 0 0\n")
     assert shell(PARTS, "mapped /lower").out == f"{said}\n"
+
+
+@pytest.mark.parametrize("names", [["xvde", "xvdf"], ["xvdf", "xvde"]])
+def test_layers_are_on_the_disks_that_the_host_names_in_its_order(shell: Shell, names: list[str]) -> None:
+    """On Xen disks have no serials, and are called so."""
+    base(shell, IMAGE, LAYER, OTHER)
+    shell.says(master="xvda", layers=",".join(names))
+    shell.disk("xvda", None, erofs())
+    for name, image in zip(names, (LAYER, OTHER), strict=True):
+        shell.disk(name, None, erofs(image))
+    ended = shell(PARTS, REFUSE + "read_base; mount_lowers; cat $RUN/images", stubs=["mount"])
+    assert ended.out.splitlines() == [IMAGE, LAYER, OTHER]
+    assert [call.split()[-2:] for call in ended.calls] == [
+        [f"{shell.tmp}/dev/{name}", f"{shell.tmp}/run/lower/{number}"]
+        for number, name in enumerate(["xvda", *names])
+    ]
+
+
+@pytest.mark.parametrize("names", ["xvde", "xvde,", ",xvdf", ",,", "xvdf,xvde"])
+def test_a_layer_that_the_host_does_not_name_or_names_wrongly(shell: Shell, names: str) -> None:
+    """What the host said lies where a guest may have changed it. A disk without a serial is nobody's."""
+    base(shell, IMAGE, LAYER, OTHER)
+    shell.says(master="xvda", layers=names)
+    for name, image in (("xvda", IMAGE), ("xvde", LAYER), ("xvdf", OTHER)):
+        shell.disk(name, None, erofs(image))
+    ended = shell(PARTS, REFUSE + "read_base; mount_lowers", stubs=["mount", "sleep"])
+    assert ended.code == 9
+    assert re.search("no disk called skinny-layer-[12] appeared|belongs to the image", ended.out)
 
 
 def test_an_overlay_without_any_image_is_refused(shell: Shell) -> None:

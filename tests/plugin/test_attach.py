@@ -79,3 +79,22 @@ def test_what_is_not_attached(dom0: Dom0) -> None:
     assert dom0.refused("attach", name="web-01")[:2] == ["SKINNYBOX_AMBIGUOUS", "overlay"]
     assert dom0.refused("attach", name="rescue")[0] == "SKINNYBOX_NOT_FOUND"
     assert drives(dom0) == {}
+
+
+def test_a_layers_disk_is_no_master_and_nobodys_to_delete(dom0: Dom0) -> None:
+    """As `skinnybox` puts it into the pool, for machines that it made."""
+    marks = {"skinnybox:layer": DIGEST, "skinnybox:role": "layer"}
+    layer = dom0.api.VDI.create(records.disk(dom0.sr, 64 * MIB, name_label="site", other_config=marks))
+    for wanted in ("site", dom0.api.VDI.get_uuid(layer)):
+        assert dom0.refused("provision", template="thin", master=wanted, name="other")[0] == (
+            "SKINNYBOX_NOT_A_MASTER"
+        )
+    dom0.provision()
+    [before] = dom0.call("list")["machines"]
+    vm = dom0.api.VM.get_by_name_label("web-01")[0]
+    dom0.api.VBD.create(records.drive(vm, layer, "4", "RO"))
+    assert dom0.call("list")["machines"] == [before]
+    take_off(dom0, "0")
+    assert dom0.call("attach", name="web-01")["attached"] == ["master"]
+    done = dom0.call("delete", name="web-01")
+    assert dom0.api.VDI.get_uuid(layer) in done["kept"] and done["overlays"] == 1

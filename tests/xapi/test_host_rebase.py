@@ -4,6 +4,7 @@ import random
 import sqlite3
 from collections.abc import Callable, Sequence
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -77,7 +78,10 @@ def is_whole(pool: EmulatedPool, fleet: Fleet) -> bool:
     assert started.ok, started.error
     assert fleet.machine("one").condition is Condition.READY
     has = drives(pool, instance)
-    assert sorted(has) == ["0", "1"] and has["0"]["other_config"][tags.DIGEST] == digest
+    of_layers = dict(zip("456789", instance.stack.images[1:], strict=False))
+    assert {place: tags.digest_of(disk) for place, disk in has.items()} == {
+        "0": digest, "1": None, **of_layers,
+    }  # fmt: skip
     assert tags.role_of(has["1"]) == "overlay" and tags.LABEL not in has["1"]["other_config"]
     assert digest in "".join(base_of(machine(pool, instance)["xenstore_data"]))
     assert fleet.kill(["one"])[0].ok
@@ -86,7 +90,7 @@ def is_whole(pool: EmulatedPool, fleet: Fleet) -> bool:
 
 def roles(pool: EmulatedPool) -> list[str]:
     found = (tags.role_of(record) for record in all_of(pool, "VDI"))
-    return sorted(role for role in found if role not in ("master", "source"))
+    return sorted(role for role in found if role not in ("master", "source", "layer"))
 
 
 def test_its_master_its_overlay_and_what_it_is_told_change(
@@ -267,7 +271,7 @@ def anew(fleet: Fleet, newer: Master, what: str) -> None:
         rollback(fleet, "one")
     elif instance.stack.master == newer.id:
         fleet.delete(["one"])
-        fleet.create(["one"], "tiny", SMALL)
+        fleet.create(["one"], "tiny", replace(SMALL, layers=instance.stack.layers))
     for _, kept in fleet.overlays.snapshots(["one"]):
         fleet.overlays.delete_snapshot(["one"], kept.label)
     if what != "rebase":

@@ -55,7 +55,7 @@ def of_host(
     layers: Sequence[Layer] = (),
 ) -> Account:
     """An ordinary machine's disk has room for the largest master's files, and for what an overlay holds."""
-    found = account(host.space(instances, masters), instances, masters, fit_size, layers)
+    found = account(host.space(instances, masters, layers), instances, masters, fit_size, layers)
     system = max((master.tree_size for master in masters), default=0) + fit_size
     storages = host.storages(fit_size, system)
     fit = fits(found.space, taken_by(host, fit_size))

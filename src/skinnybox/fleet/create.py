@@ -24,7 +24,7 @@ from skinnybox.fleet.specification import (
     completed,
     with_key,
 )
-from skinnybox.fleet.stacks import stack
+from skinnybox.fleet.stacks import add_to_host, stack
 from skinnybox.hosts.base import Contents, Host
 from skinnybox.model import (
     DataDisk,
@@ -117,7 +117,7 @@ def _create(
         base = stack(found, specification.dax, context.features, layers)
         wanted = instances(context, base, each, context.public_key)
         check_space(host, (disk for new in wanted for disk in new.disks.values()))
-        host.add_master(found, context.masters.folder(found), operation)
+        add_to_host(context, found, base, operation)
         return list(make(host, catalog, wanted, operation, context.features.creates_at_once))
 
 

@@ -10,7 +10,7 @@ from skinnybox.fleet.catalog.catalog import Catalog
 from skinnybox.hosts.base import Host
 from skinnybox.masters import catalogue as sealed
 from skinnybox.masters.layers import catalogue
-from skinnybox.model import Layer, Master
+from skinnybox.model import Layer, Master, Stack
 from skinnybox.operation import UNATTENDED, Operation
 
 if TYPE_CHECKING:
@@ -71,13 +71,21 @@ class Layers:
     @contextmanager
     def kept(self, references: Sequence[str], master: Master) -> Iterator[tuple[Layer, ...]]:
         """These layers, from the lowest up, which nobody can remove meanwhile. NotFound, UsageError; Blocked
-        for one of another master, Unsupported for what would hide something of this version."""
+        for one of another master, Unsupported for what would hide something of this version, or where its
+        guest part would not find them."""
         from skinnybox.fleet import layers_fit
 
         with self.held():
             found = tuple(map(self.find, references))
+            if found:
+                layers_fit.refuse_guest(master, self._host.features)
             layers_fit.refuse(found, master, self.folder, self._masters.folder)
             yield found
+
+    def add_to_host(self, stack: Stack, operation: Operation) -> None:
+        """Those of machines that are about to have this stack, which nobody removes meanwhile. NotFound."""
+        found = catalogue.layers_of(self._store, stack)
+        self._host.add_layers([(layer, image, self.folder(layer)) for layer, image in found], operation)
 
     @as_job("layer verify")
     def verify(self, reference: str, operation: Operation = UNATTENDED) -> Layer:
@@ -100,6 +108,7 @@ class Layers:
         with sealed.locked(self._store, exclusive=True):
             layer = self.find(reference)
             layers_kept.refuse_needed(layer, self._host, self._catalog)
+            self._host.remove_layer(layer)
             sealed.remove(self._store, layer)
             self._marks(layer).unlink(missing_ok=True)
         return layer

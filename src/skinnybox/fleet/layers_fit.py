@@ -1,9 +1,10 @@
-"""Whether layers go above a master."""
+"""Whether layers go above a master, and its guest part finds them where it is to run."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from skinnybox.errors import Blocked, Unsupported, UsageError
+from skinnybox.hosts.base import Features
 from skinnybox.masters.catalogue import INDEX
 from skinnybox.masters.kernel import reads_large_clusters
 from skinnybox.model import MOST_LAYERS, Layer, Master
@@ -19,9 +20,7 @@ def refuse(
     master; Unsupported where one would hide something of this version, or its kernel could not read it."""
     if len(layers) > MOST_LAYERS:
         raise UsageError(f"{len(layers)} layers: a machine has at most {MOST_LAYERS}")
-    twice = {layer.reference for layer in layers if layers.count(layer) > 1}
-    if twice:
-        raise UsageError(f"the layer {min(twice)} is named twice", hint="each is of use once")
+    _refuse_twice(layers)
     for layer in layers:
         if not layer.is_for(master):
             raise Blocked(
@@ -31,6 +30,30 @@ def refuse(
             )
         if layer.master != master.id:
             _refuse_hiding(layer, master, folder(layer), folder_of(master))
+
+
+def refuse_guest(master: Master, features: Features) -> None:
+    """Unsupported where its guest part does not find layers on this host."""
+    if master.guest_protocol < features.layers_from:
+        raise Unsupported(
+            f"the guest part of {master.reference} finds no layers on this host: it speaks protocol"
+            f" {master.guest_protocol}, and does so from {features.layers_from} on",
+            hint="build or import the master again",
+        )
+
+
+def _refuse_twice(layers: Sequence[Layer]) -> None:
+    """Also under two names: a host may know them by what is in them alone."""
+    twice = {layer.reference for layer in layers if layers.count(layer) > 1}
+    if twice:
+        raise UsageError(f"the layer {min(twice)} is named twice", hint="each is of use once")
+    seen: dict[str, str] = {}
+    for layer in layers:
+        for image in layer.images:
+            other = seen.setdefault(image.digest, layer.reference)
+            if other != layer.reference:
+                what = f"the layers {other} and {layer.reference} hold the same files"
+                raise UsageError(what, hint="name one of them")
 
 
 def _whom(layer: Layer) -> str:

@@ -29,7 +29,7 @@ from skinnybox.fleet import (
 from skinnybox.fleet.masters import Masters
 from skinnybox.fleet.stacks import of_kind
 from skinnybox.fleet.view import MachineView
-from skinnybox.hosts.base import Host
+from skinnybox.hosts.base import Features, Host
 from skinnybox.layout import LAYERS
 from skinnybox.masters.catalogue import folder
 from skinnybox.masters.layers.catalogue import layers_of
@@ -88,10 +88,13 @@ class Moves:
                 self._opened[key] = self._held.enter_context(found)
             return self._opened[key]
 
-    def layers(self, instance: Instance) -> tuple[Layer, ...]:
-        """Those that it has, and keeps. Blocked, Unsupported where one does not go above the new master."""
+    def layers(self, instance: Instance, features: Features) -> tuple[Layer, ...]:
+        """Those that it has, and keeps. Blocked, Unsupported where one does not go above the new master, or
+        its guest part would not find them."""
         store = self._scratch / LAYERS
         found = tuple(layer for layer, _ in layers_of(store, instance.stack))
+        if found:
+            layers_fit.refuse_guest(self.new, features)
         layers_fit.refuse(found, self.new, partial(folder, store), partial(folder, self._store))
         image = self.new.image_of(ImageKind.EROFS_PLAIN) if instance.stack.dax else self.new.disk
         if image is not None:
@@ -159,7 +162,7 @@ def decisions(
     refuse(machine, moves.new)
     instance = machine.instance
     moves.refuse_other_architecture(instance)
-    moves.layers(instance)
+    moves.layers(instance, host.features)
     refuse_replay(instance, policy)
     with ExitStack() as held:
         old, new = (moves.files(each, instance.stack) for each in (instance.stack.master, moves.new.id))

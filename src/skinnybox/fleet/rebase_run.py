@@ -19,10 +19,11 @@ from skinnybox.fleet.catalog.rows import Doing
 from skinnybox.fleet.context import Context
 from skinnybox.fleet.lease import Held, as_left, leased
 from skinnybox.fleet.rebase_trial import Trying
+from skinnybox.fleet.stacks import add_to_host
 from skinnybox.fleet.stacks import stack as stack_of
 from skinnybox.fleet.view import MachineView
 from skinnybox.hosts.building import Building
-from skinnybox.model import DiskKind, Instance, Master, Trial, TrialPhase
+from skinnybox.model import DiskKind, Instance, Master, Stack, Trial, TrialPhase
 from skinnybox.operation import Operation
 
 if TYPE_CHECKING:
@@ -87,8 +88,8 @@ def moved(context: Context, machine: MachineView, wanted: Wanted, operation: Ope
     refuse(machine, wanted)
     with wanted.moves() as moves:
         moves.refuse_other_architecture(machine.instance)
-        moves.layers(machine.instance)
-        context.host.add_master(wanted.new, context.masters.folder(wanted.new), operation)
+        stack = _stack(context, machine.instance, wanted, moves)
+        add_to_host(context, wanted.new, stack, operation)
     with leased(context.host, context.catalog, machine.instance, _doing(ran)) as held:
         _refuse_moved(machine.instance, held.instance)
         built = _off_and_built(context, held, wanted, operation, ran=ran)
@@ -195,6 +196,11 @@ def _off_and_built(
         raise
 
 
+def _stack(context: Context, instance: Instance, wanted: Wanted, moves: "Moves") -> Stack:
+    features = context.host.features
+    return stack_of(wanted.new, instance.stack.dax, features, moves.layers(instance, features))
+
+
 def _built(context: Context, held: Held, wanted: Wanted, operation: Operation) -> Instance:
     """The machine as it is recorded with its new overlay in place."""
     from skinnybox.delta.rebase import doing
@@ -205,7 +211,7 @@ def _built(context: Context, held: Held, wanted: Wanted, operation: Operation) -
     host, instance = context.host, held.instance
     trial = _trial(context, instance, wanted)
     with wanted.moves() as moves:
-        stack = stack_of(wanted.new, instance.stack.dax, host.features, moves.layers(instance))
+        stack = _stack(context, instance, wanted, moves)
         rebased = _checked(replace(instance, stack=stack, trial=trial), wanted.check)
         old, new = (moves.files(each, instance.stack) for each in (instance.stack.master, wanted.new.id))
         files = (old, new)

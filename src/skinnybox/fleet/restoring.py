@@ -88,7 +88,7 @@ def restore(context: Context, name: str, wanted: Restore, operation: Operation) 
             sealed = held.enter_context(stack_files.opened(context.folder, master, new.stack))
         context.catalog.make()
         host_kind.note(context.folder, context.host.features.kind)
-        context.host.add_master(master, context.masters.folder(master), operation)
+        stacks.add_to_host(context, master, new.stack, operation)
         filling = _Filling(context.host, chain, sealed, context.folder, operation)
         [made] = create.make(context.host, context.catalog, [new], operation, fill=filling.fill)
     if made.data is not None and DiskKind.DATA not in manifest.disks:

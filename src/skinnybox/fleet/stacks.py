@@ -1,10 +1,15 @@
-"""Stacks: which images of a master and of layers a machine boots from, and what all of them show."""
+"""Stacks: which images of a master and of layers a machine boots from, and that its host has them."""
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from skinnybox.errors import Unsupported
 from skinnybox.hosts.base import Features
 from skinnybox.model import Image, ImageKind, Layer, Master, Stack
+from skinnybox.operation import Operation
+
+if TYPE_CHECKING:
+    from skinnybox.fleet.context import Context
 
 
 def of_kind(layers: Sequence[Layer], kind: ImageKind, master: Master) -> tuple[Image, ...]:
@@ -32,6 +37,13 @@ def stack(master: Master, dax: bool | None, features: Features, layers: Sequence
         layers=tuple(layer.reference for layer in layers),
         layer_ids=tuple(layer.id for layer in layers),
     )
+
+
+def add_to_host(context: "Context", master: Master, stack: Stack, operation: Operation) -> None:
+    """What machines of this stack boot from is usable on its host. Its layers are held."""
+    context.host.add_master(master, context.masters.folder(master), operation)
+    if stack.layers:
+        context.layers.add_to_host(stack, operation)
 
 
 def _of_kind(layer: Layer, kind: ImageKind, master: Master) -> Image:

@@ -17,11 +17,13 @@ from skinnybox.hosts.building import Building, Buildings
 from skinnybox.hosts.growing import Growing
 from skinnybox.hosts.keeping import Keeping
 from skinnybox.hosts.noting import Noting
+from skinnybox.hosts.sharing import Sharing
 from skinnybox.model import (
     Allocation,
     Consistency,
     DiskKind,
     Instance,
+    Layer,
     Master,
     Network,
     Report,
@@ -70,6 +72,8 @@ class Features:
     """Whether machines can have a data disk."""
     layers: bool = False
     """Whether machines can have layers between master and overlay."""
+    layers_from: int = 1
+    """The first protocol of guest parts that find them here."""
     encrypts: bool = False
     """Whether a machine can be handed a key that is kept nowhere."""
     memory: int | None = None
@@ -93,14 +97,6 @@ class Disks(Protocol):
 
     What is said of the overlay goes for the data disk where that is named as the `disk`; no call touches one
     that it does not name, but `delete`. Unsupported where `features` has none."""
-
-    @abstractmethod
-    def add_master(self, master: Master, folder: Path, operation: Operation) -> None:
-        """Make a sealed master usable here. Idempotent by image digest."""
-
-    @abstractmethod
-    def remove_master(self, master: Master) -> None:
-        """Idempotent."""
 
     def refuse_names(self, names: Collection[str]) -> None:
         """Conflict where machines of these names cannot be made, because others here are called so. Before
@@ -276,13 +272,15 @@ class Observation(Protocol):
         """Both directions of the serial console, as a stream. Conflict when the machine is off."""
 
 
-class Host(Disks, Growing, Keeping, Lifecycle, Observation, Noting, Protocol):
+class Host(Disks, Sharing, Growing, Keeping, Lifecycle, Observation, Noting, Protocol):
     @property
     @abstractmethod
     def features(self) -> Features: ...
 
     @abstractmethod
-    def space(self, instances: Iterable[Instance], masters: Iterable[Master]) -> Space:
+    def space(
+        self, instances: Iterable[Instance], masters: Iterable[Master], layers: Iterable[Layer] = ()
+    ) -> Space:
         """What the store holds and what is free. Blocks as long as it takes to look at every overlay."""
 
     def storages(self, overlay: int, system: int) -> Sequence[Storage]:

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from skinnybox.values import dataclass
 
-GUEST_PROTOCOL = 5
+GUEST_PROTOCOL = 6
 """Version of what host and guest say to each other (see wire.py); part of a master's content id."""
 OLDEST_GUEST_PROTOCOL = 1
 """What masters sealed long ago speak, and is still spoken to them: at least the one before the newest."""

@@ -23,6 +23,7 @@ from skinnybox.fleet.power import Starting
 from skinnybox.fleet.rebase_trial import Trying
 from skinnybox.fleet.reset import reset
 from skinnybox.fleet.specification import check_space, places
+from skinnybox.fleet.stacks import add_to_host
 from skinnybox.fleet.update_seed import reseed
 from skinnybox.fleet.view import MachineView
 from skinnybox.model import DiskKind, Forward, Instance, fields
@@ -211,10 +212,12 @@ class Work:
     def _create_all(self, wanted: Sequence[Wanted], done: str) -> list[Outcome[str]]:
         masters = self._context.masters
         with ExitStack() as kept:
-            for identity in sorted({one.stack.master for one in wanted}):
-                master = kept.enter_context(masters.kept(identity))
-                self._host.add_master(master, masters.folder(master), self._operation)
-            self._keep_layers({each for one in wanted for each in one.stack.layer_ids}, kept)
+            stacks = {one.stack.images: one.stack for one in wanted}
+            if any(stack.layers for stack in stacks.values()):
+                kept.enter_context(self._context.layers.held())
+            for _, stack in sorted(stacks.items()):
+                master = kept.enter_context(masters.kept(stack.master))
+                add_to_host(self._context, master, stack, self._operation)
             self._context.catalog.make()
             host_kind.note(self._context.folder, self._host.features.kind)
             instances = self._instances(wanted)
@@ -227,13 +230,6 @@ class Work:
                 some = instances[start : start + create.BATCH]
                 found += self._create_some(some, done, self._counting(start, len(instances)))
             return found
-
-    def _keep_layers(self, identities: set[str], kept: ExitStack) -> None:
-        """NotFound for one that was removed since the plan was made."""
-        if identities:
-            kept.enter_context(self._context.layers.held())
-            for identity in sorted(identities):
-                self._context.layers.by_id(identity)
 
     def _instances(self, wanted: Sequence[Wanted]) -> list[Instance]:
         ports = self._ports()

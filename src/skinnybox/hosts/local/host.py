@@ -19,6 +19,7 @@ from skinnybox.model import (
     Consistency,
     DiskKind,
     Instance,
+    Layer,
     Master,
     Snapshot,
     Space,
@@ -131,7 +132,9 @@ class LocalHost(Host):
         with suppress(OSError):
             Journal(self._runs).write(uuid, name, kind, detail)
 
-    def space(self, instances: Iterable[Instance], masters: Iterable[Master]) -> Space:
+    def space(
+        self, instances: Iterable[Instance], masters: Iterable[Master], layers: Iterable[Layer] = ()
+    ) -> Space:
         return self._store.space(instances, masters)
 
     def troubles(self, instances: Iterable[Instance]) -> Mapping[UUID, Trouble]:

@@ -8,7 +8,7 @@ from skinnybox.hosts.base import Features
 from skinnybox.hosts.xapi import space, tags, xenstore_data
 from skinnybox.hosts.xapi.cache import Record
 from skinnybox.hosts.xapi.pool import Found, Pool
-from skinnybox.model import Allocation, DiskKind, Instance, Master, Network, Space, Storage
+from skinnybox.model import Allocation, DiskKind, Instance, Layer, Master, Network, Space, Storage
 
 _AT_ONCE = 8
 """Machines made at the same time. A pool does most of it one after the other; more only wait there."""
@@ -31,6 +31,8 @@ def features(pool: Pool) -> Features:
         console=False,
         dax=False,
         data=True,
+        layers=True,
+        layers_from=xenstore_data.LAYERS_FROM,
         boots=True,
         creates_at_once=_AT_ONCE,
         tells=xenstore_data.MOST,
@@ -61,14 +63,17 @@ def written(pool: Pool, instances: Iterable[Instance]) -> Mapping[UUID, int]:
     }
 
 
-def held(pool: Pool, instances: Sequence[Instance], masters: Iterable[Master]) -> Space:
+def held(
+    pool: Pool, instances: Sequence[Instance], masters: Iterable[Master], layers: Iterable[Layer]
+) -> Space:
     pool.things.refresh()
     sr = pool.sr()[1]
     taken = sum(written(pool, instances).values()) + _of_data(pool, instances)
     return Space(
         total=int(sr["physical_size"]),
         free=_free(sr),
-        masters=sum(_master_size(pool, master) for master in masters),
+        masters=sum(_shared_size(pool, master) for master in masters),
+        layers=sum(_shared_size(pool, layer) for layer in layers),
         promised=sum(disk.size for instance in instances for disk in instance.disks.values()),
         written=taken,  # a pool does not say what of a volume was written
         allocated=taken,
@@ -111,15 +116,15 @@ def _snapshots(pool: Pool, of: set[UUID]) -> int:
     )
 
 
-def _master_size(pool: Pool, master: Master) -> int:
+def _shared_size(pool: Pool, sealed: Master | Layer) -> int:
     """What it takes in the pool; what it will, when it is not there yet."""
-    digests = {image.digest for image in master.images}
+    digests = {image.digest for image in sealed.images}
     found = [
         int(record["physical_utilisation"])
         for _, record in pool.things.all("VDI")
-        if record["other_config"].get(tags.DIGEST) in digests
+        if tags.digest_of(record) in digests
     ]
-    return sum(found) or sum(image.size for image in master.images)
+    return sum(found) or sum(image.size for image in sealed.images)
 
 
 def storages(pool: Pool, overlay: int, system: int) -> list[Storage]:

@@ -136,19 +136,28 @@ def disk(sr: str, size: int, name: str, role: Role, other: Mapping[str, str]) ->
     }
 
 
-def drive(vm: str, vdi: str, place: str, *, boots: bool, kind: DiskKind = DiskKind.OVERLAY) -> Record:
-    """The master's is read-only and boots, those of its own disks are neither. `owner` is how xapi's own
-    tools mark a disk that goes with its machine (`xe vm-uninstall`, XenCenter): never the master."""
+def drive(vm: str, vdi: str, place: str, kind: DiskKind) -> Record:
+    """Of one of a machine's own disks. `owner` is how xapi's own tools mark a disk that goes with its machine
+    (`xe vm-uninstall`, XenCenter): never one that others share."""
+    return _drive(vm, vdi, place, "RW", {tags.ROLE: kind.value, "owner": ""}, boots=False)
+
+
+def shared_drive(vm: str, vdi: str, place: str, role: Role) -> Record:
+    """Of a master's disk, from which firmware boots, or a layer's: read-only."""
+    return _drive(vm, vdi, place, "RO", {tags.ROLE: role.value}, boots=role is Role.MASTER)
+
+
+def _drive(vm: str, vdi: str, place: str, mode: str, other: dict[str, str], *, boots: bool) -> Record:
     return {
         "VM": vm,
         "VDI": vdi,
         "userdevice": place,
         "bootable": boots,
-        "mode": "RO" if boots else "RW",
+        "mode": mode,
         "type": "Disk",
         "empty": False,
         "unpluggable": False,
-        "other_config": {tags.ROLE: "master"} if boots else {tags.ROLE: kind.value, "owner": ""},
+        "other_config": other,
         **_QOS,
     }
 

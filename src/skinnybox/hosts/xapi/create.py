@@ -6,12 +6,12 @@ from typing import Any
 from uuid import UUID
 
 from skinnybox.errors import Blocked, NotFound
-from skinnybox.hosts.xapi import build, cards, keeping, maps, master, tags, telling, xenstore_data
+from skinnybox.hosts.xapi import build, cards, keeping, maps, shared, tags, telling, xenstore_data
 from skinnybox.hosts.xapi.cache import Record
 from skinnybox.hosts.xapi.errors import Denied
 from skinnybox.hosts.xapi.pool import Found, Pool
 from skinnybox.hosts.xapi.tags import Role
-from skinnybox.hosts.xapi.xenstore_data import MASTER_PLACE, PLACES
+from skinnybox.hosts.xapi.xenstore_data import PLACES
 from skinnybox.model import DiskKind, Instance
 
 _WHOLE = (Role.OVERLAY, Role.DATA)
@@ -70,15 +70,21 @@ def blank(pool: Pool, instance: Instance) -> bool:
 
 def _missing(pool: Pool, instance: Instance, vm: str, attached: tuple[str, ...]) -> list[dict[str, Any]]:
     """The drives it has not got yet of the disks that are there, as of the last look at these."""
-    drives = []
-    image = master.lacking(pool, instance, attached)
-    if image:
-        drives.append(build.drive(vm, image[0], MASTER_PLACE, boots=True))
+    drives = _missing_shared(pool, instance, vm, attached)
     for kind, place in PLACES.items():
         disk = pool.own_disks(kind).get(instance.uuid)
         if kind in instance.disks and disk and not set(disk[1]["VBDs"]) & set(attached):
-            drives.append(build.drive(vm, disk[0], place, boots=False, kind=kind))
+            drives.append(build.drive(vm, disk[0], place, kind))
     return drives
+
+
+def _missing_shared(
+    pool: Pool, instance: Instance, vm: str, attached: tuple[str, ...]
+) -> list[dict[str, Any]]:
+    return [
+        build.shared_drive(vm, reference, place, Role(tags.role_of(record)))
+        for place, (reference, record) in shared.lacking(pool, instance, attached)
+    ]
 
 
 def attach(pool: Pool, instance: Instance) -> Found | None:
@@ -92,30 +98,35 @@ def attach(pool: Pool, instance: Instance) -> Found | None:
         _detach_older(pool, instance, found, kind)
     if instance.uuid in pool.overlays():
         keeping.unmark(pool, pool.overlays()[instance.uuid])
-    found = _without_other_master(pool, instance, found)
+    found = _without_others(pool, instance, found)
     for drive in _missing(pool, instance, found[0], tuple(found[1]["VBDs"])):
         pool.call("VBD.create", drive)
     return found
 
 
-def _fit_master(pool: Pool, instance: Instance, found: Found) -> None:
-    """The halted machine has the master that it is to boot from in place of another, if that is there."""
-    rest = _without_other_master(pool, instance, found)
-    image = master.lacking(pool, instance, tuple(rest[1]["VBDs"]))
-    if image and rest is not found:
-        pool.call("VBD.create", build.drive(found[0], image[0], MASTER_PLACE, boots=True))
+def _fit_shared(pool: Pool, instance: Instance, found: Found) -> None:
+    """The halted machine has the master and the layers that it is to boot from in place of others, as far as
+    they are there."""
+    rest = _without_others(pool, instance, found)
+    if rest is not found:
+        for drive in _missing_shared(pool, instance, found[0], tuple(rest[1]["VBDs"])):
+            pool.call("VBD.create", drive)
 
 
-def _without_other_master(pool: Pool, instance: Instance, found: Found) -> Found:
-    """The machine as it is then, whose drive of another master goes where its own can take that place. As of
-    the last look at the disks."""
-    others = master.attached_others(pool, instance, tuple(found[1]["VBDs"]))
-    rest = [vbd for vbd in found[1]["VBDs"] if vbd not in others]
-    if not others or not master.lacking(pool, instance, tuple(rest)):
+def _without_others(pool: Pool, instance: Instance, found: Found) -> Found:
+    """The machine as it is then, whose drive of another master goes where its own can take that place, and so
+    those of other layers. As of the last look at the disks."""
+    others = shared.attached_others(pool, instance, found[1]["VBDs"])
+    if not others:
         return found
-    for vbd in others:
+    rest = [vbd for vbd in found[1]["VBDs"] if vbd not in others]
+    coming = {shared.key_of(record) for _, (_, record) in shared.lacking(pool, instance, rest)}
+    going = {vbd for vbd, key in others.items() if key in coming}
+    if not going:
+        return found
+    for vbd in going:
         pool.destroy("VBD", vbd)
-    return found[0], {**found[1], "VBDs": rest}
+    return found[0], {**found[1], "VBDs": [vbd for vbd in found[1]["VBDs"] if vbd not in going]}
 
 
 def _detach_older(pool: Pool, instance: Instance, found: Found, kind: DiskKind) -> None:
@@ -171,7 +182,7 @@ def _update(pool: Pool, instance: Instance, found: Found, text: str) -> None:
     if record["name_label"] != instance.name:
         pool.call("VM.set_name_label", vm, instance.name)
     if record["power_state"] == "Halted":
-        _fit_master(pool, instance, found)
+        _fit_shared(pool, instance, found)
         fit(pool, instance, found)
     maps.put(pool, "VM", vm, record, tags.RECORD, text)
 

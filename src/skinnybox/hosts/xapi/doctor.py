@@ -131,7 +131,7 @@ def _copies(pool: Pool) -> Iterator[Check]:
             hint = f"delete it, or take the mark off: other_config {tags.INSTANCE}"
             yield Check(name="copies", status="warn", detail=detail, hint=hint)
     for _, record in pool.things.where("VDI", is_a_snapshot=True):
-        if tags.DIGEST in record["other_config"]:
+        if tags.digest_of(record):
             detail = f"a snapshot of the shared disk {record['name_label']} ({record['uuid']})"
             hint = (
                 "delete it: each makes that disk slower for all machines; who takes snapshots leaves out "

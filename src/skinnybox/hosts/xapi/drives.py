@@ -1,18 +1,18 @@
-"""What others did to machines' drives: disks deleted or detached, and masters that somebody may write.
+"""What others did to machines' drives: disks deleted or detached, and shared ones that somebody may write.
 
 A pool lets every client do that, whatever is blocked on our machines: delete a disk by itself, take a drive
-off a machine, attach a master's disk to another one. So it is looked for and told; what is only detached is
-attached again by `repair`, and by the next start.
+off a machine, attach a master's or a layer's disk to another one. So it is looked for and told; what is only
+detached is attached again by `repair`, and by the next start.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from uuid import UUID
 
 from skinnybox.errors import SkinnyboxError
-from skinnybox.hosts.xapi import create, master, others, tags
+from skinnybox.hosts.xapi import create, others, shared, tags
 from skinnybox.hosts.xapi.cache import Record
 from skinnybox.hosts.xapi.pool import Found, Pool
 from skinnybox.issues import Check, Deed, Finding
@@ -63,7 +63,7 @@ def troubles(pool: Pool, instances: Iterable[Instance]) -> dict[UUID, Trouble]:
 
 
 def _lacking(pool: Pool, instances: Iterable[Instance]) -> dict[UUID, list[Lack]]:
-    ours, overlays, masters = pool.ours(), pool.overlays(), _masters(pool)
+    ours, overlays, by_digest = pool.ours(), pool.overlays(), _shared(pool)
     of_data = pool.data_disks()
     found = {}
     for instance in instances:
@@ -72,7 +72,8 @@ def _lacking(pool: Pool, instances: Iterable[Instance]) -> dict[UUID, list[Lack]
         if overlay is None or overlay[1]["missing"]:
             lacks.append(_NO_OVERLAY)
         if machine is not None:
-            lacks += _drives_of(machine[1], overlay, masters.get(instance.stack.images[0], ()))
+            lacks += _drives_of(machine[1], overlay, by_digest.get(instance.stack.images[0], ()))
+            lacks += _layers_of(machine[1], instance, by_digest)
         if instance.data is not None:
             lacks += _data_of(machine, of_data.get(instance.uuid))
         if lacks:
@@ -86,14 +87,28 @@ def _data_of(machine: Found | None, data: Found | None) -> list[Lack]:
     return [_DATA_OFF] if machine and set(machine[1]["VBDs"]).isdisjoint(data[1]["VBDs"]) else []
 
 
-def _masters(pool: Pool) -> dict[str, list[Record]]:
-    """All disks of each, by digest; the one look at all disks serves all machines."""
+def _shared(pool: Pool) -> dict[str, list[Record]]:
+    """All disks of each master and layer, by digest; the one look at all disks serves all machines."""
     found: dict[str, list[Record]] = {}
     for _, record in pool.things.all("VDI"):
-        digest = record["other_config"].get(tags.DIGEST)
-        if digest is not None and master.is_one(record) and not record["missing"]:
+        digest = tags.digest_of(record)
+        if digest is not None and shared.is_one(record) and not record["missing"]:
             found.setdefault(digest, []).append(record)
     return found
+
+
+def _layers_of(
+    machine: Record, instance: Instance, by_digest: Mapping[str, Sequence[Record]]
+) -> Iterator[Lack]:
+    attached, stack = set(machine["VBDs"]), instance.stack
+    for reference, digest in zip(stack.layers, stack.images[1:], strict=False):
+        disks = by_digest.get(digest, ())
+        if not disks:
+            why = f"its layer {reference} is gone, somebody deleted it in the pool: its next start uploads it"
+            yield Lack(brief="no layer", why=f"{why} again")
+        elif all(attached.isdisjoint(each["VBDs"]) for each in disks):
+            why = f"its layer {reference} is detached: {_BY_START}"
+            yield Lack(brief="layer detached", why=why, attachable=True)
 
 
 def _drives_of(machine: Record, overlay: Found | None, masters: Sequence[Record]) -> list[Lack]:
@@ -112,7 +127,8 @@ def check(pool: Pool) -> Check:
     names = {instance.uuid: instance.name for instance in known}
     found = _lacking(pool, known)
     if not found:
-        return Check(name="drives", status="ok", detail="every machine has its master and its overlay")
+        detail = "every machine has its master, its layers and its overlay"
+        return Check(name="drives", status="ok", detail=detail)
     said = [f"{names[uuid]} ({', '.join(lack.brief for lack in lacks)})" for uuid, lacks in found.items()]
     more = ", ..." if len(said) > _SHOWN else ""
     detail = f"{len(said)} machine{'s' * (len(said) != 1)} without: {', '.join(sorted(said)[:_SHOWN])}{more}"
@@ -149,10 +165,11 @@ def _attach(pool: Pool, instance: Instance) -> None:
 
 
 def check_writers(pool: Pool) -> Iterator[Check]:
-    """The same for `doctor`, of every master in the pool, which may be other state folders' as well."""
-    for vdi, record in pool.things.all("VDI"):
-        if tags.DIGEST in record["other_config"] and not record["is_a_snapshot"]:
+    """The same for `doctor`, of every master and layer in the pool, which may be other state folders' as
+    well."""
+    for each in pool.things.all("VDI"):
+        if tags.digest_of(each[1]) and not each[1]["is_a_snapshot"]:
             try:
-                others.refuse_writers(pool, vdi, str(record["name_label"]))
+                others.refuse_writers(pool, [each])
             except SkinnyboxError as error:
                 yield Check(name="masters", status="fail", detail=error.message, hint=error.hint)

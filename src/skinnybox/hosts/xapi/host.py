@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import UUID
@@ -21,6 +21,7 @@ from skinnybox.hosts.base import Features
 from skinnybox.hosts.events import DEFAULT_THRESHOLDS, Event, EventKind, Journal, Thresholds
 from skinnybox.hosts.holding import Holding
 from skinnybox.hosts.preferences import Preferences
+from skinnybox.hosts.sharing import SealedLayer
 from skinnybox.hosts.xapi import account, create, observe, tags
 from skinnybox.hosts.xapi.address import Address, parse, password
 from skinnybox.hosts.xapi.doors import Doors
@@ -30,6 +31,7 @@ from skinnybox.hosts.xapi.pool_disks import PoolDisks
 from skinnybox.issues import Check, Finding
 from skinnybox.model import (
     Instance,
+    Layer,
     Master,
     Report,
     Space,
@@ -41,6 +43,7 @@ from skinnybox.operation import Operation
 
 if TYPE_CHECKING:
     from skinnybox.hosts.xapi.master import MakeDisk
+    from skinnybox.hosts.xapi.shared import Shared
 
 PATIENCE = 60.0
 _KNOCKING = 0.5
@@ -86,23 +89,36 @@ class XapiHost(PoolDisks):
         return account.features(self._pool)
 
     def add_master(self, master: Master, folder: Path, operation: Operation) -> None:
-        self._add_master(master, folder, operation)
+        self._add([self._master(master, folder)], operation)
 
-    def _add_master(
-        self, master: Master, folder: Path, operation: Operation, of: Instance | None = None
-    ) -> None:
+    def _master(self, master: Master, folder: Path, of: Instance | None = None) -> "Shared":
         from skinnybox.hosts.xapi import master as masters
         from skinnybox.masters import disk
 
-        def share(done: float) -> None:
-            operation.step(task="upload", done=int(100 * done), total=100, unit="%", detail=master.reference)
+        return masters.shared(master, folder, self._make_disk or disk.make, of)
 
-        masters.add(self._pool, master, folder, self._make_disk or disk.make, share, of)
+    def add_layers(self, layers: Sequence[SealedLayer], operation: Operation) -> None:
+        from skinnybox.hosts.xapi import layers as of_layers
+
+        self._add([of_layers.shared(*layer) for layer in layers], operation)
+
+    def _add(self, wanted: Sequence["Shared"], operation: Operation, of: Instance | None = None) -> None:
+        from skinnybox.hosts.xapi import shared
+
+        def step(reference: str, done: float) -> None:
+            operation.step(task="upload", done=int(100 * done), total=100, unit="%", detail=reference)
+
+        shared.add(self._pool, wanted, lambda reference: partial(step, reference), of)
 
     def remove_master(self, master: Master) -> None:
-        from skinnybox.hosts.xapi import master as masters
+        from skinnybox.hosts.xapi import shared
 
-        masters.remove(self._pool, master)
+        shared.remove(self._pool, master.images, master.reference)
+
+    def remove_layer(self, layer: Layer) -> None:
+        from skinnybox.hosts.xapi import shared
+
+        shared.remove(self._pool, layer.images, layer.reference)
 
     def refuse_names(self, names: Collection[str]) -> None:
         self._pool.things.refresh()
@@ -117,12 +133,11 @@ class XapiHost(PoolDisks):
         disks.delete(self._pool, instance)
 
     def start(self, instance: Instance, master: Master, folder: Path, operation: Operation) -> Status:
-        from skinnybox.hosts.xapi import master as masters
-        from skinnybox.hosts.xapi import power
+        from skinnybox.hosts.xapi import layers, power
 
-        masters.require_files(master, folder, instance)
+        wanted = [self._master(master, folder, instance), *layers.of_machine(instance, master, folder)]
         self._pool.overlay(instance)
-        self._add_master(master, folder, operation, of=instance)
+        self._add(wanted, operation, of=instance)
         power.start(self._pool, instance)
         found = self.statuses().get(instance.uuid)
         if found is None:
@@ -215,8 +230,10 @@ class XapiHost(PoolDisks):
             hint="XenCenter, XO Lite or `xe console` show it; `skinnybox ssh` logs in",
         )
 
-    def space(self, instances: Iterable[Instance], masters: Iterable[Master]) -> Space:
-        return account.held(self._pool, list(instances), masters)
+    def space(
+        self, instances: Iterable[Instance], masters: Iterable[Master], layers: Iterable[Layer] = ()
+    ) -> Space:
+        return account.held(self._pool, list(instances), masters, layers)
 
     def storages(self, overlay: int, system: int) -> Sequence[Storage]:
         return account.storages(self._pool, overlay, system)

@@ -12,7 +12,7 @@ from uuid import UUID
 from skinnybox import layout, private
 from skinnybox.errors import Conflict
 from skinnybox.hosts.local.leftovers import half_made, no_part, templates, within
-from skinnybox.hosts.xapi import drives, fleets, keeping, master, tags
+from skinnybox.hosts.xapi import drives, fleets, keeping, shared, tags
 from skinnybox.hosts.xapi.cache import Record
 from skinnybox.hosts.xapi.pool import TAKE_MARK_OFF, WORK, Found, Pool
 from skinnybox.hosts.xapi.tags import Role
@@ -39,11 +39,10 @@ def found(pool: Pool, known: Collection[UUID]) -> Iterator[Finding]:
             what = f"{record['name_label']}: a snapshot of a machine that is no more: delete it in the pool"
             yield Finding(path=place(record), what=f"{what}, if you do not need it", deed=Deed.KEEP)
     for reference, record in sorted(pool.things.all("VDI")):
-        what = _of_master(pool, record)
-        if what:
-            yield _half_made(
-                pool, reference, record, what, master.lock_name(record["other_config"][tags.DIGEST])
-            )
+        lock = shared.half(pool, record)
+        if lock:
+            what = f"{record['name_label']}: an upload that was not finished"
+            yield _half_made(pool, reference, record, what, lock)
     yield from drives.findings(pool, known)
     yield from _here(pool.folder)
     yield from fleets.others(pool.things, pool.identity.known())
@@ -73,12 +72,6 @@ def _copied(
     if tags.role_of(record) in (Role.OVERLAY, Role.DATA) and counts and counts[0] != reference:
         what = "overlay" if tags.role_of(record) == Role.OVERLAY else "data disk"
         return f"{name}: not the {what} that counts, perhaps a copy; if nobody needs it, {TAKE_MARK_OFF}"
-    return None
-
-
-def _of_master(pool: Pool, record: Record) -> str | None:
-    if tags.DIGEST in record["other_config"] and master.is_half(pool, record):
-        return f"{record['name_label']}: an upload that was not finished"
     return None
 
 

@@ -1,11 +1,11 @@
 """What others do with our machines and their disks in the same pool, at the same time."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 
 from skinnybox.errors import Conflict, NotFound
 from skinnybox.hosts.xapi import tags
 from skinnybox.hosts.xapi.cache import Record
-from skinnybox.hosts.xapi.pool import TAKE_MARK_OFF, Pool
+from skinnybox.hosts.xapi.pool import TAKE_MARK_OFF, Found, Pool
 from skinnybox.hosts.xapi.session import NULL
 from skinnybox.hosts.xapi.tags import Role
 from skinnybox.model import DiskKind, Instance
@@ -75,23 +75,24 @@ def _refuse_drive(pool: Pool, vbd: str, disk: str) -> None:
     raise Conflict(f"{disk} is attached to the machine {name}", hint="detach it there first")
 
 
-def writers(pool: Pool, vdi: str) -> list[tuple[Record, str]]:
-    """Who may write a master: the drive, and whose it is. A host's own domain has one only for a moment."""
-    found = []
-    drives = pool.call("VBD.get_all_records_where", f'field "VDI" = "{vdi}" and field "mode" = "RW"')
-    for drive in drives.values():
+def _writers(pool: Pool, disks: Sequence[Found]) -> Iterator[tuple[Record, str, str]]:
+    """Who may write shared disks: the drive, which disk's, and whose it is. A host's own domain has one only
+    for a moment."""
+    names = {reference: str(record["name_label"]) for reference, record in disks}
+    those = " or ".join(f'field "VDI" = "{vdi}"' for vdi in names)
+    for drive in pool.call("VBD.get_all_records_where", f'({those}) and field "mode" = "RW"').values():
         try:
             machine = pool.call("VM.get_record", drive["VM"])
         except NotFound:
             continue
         if not machine["is_control_domain"]:
-            found.append((drive, f"{machine['name_label']} ({machine['uuid']})"))
-    return found
+            yield drive, names[drive["VDI"]], f"{machine['name_label']} ({machine['uuid']})"
 
 
-def refuse_writers(pool: Pool, vdi: str, name: str) -> None:
-    """Conflict while any machine may write this master, whether it runs or not: all others boot from it."""
-    for drive, machine in writers(pool, vdi):
+def refuse_writers(pool: Pool, disks: Sequence[Found]) -> None:
+    """Conflict while any machine may write to one of these masters or layers, whether it runs or not: all
+    others boot from it."""
+    for drive, name, machine in _writers(pool, disks) if disks else ():
         hint = (
             f"detach it there: xe {_DETACH} uuid={drive['uuid']}; if that machine ran with it, delete the "
             "disk too: the next start uploads it again"

@@ -74,9 +74,9 @@ def _links(pool: Pool) -> Iterator[Check]:
 
 
 def _used(pool: Pool) -> set[str]:
-    """SRs with overlays of ours or masters, and the chosen one."""
+    """SRs with overlays of ours, masters or layers, and the chosen one."""
     found = {record["SR"] for _, record in pool.disks()}
-    found |= {record["SR"] for _, record in pool.things.all("VDI") if tags.DIGEST in record["other_config"]}
+    found |= {record["SR"] for _, record in pool.things.all("VDI") if tags.digest_of(record)}
     try:
         return found | {pool.sr()[0]}
     except NotFound:  # `storage` tells that

@@ -2,7 +2,7 @@
 
 tag `skinnybox`
 skinnybox:instance    whose machine or disk it is, a UUID
-skinnybox:fleet       of which state folder (identity.py) that is, or who uploaded a master's disk: a UUID
+skinnybox:fleet       of which state folder (identity.py) that is, or who uploaded a shared disk: a UUID
 skinnybox:record      of a machine: its record (record.py), JSON, deflated, base64
 skinnybox:first       of a machine: it was made together with its overlay, which had no other before
 skinnybox:start       of a machine: the nonce it was given last, at its making, at a start by us (but the
@@ -12,6 +12,8 @@ skinnybox:role        of a disk: see Role
 skinnybox:disk        of a disk that is or was a data disk, or a copy of one: `data`
 skinnybox:generation  of an overlay or a data disk: the one with the highest counts
 skinnybox:digest      of a master's disk: the digest of the image on it
+skinnybox:layer       the same of a layer's disk. No digest stands there, by which an earlier version and the
+                      plugin would take it for a master
 skinnybox:label       of a snapshot: what it is called; of an overlay: what it is to be called once another
                       has taken its place
 skinnybox:kept        of the same: what it is of, as record
@@ -40,6 +42,7 @@ INSTANCE, RECORD, ROLE = "skinnybox:instance", "skinnybox:record", "skinnybox:ro
 GENERATION, DIGEST, KEPT = "skinnybox:generation", "skinnybox:digest", "skinnybox:kept"
 FIRST, MADE, FLEET = "skinnybox:first", "skinnybox:made", "skinnybox:fleet"
 START, DISK, LABEL = "skinnybox:start", "skinnybox:disk", "skinnybox:label"
+LAYER = "skinnybox:layer"
 NEXT = ".next"
 MOST = 256 * KIB
 """Of one value. The pool keeps all of them in memory on every host, and sends them in every list."""
@@ -50,9 +53,8 @@ _YOUNG = timedelta(hours=1)
 
 class Role(StrEnum):
     """Of a disk. MAKING is not whole yet, SUPERSEDED was an overlay or a data disk until another took its
-    place, MOMENT is
-    what a copy of a running machine needs; what machines boot from is MASTER, a clone of SOURCE where there
-    is one."""
+    place, MOMENT is what a copy of a running machine needs; what machines boot from is MASTER or LAYER, a
+    clone of SOURCE where there is one."""
 
     OVERLAY = "overlay"
     DATA = "data"
@@ -64,6 +66,7 @@ class Role(StrEnum):
     UPLOAD = "upload"
     SOURCE = "source"
     MASTER = "master"
+    LAYER = "layer"
 
 
 def of(instance: Instance, fleet: UUID) -> dict[str, str]:
@@ -78,6 +81,13 @@ def of_kind(kind: DiskKind) -> dict[str, str]:
 
 def kind_of(record: Mapping[str, Any]) -> DiskKind:
     return DiskKind.DATA if record["other_config"].get(DISK) == DiskKind.DATA else DiskKind.OVERLAY
+
+
+def digest_of(record: Mapping[str, Any]) -> str | None:
+    """Of a disk that machines share, a master's or a layer's: the image on it."""
+    config = record["other_config"]
+    found: str | None = config.get(DIGEST, config.get(LAYER))
+    return found
 
 
 def instance_of(record: Mapping[str, Any]) -> UUID | None:

@@ -5,6 +5,7 @@
                           of the machine's making, for its first
     master, overlay       the two disks by their names on Xen: xvda, xvdb
     data                  the same of a data disk: xvdc
+    layers                the same of the layers' disks, the lowest layer's first: xvde,xvdf
     format                the instance's UUID: a blank overlay may be formatted, for this machine only
     base, seed            into how many parts the message is split; base-0, base-1, ...: its base64
 
@@ -17,8 +18,9 @@ import base64
 import secrets
 from collections.abc import Mapping
 
+from skinnybox.errors import Unsupported
 from skinnybox.hosts.base import Contents
-from skinnybox.model import DiskKind, Instance
+from skinnybox.model import MOST_LAYERS, DiskKind, Instance
 from skinnybox.overlays.seed import base_message, seed_message
 from skinnybox.sizes import KIB
 
@@ -27,8 +29,12 @@ PART = 2000
 MOST = 32 * KIB
 """Of the two messages together; what is longer is put on the overlay itself."""
 MASTER_DEVICE, OVERLAY_DEVICE, DATA_DEVICE = "xvda", "xvdb", "xvdc"
-MASTER_PLACE = "0"
 PLACES = {DiskKind.OVERLAY: "1", DiskKind.DATA: "2"}
+LAYERS_FROM = 6
+"""The protocol of guest parts from which on they look for layers by these names: before, by serials, which no
+disk has on Xen."""
+_FIRST_LAYER = 4
+"""A pool's tools put a machine's CD drive at 3, the last place that is emulated (as IDE) besides."""
 FORMAT = "format"
 UNTOLD = "-"
 """In place of a nonce: what a guest says that was told none, as machines of an earlier version are."""
@@ -51,12 +57,27 @@ def told(instance: Instance, *, blank: bool) -> dict[str, str]:
     said = {"instance": str(instance.uuid), "master": MASTER_DEVICE, "overlay": OVERLAY_DEVICE}
     if instance.data is not None:
         said["data"] = DATA_DEVICE
+    if len(instance.stack.images) > 1:
+        said["layers"] = ",".join(f"xvd{chr(ord('a') + place)}" for place in _layers(instance))
     contents = contents_of(instance)
     if fits(contents, instance):
         said |= _parts("base", contents.base) | _parts("seed", contents.seed)
         if blank:
             said[FORMAT] = str(instance.uuid)
     return {f"{PREFIX}{key}": value for key, value in said.items()}
+
+
+def shared_places(instance: Instance) -> dict[str, str]:
+    """Of each image it boots from, by its digest, where its disk is attached. Unsupported for more layers
+    than a machine can have."""
+    return dict(zip(instance.stack.images, map(str, (0, *_layers(instance))), strict=True))
+
+
+def _layers(instance: Instance) -> range:
+    count = len(instance.stack.images) - 1
+    if count > MOST_LAYERS:
+        raise Unsupported(f"{instance.name} has {count} layers: a machine has at most {MOST_LAYERS}")
+    return range(_FIRST_LAYER, _FIRST_LAYER + count)
 
 
 def fresh_nonce() -> str:
