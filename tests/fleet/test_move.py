@@ -9,7 +9,7 @@ import pytest
 
 from skinnybox import run
 from skinnybox.errors import Conflict
-from skinnybox.fleet import moving
+from skinnybox.fleet import moving_folder
 from skinnybox.fleet.service import Fleet
 from skinnybox.hosts.fake.host import FakeHost
 from skinnybox.model import DiskKind, Forward, Instance
@@ -99,13 +99,18 @@ def test_it_is_the_same_there_and_gone_here(
 def test_another_folder_than_one_that_is_meant(
     fleet: Fleet, state: Path, web: Instance, capsys: Said
 ) -> None:
-    """The same one, another computer, or a pool of which nobody says which it is."""
+    """The same one, or a pool: without a folder for it, or of which nobody says which it is."""
     (pool := state.with_name("pool")).mkdir(mode=0o700)
     (pool / "host").write_text("xapi\n")
-    for word, why in ((str(state), "already"), ("ssh://root@b", "| ssh USER@IT"), (str(pool), "--to-host")):
+    for word, why in (
+        (str(state), "already"),
+        ("xapi://root@b", "--to-host"),
+        ("ssh://-b/x", "ssh://[USER@]"),
+        (str(pool), "--to-host"),
+    ):
         ended = said(capsys, "move", "web", "--to", word)
         assert ended.code == 2 and why in ended.err, ended
-    assert fleet.names() == ["web"] and not Path("ssh:").exists()
+    assert fleet.names() == ["web"] and not Path("xapi:").exists()
 
 
 def test_what_is_refused_leaves_it_as_it_was(fleet: Fleet, web: Instance, to: Path, capsys: Said) -> None:
@@ -158,7 +163,7 @@ def test_a_machine_of_that_name_is_there(
 FLEET, HOST = "skinnybox.fleet", "skinnybox.hosts.fake.host.FakeHost"
 CATALOG, BRINGING = f"{FLEET}.catalog.catalog.Catalog", "skinnybox.masters.bringing"
 BEFORE = [
-    f"{BRINGING}.seal.finish", f"{FLEET}.moving.exported.export",
+    f"{BRINGING}.seal.finish", f"{FLEET}.moving_folder.exported.export",
     f"{CATALOG}.claim", f"{HOST}.create_overlay", f"{HOST}.define", f"{CATALOG}.confirm",
 ]  # fmt: skip
 BETWEEN = [f"{CATALOG}.pin_host_keys", f"{CATALOG}.turn", f"{HOST}.delete", f"{CATALOG}.forget"]
@@ -228,13 +233,13 @@ def in_use(*_: object) -> None:
 def test_a_snapshot_that_is_taken_meanwhile_is_not_lost(
     fleet: Fleet, web: Instance, to: Path, capsys: Said, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    bring = moving._bring
+    bring = moving_folder.bring
 
     def brought(*words: Any) -> None:
         bring(*words)
         assert all(outcome.ok for outcome in fleet.overlays.snapshot(["web"], "quick"))
 
-    monkeypatch.setattr(moving, "_bring", brought)
+    monkeypatch.setattr(moving_folder, "bring", brought)
     refused(fleet, capsys, to, 5, "quick", "--without-snapshots")
     assert left(to) == []
 

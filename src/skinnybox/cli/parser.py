@@ -11,7 +11,7 @@ _GROUPS = {
     "layers": ("layer",),
     "machines": ("create", "delete"),
     "duplicate": ("copy", "rename"),
-    "move": ("move",),
+    "move": ("move", "receive"),
     "export": ("export",),
     "promote": ("promote",),
     "listing": ("list", "show"),
