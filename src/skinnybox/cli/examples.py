@@ -100,6 +100,7 @@ _OF = {
     "move": (
         "skinnybox move web-01 --to /srv/fast",
         "skinnybox move web-01 --to ssh://root@other/var/lib/skinnybox",
+        "skinnybox move web-01 --stay",
         "skinnybox move 'web-*' --to ~/pool --to-host xapi://root@xcp-1 --network bridge",
     ),
     "receive": ("skinnybox receive",),

@@ -31,9 +31,14 @@ def add_to(commands: options.Commands) -> None:
         "there and compared, and only then deleted here; what is killed, the same command goes on with.",
     )  # fmt: skip
     options.add_machines(parser)
-    parser.add_argument(
-        "--to", metavar="FOLDER", required=True, type=options.guest_path,
+    where = parser.add_mutually_exclusive_group(required=True)
+    where.add_argument(
+        "--to", metavar="FOLDER", type=options.guest_path,
         help="the state folder that gets them; on another computer ssh://[USER@]HOST[:PORT]/FOLDER",
+    )  # fmt: skip
+    where.add_argument(
+        "--stay", action="store_true",
+        help="give up a move that was interrupted: you know that they are not there",
     )  # fmt: skip
     parser.add_argument(
         "--to-host", metavar="HOST", help=f"where machines of that folder run: {ADDRESSES}; else as it says"
@@ -52,11 +57,11 @@ def _move(arguments: argparse.Namespace) -> int:
 
     wanted = Move(without_snapshots=arguments.without_snapshots, changes=_changes(arguments))
     with ExitStack() as opened:
-        there = _destination(arguments, opened)
+        there = None if arguments.stay else _destination(arguments, opened)
         fleet = opened.enter_context(options.fleet(arguments))
         operation = opened.enter_context(shown(arguments.quiet))
         results = fleet.deltas.move(arguments.names, there, wanted, operation)
-    return report.outcomes(results, lambda _: f"moved to {arguments.to}")
+    return report.outcomes(results, lambda _: "stays" if arguments.stay else f"moved to {arguments.to}")
 
 
 def _destination(arguments: argparse.Namespace, opened: ExitStack) -> "Deltas | Place":

@@ -97,13 +97,13 @@ class Deltas:
     def move(
         self,
         patterns: Sequence[str],
-        there: "Deltas | Place",
+        there: "Deltas | Place | None",
         wanted: "Move",
         operation: Operation = UNATTENDED,
     ) -> "list[Outcome[Instance]]":
         """Have stopped machines in the fleet of `there`, each with its disks, and its master and layers where
         those are missing: made there, compared, and only then deleted here. Conflict for names that are taken
-        there. What was killed is gone on with by the same call."""
+        there. What was killed is gone on with by the same call, or with None given up: they stay here."""
         from skinnybox.fleet.elsewhere.sending import mover
 
         one = mover(self._context, there._context if isinstance(there, Deltas) else there, wanted)

@@ -1,21 +1,22 @@
 """A machine moved to another state folder: the same one, with its disks, its master and its layers.
 
 It is made there, compared with what it is here, and on the disk; only then it is deleted here. Whatever stops
-that leaves it here as it was. Killed between the two it is in both, and the same command compares them again.
+that leaves it here as it was. Killed between the two it is in both, does not start here (half_moved.py), and
+the same command compares them again.
 """
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
 from skinnybox.errors import Blocked, Conflict, SkinnyboxError
-from skinnybox.fleet import access, asked, delete, exporting, power
+from skinnybox.fleet import access, asked, delete, exporting, half_moved, power
 from skinnybox.fleet.catalog.rows import Doing, Phase
 from skinnybox.fleet.change import Changes
 from skinnybox.fleet.context import Context
-from skinnybox.fleet.lease import leased
+from skinnybox.fleet.lease import Held, leased
 from skinnybox.fleet.scratch_copy import readable
 from skinnybox.fleet.view import MachineView
 from skinnybox.model import DiskKind, Instance
@@ -35,6 +36,8 @@ class Destination(Protocol):
     """A state folder of this computer or another. What goes wrong there says that it is there."""
 
     where: str
+    unknown: tuple[type[SkinnyboxError], ...]
+    """Errors of `make` after which nobody knows what came of it."""
 
     def known(self, instance: Instance, operation: Operation) -> Instance | None:
         """It, where it is there already. One that is being made or deleted there is none."""
@@ -46,8 +49,13 @@ class Destination(Protocol):
         self, here: Context, machine: MachineView, disks: Mapping[DiskKind, Path], wanted: Move,
         operation: Operation,
     ) -> Instance:  # fmt: skip
-        """It, of these disks, stopped and compared. The one that is there already is it, where it is the same
-        to the last file: else Conflict."""
+        """It, of these disks, stopped. All or nothing."""
+
+    def compare(
+        self, here: Context, machine: MachineView, disks: Mapping[DiskKind, Path], made: Instance,
+        operation: Operation, *, fresh: bool,
+    ) -> None:  # fmt: skip
+        """Conflict for one that runs there, or is not the same to the last file. `fresh` was just made."""
 
     def remember(self, made: Instance, machine: MachineView) -> None:
         """Who knew its host keys holds it to them there, too; and all of it is on the disk there."""
@@ -59,6 +67,7 @@ def move(
     """As it is there, stopped. Blocked for one that runs, is protected, or has snapshots that would be lost;
     Conflict for a name that is taken there, or another master of that NAME:VERSION. Idempotent until it is
     gone here."""
+    _refuse_elsewhere(machine.instance, there)
     if machine.phase is Phase.DELETING and (known := there.known(machine.instance, operation)):
         delete.complete(here.host, here.catalog, machine.instance, force=False)
         return known  # killed in the middle of its last step
@@ -70,13 +79,51 @@ def move(
         has_data = machine.instance.data is not None
         with readable(here.host, machine, here.folder, operation, data=has_data) as disks:
             _refuse_snapshots(here, machine.instance, wanted)  # of somebody who was quicker
-            made = there.make(here, machine, disks, wanted, operation)
+            made = _made(here, there, held, (machine, disks), wanted, operation)
             with _in_both(there, made):
                 there.remember(made, machine)
                 lease = held.give_up()
     with _in_both(there, made):
         delete.finish(here.host, here.catalog, machine.instance, lease)
     return made
+
+
+def _made(
+    here: Context, there: Destination, held: Held, what: tuple[MachineView, Mapping[DiskKind, Path]],
+    wanted: Move, operation: Operation,
+) -> Instance:  # fmt: skip
+    """From before it is made there its record says where it may be; no more, where it is known not to be."""
+    machine, disks = what
+    before = held.instance
+    known = there.known(before, operation)
+    held.announce(replace(before, moving=there.where))
+    if known is None:
+        try:
+            made = there.make(here, machine, disks, wanted, operation)
+        except there.unknown:
+            raise
+        except SkinnyboxError:
+            with suppress(SkinnyboxError):  # what stopped us is what the user must hear
+                held.record(replace(before, moving=None))
+            raise
+    else:
+        made = known
+    there.compare(here, machine, disks, made, operation, fresh=known is None)
+    return made
+
+
+def stay(here: Context, machine: MachineView) -> Instance:
+    """Of a move that was interrupted nothing is to come any more. Idempotent."""
+    if machine.instance.moving is None:
+        return machine.instance
+    with leased(here.host, here.catalog, machine.instance, Doing.MOVE) as held:
+        return held.commit(replace(held.instance, moving=None))
+
+
+def _refuse_elsewhere(instance: Instance, there: Destination) -> None:
+    """Of one that may be in a third place nobody could say where it is."""
+    if instance.moving not in (None, there.where):
+        half_moved.refuse(instance, f"it is not moved to {there.where}")
 
 
 def _refuse(here: Context, machine: MachineView, wanted: Move) -> None:
@@ -103,7 +150,7 @@ def _in_both(there: Destination, made: Instance) -> Iterator[None]:
         yield
     except SkinnyboxError as error:
         error.message = f"{made.name} is in {there.where}, and still here: {error.message}"
-        error.hint = "give the same command again, which deletes it here, and start neither before"
+        error.hint = "give the same command again, which deletes it here; it does not start here before"
         raise
 
 

@@ -32,6 +32,7 @@ class Folder:
             )
         self._there = there
         self.where = str(there.folder)
+        self.unknown: tuple[type[SkinnyboxError], ...] = ()
 
     def known(self, instance: Instance, operation: Operation) -> Instance | None:
         for row in self._there.catalog.rows():
@@ -50,12 +51,17 @@ class Folder:
         operation: Operation,
     ) -> Instance:  # fmt: skip
         with self._told(), self._archived(machine, disks, operation) as archive:
-            known = self.known(machine.instance, operation)
-            if known is not None:
-                self._compare(known, machine.instance, archive, operation)
-                return known
             order = restoring.Restore(sources=(archive,), changes=wanted.changes, key_of=key_of(here))
             return restoring.restore(self._there, machine.name, order, operation)
+
+    def compare(
+        self, here: Context, machine: MachineView, disks: Mapping[DiskKind, Path], made: Instance,
+        operation: Operation, *, fresh: bool,
+    ) -> None:  # fmt: skip
+        """What was just made of an archive was compared with that."""
+        if not fresh:
+            with self._told(), self._archived(machine, disks, operation) as archive:
+                self._compare(made, machine.instance, archive, operation)
 
     def remember(self, made: Instance, machine: MachineView) -> None:
         if machine.host_keys:

@@ -9,13 +9,13 @@ from uuid import UUID
 
 from skinnybox import __version__
 from skinnybox.delta.archive import exported
-from skinnybox.errors import Unsupported
+from skinnybox.errors import Cancelled, NotReached, SkinnyboxError, Unsupported
 from skinnybox.fleet import exporting
 from skinnybox.fleet.context import Context
 from skinnybox.fleet.elsewhere import form
 from skinnybox.fleet.elsewhere.asking import Feed, ask, write
 from skinnybox.fleet.elsewhere.place import Place
-from skinnybox.fleet.moving import Destination, Move, differs, key_of, move
+from skinnybox.fleet.moving import Destination, Move, differs, key_of, move, stay
 from skinnybox.fleet.moving_folder import Folder
 from skinnybox.fleet.view import MachineView
 from skinnybox.masters import bringing
@@ -30,6 +30,7 @@ class Far:
         self._place = place
         self._said = dict[UUID, dict[str, Any]]()
         self.where = place.where
+        self.unknown: tuple[type[SkinnyboxError], ...] = (NotReached, Cancelled)
 
     def known(self, instance: Instance, operation: Operation) -> Instance | None:
         name = self._about(instance, operation).get("known")
@@ -53,16 +54,20 @@ class Far:
         self, here: Context, machine: MachineView, disks: Mapping[DiskKind, Path], wanted: Move,
         operation: Operation,
     ) -> Instance:  # fmt: skip
+        self._send_machine(here, machine, disks, wanted, operation)
+        return machine.instance
+
+    def compare(
+        self, here: Context, machine: MachineView, disks: Mapping[DiskKind, Path], made: Instance,
+        operation: Operation, *, fresh: bool,
+    ) -> None:  # fmt: skip
+        """As that computer reads its disks now."""
         instance = machine.instance
-        known = self.known(instance, operation)
-        if known is None:
-            self._send_machine(here, machine, disks, wanted, operation)
         operation.step(task="move", detail=f"comparing with {self.where}")
         request = {"ask": "settle", "uuid": str(instance.uuid), "host_keys": list(machine.host_keys)}
         found = ask(self._place, request, operation)
         if found.get("sum") != exported.index_sum(disks, instance.name):
             raise differs(f"{found.get('name')} in {self.where}")
-        return replace(instance, name=str(found.get("name")))
 
     def remember(self, made: Instance, machine: MachineView) -> None:
         """It was, when it was compared."""
@@ -115,9 +120,11 @@ class Far:
 
 
 def mover(
-    here: Context, there: Context | Place, wanted: Move
+    here: Context, there: Context | Place | None, wanted: Move
 ) -> Callable[[MachineView, Operation], Instance]:
-    """What moves a machine. UsageError where that is here."""
+    """What moves a machine, or where `there` is None has it stay. UsageError where that is here."""
+    if there is None:
+        return lambda machine, _: stay(here, machine)
     to: Destination = Far(there) if isinstance(there, Place) else Folder(here, there)
 
     def one(machine: MachineView, operation: Operation) -> Instance:
