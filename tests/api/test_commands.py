@@ -42,6 +42,7 @@ NOT_OVER_A_NETWORK = {
     "flatten": _FILE,
     "export": _FILE,
     "move": "it takes machines to another folder of the server's own computer, which who asks cannot see",
+    "receive": "it is the other end of `move` by ssh",
     "seed-disk": _FILE,
     "master disk": _FILE,
     **dict.fromkeys((f"layer {verb}" for verb in ("import", "list", "show", "verify", "remove")), _LAYERS),

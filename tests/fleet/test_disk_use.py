@@ -6,12 +6,18 @@ from pathlib import Path
 
 import pytest
 
+from skinnybox import run
+from skinnybox.errors import NotFound
+from skinnybox.fleet.masters import Masters
 from skinnybox.fleet.service import Fleet
+from skinnybox.masters.catalogue import INDEX
+from skinnybox.masters.index import read_index
 from skinnybox.model import ThrowAway, Thrown
 from skinnybox.model.datadisk import data_disk
 from skinnybox.sizes import KIB, MIB
 from tests.fleet.conftest import SPARSE, said
 from tests.fleet.test_disks import image, write
+from tests.fleet.test_rebase import put
 
 
 @pytest.fixture(autouse=True)
@@ -80,3 +86,37 @@ def test_a_machine_that_runs_is_told_to_have_grown(fleet: Fleet, capsys: pytest.
     )
     fleet.kill(["a"])
     assert said(capsys, "grow", "a", "96M").out == "a: has 96.0M already\n"
+
+
+def test_what_slim_would_win(
+    fleet: Fleet, state: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of one that runs too; it is what `slim` wins then. Without its master nobody knows."""
+    overlay = image(state, fleet.machine("a").instance)
+    put(overlay, "etc/motd", "hello\n")
+    master = fleet.masters.find("tiny")
+    times = {entry.path: entry.mtime_ns for entry in read_index(fleet.masters.folder(master) / INDEX)}
+    for path in ("etc", "etc/motd"):
+        order = f"set_inode_field upper/{path} mtime @{times[path.encode()] // 1_000_000_000}"
+        run.run(["debugfs", "-w", "-R", order, overlay])
+    row = {"name": "a", "disk": "overlay", "what": "slim", "size": 8 * KIB, "count": 2, "path": "/"}
+    said_of_it = "2 of its names are as the master has them, 8.0K: `skinnybox slim a` drops them"
+    for start in (True, False):
+        if start:
+            fleet.start(["a"])
+        assert said(capsys, "show", "a", "--usage").out.splitlines()[-1] == said_of_it
+        assert row in json.loads(said(capsys, "show", "a", "--usage", "--format", "json").out)
+        if start:
+            fleet.kill(["a"])
+    (outcome,) = fleet.deltas.slim(["a"])
+    assert outcome.value and (outcome.value.count, outcome.value.freed) == (2, 8 * KIB)
+    none = json.loads(said(capsys, "show", "a", "--usage", "--format", "json").out)
+    assert {**row, "size": 0, "count": 0} in none and "slim" not in said(capsys, "show", "a", "--usage").out
+    with monkeypatch.context() as patch:
+        patch.setattr(Masters, "kept", gone)
+        rows = json.loads(said(capsys, "show", "a", "--usage", "--format", "json").out)
+    assert rows == [row for row in none if row["what"] != "slim"]
+
+
+def gone(*_: object) -> None:
+    raise NotFound("it is gone")

@@ -3,10 +3,12 @@
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from skinnybox import run
+from skinnybox.delta import content
 from skinnybox.errors import Blocked, Corrupt, NotFound, Unsupported, UsageError
 from skinnybox.fleet import specification, stack_files
 from skinnybox.fleet.capacity import Account
@@ -14,6 +16,7 @@ from skinnybox.fleet.service import Fleet
 from skinnybox.masters.layers.stacked import stacked
 from skinnybox.model import Image, Instance, Layer, Master
 from skinnybox.overlays import inspect
+from skinnybox.sandbox import reader
 from skinnybox.sizes import MIB
 from tests.fleet.conftest import SPARSE, said
 from tests.fleet.test_disks import image, write
@@ -116,6 +119,25 @@ def test_changes_are_told_against_all_of_the_stack(
     assert versions.before is not None and versions.before.data == b"of the layer\n"
     with pytest.raises(NotFound):
         fleet.deltas.file("web", b"srv/site/none")
+
+
+def test_one_process_reads_all_of_its_images(
+    fleet: Fleet, state: Path, web: Instance, master: Master, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each path of the topmost tree that has it, in the order in which they were asked for."""
+    started, inquire = list[str](), reader.inquire
+
+    def counted(*words: Any, **named: Any) -> Any:
+        started.append(words[0])
+        return inquire(*words, **named)
+
+    monkeypatch.setattr(content, "inquire", counted)
+    wanted = {
+        b"srv/site/index.html": b"top\n", b"etc/os-release": b'PRETTY_NAME="Tiny 1"\n', b"srv/none": None,
+        b"srv/site/only-low": b"low\n", b"etc/motd": b"of the layer\n",
+    }  # fmt: skip
+    found = list(stack_files.contents(state, master, web.stack, list(wanted), 1000))
+    assert [each and each.data for each in found] == list(wanted.values()) and len(started) == 1
 
 
 def test_what_says_nothing_is_dropped_and_paths_are_given_back(

@@ -9,7 +9,8 @@ import pytest
 
 from skinnybox import run
 from skinnybox.errors import Conflict
-from skinnybox.fleet import moving
+from skinnybox.fleet import moving_folder
+from skinnybox.fleet.catalog.rows import Phase
 from skinnybox.fleet.service import Fleet
 from skinnybox.hosts.fake.host import FakeHost
 from skinnybox.model import DiskKind, Forward, Instance
@@ -23,7 +24,7 @@ from tests.fleet.test_disks import image
 from tests.fleet.test_lease import dies_in
 from tests.fleet.test_rebase import put, two_masters
 from tests.samples import seal
-from tests.unit.restoring import index_of
+from tests.unit.archived import index_of
 
 __all__ = ["two_masters"]
 fleet = rebasing.fleet_of_two
@@ -99,13 +100,18 @@ def test_it_is_the_same_there_and_gone_here(
 def test_another_folder_than_one_that_is_meant(
     fleet: Fleet, state: Path, web: Instance, capsys: Said
 ) -> None:
-    """The same one, another computer, or a pool of which nobody says which it is."""
+    """The same one, or a pool: without a folder for it, or of which nobody says which it is."""
     (pool := state.with_name("pool")).mkdir(mode=0o700)
     (pool / "host").write_text("xapi\n")
-    for word, why in ((str(state), "already"), ("ssh://root@b", "| ssh USER@IT"), (str(pool), "--to-host")):
+    for word, why in (
+        (str(state), "already"),
+        ("xapi://root@b", "--to-host"),
+        ("ssh://-b/x", "ssh://[USER@]"),
+        (str(pool), "--to-host"),
+    ):
         ended = said(capsys, "move", "web", "--to", word)
         assert ended.code == 2 and why in ended.err, ended
-    assert fleet.names() == ["web"] and not Path("ssh:").exists()
+    assert fleet.names() == ["web"] and not Path("xapi:").exists()
 
 
 def test_what_is_refused_leaves_it_as_it_was(fleet: Fleet, web: Instance, to: Path, capsys: Said) -> None:
@@ -133,7 +139,7 @@ def refused(fleet: Fleet, capsys: Said, to: Path, code: int, *why: str) -> None:
     before = fleet.machine("web").instance
     ended = said(capsys, "move", "web", "--to", str(to))
     assert ended.code == code and all(each in ended.err for each in why), ended
-    assert fleet.machine("web").instance == before
+    assert replace(fleet.machine("web").instance, moving=None) == replace(before, moving=None)
 
 
 def test_a_master_of_that_name_is_another_there(
@@ -142,6 +148,23 @@ def test_a_master_of_that_name_is_another_there(
     seal(to, to.parent, "web", "1", unrelated=True)
     refused(fleet, capsys, to, 4, str(to), "is another master", "remove that one there")
     assert there.names() == [] == left(to)
+
+
+@FULL
+def test_who_knows_that_it_is_not_there_has_it_stay(
+    fleet: Fleet, state: Path, web: Instance, there: Fleet, to: Path, capsys: Said
+) -> None:
+    dies(state, to, f"{HOST}.create_overlay")
+    assert fleet.machine("web").instance == replace(web, moving=str(to))
+    assert "half moved" in said(capsys, "list").out and "--stay" in said(capsys, "repair", "-y").out
+    (copied,) = fleet.deltas.copy("web", ["other"])
+    assert copied.moving is None
+    for _ in range(2):
+        assert said(capsys, "move", "web", "--stay").out == "web: stays\n"
+        assert fleet.machine("web").instance == web
+    fleet.start(["web"])
+    assert said(capsys, "move", "web", "--stay", "--to", str(to)).code == 2
+    assert said(capsys, "move", "web").code == 2
 
 
 @FULL
@@ -158,7 +181,7 @@ def test_a_machine_of_that_name_is_there(
 FLEET, HOST = "skinnybox.fleet", "skinnybox.hosts.fake.host.FakeHost"
 CATALOG, BRINGING = f"{FLEET}.catalog.catalog.Catalog", "skinnybox.masters.bringing"
 BEFORE = [
-    f"{BRINGING}.seal.finish", f"{FLEET}.moving.exported.export",
+    f"{BRINGING}.seal.finish", f"{FLEET}.moving_folder.exported.export",
     f"{CATALOG}.claim", f"{HOST}.create_overlay", f"{HOST}.define", f"{CATALOG}.confirm",
 ]  # fmt: skip
 BETWEEN = [f"{CATALOG}.pin_host_keys", f"{CATALOG}.turn", f"{HOST}.delete", f"{CATALOG}.forget"]
@@ -180,12 +203,29 @@ def test_killed_at_any_step_the_same_command_goes_on(
         assert [row.phase for row in there._catalog.rows()] in ([], ["creating"])
     else:
         assert there.names() == ["web"] and index_of(disks(to, web)) == before
+    refuse_to_start(fleet, capsys, to, marked=place != BEFORE[0])
     moved(capsys, to)
     assert fleet.names() == [] and left(state) == []
     machine = there.machine("web")
     assert index_of(disks(to, machine.instance)) == before and machine.host_keys
     assert said(capsys, "--state", str(to), "repair", "-y").code == 0  # an archive of one that was killed
     assert left(to) == [str(web.uuid)] and there.masters.verify("web:1")
+
+
+def refuse_to_start(fleet: Fleet, capsys: Said, to: Path | str, *, marked: bool) -> None:
+    """From before it is made there: it may be there, whatever comes of that."""
+    machine = fleet.machine("web")
+    assert machine.instance.moving == (str(to) if marked else None)
+    if not marked:
+        return
+    ended = said(capsys, "move", "web", "--to", f"{to}-2")
+    assert ended.code == 5 and f"it is not moved to {to}-2" in ended.err, ended
+    ended = said(capsys, "start", "web")
+    if machine.phase is Phase.DELETING:  # it is known to be there, and is gone on with
+        assert ended.code == 4 and "is deleting" in ended.err, ended
+    else:
+        assert ended.code == 5 and f"was being moved to {to}" in ended.err and "--stay" in ended.err, ended
+        assert machine.told == "stopped, half moved"
 
 
 def dies(state: Path, to: Path, place: str) -> None:
@@ -214,7 +254,9 @@ def test_who_reads_it_just_then_keeps_it_here_until_the_next_time(
     """Nothing deletes it later by itself; it is told that it is in both."""
     with monkeypatch.context() as patch:
         patch.setattr(FakeHost, "delete", in_use)
-        refused(fleet, capsys, to, 4, f"is in {to}, and still here", "somebody reads it", "start neither")
+        refused(
+            fleet, capsys, to, 4, f"is in {to}, and still here", "somebody reads it", "does not start here"
+        )
     assert there.names() == ["web"] and fleet.finish_unfinished() == [] and fleet.names() == ["web"]
     moved(capsys, to)
     assert fleet.names() == [] and left(state) == [] and there.names() == ["web"]
@@ -228,13 +270,13 @@ def in_use(*_: object) -> None:
 def test_a_snapshot_that_is_taken_meanwhile_is_not_lost(
     fleet: Fleet, web: Instance, to: Path, capsys: Said, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    bring = moving._bring
+    bring = moving_folder.bring
 
     def brought(*words: Any) -> None:
         bring(*words)
         assert all(outcome.ok for outcome in fleet.overlays.snapshot(["web"], "quick"))
 
-    monkeypatch.setattr(moving, "_bring", brought)
+    monkeypatch.setattr(moving_folder, "bring", brought)
     refused(fleet, capsys, to, 5, "quick", "--without-snapshots")
     assert left(to) == []
 

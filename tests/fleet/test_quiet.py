@@ -22,7 +22,7 @@ ANSWERS = {
     "masters._collect", "autostart._unit", "logs._logs", "render.emit", "render.table", "render.pairs",
     "top._top", "top._paint", "repair._table", "store.add_completion",
     "store._show_storages", "store._doctor", "disk_use.show", "jobs._follow",
-    "token._create", "serve._unit",
+    "token._create", "serve._unit", "move._receive", "move._failed",
 }  # fmt: skip
 """Who prints what was asked for: what is there, what would be done, a script."""
 ITSELF = {"report.done", "report.note", "report.warn", "report.say"}

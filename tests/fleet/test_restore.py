@@ -23,7 +23,7 @@ from tests.fleet.test_disks import image
 from tests.fleet.test_duplicate import put_beside
 from tests.fleet.test_lease import dies_in
 from tests.fleet.test_rebase import put, two_masters
-from tests.unit.restoring import index_of
+from tests.unit.archived import index_of
 
 __all__ = ["two_masters"]
 fleet = rebasing.fleet_of_two

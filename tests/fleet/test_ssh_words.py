@@ -2,10 +2,7 @@
 
 import os
 import pwd
-import shutil
 import socket
-import subprocess
-import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +15,7 @@ from skinnybox.fleet.access import Login, own_key
 from skinnybox.fleet.service import Fleet
 from skinnybox.fleet.ssh_words import quoted
 from tests.fleet.conftest import SPARSE, open_fake
+from tests.fleet.other_computer import sshd
 from tests.samples import seal
 
 ODD = (
@@ -55,9 +53,6 @@ def test_what_ssh_cannot_write_is_refused() -> None:
 @pytest.fixture
 def odd(tmp_path: Path) -> Iterator[Fleet]:
     """Of a state folder of an odd name; machine a runs, and a real sshd answers for it."""
-    server = shutil.which("sshd", path="/usr/sbin:/usr/local/sbin")
-    if server is None:
-        pytest.skip("needs sshd")
     state = tmp_path / "st \"%h' #1"
     seal(state, tmp_path, "tiny", "1")
     with open_fake(state) as fleet:
@@ -73,20 +68,9 @@ def odd(tmp_path: Path) -> Iterator[Fleet]:
             f"Port {instance.ssh_port}\nListenAddress 127.0.0.1\nHostKey {key}\nStrictModes no\nUsePAM no\n"
             f"AuthorizedKeysFile {tmp_path}/authorized\nPidFile none\n"
         )
-        with run.start([server, "-D", "-f", tmp_path / "config"]) as child:
-            assert instance.ssh_port is not None
-            if not _answers(instance.ssh_port, child):
-                pytest.skip("sshd does not run here")
+        assert instance.ssh_port is not None
+        with sshd(tmp_path / "config", instance.ssh_port):
             yield fleet
-
-
-def _answers(port: int, child: "subprocess.Popen[bytes]") -> bool:
-    while child.poll() is None:
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                return True
-        time.sleep(0.05)
-    return False
 
 
 def test_a_real_ssh_through_an_odd_folder(

@@ -8,10 +8,10 @@ import pytest
 from skinnybox.errors import Corrupt, NoSpace, NotFound, Unsupported, UsageError
 from skinnybox.model import DiskKind
 from skinnybox.overlays import inspect
+from tests.unit.archived import BASE, exported, filled, fresh, index_of, restore, without_readers
 from tests.unit.hostile_archives import mutated, parts_of
 from tests.unit.rebased import OPAQUE, WHITEOUT, d, f, l
 from tests.unit.rebased_disk import cache
-from tests.unit.restoring import BASE, exported, filled, fresh, index_of, restore, without_readers
 
 __all__ = ["cache"]
 OVERLAY = DiskKind.OVERLAY

@@ -9,9 +9,9 @@ import pytest
 from skinnybox import run
 from skinnybox.ext4 import open_volume
 from skinnybox.model import DiskKind
+from tests.unit.archived import exported, filled, fresh, index_of, restore, without_readers
 from tests.unit.rebased import OPAQUE, WHITEOUT, Thing, d, f, l
 from tests.unit.rebased_disk import cache, whole, without_confinement
-from tests.unit.restoring import exported, filled, fresh, index_of, restore, without_readers
 
 __all__ = ["cache"]
 OVERLAY, DATA = DiskKind.OVERLAY, DiskKind.DATA

@@ -17,8 +17,8 @@ NOT_READING = {
     ("master", "disk"), ("master", "edit"), ("master", "import"), ("master", "remove"), ("promote",),
     ("rebase",), ("reset",),
     ("restart",), ("rollback",), ("seed-disk",), ("serve",), ("set",), ("slim",), ("copy",), ("rename",),
-    ("move",), ("export",), ("snapshot", "create"), ("snapshot", "delete"), ("snapshot", "restore"), ("ssh",),
-    ("start",), ("stop",), ("token", "create"), ("token", "revoke"),
+    ("move",), ("receive",), ("export",), ("snapshot", "create"), ("snapshot", "delete"),
+    ("snapshot", "restore"), ("ssh",), ("start",), ("stop",), ("token", "create"), ("token", "revoke"),
 }  # fmt: skip
 """What changes something, hands over to another program, goes on for ever, or tells of one job or layer."""
 

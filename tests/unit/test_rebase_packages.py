@@ -57,7 +57,14 @@ def test_who_wants_no_other_version_is_asked(hold: Fate, wanted: str) -> None:
     old, new, held = a_system("p=1"), a_system("p=2"), a_system(a_package("p", "1", status=HELD))
     assert _told(old, new, held, hold) == {"p": wanted}
     assert _told(old, old, held, hold) == {}
-    assert _told(old, a_system(), held, hold) == {"p": "only master: take"}
+    assert _told(old, a_system(), held, hold) == {"p": wanted}
+    assert _told(a_system(), a_system(), held, hold) == {"p": "only machine: keep"}
+    kernel = a_system(a_package("linux-image-1", "1", status=HELD))
+    assert _told(a_system("linux-image-1=1"), a_system(), kernel, hold) == {
+        "linux-image-1": "only master: take"
+    }
+    later = a_system(a_package("p", "2", status=HELD))
+    assert _told(old, a_system(), later, hold) == {"p": "both changed: keep"}
 
 
 def test_what_the_master_holds_it_holds_for_itself() -> None:

@@ -101,9 +101,11 @@ class Expected:
         return found
 
     def _is_held(self, name: str) -> bool:
-        """ "a package on hold whose version the new master has otherwise"."""
+        """ "a package on hold whose version the new master has otherwise, or no more"."""
         entry, new = self.machine.status.get(name), self.new.version(name)
-        return entry is not None and entry.want == "hold" and new not in (None, entry.version)
+        if entry is None or entry.want != "hold" or new == entry.version:
+            return False
+        return new is not None or self.old.version(name) == entry.version
 
     def whole(self) -> Tree:
         found = {path: content for path, content in self.new.files.items() if path.split("/")[0] != "var"}

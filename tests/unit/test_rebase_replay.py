@@ -86,6 +86,23 @@ def test_what_a_machine_installed_and_held_is_installed_and_held_again() -> None
     assert lists(a_system(), a_system(), machine) == Replay(install=("tree",), hold=("tree",))
 
 
+def test_what_was_held_and_is_gone_is_asked_about() -> None:
+    """It comes again of the new release, held, or is given up; a kernel is its master's."""
+    old = a_system("tree=1", "linux-image-1=1", "tree:i386=1")
+    held = [a_package(name, status="hold ok installed") for name in ("tree", "linux-image-1", "tree:i386")]
+    for on_hold, fate, wanted in (
+        (Fate.ASK, "ask conflict", Replay(hold=("tree",))),
+        (Fate.KEEP, "reinstall clean", Replay(install=("tree",), hold=("tree",))),
+        (Fate.TAKE, "take clean", Replay()),
+    ):
+        settled = {each.name: replay.settled(each) for each in versions(old, a_system(), a_system(*held))}
+        found = list(replay.decisions(settled, {}, a_system(*held), on_hold))
+        said = {each.name: f"{each.fate} {each.standing}" for each in found}
+        assert said == {"tree": fate, "linux-image-1": "take clean", "tree:i386": "take clean"}
+        kept = [each for each in found if each.name == "tree"]
+        assert replay.of(kept) == wanted
+
+
 @pytest.mark.parametrize("name", ["linux-image-6.1.0-9-amd64", "zfs-dkms", "grub-pc"])
 def test_no_kernel_comes_again(name: str) -> None:
     found = decisions(a_system(), a_system(), a_system(f"{name}=1"))

@@ -107,7 +107,7 @@ class Rebase(Named, Wished):
 
 class DecisionForm(Told):
     what: str
-    """file, package, user, group, subordinate ids, service, release or bound."""
+    """file, package, user, group, subordinate ids, service, alternative, release or bound."""
     class_: Annotated[str, Field(alias="class")]
     fate: str
     name: str

@@ -62,5 +62,11 @@ def _lines(name: str, disk: DiskKind, use: "DiskUse") -> Iterator[str]:
             for heavy in use.largest
         ]
         yield from render.lines(rows, ("size", "names", "path"))
+    if use.idle is not None and use.idle[0]:
+        count, freed = use.idle
+        yield (
+            f"{count} of its names are as the master has them, {format_size(freed)}:"
+            f" `skinnybox slim {name}` drops them"
+        )
     if use.unread:
         yield f"not looked into, as they are too deep or hold too much: {use.unread} folders"

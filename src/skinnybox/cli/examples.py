@@ -99,8 +99,11 @@ _OF = {
     "rename": ("skinnybox rename web-1 web-01",),
     "move": (
         "skinnybox move web-01 --to /srv/fast",
+        "skinnybox move web-01 --to ssh://root@other/var/lib/skinnybox",
+        "skinnybox move web-01 --stay",
         "skinnybox move 'web-*' --to ~/pool --to-host xapi://root@xcp-1 --network bridge",
     ),
+    "receive": ("skinnybox receive",),
     "promote": (
         "skinnybox promote web-01 lamp:2026-12 --dry-run",
         "skinnybox promote web-01 lamp:2026-12 --leave-out /srv/www --yes",

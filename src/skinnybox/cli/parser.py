@@ -12,7 +12,7 @@ _GROUPS = {
     "machines": ("create",),
     "deleting": ("delete",),
     "duplicate": ("copy", "rename"),
-    "move": ("move",),
+    "move": ("move", "receive"),
     "export": ("export",),
     "promote": ("promote",),
     "listing": ("list",),

@@ -1,10 +1,11 @@
-"""What is in one path of a disk that a guest wrote to, or of a sealed image: read by a confined process, and
+"""What is in paths of a disk that a guest wrote to, or of sealed images: read by a confined process, and
 checked here. No symlink is followed, in neither."""
 
 import base64
 import json
 import os
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -38,31 +39,37 @@ def of_overlay(disk: Path, path: bytes, limit: int) -> Content | None:
 
 def of_image(image: Path, path: bytes, limit: int) -> Content | None:
     """As a sealed tree has it; None when it has none, or no file. Raises Corrupt, Unsupported."""
-    [found] = images(image, [path], limit)
+    [found] = images([image], [(path, 0)], limit)
     return found
 
 
 def overlays(disk: Path, paths: Sequence[bytes], limit: int) -> Iterator[Content | None]:
     """As `of_overlay`, of many, one after the other."""
-    return _asked(disk, "overlay", paths, limit)
+    return _asked([disk], "overlay", [(path, 0) for path in paths], limit)
 
 
-def images(image: Path, paths: Sequence[bytes], limit: int) -> Iterator[Content | None]:
-    """As `of_image`, of many, one after the other."""
-    return _asked(image, "image", paths, limit)
+def images(
+    found: Sequence[Path], paths: Sequence[tuple[bytes, int | None]], limit: int
+) -> Iterator[Content | None]:
+    """As `of_image`, of many, one after the other: each of the image of that number, None: of none."""
+    return _asked(found, "image", paths, limit)
 
 
-def _asked(disk: Path, what: str, paths: Sequence[bytes], limit: int) -> Iterator[Content | None]:
-    if not 0 < limit <= MOST or not all(paths) or any(b"\0" in path for path in paths):
+def _asked(
+    disks: Sequence[Path], what: str, paths: Sequence[tuple[bytes, int | None]], limit: int
+) -> Iterator[Content | None]:
+    """One process reads them all."""
+    if not 0 < limit <= MOST or any(not path or b"\0" in path for path, _ in paths):
         raise ValueError(f"{limit} bytes of {paths!r:.80}")
-    wanted = json.dumps([path.hex() for path in paths]).encode()
+    wanted = json.dumps([[path.hex(), number] for path, number in paths]).encode()
     bounds = Bounds(memory=512 << 20, cpu_seconds=60 + len(paths), output=2 * MOST * max(1, len(paths)))
-    with opened(disk) as descriptor, handed(wanted) as asked:
-        files = [descriptor, asked]
-        words = [what, *map(str, files), str(limit)]
-        with inquire(__name__, words, subject=str(disk), bounds=bounds, pass_fds=files) as answers:
-            for _ in paths:
-                yield _checked(answers, disk, limit)
+    with ExitStack() as held:
+        asked = held.enter_context(handed(wanted))
+        files = [asked, *(held.enter_context(opened(disk)) for disk in disks)]
+        words, subject = [what, str(limit), *map(str, files)], str(disks[0])
+        answers = held.enter_context(inquire(__name__, words, subject=subject, bounds=bounds, pass_fds=files))
+        for _ in paths:
+            yield _checked(answers, disks[0], limit)
 
 
 def _checked(answers: Iterator[Any], disk: Path, limit: int) -> Content | None:
@@ -84,11 +91,13 @@ def _checked(answers: Iterator[Any], disk: Path, limit: int) -> Content | None:
 
 def main(arguments: Sequence[str]) -> None:
     """In the confined child."""
-    what, descriptor, asked, limit = arguments
+    what, limit, asked, *disks = arguments
     with os.fdopen(int(asked), "rb") as file:
-        paths = list(map(bytes.fromhex, json.loads(file.read())))
-    told = _of_overlay if what == "overlay" else _of_image
-    answer(told(int(descriptor), paths, int(limit)))
+        paths = [(bytes.fromhex(path), number) for path, number in json.loads(file.read())]
+    if what == "overlay":
+        answer(_of_overlay(int(disks[0]), [path for path, _ in paths], int(limit)))
+    else:
+        answer(_of_images(list(map(int, disks)), paths, int(limit)))
 
 
 def _of_overlay(descriptor: int, paths: Sequence[bytes], limit: int) -> Iterator[Any]:
@@ -114,10 +123,17 @@ def _in_volume(volume: Volume, path: bytes, limit: int) -> Iterator[Any]:
     yield _END
 
 
-def _of_image(descriptor: int, paths: Sequence[bytes], limit: int) -> Iterator[Any]:
-    source = opened_image(descriptor)
-    for path in paths:
-        yield from _in_image(source, text_of(path), limit)
+def _of_images(
+    descriptors: Sequence[int], paths: Sequence[tuple[bytes, int | None]], limit: int
+) -> Iterator[Any]:
+    sources = dict[int, Source]()
+    for path, number in paths:
+        if number is None:
+            yield "nothing"
+            continue
+        if number not in sources:
+            sources[number] = opened_image(descriptors[number])
+        yield from _in_image(sources[number], text_of(path), limit)
 
 
 def _in_image(source: Source, text: str, limit: int) -> Iterator[Any]:

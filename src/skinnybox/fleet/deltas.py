@@ -4,7 +4,7 @@ and given to others."""
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from skinnybox.errors import NotFound
 from skinnybox.fleet import encrypted, thrown
@@ -17,6 +17,7 @@ from skinnybox.operation import UNATTENDED, Operation
 
 if TYPE_CHECKING:
     from skinnybox.fleet.dropping import Would
+    from skinnybox.fleet.elsewhere.place import Place
     from skinnybox.fleet.exporting import Export, Exported
     from skinnybox.fleet.moving import Move
     from skinnybox.fleet.restoring import Restore
@@ -94,19 +95,25 @@ class Deltas:
 
     @as_job("move")
     def move(
-        self, patterns: Sequence[str], there: "Deltas", wanted: "Move", operation: Operation = UNATTENDED
+        self,
+        patterns: Sequence[str],
+        there: "Deltas | Place | None",
+        wanted: "Move",
+        operation: Operation = UNATTENDED,
     ) -> "list[Outcome[Instance]]":
         """Have stopped machines in the fleet of `there`, each with its disks, and its master and layers where
         those are missing: made there, compared, and only then deleted here. Conflict for names that are taken
-        there. What was killed is gone on with by the same call."""
-        from skinnybox.fleet import moving
+        there. What was killed is gone on with by the same call, or with None given up: they stay here."""
+        from skinnybox.fleet.elsewhere.sending import mover
 
-        moving.refuse_same(self._context, there._context)
-
-        def one(machine: MachineView, operation: Operation) -> Instance:
-            return moving.move(self._context, there._context, machine, wanted, operation)
-
+        one = mover(self._context, there._context if isinstance(there, Deltas) else there, wanted)
         return self._context.queries.each(patterns, one, "move", operation, 1)
+
+    def receive(self, source: int, operation: Operation = UNATTENDED) -> dict[str, Any]:
+        """Answer one request of `move` on another computer, which the descriptor `source` gives."""
+        from skinnybox.fleet.elsewhere import receiving
+
+        return receiving.receive(self._context, self.restore, source, operation)
 
     @as_job("rename")
     def rename(self, name: str, new: str, operation: Operation = UNATTENDED) -> Instance:

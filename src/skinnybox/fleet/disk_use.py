@@ -2,15 +2,19 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
-from skinnybox.errors import NotFound
-from skinnybox.fleet import encrypted, power, thrown
+from skinnybox.delta.drop import building
+from skinnybox.errors import Conflict, Corrupt, NoSpace, NotFound, Unsupported
+from skinnybox.fleet import encrypted, power, stack_files, thrown
+from skinnybox.fleet.masters import Masters
 from skinnybox.fleet.scratch_copy import copied
 from skinnybox.fleet.view import MachineView
 from skinnybox.hosts.base import Host
-from skinnybox.model import DiskKind
+from skinnybox.model import DiskKind, Instance
 from skinnybox.model.diskuse import DiskUse
+from skinnybox.model.drop import Dropped, Wanted
 from skinnybox.operation import Operation
 from skinnybox.overlays.journal import replayed
 from skinnybox.overlays.usage import read_use
@@ -18,6 +22,7 @@ from skinnybox.overlays.usage import read_use
 
 def use_of(
     host: Host,
+    masters: Masters,
     machine: MachineView,
     disk: DiskKind,
     scratch: Path,
@@ -36,7 +41,31 @@ def use_of(
         raise NotFound(f"{machine.name} has no data disk", hint="without --data its overlay is looked at")
     how = copied if power.running(machine) else _stopped
     with how(host, machine, disk, scratch, operation) as file:
-        return read_use(file, disk, depth=depth, rows=rows)
+        use = read_use(file, disk, depth=depth, rows=rows)
+        if disk is not DiskKind.OVERLAY:
+            return use
+        return replace(use, idle=_idle(masters, machine.instance, file, scratch, operation))
+
+
+def _idle(
+    masters: Masters, instance: Instance, disk: Path, scratch: Path, operation: Operation
+) -> tuple[int, int] | None:
+    """What `slim` would win. What it would refuse, and a master that is gone, are no reason to tell nothing
+    of the disk."""
+    wanted, stack = Wanted(idle=True), instance.stack
+    try:
+        with (
+            masters.kept(stack.master.removeprefix("sha256:")) as master,
+            stack_files.opened(scratch, master, stack) as files,
+            building.looked(disk, files, wanted, stack.images, scratch) as found,
+        ):
+            for each in found:
+                operation.check("read")
+                if isinstance(each, Dropped):
+                    return each.count, each.freed
+    except (Conflict, Corrupt, NoSpace, NotFound, Unsupported):
+        pass
+    return None
 
 
 @contextmanager

@@ -82,7 +82,7 @@ def another(source: Instance, name: str, port: int | None) -> Instance:
     )
     return replace(
         source, uuid=identity, name=name, seed=seed, created=datetime.now(UTC), ssh_port=port, forwards=(),
-        trial=None, half_restored=None, protected=False,
+        trial=None, half_restored=None, moving=None, protected=False,
     )  # fmt: skip
 
 

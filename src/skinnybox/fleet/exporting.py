@@ -112,8 +112,8 @@ def _refuse_other(manifest: Manifest, instance: Instance, wanted: Export) -> Non
 
 
 def manifest_of(machine: MachineView, disks: tuple[DiskKind, ...], since: Since | None = None) -> Manifest:
-    """The way back from a rebase is a snapshot on its host, and stays there."""
-    instance = replace(machine.instance, trial=None)
+    """The way back from a rebase is a snapshot on its host, and stays there; so does where it is moved to."""
+    instance = replace(machine.instance, trial=None, moving=None)
     stack = instance.stack
     return Manifest(
         id=uuid.uuid4(),

@@ -1,29 +1,25 @@
 """A machine moved to another state folder: the same one, with its disks, its master and its layers.
 
 It is made there, compared with what it is here, and on the disk; only then it is deleted here. Whatever stops
-that leaves it here as it was. Killed between the two it is in both, and the same command compares them again.
+that leaves it here as it was. Killed between the two it is in both, does not start here (half_moved.py), and
+the same command compares them again.
 """
 
-import tempfile
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Protocol
 
-from skinnybox import private, run
-from skinnybox.delta.archive import exported, restored
-from skinnybox.errors import Blocked, Conflict, Corrupt, NoSpace, SkinnyboxError, UsageError
-from skinnybox.fleet import access, asked, delete, exporting, power, restoring
+from skinnybox.errors import Blocked, Conflict, SkinnyboxError
+from skinnybox.fleet import access, asked, delete, exporting, half_moved, power
 from skinnybox.fleet.catalog.rows import Doing, Phase
 from skinnybox.fleet.change import Changes
 from skinnybox.fleet.context import Context
-from skinnybox.fleet.lease import leased
-from skinnybox.fleet.repair import unfinished
+from skinnybox.fleet.lease import Held, leased
 from skinnybox.fleet.scratch_copy import readable
 from skinnybox.fleet.view import MachineView
-from skinnybox.masters.bringing import bring_layer, bring_master
-from skinnybox.masters.workspace import at_work
-from skinnybox.model import Instance
+from skinnybox.model import DiskKind, Instance
 from skinnybox.operation import Operation
 
 
@@ -36,38 +32,98 @@ class Move:
     changes: Changes = field(default_factory=Changes)
 
 
-def refuse_same(here: Context, there: Context) -> None:
-    """UsageError where both are one folder."""
-    if there.folder.exists() and there.folder.samefile(here.folder):
-        raise UsageError(f"{here.folder} is where the machines are already", hint="--to names another folder")
+class Destination(Protocol):
+    """A state folder of this computer or another. What goes wrong there says that it is there."""
+
+    where: str
+    unknown: tuple[type[SkinnyboxError], ...]
+    """Errors of `make` after which nobody knows what came of it."""
+
+    def known(self, instance: Instance, operation: Operation) -> Instance | None:
+        """It, where it is there already. One that is being made or deleted there is none."""
+
+    def bring(self, here: Context, instance: Instance, operation: Operation) -> None:
+        """What it boots from, where that is missing there. Idempotent."""
+
+    def make(
+        self, here: Context, machine: MachineView, disks: Mapping[DiskKind, Path], wanted: Move,
+        operation: Operation,
+    ) -> Instance:  # fmt: skip
+        """It, of these disks, stopped. All or nothing."""
+
+    def compare(
+        self, here: Context, machine: MachineView, disks: Mapping[DiskKind, Path], made: Instance,
+        operation: Operation, *, fresh: bool,
+    ) -> None:  # fmt: skip
+        """Conflict for one that runs there, or is not the same to the last file. `fresh` was just made."""
+
+    def remember(self, made: Instance, machine: MachineView) -> None:
+        """Who knew its host keys holds it to them there, too; and all of it is on the disk there."""
 
 
-def move(here: Context, there: Context, machine: MachineView, wanted: Move, operation: Operation) -> Instance:
+def move(
+    here: Context, there: Destination, machine: MachineView, wanted: Move, operation: Operation
+) -> Instance:
     """As it is there, stopped. Blocked for one that runs, is protected, or has snapshots that would be lost;
     Conflict for a name that is taken there, or another master of that NAME:VERSION. Idempotent until it is
     gone here."""
-    if machine.phase is Phase.DELETING and (known := _known(there, machine.instance)):
+    _refuse_elsewhere(machine.instance, there)
+    if machine.phase is Phase.DELETING and (known := there.known(machine.instance, operation)):
         delete.complete(here.host, here.catalog, machine.instance, force=False)
         return known  # killed in the middle of its last step
     _refuse(here, machine, wanted)
     with leased(here.host, here.catalog, machine.instance, Doing.MOVE) as held:
         machine = replace(machine, instance=held.instance)
         _refuse(here, machine, wanted)
-        with _to(there):
-            private.make_folder(there.folder)
-            unfinished.finish(there.host, there.catalog)
-            _bring(here, there, machine.instance, operation)
-        with _archived(here, there, machine, operation) as archive:
+        there.bring(here, machine.instance, operation)
+        has_data = machine.instance.data is not None
+        with readable(here.host, machine, here.folder, operation, data=has_data) as disks:
             _refuse_snapshots(here, machine.instance, wanted)  # of somebody who was quicker
-            with _to(there):
-                made = _made(here, there, machine.instance, wanted, archive, operation)
+            made = _made(here, there, held, (machine, disks), wanted, operation)
             with _in_both(there, made):
-                _remember(there, made, machine)
-                run.run(["sync", "-f", there.folder])
+                there.remember(made, machine)
                 lease = held.give_up()
     with _in_both(there, made):
         delete.finish(here.host, here.catalog, machine.instance, lease)
     return made
+
+
+def _made(
+    here: Context, there: Destination, held: Held, what: tuple[MachineView, Mapping[DiskKind, Path]],
+    wanted: Move, operation: Operation,
+) -> Instance:  # fmt: skip
+    """From before it is made there its record says where it may be; no more, where it is known not to be."""
+    machine, disks = what
+    before = held.instance
+    known = there.known(before, operation)
+    held.announce(replace(before, moving=there.where))
+    if known is None:
+        try:
+            made = there.make(here, machine, disks, wanted, operation)
+        except there.unknown:
+            raise
+        except SkinnyboxError:
+            with suppress(SkinnyboxError):  # what stopped us is what the user must hear
+                held.record(replace(before, moving=None))
+            raise
+    else:
+        made = known
+    there.compare(here, machine, disks, made, operation, fresh=known is None)
+    return made
+
+
+def stay(here: Context, machine: MachineView) -> Instance:
+    """Of a move that was interrupted nothing is to come any more. Idempotent."""
+    if machine.instance.moving is None:
+        return machine.instance
+    with leased(here.host, here.catalog, machine.instance, Doing.MOVE) as held:
+        return held.commit(replace(held.instance, moving=None))
+
+
+def _refuse_elsewhere(instance: Instance, there: Destination) -> None:
+    """Of one that may be in a third place nobody could say where it is."""
+    if instance.moving not in (None, there.where):
+        half_moved.refuse(instance, f"it is not moved to {there.where}")
 
 
 def _refuse(here: Context, machine: MachineView, wanted: Move) -> None:
@@ -88,107 +144,24 @@ def _refuse_snapshots(here: Context, instance: Instance, wanted: Move) -> None:
 
 
 @contextmanager
-def _to(there: Context) -> Iterator[None]:
-    """What goes wrong there says that it is there."""
-    try:
-        yield
-    except SkinnyboxError as error:
-        if str(there.folder) not in error.message:
-            error.message = f"{there.folder}: {error.message}"
-        raise
-
-
-@contextmanager
-def _in_both(there: Context, made: Instance) -> Iterator[None]:
+def _in_both(there: Destination, made: Instance) -> Iterator[None]:
     """What goes wrong now says so as well."""
     try:
         yield
     except SkinnyboxError as error:
-        error.message = f"{made.name} is in {there.folder}, and still here: {error.message}"
-        error.hint = "give the same command again, which deletes it here, and start neither before"
+        error.message = f"{made.name} is in {there.where}, and still here: {error.message}"
+        error.hint = "give the same command again, which deletes it here; it does not start here before"
         raise
 
 
-def _bring(here: Context, there: Context, instance: Instance, operation: Operation) -> None:
-    stack, target = instance.stack, there.folder
-    identity = stack.master.removeprefix("sha256:")
-    master = here.masters.find(identity)
-    held = here.masters.kept(identity)
-    bring_master(here.folder / "masters", target / "masters", master, held, operation)
-    for layer_id in stack.layer_ids:
-        layer = here.layers.by_id(layer_id)
-        bring_layer(here.folder / "layers", target / "layers", layer, here.layers.held(), operation)
-
-
-@contextmanager
-def _archived(here: Context, there: Context, machine: MachineView, operation: Operation) -> Iterator[Path]:
-    """What it is now, on its way. Nobody starts it meanwhile, or writes to its disks."""
-    with ExitStack() as held:
-        has_data = machine.instance.data is not None
-        disks = held.enter_context(readable(here.host, machine, here.folder, operation, data=has_data))
-        with _to(there):
-            folder = Path(
-                held.enter_context(
-                    tempfile.TemporaryDirectory(dir=there.folder, prefix=".copy-", suffix=".new")
-                )
-            )
-            held.enter_context(at_work(folder))
-            archive = folder / machine.name
-            manifest = exporting.manifest_of(machine, tuple(disks))
-            with archive.open("xb") as file:
-                exported.export(disks, manifest, file.fileno(), there.folder, operation)
-        yield archive
-
-
-def _made(
-    here: Context, there: Context, instance: Instance, wanted: Move, archive: Path, operation: Operation
-) -> Instance:
-    """The one that is there already is it, where it is the same to the last file."""
-    known = _known(there, instance)
-    if known is not None:
-        _compare(there, known, instance, archive, operation)
-        return known
-    order = restoring.Restore(sources=(archive,), changes=wanted.changes, key_of=_key(here))
-    return restoring.restore(there, instance.name, order, operation)
-
-
-def _known(there: Context, instance: Instance) -> Instance | None:
-    """It, where it is there already. One that is being made or deleted there is none."""
-    for row in there.catalog.rows():
-        if row.instance.uuid == instance.uuid and row.phase is Phase.DEFINED:
-            return row.instance
-    return None
-
-
-def _key(here: Context) -> str | None:
-    return here.known_public_key if access.has_key(here.folder / "ssh") else None
-
-
-def _compare(
-    there: Context, found: Instance, instance: Instance, archive: Path, operation: Operation
-) -> None:
-    machine = there.queries.view(found)
-    differs = Conflict(
-        f"that machine is there already, as {found.name}, and is not what it is here",
+def differs(name: str) -> Conflict:
+    """Of a machine that is there, called so."""
+    return Conflict(
+        f"that machine is there already, as {name}, and is not what it is here",
         hint="it was started or changed since: look which one you want, and delete the other",
     )
-    if power.running(machine) or found.disks.keys() != instance.disks.keys():
-        raise differs
-    size = sum(disk.size for disk in found.disks.values())
-    with ExitStack() as held:
-        archives = restored.looked([archive], there.folder)
-        chain = held.enter_context(restored.read(archives, size, there.folder, operation))
-        has_data = found.data is not None
-        disks = held.enter_context(readable(there.host, machine, there.folder, operation, data=has_data))
-        for kind, disk in disks.items():
-            operation.step(task="move", detail="comparing")
-            try:
-                restored.compare(chain, kind, disk)
-            except (Corrupt, NoSpace) as error:
-                raise differs from error
 
 
-def _remember(there: Context, made: Instance, machine: MachineView) -> None:
-    """Who knew its host keys holds it to them there, too."""
-    if machine.host_keys:
-        there.catalog.pin_host_keys(made.uuid, machine.host_keys)
+def key_of(here: Context) -> str | None:
+    """The public key of the fleet that it comes from."""
+    return here.known_public_key if access.has_key(here.folder / "ssh") else None

@@ -71,13 +71,13 @@ class Overlays:
         rows: int = 20,
         operation: Operation = UNATTENDED,
     ) -> "list[Outcome[DiskUse]]":
-        """What takes the room of overlays, or data disks, read as `changes` does. Of folders those down to
-        `depth` are told, `rows` files and folders."""
+        """What takes the room of overlays, or data disks, read as `changes` does, and what `slim` would win
+        of that. Of folders those down to `depth` are told, `rows` files and folders."""
         from skinnybox.fleet.disk_use import use_of
 
         def one(machine: MachineView, operation: Operation) -> "DiskUse":
             folder = self._catalog.path.parent
-            return use_of(self._host, machine, disk, folder, operation, depth=depth, rows=rows)
+            return use_of(self._host, self._masters, machine, disk, folder, operation, depth=depth, rows=rows)
 
         return self._queries.each(patterns, one, "read", operation, 1, decides=False)
 

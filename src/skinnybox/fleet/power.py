@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 
 from skinnybox.errors import Blocked, Cancelled, Conflict, GuestFailed, SkinnyboxError, TimedOut, Unsupported
-from skinnybox.fleet import half_restored, trials
+from skinnybox.fleet import half_moved, half_restored, trials
 from skinnybox.fleet.batch import Outcome
 from skinnybox.fleet.patience import Patience
 from skinnybox.fleet.view import Condition, MachineView
@@ -75,6 +75,7 @@ def start(
         )
     if machine.condition in _OFF:
         half_restored.refuse(machine.instance, "it does not start")
+        half_moved.refuse(machine.instance, "it does not start here")
         if not trial:
             trials.refuse_open(machine.instance, "its start is its trial")
     if machine.condition in (*_OFF, *_HELD):

@@ -9,10 +9,15 @@ from skinnybox.printable import printable_path
 
 def disk_use(name: str, disk: DiskKind, use: DiskUse) -> list[Record]:
     """Rows of one form: the whole of it, what is free, `reserved` of that for root; then what takes the rest,
-    by what it is for; then its largest files and folders, which are part of `files`."""
+    by what it is for; then what is part of `files`: what `slim` would drop of all below /, where that is
+    known, and the largest files and folders."""
     whole = (("size", use.size), ("free", use.free), ("reserved", use.reserved), *use.parts)
     return [
         *({**_row(name, disk, what), "size": size} for what, size in whole),
+        *(
+            {**_row(name, disk, "slim"), "size": freed, "count": count, "path": "/"}
+            for count, freed in ([] if use.idle is None else [use.idle])
+        ),
         *(
             {
                 **_row(name, disk, "folder" if heavy.type == "d" else "file"),

@@ -124,7 +124,7 @@ def _told(manifest: Manifest) -> Instance:
     thrown.refuse_in_memory(found, "restore")
     if found.encrypt is not None:
         raise Unsupported("the archive's machine is encrypted: nobody could have read what it holds")
-    return replace(found, trial=None, half_restored=None)
+    return replace(found, trial=None, half_restored=None, moving=None)
 
 
 def _refuse_taken(context: Context, name: str, told: Instance, wanted: Restore) -> None:

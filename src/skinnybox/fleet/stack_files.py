@@ -1,7 +1,7 @@
 """What a machine's stack shows, master and layers together: images, names, and what is in a file."""
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -92,27 +92,35 @@ def lower(folder: Path, master: Master, stack: Stack) -> Iterator["Lower"]:
         )
 
 
-def content(folder: Path, master: Master, stack: Stack, path: bytes, limit: int) -> Content | None:
-    """What is in one path; None where it has no such file. Raises Corrupt, NotFound, Unsupported."""
-    from skinnybox.delta.content import of_image
-
-    image = _image(folder, master, stack, path)
-    return None if image is None else of_image(image, path, limit)
-
-
-def _image(folder: Path, master: Master, stack: Stack, path: bytes) -> Path | None:
-    """That of the topmost tree of which the path is seen."""
+def contents(
+    folder: Path, master: Master, stack: Stack, paths: Sequence[bytes], limit: int
+) -> Iterator[Content | None]:
+    """What is in each of these paths; None where it has no such file. Corrupt, NotFound, Unsupported."""
+    from skinnybox.delta.content import images
     from skinnybox.masters.layers.catalogue import layers_of
+
+    own = master.image(stack.images[0]) or master.images[0]
+    trees = [(catalogue.folder(folder / "masters", master), own)]
+    if stack.layers:
+        trees += [
+            (catalogue.folder(folder / "layers", layer), image)
+            for layer, image in layers_of(folder / "layers", stack)
+        ]
+    seen = _seen([at / INDEX for at, _ in trees], paths)
+    return images([at / image.file for at, image in trees], [(path, seen.get(path)) for path in paths], limit)
+
+
+def content(folder: Path, master: Master, stack: Stack, path: bytes, limit: int) -> Content | None:
+    """The same of one."""
+    [found] = contents(folder, master, stack, [path], limit)
+    return found
+
+
+def _seen(indexes: Sequence[Path], paths: Sequence[bytes]) -> dict[bytes, int]:
+    """Of each the number of the topmost tree of which it is seen. All are looked for in a master alone."""
+    if len(indexes) == 1:
+        return dict.fromkeys(paths, 0)
     from skinnybox.masters.layers.stacked import stacked
 
-    place = catalogue.folder(folder / "masters", master)
-    own = master.image(stack.images[0])
-    images = [place / (own or master.images[0]).file]
-    if not stack.layers:
-        return images[0]
-    store = folder / "layers"
-    found = [(catalogue.folder(store, layer), image) for layer, image in layers_of(store, stack)]
-    images += [at / image.file for at, image in found]
-    named = stacked([place / INDEX, *(at / INDEX for at, _ in found)])
-    number = next((number for number, line in named if line.path == path), None)
-    return None if number is None else images[number]
+    wanted = frozenset(paths)
+    return {line.path: number for number, line in stacked(indexes) if line.path in wanted}

@@ -53,9 +53,6 @@ def _there(found: Content | None) -> Content | None:
 
 
 def _sealed(context: Context, machine: MachineView, paths: Sequence[bytes]) -> Iterator[Content | None]:
-    """Of each path what its stack shows there: one process for a master alone, one for each with layers."""
+    """Of each path what its stack shows there."""
     stack = machine.instance.stack
-    master = context.masters.by_id(stack.master)
-    if not stack.layers:
-        return content.images(context.masters.folder(master) / master.images[0].file, paths, LIMIT)
-    return (stack_files.content(context.folder, master, stack, path, LIMIT) for path in paths)
+    return stack_files.contents(context.folder, context.masters.by_id(stack.master), stack, paths, LIMIT)

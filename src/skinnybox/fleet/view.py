@@ -2,7 +2,7 @@
 
 from enum import StrEnum
 
-from skinnybox.fleet import half_restored
+from skinnybox.fleet import half_moved, half_restored
 from skinnybox.fleet.catalog.rows import Phase
 from skinnybox.fleet.trial_words import told as trial_told
 from skinnybox.hosts.reach import SSH_PORT, Way, way_in
@@ -133,6 +133,8 @@ class MachineView:
             return self.current_report.reason
         if self.instance.half_restored is not None:
             return half_restored.told(self.instance)
+        if self.instance.moving is not None:
+            return half_moved.told(self.instance)
         if self.status is not None and self.status.power in (Power.CRASHED, *_STILL):
             return self.status.reason
         found = (self.mismatch, self._trouble, self.unreached, self.not_ready, self._full)
@@ -189,6 +191,8 @@ class MachineView:
                 return f"ready, {count} failed unit{'s' if count > 1 else ''}"
             case Condition.STOPPED if self.instance.half_restored is not None:
                 return "stopped, half restored"
+            case Condition.STOPPED if self.instance.moving is not None:
+                return "stopped, half moved"
             case condition:
                 return str(condition)
 

@@ -29,7 +29,7 @@ _TYPES = {
 _PLACES = ("placed", "left_out")
 """Later than the first version: not in every manifest."""
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
-_FILE = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
+FILE_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 """An image lies in its master's folder and nowhere else, whatever a manifest says."""
 
 
@@ -106,7 +106,7 @@ def check_images(images: Sequence[Any]) -> None:
         if not (
             type(image["size"]) is int
             and _DIGEST.fullmatch(image["digest"])
-            and _FILE.fullmatch(image["file"])
+            and FILE_NAME.fullmatch(image["file"])
         ):
             raise ValueError(f"image {image['file']!r}")
 

@@ -222,6 +222,14 @@ INSTANCE = Form(
             what="It was put on another master, and it is not decided yet whether it stays there.",
         ),
         _instance(
+            name="moving",
+            kind=kinds.TEXT,
+            optional=True,
+            later=True,
+            change=Transition.ITSELF,
+            what="Where it was being moved to, and may be as well: that was interrupted.",
+        ),
+        _instance(
             name="encrypt",
             kind=kinds.ENCRYPTION,
             optional=True,

@@ -254,7 +254,7 @@ class Instance(Properties):
     """One VM. `uuid` is its identity; `name` is unique in a state folder; `ssh_port` is on 127.0.0.1.
     `half_restored` is the label of the snapshot that its system and its data are just being put back from:
     where it stays, one of them may be of then and the other of now. `trial` is there from a rebase on until
-    that is decided."""
+    that is decided. `moving` is where it was being moved to: where that stays, it may be there as well."""
 
     uuid: UUID
     name: str
@@ -265,6 +265,7 @@ class Instance(Properties):
     ssh_port: int | None = None
     half_restored: str | None = None
     trial: Trial | None = None
+    moving: str | None = None
 
     @property
     def disks(self) -> "dict[DiskKind, Overlay | DataDisk]":

@@ -29,7 +29,7 @@ def _compared(kind: DiskKind, device: int, index: int) -> Iterator[bool]:
     if not volume.superblock.clean:
         raise Corrupt("it is not clean")
     wanted = _lines(buffered(index), kind)
-    for found in _told(volume, kind):
+    for found in told(volume, kind):
         if found != (text := next(wanted, b"")):
             raise _differs(volume, text or found)
     if text := next(wanted, b""):
@@ -37,7 +37,8 @@ def _compared(kind: DiskKind, device: int, index: int) -> Iterator[bool]:
     yield True
 
 
-def _told(volume: Volume, kind: DiskKind) -> Iterator[bytes]:
+def told(volume: Volume, kind: DiskKind) -> Iterator[bytes]:
+    """The lines that an archive's index would have of this disk now."""
     for tree in TREES:
         if tree.disk is kind:
             for found in walked(volume, tree):

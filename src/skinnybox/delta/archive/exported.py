@@ -1,6 +1,7 @@
 """An archive of a machine's disks, written: the tar by a confined process, and compressed on its way."""
 
 import os
+import re
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
@@ -8,15 +9,16 @@ from pathlib import Path
 from typing import BinaryIO
 
 from skinnybox import run
-from skinnybox.delta.archive import writing
+from skinnybox.delta.archive import summing, writing
 from skinnybox.delta.archive.manifest import MOST_END, End, Manifest, end_of, manifest_text
 from skinnybox.delta.handing import handed
-from skinnybox.errors import CannotWrite, CommandFailed, NoSpace, Unsupported
+from skinnybox.delta.settled import NO_ANSWER
+from skinnybox.errors import CannotWrite, CommandFailed, Corrupt, NoSpace, Unsupported
 from skinnybox.model import DiskKind
 from skinnybox.operation import Operation
 from skinnybox.overlays.inspect import opened
 from skinnybox.sandbox.confinement import Bounds
-from skinnybox.sandbox.reader import stream
+from skinnybox.sandbox.reader import ask, stream
 
 COMPRESS = ("zstd", "-q", "-c", "-3", "-T0")
 """With all processors there are: the one that reads the disk is slower than each of them."""
@@ -62,6 +64,23 @@ def export(
         _compressed(_told(pieces, operation), target, operation)
         told.seek(0)
         return end_of(told.read(MOST_END + 1))
+
+
+def index_sum(disks: Mapping[DiskKind, Path], subject: str) -> str:
+    """Of these clean images, in hex: the same where an archive's index would be, line by line."""
+    with ExitStack() as held:
+        devices = {kind: held.enter_context(opened(disks[kind])) for kind in DiskKind if kind in disks}
+        words = [word for kind, device in devices.items() for word in (str(kind), str(device))]
+        found = ask(
+            summing.__name__,
+            words,
+            subject=subject,
+            bounds=_bounds(list(devices.values())),
+            pass_fds=list(devices.values()),
+        )
+    if not (isinstance(found, str) and re.fullmatch("[0-9a-f]{64}", found)):
+        raise Corrupt(NO_ANSWER)
+    return found
 
 
 def _bounds(devices: Sequence[int]) -> Bounds:

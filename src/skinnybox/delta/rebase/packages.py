@@ -18,6 +18,7 @@ KERNEL = re.compile(
 )
 _FINISHED = ("installed", "triggers-pending", "triggers-awaited")
 _INEFFECTIVE = "machines boot their master's kernel, with its modules: this does nothing there"
+GONE = "the new master has it no more"
 SCRIPTS_TO_RUN = "its maintainer scripts run at the first start"
 
 
@@ -75,11 +76,14 @@ def versions(old: System, new: System, machine: System) -> list[Versions]:
 
 
 def settled(found: Versions, on_hold: Fate = Fate.ASK) -> Settled:
-    """`on_hold`: what becomes of one that is held, and of which the new master has another version."""
+    """`on_hold`: what becomes of one that is held, and of which the new master has another version, or of
+    the machine's none."""
     old, new, machine = (_told(package) for package in (found.old, found.new, found.machine))
-    if found.hold and machine != new and new is not None:
+    lost = machine == old and not KERNEL.fullmatch(found.name)  # a machine boots its master's
+    if found.hold and machine != new and (new is not None or lost):
         asked = Standing.CONFLICT if on_hold is Fate.ASK else Standing.CLEAN
-        return Settled(versions=found, kind=PackageClass.HELD, fate=on_hold, standing=asked)
+        why = "" if new is not None else GONE
+        return Settled(versions=found, kind=PackageClass.HELD, fate=on_hold, standing=asked, why=why)
     if machine == new:
         same = PackageClass.SAME if machine == old else PackageClass.BOTH
         # Of what both removed dpkg may know the settings in the machine, and who purges it the last script.
@@ -107,8 +111,7 @@ def _both(found: Versions) -> Settled:
     """The later one: a security update of either side is not taken back."""
     assert found.machine is not None
     if found.new is None:
-        why = "the new master has it no more"
-        return _kept(found, PackageClass.BOTH, why)
+        return _kept(found, PackageClass.BOTH, GONE)
     if later(found.machine.version, found.new.version):
         why = "the machine's is the later one"
         return _kept(found, PackageClass.BOTH, why)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from skinnybox.delta.rebase.dangling import MOST_LINKS, is_link
-from skinnybox.delta.rebase.packages import KERNEL, Settled, Versions, versions_told
+from skinnybox.delta.rebase.packages import GONE, KERNEL, Settled, Versions, versions_told
 from skinnybox.delta.rebase.records.extended_states import PATH as MARKS
 from skinnybox.delta.rebase.records.extended_states import asked_for, marks
 from skinnybox.delta.rebase.records.sides import LARGE
@@ -142,12 +142,13 @@ def _kind(found: Versions) -> PackageClass:
 
 
 def decisions(
-    found: Mapping[str, Settled], marked: Mapping[Key, bool], machine: System
+    found: Mapping[str, Settled], marked: Mapping[Key, bool], machine: System, on_hold: Fate = Fate.ASK
 ) -> Iterator[Decision]:
-    """What is told of them: not of those that are the master's on either side. `of` reads the lists there."""
+    """What is told of them: not of those that are the master's on either side. `of` reads the lists there.
+    `on_hold`: what becomes of one that is held, and that the new master has no more."""
     left = {each.name for each in machine.packages or () if not each.present}
     for each in found.values():
-        fate, why, standing = _told(each, marked)
+        fate, why, standing = _told(each, marked, on_hold)
         if fate is Fate.REMOVE and each.name not in left:
             fate = Fate.PURGE
         if fate is None:
@@ -170,7 +171,7 @@ def decisions(
             )
 
 
-def _told(each: Settled, marked: Mapping[Key, bool]) -> tuple[Fate | None, str, Standing]:
+def _told(each: Settled, marked: Mapping[Key, bool], on_hold: Fate) -> tuple[Fate | None, str, Standing]:
     new, machine = each.versions.new, each.versions.machine
     if machine is None:
         if each.kind is not PackageClass.REMOVED or not new:
@@ -178,11 +179,13 @@ def _told(each: Settled, marked: Mapping[Key, bool]) -> tuple[Fate | None, str, 
         if NAME.fullmatch(each.name) is None:
             return Fate.REPORT, "not removed again: apt knows nothing of such a name", Standing.CLEAN
         return Fate.REMOVE, "", Standing.CLEAN
-    if each.kind is PackageClass.HELD:
+    if each.kind is PackageClass.HELD and new is None and _may_come(each.name):
+        return _held(on_hold)
+    if each.kind is PackageClass.HELD and new is not None:
         return Fate.REPORT, "the new master's version is held", Standing.CLEAN
     if each.kind is not PackageClass.ONLY_MACHINE:
         gone = new is None
-        why = "the new master has it no more" if gone else ""
+        why = GONE if gone else ""
         return (Fate.TAKE if gone or each.touched else None), why, Standing.CLEAN
     if KERNEL.fullmatch(each.name):
         return Fate.REPORT, "not installed again: machines boot their master's kernel", Standing.CLEAN
@@ -192,6 +195,18 @@ def _told(each: Settled, marked: Mapping[Key, bool]) -> tuple[Fate | None, str, 
     if not marked.get((machine.name, machine.architecture), True):
         return Fate.FOLLOW, _NEEDED, Standing.CLEAN
     return Fate.REINSTALL, "", Standing.CLEAN
+
+
+def _may_come(name: str) -> bool:
+    """Whether apt could install it again, and that would do anything."""
+    return KERNEL.fullmatch(name) is None and NAME.fullmatch(name) is not None
+
+
+def _held(on_hold: Fate) -> tuple[Fate, str, Standing]:
+    """Of one that the new master has no more: installed again of the new release, or given up."""
+    if on_hold is Fate.ASK:
+        return Fate.ASK, GONE, Standing.CONFLICT
+    return (Fate.TAKE if on_hold is Fate.TAKE else Fate.REINSTALL), GONE, Standing.CLEAN
 
 
 def of(
@@ -208,7 +223,9 @@ def of(
         automatic=tuple(each.name for each in told if each.fate is Fate.FOLLOW),
         remove=tuple(each.name for each in told if each.fate is Fate.REMOVE),
         purge=tuple(each.name for each in told if each.fate is Fate.PURGE),
-        hold=tuple(each.name for each in told if each.kind == PackageClass.HELD),
+        hold=tuple(
+            each.name for each in told if each.kind == PackageClass.HELD and each.fate is not Fate.TAKE
+        ),
         links=tuple(links),
         off=tuple(off),
         alternatives=tuple(each for each in alternatives if is_alternative(*each))[:MOST_LINKS],

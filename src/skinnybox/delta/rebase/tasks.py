@@ -44,7 +44,7 @@ _SMALL = 64 << 10
 _EACH_BOOT = ("multi-user.target", "graphical.target", "sockets.target")
 """Of systemd; runlevels of other inits have no such name."""
 _BEGINNERS = ("socket", "timer", "path")
-_FOLDERS = ("etc/systemd/system", "usr/lib/systemd/system", "lib/systemd/system")
+FOLDERS = ("etc/systemd/system", "usr/lib/systemd/system", "lib/systemd/system")
 
 
 def words_of(path: str) -> tuple[str, ...]:
@@ -69,7 +69,7 @@ def units(
         ran = [name for name in ran if _comes_up(name, machine, before)]
     expected = after & _started(wants[2]) if ran is None else {*ran} - (before - after)
     there = _files(new) | (_files(machine) - (set() if replay else _files(old)))
-    found = sorted(name for name in expected if _UNIT.fullmatch(name) and _file(name) in there)
+    found = sorted(name for name in expected if _UNIT.fullmatch(name) and file_of(name) in there)
     return tuple(found[:_MOST_UNITS])
 
 
@@ -79,7 +79,7 @@ def _comes_up(unit: str, machine: Source, wanted: set[str]) -> bool:
     stem = unit.rpartition(".")[0]
     if unit in wanted or any(f"{stem}.{kind}" in wanted for kind in _BEGINNERS):
         return True
-    found = (machine.read(f"{folder}/{_file(unit)}", _SMALL) for folder in _FOLDERS)
+    found = (machine.read(f"{folder}/{file_of(unit)}", _SMALL) for folder in FOLDERS)
     text = next((each for each in found if each is not None), b"")
     return b"[Install]" not in map(bytes.strip, text.splitlines())
 
@@ -100,11 +100,11 @@ def _active(told: bytes | None) -> list[str] | None:
 
 
 def _files(side: Source) -> set[str]:
-    found = {name for folder in _FOLDERS for name in side.names(folder) if _UNIT.fullmatch(name)}
+    found = {name for folder in FOLDERS for name in side.names(folder) if _UNIT.fullmatch(name)}
     return found | {f"{name}.service" for name in side.names("etc/init.d")}
 
 
-def _file(unit: str) -> str:
+def file_of(unit: str) -> str:
     """That of an instance is its template's."""
     name, at, rest = unit.partition("@")
     return f"{name}@.{rest.rpartition('.')[2]}" if at else unit

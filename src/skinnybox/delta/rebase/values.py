@@ -12,6 +12,7 @@ class Subject(StrEnum):
     SUBORDINATE = "subordinate ids"
     FILE = "file"
     SERVICE = "service"
+    ALTERNATIVE = "alternative"
     BOUND = "bound"
     """What was made for a version of a language that the new stack has not: no package manager knows it."""
 
@@ -66,7 +67,7 @@ class PackageClass(StrEnum):
     REMOVED = "removed"
     """By the machine."""
     HELD = "held"
-    """The machine wants none but the version that it has, and the new master has another."""
+    """The machine wants none but the version that it has, and the new master has another, or none."""
     UNREAD = "unread"
 
 

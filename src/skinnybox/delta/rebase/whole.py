@@ -9,6 +9,7 @@ from functools import partial
 
 from skinnybox.delta.rebase import (
     accounts,
+    chosen,
     converged,
     files,
     keyed,
@@ -102,6 +103,9 @@ def settle_ground(
         every += subordinate.decisions(f"/{path}", *sides)
     wants = services.wants(old.system), services.wants(new.system), services.wants(system)
     every += services.decisions(*wants)
+    if not policy.replay:
+        three = (old.source, new.source, source)
+        every += chosen.decisions(three, wants, old.system, (settled, owned), policy)
     remembered = converged.read(source.read(converged.PATH, converged.MOST_BYTES + 1), ownership)
     if remembered is None:
         every.append(_forgotten("it is not what was written there"))
@@ -185,10 +189,10 @@ def _packages(
         )
         return {}, [blocked]
     found = packages.versions(old, new, system)
+    on_hold = _WINNER.get(policy.on_conflict, Fate.ASK)
     if policy.replay:
         anew = {each.name: replay.settled(each) for each in found}
-        return anew, replay.decisions(anew, replay.asked(source), system)
-    on_hold = _WINNER.get(policy.on_conflict, Fate.ASK)
+        return anew, replay.decisions(anew, replay.asked(source), system, on_hold)
     settled = {each.name: packages.settled(each, on_hold) for each in found}
     return settled, packages.decisions(settled)
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from skinnybox import private
-from skinnybox.fleet import half_restored, trial_left
+from skinnybox.fleet import half_moved, half_restored, trial_left
 from skinnybox.fleet.catalog.ports import free_ports
 from skinnybox.fleet.catalog.rows import Phase, RawRow
 from skinnybox.fleet.repair.rebuilt import Known, Rebuilt
@@ -254,6 +254,8 @@ def _remember(taker: _Taker, known: Known, out: Rebuilt) -> None:
             out.say(taker.place, Deed.KEEP, what)
     if instance.half_restored is not None:
         out.say(taker.place, Deed.KEEP, half_restored.explained(instance))
+    if instance.moving is not None:
+        out.say(taker.place, Deed.KEEP, half_moved.explained(instance))
     if trial_left.is_expired(instance):
         what = f"{instance.name}: what it was before its rebase need not be kept any longer"
         out.say(taker.place, Deed.KEEP, f"{what}: `skinnybox master gc -y`, or a --commit, frees it")

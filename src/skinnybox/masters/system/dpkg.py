@@ -12,6 +12,8 @@ _STATUS_FOLDER = f"{FOLDER}/status.d"
 """Images without dpkg have a file for each package there."""
 _ALTERNATIVES = (f"{FOLDER}/alternatives", "var/lib/alternatives")
 _CHOSEN = "etc/alternatives"
+OF_ALTERNATIVES = (*_ALTERNATIVES, _CHOSEN)
+"""Where they are written down."""
 _MIB = 1 << 20
 STATUS_LIMIT, _STANZA_LIMIT, _LIST_LIMIT, _SMALL = 32 * _MIB, _MIB >> 4, 16 * _MIB, _MIB
 _MOST_APART = 2000

@@ -1,0 +1,1 @@
+"""Machines moved to another computer by ssh: who sends them, and who receives them there."""
