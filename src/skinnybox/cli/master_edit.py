@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from skinnybox.cli import access, execute, numbers, options, report
 from skinnybox.cli.complete import ask_for
-from skinnybox.cli.progress import shown
+from skinnybox.cli.progress import Hidden, shown_but
 from skinnybox.errors import CommandFailed, NotFound, UsageError
 from skinnybox.model import Allocation, Network, Overlay, SeedUser
 from skinnybox.sizes import GIB, format_size
@@ -63,9 +63,10 @@ def _edit(arguments: argparse.Namespace) -> int:
         raise UsageError("master edit needs a terminal to work at", hint="--run SCRIPT needs none")
     password = secrets.token_hex(_DRAWN) if arguments.console else None
     specification = _specification(arguments, options.settings(arguments), password)
-    with options.fleet(arguments) as fleet, shown(arguments.quiet) as operation:
+    with options.fleet(arguments) as fleet, shown_but(arguments.quiet) as (operation, hidden):
+        work = _work(arguments, fleet, password, hidden)
         master = fleet.master_edits.edit(
-            arguments.master, arguments.new, _work(arguments, fleet, password), specification, operation,
+            arguments.master, arguments.new, work, specification, operation,
             keep=arguments.keep, by_script=arguments.script is not None,
         )  # fmt: skip
     if master is None:
@@ -95,14 +96,16 @@ def _specification(
     )
 
 
-def _work(arguments: argparse.Namespace, fleet: "Fleet", password: str | None) -> "Work":
+def _work(arguments: argparse.Namespace, fleet: "Fleet", password: str | None, hidden: Hidden) -> "Work":
     def script(name: str) -> bool:
-        _run(fleet, name, arguments.script)
+        with hidden():
+            _run(fleet, name, arguments.script)
         return True
 
     def session(name: str) -> bool:
-        _enter(arguments, fleet, name, password)
-        return _is_wanted(arguments, name)
+        with hidden():
+            _enter(arguments, fleet, name, password)
+            return _is_wanted(arguments, name)
 
     return script if arguments.script is not None else session
 
@@ -121,7 +124,7 @@ def _run(fleet: "Fleet", name: str, file: Path) -> None:
 def _enter(arguments: argparse.Namespace, fleet: "Fleet", name: str, password: str | None) -> None:
     ready = f"{name} is ready: what you do here becomes {arguments.new}"
     if password is not None:
-        report.note(f"{ready}; log in as root, with the password {password}")
+        print(f"{ready}; log in as root, with the password {password}", file=sys.stderr, flush=True)
         access.attach(fleet, name)
         return
     report.note(f"{ready}; `exit` ends it")
