@@ -12,12 +12,9 @@ import random
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
 
-from bench.measure import Verdict, alternate, of_children, ratio, verdict
+from bench.measure import Cost, Verdict, alternate, cost, ratio, verdict
 from bench.store import scratch, seal_something, skinnybox
 from skinnybox.delta.archive.exported import COMPRESS
 from skinnybox.fleet.registry import open_fleet
@@ -33,13 +30,6 @@ PAIRS = 9
 LIMIT = 1.5
 NOTHING_TO_RUN = 77
 TAR = ("tar", "--posix", "--xattrs", "--xattrs-include=*", "--acls", "--sparse", "--numeric-owner", "-c")
-
-
-class Cost(NamedTuple):
-    """Seconds."""
-
-    processor: float
-    wall: float
 
 
 def main() -> int:
@@ -62,19 +52,13 @@ def _judged(what: str, ours: list[Cost], others: list[Cost]) -> Verdict:
     return verdict(f"export against tar | zstd, {what}", ratio(one, other), LIMIT)
 
 
-def _cost(act: Callable[[], object]) -> Cost:
-    begun = time.perf_counter()
-    processor = of_children(act)
-    return Cost(processor, time.perf_counter() - begun)
-
-
 def _export(folder: Path) -> Cost:
     (folder / "ours").unlink(missing_ok=True)
-    return _cost(lambda: skinnybox(folder, "export", "-q", "m", str(folder / "ours")))
+    return cost(lambda: skinnybox(folder, "export", "-q", "m", str(folder / "ours")))
 
 
 def _by_hand(folder: Path, tree: Path) -> Cost:
-    return _cost(lambda: _packed(tree, folder / "theirs"))
+    return cost(lambda: _packed(tree, folder / "theirs"))
 
 
 def _packed(tree: Path, file: Path) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 T = TypeVar("T")
 
@@ -44,6 +44,20 @@ def of_children(act: Callable[[], object]) -> float:
     act()
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+class Cost(NamedTuple):
+    """Seconds."""
+
+    processor: float
+    wall: float
+
+
+def cost(act: Callable[[], object]) -> Cost:
+    """Of the processes that end in it."""
+    begun = time.perf_counter()
+    processor = of_children(act)
+    return Cost(processor, time.perf_counter() - begun)
 
 
 def of_all(act: Callable[[], object]) -> float:

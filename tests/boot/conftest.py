@@ -115,6 +115,18 @@ def _keep_console(fleet: Fleet, name: str, test: str) -> None:
 
 
 @pytest.fixture
+def masters(fleet: Fleet) -> Iterator[None]:
+    """Those that are made here go again."""
+    yield
+    for name in fleet.names():
+        if name.startswith(("edit-", "promoted-")):
+            fleet.delete([name], force=True)
+    for master in fleet.masters.all():
+        if master.name == "promoted":
+            fleet.masters.remove(master.reference)
+
+
+@pytest.fixture
 def up(fleet: Fleet) -> Callable[[str], MachineView]:
     """Start one machine and return it ready."""
 

@@ -1,6 +1,6 @@
 """A machine becomes a master, and that is edited: what is made of them boots, and is nobody else's."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -27,18 +27,6 @@ grep -q '^own:x:[123]..:' /etc/passwd
 echo edited >/srv/edited
 echo out; echo err >&2
 """
-
-
-@pytest.fixture
-def masters(fleet: Fleet) -> Iterator[None]:
-    """Those that are made here go again."""
-    yield
-    for name in fleet.names():
-        if name.startswith(("edit-", "promoted-")):
-            fleet.delete([name], force=True)
-    for master in fleet.masters.all():
-        if master.name == "promoted":
-            fleet.masters.remove(master.reference)
 
 
 @pytest.mark.full

@@ -6,10 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from skinnybox.cli import access
 from skinnybox.errors import Blocked, Cancelled, Conflict, SkinnyboxError
 from skinnybox.fleet import editing
 from skinnybox.fleet.editing import LABEL, name_of
 from skinnybox.fleet.service import Fleet
+from skinnybox.fleet.sha_crypt import hashed
 from skinnybox.model import Master
 from tests.fleet import test_promote
 from tests.fleet.conftest import SPARSE, said
@@ -129,3 +131,26 @@ def test_a_machine_of_that_name_is_not_touched(fleet: Fleet) -> None:
     with pytest.raises(SkinnyboxError, match=NAME):
         edit(fleet, lambda name: pytest.fail("it is another's"))
     assert fleet.names() == [NAME]
+
+
+def test_at_the_console_root_has_a_password_that_the_new_master_has_not(
+    fleet: Fleet, state: Path, capsys: Said, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A master has none to come in with. Its guest writes what its seed says."""
+    given: list[str] = []
+
+    def attached(_: Fleet, name: str) -> None:
+        instance = fleet.machine(name).instance
+        ((user, text),) = [(user.name, user.password_hash or "") for user in instance.seed.users]
+        given.extend((user, text))
+        wrote(image(state, instance), {"etc/shadow": f(f"{user}:{text}:1::::::\n"), "srv/site": f("typed")})
+
+    monkeypatch.setattr(access, "attach", attached)
+    monkeypatch.setattr(sys.stdin, "isatty", lambda: True)
+    done = said(capsys, "master", "edit", "lamp:1", "--as", "lamp:2", "--console", "-y", "--memory", "128M")
+    assert done.code == 0, done.err
+    user, text = given
+    password = done.err.partition("with the password ")[2].split()[0]
+    assert (user, text) == ("root", hashed(password, text.split("$")[2]))
+    assert content(state, "lamp:2", "srv/site") == "typed"
+    assert text not in (content(state, "lamp:2", "etc/shadow") or "")

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from bench import reading
+from bench import reading, virt_diff
 from bench.measure import Ratio, Verdict, judged, ratio, verdict
 from skinnybox.cli.parser import build_parser
 
@@ -73,3 +73,15 @@ def test_every_command_that_reads_is_measured() -> None:
         words for words in commands(build_parser()) if any(c[: len(words)] == words for c in reading.COMMANDS)
     }
     assert set(commands(build_parser())) - measured == NOT_READING
+
+
+def test_of_what_virt_diff_says_a_device_alone_is_no_difference() -> None:
+    said = (
+        b"- d 0755       4096 /\n+ d 0755       4096 /\n# changed: st_dev\n"
+        b"- - 0644          5 /etc/a\n+ - 0600          7 /etc/a\n# changed: st_dev st_mode st_size\n"
+        b"+ d 0755       4096 /srv\n+ - 0644          2 /srv/a b\n"
+        b"= - 0644       8762 /usr/text\n@@ -1,4 +1,4 @@\n 50095\n-213422\n@@ End of diff @@\n"
+        b"- - 0644          9 /usr/gone\n- - 0644          9 /usr/same\n+ - 0644          9 /usr/same\n"
+        b"# changed: st_dev\n"
+    )
+    assert virt_diff.named(said) == {b"etc/a", b"srv", b"srv/a b", b"usr/text", b"usr/gone"}

@@ -1,9 +1,15 @@
 import io
+import os
+import pty
+import select
 import sys
+import time
 
 import pytest
 
 from skinnybox.cli import progress
+
+SHOW_CURSOR = b"\x1b[?25h"
 
 
 @pytest.fixture
@@ -39,3 +45,29 @@ def test_quick_work_and_quiet_users_get_nothing(clock: list[float], monkeypatch:
             clock[0] += 1 if not quiet else 60
             operation.step("create", done=3, total=3, unit="machines")
     assert said.getvalue() == ""
+
+
+def test_it_leaves_a_terminal_to_somebody_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is drawn meanwhile, and the cursor is there; afterwards it goes on, without what is over."""
+    ours, theirs = pty.openpty()
+    with open(theirs, "w", encoding="utf-8", buffering=1) as screen:  # noqa: PTH123 (a descriptor)
+        monkeypatch.setattr(sys, "stderr", screen)
+        with progress.shown_but(quiet=False) as (operation, hidden):
+            operation.step(task="before", done=1, total=1)
+            with hidden():
+                drawn = _drawn(ours)
+                assert b"before" in drawn and drawn.rstrip().endswith(SHOW_CURSOR)
+                assert _drawn(ours) == b""
+            operation.step(task="after", done=1, total=2)
+            drawn = _drawn(ours)
+            assert b"after" in drawn and b"before" not in drawn
+    os.close(ours)
+
+
+def _drawn(descriptor: int) -> bytes:
+    """Within a time in which a live line would be drawn some times."""
+    found, deadline = b"", time.monotonic() + 0.5
+    while (left := deadline - time.monotonic()) > 0:
+        if select.select([descriptor], [], [], left)[0]:
+            found += os.read(descriptor, 65536)
+    return found

@@ -1,15 +1,16 @@
 """master edit: a master, worked on in a machine of its own, becomes another."""
 
 import argparse
+import secrets
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from skinnybox.cli import access, execute, numbers, options, report
 from skinnybox.cli.complete import ask_for
-from skinnybox.cli.progress import shown
+from skinnybox.cli.progress import Hidden, shown_but
 from skinnybox.errors import CommandFailed, NotFound, UsageError
-from skinnybox.model import Allocation, Network, Overlay
+from skinnybox.model import Allocation, Network, Overlay, SeedUser
 from skinnybox.sizes import GIB, format_size
 
 if TYPE_CHECKING:
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
 _OVERLAY, _MEMORY = 4 * GIB, 1 * GIB
 _NOT_REACHED = 255
+_DRAWN = 5
+"""Bytes of a password that is typed once, where nobody else is."""
 _RUN = """
 umask 077
 f=$(mktemp) && cat >"$f" && chmod 700 "$f" || exit 125
@@ -58,10 +61,12 @@ def _edit(arguments: argparse.Namespace) -> int:
         raise NotFound(f"{arguments.script} is no file")
     if arguments.script is None and not sys.stdin.isatty():
         raise UsageError("master edit needs a terminal to work at", hint="--run SCRIPT needs none")
-    specification = _specification(arguments, options.settings(arguments))
-    with options.fleet(arguments) as fleet, shown(arguments.quiet) as operation:
+    password = secrets.token_hex(_DRAWN) if arguments.console else None
+    specification = _specification(arguments, options.settings(arguments), password)
+    with options.fleet(arguments) as fleet, shown_but(arguments.quiet) as (operation, hidden):
+        work = _work(arguments, fleet, password, hidden)
         master = fleet.master_edits.edit(
-            arguments.master, arguments.new, _work(arguments, fleet), specification, operation,
+            arguments.master, arguments.new, work, specification, operation,
             keep=arguments.keep, by_script=arguments.script is not None,
         )  # fmt: skip
     if master is None:
@@ -72,26 +77,35 @@ def _edit(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _specification(arguments: argparse.Namespace, settings: "Settings") -> "Specification":
+def _specification(
+    arguments: argparse.Namespace, settings: "Settings", password: str | None
+) -> "Specification":
+    """`password` is root's in this machine: a master has none to come in with at a console. What a seed gave
+    does not go to the new one."""
+    from skinnybox.fleet.sha_crypt import hashed
     from skinnybox.fleet.specification import Specification
 
+    users = [SeedUser(name="root", password_hash=hashed(password))] if password is not None else []
     return Specification(
         overlay=Overlay(size=arguments.overlay or _OVERLAY, allocation=Allocation.SPARSE),
         memory=arguments.memory or _MEMORY,
         cpus=arguments.cpus or settings.cpus,
         network=Network(arguments.network) if arguments.network else None,
         any_allocation=True,
+        users=tuple(users),
     )
 
 
-def _work(arguments: argparse.Namespace, fleet: "Fleet") -> "Work":
+def _work(arguments: argparse.Namespace, fleet: "Fleet", password: str | None, hidden: Hidden) -> "Work":
     def script(name: str) -> bool:
-        _run(fleet, name, arguments.script)
+        with hidden():
+            _run(fleet, name, arguments.script)
         return True
 
     def session(name: str) -> bool:
-        _enter(arguments, fleet, name)
-        return _is_wanted(arguments, name)
+        with hidden():
+            _enter(arguments, fleet, name, password)
+            return _is_wanted(arguments, name)
 
     return script if arguments.script is not None else session
 
@@ -107,18 +121,23 @@ def _run(fleet: "Fleet", name: str, file: Path) -> None:
         )  # fmt: skip
 
 
-def _enter(arguments: argparse.Namespace, fleet: "Fleet", name: str) -> None:
-    if arguments.console:
+def _enter(arguments: argparse.Namespace, fleet: "Fleet", name: str, password: str | None) -> None:
+    ready = f"{name} is ready: what you do here becomes {arguments.new}"
+    if password is not None:
+        print(f"{ready}; log in as root, with the password {password}", file=sys.stderr, flush=True)
         access.attach(fleet, name)
         return
-    report.note(f"{name} is ready: what you do here becomes {arguments.new}; `exit` ends it")
+    report.note(f"{ready}; `exit` ends it")
     if fleet.remote.ssh(name) == _NOT_REACHED:
         report.warn("ssh ended with 255: was the connection lost?")
 
 
 def _is_wanted(arguments: argparse.Namespace, name: str) -> bool:
+    kept = "stays" if arguments.keep else "is deleted, with what was done in it"
     try:
-        options.confirm(arguments, f"shut {name} down and seal it as {arguments.new}")
+        options.confirm(
+            arguments, f"shut {name} down and seal it as {arguments.new}", [f"otherwise {name} {kept}"]
+        )
     except UsageError:
         return False
     return True

@@ -2,8 +2,8 @@
 
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from threading import Lock
 
 from skinnybox.cli.interrupt import cancelled_by_interrupt
@@ -15,17 +15,30 @@ from skinnybox.sizes import format_size
 _QUIET_SECONDS = 3.0
 
 
+Hidden = Callable[[], AbstractContextManager[None]]
+
+
 @contextmanager
 def shown(quiet: bool) -> Iterator[Operation]:
     """What a command hands down: shown as it goes on, cancelled by Ctrl-C."""
+    with shown_but(quiet) as (operation, _):
+        yield operation
+
+
+@contextmanager
+def shown_but(quiet: bool) -> Iterator[tuple[Operation, Hidden]]:
+    """The same, and what takes it off the terminal for as long as that is somebody else's: a line that is
+    drawn anew ten times a second would go over what he types, and takes the cursor away."""
     with ExitStack() as showing:
+        hidden: Hidden = nullcontext
         if quiet:
             operation = Operation(log=_say)
         elif sys.stderr.isatty():
-            operation = Operation(showing.enter_context(_live()), _say)
+            listener, hidden = showing.enter_context(_live())
+            operation = Operation(listener, _say)
         else:
             operation = Operation(_lines(), _say)
-        yield showing.enter_context(cancelled_by_interrupt(operation))
+        yield showing.enter_context(cancelled_by_interrupt(operation)), hidden
 
 
 def _say(line: str) -> None:
@@ -67,7 +80,7 @@ def _amount(number: int, unit: str) -> str:
 
 
 @contextmanager
-def _live() -> Iterator[Listener]:
+def _live() -> Iterator[tuple[Listener, Hidden]]:
     from rich.console import Console
     from rich.progress import BarColumn, SpinnerColumn, TextColumn, TimeElapsedColumn
     from rich.progress import Progress as Bars
@@ -97,5 +110,17 @@ def _live() -> Iterator[Listener]:
                 detail=step.detail[:60],
             )
 
+    @contextmanager
+    def hidden() -> Iterator[None]:
+        bars.stop()
+        with lock:
+            for each in known.values():
+                bars.remove_task(each)
+            known.clear()
+        try:
+            yield
+        finally:
+            bars.start()
+
     with bars:
-        yield listener
+        yield listener, hidden
