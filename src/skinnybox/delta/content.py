@@ -36,6 +36,12 @@ def of_overlay(disk: Path, path: bytes, limit: int) -> Content | None:
     return found
 
 
+def of_disk(disk: Path, path: bytes, limit: int) -> Content | None:
+    """The same, of a path from the root of the disk."""
+    [found] = _asked(disk, "disk", [path], limit)
+    return found
+
+
 def of_image(image: Path, path: bytes, limit: int) -> Content | None:
     """As a sealed tree has it; None when it has none, or no file. Raises Corrupt, Unsupported."""
     [found] = images(image, [path], limit)
@@ -87,11 +93,13 @@ def main(arguments: Sequence[str]) -> None:
     what, descriptor, asked, limit = arguments
     with os.fdopen(int(asked), "rb") as file:
         paths = list(map(bytes.fromhex, json.loads(file.read())))
-    told = _of_overlay if what == "overlay" else _of_image
+    if what == "overlay":
+        paths = [UPPER + b"/" + path for path in paths]
+    told = _of_image if what == "image" else _of_disk
     answer(told(int(descriptor), paths, int(limit)))
 
 
-def _of_overlay(descriptor: int, paths: Sequence[bytes], limit: int) -> Iterator[Any]:
+def _of_disk(descriptor: int, paths: Sequence[bytes], limit: int) -> Iterator[Any]:
     volume = open_descriptor(descriptor)
     if not volume.superblock.clean:
         yield "unsettled"
@@ -102,7 +110,7 @@ def _of_overlay(descriptor: int, paths: Sequence[bytes], limit: int) -> Iterator
 
 def _in_volume(volume: Volume, path: bytes, limit: int) -> Iterator[Any]:
     try:
-        node = volume.lookup(UPPER + b"/" + path)
+        node = volume.lookup(path)
     except NotFound:
         yield "nothing"
         return
