@@ -121,6 +121,9 @@ def test_what_takes_both_as_they_are_is_refused_until_it_was_started(
     assert ended.code == 5 and "data disk of web have the numbers" in ended.err, ended
     assert "skinnybox start web" in ended.err and not file.exists()
     assert said(capsys, "export", "web", str(file)).code == 0  # its system alone
+    moved_there = said(capsys, "move", "web", "--to", str(tmp_path / "there"))
+    assert moved_there.code == 5 and "data disk of web" in moved_there.err, moved_there
+    assert fleet.names() == ["web"] and fleet.machine("web").instance == web
     with pytest.raises(Blocked, match="data disk of web"):
         fleet.overlays.flatten("web", FlatDisk(file=tmp_path / "flat"))
     assert not (tmp_path / "flat").exists()

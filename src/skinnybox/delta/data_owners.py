@@ -14,7 +14,7 @@ from pathlib import Path
 
 from skinnybox.delta.content import of_disk, of_overlay
 from skinnybox.delta.rebase.moves import PATH
-from skinnybox.errors import Corrupt
+from skinnybox.errors import Blocked, Corrupt
 from skinnybox.operation import Operation
 from skinnybox.overlays import edit
 from skinnybox.overlays.edits import Creation, Stretch
@@ -37,6 +37,16 @@ class Move:
     id: str
     before: str = ""
     onto: str = ""
+
+
+def refuse(name: str, overlay: Path, data: Path, images: Sequence[str]) -> None:
+    """Blocked, where who takes both as they are would take files of other accounts. As `unsettled`."""
+    if unsettled(overlay, data, images):
+        raise Blocked(
+            f"files on the data disk of {name} have the numbers that their accounts had in another system of "
+            "it: it was rebased or rolled back, and not started since",
+            hint=f"`skinnybox start {name}` gives them to their accounts",
+        )
 
 
 def unsettled(overlay: Path, data: Path, images: Sequence[str]) -> bool:

@@ -18,7 +18,7 @@ from skinnybox import __version__
 from skinnybox.delta.archive import earlier, exported
 from skinnybox.delta.archive.manifest import Manifest, Since, Stack
 from skinnybox.errors import Blocked, NotFound
-from skinnybox.fleet import encrypted, half_restored, power, thrown, trials, unsettled_owners
+from skinnybox.fleet import encrypted, half_restored, power, thrown, trials
 from skinnybox.fleet.context import Context
 from skinnybox.fleet.output_file import appearing
 from skinnybox.fleet.scratch_copy import readable
@@ -61,8 +61,6 @@ def export(context: Context, machine: MachineView, wanted: Export, operation: Op
         disks = held.enter_context(
             readable(context.host, machine, context.folder, operation, data=wanted.data)
         )
-        if wanted.data:
-            unsettled_owners.refuse(instance, disks[DiskKind.OVERLAY], disks[DiskKind.DATA])
         manifest = manifest_of(machine, tuple(disks), since)
         end = exported.export(disks, manifest, output, context.folder, operation, index)
         size = os.fstat(output).st_size if wanted.file is not None else None

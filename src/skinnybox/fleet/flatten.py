@@ -12,9 +12,10 @@ from uuid import UUID
 
 from skinnybox import private, run
 from skinnybox.appliance.appliance import Appliance, Disk, operate, scratch_file
+from skinnybox.delta import data_owners
 from skinnybox.emulation.user import user_of
 from skinnybox.errors import Corrupt, GuestFailed, UsageError
-from skinnybox.fleet import power, unsettled_owners
+from skinnybox.fleet import power
 from skinnybox.fleet.output_file import handed_out
 from skinnybox.fleet.view import MachineView
 from skinnybox.hosts.base import Host
@@ -72,7 +73,7 @@ def flatten(
         data = None
         if machine.instance.data is not None:
             data = files.enter_context(_disk(host, machine, DiskKind.DATA, folder, operation))
-            unsettled_owners.refuse(machine.instance, overlay, data)
+            data_owners.refuse(machine.name, overlay, data, machine.instance.stack.images)
         layers, size = files.enter_context(_layers(sealed.parents[1] / LAYERS, machine))
         making = _Flattening(
             machine=machine,
