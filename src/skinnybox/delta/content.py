@@ -36,12 +36,6 @@ def of_overlay(disk: Path, path: bytes, limit: int) -> Content | None:
     return found
 
 
-def of_disk(disk: Path, path: bytes, limit: int) -> Content | None:
-    """The same, of a path from the root of the disk."""
-    [found] = _asked(disk, "disk", [path], limit)
-    return found
-
-
 def of_image(image: Path, path: bytes, limit: int) -> Content | None:
     """As a sealed tree has it; None when it has none, or no file. Raises Corrupt, Unsupported."""
     [found] = images(image, [path], limit)
@@ -51,6 +45,11 @@ def of_image(image: Path, path: bytes, limit: int) -> Content | None:
 def overlays(disk: Path, paths: Sequence[bytes], limit: int) -> Iterator[Content | None]:
     """As `of_overlay`, of many, one after the other."""
     return _asked(disk, "overlay", paths, limit)
+
+
+def disks(disk: Path, paths: Sequence[bytes], limit: int) -> Iterator[Content | None]:
+    """The same, of paths from the root of the disk."""
+    return _asked(disk, "disk", paths, limit)
 
 
 def images(image: Path, paths: Sequence[bytes], limit: int) -> Iterator[Content | None]:

@@ -12,9 +12,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from skinnybox.delta.content import of_disk, of_overlay
+from skinnybox.delta.content import disks, of_overlay
 from skinnybox.delta.rebase.moves import PATH
 from skinnybox.errors import Blocked, Corrupt
+from skinnybox.model import Content
 from skinnybox.operation import Operation
 from skinnybox.overlays import edit
 from skinnybox.overlays.edits import Creation, Stretch
@@ -52,9 +53,10 @@ def refuse(name: str, overlay: Path, data: Path, images: Sequence[str]) -> None:
 def unsettled(overlay: Path, data: Path, images: Sequence[str]) -> bool:
     """Whether a start with these disks would give files of the data disk to other numbers. Both are clean;
     `images` are those that the system boots from. Corrupt for a disk made to hurt."""
-    if any(of_disk(data, phase, 1) is not None for phase in _BEGUN):
-        return True
-    return not is_untouched(data) and differs(_read(data), system_move(overlay) or b"", images)
+    if is_untouched(data):
+        return False
+    had, *begun = disks(data, [_RECORD, *_BEGUN], MOST)
+    return any(begun) or differs(_whole(had) or b"", system_move(overlay) or b"", images)
 
 
 def differs(record: bytes, move: bytes, images: Sequence[str]) -> bool:
@@ -96,15 +98,13 @@ def _moves(text: bytes) -> list[Move] | None:
     return found
 
 
-def _read(data: Path) -> bytes:
-    found = of_disk(data, _RECORD, MOST)
-    return found.data if found is not None and found.type == "-" and found.size == len(found.data) else b""
-
-
 def system_move(overlay: Path) -> bytes | None:
     """What the system of a clean overlay tells its data disk; as the record of a disk that has had it, it
     reads the same. None where it tells nothing."""
-    found = of_overlay(overlay, PATH.encode(), MOST)
+    return _whole(of_overlay(overlay, PATH.encode(), MOST))
+
+
+def _whole(found: Content | None) -> bytes | None:
     if found is None or found.type != "-" or not 0 < found.size == len(found.data):
         return None
     return found.data
@@ -124,5 +124,6 @@ def record(data: Path, move: bytes | None, operation: Operation) -> None:
         )  # fmt: skip
         edit.edited(data, [made], contents.fileno(), operation, "restore")
     edit.settled(data)
-    if _read(data) != move:
+    [found] = disks(data, [_RECORD], MOST)
+    if _whole(found) != move:
         raise Corrupt("the new data disk does not say by which numbers its files lie there")
