@@ -24,7 +24,7 @@ from skinnybox.package_cache import archive
 from skinnybox.sizes import MIB
 from tests.boot import lamp, releases, year
 from tests.boot import lived as lived_once
-from tests.boot.conftest import CACHE, RESULTS, guest_version
+from tests.boot.conftest import CACHE, MOST_SECONDS, RESULTS, guest_version
 from tests.boot.test_forward import free_port, page
 from tests.pace import within
 
@@ -180,6 +180,9 @@ def test_it_serves_the_same_on_the_next_release(
     (outcome,) = fleet.rebases.rollback([name])
     if outcome.error:
         raise outcome.error
+    (waited,) = fleet.wait([name], timeout=within(MOST_SECONDS))  # it was started again, and no more
+    if waited.error:
+        raise waited.error
     assert page(lived.port) == _page(lived.before)
     assert sh(name, ". /etc/os-release; echo $VERSION_ID") == f"{lived.before}\n"
     assert year.blocks(sh(name, lamp.LOOK)) == lived.known
