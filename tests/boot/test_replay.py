@@ -1,5 +1,6 @@
 """A web server with its database moves to the next release of Debian, and back."""
 
+import hashlib
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -22,12 +23,14 @@ from skinnybox.operation import Operation
 from skinnybox.package_cache import archive
 from skinnybox.sizes import MIB
 from tests.boot import lamp, releases, year
-from tests.boot.conftest import CACHE, RESULTS, guest_version
+from tests.boot import lived as lived_once
+from tests.boot.conftest import CACHE, MOST_SECONDS, RESULTS, guest_version
 from tests.boot.test_forward import free_port, page
 from tests.pace import within
 
 pytestmark = [pytest.mark.full, pytest.mark.timeout(10_800)]
 STATE = CACHE.with_name("boot-replay")
+KEPT = CACHE.with_name("boot-replay-kept")
 PATIENCE = 1800.0
 CHECK = "curl -fsS http://127.0.0.1/ | grep -q ^row"
 SUITES = {11: "bullseye", 12: "bookworm", 13: "trixie"}
@@ -41,6 +44,8 @@ def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
         _clear(opened)
         known = [each.reference for each in opened.masters.all()]
         if not {_master(number) for number in SUITES} <= set(known):
+            for name in lived_once.names(opened, KEPT):
+                lived_once.forget(opened, KEPT, name)
             for old in reversed(known):
                 opened.masters.remove(old)
             folder = tmp_path_factory.mktemp("recipes")
@@ -51,8 +56,12 @@ def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
 
 
 def _clear(fleet: Fleet) -> None:
-    if fleet.names():
-        fleet.delete(fleet.names(), force=True)
+    """But for those that had lived when a test failed."""
+    kept = lived_once.names(fleet, KEPT)
+    if kept:
+        fleet.kill(kept)
+    if others := sorted(set(fleet.names()) - set(kept)):
+        fleet.delete(others, force=True)
 
 
 def _master(number: int) -> str:
@@ -66,6 +75,10 @@ class Lived:
     before: int
     port: int
     known: dict[str, str]
+
+    @property
+    def name(self) -> str:
+        return f"web-{self.before}"
 
     @property
     def driver(self) -> tuple[str, str]:
@@ -91,22 +104,35 @@ def lived(
     tmp_path: Path,
 ) -> Lived:
     number: int = request.param
-    overlay = Overlay(size=2048 * MIB, allocation=Allocation.SPARSE)
-    port = free_port()
-    fleet.create(["web"], _master(number), Specification(overlay=overlay, memory=1024 * MIB, cpus=2))
-    assert fleet.set(["web"], {"forwards": (Forward(port=port, to=80),)})[0].ok
-    up("web")
-    _bring_packages(fleet, number, (*lamp.INSTALLED, _driver(number)), tmp_path)
-    log = "/root/lived.log"
-    line = f"DRIVER={_driver(number)}\n( {lamp.LIVED} ) >{log} 2>&1 </dev/null"
-    sh("web", f"{line} || {{ tail -n 40 {log} >&2; exit 1; }}")
-    known = year.blocks(sh("web", lamp.LOOK))
-    assert page(port) == _page(number)
-    down("web")
+    name, port = f"web-{number}", free_port()
+    of = f"{_master(number)} {hashlib.sha256(lamp.LIVED.encode()).hexdigest()}"
+    known = lived_once.kept(fleet, KEPT, name, of)
+    if known is None:
+        lived_once.forget(fleet, KEPT, name)
+        overlay = Overlay(size=2048 * MIB, allocation=Allocation.SPARSE)
+        fleet.create([name], _master(number), Specification(overlay=overlay, memory=1024 * MIB, cpus=2))
+    assert fleet.set([name], {"forwards": (Forward(port=port, to=80),)})[0].ok
+    if known is None:
+        up(name)
+        known = _lives(fleet, name, number, sh, tmp_path)
+        assert page(port) == _page(number)
+        down(name)
+        lived_once.keep(fleet, KEPT, name, of, known)
     return Lived(before=number, port=port, known=known)
 
 
-def _bring_packages(fleet: Fleet, number: int, names: tuple[str, ...], scratch: Path) -> None:
+def _lives(
+    fleet: Fleet, name: str, number: int, sh: Callable[[str, str], str], tmp_path: Path
+) -> dict[str, str]:
+    """What is to be found in it afterwards."""
+    _bring_packages(fleet, name, number, (*lamp.INSTALLED, _driver(number)), tmp_path)
+    log = "/root/lived.log"
+    line = f"DRIVER={_driver(number)}\n( {lamp.LIVED} ) >{log} 2>&1 </dev/null"
+    sh(name, f"{line} || {{ tail -n 40 {log} >&2; exit 1; }}")
+    return year.blocks(sh(name, lamp.LOOK))
+
+
+def _bring_packages(fleet: Fleet, name: str, number: int, names: tuple[str, ...], scratch: Path) -> None:
     """Of the machine's own release, as its master's sources have them."""
     folder = scratch / Path(lamp.HERE).name
     folder.mkdir()
@@ -115,7 +141,7 @@ def _bring_packages(fleet: Fleet, number: int, names: tuple[str, ...], scratch: 
     with archive.opened(picture, STATE) as opened:
         opened.fetched(names, (), folder, Operation())
     folder.chmod(0o755)
-    fleet.remote.send("web", [folder], str(Path(lamp.HERE).parent), recursive=True)
+    fleet.remote.send(name, [folder], str(Path(lamp.HERE).parent), recursive=True)
 
 
 def test_it_serves_the_same_on_the_next_release(
@@ -124,7 +150,7 @@ def test_it_serves_the_same_on_the_next_release(
     down: Callable[[str], None],
     sh: Callable[[str, str], str],
 ) -> None:
-    after = lived.before + 1
+    name, after = lived.name, lived.before + 1
     assert _in_the_way(fleet, after, Wishes()) == {f"debian {after}"}
     assert _in_the_way(fleet, after, Wishes(replay=True)) == {lived.driver[0]}
     wishes = Wishes(replay=True, instead=(lived.driver,))
@@ -132,16 +158,16 @@ def test_it_serves_the_same_on_the_next_release(
     how = Rollout(
         timeout=within(PATIENCE),
         check=CHECK,
-        stay_on=frozenset(["web"]),
+        stay_on=frozenset([name]),
     )
-    (outcome,) = fleet.rebases.run(["web"], _master(after), wishes, how)
+    (outcome,) = fleet.rebases.run([name], _master(after), wishes, how)
     if outcome.error:
         raise outcome.error
     assert page(lived.port) == _page(after)
     assert page(lived.port, "shop") == _page(after)
-    assert sh("web", ". /etc/os-release; echo $VERSION_ID") == f"{after}\n"
-    assert year.blocks(sh("web", lamp.LOOK)) == lived.known
-    whole = year.blocks(sh("web", lamp.WHOLE))
+    assert sh(name, ". /etc/os-release; echo $VERSION_ID") == f"{after}\n"
+    assert year.blocks(sh(name, lamp.LOOK)) == lived.known
+    whole = year.blocks(sh(name, lamp.WHOLE))
     whole["left"] = _beyond_its_master(fleet, after, whole["left"])
     assert whole == {
         "audit": "",
@@ -151,12 +177,16 @@ def test_it_serves_the_same_on_the_next_release(
         "dangling": "",
         "left": "",
     }
-    (outcome,) = fleet.rebases.rollback(["web"])
+    (outcome,) = fleet.rebases.rollback([name])
     if outcome.error:
         raise outcome.error
+    (waited,) = fleet.wait([name], timeout=within(MOST_SECONDS))  # it was started again, and no more
+    if waited.error:
+        raise waited.error
     assert page(lived.port) == _page(lived.before)
-    assert sh("web", ". /etc/os-release; echo $VERSION_ID") == f"{lived.before}\n"
-    assert year.blocks(sh("web", lamp.LOOK)) == lived.known
+    assert sh(name, ". /etc/os-release; echo $VERSION_ID") == f"{lived.before}\n"
+    assert year.blocks(sh(name, lamp.LOOK)) == lived.known
+    lived_once.forget(fleet, KEPT, name)
 
 
 def _beyond_its_master(fleet: Fleet, number: int, paths: str) -> str:
@@ -167,7 +197,7 @@ def _beyond_its_master(fleet: Fleet, number: int, paths: str) -> str:
 
 
 def _in_the_way(fleet: Fleet, number: int, wishes: Wishes) -> set[str]:
-    _, every = fleet.rebases.plan("web", _master(number), wishes)
+    _, every = fleet.rebases.plan(f"web-{number - 1}", _master(number), wishes)
     _keep_plan(every, number)
     return {each.name for each in every if each.standing is not Standing.CLEAN}
 

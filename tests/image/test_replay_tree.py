@@ -42,13 +42,20 @@ pytestmark = [
     pytest.mark.skipif(not all(map(run.find, ("apt-get", "gpg", "busybox"))), reason="needs apt and gpg"),
 ]
 BASE, IMAGES = b"skinnybox-base 1\nimage sha256:1 2\nend\n", ["sha256:1"]
-STEPS = ("at", "names", "wrong", "install", "bring_diverted", "make_links", "run_after", "prepare_apt")
+STEPS = (
+    "at", "names", "wrong", "install", "bring_diverted", "make_links", "run_after", "prepare_apt",
+    "note_disabled", "say_disabled",
+)  # fmt: skip
 UNITS = ("judge_units", "has_unit", "is_started", "has_link", "successor")
 OF_THE_MASTER = ("dpkg", "base", "less", "nano", "bc")
 WANTS = "etc/systemd/system/multi-user.target.wants"
+MARKS = "var/lib/apache2/module"
 APP = f"""mkdir -p /etc/app/enabled /{WANTS}
 [ "$1" = configure ] && [ -n "$2" ] || ln -sf ../available/default /etc/app/enabled/default
 ln -sf /usr/lib/systemd/system/app.service /{WANTS}/app.service
+[ -n "$2" ] || for each in off on; do
+    rm -f /{MARKS}/*/$each && mkdir -p /{MARKS}/enabled_by_maint && touch /{MARKS}/enabled_by_maint/$each
+done
 echo "app $*" >>/var/log/ran
 """
 UNIT = "[Install]\nWantedBy=multi-user.target\n"
@@ -104,6 +111,12 @@ printf 'Package: %s\\nArchitecture: amd64\\nAuto-Installed: 1\\n\\n' lib1 friend
 echo mine >>etc/app.conf
 rm etc/app/enabled/default etc/app.d/gone
 ln -s ../available/more etc/app/enabled/more
+for each in off on own; do
+    rm -f var/lib/apache2/module/*/$each
+    mkdir -p var/lib/apache2/module/disabled_by_admin etc/apache2/mods-enabled
+    touch var/lib/apache2/module/disabled_by_admin/$each
+done
+ln -s /srv/data etc/apache2/mods-enabled/on.load
 echo own >usr/bin/own
 mkdir -p var/lib/skinnybox srv
 echo data >srv/data
@@ -135,9 +148,11 @@ SAID={given} MOST_LINES=40 INSTALL_SECONDS=60 SECONDS_EACH=60 TASKS=var/lib/skin
 WISHES={given}/wishes RUN={given} VIEW=$view
 {steps}
 prepare_apt
+note_disabled
 install
 bring_diverted
 make_links
+say_disabled
 run_after
 judge_units
 finish
@@ -247,6 +262,8 @@ say diverted sh -c 'for each in replaced replaced.distrib base base.distrib bc; 
 cd ../..
 say diversions dpkg-divert --root "$PWD" --list '*'
 say tasks cat var/lib/skinnybox/rebase
+cd var/lib/apache2/module
+say marks sh -c 'ls -d */*'
 """
 # Of what the master has, of what a package has that the machine brought, and one of a package's.
 DIVERTED = """
@@ -287,6 +304,8 @@ def test_a_machine_goes_on_upon_the_next_release(case: Case, monkeypatch: pytest
     assert found["auto"].split()[1::2] == ["friend", "lib2"]
     assert found["gone"].count("cannot access") == 7, found["gone"]
     assert found["tasks"].splitlines()[2:] == ["unit app.service", "end"]
+    # What nobody enabled is off because the administrator said so, not because nobody knows why.
+    assert found["marks"].split() == ["disabled_by_admin/off", "disabled_by_admin/own", "enabled_by_maint/on"]
 
 
 def test_what_was_diverted_is_the_machines_and_beside_it_is_the_new_releases(

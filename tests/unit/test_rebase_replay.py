@@ -365,6 +365,18 @@ def test_links_to_what_goes_are_not_left_and_nobody_takes_their_lack_for_a_wish(
         assert path not in after, path
 
 
+@pytest.mark.parametrize("pinned", [(), ("/usr/share/base/x",)])
+def test_a_link_to_what_was_altered_goes_with_it(pinned: tuple[str, ...], rebased: Rebased) -> None:
+    """The new release has no such file. The machine's goes, as all that is altered there, and the link led
+    nowhere."""
+    old, new = _masters()
+    target = b"usr/share/base/x"
+    upper = _web() | {target: f("altered"), b"etc/own/link": l("/usr/share/base/x")}
+    policy = Policy(replay=True, pin=pinned)
+    after = shown(rebased(upper, {**old, target: f("1")}, new, **MORE | {"policy": policy}))
+    assert (target in after) == (b"etc/own/link" in after) == bool(pinned)
+
+
 def test_a_link_that_nobody_could_make_again_stays(rebased: Rebased) -> None:
     strange = b"etc/web/on/a b.load"
     after = shown(rebased(_web() | {strange: l("../mods/php1.load")}, *_masters(), **MORE))

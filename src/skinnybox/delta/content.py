@@ -48,6 +48,11 @@ def overlays(disk: Path, paths: Sequence[bytes], limit: int) -> Iterator[Content
     return _asked([disk], "overlay", [(path, 0) for path in paths], limit)
 
 
+def disks(disk: Path, paths: Sequence[bytes], limit: int) -> Iterator[Content | None]:
+    """The same, of paths from the root of the disk."""
+    return _asked([disk], "disk", [(path, 0) for path in paths], limit)
+
+
 def images(
     found: Sequence[Path], paths: Sequence[tuple[bytes, int | None]], limit: int
 ) -> Iterator[Content | None]:
@@ -94,13 +99,14 @@ def main(arguments: Sequence[str]) -> None:
     what, limit, asked, *disks = arguments
     with os.fdopen(int(asked), "rb") as file:
         paths = [(bytes.fromhex(path), number) for path, number in json.loads(file.read())]
-    if what == "overlay":
-        answer(_of_overlay(int(disks[0]), [path for path, _ in paths], int(limit)))
-    else:
+    if what == "image":
         answer(_of_images(list(map(int, disks)), paths, int(limit)))
+    else:
+        above = UPPER + b"/" if what == "overlay" else b""
+        answer(_of_disk(int(disks[0]), [above + path for path, _ in paths], int(limit)))
 
 
-def _of_overlay(descriptor: int, paths: Sequence[bytes], limit: int) -> Iterator[Any]:
+def _of_disk(descriptor: int, paths: Sequence[bytes], limit: int) -> Iterator[Any]:
     volume = open_descriptor(descriptor)
     if not volume.superblock.clean:
         yield "unsettled"
@@ -111,7 +117,7 @@ def _of_overlay(descriptor: int, paths: Sequence[bytes], limit: int) -> Iterator
 
 def _in_volume(volume: Volume, path: bytes, limit: int) -> Iterator[Any]:
     try:
-        node = volume.lookup(UPPER + b"/" + path)
+        node = volume.lookup(path)
     except NotFound:
         yield "nothing"
         return

@@ -12,6 +12,7 @@ from uuid import UUID
 
 from skinnybox import private, run
 from skinnybox.appliance.appliance import Appliance, Disk, operate, scratch_file
+from skinnybox.delta import data_owners
 from skinnybox.emulation.user import user_of
 from skinnybox.errors import Corrupt, GuestFailed, UsageError
 from skinnybox.fleet import power
@@ -72,6 +73,7 @@ def flatten(
         data = None
         if machine.instance.data is not None:
             data = files.enter_context(_disk(host, machine, DiskKind.DATA, folder, operation))
+            data_owners.refuse(machine.name, overlay, data, machine.instance.stack.images)
         layers, size = files.enter_context(_layers(sealed.parents[1] / LAYERS, machine))
         making = _Flattening(
             machine=machine,

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
 
+from skinnybox.delta import data_owners
 from skinnybox.delta.archive import restored
 from skinnybox.delta.archive.identity import identity_of
 from skinnybox.delta.archive.manifest import Manifest
@@ -257,6 +258,7 @@ class _Filling:
 
     def fill(self, instance: Instance) -> None:
         """In place of its fresh disks. Nobody knows of the machine yet: it is not defined."""
+        moves: list[bytes | None] = []  # an archive has no record of a data disk's owners
 
         def overlay(fresh: Path, new: Path) -> None:
             if self.sealed is None:
@@ -264,9 +266,11 @@ class _Filling:
                 put_message(new, "identity", identity_of(new, instance.uuid))
             else:
                 self._as_another(fresh, new, instance, self.sealed)
+            moves.append(data_owners.system_move(new))
 
         def data(fresh: Path, new: Path) -> None:
             self._restored(fresh, new, DiskKind.DATA)
+            data_owners.record(new, moves[-1], self.operation)
 
         buildings = {DiskKind.OVERLAY: Building(size=instance.overlay.size, build=overlay)}
         if instance.data is not None and DiskKind.DATA in self.chain.newest.manifest.disks:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from skinnybox import run
+from skinnybox.delta import data_owners
 from skinnybox.delta.archive import summing, writing
 from skinnybox.delta.archive.manifest import MOST_END, End, Manifest, end_of, manifest_text
 from skinnybox.delta.handing import handed
@@ -41,10 +42,13 @@ def export(
 ) -> End:
     """Write the archive of these clean images, those of `manifest`, to the descriptor `target`; with the
     index of an `earlier` one only what is not as it says. What is written is of no use when this fails. Needs
-    room in the folder `scratch` for the index. Raises Corrupt, Unsupported, NoSpace, CannotWrite, Cancelled.
-    """
+    room in the folder `scratch` for the index. Raises Corrupt, Unsupported, NoSpace, CannotWrite, Cancelled;
+    Blocked for disks by the numbers of two systems."""
     if not run.find(COMPRESS[0]):
         raise Unsupported("zstd is not installed", hint="install the package zstd")
+    if DiskKind.DATA in manifest.disks:
+        pair = disks[DiskKind.OVERLAY], disks[DiskKind.DATA]
+        data_owners.refuse(str(manifest.machine.get("name")), *pair, manifest.stack.images)
     with ExitStack() as held:
         text = held.enter_context(handed(manifest_text(manifest)))
         index, told = (held.enter_context(tempfile.TemporaryFile(dir=scratch)) for _ in range(2))

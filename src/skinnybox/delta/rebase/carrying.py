@@ -6,9 +6,11 @@ Everything here goes by decisions that are settled. Nothing of the machine's is 
 import stat
 
 from skinnybox.delta.rebase import outcome, standing
+from skinnybox.delta.rebase.containers import is_containers
 from skinnybox.delta.rebase.context import Context
 from skinnybox.delta.rebase.folders import Folder, Folders
 from skinnybox.delta.rebase.outcome import Outcome, Wanted
+from skinnybox.delta.rebase.shared_files import Inodes
 from skinnybox.delta.rebase.spool import Said
 from skinnybox.delta.rebase.standing import Standing
 from skinnybox.delta.rebase.streams import Place
@@ -33,9 +35,16 @@ class Carrier:
     """One walk over all places, in canonical order."""
 
     def __init__(
-        self, volume: Volume, context: Context[Node], masters: outcome.Masters, out: Written, now: int
+        self,
+        volume: Volume,
+        context: Context[Node],
+        masters: outcome.Masters,
+        out: Written,
+        now: int,
+        shared: Inodes | None = None,
     ) -> None:
         self._context = context
+        self._shared = shared
         self._out = out
         self._now = now
         self._outcome = Outcome(volume, context, masters, now)
@@ -106,7 +115,14 @@ class Carrier:
             self._create(place.path, found)
 
     def _stay(self, path: bytes, node: Node) -> None:
-        self._keep(path, node, self._outcome.kept(path, node))
+        found = self._outcome.kept(path, node)
+        if self._shared is None or not is_containers(path) or node not in self._shared:
+            self._keep(path, node, found)
+        elif found == self._outcome.kept(b"", node):
+            self._keep(path, node, found)  # no number of it moves
+        else:
+            self._remove(path, node)
+            self._create(path, self._outcome.copied(node, found))
 
     def _folder(self, place: Spot, node: Node, said: list[Said]) -> None:
         """Its mark, and what it is itself, are decided each alone."""

@@ -52,7 +52,7 @@ class Context(Generic[N]):
 
     def is_anew(self, path: bytes) -> bool:
         """Whether the new release's file is there whatever became of it, and nobody said otherwise."""
-        return self.policy.replay and self.policy.choice(path) is Choice.MERGE and is_systems(path)
+        return is_anew(self.policy, path)
 
 
 class Strangers:
@@ -153,6 +153,10 @@ _SYSTEM = (b"usr/", b"bin/", b"sbin/", b"lib/", b"lib32/", b"lib64/", b"libx32/"
 def is_systems(path: bytes) -> bool:
     """Whether packages and nobody else are to put something there."""
     return (path + b"/").startswith(_SYSTEM) and not path.startswith(b"usr/local/")
+
+
+def is_anew(policy: Policy, path: bytes) -> bool:
+    return policy.replay and policy.choice(path) is Choice.MERGE and is_systems(path)
 
 
 def _anew(path: bytes, kind: FileClass, detail: str) -> Decision:

@@ -11,11 +11,13 @@ enable what they always do, whatever an administrator had taken away before: tha
 
 import posixpath
 import re
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from dataclasses import dataclass, field
 
+from skinnybox.delta.rebase.context import is_anew
 from skinnybox.delta.rebase.owners import Owners
 from skinnybox.delta.rebase.records.sides import Machine
+from skinnybox.delta.rebase.rules import Policy
 from skinnybox.delta.rebase.values import Fate
 from skinnybox.masters.system.places import Places
 from skinnybox.masters.system.source import Source, bytes_of, text_of
@@ -41,8 +43,12 @@ class Dangling:
     """Of one machine; paths in canonical order: /etc comes before /var."""
 
     machine: Machine
+    old: Source
     new: Source
     owners: Owners
+    policy: Policy
+    diverted: Container[bytes] = ()
+    """What an administrator put in the place of a package's file."""
     links: list[tuple[str, str]] = field(default_factory=list)
     """Those that go, by their paths, with what they lead to."""
     _units: set[bytes] = field(default_factory=set)
@@ -51,6 +57,7 @@ class Dangling:
 
     def __post_init__(self) -> None:
         self._places, self._places_new = Places(self.machine), Places(self.new)
+        self._places_old = Places(self.old)
 
     def goes(self, path: bytes, target: bytes) -> bool:
         """Whether a link of the machine's own leads to what was there, and will not be."""
@@ -103,8 +110,15 @@ class Dangling:
         owned = self.owners.get(bytes_of(place))
         if owned is not None and owned.package.fate is Fate.TAKE and owned.machine:
             return owned.new
-        untouched = self.machine.untouched(place)
-        return _has(self.new, self._places_new.of(path)) if untouched else True
+        if not self.machine.untouched(place) and not self._is_systems(path, bytes_of(place)):
+            return True
+        return _has(self.new, self._places_new.of(path))
+
+    def _is_systems(self, path: str, place: bytes) -> bool:
+        """Whether its master had it, and the new one's is what there is: also of what was altered."""
+        if place in self.diverted or not is_anew(self.policy, place):
+            return False
+        return _has(self.old, self._places_old.of(path))
 
 
 def _has(side: Source, path: str) -> bool:

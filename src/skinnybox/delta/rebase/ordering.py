@@ -21,6 +21,7 @@ from skinnybox.delta.rebase.context import Context
 from skinnybox.delta.rebase.outcome import Masters, Wanted
 from skinnybox.delta.rebase.reading import buffered
 from skinnybox.delta.rebase.rules import Policy
+from skinnybox.delta.rebase.shared_files import named_elsewhere
 from skinnybox.delta.rebase.spool import Said, Spool
 from skinnybox.delta.rebase.streams import is_below, places
 from skinnybox.delta.rebase.values import Decision, Fate, Standing, Subject
@@ -118,7 +119,8 @@ def _told(
         wanted |= _tasks(masters, ground, out.contents, identifier, words)
         wanted |= _moves(ground, out.contents, identifier, (images, onto))
         wanted |= _converged(ground, out.contents)
-        carrier = Carrier(volume, ground.context, masters, out, now)
+        shared = named_elsewhere(volume, ground.context.ownership)
+        carrier = Carrier(volume, ground.context, masters, out, now, shared)
         _carry_out(volume, sides, spool.by_path(), wanted, carrier)
         empty_work(volume, out)
         _refuse_full(volume, out.need)

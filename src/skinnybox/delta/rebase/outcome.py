@@ -152,9 +152,10 @@ class Outcome:
             return New(standing=replace(standing, mtime_ns=self._now), content=[text])
         if who is Won.MASTER:
             return self._with_content_of(path, new, self._masters.new, standing)
-        return standing if node.links == 1 else self._copied(node, standing)
+        return standing if node.links == 1 else self.copied(node, standing)
 
-    def _copied(self, node: Node, standing: Standing) -> New:
+    def copied(self, node: Node, standing: Standing) -> New:
+        """A file of its own, for a name of one that has several."""
         standing = replace(standing, mtime_ns=node.mtime_ns, rdev=node.rdev)
         if node.type == "l":
             return New(standing=standing, target=self._volume.target(node))

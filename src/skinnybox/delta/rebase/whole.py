@@ -109,14 +109,22 @@ def settle_ground(
     remembered = converged.read(source.read(converged.PATH, converged.MOST_BYTES + 1), ownership)
     if remembered is None:
         every.append(_forgotten("it is not what was written there"))
+    diverted = Diverted.of(old.system, system, source) if policy.replay else None
+    dangling = _dangling((old.source, new.source, source), owned, policy, diverted) if diverted else None
     context = Context[Node](
         reader=UpperReader(volume), packages=settled, owners=owned, ownership=ownership, policy=policy,
         old_text=partial(_text, old.source), new_text=partial(_text, new.source),
         converged=remembered or converged.Converged(),
-        dangling=Dangling(machine=source, new=new.source, owners=owned) if policy.replay else None,
-        diverted=Diverted.of(old.system, system, source) if policy.replay else None,
+        dangling=dangling, diverted=diverted,
     )  # fmt: skip
     return Ground(context=context, source=source, wants=wants, notes=notes), every
+
+
+def _dangling(
+    sides: tuple[Source, Source, Merged], owned: owners.Owners, policy: Policy, diverted: Diverted
+) -> Dangling:
+    old, new, machine = sides
+    return Dangling(machine=machine, old=old, new=new, owners=owned, policy=policy, diverted=diverted.places)
 
 
 def by_path(volume: Volume, old: Side, new: Side, ground: Ground) -> Iterator[Decision]:
