@@ -44,7 +44,9 @@ NOT_OVER_A_NETWORK = {
     "move": "it takes machines to another folder of the server's own computer, which who asks cannot see",
     "seed-disk": _FILE,
     "master disk": _FILE,
-    **dict.fromkeys((f"layer {verb}" for verb in ("import", "list", "show", "verify", "remove")), _LAYERS),
+    **dict.fromkeys(
+        (f"layer {verb}" for verb in ("build", "import", "list", "show", "verify", "remove")), _LAYERS
+    ),
     "master edit": f"{_HERE}; a machine that is made, worked on and promoted is the same",
     "autostart unit": "it prints a unit for the server's own systemd",
     "completion": "it is for a shell",

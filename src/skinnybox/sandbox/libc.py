@@ -4,6 +4,7 @@ import ctypes
 import os
 
 NEW_MOUNTS, NEW_USER, NEW_NETWORK = 0x00020000, 0x10000000, 0x40000000
+NEW_PROCESSES, NEW_QUEUES, NEW_HOSTNAME = 0x20000000, 0x08000000, 0x04000000
 
 _LIBC = ctypes.CDLL(None, use_errno=True)
 _NO_NEW_PRIVILEGES, _DROP_BOUNDING, _AMBIENT, _CLEAR_ALL = 38, 24, 47, 4
@@ -81,6 +82,11 @@ def end_with(parent: int) -> None:
     control("ending with who started us", _DEATH_SIGNAL, _KILL)
     if os.getppid() != parent:
         raise OSError(0, "who started this is gone")
+
+
+def end_with_who_forked() -> None:
+    """The same of a child that cannot ask who that is: it has process ids of its own."""
+    control("ending with who started us", _DEATH_SIGNAL, _KILL)
 
 
 def drop_capabilities() -> None:
