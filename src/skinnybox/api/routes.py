@@ -13,6 +13,7 @@ from skinnybox.api import (
     fleet_files,
     inside,
     jobs,
+    layers,
     machines,
     masters,
     promotions,
@@ -25,7 +26,7 @@ from skinnybox.api.known import KNOWN_ONLY
 
 router = APIRouter(prefix="/api/v1", responses=PROBLEMS, dependencies=[KNOWN_ONLY])
 for subject in (
-    about, creating, machines, duplicates, promotions, inside, actions, rebase, building, masters,
+    about, creating, machines, duplicates, promotions, inside, actions, rebase, building, masters, layers,
     fleet_files, jobs, events, tokens, system,
 ):  # fmt: skip
     router.include_router(subject.router)

@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,8 +10,8 @@ from skinnybox.cli import access, execute, numbers, options, report
 from skinnybox.cli.complete import ask_for
 from skinnybox.cli.progress import shown
 from skinnybox.errors import CommandFailed, NotFound, UsageError
-from skinnybox.model import Allocation, Network, Overlay
-from skinnybox.sizes import GIB, format_size
+from skinnybox.model import Network
+from skinnybox.sizes import format_size
 
 if TYPE_CHECKING:
     from skinnybox.fleet.editing import Work
@@ -18,17 +19,7 @@ if TYPE_CHECKING:
     from skinnybox.fleet.settings import Settings
     from skinnybox.fleet.specification import Specification
 
-_OVERLAY, _MEMORY = 4 * GIB, 1 * GIB
 _NOT_REACHED = 255
-_RUN = """
-umask 077
-f=$(mktemp) && cat >"$f" && chmod 700 "$f" || exit 125
-umask 022
-"$f" </dev/null
-c=$?
-rm -f "$f"
-exit $c
-"""
 
 
 def add_to(nouns: options.Commands) -> None:
@@ -73,15 +64,11 @@ def _edit(arguments: argparse.Namespace) -> int:
 
 
 def _specification(arguments: argparse.Namespace, settings: "Settings") -> "Specification":
-    from skinnybox.fleet.specification import Specification
+    from skinnybox.fleet.editing import specification_of
 
-    return Specification(
-        overlay=Overlay(size=arguments.overlay or _OVERLAY, allocation=Allocation.SPARSE),
-        memory=arguments.memory or _MEMORY,
-        cpus=arguments.cpus or settings.cpus,
-        network=Network(arguments.network) if arguments.network else None,
-        any_allocation=True,
-    )
+    network = Network(arguments.network) if arguments.network else None
+    asked = specification_of(arguments.overlay, arguments.memory, arguments.cpus or settings.cpus)
+    return replace(asked, network=network)
 
 
 def _work(arguments: argparse.Namespace, fleet: "Fleet") -> "Work":
@@ -98,8 +85,10 @@ def _work(arguments: argparse.Namespace, fleet: "Fleet") -> "Work":
 
 def _run(fleet: "Fleet", name: str, file: Path) -> None:
     """Its output is ours. CommandFailed, with its exit code, when it fails."""
+    from skinnybox.fleet.editing import RUN
+
     with file.open("rb") as source, execute.joined(source.fileno()) as streams:
-        code = fleet.remote.attach(name, ["sh", "-c", _RUN], streams)
+        code = fleet.remote.attach(name, ["sh", "-c", RUN], streams)
     if code:
         raise CommandFailed(
             f"{file} ended with {code}: nothing is sealed", returncode=code, stderr="",

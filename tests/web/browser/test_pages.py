@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from skinnybox.fleet.specification import Specification
 from skinnybox.fleet.tokens import Role
 from skinnybox.model import Allocation, Overlay
 from skinnybox.sizes import MIB
+from tests.layered import planted
 from tests.samples import seal
 from tests.web.browser.conftest import Window
 from tests.web.browser.console import Console, picture, served, violations
@@ -23,6 +25,7 @@ PAGES = {
     "overview": "/",
     "machines": "/machines",
     "machine": "/machines/web-01",
+    "machine-promotion": "/machines/web-01/promotion",
     "deploy": "/deploy",
     "deploy-refused": f"/deploy?prefix=web-&first=1&last=400&master=tiny:2&{BATCH}",
     "masters": "/masters",
@@ -31,6 +34,11 @@ PAGES = {
     "master-packages": "/masters/tiny:1/packages",
     "master-new": "/masters/new",
     "master-remove": "/masters/tiny:1/remove",
+    "master-edit": "/masters/tiny:1/edit",
+    "layers": "/layers",
+    "layer": "/layers/site:1",
+    "layer-new": "/layers/new",
+    "layer-remove": "/layers/site:1/remove",
     "fleet-files": "/files",
     "jobs": "/jobs",
     "job": "/jobs/1",
@@ -66,7 +74,9 @@ def many(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
         labels=(("role", "web"),),
     )
     with open_fleet(Settings(state=folder / "state", host="fake", parallel=16)) as opened:
-        opened.create(["web-{01..36}"], "tiny:1", small)
+        planted(folder / "site", {"srv/index.html": "hello"})
+        opened.layers.import_tree(folder / "site", "site:1", above="tiny:1")
+        opened.create(["web-{01..36}"], "tiny:1", replace(small, layers=("site",)))
         opened.create(["db-{1..4}"], "tiny:2", small)
         opened.start(["web-{01..30}", "db-{1..3}"])
         yield opened
