@@ -3,7 +3,8 @@
 It is root of a user namespace in which every id means itself, so it can give files to whomever the tree
 knows; to the kernel it may do no more than whoever started it, and nothing outside: it has process ids,
 mounts, a hostname and, unless it is given ours, a network of its own, in which nobody is. No program of the
-tree runs before that is so.
+tree runs before that is so. Every id means itself to files of this computer as well: so nothing that leads to
+one is left there, neither an open file nor, by /proc, the interpreter of the first process.
 """
 
 import contextlib
@@ -70,6 +71,7 @@ def _as_child(tree: str, network: int, program: list[str], ends: tuple[int, int]
         first = os.fork()
         if first == 0:
             libc.end_with_who_forked()
+            libc.hide_from_others()
             _inside(tree)
             os._exit(_first(program))
         os._exit(_code(os.waitpid(first, 0)[1]))

@@ -14,6 +14,7 @@ _GENERIC_PIVOT_ROOT = 41
 _MOST_CAPABILITIES = 64
 _SIGPIPE, _SIGXFSZ = 13, 25
 _DEATH_SIGNAL, _KILL = 1, 9
+_DUMPABLE = 4
 
 
 def system_call(what: str, number: int, *arguments: "int | bytes | ctypes.Array[ctypes.c_char]") -> int:
@@ -82,6 +83,12 @@ def end_with(parent: int) -> None:
     control("ending with who started us", _DEATH_SIGNAL, _KILL)
     if os.getppid() != parent:
         raise OSError(0, "who started this is gone")
+
+
+def hide_from_others() -> None:
+    """From now on nobody finds by /proc what this process has open or executes (CVE-2019-5736), but who may
+    trace it in the user namespace in which its program was executed."""
+    control("hiding what it has open", _DUMPABLE, 0)
 
 
 def end_with_who_forked() -> None:
