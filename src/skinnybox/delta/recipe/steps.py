@@ -23,7 +23,8 @@ if [ -L /etc/resolv.conf ]; then cat >/run/systemd/resolve/stub-resolv.conf; els
 _FOLDER = 'mkdir -p "$1"; tar -x -C "$1"; chown -hR "$2" "$1"; [ -z "$3" ] || chmod "$3" "$1"'
 _FILE = 'mkdir -p "${1%/*}/"; cat >"$1"; chown "$2" "$1"; chmod "$3" "$1"; touch -d "@$4" "$1"'
 _SCRIPT = (
-    "cat >/tmp/skinnybox-script; chmod 0755 /tmp/skinnybox-script; exec /tmp/skinnybox-script </dev/null"
+    "mkdir -p /tmp; cat >/tmp/skinnybox-script; chmod 0755 /tmp/skinnybox-script; "
+    "exec /tmp/skinnybox-script </dev/null"
 )
 
 
