@@ -1,6 +1,7 @@
 """A machine as a master or a layer, and a master edited by a script: plain forms, each a job."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from skinnybox.fleet.editing import MasterEdits
 from skinnybox.fleet.service import Fleet
 from skinnybox.fleet.tokens import Role
 from skinnybox.model import Instance
+from tests.fleet.rebasing import has
 from tests.web.conftest import Console
 from tests.web.test_giving_back import console, fleet, send, two_masters, web
 from tests.web.test_rebase import ended
@@ -80,3 +82,39 @@ def test_a_master_is_edited_by_a_script_of_an_admin(
     operator = console.browser(Role.OPERATOR)
     assert operator.get("/masters/web:1/edit").status_code == 403
     assert post(operator, "/masters/web:1/edit", new="x", script="x")[0] == 403
+
+
+def test_a_backup_is_downloaded_and_is_another_machine(
+    console: Console, client: TestClient, fleet: Fleet, state: Path, tmp_path: Path
+) -> None:
+    assert "/machines/web/export" in client.get("/machines/web/settings").text
+    answer = send(client, "export")
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "application/zstd")
+    assert 'filename="web.tar.zst"' in answer.headers["content-disposition"]
+    (tmp_path / "web.tar.zst").write_bytes(answer.content)
+    admin = console.browser(Role.ADMIN)
+    assert "/restore" in admin.get("/deploy").text and "Its name" in admin.get("/restore").text
+    said = {"name": "again", "sources": str(tmp_path / "web.tar.zst"), "new_identity": "1"}
+    _, there = post(admin, "/restore", **said)
+    job = list(fleet.jobs.followed(of(there)))[-1]
+    assert (job.verb, str(job.condition)) == ("create", "done"), job
+    assert has(state, fleet.machine("again").instance, "own/a") == "mine"
+
+
+def test_who_may_have_a_backup_and_make_a_machine_of_one(console: Console, fleet: Fleet) -> None:
+    viewer, operator = console.browser(Role.VIEWER), console.browser(Role.OPERATOR)
+    assert send(viewer, "export").status_code == 403
+    assert send(console.browser(Role.OPERATOR, "shop"), "export").status_code == 404
+    assert operator.get("/restore").status_code == 403
+    assert post(operator, "/restore", name="x", sources="/x")[0] == 403
+    admin = console.browser(Role.ADMIN)
+    for said in ({"name": "x"}, {"name": "x", "sources": "etc/shadow"}, {"sources": "/x"}):
+        assert post(admin, "/restore", **said)[0] == 400, said
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(fleet.background, "_ending", True)
+        refused = send(operator, "export")
+    assert refused.status_code == 409 and "the server is ending" in refused.text
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
+    answer = send(operator, "export", data="1")
+    assert answer.status_code == 404 and "has no data disk" in answer.text and "<html" in answer.text

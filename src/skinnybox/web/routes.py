@@ -4,6 +4,7 @@ from fastapi import APIRouter, Depends
 
 from skinnybox.web import (
     audit,
+    backups,
     changes,
     console,
     deploy,
@@ -31,8 +32,8 @@ from skinnybox.web import (
 
 SUBJECTS = (
     static_files, theme, sign_in, jobs_strip, overview, doing, machines, machine, changes, giving_back,
-    settings, duplicates, promotions, snapshots, console, rebase, deploy, fleet_files, masters, layers, jobs,
-    audit, tokens,
+    settings, duplicates, promotions, backups, snapshots, console, rebase, deploy, fleet_files, masters,
+    layers, jobs, audit, tokens,
 )  # fmt: skip
 router = APIRouter(include_in_schema=False)
 for subject in SUBJECTS:

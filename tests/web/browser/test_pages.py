@@ -25,6 +25,8 @@ PAGES = {
     "overview": "/",
     "machines": "/machines",
     "machine": "/machines/web-01",
+    "machine-settings": "/machines/web-01/settings",
+    "restore": "/restore",
     "machine-promotion": "/machines/web-01/promotion",
     "deploy": "/deploy",
     "deploy-refused": f"/deploy?prefix=web-&first=1&last=400&master=tiny:2&{BATCH}",
