@@ -171,8 +171,9 @@ def test_what_only_a_master_can_have_is_refused(layers: Layers, text: str) -> No
 
 @pytest.mark.full
 def test_a_tree_without_programs_is_said_to_be_one(fleet: Fleet, tmp_path: Path) -> None:
-    with pytest.raises(Unsupported, match="sh of the tree cannot be executed"):
+    with pytest.raises(Unsupported, match="sh of the tree cannot be executed") as caught:
         fleet.layers.build("bad:1", recipe(tmp_path, "true"), above="tiny")
+    assert "a tree with a shell" in str(caught.value.hint)
     with pytest.raises(NotFound):
         fleet.layers.build("bad:1", recipe(tmp_path, "true"), above="none")
 
@@ -228,6 +229,7 @@ def test_a_dry_run_says_what_would_be_in_it(
     words = ("--state", str(state), "--host", "memory", "layer", "build", "tool:1", str(file), "--for", "box")
     found = said(capsys, *words, "--dry-run", "--format", "json")
     rows = {row["path"]: row for row in json.loads(found.out)}
+    assert (rows["/srv/folder/new"]["what"], rows["/srv/folder/new"]["files"]) == ("goes", 0)
     assert (rows["/opt"]["what"], rows["/opt"]["files"], rows["/opt"]["size"]) == ("goes", 3, 8)
     assert (rows["/srv"]["what"], rows["/srv"]["reason"]) == ("left out", "folder")
     assert layers.all() == []

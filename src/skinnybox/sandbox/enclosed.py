@@ -19,6 +19,7 @@ _DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
 _STREAMS = {"fd": "/proc/self/fd", "stdin": "fd/0", "stdout": "fd/1", "stderr": "fd/2"}
 _FAILED = 125
 NETWORK, ALONE = "network", "alone"
+NOT_EXECUTED = "cannot be executed"
 
 
 def main() -> None:
@@ -126,7 +127,7 @@ def _execute(program: list[str]) -> None:
             continue
         except OSError as error:
             why = str(error.strerror)
-    os.write(2, f"{program[0]} of the tree cannot be executed: {why}\n".encode())
+    os.write(2, f"{program[0]} of the tree {NOT_EXECUTED}: {why}\n".encode())
     os._exit(_FAILED)
 
 

@@ -11,12 +11,14 @@ from typing import IO
 from skinnybox import run
 from skinnybox.errors import Unsupported
 from skinnybox.run.programs import STDERR_TAIL
-from skinnybox.sandbox.enclosed import ALONE, NETWORK
+from skinnybox.sandbox.enclosed import ALONE, NETWORK, NOT_EXECUTED
 
 NOT_BEGUN = 125
 _RUN = "import sys; sys.path.append(sys.argv.pop(1)); from skinnybox.sandbox.enclosed import main; main()"
 _PACKAGES = Path(__file__).parent.parent.parent
 _NAP = 0.2
+_NO_PROGRAM = "it takes a tree with a shell, and what that is told to run"
+_NO_NAMESPACE = "they run in a user namespace: does this kernel, or this container, allow those?"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +57,7 @@ def run_in(
     if code == NOT_BEGUN:
         raise Unsupported(
             f"programs of the tree cannot be run: {tail or 'nobody says why'}"[:500],
-            hint="they run in a user namespace: does this kernel, or this container, allow those?",
+            hint=_NO_PROGRAM if NOT_EXECUTED in tail else _NO_NAMESPACE,
         )
     return code, tail
 

@@ -75,12 +75,13 @@ def _joined(tree: bytes, index: Path) -> Iterator[tuple[bytes, os.stat_result | 
 
 @dataclass(slots=True)
 class _Sorter:
-    """`folders` are all, parents first, with what the stack has there and when they were written; `kept` is
-    what goes, `gone` what is to be removed, `emptied` new folders out of which something was left."""
+    """`folders` are all, parents first, with what the stack has there, when they were written and the
+    outermost new one around; `kept` is what goes, `gone` what is to be removed, `emptied` new folders out of
+    which something was left."""
 
     tree: bytes
     before: Before
-    folders: list[tuple[bytes, Line | None, int]] = field(default_factory=list)
+    folders: list[tuple[bytes, Line | None, int, bytes | None]] = field(default_factory=list)
     kept: dict[bytes, int] = field(default_factory=dict)
     gone: list[bytes] = field(default_factory=list)
     emptied: set[bytes] = field(default_factory=set)
@@ -115,7 +116,7 @@ class _Sorter:
                 self._leave(Reason.FOLDER, path, 1, 0)
         elif self.new is None or not is_below(path, self.new):
             self.new = path
-        self.folders.append((path, line, info.st_mtime_ns))
+        self.folders.append((path, line, info.st_mtime_ns, self.new if line is None else None))
 
     def _other(self, path: bytes, info: os.stat_result, line: Line | None) -> None:
         if line is not None:
@@ -193,7 +194,7 @@ class _Sorter:
         for path, written in self.kept.items():
             self._date(path, written, dated)
         full = {path.rpartition(b"/")[0] for path in self.kept}
-        for path, line, written in reversed(self.folders):
+        for path, line, written, top in reversed(self.folders):
             place, parent = self.tree + b"/" + path, path.rpartition(b"/")[0]
             if path and path not in full and self._is_to_go(path, line):
                 os.rmdir(place)  # noqa: PTH106 (bytes)
@@ -202,8 +203,10 @@ class _Sorter:
             full |= {parent} if path else set()
             if line is not None:
                 as_entry(place, line.entry())
-            else:
-                self._date(path, written, dated)
+                continue
+            self._date(path, written, dated)
+            if top is not None:  # there may be no file in it
+                self.going.setdefault(top, Going(path=top, files=0, size=0))
 
     def _is_to_go(self, path: bytes, line: Line | None) -> bool:
         """Of a folder in which nothing is that goes: a new one goes that somebody made empty."""
