@@ -84,6 +84,7 @@ def test_a_master_is_edited_by_a_script_of_an_admin(
     assert post(operator, "/masters/web:1/edit", new="x", script="x")[0] == 403
 
 
+@pytest.mark.full
 def test_a_backup_is_downloaded_and_is_another_machine(
     console: Console, client: TestClient, fleet: Fleet, state: Path, tmp_path: Path
 ) -> None:

@@ -304,9 +304,11 @@ def test_a_layer_is_imported_had_and_removed(console: Console, tmp_path: Path) -
     ("there", "said", "why"),
     [
         ("import", {"source": "etc"}, "whole path"),
-        ("import", {"source": "/", "above": "none"}, "no master"),
+        pytest.param("import", {"source": "/", "above": "none"}, "no master", marks=pytest.mark.full),
         ("build", {"recipe": "packages: [vim]"}, "may hold copy and scripts"),
-        ("build", {"recipe": "scripts: [x]", "layers": "none"}, "no layer none"),
+        pytest.param(
+            "build", {"recipe": "scripts: [x]", "layers": "none"}, "no layer none", marks=pytest.mark.full
+        ),
     ],
 )
 def test_what_cannot_be_a_layer_is_told_by_its_job(
