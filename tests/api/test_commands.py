@@ -12,11 +12,14 @@ from skinnybox.cli.parser import build_parser
 
 _HERE = "its terminal, and files of who types it, are on one side of it"
 _FILE = "it writes a file on the server's own disk"
-_LAYERS = "layers are sealed and looked at on this computer so far; what a machine has of them is shown of it"
 OPERATIONS = {
     "master build": "POST /builds", "master import": "POST /imports", "master list": "GET /masters",
     "master show": "GET /masters/{reference}/system", "master diff": "GET /masters/{reference}/differences",
     "master verify": "POST /masters/{reference}/verify", "master remove": "DELETE /masters/{reference}",
+    "master edit": "POST /masters/{reference}/edits",
+    "layer import": "POST /layers/imports", "layer build": "POST /layers/builds",
+    "layer list": "GET /layers", "layer show": "GET /layers/{reference}",
+    "layer verify": "POST /layers/{reference}/verify", "layer remove": "DELETE /layers/{reference}",
     "master gc": "POST /garbage/collect", "create": "POST /machines", "delete": "POST /actions/delete",
     "list": "GET /machines", "show": "GET /machines/{name}",
     "copy": "POST /machines/{name}/copies", "rename": "POST /machines/{name}/name", "top": "GET /load",
@@ -26,6 +29,7 @@ OPERATIONS = {
     "plan": "POST /fleet-files/plan", "apply": "POST /fleet-files/apply", "set": "PATCH /machines/{name}",
     "forward": "GET /forwards", "changes": "GET /machines/{name}/changes", "reset": "POST /actions/reset",
     "slim": "POST /actions/slim", "promote": "POST /machines/{name}/promotion",
+    "export": "GET /machines/{name}/export",
     "grow": "POST /actions/grow", "snapshot create": "POST /actions/snapshot",
     "snapshot list": "GET /snapshots", "snapshot restore": "POST /actions/restore",
     "snapshot delete": "POST /actions/delete-snapshot", "events": "GET /events", "jobs list": "GET /jobs",
@@ -40,13 +44,10 @@ NOT_OVER_A_NETWORK = {
     "exec": f"{_HERE}; the console is the way in",
     "cp": _HERE,
     "flatten": _FILE,
-    "export": _FILE,
     "move": "it takes machines to another folder of the server's own computer, which who asks cannot see",
     "receive": "it is the other end of `move` by ssh",
     "seed-disk": _FILE,
     "master disk": _FILE,
-    **dict.fromkeys((f"layer {verb}" for verb in ("import", "list", "show", "verify", "remove")), _LAYERS),
-    "master edit": f"{_HERE}; a machine that is made, worked on and promoted is the same",
     "autostart unit": "it prints a unit for the server's own systemd",
     "completion": "it is for a shell",
     "serve": "it is the server",

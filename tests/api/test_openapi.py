@@ -82,8 +82,11 @@ def _not_here(*_: object, **__: object) -> None:
 
 
 def _fuzzed(app: FastAPI, fleet: Fleet, role: Role, examples: int) -> None:
-    for making in ("build", "import_tree"):  # of whatever lies here, and from whatever is reached from here
-        setattr(fleet.masters, making, _not_here)
+    # Of whatever lies here, and from whatever is reached from here.
+    makers = (fleet.masters, "build"), (fleet.masters, "import_tree"), (fleet.layers, "build")
+    more = (fleet.layers, "import_tree"), (fleet.master_edits, "run"), (fleet.deltas, "export")
+    for owner, making in (*makers, *more):
+        setattr(owner, making, _not_here)
     headers = {"authorization": f"Bearer {fleet.tokens.create(str(role), role)[1]}"}
     schema = schemathesis.openapi.from_dict(openapi(app), config=_CONFIG)
     schema.app = app

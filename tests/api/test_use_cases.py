@@ -2,6 +2,7 @@
 
 import json
 import threading
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from skinnybox.fleet.service import Fleet
 from skinnybox.fleet.tokens import Role
 from skinnybox.sizes import MIB
 from tests.api.conftest import Api, as_who
+from tests.layered import planted
 
 SMALL: dict[str, Any] = {"master": "tiny", "overlay": "64M", "sparse": True, "memory": "256M"}
 
@@ -159,6 +161,28 @@ def test_masters_are_looked_at_verified_and_removed(admin: Api, operator: Api, v
     assert viewer.ask("GET", "/masters/tiny").status_code == 404
     assert admin.done("/imports", {"reference": "x", "source": "/nowhere"})["state"] == "failed"
     assert admin.done("/builds", {"reference": "x", "recipe": "scripts: 1"})["state"] == "failed"
+
+
+def test_layers_are_made_looked_at_verified_and_removed(
+    admin: Api, operator: Api, viewer: Api, tmp_path: Path
+) -> None:
+    planted(tmp_path / "site", {"index.html": "hello"})
+    body = {"reference": "site:1", "above": "tiny", "source": str(tmp_path / "site"), "at": "/srv/www"}
+    assert operator.ask("POST", "/layers/imports", json=body).status_code == 403
+    assert admin.done("/layers/imports", body)["state"] == "done"
+    made(operator, "a", layers=["site"])
+    [row] = viewer.get("/layers")["items"]
+    assert (row["layer"], row["master"], row["machines"]) == ("site:1", "tiny:1", ["a"])
+    assert "folder" not in row and viewer.get("/layers?name=other")["total"] == 0
+    assert viewer.get("/layers/site") == viewer.get(f"/layers/{row['id']}") == row
+    assert operator.done("/layers/site/verify")["state"] == "done"
+    needed = admin.ended(admin.ask("DELETE", "/layers/site").json()["job"])
+    assert (needed["state"], "is a layer of a" in needed["error"]) == ("failed", True)
+    assert operator.done("/actions/delete", {"names": ["a"]})["state"] == "done"
+    assert admin.ended(admin.ask("DELETE", "/layers/site").json()["job"])["state"] == "done"
+    assert viewer.ask("GET", "/layers/site").status_code == 404
+    build = {"reference": "b:1", "above": "tiny", "recipe": "packages: [vim]"}
+    assert "may hold copy and scripts" in admin.done("/layers/builds", build)["error"]
 
 
 def test_fleet_files_are_planned_and_applied(operator: Api) -> None:

@@ -3,7 +3,7 @@ there is told."""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from skinnybox.operation import Operation
 from skinnybox.package_cache.archive import Archive, opened
 from skinnybox.sizes import MIB
 from tests.boot.conftest import Create
+from tests.layered import planted
 
 pytestmark = pytest.mark.timeout(1800)
 TASKS = "var/lib/skinnybox/rebase"
@@ -121,3 +122,19 @@ def test_what_a_machine_has_of_its_own_is_not_in_the_way(case: Case) -> None:
 def test_a_command_that_fails_without_a_word_is_told(case: Case) -> None:
     with pytest.raises(Blocked, match=r"it ended with 1"):
         case.again(Replay(), "false")
+
+
+def test_what_its_layers_have_is_there_meanwhile_and_stays_theirs(case: Case, fleet: Fleet) -> None:
+    """As the machine sees itself: scripts find the layers' files, and only what they alter is its own."""
+    tree = planted(case.scratch / "site", {"srv/site/below": "of a layer\n", "srv/site/same": "same\n"})
+    site = fleet.layers.import_tree(tree, "site:1", above=case.master.reference)
+    stack = replace(case.machine.instance.stack, layers=(site.reference,), layer_ids=(site.id,))
+    images = (*stack.images, site.images[0].digest)
+    instance = replace(case.machine.instance, stack=replace(stack, images=images))
+    case = replace(case, machine=replace(case.machine, instance=instance))
+    case.again(Replay(install=("tree",)), "cat /srv/site/below >/root/found; echo more >>/srv/site/below")
+    assert case.said("cat /upper/root/found") == "of a layer\n"
+    assert case.said("cat /upper/srv/site/below") == "of a layer\nmore\n"
+    assert not case.said("stat /upper/srv/site/same")
+    assert "Package: tree\nStatus: install ok installed\n" in case.said("cat /upper/var/lib/dpkg/status")
+    fleet.layers.remove("site:1")

@@ -62,10 +62,10 @@ AS_LAYER = Scenario(
 
 @pytest.mark.parametrize("deed", list(Deed))
 def test_a_promotion_that_is_struck_leaves_a_master_or_none(deed: Deed, copied: Callable[[], Place]) -> None:
-    _struck(PROMOTE, deed, copied)
+    struck(PROMOTE, deed, copied)
 
 
-def _struck(scenario: Scenario, deed: Deed, copied: Callable[[], Place]) -> None:
+def struck(scenario: Scenario, deed: Deed, copied: Callable[[], Place]) -> None:
     calls = countable(changes(scenario, copied()), deed)
     for at in sorted(random.sample(range(1, len(calls) + 1), min(POINTS, len(calls)))):
         assert withstand(scenario, copied(), Fault(deed=deed, at=at)).struck or at > len(calls) - NOW_AND_THEN
@@ -73,4 +73,4 @@ def _struck(scenario: Scenario, deed: Deed, copied: Callable[[], Place]) -> None
 
 @pytest.mark.parametrize("deed", list(Deed))
 def test_a_layer_of_one_that_is_struck_is_whole_or_none(deed: Deed, copied: Callable[[], Place]) -> None:
-    _struck(AS_LAYER, deed, copied)
+    struck(AS_LAYER, deed, copied)

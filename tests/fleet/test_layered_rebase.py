@@ -6,11 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from skinnybox.errors import Blocked, Unsupported
+from skinnybox.delta.rebase.replay import Replay
+from skinnybox.errors import Blocked
+from skinnybox.fleet import rebase_replay
+from skinnybox.fleet.rebase_replay import Replaying
 from skinnybox.fleet.rebases import Wishes
 from skinnybox.fleet.service import Fleet
 from skinnybox.masters.system import image as sealed_image
-from skinnybox.model import Instance, Layer
+from skinnybox.model import Acceleration, Instance, Layer
+from skinnybox.operation import UNATTENDED
 from tests.fleet import rebasing
 from tests.fleet.conftest import SPARSE, said
 from tests.fleet.rebasing import agrees, has, moved
@@ -68,8 +72,23 @@ def test_a_layer_that_does_not_go_above_the_new_master_blocks(
     assert isinstance(outcome.error, Blocked) and "made for web:1 only" in outcome.error.message
     [moved_] = rebasing.rebase(fleet, "bound")
     assert isinstance(moved_.error, Blocked) and fleet.machine("bound").instance == bound
+
+
+def test_a_replay_knows_the_layers(fleet: Fleet, web: Instance, site: Layer) -> None:
+    """They are part of what the machine was and of what it will be: so nothing of them is to be installed."""
     [again] = fleet.rebases.plans(["web"], "web:2", Wishes(replay=True))
-    assert isinstance(again.error, Unsupported) and "no replay knows" in again.error.message
+    assert again.error is None
+    new = fleet.masters.find("web:2")
+    folder = fleet.masters.folder(new)
+    archive = Replaying(archive=lambda: pytest.fail("nothing is to be installed"))
+    with rebase_replay._packages(Replay(), archive, folder, UNATTENDED) as (wanted, disk):
+        machine = fleet.machine("web")
+        appliance = rebase_replay._appliance(
+            folder, machine, new, folder, disk, wanted, archive, Acceleration.AUTO
+        )
+    assert appliance.words == "replay.layers=1"
+    own = [each.file for each in appliance.disks if each.serial == "skinny-layer-1"]
+    assert own == [fleet.layers.folder(site) / "root.erofs"]
 
 
 def test_images_are_read_as_one(fleet: Fleet, tmp_path: Path, site: Layer) -> None:

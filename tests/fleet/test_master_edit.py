@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from skinnybox.cli import access
-from skinnybox.errors import Blocked, Cancelled, Conflict, SkinnyboxError
+from skinnybox.errors import Blocked, Cancelled, CommandFailed, Conflict, SkinnyboxError
 from skinnybox.fleet import editing
 from skinnybox.fleet.editing import LABEL, name_of
 from skinnybox.fleet.service import Fleet
@@ -17,6 +17,7 @@ from tests.fleet import test_promote
 from tests.fleet.conftest import SPARSE, said
 from tests.fleet.promotable import wrote
 from tests.fleet.test_disks import image
+from tests.fleet.test_exec import SSH
 from tests.fleet.test_promote import content
 from tests.unit.rebased import f
 
@@ -154,3 +155,35 @@ def test_at_the_console_root_has_a_password_that_the_new_master_has_not(
     assert (user, text) == ("root", hashed(password, text.split("$")[2]))
     assert content(state, "lamp:2", "srv/site") == "typed"
     assert text not in (content(state, "lamp:2", "etc/shadow") or "")
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("script", ["echo edited >{made}", "#!/bin/bash\necho edited >{made}"])
+def test_a_script_that_is_handed_over_does_the_work(
+    fleet: Fleet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str
+) -> None:
+    """As over the network, where nobody has a terminal. Here it does nothing to the machine."""
+    as_ssh(tmp_path, monkeypatch)
+    made = tmp_path / "made"
+    with pytest.raises(Conflict, match="this very content is sealed as lamp:1"):
+        fleet.master_edits.run("lamp:1", "lamp:2", script.format(made=made), SPARSE)
+    assert made.read_text() == "edited\n"
+
+
+def test_a_script_that_fails_seals_nothing_and_says_why(
+    fleet: Fleet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    as_ssh(tmp_path, monkeypatch)
+    with pytest.raises(CommandFailed, match="the script ended with 1: nothing is sealed") as caught:
+        fleet.master_edits.run("lamp:1", "lamp:2", "echo why >&2; false; echo on >&2", SPARSE)
+    assert caught.value.hint == "why" and fleet.names() == []
+    assert [master.reference for master in fleet.masters.all()] == ["lamp:1"]
+
+
+def as_ssh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is to run in machines runs here."""
+    program = tmp_path / "ssh"
+    program.write_text(SSH)
+    program.chmod(0o755)
+    words = [str(program), "-E", str(tmp_path / "log")]
+    monkeypatch.setattr("skinnybox.fleet.remote.ssh_argv", lambda *_, **__: words)

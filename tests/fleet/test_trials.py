@@ -63,8 +63,8 @@ ASIDE = {
     "plan", "create", "capacity", "doctor", "serve", "completion", "autostart unit", "jobs list", "jobs show",
     "jobs follow", "jobs cancel", "token create", "token list", "token revoke", "master build",
     "master import", "master list", "master gc", "master verify", "master remove", "master show",
-    "master diff", "master disk", "master edit", "layer import", "layer list", "layer show", "layer verify",
-    "layer remove", "receive",
+     "master diff", "master disk", "master edit", "layer build", "layer import", "layer list",
+     "layer show", "layer verify", "layer remove", "receive",
 }  # fmt: skip
 """They look, talk with a guest, or are about no machine that there is: they decide nothing."""
 

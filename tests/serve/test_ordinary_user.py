@@ -5,6 +5,7 @@ Requirements: root, who becomes an ordinary user with ids of its own in a mount 
 
 import json
 import os
+import shutil
 import site
 import subprocess
 import sys
@@ -17,6 +18,7 @@ import pytest
 
 import skinnybox
 from skinnybox import run
+from skinnybox.masters.index import read_index
 from skinnybox.model import GUEST_PROTOCOL
 from tests.fleet import promotable
 from tests.image.disks import CONFIGURATION
@@ -181,3 +183,27 @@ def test_without_ids_of_its_own_it_says_what_is_missing(server: Running, home: P
     begun = post(server, "/imports", {"reference": "x:1", "source": str(tree), "as_is": True})
     found = ended(server, begun["job"])
     assert found["state"] == "failed" and "only root" in found["error"]
+
+
+@pytest.mark.full
+def test_it_builds_a_layer_by_a_recipe(server: Running, home: Path) -> None:
+    """Its programs are root of a namespace in that namespace, and give files to whomever they like."""
+    busybox = run.find("busybox")
+    if busybox is None:
+        pytest.skip("no static busybox here")
+    tree = a_tree(home / "tree")
+    (tree / "bin").mkdir()
+    shutil.copy(busybox, tree / "bin/busybox")
+    for name in ("sh", "cat", "chmod", "chown", "mkdir"):
+        (tree / "bin" / name).symlink_to("busybox")
+    begun = post(server, "/imports", {"reference": "x:1", "source": str(tree), "as_is": True})
+    assert ended(server, begun["job"])["state"] == "done"
+    recipe = "scripts: ['mkdir -p /srv; echo x >/srv/x; chown 33:44 /srv/x']"
+    begun = post(server, "/layers/builds", {"reference": "own:1", "above": "x", "recipe": recipe})
+    found = ended(server, begun["job"])
+    assert found["state"] == "done", found
+    [layer] = server.get("/api/v1/layers", over_socket=True)[1]["items"]
+    index = home / "own/state/layers" / layer["id"].removeprefix("sha256:") / "index.jsonl.gz"
+    entries = {entry.path: (entry.uid, entry.gid) for entry in read_index(index)}
+    assert sorted(entries) == [b"", b"srv", b"srv/x"]
+    assert (entries[b"srv"], entries[b"srv/x"]) == ((0, 0), (33, 44))

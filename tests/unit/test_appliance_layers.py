@@ -1,5 +1,6 @@
 """The small machines mount a machine's layers in their order, above the master."""
 
+import re
 import subprocess
 from pathlib import Path
 
@@ -7,25 +8,27 @@ import pytest
 
 APPLIANCE = Path(__file__).parents[2] / "guest/appliance"
 STUBS = """
-word() { echo "$COUNT"; }
-layers() { echo "$COUNT"; }
 mkdir() { :; }
 mount_master() { echo "$1 $2"; }
 """
 
 
-@pytest.mark.parametrize(
-    ("script", "says"), [("flatten", 'echo "LOWERS $LOWERS"'), ("gate", 'echo "LOWERS $LAYERS/lower"')]
-)
+@pytest.mark.parametrize("who", ["flatten", "gate", "replay"])
 @pytest.mark.parametrize("count", [0, 2])
-def test_layers_are_mounted_in_order(script: str, says: str, count: int) -> None:
-    text = (APPLIANCE / script).read_text()
-    start = text.index("mount_layers() {")
-    function = text[start : text.index("\n}\n", start) + 3]
-    done = subprocess.run(
-        ["dash", "-euc", f"COUNT={count}\n{STUBS}{function}mount_layers\n{says}"],
-        capture_output=True, text=True, check=True,
-    )  # fmt: skip
+def test_layers_are_mounted_in_order(who: str, count: int, tmp_path: Path) -> None:
+    text = (APPLIANCE / "begin").read_text()
+    function = text[text.index("mount_layers() {") :]
+    (tmp_path / "cmdline").write_text(f"console=ttyS0 other.layers=9 {who}.layers={count} quiet\n")
+    said = f'CMDLINE={tmp_path}/cmdline WHO={who}\n{STUBS}{function}mount_layers\necho "=$LAYERS"'
+    done = subprocess.run(["dash", "-euc", said], capture_output=True, text=True, check=True)
     *seen, last = done.stdout.splitlines()
-    assert last == "LOWERS " + "".join(f"/layer/{n}:" for n in range(count, 0, -1)) + "/lower"
+    assert last == "=" + "".join(f"/layer/{n}:" for n in range(count, 0, -1))
     assert seen == [f"skinny-layer-{n} /layer/{n}" for n in range(1, count + 1)]
+
+
+@pytest.mark.parametrize(("script", "lowest"), [("flatten", "/lower"), ("gate", r"\$3"), ("view", "/lower")])
+def test_they_lie_above_the_master_in_each_view(script: str, lowest: str) -> None:
+    text = (APPLIANCE / script).read_text()
+    assert text.index("    mount_layers\n") > text.index("skinny-master /lower") or script == "gate"
+    [view] = re.findall(r'-o "[^"]*lowerdir=([^,"]*)', text)
+    assert re.fullmatch(rf"(?:[^:]*/upper:)?\$LAYERS{lowest}", view)

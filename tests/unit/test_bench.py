@@ -12,8 +12,8 @@ from skinnybox.cli.parser import build_parser
 
 NOT_READING = {
     ("apply",), ("autostart", "off"), ("autostart", "on"), ("cp",), ("delete",), ("exec",), ("flatten",),
-    ("grow",), ("jobs", "cancel"), ("jobs", "follow"), ("jobs", "show"), ("kill",), ("layer", "import"),
-    ("layer", "remove"), ("layer", "show"), ("layer", "verify"), ("master", "build"),
+    ("grow",), ("jobs", "cancel"), ("jobs", "follow"), ("jobs", "show"), ("kill",), ("layer", "build"),
+    ("layer", "import"), ("layer", "remove"), ("layer", "show"), ("layer", "verify"), ("master", "build"),
     ("master", "disk"), ("master", "edit"), ("master", "import"), ("master", "remove"), ("promote",),
     ("rebase",), ("reset",),
     ("restart",), ("rollback",), ("seed-disk",), ("serve",), ("set",), ("slim",), ("copy",), ("rename",),

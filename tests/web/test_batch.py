@@ -5,6 +5,7 @@ from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
+import yaml
 
 from skinnybox.cli import specified
 from skinnybox.cli.parser import build_parser
@@ -20,7 +21,8 @@ from tests.samples import PUBLIC_KEY
 PLAIN = Batch(master="tiny:1")
 FULL = Batch(
     master="tiny:1", prefix="shop it's-", first="7", last="12", digits="3", overlay="2G",
-    memory="1G", cpus="2", data="64M", bridge="br0", address="10.0.0.11/24, fd00::11/64", gateway="10.0.0.1",
+    memory="1G", cpus="2", data="64M", layers="site, tools:1", bridge="br0",
+    address="10.0.0.11/24, fd00::11/64", gateway="10.0.0.1",
     dns="10.0.0.1 10.0.0.2", user="ops", keys=PUBLIC_KEY, labels="role=web,site=widgets", sparse=True,
     start=False, autostart=True, protect=True, skip_existing=True,
 )  # fmt: skip
@@ -38,9 +40,13 @@ def test_the_command_line_means_the_same(
     assert (said.start, said.skip_existing) == (asked.start, asked.skip_existing)
     settings = Settings(state=tmp_path)
     assert specified.specification(said, settings) == batch.specification(asked, None)
+    [group] = yaml.safe_load(batch.fleet_file(asked, None))["machines"].values()
+    assert group.get("layers", []) == said.layer
 
 
-@pytest.mark.parametrize("asked", [PLAIN, replace(FULL, prefix="shop-"), replace(PLAIN, network="open")])
+@pytest.mark.parametrize(
+    "asked", [PLAIN, replace(FULL, prefix="shop-", layers=""), replace(PLAIN, network="open")]
+)
 def test_the_fleet_file_makes_the_same(asked: Batch, fleet: Fleet, tmp_path: Path) -> None:
     file = tmp_path / "fleet.yaml"
     file.write_text(batch.fleet_file(asked, None))

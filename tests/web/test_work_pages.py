@@ -3,6 +3,7 @@
 import re
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from fastapi.routing import APIRoute
@@ -13,6 +14,7 @@ from skinnybox.fleet.jobs import Actor, Condition, Job
 from skinnybox.fleet.tokens import Role
 from skinnybox.operation import Operation
 from skinnybox.web.routes import SUBJECTS
+from tests.layered import planted
 from tests.web.conftest import SMALL, Console, fields, word
 
 BATCH = {
@@ -205,11 +207,13 @@ def test_what_is_no_token_is_told(console: Console, said: dict[str, str]) -> Non
 
 
 OPERATOR_ONLY = ["/deploy", "/files"]
-ADMIN_ONLY = ["/audit", "/tokens", "/masters/new", "/masters/tiny:1/remove"]
+ADMIN_ONLY = ["/audit", "/tokens", "/masters/new", "/masters/tiny:1/remove", "/layers/new"]
 POSTS = [
     ("/deploy", Role.OPERATOR), ("/deploy/preview", Role.OPERATOR), ("/files", Role.OPERATOR),
     ("/jobs/1/cancel", Role.OPERATOR), ("/masters/tiny:1/verify", Role.OPERATOR),
     ("/masters/build", Role.ADMIN), ("/masters/import", Role.ADMIN), ("/masters/tiny:1/remove", Role.ADMIN),
+    ("/layers/site:1/verify", Role.OPERATOR), ("/layers/import", Role.ADMIN), ("/layers/build", Role.ADMIN),
+    ("/layers/site:1/remove", Role.ADMIN),
     ("/tokens", Role.ADMIN), ("/tokens/aaaaaaaaaa/revoke", Role.ADMIN),
 ]  # fmt: skip
 
@@ -217,7 +221,15 @@ POSTS = [
 def test_who_may_look(console: Console) -> None:
     for role, closed in ((Role.VIEWER, [*OPERATOR_ONLY, *ADMIN_ONLY]), (Role.OPERATOR, ADMIN_ONLY)):
         client = console.browser(role)
-        for there in [*OPERATOR_ONLY, *ADMIN_ONLY, "/jobs", "/masters", "/masters/tiny:1", "/masters/diff"]:
+        for there in [
+            *OPERATOR_ONLY,
+            *ADMIN_ONLY,
+            "/jobs",
+            "/masters",
+            "/masters/tiny:1",
+            "/masters/diff",
+            "/layers",
+        ]:
             assert client.get(there).status_code == (403 if there in closed else 200), (role, there)
 
 
@@ -233,7 +245,7 @@ def test_who_may_change(console: Console, there: str, least: Role) -> None:
     assert console.fleet.names() == []
 
 
-@pytest.mark.parametrize("there", ["/tokens", "/audit", "/masters/new"])
+@pytest.mark.parametrize("there", ["/tokens", "/audit", "/masters/new", "/layers/new"])
 def test_whoever_reaches_one_fleet_does_nothing_beyond_it(console: Console, there: str) -> None:
     assert console.browser(Role.ADMIN, "shop").get(there).status_code == 403
 
@@ -267,6 +279,46 @@ def test_no_path_of_the_server_is_on_a_page(console: Console) -> None:
         assert folder.rsplit("/masters", 1)[0] not in client.get(there).text
 
 
+def test_a_layer_is_imported_had_and_removed(console: Console, tmp_path: Path) -> None:
+    planted(tmp_path / "site", {"index.html": "hello"})
+    said = {"reference": "site:1", "above": "tiny:1", "source": str(tmp_path / "site"), "at": "/srv"}
+    admin, viewer = console.browser(Role.ADMIN), console.browser(Role.VIEWER)
+    assert ended(console, of(post(admin, "/layers/import", **said)[1])).condition is Condition.DONE
+    operator = console.browser(Role.OPERATOR)
+    _, there = post(operator, "/deploy", **BATCH, layers="site", do="create")
+    assert ended(console, of(there)).condition is Condition.DONE
+    assert console.fleet.machine("web-01").instance.stack.layers == ("site:1",)
+    assert "/layers/site:1" in viewer.get("/layers").text and "site:1" in operator.get("/deploy").text
+    page, asked = viewer.get("/layers/site:1").text, admin.get("/layers/site:1/remove").text
+    assert 'href="/machines/web-01"' in page and "/verify" not in page and str(tmp_path) not in page
+    assert "3 machines have it" in asked and 'action="/layers/site:1/remove"' not in asked
+    console.fleet.delete(["web-*"], force=True)
+    _, there = post(operator, "/layers/site:1/verify")
+    assert ended(console, of(there)).condition is Condition.DONE
+    assert 'action="/layers/site:1/remove"' in admin.get("/layers/site:1/remove").text
+    assert ended(console, of(post(admin, "/layers/site:1/remove")[1])).condition is Condition.DONE
+    assert console.fleet.layers.all() == []
+
+
+@pytest.mark.parametrize(
+    ("there", "said", "why"),
+    [
+        ("import", {"source": "etc"}, "whole path"),
+        pytest.param("import", {"source": "/", "above": "none"}, "no master", marks=pytest.mark.full),
+        ("build", {"recipe": "packages: [vim]"}, "may hold copy and scripts"),
+        pytest.param(
+            "build", {"recipe": "scripts: [x]", "layers": "none"}, "no layer none", marks=pytest.mark.full
+        ),
+    ],
+)
+def test_what_cannot_be_a_layer_is_told_by_its_job(
+    console: Console, there: str, said: dict[str, str], why: str
+) -> None:
+    asked = {"reference": "x:1", "above": "tiny:1", **said}
+    _, job = post(console.browser(Role.ADMIN), f"/layers/{there}", **asked)
+    assert why in (ended(console, of(job)).error or "")
+
+
 def test_fields_of_the_form_survive_a_mistake(console: Console) -> None:
     client = console.browser(Role.OPERATOR)
     _, page = post(client, "/deploy", **{**BATCH, "overlay": '"><script>', "address": "10.0.0.1/24"})
@@ -289,9 +341,10 @@ def test_from_where_somebody_asked_only_admins_find_out(console: Console) -> Non
     assert f"/jobs/{begun}" in admin.get("/audit?word=192.0.2.7").text
 
 
-def test_only_admins_end_what_is_done_to_masters(console: Console) -> None:
+@pytest.mark.parametrize("verb", ["master build", "layer build"])
+def test_only_admins_end_what_is_done_to_masters(console: Console, verb: str) -> None:
     operator, admin = console.browser(Role.OPERATOR), console.browser(Role.ADMIN)
-    number = console.fleet.background.begin(ROOT, "master build", ["x:1"], lambda op: op.sleep(600))
+    number = console.fleet.background.begin(ROOT, verb, ["x:1"], lambda op: op.sleep(600))
     assert "Cancel it" not in operator.get(f"/jobs/{number}").text
     assert post(operator, f"/jobs/{number}/cancel")[0] == 403
     assert post(admin, f"/jobs/{number}/cancel")[0] == 303

@@ -7,12 +7,13 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Request, Response
 from pydantic import Field
 
-from skinnybox.api.forms import Begun, Given, Reference, Text, begun
+from skinnybox.api.forms import Begun, Given, MasterReference, Reference, Text, begun
 from skinnybox.errors import UsageError
+from skinnybox.fleet.editing import specification_of
 from skinnybox.gate import limits
 from skinnybox.gate.principal import WholeAdmin
 from skinnybox.gate.served import fleet_of
-from skinnybox.model import ImageFormat
+from skinnybox.model import ImageFormat, ranges
 
 router = APIRouter(tags=["masters"], max_body_size=limits.DOCUMENT_BODY)
 
@@ -55,6 +56,19 @@ class Import(Sealing):
     ]
 
 
+class Edit(Given):
+    new: Reference
+    """What it becomes: NAME or NAME:VERSION; the version is today's date otherwise."""
+    script: Annotated[Text, Field(min_length=1)]
+    """Run as root in a machine that is made of the master; a shell's, unless it begins with `#!`."""
+    overlay: Annotated[int, Field(ge=ranges.OVERLAY.least, le=ranges.OVERLAY.most)] | None = None
+    """Bytes that may be written there; null: 4 GiB."""
+    memory: Annotated[int, Field(ge=ranges.MEMORY.least, le=ranges.MEMORY.most)] | None = None
+    """null: 1 GiB."""
+    keep: bool = False
+    """The machine stays, whatever becomes of it."""
+
+
 def _lineage(body: Sealing) -> None:
     if body.after is not None and body.unrelated:
         raise UsageError("a master is unrelated to others or follows one: `after` or `unrelated`")
@@ -92,3 +106,20 @@ def import_master(request: Request, response: Response, who: WholeAdmin, body: I
         ),
     )  # fmt: skip
     return begun(response, job, "master import", [body.reference])
+
+
+@router.post("/masters/{reference}/edits", status_code=202, response_model=Begun)
+def edit_master(
+    request: Request, response: Response, who: WholeAdmin, reference: MasterReference, body: Edit
+) -> Any:
+    """Run a script in a machine that is made of a master, and seal that as another. One that fails seals
+    nothing."""
+    fleet = fleet_of(request)
+    specification = specification_of(body.overlay, body.memory)
+    job = fleet.background.begin(
+        who.actor, "master edit", [body.new],
+        lambda op: fleet.master_edits.run(
+            reference, body.new, body.script, specification, op, keep=body.keep
+        ),
+    )  # fmt: skip
+    return begun(response, job, "master edit", [body.new])

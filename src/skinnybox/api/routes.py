@@ -10,9 +10,11 @@ from skinnybox.api import (
     creating,
     duplicates,
     events,
+    exports,
     fleet_files,
     inside,
     jobs,
+    layers,
     machines,
     masters,
     promotions,
@@ -25,7 +27,7 @@ from skinnybox.api.known import KNOWN_ONLY
 
 router = APIRouter(prefix="/api/v1", responses=PROBLEMS, dependencies=[KNOWN_ONLY])
 for subject in (
-    about, creating, machines, duplicates, promotions, inside, actions, rebase, building, masters,
-    fleet_files, jobs, events, tokens, system,
+    about, creating, machines, duplicates, promotions, exports, inside, actions, rebase, building, masters,
+    layers, fleet_files, jobs, events, tokens, system,
 ):  # fmt: skip
     router.include_router(subject.router)

@@ -29,6 +29,10 @@ _OF = {
         "skinnybox layer import ./rootfs site:1 --for lamp   # ./rootfs/srv/www is /srv/www",
         "skinnybox layer import site.tar.zst site:2 --for lamp --at /srv/www/widgets.com",
     ),
+    "layer build": (
+        "skinnybox layer build tools:1 tools.yaml --for lamp",
+        "skinnybox layer build model:2 model.yaml --for lamp --layer tools --network --dry-run",
+    ),
     "layer list": ("skinnybox layer list", "skinnybox layer list --format json"),
     "layer show": ("skinnybox layer show site",),
     "layer verify": ("skinnybox layer verify site:1",),

@@ -1,11 +1,12 @@
-"""layer import, list, show, verify, remove."""
+"""layer import, build, list, show, verify, remove."""
 
 import argparse
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from skinnybox.cli import options, render, report
+from skinnybox.cli import layer_build, options, render, report
 from skinnybox.cli.complete import ask_for
+from skinnybox.cli.layer_build import made_for, sealed, sizes_of
 from skinnybox.cli.options import path
 from skinnybox.cli.progress import shown
 from skinnybox.fleet import present_layers
@@ -22,6 +23,7 @@ _COLUMNS = ("layer", "id", "master", "image", "tree", "machines", "created")
 def add_to(commands: options.Commands) -> None:
     nouns = options.group(commands, "layer", "seal, list, verify and remove layers, which lie above a master")
     _add_import(nouns)
+    layer_build.add_to(nouns)
     options.add_format(options.command(nouns, "list", _list, "list layers"))
     options.add_format(_about_one(nouns, "show", _show, "show all that is known of a layer"))
     _about_one(nouns, "verify", _verify, "read every byte of a layer and compare it with what was sealed")
@@ -73,19 +75,6 @@ def _import(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def sealed(layer: "Layer") -> str:
-    """The line that tells of a new one."""
-    return f"{layer.reference}: sealed for {_for(layer)}, {_sizes(layer)}, {layer.id[:19]}"
-
-
-def _for(layer: "Layer") -> str:
-    return layer.made_for if layer.only else layer.made_for.partition(":")[0]
-
-
-def _sizes(layer: "Layer") -> str:
-    return " + ".join(format_size(image.size) for image in layer.images)
-
-
 def _list(arguments: argparse.Namespace) -> int:
     with options.fleet(arguments) as fleet:
         make = _brief if arguments.format == "table" else partial(present_layers.layer, fleet.layers)
@@ -99,8 +88,8 @@ def _brief(layer: "Layer", machines: "Sequence[str]") -> dict[str, Any]:
     return {
         "layer": layer.reference,
         "id": layer.id.removeprefix("sha256:")[:12],
-        "master": _for(layer),
-        "image": _sizes(layer),
+        "master": made_for(layer),
+        "image": sizes_of(layer),
         "tree": format_size(layer.tree_size),
         "machines": len(machines),
         "created": f"{layer.created:%Y-%m-%d %H:%M}",

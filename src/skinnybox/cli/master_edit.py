@@ -3,6 +3,7 @@
 import argparse
 import secrets
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,8 +11,8 @@ from skinnybox.cli import access, execute, numbers, options, report
 from skinnybox.cli.complete import ask_for
 from skinnybox.cli.progress import Hidden, shown_but
 from skinnybox.errors import CommandFailed, NotFound, UsageError
-from skinnybox.model import Allocation, Network, Overlay, SeedUser
-from skinnybox.sizes import GIB, format_size
+from skinnybox.model import Network, SeedUser
+from skinnybox.sizes import format_size
 
 if TYPE_CHECKING:
     from skinnybox.fleet.editing import Work
@@ -19,19 +20,9 @@ if TYPE_CHECKING:
     from skinnybox.fleet.settings import Settings
     from skinnybox.fleet.specification import Specification
 
-_OVERLAY, _MEMORY = 4 * GIB, 1 * GIB
 _NOT_REACHED = 255
 _DRAWN = 5
 """Bytes of a password that is typed once, where nobody else is."""
-_RUN = """
-umask 077
-f=$(mktemp) && cat >"$f" && chmod 700 "$f" || exit 125
-umask 022
-"$f" </dev/null
-c=$?
-rm -f "$f"
-exit $c
-"""
 
 
 def add_to(nouns: options.Commands) -> None:
@@ -82,18 +73,13 @@ def _specification(
 ) -> "Specification":
     """`password` is root's in this machine: a master has none to come in with at a console. What a seed gave
     does not go to the new one."""
+    from skinnybox.fleet.editing import specification_of
     from skinnybox.fleet.sha_crypt import hashed
-    from skinnybox.fleet.specification import Specification
 
+    asked = specification_of(arguments.overlay, arguments.memory, arguments.cpus or settings.cpus)
     users = [SeedUser(name="root", password_hash=hashed(password))] if password is not None else []
-    return Specification(
-        overlay=Overlay(size=arguments.overlay or _OVERLAY, allocation=Allocation.SPARSE),
-        memory=arguments.memory or _MEMORY,
-        cpus=arguments.cpus or settings.cpus,
-        network=Network(arguments.network) if arguments.network else None,
-        any_allocation=True,
-        users=tuple(users),
-    )
+    network = Network(arguments.network) if arguments.network else None
+    return replace(asked, network=network, users=tuple(users))
 
 
 def _work(arguments: argparse.Namespace, fleet: "Fleet", password: str | None, hidden: Hidden) -> "Work":
@@ -112,8 +98,10 @@ def _work(arguments: argparse.Namespace, fleet: "Fleet", password: str | None, h
 
 def _run(fleet: "Fleet", name: str, file: Path) -> None:
     """Its output is ours. CommandFailed, with its exit code, when it fails."""
+    from skinnybox.fleet.editing import RUN
+
     with file.open("rb") as source, execute.joined(source.fileno()) as streams:
-        code = fleet.remote.attach(name, ["sh", "-c", _RUN], streams)
+        code = fleet.remote.attach(name, ["sh", "-c", RUN], streams)
     if code:
         raise CommandFailed(
             f"{file} ended with {code}: nothing is sealed", returncode=code, stderr="",

@@ -4,7 +4,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 from skinnybox.cli import options, render, report
-from skinnybox.cli.layers import sealed
+from skinnybox.cli.layer_build import sealed
 from skinnybox.cli.progress import shown
 from skinnybox.errors import UsageError
 from skinnybox.fleet import present_promotion

@@ -7,16 +7,20 @@ again (fleet/repair/master_edits.py).
 
 import contextlib
 import re
+import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from skinnybox.errors import Conflict, SkinnyboxError
+from skinnybox.errors import CommandFailed, Conflict, SkinnyboxError
 from skinnybox.fleet.as_job import as_job
 from skinnybox.fleet.catalog.owner import process_mark
 from skinnybox.fleet.power import Stopping
-from skinnybox.model import Master, check_name, parse_reference
+from skinnybox.fleet.spool import Spool
+from skinnybox.model import Allocation, Master, Overlay, check_name, parse_reference
 from skinnybox.operation import UNATTENDED, Operation
+from skinnybox.printable import printable
+from skinnybox.sizes import GIB
 
 if TYPE_CHECKING:
     from skinnybox.fleet.batch import Outcome
@@ -27,6 +31,19 @@ LABEL, SCRIPT, SESSION = "skinnybox/master-edit", "script", "session"
 """Of its value: the process, and what does the work."""
 PREFIX = "edit-"
 _LONGEST = 63
+_SAID = 1000
+OVERLAY, MEMORY = 4 * GIB, 1 * GIB
+"""Of the machine, where nobody says otherwise."""
+RUN = """
+umask 077
+f=$(mktemp) && cat >"$f" && chmod 700 "$f" || exit 125
+umask 022
+"$f" </dev/null
+c=$?
+rm -f "$f"
+exit $c
+"""
+"""A shell's words in the machine, which run the script that they read."""
 Work = Callable[[str], bool]
 """Is given the machine's name when that is ready; whether it is to be sealed. What it raises ends it all."""
 
@@ -71,6 +88,44 @@ class MasterEdits:
         self._leave(name, keep=keep)
         return master
 
+    def run(
+        self,
+        reference: str,
+        new: str,
+        script: str,
+        specification: "Specification",
+        operation: Operation = UNATTENDED,
+        *,
+        keep: bool = False,
+    ) -> Master | None:
+        """The same where a script does the work, as root. CommandFailed, with the end of what it said, for
+        one that fails: nothing is sealed then."""
+
+        def work(name: str) -> bool:
+            self._run(name, script, operation)
+            return True
+
+        return self.edit(reference, new, work, specification, operation, keep=keep, by_script=True)
+
+    def _run(self, name: str, script: str, operation: Operation) -> None:
+        text = script if script.startswith("#!") else f"#!/bin/sh -eu\n{script}\n"
+        with tempfile.TemporaryFile() as file:
+            file.write(text.encode())
+            file.flush()
+            [outcome] = self._fleet.remote.execute(
+                [name], ["sh", "-c", RUN], stdin=Spool(file), operation=operation
+            )
+        found = outcome.value
+        error = outcome.error or (found.error if found else None)
+        if error is not None:
+            raise error
+        if found is not None and found.code:
+            said = (found.stdout + found.stderr).decode("utf-8", "replace").strip()
+            raise CommandFailed(
+                f"the script ended with {found.code}: nothing is sealed", returncode=found.code, stderr=said,
+                hint=printable(said[-_SAID:]) or "it said nothing",
+            )  # fmt: skip
+
     def _refuse_taken(self, new: str) -> None:
         """Before somebody works for an hour."""
         wanted = parse_reference(new)
@@ -88,6 +143,18 @@ class MasterEdits:
                 self._fleet.set([name], {"labels": ()})
             return
         _ended(self._fleet.delete([name], force=True))
+
+
+def specification_of(overlay: int | None = None, memory: int | None = None, cpus: int = 1) -> "Specification":
+    """Of a machine to work in; sizes in bytes. Its disk takes no more than what is written there."""
+    from skinnybox.fleet.specification import Specification
+
+    return Specification(
+        overlay=Overlay(size=overlay or OVERLAY, allocation=Allocation.SPARSE),
+        memory=memory or MEMORY,
+        cpus=cpus,
+        any_allocation=True,
+    )
 
 
 def name_of(new: str) -> str:

@@ -5,17 +5,19 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from skinnybox.errors import UsageError
 from skinnybox.fleet.as_job import as_job
 from skinnybox.fleet.catalog.catalog import Catalog
 from skinnybox.hosts.base import Host
 from skinnybox.masters import catalogue as sealed
 from skinnybox.masters.layers import catalogue
-from skinnybox.model import Layer, Master, Stack
+from skinnybox.model import Layer, Master, Stack, parse_reference
 from skinnybox.operation import UNATTENDED, Operation
 
 if TYPE_CHECKING:
-    from skinnybox.fleet.making import OfLayer
+    from skinnybox.fleet.making import BuildLayer, OfLayer
     from skinnybox.fleet.masters import Masters
+    from skinnybox.model.promotion import LayerContents
 
 _ANOTHER = "wait for another master"
 
@@ -48,6 +50,68 @@ class Layers:
         master = self._masters.find(above)
         order = ImportLayer(source=source, reference=reference, master=master.id, only=only, at=at)
         return self.make(order, operation)
+
+    @as_job("layer build")
+    def build(
+        self,
+        reference: str,
+        recipe_file: Path | None = None,
+        *,
+        above: str,
+        text: str | None = None,
+        layers: Sequence[str] = (),
+        only: bool = False,
+        network: bool = False,
+        operation: Operation = UNATTENDED,
+    ) -> Layer:
+        """Seal what a recipe (a file, or its `text`) makes on top of a master and `layers`, from the lowest
+        up, as a layer for all versions of that master, or for that very one `only`. With `network` its
+        scripts have this computer's."""
+        order = self._to_build(reference, recipe_file, above, text, layers, only=only, network=network)
+        return self.make(order, operation)
+
+    def would_build(
+        self,
+        reference: str,
+        recipe_file: Path | None = None,
+        *,
+        above: str,
+        text: str | None = None,
+        layers: Sequence[str] = (),
+        network: bool = False,
+        operation: Operation = UNATTENDED,
+    ) -> "LayerContents":
+        """What would be in it: the recipe is run, and nothing is sealed. Raises as `build`."""
+        from skinnybox.fleet.making_apart import tried
+
+        order = self._to_build(reference, recipe_file, above, text, layers, only=False, network=network)
+        with self._masters.making.turn(operation, awaited=_ANOTHER):
+            return tried(self._store, order, operation)
+
+    def _to_build(
+        self,
+        reference: str,
+        recipe_file: Path | None,
+        above: str,
+        text: str | None,
+        layers: Sequence[str],
+        *,
+        only: bool,
+        network: bool,
+    ) -> "BuildLayer":
+        from skinnybox.fleet import stacks
+        from skinnybox.fleet.making import BuildLayer
+
+        parse_reference(reference)
+        if recipe_file is None and text is None:
+            raise UsageError("a layer is built by a recipe", hint="a directory or a tar is imported")
+        master = self._masters.find(above)
+        with self.kept(layers, master) as found:
+            stack = stacks.as_sealed(master, found)
+        self._masters.bootable(stack)
+        return BuildLayer(
+            reference=reference, stack=stack, recipe_file=recipe_file, text=text, only=only, network=network
+        )
 
     def make(self, order: "OfLayer", operation: Operation) -> Layer:
         """One at a time, as masters are made."""

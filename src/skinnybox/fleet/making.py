@@ -4,14 +4,10 @@ making it."""
 import json
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from skinnybox.layout import MASTERS
 from skinnybox.model import ImageFormat, Layer, Master, Stack, parse_reference
 from skinnybox.operation import Operation
-
-if TYPE_CHECKING:
-    from skinnybox.masters.layers.sealing import Above
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,8 +77,21 @@ class PromoteLayer:
     reference: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BuildLayer:
+    """By a recipe (a file, or its `text`) on top of a stack, above its master: see delta.recipe. `network`:
+    its scripts have this computer's."""
+
+    reference: str
+    stack: Stack
+    recipe_file: Path | None = None
+    text: str | None = None
+    only: bool = False
+    network: bool = False
+
+
 OfMaster = Build | Import | Promote
-OfLayer = ImportLayer | PromoteLayer
+OfLayer = ImportLayer | PromoteLayer | BuildLayer
 Order = OfMaster | OfLayer
 _KINDS: dict[str, type[Order]] = {
     "build": Build,
@@ -90,6 +99,7 @@ _KINDS: dict[str, type[Order]] = {
     "promote": Promote,
     "layer": ImportLayer,
     "promote-layer": PromoteLayer,
+    "build-layer": BuildLayer,
 }
 _PATHS = ("recipe_file", "source", "kernel", "initrd", "overlay")
 _TUPLES = ("packages", "leave_out")
@@ -97,7 +107,7 @@ _TUPLES = ("packages", "leave_out")
 
 def made(store: Path, order: Order, operation: Operation) -> Master | Layer:
     """Make it, and seal, in this very process, which has to be root, of a namespace at least. Raises as
-    masters.build, masters.imports, delta.promote and masters.layers.sealing do."""
+    masters.build, masters.imports, delta.promote, delta.recipe and masters.layers.sealing do."""
     match order:
         case Build():
             return _built(store, order, operation)
@@ -105,19 +115,17 @@ def made(store: Path, order: Order, operation: Operation) -> Master | Layer:
             return _imported(store, order, operation)
         case Promote():
             return _promoted(store, order, operation)
-        case ImportLayer():
-            return _layer(store, order, operation)
-        case PromoteLayer():
-            return _promoted_layer(store, order, operation)
+        case _:
+            from skinnybox.fleet.making_layers import made_layer
+
+            return made_layer(store, order, operation)
 
 
 def _built(store: Path, order: Build, operation: Operation) -> Master:
     from skinnybox.masters import build, recipe, seal
 
     name, version = parse_reference(order.reference)
-    chosen = recipe.load(order.recipe_file) if order.recipe_file else recipe.Recipe()
-    if order.text is not None:
-        chosen = recipe.parse(order.text, Path("/recipe"))
+    chosen = recipe.said(order.recipe_file, order.text)
     as_said = chosen.image_format if order.image_format is ImageFormat.AUTO else order.image_format
     return build.build(
         replace(
@@ -148,36 +156,6 @@ def _imported(store: Path, order: Import, operation: Operation) -> Master:
     )  # fmt: skip
 
 
-def _layer(store: Path, order: ImportLayer, operation: Operation) -> Layer:
-    """`store` is that of layers, beside the one of masters."""
-    from skinnybox.masters.layers.sealing import import_layer
-
-    name, version = _named(store, order.reference)
-    return import_layer(
-        order.source, store=store, name=name, version=version, above=_above(store, order.master, order.only),
-        at=order.at, operation=operation,
-    )  # fmt: skip
-
-
-def _named(store: Path, reference: str) -> tuple[str, str]:
-    """Of a layer: without a version it gets one by today's date."""
-    from skinnybox.masters import seal
-    from skinnybox.masters.layers import catalogue
-
-    name, version = parse_reference(reference)
-    taken = {layer.version for layer in catalogue.layers(store) if layer.name == name}
-    return name, version or seal.dated_version(taken)
-
-
-def _above(store: Path, master: str, only: bool) -> "Above":
-    from skinnybox.masters import catalogue
-    from skinnybox.masters.layers.sealing import Above
-
-    masters = store.with_name(MASTERS)
-    found = catalogue.find(masters, master.removeprefix("sha256:"))
-    return Above(master=found, index=catalogue.folder(masters, found) / catalogue.INDEX, only=only)
-
-
 def _promoted(store: Path, order: Promote, operation: Operation) -> Master:
     from skinnybox.delta.promote import promoted, whose
     from skinnybox.fleet import stack_files
@@ -192,28 +170,22 @@ def _promoted(store: Path, order: Promote, operation: Operation) -> Master:
         )  # fmt: skip
 
 
-def _promoted_layer(store: Path, order: PromoteLayer, operation: Operation) -> Layer:
-    from skinnybox.delta.promote import promoted, whose
-    from skinnybox.fleet import stack_files
-
-    name, version = _named(store, order.reference)
-    above = _above(store, order.stack.master, only=False)
-    with stack_files.lower(store.parent, above.master, order.stack) as lower:
-        return promoted.as_layer(
-            order.overlay, lower, whose.decode(order.whose.encode()), store=store, name=name,
-            version=version, above=above, subject=order.machine, operation=operation,
-        )  # fmt: skip
-
-
-def written(store: Path, order: Order) -> str:
-    """As one line, for `read`."""
+def written(store: Path, order: Order, *, only_look: bool = False) -> str:
+    """As one line, for `read`, and for `is_look`."""
     kind = next(word for word, each in _KINDS.items() if isinstance(order, each))
-    return json.dumps({"store": str(store), "kind": kind, "words": asdict(order)}, default=str)
+    return json.dumps(
+        {"store": str(store), "kind": kind, "words": asdict(order), "look": only_look}, default=str
+    )
 
 
 def _stack(words: dict[str, Any]) -> Stack:
     told: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in words.items()}
     return Stack(**told)
+
+
+def is_look(line: str) -> bool:
+    """Whether nothing is to be sealed."""
+    return bool(json.loads(line)["look"])
 
 
 def read(line: str) -> tuple[Path, Order]:

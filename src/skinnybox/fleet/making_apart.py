@@ -18,9 +18,11 @@ from typing import IO, Any
 
 from skinnybox import errors, run
 from skinnybox.errors import Cancelled, CommandFailed, SkinnyboxError
-from skinnybox.fleet.making import OfMaster, Order, made, written
+from skinnybox.fleet.making import BuildLayer, OfMaster, Order, made, written
+from skinnybox.fleet.making_layers import contents_of, would_build
 from skinnybox.masters import catalogue, namespace
 from skinnybox.model import Master
+from skinnybox.model.promotion import LayerContents
 from skinnybox.operation import Operation, Step
 
 _CHILD = "from skinnybox.fleet.making_child import main; main()"
@@ -28,6 +30,7 @@ _STEP = ("task", "done", "unit", "detail")
 _NAP = 0.2
 _LONGEST = 1 << 16
 _TAIL = 4000
+_MOST_ROWS = 1 << 16
 
 
 def make(store: Path, order: OfMaster, operation: Operation) -> Master:
@@ -44,14 +47,29 @@ def make_any(store: Path, order: Order, operation: Operation) -> str:
         return _told(written(store, order), operation, complaints)
 
 
-def _told(order: str, operation: Operation, complaints: IO[bytes]) -> str:
-    """The id of what it made."""
+def tried(store: Path, order: BuildLayer, operation: Operation) -> LayerContents:
+    """What would be made. Raises the same."""
+    if not namespace.needed() or namespace.why_not():
+        return would_build(store, order, operation)
+    rows: list[list[Any]] = []
+    with tempfile.TemporaryFile() as complaints:
+        _told(written(store, order, only_look=True), operation, complaints, rows)
+    return contents_of(rows)
+
+
+def _told(
+    order: str, operation: Operation, complaints: IO[bytes], rows: list[list[Any]] | None = None
+) -> str:
+    """The id of what it made. Rows about what it would make are added to `rows`."""
     words = [*namespace.argv_prefix(), sys.executable, "-P", "-c", _CHILD]
     with run.start(words, stdin=run.PIPE, stdout=run.PIPE, stderr=complaints, keep=run.OURSELVES) as child:
         assert child.stdin is not None and child.stdout is not None
         with suppress(BrokenPipeError):  # it ended at once, and says why
             os.write(child.stdin.fileno(), f"{order}\n".encode())
         for found in _lines(child, operation):
+            match found:
+                case {"row": [*row]} if rows is not None and len(rows) < _MOST_ROWS:
+                    rows.append(row)
             if (identity := _heard(found, operation)) is not None:
                 return identity
         code = child.wait()

@@ -10,7 +10,8 @@ from typing import Any
 
 from skinnybox import errors
 from skinnybox.errors import SkinnyboxError, from_system
-from skinnybox.fleet.making import made, read
+from skinnybox.fleet.making import BuildLayer, is_look, made, read
+from skinnybox.fleet.making_layers import rows_of, would_build
 from skinnybox.operation import Operation
 
 Tell = Callable[[dict[str, Any]], None]
@@ -21,11 +22,17 @@ def main() -> None:
     os.setsid()
     tell = _teller(os.dup(1))
     os.dup2(2, 1)  # whatever else prints is no answer
-    store, order = read(sys.stdin.readline())
+    line = sys.stdin.readline()
+    store, order = read(line)
     operation = Operation(lambda step: tell({"step": asdict(step)}), lambda line: tell({"note": line}))
     threading.Thread(target=_until_unwanted, args=(operation,), daemon=True).start()
     try:
-        tell({"made": made(store, order, operation).id})
+        if is_look(line) and isinstance(order, BuildLayer):
+            for row in rows_of(would_build(store, order, operation)):
+                tell({"row": row})
+            tell({"made": ""})
+        else:
+            tell({"made": made(store, order, operation).id})
     except (SkinnyboxError, OSError) as error:
         known = from_system(error) if isinstance(error, OSError) else error
         if known is None:

@@ -1,7 +1,7 @@
 """The stable form of what a promotion leaves out; see present.py."""
 
 from skinnybox.fleet.present import Record
-from skinnybox.model.promotion import LeftOut, Promotion
+from skinnybox.model.promotion import Going, LayerContents, LeftOut, Promotion
 from skinnybox.printable import printable_path
 
 
@@ -25,3 +25,19 @@ def promotion(found: Promotion) -> Record:
         "data": list(found.data),
         "live": found.live,
     }
+
+
+def going(found: Going) -> Record:
+    """In the columns of `left_out`, without a reason."""
+    return {
+        "reason": None,
+        "what": "goes",
+        "path": printable_path(b"/" + found.path) if found.path else None,
+        "files": found.files,
+        "size": found.size,
+    }
+
+
+def contents(found: LayerContents) -> list[Record]:
+    """What goes into a layer, then what does not."""
+    return [*map(going, found.going), *map(left_out, found.left_out)]

@@ -15,7 +15,7 @@ from skinnybox.delta.rebase.rules import Policy
 from skinnybox.delta.rebase.tasks import words_of
 from skinnybox.delta.rebase.values import Decision, Fate, Standing, Subject
 from skinnybox.delta.settled import Unsettled
-from skinnybox.errors import Blocked, Unsupported
+from skinnybox.errors import Blocked
 from skinnybox.fleet import (
     encrypted,
     half_restored,
@@ -143,16 +143,6 @@ def refuse_kind(instance: Instance, new: Master) -> None:
         )
 
 
-def refuse_replay(instance: Instance, policy: Policy) -> None:
-    """Unsupported where packages would be installed again in a machine with layers: the small machine for
-    that mounts none."""
-    if policy.replay and instance.stack.layers:
-        raise Unsupported(
-            f"{instance.name} has layers ({', '.join(instance.stack.layers)}), which no replay knows yet",
-            hint="create a machine from the new master with layers for it",
-        )
-
-
 @contextmanager
 def decisions(
     host: Host, machine: MachineView, moves: Moves, policy: Policy, operation: Operation
@@ -163,7 +153,6 @@ def decisions(
     instance = machine.instance
     moves.refuse_other_architecture(instance)
     moves.layers(instance, host.features)
-    refuse_replay(instance, policy)
     with ExitStack() as held:
         old, new = (moves.files(each, instance.stack) for each in (instance.stack.master, moves.new.id))
         overlay = held.enter_context(host.open_overlay(instance, operation))

@@ -27,7 +27,10 @@ from skinnybox.errors import (
 )
 from skinnybox.fleet.context import Context
 from skinnybox.fleet.view import MachineView
+from skinnybox.layout import LAYERS
+from skinnybox.masters import catalogue
 from skinnybox.masters.guest_part import guest_folder
+from skinnybox.masters.layers.catalogue import layers_of
 from skinnybox.model import INITRD_FILE, KERNEL_FILE, Acceleration, ImageKind, Master
 from skinnybox.operation import Operation
 from skinnybox.overlays import edit
@@ -189,7 +192,7 @@ def _appliance(
     how: Replaying,
     accelerator: Acceleration,
 ) -> Appliance:
-    programs = guest_folder() / "appliance"
+    programs, layers = guest_folder() / "appliance", _layers(machine, master, folder)
     return Appliance(
         kernel=folder / KERNEL_FILE,
         initrd=folder / INITRD_FILE,
@@ -205,16 +208,26 @@ def _appliance(
             # What it says of its steps has to come before it is ended from here.
             "seconds": b"%d\n" % (60 * (_MINUTES - _MINUTES_FOR_THE_END)),
         },
-        words="",
+        words=f"{_NAME}.layers={len(layers)}",
         disks=(
             Disk(serial="skinny-master", file=folder / picture(master, machine)),
             Disk(serial="skinny-overlay", file=new, writable=True),
             Disk(serial="skinny-packages", file=packages),
+            *(Disk(serial=f"skinny-layer-{number}", file=file) for number, file in enumerate(layers, 1)),
         ),
         user=user_of(machine.instance),
         seconds=60 * _MINUTES,
         accelerator=accelerator,
     )
+
+
+def _layers(machine: MachineView, master: Master, folder: Path) -> list[Path]:
+    """The images of its layers, from the lowest up, of the kind that it would have above that master, as far
+    as they have one."""
+    kind = next(image.kind for image in master.images if image.file == picture(master, machine))
+    store = folder.parents[1] / LAYERS
+    found = layers_of(store, machine.instance.stack)
+    return [catalogue.folder(store, layer) / (layer.image_of(kind) or image).file for layer, image in found]
 
 
 def picture(master: Master, machine: MachineView | None = None) -> str:

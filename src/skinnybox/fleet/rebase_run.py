@@ -115,7 +115,6 @@ def refuse(machine: MachineView, wanted: Wanted) -> None:
         power.refuse_running(machine, "a rebase with --no-start")
     thrown.refuse_kept(instance, "what a rebase builds")
     rebase_plan.refuse_kind(_checked(instance, wanted.check), new)
-    rebase_plan.refuse_replay(instance, wanted.policy)
 
 
 def _refuse_moved(looked_at: Instance, now: Instance) -> None:

@@ -46,6 +46,18 @@ def add_to_host(context: "Context", master: Master, stack: Stack, operation: Ope
         context.layers.add_to_host(stack, operation)
 
 
+def as_sealed(master: Master, layers: Sequence[Layer]) -> Stack:
+    """Of the master's first image, whether or not a host serves it: for who reads it here. Unsupported."""
+    above = of_kind(layers, master.images[0].kind, master)
+    return Stack(
+        master=master.id,
+        reference=master.reference,
+        images=(master.images[0].digest, *(image.digest for image in above)),
+        layers=tuple(layer.reference for layer in layers),
+        layer_ids=tuple(layer.id for layer in layers),
+    )
+
+
 def _of_kind(layer: Layer, kind: ImageKind, master: Master) -> Image:
     """A master's kernel may know no other, and memory is mapped of all images or of none."""
     found = layer.image_of(kind)

@@ -100,7 +100,7 @@ def job(fleet: Fleet, who: Principal, number: int) -> Job:
 
 
 def may_cancel(who: Principal, found: Job) -> bool:
-    return who.role is Role.ADMIN or not found.verb.startswith(("master", *_ADMINS))
+    return who.role is Role.ADMIN or not found.verb.startswith(("master", "layer", *_ADMINS))
 
 
 def sight(fleet: Fleet, who: Principal) -> Callable[[Job], bool]:

@@ -98,6 +98,13 @@ class _Mistakes(Exception):
         self.found = found
 
 
+def said(file: Path | None, text: str | None) -> Recipe:
+    """By its text, where paths count from `/`, or by a file, or one that says nothing. Raises as `load`."""
+    if text is not None:
+        return parse(text, Path("/recipe"))
+    return load(file) if file else Recipe()
+
+
 def load(file: Path) -> Recipe:
     """Raises NotFound, and UsageError that names every mistake with its line."""
     try:

@@ -27,3 +27,21 @@ class Promotion:
     left_out: tuple[LeftOut, ...]
     data: tuple[str, ...]
     live: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Going:
+    """What goes into a layer at a path without a leading slash: `files` names there and below, of `size`
+    bytes of content. A folder is one that the stack has not; b"" are further places, not told apart."""
+
+    path: bytes
+    files: int
+    size: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LayerContents:
+    """What a layer would be made of, and what of the tree it came from does not go there."""
+
+    going: tuple[Going, ...]
+    left_out: tuple[LeftOut, ...]

@@ -10,8 +10,8 @@ import stat
 
 from skinnybox.sandbox import libc
 
-_READ_ONLY, _NO_SET_UID, _NO_DEVICES, _NO_EXECUTE = 1, 2, 4, 8
-_REMOUNT, _BIND, _WITH_ALL, _PRIVATE = 32, 4096, 16384, 1 << 18
+_READ_ONLY, NO_SET_UID, NO_DEVICES, _NO_EXECUTE = 1, 2, 4, 8
+REMOUNT, BIND, WITH_ALL, PRIVATE = 32, 4096, 16384, 1 << 18
 _NO_TIMES, _NO_FOLDER_TIMES, _RELATIVE_TIMES = 1024, 2048, 1 << 21
 _SAYS_RELATIVE_TIMES = 4096
 _DETACH = 2
@@ -24,17 +24,17 @@ def enter(places: list[tuple[str | int, str]], *, network: bool) -> None:
     """The places are as in jail. A path that is not there is passed over. Without `network` it has one of its
     own as well, with nobody in it. Raises OSError."""
     _unshared(0 if network else libc.NEW_NETWORK)
-    libc.mount("", "/", "", _WITH_ALL | _PRIVATE)
+    libc.mount("", "/", "", WITH_ALL | PRIVATE)
     opened = [found for place, what in places if (found := _opened(place, what))]
     root = next(place for place in _PLACES if os.path.isdir(place))
     os.umask(0o022)
     copied = sum(os.fstat(descriptor).st_size + _BLOCK for _, descriptor, what in opened if what == "told")
     room = f"mode=755,size={_ROOM + copied}"
-    libc.mount("tmpfs", root, "tmpfs", _NO_SET_UID | _NO_DEVICES, room)
+    libc.mount("tmpfs", root, "tmpfs", NO_SET_UID | NO_DEVICES, room)
     for path, descriptor, what in opened:
         _bound(f"{root}{path}", descriptor, what)
         os.close(descriptor)
-    libc.mount("", root, "", _REMOUNT | _BIND | _READ_ONLY | _NO_SET_UID | _NO_DEVICES)
+    libc.mount("", root, "", REMOUNT | BIND | _READ_ONLY | NO_SET_UID | NO_DEVICES)
     libc.make_root(root, _DETACH)
 
 
@@ -94,9 +94,9 @@ def _bound(target: str, descriptor: int, what: str) -> None:
     if what == "told":
         _copied(target, descriptor)
         return
-    libc.mount(f"/proc/self/fd/{descriptor}", target, "", _BIND | _WITH_ALL)
+    libc.mount(f"/proc/self/fd/{descriptor}", target, "", BIND | WITH_ALL)
     closed = 0 if what in ("write", "folder") else _READ_ONLY
-    libc.mount("", target, "", _REMOUNT | _BIND | _NO_SET_UID | closed | _kept(target))
+    libc.mount("", target, "", REMOUNT | BIND | NO_SET_UID | closed | kept(target))
 
 
 def _copied(target: str, descriptor: int) -> None:
@@ -105,8 +105,8 @@ def _copied(target: str, descriptor: int) -> None:
             file.write(piece)
 
 
-def _kept(target: str) -> int:
+def kept(target: str) -> int:
     """The flags that it had: who is not root of the whole machine may add to them, and not take any."""
     had = os.statvfs(target).f_flag
-    flags = had & (_READ_ONLY | _NO_SET_UID | _NO_DEVICES | _NO_EXECUTE | _NO_TIMES | _NO_FOLDER_TIMES)
+    flags = had & (_READ_ONLY | NO_SET_UID | NO_DEVICES | _NO_EXECUTE | _NO_TIMES | _NO_FOLDER_TIMES)
     return flags | (_RELATIVE_TIMES if had & _SAYS_RELATIVE_TIMES else 0)

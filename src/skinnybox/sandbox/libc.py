@@ -4,6 +4,7 @@ import ctypes
 import os
 
 NEW_MOUNTS, NEW_USER, NEW_NETWORK = 0x00020000, 0x10000000, 0x40000000
+NEW_PROCESSES, NEW_QUEUES, NEW_HOSTNAME = 0x20000000, 0x08000000, 0x04000000
 
 _LIBC = ctypes.CDLL(None, use_errno=True)
 _NO_NEW_PRIVILEGES, _DROP_BOUNDING, _AMBIENT, _CLEAR_ALL = 38, 24, 47, 4
@@ -13,6 +14,7 @@ _GENERIC_PIVOT_ROOT = 41
 _MOST_CAPABILITIES = 64
 _SIGPIPE, _SIGXFSZ = 13, 25
 _DEATH_SIGNAL, _KILL = 1, 9
+_DUMPABLE = 4
 
 
 def system_call(what: str, number: int, *arguments: "int | bytes | ctypes.Array[ctypes.c_char]") -> int:
@@ -81,6 +83,17 @@ def end_with(parent: int) -> None:
     control("ending with who started us", _DEATH_SIGNAL, _KILL)
     if os.getppid() != parent:
         raise OSError(0, "who started this is gone")
+
+
+def hide_from_others() -> None:
+    """From now on nobody finds by /proc what this process has open or executes (CVE-2019-5736), but who may
+    trace it in the user namespace in which its program was executed."""
+    control("hiding what it has open", _DUMPABLE, 0)
+
+
+def end_with_who_forked() -> None:
+    """The same of a child that cannot ask who that is: it has process ids of its own."""
+    control("ending with who started us", _DEATH_SIGNAL, _KILL)
 
 
 def drop_capabilities() -> None:

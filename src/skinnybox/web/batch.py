@@ -40,6 +40,7 @@ class Batch:
     memory: str = "512M"
     cpus: str = "1"
     data: str = ""
+    layers: str = ""
     network: str = ""
     bridge: str = ""
     address: str = ""
@@ -73,7 +74,7 @@ class Batch:
             if self.gateway or self.dns:
                 raise UsageError("a gateway and name servers go with an address")
             return None
-        return networks.static(_words(self.address), _words(self.gateway), _words(self.dns))
+        return networks.static(words(self.address), words(self.gateway), words(self.dns))
 
     @property
     def allocation(self) -> Allocation:
@@ -114,12 +115,13 @@ def specification(batch: Batch, fleet: str | None) -> Specification:
         memory=parse_size(batch.memory),
         cpus=number("cpus", batch.cpus),
         data=data_disk(parse_size(batch.data), [], batch.allocation) if batch.data else None,
+        layers=tuple(words(batch.layers)),
         network=Network.BRIDGE if batch.bridged else Network(batch.network) if batch.network else None,
         bridge=batch.bridge or None,
         static_network=batch.static_network,
         ssh_user=batch.user,
         authorized_keys=public_keys(batch.keys) if batch.keys else (),
-        labels=labels_of(dict(map(parse_label, _words(batch.labels)))),
+        labels=labels_of(dict(map(parse_label, words(batch.labels)))),
         autostart=batch.autostart,
         protected=batch.protect,
         fleet=fleet,
@@ -129,26 +131,27 @@ def specification(batch: Batch, fleet: str | None) -> Specification:
 def command(batch: Batch) -> str:
     """The same for a terminal. What is meant when nothing is said, is not said."""
     usual = Batch()
-    words = ["skinnybox", "create", batch.pattern, "--master", batch.master]
-    words += ["--overlay", batch.overlay, "--memory", batch.memory, "--cpus", batch.cpus]
-    words += ["--data", batch.data] if batch.data else []
+    said = ["skinnybox", "create", batch.pattern, "--master", batch.master]
+    said += ["--overlay", batch.overlay, "--memory", batch.memory, "--cpus", batch.cpus]
+    said += ["--data", batch.data] if batch.data else []
+    said += [word for layer in words(batch.layers) for word in ("--layer", layer)]
     if batch.bridge:
-        words += ["--bridge", batch.bridge]
+        said += ["--bridge", batch.bridge]
     elif batch.network:
-        words += ["--network", batch.network]
-    for option, said in (("address", batch.address), ("gateway", batch.gateway), ("dns", batch.dns)):
-        words += [word for each in _words(said) for word in (f"--{option}", each)]
-    words += ["--user", batch.user] if batch.user != usual.user else []
-    words += ["--ssh-key", KEY_FILE] if batch.keys else []
-    words += [word for label in _words(batch.labels) for word in ("--label", label)]
+        said += ["--network", batch.network]
+    for option, value in (("address", batch.address), ("gateway", batch.gateway), ("dns", batch.dns)):
+        said += [word for each in words(value) for word in (f"--{option}", each)]
+    said += ["--user", batch.user] if batch.user != usual.user else []
+    said += ["--ssh-key", KEY_FILE] if batch.keys else []
+    said += [word for label in words(batch.labels) for word in ("--label", label)]
     flags = ("sparse", "start", "autostart", "protect", "skip_existing")
-    words += [f"--{flag.replace('_', '-')}" for flag in flags if getattr(batch, flag)]
-    return shlex.join(words)
+    said += [f"--{flag.replace('_', '-')}" for flag in flags if getattr(batch, flag)]
+    return shlex.join(said)
 
 
 def fleet_file(batch: Batch, fleet: str | None) -> str:
     """The same as a fleet file, which counts from then on: `state` says that they run."""
-    address, gateway = _words(batch.address), _words(batch.gateway)
+    address, gateway = words(batch.address), words(batch.gateway)
     said: dict[str, Any] = {
         "master": batch.master,
         "overlay": batch.overlay,
@@ -156,14 +159,15 @@ def fleet_file(batch: Batch, fleet: str | None) -> str:
         "memory": batch.memory,
         "cpus": number("cpus", batch.cpus),
         "data": batch.data,
+        "layers": words(batch.layers),
         "bridge": batch.bridge,
         "network": "" if batch.bridge else batch.network,
         "address": address[0] if len(address) == 1 else address,
         "gateway": gateway[0] if len(gateway) == 1 else gateway,
-        "dns": _words(batch.dns),
+        "dns": words(batch.dns),
         "user": batch.user if batch.user != Batch().user else "",
         "ssh_keys": list(public_keys(batch.keys)) if batch.keys else [],
-        "labels": dict(map(parse_label, _words(batch.labels))),
+        "labels": dict(map(parse_label, words(batch.labels))),
         "state": "running" if batch.start else "",
         "autostart": batch.autostart,
         "protected": batch.protect,
@@ -180,6 +184,6 @@ def number(what: str, said: str) -> int:
     return int(said)
 
 
-def _words(said: str) -> list[str]:
+def words(said: str) -> list[str]:
     """Those between blanks, commas and line ends."""
     return [word for word in re.split(r"[\s,]+", said) if word]

@@ -125,7 +125,8 @@ def _page(request: Request, asked: Batch, told: Told, status: int = 200) -> Resp
     masters = sorted(fleet.masters.all(), key=lambda each: each.created, reverse=True)
     return render.page(
         request, TEMPLATE, status=status, masters=masters, networks=list(Network),
-        bridges=sorted(fleet.features.bridges), **_values(asked, told),
+        bridges=sorted(fleet.features.bridges), layers=[each.reference for each in fleet.layers.all()[:30]],
+        **_values(asked, told),
     )  # fmt: skip
 
 

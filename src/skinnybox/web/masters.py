@@ -10,6 +10,7 @@ from starlette.responses import Response
 
 from skinnybox.errors import SkinnyboxError, UsageError
 from skinnybox.fleet import present_systems
+from skinnybox.fleet.editing import specification_of
 from skinnybox.fleet.present import Record
 from skinnybox.gate import limits, places, reach
 from skinnybox.gate.principal import Principal, Viewer, WholeAdmin, WholeOperator
@@ -117,6 +118,27 @@ def verify(request: Request, reference: str, form: Posted, who: WholeOperator) -
         return fleet_of(request).masters.verify(reference, operation)
 
     return _begun(request, who, "master verify", reference, act)
+
+
+@router.get("/masters/{reference}/edit")
+def ask_to_edit(request: Request, reference: str, who: WholeAdmin) -> Response:
+    return render.page(request, "edit_master.html", master=fleet_of(request).masters.find(reference))
+
+
+@router.post("/masters/{reference}/edit")
+def edit(request: Request, reference: str, form: Posted, who: WholeAdmin) -> Response:
+    """By a script, in a machine that is made for that."""
+    new, script = text(form, "new"), text(form, "script").replace("\r\n", "\n")
+    keep = form.get("keep") is not None
+
+    def act(operation: Operation) -> object:
+        if not script:
+            raise UsageError("there is no script")
+        return fleet_of(request).master_edits.run(
+            reference, new, script, specification_of(), operation, keep=keep
+        )
+
+    return _begun(request, who, "master edit", new, act)
 
 
 @router.get("/masters/{reference}/remove")

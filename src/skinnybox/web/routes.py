@@ -4,6 +4,7 @@ from fastapi import APIRouter, Depends
 
 from skinnybox.web import (
     audit,
+    backups,
     changes,
     console,
     deploy,
@@ -14,10 +15,12 @@ from skinnybox.web import (
     giving_back,
     jobs,
     jobs_strip,
+    layers,
     machine,
     machines,
     masters,
     overview,
+    promotions,
     rebase,
     settings,
     sign_in,
@@ -29,7 +32,8 @@ from skinnybox.web import (
 
 SUBJECTS = (
     static_files, theme, sign_in, jobs_strip, overview, doing, machines, machine, changes, giving_back,
-    settings, duplicates, snapshots, console, rebase, deploy, fleet_files, masters, jobs, audit, tokens,
+    settings, duplicates, promotions, backups, snapshots, console, rebase, deploy, fleet_files, masters,
+    layers, jobs, audit, tokens,
 )  # fmt: skip
 router = APIRouter(include_in_schema=False)
 for subject in SUBJECTS:

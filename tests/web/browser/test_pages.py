@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from skinnybox.fleet.specification import Specification
 from skinnybox.fleet.tokens import Role
 from skinnybox.model import Allocation, Overlay
 from skinnybox.sizes import MIB
+from tests.layered import planted
 from tests.samples import seal
 from tests.web.browser.conftest import Window
 from tests.web.browser.console import Console, picture, served, violations
@@ -31,6 +33,8 @@ PAGES = {
     "master-packages": "/masters/tiny:1/packages",
     "master-new": "/masters/new",
     "master-remove": "/masters/tiny:1/remove",
+    "layer": "/layers/site:1",
+    "layer-new": "/layers/new",
     "fleet-files": "/files",
     "jobs": "/jobs",
     "job": "/jobs/1",
@@ -38,6 +42,15 @@ PAGES = {
     "tokens": "/tokens",
     "token-revoke": "/tokens/{token}/revoke",
 }
+FURTHER = {
+    "master-edit": "/masters/tiny:1/edit",
+    "layers": "/layers",
+    "layer-remove": "/layers/site:1/remove",
+    "machine-settings": "/machines/web-01/settings",
+    "machine-promotion": "/machines/web-01/promotion",
+    "restore": "/restore",
+}
+"""Made as those are: looked at in the long run, dark and narrow."""
 FILE = """\
 version: 1
 fleet: widgets
@@ -66,7 +79,9 @@ def many(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
         labels=(("role", "web"),),
     )
     with open_fleet(Settings(state=folder / "state", host="fake", parallel=16)) as opened:
-        opened.create(["web-{01..36}"], "tiny:1", small)
+        planted(folder / "site", {"srv/index.html": "hello"})
+        opened.layers.import_tree(folder / "site", "site:1", above="tiny:1")
+        opened.create(["web-{01..36}"], "tiny:1", replace(small, layers=("site",)))
         opened.create(["db-{1..4}"], "tiny:2", small)
         opened.start(["web-{01..30}", "db-{1..3}"])
         yield opened
@@ -87,7 +102,7 @@ def test_how_pages_look(
     found = _faults(page, pictures, f"sign-in-{look}")
     crowded.sign_in(page, Role.ADMIN)
     [token, *_] = crowded.fleet.tokens.all()
-    for name, there in PAGES.items():
+    for name, there in (PAGES if look == "light" else {**PAGES, **FURTHER}).items():
         page.goto(crowded.url + there.format(token=token.id))
         found += _faults(page, pictures, f"{name}-{look}")
     page.goto(f"{crowded.url}/files")

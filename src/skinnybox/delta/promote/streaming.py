@@ -1,10 +1,9 @@
 """The confined process that reads a machine's disk and its stack: what is left out, and the merged tree, or a
 layer's, as a tar."""
 
-import os
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from skinnybox.delta import belongs, beside
@@ -13,13 +12,12 @@ from skinnybox.delta.promote.choosing import Altered, Chooser
 from skinnybox.delta.promote.for_layer import of_layer
 from skinnybox.delta.promote.merging import Folders, Item, Own, Told
 from skinnybox.delta.promote.places import Reason
+from skinnybox.delta.promote.sealed_members import SealedMembers, records
 from skinnybox.delta.rebase.reading import buffered
-from skinnybox.delta.upper import kept_xattrs
 from skinnybox.delta.upper_disk import UPPER
 from skinnybox.errors import Corrupt, SkinnyboxError
 from skinnybox.ext4 import Node, Volume, open_descriptor
 from skinnybox.masters import ext4_tar, pax, tar_members
-from skinnybox.masters.index import Entry
 from skinnybox.masters.lookup import Lookup
 from skinnybox.masters.system import image
 from skinnybox.masters.system.source import text_of
@@ -138,19 +136,20 @@ class _Writer:
     def __init__(self, sides: _Sides, allowance: ext4_tar.Allowance) -> None:
         self._sides = sides
         self._allowance = allowance
-        self._first: dict[int | Entry, bytes] = {}
+        self._first: dict[int, bytes] = {}
+        self._sealed = SealedMembers(sides.source)
 
     def member(self, item: Item) -> Iterator[bytes]:
         """Nothing of a socket: it lives no longer than who listens."""
         if isinstance(item, Own):
             return self._own(item.path, item.node, item.content) if item.node.type != "s" else iter(())
-        return self._sealed(item) if item.type != "s" else iter(())
+        return self._sealed.member(item)
 
     def _own(self, path: bytes, node: Node, content: bytes | None) -> Iterator[bytes]:
         volume = self._sides.volume
-        records = _records(volume.xattrs(node))
+        attributes = records(volume.xattrs(node))
         if content is not None:
-            yield tar_members.member(b"0", path, node, len(content), records)
+            yield tar_members.member(b"0", path, node, len(content), attributes)
             yield content + pax.padding(len(content))
             return
         if node.links > 1 and node.type != "d":
@@ -159,37 +158,7 @@ class _Writer:
                 yield tar_members.hard_link(path, node, first)
                 return
         if node.type == "-":
-            yield from ext4_tar.file(volume, path, node, records, self._allowance)
+            yield from ext4_tar.file(volume, path, node, attributes, self._allowance)
             return
         target = volume.target(node) if node.type == "l" else b""
-        yield tar_members.member(pax.TYPES[node.type], path, node, 0, records, target=target)
-
-    def _sealed(self, entry: Entry) -> Iterator[bytes]:
-        facts = tar_members.Given(
-            type=entry.type, mode=entry.mode, uid=entry.uid, gid=entry.gid, mtime_ns=entry.mtime_ns,
-            rdev=(os.major(entry.rdev), os.minor(entry.rdev)),
-        )  # fmt: skip
-        records = _records(dict(entry.xattrs))
-        if entry.link is not None:
-            # All that is known of it: two trees of a stack may have groups whose first path is the same.
-            first = self._first.setdefault(replace(entry, path=b""), entry.path)
-            if first != entry.path:
-                yield tar_members.hard_link(entry.path, facts, first)
-                return
-        if entry.type != "-":
-            yield tar_members.member(
-                pax.TYPES[entry.type], entry.path, facts, 0, records, target=entry.target or b""
-            )
-            return
-        yield tar_members.member(b"0", entry.path, facts, entry.size, records)
-        held = 0
-        for piece in self._sides.source.pieces(text_of(entry.path)):
-            held += len(piece)
-            yield piece
-        if held != entry.size:
-            raise Corrupt(f"the image has {held} bytes of {entry.path!r}, its index tells of {entry.size}")
-        yield pax.padding(entry.size)
-
-
-def _records(xattrs: dict[str, bytes]) -> list[pax.Record]:
-    return list(tar_members.attributes(sorted(kept_xattrs(xattrs).items())))
+        yield tar_members.member(pax.TYPES[node.type], path, node, 0, attributes, target=target)

@@ -32,7 +32,7 @@ def fit(tree: Path, index: Path, master: str) -> list[str]:
     for path, is_folder, line in _both(named, index):
         refuse_hiding(path, is_folder, line, master)
         if is_folder:
-            _as_entry(raw + b"/" + path, line.entry())
+            as_entry(raw + b"/" + path, line.entry())
         else:
             in_place.append(path)
     if not own:
@@ -73,8 +73,8 @@ def _both(names: Iterable[tuple[bytes, bool]], index: Path) -> Iterator[tuple[by
     lines = read_lines(index)
     line = next(lines, None)
     for path, is_folder in names:
-        key = _key(path)
-        while line is not None and _key(line.path) < key:
+        key = key_of(path)
+        while line is not None and key_of(line.path) < key:
             line = next(lines, None)
         if line is None:
             return
@@ -82,11 +82,11 @@ def _both(names: Iterable[tuple[bytes, bool]], index: Path) -> Iterator[tuple[by
             yield path, is_folder, line
 
 
-def _key(path: bytes) -> bytes:
+def key_of(path: bytes) -> bytes:
     return path.replace(b"/", b"\0")
 
 
-def _as_entry(folder: bytes, entry: Entry) -> None:
+def as_entry(folder: bytes, entry: Entry) -> None:
     kept = dict(entry.xattrs)
     for name, value in read_xattrs(folder):
         if kept.get(name) != value:

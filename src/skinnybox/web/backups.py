@@ -1,0 +1,52 @@
+"""A machine as one file that the browser keeps, and one made again of such files, which lie on the server."""
+
+from pathlib import Path
+
+from fastapi import APIRouter
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import Response
+
+from skinnybox.errors import UsageError
+from skinnybox.fleet.restoring import Restore
+from skinnybox.gate import exports
+from skinnybox.gate.principal import Operator, WholeAdmin
+from skinnybox.gate.served import fleet_of
+from skinnybox.operation import Operation
+from skinnybox.sizes import parse_size
+from skinnybox.web import render
+from skinnybox.web.forms import Posted, listed, text
+from skinnybox.web.one import one
+
+router = APIRouter()
+
+
+@router.post("/machines/{name}/export")
+async def export(request: Request, who: Operator, name: str, form: Posted) -> Response:
+    """It comes as it is made."""
+    await run_in_threadpool(one, request, who, name)
+    return await exports.exported(request, who, name, data=bool(text(form, "data")))
+
+
+@router.get("/restore")
+def ask(request: Request, who: WholeAdmin) -> Response:
+    return render.page(request, "restore.html")
+
+
+@router.post("/restore")
+def restore(request: Request, who: WholeAdmin, form: Posted) -> Response:
+    """Of files that lie on the server: admins may say where."""
+    fleet, name, sources = fleet_of(request), text(form, "name"), listed(form, "sources")
+    size, another = text(form, "overlay"), bool(text(form, "new_identity"))
+    if not name or not sources or not all(each.startswith("/") for each in sources):
+        raise UsageError("a machine is made of its name and the whole paths of archives on the server")
+    wanted = Restore(
+        sources=tuple(map(Path, sources)),
+        overlay=parse_size(size) if size else None,
+        new_identity=another,
+    )
+
+    def act(operation: Operation) -> object:
+        return [fleet.deltas.restore(name, wanted, operation)]
+
+    return render.moved(request, f"/jobs/{fleet.background.begin(who.actor, 'create', [name], act)}")
