@@ -1,7 +1,6 @@
 """master edit: a master, worked on in a machine of its own, becomes another."""
 
 import argparse
-import secrets
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -61,7 +60,7 @@ def _edit(arguments: argparse.Namespace) -> int:
         raise NotFound(f"{arguments.script} is no file")
     if arguments.script is None and not sys.stdin.isatty():
         raise UsageError("master edit needs a terminal to work at", hint="--run SCRIPT needs none")
-    password = secrets.token_hex(_DRAWN) if arguments.console else None
+    password = _drawn() if arguments.console else None
     specification = _specification(arguments, options.settings(arguments), password)
     with options.fleet(arguments) as fleet, shown_but(arguments.quiet) as (operation, hidden):
         work = _work(arguments, fleet, password, hidden)
@@ -77,15 +76,24 @@ def _edit(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _drawn() -> str:
+    import secrets
+
+    return secrets.token_hex(_DRAWN)
+
+
 def _specification(
     arguments: argparse.Namespace, settings: "Settings", password: str | None
 ) -> "Specification":
     """`password` is root's in this machine: a master has none to come in with at a console. What a seed gave
     does not go to the new one."""
-    from skinnybox.fleet.sha_crypt import hashed
     from skinnybox.fleet.specification import Specification
 
-    users = [SeedUser(name="root", password_hash=hashed(password))] if password is not None else []
+    users = []
+    if password is not None:
+        from skinnybox.fleet.sha_crypt import hashed
+
+        users.append(SeedUser(name="root", password_hash=hashed(password)))
     return Specification(
         overlay=Overlay(size=arguments.overlay or _OVERLAY, allocation=Allocation.SPARSE),
         memory=arguments.memory or _MEMORY,
