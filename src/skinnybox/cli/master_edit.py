@@ -1,9 +1,7 @@
 """master edit: a master, worked on in a machine of its own, becomes another."""
 
 import argparse
-import secrets
 import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +11,7 @@ from skinnybox.cli.progress import Hidden, shown_but
 from skinnybox.errors import CommandFailed, NotFound, UsageError
 from skinnybox.model import Network, SeedUser
 from skinnybox.sizes import format_size
+from skinnybox.values import replace
 
 if TYPE_CHECKING:
     from skinnybox.fleet.editing import Work
@@ -52,7 +51,7 @@ def _edit(arguments: argparse.Namespace) -> int:
         raise NotFound(f"{arguments.script} is no file")
     if arguments.script is None and not sys.stdin.isatty():
         raise UsageError("master edit needs a terminal to work at", hint="--run SCRIPT needs none")
-    password = secrets.token_hex(_DRAWN) if arguments.console else None
+    password = _drawn() if arguments.console else None
     specification = _specification(arguments, options.settings(arguments), password)
     with options.fleet(arguments) as fleet, shown_but(arguments.quiet) as (operation, hidden):
         work = _work(arguments, fleet, password, hidden)
@@ -68,16 +67,25 @@ def _edit(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _drawn() -> str:
+    import secrets
+
+    return secrets.token_hex(_DRAWN)
+
+
 def _specification(
     arguments: argparse.Namespace, settings: "Settings", password: str | None
 ) -> "Specification":
     """`password` is root's in this machine: a master has none to come in with at a console. What a seed gave
     does not go to the new one."""
     from skinnybox.fleet.editing import specification_of
-    from skinnybox.fleet.sha_crypt import hashed
 
     asked = specification_of(arguments.overlay, arguments.memory, arguments.cpus or settings.cpus)
-    users = [SeedUser(name="root", password_hash=hashed(password))] if password is not None else []
+    users = []
+    if password is not None:
+        from skinnybox.fleet.sha_crypt import hashed
+
+        users.append(SeedUser(name="root", password_hash=hashed(password)))
     network = Network(arguments.network) if arguments.network else None
     return replace(asked, network=network, users=tuple(users))
 
