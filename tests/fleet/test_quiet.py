@@ -18,7 +18,7 @@ CLI = Path(skinnybox.cli.__file__).parent
 ANSWERS = {
     "events._follow", "fleetfile._plan", "fleetfile._show", "changes._changes", "changes._print",
     "store._capacity",
-    "machines._dry_run", "listing._list", "listing._show",
+    "machines._dry_run", "listing._list", "showing._show",
     "masters._collect", "autostart._unit", "logs._logs", "render.emit", "render.table", "render.pairs",
     "top._top", "top._paint", "repair._table", "store.add_completion",
     "store._show_storages", "store._doctor", "disk_use.show", "jobs._follow",
@@ -26,8 +26,8 @@ ANSWERS = {
 }  # fmt: skip
 """Who prints what was asked for: what is there, what would be done, a script."""
 ITSELF = {"report.done", "report.note", "report.warn", "report.say"}
-ASIDE = {"options.confirm", "progress._lines"}
-"""A question, which has to be read; and progress, which is not begun for quiet users."""
+ASIDE = {"options.confirm", "master_edit._enter", "progress._lines"}
+"""A question and a password, which have to be read; and progress, which is not begun for quiet users."""
 
 
 def prints(path: Path) -> Iterator[str]:

@@ -71,9 +71,8 @@ class Features:
     data: bool = False
     """Whether machines can have a data disk."""
     layers: bool = False
-    """Whether machines can have layers between master and overlay."""
     layers_from: int = 1
-    """The first protocol of guest parts that find them here."""
+    """Whether machines can have layers below their overlay, if their guest part speaks this protocol."""
     encrypts: bool = False
     """Whether a machine can be handed a key that is kept nowhere."""
     memory: int | None = None

@@ -11,11 +11,10 @@ from skinnybox import private
 from skinnybox.errors import SkinnyboxError, Unsupported
 from skinnybox.hosts.building import Buildings
 from skinnybox.hosts.local import keeping, snapshots
+from skinnybox.hosts.local.durable import sync_file, sync_folder
 from skinnybox.hosts.local.store import (
     Store,
     sweep,
-    sync_file,
-    sync_folder,
     translated,
     write_atomically,
 )

@@ -11,11 +11,10 @@ from pathlib import Path
 from skinnybox import private
 from skinnybox.errors import Unsupported
 from skinnybox.hosts.local import shared, snapshots
+from skinnybox.hosts.local.durable import sync_file, sync_folder
 from skinnybox.hosts.local.store import (
     Store,
     sweep,
-    sync_file,
-    sync_folder,
     translated,
     write_atomically,
 )

@@ -16,6 +16,7 @@ from skinnybox import named_file, private
 from skinnybox.errors import Corrupt, NotFound, of_system
 from skinnybox.hosts.base import Contents
 from skinnybox.hosts.local import shared
+from skinnybox.hosts.local.durable import sync_file, sync_folder
 from skinnybox.hosts.record import from_record, to_text
 from skinnybox.model import Allocation, DataDisk, DiskKind, Instance, Master, Overlay, Space
 from skinnybox.overlays import lock
@@ -277,21 +278,6 @@ def _remove_empty(folder: Path) -> None:
         except OSError as error:
             if error.errno not in (errno.ENOENT, errno.ENOTEMPTY):
                 raise
-
-
-def sync_file(path: Path) -> None:
-    """What it holds is on the disk when this returns."""
-    with path.open("rb") as file:
-        os.fsync(file.fileno())
-
-
-def sync_folder(path: Path) -> None:
-    """The names in it are on the disk when this returns."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 @contextlib.contextmanager

@@ -15,7 +15,8 @@ from uuid import UUID
 
 from skinnybox import named_file, private
 from skinnybox.errors import Blocked, Corrupt, NotFound, UsageError, of_system
-from skinnybox.hosts.local.store import sync_file, sync_folder, translated, write_atomically
+from skinnybox.hosts.local.durable import sync_file, sync_folder
+from skinnybox.hosts.local.store import translated, write_atomically
 from skinnybox.hosts.xapi import fleets
 from skinnybox.hosts.xapi.cache import PoolCache
 
