@@ -27,6 +27,11 @@ def shell(*words: str, **variables: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(argv, env=environment, capture_output=True, text=True, timeout=300)
 
 
+def _untimed(table: str) -> list[str]:
+    """Its words; on a busy host an emulated boot takes a tenth of a second as well."""
+    return re.sub(r"\b\d+\.\d s\b", "SECONDS", table).split()
+
+
 def test_what_the_page_tells_to_type_goes_well() -> None:
     assert len(TYPED) > 8
     script = "set -e\n" + "".join(f'echo "$ {line}"\n{line}\n' for line in TYPED)
@@ -34,7 +39,7 @@ def test_what_the_page_tells_to_type_goes_well() -> None:
     assert done.returncode == 0, (done.stdout[-2000:], done.stderr[-2000:])
     answers = dict(re.findall(r"^\$ (skinnybox \S+ ?\S*).*\n((?:[^$].*\n)*)", done.stdout, re.MULTILINE))
     shown = re.findall(r"^\$ (skinnybox list)\n((?:[^`$].*\n)+)", PAGE.read_text(), re.MULTILINE)
-    assert [answers[line].split() for line, _ in shown] == [text.split() for _, text in shown]
+    assert [_untimed(answers[line]) for line, _ in shown] == [_untimed(text) for _, text in shown]
 
 
 def test_nothing_of_ones_own_is_used_and_nothing_is_left(tmp_path: Path) -> None:
