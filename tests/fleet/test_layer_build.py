@@ -16,6 +16,7 @@ import pytest
 from skinnybox.delta.recipe import steps
 from skinnybox.errors import Cancelled, NotFound, SkinnyboxError, Unsupported, UsageError
 from skinnybox.fleet.layers import Layers
+from skinnybox.fleet.making import LayerRecipe
 from skinnybox.fleet.service import Fleet
 from skinnybox.masters.index import Entry, read_index
 from skinnybox.masters.recipe import parse
@@ -64,7 +65,11 @@ def layers(fleet: Fleet, box: Master) -> Layers:
     return fleet.layers
 
 
-def recipe(tmp_path: Path, *scripts: str, copy: str = "") -> Path:
+def recipe(tmp_path: Path, *scripts: str, copy: str = "") -> LayerRecipe:
+    return LayerRecipe(file=written(tmp_path, *scripts, copy=copy))
+
+
+def written(tmp_path: Path, *scripts: str, copy: str = "") -> Path:
     file = tmp_path / "recipe.yaml"
     file.write_text(f"copy: [{copy}]\nscripts: {json.dumps(list(scripts))}\n")
     return file
@@ -88,10 +93,10 @@ echo x >/etc/ld.so.cache
 
 def test_what_it_made_is_the_layer_and_nothing_else_is(layers: Layers, tmp_path: Path) -> None:
     planted(tmp_path / "site", {"index.html": "hello", "a/b": "c"})
-    file = recipe(tmp_path, SCRIPT, copy="{source: site, dest: /srv/www, owner: '33:33'}, "
+    wanted = recipe(tmp_path, SCRIPT, copy="{source: site, dest: /srv/www, owner: '33:33'}, "
                   "{source: site/index.html, dest: /srv/one.html, mode: 0640}")  # fmt: skip
     told: list[str] = []
-    layer = layers.build("tool:1", file, above="box", operation=Operation(log=told.append))
+    layer = layers.build("tool:1", wanted, above="box", operation=Operation(log=told.append))
     assert (layer.reference, layer.made_for) == ("tool:1", "box:1")
     found = entries(layers, layer)
     assert list(found) == [
@@ -117,11 +122,11 @@ def test_what_it_made_is_the_layer_and_nothing_else_is(layers: Layers, tmp_path:
 
 @pytest.mark.full
 def test_the_same_recipe_gives_the_same_layer(layers: Layers, tmp_path: Path) -> None:
-    file = recipe(tmp_path, SCRIPT)
-    first = layers.build("tool:1", file, above="box")
-    assert layers.build("tool:1", file, above="box") == first
+    file = written(tmp_path, SCRIPT)
+    first = layers.build("tool:1", LayerRecipe(file=file), above="box")
+    assert layers.build("tool:1", LayerRecipe(file=file), above="box") == first
     layers.remove("tool")
-    again = layers.build("tool:1", text=file.read_text(), above="box")
+    again = layers.build("tool:1", LayerRecipe(text=file.read_text()), above="box")
     assert (again.id, again.images) == (first.id, first.images)
 
 
@@ -129,11 +134,11 @@ def test_the_same_recipe_gives_the_same_layer(layers: Layers, tmp_path: Path) ->
 def test_it_may_need_another_layer_which_is_no_part_of_it(layers: Layers, tmp_path: Path) -> None:
     planted(tmp_path / "lib", {"opt/lib/data": "from below", "opt/lib/more": "x"})
     layers.import_tree(tmp_path / "lib", "lib:1", above="box")
-    file = recipe(tmp_path, "cat /opt/lib/data >/srv/made; echo 1 >/opt/lib/own")
-    layer = layers.build("made:1", file, above="box", layers=["lib"])
+    file = written(tmp_path, "cat /opt/lib/data >/srv/made; echo 1 >/opt/lib/own")
+    layer = layers.build("made:1", LayerRecipe(file=file, layers=("lib",)), above="box")
     assert list(entries(layers, layer)) == ["", "opt", "opt/lib", "opt/lib/own", "srv", "srv/made"]
     with pytest.raises(UsageError, match="script 1 of the recipe failed"):
-        layers.build("made:2", file, above="box")
+        layers.build("made:2", LayerRecipe(file=file), above="box")
 
 
 REFUSED = {
@@ -226,7 +231,7 @@ def test_who_cancels_it_leaves_nothing_that_runs(state: Path, layers: Layers, tm
 def test_a_dry_run_says_what_would_be_in_it(
     state: Path, layers: Layers, tmp_path: Path, capsys: pytest.CaptureFixture[str], fleet: Fleet
 ) -> None:
-    file = recipe(tmp_path, SCRIPT)
+    file = written(tmp_path, SCRIPT)
     words = ("--state", str(state), "--host", "memory", "layer", "build", "tool:1", str(file), "--for", "box")
     found = said(capsys, *words, "--dry-run", "--format", "json")
     rows = {row["path"]: row for row in json.loads(found.out)}
@@ -249,7 +254,7 @@ def test_a_source_that_vanishes_is_told(layers: Layers, tmp_path: Path) -> None:
 def test_one_that_is_killed_leaves_nothing_that_runs(
     state: Path, layers: Layers, tmp_path: Path, fleet: Fleet
 ) -> None:
-    file = recipe(tmp_path, "sleep 4712 & sleep 4712")
+    file = written(tmp_path, "sleep 4712 & sleep 4712")
     words = ["--state", str(state), "--host", "fake", "layer", "build", "bad:1", str(file), "--for", "box"]
     command = [sys.executable, "-m", "skinnybox", *words]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as child:

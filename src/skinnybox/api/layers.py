@@ -11,6 +11,7 @@ from skinnybox.api.building import ServerPath
 from skinnybox.api.forms import Begun, Given, MasterReference, Page, Paged, Reference, Text, Told, begun
 from skinnybox.api.masters import ImageForm
 from skinnybox.fleet import present_layers
+from skinnybox.fleet.making import LayerRecipe
 from skinnybox.fleet.service import Fleet
 from skinnybox.gate import limits, reach
 from skinnybox.gate.principal import Principal, Viewer, WholeAdmin, WholeOperator
@@ -108,12 +109,10 @@ def import_layer(request: Request, response: Response, who: WholeAdmin, body: La
 def build_layer(request: Request, response: Response, who: WholeAdmin, body: LayerBuild) -> Any:
     """Seal what a recipe makes on top of a master as a layer. Its scripts are shut in with that tree."""
     layers = fleet_of(request).layers
+    recipe = LayerRecipe(text=body.recipe, layers=tuple(body.layers), only=body.only, network=body.network)
     job = fleet_of(request).background.begin(
         who.actor, "layer build", [body.reference],
-        lambda op: layers.build(
-            body.reference, text=body.recipe, above=body.above, layers=body.layers, only=body.only,
-            network=body.network, operation=op,
-        ),
+        lambda op: layers.build(body.reference, recipe, above=body.above, operation=op),
     )  # fmt: skip
     return begun(response, job, "layer build", [body.reference])
 

@@ -10,7 +10,7 @@ from skinnybox.fleet import present_layers, present_promotion
 from skinnybox.sizes import format_size
 
 if TYPE_CHECKING:
-    from skinnybox.fleet.service import Fleet
+    from skinnybox.fleet.present import Record
     from skinnybox.model import Layer
 
 _COLUMNS = ("reason", "what", "path", "files", "size")
@@ -42,15 +42,21 @@ def add_to(nouns: options.Commands) -> None:
 
 
 def _build(arguments: argparse.Namespace) -> int:
+    from skinnybox.fleet.making import LayerRecipe
+
+    recipe = LayerRecipe(
+        file=arguments.recipe, layers=tuple(arguments.layers), only=arguments.only, network=arguments.network
+    )
     with options.fleet(arguments) as fleet:
         if arguments.dry_run:
-            _emit(arguments, fleet)
+            with shown(arguments.quiet) as operation:
+                found = fleet.layers.would_build(
+                    arguments.name, recipe, above=arguments.above, operation=operation
+                )
+            _emit(arguments, present_promotion.contents(found))
             return 0
         with shown(arguments.quiet) as operation:
-            layer = fleet.layers.build(
-                arguments.name, arguments.recipe, above=arguments.above, layers=arguments.layers,
-                only=arguments.only, network=arguments.network, operation=operation,
-            )  # fmt: skip
+            layer = fleet.layers.build(arguments.name, recipe, above=arguments.above, operation=operation)
         record = present_layers.layer(fleet.layers, layer, ())
     if arguments.format == "table":
         report.done(sealed(layer))
@@ -59,13 +65,7 @@ def _build(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _emit(arguments: argparse.Namespace, fleet: "Fleet") -> None:
-    with shown(arguments.quiet) as operation:
-        found = fleet.layers.would_build(
-            arguments.name, arguments.recipe, above=arguments.above, layers=arguments.layers,
-            network=arguments.network, operation=operation,
-        )  # fmt: skip
-    records = present_promotion.contents(found)
+def _emit(arguments: argparse.Namespace, records: "list[Record]") -> None:
     if arguments.format == "table":
         records = [{**record, "size": format_size(record["size"])} for record in records]
     render.emit(records, _COLUMNS, arguments.format, headers=not arguments.no_headers)

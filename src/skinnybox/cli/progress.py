@@ -5,12 +5,17 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from threading import Lock
+from typing import TYPE_CHECKING
 
 from skinnybox.cli.interrupt import cancelled_by_interrupt
 from skinnybox.cli.report import note
 from skinnybox.operation import Listener, Operation, Step
 from skinnybox.printable import printable
 from skinnybox.sizes import format_size
+
+if TYPE_CHECKING:
+    from rich.progress import Progress as Bars
+    from rich.progress import TaskID
 
 _QUIET_SECONDS = 3.0
 
@@ -79,13 +84,12 @@ def _amount(number: int, unit: str) -> str:
     return format_size(number) if unit == "bytes" else str(number)
 
 
-@contextmanager
-def _live() -> Iterator[tuple[Listener, Hidden]]:
+def _bars() -> "Bars":
     from rich.console import Console
     from rich.progress import BarColumn, SpinnerColumn, TextColumn, TimeElapsedColumn
     from rich.progress import Progress as Bars
 
-    bars = Bars(
+    return Bars(
         SpinnerColumn(),
         TextColumn("{task.description}"),
         BarColumn(bar_width=24),
@@ -94,8 +98,11 @@ def _live() -> Iterator[tuple[Listener, Hidden]]:
         TextColumn("[dim]{task.fields[detail]}"),
         console=Console(stderr=True),
     )
-    known = {}
-    lock = Lock()
+
+
+@contextmanager
+def _live() -> Iterator[tuple[Listener, Hidden]]:
+    bars, known, lock = _bars(), dict[str, "TaskID"](), Lock()
 
     def listener(step: Step) -> None:
         with lock:

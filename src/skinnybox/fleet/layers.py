@@ -15,7 +15,7 @@ from skinnybox.model import Layer, Master, Stack, parse_reference
 from skinnybox.operation import UNATTENDED, Operation
 
 if TYPE_CHECKING:
-    from skinnybox.fleet.making import BuildLayer, OfLayer
+    from skinnybox.fleet.making import BuildLayer, LayerRecipe, OfLayer
     from skinnybox.fleet.masters import Masters
     from skinnybox.model.promotion import LayerContents
 
@@ -53,65 +53,37 @@ class Layers:
 
     @as_job("layer build")
     def build(
-        self,
-        reference: str,
-        recipe_file: Path | None = None,
-        *,
-        above: str,
-        text: str | None = None,
-        layers: Sequence[str] = (),
-        only: bool = False,
-        network: bool = False,
-        operation: Operation = UNATTENDED,
+        self, reference: str, recipe: "LayerRecipe", *, above: str, operation: Operation = UNATTENDED
     ) -> Layer:
-        """Seal what a recipe (a file, or its `text`) makes on top of a master and `layers`, from the lowest
-        up, as a layer for all versions of that master, or for that very one `only`. With `network` its
-        scripts have this computer's."""
-        order = self._to_build(reference, recipe_file, above, text, layers, only=only, network=network)
-        return self.make(order, operation)
+        """Seal what the recipe makes as a layer for all versions of the master `above`, or for that very one
+        where it says `only`."""
+        return self.make(self._to_build(reference, recipe, above), operation)
 
     def would_build(
-        self,
-        reference: str,
-        recipe_file: Path | None = None,
-        *,
-        above: str,
-        text: str | None = None,
-        layers: Sequence[str] = (),
-        network: bool = False,
-        operation: Operation = UNATTENDED,
+        self, reference: str, recipe: "LayerRecipe", *, above: str, operation: Operation = UNATTENDED
     ) -> "LayerContents":
         """What would be in it: the recipe is run, and nothing is sealed. Raises as `build`."""
         from skinnybox.fleet.making_apart import tried
 
-        order = self._to_build(reference, recipe_file, above, text, layers, only=False, network=network)
+        order = self._to_build(reference, recipe, above)
         with self._masters.making.turn(operation, awaited=_ANOTHER):
             return tried(self._store, order, operation)
 
-    def _to_build(
-        self,
-        reference: str,
-        recipe_file: Path | None,
-        above: str,
-        text: str | None,
-        layers: Sequence[str],
-        *,
-        only: bool,
-        network: bool,
-    ) -> "BuildLayer":
+    def _to_build(self, reference: str, recipe: "LayerRecipe", above: str) -> "BuildLayer":
         from skinnybox.fleet import stacks
         from skinnybox.fleet.making import BuildLayer
 
         parse_reference(reference)
-        if recipe_file is None and text is None:
+        if recipe.file is None and recipe.text is None:
             raise UsageError("a layer is built by a recipe", hint="a directory or a tar is imported")
         master = self._masters.find(above)
-        with self.kept(layers, master) as found:
+        with self.kept(recipe.layers, master) as found:
             stack = stacks.as_sealed(master, found)
         self._masters.bootable(stack)
         return BuildLayer(
-            reference=reference, stack=stack, recipe_file=recipe_file, text=text, only=only, network=network
-        )
+            reference=reference, stack=stack, recipe_file=recipe.file, text=recipe.text, only=recipe.only,
+            network=recipe.network,
+        )  # fmt: skip
 
     def make(self, order: "OfLayer", operation: Operation) -> Layer:
         """One at a time, as masters are made."""

@@ -78,9 +78,21 @@ class PromoteLayer:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LayerRecipe:
+    """What somebody says of a layer that is to be built: a recipe (a file, or its `text`) that runs on top
+    of a master and of `layers`, from the lowest up. With `network` its scripts have this computer's; `only`:
+    it goes with that very version of the master."""
+
+    file: Path | None = None
+    text: str | None = None
+    layers: tuple[str, ...] = ()
+    only: bool = False
+    network: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BuildLayer:
-    """By a recipe (a file, or its `text`) on top of a stack, above its master: see delta.recipe. `network`:
-    its scripts have this computer's."""
+    """As a LayerRecipe says, on top of its stack: see delta.recipe."""
 
     reference: str
     stack: Stack

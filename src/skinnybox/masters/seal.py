@@ -1,6 +1,5 @@
 """Sealing: a tree becomes a master, in one step that happens or does not."""
 
-import os
 import shutil
 from collections.abc import Collection
 from contextlib import ExitStack
@@ -8,6 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+from skinnybox.durable import sync
 from skinnybox.errors import Conflict
 from skinnybox.layout import FOLDER, MASTER, parts
 from skinnybox.masters import guest_part, images, same_secrets
@@ -219,12 +219,3 @@ def _taken(master: Master) -> Conflict:
         f"{master.reference} is sealed already, with other content",
         hint="give another version: a sealed master never changes",
     )
-
-
-def sync(place: Path) -> None:
-    """What is in a file, or which names are in a folder, is on the disk when this returns."""
-    descriptor = os.open(place, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

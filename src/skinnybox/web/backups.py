@@ -15,6 +15,7 @@ from skinnybox.gate.served import fleet_of
 from skinnybox.operation import Operation
 from skinnybox.sizes import parse_size
 from skinnybox.web import render
+from skinnybox.web.begun import begun
 from skinnybox.web.forms import Posted, listed, text
 from skinnybox.web.one import one
 
@@ -49,4 +50,4 @@ def restore(request: Request, who: WholeAdmin, form: Posted) -> Response:
     def act(operation: Operation) -> object:
         return [fleet.deltas.restore(name, wanted, operation)]
 
-    return render.moved(request, f"/jobs/{fleet.background.begin(who.actor, 'create', [name], act)}")
+    return begun(request, who, "create", [name], act)

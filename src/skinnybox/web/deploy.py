@@ -16,6 +16,7 @@ from skinnybox.model import Instance, Network
 from skinnybox.operation import Operation
 from skinnybox.web import batch, render
 from skinnybox.web.batch import Batch
+from skinnybox.web.begun import begun
 from skinnybox.web.forms import Posted
 
 router = APIRouter()
@@ -86,8 +87,7 @@ def deploy(request: Request, form: Posted, who: Operator) -> Response:
         )  # fmt: skip
         return _started(fleet, made, operation) if asked.start else made
 
-    number = fleet.background.begin(who.actor, "create", names, make)
-    return render.moved(request, f"/jobs/{number}")
+    return begun(request, who, "create", names, make)
 
 
 def _started(fleet: Fleet, made: list[Instance], operation: Operation) -> list[Outcome[None]]:

@@ -22,6 +22,7 @@ from skinnybox.gate.served import fleet_of
 from skinnybox.operation import Operation
 from skinnybox.printable import printable
 from skinnybox.web import render
+from skinnybox.web.begun import begun
 from skinnybox.web.forms import Posted, listed, text
 
 router = APIRouter(max_body_size=limits.DOCUMENT_BODY)
@@ -118,8 +119,7 @@ def _apply(request: Request, who: Principal, asked: Asked, plan: Plan) -> Respon
         return fleet.files.apply(asked.sent, asked.choices, Starting(), agree, operation)
 
     names = list(dict.fromkeys(action.name for action in plan.actions))
-    number = fleet.background.begin(who.actor, "apply", names, act)
-    return render.moved(request, f"/jobs/{number}")
+    return begun(request, who, "apply", names, act)
 
 
 def _asked(form: FormData) -> Asked:

@@ -1,6 +1,5 @@
 """Layers: which there are, who has each, and making, verifying and removing them."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 from fastapi import APIRouter
@@ -8,12 +7,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from skinnybox.errors import UsageError
+from skinnybox.fleet.making import LayerRecipe
 from skinnybox.gate import limits, reach
 from skinnybox.gate.principal import Principal, Viewer, WholeAdmin, WholeOperator
 from skinnybox.gate.served import fleet_of
 from skinnybox.operation import Operation
 from skinnybox.web import render
 from skinnybox.web.batch import words
+from skinnybox.web.begun import begun
 from skinnybox.web.forms import Posted, text
 
 router = APIRouter(max_body_size=limits.DOCUMENT_BODY)
@@ -47,23 +48,24 @@ def import_tree(request: Request, form: Posted, who: WholeAdmin) -> Response:
             Path(source), reference, above=above, only=only, at=at or None, operation=operation
         )
 
-    return _begun(request, who, "layer import", reference, act)
+    return begun(request, who, "layer import", [reference], act)
 
 
 @router.post("/layers/build")
 def build(request: Request, form: Posted, who: WholeAdmin) -> Response:
     """By a recipe, whose scripts run on the server, shut in."""
     reference, above = text(form, "reference"), text(form, "above")
-    recipe, below = text(form, "recipe").replace("\r\n", "\n"), words(text(form, "layers"))
-    only, network = form.get("only") is not None, form.get("network") is not None
+    recipe = LayerRecipe(
+        text=text(form, "recipe").replace("\r\n", "\n"),
+        layers=tuple(words(text(form, "layers"))),
+        only=form.get("only") is not None,
+        network=form.get("network") is not None,
+    )
 
     def act(operation: Operation) -> object:
-        return fleet_of(request).layers.build(
-            reference, text=recipe, above=above, layers=below, only=only, network=network,
-            operation=operation,
-        )  # fmt: skip
+        return fleet_of(request).layers.build(reference, recipe, above=above, operation=operation)
 
-    return _begun(request, who, "layer build", reference, act)
+    return begun(request, who, "layer build", [reference], act)
 
 
 @router.get("/layers/{reference}")
@@ -78,7 +80,7 @@ def verify(request: Request, reference: str, form: Posted, who: WholeOperator) -
     def act(operation: Operation) -> object:
         return fleet_of(request).layers.verify(reference, operation)
 
-    return _begun(request, who, "layer verify", reference, act)
+    return begun(request, who, "layer verify", [reference], act)
 
 
 @router.get("/layers/{reference}/remove")
@@ -93,15 +95,7 @@ def remove(request: Request, reference: str, form: Posted, who: WholeAdmin) -> R
     def act(operation: Operation) -> object:
         return fleet_of(request).layers.remove(reference)
 
-    return _begun(request, who, "layer remove", reference, act)
-
-
-def _begun(
-    request: Request, who: Principal, verb: str, reference: str, act: Callable[[Operation], object]
-) -> Response:
-    """What goes wrong is told by the job, also a name that is none."""
-    number = fleet_of(request).background.begin(who.actor, verb, [reference], act)
-    return render.moved(request, f"/jobs/{number}")
+    return begun(request, who, "layer remove", [reference], act)
 
 
 def _dependants(request: Request, who: Principal) -> dict[str, list[str]]:

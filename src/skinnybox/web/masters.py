@@ -1,7 +1,6 @@
 """Masters: which there are, what each consists of and who needs it, and making and removing them."""
 
 import re
-from collections.abc import Callable
 from pathlib import Path
 
 from fastapi import APIRouter
@@ -18,6 +17,7 @@ from skinnybox.gate.served import fleet_of
 from skinnybox.model import Master
 from skinnybox.operation import Operation
 from skinnybox.web import render
+from skinnybox.web.begun import begun
 from skinnybox.web.forms import Posted, text
 
 router = APIRouter(max_body_size=limits.DOCUMENT_BODY)
@@ -53,7 +53,7 @@ def build(request: Request, form: Posted, who: WholeAdmin) -> Response:
             reference, text=recipe, suite=suite, packages=packages, dax=dax, operation=operation
         )
 
-    return _begun(request, who, "master build", reference, act)
+    return begun(request, who, "master build", [reference], act)
 
 
 @router.post("/masters/import")
@@ -69,7 +69,7 @@ def import_tree(request: Request, form: Posted, who: WholeAdmin) -> Response:
             Path(source), reference, as_is=as_is, dax=dax, operation=operation
         )
 
-    return _begun(request, who, "master import", reference, act)
+    return begun(request, who, "master import", [reference], act)
 
 
 @router.get("/masters/diff")
@@ -117,7 +117,7 @@ def verify(request: Request, reference: str, form: Posted, who: WholeOperator) -
     def act(operation: Operation) -> object:
         return fleet_of(request).masters.verify(reference, operation)
 
-    return _begun(request, who, "master verify", reference, act)
+    return begun(request, who, "master verify", [reference], act)
 
 
 @router.get("/masters/{reference}/edit")
@@ -138,7 +138,7 @@ def edit(request: Request, reference: str, form: Posted, who: WholeAdmin) -> Res
             reference, new, script, specification_of(), operation, keep=keep
         )
 
-    return _begun(request, who, "master edit", new, act)
+    return begun(request, who, "master edit", [new], act)
 
 
 @router.get("/masters/{reference}/remove")
@@ -154,15 +154,7 @@ def remove(request: Request, reference: str, form: Posted, who: WholeAdmin) -> R
     def act(operation: Operation) -> object:
         return fleet_of(request).masters.remove(reference)
 
-    return _begun(request, who, "master remove", reference, act)
-
-
-def _begun(
-    request: Request, who: Principal, verb: str, reference: str, act: Callable[[Operation], object]
-) -> Response:
-    """What goes wrong is told by the job, also a name that is none."""
-    number = fleet_of(request).background.begin(who.actor, verb, [reference], act)
-    return render.moved(request, f"/jobs/{number}")
+    return begun(request, who, "master remove", [reference], act)
 
 
 def _dependants(request: Request, who: Principal, master: Master) -> list[str]:

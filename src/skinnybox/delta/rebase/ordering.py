@@ -106,9 +106,7 @@ def _told(
         spool, words, notes = Spool(early, late), set[str](), list[str]()
         ground, told = settle_ground(volume, *sides, policy)
         tally = _Tally(spool, words)
-        tally.all(told)
-        if ground is not None:
-            tally.all(by_path(volume, *sides, ground))
+        tally.all(told if ground is None else itertools.chain(told, by_path(volume, *sides, ground)))
         yield [[*key, count] for key, count in sorted(tally.counts.items())]
         yield [planning.told(each) for each in tally.disputed]
         if ground is None or tally.disputed:

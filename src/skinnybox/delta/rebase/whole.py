@@ -95,22 +95,18 @@ def settle_ground(
         every += relations.decisions(settled, theirs, mine)
     ownership, about = accounts.ownership(old.system.accounts, new.system.accounts, system.accounts)
     every += about
-    every += _by_account((old.source, new.source, source), ownership, policy)
-    for path in _RANGES:
-        sides = (
-            subordinate.ranges(side.read(path, _SMALL) or b"") for side in (old.source, new.source, source)
-        )
-        every += subordinate.decisions(f"/{path}", *sides)
+    three = (old.source, new.source, source)
+    every += _by_account(three, ownership, policy)
+    every += _subordinate(three)
     wants = services.wants(old.system), services.wants(new.system), services.wants(system)
     every += services.decisions(*wants)
     if not policy.replay:
-        three = (old.source, new.source, source)
         every += chosen.decisions(three, wants, old.system, (settled, owned), policy)
     remembered = converged.read(source.read(converged.PATH, converged.MOST_BYTES + 1), ownership)
     if remembered is None:
         every.append(_forgotten("it is not what was written there"))
     diverted = Diverted.of(old.system, system, source) if policy.replay else None
-    dangling = _dangling((old.source, new.source, source), owned, policy, diverted) if diverted else None
+    dangling = _dangling(three, owned, policy, diverted) if diverted else None
     context = Context[Node](
         reader=UpperReader(volume), packages=settled, owners=owned, ownership=ownership, policy=policy,
         old_text=partial(_text, old.source), new_text=partial(_text, new.source),
@@ -118,6 +114,13 @@ def settle_ground(
         dangling=dangling, diverted=diverted,
     )  # fmt: skip
     return Ground(context=context, source=source, wants=wants, notes=notes), every
+
+
+def _subordinate(sources: tuple[Source, Source, Merged]) -> Iterator[Decision]:
+    """Of the ids that accounts may give away in user namespaces."""
+    for path in _RANGES:
+        sides = (subordinate.ranges(side.read(path, _SMALL) or b"") for side in sources)
+        yield from subordinate.decisions(f"/{path}", *sides)
 
 
 def _dangling(

@@ -8,10 +8,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from skinnybox import private
+from skinnybox.durable import sync
 from skinnybox.errors import SkinnyboxError, Unsupported
 from skinnybox.hosts.building import Buildings
 from skinnybox.hosts.local import keeping, snapshots
-from skinnybox.hosts.local.durable import sync_file, sync_folder
 from skinnybox.hosts.local.store import (
     Store,
     sweep,
@@ -57,12 +57,12 @@ def rebuild(
                 building.build(targets[kind], besides[kind])
                 forget(besides[kind], instance)
                 _keep_promise(besides[kind], building.size, allocations[kind])
-                sync_file(besides[kind])
+                sync(besides[kind])
             with _names_kept(store, instance, buildings):
                 ready()
                 for kind in buildings:
                     put_in_place(besides[kind], targets[kind])
-                sync_folder(folder)
+                sync(folder)
         finally:
             for beside in besides.values():
                 beside.unlink(missing_ok=True)
@@ -147,13 +147,13 @@ def take(
             found = [copy(beside, kind) for kind, beside in besides.items()]
             taken = datetime.now(UTC)
             for kind, beside in besides.items():
-                sync_file(beside)
+                sync(beside)
                 beside.replace(images[kind])
             consistent = next((each for each in found if each is Consistency.CRASH), Consistency.STOPPED)
             data = DiskKind.DATA in kinds
             write_atomically(record, snapshots.text(label, taken, consistent, instance, data=data))
-            sync_file(record)
-            sync_folder(record.parent)
+            sync(record)
+            sync(record.parent)
         except BaseException:
             for beside in besides.values():
                 beside.unlink(missing_ok=True)

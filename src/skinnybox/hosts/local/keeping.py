@@ -9,9 +9,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from skinnybox import private
+from skinnybox.durable import sync
 from skinnybox.errors import Unsupported
 from skinnybox.hosts.local import shared, snapshots
-from skinnybox.hosts.local.durable import sync_file, sync_folder
 from skinnybox.hosts.local.store import (
     Store,
     sweep,
@@ -37,9 +37,9 @@ def kept(store: Store, instance: Instance, label: str) -> Iterator[None]:
     try:
         _link(overlay, image)
         write_atomically(record, text)
-        sync_file(record)
-        sync_folder(record.parent)
-        sync_folder(record.parent.parent)
+        sync(record)
+        sync(record.parent)
+        sync(record.parent.parent)
         yield
     finally:
         shared.drop(overlay, record.parent)
@@ -70,7 +70,7 @@ def swap(
                 with kept(store, instance, aside):  # which in the end takes its other name from the overlay
                     _link(image, beside)
                     put_in_place(beside, overlay)
-                    sync_folder(folder)
+                    sync(folder)
             finally:
                 beside.unlink(missing_ok=True)
 

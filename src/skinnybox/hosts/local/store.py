@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 from uuid import UUID
 
 from skinnybox import named_file, private
+from skinnybox.durable import sync
 from skinnybox.errors import Corrupt, NotFound, of_system
 from skinnybox.hosts.base import Contents
 from skinnybox.hosts.local import shared
-from skinnybox.hosts.local.durable import sync_file, sync_folder
 from skinnybox.hosts.record import from_record, to_text
 from skinnybox.model import Allocation, DataDisk, DiskKind, Instance, Master, Overlay, Space
 from skinnybox.overlays import lock
@@ -72,11 +72,11 @@ class Store:
             beside = target.with_name(f".{os.urandom(8).hex()}.new")
             try:
                 self._make(beside, instance, contents, allocation, DiskKind.OVERLAY)
-                sync_file(beside)
+                sync(beside)
                 beside.replace(target)
             finally:
                 beside.unlink(missing_ok=True)
-            sync_folder(target.parent)
+            sync(target.parent)
 
     def _make(
         self, path: Path, instance: Instance, contents: Contents, allocation: Allocation, kind: DiskKind

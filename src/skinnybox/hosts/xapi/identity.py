@@ -14,8 +14,8 @@ from pathlib import Path
 from uuid import UUID
 
 from skinnybox import named_file, private
+from skinnybox.durable import sync
 from skinnybox.errors import Blocked, Corrupt, NotFound, UsageError, of_system
-from skinnybox.hosts.local.durable import sync_file, sync_folder
 from skinnybox.hosts.local.store import translated, write_atomically
 from skinnybox.hosts.xapi import fleets
 from skinnybox.hosts.xapi.cache import PoolCache
@@ -136,5 +136,5 @@ def _write(path: Path, text: str) -> None:
     """On the disk when this returns."""
     with translated():
         write_atomically(path, text.encode())
-        sync_file(path)
-        sync_folder(path.parent)
+        sync(path)
+        sync(path.parent)

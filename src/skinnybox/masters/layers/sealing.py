@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from skinnybox.durable import sync
 from skinnybox.errors import Conflict
 from skinnybox.masters import images
 from skinnybox.masters.catalogue import INDEX, deleting, folder, locked
@@ -15,7 +16,7 @@ from skinnybox.masters.layers.identity import content_id
 from skinnybox.masters.layers.manifest import to_manifest
 from skinnybox.masters.layers.taking import taken
 from skinnybox.masters.manifest import FILE
-from skinnybox.masters.seal import finish, sync
+from skinnybox.masters.seal import finish
 from skinnybox.masters.survey import Survey, survey
 from skinnybox.masters.workspace import workspace
 from skinnybox.model import ImageKind, Layer, Master

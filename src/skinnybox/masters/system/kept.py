@@ -9,6 +9,7 @@ import contextlib
 import os
 from pathlib import Path
 
+from skinnybox.durable import sync
 from skinnybox.errors import Corrupt, NotFound, SkinnyboxError, Unsupported
 from skinnybox.layout import MASTER, SYSTEM, parts
 from skinnybox.masters.catalogue import folder
@@ -110,8 +111,7 @@ def _keep(store: Path, master: Master, text: bytes) -> None:
         new = work / SYSTEM
         new.write_bytes(packed(text))
         new.chmod(_MODE)
-        with new.open("rb") as file:
-            os.fsync(file.fileno())
+        sync(new)
         new.rename(folder(store, master) / SYSTEM)
 
 
