@@ -84,3 +84,18 @@ def test_what_a_host_on_local_files_writes_is_in_the_table() -> None:
 
 def test_every_role_of_a_disk_is_in_the_table() -> None:
     assert {row[0].strip("`") for row in rows(FOLDER / "states.md", "role")} == {role.value for role in Role}
+
+
+def test_files_and_functions_are_as_short_as_the_page_says() -> None:
+    said = re.search(r"A file has at most (\d+) lines, a function at most (\d+)", PAGES[0].read_text())
+    assert said is not None
+    of_file, of_function = map(int, said.groups())
+    texts = {path: path.read_text() for path in SOURCE.rglob("*.py")}
+    assert [path for path, text in texts.items() if text.count("\n") > of_file] == []
+    assert [
+        f"{path}: {node.name}"
+        for path, text in texts.items()
+        for node in ast.walk(ast.parse(text))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        if (node.end_lineno or 0) - node.lineno >= of_function
+    ] == []
