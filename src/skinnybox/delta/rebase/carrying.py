@@ -75,6 +75,9 @@ class Carrier:
         old, new = _entry(place.old), _entry(place.new)
         if Fate.HIDE in fates:
             self._hide(place)
+        elif Fate.BRING in fates and old is not None and old.type == "d":
+            self._folders.enter(Folder(place.path, old=old, hides=new is not None))
+            self._folders.made()
         elif Fate.BRING in fates and old is not None:
             self._create(place.path, self._outcome.brought(place.path, old, new))
         elif (seen := new or old) is not None and seen.type == "d":

@@ -6,7 +6,7 @@ Held are only the folder that everything below is cut off by, and what the conte
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Generic
 
-from skinnybox.delta.rebase import one_file
+from skinnybox.delta.rebase import one_file, pinned
 from skinnybox.delta.rebase.context import Context, N, file, owner_told, settle
 from skinnybox.delta.rebase.converged import Change
 from skinnybox.delta.rebase.cuts import Cut, L, Line, is_changed, is_enablement
@@ -58,14 +58,17 @@ class _Judge(Generic[N, L]):
             yield from self._file(place, node)
 
     def _unseen(self, place: Place[N, L]) -> Iterator[Decision]:
-        found, old, new = self._again(place), _entry(place.old), _entry(place.new)
-        if found is None:
-            if place.new is not None or place.old is not None:
-                yield from unseen(place, self._context)
-            return
-        yield found
-        if found.fate is not Fate.TAKE and (_is_folder(old) or _is_folder(new)):
-            self._cut = Cut(place.path, FileClass(found.kind), settled=True)
+        old, new = _entry(place.old), _entry(place.new)
+        if found := self._again(place):
+            yield found
+            if found.fate is not Fate.TAKE and (_is_folder(old) or _is_folder(new)):
+                self._cut = Cut(place.path, FileClass(found.kind), settled=True)
+        elif found := pinned.unseen(place.path, old, new, self._context):
+            yield found
+            if _is_folder(new):
+                self._cut = Cut(place.path, FileClass(found.kind), settled=True)
+        elif place.new is not None or place.old is not None:
+            yield from unseen(place, self._context)
 
     def _again(self, place: Place[N, L]) -> Decision | None:
         """Of what was the machine's own, and its master's as well by then."""

@@ -102,6 +102,10 @@ class Folders:
             raise Corrupt(f"/{_told(self._solid)} is no folder, and /{_told(path)} is to be below it")
         for missing in self._missing(path):
             self.enter(Folder(missing))
+        return self.made()
+
+    def made(self) -> tuple[Folder, tuple[bytes, ...]]:
+        """The same of what comes into the folder here, which is there from now on, whatever does."""
         self.occupied()
         start = max(number for number, folder in enumerate(self._open) if folder.node is not None)
         base, below = self._open[start], tuple[bytes, ...]()

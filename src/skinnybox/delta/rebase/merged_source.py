@@ -26,6 +26,18 @@ class Merged:
         """Whether it is the lower's, with all that is below it."""
         return self._find(path) == (None, True)
 
+    def has_own(self, path: str) -> bool:
+        """Whether the machine has anything there or below it that is no folder, a deletion as well. A folder
+        alone is nothing: one is copied up when somebody only changes its mode."""
+        node, _ = self._find(path)
+        pending = [] if node is None else [node]
+        while pending:
+            found = pending.pop()
+            if found.type != "d":
+                return True
+            pending += [child for _, child in self._volume.children(found)]
+        return False
+
     def names(self, folder: str) -> list[str]:
         node, below = self._find(folder)
         found = set(self._lower.names(folder)) if below else set[str]()

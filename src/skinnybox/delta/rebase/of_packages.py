@@ -4,6 +4,7 @@ import heapq
 from collections.abc import Iterator
 from typing import TypeVar
 
+from skinnybox.delta.rebase import pinned
 from skinnybox.delta.rebase.context import Context, N, file, is_systems
 from skinnybox.delta.rebase.owners import Owned
 from skinnybox.delta.rebase.packages import Settled
@@ -71,13 +72,13 @@ def _is_packages_own(place: Place[N, L], owned: Owned, context: Context[N]) -> b
 
 
 def concerned(context: Context[N], old: Index[L], new: Index[L]) -> Iterator[bytes]:
-    """In canonical order the paths of which `unseen` may have something to say; and those that the machine
-    once had."""
+    """In canonical order the paths of which `unseen` may have something to say, or pinned.py; and those that
+    the machine once had."""
     touched = bool(context.owners) or any(each.touched for each in context.packages.values())
     sides = [(line.path for line in side.below(INFO)) for side in (old, new)] if touched else []
     held = [sorted(paths, key=sort_key) for paths in (context.owners, context.converged)]
     last = None
-    for path in heapq.merge(*held, *sides, key=sort_key):
+    for path in heapq.merge(*held, *sides, pinned.paths(context, old, new), key=sort_key):
         if path != last:
             yield path
         last = path

@@ -3,7 +3,7 @@
 import hashlib
 from dataclasses import replace
 
-from skinnybox.delta.rebase import again, text_merge
+from skinnybox.delta.rebase import again, pinned, text_merge
 from skinnybox.delta.rebase.context import SOURCES, Context, N, file, is_systems, owner_told, settle
 from skinnybox.delta.rebase.facts import Compared, Facts, Won, compared, of_entry, of_node
 from skinnybox.delta.rebase.rules import Choice
@@ -101,7 +101,7 @@ def _with_owner(found: Decision | None, path: bytes, node: N, context: Context[N
 def _decided(path: bytes, node: N | None, three: Three, context: Context[N]) -> Decision | None:
     mine, old, new = three
     if context.policy.choice(path) is Choice.PIN:
-        return file(path, FileClass.KEPT, Fate.KEEP, "pinned")
+        return file(path, FileClass.KEPT, Fate.KEEP, pinned.why(path, context))
     if context.policy.choice(path) is Choice.TAKE:
         return _taken(path, mine, new)
     if new is None:

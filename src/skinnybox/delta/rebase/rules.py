@@ -1,7 +1,7 @@
 """Who wins where both sides changed something: said for all, by glob, and by path."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import lru_cache
@@ -42,13 +42,15 @@ class Rule:
 class Policy:
     """`take` and `pin` are paths, each with all below it; they win over rules, the first rule that fits over
     `on_conflict`. `replay`: packages are all the new master's, and the machine's own are installed again
-    (see replay.py)."""
+    (see replay.py). `databases` are folders of the machine's that stay whole (see databases.py): they are
+    pinned, but where somebody says that the new master's is taken."""
 
     on_conflict: Choice = Choice.MERGE
     replay: bool = False
     rules: tuple[Rule, ...] = ()
     take: tuple[str, ...] = ()
     pin: tuple[str, ...] = ()
+    databases: tuple[str, ...] = ()
     _texts: tuple[tuple[re.Pattern[str], Choice], ...] = field(
         init=False, repr=False, compare=False, default=()
     )
@@ -68,9 +70,27 @@ class Policy:
 
     def choice(self, path: bytes) -> Choice:
         """Of a path without its leading slash."""
-        if not (self.take or self.pin or self._texts):
+        if not (self.take or self.pin or self._texts or self.databases):
             return self.on_conflict
         text = "/" + path.decode("utf-8", "surrogateescape")
+        said = self._said(text)
+        return Choice.PIN if said is not Choice.TAKE and self.is_of_database(path) else said
+
+    def is_of_database(self, path: bytes) -> bool:
+        if not self.databases:
+            return False
+        text = path.decode("utf-8", "surrogateescape")
+        return any(text == folder or text.startswith(folder + "/") for folder in self.databases)
+
+    def pinned_folders(self) -> Iterator[str]:
+        """All that is pinned is one of these, or below one; some of what is below them may not be."""
+        yield from (path.strip("/") for path in self.pin)
+        yield from self.databases
+        for rule in self.rules:
+            if rule.choice is Choice.PIN:
+                yield _folder_around(rule.glob)
+
+    def _said(self, text: str) -> Choice:
         named = [(len(p), choice) for p, choice in self._named() if text == p or text.startswith(p + "/")]
         if named:
             return max(named)[1]
@@ -79,9 +99,9 @@ class Policy:
     def is_named(self, path: bytes) -> bool:
         """Whether somebody spoke of this very path, and not of all."""
         text = "/" + path.decode("utf-8", "surrogateescape")
-        return any(text == p or text.startswith(p + "/") for p, _ in self._named()) or any(
-            pattern.fullmatch(text) for pattern, _ in self._texts
-        )
+        if any(text == p or text.startswith(p + "/") for p, _ in self._named()):
+            return True
+        return self.is_of_database(path) or any(pattern.fullmatch(text) for pattern, _ in self._texts)
 
     def _named(self) -> Iterable[tuple[str, Choice]]:
         for path in self.take:
@@ -109,6 +129,12 @@ def read_rules(text: str, name: str) -> tuple[Rule, ...]:
             )
         found.append(Rule(glob=glob, choice=Choice(word)))
     return tuple(found)
+
+
+def _folder_around(glob: str) -> str:
+    """The folder that all that fits lies in; what a glob without a star fits."""
+    literal, star, _ = re.split(r"([*?]|\Z)", glob, maxsplit=1)
+    return (literal.rpartition("/")[0] if star else literal).strip("/")
 
 
 @lru_cache(maxsize=1024)

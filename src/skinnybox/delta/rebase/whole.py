@@ -4,13 +4,14 @@ Held are packages, accounts, and the paths of packages that the machine itself c
 """
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from skinnybox.delta.rebase import (
     accounts,
     chosen,
     converged,
+    databases,
     files,
     keyed,
     machine,
@@ -83,6 +84,7 @@ def settle_ground(
     """With what is decided about it: packages, accounts and services. None where nothing else can be said."""
     notes = Notes()
     source = Merged(volume, old.source)
+    policy = replace(policy, databases=databases.of_machine(source))
     system = machine.system_of(source, old.system, notes)
     if refused := another_release(old.system, new.system, system, policy):
         return None, [refused]
