@@ -23,9 +23,9 @@ SERVER = (
 )
 
 
-def free_port() -> int:
+def free_port(first: int = 18_000) -> int:
     """Below those that are given out for ssh, so that no machine of a neighbour gets it."""
-    for port in range(18_000, 19_999):
+    for port in range(first, 19_999):
         with socket.socket() as trial:
             try:
                 trial.bind(("127.0.0.1", port))
