@@ -15,12 +15,14 @@ from skinnybox.masters import imports
 from skinnybox.operation import Operation
 from tests.boot.on_a_pool import SECONDS, Skinnybox, booting, command_line
 from tests.boot.test_layers import TREES
+from tests.boot.test_pool import call, listed, until
 from tests.emulators.xapi import EmulatedPool
 from tests.faults import small_guest
 from tests.layered import planted
 from tests.pace import within
 
 pytestmark = pytest.mark.full
+MERGED = ["/srv/site/gone=top", "/srv/site/index.html=top", "/srv/site/only-low=low"]
 SIZE = ("--overlay", "64M", "--memory", "256M")
 
 
@@ -58,6 +60,12 @@ def skinnybox(pool: EmulatedPool, state: Path) -> Skinnybox:
     return command_line(pool, state, reach=False)
 
 
+def seen(pool: EmulatedPool, vm: str) -> list[str]:
+    """What a guest printed of the layers' folder."""
+    said = pool.console_of(vm).decode(errors="replace").replace("\r", "").split("\n")
+    return [line for line in said if line.startswith("/srv/site/")]
+
+
 def test_layers_on_a_pool(pool: EmulatedPool, skinnybox: Skinnybox) -> None:
     skinnybox("create", "web", "--master", "small", *SIZE, "--layer", "low", "--layer", "top")
     for _ in range(2):  # the first formats its overlay, the second finds it
@@ -68,8 +76,20 @@ def test_layers_on_a_pool(pool: EmulatedPool, skinnybox: Skinnybox) -> None:
             [vm] = api.VM.get_by_name_label("web")
             metrics = api.VM_guest_metrics.get_record(api.VM.get_guest_metrics(vm))
         assert metrics["other"]["data-ts"].split(" ")[3].count(",") == 2  # three images
-        said = pool.console_of(vm).decode(errors="replace").replace("\r", "").split("\n")
-        assert [line for line in said if line.startswith("/srv/site/")] == [
-            "/srv/site/gone=top", "/srv/site/index.html=top", "/srv/site/only-low=low",
-        ]  # fmt: skip
+        assert seen(pool, vm) == MERGED
         skinnybox("kill", "web")
+
+
+def test_layers_of_the_dom0_plugin(pool: EmulatedPool, skinnybox: Skinnybox) -> None:
+    """It only knows what the pool has: the guest finds all the same, and formats its overlay on the order."""
+    skinnybox("create", "probe", "--master", "small", *SIZE, "--layer", "low", "--layer", "top")
+    skinnybox("delete", "probe", "--yes")
+    pool.add_template("Stock", uefi=False, disk_size=8 << 30, default=True, memory=256 << 20)
+    with pool.session() as api:
+        call(api, pool, "create_template", template="Stock", name="thin", overlay="64M")
+        words = {"template": "thin", "master": "small:1", "name": "web", "layers": "low:1,top:1"}
+        call(api, pool, "provision", **words, start="true")
+        until(lambda: [machine["report"] for machine in listed(api, pool)] == ["ready"])
+        [vm] = api.VM.get_by_name_label("web")
+        assert seen(pool, vm) == MERGED
+        call(api, pool, "delete", name="web", force="true")

@@ -16,7 +16,13 @@ from tests.xapi import records
 PLUGIN = Path(__file__).parents[2] / "xenserver" / "skinnybox"
 DIGEST = "sha256:" + "5c" * 32
 MASTER = {"skinnybox:digest": DIGEST, "skinnybox:role": "master"}
+ABOVE = {f"skinnybox:above:{DIGEST}": "lamp:1"}
 MIB, GIB = 1 << 20, 1 << 30
+
+
+def image(number: int) -> str:
+    """The digest of a layer's image."""
+    return f"sha256:{number:064x}"
 
 
 def details(call: Callable[..., Any], /, *params: Any, **args: Any) -> list[str]:
@@ -52,6 +58,19 @@ class Dom0:
     def batch(self, last: int = 2, **args: str) -> Any:
         common = {"template": "thin", "master": "lamp:1", "prefix": "web-", "padding": "2"}
         return self.call("batch", **{**common, "last": str(last), **args})
+
+    def layer(self, name: str, number: int, sr: str = "", **marks: str) -> str:
+        """The reference of a layer's disk, as `skinnybox` leaves it with a machine of lamp:1."""
+        found = {"skinnybox:layer": image(number), "skinnybox:role": "layer", **ABOVE, **marks}
+        label = f"Skinnybox layer {name} [NOBAK] [NOSNAP]"
+        disk = records.disk(sr or self.sr, 64 * MIB, name_label=label, other_config=found)
+        return str(self.api.VDI.create(disk))
+
+    def take_off(self, name: str, *places: str) -> None:
+        """Drives of a machine, by somebody."""
+        for drive in self.vm(name)["VBDs"]:
+            if self.api.VBD.get_userdevice(drive) in places:
+                self.api.VBD.destroy(drive)
 
     def counts(self) -> dict[str, int]:
         """How many of what a call may leave behind; the journal's entries among them."""

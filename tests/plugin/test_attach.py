@@ -6,12 +6,6 @@ from tests.plugin.conftest import DIGEST, MASTER, MIB, Dom0
 from tests.xapi import records
 
 
-def take_off(dom0: Dom0, *places: str) -> None:
-    for drive in dom0.vm("web-01")["VBDs"]:
-        if dom0.api.VBD.get_userdevice(drive) in places:
-            dom0.api.VBD.destroy(drive)
-
-
 def drives(dom0: Dom0) -> dict[str, tuple[str, str]]:
     found = [dom0.api.VBD.get_record(drive) for drive in dom0.vm("web-01")["VBDs"]]
     return {drive["userdevice"]: (drive["VDI"], drive["mode"]) for drive in found}
@@ -28,7 +22,7 @@ def missing(dom0: Dom0) -> list[str]:
 def test_what_was_taken_off_is_attached_again(dom0: Dom0, places: tuple[str, ...], lacks: list[str]) -> None:
     dom0.provision()
     before = drives(dom0)
-    take_off(dom0, *places)
+    dom0.take_off("web-01", *places)
     assert missing(dom0) == lacks
     assert dom0.call("attach", name="web-01")["attached"] == lacks
     assert drives(dom0) == before and missing(dom0) == []
@@ -56,14 +50,14 @@ def test_a_machine_of_an_earlier_plugin(dom0: Dom0) -> None:
     """It knows its master by the name only."""
     dom0.provision()
     dom0.api.VM.remove_from_other_config(dom0.api.VM.get_by_name_label("web-01")[0], "skinnybox:digest")
-    take_off(dom0, "0")
+    dom0.take_off("web-01", "0")
     assert dom0.call("attach", name="web-01")["attached"] == ["master"]
     assert drives(dom0)["0"] == (dom0.master, "RO")
 
 
 def test_what_is_not_attached(dom0: Dom0) -> None:
     made = dom0.provision()
-    take_off(dom0, "0")
+    dom0.take_off("web-01", "0")
     vm = dom0.api.VM.get_by_name_label("web-01")[0]
     dom0.api.VM.start(vm, False, False)
     assert dom0.refused("attach", name="web-01") == ["VM_BAD_POWER_STATE", made["uuid"], "halted", "running"]
@@ -75,7 +69,7 @@ def test_what_is_not_attached(dom0: Dom0) -> None:
     dom0.api.VBD.destroy(writer)
     [overlay] = [vdi for place, (vdi, _) in drives(dom0).items() if place == "1"]
     dom0.api.VDI.copy(overlay, dom0.sr)
-    take_off(dom0, "1")
+    dom0.take_off("web-01", "1")
     assert dom0.refused("attach", name="web-01")[:2] == ["SKINNYBOX_AMBIGUOUS", "overlay"]
     assert dom0.refused("attach", name="rescue")[0] == "SKINNYBOX_NOT_FOUND"
     assert drives(dom0) == {}
@@ -94,7 +88,7 @@ def test_a_layers_disk_is_no_master_and_nobodys_to_delete(dom0: Dom0) -> None:
     vm = dom0.api.VM.get_by_name_label("web-01")[0]
     dom0.api.VBD.create(records.drive(vm, layer, "4", "RO"))
     assert dom0.call("list")["machines"] == [before]
-    take_off(dom0, "0")
+    dom0.take_off("web-01", "0")
     assert dom0.call("attach", name="web-01")["attached"] == ["master"]
     done = dom0.call("delete", name="web-01")
     assert dom0.api.VDI.get_uuid(layer) in done["kept"] and done["overlays"] == 1

@@ -14,7 +14,17 @@ from tests.emulators.xapi.context import Xapi
 from tests.plugin.conftest import GIB, MIB, Dom0, details, furnished
 from tests.xapi import records
 
-FUNCTIONS = ["attach", "batch", "capacity", "create_template", "delete", "list", "provision", "version"]
+FUNCTIONS = [
+    "attach",
+    "batch",
+    "capacity",
+    "create_template",
+    "delete",
+    "layers",
+    "list",
+    "provision",
+    "version",
+]
 
 
 def test_version(bare: Dom0) -> None:

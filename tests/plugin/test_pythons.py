@@ -4,6 +4,7 @@
 Jython (2.7); pyenv has them all.
 """
 
+import ast
 import os
 import re
 import sys
@@ -40,6 +41,37 @@ def test_nothing_but_the_standard_library_and_xapis_own_modules() -> None:
     assert "print(" not in re.sub(r'""".*?"""|#.*', "", PLUGIN.read_text(), flags=re.DOTALL).replace(
         "print() fails", ""
     )
+
+
+def names_in(node: ast.AST) -> Iterator[ast.Name]:
+    return (each for each in ast.walk(node) if isinstance(each, ast.Name))
+
+
+def leaked(function: ast.FunctionDef) -> set[str]:
+    """Names that have a value before a list comprehension that binds them too, and are read behind it."""
+    scopes = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
+    comprehensions = [each for each in ast.walk(function) if isinstance(each, scopes)]
+    inner = {name for each in comprehensions for name in names_in(each)}
+    own = sorted(set(names_in(function)) - inner, key=lambda name: (name.lineno, name.col_offset))
+    found = set()
+    for each in comprehensions:
+        for part in each.generators if isinstance(each, ast.ListComp) else ():
+            for target in names_in(part.target):
+                same = [name for name in own if name.id == target.id]
+                told = any(name.lineno < each.lineno for name in same)
+                read = next((name for name in same if name.lineno > (each.end_lineno or 0)), None)
+                given = target.id in {argument.arg for argument in function.args.args}
+                if read and isinstance(read.ctx, ast.Load) and (told or given):
+                    found.add(target.id)
+    return found
+
+
+def test_no_list_gives_a_name_of_its_function_another_value() -> None:
+    """In Python 2 it did: a machine got the name of its last layer. `vermin` does not look for that."""
+    functions = [
+        node for node in ast.walk(ast.parse(PLUGIN.read_text())) if isinstance(node, ast.FunctionDef)
+    ]
+    assert {each.name: leaked(each) for each in functions if leaked(each)} == {}
 
 
 def found(version: str) -> str | None:
@@ -82,9 +114,16 @@ def test_every_function_under_dom0s_pythons(old: Dom0) -> None:
     old.thin_template(overlay="64M", network="lan")
     made = old.batch(start="true", authorized_keys="ssh-ed25519 AAAA x")
     assert [each["started"] for each in made["machines"]] == [True, True]
-    assert old.provision("idle", overlay="32M")["name"] == "idle"
-    names = [each["name"] for each in old.call("list")["machines"]]
-    assert names == ["idle", "web-01", "web-02"]
+    for number, name in enumerate(("site:1", "größe:1"), 1):
+        old.layer(name, number)
+    assert [each["name"] for each in old.call("layers", master="lamp:1")["layers"]] == ["größe:1", "site:1"]
+    assert old.provision("idle", overlay="32M", layers="site:1, größe:1")["name"] == "idle"
+    old.take_off("idle", "5", "0")
+    assert old.call("list")["machines"][0]["missing"] == ["master", "layer größe:1"]
+    assert old.call("attach", name="idle")["attached"] == ["layer größe:1", "master"]
+    machines = old.call("list")["machines"]
+    assert [each["name"] for each in machines] == ["idle", "web-01", "web-02"]
+    assert [each["layers"] for each in machines] == [["site:1", "größe:1"], [], []]
     assert old.call("capacity", machines="40", master="lamp:1")["srs"][0]["clones_take"]
     assert old.call("delete", name="web-02", force="true")["overlays"] == 1
     assert old.names() == ["idle", "web-01"]

@@ -264,6 +264,26 @@ def test_capacity_counts_each_once(pool: EmulatedPool, fleet: Fleet, web: Instan
     assert fleet.capacity(MIB).space.layers == before.space.layers == taken > 0
 
 
+def test_each_says_above_which_master_machines_have_it(
+    pool: EmulatedPool, fleet: Fleet, web: Instance
+) -> None:
+    """For the dom0 plugin. Once, and again where that was not written; who may not goes on without."""
+    key, [low] = f"{tags.ABOVE}{web.stack.images[0]}", lying(pool, "layer", "low")
+    assert [disk["other_config"].get(key) for disk in lying(pool, "layer")] == ["tiny:1", "tiny:1"]
+    assert [disk["other_config"].get(key) for disk in lying(pool, "source", "layer")] == [None, None]
+    pool.log.clear()
+    fleet.create(["other"], "tiny", LAYERED)
+    assert pool.log.count("VDI.add_to_other_config") == 0
+    for refused in (True, False):
+        with pool.session() as api:
+            api.VDI.remove_from_other_config(low["ref"], key)
+        host_of(fleet)._pool.things.refresh(anew=True)
+        if refused:
+            pool.faults.fail("VDI.add_to_other_config", "RBAC_PERMISSION_DENIED", "VDI.add_to_other_config")
+        assert fleet.start(["web" if refused else "other"])[0].error is None
+        assert (key in lying(pool, "layer", "low")[0]["other_config"]) is not refused
+
+
 CALLS = ["VDI.create", "import_raw_vdi", "VDI.clone", "VDI.remove_from_other_config"]
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from skinnybox import run
 from tests.emulators.xapi import certificate
+from tests.plugin.conftest import image
 from tests.xencenter.conftest import Desk, told
 
 
@@ -32,17 +33,19 @@ NAMES = [
 
 @pytest.mark.parametrize("name", core_first(NAMES, 2))
 def test_names_of_any_kind(desk: Desk, name: str) -> None:
-    """Of template, master, network, storage and a machine; chosen by UUID, as the window does."""
+    """Of template, master, layer, network, storage and a machine; chosen as the window does."""
     dom0 = desk.dom0
+    layer = dom0.layer("any", 1)
     with dom0.pool.database() as database:
         template = next(ref for ref, _ in database.where("VM", name_label="thin"))
         network = next(ref for ref, _ in database.where("network", name_label="lan"))
         things = {"template": ("VM", template), "master": ("VDI", dom0.master)}
         things |= {"sr": ("SR", dom0.sr), "network": ("network", network)}
-        for kind, ref in things.values():
+        for kind, ref in [*things.values(), ("VDI", layer)]:
             database.set(kind, ref, "name_label", name)
         uuids = {key: database.get(*thing, "uuid") for key, thing in things.items()}
     words = [f"{key}={uuid}" for key, uuid in uuids.items()]
+    words.append(f"layers={image(1)}")
     ended = desk.run("batch", "--text", *words, "prefix=web-", "last=2", "start=true")
     assert told(ended).splitlines()[-2:] == ["web-1: made, started", "web-2: made, started"]
     assert ended.returncode == 0

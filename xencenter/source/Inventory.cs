@@ -42,6 +42,7 @@ namespace Skinnybox
         private const string Role = "skinnybox:role";
         private const string OverlaySize = "skinnybox:overlay";
         private const string OverlayStorage = "skinnybox:sr";
+        private const string OwnLayers = "skinnybox:layers";
         private const string MasterLabel = "Skinnybox master ";
         private static readonly Regex LeftOut = new Regex(@" *\[(NOBAK|NOSNAP)\]");
         private static readonly Regex Claim = new Regex(
@@ -56,6 +57,7 @@ namespace Skinnybox
         /// <summary>Those of the others that boot by UEFI: machines can be made of them, if they have no disks.</summary>
         public readonly IList<Choice> UefiTemplates;
         public readonly IList<Choice> Masters;
+        public readonly IList<Layer> Layers;
         public readonly IList<Choice> Networks;
 
         /// <summary>Names that machines have, or that are being made.</summary>
@@ -72,8 +74,9 @@ namespace Skinnybox
             UefiTemplates = Sorted(templates.Where(each => !IsThin(each) && IsUefi(each)).Select(Template));
             Taken = new HashSet<string>(real.Where(IsMachine).Select(NameOf));
             Dictionary<string, Record> storages = pool.All("SR").Records().ToDictionary(each => each.Key, each => each.Value);
-            Masters = Sorted(pool.All("VDI").Records().Select(each => each.Value).Where(IsMaster)
-                .Select(each => Master(each, storages)));
+            List<Record> disks = pool.All("VDI").Records().Select(each => each.Value).ToList();
+            Masters = Sorted(disks.Where(IsMaster).Select(each => Master(each, storages)));
+            Layers = Layer.Of(disks);
             Networks = Sorted(pool.All("network").Records().Select(each => each.Value).Where(IsForMachines)
                 .Select(each => new Choice(each.Text("uuid"), each.Text("name_label"))));
         }
@@ -83,6 +86,33 @@ namespace Skinnybox
         {
             Record found = machines.Values.FirstOrDefault(each => each.Text("uuid") == uuid);
             return found == null ? "" : found.Object("other_config").TextOrNone(Digest);
+        }
+
+        /// <summary>The digests of the layers of a machine that the dom0 plugin made, the lowest first.</summary>
+        public IList<string> LayersOf(string uuid)
+        {
+            Record found = machines.Values.FirstOrDefault(each => each.Text("uuid") == uuid);
+            string said = found == null ? "" : found.Object("other_config").TextOrNone(OwnLayers);
+            try
+            {
+                return said == "" ? new List<string>()
+                    : Json.List(JsonReader.Read(said)).Select(each => Json.Text(Json.List(each).Last())).ToList();
+            }
+            catch (Trouble)
+            {
+                return new List<string>();
+            }
+            catch (InvalidOperationException)
+            {
+                return new List<string>();
+            }
+        }
+
+        /// <summary>Of that digest, UUID or name, or null; of several that are called so, one above that master.</summary>
+        public Layer FindLayer(string wanted, string master)
+        {
+            List<Layer> found = Layers.Where(each => each.IsCalled(wanted)).ToList();
+            return found.FirstOrDefault(each => each.IsAbove(master)) ?? found.FirstOrDefault();
         }
 
         /// <summary>The label of a machine, or null.</summary>
@@ -141,13 +171,19 @@ namespace Skinnybox
 
         private static Choice Master(Record record, IDictionary<string, Record> storages)
         {
-            string label = LeftOut.Replace(record.Text("name_label"), "");
-            string name = label.StartsWith(MasterLabel, StringComparison.Ordinal) ? label.Substring(MasterLabel.Length) : label;
+            string name = NameWithout(MasterLabel, record);
             Record storage;
             storages.TryGetValue(record.Text("SR"), out storage);
             string where = storage == null ? "" : " (on " + storage.Text("name_label") + ")";
             string uuid = storage == null ? "" : storage.Text("uuid");
             return new Choice(record.Text("uuid"), name + where, uuid, 0, record.Object("other_config").Text(Digest));
+        }
+
+        /// <summary>Of a disk, without what its name only has for others to see.</summary>
+        public static string NameWithout(string prefix, Record disk)
+        {
+            string label = LeftOut.Replace(disk.Text("name_label"), "");
+            return label.StartsWith(prefix, StringComparison.Ordinal) ? label.Substring(prefix.Length) : label;
         }
 
         /// <summary>Not the one that joins a host with its own machines.</summary>

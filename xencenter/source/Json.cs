@@ -24,6 +24,11 @@ namespace Skinnybox
             get { return members; }
         }
 
+        public IEnumerable<string> Keys
+        {
+            get { return members.Keys; }
+        }
+
         public bool Has(string key)
         {
             return members.ContainsKey(key) && members[key] != null;

@@ -12,6 +12,7 @@ namespace Skinnybox
     internal sealed class Order
     {
         public const int Most = 500;
+        private const int MostLayers = 16;
         private const string Hostname = "lower-case letters, digits and inner hyphens, at most 63";
         private static readonly Regex NameForm = new Regex(@"\A[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\z");
         private static readonly Regex PrefixForm = new Regex(@"\A[a-z0-9][a-z0-9-]{0,61}\z");
@@ -19,7 +20,7 @@ namespace Skinnybox
         private const string HostnamePart = "lower-case letters, digits and hyphens, at most 62";
         private static readonly string[] OfMachines =
         {
-            "template", "master", "overlay", "sr", "network", "start", "authorized_keys", "user", "follow_name"
+            "template", "master", "layers", "overlay", "sr", "network", "start", "authorized_keys", "user", "follow_name"
         };
         private static readonly Dictionary<string, string[]> Known = new Dictionary<string, string[]>
         {
@@ -33,6 +34,9 @@ namespace Skinnybox
 
         /// <summary>Of the machines, in order; of a template, its own.</summary>
         public readonly IList<string> Names;
+
+        /// <summary>What is said of layers, the lowest first.</summary>
+        public readonly IList<string> Layers;
 
         /// <summary>Bytes; null where the template says it.</summary>
         public readonly long? Overlay;
@@ -53,6 +57,7 @@ namespace Skinnybox
             }
             Overlay = Values.ContainsKey("overlay") ? Sizes.Read("overlay", Values["overlay"]) : (long?)null;
             Names = function == "batch" ? Numbered() : new List<string> { OnlyName() };
+            Layers = Values.ContainsKey("layers") ? Listed() : new List<string>();
             CheckRest();
         }
 
@@ -73,6 +78,18 @@ namespace Skinnybox
                 throw Wrong(key, "is too long", "1 to 200 characters");
             }
             return value;
+        }
+
+        private IList<string> Listed()
+        {
+            List<string> wanted = Values["layers"].Split(',').Select(each => each.Trim()).ToList();
+            if (wanted.Count > MostLayers || wanted.Any(each => each == "" || each.Length > 200))
+            {
+                string what = wanted.Count > MostLayers ? wanted.Count + " are too many" : "cannot be taken";
+                string expected = "1 to " + MostLayers + " layers of the pool, the lowest first, commas between them";
+                throw Wrong("layers", what, expected);
+            }
+            return wanted;
         }
 
         private string OnlyName()

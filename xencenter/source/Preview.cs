@@ -13,6 +13,9 @@ namespace Skinnybox
         public readonly string Names;
         public readonly string SpaceLine;
 
+        /// <summary>Its layers, from the lowest up; "" where it has none.</summary>
+        public readonly string LayersLine;
+
         /// <summary>"" where nothing speaks against it.</summary>
         public readonly string Problem;
 
@@ -25,6 +28,7 @@ namespace Skinnybox
             Room = room;
             Count = order.Names.Count;
             Names = ShowNames(order.Names);
+            LayersLine = ShowLayers(order, inventory);
             SpaceLine = room == null ? "Where the overlays go is not known." : ShowSpace(room, Count);
             Problem = FindProblem(order, inventory, room, Count);
         }
@@ -51,6 +55,45 @@ namespace Skinnybox
             }
             Choice master = Chosen(inventory.Masters, order.Values["master"]);
             return master == null ? "" : master.Storage;
+        }
+
+        private static string DigestOf(Order order, Inventory inventory)
+        {
+            Choice master = Chosen(inventory.Masters, order.Values["master"]);
+            return master == null ? "" : master.Digest;
+        }
+
+        private static string ShowLayers(Order order, Inventory inventory)
+        {
+            string master = DigestOf(order, inventory);
+            IEnumerable<string> names = order.Layers.Select(each => (object)inventory.FindLayer(each, master) ?? each)
+                .Select(each => each.ToString());
+            return order.Layers.Count == 0 ? "" : "Layers, the lowest first: " + string.Join(", ", names)
+                + " (shared by all: they take no space)";
+        }
+
+        /// <summary>"" where all go above the master. Of one that is no disk's name here the plugin knows.</summary>
+        private static string FindLayerProblem(Order order, Inventory inventory)
+        {
+            string master = DigestOf(order, inventory);
+            var seen = new HashSet<Layer>();
+            foreach (string wanted in order.Layers)
+            {
+                Layer found = inventory.FindLayer(wanted, master);
+                if (found == null)
+                {
+                    return "There is no layer " + wanted + " in this pool.";
+                }
+                if (!seen.Add(found))
+                {
+                    return found + " is named twice.";
+                }
+                if (master != "" && !found.IsAbove(master))
+                {
+                    return found + " was made for another master, or Skinnybox has made no machine of both yet.";
+                }
+            }
+            return "";
         }
 
         private static Choice Chosen(IEnumerable<Choice> choices, string wanted)
@@ -88,7 +131,7 @@ namespace Skinnybox
             {
                 return "Only " + room.Free / Math.Max(1, room.Each) + " of " + count + " fit on " + room.Label + ".";
             }
-            return "";
+            return FindLayerProblem(order, inventory);
         }
 
         /// <summary>The problem; else that they fit, but not with all their overlays full; or "".</summary>

@@ -28,6 +28,10 @@ namespace Skinnybox
             var space = new Space(pool, Preview.OverlayOf(order, inventory));
             var preview = new Preview(order, inventory, space.Find(Preview.StorageOf(order, inventory)));
             output.WriteLine(Printable.Line(preview.Names));
+            if (preview.LayersLine != "")
+            {
+                output.WriteLine(Printable.Line(preview.LayersLine));
+            }
             output.WriteLine(preview.SpaceLine);
             if (preview.Warning != "")
             {

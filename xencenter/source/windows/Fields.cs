@@ -44,7 +44,11 @@ namespace Skinnybox.Windows
         public void Say(string key, string value)
         {
             var check = controls[key] as CheckBox;
-            if (controls[key] is ComboBox)
+            if (controls[key] is LayerList)
+            {
+                Layers.Say(value.Split(',').Select(each => each.Trim()));
+            }
+            else if (controls[key] is ComboBox)
             {
                 Choose(key, choice => choice.Uuid == value || choice.Label == value);
             }
@@ -73,6 +77,19 @@ namespace Skinnybox.Windows
             }
             box.SelectedIndexChanged += Tell;
             AddRow(label, box, key);
+        }
+
+        /// <summary>Null where the pool has none.</summary>
+        public LayerList Layers
+        {
+            get { return Has("layers") ? (LayerList)controls["layers"] : null; }
+        }
+
+        public void AddLayers(string label)
+        {
+            var list = new LayerList(FieldWidth);
+            list.Edited += Tell;
+            AddRow(label, list, "layers");
         }
 
         public void Choose(string key, Predicate<Choice> wanted)
@@ -173,6 +190,11 @@ namespace Skinnybox.Windows
             if (box != null)
             {
                 return box.SelectedItem == null ? "" : ((Choice)box.SelectedItem).Uuid;
+            }
+            var layers = control as LayerList;
+            if (layers != null)
+            {
+                return layers.Value;
             }
             var check = control as CheckBox;
             return check != null ? (check.Checked ? "true" : "") : control.Text.Trim();

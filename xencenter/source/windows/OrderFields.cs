@@ -40,6 +40,10 @@ namespace Skinnybox.Windows
         {
             fields.AddChoice("template", "Template", templates, null);
             fields.AddChoice("master", "Master", inventory.Masters, null);
+            if (inventory.Layers.Count > 0)
+            {
+                fields.AddLayers("Layers");
+            }
             if (isBatch)
             {
                 fields.AddText("prefix", "Prefix", "web-", 200, "lower-case letters, digits, hyphens");
@@ -82,10 +86,31 @@ namespace Skinnybox.Windows
                 }
             }
             FollowTemplate(fields);
-            foreach (KeyValuePair<string, string> said in arguments.Values.Where(each => fields.Has(each.Key)))
+            FollowMaster(fields, arguments, inventory);
+            foreach (KeyValuePair<string, string> said in arguments.Values.Where(each => fields.Has(each.Key))
+                .OrderBy(each => each.Key == "layers"))
             {
                 fields.Say(said.Key, said.Value);
             }
+        }
+
+        /// <summary>Only layers that go above the chosen master are offered; those of a selected machine are ticked.</summary>
+        private static void FollowMaster(Fields fields, Arguments arguments, Inventory inventory)
+        {
+            if (fields.Layers == null)
+            {
+                return;
+            }
+            EventHandler follow = (sender, nothing) =>
+            {
+                Choice master = fields.Chosen("master");
+                fields.Layers.Offer(inventory.Layers.Where(each => master != null && each.IsAbove(master.Digest)).ToList());
+            };
+            follow(fields, EventArgs.Empty);
+            fields.Edited += follow;
+            IEnumerable<Target> selected = arguments.Targets.Where(each => each.Kind == "VM" && Arguments.IsObject(each));
+            IList<string> own = selected.Select(each => inventory.LayersOf(each.Uuid)).FirstOrDefault(each => each.Count > 0);
+            fields.Layers.Say(own ?? new List<string>());
         }
 
         /// <summary>The overlay's size is the template's, for as long as nobody typed another.</summary>

@@ -7,6 +7,7 @@ namespace Skinnybox.Windows
     internal sealed class PreviewPanel : TableLayoutPanel
     {
         private readonly Label names;
+        private readonly Label layers;
         private readonly SpaceBar bar;
         private readonly Label space;
         private readonly Label problem;
@@ -17,11 +18,14 @@ namespace Skinnybox.Windows
             AutoSize = true;
             AutoSizeMode = AutoSizeMode.GrowAndShrink;
             names = Look.Text(width);
+            layers = Look.Text(width);
+            layers.Visible = false;
             bar = new SpaceBar { Width = width, Margin = new Padding(3, 6, 3, 2) };
             space = Look.Text(width);
             problem = Look.Text(width);
             problem.MinimumSize = new System.Drawing.Size(0, problem.Font.Height + 2);
             Controls.Add(names);
+            Controls.Add(layers);
             Controls.Add(bar);
             Controls.Add(space);
             Controls.Add(problem);
@@ -30,6 +34,8 @@ namespace Skinnybox.Windows
         public void ShowPreview(Preview preview)
         {
             names.Text = Printable.Line(preview.Names);
+            layers.Text = Printable.Line(preview.LayersLine);
+            layers.Visible = preview.LayersLine != "";
             space.Text = preview.SpaceLine;
             bar.Show(preview);
             ShowProblem(preview.Warning, preview.Problem != "" ? Look.Wrong : Look.Warning);
@@ -38,6 +44,7 @@ namespace Skinnybox.Windows
         public void ShowMistake(Trouble mistake)
         {
             names.Text = "";
+            layers.Visible = false;
             space.Text = "";
             bar.Show(null);
             ShowProblem(mistake.Message + " " + mistake.Hint, Look.Wrong);
@@ -46,6 +53,7 @@ namespace Skinnybox.Windows
         public void ShowWaiting(string names, string what)
         {
             this.names.Text = Printable.Line(names);
+            layers.Visible = false;
             space.Text = what;
             bar.Show(null);
             ShowProblem("", Look.Wrong);

@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from skinnybox.errors import Blocked, NotFound
-from skinnybox.hosts.xapi import build, cards, keeping, maps, shared, tags, telling, xenstore_data
+from skinnybox.hosts.xapi import build, cards, keeping, layers, maps, shared, tags, telling, xenstore_data
 from skinnybox.hosts.xapi.cache import Record
 from skinnybox.hosts.xapi.errors import Denied
 from skinnybox.hosts.xapi.pool import Found, Pool
@@ -46,6 +46,7 @@ def _create(pool: Pool, instance: Instance, text: str) -> str:
         vm = str(pool.call("VM.create", record))
         for drive in _missing(pool, instance, vm, ()):
             pool.call("VBD.create", drive)
+        layers.note_master(pool, instance)
         cards.make(pool, instance, vm)
         maps.first(pool, "VM", vm, "blocked_operations", build.blocked())
         return vm
@@ -101,6 +102,7 @@ def attach(pool: Pool, instance: Instance) -> Found | None:
     found = _without_others(pool, instance, found)
     for drive in _missing(pool, instance, found[0], tuple(found[1]["VBDs"])):
         pool.call("VBD.create", drive)
+    layers.note_master(pool, instance)
     return found
 
 

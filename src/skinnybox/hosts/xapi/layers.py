@@ -1,10 +1,13 @@
 """Layers' disks in a pool: the image alone, which needs no firmware."""
 
+import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from skinnybox.errors import NotFound, Unsupported
-from skinnybox.hosts.xapi.shared import Shared
+from skinnybox.errors import Blocked, NotFound, Unsupported
+from skinnybox.hosts.xapi import maps, tags
+from skinnybox.hosts.xapi.pool import Pool
+from skinnybox.hosts.xapi.shared import Shared, is_one
 from skinnybox.hosts.xapi.tags import Role
 from skinnybox.hosts.xapi.xenstore_data import LAYERS_FROM
 from skinnybox.layout import LAYERS
@@ -36,3 +39,16 @@ def of_machine(instance: Instance, master: Master, sealed: Path) -> Iterator[Sha
     store = sealed.parents[1] / LAYERS
     for layer, image in layers_of(store, instance.stack):
         yield shared(layer, image, folder(store, layer))
+
+
+def note_master(pool: Pool, instance: Instance) -> None:
+    """The disks of its layers say above which master they are: for the dom0 plugin, which has no index to see
+    by whether they go together. As of the last look; no call where they do. Who may not goes on without."""
+    if not instance.stack.layers:
+        return
+    own, *above = instance.stack.images
+    for reference, record in pool.things.all("VDI"):
+        fits = is_one(record) and record["other_config"].get(tags.LAYER) in above
+        if fits and tags.ABOVE + own not in record["other_config"]:
+            with contextlib.suppress(NotFound, Blocked):
+                maps.add(pool, "VDI", reference, maps.OTHER, tags.ABOVE + own, instance.stack.reference)

@@ -14,6 +14,8 @@ skinnybox:generation  of an overlay or a data disk: the one with the highest cou
 skinnybox:digest      of a master's disk: the digest of the image on it
 skinnybox:layer       the same of a layer's disk. No digest stands there, by which an earlier version and the
                       plugin would take it for a master
+skinnybox:above:...   of a layer's disk, with the digest of a master's image: a machine was made of the two,
+                      after a look whether they go together. The dom0 plugin, which cannot look, goes by it
 skinnybox:label       of a snapshot: what it is called; of an overlay: what it is to be called once another
                       has taken its place
 skinnybox:kept        of the same: what it is of, as record
@@ -42,7 +44,7 @@ INSTANCE, RECORD, ROLE = "skinnybox:instance", "skinnybox:record", "skinnybox:ro
 GENERATION, DIGEST, KEPT = "skinnybox:generation", "skinnybox:digest", "skinnybox:kept"
 FIRST, MADE, FLEET = "skinnybox:first", "skinnybox:made", "skinnybox:fleet"
 START, DISK, LABEL = "skinnybox:start", "skinnybox:disk", "skinnybox:label"
-LAYER = "skinnybox:layer"
+LAYER, ABOVE = "skinnybox:layer", "skinnybox:above:"
 NEXT = ".next"
 MOST = 256 * KIB
 """Of one value. The pool keeps all of them in memory on every host, and sends them in every list."""
