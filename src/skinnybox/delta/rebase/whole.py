@@ -99,7 +99,7 @@ def settle_ground(
     every += _by_account(three, ownership, policy)
     every += _subordinate(three)
     wants = services.wants(old.system), services.wants(new.system), services.wants(system)
-    every += services.decisions(*wants)
+    every += services.decisions(*wants, services.masked(source))
     if not policy.replay:
         every += chosen.decisions(three, wants, old.system, (settled, owned), policy)
     remembered = converged.read(source.read(converged.PATH, converged.MOST_BYTES + 1), ownership)
