@@ -82,7 +82,7 @@ def test_what_cannot_be_planned_is_told_of_each(operator: Api, fleet: Fleet) -> 
 NO_WISHES: tuple[dict[str, Any], ...] = (
     {"onto": "none:1"}, {"take": ["etc"]}, {"take": ["/a\\q"]}, {"take": ["/a\\x00"]},
     {"rules": "mine /etc"}, {"on_conflict": "take"}, {"take": ["/etc"], "pin": ["/etc"]},
-    {"ours": ["/" + "*a" * 9]},
+    {"ours": ["/a//b"]}, {"ours": ["/etc"], "theirs": ["/etc"]},
     {"without": ["own"]},
     {"replay": True, "without": ["-x"]},
     {"replay": True, "instead": {"a": "$(x)"}},

@@ -10,12 +10,14 @@ from skinnybox.fleet.plan.actions import Action, Choices, Target, Verb, plan
 from skinnybox.fleet.plan.values import Desired
 from skinnybox.fleet.service import Fleet
 from skinnybox.fleet.view import MachineView
-from skinnybox.model import Overlay, Trial, TrialPhase
+from skinnybox.model import Instance, Overlay, Trial, TrialPhase
 from skinnybox.sizes import GIB
 from tests.fleet import rebasing
-from tests.fleet.conftest import said
+from tests.fleet.conftest import SPARSE, said
 from tests.fleet.planned import FLEET, LAMP1, LAMP2, SPEC, machine, wanted
 from tests.fleet.rebasing import agrees, guests
+from tests.fleet.test_disks import image
+from tests.fleet.test_rebase import put
 from tests.fleet.test_rebase_do import fleet, two_masters, web
 
 __all__ = ["fleet", "two_masters", "web"]
@@ -88,6 +90,19 @@ def test_apply_does_it(
     ready = {"running": "ready, kept", "stopped": "stopped, kept"}[target]
     assert agrees(fleet, state, "web").told == ready
     assert said(capsys, "plan", str(file), "--exit-code").code == 0
+
+
+@pytest.mark.usefixtures("web")
+def test_apply_that_stops_at_one_in_dispute_says_so(
+    fleet: Fleet, state: Path, web: Instance, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Not 130: nobody has interrupted it."""
+    fleet.create(["web-2"], "web:1", SPARSE)
+    put(image(state, web), "etc/web.conf", "mine\n")
+    file = tmp_path / "fleet.yaml"
+    file.write_text(FILE.replace("STATE", "stopped").replace("  web:", "  web{,-2}:"))
+    done = said(capsys, "apply", str(file), "--adopt", "--rebase", "--parallel", "1")
+    assert done.code == 4 and "web-2 stays on web:1: the rollout stopped at web\n" in done.err
 
 
 @pytest.mark.usefixtures("web")

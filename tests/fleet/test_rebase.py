@@ -121,6 +121,8 @@ CODES = [
     (["disputed", "--rules", "{folder}/good"], 0),
     (["clean", "merged", "--explain", "/etc"], 2),
     (["clean", "--explain", "etc"], 2),
+    (["clean", "--explain", "/etc/../etc/web.conf"], 2),
+    (["disputed", "--pin", "/etc//web.conf"], 2),
 ]
 
 
@@ -220,8 +222,13 @@ def test_a_path_is_explained(capsys: pytest.CaptureFixture[str]) -> None:
     below = plan(capsys, "blocked", "--explain", "/usr/bin/web/file").out
     assert "below opaque: keep" in below and "old master:" in below
     assert "nothing of its own there" in plan(capsys, "clean", "--explain", "/etc/web.conf").out
+    folder = plan(capsys, "disputed", "--explain", "/etc/").out
+    assert "nothing of its own but what is below it" in folder
+    assert "below:      1 in dispute; such as /etc/web.conf\n" in folder
+    assert "1 in dispute" in plan(capsys, "disputed", "--explain", "/").out
     words = ("disputed", "--explain", "/etc/web.conf", "--format", "json")
     found = json.loads(plan(capsys, *words).out)
+    assert found["below"] == {"clean": 0, "conflict": 0, "blocked": 0, "first": None}
     assert found["old"]["digest"] != found["new"]["digest"] and found["decisions"][0]["why"]
 
 

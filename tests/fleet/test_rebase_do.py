@@ -2,13 +2,14 @@
 
 import errno
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from skinnybox import run
-from skinnybox.errors import Blocked, Conflict, GuestFailed, NotFound, TimedOut, Unsupported
+from skinnybox.errors import Blocked, Conflict, GuestFailed, NoSpace, NotFound, TimedOut, Unsupported
 from skinnybox.fleet.power import Stopping
 from skinnybox.fleet.rebase_rollout import Rollout
 from skinnybox.fleet.rebase_run import Stage
@@ -17,7 +18,8 @@ from skinnybox.fleet.service import Fleet
 from skinnybox.fleet.view import Condition
 from skinnybox.hosts.fake.host import FakeHost
 from skinnybox.model import Instance, TrialPhase
-from skinnybox.overlays import inspect
+from skinnybox.overlays import inspect, space
+from skinnybox.sizes import MIB
 from tests.fleet import rebasing
 from tests.fleet.conftest import SPARSE, said
 from tests.fleet.rebasing import agrees, guests, has, moved, on_new, rebase
@@ -170,6 +172,25 @@ def test_the_way_back_later(fleet: Fleet, state: Path, web: Instance) -> None:
     assert moved(fleet, "web").stage is Stage.PASSED
 
 
+def test_one_that_cannot_be_put_back_runs_as_it_ran(
+    fleet: Fleet, state: Path, web: Instance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    moved(fleet, "web")
+    assert fleet.overlays.grow(["web"], 96 * MIB)[0].ok  # so that it has to be copied
+    fleet.start(["web"])
+
+    def full(*words: object) -> None:
+        raise NoSpace("full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(space, "make_blank", full)
+        [outcome] = fleet.rebases.rollback(["web"])
+    assert outcome.error is not None
+    assert outcome.error.message == "full; it stays on web:2, and it was started again"
+    assert agrees(fleet, state, "web").told == "ready, kept"
+    assert fleet.rebases.rollback(["web"])[0].error is None
+
+
 def test_no_image_is_written_in_place(fleet: Fleet, state: Path, web: Instance) -> None:
     """T14: what was before is the very file, with every byte of it; what comes is another."""
 
@@ -195,11 +216,49 @@ def test_giving_it_up(fleet: Fleet, web: Instance, capsys: pytest.CaptureFixture
     assert isinstance(fleet.rebases.rollback(["web"])[0].error, NotFound)
 
 
+OF_ONTO = (
+    "--dry-run", "--explain /etc", "--rules x", "--take /etc", "--keep 3", "--no-start", "--on-fail rollback",
+    "--on-conflict ours", "--timeout 9", "--check true",
+)  # fmt: skip
+
+
+def test_what_is_said_of_a_rebase_is_no_word_of_giving_it_up(
+    fleet: Fleet, web: Instance, capsys: pytest.CaptureFixture[str]
+) -> None:
+    moved(fleet, "web")
+    for words in OF_ONTO:
+        refused = said(capsys, "rebase", "web", "--commit", "--yes", *words.split())
+        assert refused.code == 2 and f"{words.split()[0]} goes with --onto" in refused.err
+    assert fleet.machine("web").instance.trial is not None
+
+
 def test_one_way_back_and_no_more(fleet: Fleet, web: Instance) -> None:
     moved(fleet, "web")
     [outcome] = rebase(fleet, "web", onto="web:1")
     assert isinstance(outcome.error, Blocked) and outcome.error.hint
     assert "`skinnybox rebase web --commit` gives it up" in outcome.error.hint
+
+
+def test_who_has_not_tried_one_master_is_told_what_helps_before_another(fleet: Fleet, web: Instance) -> None:
+    """Not to commit: that is refused, as nothing is decided."""
+    moved(fleet, "web", Rollout(start=False))
+    [outcome] = rebase(fleet, "web", onto="web:1")
+    assert isinstance(outcome.error, Blocked) and "that is not decided yet" in outcome.error.message
+    hint = "`skinnybox start web` tries it; `skinnybox rollback web` takes it back"
+    assert outcome.error.hint == hint
+
+
+@pytest.mark.parametrize("ran", [False, True])
+def test_what_is_in_dispute_is_told_with_a_command_that_says_all_of_it(
+    fleet: Fleet, state: Path, web: Instance, capsys: pytest.CaptureFixture[str], *, ran: bool
+) -> None:
+    put(image(state, web), "etc/web.conf", "mine\n")
+    if ran:
+        fleet.start(["web"])
+    refused = said(capsys, "rebase", "web", "--onto", "web:2")
+    assert refused.code == 4 and "skinnybox: web: it is in dispute who wins: /etc/web.conf" in refused.err
+    commands = re.findall("`skinnybox ([^`]*)`", refused.err)
+    assert [said(capsys, *command.split()).code for command in commands] == [0, 4][not ran :]
 
 
 def test_only_built(fleet: Fleet, state: Path, web: Instance) -> None:
@@ -361,6 +420,25 @@ def test_a_check_counts_from_the_trial_on(fleet: Fleet, state: Path, web: Instan
     now = agrees(fleet, state, "web").instance
     assert (now.check, now.seed.generation) == ("true", 2)
     assert inspect.read_generation(image(state, now)) == 2
+
+
+@pytest.mark.parametrize(
+    ("before", "rebased", "since", "after"),
+    [("", "true", "", None), ("", "true", "id", "id"), ("", None, "id", "id"), ("id", None, "", "id")],
+)
+def test_the_way_back_takes_the_check_of_the_rebase_and_no_other(
+    fleet: Fleet, web: Instance, capsys: pytest.CaptureFixture[str], before: str, rebased: str | None,
+    since: str, after: str | None,
+) -> None:  # fmt: skip
+    if before:
+        said(capsys, "set", "web", "--check", before)
+    [outcome] = rebase(fleet, "web", how=Rollout(check=rebased))
+    if since:
+        said(capsys, "set", "web", "--check", since)
+    [back] = fleet.rebases.rollback(["web"])
+    now = fleet.machine("web").instance
+    assert outcome.error is None and back.error is None
+    assert now.check == after and now.stack == web.stack
 
 
 def test_one_whose_check_fails_is_as_it_was(

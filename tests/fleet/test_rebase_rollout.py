@@ -1,12 +1,16 @@
 """Many machines on another master: a few at a time, until one fails, and on from there."""
 
+import errno
 import json
 import threading
 
 import pytest
 
+from skinnybox.delta.rebase import doing
 from skinnybox.errors import Cancelled, UsageError
+from skinnybox.fleet import rebase_rollout
 from skinnybox.fleet.rebase_rollout import OnFail, Rollout
+from skinnybox.fleet.rebases import Wishes
 from skinnybox.fleet.service import Fleet
 from skinnybox.fleet.view import Condition
 from skinnybox.hosts.fake.host import FakeHost
@@ -55,8 +59,6 @@ def test_all_of_them(fleet: Fleet, webs: list[Instance]) -> None:
 def test_so_many_are_unavailable_at_once(
     fleet: Fleet, webs: list[Instance], monkeypatch: pytest.MonkeyPatch, said_so: int | None, most: int
 ) -> None:
-    from skinnybox.delta.rebase import doing
-
     real, lock, away, seen = doing.build, threading.Lock(), set[int](), list[int]()
 
     def build(*words: object, **more: object) -> object:
@@ -122,13 +124,41 @@ def test_what_is_cancelled_goes_on(
     with monkeypatch.context() as patch:
         guests(patch, rebasing.hangs)
         patch.setattr(FakeHost, "start", start)
-        from skinnybox.fleet.rebases import Wishes
-
         done = fleet.rebases.run(["web-*"], "web:2", Wishes(), Rollout(timeout=600), operation)
         assert all(isinstance(each.error, Cancelled) for each in done)
         assert "its trial goes on until" in done[0].error.message if done[0].error else False
     assert stages(rebase(fleet, "web-*")) == ["there", "passed", "passed", "passed"]
     assert on(fleet)["web-1"] == "web:2 ready"
+
+
+def test_what_is_cancelled_takes_nothing_back(
+    fleet: Fleet, webs: list[Instance], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What passed has passed, and is told so."""
+    operation, real = Operation(), FakeHost.start
+
+    def start(self: FakeHost, instance: Instance, *words: object, **more: object) -> object:
+        if instance.name == "web-2":
+            operation.cancel()
+        return real(self, instance, *words, **more)  # type: ignore[arg-type]
+
+    guests(monkeypatch, rebasing.hangs, ("web-2",))
+    monkeypatch.setattr(FakeHost, "start", start)
+    how = Rollout(timeout=600, on_fail=OnFail.ROLLBACK)
+    done = fleet.rebases.run(["web-*"], "web:2", Wishes(), how, operation)
+    assert stages([*done]) == ["passed", "failed", "failed", "failed"]
+    assert all(isinstance(each.error, Cancelled) for each in done[1:])
+    assert on(fleet)["web-1"] == "web:2 ready"
+
+
+def test_it_stops_where_the_system_refuses_something(
+    fleet: Fleet, webs: list[Instance], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def denied(*words: object, **more: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", "/some/where")
+
+    monkeypatch.setattr(rebase_rollout, "moved", denied)
+    assert stages(rebase(fleet, "web-*")) == ["failed", "not begun", "not begun", "not begun"]
 
 
 def test_it_is_a_job_with_all_of_them(fleet: Fleet, webs: list[Instance]) -> None:

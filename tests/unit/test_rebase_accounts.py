@@ -98,6 +98,21 @@ def test_what_becomes_of_accounts_is_told() -> None:
     assert _moved(old, new, machine)[1] == ["b removed hide", "c kept keep", "d new take"]
 
 
+def test_files_of_whom_the_machine_removed_stay_nobodys() -> None:
+    """The new master's account is not there either, so nobody has to chown them first."""
+    was = accounts_of({"ftp": 108}, {})
+    owners, _ = ownership(was, accounts_of({"ftp": 108}, {}), accounts_of({}, {}))
+    assert {each.standing for each in decided({"srv/a": f(uid=108)}, {}, {}, ownership=owners)} == {"clean"}
+
+
+def test_files_of_nobody_at_a_number_that_one_of_the_machine_gets_block() -> None:
+    owners, _ = ownership(accounts_of({}, {}), accounts_of({"new": 500}, {}), accounts_of({"own": 500}, {}))
+    found = decided({"srv/a": f(uid=400), "srv/b": f(uid=500)}, {}, {}, ownership=owners)
+    (said,) = [each for each in found if each.standing is Standing.BLOCKED]
+    assert owners.users.of(500) == 400 and said.name == "own"
+    assert said.detail.startswith("1 files, such as /srv/a, are 400's, which nobody is in the machine")
+
+
 def test_files_of_nobody_who_would_be_somebody_block() -> None:
     """A tar unpacked with the numbers of elsewhere."""
     owners, _ = ownership(accounts_of({}, {}), accounts_of({"mysql": 555}, {}), accounts_of({}, {}))

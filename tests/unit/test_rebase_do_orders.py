@@ -91,10 +91,11 @@ def test_of_what_is_in_dispute_what_decides_is_told() -> None:
     blocked = _disputed("e", Standing.BLOCKED)
     counts = Counter({("file", "text", "ask", "conflict"): 4, ("file", "text", "ask", "blocked"): 1})
     with pytest.raises(Conflict) as caught:
-        doing._refuse_disputed(disputed, counts)
+        doing._refuse_disputed(disputed, counts, "look")
+    assert caught.value.hint == "look; --on-conflict, --rules, --take and --pin say who wins"
     assert caught.value.message == "it is in dispute who wins: /a: says a; /b: says b; /c: says c; and 1 more"
     with pytest.raises(Blocked) as stopped:
-        doing._refuse_disputed([*disputed, blocked], counts)
+        doing._refuse_disputed([*disputed, blocked], counts, "look")
     assert stopped.value.message == "a rebase is not possible: /e: says e"
 
 

@@ -2,16 +2,19 @@
 
 import copy
 from collections.abc import Mapping
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from skinnybox.delta.rebase.context import Context
+from skinnybox.delta.rebase.diverted import Diverted
 from skinnybox.delta.rebase.files import decisions
 from skinnybox.delta.rebase.rules import Choice, Policy, Rule
 from skinnybox.delta.rebase.streams import places
 from skinnybox.errors import Corrupt
+from skinnybox.masters.system.values import Diversion
 from tests.unit.rebased import (
     OPAQUE,
     WHITEOUT,
@@ -20,6 +23,7 @@ from tests.unit.rebased import (
     Reader,
     Thing,
     Tree,
+    a_system,
     d,
     decided,
     f,
@@ -29,6 +33,7 @@ from tests.unit.rebased import (
     told,
     whole,
 )
+from tests.unit.rebased_disk import Model
 
 DEV = Thing("c", rdev=(1, 3))
 CAPABLE = {"security.capability": b"x"}
@@ -78,6 +83,30 @@ def test_one_path(mine: Thing, old: Thing | None, new: Thing | None, wanted: str
     sides[2] = {"srv": d(), **sides[2]}
     sides[1] = {"srv": d(), **sides[1]}
     assert told(*sides).get("srv/x") == wanted
+
+
+@pytest.mark.parametrize(
+    ("new", "policy", "wanted"),
+    [
+        (f("1"), Policy(), "changed: keep"),
+        (f("2"), Policy(), "modify/modify: ask blocked"),
+        (f("2"), Policy(on_conflict=Choice.OURS), "modify/modify: ask blocked"),
+        (f("2"), Policy(pin=("/usr/bin/a",)), "changed: keep"),
+        (f("2"), Policy(ours=("/usr/bin/a",)), "modify/modify: keep"),
+        (None, Policy(), "modify/delete: ask conflict"),
+    ],
+)
+def test_what_was_diverted_does_not_stay_an_older_one(new: Thing | None, policy: Policy, wanted: str) -> None:
+    """dpkg would say the new version, and what runs is the copy aside, which nobody writes to any more."""
+    system = replace(a_system(), diversions=(Diversion(path="usr/bin/a", to="usr/bin/a.real", package=":"),))
+    upper = {b"usr/bin/a": f("wrapper"), b"usr/bin/a.real": f("1")}
+    diverted = Diverted.of(a_system(), system, Model(upper))
+    assert diverted.aside == {b"usr/bin/a": b"usr/bin/a.real"}
+    assert Diverted.of(a_system(), system, Model({b"usr/bin/a": f("wrapper")})).aside == {}
+    sides = {"usr/bin": d(), **({} if new is None else {"usr/bin/a": new})}
+    mine = {path.decode(): thing for path, thing in upper.items()}
+    found = told(mine, {"usr/bin/a": f("1")}, sides, diverted=diverted, policy=policy)
+    assert found["usr/bin/a"] == wanted and found["usr/bin/a.real"] == "own: keep"
 
 
 @pytest.mark.parametrize(

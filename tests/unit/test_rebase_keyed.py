@@ -93,6 +93,14 @@ def test_what_is_no_line_stays_as_it_is() -> None:
     assert found == odd + b"\n" and said == []
 
 
+def test_a_second_line_of_one_name_moves_with_its_number() -> None:
+    """Else whoever asks for the number finds it, and not the account that has it now."""
+    twice = _user("sshd", 101) + _user("sshd", 101, "/bin/sh")
+    new = _user("sshd", 102) + _user("redis", 101)
+    found, _ = merged(PASSWD, _user("sshd", 101), new, twice, moving({101: 102}, {101: 102}))
+    assert found == _user("sshd", 102) + _user("sshd", 102, "/bin/sh") + _user("redis", 101)
+
+
 NAMES = st.dictionaries(st.sampled_from("abcd"), st.sampled_from(["/1", "/2", "/3"]), max_size=4)
 
 

@@ -1,10 +1,13 @@
 """Whether the packages that are there afterwards go together."""
 
+from dataclasses import replace
+
 import pytest
 
 from skinnybox.delta.rebase.packages import settled, versions
 from skinnybox.delta.rebase.relations import Relation, decisions, related
 from skinnybox.masters.system.source import Notes
+from skinnybox.masters.system.values import INSTALLED, Package, System
 from tests.unit.rebased import a_system
 
 
@@ -14,7 +17,7 @@ class Database:
     def __init__(self, *packages: str) -> None:
         """NAME=VERSION, and fields behind it, by semicolons."""
         self.names_and_versions = [package.partition(";")[0] for package in packages]
-        self._text = "".join(map(_stanza, packages))
+        self.text = "".join(map(_stanza, packages))
 
     def names(self, folder: str) -> list[str]:
         return []
@@ -23,7 +26,7 @@ class Database:
         return {}
 
     def read(self, path: str, limit: int) -> bytes | None:
-        return self._text.encode()[:limit] if path == "var/lib/dpkg/status" else None
+        return self.text.encode()[:limit] if path == "var/lib/dpkg/status" else None
 
 
 def _stanza(said: str) -> str:
@@ -39,6 +42,31 @@ def _told(old: Database, new: Database, machine: Database) -> list[str]:
     packages = {each.name: settled(each) for each in versions(systems[0], systems[1], systems[2])}
     theirs, mine = (related(side, Notes()) for side in (new, machine))
     return [each.detail.partition(";")[0] for each in decisions(packages, theirs, mine)]
+
+
+def _of_two(*packages: tuple[str, str]) -> tuple[System, Database]:
+    """One package by architecture and version, and its database."""
+    text = "".join(
+        f"Package: lib\nStatus: {INSTALLED}\nVersion: {version}\nArchitecture: {where}\nMulti-Arch: same\n\n"
+        for where, version in packages
+    )
+    database = Database()
+    database.text = text
+    every = tuple(
+        Package(name="lib", version=version, architecture=where, status=INSTALLED)
+        for where, version in packages
+    )
+    return replace(a_system(), packages=every), database
+
+
+@pytest.mark.parametrize(("new", "told"), [("2", 1), ("1", 0)])
+def test_a_library_of_two_architectures_has_one_version(new: str, told: int) -> None:
+    """dpkg refuses another, and so the machine's own of a foreign architecture cannot stay behind."""
+    sides = [_of_two(("amd64", "1")), _of_two(("amd64", new)), _of_two(("amd64", "1"), ("i386", "1"))]
+    packages = {each.name: settled(each) for each in versions(*(system for system, _ in sides))}
+    theirs, mine = (related(side, Notes()) for _, side in sides[1:])
+    found = [each.detail for each in decisions(packages, theirs, mine)]
+    assert len(found) == told and all("of the master's, which is 2; upgrade both" in each for each in found)
 
 
 @pytest.mark.parametrize(

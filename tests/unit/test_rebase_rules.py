@@ -1,16 +1,20 @@
 """What is said of paths beforehand; services that start; what was made for a version that goes."""
 
+import json
+
 import pytest
 
 from skinnybox.delta.rebase.bound import Tally, made_for
+from skinnybox.delta.rebase.planning import as_policy, policy_text
 from skinnybox.delta.rebase.rules import Choice, Policy, Rule, read_rules
-from skinnybox.delta.rebase.services import decisions, united, wants
+from skinnybox.delta.rebase.services import decisions, masked, united, wants
 from skinnybox.errors import UsageError
-from tests.unit.rebased import a_system
+from tests.unit.rebased import a_system, l
+from tests.unit.rebased_disk import Model
 
 
 def test_rules_are_lines() -> None:
-    text = "# ours\n\nours /etc/ssh/**\n take  /etc/my file \n"
+    text = "# ours\n\nours\t/etc/ssh/**\n take  /etc/my file \n"
     assert read_rules(text, "r") == (
         Rule(glob="/etc/ssh/**", choice=Choice.OURS), Rule(glob="/etc/my file", choice=Choice.TAKE),
     )  # fmt: skip
@@ -22,6 +26,8 @@ def test_rules_are_lines() -> None:
         ("ours etc/x", "r, line 1: 'ours etc/x' is no rule"),
         ("\nmine /etc/x", "r, line 2"),
         ("ours", "r, line 1"),
+        ("ours /etc/ssh/", "r, line 1: no path is '/etc/ssh/'"),
+        ("ours /etc/x # mine", "r, line 1: no path is '/etc/x # mine'"),
         ("ours /x\n" * 10_001, "more than 10000 lines"),
     ],
 )
@@ -37,6 +43,10 @@ def test_what_is_no_rule_is_refused(text: str, why: str) -> None:
         ({"pin": ("/",)}, "no path in a machine"),
         ({"take": ("/a/",), "pin": ("/a",)}, "/a is both"),
         ({"on_conflict": Choice.PIN}, "not of all conflicts"),
+        ({"pin": ("/etc/../etc/x",)}, "no path in a machine"),
+        ({"theirs": ("/etc//x",)}, "no path in a machine"),
+        ({"take": ("/etc/./x",)}, "no path in a machine"),
+        ({"ours": ("/a",), "theirs": ("/a/",)}, "/a is both"),
         ({"rules": (Rule(glob="/*a*a*a*a*a*a*a", choice=Choice.OURS),)}, "more than 6 stars"),
     ],
 )
@@ -65,6 +75,19 @@ def test_globs(glob: str, path: bytes, fits: bool) -> None:
     assert policy.choice(path) is (Choice.OURS if fits else Choice.MERGE)
 
 
+def test_what_is_said_of_one_path_is_said_of_no_other() -> None:
+    """Whoever chooses for a file that a guest has called `*`."""
+    rules = (Rule(glob="/etc/**", choice=Choice.PIN),)
+    policy = Policy(theirs=("/etc/*", "/etc/" + "*a" * 9), ours=("/etc/b",), take=("/etc/d",), rules=rules)
+    said = {path: policy.choice(path) for path in (b"etc/*", b"etc/a", b"etc/b", b"etc/b/c", b"etc/d/e")}
+    assert said == {
+        b"etc/*": Choice.THEIRS, b"etc/a": Choice.PIN, b"etc/b": Choice.OURS, b"etc/b/c": Choice.PIN,
+        b"etc/d/e": Choice.TAKE,
+    }  # fmt: skip
+    assert policy.is_named(b"etc/*") and not Policy(theirs=("/etc/*",)).is_named(b"etc/a")
+    assert as_policy(json.loads(policy_text(policy))) == policy
+
+
 def test_services_that_will_start_and_stop() -> None:
     """T5: redis comes with the new master, and listens."""
     target = ("multi-user.target",)
@@ -78,6 +101,10 @@ def test_services_that_will_start_and_stop() -> None:
     }
     kept = {unit for unit, _ in united(old, new, machine)}
     assert kept == {"ssh.service", "redis.service", "own.service"}  # cron was disabled there
+    links = {b"etc/systemd/system/" + name: l("/dev/null") for name in (b"redis.service", b"web@.service")}
+    never = masked(Model(links))
+    new |= wants(a_system(units={"web@1.service": target}))
+    assert [each.name for each in decisions(old, new, machine, never)] == ["old.service"]
 
 
 @pytest.mark.parametrize(

@@ -161,9 +161,19 @@ class Reasoned(DecisionForm):
     why: str | None
 
 
+class BelowForm(Told):
+    """Decisions of what lies below a folder, and a path of the worst."""
+
+    clean: int
+    conflict: int
+    blocked: int
+    first: str | None
+
+
 class ExplainedForm(Told):
     path: str
     decisions: list[Reasoned]
+    below: BelowForm
     old: EntryForm | None
     new: EntryForm | None
 

@@ -19,6 +19,11 @@ if TYPE_CHECKING:
 
 _COLUMNS = ("name", "master", "onto", "packages", "accounts", "files", "conflicts", "blocked", "verdict")
 _DECISIONS = ("standing", "what", "name", "class", "fate", "detail")
+_ON_FAIL = ("stop", "rollback")
+_OF_ONTO = (
+    "dry_run", "explain", "on_conflict", "rules", "take", "pin", "replay", "without", "instead", "after",
+    "timeout", "check", "no_wait", "no_start", "wait_ready", "max_unavailable", "keep", "on_fail",
+)  # fmt: skip
 _CODES = {"clean": 0, "there": 0, "conflicts": Conflict.exit_code, "blocked": Blocked.exit_code}
 
 
@@ -111,12 +116,13 @@ def _add_doing(parser: argparse.ArgumentParser) -> None:
         "them runs, else as many as may come up at once)")  # fmt: skip
     add("--keep", metavar="DAYS", type=numbers.count, help="how long the way back is kept (default: until "
         "--commit)")  # fmt: skip
-    add("--on-fail", choices=("stop", "rollback"), default="stop", help="where one fails no other is begun "
+    add("--on-fail", choices=_ON_FAIL, default=_ON_FAIL[0], help="where one fails no other is begun "
         "(stop, the default), and those done before it get their old system back (rollback)")  # fmt: skip
 
 
 def _rebase(arguments: argparse.Namespace) -> int:
     if arguments.commit:
+        _refuse_beside_commit(arguments)
         return rebase_do.commit(arguments)
     if not arguments.dry_run:
         if arguments.explain is not None:
@@ -130,6 +136,15 @@ def _rebase(arguments: argparse.Namespace) -> int:
         if len(names) == 1:
             return _one(arguments, fleet, names[0], wishes)
         return _several(arguments, fleet, names, wishes)
+
+
+def _refuse_beside_commit(arguments: argparse.Namespace) -> None:
+    """Who says --dry-run does not expect that anything is deleted; nor does any other of these say how."""
+    usual = {"on_conflict": ON_CONFLICT[0], "on_fail": _ON_FAIL[0]}
+    for option in _OF_ONTO:
+        if getattr(arguments, option) not in (usual.get(option), None, False, []):
+            word = option.replace("_", "-")
+            raise UsageError(f"--{word} goes with --onto: a commit deletes what the machines were before")
 
 
 def _wishes(arguments: argparse.Namespace) -> Wishes:
@@ -191,11 +206,13 @@ def _explain(arguments: argparse.Namespace, fleet: "Fleet", names: "Sequence[str
     record = present_rebase.explained(found)
     if arguments.format in ("table", "csv"):
         decided = [each for decision in record["decisions"] for each in _lines(decision)]
-        nothing = ["the machine has nothing of its own there: the new master's is seen"]
+        below = _below(record["below"])
+        nothing = "there: the new master's is seen" if not below else "but what is below it"
         render.pairs(
             {
                 "path": record["path"],
-                "decided": decided or nothing,
+                "decided": decided or [f"the machine has nothing of its own {nothing}"],
+                **({"below": below} if below else {}),
                 "old master": _entry(record["old"]),
                 "new master": _entry(record["new"]),
             }
@@ -209,6 +226,12 @@ def _lines(decision: dict[str, Any]) -> list[str]:
     told = f"{decision['class']}: {decision['fate']} ({decision['standing']})"
     owner = f"owner {decision['owner']}" if decision["owner"] else ""
     return [f"{decision['name']}: {told}", *filter(None, (decision["why"], decision["detail"], owner))]
+
+
+def _below(found: dict[str, Any]) -> str | None:
+    words = (("blocked", "blocked"), ("conflict", "in dispute"), ("clean", "clean"))
+    told = ", ".join(f"{found[key]} {word}" for key, word in words if found[key])
+    return f"{told}; such as {found['first']}" if told else None
 
 
 def _entry(entry: dict[str, Any] | None) -> str | None:

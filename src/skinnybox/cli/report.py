@@ -4,6 +4,7 @@ What a command was asked for (a list, a script, a file's schema) it prints itsel
 --quiet; whatever else there is to say is said here. tests/fleet/test_quiet.py holds both.
 """
 
+import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -51,10 +52,15 @@ def warn(text: str) -> None:
 
 def say(error: SkinnyboxError, name: str | None = None) -> None:
     """One error, with its hint. What is wrong with a file may take several lines."""
-    of = f"{name}: " if name and name not in error.message else ""
+    of = f"{name}: " if name and not _names(error.message, name) else ""
     warn(of + "\n".join(map(printable, error.message.split("\n"))))
     if error.hint:
         print(f"  hint: {printable(error.hint)}", file=sys.stderr)
+
+
+def _names(message: str, name: str) -> bool:
+    """Whether it says of whom it is: /etc/web.conf, web-01 and the master web:1 are not the machine web."""
+    return re.search(rf"(?<![\w./-]){re.escape(name)}(?![\w/-]|[.:]\w)", message) is not None
 
 
 def outcomes(results: "Sequence[Outcome[R]]", told: Callable[[R], str]) -> int:

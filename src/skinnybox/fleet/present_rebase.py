@@ -110,11 +110,18 @@ def moved(result: "Outcome[Moved]") -> Record:
 
 
 def explained(found: "Explained") -> Record:
+    """`below` are numbers of decisions by standing, and a path of the worst, null where there are none."""
+    from skinnybox.delta.rebase.values import Standing
     from skinnybox.fleet.rebase_explained import WHY
 
+    first = None if found.first is None else b"/" + found.first.encode("utf-8", "surrogateescape")
     return {
         "path": printable_path(found.path.encode("utf-8", "surrogateescape")),
         "decisions": [{**decision(each), "why": WHY.get(each.kind)} for each in found.decisions],
+        "below": {
+            **{str(each): found.below[each] for each in Standing},
+            "first": None if first is None else printable_path(first),
+        },
         "old": _entry(found.old),
         "new": _entry(found.new),
     }

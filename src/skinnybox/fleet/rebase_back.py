@@ -1,10 +1,13 @@
 """The way back from a new master, and giving it up, as users command it."""
 
-from skinnybox.errors import NotFound
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from skinnybox.errors import NotFound, SkinnyboxError
 from skinnybox.fleet import power, rebase_kept, rebase_trial, trials
 from skinnybox.fleet.catalog.rows import Doing
 from skinnybox.fleet.context import Context
-from skinnybox.fleet.lease import leased
+from skinnybox.fleet.lease import Held, leased
 from skinnybox.fleet.rebase_run import Moved, Stage
 from skinnybox.fleet.view import MachineView
 from skinnybox.hosts.events import EventKind
@@ -23,7 +26,8 @@ def rolled_back(context: Context, machine: MachineView, operation: Operation) ->
         if ran:
             operation.step(f"{instance.name}: stop")
             power.stop(host, lambda: context.queries.view(instance), power.Stopping(), operation)
-        restored, label = rebase_kept.put_back(host, context.catalog, held, operation)
+        with _again_where_it_fails(context, held, ran=ran):
+            restored, label = rebase_kept.put_back(host, context.catalog, held, operation)
         held.commit(restored)
     old = trial.before.reference
     host.note_event(instance.uuid, look.name, EventKind.ROLLED_BACK, f"{new} -> {old}")
@@ -31,6 +35,21 @@ def rolled_back(context: Context, machine: MachineView, operation: Operation) ->
     if ran:
         why = f"{why}; {rebase_trial.on_again(context, restored)}"
     return Moved(name=instance.name, old=new, new=old, stage=Stage.ROLLED_BACK, why=why)
+
+
+@contextmanager
+def _again_where_it_fails(context: Context, held: Held, *, ran: bool) -> Iterator[None]:
+    """What could not be put back runs as it ran: nobody has asked for it to be off. Not one that is on trial,
+    of which to have gone off decides."""
+    before = held.instance
+    try:
+        yield
+    except BaseException as error:
+        if ran and held.instance == before and not trials.is_open(before):
+            again = rebase_trial.on_again(context, before)
+            if isinstance(error, SkinnyboxError):
+                error.message = f"{error.message}; it stays on {before.stack.reference}, and {again}"
+        raise
 
 
 def committed(context: Context, machine: MachineView, operation: Operation) -> Moved:

@@ -1,11 +1,12 @@
 """Why a path of a machine is what it is in the plan of its rebase."""
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from skinnybox.delta.rebase.values import Decision, FileClass, Subject
-from skinnybox.errors import UsageError
+from skinnybox.delta.rebase.rules import check_path
+from skinnybox.delta.rebase.values import Decision, FileClass, Standing, Subject
 from skinnybox.fleet import rebase_data
 from skinnybox.fleet.masters import Masters
 from skinnybox.fleet.stack_files import index_of
@@ -44,12 +45,15 @@ WHY: dict[str, str] = {
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Explained:
     """What is decided about a path, or about a folder around it that decides it; and what the masters have
-    there, None for nothing."""
+    there, None for nothing. `below`: how many decisions there are of what lies below it, by standing, and
+    `first` a path of the worst of them."""
 
     path: str
     decisions: tuple[Decision, ...]
     old: Entry | None
     new: Entry | None
+    below: Counter[Standing] = field(default_factory=Counter)
+    first: str | None = None
 
 
 def explained(
@@ -63,13 +67,37 @@ def explained(
 ) -> Explained:
     """UsageError for no path. `decisions` are gone through to their end. `stack` is what it boots from, and
     `data` are the folders of its data disk: of those nothing is decided but whose numbers move."""
-    if not path.startswith("/"):
-        raise UsageError(f"{path!r} is no path in a machine", hint="one such as /etc/motd")
     wanted = path.strip("/")
+    if wanted or not path.startswith("/"):
+        check_path(path)
     on_data = any(f"/{wanted}/".startswith(f"{folder}/") for folder in data)
-    found = tuple(_on_data(decisions) if on_data else _about(decisions, wanted))
-    entries = (_entry(masters.folder(master), stack, wanted) for master in (old, new))
-    return Explained(path=f"/{wanted}", decisions=found, old=next(entries), new=next(entries))
+    below = _Below(f"{wanted}/".lstrip("/"))
+    found = tuple(_on_data(decisions) if on_data else _about(map(below.seen, decisions), wanted))
+    was, after = (_entry(masters.folder(master), stack, wanted) for master in (old, new))
+    return Explained(
+        path=f"/{wanted}", decisions=found, old=was, new=after, below=below.count, first=below.first
+    )
+
+
+_WORST = tuple(Standing)
+"""The last is."""
+
+
+@dataclass(slots=True)
+class _Below:
+    """What goes by of all that lies below a folder."""
+
+    folder: str
+    count: Counter[Standing] = field(default_factory=Counter)
+    first: str | None = None
+    worst: int = -1
+
+    def seen(self, each: Decision) -> Decision:
+        if each.subject is Subject.FILE and each.name.startswith(self.folder) and each.name != self.folder:
+            self.count[each.standing] += 1
+            if _WORST.index(each.standing) > self.worst:
+                self.worst, self.first = _WORST.index(each.standing), each.name
+        return each
 
 
 def _on_data(decisions: Iterable[Decision]) -> Iterator[Decision]:

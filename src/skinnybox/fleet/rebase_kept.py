@@ -21,11 +21,8 @@ from skinnybox.fleet.trial_left import is_expired
 from skinnybox.hosts.base import Host
 from skinnybox.masters.catalogue import find as find_master
 from skinnybox.model import DiskKind, Instance, Snapshot, Trial, TrialPhase
-from skinnybox.model.fields import INSTANCE, part
 from skinnybox.operation import Operation
 from skinnybox.overlays import inspect
-
-_OF_A_REBASE = ("check",)
 
 __all__ = [
     "AFTER",
@@ -70,7 +67,9 @@ def put_back(host: Host, catalog: Catalog, held: Held, operation: Operation) -> 
     half_restored.refuse(now, "its system alone cannot be")
     then = snapshots.find(host, now, trial.kept)
     master = find_master(catalog.path.parent / layout.MASTERS, trial.before.master.removeprefix("sha256:"))
-    wanted = knowing.known(_of_then(replace(now, stack=trial.before), then.instance), then.instance, master)
+    wanted = knowing.known(
+        _of_then(replace(now, stack=trial.before), then.instance, trial), then.instance, master
+    )
     returning = _Returning(
         host=host, catalog=catalog, held=held, kept=then, aside=label(host, now, AFTER), operation=operation
     )
@@ -86,10 +85,9 @@ def taken_back(host: Host, held: Held, before: Instance) -> None:
             held.announce(before)
 
 
-def _of_then(now: Instance, then: Instance) -> Instance:
-    """What a rebase says of a machine itself is of the rebase, and goes with it."""
-    ours = {field.name: part(then, field) for field in INSTANCE.fields if field.name in _OF_A_REBASE}
-    return replace(now, **ours)
+def _of_then(now: Instance, then: Instance, trial: Trial) -> Instance:
+    """What a rebase told a machine is of the rebase, and goes with it. What it was told since stays."""
+    return replace(now, check=then.check) if trial.check is not None and now.check == trial.check else now
 
 
 def committed(host: Host, catalog: Catalog, instance: Instance) -> Instance:

@@ -13,7 +13,7 @@ from functools import partial
 from threading import Lock
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from skinnybox.errors import SkinnyboxError, UsageError
+from skinnybox.errors import Cancelled, UsageError
 from skinnybox.fleet import batch, power, rebase_back
 from skinnybox.fleet.batch import Outcome
 from skinnybox.fleet.context import Context
@@ -145,7 +145,9 @@ def roll_out(
             return _not_begun(machine, wanted, f"the rollout stopped at {failed[0]}")
         try:
             return moved(context, context.queries.view(machine.instance), wanted, operation)
-        except SkinnyboxError:
+        except Cancelled:  # who does not wait any longer has not said that it failed
+            raise
+        except BaseException:  # also of the system, which batch.each makes an error of ours
             failed.append(machine.name)
             raise
 

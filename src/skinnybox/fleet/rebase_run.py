@@ -104,10 +104,10 @@ def refuse(machine: MachineView, wanted: Wanted) -> None:
     """Blocked, or Unsupported, for what is known before anything is stopped."""
     instance, new = machine.instance, wanted.new
     if instance.trial is not None:
-        rest = "is kept until that is committed" if not trials.is_open(instance) else "is not decided yet"
+        trials.refuse_open(instance, "there is one way back, and no more")
         raise Blocked(
-            f"{instance.name} was rebased onto {instance.stack.reference}: what it was before {rest}, and "
-            "there is one way back and no more",
+            f"{instance.name} was rebased onto {instance.stack.reference}: what it was before is kept until "
+            "that is committed, and there is one way back and no more",
             hint=f"`skinnybox rebase {instance.name} --commit` gives it up, `skinnybox rollback "
             f"{instance.name}` takes it",
         )
@@ -183,7 +183,7 @@ def _off_and_built(
         operation.step(f"{instance.name}: stop")
         power.stop(context.host, look, power.Stopping(), operation)
     try:
-        return _built(context, held, wanted, operation)
+        return _built(context, held, wanted, operation, ran=ran)
     except BaseException as error:
         if held.instance != instance:  # announced, and perhaps not in place
             with suppress(SkinnyboxError):
@@ -200,7 +200,7 @@ def _stack(context: Context, instance: Instance, wanted: Wanted, moves: "Moves")
     return stack_of(wanted.new, instance.stack.dax, features, moves.layers(instance, features))
 
 
-def _built(context: Context, held: Held, wanted: Wanted, operation: Operation) -> Instance:
+def _built(context: Context, held: Held, wanted: Wanted, operation: Operation, *, ran: bool) -> Instance:
     """The machine as it is recorded with its new overlay in place."""
     from skinnybox.delta.rebase import doing
     from skinnybox.fleet.rebase_look import Look
@@ -218,7 +218,10 @@ def _built(context: Context, held: Held, wanted: Wanted, operation: Operation) -
         def build(old: Path, new: Path) -> None:
             operation.step(f"{instance.name}: build")
             images = (instance.stack.images, rebased.stack.images)
-            done = doing.build(old, new, files, wanted.policy, images, operation, identifier=trial.identifier)
+            done = doing.build(
+                old, new, files, wanted.policy, images, operation, identifier=trial.identifier,
+                says_all=_says_all(instance, wanted, ran=ran),
+            )  # fmt: skip
             _refuse_tasks(done.tasks, wanted.new)
             if done.renumbers:
                 rebase_data.refuse(instance, (moves.master(instance), wanted.new))
@@ -237,6 +240,14 @@ def _built(context: Context, held: Held, wanted: Wanted, operation: Operation) -
     if rebased != between:
         held.record(rebased)
     return rebased
+
+
+def _says_all(instance: Instance, wanted: Wanted, *, ran: bool) -> str:
+    """How to see the whole plan: of a machine that is off, and this one is started again, if it ran."""
+    first = f"`skinnybox stop {instance.name}`, and then " if ran else ""
+    replay = " --replay" if wanted.policy.replay else ""
+    command = f"skinnybox rebase {instance.name} --onto {wanted.new.reference}{replay} --dry-run"
+    return f"{first}`{command}` says all of it"
 
 
 def _refuse_tasks(tasks: tuple[str, ...], new: Master) -> None:
@@ -271,4 +282,5 @@ def _trial(context: Context, instance: Instance, wanted: Wanted) -> Trial:
         started=None,
         identifier=secrets.token_hex(16),
         keep_until=None if wanted.keep is None else now + wanted.keep,
+        check=None if wanted.check == instance.check else wanted.check,
     )

@@ -62,16 +62,16 @@ class Wishes:
 
     def policy(self) -> "Policy":
         """UsageError for what is none."""
-        from skinnybox.delta.rebase.rules import Choice, Policy, Rule, read_rules
+        from skinnybox.delta.rebase.rules import Choice, Policy, read_rules
 
         self.otherwise()
-        found: tuple[Rule, ...] = read_rules(self.text, "the rules") if self.text else ()
+        found = read_rules(self.text, "the rules") if self.text else ()
         if self.rules is not None:
             found = read_rules(_text(self.rules), str(self.rules))
-        said = ((Choice.OURS, self.ours), (Choice.THEIRS, self.theirs))
-        found = (*(Rule(glob=path, choice=choice) for choice, paths in said for path in paths), *found)
-        on_conflict = Choice(self.on_conflict)
-        return Policy(on_conflict=on_conflict, rules=found, take=self.take, pin=self.pin, replay=self.replay)
+        return Policy(
+            on_conflict=Choice(self.on_conflict), rules=found, ours=self.ours, theirs=self.theirs,
+            take=self.take, pin=self.pin, replay=self.replay,
+        )  # fmt: skip
 
 
 def _text(file: Path) -> str:

@@ -91,11 +91,17 @@ def refuse(instance: Instance, snapshot: Snapshot, *, data: bool) -> None:
 
 
 def _way(instance: Instance, snapshot: Snapshot) -> str:
-    if instance.trial is not None and instance.trial.kept == snapshot.label:
-        return f"`skinnybox rollback {instance.name}` puts it back, with that master"
+    name, trial, then = instance.name, instance.trial, snapshot.instance.stack
+    if trial is not None and trial.kept == snapshot.label:
+        return f"`skinnybox rollback {name}` puts it back, with that master"
+    way = f"`skinnybox rebase {name} --onto {then.reference}`"
+    if trial is not None and trial.before.images == then.images:
+        way = f"`skinnybox rollback {name}`"
+    elif trial is not None:  # one way back and no more
+        way = f"`skinnybox rebase {name} --commit`, and then {way}"
     return (
         "on another image its files would be mixed with those of another system; a machine on that one can"
-        f" put it back: `skinnybox rebase {instance.name} --onto {snapshot.instance.stack.reference}`"
+        f" put it back: {way}"
     )
 
 

@@ -86,5 +86,12 @@ TRIAL = Form(
             optional=True,
             what="It is being put back: the label of the snapshot of what it wrote meanwhile.",
         ),
+        _trial(
+            name="check",
+            kind=kinds.TEXT,
+            optional=True,
+            later=True,
+            what="The check that it was told by the rebase; null: none, or the one that it had.",
+        ),
     ),
 )

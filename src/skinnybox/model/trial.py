@@ -24,6 +24,7 @@ class Trial:
     from then on to become ready. `identifier`, hex digits, is what the guest calls the tasks of this rebase.
     From `keep_until` on the way back may be given up; None: only when it is committed. `aside`: it is being
     put back, and this is to be the snapshot of what it wrote meanwhile; once that is there, it was put back.
+    `check` is the one that the rebase told it, and that goes with it; None where it told none.
     """
 
     before: Stack
@@ -35,6 +36,7 @@ class Trial:
     identifier: str
     keep_until: datetime | None = None
     aside: str | None = None
+    check: str | None = None
 
     def __post_init__(self) -> None:
         if self.patience <= 0:

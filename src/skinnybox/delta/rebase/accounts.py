@@ -21,7 +21,8 @@ _FIXED = (0, 65534, 65535)
 class Numbers:
     """Of users or of groups: what becomes of a number in the machine, where it is another afterwards.
 
-    `known` are the numbers that have a name in the machine, `given` those that have one in the new stack."""
+    `known` are the numbers that have a name in the machine, `given` those that have one afterwards, where it
+    is the new stack's account or one of the machine that moves there."""
 
     moved: Mapping[int, int] = field(default_factory=dict)
     known: frozenset[int] = frozenset()
@@ -73,13 +74,24 @@ def numbers(
     told += list(_own(new, machine, moved, goals, subject))
     told += _mixed(moved, machine, subject)
     told += list(_told(old, new, machine, subject))
-    given = {number: name for name, number in reversed(tuple(new.items()))}
+    given = _given(old, new, machine, moved)
     found = Numbers(
         moved={before: after for before, after in moved.items() if before != after},
         known=frozenset(machine.values()),
         given=given,
     )
     return found, told
+
+
+def _given(
+    old: Mapping[str, int], new: Mapping[str, int], machine: Mapping[str, int], moved: Mapping[int, int]
+) -> dict[int, str]:
+    """Whose numbers are afterwards. Nobody's those of accounts that the machine has removed: they stay so."""
+    found = {n: name for name, n in reversed(tuple(new.items())) if name in machine or name not in old}
+    for name, number in machine.items():
+        if moved.get(number, number) != number:
+            found.setdefault(moved[number], name)
+    return found
 
 
 def _towards(

@@ -14,8 +14,8 @@ from skinnybox.delta.rebase.records.alternative_group import MANUAL
 from skinnybox.delta.rebase.records.generic_links import Tree
 from skinnybox.delta.rebase.records.sides import Machine, Sides
 from skinnybox.delta.rebase.rules import Choice, Policy
-from skinnybox.delta.rebase.services import Wants
-from skinnybox.delta.rebase.tasks import FOLDERS, file_of
+from skinnybox.delta.rebase.services import Wants, file_of
+from skinnybox.delta.rebase.tasks import FOLDERS
 from skinnybox.delta.rebase.values import Decision, Fate, Standing, Subject
 from skinnybox.masters.system import dpkg
 from skinnybox.masters.system.places import Places

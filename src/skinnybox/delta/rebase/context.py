@@ -43,8 +43,8 @@ class Context(Generic[N]):
     remains: "Remains" = field(default_factory=lambda: Remains())
     converged: Converged = field(default_factory=Converged)
     dangling: "Dangling | None" = None
+    """Of a replay."""
     diverted: "Diverted | None" = None
-    """Both of a replay."""
 
     def ownership_at(self, path: bytes) -> Ownership:
         """What becomes of the machine's numbers there."""

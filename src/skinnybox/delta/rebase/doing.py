@@ -40,7 +40,6 @@ _HASHED_PER_SECOND = 20 << 20
 _WRITTEN = 1 << 30
 """Bytes of each file that is written beside: some hundred for each name in the overlay."""
 _MOST_COUNTS, _LONGEST_NOTE = 10_000, 500
-_HINT = "`skinnybox rebase NAME --onto MASTER --dry-run` says all of it"
 Counts = Counter[tuple[str, str, str, str]]
 
 
@@ -81,10 +80,12 @@ def build(
     images: tuple[Sequence[str], Sequence[str]],
     operation: Operation,
     identifier: str | None = None,
+    says_all: str | None = None,
 ) -> Done:
     """Fill `new`, a blank private file as large as the overlay `old`, whose machine is off, with what a
     rebase makes of it. `images` are those that the old stack consists of, and the new one; what it belongs to
-    is still to be put. Without `identifier` its tasks get a random one.
+    is still to be put. Without `identifier` its tasks get a random one. `says_all` tells how to see all that
+    is open.
 
     Raises Blocked and Conflict for what the plan leaves open, NoSpace when it would be too full, Corrupt;
     `new` is of no use then."""
@@ -94,7 +95,7 @@ def build(
     edit.prepared(new)
     operation.step(task="rebase", detail="deciding")
     with _scratch(new.parent) as scratch:
-        found = _ordered(old, new, masters, policy, images, identifier, scratch)
+        found = _ordered(old, new, masters, policy, images, identifier, scratch, says_all)
         operation.step(task="rebase", detail="writing")
         size = os.fstat(scratch.contents).st_size
         with _reading(scratch.removals) as removals, _reading(scratch.changes) as changes:
@@ -135,6 +136,7 @@ def _ordered(
     images: tuple[Sequence[str], Sequence[str]],
     identifier: str,
     scratch: Scratch,
+    says_all: str | None,
 ) -> _Ordered:
     """What the confined process decides."""
     with opened(new) as device, handed(planning.policy_text(policy)) as rules:
@@ -150,7 +152,7 @@ def _ordered(
             refuse_unsettled(answers, old)
             planning.refuse_others(answers, old, images[0])
             counts = _as_counts(next(answers, None))
-            _refuse_disputed(_as_decisions(next(answers, None)), counts)
+            _refuse_disputed(_as_decisions(next(answers, None)), counts, says_all)
             found = _checked(next(answers, None), counts)
             if next(answers, None) is not None:
                 raise Corrupt(NO_ANSWER)
@@ -177,7 +179,7 @@ def _as_decisions(value: Any) -> list[Decision]:
     return list(map(planning.checked, value))
 
 
-def _refuse_disputed(found: list[Decision], counts: Counts) -> None:
+def _refuse_disputed(found: list[Decision], counts: Counts, says_all: str | None) -> None:
     if not found:
         return
     blocked = any(each.standing is Standing.BLOCKED for each in found)
@@ -187,8 +189,9 @@ def _refuse_disputed(found: list[Decision], counts: Counts) -> None:
     told = "; ".join(f"{_called(each)}: {each.detail or each.kind}" for each in these)
     more = f"; and {number - len(these)} more" if number > len(these) else ""
     if blocked:
-        raise Blocked(f"a rebase is not possible: {told}{more}", hint=_HINT)
-    hint = f"{_HINT}; --on-conflict, --rules, --take and --pin say who wins"
+        raise Blocked(f"a rebase is not possible: {told}{more}", hint=says_all)
+    who = "--on-conflict, --rules, --take and --pin say who wins"
+    hint = f"{says_all}; {who}" if says_all else who
     raise Conflict(f"it is in dispute who wins: {told}{more}", hint=hint)
 
 

@@ -55,18 +55,24 @@ def merged(
     seen: set[str] = set()
     for raw in machine.split(b"\n", _MOST):
         line = _parsed(form, raw)
-        if line is None or line[0] in seen:
+        if line is None:
             out.append(raw)
+            continue
+        if line[0] in seen:  # of two with one name the first counts, but by its number the second is found
+            out.append(_joined(_renumbered(form, line, owners)))
             continue
         seen.add(line[0])
         mine = _renumbered(form, line, owners)
         other, disputed = _of_all(form, mine, before.get(line[0]), after.get(line[0]), machine_wins)
         told += [_disputed(form, line[0], word) for word in disputed]
-        out.append(":".join(other).encode("utf-8", "surrogateescape"))
-    more = [":".join(line) for name, line in after.items() if name not in seen and name not in before]
+        out.append(_joined(other))
+    more = [_joined(line) for name, line in after.items() if name not in seen and name not in before]
     ended = out[:-1] if out and not out[-1] else out
-    every = [*ended, *(text.encode("utf-8", "surrogateescape") for text in more)]
-    return b"".join(line + b"\n" for line in every), told
+    return b"".join(line + b"\n" for line in [*ended, *more]), told
+
+
+def _joined(line: Line) -> bytes:
+    return ":".join(line).encode("utf-8", "surrogateescape")
 
 
 def _of_all(

@@ -5,12 +5,12 @@ from collections.abc import Iterator
 from typing import TypeVar
 
 from skinnybox.delta.rebase import pinned
-from skinnybox.delta.rebase.context import Context, N, file, is_systems
+from skinnybox.delta.rebase.context import Context, N, file, is_systems, text_of
 from skinnybox.delta.rebase.owners import Owned
 from skinnybox.delta.rebase.packages import Settled
 from skinnybox.delta.rebase.special import INFO, of_info
 from skinnybox.delta.rebase.streams import Index, Lower, Place
-from skinnybox.delta.rebase.values import Decision, Fate, FileClass
+from skinnybox.delta.rebase.values import Decision, Fate, FileClass, Standing
 from skinnybox.delta.upper import sort_key
 
 L = TypeVar("L", bound=Lower)
@@ -50,14 +50,32 @@ def by_package(place: Place[N, L], context: Context[N]) -> Decision | None:
 
 def of_diverted(place: Place[N, L], context: Context[N]) -> Decision | None:
     """In a replay, of the system's: what somebody put in the place of a package's file stays, and that
-    package's own beside it comes anew."""
-    if context.diverted is None or place.upper is None or not is_systems(place.path):
+    package's own beside it comes anew. In no other does anybody write to the latter."""
+    if context.diverted is None or place.upper is None:
+        return None
+    if not context.policy.replay:
+        return _left_behind(place, context.diverted.aside.get(place.path), context)
+    if not is_systems(place.path):
         return None
     if place.path in context.diverted.places:
         return file(place.path, FileClass.KEPT, Fate.KEEP, "in the place of what was diverted")
     if place.path in context.diverted.copies and place.old is None and place.upper.type in "-l":
         return file(place.path, FileClass.OF_PACKAGE, Fate.TAKE, "diverted, and it comes anew")
     return None
+
+
+def _left_behind(place: Place[N, L], copy: bytes | None, context: Context[N]) -> Decision | None:
+    """None where the new master has what lies aside, or somebody spoke of this path."""
+    owned = context.owners.get(place.path)
+    stays = owned is not None and owned.package.fate is not Fate.TAKE
+    moved_on = place.new is not None and _is_otherwise(place)
+    if copy is None or stays or not moved_on or context.policy.is_named(place.path):
+        return None
+    why = (
+        f"diverted: what lies aside, /{text_of(copy)}, stays the old master's, and the new one has another. "
+        "`dpkg-divert --rename --remove` in the machine (or remove the package that diverts) takes it back"
+    )
+    return file(place.path, FileClass.MODIFY_MODIFY, Fate.ASK, why, Standing.BLOCKED)
 
 
 def _is_packages_own(place: Place[N, L], owned: Owned, context: Context[N]) -> bool:

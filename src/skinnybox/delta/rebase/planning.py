@@ -131,15 +131,19 @@ def checked(value: Any) -> Decision:
 
 def policy_text(policy: Policy) -> bytes:
     rules = [[rule.glob, rule.choice] for rule in policy.rules]
-    return json.dumps([policy.on_conflict, rules, policy.take, policy.pin, policy.replay]).encode()
+    paths = [policy.ours, policy.theirs, policy.take, policy.pin]
+    return json.dumps([policy.on_conflict, rules, paths, policy.replay]).encode()
 
 
 def as_policy(value: Any) -> Policy:
-    on_conflict, rules, take, pin, replay = value
+    on_conflict, rules, paths, replay = value
+    ours, theirs, take, pin = map(tuple, paths)
     return Policy(
         on_conflict=Choice(on_conflict),
         rules=tuple(Rule(glob=glob, choice=Choice(choice)) for glob, choice in rules),
-        take=tuple(take),
-        pin=tuple(pin),
+        ours=ours,
+        theirs=theirs,
+        take=take,
+        pin=pin,
         replay=replay is True,
     )

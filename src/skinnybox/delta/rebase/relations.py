@@ -18,7 +18,7 @@ from skinnybox.masters.system.values import INSTALLED
 
 _FIELDS = ("Package", "Version", "Architecture", "Status")
 _NEEDS, _BREAKS = ("Pre-Depends", "Depends"), ("Breaks", "Conflicts")
-_WANTED = frozenset((*_FIELDS, *_NEEDS, *_BREAKS, "Provides"))
+_WANTED = frozenset((*_FIELDS, *_NEEDS, *_BREAKS, "Provides", "Multi-Arch"))
 _ONE = re.compile(
     r"\s*([a-z0-9][a-z0-9.+-]*)(?::[a-z0-9-]+)?\s*(?:\((<<|<=|=|>=|>>|<|>)\s*([^\s)]{1,200})\s*\))?\s*"
 )
@@ -56,13 +56,15 @@ class Relation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Related:
-    """A package with what it needs, any one of each group; what it breaks; and what it is as well."""
+    """A package with what it needs, any one of each group; what it breaks; and what it is as well. `same`:
+    those of other architectures beside it have its version, or dpkg has none of them."""
 
     name: str
     version: str
     needs: tuple[tuple[Relation, ...], ...] = ()
     breaks: tuple[Relation, ...] = ()
     provides: tuple[Relation, ...] = ()
+    same: bool = False
 
 
 def related(source: Source, notes: Notes) -> dict[tuple[str, str], Related]:
@@ -79,6 +81,7 @@ def related(source: Source, notes: Notes) -> dict[tuple[str, str], Related]:
             needs=tuple(group for key in _NEEDS for group in _groups(stanza.get(key))),
             breaks=tuple(one for key in _BREAKS for group in _groups(stanza.get(key)) for one in group),
             provides=tuple(one for group in _groups(stanza.get("Provides")) for one in group),
+            same=first.get("Multi-Arch") == "same",
         )
     return found
 
@@ -128,6 +131,17 @@ def decisions(
             who = after.who(one, package.name)
             if who is not None and before.who(one, package.name) is None:
                 yield _blocked(package, f"does not go together with {who}, which would be there")
+    yield from _apart(chosen)
+
+
+def _apart(chosen: Iterable[tuple[Related, bool]]) -> Iterator[Decision]:
+    """Of one name, for two architectures: the master's moved on, and the machine's own did not."""
+    masters = {package.name: package for package, from_machine in chosen if package.same and not from_machine}
+    for package, from_machine in chosen:
+        other = masters.get(package.name)
+        if from_machine and package.same and other is not None and other.version != package.version:
+            why = f"of another architecture has to have the version of the master's, which is {other.version}"
+            yield _blocked(package, why, "; upgrade both in the machine, or remove its own")
 
 
 def _afterwards(
@@ -146,12 +160,12 @@ def _afterwards(
             yield found, each.fate is not Fate.TAKE
 
 
-def _blocked(package: Related, what: str) -> Decision:
+def _blocked(package: Related, what: str, way: str = _REPLAY) -> Decision:
     return Decision(
         subject=Subject.PACKAGE,
         kind="relations",
         fate=Fate.ASK,
         name=package.name,
-        detail=f"{package.name} {package.version} {what}{_REPLAY}",
+        detail=f"{package.name} {package.version} {what}{way}",
         standing=Standing.BLOCKED,
     )

@@ -3,7 +3,10 @@
 from collections.abc import Iterator
 
 from skinnybox.delta.rebase.values import Decision, Fate, Subject
+from skinnybox.masters.system.source import Source
 from skinnybox.masters.system.values import System
+
+_ADMINISTRATOR = "etc/systemd/system"
 
 Wants = frozenset[tuple[str, str]]
 """A unit, and what wants it."""
@@ -18,10 +21,20 @@ def united(old: Wants, new: Wants, machine: Wants) -> Wants:
     return frozenset((new - (old - machine)) | (machine - old))
 
 
-def decisions(old: Wants, new: Wants, machine: Wants) -> Iterator[Decision]:
+def masked(machine: Source) -> frozenset[str]:
+    """What somebody keeps from being started there, whatever wants it."""
+    return frozenset(name for name, target in machine.links(_ADMINISTRATOR).items() if target == "/dev/null")
+
+
+def decisions(
+    old: Wants, new: Wants, machine: Wants, never: frozenset[str] = frozenset()
+) -> Iterator[Decision]:
+    """`never`: what is masked in the machine."""
     after = united(old, new, machine)
     started, starts = _by_unit(machine), _by_unit(after)
     for unit in sorted(starts.keys() - started.keys()):
+        if {unit, file_of(unit)} & never:
+            continue
         yield Decision(
             subject=Subject.SERVICE, kind="starts", fate=Fate.START, name=unit, detail=f"for {starts[unit]}"
         )
@@ -33,6 +46,12 @@ def decisions(old: Wants, new: Wants, machine: Wants) -> Iterator[Decision]:
             name=unit,
             detail=f"was for {started[unit]}",
         )
+
+
+def file_of(unit: str) -> str:
+    """That of an instance is its template's."""
+    name, at, rest = unit.partition("@")
+    return f"{name}@.{rest.rpartition('.')[2]}" if at else unit
 
 
 def _by_unit(found: Wants) -> dict[str, str]:

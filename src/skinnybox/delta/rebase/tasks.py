@@ -12,7 +12,7 @@ The guest knows what each word of `WORDS` is to run; a machine is ready only whe
 import re
 from collections.abc import Iterable
 
-from skinnybox.delta.rebase.services import Wants, united
+from skinnybox.delta.rebase.services import Wants, file_of, united
 from skinnybox.delta.rebase.special import special
 from skinnybox.masters.system.source import Source, bytes_of
 
@@ -102,12 +102,6 @@ def _active(told: bytes | None) -> list[str] | None:
 def _files(side: Source) -> set[str]:
     found = {name for folder in FOLDERS for name in side.names(folder) if _UNIT.fullmatch(name)}
     return found | {f"{name}.service" for name in side.names("etc/init.d")}
-
-
-def file_of(unit: str) -> str:
-    """That of an instance is its template's."""
-    name, at, rest = unit.partition("@")
-    return f"{name}@.{rest.rpartition('.')[2]}" if at else unit
 
 
 def text(identifier: str, words: Iterable[str], expected: Iterable[str]) -> bytes:

@@ -101,14 +101,14 @@ def settle_ground(
     every += _by_account(three, ownership, policy)
     every += _subordinate(three)
     wants = services.wants(old.system), services.wants(new.system), services.wants(system)
-    every += services.decisions(*wants)
+    every += services.decisions(*wants, services.masked(source))
     if not policy.replay:
         every += chosen.decisions(three, wants, old.system, (settled, owned), policy)
     remembered = converged.read(source.read(converged.PATH, converged.MOST_BYTES + 1), ownership)
     if remembered is None:
         every.append(_forgotten("it is not what was written there"))
-    diverted = Diverted.of(old.system, system, source) if policy.replay else None
-    dangling = _dangling(three, owned, policy, diverted) if diverted else None
+    diverted = Diverted.of(old.system, system, source)
+    dangling = _dangling(three, owned, policy, diverted) if policy.replay else None
     context = Context[Node](
         reader=UpperReader(volume), packages=settled, owners=owned, ownership=ownership, policy=policy,
         old_text=partial(_text, old.source), new_text=partial(_text, new.source),

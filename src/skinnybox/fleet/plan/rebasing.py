@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from skinnybox.errors import Cancelled
+from skinnybox.errors import SkinnyboxError
 from skinnybox.fleet.batch import Outcome
 from skinnybox.fleet.context import Context
 from skinnybox.fleet.plan.values import Action, Replay, Target
@@ -58,5 +58,5 @@ def _told(done: Outcome[Moved]) -> Outcome[str]:
     if found is None:
         return Outcome(name=done.name, error=done.error)
     if found.stage is Stage.NOT_BEGUN:
-        return Outcome(name=done.name, error=Cancelled(f"{done.name} stays on {found.old}: {found.why}"))
+        return Outcome(name=done.name, error=SkinnyboxError(f"{done.name} stays on {found.old}: {found.why}"))
     return Outcome(name=done.name, value=f"master: {found.old} -> {found.new}, {found.stage}")
