@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from httpx2 import Response
 
+from skinnybox import run
 from skinnybox.fleet.exporting import Export
 from skinnybox.fleet.service import Fleet
 from skinnybox.model import Instance
@@ -157,3 +158,19 @@ def test_what_is_no_such_form_is_told(operator: Api, kind: str, content: bytes, 
     answer = operator.ask("POST", "/restores/uploads", content=pieces, headers={"content-type": kind})
     assert (answer.status_code, why in answer.text) == (400, True), answer.text
     assert not [job for job in operator.get("/jobs")["items"] if job["state"] in ("running", "done")]
+
+
+@pytest.mark.full
+def test_what_a_data_disk_holds_comes_with_it(fleet: Fleet, operator: Api, state: Path) -> None:
+    made(operator, "d", data="48M")
+    disk = image(state, fleet.machine("d").instance).with_name("data.img")
+    run.run(["debugfs", "-w", "-R", "mkdir folders/kept", disk])
+    whole = operator.ask("GET", "/machines/d/export?data=true").content
+    without = send(operator, [whole], "/machines/d/export", "since")
+    assert (without.status_code, "this would lose it" in without.text) == (409, True), without.text
+    run.run(["debugfs", "-w", "-R", "mkdir folders/later", disk])
+    increment = send(operator, [whole], "/machines/d/export", "since", data="true").content
+    assert done(operator, [whole, increment], name="e", new_identity="true")["state"] == "done"
+    new = image(state, fleet.machine("e").instance).with_name("data.img")
+    said = run.run(["debugfs", "-R", "ls folders", new]).stdout
+    assert b"kept" in said and b"later" in said
