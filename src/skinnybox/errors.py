@@ -10,6 +10,7 @@
     +-- NotStarted                 6        501   what reads strangers' bytes could not be shut in
     +-- NoSpace                    7        507
     +-- Corrupt                    1        500   bytes are not what was sealed or written
+    |   +-- NoArchive              1        422   what the caller gave is damaged, or no archive at all
     +-- GuestFailed                1        502   the guest said no, or died
     |   +-- NotReached             1        502   ssh did not come through to it, or not to the end
     +-- TimedOut                   1        504
@@ -80,6 +81,10 @@ class NoSpace(SkinnyboxError):
 
 class Corrupt(SkinnyboxError):
     pass
+
+
+class NoArchive(Corrupt):
+    http_status = 422
 
 
 class GuestFailed(SkinnyboxError):

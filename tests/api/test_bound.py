@@ -32,16 +32,8 @@ def another_instead(fleet: Fleet) -> None:
     fleet.create(["a"], "tiny", SPARSE)
 
 
-@pytest.mark.parametrize(
-    ("verb", "body"),
-    [
-        ("delete", {}), ("start", {}), ("restart", {}), ("kill", {}), ("reset", {}), ("stop", {}),
-        ("grow", {"size": "128M"}), ("snapshot", {}), ("set", {"changes": {"cpus": 2}}),
-    ],
-)  # fmt: skip
-def test_a_name_that_is_anothers_by_then_means_nothing(
-    fleet: Fleet, theirs: Api, monkeypatch: pytest.MonkeyPatch, verb: str, body: dict[str, Any]
-) -> None:
+def begun_late(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each job, once another machine has the name."""
     begin = fleet.background.begin
 
     def late(actor: Actor, verb: str, subjects: Sequence[str], act: Callable[[Operation], object]) -> int:
@@ -52,6 +44,28 @@ def test_a_name_that_is_anothers_by_then_means_nothing(
         return begin(actor, verb, subjects, acted)
 
     monkeypatch.setattr(fleet.background, "begin", late)
+
+
+def test_what_is_read_of_a_name_that_is_anothers_by_then_is_nothing(
+    fleet: Fleet, theirs: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An archive holds all secrets of a machine."""
+    begun_late(fleet, monkeypatch)
+    answer = theirs.ask("GET", "/machines/a/export")
+    assert (answer.status_code, "another machine has its name" in answer.text) == (404, True), answer.content
+
+
+@pytest.mark.parametrize(
+    ("verb", "body"),
+    [
+        ("delete", {}), ("start", {}), ("restart", {}), ("kill", {}), ("reset", {}), ("stop", {}),
+        ("grow", {"size": "128M"}), ("snapshot", {}), ("set", {"changes": {"cpus": 2}}),
+    ],
+)  # fmt: skip
+def test_a_name_that_is_anothers_by_then_means_nothing(
+    fleet: Fleet, theirs: Api, monkeypatch: pytest.MonkeyPatch, verb: str, body: dict[str, Any]
+) -> None:
+    begun_late(fleet, monkeypatch)
     number = theirs.post(f"/actions/{verb}", {"names": ["a"], **body})["job"]
     found = theirs.ended(number)
     assert found["state"] == "failed" and "another machine has its name" in found["error"]

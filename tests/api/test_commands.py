@@ -38,6 +38,22 @@ OPERATIONS = {
     "token revoke": "DELETE /tokens/{identity}", "repair": "POST /repair", "capacity": "GET /capacity",
     "doctor": "GET /doctor", "rebase": "POST /actions/rebase", "rollback": "POST /actions/rollback",
 }  # fmt: skip
+OPTIONS = {
+    "create --from": ("POST /restores", "POST /restores/uploads"),
+    "create --dry-run": ("POST /preview",),
+    "export --since": ("POST /machines/{name}/export",),
+    "layer build --dry-run": ("POST /layers/builds/preview",),
+    "promote --dry-run": ("GET /machines/{name}/promotion",),
+    "rebase --dry-run": ("POST /rebase-plans", "POST /machines/{name}/rebase-plan"),
+    "rebase --explain": ("POST /machines/{name}/rebase-plan/explain",),
+    "apply --dry-run": ("POST /fleet-files/plan",), "master gc --dry-run": ("GET /garbage",),
+    "repair --dry-run": ("GET /repair",), "changes --stat": ("GET /machines/{name}/changes/summary",),
+    "reset --dry-run": ("GET /machines/{name}/changes",),
+    "slim --dry-run": ("GET /machines/{name}/changes/summary",),
+}  # fmt: skip
+"""What makes another operation of a command. What is listed at a path goes when that is reset; what `slim`
+would drop is `same` of the summary."""
+FORKS = {"--dry-run", "--from", "--since", "--explain"}
 NOT_OVER_A_NETWORK = {
     "console": "it is a WebSocket of the web console",
     "ssh": _HERE,
@@ -54,13 +70,19 @@ NOT_OVER_A_NETWORK = {
 }
 
 
-def _commands(parser: argparse.ArgumentParser, before: str = "") -> Iterator[str]:
+def _commands(
+    parser: argparse.ArgumentParser, before: str = ""
+) -> Iterator[tuple[str, argparse.ArgumentParser]]:
     for action in parser._actions:
         if isinstance(action, argparse._SubParsersAction):
             for name, child in action.choices.items():
                 yield from _commands(child, f"{before} {name}".strip())
             return
-    yield before
+    yield before, parser
+
+
+def _options(parser: argparse.ArgumentParser) -> set[str]:
+    return {option for action in parser._actions for option in action.option_strings}
 
 
 @pytest.fixture(scope="module")
@@ -74,9 +96,17 @@ def operations() -> set[str]:
 
 
 def test_every_command_is_an_operation_or_said_to_be_none(operations: set[str]) -> None:
-    commands = set(_commands(build_parser()))
+    commands = {name for name, _ in _commands(build_parser())}
     known = OPERATIONS.keys() | NOT_OVER_A_NETWORK.keys()
     assert commands - known == set()
     assert known - commands == set()
     assert set(OPERATIONS.values()) - operations == set()
     assert not OPERATIONS.keys() & NOT_OVER_A_NETWORK.keys()
+
+
+def test_every_option_that_makes_another_operation_of_a_command_has_one(operations: set[str]) -> None:
+    given = {f"{name} {option}" for name, its in _commands(build_parser()) for option in _options(its)}
+    forks = {each for each in given if each.rpartition(" ")[2] in FORKS}
+    assert forks - OPTIONS.keys() == set()
+    assert OPTIONS.keys() - given == set()
+    assert {each for several in OPTIONS.values() for each in several} - operations == set()

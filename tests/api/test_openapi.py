@@ -16,7 +16,7 @@ from schemathesis import GenerationMode
 from schemathesis.specs.openapi import checks
 
 from skinnybox.api.document import openapi
-from skinnybox.errors import Unsupported
+from skinnybox.errors import Unsupported, UsageError
 from skinnybox.fleet.service import Fleet
 from skinnybox.fleet.tokens import Role
 from skinnybox.gate.rates import Failures
@@ -81,12 +81,18 @@ def _not_here(*_: object, **__: object) -> None:
     raise Unsupported("not in this test")
 
 
+def _refused(*_: object, **__: object) -> None:
+    raise UsageError("not in this test")
+
+
 def _fuzzed(app: FastAPI, fleet: Fleet, role: Role, examples: int) -> None:
     # Of whatever lies here, and from whatever is reached from here.
     makers = (fleet.masters, "build"), (fleet.masters, "import_tree"), (fleet.layers, "build")
     more = (fleet.layers, "import_tree"), (fleet.master_edits, "run"), (fleet.deltas, "export")
     for owner, making in (*makers, *more):
         setattr(owner, making, _not_here)
+    answered = "would_build"  # and not told by a job
+    setattr(fleet.layers, answered, _refused)
     headers = {"authorization": f"Bearer {fleet.tokens.create(str(role), role)[1]}"}
     schema = schemathesis.openapi.from_dict(openapi(app), config=_CONFIG)
     schema.app = app

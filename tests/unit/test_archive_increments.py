@@ -18,6 +18,7 @@ from skinnybox.delta.archive.differing import Stored, differing
 from skinnybox.delta.archive.earlier import Earlier
 from skinnybox.delta.archive.form import Line, line_of, line_text
 from skinnybox.delta.archive.manifest import end_of
+from skinnybox.delta.archive.restored import Source
 from skinnybox.errors import Cancelled, Corrupt
 from skinnybox.operation import UNATTENDED, Operation
 from tests.unit import rebased_disk
@@ -190,7 +191,7 @@ def test_an_earlier_index_out_of_order_or_of_no_sense_is_corrupt() -> None:
 
 def read_earlier(file: Path, folder: Path, operation: Operation = UNATTENDED) -> tuple[Earlier, bytes]:
     with tempfile.TemporaryFile(dir=folder) as target:
-        found = earlier.read(file, target, folder, operation)
+        found = earlier.read(Source(file=file, called=file), target, folder, operation)
         target.seek(0)
         return found, target.read()
 

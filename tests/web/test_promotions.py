@@ -1,6 +1,6 @@
 """A machine as a master or a layer, and a master edited by a script: plain forms, each a job."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +9,14 @@ from starlette.testclient import TestClient
 
 from skinnybox.errors import CommandFailed
 from skinnybox.fleet.editing import MasterEdits
+from skinnybox.fleet.exporting import Export
 from skinnybox.fleet.service import Fleet
 from skinnybox.fleet.tokens import Role
 from skinnybox.model import Instance
 from tests.fleet.rebasing import has
-from tests.web.conftest import Console
+from tests.fleet.test_disks import image
+from tests.fleet.test_rebase import put
+from tests.web.conftest import Console, word
 from tests.web.test_giving_back import console, fleet, send, two_masters, web
 from tests.web.test_rebase import ended
 from tests.web.test_work_pages import of, post
@@ -106,7 +109,8 @@ def test_who_may_have_a_backup_and_make_a_machine_of_one(console: Console, fleet
     viewer, operator = console.browser(Role.VIEWER), console.browser(Role.OPERATOR)
     assert send(viewer, "export").status_code == 403
     assert send(console.browser(Role.OPERATOR, "shop"), "export").status_code == 404
-    assert operator.get("/restore").status_code == 403
+    assert 'name="sources"' not in operator.get("/restore").text
+    assert 'name="sources"' in console.browser(Role.ADMIN).get("/restore").text
     assert post(operator, "/restore", name="x", sources="/x")[0] == 403
     admin = console.browser(Role.ADMIN)
     for said in ({"name": "x"}, {"name": "x", "sources": "etc/shadow"}, {"sources": "/x"}):
@@ -119,3 +123,42 @@ def test_who_may_have_a_backup_and_make_a_machine_of_one(console: Console, fleet
     assert len(list(Path("/proc/self/fd").iterdir())) == before
     answer = send(operator, "export", data="1")
     assert answer.status_code == 404 and "has no data disk" in answer.text and "<html" in answer.text
+
+
+def test_who_may_send_one_is_known_before_it_comes(
+    console: Console, client: TestClient, fleet: Fleet, tmp_path: Path
+) -> None:
+    """Who may not, and what somebody else's page sends, is listened to no longer than for its fields."""
+    fleet.deltas.export("web", Export(file=tmp_path / "web.tar.zst"))
+    one = [("archive", "web.tar.zst", (tmp_path / "web.tar.zst").read_bytes())]
+    for browser, status in ((console.browser(Role.VIEWER), 403), (console.browser(None), 303)):
+        said = {"name": "x"} if status == 403 else {"name": "x", "csrf": ""}
+        assert upload(browser, "/restore/upload", one, **said).status_code == status
+    assert upload(client, "/restore/upload", one, name="x", csrf="x").status_code == 403
+    assert upload(client, "/restore/upload", [("archive", "", b"")], name="x").status_code == 400
+    taken = upload(client, "/restore/upload", one, name="web")
+    assert taken.status_code == 409 and "there is a machine web already" in taken.text, taken.text
+
+
+@pytest.mark.full
+def test_a_machine_is_made_of_files_that_a_browser_sends(
+    console: Console, client: TestClient, fleet: Fleet, state: Path, web: Instance
+) -> None:
+    whole = send(client, "export").content
+    put(image(state, web), "own/later", "more")
+    answer = upload(client, "/machines/web/export", [("since", "web.tar.zst", whole)])
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "application/zstd"), answer.text
+    both = [("archive", "web.tar.zst", whole), ("archive", "later.tar.zst", answer.content)]
+    others = console.browser(Role.OPERATOR, "shop")
+    said = {"name": "again", "new_identity": "1", "overlay": "96M"}
+    job = ended(fleet, upload(others, "/restore/upload", both, **said))
+    assert (job.verb, str(job.condition), job.actor) == ("create", "done", "a operator"), job
+    again = fleet.machine("again").instance
+    assert (again.fleet, again.overlay.size) == ("shop", 96 << 20)
+    assert (has(state, again, "own/a"), has(state, again, "own/later")) == ("mine", "more")
+
+
+def upload(client: TestClient, where: str, files: Sequence[tuple[str, str, bytes]], **said: str) -> Any:
+    sent = [(field, (name, content, "application/zstd")) for field, name, content in files]
+    data = said if "csrf" in said else {"csrf": word(client), **said}
+    return client.post(where, data=data, files=sent, follow_redirects=False)

@@ -13,6 +13,7 @@ from skinnybox.errors import UsageError
 from skinnybox.fleet.jobs import Actor, Condition, Job
 from skinnybox.fleet.tokens import Role
 from skinnybox.operation import Operation
+from skinnybox.web import backups
 from skinnybox.web.routes import SUBJECTS
 from tests.layered import planted
 from tests.web.conftest import SMALL, Console, fields, word
@@ -357,11 +358,11 @@ def test_whatever_a_page_sends_is_looked_at(console: Console) -> None:
     anyone = {"/sign-in", "/sign-out", "/theme"}
     found = [
         route.path
-        for subject in SUBJECTS
-        for route in subject.router.routes
+        for router in (backups.sending, *(subject.router for subject in SUBJECTS))
+        for route in router.routes
         if isinstance(route, APIRoute) and not (route.methods or set()) <= {"GET", "HEAD"}
     ]
-    assert set(found) >= {"/deploy", "/files", "/tokens", "/machines/do", *anyone}
+    assert set(found) >= {"/deploy", "/files", "/tokens", "/machines/do", "/restore/upload", *anyone}
     for there in set(found) - anyone:
         filled = re.sub("{[a-z]+(:[a-z]+)?}", "1", there)
         answer = client.post(filled, data={**BATCH, "do": "create"}, follow_redirects=False)

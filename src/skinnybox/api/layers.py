@@ -1,6 +1,7 @@
 """Layers: which there are, and making, verifying and removing them. Making one is for admins alone: it names
 files of the server, and a recipe runs programs there."""
 
+import json
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,13 +11,15 @@ from pydantic import Field
 from skinnybox.api.building import ServerPath
 from skinnybox.api.forms import Begun, Given, MasterReference, Page, Paged, Reference, Text, Told, begun
 from skinnybox.api.masters import ImageForm
-from skinnybox.fleet import present_layers
+from skinnybox.fleet import present_layers, present_promotion
 from skinnybox.fleet.making import LayerRecipe
 from skinnybox.fleet.service import Fleet
 from skinnybox.gate import limits, reach
+from skinnybox.gate.downloads import download
 from skinnybox.gate.principal import Principal, Viewer, WholeAdmin, WholeOperator
 from skinnybox.gate.served import fleet_of
 from skinnybox.model import MOST_LAYERS, Layer
+from skinnybox.operation import Operation
 
 router = APIRouter(tags=["layers"], max_body_size=limits.DOCUMENT_BODY)
 LayerReference = MasterReference
@@ -69,6 +72,23 @@ class LayerBuild(OfLayer):
     """Its scripts have the network of the server."""
 
 
+class ContentForm(Told):
+    """What a layer would hold at a path, or would not."""
+
+    reason: str | None
+    """Why it is left out; null of what goes."""
+    what: str
+    """`goes`, `left out`, or `in part` of a file that comes without some of its lines."""
+    path: str | None
+    """null: further places, not told apart."""
+    files: int
+    size: int
+
+
+def _recipe(body: LayerBuild) -> LayerRecipe:
+    return LayerRecipe(text=body.recipe, layers=tuple(body.layers), only=body.only, network=body.network)
+
+
 def _form(fleet: Fleet, who: Principal, layer: Layer, need: dict[str, list[str]]) -> dict[str, Any]:
     """Without where it lies; of the machines those that are reached."""
     machines = need.get(layer.id, [])
@@ -109,12 +129,30 @@ def import_layer(request: Request, response: Response, who: WholeAdmin, body: La
 def build_layer(request: Request, response: Response, who: WholeAdmin, body: LayerBuild) -> Any:
     """Seal what a recipe makes on top of a master as a layer. Its scripts are shut in with that tree."""
     layers = fleet_of(request).layers
-    recipe = LayerRecipe(text=body.recipe, layers=tuple(body.layers), only=body.only, network=body.network)
+    recipe = _recipe(body)
     job = fleet_of(request).background.begin(
         who.actor, "layer build", [body.reference],
         lambda op: layers.build(body.reference, recipe, above=body.above, operation=op),
     )  # fmt: skip
     return begun(response, job, "layer build", [body.reference])
+
+
+@router.post("/layers/builds/preview", response_model=list[ContentForm])
+async def preview_layer(request: Request, who: WholeAdmin, body: LayerBuild) -> Response:
+    """What a layer by that recipe would hold: its scripts run, and nothing is sealed. It is a job, and the
+    answer comes once that is done; who goes away ends it."""
+    layers = fleet_of(request).layers
+
+    def write(output: int, operation: Operation) -> object:
+        found = layers.would_build(body.reference, _recipe(body), above=body.above, operation=operation)
+        with open(output, "w", closefd=False) as target:
+            json.dump(present_promotion.contents(found), target)
+        return None
+
+    return await download(
+        request, fleet_of(request).background, who.actor, "layer build --dry-run", body.reference, write,
+        file=None, media="application/json",
+    )  # fmt: skip
 
 
 @router.get("/layers/{reference}", response_model=LayerForm)

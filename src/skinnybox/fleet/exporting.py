@@ -15,12 +15,14 @@ from typing import BinaryIO
 from uuid import UUID
 
 from skinnybox import __version__
-from skinnybox.delta.archive import earlier, exported
+from skinnybox.delta.archive import earlier, exported, restored
 from skinnybox.delta.archive.manifest import Manifest, Since, Stack
+from skinnybox.delta.archive.restored import Source
 from skinnybox.errors import Blocked, NotFound
-from skinnybox.fleet import encrypted, half_restored, power, thrown, trials
+from skinnybox.fleet import encrypted, half_restored, power, received, thrown, trials
 from skinnybox.fleet.context import Context
 from skinnybox.fleet.output_file import appearing
+from skinnybox.fleet.received import Sent
 from skinnybox.fleet.scratch_copy import readable
 from skinnybox.fleet.view import MachineView
 from skinnybox.hosts.record import to_record
@@ -36,7 +38,7 @@ class Export:
     file: Path | None
     output: int = 1
     data: bool = False
-    since: Path | None = None
+    since: Path | Sent | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,24 +93,43 @@ def _since(
         yield None, None
         return
     with tempfile.TemporaryFile(dir=context.folder) as index:
-        found = earlier.read(wanted.since, index, context.folder, operation)
-        _refuse_other(found.manifest, instance, wanted)
-        index.seek(0)
-        yield found.since, index
+        yield _earlier(context, instance, wanted, wanted.since, index, operation), index
 
 
-def _refuse_other(manifest: Manifest, instance: Instance, wanted: Export) -> None:
+def _earlier(
+    context: Context,
+    instance: Instance,
+    wanted: Export,
+    given: Path | Sent,
+    index: BinaryIO,
+    operation: Operation,
+) -> Since:
+    """Its index goes into a file, from its beginning. One that comes is not kept until that is used."""
+
+    def look(source: Source) -> Source:
+        if isinstance(given, Sent):
+            _refuse_other(restored.manifest(source, context.folder), source.called, instance, wanted)
+        return source
+
+    with received.looked(given, context.folder, operation, look) as source:
+        found = earlier.read(source, index, context.folder, operation)
+    _refuse_other(found.manifest, source.called, instance, wanted)
+    index.seek(0)
+    return found.since
+
+
+def _refuse_other(manifest: Manifest, called: Path, instance: Instance, wanted: Export) -> None:
     whole = "without --since the archive is a whole one"
     if manifest.machine.get("uuid") != str(instance.uuid):
-        raise Blocked(f"{wanted.since} is an archive of another machine than {instance.name}", hint=whole)
+        raise Blocked(f"{called} is an archive of another machine than {instance.name}", hint=whole)
     if manifest.stack.master != instance.stack.master:
-        was = f"{wanted.since} is of when {instance.name} booted from {manifest.stack.reference}"
+        was = f"{called} is of when {instance.name} booted from {manifest.stack.reference}"
         raise Blocked(f"{was}, which was another master", hint=whole)
     if manifest.stack.images[1:] != instance.stack.images[1:]:
-        raise Blocked(f"{wanted.since} is of when {instance.name} had other layers", hint=whole)
+        raise Blocked(f"{called} is of when {instance.name} had other layers", hint=whole)
     if DiskKind.DATA in manifest.disks and not wanted.data:
         hint = f"--data as well; {whole}"
-        raise Blocked(f"{wanted.since} has what its data disk held, and this would lose it", hint=hint)
+        raise Blocked(f"{called} has what its data disk held, and this would lose it", hint=hint)
 
 
 def manifest_of(machine: MachineView, disks: tuple[DiskKind, ...], since: Since | None = None) -> Manifest:

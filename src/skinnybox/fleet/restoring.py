@@ -4,11 +4,11 @@ What the archive says of it is believed as little as what it holds: each propert
 had asked for it now, and this host may have others than the one that it was on.
 """
 
-import os
 import tempfile
-from collections.abc import Container, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import chain
 from pathlib import Path
 
@@ -19,20 +19,20 @@ from skinnybox.delta.archive.manifest import Manifest
 from skinnybox.delta.archive.restored import Chain
 from skinnybox.delta.drop import building
 from skinnybox.delta.rebase.masters import Files
-from skinnybox.errors import Conflict, Corrupt, NoSpace, NotFound, Unsupported
-from skinnybox.fleet import change, create, knowing, stack_files, stacks, thrown
+from skinnybox.errors import Conflict, Corrupt, NoArchive, NoSpace, NotFound, Unsupported
+from skinnybox.fleet import change, create, knowing, received, stack_files, stacks, thrown
 from skinnybox.fleet.catalog import host_kind
 from skinnybox.fleet.catalog.ports import free_ports
 from skinnybox.fleet.change import Changes
 from skinnybox.fleet.context import Context
 from skinnybox.fleet.duplicate import another
+from skinnybox.fleet.received import Given
 from skinnybox.fleet.repair import unfinished
 from skinnybox.fleet.seed_parts import with_key_for
 from skinnybox.fleet.specification import check_space
 from skinnybox.hosts.base import Features, Host
 from skinnybox.hosts.building import Building
 from skinnybox.hosts.record import from_record
-from skinnybox.masters.plain_disk import need
 from skinnybox.masters.workspace import at_work
 from skinnybox.model import (
     Allocation,
@@ -52,20 +52,20 @@ from skinnybox.overlays.copy import copy_data
 from skinnybox.overlays.patch import put_message
 from skinnybox.overlays.seed import base_message, seed_message
 
-_PIECE = 1 << 20
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Restore:
-    """A whole export, and increments in the order in which they were made; one may be what an open descriptor
-    gives. `overlay`: another size in bytes than it had. `changes`: what else is to be otherwise, as where
-    this host is another. `key_of`: the public key of the fleet that it comes from, whose place ours takes."""
+    """A whole export, and increments in the order in which they were made. `overlay`: another size in bytes
+    than it had. `changes`: what else is to be otherwise, as where this host is another. `key_of`: the public
+    key of the fleet that it comes from, whose place ours takes. `accepted` is called when all archives are
+    here and nothing stands against them that can be said before they are read to their ends."""
 
-    sources: tuple[Path | int, ...]
+    sources: Iterable[Given]
     overlay: int | None = None
     new_identity: bool = False
     changes: Changes = field(default_factory=Changes)
     key_of: str | None = None
+    accepted: Callable[[], object] = lambda: None
 
 
 def restore(context: Context, name: str, wanted: Restore, operation: Operation) -> Instance:
@@ -74,14 +74,18 @@ def restore(context: Context, name: str, wanted: Restore, operation: Operation) 
     check_name(name)
     unfinished.finish(context.host, context.catalog)
     with ExitStack() as held:
-        sources = [_file(source, held, context.folder, operation) for source in wanted.sources]
-        archives = restored.looked(sources, context.folder)
+        archives = received.chain(
+            wanted.sources,
+            held,
+            context.folder,
+            operation,
+            partial(_refuse, context, name, wanted),
+        )
         manifest = archives[-1].manifest
-        told = _told(manifest)
-        _refuse_taken(context, name, told, wanted)
-        master, told = _here(context, held, manifest, told)
+        master, told = _here(context, held, manifest, _told(manifest))
         new, notes = _new(context, name, told, wanted)
         _check(context, new, master)
+        wanted.accepted()
         size = sum(disk.size for disk in new.disks.values())
         chain = held.enter_context(restored.read(archives, size, context.folder, operation))
         sealed = None
@@ -99,33 +103,26 @@ def restore(context: Context, name: str, wanted: Restore, operation: Operation) 
     return made
 
 
-def _file(source: Path | int, held: ExitStack, scratch: Path, operation: Operation) -> Path:
-    """One that can be read more than once. NoSpace."""
-    if isinstance(source, Path):
-        return source
-    folder = Path(
-        held.enter_context(tempfile.TemporaryDirectory(dir=scratch, prefix=".copy-", suffix=".new"))
-    )
-    held.enter_context(at_work(folder))
-    target, done = folder / "standard-input", 0
-    with target.open("xb") as file:
-        while piece := os.read(source, _PIECE):
-            need(scratch, len(piece))
-            file.write(piece)
-            done += len(piece)
-            operation.step(task="restore", done=done, unit="bytes", detail="standard input")
-    return target
-
-
 def _told(manifest: Manifest) -> Instance:
     """The machine as it was."""
-    found = from_record(manifest.machine)
+    try:
+        found = from_record(manifest.machine)
+    except Corrupt as error:
+        raise NoArchive(error.message, hint=error.hint) from error
     if found.stack.master != manifest.stack.master or found.stack.images != manifest.stack.images:
-        raise Corrupt("the archive's machine boots from something else than the archive says")
+        raise NoArchive("the archive's machine boots from something else than the archive says")
     thrown.refuse_in_memory(found, "restore")
     if found.encrypt is not None:
         raise Unsupported("the archive's machine is encrypted: nobody could have read what it holds")
     return replace(found, trial=None, half_restored=None, moving=None)
+
+
+def _refuse(context: Context, name: str, wanted: Restore, manifest: Manifest) -> None:
+    """What is known of an archive by what it says of itself."""
+    told = _told(manifest)
+    _refuse_taken(context, name, told, wanted)
+    with ExitStack() as held:
+        _here(context, held, manifest, told)
 
 
 def _refuse_taken(context: Context, name: str, told: Instance, wanted: Restore) -> None:

@@ -8,7 +8,7 @@ ends before the answer does, which clients notice, and the job says why.
 import os
 import select
 import threading
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
 from starlette.concurrency import run_in_threadpool
@@ -80,9 +80,10 @@ class _Source:
 
 async def download(
     request: Request, background: Background, actor: Actor, verb: str, name: str, write: Write, *,
-    file: str, media: str,
+    file: str | None, media: str, meanwhile: Callable[[], Awaitable[None]] | None = None,
 ) -> Response:  # fmt: skip
-    """The answer, once its first bytes are there. Raises what the job does until then."""
+    """The answer, once its first bytes are there: a file to be kept, or what is to be read. `meanwhile` hands
+    the job what it waits for. Raises what the job does until then."""
     source = _Source()
 
     def begin() -> int:
@@ -94,6 +95,8 @@ async def download(
         source.leave(begun=False)
         raise
     try:
+        if meanwhile is not None:
+            await meanwhile()
         first = await _first(request, source)
     except BaseException:
         source.leave()
@@ -113,10 +116,11 @@ async def _first(request: Request, source: _Source) -> bytes:
 
 
 class _Download(Response):
-    def __init__(self, request: Request, source: _Source, first: bytes, file: str, media: str) -> None:
+    def __init__(self, request: Request, source: _Source, first: bytes, file: str | None, media: str) -> None:
         super().__init__(media_type=media)
         del self.headers["content-length"]
-        self.headers["content-disposition"] = f'attachment; filename="{file}"'
+        if file is not None:
+            self.headers["content-disposition"] = f'attachment; filename="{file}"'
         self.headers["location"] = f"/api/v1/jobs/{source.number}"
         self._request, self._source, self._next = request, source, first
 

@@ -8,7 +8,9 @@ from fastapi import Depends
 from starlette.datastructures import FormData
 from starlette.requests import Request
 
+from skinnybox.gate import forms as gate_forms
 from skinnybox.gate import session
+from skinnybox.gate.forms import Form
 from skinnybox.gate.origin import SAFE
 from skinnybox.web import looking
 
@@ -26,6 +28,17 @@ async def posted(request: Request) -> AsyncIterator[FormData]:
 
 
 Posted = Annotated[FormData, Depends(posted)]
+
+
+async def sent(request: Request) -> Form:
+    """The same of a form with files, of which none is read yet."""
+    looking.looks(request).forget()
+    form = await gate_forms.sent(request)
+    request.scope["state"]["csrf"] = form.text(session.CSRF_FIELD)
+    return form
+
+
+Sent = Annotated[Form, Depends(sent)]
 
 
 def text(form: FormData, key: str, default: str = "") -> str:

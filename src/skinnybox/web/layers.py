@@ -1,23 +1,28 @@
 """Layers: which there are, who has each, and making, verifying and removing them."""
 
 from pathlib import Path
+from typing import Any
 
 from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
 from skinnybox.errors import UsageError
+from skinnybox.fleet import present_promotion
 from skinnybox.fleet.making import LayerRecipe
 from skinnybox.gate import limits, reach
 from skinnybox.gate.principal import Principal, Viewer, WholeAdmin, WholeOperator
 from skinnybox.gate.served import fleet_of
 from skinnybox.operation import Operation
+from skinnybox.sizes import format_size
 from skinnybox.web import render
 from skinnybox.web.batch import words
 from skinnybox.web.begun import begun
 from skinnybox.web.forms import Posted, text
 
 router = APIRouter(max_body_size=limits.DOCUMENT_BODY)
+SHOWN = 300
+"""Rows of what would be in a layer that the page of a job tells."""
 LIST, ONE, NEW, REMOVE = "layers.html", "layer.html", "new_layer.html", "remove_layer.html"
 
 
@@ -65,7 +70,25 @@ def build(request: Request, form: Posted, who: WholeAdmin) -> Response:
     def act(operation: Operation) -> object:
         return fleet_of(request).layers.build(reference, recipe, above=above, operation=operation)
 
+    def try_it(operation: Operation) -> None:
+        found = fleet_of(request).layers.would_build(reference, recipe, above=above, operation=operation)
+        for line in _lines(present_promotion.contents(found)):
+            operation.note(line)
+
+    if text(form, "do") == "preview":
+        return begun(request, who, "layer build --dry-run", [reference], try_it)
     return begun(request, who, "layer build", [reference], act)
+
+
+def _lines(rows: list[dict[str, Any]]) -> list[str]:
+    """For the log of a job, whose page shows them."""
+    told = (
+        (each["what"], each["reason"], each["path"] or "further places", format_size(each["size"]))
+        for each in rows[:SHOWN]
+    )
+    lines = [" ".join(filter(None, each)) for each in told]
+    more = len(rows) - SHOWN
+    return [*lines, f"and {more} more: the API has them all"] if more > 0 else lines
 
 
 @router.get("/layers/{reference}")

@@ -38,4 +38,5 @@ SUBJECTS = (
 router = APIRouter(include_in_schema=False)
 for subject in SUBJECTS:
     router.include_router(subject.router, dependencies=[Depends(forms.posted)])
+router.include_router(backups.sending, dependencies=[Depends(forms.sent)])
 router.include_router(console.sockets)

@@ -12,7 +12,6 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
-from itertools import pairwise
 from pathlib import Path
 from typing import IO, Any
 
@@ -20,7 +19,7 @@ from skinnybox.delta.archive import equal, ordering, reading
 from skinnybox.delta.archive.manifest import MOST_MANIFEST, Manifest, manifest_of
 from skinnybox.delta.rebase.orders import decoded
 from skinnybox.delta.settled import NO_ANSWER
-from skinnybox.errors import Corrupt, NotFound, UsageError
+from skinnybox.errors import Corrupt, NoArchive, NotFound, UsageError
 from skinnybox.masters.archives.held import kind_of
 from skinnybox.masters.archives.magic import PACKED
 from skinnybox.masters.archives.unpacking import Bytes
@@ -41,10 +40,18 @@ _INDEX = 8 * GIB
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """`file` has the bytes; `called` is what is named when something is wrong with them."""
+
+    file: Path
+    called: Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Archive:
     """`digest` is what its end says."""
 
-    source: Path
+    source: Source
     packing: str
     manifest: Manifest
     text: str
@@ -66,33 +73,58 @@ class Chain:
 
 
 def looked(sources: Sequence[Path], scratch: Path) -> tuple[Archive, ...]:
-    """What archives say of themselves, of which nothing else is read yet. UsageError, NotFound; Corrupt, also
-    for such as do not follow each other."""
-    if not 0 < len(sources) <= MOST:
-        raise UsageError(f"{len(sources)} archives: 1 to {MOST} make a machine")
-    found = tuple(_looked(source, scratch) for source in sources)
-    first = found[0].manifest
-    if first.since is not None:
+    """What archives say of themselves, of which nothing else is read yet. Raises as `follows`."""
+    found = list[Archive]()
+    for source in sources:
+        found.append(follows(found, Source(file=source, called=source), scratch))
+    refuse_none(found)
+    return tuple(found)
+
+
+def refuse_none(found: Sequence[Archive]) -> None:
+    """UsageError."""
+    if not found:
+        raise UsageError(f"no archive: 1 to {MOST} make a machine")
+
+
+def follows(before: Sequence[Archive], source: Source, scratch: Path) -> Archive:
+    """What one more archive says of itself, of which nothing else is read yet. UsageError where it does not
+    follow those before it; NotFound; NoArchive for what is none."""
+    if len(before) == MOST:
+        raise UsageError(f"more archives than make a machine: 1 to {MOST} do")
+    found = _looked(source, scratch)
+    since = found.manifest.since
+    if not before and since is not None:
         raise UsageError(
-            f"{sources[0]} holds only what was changed since an earlier export",
-            hint=f"name that one before it: its id is {first.since.id}",
+            f"{source.called} holds only what was changed since an earlier export",
+            hint=f"name that one before it: its id is {since.id}",
         )
-    for before, after in pairwise(found):
-        since = after.manifest.since
-        if since is None or since.id != before.manifest.id:
-            raise UsageError(
-                f"{after.source} was not made since {before.source}",
-                hint="name the whole export first, then each increment in the order they were made",
-            )
+    if before and (since is None or since.id != before[-1].manifest.id):
+        raise UsageError(
+            f"{source.called} was not made since {before[-1].source.called}",
+            hint="name the whole export first, then each increment in the order they were made",
+        )
     return found
 
 
-def _looked(source: Path, scratch: Path) -> Archive:
-    if not source.exists():
-        raise NotFound(f"{source}: no such file")
-    if not source.is_file():
-        raise UsageError(f"{source} is no file", hint="`--from -` reads what comes on standard input")
-    kind = kind_of(Bytes(file=source, source=source), scratch)
+def manifest(source: Source, scratch: Path) -> Manifest:
+    """What one says of itself, whatever it follows. Raises NotFound, UsageError, NoArchive."""
+    return _looked(source, scratch).manifest
+
+
+def _looked(source: Source, scratch: Path) -> Archive:
+    if not source.file.exists():
+        raise NotFound(f"{source.called}: no such file")
+    if not source.file.is_file():
+        raise UsageError(f"{source.called} is no file", hint="`--from -` reads what comes on standard input")
+    try:
+        return _told(source, scratch)
+    except Corrupt as error:
+        raise NoArchive(error.message, hint=error.hint) from error
+
+
+def _told(source: Source, scratch: Path) -> Archive:
+    kind = kind_of(Bytes(file=source.file, source=source.called), scratch)
     packing = kind if kind in PACKED else ""
     with _reading(source, packing, reading.__name__, (["manifest"], []), [], scratch) as (answers, _):
         try:
@@ -123,11 +155,11 @@ def read(archives: Sequence[Archive], size: int, scratch: Path, operation: Opera
             said = _last(archive, reading.__name__, (["whole"], words), files, scratch, size, operation)
             digest = str(said.get("sha256"))
             if said.get("manifest") != archive.text:
-                raise Corrupt(f"{archive.source} was altered while it was read")
+                raise Corrupt(f"{archive.source.called} was altered while it was read")
             since = archive.manifest.since
             if since is not None and since.digest != found[-1].digest:
                 raise Corrupt(
-                    f"{archive.source} was made since another {found[-1].source} than this",
+                    f"{archive.source.called} was made since another {found[-1].source.called} than this",
                     hint="one of them was altered: take another copy of it",
                 )
             found.append(replace(archive, digest=digest))
@@ -171,7 +203,7 @@ def _ordered(
         words, size = ([str(kind), newest], list(map(str, files))), os.fstat(device).st_size
         said = _last(archive, ordering.__name__, words, files, chain.scratch, size, operation)
     if said.get("sha256") != archive.digest:
-        raise Corrupt(f"{archive.source} was altered while it was read")
+        raise Corrupt(f"{archive.source.called} was altered while it was read")
     left = said.get("left")
     if type(left) is not int or left < 0:
         raise Corrupt(NO_ANSWER)
@@ -209,7 +241,7 @@ def _last(
             done = last.get("done")
             operation.step(
                 task="restore", done=done if type(done) is int else 0, unit="bytes",
-                detail=archive.source.name,
+                detail=archive.source.called.name,
             )  # fmt: skip
             need(scratch, 0)
         ended()
@@ -218,7 +250,7 @@ def _last(
 
 @contextmanager
 def _reading(
-    source: Path,
+    source: Source,
     packing: str,
     reader: str,
     words: tuple[list[str], list[str]],
@@ -228,8 +260,10 @@ def _reading(
 ) -> Iterator[tuple[Iterator[Any], Callable[[], None]]]:
     before, after = words
     bounds = Bounds(memory=GIB, cpu_seconds=600 + size // _PER_SECOND, file_size=max(size, _INDEX))
-    packed = Bytes(file=source, source=source, packing=packing)
+    packed = Bytes(file=source.file, source=source.called, packing=packing)
     with unpacked(packed, scratch) as (descriptor, ended):
         arguments, handed = [*before, str(descriptor), *after], [descriptor, *files]
-        with inquire(reader, arguments, subject=str(source), bounds=bounds, pass_fds=handed) as answers:
+        with inquire(
+            reader, arguments, subject=str(source.called), bounds=bounds, pass_fds=handed
+        ) as answers:
             yield answers, ended
