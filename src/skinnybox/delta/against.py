@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from skinnybox.delta.archive.content import held_sum
 from skinnybox.delta.as_seeded import Expected, as_seeded, decode, encode
 from skinnybox.delta.flags import flags
 from skinnybox.delta.groups import group_of
@@ -32,6 +33,7 @@ from skinnybox.sandbox.confinement import Bounds
 from skinnybox.sandbox.reader import answer, inquire
 
 _HASHED_PER_SECOND = 20 << 20
+_MOST_SUMS = 1 << 18
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,21 +112,30 @@ class Side:
             self.expected = decode(told.read())
         self._index = files[1]
         self._reader = UpperReader(volume)
+        self._sums: dict[int, str] = {}
 
     def seen(self) -> Iterator[tuple[bytes, Thing]]:
         """All that it sees, in canonical order."""
         return seen(self.volume, read_lines(buffered(self._index)))
 
-    def content(self, thing: Thing) -> object:
-        """By which two of a type are told apart; a file's is its digest."""
+    def content(self, thing: Thing, *, on_disks: bool) -> object:
+        """By which two of a type are told apart; a file's is a digest. Of two that are `on_disks` it costs
+        what they hold: a guest makes files of terabytes for nothing, and no master has one as long."""
         if thing.node is None:
             assert thing.line is not None
             entry = thing.line.entry()
             return {"-": entry.digest, "l": entry.target}.get(entry.type, entry.rdev)
         node = thing.node
         if node.type == "-":
-            return self._reader.digest(node)
+            return self._sum(node) if on_disks else self._reader.digest(node)
         return self._reader.target(node) if node.type == "l" else os.makedev(*node.rdev)
+
+    def _sum(self, node: Node) -> str:
+        """Once of what has many names."""
+        found = self._sums.get(node.inode) or held_sum(self.volume, node)
+        if node.links > 1 and len(self._sums) < _MOST_SUMS:
+            self._sums[node.inode] = found
+        return found
 
     def rights(self, thing: Thing) -> tuple[int, str, Mapping[str, bytes], str]:
         """Mode, owner, attributes and flags."""
@@ -197,11 +208,18 @@ def _compared(path: bytes, one: Side, a: Thing | None, other: Side, b: Thing | N
         return Change(path=path, kind=ChangeKind.TYPE, type=_type(a), size=_size(a),
                       detail=f"{_type(b)} -> {_type(a)}")  # fmt: skip
     detail = ", ".join(_rights(_type(a), other.rights(b), one.rights(a)))
-    if _type(a) not in "dps" and (_size(a) != _size(b) or one.content(a) != other.content(b)):
+    if _type(a) not in "dps" and _content_differs(one, a, other, b):
         return Change(path=path, kind=ChangeKind.MODIFIED, type=_type(a), size=_size(a), detail=detail)
     if detail:
         return Change(path=path, kind=ChangeKind.METADATA, type=_type(a), size=_size(a), detail=detail)
     return None
+
+
+def _content_differs(one: Side, a: Thing, other: Side, b: Thing) -> bool:
+    if _size(a) != _size(b):
+        return True
+    on_disks = a.node is not None and b.node is not None
+    return one.content(a, on_disks=on_disks) != other.content(b, on_disks=on_disks)
 
 
 Rights = tuple[int, str, Mapping[str, bytes], str]
