@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from skinnybox.delta.archive import sources
 from skinnybox.delta.archive.incoming import Archived
 from skinnybox.delta.archive.manifest import (
     MOST_MANIFEST,
@@ -45,11 +46,12 @@ class Earlier:
 
 def read(file: Path, index: BinaryIO, scratch: Path, operation: Operation) -> Earlier:
     """Its index is written into the file `index`, which lies in the folder `scratch`. Raises NotFound;
-    Corrupt, also for what is no archive; Unsupported for one of a later format; Cancelled."""
+    UsageError for no file; Corrupt, also for no archive; Unsupported for one of a later format; Cancelled."""
     from skinnybox.masters.archives.unpacking import Bytes, reading  # the child has no use for them
     from skinnybox.sandbox.confinement import Bounds
 
-    size = file.stat().st_size if file.exists() else 0
+    sources.check(file, "--since takes a file that `export` wrote")
+    size = file.stat().st_size
     most = min(MOST_INDEX, _LEAST_INDEX + size * _MOST_TIMES)
     bounds = Bounds(cpu_seconds=600 + size // _UNPACKED_PER_SECOND, output=_OUTPUT, file_size=MOST_INDEX)
     with reading(Bytes(file=file, source=file, packing="zstd"), scratch) as (descriptor, ended):

@@ -16,11 +16,11 @@ from itertools import pairwise
 from pathlib import Path
 from typing import IO, Any
 
-from skinnybox.delta.archive import equal, ordering, reading
+from skinnybox.delta.archive import equal, ordering, reading, sources
 from skinnybox.delta.archive.manifest import MOST_MANIFEST, Manifest, manifest_of
 from skinnybox.delta.rebase.orders import decoded
 from skinnybox.delta.settled import NO_ANSWER
-from skinnybox.errors import Corrupt, NotFound, UsageError
+from skinnybox.errors import Corrupt, UsageError
 from skinnybox.masters.archives.held import kind_of
 from skinnybox.masters.archives.magic import PACKED
 from skinnybox.masters.archives.unpacking import Bytes
@@ -65,16 +65,16 @@ class Chain:
         return self.archives[-1]
 
 
-def looked(sources: Sequence[Path], scratch: Path) -> tuple[Archive, ...]:
+def looked(files: Sequence[Path], scratch: Path) -> tuple[Archive, ...]:
     """What archives say of themselves, of which nothing else is read yet. UsageError, NotFound; Corrupt, also
     for such as do not follow each other."""
-    if not 0 < len(sources) <= MOST:
-        raise UsageError(f"{len(sources)} archives: 1 to {MOST} make a machine")
-    found = tuple(_looked(source, scratch) for source in sources)
+    if not 0 < len(files) <= MOST:
+        raise UsageError(f"{len(files)} archives: 1 to {MOST} make a machine")
+    found = tuple(_looked(source, scratch) for source in files)
     first = found[0].manifest
     if first.since is not None:
         raise UsageError(
-            f"{sources[0]} holds only what was changed since an earlier export",
+            f"{files[0]} holds only what was changed since an earlier export",
             hint=f"name that one before it: its id is {first.since.id}",
         )
     for before, after in pairwise(found):
@@ -88,10 +88,7 @@ def looked(sources: Sequence[Path], scratch: Path) -> tuple[Archive, ...]:
 
 
 def _looked(source: Path, scratch: Path) -> Archive:
-    if not source.exists():
-        raise NotFound(f"{source}: no such file")
-    if not source.is_file():
-        raise UsageError(f"{source} is no file", hint="`--from -` reads what comes on standard input")
+    sources.check(source, "`--from -` reads what comes on standard input")
     kind = kind_of(Bytes(file=source, source=source), scratch)
     packing = kind if kind in PACKED else ""
     with _reading(source, packing, reading.__name__, (["manifest"], []), [], scratch) as (answers, _):
