@@ -3,7 +3,7 @@ layer's, as a tar."""
 
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from skinnybox.delta import belongs, beside
@@ -13,6 +13,8 @@ from skinnybox.delta.promote.for_layer import of_layer
 from skinnybox.delta.promote.merging import Folders, Item, Own, Told
 from skinnybox.delta.promote.places import Reason
 from skinnybox.delta.promote.sealed_members import SealedMembers, records
+from skinnybox.delta.promote.whose import Whose
+from skinnybox.delta.rebase.merged_source import Merged
 from skinnybox.delta.rebase.reading import buffered
 from skinnybox.delta.upper_disk import UPPER
 from skinnybox.errors import Corrupt, SkinnyboxError
@@ -20,7 +22,8 @@ from skinnybox.ext4 import Node, Volume, open_descriptor
 from skinnybox.masters import ext4_tar, pax, tar_members
 from skinnybox.masters.lookup import Lookup
 from skinnybox.masters.system import image
-from skinnybox.masters.system.source import text_of
+from skinnybox.masters.system.places import Places
+from skinnybox.masters.system.source import bytes_of, text_of
 from skinnybox.sandbox.reader import answer, complain
 
 MASTER, LAYER = "master", "layer"
@@ -59,11 +62,23 @@ def _sides(volume: Volume, told: int, word: str) -> _Sides:
     index, table, _, *images = map(int, word.split(","))
     source = image.stacked(images)
     chooser = Chooser(
-        whose=whose.decode(buffered(told).read()),
+        whose=_where_they_lie(whose.decode(buffered(told).read()), volume, source),
         volume=volume,
         sealed=lambda path: source.read(text_of(path), _MOST),
     )
     return _Sides(volume, Lookup(index, table), source, chooser)
+
+
+def _where_they_lie(found: Whose, volume: Volume, source: image.Sealed) -> Whose:
+    """What was asked for through the machine's own symlinks: /lib/x is /usr/lib/x where /lib leads there."""
+    if not (found.keep or found.leave_out or found.paths):
+        return found
+    real = Places(Merged(volume, source))
+    keep, leave_out, paths = (
+        tuple(bytes_of(real.of(text_of(path))) for path in asked)
+        for asked in (found.keep, found.leave_out, found.paths)
+    )
+    return replace(found, keep=keep, leave_out=leave_out, paths=paths)
 
 
 def _listed(form: str, device: int, told: int, word: str) -> Iterator[Any]:
