@@ -178,7 +178,7 @@ def _against(
         opened = [os.open(path, os.O_RDONLY) for path in (disk, lines, disk)]
         files.append([*opened, system, seed])
         models[opened[2]] = Model(lower)
-    answers = iter(list(against._told(*files)))
+    answers = iter(list(against._told(files[0], files[1])))
     for each in files:
         for descriptor in each[:4]:
             os.close(descriptor)

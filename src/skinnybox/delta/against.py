@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from skinnybox.delta import leading
 from skinnybox.delta.archive.content import held_sum
 from skinnybox.delta.as_seeded import Expected, as_seeded, decode, encode
 from skinnybox.delta.flags import flags
@@ -46,10 +47,12 @@ class Machine:
 
 
 @contextmanager
-def compared(one: Machine, other: Machine, *, include_seed: bool) -> Iterator[Look]:
+def compared(
+    one: Machine, other: Machine, *, include_seed: bool, paths: Sequence[bytes] = ()
+) -> Iterator[Look]:
     """From the other to the one: what only the one has is added, what only the other has is deleted. Both
-    disks are settled. What is in either just as its seed has it is left out, or marked. Entering and the
-    iteration raise Corrupt, also for a disk made to hurt."""
+    disks are settled. What is in either just as its seed has it is left out, or marked. `paths` are looked
+    for where they lead in either. Entering and the iteration raise Corrupt, also for a disk made to hurt."""
     with ExitStack() as held:
         files: list[int] = []
         for each in (one, other):
@@ -61,12 +64,15 @@ def compared(one: Machine, other: Machine, *, include_seed: bool) -> Iterator[Lo
         size = sum(os.fstat(files[at]).st_size for at in (0, _EACH))
         bounds = Bounds(memory=2 << 30, cpu_seconds=300 + size // _HASHED_PER_SECOND, output=1 << 40)
         subject = f"{one.disk} or {other.disk}"
+        files.append(held.enter_context(handed(leading.to_text(paths))))
         words = list(map(str, files))
         answers = held.enter_context(inquire(__name__, words, subject=subject, bounds=bounds, pass_fds=files))
         for each in (one, other):
             refuse_unsettled(answers, each.disk)
         facts = tuple(facts_checked(answers))
-        yield Look(facts=facts, changes=marked(map(change_checked, answers), include_seed=include_seed))
+        lying = tuple(leading.seen_checked(answers, 2 * len(paths)))
+        changes = marked(map(change_checked, answers), include_seed=include_seed)
+        yield Look(facts=facts, changes=changes, paths=lying)
 
 
 _EACH = 5
@@ -75,11 +81,11 @@ _EACH = 5
 
 def main(arguments: Sequence[str]) -> None:
     """In the confined child."""
-    files = list(map(int, arguments))
-    answer(_told(files[:_EACH], files[_EACH:]))
+    *files, asked = map(int, arguments)
+    answer(_told(files[:_EACH], files[_EACH:], leading.of_text(asked)))
 
 
-def _told(one: list[int], other: list[int]) -> Iterator[Any]:
+def _told(one: list[int], other: list[int], asked: Sequence[bytes] = ()) -> Iterator[Any]:
     volumes = open_descriptor(one[0]), open_descriptor(other[0])
     for volume in volumes:
         yield volume.superblock.clean
@@ -88,6 +94,8 @@ def _told(one: list[int], other: list[int]) -> Iterator[Any]:
     whose = of_two((volumes[0], one[2], one[3]), (volumes[1], other[2], other[3]))
     sides = [Side(volume, files, of) for volume, files, of in zip(volumes, (one, other), whose, strict=True)]
     yield from facts_told(whose[0].facts)
+    for volume, files in zip(volumes, (one, other), strict=True):
+        yield from leading.seen_told(asked, volume, files[2])
     for path, a, b in both(sides[0].seen(), sides[1].seen()):
         change = _compared(path, sides[0], a, sides[1], b)
         if change is not None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from skinnybox.delta import belongs, beside
+from skinnybox.delta.leading import where
 from skinnybox.delta.promote import merging, whose
 from skinnybox.delta.promote.choosing import Altered, Chooser
 from skinnybox.delta.promote.for_layer import of_layer
@@ -22,8 +23,7 @@ from skinnybox.ext4 import Node, Volume, open_descriptor
 from skinnybox.masters import ext4_tar, pax, tar_members
 from skinnybox.masters.lookup import Lookup
 from skinnybox.masters.system import image
-from skinnybox.masters.system.places import Places
-from skinnybox.masters.system.source import bytes_of, text_of
+from skinnybox.masters.system.source import text_of
 from skinnybox.sandbox.reader import answer, complain
 
 MASTER, LAYER = "master", "layer"
@@ -70,14 +70,11 @@ def _sides(volume: Volume, told: int, word: str) -> _Sides:
 
 
 def _where_they_lie(found: Whose, volume: Volume, source: image.Sealed) -> Whose:
-    """What was asked for through the machine's own symlinks: /lib/x is /usr/lib/x where /lib leads there."""
+    """What was asked for, where it lies."""
     if not (found.keep or found.leave_out or found.paths):
         return found
-    real = Places(Merged(volume, source))
-    keep, leave_out, paths = (
-        tuple(bytes_of(real.of(text_of(path))) for path in asked)
-        for asked in (found.keep, found.leave_out, found.paths)
-    )
+    seen = Merged(volume, source)
+    keep, leave_out, paths = (where(asked, seen) for asked in (found.keep, found.leave_out, found.paths))
     return replace(found, keep=keep, leave_out=leave_out, paths=paths)
 
 
