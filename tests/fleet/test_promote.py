@@ -290,18 +290,6 @@ def test_paths_are_kept_and_left_out_when_that_is_said(fleet: Fleet, state: Path
     assert listed(capsys, "--leave-out", "/srv")["/srv"] == ("asked", "left out", 2)
 
 
-def test_paths_lead_where_the_machines_links_do_and_none_is_passed_over(
-    fleet: Fleet, state: Path, capsys: Said
-) -> None:
-    """A secret that somebody named by another way, or not quite, would be in every machine of the master."""
-    a_machine(fleet, state, {"usr/lib/key": f(SECRET), "short": l("/usr"), "srv/site": f("x")})
-    assert listed(capsys, "--leave-out", "/lib/key") == {"/usr/lib/key": ("asked", "left out", 1)}
-    words = ("--as-layer", "--path", "/short/lib/key")
-    assert said(capsys, "promote", "web", "key:1", *words, "--dry-run").code == 0
-    ended = said(capsys, "promote", "web", "lamp:2", "-y", "--leave-out", "/lib/kex")
-    assert ended.code == 3 and "it has nothing of its own at /usr/lib/kex" in ended.err, ended
-
-
 def test_with_a_seed_of_before_it_is_refused(fleet: Fleet, state: Path, capsys: Said) -> None:
     a_machine(fleet, state, {"var/lib/skinnybox/seed-applied": f("1 x\n")})
     assert listed(capsys).keys() == {"/var/lib/skinnybox"}
