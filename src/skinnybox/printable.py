@@ -2,12 +2,24 @@
 
 import re
 
+_SHORT = {"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"}
+
 
 def printable(text: str) -> str:
     """Without what a terminal would obey: each such character as Python escapes it."""
     if text.isprintable():
         return text
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    return "".join(c if c.isprintable() else _escaped(c) for c in text)
+
+
+def _escaped(letter: str) -> str:
+    """Not by Python's codec, which is looked for on the disk: who reads confined finds nothing there."""
+    if letter in _SHORT:
+        return _SHORT[letter]
+    code = ord(letter)
+    if code < 0x100:
+        return f"\\x{code:02x}"
+    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
 
 
 MOST_QUOTED = 60
@@ -47,8 +59,8 @@ def raw_path(told: str) -> bytes | None:
 
 
 def _reversible(letter: str) -> str:
-    if letter in "\\\t\n\r":
-        return letter.encode("unicode_escape").decode()
+    if letter in _SHORT:
+        return _SHORT[letter]
     if letter.isprintable():
         return letter
     return "".join(f"\\x{byte:02x}" for byte in letter.encode("utf-8", "surrogateescape"))

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from skinnybox import run
 from skinnybox.fleet.service import Fleet
 from skinnybox.model import ChangeKind, Group
 from tests.fleet import rebasing
@@ -50,6 +51,17 @@ def test_paths_say_where_to_look_and_content_what_is_in_it(two: Fleet, capsys: S
     assert said(capsys, "changes", "web", "/none").out == ""
     assert said(capsys, "changes", "web", "/").out == said(capsys, "changes", "web").out
     assert json.loads(said(capsys, "changes", "web", "/none", "--format", "json").out) == []
+
+
+def test_paths_lead_where_the_machines_own_links_do(two: Fleet, state: Path, capsys: Said) -> None:
+    """Whoever watches /lib hears of a unit in /usr/lib."""
+    web = image(state, two.machine("web").instance)
+    put(web, "usr/lib/own", "1")
+    run.run(["debugfs", "-w", "-R", "symlink upper/short /lib", web])
+    for words in (("web", "/lib/own"), ("web", "/short"), ("web", "db", "/short/own")):
+        ended = said(capsys, "changes", *words, "--exit-code")
+        assert ended.code == 10 and "/usr/lib/own" in ended.out, ended
+    assert said(capsys, "changes", "web", "/lib/other", "--exit-code").code == 0
 
 
 def test_two_machines(two: Fleet, capsys: Said) -> None:

@@ -1,6 +1,7 @@
 """`reset NAME PATH` and `slim`: on the fake host, by its command line."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from skinnybox.fleet.service import Fleet
 from skinnybox.hosts.fake.host import FakeHost
 from skinnybox.model import Instance
 from skinnybox.overlays import inspect
+from skinnybox.printable import printable_path
 from skinnybox.sizes import MIB
 from tests.fleet import rebasing
 from tests.fleet.conftest import SPARSE, said
@@ -85,6 +87,16 @@ def test_what_cannot_be_is_refused_with_the_machine_as_it_was(
     ended = said(capsys, *line.split())
     assert ended.code == code and why in ended.err, ended
     assert image(state, web).read_bytes() == before and fleet.machine("web").instance == web
+
+
+@pytest.mark.parametrize("path", ["/a\nb", "/a\udcff"])
+def test_names_that_no_terminal_may_see_are_told_by_who_reads_the_disk(
+    fleet: Fleet, web: Instance, capsys: Said, path: str
+) -> None:
+    """What reads it is confined, and finds nothing on this computer's disk: no codec, say."""
+    ended = said(capsys, "reset", "web", path, "--dry-run")
+    assert ended.code == 3, ended
+    assert f"it has nothing of its own at {printable_path(os.fsencode(path))}\n" in ended.err
 
 
 def test_one_that_runs_is_refused(fleet: Fleet, web: Instance, capsys: Said) -> None:

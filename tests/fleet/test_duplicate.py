@@ -95,7 +95,8 @@ def test_data_are_copied_when_that_is_said(fleet: Fleet, state: Path, web: Insta
 
 def test_names_that_are_taken_leave_nothing(fleet: Fleet, state: Path, web: Instance, capsys: Said) -> None:
     ended = said(capsys, "copy", "web", "new", "web")
-    assert ended.code == 4 and "names are taken" in ended.err, ended
+    assert ended.code == 4 and "there is a machine" in ended.err, ended
+    assert "--skip-existing" not in ended.err, "copy has no such option"
     assert fleet.names() == ["web"] and len(list((state / "instances").iterdir())) == 1
 
 

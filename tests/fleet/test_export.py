@@ -3,6 +3,7 @@
 import io
 import itertools
 import json
+import os
 import subprocess
 import tarfile
 from dataclasses import replace
@@ -131,6 +132,8 @@ def test_what_is_no_earlier_export_of_it_is_refused(
 ) -> None:
     fleet.create(["other"], "web:1", SPARSE)
     other, new = tmp_path / "other.tar.zst", tmp_path / "new.tar.zst"
+    (tmp_path / "folder").mkdir()
+    os.mkfifo(tmp_path / "pipe")
     assert said(capsys, "export", "other", str(other)).code == 0
     ended = said(capsys, "export", "web", str(new), "--since", str(other))
     assert ended.code == 5 and "of another machine than web" in ended.err
@@ -139,8 +142,9 @@ def test_what_is_no_earlier_export_of_it_is_refused(
         other.write_bytes(damaged)
         ended = said(capsys, "export", "web", str(new), "--since", str(other))
         assert ended.code == 1 and str(other) in ended.err, ended
-    ended = said(capsys, "export", "web", str(new), "--since", str(tmp_path / "none"))
-    assert ended.code == 3, ended
+    for what, code, why in (("none", 3, "no such file"), ("folder", 2, "is no file"), ("pipe", 2, "is no")):
+        ended = said(capsys, "export", "web", str(new), "--since", str(tmp_path / what))
+        assert ended.code == code and why in ended.err, ended
     assert not new.exists() and not list(tmp_path.glob("*.part"))
 
 
@@ -158,6 +162,16 @@ def test_what_cannot_be_exported_is_refused_and_leaves_nothing(
     assert said(capsys, "export", "thrown", str(new)).code == 6
     assert said(capsys, "export", "nobody", str(new)).code == 3
     assert not new.exists() and not list(tmp_path.glob("*.part"))
+
+
+def test_what_has_the_name_is_never_to_be_removed_but_for_files(
+    fleet: Fleet, web: Instance, capsys: Said, tmp_path: Path
+) -> None:
+    (tmp_path / "link").symlink_to("nowhere")
+    for file, is_files in ((tmp_path / "link", True), (tmp_path, False), (Path("/dev/null"), False)):
+        ended = said(capsys, "export", "web", str(file))
+        assert ended.code == 4 and f"{file} exists already" in ended.err, ended
+        assert ("remove it first" in ended.err) == is_files
 
 
 def test_one_that_is_cancelled_leaves_nothing(

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from skinnybox.cli import access
-from skinnybox.errors import Blocked, Cancelled, CommandFailed, Conflict, SkinnyboxError
+from skinnybox.errors import Blocked, Cancelled, CommandFailed, Conflict
 from skinnybox.fleet import editing
 from skinnybox.fleet.editing import LABEL, name_of
 from skinnybox.fleet.service import Fleet
@@ -129,8 +129,9 @@ def test_the_command_line_says_what_it_lacks(fleet: Fleet, capsys: Said, tmp_pat
 
 def test_a_machine_of_that_name_is_not_touched(fleet: Fleet) -> None:
     fleet.create([NAME], "lamp:1", SPARSE)
-    with pytest.raises(SkinnyboxError, match=NAME):
+    with pytest.raises(Conflict, match=f"there is a machine {NAME} already") as refused:
         edit(fleet, lambda name: pytest.fail("it is another's"))
+    assert "skip-existing" not in str(refused.value.hint), "no option of this command"
     assert fleet.names() == [NAME]
 
 

@@ -18,7 +18,7 @@ from skinnybox.delta.archive.differing import Stored, differing
 from skinnybox.delta.archive.earlier import Earlier
 from skinnybox.delta.archive.form import Line, line_of, line_text
 from skinnybox.delta.archive.manifest import end_of
-from skinnybox.delta.archive.restored import Source
+from skinnybox.delta.archive.sources import Source
 from skinnybox.errors import Cancelled, Corrupt
 from skinnybox.operation import UNATTENDED, Operation
 from tests.unit import rebased_disk

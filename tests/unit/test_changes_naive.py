@@ -3,15 +3,17 @@ knows nothing of joins; against the master, and of two machines against each oth
 
 import os
 import random
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from skinnybox import run
 from skinnybox.delta import against, whose
 from skinnybox.delta.as_seeded import encode
 from skinnybox.delta.telling import change_checked, facts_checked
+from skinnybox.ext4 import Node, Volume
 from skinnybox.masters.index import write_index
 from skinnybox.model import Change, ChangeKind
 from tests.unit import rebased_disk
@@ -156,8 +158,11 @@ def test_what_is_told_is_what_a_walk_finds_of_many(looking: Looking, chunk: int)
         _compare_with_a_walk(looking, seed)
 
 
-def _against(looking: Looking, sides: list[tuple[Tree, Tree]]) -> list[Change]:
-    """Two machines, each an upper over a lower, as the confined process tells of them."""
+def _against(
+    looking: Looking, sides: list[tuple[Tree, Tree]], then: Callable[[Path], object] = lambda disk: None
+) -> list[Change]:
+    """Two machines, each an upper over a lower, as the confined process tells of them. `then` does something
+    to each disk first."""
     models: dict[int, Model] = {}
     looking.patch.setattr(whose, "opened", lambda descriptor: models[descriptor])
     files: list[list[int]] = []
@@ -165,6 +170,7 @@ def _against(looking: Looking, sides: list[tuple[Tree, Tree]]) -> list[Change]:
         disk, lines = (looking.folder / f"{name}{number}" for name in ("disk", "index"))
         disk.unlink(missing_ok=True)
         overlay(disk, looking.cache, upper)
+        then(disk)
         write_index((entry(path, thing) for path, thing in lower.items()), lines)
         seed, system = os.memfd_create("seed"), os.memfd_create("system")
         os.write(seed, encode({}))
@@ -172,7 +178,7 @@ def _against(looking: Looking, sides: list[tuple[Tree, Tree]]) -> list[Change]:
         opened = [os.open(path, os.O_RDONLY) for path in (disk, lines, disk)]
         files.append([*opened, system, seed])
         models[opened[2]] = Model(lower)
-    answers = iter(list(against._told(*files)))
+    answers = iter(list(against._told(files[0], files[1])))
     for each in files:
         for descriptor in each[:4]:
             os.close(descriptor)
@@ -200,6 +206,40 @@ def test_two_machines_differ_as_a_walk_of_both_finds(looking: Looking) -> None:
 def test_two_machines_differ_as_a_walk_finds_of_many(looking: Looking, chunk: int) -> None:
     for seed in range(1000 * (chunk + 1), 1000 * (chunk + 1) + 40):
         _compare_two(looking, seed)
+
+
+HUGE = 5 << 40
+
+
+def _grown(disk: Path) -> None:
+    """A file of terabytes, which holds next to nothing."""
+    run.run(["debugfs", "-w", "-R", f"set_inode_field upper/usr/huge size {HUGE}", disk])
+
+
+def _refuse_huge(looking: Looking) -> None:
+    read = Volume.read
+
+    def refused(volume: Volume, node: Node, limit: int | None = None) -> Iterator[bytes]:
+        assert node.size < HUGE, "all of it is read"
+        return read(volume, node, limit)
+
+    looking.patch.setattr(Volume, "read", refused)
+
+
+def test_files_that_hold_nothing_cost_nothing(looking: Looking) -> None:
+    _refuse_huge(looking)
+    for other, told in (("1", {}), ("2", {b"usr/huge": "modified"})):
+        sides: list[tuple[Tree, Tree]] = [({}, {b"usr/huge": f(text * 9000)}) for text in ("1", other)]
+        assert {c.path: str(c.kind) for c in _against(looking, sides, _grown)} == told
+
+
+def test_neither_do_sums_that_a_guest_wrote_down_of_such_files(looking: Looking) -> None:
+    _refuse_huge(looking)
+    own = deb("own", **{"usr/huge": "1"})
+    lower = whole(installed(deb("base")))
+    upper = {**own.tree(), b"var/lib/dpkg/status": f(deb("base").stanza() + own.stanza())}
+    found = {c.path: c for c in _against(looking, [(lower, whole(upper)), (lower, {b"": d()})], _grown)}
+    assert not found[b"usr/huge"].folded and found[b"usr/bin/own"].folded
 
 
 def test_what_one_of_two_machines_installed_is_its_package(looking: Looking) -> None:

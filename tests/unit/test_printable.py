@@ -13,7 +13,7 @@ from hypothesis import strategies as some
 from skinnybox.cli import render
 from skinnybox.fleet import present
 from skinnybox.model import Change, ChangeKind
-from skinnybox.printable import printable_path
+from skinnybox.printable import printable, printable_path
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "output.md"
 AS_BYTES = 'path.encode().decode("unicode_escape").encode("latin-1")'
@@ -35,6 +35,14 @@ def test_a_path_can_be_turned_back(raw: bytes) -> None:
     path = json.loads(json.dumps(record))["path"]
     assert path.isprintable()
     assert eval(AS_BYTES, {"path": path}) == b"/" + raw
+
+
+@given(some.text())
+@example("\t\n\r\x00\x9f\u202e\U000e0001\ud800")
+def test_text_is_escaped_as_python_does_it(text: str) -> None:
+    assert printable(text) == "".join(
+        c if c.isprintable() else c.encode("unicode_escape").decode() for c in text
+    )
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import os
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from skinnybox.delta.promote.audited import refuse_half_installed
 from skinnybox.delta.promote.choosing import Altered, Chooser, Fate, Left
 from skinnybox.delta.promote.merging import Folders, merged, surveyed
 from skinnybox.delta.promote.places import Reason
-from skinnybox.errors import Blocked, Unsupported
+from skinnybox.errors import Blocked, NotFound, Unsupported
 from skinnybox.ext4 import open_volume
 from skinnybox.masters import clean
 from skinnybox.masters.index import Entry
@@ -209,6 +210,25 @@ def test_the_upper_lies_over_the_stack(tmp_path: Path, cache: Path) -> None:
     found, fates = names(tmp_path, cache, upper, lower)
     assert found == ["*", "a*", "a/one*", "b*", "b/new*", "c*", "c/in*", "d*", "e", "tmp*", "z*"]
     assert fates == {"tmp/x": Left(Reason.TEMPORARY, b"tmp")}
+
+
+def test_what_is_left_out_is_so_also_where_it_was_deleted(tmp_path: Path, cache: Path) -> None:
+    lower = {"a/one": f("1"), "b/in/x": f("1"), "c/x": f("1")}
+    upper = {"a": d(), "a/one": WHITEOUT, "b": d(), "b/in": WHITEOUT, "c": d(xattrs=OPAQUE), "c/y": f("2")}
+    who = replace(NOBODY, leave_out=(b"a", b"b/in", b"c"))
+    found, fates = names(tmp_path, cache, upper, lower, who)
+    assert found == ["", "a", "a/one", "b", "b/in", "b/in/x", "c", "c/x"]
+    assert {path for path, fate in fates.items() if fate and fate.reason is Reason.ASKED} >= {"a/one", "b/in"}
+
+
+ASKED = [replace(NOBODY, leave_out=(b"srv/x", b"srv/y")), replace(NOBODY, keep=(b"srv/y", b"srv/z"))]
+
+
+@pytest.mark.parametrize("asked", ASKED)
+def test_a_path_that_was_meant_otherwise_is_an_error(tmp_path: Path, cache: Path, asked: whose.Whose) -> None:
+    upper = {"srv/x": f("1"), "srv/z/in": f("1"), "srv/yy": f("1")}
+    with pytest.raises(NotFound, match=r"it has nothing of its own at /srv/y$"):
+        names(tmp_path, cache, upper, {"srv/y": f("1")}, asked)
 
 
 def test_folders_that_say_nothing_are_the_stacks_and_those_of_a_seed_go(tmp_path: Path, cache: Path) -> None:

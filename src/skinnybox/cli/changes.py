@@ -12,7 +12,6 @@ from skinnybox.cli.complete import ask_for
 from skinnybox.cli.progress import shown
 from skinnybox.errors import UsageError
 from skinnybox.fleet import present, present_changes
-from skinnybox.fleet.deltas import below
 from skinnybox.model import Change, ChangeKind, Look
 from skinnybox.sizes import format_size
 
@@ -107,11 +106,11 @@ def _look(arguments: argparse.Namespace, fleet: "Fleet", operation: "Operation")
     paths = [word for word in arguments.names if word.startswith("/")]
     same = every or (arguments.format == "table" and not arguments.tree)
     with (
-        fleet.deltas.look(names[0], include_seed=every, include_same=same, operation=operation)
+        fleet.deltas.look(names[0], include_seed=every, include_same=same, operation=operation, paths=paths)
         if len(names) == 1
-        else fleet.deltas.between(*names, include_seed=every, operation=operation)
+        else fleet.deltas.between(*names, include_seed=every, operation=operation, paths=paths)
     ) as look:
-        yield below(look, paths) if paths else look
+        yield look
 
 
 @dataclass(slots=True)

@@ -82,10 +82,12 @@ def _made(arguments: argparse.Namespace, fleet: "Fleet") -> str:
 
 def _looked(arguments: argparse.Namespace, fleet: "Fleet") -> "Promotion":
     with shown(arguments.quiet) as operation:
-        return fleet.deltas.would_promote(
+        found = fleet.deltas.would_promote(
             arguments.name, operation, as_layer=arguments.as_layer, paths=arguments.paths,
             keep=arguments.keep, leave_out=arguments.leave_out, live=arguments.live,
         )  # fmt: skip
+        operation.check("promote")  # of a Ctrl-C that came meanwhile what follows knows nothing
+        return found
 
 
 def _emit(arguments: argparse.Namespace, found: "Promotion") -> None:

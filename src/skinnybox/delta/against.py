@@ -8,6 +8,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from skinnybox.delta import leading
+from skinnybox.delta.archive.content import held_sum
 from skinnybox.delta.as_seeded import Expected, as_seeded, decode, encode
 from skinnybox.delta.flags import flags
 from skinnybox.delta.groups import group_of
@@ -32,6 +34,7 @@ from skinnybox.sandbox.confinement import Bounds
 from skinnybox.sandbox.reader import answer, inquire
 
 _HASHED_PER_SECOND = 20 << 20
+_MOST_SUMS = 1 << 18
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,10 +47,12 @@ class Machine:
 
 
 @contextmanager
-def compared(one: Machine, other: Machine, *, include_seed: bool) -> Iterator[Look]:
+def compared(
+    one: Machine, other: Machine, *, include_seed: bool, paths: Sequence[bytes] = ()
+) -> Iterator[Look]:
     """From the other to the one: what only the one has is added, what only the other has is deleted. Both
-    disks are settled. What is in either just as its seed has it is left out, or marked. Entering and the
-    iteration raise Corrupt, also for a disk made to hurt."""
+    disks are settled. What is in either just as its seed has it is left out, or marked. `paths` are looked
+    for where they lead in either. Entering and the iteration raise Corrupt, also for a disk made to hurt."""
     with ExitStack() as held:
         files: list[int] = []
         for each in (one, other):
@@ -59,12 +64,15 @@ def compared(one: Machine, other: Machine, *, include_seed: bool) -> Iterator[Lo
         size = sum(os.fstat(files[at]).st_size for at in (0, _EACH))
         bounds = Bounds(memory=2 << 30, cpu_seconds=300 + size // _HASHED_PER_SECOND, output=1 << 40)
         subject = f"{one.disk} or {other.disk}"
+        files.append(held.enter_context(handed(leading.to_text(paths))))
         words = list(map(str, files))
         answers = held.enter_context(inquire(__name__, words, subject=subject, bounds=bounds, pass_fds=files))
         for each in (one, other):
             refuse_unsettled(answers, each.disk)
         facts = tuple(facts_checked(answers))
-        yield Look(facts=facts, changes=marked(map(change_checked, answers), include_seed=include_seed))
+        lying = tuple(leading.seen_checked(answers, 2 * len(paths)))
+        changes = marked(map(change_checked, answers), include_seed=include_seed)
+        yield Look(facts=facts, changes=changes, paths=lying)
 
 
 _EACH = 5
@@ -73,11 +81,11 @@ _EACH = 5
 
 def main(arguments: Sequence[str]) -> None:
     """In the confined child."""
-    files = list(map(int, arguments))
-    answer(_told(files[:_EACH], files[_EACH:]))
+    *files, asked = map(int, arguments)
+    answer(_told(files[:_EACH], files[_EACH:], leading.of_text(asked)))
 
 
-def _told(one: list[int], other: list[int]) -> Iterator[Any]:
+def _told(one: list[int], other: list[int], asked: Sequence[bytes] = ()) -> Iterator[Any]:
     volumes = open_descriptor(one[0]), open_descriptor(other[0])
     for volume in volumes:
         yield volume.superblock.clean
@@ -86,6 +94,8 @@ def _told(one: list[int], other: list[int]) -> Iterator[Any]:
     whose = of_two((volumes[0], one[2], one[3]), (volumes[1], other[2], other[3]))
     sides = [Side(volume, files, of) for volume, files, of in zip(volumes, (one, other), whose, strict=True)]
     yield from facts_told(whose[0].facts)
+    for volume, files in zip(volumes, (one, other), strict=True):
+        yield from leading.seen_told(asked, volume, files[2])
     for path, a, b in both(sides[0].seen(), sides[1].seen()):
         change = _compared(path, sides[0], a, sides[1], b)
         if change is not None:
@@ -110,21 +120,30 @@ class Side:
             self.expected = decode(told.read())
         self._index = files[1]
         self._reader = UpperReader(volume)
+        self._sums: dict[int, str] = {}
 
     def seen(self) -> Iterator[tuple[bytes, Thing]]:
         """All that it sees, in canonical order."""
         return seen(self.volume, read_lines(buffered(self._index)))
 
-    def content(self, thing: Thing) -> object:
-        """By which two of a type are told apart; a file's is its digest."""
+    def content(self, thing: Thing, *, on_disks: bool) -> object:
+        """By which two of a type are told apart; a file's is a digest. Of two that are `on_disks` it costs
+        what they hold: a guest makes files of terabytes for nothing, and no master has one as long."""
         if thing.node is None:
             assert thing.line is not None
             entry = thing.line.entry()
             return {"-": entry.digest, "l": entry.target}.get(entry.type, entry.rdev)
         node = thing.node
         if node.type == "-":
-            return self._reader.digest(node)
+            return self._sum(node) if on_disks else self._reader.digest(node)
         return self._reader.target(node) if node.type == "l" else os.makedev(*node.rdev)
+
+    def _sum(self, node: Node) -> str:
+        """Once of what has many names."""
+        found = self._sums.get(node.inode) or held_sum(self.volume, node)
+        if node.links > 1 and len(self._sums) < _MOST_SUMS:
+            self._sums[node.inode] = found
+        return found
 
     def rights(self, thing: Thing) -> tuple[int, str, Mapping[str, bytes], str]:
         """Mode, owner, attributes and flags."""
@@ -197,11 +216,18 @@ def _compared(path: bytes, one: Side, a: Thing | None, other: Side, b: Thing | N
         return Change(path=path, kind=ChangeKind.TYPE, type=_type(a), size=_size(a),
                       detail=f"{_type(b)} -> {_type(a)}")  # fmt: skip
     detail = ", ".join(_rights(_type(a), other.rights(b), one.rights(a)))
-    if _type(a) not in "dps" and (_size(a) != _size(b) or one.content(a) != other.content(b)):
+    if _type(a) not in "dps" and _content_differs(one, a, other, b):
         return Change(path=path, kind=ChangeKind.MODIFIED, type=_type(a), size=_size(a), detail=detail)
     if detail:
         return Change(path=path, kind=ChangeKind.METADATA, type=_type(a), size=_size(a), detail=detail)
     return None
+
+
+def _content_differs(one: Side, a: Thing, other: Side, b: Thing) -> bool:
+    if _size(a) != _size(b):
+        return True
+    on_disks = a.node is not None and b.node is not None
+    return one.content(a, on_disks=on_disks) != other.content(b, on_disks=on_disks)
 
 
 Rights = tuple[int, str, Mapping[str, bytes], str]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from skinnybox.delta import leading
 from skinnybox.delta.as_seeded import Expected, decode, encode
 from skinnybox.delta.handing import handed
 from skinnybox.delta.seed_marks import marked
@@ -59,9 +60,10 @@ def looked(
     include_seed: bool = True,
     include_same: bool = False,
     expected: Expected = NOTHING,
+    paths: Sequence[bytes] = (),
 ) -> Iterator[Look]:
     """All that upper_disk.differences tells of a disk and a sealed index, both files; with the master's image
-    also what its packages, accounts and services tell.
+    also what its packages, accounts and services tell, and where `paths` lead there.
 
     What is as `expected` is marked "seed", or left out; what else is at such a path says so. Raises Unsettled
     for a disk whose journal is to be replayed first: to ask before would take a process of its own, and most
@@ -71,10 +73,11 @@ def looked(
     with ExitStack() as held:
         device, entries = held.enter_context(opened(disk)), held.enter_context(opened(sealed.index))
         seed = held.enter_context(handed(encode(expected)))
+        asked = held.enter_context(handed(leading.to_text(paths)))
         more = [
             held.enter_context(opened(file)) for file in (sealed.image, sealed.system) if file is not None
         ]
-        files = [device, entries, seed, *more]
+        files = [device, entries, seed, asked, *more]
         bounds = Bounds(
             memory=2 << 30, cpu_seconds=300 + os.fstat(device).st_size // _HASHED_PER_SECOND, output=1 << 40
         )
@@ -84,10 +87,11 @@ def looked(
         )
         refuse_unsettled(answers, disk)
         facts = tuple(facts_checked(answers))
+        lying = tuple(leading.seen_checked(answers, len(paths)))
         found = marked(map(change_checked, answers), include_seed=include_seed)
         if not include_same:
             found = (change for change in found if change.kind is not ChangeKind.SAME)
-        yield Look(facts=facts, changes=found)
+        yield Look(facts=facts, changes=found, paths=lying)
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -96,8 +100,8 @@ def main(arguments: Sequence[str]) -> None:
     answer(_told(list(map(int, files)), quick=how == "quick"))
 
 
-def _told(files: list[int], *, quick: bool) -> Iterator[bool | list[Any] | None]:
-    device, entries, seed, *more = files
+def _told(files: list[int], *, quick: bool) -> Iterator[bool | list[Any] | str | None]:
+    device, entries, seed, asked, *more = files
     with os.fdopen(seed, "rb") as told:
         expected = decode(told.read())
     volume = open_descriptor(device)
@@ -106,6 +110,7 @@ def _told(files: list[int], *, quick: bool) -> Iterator[bool | list[Any] | None]
         return
     found = of_machine(volume, *more) if more else NOBODYS
     yield from facts_told(found.facts)
+    yield from leading.seen_told(leading.of_text(asked), volume, more[0] if more else -1)
     with os.fdopen(entries, "rb") as source:
         index = read_index(source)
         for change, is_seeds in differences(volume, index, quick=quick, expected=expected, whose=found):

@@ -9,7 +9,7 @@ from skinnybox.delta import against
 from skinnybox.delta.seed_marks import expected
 from skinnybox.errors import UsageError
 from skinnybox.fleet import encrypted, thrown
-from skinnybox.fleet.changes import attended, sealed_of
+from skinnybox.fleet.changes import attended, below, sealed_of
 from skinnybox.fleet.context import Context
 from skinnybox.fleet.settled_disk import settled_disk
 from skinnybox.fleet.view import MachineView
@@ -19,7 +19,12 @@ from skinnybox.operation import Operation
 
 @contextmanager
 def between(
-    context: Context, machines: tuple[MachineView, MachineView], *, include_seed: bool, operation: Operation
+    context: Context,
+    machines: tuple[MachineView, MachineView],
+    *,
+    include_seed: bool,
+    operation: Operation,
+    paths: tuple[bytes, ...] = (),
 ) -> Iterator[Look]:
     """From the second to the first. UsageError for one machine twice."""
     one, other = machines
@@ -40,5 +45,5 @@ def between(
             )
             for machine in machines
         ]
-        found = held.enter_context(against.compared(*read, include_seed=include_seed))
-        yield replace(found, changes=attended(found.changes, operation))
+        found = held.enter_context(against.compared(*read, include_seed=include_seed, paths=paths))
+        yield below(replace(found, changes=attended(found.changes, operation)))

@@ -12,7 +12,7 @@ from skinnybox.fleet.as_job import as_job
 from skinnybox.fleet.batch import Outcome
 from skinnybox.fleet.context import Context
 from skinnybox.fleet.view import MachineView
-from skinnybox.model import Change, ChangeKind, Content, Instance, Layer, Look, Master
+from skinnybox.model import Change, Content, Instance, Layer, Look, Master
 from skinnybox.operation import UNATTENDED, Operation
 
 if TYPE_CHECKING:
@@ -218,13 +218,15 @@ class Deltas:
         include_seed: bool = False,
         include_same: bool = False,
         operation: Operation = UNATTENDED,
+        paths: Sequence[str] = (),
     ) -> Iterator[Look]:
         """What a machine made its own, as `overlays.changes` reads it, and how its system differs from its
-        master's. With `include_same` also what is in its overlay and differs in nothing."""
-        from skinnybox.fleet.changes import Asked, looked_at, sealed_of
+        master's. With `include_same` also what is in its overlay and differs in nothing; with `paths` only
+        what they lead to in the machine, and what is below them."""
+        from skinnybox.fleet.changes import Asked, asked_paths, looked_at, sealed_of
 
         context, machine = self._context, self._context.queries.machine(name)
-        asked = Asked(seed=include_seed, same=include_same)
+        asked = Asked(seed=include_seed, same=include_same, paths=asked_paths(paths))
         with (
             sealed_of(context.masters, machine) as sealed,
             looked_at(context.host, machine, sealed, context.folder, operation, asked) as found,
@@ -233,14 +235,24 @@ class Deltas:
 
     @contextmanager
     def between(
-        self, name: str, other: str, *, include_seed: bool = False, operation: Operation = UNATTENDED
+        self,
+        name: str,
+        other: str,
+        *,
+        include_seed: bool = False,
+        operation: Operation = UNATTENDED,
+        paths: Sequence[str] = (),
     ) -> Iterator[Look]:
         """What a machine has and another has not (added), or has otherwise, or only the other has (deleted);
         and how its system differs from the other's. Read as `look` does."""
+        from skinnybox.fleet.changes import asked_paths
         from skinnybox.fleet.comparing import between
 
         machines = self._context.queries.machine(name), self._context.queries.machine(other)
-        with between(self._context, machines, include_seed=include_seed, operation=operation) as found:
+        asked = asked_paths(paths)
+        with between(
+            self._context, machines, include_seed=include_seed, operation=operation, paths=asked
+        ) as found:
             yield found
 
     def versions(
@@ -268,24 +280,6 @@ class Deltas:
         if found.before is None and found.after is None:
             raise NotFound(f"neither {name} nor its master has a file there now")
         return found
-
-
-def below(look: Look, paths: Sequence[str]) -> Look:
-    """Of it what concerns these absolute paths and what is below them: also a folder above that is gone, or
-    is none any more. UsageError for what is no path."""
-    from skinnybox.model.drop import path_of
-
-    asked = [b"" if not path.strip("/") else path_of(path) for path in paths]
-
-    def concerns(change: Change) -> bool:
-        own, folder = change.path, change.path + b"/"
-        whole = change.kind in (ChangeKind.DELETED, ChangeKind.TYPE, ChangeKind.UNREAD)
-        return any(
-            not each or own == each or own.startswith(each + b"/") or (whole and each.startswith(folder))
-            for each in asked
-        )
-
-    return Look(facts=(), changes=filter(concerns, look.changes))
 
 
 def wanted_of(paths: Sequence[str] = (), packages: Sequence[str] = ()) -> "Wanted":

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from skinnybox.delta.drop import building
 from skinnybox.delta.rebase.masters import Files
-from skinnybox.errors import NotFound
+from skinnybox.errors import Conflict, NotFound
 from skinnybox.fleet import create, encrypted, half_restored, stack_files, thrown, trials
 from skinnybox.fleet.catalog.ports import free_ports
 from skinnybox.fleet.context import Context
@@ -43,6 +43,7 @@ def duplicated(
     unfinished.finish(context.host, context.catalog)
     names = expand(patterns)
     context.host.refuse_names(names)
+    _refuse_taken(context, names)
     with ExitStack() as held:
         identity = source.instance.stack.master.removeprefix("sha256:")
         master = held.enter_context(context.masters.kept(identity))
@@ -63,6 +64,14 @@ def _refuse(instance: Instance, data: bool) -> None:
     trials.refuse_open(instance, "nobody would try a copy of it, nor take it back")
     if data and instance.data is None:
         raise NotFound(f"{instance.name} has no data disk", hint="without --data its system is copied")
+
+
+def _refuse_taken(context: Context, names: Sequence[str]) -> None:
+    """Before all of a disk is read for them."""
+    if taken := context.catalog.taken(names):
+        many = f"there are machines {', '.join(taken[:5])} already"
+        one = f"there is a machine {taken[0]} already"
+        raise Conflict(one if len(taken) == 1 else many, hint="choose other names")
 
 
 def _wanted(context: Context, source: Instance, names: Sequence[str]) -> list[Instance]:

@@ -131,6 +131,11 @@ class MasterEdits:
         wanted = parse_reference(new)
         if any((master.name, master.version) == wanted for master in self._fleet.masters.all()):
             raise Conflict(f"{new} is sealed already", hint="give another version: a master never changes")
+        if (name := name_of(new)) in self._fleet.names():
+            raise Conflict(
+                f"there is a machine {name} already, as an edit makes one",
+                hint=f"`skinnybox promote {name} {new}` seals what is in it; or delete it",
+            )
 
     def _sealed(self, name: str, new: str, operation: Operation) -> Master:
         _ended(self._fleet.stop([name], Stopping(), operation))

@@ -17,7 +17,7 @@ from uuid import UUID
 from skinnybox import __version__
 from skinnybox.delta.archive import earlier, exported, restored
 from skinnybox.delta.archive.manifest import Manifest, Since, Stack
-from skinnybox.delta.archive.restored import Source
+from skinnybox.delta.archive.sources import Source
 from skinnybox.errors import Blocked, NotFound
 from skinnybox.fleet import encrypted, half_restored, power, received, thrown, trials
 from skinnybox.fleet.context import Context

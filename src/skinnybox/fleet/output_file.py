@@ -67,8 +67,11 @@ def _nameless(file: Path) -> int | None:
 
 
 def _refuse_taken(file: Path) -> None:
-    if file.exists():
-        raise Conflict(f"{file} exists already", hint="another name, or remove it first")
+    if not os.path.lexists(file):
+        return
+    is_files = file.is_file() or file.is_symlink()
+    hint = "another name, or remove it first" if is_files else "another name"
+    raise Conflict(f"{file} exists already", hint=hint)
 
 
 def _claim(part: Path) -> None:
@@ -92,7 +95,7 @@ def _publish(part: Path, file: Path) -> None:
     except OSError as error:
         if error.errno not in _NO_HARD_LINKS:
             raise
-        if file.exists():  # a rename would replace it
+        if os.path.lexists(file):  # a rename would replace it
             raise _made_meanwhile(file) from error
         part.rename(file)
 

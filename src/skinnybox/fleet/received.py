@@ -15,7 +15,8 @@ from typing import TypeVar
 
 from skinnybox.delta.archive import restored
 from skinnybox.delta.archive.manifest import Manifest
-from skinnybox.delta.archive.restored import Archive, Source
+from skinnybox.delta.archive.restored import Archive
+from skinnybox.delta.archive.sources import Source
 from skinnybox.masters.plain_disk import need
 from skinnybox.masters.workspace import at_work, no_space
 from skinnybox.operation import Operation

@@ -76,10 +76,11 @@ _ABOUT = {
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Look:
     """What is told of one machine, or of two: how the systems differ, and every path, in canonical order. The
-    latter comes while it is read."""
+    latter comes while it is read. `paths` are those that were asked for, where they lie."""
 
     facts: tuple[Fact, ...]
     changes: Iterator[Change]
+    paths: tuple[bytes, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

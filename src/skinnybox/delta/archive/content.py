@@ -154,6 +154,22 @@ def content_sum(volume: Volume, node: Node, layout: Layout | None = None) -> str
     return total.hex()
 
 
+def held_sum(volume: Volume, node: Node) -> str:
+    """The same as content_sum, of a file with any number of holes."""
+    total = ContentSum(node.size)
+    for offset, piece in _held(volume, node):
+        total.add(offset, piece)
+    return total.hex()
+
+
+def _held(volume: Volume, node: Node) -> Iterator[tuple[int, bytes]]:
+    if not volume.in_extents(node):
+        yield from _pieces(0, volume.read(node))
+        return
+    for logical, physical, length in volume.extents(node):
+        yield from _pieces(logical, volume.raw(physical, length))
+
+
 def _pieces(offset: int, found: Iterable[bytes]) -> Iterator[tuple[int, bytes]]:
     for piece in found:
         yield offset, piece

@@ -9,7 +9,7 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import Any, BinaryIO
 
 from skinnybox.delta.archive.incoming import Archived
 from skinnybox.delta.archive.manifest import (
@@ -19,12 +19,10 @@ from skinnybox.delta.archive.manifest import (
     end_of,
     manifest_of,
 )
+from skinnybox.delta.archive.sources import Source, check
 from skinnybox.errors import Corrupt, NoArchive
 from skinnybox.operation import Operation
 from skinnybox.sandbox.reader import answer, inquire
-
-if TYPE_CHECKING:
-    from skinnybox.delta.archive.restored import Source
 
 MOST_INDEX = 8 << 30
 """Bytes: more than MOST_MEMBERS lines of an ordinary length."""
@@ -46,14 +44,16 @@ class Earlier:
         return Since(id=self.manifest.id, digest=self.digest)
 
 
-def read(source: "Source", index: BinaryIO, scratch: Path, operation: Operation) -> Earlier:
+def read(source: Source, index: BinaryIO, scratch: Path, operation: Operation) -> Earlier:
     """Its index is written into the file `index`, which lies in the folder `scratch`. Raises NotFound;
-    NoArchive, also for a damaged one; Unsupported for one of a later format; Cancelled."""
+    UsageError for no file; NoArchive, also for a damaged one; Unsupported for one of a later format;
+    Cancelled."""
     from skinnybox.masters.archives.unpacking import Bytes, reading  # the child has no use for them
     from skinnybox.sandbox.confinement import Bounds
 
     file, called = source.file, source.called
-    size = file.stat().st_size if file.exists() else 0
+    check(source, "--since takes a file that `export` wrote")
+    size = file.stat().st_size
     most = min(MOST_INDEX, _LEAST_INDEX + size * _MOST_TIMES)
     bounds = Bounds(cpu_seconds=600 + size // _UNPACKED_PER_SECOND, output=_OUTPUT, file_size=MOST_INDEX)
     with reading(Bytes(file=file, source=called, packing="zstd"), scratch) as (descriptor, ended):

@@ -17,9 +17,10 @@ from typing import IO, Any
 
 from skinnybox.delta.archive import equal, ordering, reading
 from skinnybox.delta.archive.manifest import MOST_MANIFEST, Manifest, manifest_of
+from skinnybox.delta.archive.sources import Source, check
 from skinnybox.delta.rebase.orders import decoded
 from skinnybox.delta.settled import NO_ANSWER
-from skinnybox.errors import Corrupt, NoArchive, NotFound, UsageError
+from skinnybox.errors import Corrupt, NoArchive, UsageError
 from skinnybox.masters.archives.held import kind_of
 from skinnybox.masters.archives.magic import PACKED
 from skinnybox.masters.archives.unpacking import Bytes
@@ -37,14 +38,6 @@ MOST = 64
 """Archives of one chain."""
 _PER_SECOND = 20 * MIB
 _INDEX = 8 * GIB
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Source:
-    """`file` has the bytes; `called` is what is named when something is wrong with them."""
-
-    file: Path
-    called: Path
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,10 +106,7 @@ def manifest(source: Source, scratch: Path) -> Manifest:
 
 
 def _looked(source: Source, scratch: Path) -> Archive:
-    if not source.file.exists():
-        raise NotFound(f"{source.called}: no such file")
-    if not source.file.is_file():
-        raise UsageError(f"{source.called} is no file", hint="`--from -` reads what comes on standard input")
+    check(source, "`--from -` reads what comes on standard input")
     try:
         return _told(source, scratch)
     except Corrupt as error:

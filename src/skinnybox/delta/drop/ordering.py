@@ -11,7 +11,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
-from skinnybox.delta import belongs
+from skinnybox.delta import belongs, leading
 from skinnybox.delta.beside import DIRECT
 from skinnybox.delta.drop.choosing import Below, Idle, Secrets, is_whiteout
 from skinnybox.delta.rebase import machine, owners, packages, planning, standing
@@ -29,8 +29,7 @@ from skinnybox.errors import Blocked, NotFound
 from skinnybox.ext4 import Node, Volume, open_descriptor
 from skinnybox.masters.index import Entry
 from skinnybox.masters.system.compare import names
-from skinnybox.masters.system.places import Places
-from skinnybox.masters.system.source import Notes, bytes_of, text_of
+from skinnybox.masters.system.source import Notes, bytes_of
 from skinnybox.masters.system.values import System
 from skinnybox.model.drop import Wanted
 from skinnybox.overlays.edits import Alteration, Removal
@@ -106,15 +105,14 @@ def _chosen(volume: Volume, side: Side, wanted: Wanted) -> Chosen:
 
 
 def _below(volume: Volume, side: Side, wanted: Wanted) -> Below[Node]:
-    """The paths through the machine's own symlinks: /lib/x is /usr/lib/x where /lib leads there."""
+    """The paths where they lie, through the machine's own symlinks."""
     found = Notes()
     source = Merged(volume, side.source)
     system = machine.system_of(source, side.system, found)
     versions = packages.versions(side.system, side.system, system)
     settled = {each.name: packages.settled(each) for each in versions}
     owned = _owned(source, side, system, settled, found)
-    real = Places(source)
-    paths = {bytes_of(real.of(text_of(path))) for path in wanted.paths}
+    paths = set(leading.where(wanted.paths, source))
     of_packages = frozenset(_of_packages(wanted.packages, settled, _listed(side, system)))
     for path in sorted(paths):
         _refuse_beside(volume, path)

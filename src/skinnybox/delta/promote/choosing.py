@@ -6,7 +6,7 @@ typed or installed is what the master is made for, and goes there, with password
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from skinnybox.delta.as_seeded import as_seeded
 from skinnybox.delta.promote import places, texts
@@ -14,10 +14,12 @@ from skinnybox.delta.promote.places import Reason
 from skinnybox.delta.promote.whose import Whose
 from skinnybox.delta.rebase.streams import is_below
 from skinnybox.delta.upper import kept_xattrs
+from skinnybox.errors import NotFound
 from skinnybox.ext4 import Node, Volume
 from skinnybox.masters.clean import is_rotated
 from skinnybox.masters.index import Entry
 from skinnybox.model import Change, ChangeKind
+from skinnybox.printable import printable_path
 
 _MOST = 1 << 20
 """Bytes of a file in which parts are looked for."""
@@ -52,6 +54,27 @@ class Chooser:
     whose: Whose
     volume: Volume
     sealed: Callable[[bytes], bytes | None]
+    _met: set[bytes] = field(default_factory=set)
+
+    def see(self, path: bytes) -> None:
+        """Of every name there is."""
+        asked = (*self.whose.keep, *self.whose.leave_out)
+        self._met.update(each for each in asked if _at(path, each))
+
+    def refuse_unmet(self) -> None:
+        """When all names were seen. NotFound where one that was asked for is not there: what somebody meant
+        to leave out would be in every machine of the master."""
+        for asked in (*self.whose.leave_out, *self.whose.keep):
+            if asked not in self._met:
+                raise NotFound(
+                    f"it has nothing of its own at /{printable_path(asked)}",
+                    hint="`skinnybox changes` lists what it has",
+                )
+
+    def asked(self, path: bytes) -> Left | None:
+        """Whether somebody said that it is to be left out. Also of a whiteout: the stack's is seen then."""
+        place = next((each for each in self.whose.leave_out if _at(path, each)), None)
+        return None if place is None else Left(Reason.ASKED, place)
 
     def fate(self, path: bytes, node: Node, entry: Entry | None) -> Fate:
         """Of what is no whiteout; `entry` is what the stack has there, if that would be seen. None: it goes
@@ -59,10 +82,9 @@ class Chooser:
         found = places.cleaned(path)
         if found is not None and (node.type != "d" or found[1] != path):
             return Left(*found)
-        for asked in self.whose.leave_out:
-            if path == asked or is_below(path, asked):
-                return Left(Reason.ASKED, asked)
-        if any(path == kept or is_below(path, kept) for kept in self.whose.keep):
+        if asked := self.asked(path):
+            return asked
+        if any(_at(path, kept) for kept in self.whose.keep):
             return None
         found = places.of_a_machine(path)
         if found is not None and node.type == "d":
@@ -117,6 +139,10 @@ class Chooser:
 
     def _read(self, node: Node, limit: int) -> bytes:
         return b"".join(self.volume.read(node, limit))
+
+
+def _at(path: bytes, place: bytes) -> bool:
+    return path == place or is_below(path, place)
 
 
 def _new(path: bytes, node: Node) -> Change:

@@ -32,8 +32,10 @@ def of_layer(upper: Upper, index: ByPath, chooser: Chooser) -> Iterator[Item | T
     Unsupported for what no layer may hold at a path that was asked for, NotFound for one with nothing."""
     walker = _Walker(index, chooser, reader_of(chooser.volume))
     for path, node in upper:
+        chooser.see(path)
         if walker.is_asked(path, node):
             yield from walker.told(path, node)
+    chooser.refuse_unmet()
     walker.refuse_unmet()
 
 

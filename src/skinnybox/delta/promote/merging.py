@@ -71,16 +71,16 @@ class Folders:
 
 def surveyed(upper: Upper, index: ByPath, chooser: Chooser, folders: Folders) -> Iterator[Told]:
     """Fills `folders`, and tells of what is left out and altered on the way. Raises Unsupported for what
-    overlayfs keeps somewhere else, Corrupt."""
+    overlayfs keeps somewhere else, Corrupt; NotFound at the end, as `refuse_unmet`."""
     opaque: bytes | None = None
     for path, node in upper:
+        chooser.see(path)
         hidden = opaque is not None and is_below(path, opaque)
         line = None if hidden else index.at(path)
         entry = None if line is None else line.entry()
         if is_whiteout(node):
             if entry is not None:
-                folders.named(path)
-                folders.keep(path)
+                yield from _deleted(path, node, chooser, folders)
             continue
         fate = chooser.fate(path, node, entry)
         if fate is not None:
@@ -105,6 +105,16 @@ def surveyed(upper: Upper, index: ByPath, chooser: Chooser, folders: Folders) ->
             folders.own.add(path)
             folders.named(path)
             folders.keep(path)
+    chooser.refuse_unmet()
+
+
+def _deleted(path: bytes, node: Node, chooser: Chooser, folders: Folders) -> Iterator[Told]:
+    asked = chooser.asked(path)
+    if asked is not None:
+        yield Told(path, node, asked)
+        return
+    folders.named(path)
+    folders.keep(path)
 
 
 def own_xattrs(path: bytes, node: Node, volume: Volume) -> dict[str, bytes]:
@@ -134,7 +144,7 @@ def merged(upper: Upper, lower: Iterable[Line], chooser: Chooser, folders: Folde
             opaque = None
         entry = stack.take(path)
         seen = None if opaque is not None else entry
-        fate: Fate = None if is_whiteout(node) else chooser.fate(path, node, seen)
+        fate: Fate = chooser.asked(path) if is_whiteout(node) else chooser.fate(path, node, seen)
         if isinstance(fate, Left):
             if seen is not None:
                 yield seen

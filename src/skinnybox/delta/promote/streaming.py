@@ -3,16 +3,19 @@ layer's, as a tar."""
 
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from skinnybox.delta import belongs, beside
+from skinnybox.delta.leading import where
 from skinnybox.delta.promote import merging, whose
 from skinnybox.delta.promote.choosing import Altered, Chooser
 from skinnybox.delta.promote.for_layer import of_layer
 from skinnybox.delta.promote.merging import Folders, Item, Own, Told
 from skinnybox.delta.promote.places import Reason
 from skinnybox.delta.promote.sealed_members import SealedMembers, records
+from skinnybox.delta.promote.whose import Whose
+from skinnybox.delta.rebase.merged_source import Merged
 from skinnybox.delta.rebase.reading import buffered
 from skinnybox.delta.upper_disk import UPPER
 from skinnybox.errors import Corrupt, SkinnyboxError
@@ -59,11 +62,20 @@ def _sides(volume: Volume, told: int, word: str) -> _Sides:
     index, table, _, *images = map(int, word.split(","))
     source = image.stacked(images)
     chooser = Chooser(
-        whose=whose.decode(buffered(told).read()),
+        whose=_where_they_lie(whose.decode(buffered(told).read()), volume, source),
         volume=volume,
         sealed=lambda path: source.read(text_of(path), _MOST),
     )
     return _Sides(volume, Lookup(index, table), source, chooser)
+
+
+def _where_they_lie(found: Whose, volume: Volume, source: image.Sealed) -> Whose:
+    """What was asked for, where it lies."""
+    if not (found.keep or found.leave_out or found.paths):
+        return found
+    seen = Merged(volume, source)
+    keep, leave_out, paths = (where(asked, seen) for asked in (found.keep, found.leave_out, found.paths))
+    return replace(found, keep=keep, leave_out=leave_out, paths=paths)
 
 
 def _listed(form: str, device: int, told: int, word: str) -> Iterator[Any]:
