@@ -3,18 +3,20 @@
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from skinnybox import run
-from skinnybox.errors import Conflict
-from skinnybox.fleet import moving_folder
+from skinnybox.errors import Blocked, Conflict
+from skinnybox.fleet import moving, moving_folder
 from skinnybox.fleet.catalog.rows import Phase
+from skinnybox.fleet.moving import Move
 from skinnybox.fleet.service import Fleet
 from skinnybox.hosts.fake.host import FakeHost
 from skinnybox.model import DiskKind, Forward, Instance
 from skinnybox.model.datadisk import data_disk
+from skinnybox.operation import UNATTENDED
 from skinnybox.overlays import inspect
 from skinnybox.sizes import MIB
 from tests.fleet import rebasing
@@ -124,6 +126,25 @@ def test_what_is_refused_leaves_it_as_it_was(fleet: Fleet, web: Instance, to: Pa
     fleet.overlays.snapshot(["web"], "mine")
     refused(fleet, capsys, to, 5, "mine", "--without-snapshots")
     assert not to.exists()
+
+
+class Nowhere:
+    """A destination that is never asked for anything."""
+
+    where = "nowhere"
+    unknown = ()
+
+    def __getattr__(self, name: str) -> Any:
+        raise AssertionError(f"{name} was asked for")
+
+
+def test_one_that_is_protected_meanwhile_stays(fleet: Fleet, web: Instance) -> None:
+    before = fleet.machine("web")
+    assert fleet.set(["web"], {"protected": True})[0].ok
+    with pytest.raises(Blocked, match="is protected"):
+        moving.move(fleet._context, cast(moving.Destination, Nowhere()), before, Move(), UNATTENDED)
+    assert fleet.machine("web").instance == replace(web, protected=True)
+    assert fleet.set(["web"], {"protected": False})[0].ok and fleet.start(["web"])[0].ok
 
 
 @FULL
