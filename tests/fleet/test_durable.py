@@ -11,11 +11,12 @@ from typing import Any
 import pytest
 
 from skinnybox.fleet.service import Fleet
-from skinnybox.model import Swap
+from skinnybox.model import ImageKind, Swap
 from skinnybox.model.datadisk import data_disk
 from skinnybox.sizes import MIB
 from skinnybox.values import replace
 from tests.fleet.conftest import SPARSE
+from tests.layered import planted
 from tests.rebased import rebase, rollback
 from tests.samples import seal
 
@@ -38,15 +39,30 @@ class Calls:
 
         return named
 
+    def making(self, really: Callable[..., None]) -> Callable[..., None]:
+        def made(folder: Any, *more: Any, **named: Any) -> None:
+            really(folder, *more, **named)
+            self.made.append((os.fspath(folder), Path(folder).stat().st_ino))
+
+        return made
+
     def are_durable(self, name: Path, *, whole: bool = True, changed: bool = True) -> None:
         """Of who got that name last. `whole`: it was all there by then. `changed`: we have written it."""
-        got = (str(name), name.stat().st_ino)
-        assert got in self.made, f"{name} did not get its name here"
-        at = len(self.made) - 1 - self.made[::-1].index(got)
-        before, after = self.made[:at], self.made[at:]
+        before, after = self._at(name)
         for inode in _within(name) if changed else ():
             assert (SYNCED, inode) in (before if whole else after), f"{name} was not on the disk by then"
         assert (SYNCED, name.parent.stat().st_ino) in after, f"the name {name} is not on the disk"
+        if (str(name.parent), name.parent.stat().st_ino) in self.made:  # a folder made for it
+            _, later = self._at(name.parent)
+            above = name.parent.parent
+            assert (SYNCED, above.stat().st_ino) in later, f"the name {name.parent} is not on the disk"
+
+    def _at(self, name: Path) -> tuple[list[tuple[str, int]], list[tuple[str, int]]]:
+        """What came before it got that name, and behind."""
+        got = (str(name), name.stat().st_ino)
+        assert got in self.made, f"{name} did not get its name here"
+        at = len(self.made) - 1 - self.made[::-1].index(got)
+        return self.made[:at], self.made[at:]
 
 
 def _within(path: Path) -> list[int]:
@@ -61,6 +77,7 @@ def calls(monkeypatch: pytest.MonkeyPatch, sparing: None) -> Calls:
     monkeypatch.setattr(os, "fsync", calls.synced)
     for name in ("rename", "replace", "link"):
         monkeypatch.setattr(os, name, calls.naming(getattr(os, name)))
+    monkeypatch.setattr(os, "mkdir", calls.making(os.mkdir))
     return calls
 
 
@@ -100,9 +117,7 @@ def test_an_overlay_that_takes_the_place_of_another(
 def test_a_rebase_and_its_way_back(
     fleet: Fleet, folder: Path, state: Path, tmp_path: Path, calls: Calls
 ) -> None:
-    newer = seal(state, tmp_path, "next", "1")
-    calls.are_durable(state / "masters" / newer.id.removeprefix("sha256:"))
-    rebase(fleet, "db", newer)
+    rebase(fleet, "db", seal(state, tmp_path, "next", "1"))
     calls.are_durable(folder / "overlay.img")
     for kept in ("before-rebase-1.img", "before-rebase-1.json"):
         calls.are_durable(folder / "snapshots" / kept, whole=False, changed=kept.endswith("json"))
@@ -110,3 +125,18 @@ def test_a_rebase_and_its_way_back(
     calls.are_durable(folder / "overlay.img", changed=False)
     for kept in ("after-rebase-2.img", "after-rebase-2.json"):
         calls.are_durable(folder / "snapshots" / kept, whole=False, changed=kept.endswith("json"))
+
+
+def test_a_master_and_an_image_that_it_is_given_later(state: Path, tmp_path: Path, calls: Calls) -> None:
+    sealed = seal(state, tmp_path, "durable", "1")
+    place = state / "masters" / sealed.id.removeprefix("sha256:")
+    calls.are_durable(place)
+    plain = seal(state, tmp_path, "durable", "1", dax=True).image_of(ImageKind.EROFS_PLAIN)
+    assert plain is not None
+    for name in (plain.file, "manifest.json"):
+        calls.are_durable(place / name)
+
+
+def test_a_layer(fleet: Fleet, tmp_path: Path, calls: Calls) -> None:
+    tree = planted(tmp_path / "site", {"srv/www/index.html": "hello"})
+    calls.are_durable(fleet.layers.folder(fleet.layers.import_tree(tree, "site:1", above="tiny")))
