@@ -22,6 +22,7 @@ class Qemu:
         self._last: dict[str, Any] | None = None
         self.nodes: set[str] = set()
         self.asked: list[str] = []
+        self.words: dict[str, Any] = {}
 
     def __call__(self, folder: Path) -> "Qemu":
         return self
@@ -39,6 +40,7 @@ class Qemu:
 
     def execute(self, command: str, **words: Any) -> Any:
         self.asked.append(command)
+        self.words[command] = words
         match command:
             case "query-jobs" if self.nodes:
                 self._last = next(self._says, self._last)
@@ -77,6 +79,22 @@ def test_it_is_whole_when_both_are_level(tmp_path: Path, monkeypatch: pytest.Mon
     assert copied(qemu, tmp_path, monkeypatch) is None
     assert qemu.nodes == set() and qemu.asked.count("block-job-cancel") == 1
     assert qemu.asked.index("job-dismiss") < qemu.asked.index("blockdev-del")
+
+
+def test_what_qemu_is_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All of the disk, what the guest writes meanwhile in both before it goes on, and a job whose end is not
+    gone before it was read. Holes stay holes; the lock is its machine's."""
+    qemu = Qemu(READY)
+    assert copied(qemu, tmp_path, monkeypatch) is None
+    assert qemu.words["blockdev-mirror"] == {
+        "job-id": OURS, "device": "overlay", "target": OURS, "sync": "full", "copy-mode": "write-blocking",
+        "auto-dismiss": False,
+    }  # fmt: skip
+    holes = {"discard": "unmap", "detect-zeroes": "unmap"}
+    file = {"driver": "file", "filename": "/dev/fdset/7", "locking": "off", "node-name": f"{OURS}-file"}
+    assert qemu.words["blockdev-add"] == {
+        "driver": "raw", "node-name": OURS, "file": {**file, **holes}, **holes,
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize(
