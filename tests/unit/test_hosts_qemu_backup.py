@@ -111,8 +111,8 @@ def test_what_qemu_gives_up_is_no_copy(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, says: list[dict[str, Any] | None], why: str
 ) -> None:
     """Not even where it was level a moment ago; and nothing of it is left there."""
-    monkeypatch.setattr(backup, "_ENDING", 0.2)
-    monkeypatch.setattr(backup, "_PATIENCE", 0.2)
+    monkeypatch.setattr(backup, "_ENDING", 20.0)
+    monkeypatch.setattr(backup, "_PATIENCE", 20.0)
     qemu = Qemu(*says)
     if says[0] is READY:  # it fails over the end of it
         really = qemu.execute
