@@ -4,20 +4,18 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
 from skinnybox import run
-from skinnybox.errors import Blocked, Conflict, Corrupt, NoSpace, SkinnyboxError, TimedOut
-from skinnybox.fleet import moving, moving_folder
+from skinnybox.errors import Conflict
+from skinnybox.fleet import moving_folder
 from skinnybox.fleet.catalog.rows import Phase
-from skinnybox.fleet.moving import Move
 from skinnybox.fleet.service import Fleet
 from skinnybox.hosts.fake.host import FakeHost
 from skinnybox.model import DiskKind, Forward, Instance
 from skinnybox.model.datadisk import data_disk
-from skinnybox.operation import UNATTENDED
 from skinnybox.overlays import inspect
 from skinnybox.sizes import MIB
 from tests.fleet import rebasing
@@ -146,72 +144,6 @@ def test_what_is_refused_leaves_it_as_it_was(fleet: Fleet, web: Instance, to: Pa
     fleet.overlays.snapshot(["web"], "mine")
     refused(fleet, capsys, to, 5, "mine", "--without-snapshots")
     assert not to.exists()
-
-
-class Nowhere:
-    """A destination that is never asked for anything."""
-
-    where = "nowhere"
-    unknown = ()
-
-    def __getattr__(self, name: str) -> Any:
-        raise AssertionError(f"{name} was asked for")
-
-
-def test_one_that_is_protected_meanwhile_stays(fleet: Fleet, web: Instance) -> None:
-    before = fleet.machine("web")
-    assert fleet.set(["web"], {"protected": True})[0].ok
-    with pytest.raises(Blocked, match="is protected"):
-        moving.move(fleet._context, cast(moving.Destination, Nowhere()), before, Move(), UNATTENDED)
-    assert fleet.machine("web").instance == replace(web, protected=True)
-    assert fleet.set(["web"], {"protected": False})[0].ok and fleet.start(["web"])[0].ok
-
-
-class Failing:
-    """A destination on which what is called `at` goes wrong; and what was called before."""
-
-    where = "elsewhere"
-    unknown = (TimedOut,)
-
-    def __init__(self, at: str, error: SkinnyboxError) -> None:
-        self._at, self._error = at, error
-        self.called: list[str] = []
-
-    def __getattr__(self, name: str) -> Any:
-        def call(*words: Any, **named: Any) -> Any:
-            self.called.append(name)
-            if name == self._at:
-                raise self._error
-            return words[1].instance if name == "make" else None
-
-        return call
-
-
-@pytest.mark.parametrize(
-    ("at", "error", "called", "may_be_there"),
-    [
-        ("bring", Conflict("another master"), [], False),
-        ("make", NoSpace("full"), ["bring", "known", "make"], False),
-        ("make", TimedOut("no answer"), ["bring", "known", "make"], True),
-        ("compare", Corrupt("not the same"), ["bring", "known", "make", "compare"], True),
-        ("remember", NoSpace("full"), ["bring", "known", "make", "compare", "remember"], True),
-    ],
-)
-def test_what_goes_wrong_there_keeps_it_here(
-    fleet: Fleet, web: Instance, at: str, error: SkinnyboxError, called: list[str], may_be_there: bool
-) -> None:
-    """Where it may be there by then it does not start here; where it is, that is said."""
-    there, message = Failing(at, error), error.message
-    with pytest.raises(type(error)) as told:
-        moving.move(fleet._context, cast(moving.Destination, there), fleet.machine("web"), Move(), UNATTENDED)
-    assert there.called == (called or ["bring"])
-    assert fleet.machine("web").instance == replace(web, moving="elsewhere" if may_be_there else None)
-    assert fleet.start(["web"])[0].ok is not may_be_there
-    if at == "remember":
-        assert told.value.message == f"web is in elsewhere, and still here: {message}"
-        assert told.value.hint and "give the same command again" in told.value.hint
-    else:
-        assert told.value.message == message
 
 
 @FULL
