@@ -94,3 +94,13 @@ def test_a_page_reads_no_more_than_it_shows(
     newest = [job["job"] for job in found["items"]]
     second = admin.get("/jobs", params={"limit": 10, "offset": 10})["items"]
     assert newest == sorted(newest, reverse=True) and newest[-1] == second[0]["job"] + 1
+
+
+def test_a_word_that_jobs_are_looked_for_by_may_be_a_letter(fleet: Fleet, admin: Api) -> None:
+    """A machine may be called so. Nothing, or a page of text, is no word."""
+    written(fleet)
+    for path, word in product(("/jobs", "/audit"), ("verb", "actor", "machine")):
+        for said, code in (("a", 200), ("a" * 100, 200), ("", 422), ("a" * 101, 422)):
+            answer = admin.ask("GET", path, params={word: said})
+            assert answer.status_code == code, (path, word, said, answer.text)
+    assert admin.get("/jobs", params={"machine": "a"})["total"] > 0

@@ -1,5 +1,6 @@
 """What every host promises about overlays and records, without starting anything."""
 
+import dataclasses
 import json
 from collections.abc import Callable
 from dataclasses import replace
@@ -253,9 +254,19 @@ def test_space_adds_up(host: Host, new: New, contents_of: ContentsOf, master: Ma
     assert 0 < space.free <= space.total
 
 
+CAN = {
+    "fake": {"console", "dax", "data", "layers", "encrypts"},
+    "qemu": {"console", "dax", "data", "layers", "encrypts", "boots", "presses_a_button"},
+    "xapi": {"data", "layers", "boots", "tells_name"},
+}
+"""What a host says that it cannot is refused to everybody; tests that run there would only be told so."""
+
+
 def test_features_are_consistent(host: Host, kind: str) -> None:
     assert host.features.kind == kind
     assert host.features.default_network in host.features.networks
+    values = {field.name: getattr(host.features, field.name) for field in dataclasses.fields(host.features)}
+    assert {name for name, value in values.items() if value is True} == CAN[kind]
 
 
 def test_doctor_has_hints_for_what_is_wrong(host: Host) -> None:

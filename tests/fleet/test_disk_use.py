@@ -31,7 +31,7 @@ def _machines(fleet: Fleet, state: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_what_eats_an_overlay(fleet: Fleet, capsys: pytest.CaptureFixture[str]) -> None:
-    ended = said(capsys, "show", "a", "b", "--usage")
+    ended = said(capsys, "show", "-q", "a", "b", "--usage")
     assert ended.code == 0 and ended.err == ""
     lines = ended.out.splitlines()
     assert lines[0].startswith("overlay of a: 64.0M, of which ") and "for root alone" in lines[0]

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +22,7 @@ from tests.fleet.fleetfile import HEAD, File
 from tests.samples import luks2_header, seal
 
 KEY = bytes(range(7, 71))
+Said = pytest.CaptureFixture[str]
 
 
 @pytest.fixture
@@ -105,6 +107,37 @@ def test_what_would_have_to_read_it_is_refused(fleet: Fleet, web: Callable[[], P
     given = fleet.overlays.give_data(["web"], 64 * MIB, ["/data"])[0]
     assert isinstance(given.error, UsageError)
     assert web().read_bytes() == before
+
+
+READS_IT = (
+    "changes {name}", "changes {name} --content", "changes {name} other", "changes other {name}",
+    "show {name} --usage", "cp {name}:/etc/hostname {folder}/got", "copy {name} b",
+    "export {name} {folder}/archive", "flatten {name} {folder}/flat", "promote {name} new:1 -y",
+    "promote {name} new:1 --dry-run", "promote {name} new:1 --as-layer -y", "slim {name}",
+    "slim {name} --dry-run", "reset {name} /etc -y", "rebase {name} --onto next",
+    "rebase {name} --onto next --dry-run",
+)  # fmt: skip
+"""What has to read the overlay of a machine that is off."""
+
+
+def refuses_to_read(fleet: Fleet, name: str, why: str, folder: Path, capsys: Said) -> None:
+    """Every command that would; none of them leaves anything."""
+    state, out, before = folder / "state", folder / "out", overlay(fleet, name).read_bytes()
+    out.mkdir()
+    seal(state, folder, "next", "1")
+    fleet.create(["other"], "tiny", SPARSE)
+    for line in READS_IT:
+        words = line.format(name=name, folder=out).split()
+        ended = said(capsys, "--host", "fake", "--state", str(state), *words)
+        assert ended.code == 6 and re.search(why, ended.err), (line, ended)
+    assert fleet.names() == sorted(["other", name]) and list(out.iterdir()) == []
+    assert {master.name for master in fleet.masters.all()} == {"tiny", "next"}
+    assert overlay(fleet, name).read_bytes() == before
+
+
+def test_no_command_reads_it(fleet: Fleet, web: Callable[[], Path], tmp_path: Path, capsys: Said) -> None:
+    begun(web())
+    refuses_to_read(fleet, "web", "would have to read it", tmp_path, capsys)
 
 
 def test_what_is_told_is_told_at_the_next_start(fleet: Fleet, web: Callable[[], Path]) -> None:

@@ -27,8 +27,10 @@ from tests.fleet.conftest import open_fake, said
 from tests.fleet.repairing import found, lose, mended
 from tests.fleet.test_data_disk import WITH, ends, error_of, lies, write
 from tests.fleet.test_lease import dies_in
+from tests.samples import seal
 
 OVERLAY, DATA = DiskKind.OVERLAY, DiskKind.DATA
+WAY = ("--host", "fake", "--state")
 
 
 @pytest.fixture
@@ -182,6 +184,31 @@ def test_what_would_make_it_worse_is_refused(fleet: Fleet, state: Path, db: Inst
         fleet.overlays.flatten("db", FlatDisk(file=state / "flat"))
     assert fleet.set(["db"], {"cpus": 3})[0].ok
     assert isinstance(error_of(fleet.start(["db"])), Blocked)
+
+
+KEEPS_ONE = (
+    "start db", "copy db other", "export db {folder}/archive", "export db {folder}/archive --data",
+    "promote db new:1 -y", "promote db new:1 --dry-run", "promote db new:1 --as-layer -y", "slim db",
+    "slim db --dry-run", "reset db /etc -y", "flatten db {folder}/flat", "rebase db --onto next",
+    "rebase db --onto next --dry-run", "snapshot create db --label two", "snapshot delete one db -y",
+    "snapshot restore one db -y",
+)  # fmt: skip
+"""What would start one of the two, keep it, or make something of it."""
+
+
+def test_no_command_keeps_or_uses_only_one_of_the_two(
+    fleet: Fleet, state: Path, db: Instance, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    seal(state, tmp_path, "next", "1")
+    killed(state, 1)
+    out = tmp_path / "out"
+    out.mkdir()
+    for line in KEEPS_ONE:
+        ended = said(capsys, *WAY, str(state), *line.format(folder=out).split())
+        assert ended.code == 5 and "only one of the two may be" in ended.err, (line, ended)
+    assert list(out.iterdir()) == [] and fleet.names() == ["db"]
+    assert {master.name for master in fleet.masters.all()} == {"tiny", "next"}
+    assert are(state, db, b"later", b"first")
 
 
 def test_it_is_known_when_the_catalog_is_lost(fleet: Fleet, state: Path, db: Instance) -> None:

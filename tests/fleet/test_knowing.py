@@ -68,5 +68,30 @@ def test_user_data_needs_a_cloud_init(tmp_path: Path, program: bytes | None) -> 
         knowing.check_cloud_init(told, master, tmp_path)
 
 
+@pytest.mark.parametrize("protocol", range(1, GUEST_PROTOCOL + 1))
+def test_what_goes_back_to_an_older_guest_part_is_as_it_was_then_where_that_does_not_know_it(
+    protocol: int,
+) -> None:
+    master, then = a_master(guest_protocol=protocol), an_instance()
+    now = replace(all_given(), data=None, encrypt=None)  # they are disks: nothing takes them back
+    back = knowing.known(now, then, master)
+    knowing.check(back, master)
+    for field in fields.machine_fields():
+        if field.word:
+            told = then if field.protocol > protocol else now
+            assert fields.part(back, field) == fields.part(told, field), field.name
+
+
+@pytest.mark.parametrize("protocol", [2, 3])
+def test_several_addresses_are_taken_back_with_all_of_that_line(protocol: int) -> None:
+    master, then = a_master(guest_protocol=protocol), an_instance()
+    several = StaticNetwork(address="10.0.0.5/24", also=("fd00::5/64",))
+    now = replace(then, seed=replace(then.seed, network=several))
+    back = knowing.known(now, then, master)
+    assert back.seed.network == (several if protocol == 3 else then.seed.network)
+    other = replace(then, seed=replace(then.seed, network=StaticNetwork(address="10.0.0.6/24")))
+    assert knowing.known(other, then, master) == other
+
+
 def test_no_word_is_of_tomorrow() -> None:
     assert all(1 <= field.protocol <= GUEST_PROTOCOL for field in fields.machine_fields())

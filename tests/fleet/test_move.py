@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
@@ -75,15 +76,34 @@ def left(state: Path) -> list[str]:
     return [each.name for each in (*found, *state.glob(".copy-*"), *state.glob("masters/.sealing-*"))]
 
 
+def watched_steps(patch: pytest.MonkeyPatch, module: ModuleType) -> list[str]:
+    """What `module` runs, and when the machine goes here."""
+    steps, really, delete = list[str](), run.run, FakeHost.delete
+
+    def ran(words: run.Argv, *more: Any, **named: Any) -> Any:
+        steps.append(" ".join(map(str, words)))
+        return really(words, *more, **named)
+
+    def deleted(host: FakeHost, instance: Instance, *more: Any) -> None:
+        steps.append("gone here")
+        delete(host, instance, *more)
+
+    patch.setattr(module, "run", SimpleNamespace(run=ran))
+    patch.setattr(FakeHost, "delete", deleted)
+    return steps
+
+
 def test_it_is_the_same_there_and_gone_here(
-    fleet: Fleet, state: Path, web: Instance, there: Fleet, to: Path, capsys: Said
-) -> None:
-    """Also its master, and the key by which its fleet gets in."""
+    fleet: Fleet, state: Path, web: Instance, there: Fleet, to: Path, capsys: Said,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    """Also its master, and the key by which its fleet gets in; and on the disk there before it goes here."""
+    steps = watched_steps(monkeypatch, moving_folder)
     run.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "skinnybox", "-f", own_key(to)])
     fleet._catalog.pin_host_keys(web.uuid, ("ssh-ed25519 AAAA",))
     before = index_of(disks(state, web))
     moved(capsys, to)
-    assert fleet.names() == [] and left(state) == []
+    assert fleet.names() == [] and left(state) == [] and steps == [f"sync -f {to}", "gone here"]
     machine = there.machine("web")
     after = machine.instance
     assert after.seed.authorized_keys == (there._context.public_key,) != web.seed.authorized_keys

@@ -10,6 +10,7 @@ from uuid import uuid4
 import pytest
 
 from skinnybox.errors import SkinnyboxError, UsageError
+from skinnybox.fleet.elsewhere import receiving
 from skinnybox.fleet.elsewhere.form import request_bytes
 from skinnybox.fleet.service import Fleet
 from skinnybox.model import Instance
@@ -72,6 +73,16 @@ def test_it_is_the_same_there_and_gone_here(
     assert index_of(disks(to, machine.instance)) == before and has(to, web, "srv/site") == "mine"
     assert there.masters.verify("web:1") == fleet.masters.find("web:1")
     assert [master.reference for master in there.masters.all()] == ["web:1"] and left(to) == [str(web.uuid)]
+
+
+def test_it_is_on_the_disk_there_before_that_is_said(
+    fleet: Fleet, state: Path, web: Instance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the other end does last: here it is deleted then."""
+    steps = test_move.watched_steps(monkeypatch, receiving)
+    request = {"uuid": str(web.uuid), "host_keys": ["ssh-ed25519 AAAA"]}
+    assert receiving._settle(fleet._context, request, Operation())["name"] == "web"
+    assert steps == [f"sync -f {state}"] and fleet.machine("web").host_keys == ("ssh-ed25519 AAAA",)
 
 
 def dies(state: Path, to: Path, place: str) -> None:

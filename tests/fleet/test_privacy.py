@@ -1,6 +1,8 @@
 """A state folder is its user's alone, whatever the umask was: nobody else writes there, or it is refused."""
 
+import grp
 import os
+import pwd
 import re
 import shlex
 import stat
@@ -263,6 +265,30 @@ def test_a_group_of_ones_own_is_nobody_else(monkeypatch: pytest.MonkeyPatch, tmp
     tmp_path.chmod(0o777)
     with pytest.raises(Blocked):
         private.refuse_others([tmp_path])
+
+
+@pytest.mark.parametrize(
+    ("uid", "group", "gid", "members", "own"),
+    [
+        (1000, "ann", 1000, [], True),
+        (1000, "ann", 1000, ["ann"], True),
+        (1000, "ann", 1000, ["ann", "bob"], False),
+        (1000, "staff", 1000, [], False),  # who else has it as theirs, no list says
+        (1000, "ann", 1001, [], False),
+        (1001, "ann", 1000, [], False),  # of whom nothing is known
+        (0, "ann", 1000, [], False),
+    ],
+)
+def test_a_group_is_ones_own_where_nobody_else_can_be_in_it(
+    monkeypatch: pytest.MonkeyPatch, uid: int, group: str, gid: int, members: list[str], own: bool
+) -> None:
+    users = {1000: pwd.struct_passwd(("ann", "x", 1000, 1000, "", "/home/ann", "/bin/sh"))}
+    groups = {gid: grp.struct_group((group, "x", gid, members))}
+    monkeypatch.setattr(os, "geteuid", lambda: uid)
+    monkeypatch.setattr(pwd, "getpwuid", users.__getitem__)
+    monkeypatch.setattr(grp, "getgrgid", groups.__getitem__)
+    written = os.stat_result((stat.S_IFDIR | 0o775, 1, 1, 1, uid, gid, 0, 0, 0, 0))
+    assert private.is_ours(written) is own
 
 
 @as_root

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from skinnybox.errors import Blocked, Conflict, NoSpace, NotFound, SkinnyboxError, UsageError
+from skinnybox.errors import Blocked, Conflict, NoSpace, NotFound, SkinnyboxError, Unsupported, UsageError
 from skinnybox.fleet import rebase_kept
 from skinnybox.fleet.catalog.rows import Doing
 from skinnybox.fleet.lease import leased
@@ -108,6 +108,19 @@ def test_what_its_old_master_does_not_know_is_as_it_was(
     swapped = replace(rebased, swap=Swap(size=16 * MIB), seed=replace(rebased.seed, generation=2))
     rewritten(fleet, swapped)
     assert rollback(fleet, "one")[0] == one
+
+
+def test_a_data_disk_of_later_that_its_old_master_does_not_know_is_not_left_behind(
+    fleet: Fleet, state: Path, newer: Master, tmp_path: Path
+) -> None:
+    seal(state, tmp_path, "old", "1", protocol=2)
+    fleet.create(["one"], "old", SPARSE)
+    rebase(fleet, "one", newer)
+    assert fleet.overlays.give_data(["one"], 48 * MIB, ["/srv"])[0].ok
+    now = fleet.machine("one").instance
+    with pytest.raises(Unsupported, match="does not know data"):
+        rollback(fleet, "one")
+    assert fleet.machine("one").instance == now and is_whole(fleet, state) and fleet.start(["one"])[0].ok
 
 
 def test_without_its_master_it_is_not_put_back(
@@ -307,7 +320,7 @@ rebased.main(state, "memory", what)
 LINK = "skinnybox.hosts.local.keeping._link"
 RECORD, DEFINE = "skinnybox.fleet.catalog.catalog.Catalog.record", "skinnybox.hosts.fake.host.FakeHost.define"
 REBUILT, SWAPPED = "skinnybox.hosts.local.copies.put_in_place", "skinnybox.hosts.local.keeping.put_in_place"
-SYNC, DROP = "skinnybox.hosts.local.keeping.sync_folder", "skinnybox.hosts.local.shared.drop"
+SYNC, DROP = "skinnybox.hosts.local.keeping.sync", "skinnybox.hosts.local.shared.drop"
 DELETE = "skinnybox.hosts.local.snapshots.delete"
 
 
@@ -341,7 +354,7 @@ by_next = pytest.mark.parametrize("follows", [mends, starts, lost])
 
 
 @by_next
-@pytest.mark.parametrize(("place", "behind"), [(LINK, 0), (SYNC, 0), (RECORD, 0), (DEFINE, 0), (REBUILT, 0)])
+@pytest.mark.parametrize(("place", "behind"), [(LINK, 0), (SYNC, 1), (RECORD, 0), (DEFINE, 0), (REBUILT, 0)])
 def test_killed_before_it_was_in_place_it_never_was(
     fleet: Fleet, state: Path, one: Instance, place: str, behind: int, follows: Next
 ) -> None:
@@ -358,7 +371,7 @@ def test_killed_before_it_was_in_place_it_never_was(
 def test_killed_once_it_was_in_place_it_is(
     fleet: Fleet, state: Path, one: Instance, newer: Master, follows: Next
 ) -> None:
-    dies(state, "skinnybox.hosts.local.copies.sync_folder", 0, "rebase")
+    dies(state, "skinnybox.hosts.local.copies.sync", 1, "rebase")
     follows(fleet, state)
     with open_fake(state) as again:
         now = again.machine("one").instance
@@ -383,7 +396,7 @@ def test_a_way_back_that_was_killed_before_it_was_taken_can_be_taken(
 
 
 @by_next
-@pytest.mark.parametrize(("place", "behind"), [(SYNC, 2), (DROP, 3), (RECORD, 1), (DEFINE, 1)])
+@pytest.mark.parametrize(("place", "behind"), [(SYNC, 3), (DROP, 3), (RECORD, 1), (DEFINE, 1)])
 def test_a_way_back_that_was_killed_after_it_was_taken_is_taken(
     fleet: Fleet, state: Path, one: Instance, newer: Master, place: str, behind: int, follows: Next
 ) -> None:

@@ -15,6 +15,7 @@ from skinnybox.sizes import MIB
 from skinnybox.wire import decode
 from tests.fleet.conftest import SPARSE, open_fake, said
 from tests.fleet.fleetfile import HEAD, File
+from tests.fleet.test_encrypted import refuses_to_read
 from tests.samples import seal
 
 DISK, MEMORY = ThrowAway(), ThrowAway(kind=Thrown.MEMORY, size=64 * MIB)
@@ -80,6 +81,14 @@ def test_what_would_be_thrown_away_or_is_not_there_is_refused(fleet: Fleet, tmp_
     assert fleet.overlays.reset(["kept"])[0].ok
     assert fleet.overlays.tell(["kept"], {"throw_away": None})[0].ok
     assert fleet.overlays.restore(["kept"], "x")[0].ok
+
+
+def test_no_command_takes_its_disk_for_what_it_wrote(
+    fleet: Fleet, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fleet.create(["web"], "tiny", replace(SPARSE, throw_away=MEMORY))
+    why = "keeps what it writes in its memory|throws away what it wrote"
+    refuses_to_read(fleet, "web", why, tmp_path, capsys)
 
 
 def test_it_is_set_on_one_that_is_off_and_on_a_master_that_knows_it(

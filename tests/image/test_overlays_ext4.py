@@ -249,6 +249,36 @@ def test_looking_up_and_reading(tmp_path: Path) -> None:
                 volume.lookup(path)
 
 
+@pytest.mark.parametrize(
+    ("at", "value", "clean", "mounted", "errors"),
+    [
+        (None, 0, True, False, False),
+        (0x3A, 0, False, False, False),  # it was not unmounted
+        (0x3A, 1 | 2, False, False, True),
+        (0x3A, 1 | 4, False, False, False),  # files without a name
+        (0x3A, 2, False, False, True),
+        (0x60, 0x42 | 4, False, True, False),  # a journal that was not replayed
+        (0xE8, 12, False, False, False),  # a file that was to be deleted
+        (0x66, 1, False, False, False),  # files without a name, in a file of their own
+        (0x2C, 1, True, True, False),
+        (0x34, 1, True, True, False),
+        (0x34, 256, True, True, False),
+    ],
+)
+def test_only_what_needs_no_repair_is_clean(
+    tmp_path: Path, at: int | None, value: int, clean: bool, mounted: bool, errors: bool
+) -> None:
+    options = ("-b", "4096", "-O", "^metadata_csum,^64bit,^flex_bg")
+    image = make_image(tmp_path / "image", *options, size="1M")
+    if at is not None:
+        with image.open("r+b") as raw:
+            raw.seek(1024 + at)
+            raw.write(value.to_bytes(2, "little"))
+    with open_volume(image) as volume:
+        found = volume.superblock
+    assert (found.clean, found.mounted, found.has_errors) == (clean, mounted, errors)
+
+
 def test_a_file_beyond_4_gib_is_read_where_it_is_asked_for(tmp_path: Path) -> None:
     (tmp_path / "tree").mkdir()
     with (tmp_path / "tree" / "huge").open("wb") as huge:

@@ -192,11 +192,13 @@ def test_only_the_masters_own_are_removed(steady: Archive, tmp_path: Path) -> No
         "Packages",
         "lonely_1_all.deb",
     ]
-    with pytest.raises(Blocked, match="held of the new master would have to go"):
+    with pytest.raises(Blocked, match="held of the new master would have to go") as caught:
         _made(steady, tmp_path, "enemy")
+    assert caught.value.hint and "--without NAME" in caught.value.hint
     assert "enemy_1_all.deb" in _made(steady, tmp_path, "enemy", removed=("held",))
-    with pytest.raises(Blocked, match="cannot have them together"):
+    with pytest.raises(Blocked, match="cannot have them together") as caught:
         _made(steady, tmp_path, "tool", removed=("held",))
+    assert caught.value.hint and "--instead OLD=NEW" in caught.value.hint
 
 
 def test_of_recommendations_those_come_that_a_machine_had(steady: Archive) -> None:

@@ -1,6 +1,7 @@
 """Machines on a bridge, as values: asked for, recorded, reached. And the addresses of their cards."""
 
 import json
+import sys
 import uuid
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -18,6 +19,7 @@ from skinnybox.fleet.settings import Settings
 from skinnybox.fleet.specification import Specification, check
 from skinnybox.fleet.view import MachineView
 from skinnybox.hosts.fake.host import FakeHost
+from skinnybox.hosts.qemu import bridge
 from skinnybox.hosts.qemu.bridge import tap_name
 from skinnybox.hosts.record import from_record, to_record
 from skinnybox.model import Instance, Network, Overlay, Power, Report, Seed, StaticNetwork, Status
@@ -166,3 +168,13 @@ def test_taps_have_names_of_their_own() -> None:
     made = [instance(uuid=uuid.uuid4()) for _ in range(1000)]
     names = {tap_name(one) for one in made}
     assert len(names) == 1000 and all(len(name) == 14 and name.startswith("sk") for name in names)
+
+
+def test_what_the_kernel_is_asked_about_a_tap() -> None:
+    """A struct ifreq: 16 bytes of name, then what is asked; 40 in all. The first byte of the address is high,
+    or the bridge would take it for its own."""
+    number = bridge._request("skin0", "i", 7)
+    assert number == b"skin0".ljust(16, b"\0") + (7).to_bytes(4, sys.byteorder) + bytes(20)
+    address = bytes.fromhex("fe5400123456")
+    asked = bridge._hardware("skin0", "52:54:00:12:34:56")
+    assert asked == b"skin0".ljust(16, b"\0") + (1).to_bytes(2, sys.byteorder) + address + bytes(16)

@@ -166,3 +166,23 @@ def test_a_file_is_made_by_who_writes(tmp_path: Path) -> None:
     with pytest.raises(Corrupt, match="is lost"):
         Database(tmp_path / "state.db", statements, lambda: False)
     assert not (tmp_path / "state.db").exists()
+
+
+@pytest.mark.parametrize(
+    ("noted", "where"),
+    [
+        (None, "they are in {folder}/instances"),
+        ("memory\n", "they are in {folder}/instances"),
+        ("xapi\n", "they are in their pool"),
+        ("\n", "where they are, nobody can read in host"),
+    ],
+)
+def test_of_a_lost_one_it_is_told_where_the_machines_are(
+    tmp_path: Path, noted: str | None, where: str
+) -> None:
+    if noted is not None:
+        (tmp_path / "host").write_text(noted)
+    with pytest.raises(Corrupt) as lost:
+        Database(tmp_path / "state.db", ["CREATE TABLE numbers (n INTEGER)"], lambda: False)
+    assert lost.value.message.endswith(f"but machines were made: {where.format(folder=tmp_path)}")
+    assert lost.value.hint and "repair" in lost.value.hint

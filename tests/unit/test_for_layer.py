@@ -135,6 +135,23 @@ def test_what_is_a_systems_is_told_by_its_name(path: str, kind: str | None) -> N
     assert (None if found is None else found.kind) == kind
 
 
+NO_LAYERS = {
+    "packages": "var/lib/dpkg var/lib/apt/extended_states var/lib/rpm usr/lib/sysimage/rpm var/lib/dnf "
+    "lib/apk/db usr/lib/apk/db var/lib/pacman",
+    "accounts": "etc/passwd etc/passwd- etc/shadow etc/shadow- etc/group etc/group- etc/gshadow etc/gshadow- "
+    "etc/subuid etc/subuid- etc/subgid etc/subgid-",
+    "system": "boot dev proc run sys lib/modules usr/lib/modules etc/ld.so.cache etc/fstab etc/machine-id "
+    "etc/hostname media/root-ro media/root-rw usr/lib/skinnybox var/lib/skinnybox",
+}
+
+
+@pytest.mark.parametrize("kind", NO_LAYERS)
+def test_every_family_of_systems_keeps_what_is_its_own(kind: str) -> None:
+    for path in NO_LAYERS[kind].split():
+        found = unfit.by_name(f"{path}/x".encode() if kind != "accounts" else path.encode())
+        assert found is not None and found.kind == kind, path
+
+
 def test_whose_paths_come_to_the_child(tmp_path: Path) -> None:
     one = replace(NOBODY, paths=(b"srv/\xff", b"a"))
     assert whose.decode(whose.encode(one)) == one

@@ -1,6 +1,7 @@
 """What becomes of each path of a machine: a table, the traps, and random trees against a model."""
 
 import copy
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -13,8 +14,10 @@ from skinnybox.delta.rebase.diverted import Diverted
 from skinnybox.delta.rebase.files import decisions
 from skinnybox.delta.rebase.rules import Choice, Policy, Rule
 from skinnybox.delta.rebase.streams import places
+from skinnybox.delta.rebase.values import FileClass
 from skinnybox.errors import Corrupt
 from skinnybox.masters.system.values import Diversion
+from tests.pages import ROOT, rows
 from tests.unit.rebased import (
     OPAQUE,
     WHITEOUT,
@@ -435,3 +438,9 @@ def _has_below(tree: Mapping[str, Thing], folder: str) -> bool:
 
 def _differs_below(old: Mapping[str, str | None], new: Mapping[str, str | None], folder: str) -> bool:
     return any(new[path] not in (None, old[path]) for path in PATHS if path.startswith(folder + "/"))
+
+
+def test_every_class_stands_in_the_table_that_users_read() -> None:
+    """By these words programs know them, too."""
+    table = rows(ROOT / "docs" / "how-to" / "rebase.md", "class")
+    assert sorted(re.findall(r"`([^`]+)`", " ".join(row[0] for row in table))) == sorted(FileClass)

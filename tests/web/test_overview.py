@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from skinnybox.errors import SkinnyboxError
 from skinnybox.fleet.capacity import Account
 from skinnybox.fleet.catalog.rows import Phase
 from skinnybox.fleet.tokens import Role
@@ -88,6 +89,24 @@ def test_the_first_page_says_all_of_it(followed: Console) -> None:
         "promised to them, not theirs yet", "of a master that has a newer one", "<b>start</b> a",
     ):  # fmt: skip
         assert told in text, told
+
+
+def test_it_is_there_where_nobody_can_say_what_room_there_is(
+    followed: Console, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And says so, a viewer without where that lies; who reaches one fleet is told of no room at all."""
+
+    def unread(*_: object) -> None:
+        raise SkinnyboxError("/srv/vm/store cannot be asked")
+
+    monkeypatch.setattr(type(followed.fleet), "capacity", unread)
+    for role, told in (
+        (Role.ADMIN, "/srv/vm/store cannot be asked"),
+        (Role.VIEWER, "…/store cannot be asked"),
+    ):
+        text = followed.browser(role).get("/").text
+        assert f'<p class="note bad">{told}</p>' in text and 'href="/machines/a" class="good"' in text
+    assert "cannot be asked" not in followed.browser(Role.ADMIN, fleet="shop").get("/").text
 
 
 def test_a_row_says_what_somebody_asks_of_a_machine(followed: Console) -> None:

@@ -64,6 +64,13 @@ def test_storage_that_is_not_plugged_in_is_named(our_pool: EmulatedPool, host: X
     assert told.status == "fail" and "no host" in told.detail
 
 
+def test_of_storage_that_no_host_speaks_of_nothing_is_said(our_pool: EmulatedPool, host: XapiHost) -> None:
+    """All of its hosts are offline."""
+    for number in (0, 1):
+        change(our_pool, "host_metrics", number, live=False)
+    assert [check for check in host.doctor() if check.name == "plugged"] == []
+
+
 @pytest.mark.parametrize(
     ("role", "status"),
     [

@@ -36,13 +36,19 @@ def known(now: Instance, then: Instance, master: Master) -> Instance:
                 now = replace(now, **{field.name: part(then, field)})
             elif field.of is Seed:
                 now = replace(now, seed=replace(now.seed, **{field.name: part(then, field)}))
+    if _several_addresses(now) and master.guest_protocol < _SEVERAL_ADDRESSES:
+        now = replace(now, seed=replace(now.seed, network=then.seed.network))
     return now
 
 
-def _check_addresses(said: Instance | Specification, master: Master) -> None:
+def _several_addresses(said: Instance | Specification) -> bool:
     """Words of a line that all know."""
     network = said.seed.network if isinstance(said, Instance) else said.static_network
-    if network and (network.also or network.other_gateway) and master.guest_protocol < _SEVERAL_ADDRESSES:
+    return network is not None and bool(network.also or network.other_gateway)
+
+
+def _check_addresses(said: Instance | Specification, master: Master) -> None:
+    if _several_addresses(said) and master.guest_protocol < _SEVERAL_ADDRESSES:
         raise Unsupported(
             f"the guest part of {master.reference} does not know several addresses of one card: it speaks"
             f" protocol {master.guest_protocol}, and that is known from {_SEVERAL_ADDRESSES} on",

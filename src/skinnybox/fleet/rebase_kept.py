@@ -58,18 +58,18 @@ def put_back(host: Host, catalog: Catalog, held: Held, operation: Operation) -> 
     what it has now becomes a snapshot, whose label is returned with the machine as it is recorded. All else
     that is said of it stays as it is now; a seed that was another then is to be applied again.
 
-    NotFound for one that was not rebased, or whose master is gone; Blocked where its system and data
-    are half restored; Conflict while it runs. What fails
-    changes nothing; killed, it is as it was or as it is to be, and the next command knows which
-    (trial_left.py).
+    NotFound for one that was not rebased, or whose master is gone; Blocked where its system and data are
+    half restored; Unsupported for a data disk of later that this master's guest part does not know; Conflict
+    while it runs. What fails changes nothing; killed, it is as it was or as it is to be, and the next command
+    knows which (trial_left.py).
     """
     now, trial = held.instance, _trial(held.instance)
     half_restored.refuse(now, "its system alone cannot be")
     then = snapshots.find(host, now, trial.kept)
     master = find_master(catalog.path.parent / layout.MASTERS, trial.before.master.removeprefix("sha256:"))
-    wanted = knowing.known(
-        _of_then(replace(now, stack=trial.before), then.instance, trial), then.instance, master
-    )
+    then_now = _of_then(replace(now, stack=trial.before), then.instance, trial)
+    wanted = knowing.known(then_now, then.instance, master)
+    knowing.check(wanted, master)
     returning = _Returning(
         host=host, catalog=catalog, held=held, kept=then, aside=label(host, now, AFTER), operation=operation
     )

@@ -189,6 +189,7 @@ def publish(store: Path, work: Path, master: Master) -> Master:
                 raise _taken(other)
         work.rename(folder(store, master))
         sync(store)
+        sync(store.parent)  # which has it by a name that the first master made
     return master
 
 

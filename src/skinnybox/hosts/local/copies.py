@@ -154,6 +154,7 @@ def take(
             write_atomically(record, snapshots.text(label, taken, consistent, instance, data=data))
             sync(record)
             sync(record.parent)
+            sync(record.parent.parent)  # which has it by a name that the first snapshot made
         except BaseException:
             for beside in besides.values():
                 beside.unlink(missing_ok=True)

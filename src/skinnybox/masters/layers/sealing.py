@@ -114,4 +114,5 @@ def publish(store: Path, work: Path, layer: Layer) -> Layer:
                 )
         work.rename(folder(store, layer))
         sync(store)
+        sync(store.parent)  # which has it by a name that the first layer made
     return layer
