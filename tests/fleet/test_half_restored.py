@@ -300,7 +300,7 @@ def test_a_killed_one_of_before_they_were_whole_changes_nothing(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(copies, "sync_file", stopped)
+        patch.setattr(copies, "sync", stopped)
         restore(fleet)
     assert unchanged(fleet, state, db)
 
