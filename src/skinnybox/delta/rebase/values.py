@@ -97,7 +97,8 @@ class FileClass(StrEnum):
     OF_PACKAGE = "of package"
     """It goes the way of its package."""
     GROWN = "grown"
-    """New in the master's version of a package that the machine has not, or has in another version."""
+    """New in the master's version of a package that the machine has not, or has in another version; or in
+    what is pinned."""
     NEEDED = "needed"
     GENERATED = "generated"
     RECORD = "by record"
