@@ -61,6 +61,9 @@ def test_what_goes_wrong_the_job_tells(fleet: Fleet) -> None:
 def test_a_bug_is_told_by_the_job_and_ends_nothing_else(fleet: Fleet) -> None:
     job = ended(fleet, fleet.background.begin(ANN, "create", [], lambda _: 1 // 0))
     assert (job.condition, "ZeroDivisionError" in (job.error or "")) == (Condition.FAILED, True)
+    for thread in threading.enumerate():
+        if thread.name.startswith("job"):
+            thread.join()  # its error is told when it ends, and is not to be the next test's
     assert ended(fleet, fleet.background.begin(ANN, "create", [], lambda _: None)).condition is Condition.DONE
 
 

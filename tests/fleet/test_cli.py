@@ -1,6 +1,7 @@
 import csv
 import io
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -61,6 +62,7 @@ def test_the_life_of_a_batch(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_every_format_says_the_same(cli: Cli) -> None:
     cli(*CREATE, "a", "b")
+    os.sync()  # what is allocated is known once it is on the disk
     as_json = json.loads(cli("list", "--format", "json")[1])
     assert yaml.safe_load(cli("list", "--format", "yaml")[1]) == as_json
     rows = list(csv.DictReader(io.StringIO(cli("list", "--format", "csv")[1])))
