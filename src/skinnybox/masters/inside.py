@@ -15,6 +15,8 @@ from skinnybox.errors import Unsupported
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_NOT_THERE = (OSError, ValueError)
+"""The latter for a path with a null byte: strangers' files name such."""
 
 
 def open_folder(tree: Path, path: str) -> int | None:
@@ -23,7 +25,7 @@ def open_folder(tree: Path, path: str) -> int | None:
     for part in path.split("/") if path else []:
         try:
             below = os.open(part, _FOLDER, dir_fd=descriptor)
-        except OSError:
+        except _NOT_THERE:
             return None
         finally:
             os.close(descriptor)
@@ -58,7 +60,7 @@ def open_file(tree: Path, path: str) -> int | None:
     with _folder(tree, place) as folder:
         try:
             file = None if folder is None else os.open(name, _FILE, dir_fd=folder)
-        except OSError:
+        except _NOT_THERE:
             return None
     if file is None or is_regular(os.fstat(file)):
         return file
@@ -87,7 +89,7 @@ def link_target(tree: Path, path: str) -> str | None:
     with _folder(tree, place) as folder:
         try:
             return None if folder is None else os.readlink(name, dir_fd=folder)
-        except OSError:
+        except _NOT_THERE:
             return None
 
 
