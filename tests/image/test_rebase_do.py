@@ -60,7 +60,7 @@ def build(state: Path, two: tuple[Master, Master], machine: Machine, tmp_path: P
             try:
                 return doing.build(
                     machine.image, target, (old, new), policy or Policy(), (IMAGES, IMAGES),
-                    operation or Operation(), identifier="f00d",
+                    operation or Operation(), identifier="f00d", says_all="--dry-run says it",
                 )  # fmt: skip
             finally:
                 assert machine.image.read_bytes() == before
@@ -242,7 +242,7 @@ def test_what_is_open_is_refused(build: Build, machine: Machine) -> None:
     live(machine, 'write("etc/web.conf", read("etc/web.conf").replace("PrintMotd no", "PrintMotd maybe"))')
     with pytest.raises(Conflict, match=r"/etc/web\.conf: content") as error:
         build()
-    assert "--dry-run" in (error.value.hint or "") and "--take" in (error.value.hint or "")
+    assert (error.value.hint or "").startswith("--dry-run says it; ") and "--take" in (error.value.hint or "")
     ours = Policy(on_conflict=Choice.OURS, pin=("/var",))
     assert build(ours).orders
     live(machine, 'os.unlink("usr/bin/web"); write("usr/bin/web/x", "folder")')
