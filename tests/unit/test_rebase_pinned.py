@@ -36,8 +36,8 @@ STAYS_WHOLE = {
     f"{DATA}/ibdata1": "changed: keep",
     f"{DATA}/mysql/gone.ibd": "needed: bring",
     f"{DATA}/mysql/user.ibd": "needed: bring",
-    f"{DATA}/shop": "changed: keep",
-    f"{DATA}/shop/t.ibd": "changed: keep",
+    f"{DATA}/shop": "own: keep",
+    f"{DATA}/shop/t.ibd": "own: keep",
     f"{DATA}/sys": "grown: hide",
     f"{DATA}/undo001": "grown: hide",
 }
@@ -87,7 +87,7 @@ def test_all_of_it_goes_where_that_is_said() -> None:
 def test_what_the_machine_deleted_stays_deleted() -> None:
     upper = {f"{DATA}/mysql": WHITEOUT, f"{DATA}/ibdata1": WHITEOUT, f"{DATA}/aria": f("mine")}
     assert _files(told(upper, OLD, LATER, policy=OF_MACHINE)) == {
-        f"{DATA}/aria": "changed: keep", f"{DATA}/empty": "needed: bring", f"{DATA}/ibdata1": "deleted: keep",
+        f"{DATA}/aria": "own: keep", f"{DATA}/empty": "needed: bring", f"{DATA}/ibdata1": "deleted: keep",
         f"{DATA}/mysql": "deleted: keep", f"{DATA}/sys": "grown: hide", f"{DATA}/undo001": "grown: hide",
     }  # fmt: skip
 

@@ -9,6 +9,7 @@ from pydantic import Field, ValidationError
 from starlette.responses import StreamingResponse
 
 from skinnybox.api.forms import Begun, Given, MachineName, begun
+from skinnybox.fleet.received import MOST
 from skinnybox.gate import exports, limits
 from skinnybox.gate.forms import Form, Sent
 from skinnybox.gate.principal import Operator
@@ -88,7 +89,7 @@ async def export_since(request: Request, who: Operator, name: MachineName, form:
     openapi_extra=_body(
         Sending,
         archive={
-            "type": "array", "items": _FILE, "minItems": 1, "maxItems": exports.MOST,
+            "type": "array", "items": _FILE, "minItems": 1, "maxItems": MOST,
             "description": "A whole export, then increments in the order they were made.",
         },
     ),

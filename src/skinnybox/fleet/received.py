@@ -22,6 +22,8 @@ from skinnybox.masters.workspace import at_work, no_space
 from skinnybox.operation import Operation
 
 T = TypeVar("T")
+MOST = restored.MOST
+"""Archives of one machine."""
 HEAD = 2 << 20
 """Bytes of an archive that hold its manifest, packed or not."""
 _PIECE = 1 << 20

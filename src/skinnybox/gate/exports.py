@@ -10,7 +10,7 @@ from skinnybox.errors import UsageError
 from skinnybox.fleet import bound
 from skinnybox.fleet.change import Changes
 from skinnybox.fleet.exporting import Export
-from skinnybox.fleet.received import Sent
+from skinnybox.fleet.received import MOST, Sent
 from skinnybox.fleet.restoring import Restore
 from skinnybox.gate import reach
 from skinnybox.gate.downloads import download
@@ -23,8 +23,8 @@ from skinnybox.model import check_name
 from skinnybox.operation import Operation
 
 MEDIA = "application/zstd"
-ARCHIVE, SINCE, MOST = "archive", "since", 64
-"""What files are called in a form, and how many archives of one machine there are at the most."""
+ARCHIVE, SINCE = "archive", "since"
+"""What files are called in a form."""
 
 
 async def exported(

@@ -101,7 +101,8 @@ def _with_owner(found: Decision | None, path: bytes, node: N, context: Context[N
 def _decided(path: bytes, node: N | None, three: Three, context: Context[N]) -> Decision | None:
     mine, old, new = three
     if context.policy.choice(path) is Choice.PIN:
-        return file(path, FileClass.KEPT, Fate.KEEP, pinned.why(path, context))
+        own = old is None and new is None
+        return file(path, FileClass.OWN if own else FileClass.KEPT, Fate.KEEP, pinned.why(path, context))
     if context.policy.choice(path) is Choice.TAKE:
         return _taken(path, mine, new)
     if new is None:
