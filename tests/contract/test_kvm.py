@@ -53,7 +53,8 @@ dies() {{ echo "qemu: kvm_buf_set_msrs: Assertion failed." >&2; kill -ABRT $$; }
 {does}
 """
 AT_ONCE = "dies"
-RUNNING = '"$real" "$@" -bios {loop} & sleep 3; kill -9 $!; dies'
+# Waited for, or "dies" would leave one that still ends, and with it the lock of the disk.
+RUNNING = '"$real" "$@" -bios {loop} & sleep 3; kill -9 $!; wait $!; dies'
 SILENT = 'exec "$real" "$@" -bios {loop}'
 LIVES = 'exec "$real" "$@"'
 
