@@ -46,14 +46,14 @@ def test_a_tree_that_cannot_boot_leaves_nothing_behind(tmp_path: Path) -> None:
     assert left == []
 
 
-def _sealed(tmp_path: Path, *, spend: bool) -> tuple[Path, Master]:
+def _sealed(tmp_path: Path, *, spent: bool) -> tuple[Path, Master]:
     tree, kernel = tmp_path / "tree", tmp_path / "vmlinuz-6.1"
     (tree / "folder").mkdir(parents=True)
     (tree / "folder/file").write_bytes(b"x" * 100_000)
     kernel.write_bytes(b"kernel")
     return tree, seal.seal(
         tree, store=tmp_path / "masters", name="m", version="1", kernel=kernel, initrd=kernel,
-        operation=Operation(), spend=spend,
+        operation=Operation(), unread=catalogue.deleting(tree) if spent else seal.NOTHING_MORE,
     )  # fmt: skip
 
 
@@ -70,10 +70,10 @@ def test_a_tree_that_is_spent_goes_beside_the_last_steps(
         return stamp(image)
 
     monkeypatch.setattr(erofs, "stamp", waiting)
-    _, master = _sealed(tmp_path, spend=True)
+    _, master = _sealed(tmp_path, spent=True)
     catalogue.verify(tmp_path / "masters", master, Operation())
 
 
 def test_a_tree_that_is_somebodys_stays(tmp_path: Path) -> None:
-    tree, _ = _sealed(tmp_path, spend=False)
+    tree, _ = _sealed(tmp_path, spent=False)
     assert (tree / "folder/file").stat().st_size == 100_000

@@ -10,6 +10,7 @@ from pathlib import Path
 from skinnybox import run
 from skinnybox.errors import CommandFailed, SkinnyboxError, Unsupported, UsageError
 from skinnybox.masters import lineage, namespace, numbers, sources
+from skinnybox.masters.catalogue import deleting
 from skinnybox.masters.clean import clean
 from skinnybox.masters.fitting.fit import fit
 from skinnybox.masters.initramfs import programs
@@ -69,7 +70,7 @@ def build(recipe: Recipe, *, store: Path, name: str, version: str, operation: Op
         clean(tree, operation)
         return seal(
             tree, store=store, name=name, version=version, kernel=find_kernel(tree), operation=operation,
-            dax=recipe.dax, image_format=recipe.image_format, spend=True,
+            dax=recipe.dax, image_format=recipe.image_format, unread=deleting(tree),
         )  # fmt: skip
 
 

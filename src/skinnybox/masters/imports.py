@@ -1,41 +1,33 @@
 """A master from a tree that somebody else made."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 
 from skinnybox.errors import NotFound, SkinnyboxError, Unsupported, UsageError
 from skinnybox.masters import guest_part, lineage, numbers
-from skinnybox.masters.archives.bring import brought
+from skinnybox.masters.archives.bring import brought, is_tree
+from skinnybox.masters.catalogue import deleting
 from skinnybox.masters.clean import clean
 from skinnybox.masters.fitting import dpkg
 from skinnybox.masters.fitting.fit import fit
 from skinnybox.masters.initramfs import programs
 from skinnybox.masters.kernel import find_kernel
+from skinnybox.masters.mount_points import settled
+from skinnybox.masters.mounts import Brought
 from skinnybox.masters.seal import seal
+from skinnybox.masters.uncopied import Unfit, uncopied
 from skinnybox.masters.workspace import workspace
 from skinnybox.model import GUEST_PROTOCOL, OLDEST_GUEST_PROTOCOL, ImageFormat, Master
 from skinnybox.operation import Operation
 
 
 def import_tree(
-    source: Path,
-    *,
-    store: Path,
-    name: str,
-    version: str,
-    as_is: bool,
-    kernel: Path | None,
-    initrd: Path | None,
-    operation: Operation,
-    allow_foreign: bool = False,
-    dax: bool = False,
-    image_format: ImageFormat = ImageFormat.AUTO,
-    format: str | None = None,
-    partition: int | None = None,
-    leave_out: Sequence[str] = (),
-    after: str | None = None,
-    unrelated: bool = False,
-) -> Master:
+    source: Path, *, store: Path, name: str, version: str, as_is: bool, kernel: Path | None,
+    initrd: Path | None, operation: Operation, allow_foreign: bool = False, dax: bool = False,
+    image_format: ImageFormat = ImageFormat.AUTO, format: str | None = None, partition: int | None = None,
+    leave_out: Sequence[str] = (), after: str | None = None, unrelated: bool = False,
+) -> Master:  # fmt: skip
     """Seal what somebody has (see archives.bring): untouched when `as_is`, else cleaned, with the guest part.
 
     `kernel` is found in the tree, and `initrd` made for it, unless given. An as-is tree needs a guest part
@@ -45,18 +37,35 @@ def import_tree(
     accounts get the numbers of the master it follows (see lineage); with `as_is`, Conflict where they differ.
     """
     _check_given(kernel, initrd)
-    if initrd is None:
-        programs.require()
     before = lineage.predecessor(store, name, version, after=after, unrelated=unrelated)
-    with workspace(store, "work") as work:
-        tree, parts = brought(
-            source, work, operation, format=format, partition=partition, devices=as_is, leave_out=leave_out
-        )
+
+    def sealed(tree: Path, parts: Brought, unread: AbstractContextManager[None]) -> Master:
         _make_fit(tree, before, operation, as_is=as_is, allow_foreign=allow_foreign)
         return seal(
             tree, store=store, name=name, version=version, kernel=kernel or find_kernel(tree), initrd=initrd,
-            operation=operation, dax=dax, image_format=image_format, brought=parts, spend=True,
+            operation=operation, dax=dax, image_format=image_format, brought=parts, unread=unread,
         )  # fmt: skip
+
+    with workspace(store, "work") as work:
+        if is_tree(source, format, partition):
+            with suppress(Unfit):
+                return _uncopied(source, work, leave_out, sealed, operation)
+        tree, parts = brought(
+            source, work, operation, format=format, partition=partition, devices=as_is, leave_out=leave_out
+        )
+        return sealed(tree, parts, deleting(tree))
+
+
+_Seal = Callable[[Path, Brought, AbstractContextManager[None]], Master]
+
+
+def _uncopied(
+    source: Path, work: Path, leave_out: Sequence[str], sealed: _Seal, operation: Operation
+) -> Master:
+    def act(tree: Path, unread: AbstractContextManager[None]) -> Master:
+        return sealed(tree, settled(tree, leave_out, str(source)), unread)
+
+    return uncopied(source, work, act, operation)
 
 
 def _check_given(kernel: Path | None, initrd: Path | None) -> None:
@@ -65,6 +74,8 @@ def _check_given(kernel: Path | None, initrd: Path | None) -> None:
     for given in (kernel, initrd):
         if given is not None and not given.is_file():
             raise NotFound(f"{given} is not a file")
+    if initrd is None:
+        programs.require()
 
 
 def _make_fit(

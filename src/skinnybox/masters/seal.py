@@ -2,7 +2,7 @@
 
 import shutil
 from collections.abc import Collection
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,7 +11,7 @@ from skinnybox.durable import sync
 from skinnybox.errors import Conflict
 from skinnybox.layout import FOLDER, MASTER, parts
 from skinnybox.masters import guest_part, images, same_secrets
-from skinnybox.masters.catalogue import INDEX, INITRD, KERNEL, deleting, folder, locked, masters
+from skinnybox.masters.catalogue import INDEX, INITRD, KERNEL, folder, locked, masters
 from skinnybox.masters.heavy import told, watched
 from skinnybox.masters.image_format import chosen
 from skinnybox.masters.index import Entry, content_id, file_digest, scan, write_index
@@ -25,6 +25,7 @@ from skinnybox.masters.workspace import workspace
 from skinnybox.model import GUEST_PROTOCOL, ImageFormat, ImageKind, Master
 from skinnybox.operation import Operation
 
+NOTHING_MORE: AbstractContextManager[None] = nullcontext()
 _MODES = {part.name: part.mode for part in parts(MASTER)}
 
 
@@ -40,7 +41,7 @@ def seal(
     dax: bool = False,
     image_format: ImageFormat = ImageFormat.AUTO,
     brought: Brought = NOTHING,
-    spend: bool = False,
+    unread: AbstractContextManager[None] = NOTHING_MORE,
 ) -> Master:
     """Seal a tree that nobody writes to, with an initramfs made for its `kernel` unless an `initrd` is given.
     Killed at any instant, the master is there whole or not at all.
@@ -51,15 +52,14 @@ def seal(
     another. NoSpace, with nothing left behind. Blocks for the time of two reads of the tree, three with
     `dax`, which is Unsupported where its kernel cannot map one.
 
-    `spend`: the tree is in the caller's own workspace, and is deleted beside the last steps, as soon as
-    nothing is read of it any more. Whatever is raised, some of it may be gone.
+    `unread` is entered as soon as nothing is read of the tree any more, and left when all is done; what it
+    raises ends it. A tree in the caller's own workspace is deleted so, beside the last steps.
     """
     kind = chosen(tree, kernel_version(kernel), image_format, dax=dax, operation=operation)
     with workspace(store, "sealing") as work, ExitStack() as beside:
         facts = _facts(tree, kernel)
         _write_images(tree, work, facts, kernel, initrd, operation, kind=kind, dax=dax)
-        if spend:
-            beside.enter_context(deleting(tree))
+        beside.enter_context(unread)
         master = _made(work, facts, name=name, version=version, kind=kind, dax=dax)
         master = replace(
             master, placed=brought.placed, left_out=brought.left_out, made_from=brought.made_from

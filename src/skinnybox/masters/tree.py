@@ -12,7 +12,6 @@ from pathlib import Path
 from skinnybox import run
 from skinnybox.errors import CommandFailed, Corrupt, NotFound, SkinnyboxError, Unsupported, UsageError
 from skinnybox.masters import namespace
-from skinnybox.masters.halves import date_folders, halves, make_folders
 from skinnybox.masters.survey import walk
 from skinnybox.operation import Operation
 
@@ -28,6 +27,8 @@ _COPY = (
     "--reflink=auto",
     "--one-file-system",
 )
+_WITH_US = ("setpriv", "--pdeathsig", "KILL", "--")
+"""What it writes is swept by the next command, and who goes on writing would bring it back."""
 _NO_XATTR = ("Cannot setxattr", "Cannot set 'trusted", "setting attribute", "acl_set_file_at", "Cannot acl_")
 
 
@@ -48,34 +49,19 @@ def unpacked(source: Path, work: Path, operation: Operation) -> Path:
     The source is only read. Raises Unsupported for who is not root, and for what root of a namespace cannot
     keep.
     """
-    _check_source(source, work)
+    check_source(source, work)
     namespace.require_root()
     tree = work / "tree"
     tree.mkdir()
     tree.chmod(0o755)  # the root of the machines, whatever the umask
-    operation.step(task="unpack", detail=source.name)
-    _copy(source, tree, operation)
-    return tree
 
-
-def _copy(source: Path, tree: Path, operation: Operation) -> None:
-    halved = halves(source)
-    if halved is None:
-        _copy_with([[*_COPY, "--", f"{source}/.", tree.absolute()]], source, operation)
-        return
-    make_folders(halved, tree)
-    into = f"--target-directory={tree.absolute()}"
-    named = ([os.fsdecode(name) for name in names] for names in halved.names)
-    _copy_with([[*_COPY, "--parents", into, "--", *names] for names in named], source, operation, cwd=source)
-    date_folders(halved, source, tree)
-
-
-def _copy_with(argvs: list[run.Argv], source: Path, operation: Operation, *, cwd: Path | None = None) -> None:
     def attend() -> None:
         operation.step(task="unpack", detail=source.name)
 
     with _in_our_words(source):
-        _refuse_lost(run.together(argvs, cwd=cwd, attend=attend), source)
+        done = run.run([*_WITH_US, *_COPY, "--", f"{source}/.", tree.absolute()], attend=attend)
+        _refuse_lost(done.stderr, source)
+    return tree
 
 
 def extracted(
@@ -112,7 +98,8 @@ def extracted(
         _date_folders(os.fsencode(tree), started)
 
 
-def _check_source(source: Path, work: Path) -> None:
+def check_source(source: Path, work: Path) -> None:
+    """NotFound, and UsageError for one that holds `work`."""
     if not source.exists():
         raise NotFound(f"{source} does not exist")
     if work.resolve().is_relative_to(source.resolve()):

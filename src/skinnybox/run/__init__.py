@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 from skinnybox.run.environment import FETCHING, NOTHING, ORDINARY, OURSELVES, WITH_AGENT, Names, find
 
 if TYPE_CHECKING:
-    from skinnybox.run.joint import together
     from skinnybox.run.programs import (
         PIPE,
         STDOUT,
@@ -49,7 +48,6 @@ __all__ = [
     "run",
     "start",
     "tied",
-    "together",
     "widen",
 ]
 
@@ -57,6 +55,6 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from skinnybox.run import joint, programs
+    from skinnybox.run import programs
 
-    return getattr(joint if name == "together" else programs, name)
+    return getattr(programs, name)

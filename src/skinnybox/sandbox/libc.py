@@ -1,4 +1,5 @@
-"""System calls that Python has no words for. Used in the child only, before it does what it is for."""
+"""System calls that Python has no words for. Used in a child of ours, before it does what it is for, and by
+masters/uncopied.py."""
 
 import ctypes
 import os
@@ -15,6 +16,7 @@ _MOST_CAPABILITIES = 64
 _SIGPIPE, _SIGXFSZ = 13, 25
 _DEATH_SIGNAL, _KILL = 1, 9
 _DUMPABLE = 4
+_DETACH = 2
 
 
 def system_call(what: str, number: int, *arguments: "int | bytes | ctypes.Array[ctypes.c_char]") -> int:
@@ -45,6 +47,11 @@ def unshare(what: str, flags: int) -> None:
 def mount(source: str, target: str, kind: str, flags: int, data: str = "") -> None:
     words = [os.fsencode(word) or None for word in (source, target, kind)]
     _checked(f"mounting {target}", _LIBC.mount(*words, ctypes.c_ulong(flags), os.fsencode(data) or None))
+
+
+def unmount(target: str) -> None:
+    """At once for whoever looks; what is open of it stays until it is closed."""
+    _checked(f"unmounting {target}", _LIBC.umount2(os.fsencode(target), ctypes.c_int(_DETACH)))
 
 
 def make_root(folder: str, old: int) -> None:

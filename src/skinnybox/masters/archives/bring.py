@@ -85,8 +85,7 @@ def brought(
     """
     if not source.exists():
         raise NotFound(f"{source} does not exist")
-    plainly = source.is_dir() and format is None and partition is None
-    if plainly and not _is_layout(source):
+    if is_tree(source, format, partition):
         tree = unpacked(source, work, operation)
         return tree, settled(tree, leave_out, str(source))
     namespace.require_root()
@@ -95,9 +94,18 @@ def brought(
             source=source, work=work, taken=Path(taken), operation=operation, format=format,
             partition=partition, devices=devices, leave_out=leave_out,
         )  # fmt: skip
-        if plainly:
+        if _is_directory(source, format, partition):
             return work / "tree", _layers(job, _packed_up(job))
         return work / "tree", _file(job, Bytes(file=source, source=source))
+
+
+def is_tree(source: Path, format: str | None, partition: int | None) -> bool:
+    """Whether it is a directory that holds a system as it is."""
+    return _is_directory(source, format, partition) and not _is_layout(source)
+
+
+def _is_directory(source: Path, format: str | None, partition: int | None) -> bool:
+    return source.is_dir() and format is None and partition is None
 
 
 def _is_layout(folder: Path) -> bool:
