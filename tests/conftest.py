@@ -20,6 +20,7 @@ from skinnybox import run
 from skinnybox.errors import CommandFailed, TimedOut
 from skinnybox.hosts.local import leftovers
 from skinnybox.hosts.qemu import bridge
+from tests.closed import closed
 from tests.limits import pytest_configure
 from tests.pace import (  # hooks for every test
     pytest_collection_modifyitems,
@@ -34,6 +35,7 @@ from tests.samples import a_sealed_folder
 from tests.sparing import sparing
 
 __all__ = [
+    "closed",
     "pytest_collection_modifyitems",
     "pytest_configure",
     "pytest_runtest_logreport",

@@ -1,7 +1,7 @@
 """Machines that are put on another master, with guests that do as they are told."""
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -27,12 +27,13 @@ Guest = Callable[[Report, dict[str, Any]], Report | None]
 
 
 @pytest.fixture
-def fleet_of_two(state: Path, two_masters: Path, monkeypatch: pytest.MonkeyPatch) -> Fleet:
+def fleet_of_two(state: Path, two_masters: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Fleet]:
     """With the masters web:1 and web:2 (test_rebase.py), also for its command line."""
     monkeypatch.setenv("SKINNYBOX_STATE", str(state))
     monkeypatch.setenv("SKINNYBOX_HOST", "fake")
     shutil.copytree(two_masters, state)
-    return open_fake(state)
+    with open_fake(state) as opened:
+        yield opened
 
 
 def good(report: Report, entry: dict[str, Any]) -> Report:

@@ -5,6 +5,7 @@ import os
 import stat
 from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -122,10 +123,10 @@ def test_a_file_that_is_filled_appears_when_it_is_whole(
 ) -> None:
     usual = os.open
 
-    def without(path: Path, flags: int, mode: int = 0o777) -> int:
+    def without(path: Path, flags: int, mode: int = 0o777, **more: Any) -> int:
         if flags & os.O_TMPFILE == os.O_TMPFILE and not nameless:
             raise OSError(errno.EOPNOTSUPP, "Operation not supported")
-        return usual(path, flags, mode)
+        return usual(path, flags, mode, **more)
 
     monkeypatch.setattr(os, "open", without)
     with appearing(tmp_path / "x") as file:

@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -204,7 +205,7 @@ def test_what_a_killed_process_leaves_is_interrupted(fleet: Fleet, state: Path, 
 
 def test_work_goes_on_where_no_job_can_be_written(fleet: Fleet, state: Path) -> None:
     fleet.create(["a"], "tiny", SPARSE)
-    with sqlite3.connect(state / "state.db") as db:
+    with closing(sqlite3.connect(state / "state.db")) as db, db:
         db.execute("CREATE TRIGGER no_jobs BEFORE INSERT ON jobs BEGIN SELECT RAISE(ABORT, 'no'); END")
     assert fleet.start(["a"])[0].ok
     assert len(fleet.jobs.all()) == 1
@@ -268,7 +269,7 @@ def test_what_is_said_before_a_long_silence_is_told_meanwhile(fleet: Fleet) -> N
 
 def test_an_earlier_version_reads_the_catalog(made: Made, state: Path) -> None:
     """Jobs are no part of the format."""
-    with sqlite3.connect(state / "state.db") as db:
+    with closing(sqlite3.connect(state / "state.db")) as db, db:
         assert db.execute("PRAGMA user_version").fetchone() == (1,)
         db.execute("DROP TABLE jobs")
     with open_fake(state) as fleet:
@@ -279,7 +280,7 @@ def test_an_earlier_version_reads_the_catalog(made: Made, state: Path) -> None:
 
 @pytest.mark.parametrize("broken", ["subjects = '{'", "condition = 'x'", "step = '[1'", "results = '[[1]]'"])
 def test_a_job_that_cannot_be_read_is_damage_with_a_name(made: Made, state: Path, broken: str) -> None:
-    with sqlite3.connect(state / "state.db") as db:
+    with closing(sqlite3.connect(state / "state.db")) as db, db:
         db.execute(f"UPDATE jobs SET {broken}")
     with open_fake(state) as fleet:
         with pytest.raises(Exception, match="job 1 cannot be read"):

@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -116,11 +116,12 @@ def sealed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def fleet(state: Path, sealed: Path, monkeypatch: pytest.MonkeyPatch) -> Fleet:
+def fleet(state: Path, sealed: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Fleet]:
     monkeypatch.setenv("SKINNYBOX_STATE", str(state))
     monkeypatch.setenv("SKINNYBOX_HOST", "fake")
     shutil.copytree(sealed, state)
-    return open_fake(state)
+    with open_fake(state) as opened:
+        yield opened
 
 
 def a_machine(

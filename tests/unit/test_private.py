@@ -90,6 +90,7 @@ def test_where_a_file_needs_a_name_nothing_is_put(tmp_path: Path, monkeypatch: p
     def nameless(*_: object) -> int:
         raise OSError(errno.EOPNOTSUPP, "not supported")
 
-    monkeypatch.setattr(os, "open", nameless)
-    assert not private.put_whole(tmp_path / "instance.json", b"")
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "open", nameless)
+        assert not private.put_whole(tmp_path / "instance.json", b"")
     assert list(tmp_path.iterdir()) == []
