@@ -40,6 +40,7 @@ _POLL = 0.01
 _OTHER_THREADS = 500
 """Than its processors', of a user of its own and with its passt's: QEMU has at most 64 that write."""
 _TAIL, _MOST_SAID = 4000, 300
+_NAMED = re.compile(r"qemu-system-\S+: ")
 
 
 def launch(
@@ -253,7 +254,7 @@ def _failed(machine: Machine, pid: int, run_folder: Path, program: str = "QEMU")
     said = tail(run_folder / "qemu.log", _TAIL).decode("utf-8", "replace").strip()
     if (unconfined := never_began(code, said)) is not None:
         return unconfined
-    last = printable(said.splitlines()[-1])[:_MOST_SAID] if said else "it said nothing"
+    why = printable(complaint(said))[:_MOST_SAID]
     name, ways = machine.instance.name, ways_in(machine.instance)
     if "host forwarding rule" in said or (program == "passt" and "in use" in said):
         rule = said.rpartition("host forwarding rule")[2]  # before it QEMU repeats its words, with every port
@@ -261,8 +262,15 @@ def _failed(machine: Machine, pid: int, run_folder: Path, program: str = "QEMU")
         unnamed = Conflict(f"a port that leads to {name} is in use by another program")
         return unnamed if named is None else network.in_use(machine.instance, named)
     return CommandFailed(
-        f"{program} for {name} did not start: {last}", returncode=code if code is not None else 1, stderr=said
+        f"{program} for {name} did not start: {why}", returncode=code if code is not None else 1, stderr=said
     )
+
+
+def complaint(said: str) -> str:
+    """The last thing that a program said, with the hints that QEMU puts on lines of their own behind it."""
+    lines = said.splitlines() or ["it said nothing"]
+    named = [number for number, line in enumerate(lines) if _NAMED.match(line)]
+    return "; ".join(lines[named[-1] :]) if named else lines[-1]
 
 
 def _give_up(pid: int, run_folder: Path) -> None:
