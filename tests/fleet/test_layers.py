@@ -16,7 +16,7 @@ from skinnybox.layout import Sort, sort
 from skinnybox.masters.index import Entry, read_index
 from skinnybox.model import ImageKind, Layer
 from skinnybox.operation import Operation
-from tests.fleet.conftest import Said, said
+from tests.fleet.conftest import SPARSE, Said, said
 from tests.layered import DATED, planted
 from tests.samples import seal
 
@@ -210,6 +210,31 @@ def test_the_commands(fleet: Fleet, state: Path, tmp_path: Path, capsys: pytest.
     assert layer("verify", "site").code == 0
     assert layer("remove", "site").code == 0
     assert layer("show", "site").code == 3
+
+
+BAD = "bad name!"
+NAMED_BADLY = (
+    ("layer", "import", "TREE", BAD, "--for", "tiny"),
+    ("layer", "build", BAD, "/dev/null", "--for", "tiny"),
+    ("layer", "build", "x:1", "/dev/null", "--for", "tiny", "--layer", BAD),
+    ("layer", "show", BAD),
+    ("layer", "remove", BAD),
+    ("create", "web", "--master", "tiny", "--layer", BAD),
+    ("promote", "a", BAD, "--as-layer", "--yes"),
+)
+
+
+@pytest.mark.parametrize("words", NAMED_BADLY, ids=" ".join)
+def test_what_is_no_name_of_a_layer_is_not_called_one_of_a_master(
+    fleet: Fleet, state: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], words: tuple[str, ...]
+) -> None:
+    tree = planted(tmp_path / "site", {"srv/x": "x"})
+    if words[0] == "promote":
+        fleet.create(["a"], "tiny", SPARSE)
+    line = [str(tree) if word == "TREE" else word for word in words]
+    ended = said(capsys, "--state", str(state), "--host", "fake", *line)
+    assert (ended.code, ended.out) == (2, "")
+    assert "'bad name!' does not name a layer\n" in ended.err
 
 
 def test_repair_knows_what_a_kill_leaves_and_touches_no_layer(

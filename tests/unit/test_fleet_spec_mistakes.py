@@ -114,6 +114,7 @@ def test_what_is_no_fleet_file_at_all(text: str | bytes, told: str) -> None:
         ("  a: {<<: {cpus: 2}, master: m}\n", "4:7: << is not read here: `defaults` holds what groups have"),
         ("  ? [a, b]\n  : {}\n", "4:5: a key is a text"),
         ("  a:\n", "4:3: no `master`, neither here nor in `defaults`"),
+        ("  a: {master: m, layers: [Site]}\n", "4:27: 'Site' does not name a layer; NAME or NAME:VERSION"),
         ("  'a-{1..3': {master: m}\n", "4:3: 'a-{1..3' is not a machine name"),
         ("  'a-{3..1}': {master: m}\n", "4:3: 'a-{3..1}': the range 3..1 runs backwards"),
         ("  'a-{1..999999}': {master: m}\n", "4:3: more than 100000 names"),

@@ -54,6 +54,8 @@ def test_references() -> None:
     for bad in ("", "Lamp", "lamp:", "a/b", "lamp:1:2", "lamp:../x"):
         with pytest.raises(UsageError):
             model.parse_reference(bad)
+    with pytest.raises(UsageError, match="'Lamp' does not name a layer"):
+        model.parse_reference("Lamp", "a layer")
 
 
 def test_an_image_uuid_is_of_version_8_and_follows_the_digest() -> None:

@@ -73,7 +73,7 @@ class Layers:
         from skinnybox.fleet import stacks
         from skinnybox.fleet.making import BuildLayer
 
-        parse_reference(reference)
+        parse_reference(reference, "a layer")
         if recipe.file is None and recipe.text is None:
             raise UsageError("a layer is built by a recipe", hint="a directory or a tar is imported")
         master = self._masters.find(above)

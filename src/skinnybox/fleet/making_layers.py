@@ -103,7 +103,7 @@ def _named(store: Path, reference: str) -> tuple[str, str]:
     from skinnybox.masters import seal
     from skinnybox.masters.layers import catalogue
 
-    name, version = parse_reference(reference)
+    name, version = parse_reference(reference, "a layer")
     taken = {layer.version for layer in catalogue.layers(store) if layer.name == name}
     return name, version or seal.dated_version(taken)
 

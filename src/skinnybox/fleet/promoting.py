@@ -71,7 +71,7 @@ def as_layer(
     is left out, and Unsupported at one of the paths; NotFound for one at which it has nothing. Else as
     `promote`."""
     refuse(machine, live=live)
-    parse_reference(reference)
+    parse_reference(reference, "a layer")
     whose = _whose(machine, keep, leave_out, paths)
     stack = machine.instance.stack
     context.masters.bootable(stack)

@@ -47,9 +47,9 @@ def find(store: Path, reference: str) -> Master:
     return found
 
 
-def picked(known: Sequence[S], reference: str) -> S | None:
-    """Of sealed things, by name and then oldest first, what `find` takes a reference for. UsageError, and
-    Conflict as there."""
+def picked(known: Sequence[S], reference: str, what: str = "a master") -> S | None:
+    """Of sealed things, by name and then oldest first, what `find` takes a reference for. UsageError, which
+    says `what` they are, and Conflict as there."""
     digits = re.fullmatch(_PREFIX, reference)
     if digits:
         fitting = [sealed for sealed in known if hex_of(sealed).startswith(digits[1])]
@@ -59,7 +59,7 @@ def picked(known: Sequence[S], reference: str) -> S | None:
             return fitting[0]
     if reference.startswith("sha256:"):
         return None
-    name, version = parse_reference(reference)
+    name, version = parse_reference(reference, what)
     named = [sealed for sealed in known if sealed.name == name and version in (None, sealed.version)]
     return named[-1] if named else None
 

@@ -30,11 +30,11 @@ def check_label(label: str) -> str:
     return label
 
 
-def parse_reference(text: str) -> tuple[str, str | None]:
-    """`NAME` or `NAME:VERSION`. Raises UsageError."""
+def parse_reference(text: str, what: str = "a master") -> tuple[str, str | None]:
+    """`NAME` or `NAME:VERSION`. Raises UsageError, which says `what` it should have named."""
     found = re.fullmatch(_REFERENCE, text)
     if not found:
         raise UsageError(
-            f"{quoted(text)} does not name a master", hint="NAME or NAME:VERSION, as in lamp:2026-11"
+            f"{quoted(text)} does not name {what}", hint="NAME or NAME:VERSION, as in lamp:2026-11"
         )
     return found[1], found[2]

@@ -48,11 +48,16 @@ def _master(value: str) -> None:
     parse_reference(value.removeprefix("sha256:"))
 
 
+def _layer(value: str) -> None:
+    parse_reference(value.removeprefix("sha256:"), "a layer")
+
+
 _BRIDGE = r"[^\x00-\x1f\x7f]{1,255}"  # a pool's networks have names like "Pool-wide network of eth0"
 
 OverlaySize = Annotated[int, values.size(ranges.OVERLAY), values.SIZE_SCHEMA]
 MemorySize = Annotated[int, values.size(ranges.MEMORY), values.SIZE_SCHEMA]
 Reference = Annotated[str, said(_master)]
+LayerReference = Annotated[str, said(_layer)]
 Pattern = Annotated[str, said(lambda value: expand([value]))]
 Bridge = Annotated[str, fits(_BRIDGE, "a bridge's name"), Field(pattern=f"^{_BRIDGE}$")]
 OfEach = Annotated[str, said(addresses.check_of_each)]
@@ -108,7 +113,7 @@ _KEYS: dict[str, Any] = {
     "memory": MemorySize,
     "cpus": Annotated[int, Field(ge=ranges.CPUS.least, le=ranges.CPUS.most)],
     "dax": bool,
-    "layers": list[Reference],
+    "layers": list[LayerReference],
     "network": NetworkName,
     "bridge": Bridge,
     "gateway": OfAlls,

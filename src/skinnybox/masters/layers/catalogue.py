@@ -40,7 +40,7 @@ def layers(store: Path) -> list[Layer]:
 def find(store: Path, reference: str) -> Layer:
     """By NAME:VERSION, NAME (its newest), an id or its first hex digits. Raises NotFound, Conflict."""
     known = layers(store)
-    found = picked(known, reference)
+    found = picked(known, reference, "a layer")
     if found is None:
         names = ", ".join(layer.reference for layer in known[:_FEW])
         hint = f"there are: {names}" if known else "`skinnybox layer import` seals one"
