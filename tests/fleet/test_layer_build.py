@@ -172,7 +172,20 @@ def test_what_only_a_master_can_have_is_refused() -> None:
     for text in ("packages: [vim]", "slim: true", "dax: true", "suite: trixie", "{}"):
         with pytest.raises(UsageError, match=r"layer's recipe may hold|does nothing") as caught:
             steps.refuse_of_masters(parse(text, Path("/recipe")))
-        assert text == "{}" or "master build" in str(caught.value.hint)
+        hint = "may hold: copy, scripts" if text == "{}" else "master build"
+        assert hint in str(caught.value.hint)
+
+
+@pytest.mark.parametrize("text", ["just text", "- a\n", "copy: x\n", "packages: x\n", "scrips: [true]\n"])
+def test_a_hint_about_a_recipe_has_the_keys_of_layers_alone(
+    layers: Layers, master: Master, tmp_path: Path, text: str
+) -> None:
+    file = tmp_path / "recipe.yaml"
+    file.write_text(text)
+    for order in (LayerRecipe(file=file), LayerRecipe(text=text)):
+        with pytest.raises(UsageError, match="line 1: ") as caught:
+            layers.build("made:1", order, above="tiny")
+        assert caught.value.hint == "a layer's recipe may hold: copy, scripts"
 
 
 @pytest.mark.full

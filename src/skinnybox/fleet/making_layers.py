@@ -75,7 +75,7 @@ def _ready(store: Path, order: BuildLayer) -> Iterator[dict[str, Any]]:
     from skinnybox.fleet import stack_files
     from skinnybox.masters import catalogue, recipe
 
-    found = recipe.said(order.recipe_file, order.text)
+    found = recipe.said(order.recipe_file, order.text, layer=True)
     above = _above(store, order.stack.master, only=order.only)
     sealed = catalogue.folder(store.with_name(MASTERS), above.master)
     with (

@@ -34,6 +34,9 @@ _OWNER = re.compile(r"[a-z_][a-z0-9_-]*|\d+")
 _URL = re.compile(r"(?:https?|file|copy)://\S+|file:/\S+")
 _LINE = re.compile(r"[^\x00-\x1f\x7f]+")
 _LIMIT = 1 << 20
+OF_LAYERS = ("copy", "scripts")
+"""What it may hold above a stack. Whatever else it says is of masters."""
+HINT_OF_LAYERS = f"a layer's recipe may hold: {', '.join(OF_LAYERS)}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,25 +101,26 @@ class _Mistakes(Exception):
         self.found = found
 
 
-def said(file: Path | None, text: str | None) -> Recipe:
+def said(file: Path | None, text: str | None, *, layer: bool = False) -> Recipe:
     """By its text, where paths count from `/`, or by a file, or one that says nothing. Raises as `load`."""
     if text is not None:
-        return parse(text, Path("/recipe"))
-    return load(file) if file else Recipe()
+        return parse(text, Path("/recipe"), layer=layer)
+    return load(file, layer=layer) if file else Recipe()
 
 
-def load(file: Path) -> Recipe:
-    """Raises NotFound, and UsageError that names every mistake with its line."""
+def load(file: Path, *, layer: bool = False) -> Recipe:
+    """Raises NotFound, and UsageError that names every mistake with its line; its hint has the keys that
+    there are, those of a `layer` where it is for one."""
     try:
         text = named_file.content(file, _LIMIT).decode("utf-8", "replace")
     except (FileNotFoundError, IsADirectoryError) as error:
         raise NotFound(f"{file}: no such recipe") from error
     except OSError as error:
         raise UsageError(f"{file}: {error.strerror}") from error
-    return parse(text, file)
+    return parse(text, file, layer=layer)
 
 
-def parse(text: str, file: Path) -> Recipe:
+def parse(text: str, file: Path, *, layer: bool = False) -> Recipe:
     """Like load; relative paths in the text count from the folder of `file`."""
     try:
         node = yaml.compose(text, Loader=yaml.SafeLoader)
@@ -136,7 +140,7 @@ def parse(text: str, file: Path) -> Recipe:
     except _Mistakes as mistakes:
         raise UsageError(
             "\n".join(f"{file}, line {line}: {what}" for line, what in mistakes.found),
-            hint=f"a recipe may hold: {', '.join(readers)}",
+            hint=HINT_OF_LAYERS if layer else f"a recipe may hold: {', '.join(readers)}",
         ) from mistakes
 
 

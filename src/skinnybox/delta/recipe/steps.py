@@ -10,12 +10,10 @@ from typing import IO
 
 from skinnybox import run
 from skinnybox.errors import UsageError
-from skinnybox.masters.recipe import Copy, Recipe
+from skinnybox.masters.recipe import HINT_OF_LAYERS, OF_LAYERS, Copy, Recipe
 from skinnybox.operation import Operation
 from skinnybox.sandbox.enclosure import Enclosure, run_in
 
-ALLOWED = ("copy", "scripts")
-"""Of a recipe, above a stack. Whatever else it says is of masters."""
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _RESOLVER = """\
 mkdir -p /run/systemd/resolve
@@ -41,14 +39,14 @@ def refuse_of_masters(recipe: Recipe) -> None:
     """UsageError for what only a master can have."""
     usual = Recipe()
     said = [each.name for each in fields(Recipe) if getattr(recipe, each.name) != getattr(usual, each.name)]
-    wrong = [name for name in said if name not in ALLOWED]
+    wrong = [name for name in said if name not in OF_LAYERS]
     if wrong:
         raise UsageError(
-            f"a layer's recipe may hold copy and scripts, and not {', '.join(wrong)}",
+            f"a layer's recipe may hold {' and '.join(OF_LAYERS)}, and not {', '.join(wrong)}",
             hint="packages are of a master: `skinnybox master build NAME --recipe FILE`",
         )
     if not said:
-        raise UsageError("the recipe does nothing: it has no copy, and no scripts")
+        raise UsageError("the recipe does nothing: it has no copy, and no scripts", hint=HINT_OF_LAYERS)
 
 
 def newest_source(recipe: Recipe) -> int:
