@@ -24,13 +24,16 @@ NO_TMPFILE = (errno.EOPNOTSUPP, errno.EISDIR, errno.ENOENT, errno.EINVAL)
 def make_folder(path: Path) -> None:
     """With all that is missing above it. Idempotent; what is there already keeps its mode. Raises OSError;
     NotADirectoryError when it is no folder."""
-    missing = [path]
+    missing, tried = [path], set[Path]()
     while missing:
         try:
             missing[-1].mkdir(mode=FOLDER)
-        except FileNotFoundError:
+        except FileNotFoundError as error:
             if missing[-1] == missing[-1].parent:
                 raise
+            if missing[-1] in tried:  # what is above it is there: /proc says so of what nobody may make
+                raise PermissionError(errno.EPERM, os.strerror(errno.EPERM), str(missing[-1])) from error
+            tried.add(missing[-1])
             missing.append(missing[-1].parent)
             continue
         except FileExistsError as error:

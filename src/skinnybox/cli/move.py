@@ -2,8 +2,10 @@
 
 import argparse
 import re
+import shlex
 import sys
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +13,7 @@ from typing import TYPE_CHECKING
 from skinnybox.cli import options, report
 from skinnybox.cli.progress import shown
 from skinnybox.errors import SkinnyboxError, UsageError, from_system
+from skinnybox.fleet import trust
 from skinnybox.fleet.catalog import host_kind
 from skinnybox.fleet.catalog.host_kind import ADDRESSES, XAPI
 from skinnybox.fleet.settings import Settings
@@ -22,6 +25,11 @@ if TYPE_CHECKING:
     from skinnybox.fleet.elsewhere.place import Place
 
 _INPUT = 0
+_HERE_AND_THERE = (
+    ("--state or SKINNYBOX_STATE", "--to"),
+    ("--state names", "--to names"),
+    ("--host says", "--to-host says"),
+)
 
 
 def add_to(commands: options.Commands) -> None:
@@ -70,8 +78,21 @@ def _destination(arguments: argparse.Namespace, opened: ExitStack) -> "Deltas | 
 
     if arguments.to.startswith(SCHEME):
         return place_of(arguments.to, arguments.to_host)
-    there = _there(options.settings(arguments), arguments.to, arguments.to_host)
-    return opened.enter_context(open_fleet(there)).deltas
+    with _in_words_of_to(arguments.to):
+        there = _there(options.settings(arguments), arguments.to, arguments.to_host)
+        return opened.enter_context(open_fleet(there)).deltas
+
+
+@contextmanager
+def _in_words_of_to(folder: str) -> Iterator[None]:
+    """Hints are written for the folder that a command works in, which other options name than this one."""
+    try:
+        yield
+    except SkinnyboxError as error:
+        repair = ("`skinnybox repair", f"`skinnybox --state {shlex.quote(folder)} repair")
+        for words, here in (*_HERE_AND_THERE, repair):
+            error.hint = error.hint and error.hint.replace(words, here)
+        raise
 
 
 def _there(here: Settings, text: str, address: str | None) -> Settings:
@@ -81,6 +102,7 @@ def _there(here: Settings, text: str, address: str | None) -> Settings:
             hint="to another computer: ssh://HOST/FOLDER; to a pool: a state folder for it, and --to-host",
         )
     folder = Path(text)
+    trust.refuse_no_folder(folder)
     if address is None:
         kind = host_kind.noted(folder) or host_kind.kind_of(here.host)
         if kind is XAPI:
@@ -105,7 +127,8 @@ def _receive(arguments: argparse.Namespace) -> int:
     if sys.stdin.isatty():
         raise UsageError("this is for `move` on another computer", hint="skinnybox move NAME --to ssh://...")
     try:
-        with options.fleet(arguments) as fleet, shown(True) as operation:
+        state = str(options.settings(arguments).state)
+        with _in_words_of_to(state), options.fleet(arguments) as fleet, shown(True) as operation:
             answer = fleet.deltas.receive(_INPUT, operation)
     except SkinnyboxError as error:
         return _failed(error)

@@ -26,7 +26,7 @@ class Folder:
 
     def __init__(self, here: Context, there: Context) -> None:
         """UsageError where both are one folder."""
-        if there.folder.exists() and there.folder.samefile(here.folder):
+        if there.folder.exists() and here.folder.exists() and there.folder.samefile(here.folder):
             raise UsageError(
                 f"{here.folder} is where the machines are already", hint="--to names another folder"
             )
