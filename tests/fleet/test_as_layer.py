@@ -148,3 +148,29 @@ def test_of_a_machine_without_anything_there_is_none(fleet: Fleet, state: Path, 
     a_machine(fleet, state, {"srv/gone": WHITEOUT, **SAME})
     with pytest.raises(UsageError, match="there is no file in it"):
         fleet.deltas.promote_layer("web", "own:1")
+
+
+@pytest.mark.parametrize(
+    ("upper", "left_out"),
+    [
+        (SAME, ""),
+        ({"srv/empty": d(), "srv/gone": WHITEOUT, "etc/hostname": f("x")}, "; left out: "),
+    ],
+    ids=["nothing", "folders alone"],
+)
+def test_a_dry_run_is_refused_as_the_deed(
+    fleet: Fleet, state: Path, site: Master, capsys: Said, upper: Mapping[str, Thing], left_out: str
+) -> None:
+    a_machine(fleet, state, upper)
+    words = ("--state", str(state), "--host", "memory", "promote", "web", "own:1")
+    looked, done = (said(capsys, *words, "--as-layer", how) for how in ("--dry-run", "--yes"))
+    assert looked == done and (looked.code, looked.out) == (2, "")
+    hint = "there is no file in it\n  hint: a layer is of files, with paths as in the guest"
+    assert f"{hint}{left_out}" in looked.err
+    assert all(f"/{path} (" in looked.err for path in upper.keys() & NOT)
+    with pytest.raises(UsageError, match="there is no file in it"):
+        fleet.deltas.promote_layer("web", "own:1")
+    assert said(capsys, *words, "--dry-run").code == 0, "a master has what its own has"
+    for as_layer in ((), ("--as-layer",)):
+        ended = said(capsys, *words[:-1], "own!", *as_layer, "--dry-run")
+        assert ended.code == 2 and "'own!' does not name a " in ended.err

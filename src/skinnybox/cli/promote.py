@@ -8,6 +8,7 @@ from skinnybox.cli.layer_build import sealed
 from skinnybox.cli.progress import shown
 from skinnybox.errors import UsageError
 from skinnybox.fleet import present_promotion
+from skinnybox.model import parse_reference
 from skinnybox.sizes import format_size
 
 if TYPE_CHECKING:
@@ -54,6 +55,7 @@ def add_to(commands: options.Commands) -> None:
 def _promote(arguments: argparse.Namespace) -> int:
     if arguments.paths and not arguments.as_layer:
         raise UsageError("--path chooses what goes into a layer", hint="--as-layer; or --leave-out PATH")
+    parse_reference(arguments.master, "a layer" if arguments.as_layer else "a master")
     with options.fleet(arguments) as fleet:
         found = _looked(arguments, fleet)
         if arguments.dry_run:

@@ -25,8 +25,10 @@ from skinnybox.model.promotion import LeftOut, Promotion
 from skinnybox.operation import Operation
 from skinnybox.overlays.inspect import read_base
 from skinnybox.overlays.journal import replayed
+from skinnybox.printable import printable_path
 
 _WHAT = "promote"
+_TOLD = 5
 _APPLIED = b"var/lib/skinnybox/seed-applied"
 
 
@@ -103,7 +105,7 @@ def would(
     whose = _whose(machine, keep, leave_out, paths)
     with _overlay(context, machine, operation) as overlay:
         _refuse_unapplied(machine, overlay)
-        found = tuple(_left_out(context, machine, overlay, whose, as_layer=as_layer))
+        found = _all_left_out(context, machine, overlay, whose, as_layer=as_layer)
     instance = machine.instance
     return Promotion(
         follows=context.masters.by_id(instance.stack.master).reference,
@@ -144,6 +146,23 @@ def _whose(
         leave_out=tuple(map(path_of, leave_out)),
         paths=tuple(map(path_of, paths)),
     )
+
+
+def _all_left_out(
+    context: Context, machine: MachineView, overlay: Path, whose: Whose, *, as_layer: bool
+) -> list[LeftOut]:
+    """UsageError where nothing else is there, which says what that is."""
+    found = list[LeftOut]()
+    try:
+        for each in _left_out(context, machine, overlay, whose, as_layer=as_layer):
+            found.append(each)
+    except UsageError as error:
+        if found:
+            places = ", ".join(f"/{printable_path(each.path)} ({each.reason})" for each in found[:_TOLD])
+            more = f" and {len(found) - _TOLD} more" if len(found) > _TOLD else ""
+            error.hint = f"{error.hint}; left out: {places}{more}"
+        raise
+    return found
 
 
 @contextmanager

@@ -26,6 +26,7 @@ from skinnybox.masters.imports import prepare
 from skinnybox.masters.index import file_digest, read_index
 from skinnybox.masters.initramfs import programs
 from skinnybox.masters.kernel import find_kernel
+from skinnybox.masters.layers.fitting import no_file
 from skinnybox.masters.layers.sealing import Above, sealed
 from skinnybox.masters.mounts import Brought
 from skinnybox.masters.plain_disk import PER_SECOND, need
@@ -61,7 +62,8 @@ def listed(
 ) -> Iterator[Iterator[LeftOut]]:
     """What would be left out of a master, or of a layer. Raises Unsettled for a disk whose journal is to be
     replayed first, Blocked for one that belongs to other images, Corrupt, Unsupported; of a layer also
-    NotFound for a path at which it has nothing that goes there. `subject` is what they call the disk."""
+    NotFound for a path at which it has nothing that goes there, and, behind all that is left out, UsageError
+    where no file goes there. `subject` is what they call the disk."""
     with opened(overlay) as device, handed(encode(whose)) as told:
         bounds = Bounds(
             memory=2 << 30,
@@ -80,6 +82,8 @@ def listed(
 
 def _checked(answers: Iterator[Any]) -> Iterator[LeftOut]:
     for number, value in enumerate(answers):
+        if value == streaming.NO_FILE:
+            raise no_file()
         try:
             reason, path, part, count, size = value
             raw = path.encode("utf-8", "surrogateescape")

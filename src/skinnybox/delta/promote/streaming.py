@@ -28,6 +28,8 @@ from skinnybox.sandbox.reader import answer, complain
 
 MASTER, LAYER = "master", "layer"
 """What it is for: the first of all that the machine sees, the other of its own alone."""
+NO_FILE = "no file"
+"""In place of a last row: all that would go into a layer are folders."""
 _OF_FOLDERS = (Reason.DELETION, Reason.FOLDER)
 """Which are told of a folder itself."""
 _MOST = 4 << 20
@@ -79,7 +81,8 @@ def _where_they_lie(found: Whose, volume: Volume, source: image.Sealed) -> Whose
 
 
 def _listed(form: str, device: int, told: int, word: str) -> Iterator[Any]:
-    """Whether it is settled, whose it is; then a row for each place at which something is left out."""
+    """Whether it is settled, whose it is; then a row for each place at which something is left out, and
+    NO_FILE for a layer that would have none."""
     volume = open_descriptor(device)
     yield volume.superblock.clean
     if not volume.superblock.clean:
@@ -87,7 +90,11 @@ def _listed(form: str, device: int, told: int, word: str) -> Iterator[Any]:
     yield belongs.images(volume)
     sides = _sides(volume, told, word)
     rows: dict[tuple[str, bytes, bool], list[int]] = {}
-    for each in _told(form, sides):
+    has_file = form == MASTER
+    for each in _met(form, sides):
+        if not isinstance(each, Told):
+            has_file = has_file or (isinstance(each, Own) and each.node.type != "d")
+            continue
         key = (each.fate.reason.value, _place(each), isinstance(each.fate, Altered))
         if key not in rows and len(rows) >= _MOST_ROWS:
             key = (key[0], b"", key[2])
@@ -100,13 +107,16 @@ def _listed(form: str, device: int, told: int, word: str) -> Iterator[Any]:
     for change in beside.counted(volume):
         if change.size:
             yield ["beside", text_of(change.path), False, 1, change.size]
+    if not has_file:
+        yield NO_FILE
 
 
-def _told(form: str, sides: _Sides) -> Iterator[Told]:
+def _met(form: str, sides: _Sides) -> Iterator[Item | Told]:
+    """What is left out; of a layer also what is not."""
     upper = sides.volume.walk(UPPER)
     if form == MASTER:
         return merging.surveyed(upper, sides.index, sides.chooser, Folders())
-    return (each for each in of_layer(upper, sides.index, sides.chooser) if isinstance(each, Told))
+    return of_layer(upper, sides.index, sides.chooser)
 
 
 def _place(told: Told) -> bytes:

@@ -7,6 +7,7 @@ from skinnybox.delta.recipe import steps
 from skinnybox.delta.recipe.own import Before, newest, own
 from skinnybox.delta.recipe.stack_tar import pieces_of
 from skinnybox.masters import namespace
+from skinnybox.masters.layers.fitting import fit
 from skinnybox.masters.layers.sealing import Above, sealed
 from skinnybox.masters.plain_disk import need
 from skinnybox.masters.recipe import Recipe
@@ -56,9 +57,11 @@ def would_build(
     network: bool,
     operation: Operation,
 ) -> LayerContents:
-    """The same without sealing it: what would be in it."""
+    """The same without sealing it: what would be in it. Refused as that is."""
     with workspace(store, "work") as work:
-        return _worked(recipe, lower, index, work, above, operation, network=network)
+        contents = _worked(recipe, lower, index, work, above, operation, network=network)
+        fit(work / "tree", above.index, above.master.reference)
+        return contents
 
 
 def _worked(

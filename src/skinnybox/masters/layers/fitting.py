@@ -36,8 +36,12 @@ def fit(tree: Path, index: Path, master: str) -> list[str]:
         else:
             in_place.append(path)
     if not own:
-        raise UsageError("there is no file in it", hint="a layer is of files, with paths as in the guest")
+        raise no_file()
     return _told(in_place, master)
+
+
+def no_file() -> UsageError:
+    return UsageError("there is no file in it", hint="a layer is of files, with paths as in the guest")
 
 
 def refuse_above(index: Path, layer: str, below: Path, master: str) -> None:
