@@ -61,6 +61,7 @@ NOT_OVER_A_NETWORK = {
     "cp": _HERE,
     "flatten": _FILE,
     "move": "it takes machines to another folder of the server's own computer, which who asks cannot see",
+    "archive show": "the file is on the side of who types it; `POST /restores/uploads` looks at one first",
     "receive": "it is the other end of `move` by ssh",
     "seed-disk": _FILE,
     "master disk": _FILE,

@@ -84,7 +84,7 @@ def test_records_of_strangers_are_machines_or_are_refused(fleet: Fleet, new_iden
 
 def _prepared(fleet: Fleet, found: Manifest, wanted: Restore) -> None:
     """All that `restore` does before it reads what is in the archive."""
-    told = restoring._told(found)
+    told = restoring.machine_of(found)
     context = fleet._context
     restoring._refuse_taken(context, "web", told, wanted)
     with ExitStack() as held:

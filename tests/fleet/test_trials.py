@@ -64,7 +64,7 @@ ASIDE = {
     "jobs follow", "jobs cancel", "token create", "token list", "token revoke", "master build",
     "master import", "master list", "master gc", "master verify", "master remove", "master show",
      "master diff", "master disk", "master edit", "layer build", "layer import", "layer list",
-     "layer show", "layer verify", "layer remove", "receive",
+     "layer show", "layer verify", "layer remove", "receive", "archive show",
 }  # fmt: skip
 """They look, talk with a guest, or are about no machine that there is: they decide nothing."""
 

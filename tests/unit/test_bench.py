@@ -19,8 +19,9 @@ NOT_READING = {
     ("restart",), ("rollback",), ("seed-disk",), ("serve",), ("set",), ("slim",), ("copy",), ("rename",),
     ("move",), ("receive",), ("export",), ("snapshot", "create"), ("snapshot", "delete"),
     ("snapshot", "restore"), ("ssh",), ("start",), ("stop",), ("token", "create"), ("token", "revoke"),
+    ("archive", "show"),
 }  # fmt: skip
-"""What changes something, hands over to another program, goes on for ever, or tells of one job or layer."""
+"""What changes something, hands over to another program, goes on for ever, or tells of one job or file."""
 
 
 def of(low: float, high: float, pairs: int = 9) -> Ratio:

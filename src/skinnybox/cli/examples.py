@@ -100,6 +100,10 @@ _OF = {
         "skinnybox export web-01 monday.tar.zst --since sunday.tar.zst",
         "skinnybox export web-01 web-01.tar.zst --data",
     ),
+    "archive show": (
+        "skinnybox archive show monday.tar.zst",
+        "skinnybox archive show monday.tar.zst --format json",
+    ),
     "rename": ("skinnybox rename web-1 web-01",),
     "move": (
         "skinnybox move web-01 --to /srv/fast",

@@ -14,6 +14,7 @@ _GROUPS = {
     "duplicate": ("copy", "rename"),
     "move": ("move", "receive"),
     "export": ("export",),
+    "archives": ("archive",),
     "promote": ("promote",),
     "listing": ("list",),
     "showing": ("show",),

@@ -4,6 +4,7 @@ and given to others."""
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from skinnybox.errors import NotFound
@@ -16,6 +17,7 @@ from skinnybox.model import Change, Content, Instance, Layer, Look, Master
 from skinnybox.operation import UNATTENDED, Operation
 
 if TYPE_CHECKING:
+    from skinnybox.fleet.archives import Archive
     from skinnybox.fleet.dropping import Would
     from skinnybox.fleet.elsewhere.place import Place
     from skinnybox.fleet.exporting import Export, Exported
@@ -83,6 +85,12 @@ class Deltas:
         from skinnybox.fleet.exporting import export
 
         return export(self._context, self._context.queries.machine(name), wanted, operation)
+
+    def archive(self, file: Path) -> "Archive":
+        """What one that `export` wrote says of itself, of which nothing else is read."""
+        from skinnybox.fleet import archives
+
+        return archives.look(self._context.folder, file)
 
     @as_job("create")
     def restore(self, name: str, wanted: "Restore", operation: Operation = UNATTENDED) -> Instance:

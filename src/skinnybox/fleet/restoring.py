@@ -82,7 +82,7 @@ def restore(context: Context, name: str, wanted: Restore, operation: Operation) 
             partial(_refuse, context, name, wanted),
         )
         manifest = archives[-1].manifest
-        master, told = _here(context, held, manifest, _told(manifest))
+        master, told = _here(context, held, manifest, machine_of(manifest))
         new, notes = _new(context, name, told, wanted)
         _check(context, new, master)
         wanted.accepted()
@@ -103,8 +103,8 @@ def restore(context: Context, name: str, wanted: Restore, operation: Operation) 
     return made
 
 
-def _told(manifest: Manifest) -> Instance:
-    """The machine as it was."""
+def machine_of(manifest: Manifest) -> Instance:
+    """The machine as it was. NoArchive for a record that is none."""
     try:
         found = from_record(manifest.machine)
     except Corrupt as error:
@@ -119,7 +119,7 @@ def _told(manifest: Manifest) -> Instance:
 
 def _refuse(context: Context, name: str, wanted: Restore, manifest: Manifest) -> None:
     """What is known of an archive by what it says of itself."""
-    told = _told(manifest)
+    told = machine_of(manifest)
     _refuse_taken(context, name, told, wanted)
     with ExitStack() as held:
         _here(context, held, manifest, told)

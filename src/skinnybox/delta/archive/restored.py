@@ -90,7 +90,7 @@ def follows(before: Sequence[Archive], source: Source, scratch: Path) -> Archive
     if not before and since is not None:
         raise UsageError(
             f"{source.called} holds only what was changed since an earlier export",
-            hint=f"name that one before it: its id is {since.id}",
+            hint=f"name that one before it: its id is {since.id} (`skinnybox archive show FILE` tells ids)",
         )
     if before and (since is None or since.id != before[-1].manifest.id):
         raise UsageError(
