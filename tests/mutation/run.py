@@ -1,10 +1,11 @@
 """Changes the source in small ways and looks which of them no quick test notices: `script/mutate`.
 
 Of all mutants (mutants.py) a sample is drawn, by a seed, at most one of a line. Each is tried in a copy of
-the checkout with the tests that execute its line (mapping.py), quickest first, within a budget of seconds;
-of lines that run in other processes or at import, with those that execute anything of that file or are
-named after it. A test that fails or never ends has caught it. What survives is printed with its difference,
-and is no verdict by itself: read it, and ask whether a user would notice.
+the checkout with the files of tests that are named after its module (named.py); --quick ends there. Those
+that they let live are tried with the tests that execute their line (mapping.py), quickest first, within a
+budget of seconds; of lines that run in other processes or at import, with those that execute anything of
+that file or are named after it. A test that fails or never ends has caught it. What survives is printed with
+its difference, and is no verdict by itself: read it, and ask whether a user would notice.
 
 Of the tools on PyPI mutmut leaves alone what is outside of functions, where our tables and words are;
 cosmic-ray has one command for all mutants and no sample; both drop neither statements nor elements.
@@ -14,7 +15,6 @@ coverage.py maps.
 import argparse
 import concurrent.futures
 import contextlib
-import difflib
 import functools
 import hashlib
 import itertools
@@ -22,10 +22,8 @@ import json
 import os
 import queue
 import random
-import shutil
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -34,12 +32,23 @@ from pathlib import Path
 from typing import Any
 
 from tests.mutation.mutants import Mutant, mutants
+from tests.mutation.named import Named, files_of_tests
+from tests.mutation.trying import (
+    PYTEST,
+    QUICK,
+    ROOT,
+    Chosen,
+    Copies,
+    all_pass,
+    copy_of_all,
+    environment_of,
+    files,
+    lives,
+    one_of,
+)
 
-ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "test-results" / "mutation"
 FOLDERS = ("unit", "fleet", "guest", "image", "plugin", "contract", "xapi", "fuzz", "api", "serve", "web")
-QUICK = ["-m", "not full and not boot"]
-_PYTEST = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--no-header"]
 
 
 class Fate(StrEnum):
@@ -48,18 +57,7 @@ class Fate(StrEnum):
     UNTRIED = "UNTRIED: no quick test comes near"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Chosen:
-    """One mutant of one file; `file` is relative to the checkout."""
-
-    file: str
-    mutant: Mutant
-
-    def difference(self) -> str:
-        source = (ROOT / self.file).read_bytes()
-        before, after = (text.decode().splitlines() for text in (source, self.mutant.applied(source)))
-        lines = list(difflib.unified_diff(before, after, n=0, lineterm=""))[2:]
-        return "\n".join(f"    {line}" for line in lines if not line.startswith("@@"))
+_FATES = {True: Fate.SURVIVED, False: Fate.CAUGHT, None: Fate.UNTRIED}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,22 +99,38 @@ def _stems(file: str) -> set[str]:
 def main() -> int:
     options = _options()
     with contextlib.ExitStack() as stack:
-        copies: queue.SimpleQueue[Path] = queue.SimpleQueue()
+        copies: Copies = queue.SimpleQueue()
         for _ in range(options.jobs):
-            copies.put(stack.enter_context(_copy()))
-        known = _map(copies, options)
+            copies.put(stack.enter_context(copy_of_all()))
         sample = _sample(options)
         print(f"{len(sample)} mutants, seed {options.seed}, of {options.only}", flush=True)
         counts = dict.fromkeys(Fate, 0)
-        with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
-            work = functools.partial(_tried, copies, known, options.seconds)
-            for chosen, fate in zip(sample, pool.map(work, sample), strict=True):
-                counts[fate] += 1
-                if fate is not Fate.CAUGHT or options.all:
-                    where = f"{chosen.file}:{chosen.mutant.line}"
-                    print(f"{fate}  {where}  {chosen.mutant.what}\n{chosen.difference()}", flush=True)
+        for chosen, fate in zip(sample, _fates(sample, copies, options), strict=True):
+            counts[fate] += 1
+            if fate is not Fate.CAUGHT or options.all:
+                where = f"{chosen.file}:{chosen.mutant.line}"
+                print(f"{fate}  {where}  {chosen.mutant.what}\n{chosen.difference()}", flush=True)
     print(", ".join(f"{count} {fate.name.lower()}" for fate, count in counts.items()))
     return 0
+
+
+def _fates(sample: Sequence[Chosen], copies: Copies, options: argparse.Namespace) -> Iterator[Fate]:
+    """In the order of the sample. The map is made, or looked for, only for what the named tests let live."""
+    by_name = Named(copies, files_of_tests(ROOT, options.folders), options.seconds)
+    with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
+        first = map(_FATES.__getitem__, pool.map(by_name.tried, sample))
+        if options.quick:
+            yield from first
+            return
+        found = list(first)
+        alive = [chosen for chosen, fate in zip(sample, found, strict=True) if fate is not Fate.CAUGHT]
+        print(f"{len(alive)} of {len(sample)} live on after the named tests", file=sys.stderr, flush=True)
+        if not alive:
+            yield from found
+            return
+        rest = pool.map(functools.partial(_tried, copies, _map(copies, options), options.seconds), alive)
+        for fate in found:
+            yield fate if fate is Fate.CAUGHT else next(rest)
 
 
 def _options() -> argparse.Namespace:
@@ -131,6 +145,9 @@ def _options() -> argparse.Namespace:
         help="of tests, or some of their files: unit 'fleet/test_rebase*' (all that are quick)",
     )  # fmt: skip
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="at once")
+    parser.add_argument(
+        "--quick", action="store_true", help="only with the tests that are named after the module: no map"
+    )
     parser.add_argument("--all", action="store_true", help="print those that were caught as well")
     return parser.parse_args()
 
@@ -151,30 +168,10 @@ def _sample(options: argparse.Namespace) -> list[Chosen]:
     return sorted(found, key=lambda chosen: (chosen.file, chosen.mutant.line))
 
 
-def _files() -> list[str]:
-    words = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
-    names = subprocess.run(words, cwd=ROOT, stdout=subprocess.PIPE, check=True).stdout.decode().split("\0")
-    return sorted({name for name in names if name and (ROOT / name).is_file()})
-
-
-@contextlib.contextmanager
-def _copy() -> Iterator[Path]:
-    """The checkout in a folder of its own, which everybody may look into, with our .venv and caches."""
-    with tempfile.TemporaryDirectory(prefix="skinnybox-mutate-") as name:
-        folder = Path(name)
-        folder.chmod(0o755)
-        for file in _files():
-            (folder / file).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(ROOT / file, folder / file)
-        for shared in (".venv", ".cache"):
-            (folder / shared).symlink_to(ROOT / shared)
-        yield folder
-
-
-def _map(copies: "queue.SimpleQueue[Path]", options: argparse.Namespace) -> Map:
+def _map(copies: Copies, options: argparse.Namespace) -> Map:
     """Made once for each folder of tests and state of what they look at, several at once."""
     digest = hashlib.sha256()
-    for name in _files():
+    for name in files():
         if name.startswith(("src/", "tests/", "guest/")):
             digest.update(f"{name}\0".encode() + (ROOT / name).read_bytes())
     RESULTS.mkdir(parents=True, exist_ok=True)
@@ -183,16 +180,15 @@ def _map(copies: "queue.SimpleQueue[Path]", options: argparse.Namespace) -> Map:
         return _joined(list(pool.map(work, options.folders)))
 
 
-def _mapped(copies: "queue.SimpleQueue[Path]", digest: str, folder: str) -> Map:
+def _mapped(copies: Copies, digest: str, folder: str) -> Map:
     kept = RESULTS / f"map-{digest}-{folder.replace('/', ':')}.json"
     if not kept.exists():
         print(f"mapping tests/{folder} to the lines it executes", file=sys.stderr, flush=True)
-        copy = copies.get()
-        found = [str(path.relative_to(copy)) for path in sorted(copy.glob(f"tests/{folder}"))]
-        words = [*_PYTEST, "-p", "tests.mutation.mapping", *QUICK, *found]
-        environment = _environment(copy, MUTATION_MAP=str(kept))
-        subprocess.run(words, cwd=copy, env=environment, stdout=sys.stderr, check=False)
-        copies.put(copy)
+        with one_of(copies) as copy:
+            found = [str(path.relative_to(copy)) for path in sorted(copy.glob(f"tests/{folder}"))]
+            words = [*PYTEST, "-p", "tests.mutation.mapping", *QUICK, *found]
+            environment = environment_of(copy, MUTATION_MAP=str(kept))
+            subprocess.run(words, cwd=copy, env=environment, stdout=sys.stderr, check=False)
     values: dict[str, Any] = json.loads(kept.read_bytes())
     return Map(seconds=values["seconds"], lines=values["lines"])
 
@@ -210,48 +206,13 @@ def _joined(maps: Sequence[Map]) -> Map:
     return Map(seconds=seconds, lines=lines)
 
 
-def _environment(copy: Path, **more: str) -> dict[str, str]:
-    return {**os.environ, "PYTHONPATH": str(copy / "src"), "PYTHONDONTWRITEBYTECODE": "1", **more}
-
-
-def _tried(copies: "queue.SimpleQueue[Path]", known: Map, budget: float, chosen: Chosen) -> Fate:
+def _tried(copies: Copies, known: Map, budget: float, chosen: Chosen) -> Fate:
     tests = known.tests(chosen, budget)
     if not tests:
         return Fate.UNTRIED
-    copy = copies.get()
-    target, source = copy / chosen.file, (ROOT / chosen.file).read_bytes()
-    try:
-        target.write_bytes(chosen.mutant.applied(source))
-        most = 30.0 + 4 * sum(known.seconds[test] for test in tests)
-        return Fate.SURVIVED if _all_pass(copy, tests, most) else Fate.CAUGHT
-    finally:
-        target.write_bytes(source)
-        copies.put(copy)
-
-
-def _all_pass(copy: Path, tests: list[str], most: float) -> bool:
-    with tempfile.NamedTemporaryFile("w") as chosen:
-        chosen.write("\0".join(tests))
-        chosen.flush()
-        files = sorted({test.partition("::")[0] for test in tests})
-        words = [*_PYTEST, "-x", "-p", "tests.mutation.chosen", *QUICK, *files]
-        child = subprocess.Popen(
-            words,
-            cwd=copy,
-            env=_environment(copy, MUTATION_TESTS=chosen.name),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
-        try:
-            return child.wait(most) == 0
-        except subprocess.TimeoutExpired:
-            return False
-        finally:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(child.pid, 9)
-            child.wait()
+    most = 30.0 + 4 * sum(known.seconds[test] for test in tests)
+    alive = lives(copies, chosen, lambda copy: all_pass(copy, tests, most))
+    return Fate.SURVIVED if alive else Fate.CAUGHT
 
 
 if __name__ == "__main__":

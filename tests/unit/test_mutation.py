@@ -1,9 +1,16 @@
 """What the mutants of a piece of source are: a tool that makes none would report that none survived."""
 
+import argparse
+import queue
+from pathlib import Path
+
 import pytest
 
+from tests.mutation import run, trying
 from tests.mutation.mutants import mutants
-from tests.mutation.run import Chosen, Map
+from tests.mutation.named import Named, files_of_tests, named_after, within
+from tests.mutation.run import Map
+from tests.mutation.trying import Chosen
 
 SOURCE = '''"""A sentence of one_word"""
 from somewhere import something
@@ -80,3 +87,75 @@ def test_a_mutant_is_tried_with_the_tests_that_know_its_line() -> None:
     assert tests(4) == ["tests/unit/test_x.py::slow"]
     assert tests(5) == tests(3)
     assert tests(3, file="src/skinnybox/other.py") == []
+
+
+def test_tests_that_carry_the_words_of_a_module_are_named_after_it() -> None:
+    files = [f"tests/{name}.py" for name in (
+        "fleet/test_launcher", "fleet/test_launch_killed", "unit/test_qemu_launch", "unit/test_relaunch",
+        "unit/test_launch", "unit/test_qemu", "unit/test_qemu_launch_killed",
+    )]  # fmt: skip
+    stems = [Path(file).stem for file in named_after("src/skinnybox/hosts/qemu/launch.py", files)]
+    assert stems == ["test_qemu_launch", "test_qemu_launch_killed", "test_launch", "test_launch_killed"]
+    packages = named_after("src/skinnybox/hosts/qemu/__init__.py", files)
+    assert [Path(file).stem for file in packages] == [
+        "test_qemu", "test_qemu_launch", "test_qemu_launch_killed",
+    ]  # fmt: skip
+    assert named_after("src/skinnybox/hosts/qemu/never_named.py", files) == named_after(
+        "src/skinnybox/hosts/qemu.py", files
+    )
+    assert named_after("src/skinnybox/hosts/xapi/never_named.py", files) == []
+
+
+def test_those_that_say_nothing_are_passed_over_and_the_budget_is_kept() -> None:
+    took = {"fails": None, "slow": 9.0, "quick": 1.0}
+    assert within(["fails", "slow", "quick"], took.get, 5.0) == (["slow"], 9.0)
+    assert within(["quick", "slow", "quick"], took.get, 5.0) == (["quick"], 1.0)
+    assert within(["fails"], took.get, 5.0) == ([], 0.0)
+
+
+@pytest.fixture
+def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """One of four modules, of which the last has no test, and one fails by itself."""
+    for name, text in {
+        "src/skinnybox/a/caught.py": "X = 1\n", "src/skinnybox/a/lives.py": "X = 1\n",
+        "src/skinnybox/a/broken.py": "X = 1\n", "src/skinnybox/a/lonely.py": "X = 1\n",
+        "tests/unit/test_caught.py": "from skinnybox.a.caught import X\ndef test(): assert X == 1\n",
+        "tests/unit/test_lives.py": "def test(): pass\n",
+        "tests/unit/test_broken.py": "def test(): assert False\n",
+    }.items():  # fmt: skip
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    for package in ("skinnybox", "skinnybox/a"):
+        (tmp_path / "src" / package / "__init__.py").touch()
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")  # which begins in a third of the time
+    monkeypatch.setattr(trying, "ROOT", tmp_path)
+    monkeypatch.setattr(run, "ROOT", tmp_path)
+    return tmp_path
+
+
+def test_a_map_is_made_only_for_what_the_named_tests_let_live(
+    checkout: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sample = [
+        Chosen(file=f"src/skinnybox/a/{name}.py", mutant=next(iter(mutants(b"X = 1"))))
+        for name in ("broken", "caught", "lives", "lonely")
+    ]
+    copies: trying.Copies = queue.SimpleQueue()
+    copies.put(checkout)
+    options = argparse.Namespace(folders=["unit"], seconds=60.0, jobs=1, quick=True)
+    maps: list[Map] = []
+
+    def mapped(*_: object) -> Map:
+        maps.append(Map(seconds={}, lines={}))
+        return maps[0]
+
+    monkeypatch.setattr(run, "_map", mapped)
+    fates = [fate.name for fate in run._fates([sample[0], *sample[2:]], copies, options)]
+    assert fates == ["UNTRIED", "SURVIVED", "UNTRIED"] and not maps
+    options.quick = False
+    assert [fate.name for fate in run._fates(sample[1:2], copies, options)] == ["CAUGHT"] and not maps
+    assert [fate.name for fate in run._fates(sample[3:], copies, options)] == ["UNTRIED"] and len(maps) == 1
+    assert (checkout / sample[1].file).read_text() == "X = 1\n", "it is put back"
+    tests = files_of_tests(checkout, ["unit/test_l*", "nowhere"])
+    assert tests == ["tests/unit/test_lives.py"]
+    assert Named(copies, tests, 60.0).tried(sample[1]) is None
