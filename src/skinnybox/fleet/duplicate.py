@@ -47,7 +47,7 @@ def duplicated(
     with ExitStack() as held:
         identity = source.instance.stack.master.removeprefix("sha256:")
         master = held.enter_context(context.masters.kept(identity))
-        held.enter_context(context.layers.held())  # copies have them as well
+        held.enter_context(context.layers.kept_of(source.instance.stack))  # copies have them as well
         sealed = held.enter_context(stack_files.opened(context.folder, master, source.instance.stack))
         wanted = _wanted(context, source.instance, names)
         context.catalog.check_ports(wanted)

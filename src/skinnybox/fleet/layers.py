@@ -107,8 +107,8 @@ class Layers:
     @contextmanager
     def kept(self, references: Sequence[str], master: Master) -> Iterator[tuple[Layer, ...]]:
         """These layers, from the lowest up, which nobody can remove meanwhile. NotFound, UsageError; Blocked
-        for one of another master, Unsupported for what would hide something of this version, or where its
-        guest part would not find them."""
+        for one of another master, Unsupported for what would hide something of this version or of each other,
+        or where its guest part would not find them."""
         from skinnybox.fleet import layers_fit
 
         with self.held():
@@ -117,6 +117,17 @@ class Layers:
                 layers_fit.refuse_guest(master, self._host.features)
             layers_fit.refuse(found, master, self.folder, self._masters.folder)
             yield found
+
+    @contextmanager
+    def kept_of(self, stack: Stack) -> Iterator[None]:
+        """Those of a machine of which another is made; nobody removes them meanwhile. NotFound; Unsupported
+        where one hides something of another."""
+        from skinnybox.fleet import layers_fit
+
+        with self.held():
+            found = [layer for layer, _ in catalogue.layers_of(self._store, stack)] if stack.layers else []
+            layers_fit.refuse_apart(found, self.folder)
+            yield
 
     def add_to_host(self, stack: Stack, operation: Operation) -> None:
         """Those of machines that are about to have this stack, which nobody removes meanwhile. NotFound."""

@@ -17,7 +17,8 @@ def refuse(
     folder_of: Callable[[Master], Path],
 ) -> None:
     """UsageError for more than a machine can have, or for one twice; Blocked for what was made for another
-    master; Unsupported where one would hide something of this version, or its kernel could not read it."""
+    master; Unsupported where one would hide something of this version or a folder of another layer, or where
+    its kernel could not read it."""
     if len(layers) > MOST_LAYERS:
         raise UsageError(f"{len(layers)} layers: a machine has at most {MOST_LAYERS}")
     _refuse_twice(layers)
@@ -30,6 +31,15 @@ def refuse(
             )
         if layer.master != master.id:
             _refuse_hiding(layer, master, folder(layer), folder_of(master))
+    refuse_apart(layers, folder)
+
+
+def refuse_apart(layers: Sequence[Layer], folder: Callable[[Layer], Path]) -> None:
+    """Unsupported where one would hide what is in another without a word. Who makes a machine, or puts one
+    onto another master, asks; those that have such layers already go on as they are."""
+    from skinnybox.masters.layers import together
+
+    together.refuse_apart([(layer.reference, folder(layer) / INDEX) for layer in layers])
 
 
 def refuse_guest(master: Master, features: Features) -> None:

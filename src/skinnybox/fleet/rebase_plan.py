@@ -75,6 +75,7 @@ class Moves:
         self._scratch = scratch
         self._held = held
         self._opened: dict[tuple[str, ...], masters.Files] = {}
+        self._fitting: set[tuple[str, ...]] = {()}
         self._lock = Lock()
 
     def files(self, identity: str, stack: Stack) -> masters.Files:
@@ -89,13 +90,17 @@ class Moves:
             return self._opened[key]
 
     def layers(self, instance: Instance, features: Features) -> tuple[Layer, ...]:
-        """Those that it has, and keeps. Blocked, Unsupported where one does not go above the new master, or
-        its guest part would not find them."""
+        """Those that it has, and keeps. Blocked, Unsupported where one does not go above the new master or
+        beside another, or its guest part would not find them."""
         store = self._scratch / LAYERS
         found = tuple(layer for layer, _ in layers_of(store, instance.stack))
         if found:
             layers_fit.refuse_guest(self.new, features)
-        layers_fit.refuse(found, self.new, partial(folder, store), partial(folder, self._store))
+        if (
+            instance.stack.layer_ids not in self._fitting
+        ):  # their indexes are read whole: once for all machines
+            layers_fit.refuse(found, self.new, partial(folder, store), partial(folder, self._store))
+            self._fitting.add(instance.stack.layer_ids)
         image = self.new.image_of(ImageKind.EROFS_PLAIN) if instance.stack.dax else self.new.disk
         if image is not None:
             of_kind(found, image.kind, self.new)
