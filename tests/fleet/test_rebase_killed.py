@@ -8,11 +8,13 @@ from pathlib import Path
 import pytest
 
 from skinnybox.errors import Conflict, SkinnyboxError
-from skinnybox.fleet import rebase_run
-from skinnybox.fleet.rebase_run import Stage, Wanted
+from skinnybox.fleet import rebase_refused
+from skinnybox.fleet.context import Context
+from skinnybox.fleet.rebase_plan import Moves
+from skinnybox.fleet.rebase_run import Stage
 from skinnybox.fleet.service import Fleet
 from skinnybox.fleet.view import Condition, MachineView
-from skinnybox.model import Instance
+from skinnybox.model import Instance, Stack
 from tests.fleet.rebasing import agrees, has, moved, rebase
 from tests.fleet.repairing import mended
 from tests.fleet.test_rebase_do import fleet, two_masters, web
@@ -157,15 +159,16 @@ def test_somebody_was_quicker(
     fleet: Fleet, state: Path, web: Instance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Between the look at it and the lease another rebase came and went: its way back is not lost."""
-    real, did = rebase_run.refuse, list[str]()
+    real, did = rebase_refused.refuse, list[str]()
 
-    def refuse(machine: MachineView, wanted: Wanted) -> None:
-        real(machine, wanted)
+    def refuse(context: Context, machine: MachineView, moves: Moves, check: str | None) -> Stack:
+        stack = real(context, machine, moves, check)
         if not did:
             did.append("once")
             assert moved(fleet, "web").stage is Stage.PASSED
+        return stack
 
-    monkeypatch.setattr(rebase_run, "refuse", refuse)
+    monkeypatch.setattr(rebase_refused, "refuse", refuse)
     [outcome] = rebase(fleet, "web", onto="web:2")
     assert isinstance(outcome.error, Conflict) and "rebased by another command" in outcome.error.message
     assert agrees(fleet, state, "web").told == "stopped, kept"

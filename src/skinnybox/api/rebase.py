@@ -55,6 +55,8 @@ class Wished(Given):
     """Packages and services that need not come again."""
     instead: dict[PackageName, PackageName] = Field(default_factory=dict, max_length=1000)
     """The package of the new release for one of the machine."""
+    check: Annotated[str, Field(max_length=4000)] | None = None
+    """A command that has to succeed in the guest, as root, before a machine counts as ready; from now on."""
 
     @property
     def wishes(self) -> Wishes:
@@ -75,8 +77,6 @@ class Explain(Wished):
 
 
 class Rebase(Named, Wished):
-    check: Annotated[str, Field(max_length=4000)] | None = None
-    """A command that has to succeed in the guest, as root, before a machine counts as ready; from now on."""
     timeout: Seconds | None = None
     """Of each trial."""
     wait: bool = True
@@ -107,7 +107,7 @@ class Rebase(Named, Wished):
 
 class DecisionForm(Told):
     what: str
-    """file, package, user, group, subordinate ids, service, alternative, release or bound."""
+    """file, package, user, group, subordinate ids, service, alternative, release, bound or machine."""
     class_: Annotated[str, Field(alias="class")]
     fate: str
     name: str
@@ -197,7 +197,7 @@ def plan_rebases(request: Request, who: Operator, body: PlansOf) -> Any:
     """What it would mean for each of them, which must be off, 200 at the most. Nothing changes."""
     fleet = fleet_of(request)
     names = reach.names(fleet, who, body.names, body.filter)
-    found = rebasing.plans(fleet, who, names, body.onto, body.wishes)
+    found = rebasing.plans(fleet, who, names, body.onto, body.wishes, body.check)
     return {"items": [form(outcome, body.onto) for outcome in found], "total": len(found)}
 
 
@@ -207,7 +207,7 @@ def plan_rebase(
     standing: Annotated[Standing | None, Query()] = None,
 ) -> Any:  # fmt: skip
     """The same of one, with all that is decided about it. Nothing changes."""
-    summary, every = rebasing.plan(fleet_of(request), who, name, body.onto, body.wishes)
+    summary, every = rebasing.plan(fleet_of(request), who, name, body.onto, body.wishes, body.check)
     found = [each for each in every if standing in (None, each.standing)]
     page = window.page(found, present_rebase.decision)
     told = form(Outcome(name=name, value=summary), body.onto)

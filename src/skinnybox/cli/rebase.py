@@ -161,7 +161,7 @@ def _wishes(arguments: argparse.Namespace) -> Wishes:
 
 def _several(arguments: argparse.Namespace, fleet: "Fleet", names: "Sequence[str]", wishes: Wishes) -> int:
     with shown(arguments.quiet) as operation:
-        results = fleet.rebases.plans(names, arguments.onto, wishes, operation)
+        results = fleet.rebases.plans(names, arguments.onto, wishes, operation, check=arguments.check)
     records = [present_rebase.summary(result.value) for result in results if result.value is not None]
     people = arguments.format in ("table", "csv")
     shown_records = [_in_short(record) for record in records] if people else records
@@ -174,7 +174,9 @@ def _several(arguments: argparse.Namespace, fleet: "Fleet", names: "Sequence[str
 
 def _one(arguments: argparse.Namespace, fleet: "Fleet", name: str, wishes: Wishes) -> int:
     with shown(arguments.quiet) as operation:
-        summary, decisions = fleet.rebases.plan(name, arguments.onto, wishes, operation)
+        summary, decisions = fleet.rebases.plan(
+            name, arguments.onto, wishes, operation, check=arguments.check
+        )
     record = present_rebase.summary(summary, decisions)
     if arguments.format in ("table", "csv"):
         if record["decisions"] or arguments.format == "csv":

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from threading import Lock
 
@@ -16,24 +17,15 @@ from skinnybox.delta.rebase.tasks import words_of
 from skinnybox.delta.rebase.values import Decision, Fate, Standing, Subject
 from skinnybox.delta.settled import Unsettled
 from skinnybox.errors import Blocked
-from skinnybox.fleet import (
-    encrypted,
-    half_restored,
-    knowing,
-    layers_fit,
-    power,
-    rebase_data,
-    stack_files,
-    thrown,
-)
+from skinnybox.fleet import layers_fit, rebase_data, rebase_refused, stack_files
+from skinnybox.fleet.context import Context
 from skinnybox.fleet.masters import Masters
-from skinnybox.fleet.stacks import of_kind
 from skinnybox.fleet.view import MachineView
-from skinnybox.hosts.base import Features, Host
+from skinnybox.hosts.base import Features
 from skinnybox.layout import LAYERS
 from skinnybox.masters.catalogue import folder
 from skinnybox.masters.layers.catalogue import layers_of
-from skinnybox.model import ImageKind, Instance, Layer, Master, Stack
+from skinnybox.model import Instance, Layer, Master, Stack
 from skinnybox.operation import Operation
 from skinnybox.overlays.journal import replayed_copy
 
@@ -101,9 +93,6 @@ class Moves:
         ):  # their indexes are read whole: once for all machines
             layers_fit.refuse(found, self.new, partial(folder, store), partial(folder, self._store))
             self._fitting.add(instance.stack.layer_ids)
-        image = self.new.image_of(ImageKind.EROFS_PLAIN) if instance.stack.dax else self.new.disk
-        if image is not None:
-            of_kind(found, image.kind, self.new)
         return found
 
     def master(self, instance: Instance) -> Master:
@@ -129,45 +118,29 @@ def opened(known: Masters, scratch: Path, onto: str) -> Iterator[Moves]:
         yield Moves(known, scratch / "masters", new, scratch, held)
 
 
-def refuse(machine: MachineView, new: Master) -> None:
-    """Blocked, or Unsupported, for what cannot be looked at, or could not start from that master."""
-    power.refuse_running(machine, "rebase")
-    refuse_kind(machine.instance, new)
-
-
-def refuse_kind(instance: Instance, new: Master) -> None:
-    """The same of what it is, and not of whether it runs just now."""
-    half_restored.refuse(instance, "a rebase would change one of them")
-    thrown.refuse_in_memory(instance, "rebase")
-    encrypted.refuse_reading(instance, "rebase")
-    knowing.check(instance, new)
-    if instance.stack.dax and new.image_of(ImageKind.EROFS_PLAIN) is None:
-        raise Blocked(
-            f"{instance.name} maps its master, and {new.reference} has no image for that",
-            hint="build or import it again with --dax",
-        )
-
-
 @contextmanager
 def decisions(
-    host: Host, machine: MachineView, moves: Moves, policy: Policy, operation: Operation
+    context: Context,
+    machine: MachineView,
+    moves: Moves,
+    policy: Policy,
+    operation: Operation,
+    check: str | None = None,
 ) -> Iterator[Iterator[Decision]]:
     """All of one machine; its overlay is nobody else's meanwhile. Raises Corrupt, Conflict, and what
-    `refuse` does."""
-    refuse(machine, moves.new)
+    rebase_refused.told does."""
+    refused = rebase_refused.told(context, machine, moves, check)
     instance = machine.instance
-    moves.refuse_other_architecture(instance)
-    moves.layers(instance, host.features)
     with ExitStack() as held:
         old, new = (moves.files(each, instance.stack) for each in (instance.stack.master, moves.new.id))
-        overlay = held.enter_context(host.open_overlay(instance, operation))
+        overlay = held.enter_context(context.host.open_overlay(instance, operation))
         try:
             found = held.enter_context(planned(overlay, old, new, policy, instance.stack.images))
         except Unsettled:
             settled = held.enter_context(replayed_copy(overlay))
             found = held.enter_context(planned(settled, old, new, policy, instance.stack.images))
         told = rebase_data.told(_attended(found, operation), instance, (moves.master(instance), moves.new))
-        yield _with_guest_part(told, moves.new)
+        yield chain(refused, _with_guest_part(told, moves.new))
 
 
 def summary(machine: MachineView, new: Master, found: Iterable[Decision]) -> Summary:

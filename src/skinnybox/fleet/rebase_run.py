@@ -13,17 +13,18 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from skinnybox.errors import Blocked, Conflict, SkinnyboxError, Unsupported
-from skinnybox.fleet import power, rebase_data, rebase_kept, rebase_plan, rebase_trial, thrown, trials
+from skinnybox.errors import Conflict, SkinnyboxError, Unsupported
+from skinnybox.fleet import power, rebase_data, rebase_kept, rebase_plan, rebase_refused, rebase_trial, trials
 from skinnybox.fleet.catalog.rows import Doing
 from skinnybox.fleet.context import Context
 from skinnybox.fleet.lease import Held, as_left, leased
+from skinnybox.fleet.rebase_refused import checked
 from skinnybox.fleet.rebase_trial import Trying
 from skinnybox.fleet.stacks import add_to_host
 from skinnybox.fleet.stacks import stack as stack_of
 from skinnybox.fleet.view import MachineView
 from skinnybox.hosts.building import Building
-from skinnybox.model import DiskKind, Instance, Master, Stack, Trial, TrialPhase
+from skinnybox.model import DiskKind, Instance, Master, Trial, TrialPhase
 from skinnybox.operation import Operation
 
 if TYPE_CHECKING:
@@ -85,10 +86,10 @@ def moved(context: Context, machine: MachineView, wanted: Wanted, operation: Ope
     machine = context.queries.settled(machine, operation)
     if machine.instance.stack.master == wanted.new.id:
         return _gone_on(context, machine, wanted, operation, ran=ran)
-    refuse(machine, wanted)
+    if not wanted.start:
+        power.refuse_running(machine, "a rebase with --no-start")
     with wanted.moves() as moves:
-        moves.refuse_other_architecture(machine.instance)
-        stack = _stack(context, machine.instance, wanted, moves)
+        stack = rebase_refused.refuse(context, machine, moves, wanted.check)
         add_to_host(context, wanted.new, stack, operation)
     with leased(context.host, context.catalog, machine.instance, _doing(ran)) as held:
         _refuse_moved(machine.instance, held.instance)
@@ -98,23 +99,6 @@ def moved(context: Context, machine: MachineView, wanted: Wanted, operation: Ope
         else:
             rebase_trial.tried(context, held, _trying(wanted, held.instance.name, ran=ran), operation)
     return told(held.instance)
-
-
-def refuse(machine: MachineView, wanted: Wanted) -> None:
-    """Blocked, or Unsupported, for what is known before anything is stopped."""
-    instance, new = machine.instance, wanted.new
-    if instance.trial is not None:
-        trials.refuse_open(instance, "there is one way back, and no more")
-        raise Blocked(
-            f"{instance.name} was rebased onto {instance.stack.reference}: what it was before is kept until "
-            "that is committed, and there is one way back and no more",
-            hint=f"`skinnybox rebase {instance.name} --commit` gives it up, `skinnybox rollback "
-            f"{instance.name}` takes it",
-        )
-    if not wanted.start:
-        power.refuse_running(machine, "a rebase with --no-start")
-    thrown.refuse_kept(instance, "what a rebase builds")
-    rebase_plan.refuse_kind(_checked(instance, wanted.check), new)
 
 
 def _refuse_moved(looked_at: Instance, now: Instance) -> None:
@@ -195,11 +179,6 @@ def _off_and_built(
         raise
 
 
-def _stack(context: Context, instance: Instance, wanted: Wanted, moves: "Moves") -> Stack:
-    features = context.host.features
-    return stack_of(wanted.new, instance.stack.dax, features, moves.layers(instance, features))
-
-
 def _built(context: Context, held: Held, wanted: Wanted, operation: Operation, *, ran: bool) -> Instance:
     """The machine as it is recorded with its new overlay in place."""
     from skinnybox.delta.rebase import doing
@@ -210,8 +189,8 @@ def _built(context: Context, held: Held, wanted: Wanted, operation: Operation, *
     host, instance = context.host, held.instance
     trial = _trial(context, instance, wanted)
     with wanted.moves() as moves:
-        stack = _stack(context, instance, wanted, moves)
-        rebased = _checked(replace(instance, stack=stack, trial=trial), wanted.check)
+        stack = stack_of(wanted.new, instance.stack.dax, host.features, moves.layers(instance, host.features))
+        rebased = checked(replace(instance, stack=stack, trial=trial), wanted.check)
         old, new = (moves.files(each, instance.stack) for each in (instance.stack.master, wanted.new.id))
         files = (old, new)
 
@@ -260,14 +239,6 @@ def _refuse_tasks(tasks: tuple[str, ...], new: Master) -> None:
             f" {rebase_plan.KNOWS_TASKS} on",
             hint="build or import the master again",
         )
-
-
-def _checked(instance: Instance, check: str | None) -> Instance:
-    """With a command that has to succeed in it, from its trial on; a new seed tells its guest."""
-    if check in (None, instance.check):
-        return instance
-    generation = instance.seed.generation + 1
-    return replace(instance, check=check, seed=replace(instance.seed, generation=generation))
 
 
 def _trial(context: Context, instance: Instance, wanted: Wanted) -> Trial:

@@ -135,8 +135,10 @@ class Rebases:
         onto: str,
         wishes: Wishes,
         operation: Operation = UNATTENDED,
+        *,
+        check: str | None = None,
     ) -> "list[Outcome[Summary]]":
-        """What it would mean for each of the machines, which must be off."""
+        """What it would mean for each of the machines, which must be off. `check`: as a Rollout has it."""
         from skinnybox.fleet import rebase_plan
 
         policy = wishes.policy()
@@ -145,19 +147,25 @@ class Rebases:
             def one(machine: MachineView, operation: Operation) -> "Summary":
                 if machine.instance.stack.master == moves.new.id:
                     return _there(machine, moves)
-                with rebase_plan.decisions(self._host, machine, moves, policy, operation) as found:
+                with rebase_plan.decisions(self._context, machine, moves, policy, operation, check) as found:
                     return rebase_plan.summary(machine, moves.new, judged(found, operation))
 
             return self._queries.each(patterns, one, "rebase", operation, _AT_ONCE, decides=False)
 
     def plan(
-        self, name: str, onto: str, wishes: Wishes, operation: Operation = UNATTENDED
+        self,
+        name: str,
+        onto: str,
+        wishes: Wishes,
+        operation: Operation = UNATTENDED,
+        *,
+        check: str | None = None,
     ) -> "tuple[Summary, list[Decision]]":
         """For one machine, with all that is decided about it, in the order of that."""
         from skinnybox.fleet.rebase_plan import summary
 
         machine = self._queries.machine(name)
-        with self._decided(machine, onto, wishes, operation) as (moves, found):
+        with self._decided(machine, onto, wishes, operation, check) as (moves, found):
             if machine.instance.stack.master == moves.new.id:
                 return _there(machine, moves), []
             every = list(found)
@@ -165,7 +173,7 @@ class Rebases:
 
     @contextmanager
     def _decided(
-        self, machine: MachineView, onto: str, wishes: Wishes, operation: Operation
+        self, machine: MachineView, onto: str, wishes: Wishes, operation: Operation, check: str | None = None
     ) -> "Iterator[tuple[Moves, Iterator[Decision]]]":
         from skinnybox.fleet import rebase_plan
 
@@ -174,7 +182,7 @@ class Rebases:
             if machine.instance.stack.master == moves.new.id:
                 yield moves, iter(())
                 return
-            with rebase_plan.decisions(self._host, machine, moves, policy, operation) as found:
+            with rebase_plan.decisions(self._context, machine, moves, policy, operation, check) as found:
                 yield moves, judged(found, operation)
 
     def explain(

@@ -35,7 +35,7 @@ def paths(told: Iterable[str]) -> tuple[str, ...]:
 
 
 def plans(
-    fleet: Fleet, who: Principal, names: Sequence[str], onto: str, wishes: Wishes
+    fleet: Fleet, who: Principal, names: Sequence[str], onto: str, wishes: Wishes, check: str | None
 ) -> "list[Outcome[Summary]]":
     """Of machines that they reach. NotFound, Busy, and UsageError for too many."""
     machines = reach.machines(fleet, who, names)
@@ -46,14 +46,16 @@ def plans(
             hint="plan a part of them, or the job itself",
         )
     with reading(*(machine.instance.uuid for machine in machines)):
-        return fleet.rebases.plans(found, onto, wishes, Operation())
+        return fleet.rebases.plans(found, onto, wishes, Operation(), check=check)
 
 
-def plan(fleet: Fleet, who: Principal, name: str, onto: str, wishes: Wishes) -> "tuple[Summary, list[Any]]":
+def plan(
+    fleet: Fleet, who: Principal, name: str, onto: str, wishes: Wishes, check: str | None
+) -> "tuple[Summary, list[Any]]":
     """Of one, with all that is decided (present_rebase.decision). NotFound, Busy."""
     machine = reach.machine(fleet, who, name)
     with reading(machine.instance.uuid):
-        return fleet.rebases.plan(machine.name, onto, wishes, Operation())
+        return fleet.rebases.plan(machine.name, onto, wishes, Operation(), check=check)
 
 
 def done(

@@ -68,9 +68,9 @@ def _planned(request: Request, who: Principal, said: Asked) -> list[Record]:
     """One by one of each; of one machine alone with all that is decided."""
     fleet, wishes = fleet_of(request), said.wishes
     if len(said.names) == 1:
-        summary, decisions = rebasing.plan(fleet, who, said.names[0], _onto(said), wishes)
+        summary, decisions = rebasing.plan(fleet, who, said.names[0], _onto(said), wishes, said.check or None)
         return [{**present_rebase.summary(summary, decisions), "refusal": None}]
-    found = rebasing.plans(fleet, who, said.names, _onto(said), wishes)
+    found = rebasing.plans(fleet, who, said.names, _onto(said), wishes, said.check or None)
     return [_record(outcome, said.onto) for outcome in found]
 
 

@@ -15,6 +15,8 @@ class Subject(StrEnum):
     ALTERNATIVE = "alternative"
     BOUND = "bound"
     """What was made for a version of a language that the new stack has not: no package manager knows it."""
+    MACHINE = "machine"
+    """What stands in the way of it as a whole."""
 
 
 class Standing(StrEnum):

@@ -178,8 +178,11 @@ class Catalog:
             )
 
     def take(self, uuid: UUID, name: str, doing: Doing) -> Lease:
-        """See leases.py, also for the next four."""
+        """See leases.py, also for the next five."""
         return leases.take(self._db, uuid, name, doing)
+
+    def refuse_busy(self, uuid: UUID, name: str, doing: Doing) -> None:
+        leases.refuse_busy(self._db, uuid, name, doing)
 
     def turn(self, lease: Lease, doing: Doing) -> None:
         leases.turn(self._db, lease, doing)

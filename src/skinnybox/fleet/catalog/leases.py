@@ -63,22 +63,8 @@ def take(db: Database, uuid: UUID, name: str, doing: Doing) -> Lease:
     """Conflict, naming who has it and at what; NotFound when it is gone. What was half created or deleted by
     somebody who died is only to be deleted."""
     with db.writing():
-        query = f"SELECT uuid, name, {rows.COLUMNS} FROM {rows.TABLES} WHERE uuid = ?"
-        found = [rows.raw(*values) for values in db.all(query, (str(uuid),))]
-        if not found:
-            raise NotFound(f"{name} was deleted meanwhile")
-        [row] = found
-        if row.is_held:
-            raise Conflict(
-                f"{name} is being {row.doing} by process {(row.owner or '').split('/')[1]}",
-                hint="wait until that command ends",
-            )
+        row = refuse_busy(db, uuid, name, doing)
         phase = Phase(row.phase)
-        if phase is not Phase.DEFINED and doing not in _DELETING:
-            raise Conflict(
-                f"{name} was only half {row.doing}: that was interrupted",
-                hint=f"`skinnybox repair` goes on with it, or: skinnybox delete {name}",
-            )
         lease = Lease(
             uuid=uuid, name=name, nonce=os.urandom(8).hex(), instance=row.instance, phase=phase,
             interrupted=row.owner is not None,
@@ -86,6 +72,26 @@ def take(db: Database, uuid: UUID, name: str, doing: Doing) -> Lease:
         _mark(db, uuid, Phase.DELETING if doing in _DELETING else phase, process_mark())
         db.execute("INSERT OR REPLACE INTO leases VALUES (?, ?, ?)", (str(uuid), lease.nonce, doing.value))
     return lease
+
+
+def refuse_busy(db: Database, uuid: UUID, name: str, doing: Doing) -> rows.RawRow:
+    """Its row. Raises what taking it now would; nothing is taken."""
+    query = f"SELECT uuid, name, {rows.COLUMNS} FROM {rows.TABLES} WHERE uuid = ?"
+    found = [rows.raw(*values) for values in db.all(query, (str(uuid),))]
+    if not found:
+        raise NotFound(f"{name} was deleted meanwhile")
+    [row] = found
+    if row.is_held:
+        raise Conflict(
+            f"{name} is being {row.doing} by process {(row.owner or '').split('/')[1]}",
+            hint="wait until that command ends",
+        )
+    if Phase(row.phase) is not Phase.DEFINED and doing not in _DELETING:
+        raise Conflict(
+            f"{name} was only half {row.doing}: that was interrupted",
+            hint=f"`skinnybox repair` goes on with it, or: skinnybox delete {name}",
+        )
+    return row
 
 
 def hold_ports(db: Database, lease: Lease, instance: Instance) -> None:

@@ -1,0 +1,93 @@
+"""Why a machine is not put on another master, whatever is on its disk: one list, for who does it, before
+anything is stopped, and for who only says what it would mean."""
+
+from typing import TYPE_CHECKING
+
+from skinnybox.delta.rebase.values import Decision, Fate, Standing, Subject
+from skinnybox.errors import Blocked
+from skinnybox.fleet import encrypted, half_moved, half_restored, knowing, power, stacks, thrown, trials
+from skinnybox.fleet.catalog.rows import Doing
+from skinnybox.model import ImageKind, Instance, Master, Stack
+from skinnybox.values import replace
+
+if TYPE_CHECKING:
+    from skinnybox.fleet.context import Context
+    from skinnybox.fleet.rebase_plan import Moves
+    from skinnybox.fleet.view import MachineView
+
+WAY_BACK = "way back"
+_ONE = "there is one way back, and no more"
+
+
+def refuse(context: "Context", machine: "MachineView", moves: "Moves", check: str | None) -> Stack:
+    """The stack that it is to have. Blocked, Unsupported; Conflict while another command is at it. `check` is
+    what it is to be told with the rebase."""
+    _refuse_second(machine.instance)
+    return _refuse_others(context, machine.instance, moves, check)
+
+
+def told(context: "Context", machine: "MachineView", moves: "Moves", check: str | None) -> list[Decision]:
+    """The same for a plan, which is of machines that are off. What stands in the way only until its user has
+    decided something else is told beside all that would be done; the rest is raised."""
+    if power.running(machine):
+        refuse(context, machine, moves, check)
+        power.refuse_running(machine, "rebase")
+    _refuse_others(context, machine.instance, moves, check)
+    try:
+        _refuse_second(machine.instance)
+    except Blocked as error:
+        return [_line(machine.instance, error)]
+    return []
+
+
+def checked(instance: Instance, check: str | None) -> Instance:
+    """With a command that has to succeed in it, from its trial on; a new seed tells its guest."""
+    if check in (None, instance.check):
+        return instance
+    generation = instance.seed.generation + 1
+    return replace(instance, check=check, seed=replace(instance.seed, generation=generation))
+
+
+def _refuse_second(instance: Instance) -> None:
+    if instance.trial is None:
+        return
+    trials.refuse_open(instance, _ONE)
+    raise Blocked(
+        f"{instance.name} was rebased onto {instance.stack.reference}: what it was before is kept until "
+        f"that is committed, and {_ONE.replace(',', '')}",
+        hint=f"`skinnybox rebase {instance.name} --commit` gives it up, `skinnybox rollback "
+        f"{instance.name}` takes it",
+    )
+
+
+def _refuse_others(context: "Context", instance: Instance, moves: "Moves", check: str | None) -> Stack:
+    context.catalog.refuse_busy(instance.uuid, instance.name, Doing.REBASE)
+    half_moved.refuse(instance, "a rebase would change one of them")
+    half_restored.refuse(instance, "a rebase would change one of them")
+    thrown.refuse_kept(instance, "what a rebase builds")
+    encrypted.refuse_reading(instance, "rebase")
+    knowing.check(checked(instance, check), moves.new)
+    _refuse_unmapped(instance, moves.new)
+    moves.refuse_other_architecture(instance)
+    above = moves.layers(instance, context.features)
+    return stacks.stack(moves.new, instance.stack.dax, context.features, above)
+
+
+def _refuse_unmapped(instance: Instance, new: Master) -> None:
+    if instance.stack.dax and new.image_of(ImageKind.EROFS_PLAIN) is None:
+        raise Blocked(
+            f"{instance.name} maps its master, and {new.reference} has no image for that",
+            hint="build or import it again with --dax",
+        )
+
+
+def _line(instance: Instance, error: Blocked) -> Decision:
+    kept = instance.trial.kept if instance.trial is not None else ""
+    return Decision(
+        subject=Subject.MACHINE,
+        kind=WAY_BACK,
+        fate=Fate.ASK,
+        name=kept,
+        detail=f"{error.message}: {error.hint}",
+        standing=Standing.BLOCKED,
+    )
