@@ -48,11 +48,10 @@ OPTIONS = {
     "rebase --explain": ("POST /machines/{name}/rebase-plan/explain",),
     "apply --dry-run": ("POST /fleet-files/plan",), "master gc --dry-run": ("GET /garbage",),
     "repair --dry-run": ("GET /repair",), "changes --stat": ("GET /machines/{name}/changes/summary",),
-    "reset --dry-run": ("GET /machines/{name}/changes",),
-    "slim --dry-run": ("GET /machines/{name}/changes/summary",),
+    "reset --dry-run": ("GET /machines/{name}/reset/preview",),
+    "slim --dry-run": ("GET /machines/{name}/slim/preview",),
 }  # fmt: skip
-"""What makes another operation of a command. What is listed at a path goes when that is reset; what `slim`
-would drop is `same` of the summary."""
+"""What makes another operation of a command."""
 FORKS = {"--dry-run", "--from", "--since", "--explain"}
 NOT_OVER_A_NETWORK = {
     "console": "it is a WebSocket of the web console",

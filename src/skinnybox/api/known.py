@@ -13,7 +13,8 @@ from skinnybox.printable import quoted
 def _words(dependant: Any) -> dict[str, bool]:
     """Of a route, and of all that it depends on; whether each may be said more than once."""
     found = {
-        str(each.alias): get_origin(each.field_info.annotation) is list for each in dependant.query_params
+        str(each.alias): get_origin(each.field_info.annotation) in (list, tuple)
+        for each in dependant.query_params
     }
     for inner in dependant.dependencies:
         found |= _words(inner)

@@ -12,6 +12,7 @@ from skinnybox.api import (
     events,
     exports,
     fleet_files,
+    giving_back,
     inside,
     jobs,
     layers,
@@ -27,7 +28,7 @@ from skinnybox.api.known import KNOWN_ONLY
 
 router = APIRouter(prefix="/api/v1", responses=PROBLEMS, dependencies=[KNOWN_ONLY])
 for subject in (
-    about, creating, machines, duplicates, promotions, exports, inside, actions, rebase, building, masters,
-    layers, fleet_files, jobs, events, tokens, system,
+    about, creating, machines, duplicates, promotions, exports, inside, giving_back, actions, rebase,
+    building, masters, layers, fleet_files, jobs, events, tokens, system,
 ):  # fmt: skip
     router.include_router(subject.router)
