@@ -3,8 +3,8 @@
 What nobody can do without is what mkfs.erofs takes for the same Debian system, asked for lz4hc and no more:
 its time, and its processor seconds, which hold on a machine that does other things as well. The rest is ours:
 an import's look at all of the tree before and after, the guest part, the initramfs, the index with every
-file's digest, the image's digest, and that all of it is on the disk. Sealing itself asks for larger clusters where the master's kernel
-reads them, and mkfs.erofs then takes about 0.8 of that time: a seal may be below 1.
+file's digest, the image's digest, and that all of it is on the disk. Sealing itself asks for larger clusters
+where the master's kernel reads them, and mkfs.erofs then takes about 0.8 of that time: it may be below 1.
 """
 
 import os

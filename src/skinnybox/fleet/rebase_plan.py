@@ -88,9 +88,7 @@ class Moves:
         found = tuple(layer for layer, _ in layers_of(store, instance.stack))
         if found:
             layers_fit.refuse_guest(self.new, features)
-        if (
-            instance.stack.layer_ids not in self._fitting
-        ):  # their indexes are read whole: once for all machines
+        if instance.stack.layer_ids not in self._fitting:  # once for all machines: it reads whole indexes
             layers_fit.refuse(found, self.new, partial(folder, store), partial(folder, self._store))
             self._fitting.add(instance.stack.layer_ids)
         return found
