@@ -7,22 +7,24 @@ from typing import Any
 
 import pytest
 
+from skinnybox.fleet.catalog.database import Database
+
 
 @pytest.fixture(autouse=True)
 def closed(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Held against the test itself, by every Python."""
-    connect, opened = sqlite3.connect, list[sqlite3.Connection]()
+    """Held against the test itself, by every Python. What is shared by several tests is older than this."""
+    usual, opened = Database.__init__, list[Database]()
 
-    def connected(*words: Any, **options: Any) -> sqlite3.Connection:
-        opened.append(connect(*words, **options))
-        return opened[-1]
+    def init(database: Database, *words: Any, **options: Any) -> None:
+        usual(database, *words, **options)
+        opened.append(database)
 
-    monkeypatch.setattr(sqlite3, "connect", connected)
+    monkeypatch.setattr(Database, "__init__", init)
     yield
-    left = [each for each in opened if _is_open(each)]
+    left = [each for each in opened if _is_open(each._db)]
     for each in left:
         each.close()
-    assert not left, f"{len(left)} of {len(opened)} connections to a catalog were not closed: fleet.close()"
+    assert not left, f"{len(left)} of {len(opened)} catalogs were not closed: fleet.close()"
 
 
 def _is_open(connection: sqlite3.Connection) -> bool:

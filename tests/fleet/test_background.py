@@ -3,6 +3,8 @@
 import errno
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -140,8 +142,15 @@ def test_somebody_else_ends_one_of_them(fleet: Fleet, state: Path) -> None:
     assert ended(fleet, number).condition is Condition.CANCELLED
 
 
-def test_too_many_are_refused_and_leave_no_job(fleet: Fleet, state: Path) -> None:
-    few = Background(Catalog(state / "state.db"), most=2)
+@pytest.fixture
+def catalog(fleet: Fleet, state: Path) -> Iterator[Catalog]:
+    """Another one of the same folder."""
+    with closing(Catalog(state / "state.db")) as opened:
+        yield opened
+
+
+def test_too_many_are_refused_and_leave_no_job(fleet: Fleet, catalog: Catalog) -> None:
+    few = Background(catalog, most=2)
     go_on = threading.Event()
     for _ in range(2):
         few.begin(ANN, "start", [], lambda _: go_on.wait(60))
@@ -157,8 +166,8 @@ def test_without_a_catalog_one_is_made(fleet: Fleet, state: Path) -> None:
     assert ended(fleet, fleet.background.begin(ANN, "repair", [], lambda _: None)).number == 1
 
 
-def test_one_token_leaves_the_others_room(fleet: Fleet, state: Path) -> None:
-    few = Background(Catalog(state / "state.db"), most=9, share=2)
+def test_one_token_leaves_the_others_room(fleet: Fleet, catalog: Catalog) -> None:
+    few = Background(catalog, most=9, share=2)
     go_on = threading.Event()
     bob, eve = (Actor(name="x", origin="192.0.2.1", token=token) for token in ("bob", "eve"))
     for who in (bob, bob, eve, ANN, ANN, ANN):  # who needs no token is this system's own
@@ -169,7 +178,7 @@ def test_one_token_leaves_the_others_room(fleet: Fleet, state: Path) -> None:
     go_on.set()
     few.end()
     assert len(fleet.jobs.all()) == 7
-    again = Background(Catalog(state / "state.db"), share=1)
+    again = Background(catalog, share=1)
     first = again.begin(bob, "wait", [], lambda _: None)
     ended(fleet, first)
     for thread in list(again._operations.values()):

@@ -358,6 +358,32 @@ def test_killed_in_it_leaves_nothing_mounted(source: Path, tmp_path: Path) -> No
     assert _entries(source)
 
 
+def test_a_copy_does_not_outlive_us(source: Path, tmp_path: Path) -> None:
+    """Who goes on writing would bring back what the next command has swept."""
+    (tmp_path / "bin").mkdir()
+    program, said = tmp_path / "bin/cp", tmp_path / "said"
+    program.write_text(f"#!/bin/sh\necho $$ >{said}.new; mv {said}.new {said}; exec sleep 300\n")
+    program.chmod(0o755)
+    env = {**os.environ, "PATH": f"{program.parent}:{os.environ['PATH']}"}
+    words = [sys.executable, "-m", "tests.image.test_masters_uncopied", str(source), str(tmp_path), "copy"]
+    with subprocess.Popen(words, cwd=_PROJECT, env=env) as child:
+        end = time.monotonic() + within(30)
+        while not said.exists():
+            assert time.monotonic() < end and child.poll() is None
+            time.sleep(0.02)
+        child.send_signal(signal.SIGKILL)
+    while _lives(int(said.read_text())):
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+def _lives(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except FileNotFoundError:
+        return False
+
+
 def _hang(under: Path, _: object) -> None:
     print("mounted", flush=True)
     time.sleep(3600)
@@ -365,7 +391,9 @@ def _hang(under: Path, _: object) -> None:
 
 if __name__ == "__main__":
     try:
-        hangs = sys.argv[3:] == ["hang"]
-        uncopied.uncopied(Path(sys.argv[1]), Path(sys.argv[2]), _hang if hangs else print, Operation())
+        given, work, how = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3:]
+        if how == ["copy"]:
+            tree.unpacked(given, work, Operation())
+        uncopied.uncopied(given, work, _hang if how == ["hang"] else print, Operation())
     except uncopied.Unfit:
         print("unfit")

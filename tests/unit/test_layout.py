@@ -133,7 +133,7 @@ def test_nobody_makes_folders_past_the_one_function_that_gives_them_their_mode()
     inside_a_private_one = {"masters/build.py", "masters/inside.py", "masters/mount_points.py"}
     inside_a_private_one |= {"package_cache/disk.py", "package_cache/private.py", "sandbox/enclosed.py"}
     inside_a_private_one |= {
-        "masters/halves.py",
+        "masters/uncopied.py",
         "masters/tree.py",
         "masters/layers/taking.py",
         "overlays/format.py",
