@@ -27,8 +27,6 @@ _COPY = (
     "--reflink=auto",
     "--one-file-system",
 )
-_WITH_US = ("setpriv", "--pdeathsig", "KILL", "--")
-"""What it writes is swept by the next command, and who goes on writing would bring it back."""
 _NO_XATTR = ("Cannot setxattr", "Cannot set 'trusted", "setting attribute", "acl_set_file_at", "Cannot acl_")
 
 
@@ -58,8 +56,10 @@ def unpacked(source: Path, work: Path, operation: Operation) -> Path:
     def attend() -> None:
         operation.step(task="unpack", detail=source.name)
 
+    # With us: what it writes is swept by the next command, and who goes on writing would bring it back.
+    words = run.with_us([*_COPY, "--", f"{source}/.", tree.absolute()])
     with _in_our_words(source):
-        done = run.run([*_WITH_US, *_COPY, "--", f"{source}/.", tree.absolute()], attend=attend)
+        done = run.run(words, attend=attend)
         _refuse_lost(done.stderr, source)
     return tree
 

@@ -77,4 +77,4 @@ def _reasons(said: str) -> list[str]:
 
 def _tied(words: Sequence[str]) -> list[str | os.PathLike[str]]:
     """What fetches for apt ends when apt does; who may, makes sure of it."""
-    return run.tied(words) if os.geteuid() == 0 else ["setpriv", "--pdeathsig", "KILL", *words]
+    return run.tied(words) if os.geteuid() == 0 else run.with_us(words)

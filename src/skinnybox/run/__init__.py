@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         start,
         tied,
         widen,
+        with_us,
     )
 
 __all__ = [
@@ -49,6 +50,7 @@ __all__ = [
     "start",
     "tied",
     "widen",
+    "with_us",
 ]
 
 

@@ -235,7 +235,13 @@ def tied(argv: Argv) -> list[str | os.PathLike[str]]:
     """
     # The shell is the first process there: it reaps what others leave, and all of them go with it.
     alone = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "sh", "-c", '"$@"; exit $?', "sh"]
-    return ["setpriv", "--pdeathsig", "KILL", *alone, *argv]
+    return with_us([*alone, *argv])
+
+
+def with_us(argv: Argv) -> list[str | os.PathLike[str]]:
+    """The same command, which is killed as soon as the thread that started it ends, however that comes. What
+    it started itself is not."""
+    return ["setpriv", "--pdeathsig", "KILL", "--", *argv]
 
 
 def interactive(argv: Argv, *, keep: Names = ORDINARY) -> int:

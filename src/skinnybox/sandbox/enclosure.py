@@ -40,14 +40,14 @@ def run_in(
     however that comes. For root, of this machine or of a namespace. Unsupported where the kernel gives no
     namespaces."""
     words = [
-        "setpriv", "--pdeathsig", "KILL", sys.executable, "-I", "-S", "-c", _RUN, str(_PACKAGES),
-        str(around.tree), NETWORK if around.network else ALONE, *argv,
+        sys.executable, "-I", "-S", "-c", _RUN, str(_PACKAGES), str(around.tree),
+        NETWORK if around.network else ALONE, *argv,
     ]  # fmt: skip
     keep = run.FETCHING if around.network else run.NOTHING
     with (
         tempfile.TemporaryFile() as said,
         run.start(
-            words, stdin=stdin, stdout=said, stderr=run.STDOUT, keep=keep, env=around.environment
+            run.with_us(words), stdin=stdin, stdout=said, stderr=run.STDOUT, keep=keep, env=around.environment
         ) as child,
     ):
         code = _ended(child, attend)
