@@ -54,7 +54,7 @@ def _refuse_second(instance: Instance) -> None:
     trials.refuse_open(instance, _ONE)
     raise Blocked(
         f"{instance.name} was rebased onto {instance.stack.reference}: what it was before is kept until "
-        f"that is committed, and {_ONE.replace(',', '')}",
+        f"that is committed; {_ONE}",
         hint=f"`skinnybox rebase {instance.name} --commit` gives it up, `skinnybox rollback "
         f"{instance.name}` takes it",
     )

@@ -21,7 +21,6 @@ from skinnybox.delta.rebase.masters import Files
 from skinnybox.delta.settled import NO_ANSWER, refuse_unsettled
 from skinnybox.errors import Corrupt, NotFound
 from skinnybox.masters import catalogue, lineage, namespace, numbers
-from skinnybox.masters.catalogue import deleting
 from skinnybox.masters.imports import prepare
 from skinnybox.masters.index import file_digest, read_index
 from skinnybox.masters.initramfs import programs
@@ -126,7 +125,7 @@ def promoted(
             tree, store=store, name=name, version=version, kernel=_kernel(tree, source, store),
             operation=operation, dax=source.image_of(ImageKind.EROFS_PLAIN) is not None,
             image_format=ImageFormat.EXT4 if source.image_of(ImageKind.EXT4) else ImageFormat.AUTO,
-            brought=Brought(made_from=source.reference), unread=deleting(tree),
+            brought=Brought(made_from=source.reference), unread=catalogue.deleting(tree),
         )  # fmt: skip
 
 
