@@ -1,3 +1,4 @@
+import socket
 from pathlib import Path
 
 import pytest
@@ -49,10 +50,20 @@ def test_what_matches_nothing_is_named() -> None:
 
 def test_ports_are_each_given_once_and_run_out() -> None:
     folder = Path("/var/lib/skinnybox")
-    ports = free_ports([], folder)
+    ports = free_ports([], folder, others=lambda port: False)
     given = [next(ports) for _ in range(12_000)]
     assert sorted(given) == list(range(20_000, 32_000))
     with pytest.raises(NoSpace):
         next(ports)
-    assert next(free_ports(given[:5], folder)) == given[5]
+    assert next(free_ports(given[:5], folder, others=lambda port: False)) == given[5]
     assert next(free_ports([], Path("/home/a/.local/state/skinnybox"))) != given[0]
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "0.0.0.0"])
+def test_a_port_that_somebody_listens_at_is_given_to_nobody(tmp_path: Path, address: str) -> None:
+    """Two state folders that begin at one place have the same ports, and only one of them starts."""
+    with socket.socket() as other:
+        port = next(free_ports([], tmp_path))
+        other.bind((address, port))
+        other.listen()
+        assert next(free_ports([], tmp_path)) > port
