@@ -12,18 +12,19 @@ from uuid import uuid4
 import pytest
 
 from skinnybox.delta.archive.manifest import Manifest, Stack
-from skinnybox.errors import SkinnyboxError
+from skinnybox.errors import NoArchive, SkinnyboxError, Unsupported
 from skinnybox.fleet import restoring
-from skinnybox.fleet.restoring import Restore
+from skinnybox.fleet.restoring import Restore, machine_of
 from skinnybox.fleet.service import Fleet
 from skinnybox.hosts.record import _sum, from_record, to_record
-from skinnybox.model import Consistency, DiskKind, Forward, Instance
+from skinnybox.model import Consistency, DiskKind, Encryption, Forward, Instance
 from skinnybox.model.datadisk import data_disk
 from skinnybox.overlays.seed import base_message, seed_message
 from skinnybox.sizes import MIB
 from tests.fleet import rebasing
 from tests.fleet.conftest import SPARSE
 from tests.fleet.test_rebase import two_masters
+from tests.samples import an_instance
 
 __all__ = ["two_masters"]
 fleet = rebasing.fleet_of_two
@@ -80,6 +81,25 @@ def test_records_of_strangers_are_machines_or_are_refused(fleet: Fleet, new_iden
             assert error.message.isprintable(), (record, error.message)
             refused += 1
     assert made > 50 and refused > 500, (made, refused)
+
+
+def test_what_an_archive_says_of_its_machine_twice_has_to_agree() -> None:
+    """What it boots from is in the machine's record and in the manifest, and the master is looked up by one
+    of them and its images by the other."""
+    instance = an_instance()
+    found = manifest(instance, to_record(instance))
+    assert machine_of(found) == instance
+    other, digest = "sha256:" + "9" * 64, "8" * 64
+    for stack in (replace(found.stack, master=other), replace(found.stack, images=(digest,))):
+        with pytest.raises(NoArchive, match="boots from something else"):
+            machine_of(replace(found, stack=stack))
+
+
+@pytest.mark.parametrize("key_file", [None, "/etc/keys/{name}"])
+def test_an_encrypted_machine_is_in_no_archive(key_file: str | None) -> None:
+    instance = replace(an_instance(), encrypt=Encryption(key_file=key_file))
+    with pytest.raises(Unsupported, match="is encrypted"):
+        machine_of(manifest(instance, to_record(instance)))
 
 
 def _prepared(fleet: Fleet, found: Manifest, wanted: Restore) -> None:
