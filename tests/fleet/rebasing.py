@@ -16,8 +16,9 @@ from skinnybox.fleet.rebases import Wishes
 from skinnybox.fleet.service import Fleet
 from skinnybox.fleet.view import MachineView
 from skinnybox.hosts.fake import host as fake
-from skinnybox.model import Instance, Report, image_uuid
+from skinnybox.model import Instance, Report, Space, image_uuid
 from skinnybox.overlays import inspect
+from skinnybox.sizes import GIB
 from tests.fleet.conftest import open_fake
 from tests.fleet.test_disks import image
 
@@ -34,6 +35,12 @@ def fleet_of_two(state: Path, two_masters: Path, monkeypatch: pytest.MonkeyPatch
     shutil.copytree(two_masters, state)
     with open_fake(state) as opened:
         yield opened
+
+
+def with_free(monkeypatch: pytest.MonkeyPatch, size: int) -> None:
+    """The fake host's disk says that it has that many bytes left."""
+    said = Space(total=GIB, free=size, masters=0, promised=0, written=0, allocated=0, owed=0, instances=0)
+    monkeypatch.setattr(fake.FakeHost, "space", lambda *_: said)
 
 
 def good(report: Report, entry: dict[str, Any]) -> Report:

@@ -1,21 +1,24 @@
 """A master that another version of the file names: blocked, or with --rebase a rebase on trial."""
 
+import json
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from skinnybox.fleet.catalog.rows import Doing
+from skinnybox.fleet.lease import leased
 from skinnybox.fleet.plan.actions import Action, Choices, Target, Verb, plan
 from skinnybox.fleet.plan.values import Desired
 from skinnybox.fleet.service import Fleet
 from skinnybox.fleet.view import MachineView
 from skinnybox.model import Instance, Overlay, Trial, TrialPhase
-from skinnybox.sizes import GIB
+from skinnybox.sizes import GIB, MIB
 from tests.fleet import rebasing
 from tests.fleet.conftest import SPARSE, said
 from tests.fleet.planned import FLEET, LAMP1, LAMP2, SPEC, machine, wanted
-from tests.fleet.rebasing import agrees, guests
+from tests.fleet.rebasing import agrees, guests, with_free
 from tests.fleet.test_disks import image
 from tests.fleet.test_rebase import put
 from tests.fleet.test_rebase_do import fleet, two_masters, web
@@ -90,6 +93,40 @@ def test_apply_does_it(
     ready = {"running": "ready, kept", "stopped": "stopped, kept"}[target]
     assert agrees(fleet, state, "web").told == ready
     assert said(capsys, "plan", str(file), "--exit-code").code == 0
+
+
+def test_what_a_rebase_refuses_is_blocked_in_the_plan_already(
+    fleet: Fleet, web: Instance, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """And costs its fellow nothing."""
+    fleet.create(["web-2"], "web:1", SPARSE)
+    with leased(fleet._host, fleet._catalog, web, Doing.SET) as held:
+        held.commit(replace(web, moving="/other"))
+    file = tmp_path / "fleet.yaml"
+    file.write_text(FILE.replace("STATE", "stopped").replace("  web:", "  web{,-2}:"))
+    shown = said(capsys, "plan", str(file), "--adopt", "--rebase", "--format", "json")
+    actions = {(each["name"], each["action"]): each for each in json.loads(shown.out)}
+    blocked = actions["web", "blocked"]
+    assert shown.code == 5 and "being moved to /other" in blocked["reason"], blocked
+    assert ("web", "rebase") not in actions and ("web-2", "rebase") in actions
+    done = said(capsys, "apply", str(file), "--adopt", "--rebase", "--timeout", "60")
+    assert done.code == 5 and "web-2: master: web:1 -> web:2, passed" in done.out, done
+
+
+def test_what_is_built_for_all_of_them_has_to_fit(
+    fleet: Fleet, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With what is made beside it, before the first of them is stopped for it."""
+    fleet.create(["web"], "web:1", replace(SPARSE, overlay=Overlay(size=64 * MIB)))
+
+    with_free(monkeypatch, 100 * MIB)
+    file = tmp_path / "fleet.yaml"
+    file.write_text(
+        FILE.replace("STATE", "stopped").replace("  web:", "  web{,-2}:").replace("true", "false", 1)
+    )
+    done = said(capsys, "apply", str(file), "--adopt", "--rebase")
+    assert done.code == 7 and "2 reserved overlays need 128.0M; 100.0M are free" in done.err, done
+    assert fleet.names() == ["web"]
 
 
 @pytest.mark.usefixtures("web")

@@ -10,16 +10,17 @@ from typing import Any
 
 import pytest
 
-from skinnybox.errors import Blocked, Conflict, SkinnyboxError, Unsupported
+from skinnybox.errors import Blocked, Conflict, NoSpace, SkinnyboxError, Unsupported
 from skinnybox.fleet.catalog.rows import Doing
 from skinnybox.fleet.lease import leased
 from skinnybox.fleet.rebases import Wishes
 from skinnybox.fleet.service import Fleet
 from skinnybox.masters.manifest import as_bytes, record_of
-from skinnybox.model import Instance, ThrowAway, Thrown
+from skinnybox.model import Instance, Overlay, ThrowAway, Thrown
+from skinnybox.sizes import MIB
 from tests.fleet import rebasing
 from tests.fleet.conftest import SPARSE, said
-from tests.fleet.rebasing import moved, rebase
+from tests.fleet.rebasing import moved, rebase, with_free
 from tests.fleet.test_rebase import _tree, two_masters
 from tests.samples import seal
 
@@ -153,3 +154,29 @@ def test_an_image_that_the_new_master_has_not(fleet: Fleet, state: Path, web: In
     [outcome] = fleet.rebases.plans(["web"], "web:2", Wishes())
     assert isinstance(error, Unsupported) and "has no image to be read as a disk" in error.message
     assert str(outcome.error) == error.message
+
+
+def test_no_room_to_build_beside_what_is_kept(
+    fleet: Fleet, web: Instance, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Said before anything is stopped. A sparse overlay is promised nothing, and so is not asked for."""
+    reserved = replace(SPARSE, overlay=Overlay(size=64 * MIB))
+    fleet.create(["full", "other"], "web:1", reserved)
+    with_free(monkeypatch, 63 * MIB)
+    [outcome] = rebase(fleet, "full", onto="web:2")
+    assert isinstance(outcome.error, NoSpace) and "64.0M, and 63.0M are free" in outcome.error.message
+    assert fleet.machine("full").instance.stack == web.stack
+    words = ("rebase", "--onto", "web:2", "--dry-run", "--format", "json")
+    dry = said(capsys, *words, "full")
+    [found] = json.loads(dry.out)
+    [line] = [each for each in found["decisions"] if each["standing"] == "blocked"]
+    assert (dry.code, line["class"], line["name"]) == (5, "room", "full")
+    assert line["detail"] == f"{outcome.error.message}: {outcome.error.hint}"
+    assert said(capsys, *words, "web").code == 0
+    with_free(monkeypatch, 127 * MIB)  # each fits, and both do not
+    dry = said(capsys, *words, "full", "other", "web")
+    assert dry.code == 0 and "3 machines: what a rebase builds beside" in dry.err, dry
+    assert "128.0M, and 127.0M are free" in dry.err
+    with_free(monkeypatch, 128 * MIB)
+    dry = said(capsys, *words, "full", "other", "web")
+    assert dry.code == 0 and "beside" not in dry.err

@@ -1,13 +1,17 @@
 """Why a machine is not put on another master, whatever is on its disk: one list, for who does it, before
 anything is stopped, and for who only says what it would mean."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from skinnybox.delta.rebase.values import Decision, Fate, Standing, Subject
-from skinnybox.errors import Blocked
+from skinnybox.errors import Blocked, NoSpace, SkinnyboxError
 from skinnybox.fleet import encrypted, half_moved, half_restored, knowing, power, stacks, thrown, trials
 from skinnybox.fleet.catalog.rows import Doing
+from skinnybox.fleet.specification import needed
+from skinnybox.hosts.base import Host
 from skinnybox.model import ImageKind, Instance, Master, Stack
+from skinnybox.sizes import format_size
 from skinnybox.values import replace
 
 if TYPE_CHECKING:
@@ -16,28 +20,50 @@ if TYPE_CHECKING:
     from skinnybox.fleet.view import MachineView
 
 WAY_BACK = "way back"
+ROOM = "room"
 _ONE = "there is one way back, and no more"
 
 
 def refuse(context: "Context", machine: "MachineView", moves: "Moves", check: str | None) -> Stack:
-    """The stack that it is to have. Blocked, Unsupported; Conflict while another command is at it. `check` is
-    what it is to be told with the rebase."""
+    """The stack that it is to have. Blocked, Unsupported, NoSpace; Conflict while another command is at it.
+    `check` is what it is to be told with the rebase."""
     _refuse_second(machine.instance)
-    return _refuse_others(context, machine.instance, moves, check)
+    stack = _refuse_others(context, machine.instance, moves, check)
+    refuse_room(context.host, [machine.instance])
+    return stack
 
 
 def told(context: "Context", machine: "MachineView", moves: "Moves", check: str | None) -> list[Decision]:
     """The same for a plan, which is of machines that are off. What stands in the way only until its user has
-    decided something else is told beside all that would be done; the rest is raised."""
+    decided or deleted something else is told beside all that would be done; the rest is raised."""
     if power.running(machine):
         refuse(context, machine, moves, check)
         power.refuse_running(machine, "rebase")
     _refuse_others(context, machine.instance, moves, check)
+    found = []
     try:
         _refuse_second(machine.instance)
     except Blocked as error:
-        return [_line(machine.instance, error)]
-    return []
+        kept = machine.instance.trial.kept if machine.instance.trial is not None else ""
+        found.append(_line(WAY_BACK, kept, error))
+    try:
+        refuse_room(context.host, [machine.instance])
+    except NoSpace as error:
+        found.append(_line(ROOM, machine.name, error))
+    return found
+
+
+def refuse_room(host: Host, instances: Sequence[Instance]) -> None:
+    """NoSpace where their reserved overlays do not fit once more: each is built beside the old one, which is
+    the way back."""
+    need = needed(host, (instance.overlay for instance in instances))
+    if need and need > (free := host.space((), ()).free):
+        whose = f"{instances[0].name}: " if len(instances) == 1 else f"{len(instances)} machines: "
+        raise NoSpace(
+            f"{whose}what a rebase builds beside the old overlay is reserved, {format_size(need)}, and "
+            f"{format_size(free)} are free",
+            hint="`capacity` says what takes the room; `rebase --commit` gives up a way back",
+        )
 
 
 def checked(instance: Instance, check: str | None) -> Instance:
@@ -81,13 +107,12 @@ def _refuse_unmapped(instance: Instance, new: Master) -> None:
         )
 
 
-def _line(instance: Instance, error: Blocked) -> Decision:
-    kept = instance.trial.kept if instance.trial is not None else ""
+def _line(kind: str, name: str, error: SkinnyboxError) -> Decision:
     return Decision(
         subject=Subject.MACHINE,
-        kind=WAY_BACK,
+        kind=kind,
         fate=Fate.ASK,
-        name=kept,
+        name=name,
         detail=f"{error.message}: {error.hint}",
         standing=Standing.BLOCKED,
     )

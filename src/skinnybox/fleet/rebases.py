@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from skinnybox import named_file
-from skinnybox.errors import UsageError
+from skinnybox.errors import NoSpace, UsageError
 from skinnybox.fleet.as_job import as_job
 from skinnybox.fleet.batch import Outcome
 from skinnybox.fleet.view import MachineView
@@ -150,7 +150,19 @@ class Rebases:
                 with rebase_plan.decisions(self._context, machine, moves, policy, operation, check) as found:
                     return rebase_plan.summary(machine, moves.new, judged(found, operation))
 
-            return self._queries.each(patterns, one, "rebase", operation, _AT_ONCE, decides=False)
+            found = self._queries.each(patterns, one, "rebase", operation, _AT_ONCE, decides=False)
+        self._note_room(found, operation)
+        return found
+
+    def _note_room(self, found: "list[Outcome[Summary]]", operation: Operation) -> None:
+        """Each by itself may well fit."""
+        from skinnybox.fleet.rebase_refused import refuse_room
+
+        moving = [each.name for each in found if each.value is not None and not each.value.there]
+        try:
+            refuse_room(self._host, [self._queries.machine(name).instance for name in moving])
+        except NoSpace as error:
+            operation.note(f"{error.message}: {error.hint}")
 
     def plan(
         self,

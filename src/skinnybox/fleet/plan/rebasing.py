@@ -5,12 +5,38 @@ from collections.abc import Sequence
 from skinnybox.errors import SkinnyboxError
 from skinnybox.fleet.batch import Outcome
 from skinnybox.fleet.context import Context
-from skinnybox.fleet.plan.values import Action, Replay, Target
+from skinnybox.fleet.plan.values import ORDER, Action, Replay, Target, Verb
 from skinnybox.fleet.power import Starting
+from skinnybox.fleet.rebase_plan import Moves, opened
+from skinnybox.fleet.rebase_refused import refuse
 from skinnybox.fleet.rebase_rollout import Rollout, run
 from skinnybox.fleet.rebase_run import Moved, Stage
 from skinnybox.fleet.rebases import Wishes
 from skinnybox.operation import Operation
+from skinnybox.values import replace
+
+
+def judged(context: Context, actions: Sequence[Action]) -> tuple[Action, ...]:
+    """With those blocked that a rebase refuses whatever is on their disks. What runs is stopped for it."""
+    found = [action for action in actions if action.verb is not Verb.REBASE]
+    onto: dict[str, list[Action]] = {}
+    for action in actions:
+        if action.verb is Verb.REBASE and action.wanted is not None:
+            onto.setdefault(action.wanted.stack.master, []).append(action)
+    for master, some in onto.items():
+        with opened(context.masters, context.folder, master) as moves:
+            found += [_judged(context, action, moves) for action in some]
+    return tuple(sorted(found, key=lambda action: ORDER[action.verb]))
+
+
+def _judged(context: Context, action: Action, moves: Moves) -> Action:
+    try:
+        refuse(context, context.queries.machine(action.name), moves, None)
+    except SkinnyboxError as error:
+        return replace(
+            action, verb=Verb.BLOCKED, wanted=None, note=None, reason=error.message, hint=error.hint
+        )
+    return action
 
 
 def rebased(
