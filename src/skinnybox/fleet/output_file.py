@@ -6,12 +6,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from skinnybox.durable import sync
 from skinnybox.errors import Conflict, NotFound, of_system
 
 _NO_NAMELESS = (errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL, errno.ENOSYS)
 """The same of files without a name: FAT again, network shares."""
 _NO_HARD_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS)
 """What a filesystem answers that knows none: FAT, exFAT, some network shares."""
+
+_NO_FOLDERS_SYNCED = (errno.EACCES, errno.EINVAL, errno.EOPNOTSUPP, errno.ENOSYS)
+"""The same of a folder that is to be on the disk; and of one in which we may write, and not look."""
 
 
 @contextmanager
@@ -28,6 +32,7 @@ def handed_out(file: Path) -> Iterator[Path]:
             _publish(part, file)
         finally:
             part.unlink(missing_ok=True)
+        _keep_name(file)
     except OSError as error:
         raise of_system(error, str(file)) from error
 
@@ -47,6 +52,7 @@ def appearing(file: Path) -> Iterator[int]:
         os.fsync(nameless)
         # Python only follows the link where it is given a folder to begin from, of which this is none.
         os.link(f"/proc/self/fd/{nameless}", file, src_dir_fd=nameless, follow_symlinks=True)
+        _keep_name(file)
     except FileExistsError as error:
         raise _made_meanwhile(file) from error
     except OSError as error:
@@ -98,6 +104,16 @@ def _publish(part: Path, file: Path) -> None:
         if os.path.lexists(file):  # a rename would replace it
             raise _made_meanwhile(file) from error
         part.rename(file)
+
+
+def _keep_name(file: Path) -> None:
+    """Whoever deletes a machine once its export is there must find that after a power cut as well, also on
+    another disk, whose journal knows nothing of this one's."""
+    try:
+        sync(file.parent)
+    except OSError as error:
+        if error.errno not in _NO_FOLDERS_SYNCED:
+            raise
 
 
 def _made_meanwhile(file: Path) -> Conflict:
