@@ -7,6 +7,7 @@ from typing import NamedTuple
 import pytest
 
 from skinnybox.cli.main import run_command
+from skinnybox.fleet.catalog import ports
 from skinnybox.fleet.catalog.rows import Doing
 from skinnybox.fleet.lease import leased
 from skinnybox.fleet.registry import open_fleet
@@ -20,6 +21,12 @@ from tests.samples import seal
 
 HOST_KEYS = ("ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIA==",)
 SPARSE = Specification(overlay=Overlay(size=64 * MIB, allocation=Allocation.SPARSE), memory=256 * MIB, cpus=1)
+
+
+@pytest.fixture(autouse=True)
+def nobody_listens(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Machines that boot beside these tests take no port from those that are only pretended."""
+    monkeypatch.setattr(ports, "somebody_listens", lambda _: False)
 
 
 @pytest.fixture

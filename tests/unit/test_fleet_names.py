@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 
 from skinnybox.errors import NoSpace, NotFound, UsageError
+from skinnybox.fleet.catalog import ports
 from skinnybox.fleet.catalog.ports import free_ports
 from skinnybox.fleet.names import expand, select
 
@@ -48,14 +49,15 @@ def test_what_matches_nothing_is_named() -> None:
     assert caught.value.hint == "did you mean web-01?"
 
 
-def test_ports_are_each_given_once_and_run_out() -> None:
+def test_ports_are_each_given_once_and_run_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ports, "somebody_listens", lambda _: False)
     folder = Path("/var/lib/skinnybox")
-    ports = free_ports([], folder, others=lambda port: False)
-    given = [next(ports) for _ in range(12_000)]
+    free = free_ports([], folder)
+    given = [next(free) for _ in range(12_000)]
     assert sorted(given) == list(range(20_000, 32_000))
     with pytest.raises(NoSpace):
-        next(ports)
-    assert next(free_ports(given[:5], folder, others=lambda port: False)) == given[5]
+        next(free)
+    assert next(free_ports(given[:5], folder)) == given[5]
     assert next(free_ports([], Path("/home/a/.local/state/skinnybox"))) != given[0]
 
 

@@ -1,7 +1,7 @@
 """Which ports of the host's loopback lead to which machine's ssh."""
 
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from skinnybox.errors import NoSpace
@@ -24,9 +24,7 @@ def somebody_listens(port: int) -> bool:
     return False
 
 
-def free_ports(
-    used: Iterable[int], folder: Path, others: Callable[[int], bool] = somebody_listens
-) -> Iterator[int]:
+def free_ports(used: Iterable[int], folder: Path) -> Iterator[int]:
     """Ports on the host's loopback that no machine has, and no other program. NoSpace when they run out.
 
     Each state folder begins at another place, so that two of them on one host seldom meet: what does not
@@ -37,6 +35,6 @@ def free_ports(
     begin = zlib.crc32(bytes(folder)) % count // PORTS_APART * PORTS_APART
     for number in range(count):
         port = FIRST_SSH_PORT + (begin + number) % count
-        if port not in taken and not others(port):
+        if port not in taken and not somebody_listens(port):
             yield port
     raise NoSpace("every ssh port of this state folder is taken", hint="use a second state folder")
