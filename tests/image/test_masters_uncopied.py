@@ -3,6 +3,7 @@
 Requirements: root of this computer; mkfs.erofs."""
 
 import contextlib
+import mmap
 import os
 import shutil
 import signal
@@ -185,6 +186,32 @@ def test_what_an_overlay_would_show_otherwise_takes_a_copy(
     alter(source)
     with pytest.raises(uncopied.Unfit):
         uncopied.uncopied(source, tmp_path, lambda *_: pytest.fail("it was mounted"), Operation())
+
+
+def _writes_unseen(writer: mmap.mmap, descriptor: int) -> bool:
+    """Unless it happens to be written to the disk between one and the other."""
+    writer[:1] = b"1"
+    before = os.fstat(descriptor).st_ctime_ns
+    time.sleep(0.05)
+    writer[:1] = b"2"
+    return os.fstat(descriptor).st_ctime_ns == before
+
+
+@pytest.mark.parametrize("place", ["disk", "memory"])
+def test_one_that_somebody_may_write_to_unseen_takes_a_copy(
+    source: Path, elsewhere: Path, tmp_path: Path, place: str
+) -> None:
+    """By a mapping: its time of change stays, so that no second look finds it."""
+    tree = source if place == "disk" else Path(shutil.copytree(source / "var/log", elsewhere / "log"))
+    with (source / "usr/hard" if place == "disk" else tree / "x").open("r+b") as file:
+        with mmap.mmap(file.fileno(), 0) as writer:
+            assert any(_writes_unseen(writer, file.fileno()) for _ in range(20))
+            with pytest.raises(uncopied.Unfit):
+                uncopied.uncopied(tree, tmp_path, lambda *_: None, Operation())
+        for access in (mmap.ACCESS_READ, mmap.ACCESS_COPY):
+            with mmap.mmap(file.fileno(), 0, access=access):
+                assert uncopied.uncopied(tree, tmp_path, lambda *_: "read", Operation()) == "read"
+            shutil.rmtree(tmp_path / "uncopied")
 
 
 @pytest.mark.parametrize("kind", ["tmpfs", "bind"])

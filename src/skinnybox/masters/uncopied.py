@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from skinnybox.errors import CommandFailed, Corrupt, Unsupported
+from skinnybox.masters.mapped import mapped_to_write
 from skinnybox.masters.tree import check_source
 from skinnybox.operation import Operation
 from skinnybox.sandbox import libc
@@ -97,12 +98,13 @@ def _look(source: Path, operation: Operation) -> _Looked:
     if os.listxattr(root):
         raise Unfit  # they would be put on the overlay's own root, one by one
     device, total, linked = source.stat().st_dev, 0, None
+    mapped = mapped_to_write(device)
     for count, (path, info) in enumerate(_all_below(root)):
         if count % _STEP == 0:
             operation.step(task="look", done=count, unit="files", detail=source.name)
         whiteout = stat.S_ISCHR(info.st_mode) and info.st_rdev == _WHITEOUT
-        if whiteout or info.st_dev != device:
-            raise Unfit
+        if whiteout or info.st_dev != device or info.st_ino in mapped:
+            raise Unfit  # the second look would not see what is written to a mapping
         for name in os.listxattr(path, follow_symlinks=False):
             if name in _LEFT_BY_COPIES or name.startswith(_OF_OVERLAYS):
                 raise Unfit
