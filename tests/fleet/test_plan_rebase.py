@@ -13,6 +13,7 @@ from skinnybox.fleet.plan.actions import Action, Choices, Target, Verb, plan
 from skinnybox.fleet.plan.values import Desired
 from skinnybox.fleet.service import Fleet
 from skinnybox.fleet.view import MachineView
+from skinnybox.masters.manifest import as_bytes, record_of
 from skinnybox.model import Instance, Overlay, Trial, TrialPhase
 from skinnybox.sizes import GIB, MIB
 from tests.fleet import rebasing
@@ -111,6 +112,22 @@ def test_what_a_rebase_refuses_is_blocked_in_the_plan_already(
     assert ("web", "rebase") not in actions and ("web-2", "rebase") in actions
     done = said(capsys, "apply", str(file), "--adopt", "--rebase", "--timeout", "60")
     assert done.code == 5 and "web-2: master: web:1 -> web:2, passed" in done.out, done
+
+
+@pytest.mark.usefixtures("web")
+def test_a_master_of_a_later_skinnybox_blocks_who_goes_there(
+    fleet: Fleet, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """And not the plan of all."""
+    manifest = fleet.masters.folder(fleet.masters.find("web:2")) / "manifest.json"
+    manifest.chmod(0o600)
+    manifest.write_bytes(as_bytes({**record_of(manifest), "guest_protocol": 99}))
+    file = tmp_path / "fleet.yaml"
+    file.write_text(FILE.replace("STATE", "stopped") + "  other: {master: 'web:1', sparse: true}\n")
+    shown = said(capsys, "plan", str(file), "--adopt", "--rebase", "--format", "json")
+    actions = {(each["name"], each["action"]): each for each in json.loads(shown.out)}
+    assert shown.code == 5 and "speaks protocol 99" in actions["web", "blocked"]["reason"], shown
+    assert ("other", "create") in actions
 
 
 def test_what_is_built_for_all_of_them_has_to_fit(

@@ -24,8 +24,11 @@ def judged(context: Context, actions: Sequence[Action]) -> tuple[Action, ...]:
         if action.verb is Verb.REBASE and action.wanted is not None:
             onto.setdefault(action.wanted.stack.master, []).append(action)
     for master, some in onto.items():
-        with opened(context.masters, context.folder, master) as moves:
-            found += [_judged(context, action, moves) for action in some]
+        try:
+            with opened(context.masters, context.folder, master) as moves:
+                found += [_judged(context, action, moves) for action in some]
+        except SkinnyboxError as error:
+            found += [_blocked(action, error) for action in some]
     return tuple(sorted(found, key=lambda action: ORDER[action.verb]))
 
 
@@ -33,10 +36,12 @@ def _judged(context: Context, action: Action, moves: Moves) -> Action:
     try:
         refuse(context, context.queries.machine(action.name), moves, None)
     except SkinnyboxError as error:
-        return replace(
-            action, verb=Verb.BLOCKED, wanted=None, note=None, reason=error.message, hint=error.hint
-        )
+        return _blocked(action, error)
     return action
+
+
+def _blocked(action: Action, error: SkinnyboxError) -> Action:
+    return replace(action, verb=Verb.BLOCKED, wanted=None, note=None, reason=error.message, hint=error.hint)
 
 
 def rebased(
