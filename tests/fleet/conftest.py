@@ -26,7 +26,7 @@ SPARSE = Specification(overlay=Overlay(size=64 * MIB, allocation=Allocation.SPAR
 @pytest.fixture(autouse=True)
 def nobody_listens(monkeypatch: pytest.MonkeyPatch) -> None:
     """Machines that boot beside these tests take no port from those that are only pretended."""
-    monkeypatch.setattr(ports, "somebody_listens", lambda _: False)
+    monkeypatch.setattr(ports, "listening", frozenset[int])
 
 
 @pytest.fixture

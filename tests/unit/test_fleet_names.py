@@ -50,7 +50,7 @@ def test_what_matches_nothing_is_named() -> None:
 
 
 def test_ports_are_each_given_once_and_run_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ports, "somebody_listens", lambda _: False)
+    monkeypatch.setattr(ports, "listening", frozenset[int])
     folder = Path("/var/lib/skinnybox")
     free = free_ports([], folder)
     given = [next(free) for _ in range(12_000)]
@@ -61,11 +61,27 @@ def test_ports_are_each_given_once_and_run_out(monkeypatch: pytest.MonkeyPatch) 
     assert next(free_ports([], Path("/home/a/.local/state/skinnybox"))) != given[0]
 
 
-@pytest.mark.parametrize("address", ["127.0.0.1", "0.0.0.0"])
+@pytest.mark.parametrize("address", ["127.0.0.1", "0.0.0.0", "::", "::1"])
 def test_a_port_that_somebody_listens_at_is_given_to_nobody(tmp_path: Path, address: str) -> None:
     """Two state folders that begin at one place have the same ports, and only one of them starts."""
-    with socket.socket() as other:
+    with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET) as other:
         port = next(free_ports([], tmp_path))
-        other.bind((address, port))
+        try:
+            other.bind((address, port))
+        except OSError as error:
+            pytest.skip(f"{address}: {error.strerror}")
         other.listen()
         assert next(free_ports([], tmp_path)) > port
+
+
+def test_connections_are_no_ports_that_are_taken() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        at = server.getsockname()
+        with socket.create_connection(at) as client, server.accept()[0]:
+            found = ports.listening()
+            assert at[1] in found and client.getsockname()[1] not in found
+
+
+def test_where_the_kernel_tells_of_no_ports_none_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ports, "Path", lambda *_: Path("/nowhere"))
+    assert ports.listening() == frozenset()
