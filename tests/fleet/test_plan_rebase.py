@@ -146,6 +146,22 @@ def test_what_is_built_for_all_of_them_has_to_fit(
     assert fleet.names() == ["web"]
 
 
+def test_what_the_plan_deletes_first_is_room_for_a_rebase(
+    fleet: Fleet, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reserved = replace(SPARSE, overlay=Overlay(size=64 * MIB), fleet="w")
+    fleet.create(["web", "goes"], "web:1", reserved)
+    with_free(monkeypatch, 10 * MIB, freed=60 * MIB)
+    file = tmp_path / "fleet.yaml"
+    file.write_text(FILE.replace("STATE", "stopped").replace("true", "false", 1))
+    shown = said(capsys, "plan", str(file), "--rebase", "--prune", "--format", "json")
+    assert [each["action"] for each in json.loads(shown.out)] == ["delete", "rebase"], shown
+    assert "64.0M; 70.0M are free" not in shown.err and shown.code == 0
+    with_free(monkeypatch, 3 * MIB, freed=60 * MIB)
+    done = said(capsys, "apply", str(file), "--rebase", "--prune", "--yes")
+    assert done.code == 7 and "63.0M are free, with what is deleted first" in done.err, done
+
+
 @pytest.mark.usefixtures("web")
 def test_apply_that_stops_at_one_in_dispute_says_so(
     fleet: Fleet, state: Path, web: Instance, tmp_path: Path, capsys: pytest.CaptureFixture[str]

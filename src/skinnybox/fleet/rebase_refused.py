@@ -25,16 +25,14 @@ _ONE = "there is one way back, and no more"
 
 
 def refuse(context: "Context", machine: "MachineView", moves: "Moves", check: str | None) -> Stack:
-    """The stack that it is to have. Blocked, Unsupported, NoSpace; Conflict while another command is at it.
-    `check` is what it is to be told with the rebase."""
+    """The stack that it is to have. Blocked, Unsupported; Conflict while another command is at it. `check` is
+    what it is to be told with the rebase. Whether there is room, refuse_room says."""
     _refuse_second(machine.instance)
-    stack = _refuse_others(context, machine.instance, moves, check)
-    refuse_room(context.host, [machine.instance])
-    return stack
+    return _refuse_others(context, machine.instance, moves, check)
 
 
 def told(context: "Context", machine: "MachineView", moves: "Moves", check: str | None) -> list[Decision]:
-    """The same for a plan, which is of machines that are off. What stands in the way only until its user has
+    """Both for a plan, which is of machines that are off. What stands in the way only until its user has
     decided or deleted something else is told beside all that would be done; the rest is raised."""
     if power.running(machine):
         refuse(context, machine, moves, check)

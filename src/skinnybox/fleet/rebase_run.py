@@ -90,6 +90,7 @@ def moved(context: Context, machine: MachineView, wanted: Wanted, operation: Ope
         power.refuse_running(machine, "a rebase with --no-start")
     with wanted.moves() as moves:
         stack = rebase_refused.refuse(context, machine, moves, wanted.check)
+        rebase_refused.refuse_room(context.host, [machine.instance])
         add_to_host(context, wanted.new, stack, operation)
     with leased(context.host, context.catalog, machine.instance, _doing(ran)) as held:
         _refuse_moved(machine.instance, held.instance)
