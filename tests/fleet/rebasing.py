@@ -37,9 +37,9 @@ def fleet_of_two(state: Path, two_masters: Path, monkeypatch: pytest.MonkeyPatch
         yield opened
 
 
-def with_free(monkeypatch: pytest.MonkeyPatch, size: int, freed: int = 0) -> None:
-    """The fake host's disk says that it has that many bytes left, and what machines have of it."""
-    said = Space(total=GIB, free=size, masters=0, promised=0, written=0, allocated=freed, owed=0, instances=0)
+def with_free(monkeypatch: pytest.MonkeyPatch, size: int) -> None:
+    """The fake host's disk says that it has that many bytes left."""
+    said = Space(total=GIB, free=size, masters=0, promised=0, written=0, allocated=0, owed=0, instances=0)
     monkeypatch.setattr(fake.FakeHost, "space", lambda *_: said)
 
 

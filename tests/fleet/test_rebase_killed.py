@@ -3,6 +3,7 @@ command again brings it there; so does whoever touches it first find a machine."
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,8 +15,10 @@ from skinnybox.fleet.rebase_plan import Moves
 from skinnybox.fleet.rebase_run import Stage
 from skinnybox.fleet.service import Fleet
 from skinnybox.fleet.view import Condition, MachineView
-from skinnybox.model import Instance, Stack
-from tests.fleet.rebasing import agrees, has, moved, rebase
+from skinnybox.model import Instance, Overlay, Stack
+from skinnybox.sizes import MIB
+from tests.fleet.conftest import SPARSE
+from tests.fleet.rebasing import agrees, has, moved, rebase, with_free
 from tests.fleet.repairing import mended
 from tests.fleet.test_rebase_do import fleet, two_masters, web
 
@@ -88,6 +91,17 @@ def test_the_same_command_goes_on(
     assert machine.told == "ready, kept", place
     assert fleet.rebases.rollback(["web"])[0].ok
     assert agrees(fleet, state, "web").instance.stack == web.stack
+
+
+def test_what_the_killed_one_had_built_is_no_want_of_room(
+    fleet: Fleet, state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is reserved, takes the room of the one that is to be built, and goes before that is."""
+    fleet.create(["web"], "web:1", replace(SPARSE, overlay=Overlay(size=64 * MIB)))
+    assert killed(state, "skinnybox.delta.rebase.doing.build", 1, "after") == 9
+    with_free(monkeypatch, 10 * MIB)
+    assert moved(fleet, "web").stage is Stage.PASSED
+    assert agrees(fleet, state, "web").instance.stack.reference == "web:2"
 
 
 @pytest.mark.parametrize(("place", "time", "when"), PLACES)

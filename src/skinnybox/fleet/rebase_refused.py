@@ -45,7 +45,8 @@ def told(context: "Context", machine: "MachineView", moves: "Moves", check: str 
         kept = machine.instance.trial.kept if machine.instance.trial is not None else ""
         found.append(_line(WAY_BACK, kept, error))
     try:
-        refuse_room(context.host, [machine.instance])
+        if not machine.broken_off:
+            refuse_room(context.host, [machine.instance])
     except NoSpace as error:
         found.append(_line(ROOM, machine.name, error))
     return found
@@ -60,7 +61,8 @@ def refuse_room(host: Host, instances: Sequence[Instance]) -> None:
         raise NoSpace(
             f"{whose}what a rebase builds beside the old overlay is reserved, {format_size(need)}, and "
             f"{format_size(free)} are free",
-            hint="`capacity` says what takes the room; `rebase --commit` gives up a way back",
+            hint="`capacity` says what takes the room; `rebase --commit` gives up a way back, and `repair` "
+            "removes what killed commands left",
         )
 
 

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from skinnybox import named_file
-from skinnybox.errors import NoSpace, UsageError
+from skinnybox.errors import SkinnyboxError, UsageError
 from skinnybox.fleet.as_job import as_job
 from skinnybox.fleet.batch import Outcome
 from skinnybox.fleet.view import MachineView
+from skinnybox.model import Instance
 from skinnybox.operation import UNATTENDED, Operation
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from skinnybox.fleet.rebase_plan import Moves, Summary
     from skinnybox.fleet.rebase_rollout import Rollout
     from skinnybox.fleet.rebase_run import Moved
+    from skinnybox.hosts.base import Host
     from skinnybox.model import Master
 
     Judge = Callable[[Iterator[Decision], Operation], Iterator[Decision]]
@@ -141,28 +143,20 @@ class Rebases:
         """What it would mean for each of the machines, which must be off. `check`: as a Rollout has it."""
         from skinnybox.fleet import rebase_plan
 
-        policy = wishes.policy()
+        policy, moving = wishes.policy(), list[Instance]()
         with self._moves(onto) as moves, self._judged(moves.new, wishes) as judged:
 
             def one(machine: MachineView, operation: Operation) -> "Summary":
                 if machine.instance.stack.master == moves.new.id:
                     return _there(machine, moves)
                 with rebase_plan.decisions(self._context, machine, moves, policy, operation, check) as found:
-                    return rebase_plan.summary(machine, moves.new, judged(found, operation))
+                    told = rebase_plan.summary(machine, moves.new, judged(found, operation))
+                moving.append(machine.instance)
+                return told
 
             found = self._queries.each(patterns, one, "rebase", operation, _AT_ONCE, decides=False)
-        self._note_room(found, operation)
+        _note_room(self._host, moving, operation)
         return found
-
-    def _note_room(self, found: "list[Outcome[Summary]]", operation: Operation) -> None:
-        """Each by itself may well fit."""
-        from skinnybox.fleet.rebase_refused import refuse_room
-
-        moving = [each.name for each in found if each.value is not None and not each.value.there]
-        try:
-            refuse_room(self._host, [self._queries.machine(name).instance for name in moving])
-        except NoSpace as error:
-            operation.note(f"{error.message}: {error.hint}")
 
     def plan(
         self,
@@ -244,3 +238,13 @@ def _there(machine: MachineView, moves: "Moves") -> "Summary":
         counts=Counter(),
         there=True,
     )
+
+
+def _note_room(host: "Host", moving: Sequence[Instance], operation: Operation) -> None:
+    """Of all that are to be moved: each by itself may well fit."""
+    from skinnybox.fleet.rebase_refused import refuse_room
+
+    try:
+        refuse_room(host, moving)
+    except SkinnyboxError as error:  # what is known of each machine is told all the same
+        operation.note(f"{error.message}: {error.hint}" if error.hint else error.message)

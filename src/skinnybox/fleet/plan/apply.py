@@ -99,15 +99,12 @@ def _no_room(context: Context, actions: Sequence[Action]) -> SkinnyboxError | No
 
 
 def _new_disks(action: Action) -> tuple[Overlay | DataDisk, ...]:
-    """All of a machine that is made, the data disk that one is given, and what a rebase builds beside the old
-    overlay, which is kept."""
+    """All of a machine that is made, and the data disk that one is given."""
     if action.wanted is None:
         return ()
     specification, now = action.wanted.specification, action.instance
     if action.verb in _MAKING:
         return specification.disks
-    if action.verb is Verb.REBASE and now is not None:
-        return (now.overlay,)
     given = action.verb in (Verb.SEED, Verb.RESET) and now is not None and now.data is None
     return (specification.data,) if given and specification.data is not None else ()
 

@@ -17,8 +17,8 @@ from skinnybox.values import replace
 
 
 def judged(context: Context, actions: Sequence[Action]) -> tuple[Action, ...]:
-    """With those blocked that a rebase refuses whatever is on their disks. Whether there is room is said of
-    the whole plan, in which others may go before."""
+    """With those blocked that a rebase refuses whatever is on their disks. Whether there is room is seen
+    when it is its turn: others may go before."""
     found = [action for action in actions if action.verb is not Verb.REBASE]
     onto: dict[str, list[Action]] = {}
     for action in actions:
