@@ -16,6 +16,7 @@ from skinnybox.fleet.rebase_run import Stage
 from skinnybox.fleet.service import Fleet
 from skinnybox.fleet.view import Condition, MachineView
 from skinnybox.model import Instance, Overlay, Stack
+from skinnybox.operation import Operation
 from skinnybox.sizes import MIB
 from tests.fleet.conftest import SPARSE
 from tests.fleet.rebasing import agrees, has, moved, rebase, with_free
@@ -93,13 +94,16 @@ def test_the_same_command_goes_on(
     assert agrees(fleet, state, "web").instance.stack == web.stack
 
 
+@pytest.mark.parametrize("settled", [False, True])
 def test_what_the_killed_one_had_built_is_no_want_of_room(
-    fleet: Fleet, state: Path, monkeypatch: pytest.MonkeyPatch
+    fleet: Fleet, state: Path, monkeypatch: pytest.MonkeyPatch, settled: bool
 ) -> None:
     """It is reserved, takes the room of the one that is to be built, and goes before that is."""
     fleet.create(["web"], "web:1", replace(SPARSE, overlay=Overlay(size=64 * MIB)))
     assert killed(state, "skinnybox.delta.rebase.doing.build", 1, "after") == 9
     with_free(monkeypatch, 10 * MIB)
+    if settled:  # as apply does first
+        fleet._context.queries.settled(fleet.machine("web"), Operation())
     assert moved(fleet, "web").stage is Stage.PASSED
     assert agrees(fleet, state, "web").instance.stack.reference == "web:2"
 

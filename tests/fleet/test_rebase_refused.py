@@ -161,22 +161,25 @@ def test_no_room_to_build_beside_what_is_kept(
 ) -> None:
     """Said before anything is stopped. A sparse overlay is promised nothing, and so is not asked for."""
     reserved = replace(SPARSE, overlay=Overlay(size=64 * MIB))
-    fleet.create(["full", "other"], "web:1", reserved)
+    fleet.create(["on", "a", "b"], "web:1", reserved)
+    fleet.start(["on"])
     with_free(monkeypatch, 63 * MIB)
-    [outcome] = rebase(fleet, "full", onto="web:2")
+    with monkeypatch.context() as patched:
+        patched.setattr(type(fleet._host), "shutdown", lambda *_: pytest.fail("it was stopped for nothing"))
+        [outcome] = rebase(fleet, "on", onto="web:2")
     assert isinstance(outcome.error, NoSpace) and "64.0M, and 63.0M are free" in outcome.error.message
-    assert fleet.machine("full").instance.stack == web.stack
+    assert fleet.machine("on").instance.stack == web.stack
     words = ("rebase", "--onto", "web:2", "--dry-run", "--format", "json")
-    dry = said(capsys, *words, "full")
+    dry = said(capsys, *words, "a")
     [found] = json.loads(dry.out)
     [line] = [each for each in found["decisions"] if each["standing"] == "blocked"]
-    assert (dry.code, line["class"], line["name"]) == (5, "room", "full")
-    assert line["detail"] == f"{outcome.error.message}: {outcome.error.hint}"
+    assert (dry.code, line["class"], line["name"]) == (5, "room", "a")
+    assert line["detail"] == f"{outcome.error.message}: {outcome.error.hint}".replace("on:", "a:", 1)
     assert said(capsys, *words, "web").code == 0
     with_free(monkeypatch, 127 * MIB)  # each fits, and both do not
-    dry = said(capsys, *words, "full", "other", "web")
-    assert dry.code == 0 and "3 machines: what a rebase builds beside" in dry.err, dry
+    dry = said(capsys, *words, "a", "b", "web")
+    assert dry.code == 0 and "2 machines: what a rebase builds beside" in dry.err, dry
     assert "128.0M, and 127.0M are free" in dry.err
     with_free(monkeypatch, 128 * MIB)
-    dry = said(capsys, *words, "full", "other", "web")
+    dry = said(capsys, *words, "a", "b", "web")
     assert dry.code == 0 and "beside" not in dry.err

@@ -10,7 +10,7 @@ from skinnybox.fleet import encrypted, half_moved, half_restored, knowing, power
 from skinnybox.fleet.catalog.rows import Doing
 from skinnybox.fleet.specification import needed
 from skinnybox.hosts.base import Host
-from skinnybox.model import ImageKind, Instance, Master, Stack
+from skinnybox.model import Allocation, ImageKind, Instance, Master, Stack
 from skinnybox.sizes import format_size
 from skinnybox.values import replace
 
@@ -55,9 +55,10 @@ def told(context: "Context", machine: "MachineView", moves: "Moves", check: str 
 def refuse_room(host: Host, instances: Sequence[Instance]) -> None:
     """NoSpace where their reserved overlays do not fit once more: each is built beside the old one, which is
     the way back."""
-    need = needed(host, (instance.overlay for instance in instances))
+    reserved = [each for each in instances if each.overlay.allocation is Allocation.RESERVED]
+    need = needed(host, (instance.overlay for instance in reserved))
     if need and need > (free := host.space((), ()).free):
-        whose = f"{instances[0].name}: " if len(instances) == 1 else f"{len(instances)} machines: "
+        whose = f"{reserved[0].name}: " if len(reserved) == 1 else f"{len(reserved)} machines: "
         raise NoSpace(
             f"{whose}what a rebase builds beside the old overlay is reserved, {format_size(need)}, and "
             f"{format_size(free)} are free",

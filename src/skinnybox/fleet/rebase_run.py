@@ -82,7 +82,7 @@ def moved(context: Context, machine: MachineView, wanted: Wanted, operation: Ope
     """Have it boot from another master, or go on with that. Idempotent. Conflict for what is in dispute,
     Blocked, Unsupported and NoSpace with the machine as it was; GuestFailed and TimedOut when its trial
     failed, and it has its old system again."""
-    ran, broken_off = power.running(machine) or _ran(context, machine.instance), machine.broken_off
+    ran = power.running(machine) or _ran(context, machine.instance)
     machine = context.queries.settled(machine, operation)
     if machine.instance.stack.master == wanted.new.id:
         return _gone_on(context, machine, wanted, operation, ran=ran)
@@ -90,7 +90,7 @@ def moved(context: Context, machine: MachineView, wanted: Wanted, operation: Ope
         power.refuse_running(machine, "a rebase with --no-start")
     with wanted.moves() as moves:
         stack = rebase_refused.refuse(context, machine, moves, wanted.check)
-        if not broken_off:  # what that one had begun to build takes the room, and goes before this one builds
+        if power.running(machine):  # or it is stopped for nothing; one that is off finds out as it is built
             rebase_refused.refuse_room(context.host, [machine.instance])
         add_to_host(context, wanted.new, stack, operation)
     with leased(context.host, context.catalog, machine.instance, _doing(ran)) as held:

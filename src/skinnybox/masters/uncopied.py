@@ -103,8 +103,10 @@ def _look(source: Path, operation: Operation) -> _Looked:
         if count % _STEP == 0:
             operation.step(task="look", done=count, unit="files", detail=source.name)
         whiteout = stat.S_ISCHR(info.st_mode) and info.st_rdev == _WHITEOUT
-        if whiteout or info.st_dev != device or info.st_ino in mapped:
-            raise Unfit  # the second look would not see what is written to a mapping
+        if whiteout or info.st_dev != device:
+            raise Unfit
+        if info.st_ino in mapped:
+            raise Unfit  # what is written there meanwhile is not seen by another look
         for name in os.listxattr(path, follow_symlinks=False):
             if name in _LEFT_BY_COPIES or name.startswith(_OF_OVERLAYS):
                 raise Unfit

@@ -7,7 +7,7 @@ from skinnybox.fleet.batch import Outcome
 from skinnybox.fleet.context import Context
 from skinnybox.fleet.plan.values import ORDER, Action, Replay, Target, Verb
 from skinnybox.fleet.power import Starting
-from skinnybox.fleet.rebase_plan import Moves, opened
+from skinnybox.fleet.rebase_plan import opened
 from skinnybox.fleet.rebase_refused import refuse
 from skinnybox.fleet.rebase_rollout import Rollout, run
 from skinnybox.fleet.rebase_run import Moved, Stage
@@ -19,26 +19,34 @@ from skinnybox.values import replace
 def judged(context: Context, actions: Sequence[Action]) -> tuple[Action, ...]:
     """With those blocked that a rebase refuses whatever is on their disks. Whether there is room is seen
     when it is its turn: others may go before."""
-    found = [action for action in actions if action.verb is not Verb.REBASE]
     onto: dict[str, list[Action]] = {}
     for action in actions:
         if action.verb is Verb.REBASE and action.wanted is not None:
             onto.setdefault(action.wanted.stack.master, []).append(action)
+    refused: dict[str, SkinnyboxError] = {}
     for master, some in onto.items():
-        try:
-            with opened(context.masters, context.folder, master) as moves:
-                found += [_judged(context, action, moves) for action in some]
-        except SkinnyboxError as error:
-            found += [_blocked(action, error) for action in some]
+        refused |= _refused(context, master, [action.name for action in some])
+    found = (
+        _blocked(action, refused[action.name])
+        if action.verb is Verb.REBASE and action.name in refused
+        else action
+        for action in actions
+    )
     return tuple(sorted(found, key=lambda action: ORDER[action.verb]))
 
 
-def _judged(context: Context, action: Action, moves: Moves) -> Action:
+def _refused(context: Context, master: str, names: Sequence[str]) -> dict[str, SkinnyboxError]:
+    found = {}
     try:
-        refuse(context, context.queries.machine(action.name), moves, None)
-    except SkinnyboxError as error:
-        return _blocked(action, error)
-    return action
+        with opened(context.masters, context.folder, master) as moves:
+            for name in names:
+                try:
+                    refuse(context, context.queries.machine(name), moves, None)
+                except SkinnyboxError as error:
+                    found[name] = error
+    except SkinnyboxError as error:  # nobody can go there
+        return dict.fromkeys(names, error)
+    return found
 
 
 def _blocked(action: Action, error: SkinnyboxError) -> Action:
